@@ -1,0 +1,11 @@
+import { defineConfig } from "tsdown";
+
+export default defineConfig({
+  entry: { index: "src/index.ts", "testing/index": "src/testing/index.ts" },
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  fixedExtension: false,
+  dts: true,
+  sourcemap: true,
+});
