@@ -1,0 +1,40 @@
+/**
+ * Where time comes from. Everything that waits or reads the time takes a `Clock`, so that a test can hold it.
+ */
+export interface Clock {
+  /** Wall-clock time in milliseconds since the epoch: for people and records. */
+  now(): number;
+  /** Milliseconds that only ever grow: for measuring and for deadlines. */
+  monotonic(): number;
+  /**
+   * Calls `callback` once after `ms` milliseconds. Any finite delay is honoured, also one above the 24.8 days that
+   * `setTimeout` can count. The timer keeps the process alive unless `background` is set.
+   */
+  schedule(ms: number, callback: () => void, options?: { background?: boolean }): Timer;
+}
+
+/** A scheduled call. Cancelling twice, or after the call, does nothing. */
+export interface Timer {
+  cancel(): void;
+}
+
+/** The longest delay that `setTimeout` counts; a longer one fires at once. */
+const LONGEST_DELAY = 2 ** 31 - 1;
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  schedule(ms, callback, options = {}) {
+    let remaining = Math.max(0, ms);
+    let handle: NodeJS.Timeout;
+    const next = (): void => {
+      const delay = Math.min(remaining, LONGEST_DELAY);
+      remaining -= delay;
+      handle = setTimeout(remaining > 0 ? next : callback, delay);
+      if (options.background === true) handle.unref();
+    };
+    next();
+    return { cancel: () => clearTimeout(handle) };
+  },
+};

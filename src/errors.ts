@@ -1,0 +1,137 @@
+/**
+ * How a Claude Code process ended, as callers see it: in errors, in `status()` and in `inspect()`.
+ */
+export interface ExitRecord {
+  /** What it means; see the exit table in the documentation. */
+  readonly class: ExitClass;
+  /** One sentence for people. */
+  readonly message: string;
+  /** Wall-clock time, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly pid?: number;
+  /** Exit code of the process, if it exited by itself. */
+  readonly code?: number;
+  /** Signal that ended the process, if one did. */
+  readonly signal?: string;
+  /** The last 2 kB that the process wrote to its error output. */
+  readonly stderr?: string;
+}
+
+/** The classes of exit. A class decides what supervision does; see the exit table in the documentation. */
+export type ExitClass =
+  | "done"
+  | "crash"
+  | "stalled"
+  | "out_of_memory"
+  | "bad_config"
+  | "auth"
+  | "quota"
+  | "overload"
+  | "conversation_missing"
+  | "conversation_exists";
+
+/** One thing that is wrong with an option. */
+export interface OptionProblem {
+  /** Where: `idleTimeout`, `children[2].cwd`, … */
+  readonly field: string;
+  /** What is wrong, what was given and what is allowed. */
+  readonly message: string;
+}
+
+/** What is known of a turn that did not complete. */
+export interface PartialTurn {
+  readonly turnId: string;
+  /** The text that had arrived. */
+  readonly partialText: string;
+  /** The tools that had been called, in order. */
+  readonly toolUses: readonly { readonly id: string; readonly name: string }[];
+}
+
+/** What each error carries in `details`, by code. Codes that are not listed carry nothing. */
+export interface ErrorDetails {
+  SESSION_NOT_FOUND: { readonly nearMisses: readonly string[] };
+  SESSION_ALREADY_STARTED: { readonly supervisor: string };
+  SESSION_QUARANTINED: { readonly lastExits: readonly ExitRecord[] };
+  INVALID_OPTIONS: { readonly problems: readonly OptionProblem[] };
+  CLAUDE_NOT_FOUND: { readonly exit: ExitRecord };
+  START_FAILED: { readonly exit: ExitRecord };
+  TURN_TIMEOUT: PartialTurn & { readonly timeoutMs: number };
+  TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
+  TURN_CANCELLED: { readonly turnId: string };
+  TURN_FAILED: PartialTurn & {
+    /** `auth`, `quota` and `overload` are the API's; `turn` is the turn's own limit, such as `maxTurns`. */
+    readonly class: "auth" | "quota" | "overload" | "request" | "turn" | "unknown";
+    /** HTTP status of the API, if there was one. */
+    readonly status?: number;
+    /** When it may work again, in milliseconds since the epoch, if that is known. */
+    readonly retryAt?: number;
+  };
+  MAILBOX_FULL: { readonly limit: number };
+  QUEUE_TIMEOUT: { readonly turnId: string; readonly timeoutMs: number };
+  EVENTS_LOST: { readonly oldest: number };
+}
+
+/** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
+export type ErrorCode =
+  | keyof ErrorDetails
+  | "SESSION_RUNNING"
+  | "SESSION_STOPPED"
+  | "SUPERVISOR_STOPPED"
+  | "SESSION_BUSY"
+  | "CHILD_NOT_FOUND"
+  | "CHILD_ALREADY_STARTED"
+  | "CHILD_ALREADY_PRESENT"
+  | "CHILD_RUNNING"
+  | "CHILD_RESTARTING"
+  | "MAX_CHILDREN"
+  | "CONTROL_FAILED"
+  | "CONTROL_TIMEOUT";
+
+type DetailsOf<Code extends ErrorCode> = Code extends keyof ErrorDetails ? ErrorDetails[Code] : Record<never, never>;
+
+type ErrorInit<Code extends ErrorCode> = (Code extends keyof ErrorDetails
+  ? { details: ErrorDetails[Code] }
+  : { details?: never }) & { cause?: unknown };
+
+/** Marks errors of every copy of this package alike. */
+const BRAND = Symbol.for("castellan.error");
+
+/**
+ * Every error that Castellan throws. `code` is stable and says what happened; `message` says it to people, with the name
+ * of whom it happened to and what to do; `details` carries the facts by code, and `cause` the error behind it.
+ *
+ * `instanceof CastellanError` also holds for errors of a second copy of this package in the same process.
+ *
+ * @example
+ * try {
+ *   await query("reviewer", source);
+ * } catch (error) {
+ *   if (CastellanError.is(error, "TURN_INTERRUPTED")) keep(error.details.partialText);
+ *   else throw error;
+ * }
+ */
+export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
+  override readonly name: string = "CastellanError";
+  readonly code: Code;
+  readonly details: Readonly<DetailsOf<Code>>;
+
+  constructor(
+    code: Code,
+    message: string,
+    ...[init]: Code extends keyof ErrorDetails ? [ErrorInit<Code>] : [ErrorInit<Code>?]
+  ) {
+    super(message, init?.cause === undefined ? undefined : { cause: init.cause });
+    this.code = code;
+    this.details = (init?.details ?? {}) as DetailsOf<Code>;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+
+  /** Whether `value` is an error of Castellan, and of this code if one is given. */
+  static is<Code extends ErrorCode = ErrorCode>(value: unknown, code?: Code): value is CastellanError<Code> {
+    return value instanceof CastellanError && (code === undefined || value.code === code);
+  }
+}

@@ -1,0 +1,65 @@
+import leven from "leven";
+
+/**
+ * The name of a session: a string, or a tuple that begins with one, such as `["user", 42]`. Names are compared by value;
+ * `"user"`, `["user"]` and `["user", "42"]`, `["user", 42]` are four different names.
+ */
+export type SessionName = string | readonly [string, ...(string | number)[]];
+
+/** Longest name, counted in characters of its canonical form. */
+const LONGEST_NAME = 512;
+
+/** Why `value` is no session name, or `undefined` if it is one. */
+export function nameProblem(value: unknown): string | undefined {
+  const parts = Array.isArray(value) ? value : [value];
+  if (parts.length === 0) return "an empty tuple; give at least one string";
+  if (typeof parts[0] !== "string") return `${describe(parts[0])} where a string is needed`;
+  for (const part of parts) {
+    if (typeof part === "number" ? !Number.isFinite(part) : typeof part !== "string") {
+      return `${describe(part)}; the parts of a name are strings and finite numbers`;
+    }
+    if (part === "") return "an empty string";
+  }
+  if (JSON.stringify(value).length > LONGEST_NAME) return `longer than ${LONGEST_NAME} characters`;
+  return undefined;
+}
+
+/** The canonical form of a name: equal names have equal keys, different names different ones. */
+export function nameKey(name: SessionName): string {
+  return JSON.stringify(name);
+}
+
+/** The name behind a key made by {@link nameKey}. */
+export function nameOfKey(key: string): SessionName {
+  return JSON.parse(key) as SessionName;
+}
+
+/** A name for people: `"assistant"`, `["user",42]`. */
+export function formatName(name: SessionName): string {
+  return JSON.stringify(name);
+}
+
+/** Up to three of `known` that `wanted` may have been meant for, the nearest first. */
+export function nearMisses(wanted: string, known: Iterable<string>): string[] {
+  const limit = Math.max(2, Math.floor(wanted.length / 3));
+  return [...known]
+    .map((candidate) => ({ candidate, distance: distance(wanted, candidate, limit) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
+}
+
+function distance(a: string, b: string, limit: number): number {
+  return Math.abs(a.length - b.length) > limit ? Number.POSITIVE_INFINITY : leven(a.toLowerCase(), b.toLowerCase());
+}
+
+function describe(value: unknown): string {
+  return value === null || value === undefined
+    ? "nothing"
+    : Array.isArray(value)
+      ? "a nested tuple"
+      : typeof value === "object"
+        ? "an object"
+        : `${typeof value} ${String(value)}`;
+}
