@@ -1,0 +1,49 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Backoff, backoffDelay } from "../../src/supervision/backoff.ts";
+
+const backoff: fc.Arbitrary<Backoff> = fc.record({
+  base: fc.double({ min: 1, max: 10_000, noNaN: true }),
+  factor: fc.double({ min: 1, max: 10, noNaN: true }),
+  max: fc.double({ min: 1, max: 3_600_000, noNaN: true }),
+  jitter: fc.double({ min: 0, max: 0.99, noNaN: true }),
+});
+const restart = fc.integer({ min: 1, max: 10_000 });
+const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+describe("backoffDelay", () => {
+  it("doubles from 100 ms to 30 s by default, the first restart at once", () => {
+    const standard = { base: 100, factor: 2, max: 30_000, jitter: 0.2 };
+    const delays = [1, 2, 3, 4, 5, 10, 11, 12].map((number) => backoffDelay(number, standard, () => 0.5));
+    expect(delays).toEqual([0, 100, 200, 400, 800, 25_600, 30_000, 30_000]);
+  });
+
+  it("stays within the jitter of the wait, and the wait within the maximum", () => {
+    fc.assert(
+      fc.property(restart, backoff, chance, (number, options, random) => {
+        const delay = backoffDelay(number, options, () => random);
+        const wait = backoffDelay(number, { ...options, jitter: 0 }, () => random);
+        expect(wait).toBeLessThanOrEqual(options.max);
+        expect(delay).toBeGreaterThanOrEqual(wait * (1 - options.jitter) - 1e-6);
+        expect(delay).toBeLessThanOrEqual(wait * (1 + options.jitter) + 1e-6);
+      }),
+    );
+  });
+
+  it("never shrinks from one restart to the next, chance aside", () => {
+    fc.assert(
+      fc.property(restart, backoff, (number, options) => {
+        const calm = { ...options, jitter: 0 };
+        expect(backoffDelay(number + 1, calm, () => 0)).toBeGreaterThanOrEqual(backoffDelay(number, calm, () => 0));
+      }),
+    );
+  });
+
+  it("waits for nothing exactly before the first restart of a series", () => {
+    fc.assert(
+      fc.property(restart, backoff, chance, (number, options, random) => {
+        expect(backoffDelay(number, options, () => random) === 0).toBe(number === 1);
+      }),
+    );
+  });
+});

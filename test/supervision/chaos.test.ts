@@ -1,0 +1,169 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { ChildExit, Disposition } from "../../src/supervision/child-spec.ts";
+import type { ChildSupervisor } from "../../src/supervision/supervisor.ts";
+import { Grove, pick, workersOf } from "./grove.ts";
+import { settle } from "./simulated-clock.ts";
+import { Stage } from "./stage.ts";
+import { anyExit, anyTeam, type Team } from "./tree.ts";
+
+type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
+
+/** What may happen at any moment, also in the middle of starts and stops. Numbers pick among what there is. */
+type Step =
+  | { readonly type: "exit"; readonly at: number; readonly exit: ChildExit }
+  | { readonly type: "fail"; readonly at: number; readonly how: Disposition }
+  | { readonly type: "hold"; readonly at: number; readonly what: "holdStart" | "holdStop" }
+  | { readonly type: "release"; readonly at: number }
+  | { readonly type: "advance"; readonly ms: number }
+  | { readonly type: "call"; readonly call: Call; readonly at: number; readonly child: number };
+
+const at = fc.nat();
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ type: fc.constant("exit"), at, exit: anyExit }),
+  fc.record({
+    type: fc.constant("exit"),
+    at,
+    exit: fc.constant<ChildExit>({ reason: "abnormal", disposition: "free" }),
+  }),
+  fc.record({ type: fc.constant("fail"), at, how: fc.constantFrom("count", "free", "quarantine") }),
+  fc.record({ type: fc.constant("hold"), at, what: fc.constantFrom("holdStart", "holdStop") }),
+  fc.record({ type: fc.constant("release"), at }),
+  fc.record({ type: fc.constant("advance"), ms: fc.constantFrom(1, 100, 1_000, 30_000) }),
+  fc.record({
+    type: fc.constant("call"),
+    call: fc.constantFrom<Call[]>("terminateChild", "restartChild", "deleteChild", "recycleChild"),
+    at,
+    child: fc.nat(),
+  }),
+);
+
+/** A tree to which things happen without waiting for it to come to rest. */
+class Chaos {
+  readonly #stage: Stage = new Stage({ shutdown: "infinity" });
+  readonly #grove: Grove = new Grove(this.#stage);
+  readonly #team: Team;
+  readonly #held: Map<string, () => void> = new Map();
+  readonly #calls: Promise<unknown>[] = [];
+  #unsettled = 0;
+
+  constructor(team: Team) {
+    this.#team = team;
+  }
+
+  async open(): Promise<void> {
+    await this.#grove.plant(this.#team);
+  }
+
+  async take(step: Step): Promise<void> {
+    const workers = workersOf(this.#team.children).map(({ id }) => id);
+    switch (step.type) {
+      case "exit":
+        pick(
+          [...this.#stage.onStage.values()].flatMap((actors) => [...actors]),
+          step.at,
+        )?.exit(step.exit);
+        break;
+      case "fail":
+        this.#stage.failNext(pick(workers, step.at) ?? "", { disposition: step.how });
+        break;
+      case "hold":
+        this.#hold(step.what, pick(workers, step.at) ?? "");
+        break;
+      case "release":
+        this.#release(pick([...this.#held.keys()], step.at));
+        break;
+      case "advance":
+        await this.#stage.clock.advance(step.ms);
+        break;
+      case "call":
+        this.#call(step);
+        break;
+    }
+    // Some steps come before anything that the last one set off could happen, some in the middle of it.
+    await (step.type === "call" ? Promise.resolve() : settle());
+    for (const [id, actors] of this.#stage.incarnations) expect(actors, `incarnations of ${id}`).toBeLessThanOrEqual(1);
+  }
+
+  /** Lets go of everything that is held: the tree must come to rest, and then end. */
+  async close(): Promise<void> {
+    const top = this.#grove.supervisors.get("r");
+    for (const id of [...this.#held.keys()]) this.#release(id);
+    await this.#stage.clock.advance(600_000);
+    expect(this.#unsettled).toBe(0);
+    for (const info of top?.whichChildren() ?? [])
+      expect(["running", "terminated", "quarantined"]).toContain(info.state);
+    await top?.stop();
+    await Promise.all(this.#calls);
+    expect(this.#stage.playing).toEqual([]);
+    expect(this.#stage.clock.timers).toBe(0);
+  }
+
+  /** Stops in the middle of everything; what is held is let go only afterwards. */
+  async stopNow(): Promise<void> {
+    const top = this.#grove.supervisors.get("r");
+    const stops = [top?.stop(), top?.stop()];
+    await settle();
+    for (const id of [...this.#held.keys()]) {
+      this.#release(id);
+      await settle();
+    }
+    await Promise.all(stops);
+    await Promise.all(this.#calls);
+    expect(this.#stage.playing).toEqual([]);
+    expect(this.#stage.clock.timers).toBe(0);
+  }
+
+  #hold(what: "holdStart" | "holdStop", worker: string): void {
+    const key = `${what} ${worker}`;
+    if (!this.#held.has(key)) this.#held.set(key, this.#stage[what](worker));
+  }
+
+  #release(key: string | undefined): void {
+    if (key === undefined) return;
+    this.#held.get(key)?.();
+    this.#held.delete(key);
+  }
+
+  #call({ call, at, child }: Step & { type: "call" }): void {
+    const home: ChildSupervisor | undefined = pick([...this.#grove.supervisors.values()], at);
+    const id = pick(home?.whichChildren() ?? [], child)?.id;
+    if (home === undefined || id === undefined) return;
+    this.#unsettled += 1;
+    const settled = home[call](id).then(
+      () => {},
+      () => {},
+    );
+    this.#calls.push(
+      settled.then(() => {
+        this.#unsettled -= 1;
+      }),
+    );
+  }
+}
+
+async function run(team: Team, steps: readonly Step[]): Promise<Chaos> {
+  const chaos = new Chaos(team);
+  await chaos.open();
+  for (const step of steps) await chaos.take(step);
+  return chaos;
+}
+
+const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 500);
+const steps = fc.array(step, { minLength: 5, maxLength: 60 });
+
+describe("a tree in the middle of starts, stops and crashes", { timeout: 60_000 }, () => {
+  it("never has two of one child, answers every call, comes to rest and ends", async () => {
+    await fc.assert(
+      fc.asyncProperty(anyTeam, steps, async (team, happenings) => (await run(team, happenings)).close()),
+      { numRuns },
+    );
+  });
+
+  it("can be stopped at any moment and leaves nobody behind", async () => {
+    await fc.assert(
+      fc.asyncProperty(anyTeam, steps, async (team, happenings) => (await run(team, happenings)).stopNow()),
+      { numRuns },
+    );
+  });
+});

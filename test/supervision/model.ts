@@ -1,0 +1,313 @@
+import type { ChildExit, Disposition } from "../../src/supervision/child-spec.ts";
+import type { World } from "./model-world.ts";
+import type { Plan, Team } from "./tree.ts";
+
+/** Children of one supervisor that will be started together. */
+interface Batch {
+  members: ModelChild[];
+}
+
+type State = "running" | "waiting" | "terminated" | "quarantined";
+type Outcome = "ok" | "CHILD_START_FAILED" | "CHILD_START_CANCELLED" | "SUPERVISOR_STOPPED";
+/** What becomes of a child that did not come up. */
+type Otherwise = "judge" | "forget" | "terminated" | "quarantined";
+
+interface ModelChild {
+  readonly plan: Plan;
+  state: State;
+  batch: Batch | undefined;
+  everUp: boolean;
+  restarts: number;
+  delay: number;
+  counted: number[];
+  since: number;
+  inner: Model | undefined;
+  /** What a call that waits for the child was told first. */
+  outcome: Outcome | undefined;
+}
+
+/** A simple account of what a supervisor should do, in which every start and stop happens at once and nothing overlaps. */
+export class Model {
+  readonly id: string;
+  readonly #team: Team;
+  readonly #world: World;
+  readonly #onEnd: (exit: ChildExit) => void;
+  #children: ModelChild[] = [];
+  #ended = false;
+  #opening = true;
+  #counted: number[] = [];
+
+  constructor(id: string, team: Team, world: World, onEnd: (exit: ChildExit) => void) {
+    this.id = id;
+    this.#team = team;
+    this.#world = world;
+    this.#onEnd = onEnd;
+  }
+
+  /** Starts all children and tells whether the supervisor came up. */
+  open(): boolean {
+    this.#children = this.#team.children.map(newChild);
+    this.#begin(this.#children, 0, "judge");
+    this.#opening = false;
+    return !this.#ended;
+  }
+
+  /** All supervisors that are up, this one first. */
+  family(): Model[] {
+    return this.#ended ? [] : [this, ...this.#children.flatMap(({ inner }) => inner?.family() ?? [])];
+  }
+
+  /** The workers of this supervisor that are up. */
+  workers(): string[] {
+    return this.#children.filter((child) => child.state === "running" && !child.inner).map(({ plan }) => plan.id);
+  }
+
+  /** What `whichChildren` should show. */
+  show(): string[] {
+    return this.#children.map((child) => {
+      const { id } = child.plan;
+      const state = child.state === "waiting" ? (isFirst(child) ? "starting" : "restarting") : child.state;
+      const restarts = child.state === "running" && this.#isCalm(child) ? 0 : child.restarts;
+      return `${id} ${state} ${restarts}`;
+    });
+  }
+
+  workerExits(id: string, exit: ChildExit): void {
+    const child = this.#named(id);
+    if (child !== undefined) this.#exits(child, exit);
+  }
+
+  stop(): void {
+    this.#end(undefined);
+  }
+
+  startChild(plan: Plan): string | undefined {
+    const known = this.#named(plan.id);
+    if (known !== undefined) {
+      return known.state === "running" || isFirst(known) ? "CHILD_ALREADY_STARTED" : "CHILD_ALREADY_PRESENT";
+    }
+    const child = newChild(plan);
+    this.#children.push(child);
+    return this.#startByHand(child, "forget");
+  }
+
+  terminateChild(id: string): string {
+    const child = this.#named(id);
+    if (child === undefined) return "CHILD_NOT_FOUND";
+    this.#release(child, "CHILD_START_CANCELLED");
+    return "ok";
+  }
+
+  restartChild(id: string): string | undefined {
+    const child = this.#named(id);
+    if (child === undefined) return "CHILD_NOT_FOUND";
+    if (child.state === "running") return "CHILD_RUNNING";
+    if (child.state === "waiting") return isFirst(child) ? "CHILD_RUNNING" : "CHILD_RESTARTING";
+    return this.#startByHand(child, child.state);
+  }
+
+  deleteChild(id: string): string {
+    const child = this.#named(id);
+    if (child === undefined) return "CHILD_NOT_FOUND";
+    if (child.state === "running") return "CHILD_RUNNING";
+    if (child.state === "waiting") return isFirst(child) ? "CHILD_RUNNING" : "CHILD_RESTARTING";
+    this.#forget(child);
+    return "ok";
+  }
+
+  recycleChild(id: string): string | undefined {
+    const child = this.#named(id);
+    if (child === undefined) return "CHILD_NOT_FOUND";
+    if (child.state !== "waiting" || child.batch === undefined) return this.#startByHand(child, "judge");
+    pardon(child);
+    child.outcome = undefined;
+    this.#run(child.batch, "judge");
+    return child.outcome;
+  }
+
+  #startByHand(child: ModelChild, otherwise: Otherwise): string | undefined {
+    pardon(child);
+    child.outcome = undefined;
+    this.#begin([child], 0, otherwise);
+    return child.outcome;
+  }
+
+  #exits(child: ModelChild, exit: ChildExit): void {
+    this.#fold(child);
+    child.state = "terminated";
+    child.inner = undefined;
+    this.#judge(child, exit);
+  }
+
+  #judge(child: ModelChild, exit: ChildExit): void {
+    const { restart } = child.plan;
+    const disposition = exit.reason === "abnormal" ? (exit.disposition ?? "count") : "count";
+    if (restart === "temporary") {
+      this.#forget(child);
+      this.#autoShutdown(child);
+    } else if (restart === "transient" && exit.reason !== "abnormal") {
+      this.#autoShutdown(child);
+    } else if (disposition === "quarantine") {
+      child.state = "quarantined";
+    } else if (disposition === "free" || this.#bears(child)) {
+      this.#restart(child);
+    } else if (this.#team.options.onMaxRestarts === "escalate") {
+      this.#end({ reason: "abnormal" });
+    } else {
+      child.state = "quarantined";
+    }
+  }
+
+  /** Counts a restart and tells whether it is borne. */
+  #bears(child: ModelChild): boolean {
+    const { maxRestarts = 3, maxSeconds = 5, onMaxRestarts } = this.#team.options;
+    const shared = onMaxRestarts === "escalate";
+    const earlier = (shared ? this.#counted : child.counted).filter((at) => at + maxSeconds * 1_000 >= this.#world.now);
+    if (earlier.length >= maxRestarts) return false;
+    if (shared) this.#counted = [...earlier, this.#world.now];
+    else child.counted = [...earlier, this.#world.now];
+    return true;
+  }
+
+  #restart(child: ModelChild): void {
+    child.restarts += 1;
+    child.delay = child.restarts === 1 ? 0 : Math.min(30_000, 100 * 2 ** (child.restarts - 2));
+    child.state = "waiting";
+    const { strategy } = this.#team.options;
+    const alone = strategy === "one_for_one" || !child.everUp;
+    if (!child.everUp) this.#world.overlapped = true;
+    else this.#world.lost ||= this.#world.overlapped;
+    const from = strategy === "one_for_all" ? 0 : this.#children.indexOf(child);
+    const group = alone ? [child] : this.#children.slice(from).filter(({ state }) => state !== "quarantined");
+    for (const member of group.toReversed()) {
+      if (member.state !== "running") continue;
+      this.#stop(member);
+      if (member.plan.restart === "temporary") this.#forget(member);
+    }
+    this.#begin(group, child.delay, "judge");
+  }
+
+  /** Stops these children, and starts them with those who were to be started with any of them. */
+  #begin(group: readonly ModelChild[], delay: number, otherwise: Otherwise): void {
+    const all = new Set(group.flatMap((child) => [child, ...(child.batch?.members ?? [])]));
+    const members = this.#children.filter((child) => all.has(child));
+    for (const child of members.toReversed()) if (child.state === "running") this.#stop(child);
+    for (const child of members) {
+      leaveBatch(child);
+      child.state = "waiting";
+    }
+    const batch: Batch = { members: [...members] };
+    for (const child of members) child.batch = batch;
+    if (delay === 0) this.#run(batch, otherwise);
+    else this.#world.after(delay, () => this.#run(batch, otherwise));
+  }
+
+  /** Starts who is still in a batch. One that ran, or was taken over, has nobody in it. */
+  #run(batch: Batch, otherwise: Otherwise): void {
+    for (let child = batch.members[0]; child !== undefined; child = batch.members[0]) {
+      leaveBatch(child);
+      const failure = this.#start(child);
+      if (failure === undefined) continue;
+      if (this.#opening && this.#team.options.onStartFailure === "abort") {
+        child.state = "terminated";
+        this.#end({ reason: "abnormal" });
+      } else if (otherwise === "judge") {
+        this.#judge(child, { reason: "abnormal", disposition: failure });
+      } else if (otherwise === "forget") {
+        this.#forget(child);
+      } else {
+        child.state = failure === "quarantine" ? "quarantined" : otherwise;
+      }
+    }
+  }
+
+  /** Starts a child and tells how it failed, if it did. */
+  #start(child: ModelChild): Disposition | undefined {
+    const { id, inner } = child.plan;
+    this.#world.log.push(`start ${id}`);
+    let failure = this.#world.failures.get(id)?.shift();
+    if (inner !== undefined) {
+      const model = new Model(id, inner, this.#world, (exit) => this.#exits(child, exit));
+      child.inner = model;
+      if (!model.open()) failure = "count";
+    }
+    if (failure !== undefined) child.inner = undefined;
+    child.outcome ??= failure === undefined ? "ok" : "CHILD_START_FAILED";
+    if (failure !== undefined) return failure;
+    child.state = "running";
+    child.everUp = true;
+    child.since = this.#world.now;
+    return undefined;
+  }
+
+  #stop(child: ModelChild): void {
+    this.#fold(child);
+    this.#world.log.push(`stop ${child.plan.id}`);
+    child.inner?.stop();
+    child.inner = undefined;
+    child.state = "terminated";
+  }
+
+  #release(child: ModelChild, outcome: Outcome): void {
+    if (child.state !== "running" && child.state !== "waiting") return;
+    child.outcome ??= outcome;
+    if (child.state === "running") this.#stop(child);
+    leaveBatch(child);
+    child.state = "terminated";
+    if (child.plan.restart === "temporary") this.#forget(child);
+  }
+
+  /** Ends the supervisor, and tells who is above unless the end came from there. */
+  #end(exit: ChildExit | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#world.lost ||= this.#world.overlapped;
+    for (const child of this.#children.toReversed()) this.#release(child, "SUPERVISOR_STOPPED");
+    if (exit !== undefined && !this.#opening) this.#onEnd(exit);
+  }
+
+  #autoShutdown(child: ModelChild): void {
+    const { autoShutdown } = this.#team.options;
+    const others = this.#children.some(
+      ({ plan, state }) => plan.significant && (state === "running" || state === "waiting"),
+    );
+    if (!child.plan.significant || autoShutdown === "never") return;
+    if (autoShutdown === "any_significant" || !others) this.#end({ reason: "shutdown" });
+  }
+
+  #forget(child: ModelChild): void {
+    this.#children = this.#children.filter((other) => other !== child);
+  }
+
+  /** Ends the series of a child that was up long enough. */
+  #fold(child: ModelChild): void {
+    if (this.#isCalm(child)) Object.assign(child, { restarts: 0, delay: 0 });
+  }
+
+  #isCalm(child: ModelChild): boolean {
+    const { maxSeconds = 5 } = this.#team.options;
+    return this.#world.now - child.since >= Math.max(maxSeconds * 1_000, child.delay);
+  }
+
+  #named(id: string): ModelChild | undefined {
+    return this.#children.find(({ plan }) => plan.id === id);
+  }
+}
+
+function newChild(plan: Plan): ModelChild {
+  const past = { everUp: false, restarts: 0, delay: 0, counted: [], since: 0 };
+  return { plan, state: "waiting", batch: undefined, inner: undefined, outcome: undefined, ...past };
+}
+
+function isFirst(child: ModelChild): boolean {
+  return child.state === "waiting" && !child.everUp && child.restarts === 0;
+}
+
+function pardon(child: ModelChild): void {
+  Object.assign(child, { restarts: 0, delay: 0, counted: [] });
+}
+
+function leaveBatch(child: ModelChild): void {
+  if (child.batch !== undefined) child.batch.members = child.batch.members.filter((other) => other !== child);
+  child.batch = undefined;
+}

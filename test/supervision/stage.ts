@@ -1,0 +1,162 @@
+import type { Child, ChildExit, ChildSpec, Shutdown, StartContext } from "../../src/supervision/child-spec.ts";
+import type { SupervisionEvent } from "../../src/supervision/supervision-event.ts";
+import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
+import type { SupervisorSpec } from "../../src/supervision/supervisor-spec.ts";
+import { SimulatedClock, settle } from "./simulated-clock.ts";
+
+export const crash: ChildExit = { reason: "abnormal", cause: "crash" };
+export const normal: ChildExit = { reason: "normal" };
+export const shutdown: ChildExit = { reason: "shutdown" };
+
+/** A worker that does as it is told. */
+export class Actor implements Child {
+  readonly id: string;
+  readonly exited: Promise<ChildExit>;
+  readonly stops: Shutdown[] = [];
+  readonly #gone: PromiseWithResolvers<ChildExit> = Promise.withResolvers<ChildExit>();
+  readonly #stage: Stage;
+
+  constructor(id: string, stage: Stage) {
+    this.id = id;
+    this.#stage = stage;
+    this.exited = this.#gone.promise;
+  }
+
+  /** Ends by itself. */
+  exit(exit: ChildExit): void {
+    this.#stage.onStage.get(this.id)?.delete(this);
+    this.#gone.resolve(exit);
+  }
+
+  async stop(how: Shutdown): Promise<void> {
+    this.stops.push(how);
+    if (this.stops.length === 1) this.#stage.log.push(`stop ${this.id}`);
+    await this.#stage.stopHolds.get(this.id)?.promise;
+    if (this.#stage.onStage.get(this.id)?.has(this) === true) this.exit(shutdown);
+  }
+}
+
+/** Where actors play: it writes down who is started and stopped, in order, and can hold or fail what they do. */
+export class Stage {
+  readonly clock: SimulatedClock = new SimulatedClock();
+  /** `start a`, `stop a`, in the order in which the supervisors asked. */
+  log: string[] = [];
+  events: SupervisionEvent[] = [];
+  readonly onStage: Map<string, Set<Actor>> = new Map();
+  readonly contexts: Map<string, StartContext[]> = new Map();
+  readonly startHolds: Map<string, PromiseWithResolvers<void>> = new Map();
+  readonly stopHolds: Map<string, PromiseWithResolvers<void>> = new Map();
+  /** For each id how many there are, from the call of the start until the end. */
+  readonly incarnations: Map<string, number> = new Map();
+  readonly #failures: Map<string, unknown[]> = new Map();
+  readonly #defaults: Partial<ChildSpec>;
+
+  /** `defaults` hold for every worker that does not say otherwise. */
+  constructor(defaults: Partial<ChildSpec> = {}) {
+    this.#defaults = defaults;
+  }
+
+  /** What a supervisor on this stage gets. Chance is always a half, so that jitter moves nothing. */
+  deps(signal?: AbortSignal): Parameters<typeof ChildSupervisor.start>[2] {
+    const onEvent = (event: SupervisionEvent): void => void this.events.push(event);
+    return { clock: this.clock, random: () => 0.5, onEvent, ...(signal === undefined ? {} : { signal }) };
+  }
+
+  spec(id: string, options: Partial<ChildSpec> = {}): ChildSpec {
+    return { id, start: (context) => this.#enter(id, context), ...this.#defaults, ...options };
+  }
+
+  specs(...ids: string[]): ChildSpec[] {
+    return ids.map((id) => this.spec(id));
+  }
+
+  /** A child that is itself a supervisor. */
+  nested(id: string, children: ChildSpec[], options: SupervisorSpec = {}, spec: Partial<ChildSpec> = {}): ChildSpec {
+    const start = (context: StartContext): Promise<Child> => {
+      this.log.push(`start ${id}`);
+      return ChildSupervisor.start(children, options, this.deps(context.signal));
+    };
+    return { id, type: "supervisor", start, ...spec };
+  }
+
+  supervise(children: ChildSpec[], options: SupervisorSpec = {}): Promise<ChildSupervisor> {
+    return ChildSupervisor.start(children, options, this.deps());
+  }
+
+  /** The next starts of `id` throw these values, one after the other. */
+  failNext(id: string, ...thrown: unknown[]): void {
+    this.#failures.set(id, [...(this.#failures.get(id) ?? []), ...thrown]);
+  }
+
+  /** Holds the starts (or stops) of `id` until the returned function is called. */
+  holdStart(id: string): () => void {
+    return hold(this.startHolds, id);
+  }
+
+  holdStop(id: string): () => void {
+    return hold(this.stopHolds, id);
+  }
+
+  /** The one actor who plays `id` now. */
+  actor(id: string): Actor {
+    const [actor, another] = this.onStage.get(id) ?? [];
+    if (actor === undefined || another !== undefined) throw new Error(`not exactly one ${id} on stage`);
+    return actor;
+  }
+
+  /** Ends `id` by itself and lets everything follow that follows. */
+  async exit(id: string, exit: ChildExit = crash): Promise<void> {
+    this.actor(id).exit(exit);
+    await settle();
+  }
+
+  /** Who plays now, in alphabetical order. */
+  get playing(): string[] {
+    const live = [...this.onStage].flatMap(([id, actors]) => [...actors].map(() => id));
+    return live.toSorted();
+  }
+
+  /** What was written down since the last look. */
+  take(): string[] {
+    const taken = this.log;
+    this.log = [];
+    return taken;
+  }
+
+  /** The types of the events since the last look, as `started a`. */
+  takeEvents(): string[] {
+    const taken = this.events.map(({ type, id }) => `${type} ${id}`);
+    this.events = [];
+    return taken;
+  }
+
+  #count(id: string, change: 1 | -1): void {
+    this.incarnations.set(id, (this.incarnations.get(id) ?? 0) + change);
+  }
+
+  async #enter(id: string, context: StartContext): Promise<Child> {
+    this.log.push(`start ${id}`);
+    this.#count(id, 1);
+    this.contexts.set(id, [...(this.contexts.get(id) ?? []), context]);
+    await this.startHolds.get(id)?.promise;
+    const failures = this.#failures.get(id) ?? [];
+    if (failures.length > 0) {
+      this.#count(id, -1);
+      throw failures.shift();
+    }
+    const actor = new Actor(id, this);
+    void actor.exited.then(() => this.#count(id, -1));
+    this.onStage.set(id, (this.onStage.get(id) ?? new Set()).add(actor));
+    return actor;
+  }
+}
+
+/** Holds last for one release; while one is held another one for the same id must not be asked for. */
+function hold(holds: Map<string, PromiseWithResolvers<void>>, id: string): () => void {
+  const gate = Promise.withResolvers<void>();
+  holds.set(id, gate);
+  return () => {
+    holds.delete(id);
+    gate.resolve();
+  };
+}
