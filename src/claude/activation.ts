@@ -1,0 +1,314 @@
+import type { UUID } from "node:crypto";
+import { Readable } from "node:stream";
+import {
+  type AccountInfo,
+  type Query,
+  query,
+  type SDKMessage,
+  type SDKUserMessage,
+  type SpawnedProcess,
+  type SpawnOptions,
+} from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
+import { classifyExit, type ExitEvidence } from "./exit.ts";
+import { type Launch, resolveApiKey, sdkOptions } from "./launch.ts";
+import { parentDeathPrefix } from "./parent-death.ts";
+import { preflight } from "./preflight.ts";
+import { ClaudeProcess, type EndingStages } from "./process.ts";
+
+/** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
+const HANDSHAKE_MS = 60_000;
+
+/** How long a control request may take. The SDK sets no limit. */
+const CONTROL_MS = 10_000;
+
+/** How long the rest of a dead process's output is waited for, and a process that fell silent is let live. */
+const DRAIN_MS = 1_000;
+
+const AT_ONCE: EndingStages = { inputMs: 0, termMs: 0 };
+
+export interface ActivationRequest extends Launch {
+  /** The session, for messages. */
+  readonly who: string;
+  /** Called for every message of the process, in order. */
+  readonly onMessage: (message: SDKMessage) => void;
+  /** Aborted when the activation is no longer wanted before it is up. */
+  readonly signal: AbortSignal;
+  /** Called as soon as there is a process, which is before its handshake is done. */
+  readonly onSpawn?: (pid: number | undefined) => void;
+}
+
+/**
+ * A live Claude Code process whose handshake is done: one incarnation of a session. It knows nothing of names, mailboxes
+ * or restarts.
+ */
+export class Activation {
+  readonly pid: number | undefined;
+  /** Wall-clock time at which the handshake was done, in milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** Resolves once, when the process is gone and its last message has been delivered. */
+  readonly exited: Promise<ExitRecord>;
+  readonly #run: ProcessRun;
+
+  private constructor(run: ProcessRun) {
+    this.#run = run;
+    this.pid = run.process?.pid;
+    this.startedAt = run.clock.now();
+    this.exited = run.exited;
+  }
+
+  /**
+   * Starts a process and waits for its handshake.
+   *
+   * @throws CastellanError `CLAUDE_NOT_FOUND` or `START_FAILED`, with the exit and its class in `details`. No process is
+   * left behind.
+   */
+  static async start(request: ActivationRequest, clock: Clock): Promise<Activation> {
+    await refuseWhatCannotRun(request, clock);
+    const run = await ProcessRun.begin(request, clock);
+    try {
+      await run.handshake();
+      return new Activation(run);
+    } catch (error) {
+      throw await run.failure(error);
+    }
+  }
+
+  /** Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. */
+  send(uuid: string, prompt: string): void {
+    const message = { role: "user" as const, content: prompt };
+    this.#run.input.push({
+      type: "user",
+      message,
+      parent_tool_use_id: null,
+      uuid: uuid as UUID,
+    } satisfies SDKUserMessage);
+  }
+
+  /** Asks the process to stop its turn; the turn's result follows as a message. */
+  interrupt(): Promise<void> {
+    return this.control("interrupt", async (sdk) => {
+      await sdk.interrupt();
+    });
+  }
+
+  /**
+   * Sends a control request.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT` after ten seconds, `CONTROL_FAILED` if the process refuses or dies.
+   */
+  async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
+    const { query: sdk, clock, who } = this.#run;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = clock.schedule(CONTROL_MS, () => {
+      const message = `${who}: Claude Code did not answer "${what}" within ${formatDuration(CONTROL_MS)}.`;
+      reject(new CastellanError("CONTROL_TIMEOUT", message));
+    });
+    try {
+      return await Promise.race([request(sdk), late]);
+    } catch (error) {
+      if (error instanceof CastellanError) throw error;
+      throw new CastellanError("CONTROL_FAILED", `${who}: "${what}" failed: ${messageOf(error)}`, { cause: error });
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */
+  async end(stages: EndingStages): Promise<ExitRecord> {
+    this.#run.expected = true;
+    return await this.#run.end(stages);
+  }
+
+  /** Ends the process at once because of a fault that it does not report itself; the exit is of that class. */
+  async kill(found: { readonly class: ExitClass; readonly message: string }): Promise<ExitRecord> {
+    this.#run.found ??= found;
+    return await this.#run.end(AT_ONCE);
+  }
+}
+
+/** A process from its start on, whether or not it ever becomes an activation. */
+class ProcessRun {
+  readonly who: string;
+  readonly clock: Clock;
+  readonly input: Readable;
+  readonly query: Query;
+  readonly exited: Promise<ExitRecord>;
+  expected = false;
+  found: ExitEvidence["found"];
+  process: ClaudeProcess | undefined;
+  readonly #request: ActivationRequest;
+  readonly #spawned = Promise.withResolvers<void>();
+  #streamError: string | undefined;
+
+  private constructor(request: ActivationRequest, clock: Clock, prefix: readonly string[]) {
+    this.#request = request;
+    this.who = request.who;
+    this.clock = clock;
+    this.input = new Readable({ objectMode: true, read() {} });
+    this.query = query({
+      prompt: this.input,
+      options: sdkOptions(request, (options) => this.#spawn(options, prefix)),
+    });
+    const drained = this.#pump();
+    this.exited = this.#settle(drained);
+  }
+
+  static async begin(request: ActivationRequest, clock: Clock): Promise<ProcessRun> {
+    const prefix = await parentDeathPrefix();
+    try {
+      return new ProcessRun(request, clock, prefix);
+    } catch (error) {
+      // What the SDK throws here, before there is a process, is that it ships no binary for this platform.
+      throw startError(
+        "CLAUDE_NOT_FOUND",
+        request.who,
+        clock,
+        { class: "bad_config", message: messageOf(error) },
+        error,
+      );
+    }
+  }
+
+  async handshake(): Promise<void> {
+    const { signal } = this.#request;
+    const { promise: given, reject } = Promise.withResolvers<never>();
+    const timer = this.clock.schedule(HANDSHAKE_MS, () => {
+      this.found = { class: "crash", message: `no handshake within ${formatDuration(HANDSHAKE_MS)}` };
+      reject(new Error(this.found.message));
+    });
+    const abort = (): void => {
+      this.expected = true;
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
+      const { account } = await Promise.race([this.query.initializationResult(), given, gone]);
+      if (lacksCredentials(account)) {
+        this.found = {
+          class: "auth",
+          message: "no API key: set `apiKey` or ANTHROPIC_API_KEY, or log in with `claude`",
+        };
+        throw new Error(this.found.message);
+      }
+    } finally {
+      timer.cancel();
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Ends what was started and says why it did not come up. */
+  async failure(error: unknown): Promise<CastellanError> {
+    this.#streamError ??= messageOf(error);
+    const exit = await this.end(AT_ONCE);
+    return startError("START_FAILED", this.who, this.clock, exit, error);
+  }
+
+  async end(stages: EndingStages): Promise<ExitRecord> {
+    this.input.push(null);
+    if (this.process === undefined) {
+      this.query.close();
+      this.#spawned.resolve();
+    } else {
+      await this.process.end(stages);
+    }
+    return await this.exited;
+  }
+
+  #spawn(options: SpawnOptions, prefix: readonly string[]): SpawnedProcess {
+    const watch = {
+      onStderr: (text: string) => this.#request.options.stderr?.(text),
+      onBreak: (reason: string) => {
+        this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
+        void this.end(AT_ONCE);
+      },
+    };
+    const own = this.#request.options.spawnClaudeCodeProcess;
+    this.process = own
+      ? ClaudeProcess.adopt(own(options), this.clock, watch)
+      : ClaudeProcess.spawn(options, prefix, this.clock, watch);
+    this.#spawned.resolve();
+    this.#request.onSpawn?.(this.process.pid);
+    return this.process.spawned;
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      for await (const message of this.query) this.#request.onMessage(message);
+    } catch (error) {
+      this.#streamError = messageOf(error);
+    }
+  }
+
+  async #settle(drained: Promise<void>): Promise<ExitRecord> {
+    await Promise.race([this.#spawned.promise, drained]);
+    void drained.then(() => this.#within(DRAIN_MS, this.process?.exited)).then(() => this.process?.end(AT_ONCE));
+    const exit = await this.process?.exited;
+    await this.#within(DRAIN_MS, drained);
+    this.query.close();
+    this.input.push(null);
+    const evidence = {
+      expected: this.expected,
+      found: this.found,
+      code: exit?.code,
+      signal: exit?.signal,
+      stderr: this.process?.stderr.text,
+      error: exit?.error === undefined ? this.#streamError : messageOf(exit.error),
+    };
+    return {
+      ...classifyExit(evidence),
+      at: this.clock.now(),
+      ...defined({ pid: this.process?.pid, code: evidence.code, signal: evidence.signal, stderr: evidence.stderr }),
+    };
+  }
+
+  async #within(ms: number, wanted: Promise<unknown> | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.clock.schedule(ms, resolve);
+    await Promise.race([wanted, promise]);
+    timer.cancel();
+  }
+}
+
+async function refuseWhatCannotRun(request: ActivationRequest, clock: Clock): Promise<void> {
+  const { options, apiKey, who } = request;
+  if (typeof apiKey === "object" && resolveApiKey(apiKey, process.env) === undefined) {
+    const message = `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
+    throw startError("START_FAILED", who, clock, { class: "auth", message });
+  }
+  // A process of the application's own may run on another machine, with other directories and binaries.
+  if (options.spawnClaudeCodeProcess !== undefined) return;
+  const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });
+  if (fault !== undefined) throw startError(fault.code, who, clock, { class: fault.class, message: fault.message });
+}
+
+function startError(
+  code: "START_FAILED" | "CLAUDE_NOT_FOUND",
+  who: string,
+  clock: Clock,
+  exit: Pick<ExitRecord, "class" | "message"> & Partial<ExitRecord>,
+  cause?: unknown,
+): CastellanError {
+  const details = { exit: { at: clock.now(), ...exit } };
+  return new CastellanError(code, `${who} could not be started: ${exit.message}.`, { details, cause });
+}
+
+/** Whether Claude Code says that it found nothing to authenticate with at Anthropic's own API. */
+function lacksCredentials(account: AccountInfo | undefined): boolean {
+  return account?.apiProvider === "firstParty" && account.tokenSource === "none" && account.apiKeySource === undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** `fields` without those that are undefined. */
+function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof Fields]?: NonNullable<Fields[Name]>;
+  };
+}

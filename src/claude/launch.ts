@@ -1,0 +1,58 @@
+import type { Options as SdkOptions, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
+import { type ConversationStart, conversationOptions } from "./conversation-start.ts";
+import { buildEnvironment } from "./environment.ts";
+
+/** An API key, or the name of the variable that holds it when a process is started. */
+export type ApiKey = string | { readonly env: string };
+
+/** All that shapes a Claude Code process. */
+export interface Launch {
+  /** The session's own SDK options, validated. */
+  readonly options: SdkOptions;
+  readonly apiKey?: ApiKey | undefined;
+  readonly inheritEnv?: boolean | readonly string[] | undefined;
+  readonly conversation: ConversationStart;
+}
+
+/**
+ * The options that the SDK gets for `launch`: the session's own over Castellan's defaults, then what a session may not
+ * choose for itself.
+ *
+ * The defaults differ from the SDK's in four points. No settings of the host leak in (`settingSources: []`); nobody waits
+ * for a permission prompt that no one sees (`permissionPrompts: "none"`, unless the options say who answers); text
+ * arrives as it is written (`includePartialMessages`); and the keys of MCP servers stay off the command line.
+ */
+export function sdkOptions(
+  launch: Launch,
+  spawn: (options: SpawnOptions) => SpawnedProcess,
+  host: Readonly<Record<string, string | undefined>> = process.env,
+): SdkOptions {
+  const {
+    abortController: _,
+    resume: _1,
+    sessionId: _2,
+    forkSession: _3,
+    resumeSessionAt: _4,
+    ...own
+  } = launch.options;
+  const { stderr: _5, env, ...rest } = own;
+  const answered = own.canUseTool !== undefined || own.permissionPromptToolName !== undefined;
+  return {
+    settingSources: [],
+    includePartialMessages: true,
+    mcpServersDelivery: "initialize",
+    ...(answered ? {} : { permissionPrompts: "none" }),
+    ...rest,
+    ...conversationOptions(launch.conversation),
+    env: buildEnvironment({ host, inheritEnv: launch.inheritEnv, env, apiKey: resolveApiKey(launch.apiKey, host) }),
+    spawnClaudeCodeProcess: spawn,
+  };
+}
+
+/** The key itself; `undefined` if none was given or the variable is empty. */
+export function resolveApiKey(
+  apiKey: ApiKey | undefined,
+  host: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return typeof apiKey === "object" ? host[apiKey.env] || undefined : apiKey;
+}

@@ -1,0 +1,66 @@
+import { Transform, type TransformCallback } from "node:stream";
+
+/** The longest line that is still taken for a message. A message that carries a large file is a few tens of megabytes. */
+const LONGEST_LINE = 64 * 1024 * 1024;
+
+const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/**
+ * Watches the output of a Claude Code process on its way to the SDK, and calls `onBreak` once if it stops being one JSON
+ * object a line. The SDK skips such a line in silence; if it was the end of a turn, nobody would ever hear of it.
+ *
+ * Only the ends of a line are looked at, so that the cost does not depend on what stands between them.
+ */
+export class LineGuard extends Transform {
+  readonly #onBreak: (reason: string) => void;
+  #length = 0;
+  #lastByte = 0;
+  #broken = false;
+
+  constructor(onBreak: (reason: string) => void) {
+    super({ highWaterMark: 1024 * 1024 });
+    this.#onBreak = onBreak;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const reason = this.#broken ? undefined : this.#inspect(chunk);
+    if (reason !== undefined) {
+      this.#broken = true;
+      this.#onBreak(reason);
+    }
+    done(null, chunk);
+  }
+
+  /** What is wrong with the output up to the end of `chunk`. */
+  #inspect(chunk: Buffer): string | undefined {
+    if (chunk.includes(0)) return "a NUL byte";
+    let start = 0;
+    while (start < chunk.length) {
+      const end = chunk.indexOf(NEWLINE, start);
+      const part = chunk.subarray(start, end === -1 ? chunk.length : end);
+      if (part.length > 0) {
+        if (this.#length === 0 && part[0] !== OPEN_BRACE) return `a line that begins with ${sample(part)}`;
+        this.#lastByte = lastVisible(part) ?? this.#lastByte;
+        this.#length += part.length;
+        if (this.#length > LONGEST_LINE) return `a line of more than ${LONGEST_LINE} bytes`;
+      }
+      if (end === -1) return undefined;
+      if (this.#length > 0 && this.#lastByte !== CLOSE_BRACE) return "a line that breaks off";
+      this.#length = 0;
+      start = end + 1;
+    }
+    return undefined;
+  }
+}
+
+function lastVisible(part: Buffer): number | undefined {
+  const last = part[part.length - 1];
+  return last === CARRIAGE_RETURN ? part[part.length - 2] : last;
+}
+
+function sample(part: Buffer): string {
+  return JSON.stringify(part.subarray(0, 40).toString("utf8"));
+}

@@ -1,0 +1,191 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { Readable } from "node:stream";
+import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
+import { LineGuard } from "./line-guard.ts";
+import type { CommandPrefix } from "./parent-death.ts";
+import { StderrTail } from "./stderr-tail.ts";
+
+/** How a process ended, as the operating system tells it. */
+export interface ProcessExit {
+  readonly code?: number;
+  readonly signal?: string;
+  /** Why it could not be started at all. */
+  readonly error?: Error;
+}
+
+/** How long each stage of an ending may take, in milliseconds. The last stage is SIGKILL, which nothing survives. */
+export interface EndingStages {
+  /** From the end of its input to SIGTERM; 0 skips this stage. */
+  readonly inputMs: number;
+  /** From SIGTERM to SIGKILL; 0 skips this stage, infinity waits for as long as it takes. */
+  readonly termMs: number;
+}
+
+export interface ProcessWatch {
+  onStderr(text: string): void;
+  /** The output is no longer one JSON object a line. */
+  onBreak(reason: string): void;
+}
+
+/** How often, in milliseconds, it is looked whether a process group is gone after SIGKILL. */
+const DEATH_POLL_MS = 10;
+
+/** How long a process group may take to be gone after SIGKILL; the kernel needs microseconds. */
+const DEATH_LIMIT_MS = 2_000;
+
+/**
+ * A Claude Code process: started here or by the application's own `spawnClaudeCodeProcess`, handed to the SDK, and
+ * ended by Castellan in stages. One started here leads a process group of its own, so that what it started in that
+ * group ends with it.
+ */
+export class ClaudeProcess {
+  /** What the SDK reads from and writes to. */
+  readonly spawned: SpawnedProcess;
+  readonly pid: number | undefined;
+  readonly stderr: StderrTail = new StderrTail();
+  /** Resolves once, when the process has exited or has failed to start. */
+  readonly exited: Promise<ProcessExit>;
+  readonly #group: number | undefined;
+  readonly #clock: Clock;
+  #exit: ProcessExit | undefined;
+  #ending: Promise<ProcessExit> | undefined;
+
+  private constructor(spawned: SpawnedProcess, pid: number | undefined, group: number | undefined, clock: Clock) {
+    this.spawned = spawned;
+    this.pid = pid;
+    this.#group = group;
+    this.#clock = clock;
+    this.exited = new Promise((resolve) => {
+      const settle = (exit: ProcessExit): void => {
+        this.#exit ??= exit;
+        resolve(this.#exit);
+      };
+      spawned.once("exit", (code, signal) =>
+        settle({ ...(code === null ? {} : { code }), ...(signal === null ? {} : { signal }) }),
+      );
+      // A process that runs can also report an error, such as a signal that could not be sent; that is no end.
+      spawned.on("error", (error) => {
+        if (pid === undefined) settle({ error });
+      });
+    });
+    // What is written to a process that has just died comes back as an error here; its exit says it better.
+    spawned.stdin.on("error", () => {});
+    spawned.stdout.on("error", () => {});
+  }
+
+  /** Starts `options.command`, behind `prefix`, as the leader of a new process group. */
+  static spawn(options: SpawnOptions, prefix: CommandPrefix, clock: Clock, watch: ProcessWatch): ClaudeProcess {
+    const [command = options.command, ...parameters] = [...prefix, options.command, ...options.args];
+    const child = spawn(command, parameters, {
+      cwd: options.cwd,
+      env: options.env,
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: process.platform !== "win32",
+      windowsHide: true,
+    });
+    const group = process.platform === "win32" ? undefined : child.pid;
+    const wrapped = new ClaudeProcess(guarded(child, watch), child.pid, group, clock);
+    wrapped.#read(child.stderr, watch);
+    return wrapped;
+  }
+
+  /** Takes over a process that the application started by itself, on this machine or elsewhere. */
+  static adopt(spawned: SpawnedProcess, clock: Clock, watch: ProcessWatch): ClaudeProcess {
+    const pid = "pid" in spawned && typeof spawned.pid === "number" ? spawned.pid : undefined;
+    const wrapped = new ClaudeProcess(guarded(spawned, watch), pid, undefined, clock);
+    if ("stderr" in spawned && spawned.stderr instanceof Readable) wrapped.#read(spawned.stderr, watch);
+    return wrapped;
+  }
+
+  /**
+   * Ends the process and resolves when it, and what is left of its group, is gone. A second call shares the first
+   * ending, but its stages may only shorten it: calling with both at 0 kills at once.
+   */
+  end(stages: EndingStages): Promise<ProcessExit> {
+    if (this.#ending !== undefined && stages.inputMs === 0 && stages.termMs === 0) this.#signal("SIGKILL");
+    this.#ending ??= this.#end(stages);
+    return this.#ending;
+  }
+
+  #read(stderr: Readable, watch: ProcessWatch): void {
+    stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr.append(text);
+      watch.onStderr(text);
+    });
+    stderr.on("error", () => {});
+  }
+
+  async #end({ inputMs, termMs }: EndingStages): Promise<ProcessExit> {
+    if (this.#exit === undefined && inputMs > 0) {
+      this.spawned.stdin.end();
+      await this.#exitWithin(inputMs);
+    }
+    if (this.#exit === undefined && termMs > 0) {
+      this.#signal("SIGTERM");
+      await this.#exitWithin(termMs);
+    }
+    if (this.#exit === undefined) this.#signal("SIGKILL");
+    const exit = await this.exited;
+    await this.#reapGroup();
+    return exit;
+  }
+
+  /** Ends what the process left behind in its group, and waits until the kernel says that the group is no more. */
+  async #reapGroup(): Promise<void> {
+    const deadline = this.#clock.monotonic() + DEATH_LIMIT_MS;
+    while (this.#group !== undefined && signalGroup(this.#group, "SIGKILL") && this.#clock.monotonic() < deadline) {
+      await new Promise<void>((resolve) => this.#clock.schedule(DEATH_POLL_MS, resolve));
+    }
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#exit !== undefined) return;
+    if (this.#group === undefined || !signalGroup(this.#group, signal)) this.spawned.kill(signal);
+  }
+
+  async #exitWithin(ms: number): Promise<void> {
+    if (ms === Number.POSITIVE_INFINITY) {
+      await this.exited;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.schedule(ms, resolve);
+    await Promise.race([this.exited, promise]);
+    timer.cancel();
+  }
+}
+
+/** The same process, with its output looked at on the way. */
+function guarded(spawned: SpawnedProcess | ChildProcessWithoutNullStreams, watch: ProcessWatch): SpawnedProcess {
+  const guard = new LineGuard(watch.onBreak);
+  spawned.stdout.on("error", () => guard.end());
+  spawned.stdout.pipe(guard);
+  return {
+    stdin: spawned.stdin,
+    stdout: guard,
+    get killed() {
+      return spawned.killed;
+    },
+    get exitCode() {
+      return spawned.exitCode;
+    },
+    get signalCode() {
+      return spawned.signalCode ?? null;
+    },
+    kill: (signal) => spawned.kill(signal),
+    on: spawned.on.bind(spawned),
+    once: spawned.once.bind(spawned),
+    off: spawned.off.bind(spawned),
+  };
+}
+
+/** Whether there still was a process in the group to send `signal` to. */
+function signalGroup(group: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-group, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}

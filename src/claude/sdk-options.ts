@@ -1,0 +1,139 @@
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+
+/**
+ * Options of the Agent SDK that a session cannot take, with the reason. A session outlives its process, so what would
+ * tie it to one process, or stop it from being resumed, is refused.
+ */
+export const REFUSED_SDK_OPTIONS = {
+  continue: "a session's conversation is known by its name; to take over an existing one, give its id as `resume`",
+  persistSession: "a session restarts with its conversation, which needs the transcript on disk",
+  resumeDropsTurn: "Castellan decides what a restart resumes",
+} as const;
+
+const callback: z.ZodType = z.custom((value) => typeof value === "function", "expected a function");
+const text = z.string().min(1);
+const texts = z.array(z.string());
+const flag = z.boolean();
+const record = z.record(z.string(), z.unknown());
+const count = z.int().positive();
+const uuid = z.guid("expected a UUID");
+const servers = z.record(z.string(), z.looseObject({}));
+
+/**
+ * What each option of the Agent SDK may be, under its own name. Only the outer shape is checked here, so that a wrong
+ * value is reported before any process is started; the SDK and Claude Code check the rest. The type makes the compiler
+ * ask for a line when a release of the SDK brings a new option.
+ */
+export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFUSED_SDK_OPTIONS>, z.ZodType> = {
+  abortController: z.instanceof(AbortController),
+  additionalDirectories: texts,
+  agent: text,
+  agentProgressSummaries: flag,
+  agents: z.record(z.string(), z.looseObject({ description: z.string(), prompt: z.string() })),
+  allowDangerouslySkipPermissions: flag,
+  allowedTools: texts,
+  betas: texts,
+  canUseTool: callback,
+  cwd: text,
+  debug: flag,
+  debugFile: text,
+  disallowedTools: texts,
+  effort: z.enum(["low", "medium", "high", "xhigh", "max"]),
+  enableFileCheckpointing: flag,
+  // Not a record, which `process.env` itself would not pass for.
+  env: z.object({}).catchall(z.string().optional()),
+  executable: z.enum(["bun", "deno", "node"]),
+  executableArgs: texts,
+  extraArgs: z.record(z.string(), z.string().nullable()),
+  fallbackModel: text,
+  forkSession: flag,
+  forwardSubagentText: flag,
+  hooks: z.record(z.string(), z.array(z.looseObject({ hooks: z.array(callback) }))),
+  includeHookEvents: flag,
+  includePartialMessages: flag,
+  loadTimeoutMs: count,
+  managedSettings: record,
+  maxBudgetUsd: z.number().positive(),
+  maxThinkingTokens: z.int().nonnegative(),
+  maxTurns: count,
+  mcpServers: servers,
+  mcpServersDelivery: z.enum(["argv", "initialize"]),
+  model: text,
+  onElicitation: callback,
+  onUserDialog: callback,
+  outputFormat: z.looseObject({ type: z.literal("json_schema"), schema: record }),
+  pathToClaudeCodeExecutable: text,
+  perTaskStopAffordance: flag,
+  permissionMode: z.enum(["default", "acceptEdits", "bypassPermissions", "plan", "dontAsk", "auto"]),
+  permissionPromptToolName: text,
+  permissionPrompts: z.enum(["host", "none"]),
+  planModeInstructions: text,
+  pluginDelivery: z.enum(["argv", "initialize"]),
+  plugins: z.array(z.looseObject({ type: z.literal("local"), path: text })),
+  projectConfigRoot: text,
+  promptSuggestions: flag,
+  resume: uuid,
+  resumeSessionAt: uuid,
+  sandbox: record,
+  sessionId: uuid,
+  sessionStore: z.looseObject({ append: callback, load: callback }),
+  sessionStoreFlush: z.enum(["batched", "eager"]),
+  settings: z.union([text, record]),
+  settingSources: z.array(z.enum(["user", "project", "local"])),
+  skills: z.union([texts, z.literal("all")]),
+  spawnClaudeCodeProcess: callback,
+  stderr: callback,
+  strictMcpConfig: flag,
+  supportedDialogKinds: texts,
+  systemPrompt: z.union([z.string(), texts, z.looseObject({ type: z.enum(["preset", "custom"]) })]),
+  taskBudget: z.looseObject({ total: count }),
+  thinking: z.looseObject({ type: z.enum(["adaptive", "enabled", "disabled"]) }),
+  title: text,
+  toolAliases: z.record(z.string(), z.string()),
+  toolConfig: record,
+  tools: z.union([texts, z.looseObject({ type: z.literal("preset"), preset: z.literal("claude_code") })]),
+  verbatimPrompts: flag,
+};
+
+/** Command-line flags that Castellan or the SDK sets itself; `extraArgs` may not contradict them. */
+const MANAGED_FLAGS = [
+  "continue",
+  "fork-session",
+  "input-format",
+  "output-format",
+  "print",
+  "resume",
+  "resume-session-at",
+  "session-id",
+] as const;
+
+/** What contradicts itself in `options`: the field that has to change, and why. */
+export function contradictions(options: SdkOptions): { field: string; message: string }[] {
+  const found: { field: string; message: string }[] = [];
+  const add = (field: keyof SdkOptions | `extraArgs.${string}`, message: string): void => {
+    found.push({ field, message });
+  };
+  if (options.permissionMode === "bypassPermissions" && options.allowDangerouslySkipPermissions !== true) {
+    add("permissionMode", '"bypassPermissions" needs `allowDangerouslySkipPermissions: true`');
+  }
+  if (options.permissionPrompts === "none" && options.canUseTool !== undefined) {
+    add("permissionPrompts", '"none" means that nobody answers, yet `canUseTool` is given; leave one of them out');
+  }
+  if (options.canUseTool !== undefined && options.permissionPromptToolName !== undefined) {
+    add("permissionPromptToolName", "cannot be combined with `canUseTool`; choose who answers");
+  }
+  if ((options.supportedDialogKinds?.length ?? 0) > 0 && options.onUserDialog === undefined) {
+    add("supportedDialogKinds", "needs `onUserDialog`, which answers those dialogs");
+  }
+  if (options.resume === undefined) {
+    if (options.forkSession === true) add("forkSession", "needs `resume`: the conversation to fork from");
+    if (options.resumeSessionAt !== undefined) add("resumeSessionAt", "needs `resume`: the conversation to cut back");
+  } else if (options.sessionId !== undefined && options.forkSession !== true) {
+    add("sessionId", "cannot be combined with `resume`, unless `forkSession` gives the fork that id");
+  }
+  for (const name of MANAGED_FLAGS) {
+    if (options.extraArgs?.[name] !== undefined) add(`extraArgs.${name}`, "is set by Castellan");
+  }
+  return found;
+}
