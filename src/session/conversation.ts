@@ -1,0 +1,89 @@
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { ConversationStart } from "../claude/conversation-start.ts";
+
+/** What a session knows of its conversation between two activations. Conversation and message ids are UUIDs. */
+export type Conversation =
+  /** Claude Code may never have heard of it; nothing would be lost with it. */
+  | { readonly kind: "new"; readonly id: string }
+  /** To be made from `from` at the next start. */
+  | { readonly kind: "fork"; readonly id: string; readonly from: string; readonly at?: string | undefined }
+  /** It may have a transcript. */
+  | {
+      readonly kind: "kept";
+      readonly id: string;
+      /** Whether nothing has been said in it that anybody would miss. */
+      readonly empty: boolean;
+      /** The last message of it that is to be kept, as far as that is known. */
+      readonly lastUuid?: string | undefined;
+      /** Whether the next resume leaves out what came after `lastUuid`. */
+      readonly cut: boolean;
+    };
+
+export type ConversationEvent =
+  /** A process has begun with it. */
+  | { readonly type: "activated" }
+  /** A prompt has been handed to the process. */
+  | { readonly type: "prompted" }
+  /** A turn ended, or was cut after it had shown something; `lastUuid` is the last message of it. */
+  | { readonly type: "turn_kept"; readonly lastUuid: string | undefined }
+  /** A turn is to be run again as if it had not been; `freshId` serves if nothing else was said. */
+  | { readonly type: "turn_undone"; readonly freshId: string }
+  /** Claude Code is in another conversation than it was, as after its `/clear`. */
+  | { readonly type: "moved"; readonly id: string }
+  /** Claude Code already has a transcript of it. */
+  | { readonly type: "found" }
+  /** Claude Code could not cut it back: the message was never written. */
+  | { readonly type: "cut_refused" }
+  /** Forgotten, by the caller's wish or because its transcript is gone. */
+  | { readonly type: "forgotten"; readonly freshId: string };
+
+/** The conversation that a session with these options begins with. */
+export function firstConversation(
+  options: Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">,
+  newId: () => string,
+): Conversation {
+  const { resume, forkSession, resumeSessionAt: at, sessionId } = options;
+  if (resume === undefined) return { kind: "new", id: sessionId ?? newId() };
+  if (forkSession === true) return { kind: "fork", id: sessionId ?? newId(), from: resume, at };
+  return { kind: "kept", id: resume, empty: false, lastUuid: at, cut: at !== undefined };
+}
+
+/** The conversation after `event`. */
+export function nextConversation(conversation: Conversation, event: ConversationEvent): Conversation {
+  const { kind, id } = conversation;
+  switch (event.type) {
+    case "activated":
+      if (kind === "kept") return { ...conversation, cut: false };
+      return kind === "fork" ? { kind: "kept", id, empty: false, lastUuid: conversation.at, cut: false } : conversation;
+    case "prompted":
+      return kind === "new" ? { kind: "kept", id, empty: true, cut: false } : conversation;
+    case "turn_kept": {
+      const known = kind === "kept" ? conversation.lastUuid : undefined;
+      return { kind: "kept", id, empty: false, lastUuid: event.lastUuid ?? known, cut: false };
+    }
+    case "turn_undone":
+      if (kind !== "kept") return conversation;
+      if (conversation.empty) return { kind: "new", id: event.freshId };
+      return { ...conversation, cut: conversation.lastUuid !== undefined };
+    case "moved":
+      return { kind: "kept", id: event.id, empty: true, cut: false };
+    case "found":
+      return { kind: "kept", id, empty: false, cut: false };
+    case "cut_refused":
+      return kind === "kept" ? { ...conversation, cut: false } : conversation;
+    case "forgotten":
+      return { kind: "new", id: event.freshId };
+  }
+}
+
+/** How the next process is to begin. */
+export function conversationStart(conversation: Conversation): ConversationStart {
+  switch (conversation.kind) {
+    case "new":
+      return { kind: "new", id: conversation.id };
+    case "fork":
+      return { kind: "fork", id: conversation.id, from: conversation.from, at: conversation.at };
+    case "kept":
+      return { kind: "resume", id: conversation.id, at: conversation.cut ? conversation.lastUuid : undefined };
+  }
+}

@@ -1,0 +1,271 @@
+import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Activation } from "../claude/activation.ts";
+import { failureOf, wasInterrupted } from "../claude/failure.ts";
+import type { Clock } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError, type ExitRecord } from "../errors.ts";
+import type { ConversationEvent } from "./conversation.ts";
+import { NOTHING_SPENT, spentBy, totalsOf } from "./cost.ts";
+import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
+import { Mailbox } from "./mailbox.ts";
+import type { SessionSettings, TurnSettings } from "./options.ts";
+import { replyOf } from "./reply.ts";
+import { TurnRecord } from "./turn-record.ts";
+
+/** How long a process may take to end a turn that it was told to stop. Then it is killed. */
+const YIELD_MS = 5_000;
+
+/** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
+const MOST_ATTEMPTS = 3;
+
+export interface SessionDeps {
+  readonly clock: Clock;
+  /** A new UUID. */
+  readonly newId: () => string;
+}
+
+/** What a dispatcher tells its session. */
+export interface DispatcherEvents {
+  turnStarted(): void;
+  /** The process is done with its turn. */
+  turnEnded(): void;
+  conversation(event: ConversationEvent): void;
+}
+
+/**
+ * Hands the turns of a session to its process, one at a time and in order, and sees to it that each ends exactly once.
+ */
+export class Dispatcher {
+  readonly #who: string;
+  readonly #settings: SessionSettings;
+  readonly #deps: SessionDeps;
+  readonly #events: DispatcherEvents;
+  readonly #mailbox: Mailbox;
+  #activation: Activation | undefined;
+  #current: CurrentTurn | undefined;
+  #totals = NOTHING_SPENT;
+  /** Whether the process says when it takes up a prompt; then its word is waited for. */
+  #announces = false;
+
+  constructor(who: string, settings: SessionSettings, deps: SessionDeps, events: DispatcherEvents) {
+    this.#who = who;
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#events = events;
+    this.#mailbox = new Mailbox(settings.mailboxLimit);
+  }
+
+  /** How many turns wait. */
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
+  /** Whether the process works on a turn, be it one that is over for its caller. */
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** @throws CastellanError `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED` */
+  accept(prompt: string, settings: TurnSettings): TurnRecord {
+    const { whenBusy, signal } = settings;
+    if (whenBusy === "reject" && (this.busy || this.waiting > 0)) {
+      throw new CastellanError("SESSION_BUSY", `${this.#who} is busy, and the turn was to be refused in that case.`);
+    }
+    const free = this.#activation !== undefined && !this.busy;
+    if (!free && this.#mailbox.full) {
+      const limit = this.#mailbox.limit;
+      const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
+      throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
+    }
+    const record = new TurnRecord(this.#deps.newId(), prompt, this.#who);
+    if (signal?.aborted) throw this.#cancelled(record, signal.reason);
+    record.enqueued();
+    this.#mailbox.push(record);
+    this.#watch(record, settings);
+    this.#next();
+    return record;
+  }
+
+  /** A process is up; turns go to it from now on. */
+  attach(activation: Activation): void {
+    this.#activation = activation;
+    this.#announces = false;
+    this.#next();
+  }
+
+  /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
+  detach(exit: ExitRecord): void {
+    this.#activation = undefined;
+    const current = this.#takeCurrent();
+    if (current === undefined) return;
+    const { record, uuid } = current;
+    const { touched, lastUuid } = record.progress;
+    const { onInterruptedTurn } = this.#settings;
+    const again =
+      !record.ended &&
+      record.attempts < MOST_ATTEMPTS &&
+      (onInterruptedTurn === "retry" || (onInterruptedTurn === "retry_if_untouched" && !touched));
+    this.#events.conversation(
+      touched && !again
+        ? { type: "turn_kept", lastUuid: lastUuid ?? uuid }
+        : { type: "turn_undone", freshId: this.#deps.newId() },
+    );
+    if (again) {
+      record.requeued();
+      this.#mailbox.putBack(record);
+    } else {
+      const details = { ...record.partial, exit };
+      const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
+      const message = `${this.#who}: the turn was cut ${known}: ${withoutStop(exit.message)}.`;
+      record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details }));
+    }
+  }
+
+  /** A message of the process. */
+  receive(message: SDKMessage): void {
+    if (lifecycleOf(message) !== undefined) this.#announces = true;
+    const current = this.#current;
+    if (current === undefined) return;
+    if (!current.begun) {
+      const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
+      if (!initiated && !isAbout(message, current.uuid)) return;
+      current.begun = true;
+      // A request to stop that came before the process had begun was for nothing; it is made again.
+      if (current.stopping !== undefined) this.#askToStop();
+    }
+    if (!current.record.ended) current.record.append(message);
+    if (message.type === "result" && !isAboutAnother(message, current.uuid)) this.#finish(current, message);
+  }
+
+  /** Stops a turn because its caller wants it; resolves when it has ended. */
+  async interrupt(record: TurnRecord): Promise<void> {
+    if (this.#mailbox.remove(record)) record.fail("cancelled", this.#cancelled(record));
+    else if (this.#current?.record === record) this.#stopCurrent(this.#current);
+    await record.result.catch(() => {});
+  }
+
+  /** Stops the turn that runs, if one does; resolves when it has ended. */
+  async interruptCurrent(): Promise<void> {
+    if (this.#current !== undefined) await this.interrupt(this.#current.record);
+  }
+
+  /** Ends all turns for their callers, because the session goes no further. */
+  dismiss(reason: CastellanError): void {
+    for (const record of this.#mailbox.empty()) record.fail("cancelled", reason);
+    const record = this.#current?.record;
+    if (record === undefined) return;
+    const message = `${this.#who}: the turn was cut: ${reason.message}`;
+    const details = record.partial;
+    record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
+  }
+
+  #next(): void {
+    if (this.#activation === undefined || this.#current !== undefined) return;
+    const record = this.#mailbox.shift();
+    if (record === undefined) return;
+    const uuid = this.#deps.newId();
+    this.#current = { record, uuid, since: this.#deps.clock.monotonic(), begun: false, stopping: undefined };
+    record.started();
+    this.#events.conversation({ type: "prompted" });
+    this.#events.turnStarted();
+    this.#activation.send(uuid, record.prompt);
+  }
+
+  #finish(current: CurrentTurn, result: SDKResultMessage): void {
+    const { record, since } = current;
+    this.#takeCurrent();
+    const spent = spentBy(result, this.#totals);
+    this.#totals = totalsOf(result);
+    this.#events.conversation({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+    const failure = failureOf(result, record.progress.error);
+    if (wasInterrupted(result)) {
+      const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
+      record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details: record.partial }));
+    } else if (failure !== undefined || result.subtype !== "success") {
+      const { message: why, ...facts } = failure ?? { message: "no reason was given", class: "unknown" };
+      const message = `${this.#who}: the turn failed: ${withoutStop(why)}.`;
+      record.fail("failed", new CastellanError("TURN_FAILED", message, { details: { ...record.partial, ...facts } }));
+    } else {
+      const durationMs = this.#deps.clock.monotonic() - since;
+      record.complete(replyOf(result, { id: record.id, spent, durationMs }));
+    }
+    this.#events.turnEnded();
+    this.#next();
+  }
+
+  #watch(record: TurnRecord, { timeoutMs, queueTimeoutMs, signal }: TurnSettings): void {
+    const { clock } = this.#deps;
+    record.watch(
+      clock.schedule(queueTimeoutMs, () => {
+        if (!this.#mailbox.remove(record)) return;
+        const span = formatDuration(queueTimeoutMs);
+        const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run.`;
+        const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
+        record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
+      }),
+    );
+    if (timeoutMs !== undefined) {
+      record.watch(
+        clock.schedule(timeoutMs, () => {
+          const state = record.state === "running" ? "and was stopped" : "and did not run";
+          const message = `${this.#who}: the turn took longer than its timeout of ${formatDuration(timeoutMs)} ${state}.`;
+          const details = { ...record.partial, timeoutMs };
+          this.#cut(record, "timed_out", new CastellanError("TURN_TIMEOUT", message, { details }));
+        }),
+      );
+    }
+    if (signal !== undefined) {
+      const abort = (): void => this.#abort(record, signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      record.watch({ cancel: () => signal.removeEventListener("abort", abort) });
+    }
+  }
+
+  #abort(record: TurnRecord, reason: unknown): void {
+    if (record.state !== "running") {
+      this.#cut(record, "cancelled", this.#cancelled(record, reason));
+      return;
+    }
+    const message = `${this.#who}: the turn was stopped by its signal; \`details\` has what had arrived.`;
+    const error = new CastellanError("TURN_INTERRUPTED", message, { details: record.partial, cause: reason });
+    this.#cut(record, "interrupted", error);
+  }
+
+  /** Ends a turn for its caller at once; the process is told to stop, and the next turn waits until it has. */
+  #cut(record: TurnRecord, as: "timed_out" | "cancelled" | "interrupted", error: CastellanError): void {
+    this.#mailbox.remove(record);
+    record.fail(as, error);
+    if (this.#current?.record === record) this.#stopCurrent(this.#current);
+  }
+
+  #stopCurrent(current: CurrentTurn): void {
+    if (current.stopping !== undefined) return;
+    current.stopping = this.#deps.clock.schedule(YIELD_MS, () => {
+      const message = `it did not stop its turn within ${formatDuration(YIELD_MS)} of being told to`;
+      void this.#activation?.kill({ class: "stalled", message });
+    });
+    this.#askToStop();
+  }
+
+  /** If the request fails, the process is dying or hangs; then its exit, or the timer, ends the turn. */
+  #askToStop(): void {
+    void this.#activation?.interrupt().catch(() => {});
+  }
+
+  #takeCurrent(): CurrentTurn | undefined {
+    const current = this.#current;
+    current?.stopping?.cancel();
+    this.#current = undefined;
+    return current;
+  }
+
+  #cancelled(record: TurnRecord, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
+    const message = `${this.#who}: the turn was cancelled before it ran.`;
+    return new CastellanError("TURN_CANCELLED", message, { details: { turnId: record.id }, cause });
+  }
+}
+
+/** Others' sentences stand in the middle of ours. */
+function withoutStop(sentence: string): string {
+  return sentence.replace(/\.$/, "");
+}

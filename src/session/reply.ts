@@ -1,0 +1,36 @@
+import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
+import type { Spending, Usage } from "./cost.ts";
+
+/** What a finished turn returns. */
+export interface Reply {
+  /** What Claude answered: the text after its last tool use. */
+  readonly text: string;
+  /** The answer as data, if the session asked for it with `outputFormat`. */
+  readonly structured?: unknown;
+  /** Tokens of this turn, over all models and subagents. */
+  readonly usage: Usage;
+  /** US dollars of this turn, as Claude Code estimates them. Not a bill. */
+  readonly costUsd: number;
+  /** Claude's id of the conversation. */
+  readonly sessionId: string;
+  readonly turnId: string;
+  /** Why the model stopped, as in the Messages API: `end_turn`, `max_tokens`, … */
+  readonly stopReason: string | null;
+  /** From the moment that the process got the prompt to the end of the answer, in milliseconds. */
+  readonly durationMs: number;
+}
+
+export function replyOf(
+  result: SDKResultSuccess,
+  turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number },
+): Reply {
+  return {
+    text: result.result,
+    ...(result.structured_output === undefined ? {} : { structured: result.structured_output }),
+    ...turn.spent,
+    sessionId: result.session_id,
+    turnId: turn.id,
+    stopReason: result.stop_reason,
+    durationMs: turn.durationMs,
+  };
+}

@@ -1,0 +1,54 @@
+import type { ExitRecord } from "../errors.ts";
+
+/** What a session does at a moment. */
+export type SessionState =
+  /** Its first process, or one that was asked for by hand, comes up. */
+  | { readonly name: "starting" }
+  /** Its process ended, and another one comes up, at `retryAt` if that is known (milliseconds since the epoch). */
+  | { readonly name: "restarting"; readonly retryAt?: number }
+  /** Its process is up and has nothing to do. */
+  | { readonly name: "idle" }
+  /** A turn runs. */
+  | { readonly name: "busy" }
+  /** Supervision has given up restarting it. */
+  | { readonly name: "quarantined"; readonly lastExits: readonly ExitRecord[] }
+  /** It has ended for good, with its supervisor or without. */
+  | { readonly name: "stopped"; readonly by: "session" | "supervisor" };
+
+export type SessionEvent =
+  /** A process is being started. */
+  | { readonly type: "begin" }
+  /** The process is up. */
+  | { readonly type: "ready" }
+  | { readonly type: "turn_started" }
+  /** The process is done with its turn, whatever came of it. */
+  | { readonly type: "turn_ended" }
+  /** The process is gone, or did not come up. */
+  | { readonly type: "exited" }
+  /** Supervision will start another one at this time. */
+  | { readonly type: "retry"; readonly at: number }
+  | { readonly type: "quarantine"; readonly lastExits: readonly ExitRecord[] }
+  | { readonly type: "stop"; readonly by: "session" | "supervisor" };
+
+/** The state after `event`. What cannot happen in `state` leaves it as it is. */
+export function nextSessionState(state: SessionState, event: SessionEvent): SessionState {
+  if (state.name === "stopped") return state;
+  switch (event.type) {
+    case "begin":
+      return state.name === "restarting" ? { name: "restarting" } : { name: "starting" };
+    case "ready":
+      return state.name === "starting" || state.name === "restarting" ? { name: "idle" } : state;
+    case "turn_started":
+      return state.name === "idle" ? { name: "busy" } : state;
+    case "turn_ended":
+      return state.name === "busy" ? { name: "idle" } : state;
+    case "exited":
+      return state.name === "quarantined" ? state : { name: "restarting" };
+    case "retry":
+      return state.name === "restarting" ? { name: "restarting", retryAt: event.at } : state;
+    case "quarantine":
+      return { name: "quarantined", lastExits: event.lastExits };
+    case "stop":
+      return { name: "stopped", by: event.by };
+  }
+}

@@ -1,0 +1,109 @@
+import type { SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+
+/** A tool that Claude called in a turn. */
+export interface ToolUse {
+  readonly id: string;
+  readonly name: string;
+  readonly input: unknown;
+  /** The tool call that started the subagent in which this one was made. */
+  readonly parentToolUseId?: string;
+}
+
+/** A piece of what Claude wrote, in the order in which it came. */
+export interface Delta {
+  readonly type: "text" | "thinking";
+  readonly text: string;
+}
+
+/**
+ * Reads pieces of text out of the messages of a turn. With partial messages they come as they are written, and the
+ * whole message that follows repeats them; without, or where Claude Code speaks for itself, only whole messages come.
+ * One reader reads one turn from its beginning.
+ *
+ * What subagents write is not part of the answer and is left out.
+ */
+export class DeltaReader {
+  /** Ids of API messages of which pieces have been seen. A turn has few. */
+  readonly #streamed = new Set<string>();
+  #current = "";
+
+  read(message: SDKMessage): Delta[] {
+    if (message.type === "stream_event" && message.parent_tool_use_id === null) {
+      const { event } = message;
+      if (event.type === "message_start") this.#current = event.message.id;
+      if (event.type !== "content_block_delta") return [];
+      this.#streamed.add(this.#current);
+      if (event.delta.type === "text_delta") return [{ type: "text", text: event.delta.text }];
+      if (event.delta.type === "thinking_delta") return [{ type: "thinking", text: event.delta.thinking }];
+      return [];
+    }
+    if (message.type !== "assistant" || message.parent_tool_use_id !== null) return [];
+    if (this.#streamed.has(message.message.id)) return [];
+    return message.message.content.flatMap((block): Delta[] => {
+      if (block.type === "text") return [{ type: "text", text: block.text }];
+      if (block.type === "thinking") return [{ type: "thinking", text: block.thinking }];
+      return [];
+    });
+  }
+}
+
+/** The tools called in a message. */
+export function toolUsesOf(message: SDKMessage): ToolUse[] {
+  if (message.type !== "assistant") return [];
+  const parent = message.parent_tool_use_id;
+  return message.message.content.flatMap((block) =>
+    block.type === "tool_use"
+      ? [
+          {
+            id: block.id,
+            name: block.name,
+            input: block.input,
+            ...(parent === null ? {} : { parentToolUseId: parent }),
+          },
+        ]
+      : [],
+  );
+}
+
+/**
+ * What a turn has shown so far, kept for the error of a turn that does not complete.
+ */
+export class Progress {
+  readonly toolUses: ToolUse[] = [];
+  readonly #deltas = new DeltaReader();
+  readonly #text: string[] = [];
+  #touched = false;
+  #lastUuid: string | undefined;
+  #error: SDKAssistantMessageError | undefined;
+
+  add(message: SDKMessage): void {
+    if (message.type === "stream_event") this.#touched ||= message.event.type === "content_block_start";
+    if (message.type === "assistant" || message.type === "user") {
+      this.#touched = true;
+      if (message.parent_tool_use_id === null && message.uuid !== undefined) this.#lastUuid = message.uuid;
+      this.toolUses.push(...toolUsesOf(message));
+    }
+    if (message.type === "assistant") this.#error = message.error;
+    for (const delta of this.#deltas.read(message)) if (delta.type === "text") this.#text.push(delta.text);
+  }
+
+  /** The text that has arrived. */
+  get text(): string {
+    return this.#text.join("");
+  }
+
+  /** Whether Claude had begun to answer or to act: what comes after a cut is then no longer a first try. */
+  get touched(): boolean {
+    return this.#touched;
+  }
+
+  /** What the last message of Claude said that went wrong with its request. */
+  get error(): SDKAssistantMessageError | undefined {
+    return this.#error;
+  }
+
+  /** The transcript's id of the last message of the main conversation. */
+  get lastUuid(): string | undefined {
+    return this.#lastUuid;
+  }
+}
