@@ -1,0 +1,111 @@
+import { CastellanError } from "../errors.ts";
+import { formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
+import type { Session } from "../session/session.ts";
+import { invalidOptions } from "../session/validation.ts";
+
+/** A session and who holds it. */
+export interface Registration {
+  readonly session: Session;
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  /** Things that only one session at a time can use, with what they are for messages. */
+  readonly exclusive: ReadonlyMap<unknown, string>;
+}
+
+/** What stands under the process-wide symbol; shared by all copies of this package in the process. */
+interface Shared {
+  readonly sessions: Map<string, Registration>;
+  readonly exclusive: Map<unknown, string>;
+  supervisors: number;
+}
+
+const SHARED = Symbol.for("castellan.registry.1");
+
+/**
+ * The sessions of this process by name. There is one in a process, also if this package is loaded twice.
+ */
+export class SessionRegistry {
+  readonly #shared: Shared;
+
+  constructor() {
+    const existing = Reflect.get(globalThis, SHARED) as Shared | undefined;
+    this.#shared = existing ?? { sessions: new Map(), exclusive: new Map(), supervisors: 0 };
+    Reflect.set(globalThis, SHARED, this.#shared);
+  }
+
+  /** A name for a supervisor that was given none. */
+  nextSupervisorName(): string {
+    this.#shared.supervisors += 1;
+    return `supervisor-${this.#shared.supervisors}`;
+  }
+
+  /**
+   * Takes the name for a session.
+   *
+   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared
+   */
+  register(registration: Registration): void {
+    const { sessions, exclusive } = this.#shared;
+    const { name } = registration.session;
+    const key = nameKey(name);
+    const holder = sessions.get(key);
+    if (holder !== undefined) {
+      const { supervisor } = holder;
+      const message = `There already is a session ${formatName(name)}; it belongs to ${supervisor}. Choose another name, or end that session first.`;
+      throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
+    }
+    for (const [thing, what] of registration.exclusive) {
+      const user = exclusive.get(thing);
+      if (user === undefined) continue;
+      const problem = {
+        field: what,
+        message: `is already in use by session ${formatName(nameOfKey(user))}; only one session at a time can use it`,
+      };
+      throw invalidOptions(`session ${formatName(name)}`, [problem]);
+    }
+    sessions.set(key, registration);
+    for (const thing of registration.exclusive.keys()) exclusive.set(thing, key);
+  }
+
+  /** Gives the name back, if it is still this registration's. */
+  unregister(registration: Registration): void {
+    const { sessions, exclusive } = this.#shared;
+    const key = nameKey(registration.session.name);
+    if (sessions.get(key) !== registration) return;
+    sessions.delete(key);
+    for (const thing of registration.exclusive.keys()) exclusive.delete(thing);
+  }
+
+  /**
+   * The session of this name, of whichever supervisor or of the one named.
+   *
+   * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if it is no name
+   */
+  find(name: SessionName, supervisor?: string): Session {
+    const problem = nameProblem(name);
+    if (problem !== undefined) throw invalidOptions("session name", [{ field: "name", message: `this is ${problem}` }]);
+    const found = this.#shared.sessions.get(nameKey(name));
+    if (found !== undefined && (supervisor === undefined || found.supervisor === supervisor)) return found.session;
+    throw this.#notFound(name, supervisor);
+  }
+
+  #notFound(name: SessionName, supervisor: string | undefined): CastellanError<"SESSION_NOT_FOUND"> {
+    const known = [...this.#shared.sessions]
+      .filter(([, registration]) => supervisor === undefined || registration.supervisor === supervisor)
+      .map(([key]) => key);
+    const near = nearMisses(nameKey(name), known);
+    const where = supervisor === undefined ? "in this process" : `in ${supervisor}`;
+    const hint =
+      known.length === 0
+        ? "There are none; start a supervisor first"
+        : near.length > 0
+          ? `Did you mean ${near.join(" or ")}?`
+          : `There are ${known.length}: ${known.slice(0, 5).join(", ")}${known.length > 5 ? ", …" : ""}`;
+    const details = { nearMisses: near };
+    return new CastellanError("SESSION_NOT_FOUND", `There is no session ${formatName(name)} ${where}. ${hint}`, {
+      details,
+    });
+  }
+}
+
+export const registry: SessionRegistry = new SessionRegistry();

@@ -1,0 +1,25 @@
+export { type NotStarted, type SessionRef, Supervisor, type SupervisorEnd } from "./application/supervisor.ts";
+export type { Logger, SupervisorOptions } from "./application/supervisor-options.ts";
+export { query, session, stream } from "./castellan.ts";
+export type { ApiKey } from "./claude/launch.ts";
+export type { Duration } from "./duration.ts";
+export {
+  CastellanError,
+  type ErrorCode,
+  type ErrorDetails,
+  type ExitClass,
+  type ExitRecord,
+  type OptionProblem,
+  type PartialTurn,
+} from "./errors.ts";
+export type { SessionName } from "./names.ts";
+export type { Usage } from "./session/cost.ts";
+export type { OnInterruptedTurn, SessionDefaults, SessionOptions, TurnOptions, WhenBusy } from "./session/options.ts";
+export type { Reply } from "./session/reply.ts";
+export type { RestartOptions, Session } from "./session/session.ts";
+export type { SessionStatus } from "./session/session-status.ts";
+export type { SseOptions, TurnEvents } from "./session/sse.ts";
+export type { Delta, ToolUse } from "./session/transcript.ts";
+export type { Turn } from "./session/turn.ts";
+export type { NumberedMessage } from "./session/turn-log.ts";
+export type { TurnState } from "./session/turn-state.ts";
