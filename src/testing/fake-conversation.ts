@@ -1,0 +1,129 @@
+import { randomUUID } from "node:crypto";
+import type { FakeArguments } from "./fake-arguments.ts";
+import { FakeLedger } from "./fake-ledger.ts";
+
+/** One thing said in a conversation, as the fake remembers it. */
+export interface FakeEntry {
+  readonly uuid: string;
+  readonly role: "user" | "assistant";
+  readonly text: string;
+}
+
+/** What Claude Code keeps in a transcript file: what was said, and what it has cost. */
+interface Transcript {
+  readonly cwd: string;
+  readonly entries: readonly FakeEntry[];
+  readonly ledger: FakeLedger;
+}
+
+/** Why a process cannot begin with the conversation that it was given. */
+export interface FakeRefusal {
+  readonly refused: string;
+  /** Whether the real process says it in a result too, or only on standard error. */
+  readonly asResult: boolean;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The transcripts that all processes of one fake share, as those of one machine share a directory. */
+export class FakeTranscripts {
+  readonly #transcripts = new Map<string, Transcript>();
+
+  entries(sessionId: string): readonly FakeEntry[] {
+    return this.#transcripts.get(sessionId)?.entries ?? [];
+  }
+
+  /** The conversation that a process with these arguments begins with, by the rules of the real one. */
+  open(args: FakeArguments, cwd: string): FakeConversation | FakeRefusal {
+    const { sessionId, forkSession } = args;
+    const resume = args.resume ?? (args.continueLast ? this.#latest(cwd) : undefined);
+    if (sessionId !== undefined) {
+      if (!UUID.test(sessionId)) return onStderr("Error: Invalid session ID. Must be a valid UUID.");
+      if ((args.resume !== undefined || args.continueLast) && !forkSession) {
+        return onStderr("Error: --session-id with --continue or --resume also needs --fork-session.");
+      }
+      if (this.#transcripts.has(sessionId)) return onStderr(`Error: Session ID ${sessionId} is already in use.`);
+    }
+    if (resume === undefined)
+      return this.#conversation(sessionId ?? randomUUID(), cwd, [], new FakeLedger(), args.persist);
+    const known = this.#transcripts.get(resume);
+    if (known === undefined)
+      return inResult(UUID.test(resume) ? `No conversation found with session ID: ${resume}` : noTitle(resume));
+    const entries = known.entries.slice();
+    if (args.resumeSessionAt !== undefined) {
+      const at = entries.findIndex((entry) => entry.uuid === args.resumeSessionAt);
+      if (at < 0) return inResult(`No message found with message.uuid of: ${args.resumeSessionAt}`);
+      entries.length = at + 1;
+    } else if (entries.at(-1)?.role === "user") {
+      // What the real one adds to a turn that was cut, so that the roles still alternate.
+      entries.push({ uuid: randomUUID(), role: "assistant", text: "No response requested." });
+    }
+    const id = forkSession ? (sessionId ?? randomUUID()) : resume;
+    return this.#conversation(id, cwd, entries, known.ledger.copy(), args.persist, resume);
+  }
+
+  /** The empty conversation after a `/clear`. It can be resumed at once, since the command itself stands in its transcript. */
+  fresh(cwd: string, persist: boolean): FakeConversation {
+    const conversation = this.#conversation(randomUUID(), cwd, [], new FakeLedger(), persist);
+    conversation.save();
+    return conversation;
+  }
+
+  #latest(cwd: string): string | undefined {
+    return [...this.#transcripts].findLast(([, transcript]) => transcript.cwd === cwd)?.[0];
+  }
+
+  #conversation(
+    id: string,
+    cwd: string,
+    entries: FakeEntry[],
+    ledger: FakeLedger,
+    persist: boolean,
+    resumedFrom?: string,
+  ): FakeConversation {
+    const save = (): void => {
+      if (!persist) return;
+      this.#transcripts.delete(id);
+      this.#transcripts.set(id, { cwd, entries, ledger });
+    };
+    return new FakeConversation(id, entries, ledger, resumedFrom, save);
+  }
+}
+
+/**
+ * One process's hold on a conversation. It is written when something is said, not before: the real Claude Code has no transcript of a
+ * session that was never prompted, and cannot resume it.
+ */
+export class FakeConversation {
+  readonly id: string;
+  readonly entries: FakeEntry[];
+  readonly ledger: FakeLedger;
+  readonly resumedFrom: string | undefined;
+  /** Writes the transcript. */
+  readonly save: () => void;
+
+  constructor(id: string, entries: FakeEntry[], ledger: FakeLedger, resumedFrom: string | undefined, save: () => void) {
+    this.id = id;
+    this.entries = entries;
+    this.ledger = ledger;
+    this.resumedFrom = resumedFrom;
+    this.save = save;
+  }
+
+  append(entry: FakeEntry): void {
+    this.entries.push(entry);
+    this.save();
+  }
+}
+
+function onStderr(refused: string): FakeRefusal {
+  return { refused, asResult: false };
+}
+
+function inResult(refused: string): FakeRefusal {
+  return { refused, asResult: true };
+}
+
+function noTitle(resume: string): string {
+  return `Error: --resume requires a valid session ID or session title when used with --print. Usage: claude -p --resume <session-id|title>. Provided value "${resume}" is not a UUID and does not match any session title.`;
+}

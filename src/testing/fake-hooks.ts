@@ -1,0 +1,26 @@
+import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
+
+/** The ids of the host's callbacks for a hook event, those whose matcher fits the tool, in the order they were registered. */
+export function hookCallbacks(initialize: WireObject, event: string, toolName: string | undefined): string[] {
+  return listOf(objectOf(initialize, "hooks"), event)
+    .filter(isObject)
+    .filter((entry) => matches(stringOf(entry, "matcher"), toolName))
+    .flatMap((entry) => listOf(entry, "hookCallbackIds"))
+    .filter((id) => typeof id === "string");
+}
+
+function matches(matcher: string | undefined, toolName: string | undefined): boolean {
+  if (matcher === undefined || matcher === "" || matcher === "*" || toolName === undefined) return true;
+  return new RegExp(`^(?:${matcher})$`).test(toolName);
+}
+
+/** Why hooks forbid a tool, in the words of the real one, or `undefined` if none of their outputs does. */
+export function hookDenial(toolName: string, outputs: readonly WireObject[]): string | undefined {
+  for (const output of outputs) {
+    const specific = objectOf(output, "hookSpecificOutput");
+    const denied = specific["permissionDecision"] === "deny" || output["decision"] === "block";
+    const reason = stringOf(specific, "permissionDecisionReason") ?? stringOf(output, "reason") ?? "Blocked by hook";
+    if (denied) return `PreToolUse:${toolName} hook error: ${reason}`;
+  }
+  return undefined;
+}

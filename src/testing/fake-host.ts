@@ -1,0 +1,109 @@
+import { randomUUID } from "node:crypto";
+import type { HookEvent, PermissionResult } from "@anthropic-ai/claude-agent-sdk";
+import { hookCallbacks } from "./fake-hooks.ts";
+import { stateMessage } from "./fake-messages.ts";
+import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
+import type { SimulatedClaude } from "./simulated-claude.ts";
+
+/** What a tool of the host has answered. */
+export interface HostToolAnswer {
+  readonly content: unknown;
+  readonly isError: true | undefined;
+  /** The tool's whole answer, as it returned it. */
+  readonly returned: WireObject;
+}
+
+/** The session under test, as its Claude Code reaches it in a turn: its hooks, its `canUseTool`, its in-process MCP servers. */
+export class FakeHost {
+  readonly #claude: SimulatedClaude;
+  readonly #signal: AbortSignal;
+  readonly #promptId: string = randomUUID();
+  #rpcId = 1;
+
+  constructor(claude: SimulatedClaude, signal: AbortSignal) {
+    this.#claude = claude;
+    this.#signal = signal;
+  }
+
+  async hook(event: HookEvent, input: WireObject): Promise<WireObject[]> {
+    this.#signal.throwIfAborted();
+    const outputs: WireObject[] = [];
+    for (const callback_id of hookCallbacks(
+      this.#claude.settings.initialize ?? {},
+      event,
+      stringOf(input, "tool_name"),
+    )) {
+      const request = {
+        subtype: "hook_callback",
+        callback_id,
+        input: { ...this.#facts(event), hook_event_name: event, ...input },
+        tool_use_id: stringOf(input, "tool_use_id") ?? randomUUID(),
+      };
+      outputs.push(
+        await this.#claude.ask(request, this.#signal).catch((error) => this.#hookFailed(event, callback_id, error)),
+      );
+    }
+    return outputs;
+  }
+
+  /** Rejects if the session has no `canUseTool`. */
+  async permission(toolName: string, input: WireObject, toolUseId: string): Promise<PermissionResult> {
+    if (!this.#claude.settings.asksHost)
+      throw new Error(`permission for ${toolName}: this session was started without canUseTool`);
+    this.#claude.send(stateMessage("requires_action"));
+    const request = {
+      tool_name: toolName,
+      display_name: toolName,
+      input,
+      permission_suggestions: [],
+      tool_use_id: toolUseId,
+    };
+    const answer = await this.#claude.ask({ subtype: "can_use_tool", ...request }, this.#signal);
+    this.#claude.send(stateMessage("running"));
+    if (isPermission(answer)) return answer;
+    throw new Error(`permission for ${toolName}: canUseTool returned ${JSON.stringify(answer)}`);
+  }
+
+  async tool(server: string, tool: string, args: WireObject, toolUseId: string): Promise<HostToolAnswer> {
+    this.#rpcId += 1;
+    const params = { name: tool, arguments: args, _meta: { "claudecode/toolUseId": toolUseId } };
+    const message = { jsonrpc: "2.0", id: this.#rpcId, method: "tools/call", params };
+    const response = await this.#claude.ask({ subtype: "mcp_message", server_name: server, message }, this.#signal);
+    const answer = objectOf(response, "mcp_response");
+    if (isObject(answer["error"]))
+      return { content: stringOf(answer["error"], "message") ?? "error", isError: true, returned: answer };
+    const returned = objectOf(answer, "result");
+    return { content: listOf(returned, "content"), isError: returned["isError"] === true ? true : undefined, returned };
+  }
+
+  /** What every hook is told. */
+  #facts(event: HookEvent): WireObject {
+    const { cwd, permissionMode } = this.#claude.settings;
+    return {
+      session_id: this.#claude.conversation.id,
+      transcript_path: "",
+      cwd,
+      prompt_id: this.#promptId,
+      permission_mode: permissionMode,
+      ...(event === "UserPromptSubmit" ? {} : { effort: { level: "medium" } }),
+    };
+  }
+
+  /** A hook that throws is reported and taken for one that said nothing, as in the real one. */
+  #hookFailed(event: HookEvent, callbackId: string, error: unknown): WireObject {
+    if (this.#signal.aborted) throw error;
+    this.#claude.complain(`Error in hook callback ${callbackId}: ${String(error)}\n`);
+    this.#claude.send({
+      type: "system",
+      subtype: "informational",
+      content: `${event}: Hook callback ${callbackId} failed: the SDK host replied with an error or an invalid answer. Its answer was treated as empty.`,
+      level: "warning",
+      tag: "hook_callback_failed",
+    });
+    return {};
+  }
+}
+
+function isPermission(answer: WireObject): answer is WireObject & PermissionResult {
+  return answer["behavior"] === "allow" || (answer["behavior"] === "deny" && typeof answer["message"] === "string");
+}

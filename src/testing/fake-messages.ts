@@ -1,0 +1,199 @@
+import { randomUUID } from "node:crypto";
+import type { WireMessage, WireObject } from "./fake-wire.ts";
+
+/** The version of Claude Code whose messages these are. */
+export const CLAUDE_CODE_VERSION = "2.1.330";
+
+/** A content block of an assistant message: text, thinking or a tool use. */
+export type FakeBlock = { readonly type: string; readonly [field: string]: unknown };
+
+/** Who a turn answers: the uuids of its prompts, the last one in the singular field. */
+export interface FakeEcho {
+  readonly user_message_uuid: string;
+  readonly user_message_uuids: readonly string[];
+}
+
+/** What the first message of a turn says of the process. */
+export interface FakeInit {
+  readonly cwd: string;
+  readonly model: string;
+  readonly permissionMode: string;
+  readonly tools: readonly string[];
+  readonly mcpServers: readonly string[];
+  readonly promptUuids: readonly string[];
+}
+
+const EMPTY_USAGE = { input_tokens: 0, output_tokens: 0 };
+
+export function initMessage(init: FakeInit): WireObject {
+  return {
+    type: "system",
+    subtype: "init",
+    cwd: init.cwd,
+    tools: init.tools,
+    mcp_servers: init.mcpServers.map((name) => ({ name, status: "connected", source: "sdk" })),
+    model: init.model,
+    permissionMode: init.permissionMode,
+    slash_commands: ["clear", "compact", "context"],
+    terminal_slash_commands: ["color"],
+    apiKeySource: "ANTHROPIC_API_KEY",
+    claude_code_version: CLAUDE_CODE_VERSION,
+    output_style: "default",
+    agents: ["claude", "general-purpose"],
+    skills: ["verify"],
+    plugins: [],
+    capabilities: ["interrupt_receipt_v1", "interrupt_cancel_queued_v1", "msg_lifecycle_v1"],
+    analytics_disabled: true,
+    product_feedback_disabled: true,
+    served_by_anthropic: false,
+    memory_paths: {},
+    original_cwd: init.cwd,
+    additional_directories: [],
+    fast_mode_state: "off",
+    fast_mode_disabled_reason: "sdk_opt_in_required",
+    per_turn_effort_active: true,
+    ultrathink_available: false,
+    ultrathink_typed_raises: false,
+    view_mode: "default",
+    user_message_uuids: init.promptUuids,
+  };
+}
+
+export function requestingMessage(promptUuids: readonly string[]): WireObject {
+  return { type: "system", subtype: "status", status: "requesting", user_message_uuids: promptUuids };
+}
+
+/** Hosts never see these: the SDK keeps them to itself. */
+export function stateMessage(state: "running" | "idle" | "requires_action"): WireObject {
+  return { type: "system", subtype: "session_state_changed", state, sdk_host_only: true };
+}
+
+export function lifecycleMessage(
+  commandUuid: string,
+  state: "queued" | "started" | "completed" | "cancelled",
+): WireObject {
+  return { type: "command_lifecycle", command_uuid: commandUuid, state };
+}
+
+export function assistantMessage(
+  apiMessageId: string,
+  model: string,
+  block: FakeBlock,
+  echo: FakeEcho | undefined,
+): WireObject {
+  return {
+    type: "assistant",
+    message: {
+      id: apiMessageId,
+      type: "message",
+      role: "assistant",
+      content: [block],
+      model,
+      stop_reason: null,
+      stop_sequence: null,
+      usage: EMPTY_USAGE,
+      context_management: null,
+    },
+    parent_tool_use_id: null,
+    timestamp: new Date().toISOString(),
+    ...echo,
+  };
+}
+
+/** What Claude Code itself says in the model's place when the API answers with an error. */
+export function apiErrorMessage(text: string, error: string, facts: WireObject, echo: FakeEcho): WireObject {
+  return {
+    type: "assistant",
+    message: {
+      diagnostics: null,
+      id: randomUUID(),
+      container: null,
+      model: "<synthetic>",
+      role: "assistant",
+      stop_details: null,
+      stop_reason: "stop_sequence",
+      stop_sequence: "",
+      type: "message",
+      usage: EMPTY_USAGE,
+      content: [{ type: "text", text }],
+      context_management: null,
+    },
+    parent_tool_use_id: null,
+    error,
+    is_api_error_message: true,
+    ...facts,
+    timestamp: new Date().toISOString(),
+    ...echo,
+  };
+}
+
+export function retryMessage(attempt: number, of: number, status: number | undefined, error: string): WireObject {
+  return {
+    type: "system",
+    subtype: "api_retry",
+    attempt,
+    max_retries: of,
+    retry_delay_ms: 500 * 2 ** (attempt - 1),
+    error_status: status ?? null,
+    error,
+  };
+}
+
+/** What became of a tool use. */
+export interface FakeToolResult {
+  readonly content: unknown;
+  /** `undefined` where the message says nothing of it: tools of MCP servers that went well. */
+  readonly isError: boolean | undefined;
+  /** Why the tool did not run at all, or not to its end. */
+  readonly refused?: "permission-rule" | "user-rejected";
+}
+
+export function toolResultMessage(id: string, { content, isError, refused }: FakeToolResult): WireObject {
+  const accepted = { decision: "accept", source: "config", reason_type: "rule" };
+  return {
+    type: "user",
+    message: {
+      role: "user",
+      content: [
+        { tool_use_id: id, type: "tool_result", content, ...(isError === undefined ? {} : { is_error: isError }) },
+      ],
+    },
+    parent_tool_use_id: null,
+    timestamp: new Date().toISOString(),
+    tool_use_result:
+      refused === "user-rejected" ? "User rejected tool use" : isError === true ? `Error: ${String(content)}` : content,
+    tool_result_meta: [
+      { id, ...(refused === undefined ? { permission_decision: accepted } : { non_execution_kind: refused }) },
+    ],
+  };
+}
+
+export function interruptedMessage(duringTool: boolean): WireObject {
+  return {
+    type: "user",
+    message: { role: "user", content: [{ type: "text", text: interruptedText(duringTool) }] },
+    parent_tool_use_id: null,
+    timestamp: new Date().toISOString(),
+  };
+}
+
+/** What the model is told of a tool use that an interrupt has stopped. */
+export const INTERRUPTED_TOOL: { readonly waiting: string; readonly running: string } = {
+  waiting:
+    "The user doesn't want to proceed with this tool use. The tool use was rejected. STOP what you are doing and wait for the user to tell you how to proceed.",
+  running:
+    "The user doesn't want to proceed with this tool use. The tool use was rejected. STOP what you are doing and wait for the user to tell you how to proceed. Correction to the text above: this call was stopped while running, not refused before it ran.",
+};
+
+export function interruptedText(duringTool: boolean): string {
+  return duringTool ? "[Request interrupted by user for tool use]" : "[Request interrupted by user]";
+}
+
+export function streamEvent(apiMessageId: string, event: WireObject): WireObject {
+  return { type: "stream_event", event, parent_tool_use_id: null, api_message_id: apiMessageId };
+}
+
+/** The line for a message: every one carries the session and an id of its own, except where it has them already. */
+export function stamp(message: WireObject, sessionId: string): WireMessage {
+  return { type: "", session_id: sessionId, uuid: randomUUID(), ...message };
+}

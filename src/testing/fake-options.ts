@@ -1,0 +1,30 @@
+import type { FakeProcess } from "./fake-process.ts";
+import type { FakeTurn } from "./fake-turn.ts";
+
+/**
+ * What a fake Claude does with a turn. When it returns, the turn ends well, with the last text as its result. When it throws, the process
+ * crashes and the error is kept in `fake.errors`.
+ */
+export type FakeScript = (turn: FakeTurn) => void | Promise<void>;
+
+/** How the processes of a fake Claude behave. */
+export interface FakeClaudeOptions {
+  /**
+   * Called for every process as it starts, before it reads anything; `n` counts from 1. The handshake waits for the promise, so that a start
+   * can be delayed, or never end. `process.crash()` and `process.failStart()` end it here.
+   *
+   * @example startup: (process, n) => { if (n === 2) process.crash({ code: 1, stderr: "out of luck" }); }
+   */
+  readonly startup?: (process: FakeProcess, n: number) => void | Promise<void>;
+  /** What every turn costs, in US dollars. Default: 0.01. */
+  readonly costPerTurnUsd?: number;
+  /** Whether an interrupt is acknowledged but changes nothing. Default: `false`. */
+  readonly ignoreInterrupt?: boolean;
+  /** Whether only `SIGKILL` ends a process. Default: `false`. */
+  readonly ignoreSigterm?: boolean;
+  /**
+   * What the end of input does: `"exit"` finishes the turn and exits, `"ignore"` stays, as the real process does while a background task
+   * runs. Default: `"exit"`.
+   */
+  readonly endOfInput?: "exit" | "ignore";
+}

@@ -1,0 +1,84 @@
+import { answerTo, type FakeControlFacts, handshake } from "./fake-control.ts";
+import type { FakeSettings } from "./fake-settings.ts";
+import { stringOf, type WireObject } from "./fake-wire.ts";
+
+/** What the requests of a host act upon. */
+export interface FakeReceptionDesk {
+  readonly pid: number;
+  readonly settings: FakeSettings;
+  /** Characters said in the conversation so far. */
+  readonly characters: number;
+  /** The uuids of the prompts that wait. */
+  readonly queuedUuids: readonly (string | undefined)[];
+  send(message: WireObject): void;
+  respond(response: WireObject): void;
+  handshakeDone(): void;
+  cancelQueued(): void;
+  /** Stops the turn, if there is one, and calls `acknowledge` where the real one answers. */
+  interrupt(acknowledge: () => void): void;
+}
+
+/** Takes the control requests of a host: the handshake, interrupts, changes of settings, questions. Each gets one answer. */
+export class FakeReception {
+  readonly #desk: FakeReceptionDesk;
+  readonly #defaultModel: string;
+
+  constructor(desk: FakeReceptionDesk) {
+    this.#desk = desk;
+    this.#defaultModel = desk.settings.model;
+  }
+
+  take(id: string, request: WireObject): void {
+    const { settings } = this.#desk;
+    switch (request["subtype"]) {
+      case "initialize":
+        settings.initialize = request;
+        this.#answer(id, handshake(this.#facts));
+        this.#desk.handshakeDone();
+        break;
+      case "interrupt":
+        if (request["cancel_queued"] === true) this.#desk.cancelQueued();
+        this.#desk.interrupt(() => this.#answer(id, { still_queued: this.#desk.queuedUuids }));
+        break;
+      case "set_model":
+        settings.model = stringOf(request, "model") ?? this.#defaultModel;
+        this.#desk.send(modelMessage(settings.model));
+        this.#answer(id, { model: settings.model });
+        break;
+      case "set_permission_mode":
+        settings.permissionMode = stringOf(request, "mode") ?? settings.permissionMode;
+        this.#answer(id, { mode: settings.permissionMode });
+        this.#desk.send({ type: "system", subtype: "status", status: null, permissionMode: settings.permissionMode });
+        break;
+      default:
+        this.#answer(id, answerTo(request, this.#facts));
+    }
+  }
+
+  get #facts(): FakeControlFacts {
+    const { pid, settings, characters } = this.#desk;
+    const { model, permissionMode, initialize = {} } = settings;
+    return { pid, model, permissionMode, initialize, characters };
+  }
+
+  /** `undefined` is the answer to what the fake does not know. */
+  #answer(id: string, response: WireObject | undefined): void {
+    const refused = {
+      subtype: "error",
+      error: "Unsupported control request subtype",
+      error_code: "unsupported_request",
+    };
+    const answer = response === undefined ? refused : { subtype: "success", response };
+    this.#desk.respond({ ...answer, request_id: id });
+  }
+}
+
+function modelMessage(model: string): WireObject {
+  return {
+    type: "user",
+    message: { role: "user", content: `<local-command-stdout>Set model to \`${model}\`</local-command-stdout>` },
+    parent_tool_use_id: null,
+    timestamp: new Date().toISOString(),
+    isReplay: true,
+  };
+}

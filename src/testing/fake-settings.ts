@@ -1,0 +1,41 @@
+import type { FakeArguments } from "./fake-arguments.ts";
+import { sdkServers, sdkTools } from "./fake-control.ts";
+import { initMessage } from "./fake-messages.ts";
+import type { WireObject } from "./fake-wire.ts";
+
+/** How a Claude Code is set: by its command line, by the handshake, and by what a session may change while it lives. */
+export class FakeSettings {
+  readonly cwd: string;
+  readonly partialMessages: boolean;
+  /** Whether the session has a `canUseTool`. */
+  readonly asksHost: boolean;
+  model: string;
+  permissionMode: string;
+  /** The payload of the handshake; `undefined` before it. */
+  initialize: WireObject | undefined;
+
+  constructor(args: FakeArguments, cwd: string) {
+    this.cwd = cwd;
+    this.partialMessages = args.partialMessages;
+    this.asksHost = args.askHost;
+    this.model = args.model;
+    this.permissionMode = args.permissionMode;
+  }
+
+  /** The message that a turn begins with. */
+  init(promptUuids: readonly string[]): WireObject {
+    const mcpServers = sdkServers(this.initialize ?? {});
+    const tools = mcpServers.flatMap((server) =>
+      sdkTools(server, this.initialize ?? {}).map((tool) => `mcp__${server}__${tool}`),
+    );
+    const { cwd, model, permissionMode } = this;
+    return initMessage({
+      cwd,
+      model,
+      permissionMode,
+      tools: ["Task", "Bash", "Edit", "Read", "Write", ...tools],
+      mcpServers,
+      promptUuids,
+    });
+  }
+}

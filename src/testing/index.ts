@@ -1,0 +1,11 @@
+export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
+export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
+export type { FakeEntry } from "./fake-conversation.ts";
+export type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
+export type { FakeCrash, FakeProcess } from "./fake-process.ts";
+export type { FakeResult } from "./fake-result.ts";
+export type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
+export type { WireObject } from "./fake-wire.ts";
+export { type MockApi, type MockApiOptions, mockApi } from "./mock-api.ts";
+export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-reply.ts";
+export type { MockMessage, MockRequest } from "./mock-request.ts";

@@ -1,0 +1,21 @@
+/** Things that happen one after the other, and can be waited for by number. */
+export class Milestones<T> {
+  readonly #reached: T[] = [];
+  readonly #waiting = new Map<number, ((value: T) => void)[]>();
+
+  reach(value: T): void {
+    this.#reached.push(value);
+    const n = this.#reached.length;
+    for (const wake of this.#waiting.get(n) ?? []) wake(value);
+    this.#waiting.delete(n);
+  }
+
+  /** The `n`-th of them, counted from 1; waits for it if it has not happened. */
+  reached(n: number): Promise<T> {
+    const value = this.#reached[n - 1];
+    if (value !== undefined) return Promise.resolve(value);
+    return new Promise((resolve) => {
+      this.#waiting.set(n, [...(this.#waiting.get(n) ?? []), resolve]);
+    });
+  }
+}

@@ -1,0 +1,221 @@
+import { randomUUID } from "node:crypto";
+import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { FakeConversation } from "./fake-conversation.ts";
+import type { FakeBody, FakeHome } from "./fake-home.ts";
+import { lifecycleMessage, stamp, stateMessage } from "./fake-messages.ts";
+import type { FakeProcess } from "./fake-process.ts";
+import { promptText } from "./fake-prompt.ts";
+import { FakeReception } from "./fake-reception.ts";
+import { FakeRequests } from "./fake-requests.ts";
+import { localCommandResult } from "./fake-result.ts";
+import { FakeSettings } from "./fake-settings.ts";
+import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
+import { FakeTurnOver, SimulatedTurn } from "./simulated-turn.ts";
+
+/** Claude Code inside a fake process: the lines of its protocol, the queue of prompts, one turn at a time, the conversation. */
+export class SimulatedClaude {
+  readonly process: FakeProcess;
+  readonly settings: FakeSettings;
+  readonly prompts: string[] = [];
+  readonly #home: FakeHome;
+  readonly #body: FakeBody;
+  readonly #requests: FakeRequests;
+  readonly #reception: FakeReception;
+  readonly #queue: SDKUserMessage[] = [];
+  #conversation: FakeConversation;
+  #turn: SimulatedTurn | undefined;
+  #inputEnded = false;
+  #lastTurnFailed = false;
+  #results = 0;
+
+  constructor(home: FakeHome, body: FakeBody, conversation: FakeConversation) {
+    this.#home = home;
+    this.#body = body;
+    this.process = body;
+    this.settings = new FakeSettings(body.arguments, body.cwd);
+    this.#conversation = conversation;
+    this.#requests = new FakeRequests((message) => body.write(`${JSON.stringify(message)}\n`));
+    this.#reception = new FakeReception(this);
+  }
+
+  get pid(): number {
+    return this.#body.pid;
+  }
+
+  get conversation(): FakeConversation {
+    return this.#conversation;
+  }
+
+  get characters(): number {
+    return this.#conversation.entries.reduce((sum, { text }) => sum + text.length, 0);
+  }
+
+  get queuedUuids(): (string | undefined)[] {
+    return this.#queue.map(({ uuid }) => uuid);
+  }
+
+  get costPerTurnUsd(): number {
+    return this.#home.options.costPerTurnUsd ?? 0.01;
+  }
+
+  get full(): boolean {
+    return this.#body.full;
+  }
+
+  nextResultIndex(): number {
+    this.#results += 1;
+    return this.#results - 1;
+  }
+
+  ask(request: WireObject, signal: AbortSignal): Promise<WireObject> {
+    return this.#requests.ask(request, signal);
+  }
+
+  /** Sends a message and returns its uuid. */
+  send(message: WireObject): string {
+    const line = stamp(message, this.#conversation.id);
+    this.#body.write(`${JSON.stringify(line)}\n`);
+    return String(line["uuid"]);
+  }
+
+  respond(response: WireObject): void {
+    this.#body.write(`${JSON.stringify({ type: "control_response", response })}\n`);
+  }
+
+  written(): Promise<void> {
+    return this.#body.written();
+  }
+
+  complain(text: string): void {
+    this.#body.complain(text);
+  }
+
+  /** Takes a line of standard input. */
+  take(message: WireObject): void {
+    switch (message["type"]) {
+      case "control_request":
+        this.#reception.take(stringOf(message, "request_id") ?? "", objectOf(message, "request"));
+        break;
+      case "control_response":
+        this.#requests.answered(message);
+        break;
+      case "user":
+        if (isUserMessage(message)) this.#prompt(message);
+        break;
+    }
+  }
+
+  handshakeDone(): void {
+    this.#home.started(this.process);
+  }
+
+  /** Finishes the turn, if there is one, and exits: with 1 if the last turn failed, as the real one does. */
+  endOfInput(): void {
+    this.#inputEnded = true;
+    if (this.#turn !== undefined || this.#home.options.endOfInput === "ignore") return;
+    this.#body.crash({ code: this.#lastTurnFailed ? 1 : 0 });
+  }
+
+  interrupt(acknowledge: () => void): void {
+    if (this.#turn === undefined || this.#home.options.ignoreInterrupt === true) acknowledge();
+    else this.#turn.interrupt(acknowledge);
+  }
+
+  cancelQueued(): void {
+    for (const { uuid } of this.#queue.splice(0)) this.send(lifecycleMessage(uuid ?? "", "cancelled"));
+  }
+
+  /** The process has ended. */
+  abandon(): void {
+    this.#turn?.abandon();
+  }
+
+  /** Called by the turn once its result is sent. */
+  turnEnded(turn: SimulatedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
+    this.#lastTurnFailed = how.isError;
+    for (const uuid of turn.promptUuids) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
+    void this.#afterTurn(turn);
+  }
+
+  async #afterTurn(turn: SimulatedTurn): Promise<void> {
+    try {
+      for (const work of turn.late) await work();
+    } catch (error) {
+      this.#scriptFailed(error);
+    }
+    this.#turn = undefined;
+    this.#next();
+  }
+
+  #prompt(message: SDKUserMessage): void {
+    const prompt = promptText(message);
+    const uuid = message.uuid ?? randomUUID();
+    this.prompts.push(prompt);
+    if (this.#turn === undefined) this.send(stateMessage("running"));
+    this.send(lifecycleMessage(uuid, "queued"));
+    this.#queue.push({ ...message, uuid });
+    this.#home.prompted(this.process, prompt);
+    this.#next();
+  }
+
+  /** Begins the next turn. Messages that waited together become one turn, as in the real one. */
+  #next(): void {
+    if (this.#turn !== undefined || this.#body.state === "exited") return;
+    const clear = this.#queue.findIndex((message) => promptText(message).trim() === "/clear");
+    const batch = this.#queue.splice(0, clear < 0 ? this.#queue.length : Math.max(1, clear));
+    const last = batch.at(-1);
+    if (last === undefined) {
+      this.send(stateMessage("idle"));
+      if (this.#inputEnded) this.endOfInput();
+      return;
+    }
+    for (const { uuid } of batch) this.send(lifecycleMessage(uuid ?? "", "started"));
+    if (clear === 0) this.#clear(last);
+    else void this.#run(batch, last);
+  }
+
+  async #run(batch: readonly SDKUserMessage[], last: SDKUserMessage): Promise<void> {
+    const turn = new SimulatedTurn(this, batch, last, this.#home.nextTurn());
+    this.#turn = turn;
+    try {
+      await turn.begin();
+      await this.#home.script(turn);
+      await turn.finish();
+    } catch (error) {
+      if (!(turn.over && error instanceof FakeTurnOver)) this.#scriptFailed(error);
+    }
+  }
+
+  /** Claude Code's own `/clear`: a new conversation. The id it announces is not the one it goes by afterwards; nor is it in the real one. */
+  #clear(message: SDKUserMessage): void {
+    const uuid = message.uuid ?? "";
+    const startedAt = performance.now();
+    const announced = randomUUID();
+    this.send({
+      type: "conversation_reset",
+      new_conversation_id: announced,
+      uuid: announced,
+      trigger: "clear",
+      user_message_uuid: uuid,
+      timestamp: new Date().toISOString(),
+    });
+    this.send({ type: "system", subtype: "background_tasks_changed", tasks: [] });
+    this.#conversation = this.#home.transcripts.fresh(this.#body.cwd, this.#body.arguments.persist);
+    this.send(this.settings.init([uuid]));
+    const echo = { user_message_uuid: uuid, user_message_uuids: [uuid] };
+    this.send(localCommandResult("clear", echo, startedAt, this.nextResultIndex()));
+    this.#lastTurnFailed = false;
+    this.send(lifecycleMessage(uuid, "completed"));
+    this.#next();
+  }
+
+  #scriptFailed(error: unknown): void {
+    this.#home.failed(error);
+    this.#body.crash({ code: 1, stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
+  }
+}
+
+function isUserMessage(message: WireObject): message is WireObject & SDKUserMessage {
+  const { content } = objectOf(message, "message");
+  return typeof content === "string" || Array.isArray(content);
+}

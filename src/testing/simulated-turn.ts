@@ -1,0 +1,315 @@
+import { randomUUID } from "node:crypto";
+import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import { FakeAnswer } from "./fake-answer.ts";
+import { spokenApiError } from "./fake-api-error.ts";
+import type { FakeEntry } from "./fake-conversation.ts";
+import { FakeHost } from "./fake-host.ts";
+import {
+  apiErrorMessage,
+  type FakeEcho,
+  interruptedMessage,
+  interruptedText,
+  requestingMessage,
+  retryMessage,
+} from "./fake-messages.ts";
+import type { FakeCrash, FakeProcess } from "./fake-process.ts";
+import { promptText } from "./fake-prompt.ts";
+import { type FakeResult, resultMessage } from "./fake-result.ts";
+import { FakeToolUses, toolUseId } from "./fake-tool-use.ts";
+import type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
+import type { WireObject } from "./fake-wire.ts";
+import type { SimulatedClaude } from "./simulated-claude.ts";
+
+/** The end of a turn, as a script meets it that has not noticed. */
+export class FakeTurnOver extends Error {
+  override readonly name = "FakeTurnOver";
+}
+
+/** Characters in a piece, where a script does not say how many pieces. */
+const PIECE = 20;
+
+interface Ending {
+  readonly stopReason: string | null;
+  /** What an interrupt adds to the number of steps. */
+  readonly moreSteps?: number;
+  readonly apiError?: WireObject;
+}
+
+export class SimulatedTurn implements FakeTurn {
+  readonly prompt: string;
+  readonly message: SDKUserMessage;
+  readonly index: number;
+  readonly process: FakeProcess;
+  readonly history: readonly FakeEntry[];
+  readonly promptUuids: readonly string[];
+  /** What `afterResult` was given. */
+  readonly late: (() => void | Promise<void>)[] = [];
+  readonly #claude: SimulatedClaude;
+  readonly #host: FakeHost;
+  readonly #answer: FakeAnswer;
+  readonly #echo: FakeEcho;
+  readonly #abort = new AbortController();
+  readonly #startedAt = performance.now();
+  readonly #tools: FakeToolUses;
+  #over = false;
+
+  constructor(claude: SimulatedClaude, messages: readonly SDKUserMessage[], last: SDKUserMessage, index: number) {
+    this.#claude = claude;
+    this.process = claude.process;
+    this.message = last;
+    this.index = index;
+    this.prompt = messages.map(promptText).join("\n");
+    this.history = claude.conversation.entries.slice();
+    this.promptUuids = messages.map((message) => message.uuid ?? randomUUID());
+    this.#echo = { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.promptUuids };
+    this.#host = new FakeHost(claude, this.signal);
+    this.#answer = new FakeAnswer(
+      {
+        model: claude.settings.model,
+        partialMessages: claude.settings.partialMessages,
+        send: (message) => claude.send(message),
+        said: (uuid, text) => claude.conversation.append({ uuid, role: "assistant", text }),
+      },
+      this.#echo,
+    );
+    this.#tools = new FakeToolUses(claude, this.#host, this.#answer, () => {
+      this.interrupt(() => {});
+      throw this.signal.reason;
+    });
+    messages.forEach((message, at) => {
+      claude.conversation.append({ uuid: this.promptUuids[at] ?? "", role: "user", text: promptText(message) });
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** What comes before the script: hooks, the `init` message, the first request to the model. */
+  async begin(): Promise<void> {
+    await this.hook("UserPromptSubmit", { prompt: this.prompt });
+    this.#claude.send(this.#claude.settings.init(this.promptUuids));
+    this.#request();
+  }
+
+  /** The script has returned. */
+  async finish(): Promise<void> {
+    if (!this.#over) await this.result();
+  }
+
+  /** Stops the turn. `acknowledge` runs where the real one answers: after it has withdrawn its requests, before it says anything. */
+  interrupt(acknowledge: () => void): void {
+    if (this.#over) {
+      acknowledge();
+      return;
+    }
+    this.#over = true;
+    const inTool = this.#tools.busy;
+    const begun = this.#answer.apiMessageIds.length > 0;
+    this.#abort.abort(new FakeTurnOver("the turn was interrupted"));
+    acknowledge();
+    const blockOpen = this.#answer.abort();
+    this.#tools.interrupted();
+    const uuid = this.#claude.send(interruptedMessage(inTool));
+    this.#claude.conversation.append({ uuid, role: "user", text: interruptedText(inTool) });
+    this.#answer.abandon(blockOpen);
+    const stopReason = inTool ? "tool_use" : null;
+    this.#end(
+      {
+        subtype: "error_during_execution",
+        terminalReason: inTool ? "aborted_tools" : "aborted_streaming",
+        errors: [`[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=${stopReason}`],
+        costUsd: begun ? this.#claude.costPerTurnUsd : 0,
+      },
+      { stopReason, moreSteps: inTool ? 2 : 1 },
+    );
+  }
+
+  /** The process has ended. */
+  abandon(): void {
+    this.#over = true;
+    this.#abort.abort(new FakeTurnOver("the process has ended"));
+  }
+
+  text(text: string, options: FakeTextOptions = {}): Promise<void> {
+    return this.#speak(() => this.#say("text", text, options.partials ?? true));
+  }
+
+  thinking(text: string): Promise<void> {
+    return this.#speak(() => this.#say("thinking", text, true));
+  }
+
+  partial(text: string): Promise<void> {
+    return this.#speak(async () => this.#answer.piece("text", text));
+  }
+
+  toolUse(name: string, input: WireObject, outcome: FakeToolOutcome = {}): Promise<string> {
+    return this.#speak(async () => {
+      const id = toolUseId();
+      await this.#tools.use({ id, name, input }, outcome.ask ?? false, async () => {
+        if (outcome.hang === true) await this.hang();
+        return { content: outcome.result ?? "", isError: outcome.isError ?? false };
+      });
+      this.#request();
+      return id;
+    });
+  }
+
+  callTool(server: string, tool: string, args: WireObject): Promise<WireObject> {
+    return this.#speak(async () => {
+      const id = toolUseId();
+      let returned: WireObject = {};
+      await this.#tools.use({ id, name: `mcp__${server}__${tool}`, input: args }, false, async () => {
+        const answer = await this.#host.tool(server, tool, args, id);
+        returned = answer.returned;
+        return answer;
+      });
+      this.#request();
+      return returned;
+    });
+  }
+
+  hook(event: HookEvent, input: WireObject = {}): Promise<WireObject[]> {
+    return this.#speak(() => this.#host.hook(event, input));
+  }
+
+  askPermission(toolName: string, input: WireObject): Promise<PermissionResult> {
+    return this.#speak(() => this.#tools.ask({ id: toolUseId(), name: toolName, input }));
+  }
+
+  async emit(message: SDKMessage | WireObject): Promise<void> {
+    this.#claude.send({ ...message });
+    await this.#claude.written();
+  }
+
+  async raw(data: string | Buffer): Promise<void> {
+    this.process.write(typeof data === "string" ? `${data}\n` : data);
+    await this.#claude.written();
+  }
+
+  result(result: FakeResult = {}): Promise<void> {
+    return this.#speak(async () => {
+      this.#answer.closeMessage("end_turn");
+      await this.hook("Stop", {
+        stop_hook_active: false,
+        last_assistant_message: this.#answer.lastText,
+        background_tasks: [],
+        session_crons: [],
+      });
+      this.#live();
+      this.#over = true;
+      this.#end({ text: this.#answer.lastText, ...result }, { stopReason: "end_turn" });
+    });
+  }
+
+  fail(error: FakeApiError): Promise<void> {
+    return this.#speak(async () => {
+      const { retries = 0, status } = error;
+      const spoken = spokenApiError(error);
+      this.#answer.closeMessage(null);
+      for (let attempt = 1; attempt <= retries; attempt++) {
+        this.#claude.send(retryMessage(attempt, retries, status, spoken.retryError));
+      }
+      this.#claude.send(apiErrorMessage(spoken.text, spoken.error, spoken.facts, this.#echo));
+      this.#over = true;
+      this.#end(
+        { text: spoken.text, isError: true, terminalReason: "api_error", costUsd: 0 },
+        { stopReason: "stop_sequence", apiError: spoken.facts },
+      );
+    });
+  }
+
+  crash(how: FakeCrash = {}): Promise<never> {
+    this.process.crash(how);
+    return this.hang();
+  }
+
+  exit(code: number): Promise<never> {
+    return this.crash({ code });
+  }
+
+  hang(): Promise<never> {
+    return this.#speak(
+      () =>
+        new Promise<never>((_, reject) => {
+          this.signal.addEventListener("abort", () => reject(this.signal.reason), { once: true });
+        }),
+    );
+  }
+
+  afterResult(work: () => void | Promise<void>): void {
+    this.late.push(work);
+  }
+
+  async #say(kind: "text" | "thinking", text: string, partials: boolean | number): Promise<void> {
+    if (partials === false || text === "") this.#answer.silently(kind, text);
+    else {
+      const size = partials === true ? PIECE : Math.max(1, Math.ceil(text.length / partials));
+      for (let at = 0; at < text.length; at += size) {
+        this.#answer.piece(kind, text.slice(at, at + size));
+        if (!this.#claude.full) continue;
+        await this.#claude.written();
+        this.#live();
+      }
+    }
+    this.#answer.closeBlock();
+  }
+
+  /** The model is asked. Like the real one, it says so only to a session that streams. */
+  #request(): void {
+    if (this.#claude.settings.partialMessages) this.#claude.send(requestingMessage(this.promptUuids));
+  }
+
+  #end(result: FakeResult, ending: Ending): void {
+    const claude = this.#claude;
+    const { ledger } = claude.conversation;
+    const said = this.history.reduce((sum, { text }) => sum + text.length, this.prompt.length);
+    const usage = {
+      inputTokens: result.usage?.inputTokens ?? Math.ceil(said / 4),
+      outputTokens: result.usage?.outputTokens ?? Math.ceil(this.#answer.characters / 4),
+      costUsd: result.costUsd ?? claude.costPerTurnUsd,
+    };
+    const isError = result.isError ?? (result.subtype ?? "success") !== "success";
+    const turnUsage = isError && usage.costUsd === 0 ? {} : ledger.add(claude.settings.model, usage);
+    claude.send(
+      resultMessage(result, {
+        stopReason: ending.stopReason,
+        steps: 1 + this.#tools.count + (ending.moreSteps ?? 0),
+        ...(ending.apiError === undefined ? {} : { apiError: ending.apiError }),
+        echo: this.#echo,
+        startedAt: this.#startedAt,
+        partialMessages: claude.settings.partialMessages,
+        apiMessageIds: this.#answer.apiMessageIds,
+        usage,
+        totalCostUsd: ledger.totalCostUsd,
+        modelUsage: ledger.modelUsage,
+        turnUsage,
+        denials: this.#tools.denials,
+        queued: claude.queuedUuids.length,
+        resultIndex: claude.nextResultIndex(),
+      }),
+    );
+    claude.turnEnded(this, { isError, cancelled: isError && result.subtype !== "error_max_turns" });
+  }
+
+  #live(): void {
+    this.signal.throwIfAborted();
+    if (this.#over) throw new FakeTurnOver("the turn is over");
+  }
+
+  /** Scripts may leave a method un-awaited; its rejection must not become the test's unhandled one. */
+  #speak<T>(work: () => Promise<T>): Promise<T> {
+    const spoken = (async () => {
+      this.#live();
+      const value = await work();
+      await this.#claude.written();
+      return value;
+    })();
+    spoken.catch(() => {});
+    return spoken;
+  }
+}

@@ -1,0 +1,220 @@
+import { randomUUID } from "node:crypto";
+import { createSdkMcpServer, type HookCallback, type Options, tool } from "@anthropic-ai/claude-agent-sdk";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { type FakeScript, fakeClaude, type MockApi, mockApi } from "../../src/testing/index.ts";
+import { BareSession, textDelta } from "./bare-session.ts";
+import { shapeOf, shapesOf } from "./shape.ts";
+
+/** The same short story, told to the real Claude Code and to the fake one. */
+interface Scenario {
+  readonly name: string;
+  readonly options?: () => Options;
+  readonly replies?: (api: MockApi) => void;
+  readonly script?: FakeScript;
+  readonly act: (session: BareSession) => Promise<void>;
+}
+
+const hooked: unknown[] = [];
+
+const scenarios: Scenario[] = [
+  {
+    name: "two streamed turns, an interrupt in mid-text, /clear",
+    options: () => ({ includePartialMessages: true }),
+    replies: (api) => api.reply("slow", { text: "one two three four five six seven eight", tokensPerSecond: 20 }),
+    script: async (turn) => {
+      if (turn.prompt === "slow") {
+        await turn.partial("one two ");
+        await turn.hang();
+      }
+      await turn.text("You said something.");
+    },
+    act: async (session) => {
+      await session.ask("one");
+      await session.ask("two");
+      session.send("slow");
+      await session.next((message) => textDelta(message) !== undefined);
+      await session.query.interrupt();
+      await session.result();
+      await session.ask("/clear");
+      await session.ask("three");
+      await session.end();
+    },
+  },
+  {
+    name: "thinking, a tool, its hooks, an in-process MCP tool, settings",
+    options: () => ({
+      allowedTools: ["Bash", "mcp__sums__add"],
+      hooks: {
+        PreToolUse: [{ matcher: "Bash|mcp.*", hooks: [note] }],
+        PostToolUse: [{ hooks: [note] }],
+        UserPromptSubmit: [{ hooks: [note] }],
+        Stop: [{ hooks: [note] }],
+      },
+      mcpServers: { sums: createSdkMcpServer({ name: "sums", tools: [add] }) },
+    }),
+    replies: (api) => {
+      api.reply("think", { thinking: "hm hm hm", text: "done" });
+      api.reply("bash", { text: "Let me look.", toolUses: [{ name: "Bash", input: { command: "echo hi" } }] });
+      api.reply("add", { toolUses: [{ name: "mcp__sums__add", input: { a: 1, b: 2 } }] });
+    },
+    script: async (turn) => {
+      if (turn.prompt === "think") await turn.thinking("hm hm hm");
+      if (turn.prompt === "bash") {
+        await turn.text("Let me look.");
+        await turn.toolUse("Bash", { command: "echo hi" }, { result: "hi" });
+      }
+      if (turn.prompt === "add") await turn.callTool("sums", "add", { a: 1, b: 2 });
+      await turn.text("done");
+    },
+    act: async (session) => {
+      for (const prompt of ["think", "bash", "add"]) await session.ask(prompt);
+      await session.query.setModel("claude-haiku-4-5");
+      await session.query.setPermissionMode("acceptEdits");
+      await session.ask("end");
+      await session.end();
+    },
+  },
+  {
+    name: "a tool that canUseTool denies",
+    options: () => ({ canUseTool: async () => ({ behavior: "deny", message: "no" }) }),
+    replies: (api) => api.reply("write", { toolUses: [{ name: "Write", input: WRITTEN }] }),
+    script: async (turn) => {
+      await turn.toolUse("Write", WRITTEN, { ask: true });
+      await turn.text("done");
+    },
+    act: async (session) => {
+      await session.ask("write");
+      await session.end();
+    },
+  },
+  {
+    name: "an interrupt while a tool runs, the end of input after it",
+    options: () => ({ includePartialMessages: true, allowedTools: ["Bash"] }),
+    replies: (api) => api.reply("wait", { toolUses: [{ name: "Bash", input: { command: "tail -f /dev/null" } }] }),
+    script: async (turn) => {
+      await turn.toolUse("Bash", {}, { hang: true });
+    },
+    act: async (session) => {
+      session.send("wait");
+      await session.next((message) => message.type === "stream_event" && message.event.type === "message_stop");
+      await session.query.interrupt();
+      await session.result();
+      await session.end();
+    },
+  },
+  {
+    name: "an error of the API, the end of input after it",
+    replies: (api) => api.reply("go", { error: { status: 529, message: "Overloaded" } }),
+    script: (turn) => turn.fail({ status: 529 }),
+    act: async (session) => {
+      await session.ask("go");
+      await session.end();
+    },
+  },
+  {
+    name: "a conversation that is not known",
+    options: () => ({ resume: randomUUID() }),
+    act: async (session) => {
+      await session.query.initializationResult().catch(() => {});
+      await session.ended;
+    },
+  },
+];
+
+const WRITTEN = { file_path: "/nowhere/x", content: "x" };
+
+const add = tool("add", "adds", { a: z.number(), b: z.number() }, async ({ a, b }) => ({
+  content: [{ type: "text", text: String(a + b) }],
+}));
+
+const note: HookCallback = async (input) => {
+  const { tool_response: _, tool_input: __, ...told } = { tool_response: 0, tool_input: 0, ...input };
+  hooked.push({ event: input.hook_event_name, ...shapeOf(told) });
+  return {};
+};
+
+/** How a session ended. The SDK adds standard error only for processes that it spawns itself. */
+async function outcome(session: BareSession): Promise<string> {
+  const error = await session.ended;
+  return (error?.message ?? "well").replace(/\. stderr: [\s\S]*/, "").replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "ID");
+}
+
+let api: MockApi;
+beforeAll(async () => {
+  api = await mockApi();
+});
+afterAll(() => api.stop());
+
+describe("the fake is told from the real Claude Code by nothing but its speed", () => {
+  test.each(scenarios)("$name", async ({ options = () => ({}), replies, script, act }) => {
+    api.clear();
+    replies?.(api);
+    const real = await tell({ env: { ...api.env }, cwd: api.cwd, ...options() }, act);
+    const fake = fakeClaude(script);
+    const faked = await tell({ spawnClaudeCodeProcess: fake.spawn, ...options() }, act);
+    expect(fake.errors).toEqual([]);
+    expect(fake.running).toEqual([]);
+    expect(faked).toEqual(real);
+  });
+
+  test("the handshake", async () => {
+    const fake = fakeClaude();
+    await using real = new BareSession({ env: { ...api.env }, cwd: api.cwd });
+    await using faked = new BareSession({ spawnClaudeCodeProcess: fake.spawn });
+    expect(Object.keys(await faked.query.initializationResult())).toEqual(
+      Object.keys(await real.query.initializationResult()),
+    );
+  });
+
+  test.each(["SIGTERM", "SIGHUP", "SIGINT", "SIGKILL"] as const)("%s in mid-turn", async (signal) => {
+    api.clear();
+    api.reply("slow", { text: "one two three four five six seven eight", tokensPerSecond: 20, pieceLength: 4 });
+    const inMidTurn = async (session: BareSession, kill: () => void) => {
+      session.send("slow");
+      await session.next((message) => textDelta(message) !== undefined);
+      kill();
+      await session.ended;
+    };
+    const fake = fakeClaude(async (turn) => {
+      await turn.partial("one ");
+      await turn.hang();
+    });
+    const options = { includePartialMessages: true };
+    const faked = await tell({ ...options, spawnClaudeCodeProcess: fake.spawn }, (session) =>
+      inMidTurn(session, () => fake.processes[0]?.kill(signal)),
+    );
+    const real = await tell({ ...options, env: { ...api.env }, cwd: api.cwd }, async (session) => {
+      const hello = await session.query.initializationResult();
+      const pid = "pid" in hello && typeof hello.pid === "number" ? hello.pid : Number.NaN;
+      await inMidTurn(session, () => process.kill(pid, signal));
+    });
+    expect(faked).toEqual(real);
+  });
+
+  test("a session id that is in use", async () => {
+    const sessionId = randomUUID();
+    const twice = async (options: Options) => {
+      await tell({ ...options, sessionId }, async (session) => {
+        await session.ask("hi");
+        await session.end();
+      });
+      return await tell({ ...options, sessionId }, async (session) => {
+        await session.query.initializationResult().catch(() => {});
+        await session.ended;
+      });
+    };
+    const fake = fakeClaude();
+    api.clear();
+    expect(await twice({ spawnClaudeCodeProcess: fake.spawn })).toEqual(
+      await twice({ env: { ...api.env }, cwd: api.cwd }),
+    );
+  });
+
+  async function tell(options: Options, act: Scenario["act"]): Promise<unknown> {
+    hooked.length = 0;
+    await using session = new BareSession(options);
+    await act(session);
+    return { messages: shapesOf(session.messages), hooks: hooked.slice(), outcome: await outcome(session) };
+  }
+});
