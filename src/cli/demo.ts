@@ -1,0 +1,124 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs, styleText } from "node:util";
+import { query, Supervisor, stream } from "../index.ts";
+import { type DemoModel, mockModel, realModel } from "./demo-model.ts";
+import { sessionTable } from "./session-table.ts";
+
+/*
+ * `npm run demo`: what Castellan is for, in a few seconds, on the real Claude Code.
+ *
+ * With `--real` and ANTHROPIC_API_KEY set it talks to Anthropic's API instead of a mock of it.
+ */
+
+const JUST_SAID = "What did I just say?";
+
+try {
+  const { values } = parseArgs({ options: { real: { type: "boolean", default: false } } });
+  if (values.real && !process.env["ANTHROPIC_API_KEY"]) throw new Error("--real needs ANTHROPIC_API_KEY to be set");
+  await using model = values.real ? await realModel() : await mockModel();
+  await demo(model);
+  say("\ndemo: ok");
+} catch (error) {
+  process.exitCode = 1;
+  say(`\ndemo: failed: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+async function demo(model: DemoModel): Promise<void> {
+  title("Start: three named sessions, each a Claude Code process of its own");
+  say(`model: ${model.description}`);
+  let since = performance.now();
+  const supervisor = await Supervisor.start(
+    [
+      { name: "assistant", systemPrompt: "You are a helpful assistant. Answer in one or two short sentences." },
+      { name: "reviewer", systemPrompt: "You review code. Answer in one short sentence." },
+      { name: ["support", 42], systemPrompt: "You help user 42." },
+    ],
+    { name: "demo", defaults: model.defaults },
+  );
+  const pids = new Set<number>();
+  try {
+    const [failed] = supervisor.notStarted;
+    if (failed !== undefined) throw failed.error;
+    say(`three processes are ready after ${elapsed(since)}`);
+    note(supervisor, pids);
+
+    title('Query by name: query("reviewer", …)');
+    const review = await query("reviewer", "Review: let total = 0; export const add = (n) => (total += n);");
+    say(`reviewer: ${review.text}`);
+    say(dim(`${Math.round(review.durationMs)} ms, $${review.costUsd.toFixed(6)}`));
+
+    title('Stream, token by token: stream("assistant", …).text()');
+    for await (const text of stream("assistant", "Write a four-line poem about a castellan.").text()) {
+      process.stdout.write(text);
+    }
+    say("");
+
+    title(`The conversation: "${JUST_SAID}"`);
+    await ask(JUST_SAID, "poem");
+
+    title("Crash: SIGKILL for the process of the assistant");
+    const { pid } = supervisor.session("assistant").status();
+    if (pid === undefined) throw new Error("the assistant has no process");
+    since = performance.now();
+    process.kill(pid, "SIGKILL");
+    say(`kill -9 ${pid}`);
+    await ask("And what did I ask you for first?", "poem");
+    const after = supervisor.session("assistant").status();
+    say(dim(`process ${pid} is dead, process ${after.pid} took over; answered ${elapsed(since)} after the kill`));
+    if (after.pid === pid || after.restarts !== 1) throw new Error("the process was not restarted");
+    note(supervisor, pids);
+
+    title("The tree");
+    say(sessionTable(supervisor.listSessions()));
+  } finally {
+    title("Stop");
+    since = performance.now();
+    await supervisor.stop();
+  }
+  const left = await survivors(pids);
+  if (left.length > 0) throw new Error(`processes are left: ${left.join(", ")}`);
+  say(`stopped after ${elapsed(since)}; none of the ${pids.size} processes is left`);
+}
+
+/** Asks the assistant something that it can only answer if it has kept the conversation. */
+async function ask(question: string, expected: string): Promise<void> {
+  const { text } = await query("assistant", question);
+  say(`you: ${question}\nassistant: ${text}`);
+  if (!text.includes(expected)) throw new Error(`the assistant has forgotten the conversation; it answered: ${text}`);
+}
+
+function note(supervisor: Supervisor, pids: Set<number>): void {
+  for (const { pid } of supervisor.listSessions()) if (pid !== undefined) pids.add(pid);
+}
+
+/** Those of `pids` that are still there. The one that was killed may take a moment to be cleared away by the kernel. */
+async function survivors(pids: Iterable<number>): Promise<number[]> {
+  const alive = (): number[] => [...pids].filter(isAlive);
+  for (let tries = 0; tries < 20 && alive().length > 0; tries++) await delay(10);
+  return alive();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function title(text: string): void {
+  say(`\n${styleText("bold", text)}`);
+}
+
+function dim(text: string): string {
+  return styleText("dim", text);
+}
+
+function elapsed(since: number): string {
+  return `${Math.round(performance.now() - since)} ms`;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
