@@ -9,9 +9,10 @@ export interface Backoff {
 /**
  * The milliseconds to wait before restart number `restart` of a series of crashes, counted from 1.
  *
- * The first restart waits for nothing, since most crashes do not repeat. From the second on the wait starts at `base` and grows by
- * `factor` up to `max`; chance then moves it by up to `jitter` of itself either way, so that children that fell together
- * do not rise together. `random` gives a number from 0 to below 1 and is not asked before the second restart.
+ * The first restart waits for nothing, since most crashes do not repeat. From the second on the wait starts at `base`
+ * and grows by `factor` up to `max`; chance then moves it by up to `jitter` of itself either way, so that children
+ * that fell together do not rise together. `random` gives a number from 0 to below 1 and is not asked before the
+ * second restart.
  */
 export function backoffDelay(restart: number, backoff: Backoff, random: () => number): number {
   if (restart <= 1) return 0;

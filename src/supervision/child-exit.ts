@@ -1,6 +1,8 @@
 import type { ChildExit, Disposition } from "./child-spec.ts";
 
-/** The exit of a child whose start threw, or whose `exited` rejected. A `disposition` on what was thrown is honoured. */
+/**
+ * The exit of a child whose start threw, or whose `exited` rejected. A `disposition` on what was thrown is honoured.
+ */
 export function exitFromThrown(thrown: unknown): ChildExit {
   const disposition = dispositionOf(thrown);
   return { reason: "abnormal", cause: thrown, ...(disposition === undefined ? {} : { disposition }) };

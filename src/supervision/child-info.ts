@@ -11,6 +11,10 @@ export interface ChildInfo {
   readonly id: string;
   /** The child while it is up. */
   readonly child: Child | undefined;
+  /**
+   * `restarting` from the moment a restart is decided until the child is up; `terminated` also while it is being
+   * stopped.
+   */
   readonly state: "running" | "starting" | "restarting" | "quarantined" | "terminated";
   readonly type: ChildType;
   readonly restart: Restart;

@@ -14,7 +14,10 @@ export interface ChildSettings {
 
 const WORKER_SHUTDOWN = 5_000;
 
-/** Fills in the defaults of a child spec. Throws `INVALID_CHILD_SPEC`, naming the field, what was given and what is allowed. */
+/**
+ * Fills in the defaults of a child spec. Throws `INVALID_CHILD_SPEC`, naming the field, what was given and what is
+ * allowed.
+ */
 export function childSettings(spec: ChildSpec, autoShutdown: AutoShutdown): ChildSettings {
   const { id, restart = "permanent", type = "worker", significant = false } = spec;
   const shutdown = spec.shutdown ?? (type === "supervisor" ? "infinity" : WORKER_SHUTDOWN);

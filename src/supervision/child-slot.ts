@@ -149,8 +149,8 @@ export class ChildSlot {
   }
 
   /**
-   * Lets go of the child, at once and without waiting: its exit is no crash from now on, a start is called off, and it will rest
-   * as `next`. {@link halt} then ends it.
+   * Lets go of the child, at once and without waiting: its exit is no crash from now on, a start is called off, and
+   * it will rest as `next`. {@link halt} then ends it.
    */
   leave(next: Rest): void {
     const before = this.#state;
@@ -228,11 +228,10 @@ export class ChildSlot {
   }
 
   #leaveBehind(incarnation: Incarnation, error: unknown): void {
-    if (this.#incarnation !== incarnation || this.#state.name !== "leaving") return;
     this.#incarnation = undefined;
     // Another one beside a child that could not be ended might do what only one may do at a time.
     const lingers = error instanceof SupervisionError && error.code === "CHILD_NOT_GONE";
-    if (lingers && this.#state.next.name === "due") this.#take({ type: "leave", next: { name: "quarantined" } });
+    if (lingers && !this.leavingForGood) this.#take({ type: "leave", next: { name: "quarantined" } });
     this.#take({ type: "gone" });
     this.#owner.gone(this, error);
     incarnation.launched.resolve();

@@ -38,7 +38,9 @@ export interface ChildExit {
 
 /** Something that runs and can be stopped. A supervisor is one too, so supervisors nest. */
 export interface Child {
-  /** Resolves once, when the child is really gone. It should never reject; a rejection is read as an `abnormal` exit. */
+  /**
+   * Resolves once, when the child is really gone. It should never reject; a rejection is read as an `abnormal` exit.
+   */
   readonly exited: Promise<ChildExit>;
   /**
    * Ends the child and resolves when it is really gone. Must be idempotent. A rejection is taken as "gone, and not in
@@ -72,6 +74,9 @@ export interface ChildSpec {
   readonly shutdown?: Shutdown;
   /** Default `worker`. */
   readonly type?: ChildType;
-  /** Whether the child's own end may end the supervisor, see {@link AutoShutdown}. Never for permanent ones. Default `false`. */
+  /**
+   * Whether the child's own end may end the supervisor, see {@link AutoShutdown}. Never for permanent ones. Default
+   * `false`.
+   */
   readonly significant?: boolean;
 }

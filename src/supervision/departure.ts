@@ -8,8 +8,9 @@ const KILL_PATIENCE = 5_000;
 /**
  * The ending of one child, from the moment it is asked to stop until it is gone.
  *
- * A child may still be on its way up when it is no longer wanted: then the ending waits for it and stops it as soon as it is there.
- * Every ending is bounded, unless `shutdown` is `infinity`: by the time it allows, then by a few seconds for a kill.
+ * A child may still be on its way up when it is no longer wanted: then the ending waits for it and stops it as soon
+ * as it is there. Every ending is bounded, unless `shutdown` is `infinity`: by the time it allows, then by a few
+ * seconds for a kill.
  */
 export class Departure {
   /** Resolves when the child is gone, with what went wrong if something did. Never rejects. */

@@ -31,8 +31,8 @@ export function pardoned(history: History): History {
 /**
  * The history of a child that has now been up for `upFor` milliseconds.
  *
- * A series of crashes ends once the child stayed up as long as the period of its intensity, and as long as it had to wait for its
- * last restart: a child that waited half a minute is well when it lived half a minute, not before.
+ * A series of crashes ends once the child stayed up as long as the period of its intensity, and as long as it had to
+ * wait for its last restart: a child that waited half a minute is well when it lived half a minute, not before.
  */
 export function afterUptime(history: History, upFor: number, maxSeconds: number): History {
   return upFor >= Math.max(maxSeconds * 1_000, history.delay) ? { ...history, restarts: 0, delay: 0 } : history;

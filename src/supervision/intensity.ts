@@ -13,8 +13,8 @@ export interface RestartCount {
 /**
  * Counts one more restart at `now` (monotonic milliseconds) onto `earlier` ones, newest first.
  *
- * As in OTP the period is closed: a restart exactly `maxSeconds` ago still counts, and only more than `maxRestarts` are too
- * many. No more than `maxRestarts + 1` are kept.
+ * As in OTP the period is closed: a restart exactly `maxSeconds` ago still counts, and only more than `maxRestarts`
+ * are too many. No more than `maxRestarts + 1` are kept.
  */
 export function addRestart(earlier: readonly number[], now: number, limit: Intensity): RestartCount {
   const since = now - limit.maxSeconds * 1_000;

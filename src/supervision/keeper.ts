@@ -44,7 +44,9 @@ export class Keeper implements SlotOwner {
     return this.#open;
   }
 
-  /** Starts all children in order. Resolves when each has come up or failed to, or when the supervisor begins to end. */
+  /**
+   * Starts all children in order. Resolves when each has come up or failed to, or when the supervisor begins to end.
+   */
   async openUp(): Promise<void> {
     if (this.slots.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -55,18 +57,18 @@ export class Keeper implements SlotOwner {
   }
 
   /**
-   * Begins a round: stops those of the children that are alive, waits for `delay` milliseconds and starts them. A round that
-   * still has to start one of them is taken over, with all whom it has to start.
+   * Begins a round: stops those of the children that are alive, waits for `delay` milliseconds and starts them. It
+   * takes over every round that still had to start one of them, with all whom that had still to stop and start.
    */
   begin(children: Iterable<ChildSlot>, delay: number): void {
     const all = new Set(children);
     for (const slot of [...all]) for (const other of slot.round?.cancel() ?? []) all.add(other);
-    const stops = all.size === 1 ? [...all] : [...this.slots.values()].filter((slot) => all.has(slot));
-    const starts = stops.filter((slot) => slot.state.name !== "leaving" || slot.state.next.name !== "forgotten");
+    const inOrder = all.size === 1 ? [...all] : [...this.slots.values()].filter((slot) => all.has(slot));
+    const starts = inOrder.filter((slot) => !slot.leavingForGood);
 
     const due: Rest = delay > 0 ? { name: "due", retryAt: this.#deps.clock.now() + delay } : { name: "due" };
     for (const slot of starts) slot.leave(due);
-    const round = new Round(stops, starts, delay, this.#deps.clock);
+    const round = new Round(inOrder, starts, delay, this.#deps.clock);
     this.#rounds.add(round);
     void round.run().then(() => this.#rounds.delete(round));
   }
@@ -78,8 +80,8 @@ export class Keeper implements SlotOwner {
   }
 
   /**
-   * Ends the supervisor: stops all children in reverse order, then resolves {@link ended}. Only the exit of the first call
-   * counts; a `brutal_kill` counts whenever it comes.
+   * Ends the supervisor: stops all children in reverse order, then resolves {@link ended}. Only the exit of the first
+   * call counts; a `brutal_kill` counts whenever it comes.
    */
   end(exit: ChildExit, shutdown: Shutdown = "infinity"): void {
     const first = this.#open;
@@ -93,7 +95,6 @@ export class Keeper implements SlotOwner {
     for (const round of this.#rounds) round.cancel();
     for (const slot of this.slots.values())
       this.#release(slot, new SupervisionError("SUPERVISOR_STOPPED", "the supervisor ended"));
-    this.#opening?.done();
   }
 
   /** Ends with a kill what is still there. For use after {@link end}. */

@@ -2,9 +2,9 @@ import type { Clock } from "../clock.ts";
 import type { ChildSlot } from "./child-slot.ts";
 
 /**
- * One going down and coming up of children: those to be stopped are stopped in reverse order, one after the other, then comes the
- * wait, then those to be started are started in order, one after the other. A start, a restart and a restart of many
- * are all rounds.
+ * One going down and coming up of children: those to be stopped are stopped in reverse order, one after the other,
+ * then comes the wait, then those to be started are started in order, one after the other. A start, a restart and a
+ * restart of many are all rounds.
  */
 export class Round {
   readonly #stops: readonly ChildSlot[];
@@ -33,7 +33,6 @@ export class Round {
     if (this.#delay > 0) await this.#wait();
     for (const slot of [...this.#pending]) {
       if (this.#pending.has(slot)) await slot.launch();
-      if (this.#cancelled) return;
     }
   }
 
@@ -49,13 +48,12 @@ export class Round {
     if (this.#pending.size === 0) this.hurry();
   }
 
-  /** Ends the round where it stands and gives back whom it did not bring up. What is in flight is left to others. */
+  /** Ends the round where it stands, and gives back whom it had still to stop or start. */
   cancel(): ChildSlot[] {
-    const pending = [...this.#pending];
+    const left = [...this.#stops.filter((slot) => slot.state.name === "leaving"), ...this.#pending];
     this.#cancelled = true;
-    for (const slot of pending) this.drop(slot);
-    this.hurry();
-    return pending;
+    for (const slot of this.#pending) this.drop(slot);
+    return left;
   }
 
   async #wait(): Promise<void> {

@@ -9,8 +9,8 @@ export interface SupervisorDeps {
   /** Told of everything that happens, in order and shortly after it did. What it throws is ignored. */
   onEvent?(event: SupervisionEvent): void;
   /**
-   * Calls the start of the supervisor off: what is up is stopped and the start rejects. Without effect once the supervisor
-   * is up. Pass on the signal of the {@link StartContext} where a supervisor is the child of another.
+   * Calls the start of the supervisor off: what is up is stopped and the start rejects. Without effect once the
+   * supervisor is up. Pass on the signal of the {@link StartContext} where a supervisor is the child of another.
    */
   readonly signal?: AbortSignal;
 }

@@ -38,7 +38,8 @@ export interface SupervisorSpec {
   readonly maxSeconds?: number;
   /**
    * What happens when there are too many. `quarantine` counts each child for itself and sets the one aside that has
-   * too many; `escalate`, OTP's own, counts them together, stops all children and ends the supervisor. Default `quarantine`.
+   * too many; `escalate`, OTP's own, counts them together, stops all children and ends the supervisor. Default
+   * `quarantine`.
    */
   readonly onMaxRestarts?: "quarantine" | "escalate";
   /** Default `never`. */
@@ -46,9 +47,9 @@ export interface SupervisorSpec {
   /** How many children the supervisor may know at a time, running or not. Default: no bound. */
   readonly maxChildren?: number;
   /**
-   * What happens when a child does not come up at the start of the supervisor. `continue`: the others start, and this one
-   * is tried again on its own, its siblings untouched, until it has been up once or is set aside. `abort`, OTP's own:
-   * those that are up are stopped and the start fails. Default `continue`.
+   * What happens when a child does not come up at the start of the supervisor. `continue`: the others start, and this
+   * one is tried again on its own, its siblings untouched, until it has been up once or is set aside. `abort`, OTP's
+   * own: those that are up are stopped and the start fails. Default `continue`.
    */
   readonly onStartFailure?: "continue" | "abort";
   readonly backoff?: BackoffOptions;

@@ -24,17 +24,21 @@ export interface ChildCounts {
 }
 
 /**
- * Starts children in order, restarts them by OTP's rules when they end, and stops them in reverse order. It is a {@link Child}
- * itself, so supervisors nest.
+ * Starts children in order, restarts them by OTP's rules when they end, and stops them in reverse order. It is a
+ * {@link Child} itself, so supervisors nest.
  *
- * Every call may be made at any time, also while children start, stop or wait for a restart; none blocks the supervisor. Once it ends,
- * every call that would change something rejects with `SUPERVISOR_STOPPED`.
+ * Every call may be made at any time, also while children start, stop or wait for a restart; none blocks the
+ * supervisor. Once it ends, every call that would change something rejects with `SUPERVISOR_STOPPED`.
  *
  * @example
  * const supervisor = await ChildSupervisor.start(
  *   [
  *     { id: "store", start: () => openStore() },
- *     { id: "workers", type: "supervisor", start: ({ signal }) => ChildSupervisor.start(workers, {}, { ...deps, signal }) },
+ *     {
+ *       id: "workers",
+ *       type: "supervisor",
+ *       start: ({ signal }) => ChildSupervisor.start(workers, {}, { ...deps, signal }),
+ *     },
  *   ],
  *   { strategy: "rest_for_one" },
  *   deps,
@@ -42,8 +46,8 @@ export interface ChildCounts {
  */
 export class ChildSupervisor implements Child {
   /**
-   * Resolves with why the supervisor ended when all its children are gone: `shutdown` after {@link stop} or an automatic
-   * shutdown, `abnormal` with a `MAX_RESTARTS` error as its cause when it escalated. Never rejects.
+   * Resolves with why the supervisor ended when all its children are gone: `shutdown` after {@link stop} or an
+   * automatic shutdown, `abnormal` with a `MAX_RESTARTS` error as its cause when it escalated. Never rejects.
    */
   readonly exited: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
@@ -61,8 +65,8 @@ export class ChildSupervisor implements Child {
    * Starts a supervisor and its children, one after the other. Resolves when each of them has come up or failed to.
    *
    * Rejects with `INVALID_SUPERVISOR_SPEC`, `INVALID_CHILD_SPEC` or `MAX_CHILDREN` before anything is started; with
-   * `CHILD_START_FAILED` when a child did not come up and `onStartFailure` is `abort`; with `MAX_RESTARTS` when it escalated
-   * meanwhile; with `SUPERVISOR_STOPPED` when `deps.signal` called it off. Whatever was up is gone by then.
+   * `CHILD_START_FAILED` when a child did not come up and `onStartFailure` is `abort`; with `MAX_RESTARTS` when it
+   * escalated meanwhile; with `SUPERVISOR_STOPPED` when `deps.signal` called it off. Whatever was up is gone by then.
    */
   static async start(
     specs: readonly ChildSpec[],
@@ -76,11 +80,11 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Adds a child at the end of the start order and starts it. Resolves when it is up. If it does not come up its spec is
-   * discarded.
+   * Adds a child at the end of the start order and starts it. Resolves when it is up. If it does not come up its spec
+   * is discarded.
    *
-   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, `INVALID_CHILD_SPEC`, `CHILD_START_FAILED`,
-   * or `CHILD_START_CANCELLED` when it was terminated before it was up.
+   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, `INVALID_CHILD_SPEC`,
+   * `CHILD_START_FAILED`, or `CHILD_START_CANCELLED` when it was terminated before it was up.
    */
   async startChild(spec: ChildSpec): Promise<Child> {
     while (this.#isLeaving(spec.id)) await this.#whenGone(spec.id);
@@ -90,8 +94,9 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Stops a child, calls off its start, or gives up its restart. Resolves when it is gone. The spec is kept unless the child is
-   * temporary, and a sibling's end may bring it back where the strategy says so. One that does not run stays as it is.
+   * Stops a child, calls off its start, or gives up its restart. Resolves when it is gone. The spec is kept unless
+   * the child is temporary, and a sibling's end may bring it back where the strategy says so. One that does not run
+   * stays as it is.
    *
    * Rejects with `CHILD_NOT_FOUND`.
    */
@@ -100,9 +105,11 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Starts a child that was stopped or quarantined. Resolves when it is up. If it does not come up it rests where it was.
+   * Starts a child that was stopped or quarantined. Resolves when it is up. If it does not come up it rests where it
+   * was.
    *
-   * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED` or `CHILD_START_CANCELLED`.
+   * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED` or
+   * `CHILD_START_CANCELLED`.
    */
   async restartChild(id: string): Promise<Child> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
@@ -122,9 +129,9 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Restarts a child by hand: stops it if it runs, and starts it without regard to its past. No sibling is touched, nothing is
-   * counted, a quarantine is lifted, a back-off is cut short. Resolves when the child is up. If it does not come up, that
-   * is judged like any crash, and restarted if the rules say so.
+   * Restarts a child by hand: stops it if it runs, and starts it without regard to its past. No sibling is touched,
+   * nothing is counted, a quarantine is lifted, a back-off is cut short. Resolves when the child is up. If it does
+   * not come up, that is judged like any crash, and restarted if the rules say so.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_START_FAILED`, `CHILD_START_CANCELLED` or `CHILD_NOT_GONE`.
    */
@@ -157,9 +164,9 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Stops all children in reverse start order, each as its spec says, and resolves when they are gone. What is still there after
-   * `shutdown` milliseconds is killed; `brutal_kill` kills at once and in no order. Calls share one ending, and a later call may
-   * shorten it. Default `infinity`.
+   * Stops all children in reverse start order, each as its spec says, and resolves when they are gone. What is still
+   * there after `shutdown` milliseconds is killed; `brutal_kill` kills at once and in no order. Calls share one
+   * ending, and a later call may shorten it. Default `infinity`.
    */
   async stop(shutdown: Shutdown = "infinity"): Promise<void> {
     this.#keeper.end({ reason: "shutdown" }, shutdown);

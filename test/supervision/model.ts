@@ -26,7 +26,10 @@ interface ModelChild {
   outcome: Outcome | undefined;
 }
 
-/** A simple account of what a supervisor should do, in which every start and stop happens at once and nothing overlaps. */
+/**
+ * A simple account of what a supervisor should do, in which every start and stop happens at once and nothing
+ * overlaps.
+ */
 export class Model {
   readonly id: string;
   readonly #team: Team;

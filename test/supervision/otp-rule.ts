@@ -2,8 +2,9 @@ import { describe, it } from "vitest";
 import { Stage } from "./stage.ts";
 
 /**
- * One rule that OTP documents. `source` names the page (`supervisor`: stdlib's module page; `sup_princ`: "Supervisor Behaviour" of the
- * design principles) and the section, of OTP 27 and 28. `deviates` tells where this library departs from it on purpose.
+ * One rule that OTP documents. `source` names the page (`supervisor`: stdlib's module page; `sup_princ`: "Supervisor
+ * Behaviour" of the design principles) and the section, of OTP 27 and 28. `deviates` tells where this library departs
+ * from it on purpose.
  */
 export interface OtpRule {
   readonly source: string;

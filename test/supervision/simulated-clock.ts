@@ -5,7 +5,10 @@ interface Pending {
   readonly callback: () => void;
 }
 
-/** Lets everything run that is ready to run. Not a sleep: it returns once all microtasks are done, however many follow. */
+/**
+ * Lets everything run that is ready to run. Not a sleep: it returns once all microtasks are done, however many
+ * follow.
+ */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

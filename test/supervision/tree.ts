@@ -52,6 +52,20 @@ function team(depth: number): fc.Arbitrary<TeamSketch> {
 /** Teams up to three levels deep, with an id for each child that is its path: `r.0.2`. */
 export const anyTeam: fc.Arbitrary<Team> = team(3).map((sketch) => named(sketch, "r"));
 
+/** Teams of one level and some size, in which one restart meets another more often. */
+export const anyFlatTeam: fc.Arbitrary<Team> = fc
+  .record({
+    options: fc.record({
+      strategy: fc.constantFrom("one_for_all", "rest_for_one", "rest_for_one"),
+      maxRestarts: fc.constantFrom(3, 100),
+    }),
+    children: fc.array(fc.record({ restart, significant: fc.constant(false), inner: fc.constant(undefined) }), {
+      minLength: 3,
+      maxLength: 6,
+    }),
+  })
+  .map((sketch) => named(sketch, "r"));
+
 export const anyRestart: fc.Arbitrary<Restart> = restart;
 
 export const anyExit: fc.Arbitrary<ChildExit> = fc.constantFrom<ChildExit[]>(
@@ -67,8 +81,9 @@ export const anyExit: fc.Arbitrary<ChildExit> = fc.constantFrom<ChildExit[]>(
 function named({ options: given, children }: TeamSketch, path: string): Team {
   const plans = children.map((sketch, index): Plan => {
     const id = `${path}.${index}`;
-    // A significant child that fails for good ends its supervisor in the middle of the supervisor's own start, where starts and
-    // ends overlap; that is left to other tests, so no temporary supervisor, whose start can fail, is significant.
+    // A significant child that fails for good ends its supervisor in the middle of the supervisor's own start, where
+    // starts and ends overlap; that is left to other tests, so no temporary supervisor, whose start can fail, is
+    // significant.
     const canFail = sketch.restart === "temporary" && sketch.inner !== undefined;
     const maySignify = sketch.restart !== "permanent" && given.autoShutdown !== "never" && !canFail;
     const inner = sketch.inner === undefined ? undefined : named(sketch.inner, id);

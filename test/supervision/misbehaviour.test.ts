@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+import type { Child, ChildExit } from "../../src/supervision/child-spec.ts";
+import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
+import { settle } from "./simulated-clock.ts";
+import { Actor, crash, Stage } from "./stage.ts";
+
+describe("a child that misbehaves", () => {
+  it("by a stop that rejects is reported and left behind", async () => {
+    const stage = new Stage();
+    const { promise: exited, resolve: leave } = Promise.withResolvers<ChildExit>();
+    const stop = async (): Promise<void> => {
+      leave({ reason: "shutdown" });
+      throw new Error("no");
+    };
+    const supervisor = await stage.supervise([{ id: "a", start: () => ({ exited, stop }) }, ...stage.specs("b")]);
+    await supervisor.stop();
+    expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { message: "no" } });
+    expect(stage.playing).toEqual([]);
+  });
+
+  it("by a stop that rejects while it goes on is not taken for its successor when it ends", async () => {
+    const stage = new Stage();
+    const { promise: exited, resolve: leave } = Promise.withResolvers<ChildExit>();
+    const children: Child[] = [{ exited, stop: () => Promise.reject(new Error("no")) }, new Actor("a", stage)];
+    const start = (): Child => children.shift() ?? new Actor("another", stage);
+    const supervisor = await stage.supervise([{ id: "a", start }]);
+    const successor = await supervisor.recycleChild("a");
+    leave(crash);
+    await settle();
+    expect(supervisor.child("a")).toMatchObject({ state: "running", child: successor, lastExits: [] });
+  });
+
+  it("by a stop that throws is reported and left behind", async () => {
+    const stage = new Stage();
+    const stop = (): Promise<void> => {
+      throw new Error("no");
+    };
+    const supervisor = await stage.supervise([{ id: "a", start: () => ({ exited: new Promise(() => {}), stop }) }]);
+    await supervisor.terminateChild("a");
+    expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { message: "no" } });
+  });
+
+  it("by an exited that rejects has crashed", async () => {
+    const stage = new Stage();
+    const { promise: exited, reject } = Promise.withResolvers<ChildExit>();
+    const supervisor = await stage.supervise([
+      { id: "a", restart: "temporary", start: () => ({ exited, stop: async () => {} }) },
+    ]);
+    reject(new Error("gone"));
+    await settle();
+    expect(stage.events.at(-1)).toMatchObject({
+      type: "exited",
+      exit: { reason: "abnormal", cause: { message: "gone" } },
+    });
+    expect(supervisor.child("a")).toBeUndefined();
+  });
+
+  it("by a start that gives no child did not come up", async () => {
+    const stage = new Stage();
+    const supervisor = await stage.supervise([]);
+    const empty = JSON.parse("{}") as Child;
+    const starting = supervisor.startChild({ id: "a", start: () => empty });
+    await expect(starting).rejects.toMatchObject({ code: "CHILD_START_FAILED", cause: expect.any(TypeError) });
+  });
+
+  it("by not ending when it is killed is set aside instead of doubled", async () => {
+    const stage = new Stage();
+    const supervisor = await stage.supervise(stage.specs("a"));
+    stage.holdStop("a");
+    const recycling = expect(supervisor.recycleChild("a")).rejects.toMatchObject({ code: "CHILD_NOT_GONE", id: "a" });
+    await stage.clock.advance(10_000);
+    await recycling;
+    expect(stage.take()).toEqual(["start a", "stop a"]);
+    expect(supervisor.child("a")).toMatchObject({ state: "quarantined" });
+  });
+
+  it("by coming up long after it was given up is killed, and not taken for its successor", async () => {
+    const stage = new Stage();
+    const starts = [Promise.withResolvers<Child>(), Promise.withResolvers<Child>()];
+    let next = 0;
+    const start = (): Promise<Child> => starts[next++]?.promise ?? Promise.reject(new Error("too many starts"));
+    const supervisor = await stage.supervise([]);
+    supervisor.startChild({ id: "a", shutdown: 0, start }).catch(() => {});
+    const terminating = supervisor.terminateChild("a");
+    await stage.clock.advance(5_000);
+    await terminating;
+    const restarting = supervisor.restartChild("a");
+    const [late, successor] = [new Actor("late", stage), new Actor("a", stage)];
+    starts[0]?.resolve(late);
+    await settle();
+    expect(late.stops).toEqual(["brutal_kill"]);
+    starts[1]?.resolve(successor);
+    expect(await restarting).toBe(successor);
+  });
+
+  it("by ending twice counts once", async () => {
+    const stage = new Stage();
+    const supervisor = await stage.supervise(stage.specs("a"));
+    const actor = stage.actor("a");
+    actor.exit(crash);
+    actor.exit(crash);
+    await settle();
+    expect(supervisor.child("a")?.restarts).toBe(1);
+  });
+});
+
+describe("a listener", () => {
+  it("that throws or rejects hurts nobody", async () => {
+    for (const onEvent of [
+      () => {
+        throw new Error("no");
+      },
+      async () => {
+        throw new Error("no");
+      },
+    ]) {
+      const stage = new Stage();
+      const supervisor = await ChildSupervisor.start(stage.specs("a"), {}, { ...stage.deps(), onEvent });
+      await stage.exit("a");
+      expect(supervisor.countChildren().active).toBe(1);
+      await supervisor.stop();
+    }
+  });
+
+  it("may call the supervisor", async () => {
+    const stage = new Stage();
+    const ended = Promise.withResolvers<void>();
+    const supervisor = await ChildSupervisor.start(
+      stage.specs("a", "b"),
+      {},
+      {
+        ...stage.deps(),
+        onEvent: ({ type }) => {
+          if (type === "exited") void supervisor.stop().then(ended.resolve);
+        },
+      },
+    );
+    stage.actor("a").exit(crash);
+    await ended.promise;
+    expect(stage.playing).toEqual([]);
+  });
+
+  it("has heard everything when the supervisor has ended", async () => {
+    const stage = new Stage();
+    const supervisor = await stage.supervise(stage.specs("a", "b"));
+    await supervisor.stop();
+    expect(stage.takeEvents()).toEqual(["started a", "started b", "terminated b", "terminated a"]);
+  });
+});
