@@ -11,7 +11,8 @@ export class FakeOutput extends Readable {
   readonly #pending: (string | Buffer)[] = [];
   #pendingLength = 0;
   #wanted = false;
-  #held = false;
+  /** How much had been written when the process was stopped; `undefined` while it is not. */
+  #heldAt: number | undefined;
   #ended = false;
   #flushing = false;
   #waiters: (() => void)[] = [];
@@ -40,19 +41,21 @@ export class FakeOutput extends Readable {
 
   /** Keeps everything back, as a stopped process would; `release` lets it flow again. */
   hold(): void {
-    this.#held = true;
+    this.#heldAt ??= this.#pending.length;
   }
 
   release(): void {
-    this.#held = false;
+    this.#heldAt = undefined;
     this.#schedule();
   }
 
-  /** Ends the stream after what was written. */
+  /** Ends the stream after what was written. What came after `hold` was never written: a stopped process does nothing. */
   finish(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#held = false;
+    if (this.#heldAt !== undefined) this.#pending.length = this.#heldAt;
+    this.#heldAt = undefined;
+    this.#wake();
     this.#schedule();
   }
 
@@ -79,7 +82,7 @@ export class FakeOutput extends Readable {
   }
 
   #flush(): void {
-    if (this.#held || this.destroyed) return;
+    if (this.#heldAt !== undefined || this.destroyed) return;
     while (this.#wanted && this.#pending.length > 0) this.#wanted = this.push(this.#take());
     if (this.#pending.length > 0) return;
     this.#wake();

@@ -48,6 +48,8 @@ export interface FakeTurn {
   readonly prompt: string;
   /** The last user message of the turn, as it was sent. */
   readonly message: SDKUserMessage;
+  /** The texts of user messages that came while a tool ran: they joined this turn when the tool was done, and get no result of their own. */
+  readonly joined: readonly string[];
   /** Counts the turns of this fake, from 0. */
   readonly index: number;
   readonly process: FakeProcess;
@@ -87,6 +89,6 @@ export interface FakeTurn {
   exit(code: number): Promise<never>;
   /** Never resolves; rejects when the turn is interrupted or the process ends. */
   hang(): Promise<never>;
-  /** Runs `work` right after the result of this turn was sent: for messages that come late. */
+  /** Runs `work` right after the result of this turn was sent: for messages that come late. To be called before the result. */
   afterResult(work: () => void | Promise<void>): void;
 }

@@ -49,7 +49,7 @@ export type MockMatcher = string | RegExp | ((request: MockRequest) => boolean);
 export function matches(matcher: MockMatcher, request: MockRequest): boolean {
   if (typeof matcher === "function") return matcher(request);
   if (request.toolResults.length > 0) return false;
-  return typeof matcher === "string" ? request.prompt.includes(matcher) : matcher.test(request.prompt);
+  return typeof matcher === "string" ? request.prompt.includes(matcher) : request.prompt.search(matcher) >= 0;
 }
 
 /** The same reply in aimock's terms, and how it is paced. */

@@ -158,20 +158,31 @@ export class SimulatedClaude {
     this.#next();
   }
 
+  /** The prompts that wait, up to the next `/clear`, which is a turn of its own. They count as begun. */
+  takeQueued(): SDKUserMessage[] {
+    const clear = this.#queue.findIndex(isClear);
+    const taken = this.#queue.splice(0, clear < 0 ? this.#queue.length : clear);
+    for (const { uuid } of taken) this.send(lifecycleMessage(uuid ?? "", "started"));
+    return taken;
+  }
+
   /** Begins the next turn. Messages that waited together become one turn, as in the real one. */
   #next(): void {
     if (this.#turn !== undefined || this.#body.state === "exited") return;
-    const clear = this.#queue.findIndex((message) => promptText(message).trim() === "/clear");
-    const batch = this.#queue.splice(0, clear < 0 ? this.#queue.length : Math.max(1, clear));
+    const [first] = this.#queue;
+    if (first !== undefined && isClear(first)) {
+      this.#queue.shift();
+      this.#clear(first);
+      return;
+    }
+    const batch = this.takeQueued();
     const last = batch.at(-1);
     if (last === undefined) {
       this.send(stateMessage("idle"));
       if (this.#inputEnded) this.endOfInput();
       return;
     }
-    for (const { uuid } of batch) this.send(lifecycleMessage(uuid ?? "", "started"));
-    if (clear === 0) this.#clear(last);
-    else void this.#run(batch, last);
+    void this.#run(batch, last);
   }
 
   async #run(batch: readonly SDKUserMessage[], last: SDKUserMessage): Promise<void> {
@@ -191,6 +202,7 @@ export class SimulatedClaude {
     const uuid = message.uuid ?? "";
     const startedAt = performance.now();
     const announced = randomUUID();
+    this.send(lifecycleMessage(uuid, "started"));
     this.send({
       type: "conversation_reset",
       new_conversation_id: announced,
@@ -213,6 +225,10 @@ export class SimulatedClaude {
     this.#home.failed(error);
     this.#body.crash({ code: 1, stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
   }
+}
+
+function isClear(message: SDKUserMessage): boolean {
+  return promptText(message).trim() === "/clear";
 }
 
 function isUserMessage(message: WireObject): message is WireObject & SDKUserMessage {

@@ -9,6 +9,7 @@ import {
   type FakeEcho,
   interruptedMessage,
   interruptedText,
+  lifecycleMessage,
   requestingMessage,
   retryMessage,
 } from "./fake-messages.ts";
@@ -41,6 +42,8 @@ export class SimulatedTurn implements FakeTurn {
   readonly index: number;
   readonly process: FakeProcess;
   readonly history: readonly FakeEntry[];
+  readonly joined: string[] = [];
+  /** The prompts that the turn was begun with. */
   readonly promptUuids: readonly string[];
   /** What `afterResult` was given. */
   readonly late: (() => void | Promise<void>)[] = [];
@@ -48,6 +51,8 @@ export class SimulatedTurn implements FakeTurn {
   readonly #host: FakeHost;
   readonly #answer: FakeAnswer;
   readonly #echo: FakeEcho;
+  /** All prompts that the turn answers. */
+  readonly #answered: string[];
   readonly #abort = new AbortController();
   readonly #startedAt = performance.now();
   readonly #tools: FakeToolUses;
@@ -61,7 +66,8 @@ export class SimulatedTurn implements FakeTurn {
     this.prompt = messages.map(promptText).join("\n");
     this.history = claude.conversation.entries.slice();
     this.promptUuids = messages.map((message) => message.uuid ?? randomUUID());
-    this.#echo = { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.promptUuids };
+    this.#answered = [...this.promptUuids];
+    this.#echo = { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.#answered };
     this.#host = new FakeHost(claude, this.signal);
     this.#answer = new FakeAnswer(
       {
@@ -77,7 +83,7 @@ export class SimulatedTurn implements FakeTurn {
       throw this.signal.reason;
     });
     messages.forEach((message, at) => {
-      claude.conversation.append({ uuid: this.promptUuids[at] ?? "", role: "user", text: promptText(message) });
+      this.#prompted(this.promptUuids[at] ?? "", message);
     });
   }
 
@@ -154,6 +160,7 @@ export class SimulatedTurn implements FakeTurn {
         if (outcome.hang === true) await this.hang();
         return { content: outcome.result ?? "", isError: outcome.isError ?? false };
       });
+      this.#join();
       this.#request();
       return id;
     });
@@ -168,6 +175,7 @@ export class SimulatedTurn implements FakeTurn {
         returned = answer.returned;
         return answer;
       });
+      this.#join();
       this.#request();
       return returned;
     });
@@ -259,9 +267,23 @@ export class SimulatedTurn implements FakeTurn {
     this.#answer.closeBlock();
   }
 
+  /** Prompts that came while a tool ran become part of the turn when it is done, as in the real one: they get no result of their own. */
+  #join(): void {
+    for (const message of this.#claude.takeQueued()) {
+      const uuid = message.uuid ?? randomUUID();
+      this.joined.push(promptText(message));
+      this.#answered.push(uuid);
+      this.#prompted(uuid, message);
+    }
+  }
+
+  #prompted(uuid: string, message: SDKUserMessage): void {
+    this.#claude.conversation.append({ uuid, role: "user", text: promptText(message) });
+  }
+
   /** The model is asked. Like the real one, it says so only to a session that streams. */
   #request(): void {
-    if (this.#claude.settings.partialMessages) this.#claude.send(requestingMessage(this.promptUuids));
+    if (this.#claude.settings.partialMessages) this.#claude.send(requestingMessage(this.#answered));
   }
 
   #end(result: FakeResult, ending: Ending): void {
@@ -273,6 +295,7 @@ export class SimulatedTurn implements FakeTurn {
       outputTokens: result.usage?.outputTokens ?? Math.ceil(this.#answer.characters / 4),
       costUsd: result.costUsd ?? claude.costPerTurnUsd,
     };
+    for (const uuid of this.#answered.slice(this.promptUuids.length)) claude.send(lifecycleMessage(uuid, "completed"));
     const isError = result.isError ?? (result.subtype ?? "success") !== "success";
     const turnUsage = isError && usage.costUsd === 0 ? {} : ledger.add(claude.settings.model, usage);
     claude.send(

@@ -683,6 +683,25 @@ describe("control requests", () => {
     expect(await bare.result()).toMatchObject({ result: "You said: while frozen" });
   });
 
+  test("what a frozen process would have said is never said, if it is killed", async () => {
+    const open = Promise.withResolvers<void>();
+    begin(async (turn) => {
+      await turn.text("before");
+      await open.promise;
+      await turn.text("after");
+    });
+    const bare = session();
+    bare.send("go");
+    await bare.next(({ type }) => type === "assistant");
+    const [process] = fake.processes;
+    process?.freeze();
+    open.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    process?.kill("SIGKILL");
+    await bare.ended;
+    expect(bare.messages.map(kindOf).slice(-1)).toEqual(["assistant"]);
+  });
+
   test("a frozen process dies of SIGKILL only", async () => {
     begin();
     const bare = session();
