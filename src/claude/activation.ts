@@ -5,6 +5,7 @@ import {
   type Query,
   query,
   type SDKMessage,
+  type SDKStartupFailureReason,
   type SDKUserMessage,
   type SpawnedProcess,
   type SpawnOptions,
@@ -13,7 +14,10 @@ import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
+import { HostCalls } from "./host-calls.ts";
 import { type Launch, resolveApiKey, sdkOptions } from "./launch.ts";
+import { formatMarker, MARKER, thisOwner } from "./marker.ts";
+import { memoryKills } from "./memory-kills.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { preflight } from "./preflight.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
@@ -30,6 +34,8 @@ const DRAIN_MS = 1_000;
 const AT_ONCE: EndingStages = { inputMs: 0, termMs: 0 };
 
 export interface ActivationRequest extends Launch {
+  /** Of this activation, unlike any other. */
+  readonly id: string;
   /** The session, for messages. */
   readonly who: string;
   /** Called for every message of the process, in order. */
@@ -97,13 +103,17 @@ export class Activation {
   /**
    * Sends a control request.
    *
-   * @throws CastellanError `CONTROL_TIMEOUT` after ten seconds, `CONTROL_FAILED` if the process refuses or dies.
+   * @throws CastellanError `CONTROL_TIMEOUT` after `limitMs`, `CONTROL_FAILED` if the process refuses or dies.
    */
-  async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
+  async control<Answer>(
+    what: string,
+    request: (sdk: Query) => Promise<Answer>,
+    limitMs: number = CONTROL_MS,
+  ): Promise<Answer> {
     const { query: sdk, clock, who } = this.#run;
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = clock.schedule(CONTROL_MS, () => {
-      const message = `${who}: Claude Code did not answer "${what}" within ${formatDuration(CONTROL_MS)}.`;
+    const timer = clock.schedule(limitMs, () => {
+      const message = `${who}: Claude Code did not answer "${what}" within ${formatDuration(limitMs)}.`;
       reject(new CastellanError("CONTROL_TIMEOUT", message));
     });
     try {
@@ -114,6 +124,20 @@ export class Activation {
     } finally {
       timer.cancel();
     }
+  }
+
+  /** How many callbacks of the application the process waits for. */
+  get hostCalls(): number {
+    return this.#run.hostCalls.pending;
+  }
+
+  /**
+   * Asks the process for a sign of life, which costs no tokens.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
+   */
+  async ping(limitMs: number): Promise<void> {
+    await this.control("mcp_status", (sdk) => sdk.mcpServerStatus(), limitMs);
   }
 
   /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */
@@ -138,10 +162,13 @@ class ProcessRun {
   readonly exited: Promise<ExitRecord>;
   expected = false;
   found: ExitEvidence["found"];
+  readonly hostCalls: HostCalls = new HostCalls();
   process: ClaudeProcess | undefined;
   readonly #request: ActivationRequest;
   readonly #spawned = Promise.withResolvers<void>();
+  readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
+  #startupFailure: SDKStartupFailureReason | undefined;
 
   private constructor(request: ActivationRequest, clock: Clock, prefix: readonly string[]) {
     this.#request = request;
@@ -150,7 +177,13 @@ class ProcessRun {
     this.input = new Readable({ objectMode: true, read() {} });
     this.query = query({
       prompt: this.input,
-      options: sdkOptions(request, (options) => this.#spawn(options, prefix)),
+      options: sdkOptions(
+        { ...request, options: this.hostCalls.watch(request.options) },
+        {
+          marker: formatMarker(thisOwner(), request.id),
+          spawn: (options) => this.#spawn(options, prefix),
+        },
+      ),
     });
     const drained = this.#pump();
     this.exited = this.#settle(drained);
@@ -229,7 +262,7 @@ class ProcessRun {
     };
     const own = this.#request.options.spawnClaudeCodeProcess;
     this.process = own
-      ? ClaudeProcess.adopt(own(options), this.clock, watch)
+      ? ClaudeProcess.adopt(own(options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
     this.#spawned.resolve();
     this.#request.onSpawn?.(this.process.pid);
@@ -238,7 +271,12 @@ class ProcessRun {
 
   async #pump(): Promise<void> {
     try {
-      for await (const message of this.query) this.#request.onMessage(message);
+      for await (const message of this.query) {
+        if (message.type === "result" && message.subtype === "error_during_execution") {
+          this.#startupFailure = message.startup_failure_reason;
+        }
+        this.#request.onMessage(message);
+      }
     } catch (error) {
       this.#streamError = messageOf(error);
     }
@@ -247,7 +285,7 @@ class ProcessRun {
   async #settle(drained: Promise<void>): Promise<ExitRecord> {
     await Promise.race([this.#spawned.promise, drained]);
     void drained.then(() => this.#within(DRAIN_MS, this.process?.exited)).then(() => this.process?.end(AT_ONCE));
-    const exit = await this.process?.exited;
+    const exit = await this.process?.gone;
     await this.#within(DRAIN_MS, drained);
     this.query.close();
     this.input.push(null);
@@ -257,6 +295,8 @@ class ProcessRun {
       code: exit?.code,
       signal: exit?.signal,
       stderr: this.process?.stderr.text,
+      startupFailure: this.#startupFailure,
+      memoryKill: (memoryKills() ?? 0) > (this.#memoryKills ?? 0),
       error: exit?.error === undefined ? this.#streamError : messageOf(exit.error),
     };
     return {

@@ -1,6 +1,7 @@
 import type { Options as SdkOptions, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import { type ConversationStart, conversationOptions } from "./conversation-start.ts";
 import { buildEnvironment } from "./environment.ts";
+import { MARKER } from "./marker.ts";
 
 /** An API key, or the name of the variable that holds it when a process is started. */
 export type ApiKey = string | { readonly env: string };
@@ -14,6 +15,13 @@ export interface Launch {
   readonly conversation: ConversationStart;
 }
 
+/** What is of one start only. */
+export interface Start {
+  /** By which all that descends from the process is known. */
+  readonly marker: string;
+  readonly spawn: (options: SpawnOptions) => SpawnedProcess;
+}
+
 /**
  * The options that the SDK gets for `launch`: the session's own over Castellan's defaults, then what a session may not
  * choose for itself.
@@ -24,7 +32,7 @@ export interface Launch {
  */
 export function sdkOptions(
   launch: Launch,
-  spawn: (options: SpawnOptions) => SpawnedProcess,
+  { marker, spawn }: Start,
   host: Readonly<Record<string, string | undefined>> = process.env,
 ): SdkOptions {
   const {
@@ -44,7 +52,12 @@ export function sdkOptions(
     ...(answered ? {} : { permissionPrompts: "none" }),
     ...rest,
     ...conversationOptions(launch.conversation),
-    env: buildEnvironment({ host, inheritEnv: launch.inheritEnv, env, apiKey: resolveApiKey(launch.apiKey, host) }),
+    env: {
+      ...buildEnvironment({ host, inheritEnv: launch.inheritEnv, env, apiKey: resolveApiKey(launch.apiKey, host) }),
+      // Makes Claude Code say in a result why it does not start, where it would otherwise only print it.
+      CLAUDE_CODE_STARTUP_FAILURE_RESULTS: "1",
+      [MARKER]: marker,
+    },
     spawnClaudeCodeProcess: spawn,
   };
 }

@@ -1,10 +1,13 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { Readable } from "node:stream";
+import { ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { PassThrough, Readable } from "node:stream";
 import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { LineGuard } from "./line-guard.ts";
+import { MARKER } from "./marker.ts";
 import type { CommandPrefix } from "./parent-death.ts";
+import { endMarked, readsMarkers } from "./process-tree.ts";
 import { StderrTail } from "./stderr-tail.ts";
+import { postWarden } from "./warden.ts";
 
 /** How a process ended, as the operating system tells it. */
 export interface ProcessExit {
@@ -28,6 +31,14 @@ export interface ProcessWatch {
   onBreak(reason: string): void;
 }
 
+/** By what the descendants of a process are known. */
+interface Descent {
+  /** The process group that it leads. */
+  readonly group?: number | undefined;
+  /** The marker in their environment. */
+  readonly marker?: string | undefined;
+}
+
 /** How often, in milliseconds, it is looked whether a process group is gone after SIGKILL. */
 const DEATH_POLL_MS = 10;
 
@@ -46,15 +57,17 @@ export class ClaudeProcess {
   readonly stderr: StderrTail = new StderrTail();
   /** Resolves once, when the process has exited or has failed to start. */
   readonly exited: Promise<ProcessExit>;
-  readonly #group: number | undefined;
+  /** Resolves after that, when nothing that descends from it is left. */
+  readonly gone: Promise<ProcessExit>;
+  readonly #descent: Descent;
   readonly #clock: Clock;
   #exit: ProcessExit | undefined;
   #ending: Promise<ProcessExit> | undefined;
 
-  private constructor(spawned: SpawnedProcess, pid: number | undefined, group: number | undefined, clock: Clock) {
+  private constructor(spawned: SpawnedProcess, pid: number | undefined, descent: Descent, clock: Clock) {
     this.spawned = spawned;
     this.pid = pid;
-    this.#group = group;
+    this.#descent = descent;
     this.#clock = clock;
     this.exited = new Promise((resolve) => {
       const settle = (exit: ProcessExit): void => {
@@ -69,6 +82,10 @@ export class ClaudeProcess {
         if (pid === undefined) settle({ error });
       });
     });
+    this.gone = this.exited.then(async (exit) => {
+      await this.#reap();
+      return exit;
+    });
     // What is written to a process that has just died comes back as an error here; its exit says it better.
     spawned.stdin.on("error", () => {});
     spawned.stdout.on("error", () => {});
@@ -76,6 +93,7 @@ export class ClaudeProcess {
 
   /** Starts `options.command`, behind `prefix`, as the leader of a new process group. */
   static spawn(options: SpawnOptions, prefix: CommandPrefix, clock: Clock, watch: ProcessWatch): ClaudeProcess {
+    postWarden();
     const [command = options.command, ...parameters] = [...prefix, options.command, ...options.args];
     const child = spawn(command, parameters, {
       cwd: options.cwd,
@@ -84,22 +102,28 @@ export class ClaudeProcess {
       detached: process.platform !== "win32",
       windowsHide: true,
     });
+    // Where no descriptors are left, Node makes no streams, and reports why afterwards as it does for a missing binary.
+    if (child.stdout === undefined) {
+      Object.assign(child, { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() });
+    }
     const group = process.platform === "win32" ? undefined : child.pid;
-    const wrapped = new ClaudeProcess(guarded(child, watch), child.pid, group, clock);
+    const wrapped = new ClaudeProcess(guarded(child, watch), child.pid, { group, marker: options.env[MARKER] }, clock);
     wrapped.#read(child.stderr, watch);
     return wrapped;
   }
 
   /** Takes over a process that the application started by itself, on this machine or elsewhere. */
-  static adopt(spawned: SpawnedProcess, clock: Clock, watch: ProcessWatch): ClaudeProcess {
+  static adopt(spawned: SpawnedProcess, marker: string | undefined, clock: Clock, watch: ProcessWatch): ClaudeProcess {
     const pid = "pid" in spawned && typeof spawned.pid === "number" ? spawned.pid : undefined;
-    const wrapped = new ClaudeProcess(guarded(spawned, watch), pid, undefined, clock);
+    // What is no child of this process runs elsewhere, where its descendants are out of reach.
+    const descent = spawned instanceof ChildProcess ? { marker } : {};
+    const wrapped = new ClaudeProcess(guarded(spawned, watch), pid, descent, clock);
     if ("stderr" in spawned && spawned.stderr instanceof Readable) wrapped.#read(spawned.stderr, watch);
     return wrapped;
   }
 
   /**
-   * Ends the process and resolves when it, and what is left of its group, is gone. A second call shares the first
+   * Ends the process and resolves when it, and all that descends from it, is gone. A second call shares the first
    * ending, but its stages may only shorten it: calling with both at 0 kills at once.
    */
   end(stages: EndingStages): Promise<ProcessExit> {
@@ -126,22 +150,29 @@ export class ClaudeProcess {
       await this.#exitWithin(termMs);
     }
     if (this.#exit === undefined) this.#signal("SIGKILL");
-    const exit = await this.exited;
-    await this.#reapGroup();
-    return exit;
+    return await this.gone;
   }
 
-  /** Ends what the process left behind in its group, and waits until the kernel says that the group is no more. */
-  async #reapGroup(): Promise<void> {
+  /**
+   * Ends what the process left behind, in its group and by its marker, and waits until there is no more of it.
+   *
+   * Where markers can be read they also tell when all is gone. The group cannot: it counts those that are dead and wait
+   * to be cleared away, which in a container whose first process does not do that is for ever.
+   */
+  async #reap(): Promise<void> {
+    const { group, marker } = this.#descent;
     const deadline = this.#clock.monotonic() + DEATH_LIMIT_MS;
-    while (this.#group !== undefined && signalGroup(this.#group, "SIGKILL") && this.#clock.monotonic() < deadline) {
+    while (group !== undefined && signalGroup(group, "SIGKILL")) {
+      if ((readsMarkers && marker !== undefined) || this.#clock.monotonic() >= deadline) break;
       await new Promise<void>((resolve) => this.#clock.schedule(DEATH_POLL_MS, resolve));
     }
+    if (marker !== undefined) await endMarked(marker, this.#clock);
   }
 
   #signal(signal: NodeJS.Signals): void {
     if (this.#exit !== undefined) return;
-    if (this.#group === undefined || !signalGroup(this.#group, signal)) this.spawned.kill(signal);
+    const { group } = this.#descent;
+    if (group === undefined || !signalGroup(group, signal)) this.spawned.kill(signal);
   }
 
   async #exitWithin(ms: number): Promise<void> {

@@ -1,0 +1,105 @@
+import { readdir, readFile } from "node:fs/promises";
+import type { Clock } from "../clock.ts";
+import { isAlive, MARKER, ownerOf, thisOwner } from "./marker.ts";
+
+/** A process that carries a marker. */
+export interface MarkedProcess {
+  readonly pid: number;
+  readonly marker: string;
+}
+
+/** Whether this platform tells the environment of a process. */
+export const readsMarkers: boolean = process.platform === "linux";
+
+/** How long ends are waited for, and how often it is looked, in milliseconds. */
+const POLL_MS = 20;
+const KILL_LIMIT_MS = 2_000;
+
+/** How long the processes of a dead host may take to end by themselves. Claude Code needs about 100 ms. */
+const ORPHAN_TERM_MS = 2_000;
+
+/**
+ * Ends what still carries this marker, and resolves when nothing does.
+ *
+ * Claude Code starts each command in a session of its own, so that killing its process group misses them; after SIGKILL
+ * it cannot end them itself. They are known by the environment they inherited.
+ */
+export async function endMarked(marker: string, clock: Clock): Promise<void> {
+  await signalUntilGone((candidate) => candidate === marker, "SIGKILL", KILL_LIMIT_MS, clock);
+}
+
+/**
+ * Ends what hosts that are no longer alive have left behind, and says what it was. Ownership is proven by pid namespace,
+ * pid and start time, never by a name: what belongs to a living host, or to one in another container, is left alone.
+ */
+export async function endOrphans(clock: Clock): Promise<readonly MarkedProcess[]> {
+  const { namespace } = thisOwner();
+  const orphaned = (marker: string): boolean => {
+    const owner = ownerOf(marker);
+    return owner !== undefined && owner.namespace === namespace && !isAlive(owner);
+  };
+  const found = await findMarked(orphaned);
+  if (found.length === 0) return found;
+  const markers = new Set(found.map(({ marker }) => marker));
+  await signalUntilGone((marker) => markers.has(marker), "SIGTERM", ORPHAN_TERM_MS, clock);
+  await signalUntilGone((marker) => markers.has(marker), "SIGKILL", KILL_LIMIT_MS, clock);
+  return found;
+}
+
+/**
+ * The processes of this user whose marker `wanted` accepts. Only Linux tells; elsewhere there are none.
+ *
+ * A process that is already dead but not yet cleared away has no environment and is not found.
+ */
+export async function findMarked(wanted: (marker: string) => boolean): Promise<MarkedProcess[]> {
+  if (!readsMarkers) return [];
+  const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry)).map(Number);
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const marker = await markerOf(pid);
+      return marker !== undefined && wanted(marker) ? [{ pid, marker }] : [];
+    }),
+  );
+  return found.flat();
+}
+
+async function signalUntilGone(
+  wanted: (marker: string) => boolean,
+  signal: NodeJS.Signals,
+  limitMs: number,
+  clock: Clock,
+): Promise<void> {
+  const deadline = clock.monotonic() + limitMs;
+  const signalled = new Set<number>();
+  for (;;) {
+    const left = await findMarked(wanted);
+    if (left.length === 0 || clock.monotonic() >= deadline) return;
+    for (const { pid } of left) {
+      if (signalled.has(pid)) continue;
+      signalled.add(pid);
+      kill(pid, signal);
+    }
+    await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));
+  }
+}
+
+async function markerOf(pid: number): Promise<string | undefined> {
+  try {
+    const environment = await readFile(`/proc/${pid}/environ`, "latin1");
+    const start = environment.startsWith(`${MARKER}=`) ? 0 : environment.indexOf(`\0${MARKER}=`) + 1;
+    if (start === 0 && !environment.startsWith(`${MARKER}=`)) return undefined;
+    const end = environment.indexOf("\0", start);
+    return environment.slice(start + MARKER.length + 1, end === -1 ? undefined : end);
+  } catch {
+    // Gone meanwhile, or somebody else's.
+    return undefined;
+  }
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone meanwhile.
+  }
+}

@@ -1,0 +1,64 @@
+import { randomUUID } from "node:crypto";
+import type { SDKAssistantMessageError, SDKMessage, SDKRateLimitInfo } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { apiFaultOf } from "../../src/claude/api-fault.ts";
+import { assistant, keepAlive, success, textBlock } from "../session/messages.ts";
+
+function retry(error: SDKAssistantMessageError, error_status: number | null): SDKMessage {
+  return {
+    type: "system",
+    subtype: "api_retry",
+    attempt: 1,
+    max_retries: 10,
+    retry_delay_ms: 500,
+    error_status,
+    error,
+    uuid: randomUUID(),
+    session_id: "s",
+  };
+}
+
+function limit(rate_limit_info: SDKRateLimitInfo): SDKMessage {
+  return { type: "rate_limit_event", rate_limit_info, uuid: randomUUID(), session_id: "s" };
+}
+
+describe("apiFaultOf", () => {
+  it.each<[SDKAssistantMessageError, number | null]>([
+    ["authentication_failed", 401],
+    ["billing_error", null],
+    ["unknown", 401],
+    ["unknown", 403],
+  ])("takes the first retry after %s (%s) for a key that is not accepted", (error, status) => {
+    const fault = apiFaultOf(retry(error, status));
+    expect(fault).toMatchObject({ class: "auth", ...(status === null ? {} : { status }) });
+  });
+
+  it.each<[SDKAssistantMessageError, number | null]>([
+    ["overloaded", 529],
+    ["rate_limit", 429],
+    ["server_error", 500],
+    ["unknown", null],
+  ])("leaves a retry after %s (%s) to Claude Code", (error, status) => {
+    expect(apiFaultOf(retry(error, status))).toBeUndefined();
+  });
+
+  it("reads when a limit of use is lifted, which the API says in seconds", () => {
+    const until = Date.UTC(2026, 11, 24);
+    expect(apiFaultOf(limit({ status: "rejected", resetsAt: until / 1000 }))).toEqual({ class: "quota", until });
+    expect(apiFaultOf(limit({ status: "rejected", resetsAt: until }))).toEqual({ class: "quota", until });
+  });
+
+  it("finds none in a limit that is not reached, or of which nobody says when it is lifted", () => {
+    expect(apiFaultOf(limit({ status: "allowed", resetsAt: 1e9 }))).toBeUndefined();
+    expect(apiFaultOf(limit({ status: "allowed_warning", resetsAt: 1e9 }))).toBeUndefined();
+    expect(apiFaultOf(limit({ status: "rejected" }))).toBeUndefined();
+  });
+
+  it("finds none in other messages", () => {
+    expect([keepAlive(), success(), assistant("m", [textBlock("hi")])].map(apiFaultOf)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});

@@ -1,0 +1,103 @@
+import type { SDKAssistantMessageError, SDKResultError, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { failureOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
+import { failure, success } from "../session/messages.ts";
+
+/** What a caller should do about each: `auth` mend the account, `overload` wait, `request` change the prompt. */
+const BY_ERROR: Record<SDKAssistantMessageError, TurnFailure["class"]> = {
+  authentication_failed: "auth",
+  oauth_org_not_allowed: "auth",
+  account_on_hold: "auth",
+  verification_required: "auth",
+  billing_error: "auth",
+  cloud_credential_error: "auth",
+  rate_limit: "overload",
+  overloaded: "overload",
+  server_error: "overload",
+  invalid_request: "request",
+  model_not_found: "request",
+  max_output_tokens: "turn",
+  unknown: "request",
+};
+
+const BY_STATUS: [number | null | undefined, TurnFailure["class"]][] = [
+  [400, "request"],
+  [401, "auth"],
+  [402, "auth"],
+  [403, "auth"],
+  [404, "request"],
+  [413, "request"],
+  [429, "overload"],
+  [500, "overload"],
+  [503, "overload"],
+  [529, "overload"],
+  [null, "unknown"],
+  [undefined, "unknown"],
+];
+
+const BY_LIMIT: Record<SDKResultError["subtype"], [TurnFailure["class"], string]> = {
+  error_max_turns: ["turn", "`maxTurns`"],
+  error_max_budget_usd: ["turn", "`maxBudgetUsd`"],
+  error_max_structured_output_retries: ["turn", "`outputFormat`"],
+  error_during_execution: ["unknown", "it broke; badly"],
+};
+
+describe("failureOf", () => {
+  it("finds nothing wrong with a turn that went well, even if an earlier request of it had failed", () => {
+    expect(failureOf(success(), undefined)).toBeUndefined();
+    expect(failureOf(success(), "overloaded")).toBeUndefined();
+  });
+
+  it.each(Object.entries(BY_ERROR))(
+    "reads %s as %s; only where that says nothing the status counts",
+    (error, expected) => {
+      const result = success({ is_error: true, result: "API Error: words", api_error_status: 418 });
+      const found = failureOf(result, error as SDKAssistantMessageError);
+      expect(found).toEqual({ class: expected, message: "API Error: words", status: 418 });
+    },
+  );
+
+  it.each(BY_STATUS)("reads status %s as %s where no error is named", (status, expected) => {
+    const result = success({ is_error: true, ...(status === undefined ? {} : { api_error_status: status }) });
+    const found = failureOf(result, undefined);
+    expect(found?.class).toBe(expected);
+    expect(found?.status).toBe(status ?? undefined);
+  });
+
+  it.each(Object.entries(BY_LIMIT))("reads %s as its own kind", (subtype, [expected, words]) => {
+    const result = failure(subtype as SDKResultError["subtype"], { errors: ["it broke", "badly"] });
+    const found = failureOf(result, undefined);
+    expect(found?.class).toBe(expected);
+    expect(found?.message).toContain(words);
+  });
+
+  it.each<[TerminalReason, TurnFailure["class"]]>([
+    ["prompt_too_long", "request"],
+    ["image_error", "request"],
+    ["budget_exhausted", "turn"],
+    ["api_error", "overload"],
+    ["completed", "unknown"],
+  ])("reads an end by %s as %s where nothing else is known", (terminal_reason, expected) => {
+    expect(failureOf(failure("error_during_execution", { terminal_reason }), undefined)?.class).toBe(expected);
+    expect(failureOf(success({ is_error: true, terminal_reason, api_error_status: 401 }), undefined)?.class).toBe(
+      "auth",
+    );
+  });
+
+  it("is never without words", () => {
+    expect(failureOf(failure("error_during_execution"), undefined)?.message).toBe("Claude Code gave no reason");
+    expect(failureOf(success({ is_error: true, result: "" }), undefined)?.message).toBe("Claude Code gave no reason");
+  });
+});
+
+describe("wasInterrupted", () => {
+  const others: TerminalReason[] = ["completed", "max_turns", "api_error", "prompt_too_long", "hook_stopped"];
+
+  it("holds for the two ends that an interrupt has, and for no other", () => {
+    expect(wasInterrupted(failure("error_during_execution", { terminal_reason: "aborted_streaming" }))).toBe(true);
+    expect(wasInterrupted(failure("error_during_execution", { terminal_reason: "aborted_tools" }))).toBe(true);
+    for (const terminal_reason of others) expect(wasInterrupted(success({ terminal_reason }))).toBe(false);
+    const { terminal_reason: _, ...silent } = success();
+    expect(wasInterrupted(silent)).toBe(false);
+  });
+});

@@ -1,0 +1,103 @@
+import type { Options, SpawnedProcess } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { type Launch, resolveApiKey, sdkOptions } from "../../src/claude/launch.ts";
+import { MARKER } from "../../src/claude/marker.ts";
+
+const host = { PATH: "/bin", ANTHROPIC_API_KEY: "sk-host", REVIEWER_KEY: "sk-reviewer", EMPTY: "" };
+
+function spawn(): SpawnedProcess {
+  throw new Error("nothing is started here");
+}
+
+function launched(options: Options = {}, rest: Partial<Launch> = {}): Options {
+  return sdkOptions(
+    { options, conversation: { kind: "new", id: "conversation" }, ...rest },
+    { marker: "marker", spawn },
+    host,
+  );
+}
+
+describe("sdkOptions", () => {
+  it("lets no settings of the host in, waits for nobody's permission, streams, and keeps keys off the command line", () => {
+    expect(launched()).toMatchObject({
+      settingSources: [],
+      permissionPrompts: "none",
+      includePartialMessages: true,
+      mcpServersDelivery: "initialize",
+    });
+  });
+
+  it("puts the session's own options over those defaults", () => {
+    const own: Options = {
+      settingSources: ["project"],
+      permissionPrompts: "host",
+      includePartialMessages: false,
+      mcpServersDelivery: "argv",
+      model: "claude-haiku-4-5",
+      systemPrompt: "You review code",
+      maxTurns: 3,
+    };
+    expect(launched(own)).toMatchObject(own);
+  });
+
+  it.each<[string, Options]>([
+    ["canUseTool", { canUseTool: async () => ({ behavior: "deny", message: "no" }) }],
+    ["permissionPromptToolName", { permissionPromptToolName: "mcp__approval__ask" }],
+  ])("leaves permission prompts to %s", (_, options) => {
+    expect(launched(options)).not.toHaveProperty("permissionPrompts");
+  });
+
+  it("passes objects and callbacks on as they are", () => {
+    const hooks = { Stop: [{ hooks: [async () => ({})] }] };
+    const canUseTool = async (): Promise<{ behavior: "deny"; message: string }> => ({ behavior: "deny", message: "" });
+    const options = launched({ hooks, canUseTool });
+    expect(options.hooks).toBe(hooks);
+    expect(options.canUseTool).toBe(canUseTool);
+  });
+
+  it("begins with the conversation it is told, not with the one that the session began with", () => {
+    const first: Options = { resume: "old", forkSession: true, sessionId: "first", resumeSessionAt: "message" };
+    const options = launched(first, { conversation: { kind: "resume", id: "current" } });
+    expect(options.resume).toBe("current");
+    for (const gone of ["forkSession", "sessionId", "resumeSessionAt"]) expect(options).not.toHaveProperty(gone);
+  });
+
+  it("keeps the lifetime of the process and its error output to Castellan", () => {
+    const options = launched({
+      abortController: new AbortController(),
+      stderr: () => {},
+      spawnClaudeCodeProcess: spawn,
+    });
+    expect(options).not.toHaveProperty("abortController");
+    expect(options).not.toHaveProperty("stderr");
+    expect(launched({ spawnClaudeCodeProcess: () => spawn() }).spawnClaudeCodeProcess).toBe(spawn);
+  });
+
+  it("builds the environment: the host's, the key, `inheritEnv`, and `env` last", () => {
+    const plain = launched().env ?? {};
+    expect(plain).toMatchObject({ PATH: "/bin", ANTHROPIC_API_KEY: "sk-host", [MARKER]: "marker" });
+    expect(plain).not.toHaveProperty("REVIEWER_KEY");
+    const env = { DEBUG: "1", PATH: undefined };
+    const own = launched({ env }, { apiKey: { env: "REVIEWER_KEY" }, inheritEnv: ["EMPTY"] }).env ?? {};
+    expect(own).toMatchObject({ ANTHROPIC_API_KEY: "sk-reviewer", EMPTY: "", DEBUG: "1", [MARKER]: "marker" });
+    expect(own).not.toHaveProperty("PATH");
+  });
+
+  it("lets no option take the marker off the process", () => {
+    expect(launched({ env: { [MARKER]: undefined } }).env).toHaveProperty(MARKER, "marker");
+    expect(launched({ env: { [MARKER]: "another" } }).env).toHaveProperty(MARKER, "marker");
+  });
+});
+
+describe("resolveApiKey", () => {
+  it("takes a key as it is, and one named by a variable from there", () => {
+    expect(resolveApiKey("sk-own", host)).toBe("sk-own");
+    expect(resolveApiKey({ env: "REVIEWER_KEY" }, host)).toBe("sk-reviewer");
+  });
+
+  it("has none where none was given, and where the variable is empty or not set", () => {
+    expect(resolveApiKey(undefined, host)).toBeUndefined();
+    expect(resolveApiKey({ env: "EMPTY" }, host)).toBeUndefined();
+    expect(resolveApiKey({ env: "UNHEARD_OF" }, host)).toBeUndefined();
+  });
+});

@@ -1,0 +1,74 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { preflight } from "../../src/claude/preflight.ts";
+
+let root: string;
+const at = (path: string): string => join(root, path);
+const isRoot = process.getuid?.() === 0;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "castellan-preflight-"));
+  await mkdir(at("folder"));
+  await mkdir(at("locked"), { mode: 0o000 });
+  await writeFile(at("file"), "");
+  await writeFile(at("binary"), "#!/bin/sh\n", { mode: 0o755 });
+  await writeFile(at("plain"), "text", { mode: 0o644 });
+  await writeFile(at("cli.mjs"), "", { mode: 0o644 });
+  await symlink(at("gone"), at("dangling"));
+  await symlink(at("folder"), at("linked"));
+});
+
+afterAll(async () => {
+  await chmod(at("locked"), 0o755);
+  await rm(root, { recursive: true, force: true });
+});
+
+describe("preflight: the working directory", () => {
+  it.each(["folder", "linked", "."])("takes %s", async (path) => {
+    expect(await preflight({ cwd: at(path) })).toBeUndefined();
+  });
+
+  it.each([
+    ["gone", "does not exist"],
+    ["file", "is a file"],
+    ["file/below", "a part of its path is a file"],
+    ["dangling", "does not exist"],
+  ])("refuses %s, says which and what to do, and is not worth a retry", async (path, words) => {
+    const fault = await preflight({ cwd: at(path), executable: at("binary") });
+    expect(fault).toMatchObject({ code: "START_FAILED", class: "bad_config" });
+    expect(fault?.message).toContain(at(path));
+    expect(fault?.message).toContain(words);
+    expect(fault?.message).toContain("`cwd`");
+  });
+
+  it.skipIf(isRoot)("refuses one that this user may not enter", async () => {
+    const fault = await preflight({ cwd: at("locked") });
+    expect(fault).toMatchObject({ code: "START_FAILED", class: "bad_config" });
+    expect(fault?.message).toContain("may not be used by this user");
+  });
+
+  it("blames the directory, not the binary, where both are missing", async () => {
+    expect(await preflight({ cwd: at("gone"), executable: at("nothing") })).toMatchObject({ code: "START_FAILED" });
+  });
+});
+
+describe("preflight: the binary", () => {
+  it.each(["binary", "cli.mjs"])("takes %s", async (path) => {
+    expect(await preflight({ cwd: root, executable: at(path) })).toBeUndefined();
+  });
+
+  it.each([
+    ["nothing", "does not exist"],
+    ["file/claude", "a part of its path is a file"],
+    ["folder", "is not a file"],
+    ["plain", "may not be used by this user"],
+    ["dangling", "does not exist"],
+  ])("refuses %s", async (path, words) => {
+    const fault = await preflight({ cwd: root, executable: at(path) });
+    expect(fault).toMatchObject({ code: "CLAUDE_NOT_FOUND", class: "bad_config" });
+    expect(fault?.message).toContain(at(path));
+    expect(fault?.message).toContain(words);
+  });
+});
