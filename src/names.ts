@@ -55,8 +55,9 @@ function distance(a: string, b: string, limit: number): number {
 }
 
 function describe(value: unknown): string {
-  return value === null || value === undefined
-    ? "nothing"
+  if (value === undefined) return "nothing";
+  return value === null
+    ? "null"
     : Array.isArray(value)
       ? "a nested tuple"
       : typeof value === "object"

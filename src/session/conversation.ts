@@ -6,7 +6,7 @@ export type Conversation =
   /** Claude Code may never have heard of it; nothing would be lost with it. */
   | { readonly kind: "new"; readonly id: string }
   /** To be made from `from` at the next start. */
-  | { readonly kind: "fork"; readonly id: string; readonly from: string; readonly at?: string | undefined }
+  | { readonly kind: "fork"; readonly id: string; readonly fork: ForkSource }
   /** It may have a transcript. */
   | {
       readonly kind: "kept";
@@ -15,13 +15,19 @@ export type Conversation =
       readonly empty: boolean;
       /** The last message of it that is to be kept, as far as that is known. */
       readonly lastUuid?: string | undefined;
-      /** Whether the next resume leaves out what came after `lastUuid`. */
+      /** Whether a resume leaves out what came after `lastUuid`; Claude Code forgets that only when a turn follows. */
       readonly cut: boolean;
+      /** What it was made from, while no turn has ended in it. */
+      readonly fork?: ForkSource;
     };
 
+/** Another conversation, optionally up to the message `at`. */
+export interface ForkSource {
+  readonly from: string;
+  readonly at?: string | undefined;
+}
+
 export type ConversationEvent =
-  /** A process has begun with it. */
-  | { readonly type: "activated" }
   /** A prompt has been handed to the process. */
   | { readonly type: "prompted" }
   /** A turn ended, or was cut after it had shown something; `lastUuid` is the last message of it. */
@@ -44,7 +50,7 @@ export function firstConversation(
 ): Conversation {
   const { resume, forkSession, resumeSessionAt: at, sessionId } = options;
   if (resume === undefined) return { kind: "new", id: sessionId ?? newId() };
-  if (forkSession === true) return { kind: "fork", id: sessionId ?? newId(), from: resume, at };
+  if (forkSession === true) return { kind: "fork", id: sessionId ?? newId(), fork: { from: resume, at } };
   return { kind: "kept", id: resume, empty: false, lastUuid: at, cut: at !== undefined };
 }
 
@@ -52,11 +58,11 @@ export function firstConversation(
 export function nextConversation(conversation: Conversation, event: ConversationEvent): Conversation {
   const { kind, id } = conversation;
   switch (event.type) {
-    case "activated":
-      if (kind === "kept") return { ...conversation, cut: false };
-      return kind === "fork" ? { kind: "kept", id, empty: false, lastUuid: conversation.at, cut: false } : conversation;
     case "prompted":
-      return kind === "new" ? { kind: "kept", id, empty: true, cut: false } : conversation;
+      if (kind === "kept") return conversation;
+      return kind === "new"
+        ? { kind: "kept", id, empty: true, cut: false }
+        : { kind: "kept", id, empty: false, lastUuid: conversation.fork.at, cut: false, fork: conversation.fork };
     case "turn_kept": {
       const known = kind === "kept" ? conversation.lastUuid : undefined;
       return { kind: "kept", id, empty: false, lastUuid: event.lastUuid ?? known, cut: false };
@@ -64,6 +70,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
     case "turn_undone":
       if (kind !== "kept") return conversation;
       if (conversation.empty) return { kind: "new", id: event.freshId };
+      if (conversation.fork !== undefined) return { kind: "fork", id: event.freshId, fork: conversation.fork };
       return { ...conversation, cut: conversation.lastUuid !== undefined };
     case "moved":
       return { kind: "kept", id: event.id, empty: true, cut: false };
@@ -82,7 +89,7 @@ export function conversationStart(conversation: Conversation): ConversationStart
     case "new":
       return { kind: "new", id: conversation.id };
     case "fork":
-      return { kind: "fork", id: conversation.id, from: conversation.from, at: conversation.at };
+      return { kind: "fork", id: conversation.id, ...conversation.fork };
     case "kept":
       return { kind: "resume", id: conversation.id, at: conversation.cut ? conversation.lastUuid : undefined };
   }

@@ -1,12 +1,14 @@
 import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Activation } from "../claude/activation.ts";
-import { failureOf, wasInterrupted } from "../claude/failure.ts";
+import { apiFaultOf } from "../claude/api-fault.ts";
+import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError, type ExitRecord } from "../errors.ts";
+import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import type { ConversationEvent } from "./conversation.ts";
 import { NOTHING_SPENT, spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
+import { Hold, type Wait } from "./hold.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SessionSettings, TurnSettings } from "./options.ts";
 import { replyOf } from "./reply.ts";
@@ -22,6 +24,8 @@ export interface SessionDeps {
   readonly clock: Clock;
   /** A new UUID. */
   readonly newId: () => string;
+  /** A number from 0 to below 1, for jitter. */
+  readonly random: () => number;
 }
 
 /** What a dispatcher tells its session. */
@@ -30,6 +34,10 @@ export interface DispatcherEvents {
   /** The process is done with its turn. */
   turnEnded(): void;
   conversation(event: ConversationEvent): void;
+  /** Turns are held back, or no longer. */
+  held(wait: Wait | undefined): void;
+  /** The process is of no use as it is. */
+  fault(fault: { readonly class: ExitClass; readonly message: string }): void;
 }
 
 /**
@@ -37,12 +45,17 @@ export interface DispatcherEvents {
  */
 export class Dispatcher {
   readonly #who: string;
-  readonly #settings: SessionSettings;
+  #settings: SessionSettings;
   readonly #deps: SessionDeps;
   readonly #events: DispatcherEvents;
   readonly #mailbox: Mailbox;
+  readonly #hold: Hold;
   #activation: Activation | undefined;
+  /** Whether the process is being ended; then nothing more is handed to it. */
+  #retired = false;
   #current: CurrentTurn | undefined;
+  /** Resolves when no turn runs. */
+  #quiet: PromiseWithResolvers<void> | undefined;
   #totals = NOTHING_SPENT;
   /** Whether the process says when it takes up a prompt; then its word is waited for. */
   #announces = false;
@@ -53,6 +66,10 @@ export class Dispatcher {
     this.#deps = deps;
     this.#events = events;
     this.#mailbox = new Mailbox(settings.mailboxLimit);
+    this.#hold = new Hold(deps.clock, deps.random, () => {
+      events.held(undefined);
+      this.#next();
+    });
   }
 
   /** How many turns wait. */
@@ -65,13 +82,28 @@ export class Dispatcher {
     return this.#current !== undefined;
   }
 
+  /** What turns are held back for, if they are. */
+  get wait(): Wait | undefined {
+    return this.#hold.wait;
+  }
+
+  /** What the process is known to do, as far as its turn shows it. */
+  get work(): { readonly busy: boolean; readonly since: number; readonly openTools: number } {
+    const current = this.#current;
+    return {
+      busy: current !== undefined,
+      since: current?.since ?? 0,
+      openTools: current?.record.progress.openTools ?? 0,
+    };
+  }
+
   /** @throws CastellanError `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED` */
   accept(prompt: string, settings: TurnSettings): TurnRecord {
     const { whenBusy, signal } = settings;
     if (whenBusy === "reject" && (this.busy || this.waiting > 0)) {
       throw new CastellanError("SESSION_BUSY", `${this.#who} is busy, and the turn was to be refused in that case.`);
     }
-    const free = this.#activation !== undefined && !this.busy;
+    const free = this.#activation !== undefined && !this.#retired && !this.busy && this.#hold.wait === undefined;
     if (!free && this.#mailbox.full) {
       const limit = this.#mailbox.limit;
       const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
@@ -86,11 +118,37 @@ export class Dispatcher {
     return record;
   }
 
+  /** Goes on with changed settings. */
+  reconfigure(settings: SessionSettings): void {
+    this.#settings = settings;
+    this.#mailbox.limit = settings.mailboxLimit;
+  }
+
+  /** Resolves when the process works on no turn. */
+  async quiet(): Promise<void> {
+    if (this.#current === undefined) return;
+    this.#quiet ??= Promise.withResolvers();
+    await this.#quiet.promise;
+  }
+
+  /** Resolves when all turns that have been accepted so far have ended; says how many there were. */
+  async finish(): Promise<number> {
+    const turns = [...this.#mailbox, ...(this.#current === undefined ? [] : [this.#current.record])];
+    await Promise.allSettled(turns.map(({ result }) => result));
+    return turns.length;
+  }
+
   /** A process is up; turns go to it from now on. */
   attach(activation: Activation): void {
     this.#activation = activation;
+    this.#retired = false;
     this.#announces = false;
     this.#next();
+  }
+
+  /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
+  retire(): void {
+    this.#retired = true;
   }
 
   /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
@@ -125,6 +183,9 @@ export class Dispatcher {
   receive(message: SDKMessage): void {
     if (lifecycleOf(message) !== undefined) this.#announces = true;
     const current = this.#current;
+    const fault = apiFaultOf(message);
+    if (fault?.class === "quota") this.#holdFor(() => this.#hold.forQuota(fault.until));
+    if (fault?.class === "auth") this.#giveUp(current, fault);
     if (current === undefined) return;
     if (!current.begun) {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
@@ -133,7 +194,8 @@ export class Dispatcher {
       // A request to stop that came before the process had begun was for nothing; it is made again.
       if (current.stopping !== undefined) this.#askToStop();
     }
-    if (!current.record.ended) current.record.append(message);
+    if (current.record.ended) current.record.progress.add(message);
+    else current.record.append(message);
     if (message.type === "result" && !isAboutAnother(message, current.uuid)) this.#finish(current, message);
   }
 
@@ -151,6 +213,7 @@ export class Dispatcher {
 
   /** Ends all turns for their callers, because the session goes no further. */
   dismiss(reason: CastellanError): void {
+    this.#hold.cancel();
     for (const record of this.#mailbox.empty()) record.fail("cancelled", reason);
     const record = this.#current?.record;
     if (record === undefined) return;
@@ -160,7 +223,8 @@ export class Dispatcher {
   }
 
   #next(): void {
-    if (this.#activation === undefined || this.#current !== undefined) return;
+    if (this.#activation === undefined || this.#retired || this.#current !== undefined) return;
+    if (this.#hold.wait !== undefined) return;
     const record = this.#mailbox.shift();
     if (record === undefined) return;
     const uuid = this.#deps.newId();
@@ -182,15 +246,46 @@ export class Dispatcher {
       const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
       record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details: record.partial }));
     } else if (failure !== undefined || result.subtype !== "success") {
-      const { message: why, ...facts } = failure ?? { message: "no reason was given", class: "unknown" };
-      const message = `${this.#who}: the turn failed: ${withoutStop(why)}.`;
-      record.fail("failed", new CastellanError("TURN_FAILED", message, { details: { ...record.partial, ...facts } }));
+      this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
     } else {
+      this.#hold.succeeded();
       const durationMs = this.#deps.clock.monotonic() - since;
       record.complete(replyOf(result, { id: record.id, spent, durationMs }));
     }
     this.#events.turnEnded();
     this.#next();
+  }
+
+  /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
+  #fail({ record }: CurrentTurn, failure: TurnFailure): void {
+    if (failure.class === "overload") this.#holdFor(() => this.#hold.forOverload());
+    const { message: why, ...facts } = failure;
+    const { wait } = this;
+    const details = {
+      ...record.partial,
+      ...facts,
+      ...(wait === undefined || failure.class !== "overload" ? {} : { class: wait.for, retryAt: wait.until }),
+    };
+    const message = `${this.#who}: the turn failed: ${withoutStop(why)}.`;
+    record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
+    if (failure.class === "auth") this.#condemn({ class: "auth", message: withoutStop(why) });
+  }
+
+  /** The API does not accept the key, and Claude Code would go on trying. */
+  #giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
+    if (current !== undefined) this.#fail(current, failure);
+    else this.#condemn(failure);
+  }
+
+  /** The process gets no more turns. */
+  #condemn(fault: { readonly class: "auth"; readonly message: string }): void {
+    this.#activation = undefined;
+    this.#events.fault(fault);
+  }
+
+  #holdFor(begin: () => void): void {
+    begin();
+    this.#events.held(this.#hold.wait);
   }
 
   #watch(record: TurnRecord, { timeoutMs, queueTimeoutMs, signal }: TurnSettings): void {
@@ -256,6 +351,8 @@ export class Dispatcher {
     const current = this.#current;
     current?.stopping?.cancel();
     this.#current = undefined;
+    this.#quiet?.resolve();
+    this.#quiet = undefined;
     return current;
   }
 

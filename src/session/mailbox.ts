@@ -2,7 +2,8 @@ import type { TurnRecord } from "./turn-record.ts";
 
 /** The turns that a session has accepted and not yet begun, in order. Bounded. */
 export class Mailbox {
-  readonly limit: number;
+  /** How many turns may wait. */
+  limit: number;
   readonly #turns: TurnRecord[] = [];
 
   constructor(limit: number) {
@@ -35,6 +36,11 @@ export class Mailbox {
     const index = this.#turns.indexOf(turn);
     if (index !== -1) this.#turns.splice(index, 1);
     return index !== -1;
+  }
+
+  /** The turns that wait, in order. */
+  [Symbol.iterator](): IterableIterator<TurnRecord> {
+    return this.#turns.values();
   }
 
   /** Takes all turns out. */

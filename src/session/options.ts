@@ -25,6 +25,11 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   timeout?: Duration;
   /** How long a turn may wait in the mailbox. Default `"10m"`. */
   queueTimeout?: Duration;
+  /**
+   * How long a process may be silent in the middle of a turn, while no tool runs and nothing of the application's is
+   * waited for, before it is killed and the session restarted. Default `"10m"`.
+   */
+  stallTimeout?: Duration;
   /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
   /** `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY`. Default `"enqueue"`. */
@@ -72,6 +77,7 @@ export interface SessionSettings {
   readonly key: string;
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
+  readonly stallTimeoutMs: number;
   readonly mailboxLimit: number;
   readonly whenBusy: WhenBusy;
   readonly onInterruptedTurn: OnInterruptedTurn;
@@ -88,6 +94,7 @@ const ownShape = {
   apiKey: z.union([z.string().min(1), z.strictObject({ env: z.string().min(1) })]).optional(),
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.default(10 * 60_000),
+  stallTimeout: durationSchema.default(10 * 60_000),
   mailboxLimit: z.int().nonnegative().default(100),
   whenBusy: z.enum(["enqueue", "reject"]).default("enqueue"),
   onInterruptedTurn: z.enum(["retry_if_untouched", "fail", "retry"]).default("retry_if_untouched"),
@@ -124,7 +131,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
-  const { name, timeout, queueTimeout, ...own } = pick(parsed, [
+  const { name, timeout, queueTimeout, stallTimeout, ...own } = pick(parsed, [
     "name",
     ...(Object.keys(ownShape) as (keyof typeof ownShape)[]),
   ]);
@@ -135,8 +142,14 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
   }));
   if (own.significant && own.restart === "permanent") {
     problems.push({
-      field: "significant",
+      field: at === "" ? "significant" : `${at}.significant`,
       message: 'a permanent session cannot be significant; set `restart` to "transient" or "temporary"',
+    });
+  }
+  if (sdk.abortController?.signal.aborted) {
+    problems.push({
+      field: at === "" ? "abortController" : `${at}.abortController`,
+      message: "has already been aborted, which would stop the session at once",
     });
   }
   if (problems.length > 0) throw invalidOptions(what, problems);
@@ -146,6 +159,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     key: nameKey(name),
     timeoutMs: timeout,
     queueTimeoutMs: queueTimeout,
+    stallTimeoutMs: stallTimeout,
     apiKey: own.apiKey,
     inheritEnv: own.inheritEnv,
     sdk,

@@ -13,10 +13,11 @@ import {
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
 import { Incarnation } from "./incarnation.ts";
+import { Liveness, type Work } from "./liveness.ts";
 import { type SessionSettings, type TurnOptions, turnSettings } from "./options.ts";
 import { checkPrompt } from "./prompt.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { nextSessionState, type SessionEvent, type SessionState } from "./session-state.ts";
+import { nextSessionState, type SessionEvent, type SessionState, type Stopped } from "./session-state.ts";
 import type { SessionStatus } from "./session-status.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
@@ -25,7 +26,7 @@ import type { TurnRecord } from "./turn-record.ts";
  * conversation, and hands them its turns.
  */
 export class SessionServer {
-  readonly settings: SessionSettings;
+  #settings: SessionSettings;
   readonly dispatcher: Dispatcher;
   readonly #who: string;
   readonly #deps: SessionDeps;
@@ -36,31 +37,39 @@ export class SessionServer {
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
   #toForget = false;
+  #draining = false;
   #activations = 0;
   #restarts = 0;
   #lastSignOfLife: number | undefined;
+  /** The same on the monotonic clock. */
+  #lastWord = 0;
+  #liveness: Liveness | undefined;
   #lastExit: ExitRecord | undefined;
   #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
 
   constructor(settings: SessionSettings, deps: SessionDeps) {
-    this.settings = settings;
+    this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
     this.#conversation = firstConversation(settings.sdk, deps.newId);
     this.dispatcher = new Dispatcher(this.#who, settings, deps, {
       turnStarted: () => this.#apply({ type: "turn_started" }),
-      turnEnded: () => this.#apply({ type: "turn_ended" }),
+      turnEnded: () => {
+        this.#apply({ type: "turn_ended" });
+        this.#held();
+      },
       conversation: (event) => this.#converse(event),
+      held: () => this.#held(),
+      fault: (fault) => void this.#activation?.kill(fault),
     });
+  }
+
+  get settings(): SessionSettings {
+    return this.#settings;
   }
 
   get state(): SessionState {
     return this.#state;
-  }
-
-  /** Ids of the conversations that this session writes to, or will. */
-  get conversationIds(): readonly string[] {
-    return [this.#conversation.id];
   }
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
@@ -71,6 +80,30 @@ export class SessionServer {
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
     this.#coming = this.#bringUp(incarnation);
     return incarnation;
+  }
+
+  /** Takes up changed settings; what shapes a process, the next process. */
+  reconfigure(settings: SessionSettings): void {
+    this.#settings = settings;
+    this.dispatcher.reconfigure(settings);
+  }
+
+  /**
+   * Tells the process what of its settings it can take up while it runs: model and permission mode.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
+   */
+  async applyLive(): Promise<void> {
+    const { model, permissionMode } = this.settings.sdk;
+    if (model !== undefined) await this.#activation?.control("set_model", (sdk) => sdk.setModel(model));
+    if (permissionMode === undefined) return;
+    await this.#activation?.control("set_permission_mode", (sdk) => sdk.setPermissionMode(permissionMode));
+  }
+
+  /** Accepts no more turns; resolves with their number when those that it has have ended. */
+  drain(): Promise<number> {
+    this.#draining = true;
+    return this.dispatcher.finish();
   }
 
   /** Makes the next life begin with an empty conversation. */
@@ -89,6 +122,9 @@ export class SessionServer {
     const settings = turnSettings(options, this.settings);
     const refusal = this.refusal();
     if (refusal !== undefined) throw refusal;
+    if (this.#draining) {
+      throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
+    }
     return this.dispatcher.accept(prompt, settings);
   }
 
@@ -108,8 +144,8 @@ export class SessionServer {
   }
 
   /** Ends the session for its callers; its process is ended by the supervisor. */
-  close(by: "session" | "supervisor"): void {
-    this.#apply({ type: "stop", by });
+  close(as: Stopped): void {
+    this.#apply({ type: "stop", as });
     this.#dismiss();
   }
 
@@ -124,6 +160,7 @@ export class SessionServer {
       conversationId: this.#conversation.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
+      ...(this.dispatcher.wait === undefined ? {} : { waitingFor: this.dispatcher.wait }),
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
@@ -136,9 +173,15 @@ export class SessionServer {
       const activation = await this.#activate(incarnation.cancelled);
       this.#activation = activation;
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
-      this.#converse({ type: "activated" });
       this.#apply({ type: "ready" });
-      this.dispatcher.attach(activation);
+      this.#held();
+      this.#liveness = new Liveness(
+        activation,
+        this.#deps.clock,
+        () => this.settings.stallTimeoutMs,
+        () => this.#work(),
+      );
+      if (!incarnation.stopping) this.dispatcher.attach(activation);
     } catch (error) {
       this.#pid = undefined;
       if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
@@ -160,6 +203,7 @@ export class SessionServer {
     this.#activations++;
     const { sdk: options, apiKey, inheritEnv } = this.settings;
     const request = {
+      id: this.#deps.newId(),
       who: this.#who,
       options,
       apiKey,
@@ -194,6 +238,7 @@ export class SessionServer {
 
   #receive(message: SDKMessage): void {
     this.#lastSignOfLife = this.#deps.clock.now();
+    this.#lastWord = this.#deps.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
     if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#conversation.id) {
       this.#converse({ type: "moved", id: message.session_id });
@@ -201,7 +246,14 @@ export class SessionServer {
     this.dispatcher.receive(message);
   }
 
+  #work(): Work {
+    const { busy, since, openTools } = this.dispatcher.work;
+    const silentMs = this.#deps.clock.monotonic() - Math.max(since, this.#lastWord);
+    return { busy, waitsFor: openTools + (this.#activation?.hostCalls ?? 0), silentMs };
+  }
+
   #gone(incarnation: Incarnation, exit: ExitRecord): void {
+    this.#liveness?.stop();
     this.#activation = undefined;
     this.#pid = undefined;
     this.dispatcher.detach(exit);
@@ -217,8 +269,14 @@ export class SessionServer {
   }
 
   async #endProcess(shutdown: Shutdown): Promise<void> {
+    this.dispatcher.retire();
     await this.#coming;
     await this.#activation?.end(endingStages(shutdown, this.dispatcher.busy));
+  }
+
+  #held(): void {
+    const { wait } = this.dispatcher;
+    this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
   #converse(event: ConversationEvent): void {
@@ -243,14 +301,20 @@ export class SessionServer {
   refusal(): CastellanError | undefined {
     const state = this.#state;
     if (state.name === "stopped") {
-      return state.by === "supervisor"
+      return state.as === "supervisor"
         ? new CastellanError("SUPERVISOR_STOPPED", `${this.#who} has ended with its supervisor.`)
-        : new CastellanError("SESSION_STOPPED", `${this.#who} has been stopped.`);
+        : new CastellanError("SESSION_STOPPED", `${this.#who} ${this.#ending()}.`);
     }
     if (state.name !== "quarantined") return undefined;
     const { lastExits } = state;
     const last = lastExits.at(-1)?.message ?? "unknown";
     const message = `${this.#who} has been set aside after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
     return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
+  }
+
+  /** How a session that is no more has ended: a temporary one ends with its first process. */
+  #ending(): string {
+    const exit = this.settings.restart === "temporary" ? this.#lastExit : undefined;
+    return exit === undefined || exit.class === "done" ? "has been stopped" : `has ended: ${exit.message}`;
   }
 }

@@ -1,4 +1,8 @@
 import type { ExitRecord } from "../errors.ts";
+import type { Wait } from "./hold.ts";
+
+/** What was stopped when a session was. */
+export type Stopped = "session" | "supervisor" | "child";
 
 /** What a session does at a moment. */
 export type SessionState =
@@ -10,10 +14,12 @@ export type SessionState =
   | { readonly name: "idle" }
   /** A turn runs. */
   | { readonly name: "busy" }
+  /** Its process is up, and its turns are held back. */
+  | { readonly name: "waiting"; readonly wait: Wait }
   /** Supervision has given up restarting it. */
   | { readonly name: "quarantined"; readonly lastExits: readonly ExitRecord[] }
-  /** It has ended for good, with its supervisor or without. */
-  | { readonly name: "stopped"; readonly by: "session" | "supervisor" };
+  /** It has ended: for good, alone or with its supervisor, or as a child of a tree that may start it again. */
+  | { readonly name: "stopped"; readonly as: Stopped };
 
 export type SessionEvent =
   /** A process is being started. */
@@ -23,16 +29,22 @@ export type SessionEvent =
   | { readonly type: "turn_started" }
   /** The process is done with its turn, whatever came of it. */
   | { readonly type: "turn_ended" }
+  /** Turns are held back. */
+  | { readonly type: "hold"; readonly wait: Wait }
+  /** Turns are no longer held back. */
+  | { readonly type: "release" }
   /** The process is gone, or did not come up. */
   | { readonly type: "exited" }
   /** Supervision will start another one at this time. */
   | { readonly type: "retry"; readonly at: number }
   | { readonly type: "quarantine"; readonly lastExits: readonly ExitRecord[] }
-  | { readonly type: "stop"; readonly by: "session" | "supervisor" };
+  | { readonly type: "stop"; readonly as: Stopped };
 
 /** The state after `event`. What cannot happen in `state` leaves it as it is. */
 export function nextSessionState(state: SessionState, event: SessionEvent): SessionState {
-  if (state.name === "stopped") return state;
+  if (state.name === "stopped") {
+    return event.type === "begin" && state.as === "child" ? { name: "starting" } : state;
+  }
   switch (event.type) {
     case "begin":
       return state.name === "restarting" ? { name: "restarting" } : { name: "starting" };
@@ -42,6 +54,10 @@ export function nextSessionState(state: SessionState, event: SessionEvent): Sess
       return state.name === "idle" ? { name: "busy" } : state;
     case "turn_ended":
       return state.name === "busy" ? { name: "idle" } : state;
+    case "hold":
+      return state.name === "idle" || state.name === "waiting" ? { name: "waiting", wait: event.wait } : state;
+    case "release":
+      return state.name === "waiting" ? { name: "idle" } : state;
     case "exited":
       return state.name === "quarantined" ? state : { name: "restarting" };
     case "retry":
@@ -49,6 +65,6 @@ export function nextSessionState(state: SessionState, event: SessionEvent): Sess
     case "quarantine":
       return { name: "quarantined", lastExits: event.lastExits };
     case "stop":
-      return { name: "stopped", by: event.by };
+      return { name: "stopped", as: event.as };
   }
 }

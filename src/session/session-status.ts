@@ -1,5 +1,6 @@
 import type { ExitRecord } from "../errors.ts";
 import type { SessionName } from "../names.ts";
+import type { Wait } from "./hold.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** What is known of a session at a moment, without asking anybody. Times are milliseconds since the epoch. */
@@ -16,6 +17,8 @@ export interface SessionStatus {
   readonly activation: number;
   /** When the process last said anything. */
   readonly lastSignOfLife?: number;
+  /** What turns are held back for, and until when, if they are. */
+  readonly waitingFor?: Wait;
   /** How many turns wait. */
   readonly mailbox: number;
   /** How many times the session has been started again after an exit that nobody asked for. */

@@ -78,5 +78,5 @@ export class Session {
 
 /** Whether a reference to a session is a handle, be it of another copy of this package, and not a name. */
 export function isSession(reference: SessionName | Session): reference is Session {
-  return typeof reference === "object" && "query" in reference;
+  return typeof reference === "object" && reference !== null && "query" in reference;
 }

@@ -65,11 +65,19 @@ export function toolUsesOf(message: SDKMessage): ToolUse[] {
   );
 }
 
+/** Ids of the tools that answer in a message. */
+function toolResultsOf(message: SDKMessage): string[] {
+  if (message.type !== "user" || typeof message.message.content === "string") return [];
+  return message.message.content.flatMap((block) => (block.type === "tool_result" ? [block.tool_use_id] : []));
+}
+
 /**
  * What a turn has shown so far, kept for the error of a turn that does not complete.
  */
 export class Progress {
   readonly toolUses: ToolUse[] = [];
+  /** Ids of the tools that have been called and have not answered. */
+  readonly #open = new Set<string>();
   readonly #deltas = new DeltaReader();
   readonly #text: string[] = [];
   #touched = false;
@@ -81,10 +89,19 @@ export class Progress {
     if (message.type === "assistant" || message.type === "user") {
       this.#touched = true;
       if (message.parent_tool_use_id === null && message.uuid !== undefined) this.#lastUuid = message.uuid;
-      this.toolUses.push(...toolUsesOf(message));
+      for (const use of toolUsesOf(message)) {
+        this.toolUses.push(use);
+        this.#open.add(use.id);
+      }
+      for (const id of toolResultsOf(message)) this.#open.delete(id);
     }
-    if (message.type === "assistant") this.#error = message.error;
+    if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
     for (const delta of this.#deltas.read(message)) if (delta.type === "text") this.#text.push(delta.text);
+  }
+
+  /** How many tools have been called and have not answered. */
+  get openTools(): number {
+    return this.#open.size;
   }
 
   /** The text that has arrived. */

@@ -1,0 +1,69 @@
+import type { Clock, Timer } from "../clock.ts";
+import { backoffDelay } from "../supervision/backoff.ts";
+
+/** What a session waits for before it hands out its next turn. `until` is in milliseconds since the epoch. */
+export interface Wait {
+  readonly for: "quota" | "overload";
+  readonly until: number;
+}
+
+/** An API that has too much to do is left alone for a second, then twice as long each time, up to five minutes. */
+const OVERLOAD = { base: 1_000, factor: 2, max: 300_000, jitter: 0.2 };
+
+/**
+ * Holds back turns while the API takes none: until a limit of use is lifted, or for a growing time after each overload.
+ */
+export class Hold {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #released: () => void;
+  #wait: Wait | undefined;
+  #timer: Timer | undefined;
+  #overloads = 0;
+
+  /** `released` is called when a hold has passed. */
+  constructor(clock: Clock, random: () => number, released: () => void) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#released = released;
+  }
+
+  get wait(): Wait | undefined {
+    return this.#wait;
+  }
+
+  /** A limit of use is reached. */
+  forQuota(until: number): void {
+    this.#set({ for: "quota", until });
+  }
+
+  /** The API has too much to do. A limit of use that is known says more. */
+  forOverload(): void {
+    this.#overloads++;
+    if (this.#wait !== undefined) return;
+    this.#set({
+      for: "overload",
+      until: this.#clock.now() + backoffDelay(this.#overloads + 1, OVERLOAD, this.#random),
+    });
+  }
+
+  /** The API answers again. */
+  succeeded(): void {
+    this.#overloads = 0;
+  }
+
+  /** Holds nothing back any more, and tells nobody. */
+  cancel(): void {
+    this.#timer?.cancel();
+    this.#wait = undefined;
+  }
+
+  #set(wait: Wait): void {
+    this.#timer?.cancel();
+    this.#wait = wait;
+    this.#timer = this.#clock.schedule(wait.until - this.#clock.now(), () => {
+      this.#wait = undefined;
+      this.#released();
+    });
+  }
+}

@@ -1,0 +1,90 @@
+import type { Activation } from "../claude/activation.ts";
+import type { Clock, Timer } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
+
+/** How often a process is asked for a sign of life, at the least, and how long it may take to give one. */
+const PING_MS = 30_000;
+const PING_LIMIT_MS = 10_000;
+
+/** How late a timer of this host may be before its own delay is taken for the cause of a missing answer. */
+const HOST_LAG_MS = 500;
+
+/** What is known of a process's work at a moment. */
+export interface Work {
+  /** Whether it has a turn. */
+  readonly busy: boolean;
+  /** How many tools and callbacks of the application it waits for. */
+  readonly waitsFor: number;
+  /** Milliseconds since it last said anything, or since it got its turn. */
+  readonly silentMs: number;
+}
+
+/** Whether a process has stalled: it has a turn, waits for nobody but the model, and has been silent for too long. */
+export function hasStalled(work: Work, stallTimeoutMs: number): boolean {
+  return work.busy && work.waitsFor === 0 && work.silentMs >= stallTimeoutMs;
+}
+
+/**
+ * Watches that a process is alive, and kills it when it is not. One that is stopped, or hangs, answers no question; one
+ * that answers can still be stuck in its turn, which only its silence shows.
+ */
+export class Liveness {
+  readonly #activation: Activation;
+  readonly #clock: Clock;
+  readonly #stallTimeout: () => number;
+  readonly #work: () => Work;
+  #timer: Timer | undefined;
+  #over = false;
+
+  /** `stallTimeout` tells the milliseconds that are allowed; it is asked anew each time. */
+  constructor(activation: Activation, clock: Clock, stallTimeout: () => number, work: () => Work) {
+    this.#activation = activation;
+    this.#clock = clock;
+    this.#stallTimeout = stallTimeout;
+    this.#work = work;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#over = true;
+    this.#timer?.cancel();
+  }
+
+  get #intervalMs(): number {
+    return Math.min(PING_MS, this.#stallTimeout() / 4);
+  }
+
+  #schedule(): void {
+    if (this.#over) return;
+    this.#timer = this.#clock.schedule(this.#intervalMs, () => void this.#look(), { background: true });
+  }
+
+  async #look(): Promise<void> {
+    if (hasStalled(this.#work(), this.#stallTimeout())) {
+      this.#kill(`it said nothing for ${formatDuration(this.#stallTimeout())} in the middle of a turn`);
+    } else if (await this.#answers()) {
+      this.#schedule();
+    } else {
+      this.#kill("it answers no question; it hangs or has been stopped");
+    }
+  }
+
+  async #answers(): Promise<boolean> {
+    const limit = Math.min(PING_LIMIT_MS, this.#stallTimeout());
+    const since = this.#clock.monotonic();
+    try {
+      await this.#activation.ping(limit);
+      return true;
+    } catch (error) {
+      // A refusal is an answer, and a death is found out elsewhere. If this host itself was held up, the answer may lie
+      // unread.
+      const late = this.#clock.monotonic() - since > limit + HOST_LAG_MS;
+      return late || !CastellanError.is(error, "CONTROL_TIMEOUT");
+    }
+  }
+
+  #kill(message: string): void {
+    if (!this.#over) void this.#activation.kill({ class: "stalled", message });
+  }
+}

@@ -1,0 +1,222 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type Conversation,
+  type ConversationEvent,
+  conversationStart,
+  firstConversation,
+  nextConversation,
+} from "../../src/session/conversation.ts";
+
+function counter(): () => string {
+  let last = 0;
+  return () => {
+    last++;
+    return `id-${last}`;
+  };
+}
+
+function having(conversation: Conversation, ...events: ConversationEvent[]): Conversation {
+  return events.reduce(nextConversation, conversation);
+}
+
+const FRESH: Conversation = { kind: "new", id: "a" };
+const prompted: ConversationEvent = { type: "prompted" };
+const kept = (lastUuid?: string): ConversationEvent => ({ type: "turn_kept", lastUuid });
+const undone: ConversationEvent = { type: "turn_undone", freshId: "b" };
+
+describe("firstConversation", () => {
+  it.each([
+    ["a new one", {}, { kind: "new", id: "id-1" }],
+    ["a new one of a given id", { sessionId: "s" }, { kind: "new", id: "s" }],
+    ["one that exists", { resume: "r" }, { kind: "kept", id: "r", empty: false, cut: false }],
+    [
+      "one that exists, cut back",
+      { resume: "r", resumeSessionAt: "m" },
+      { kind: "kept", id: "r", empty: false, lastUuid: "m", cut: true },
+    ],
+    ["a fork", { resume: "r", forkSession: true }, { kind: "fork", id: "id-1", fork: { from: "r" } }],
+    [
+      "a fork of a given id from a message on",
+      { resume: "r", forkSession: true, resumeSessionAt: "m", sessionId: "s" },
+      { kind: "fork", id: "s", fork: { from: "r", at: "m" } },
+    ],
+  ])("is %s", (_, options, expected) => {
+    expect(firstConversation(options, counter())).toEqual(expected);
+  });
+});
+
+describe("the life of a conversation", () => {
+  it("begins anew as long as nothing was said, and resumes from then on", () => {
+    expect(conversationStart(FRESH)).toEqual({ kind: "new", id: "a" });
+    expect(conversationStart(having(FRESH, prompted))).toMatchObject({ kind: "resume", id: "a" });
+    expect(conversationStart(having(FRESH, prompted, kept("m1")))).toEqual({ kind: "resume", id: "a" });
+  });
+
+  it("runs a first turn that was cut before it did anything in a new conversation, so that its prompt stands once", () => {
+    expect(conversationStart(having(FRESH, prompted, undone))).toEqual({ kind: "new", id: "b" });
+  });
+
+  it("cuts a later turn that did nothing off after the last that was finished", () => {
+    const cut = having(FRESH, prompted, kept("m1"), prompted, undone);
+    expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a", at: "m1" });
+    // Until something new is said, what was cut off would come back.
+    expect(conversationStart(having(cut, prompted))).toEqual({ kind: "resume", id: "a", at: "m1" });
+    expect(conversationStart(having(cut, prompted, kept("m2")))).toEqual({ kind: "resume", id: "a" });
+  });
+
+  it("keeps a turn that was cut after it had shown something", () => {
+    const cut = having(FRESH, prompted, kept("m1"), prompted, kept("m2"));
+    expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a" });
+    expect(conversationStart(having(cut, prompted, undone))).toMatchObject({ at: "m2" });
+  });
+
+  it("goes back to the last message that is known when a turn ended without any", () => {
+    const finished = having(FRESH, prompted, kept("m1"), prompted, kept(undefined));
+    expect(conversationStart(having(finished, prompted, undone))).toMatchObject({ at: "m1" });
+  });
+
+  it("resumes whole where it could not be cut back", () => {
+    const cut = having(FRESH, prompted, kept("m1"), prompted, undone, { type: "cut_refused" });
+    expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a" });
+  });
+
+  it("follows Claude Code into another conversation, which is empty at first", () => {
+    const moved = having(FRESH, prompted, kept("m1"), prompted, { type: "moved", id: "c" });
+    expect(conversationStart(moved)).toEqual({ kind: "resume", id: "c" });
+    expect(conversationStart(having(moved, undone))).toEqual({ kind: "new", id: "b" });
+    expect(conversationStart(having(moved, kept("m2"), prompted, undone))).toEqual({
+      kind: "resume",
+      id: "c",
+      at: "m2",
+    });
+  });
+
+  it("takes over a transcript that is there already", () => {
+    const found = having(FRESH, { type: "found" });
+    expect(conversationStart(found)).toEqual({ kind: "resume", id: "a" });
+    expect(found).toMatchObject({ empty: false });
+  });
+
+  it("forks, and resumes the fork as soon as something was said in it", () => {
+    const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
+    expect(conversationStart(fork)).toEqual({ kind: "fork", id: "f", from: "a", at: "m" });
+    expect(conversationStart(having(fork, prompted, kept("m2")))).toEqual({ kind: "resume", id: "f" });
+    expect(conversationStart(having(fork, prompted, undone))).toEqual({ kind: "fork", id: "b", from: "a", at: "m" });
+  });
+
+  it("forgets only when told to", () => {
+    const forgotten: ConversationEvent = { type: "forgotten", freshId: "b" };
+    expect(conversationStart(having(FRESH, prompted, kept("m1"), forgotten))).toEqual({
+      kind: "new",
+      id: "b",
+    });
+  });
+});
+
+type Step = "up" | "prompted" | "kept" | "kept unknown" | "undone" | "moved" | "cut refused" | "forgotten";
+
+/** A life that can happen: no turn without a process, none begun before the last one is over. */
+function live(first: Conversation, steps: readonly Step[], look: (now: Conversation, step: Step) => void): void {
+  const newId = counter();
+  const events: Record<Exclude<Step, "up">, () => ConversationEvent> = {
+    prompted: () => prompted,
+    kept: () => kept(`m-${newId()}`),
+    "kept unknown": () => kept(),
+    undone: () => ({ type: "turn_undone", freshId: newId() }),
+    moved: () => ({ type: "moved", id: newId() }),
+    "cut refused": () => ({ type: "cut_refused" }),
+    forgotten: () => ({ type: "forgotten", freshId: newId() }),
+  };
+  let up = false;
+  let turn = false;
+  let now = first;
+  for (const step of steps) {
+    const possible =
+      step === "up" || step === "cut refused" || step === "forgotten" ? !turn : up && turn !== (step === "prompted");
+    if (!possible) continue;
+    up ||= step === "up";
+    if (step === "undone" || step === "forgotten") up = false;
+    if (step !== "moved") turn = step === "prompted";
+    if (step !== "up") now = nextConversation(now, events[step]());
+    look(now, step);
+  }
+}
+
+const steps = fc.array(
+  fc.constantFrom<Step>(
+    "up",
+    "up",
+    "prompted",
+    "prompted",
+    "prompted",
+    "kept",
+    "kept",
+    "kept unknown",
+    "undone",
+    "moved",
+    "cut refused",
+    "forgotten",
+  ),
+  { maxLength: 40 },
+);
+const first = fc.constantFrom<Conversation>(
+  FRESH,
+  { kind: "fork", id: "f", fork: { from: "a", at: "m" } },
+  { kind: "fork", id: "f", fork: { from: "a" } },
+  { kind: "kept", id: "r", empty: false, cut: false },
+  { kind: "kept", id: "r", empty: false, lastUuid: "m", cut: true },
+);
+
+describe("whatever happens", () => {
+  it("a conversation in which something was finished is given up only by `forgotten` and `moved`", () => {
+    fc.assert(
+      fc.property(first, steps, (beginning, taken) => {
+        let finished = beginning.kind === "kept" ? beginning.id : undefined;
+        live(beginning, taken, (now, step) => {
+          if (step === "forgotten" || step === "moved") finished = undefined;
+          if (finished !== undefined) expect(now.id).toBe(finished);
+          if (step === "kept" || step === "kept unknown") finished = now.id;
+        });
+      }),
+    );
+  });
+
+  it("Claude Code is never asked to begin a conversation that it may know already", () => {
+    fc.assert(
+      fc.property(first, steps, (beginning, taken) => {
+        const known = new Set<string>();
+        live(beginning, taken, (now, step) => {
+          if (step === "prompted" || step === "moved") known.add(now.id);
+          if (conversationStart(now).kind === "new") expect(known).not.toContain(now.id);
+        });
+      }),
+    );
+  });
+
+  it("a conversation is forked no more once something was said in it", () => {
+    fc.assert(
+      fc.property(first, steps, (beginning, taken) => {
+        let said = false;
+        live(beginning, taken, (now, step) => {
+          said ||= step === "kept" || step === "kept unknown";
+          if (said) expect(conversationStart(now).kind).not.toBe("fork");
+        });
+      }),
+    );
+  });
+
+  it("a resume is cut back only to a message that was kept, and no more once a turn has followed", () => {
+    fc.assert(
+      fc.property(first, steps, (beginning, taken) => {
+        live(beginning, taken, (now, step) => {
+          const start = conversationStart(now);
+          if (step === "kept" || step === "kept unknown" || step === "moved")
+            expect(start).not.toHaveProperty("at", expect.any(String));
+          if (start.kind === "resume" && start.at !== undefined)
+            expect(now).toMatchObject({ kind: "kept", lastUuid: start.at });
+        });
+      }),
+    );
+  });
+});

@@ -1,0 +1,66 @@
+import { describe, expect, it, vi } from "vitest";
+import { Hold } from "../../src/session/hold.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+function setUp(): { clock: SimulatedClock; released: () => void; hold: Hold } {
+  const clock = new SimulatedClock();
+  const released = vi.fn<() => void>();
+  return { clock, released, hold: new Hold(clock, () => 0.5, released) };
+}
+
+describe("Hold", () => {
+  it("waits until a limit of use is lifted, and says so once", async () => {
+    const { clock, released, hold } = setUp();
+    hold.forQuota(60_000);
+    expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
+    await clock.advance(59_999);
+    expect(released).not.toHaveBeenCalled();
+    await clock.advance(1);
+    expect(hold.wait).toBeUndefined();
+    await clock.advance(1_000_000);
+    expect(released).toHaveBeenCalledTimes(1);
+  });
+
+  it("waits longer with each overload, up to five minutes, and begins anew after a success", async () => {
+    const { clock, hold } = setUp();
+    const waits: number[] = [];
+    const overload = async (): Promise<void> => {
+      hold.forOverload();
+      waits.push((hold.wait?.until ?? 0) - clock.now());
+      await clock.advance(300_000);
+    };
+    for (let count = 0; count < 10; count++) await overload();
+    expect(waits.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+    expect(waits.at(-1)).toBe(300_000);
+    hold.succeeded();
+    await overload();
+    expect(waits.at(-1)).toBe(1_000);
+  });
+
+  it("does not let an overload shorten or lengthen a wait that is known", () => {
+    const { hold } = setUp();
+    hold.forQuota(5_000);
+    hold.forOverload();
+    expect(hold.wait).toEqual({ for: "quota", until: 5_000 });
+  });
+
+  it("takes the newest word on a limit of use", async () => {
+    const { clock, released, hold } = setUp();
+    hold.forOverload();
+    hold.forQuota(5_000);
+    await clock.advance(4_999);
+    expect(released).not.toHaveBeenCalled();
+    await clock.advance(1);
+    expect(released).toHaveBeenCalledTimes(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("can be given up, without a word", async () => {
+    const { clock, released, hold } = setUp();
+    hold.forQuota(5_000);
+    hold.cancel();
+    expect(hold.wait).toBeUndefined();
+    await clock.advance(10_000);
+    expect(released).not.toHaveBeenCalled();
+  });
+});

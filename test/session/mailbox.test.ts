@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { Mailbox } from "../../src/session/mailbox.ts";
+import { TurnRecord } from "../../src/session/turn-record.ts";
+
+const turn = (id: string): TurnRecord => new TurnRecord(id, "prompt", "session");
+const [one, two, three] = [turn("one"), turn("two"), turn("three")] as const;
+
+function filled(limit = 10): Mailbox {
+  const mailbox = new Mailbox(limit);
+  for (const record of [one, two, three]) mailbox.push(record);
+  return mailbox;
+}
+
+describe("Mailbox", () => {
+  it("gives turns in the order in which they came", () => {
+    const mailbox = filled();
+    expect([mailbox.shift(), mailbox.shift(), mailbox.shift(), mailbox.shift()]).toEqual([one, two, three, undefined]);
+    expect(mailbox.length).toBe(0);
+  });
+
+  it("puts a turn that is run again before all others, also when it is full", () => {
+    const mailbox = filled(3);
+    const again = turn("again");
+    mailbox.putBack(again);
+    expect(mailbox.length).toBe(4);
+    expect(mailbox.shift()).toBe(again);
+    expect(mailbox.shift()).toBe(one);
+  });
+
+  it.each([
+    [0, true],
+    [2, true],
+    [3, true],
+    [4, false],
+  ])("with a limit of %d and three turns in it is full: %s", (limit, full) => {
+    expect(filled(limit).full).toBe(full);
+  });
+
+  it("is full from the beginning with a limit of 0", () => {
+    expect(new Mailbox(0).full).toBe(true);
+  });
+
+  it("says whether a turn was there to be taken out", () => {
+    const mailbox = filled();
+    expect(mailbox.remove(two)).toBe(true);
+    expect(mailbox.remove(two)).toBe(false);
+    expect(mailbox.remove(turn("one"))).toBe(false);
+    expect([mailbox.shift(), mailbox.shift()]).toEqual([one, three]);
+  });
+
+  it("can be emptied", () => {
+    const mailbox = filled();
+    expect(mailbox.empty()).toEqual([one, two, three]);
+    expect(mailbox.length).toBe(0);
+    expect(mailbox.empty()).toEqual([]);
+  });
+});

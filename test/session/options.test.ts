@@ -1,0 +1,370 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../src/claude/sdk-options.ts";
+import { CastellanError, type OptionProblem } from "../../src/errors.ts";
+import {
+  checkSessionDefaults,
+  type SessionDefaults,
+  type SessionOptions,
+  type SessionSettings,
+  sessionSettings,
+  turnSettings,
+} from "../../src/session/options.ts";
+
+const SECRET = "sk-ant-very-secret";
+
+/** The error of `call`, which has to be about options. */
+function refusalOf(call: () => unknown): CastellanError<"INVALID_OPTIONS"> {
+  try {
+    call();
+  } catch (error) {
+    if (CastellanError.is(error, "INVALID_OPTIONS")) return error;
+    throw error;
+  }
+  throw new Error("was accepted");
+}
+
+/** As JavaScript would call it, without types to keep it from its mistakes. */
+const untyped: (options: unknown, defaults?: SessionDefaults, at?: string) => SessionSettings = (
+  options,
+  defaults,
+  at,
+) => sessionSettings(options as SessionOptions, defaults ?? {}, at);
+
+function problemsOf(fields: Record<string, unknown>): readonly OptionProblem[] {
+  return refusalOf(() => untyped({ name: "a", ...fields })).details.problems;
+}
+
+type OwnOption = Exclude<keyof SessionOptions, keyof SdkOptions>;
+
+const NO_DURATION = ["soon", "5 parsecs", "", -1, "-5s", Number.NaN, Number.POSITIVE_INFINITY, true, null, {}];
+
+/** For each option of Castellan's own: what it is not, and words that say what it may be. */
+const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly allowed: readonly string[] }> = {
+  name: { values: ["", 7, [], [7], ["a", {}], null, undefined, {}], allowed: ["a string, or a tuple"] },
+  apiKey: { values: [42, true, {}, { env: 5 }, [SECRET]], allowed: ["expected string"] },
+  timeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
+  queueTimeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
+  stallTimeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
+  mailboxLimit: { values: [-1, 1.5, "10", Number.POSITIVE_INFINITY, null], allowed: ["expected"] },
+  whenBusy: { values: ["sometimes", 1, true, null], allowed: ["enqueue", "reject"] },
+  onInterruptedTurn: { values: ["ignore", false], allowed: ["retry_if_untouched", "fail", "retry"] },
+  onMissingConversation: { values: ["forget", true], allowed: ["fail", "fresh"] },
+  restart: { values: ["always", 3, true], allowed: ["permanent", "transient", "temporary"] },
+  shutdown: { values: ["kill", -1, true, null], allowed: ["brutal_kill", "infinity", "30s"] },
+  significant: { values: ["yes", 1, null], allowed: ["boolean"] },
+  inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
+};
+
+describe("an option of Castellan's own that is wrong", () => {
+  const table = Object.entries(WRONG).flatMap(([field, { values, allowed }]) =>
+    values.map((value) => ({ field, value, allowed })),
+  );
+
+  it.each(table)(
+    "$field: $value is refused by name, with what is allowed and what was given",
+    ({ field, value, allowed }) => {
+      const problems = problemsOf({ [field]: value });
+      expect(problems.map((problem) => problem.field)).toEqual([field]);
+      const [{ message } = { message: "" }] = problems;
+      if (!(field === "inheritEnv" && Array.isArray(value)))
+        for (const words of allowed) expect(message).toContain(words);
+      expect(message).toContain("given was ");
+    },
+  );
+
+  it("is refused as a default too", () => {
+    const { name: _, ...defaults } = WRONG;
+    for (const [field, { values }] of Object.entries(defaults)) {
+      const options = { [field]: values[0] } as SessionDefaults;
+      const { problems } = refusalOf(() => checkSessionDefaults(options, "supervisor")).details;
+      expect(problems.map((problem) => problem.field)).toEqual([`defaults.${field}`]);
+    }
+  });
+});
+
+describe("sessionSettings", () => {
+  it("fills in what the doc comments promise", () => {
+    expect(sessionSettings({ name: "a" }, {})).toEqual({
+      name: "a",
+      key: '"a"',
+      timeoutMs: undefined,
+      queueTimeoutMs: 600_000,
+      stallTimeoutMs: expect.any(Number),
+      mailboxLimit: 100,
+      whenBusy: "enqueue",
+      onInterruptedTurn: "retry_if_untouched",
+      onMissingConversation: "fail",
+      restart: "permanent",
+      shutdown: 5_000,
+      significant: false,
+      apiKey: undefined,
+      inheritEnv: undefined,
+      sdk: {},
+    });
+  });
+
+  it("reads durations in all their forms", () => {
+    const settings = sessionSettings({ name: "a", timeout: "2m", queueTimeout: 50, shutdown: "1.5s" }, {});
+    expect(settings).toMatchObject({ timeoutMs: 120_000, queueTimeoutMs: 50, shutdown: 1_500 });
+    expect(sessionSettings({ name: "a", shutdown: "brutal_kill" }, {}).shutdown).toBe("brutal_kill");
+    expect(sessionSettings({ name: "a", shutdown: "infinity" }, {}).shutdown).toBe("infinity");
+    expect(sessionSettings({ name: "a", shutdown: 0, mailboxLimit: 0 }, {})).toMatchObject({
+      shutdown: 0,
+      mailboxLimit: 0,
+    });
+  });
+
+  it("takes its options from the session before the defaults, each as a whole, and the rest from the defaults", () => {
+    const defaults: SessionDefaults = {
+      model: "claude-haiku-4-5",
+      maxTurns: 5,
+      timeout: "1m",
+      mailboxLimit: 7,
+      env: { A: "default", B: "default" },
+      allowedTools: ["Read"],
+    };
+    const own: SessionOptions = { name: "a", maxTurns: 2, timeout: "3m", env: { A: "own" }, allowedTools: [] };
+    const settings = sessionSettings(own, defaults);
+    expect(settings).toMatchObject({ timeoutMs: 180_000, mailboxLimit: 7 });
+    expect(settings.sdk).toEqual({ model: "claude-haiku-4-5", maxTurns: 2, env: { A: "own" }, allowedTools: [] });
+  });
+
+  it("takes undefined for not given: the default holds", () => {
+    const settings = untyped({ name: "a", model: undefined, timeout: undefined }, { model: "m", timeout: 5 });
+    expect(settings).toMatchObject({ timeoutMs: 5, sdk: { model: "m" } });
+  });
+
+  it("gives the SDK its options as they are, and none of Castellan's", () => {
+    const canUseTool: NonNullable<SdkOptions["canUseTool"]> = async () => ({ behavior: "deny", message: "no" });
+    const hooks: NonNullable<SdkOptions["hooks"]> = { Stop: [{ hooks: [async () => ({})] }] };
+    const { sdk } = sessionSettings({ name: "a", apiKey: "k", timeout: 1, whenBusy: "reject", canUseTool, hooks }, {});
+    expect(Object.keys(sdk).sort()).toEqual(["canUseTool", "hooks"]);
+    expect(sdk.canUseTool).toBe(canUseTool);
+    expect(sdk.hooks).toBe(hooks);
+  });
+
+  it("does not change what it was given", () => {
+    const [options, defaults] = [Object.freeze({ name: "a", timeout: "1s" }), Object.freeze({ model: "m" })];
+    sessionSettings(options, defaults);
+    expect([options, defaults]).toEqual([{ name: "a", timeout: "1s" }, { model: "m" }]);
+  });
+
+  it.each([
+    ["tols", "`tools`"],
+    ["systemprompt", "`systemPrompt`"],
+    ["maxTurn", "`maxTurns`"],
+    ["time_out", "`timeout`"],
+    ["alowedTools", "`allowedTools`"],
+    ["apikey", "`apiKey`"],
+    ["mcpServer", "`mcpServers`"],
+  ])("refuses %s, and suggests %s first", (field, suggestion) => {
+    expect(problemsOf({ [field]: SECRET })).toEqual([
+      { field, message: expect.stringMatching(new RegExp(`^is no option; did you mean ${suggestion}`)) },
+    ]);
+  });
+
+  it("refuses an unknown option without a suggestion where nothing is near", () => {
+    expect(problemsOf({ somethingElse: 1 })).toEqual([{ field: "somethingElse", message: "is no option" }]);
+  });
+
+  it("says all that is wrong at once, and of which session", () => {
+    const error = refusalOf(() => untyped({ name: ["user", 42], timeout: "soon", maxTurns: 0, tols: [] }));
+    expect(error.details.problems.map(({ field }) => field).sort()).toEqual(["maxTurns", "timeout", "tols"]);
+    expect(error.message).toContain('session ["user",42]');
+    for (const field of ["maxTurns", "timeout", "tols"]) expect(error.message).toContain(`\`${field}\``);
+  });
+
+  it("says where in a list the options stand", () => {
+    const fields = (options: unknown): string[] =>
+      refusalOf(() => untyped(options, {}, "children[2]")).details.problems.map(({ field }) => field);
+    expect(fields({ name: "a", timeout: "soon" })).toEqual(["children[2].timeout"]);
+    expect(fields({ name: "a", tols: [] })).toEqual(["children[2].tols"]);
+    expect(fields({ name: "a", forkSession: true })).toEqual(["children[2].forkSession"]);
+    expect(fields({ name: "a", significant: true })).toEqual(["children[2].significant"]);
+  });
+
+  it.each<[unknown]>([[null], [undefined], ["assistant"], [7], [[]], [() => {}]])(
+    "refuses %o for options",
+    (options) => {
+      expect(refusalOf(() => untyped(options)).message).toContain("session");
+    },
+  );
+
+  it.each<[string, Record<string, unknown>]>([
+    ["significant", { significant: true }],
+    ["significant", { significant: true, restart: "permanent" }],
+    ["permissionMode", { permissionMode: "bypassPermissions" }],
+    [
+      "sessionId",
+      { resume: "8c0a4d0e-0000-4000-8000-000000000000", sessionId: "8c0a4d0e-0000-4000-8000-000000000001" },
+    ],
+  ])("refuses what contradicts itself: %s in %o", (field, options) => {
+    expect(problemsOf(options).map((problem) => problem.field)).toEqual([field]);
+  });
+
+  it("refuses a session that would be stopped at once", () => {
+    const abortController = new AbortController();
+    expect(() => sessionSettings({ name: "a", abortController }, {})).not.toThrow();
+    abortController.abort();
+    expect(problemsOf({ abortController }).map(({ field }) => field)).toEqual(["abortController"]);
+  });
+
+  it("finds a contradiction between a session and its defaults", () => {
+    const defaults: SessionDefaults = { permissionPrompts: "none" };
+    const canUseTool: NonNullable<SdkOptions["canUseTool"]> = async () => ({ behavior: "deny", message: "no" });
+    const error = refusalOf(() => sessionSettings({ name: "a", canUseTool }, defaults));
+    expect(error.details.problems.map(({ field }) => field)).toEqual(["permissionPrompts"]);
+    expect(() => sessionSettings({ name: "a", canUseTool, permissionPrompts: "host" }, defaults)).not.toThrow();
+  });
+
+  it("lets a session that is not permanent be significant", () => {
+    expect(sessionSettings({ name: "a", significant: true, restart: "transient" }, {}).significant).toBe(true);
+  });
+});
+
+describe("secrets", () => {
+  const header = { headers: { Authorization: `Bearer ${SECRET}` } };
+
+  it.each<[string, unknown]>([
+    ["apiKey", [SECRET]],
+    ["apiKey", { env: "A", value: SECRET }],
+    ["apiKey", { key: SECRET }],
+    ["apikey", SECRET],
+    ["env", SECRET],
+    ["env", [`ANTHROPIC_API_KEY=${SECRET}`]],
+    ["env", { ANTHROPIC_API_KEY: [SECRET] }],
+    ["inheritEnv", SECRET],
+    ["mcpServers", [header]],
+    ["mcpServers", { web: SECRET }],
+    ["mcpServers", `https://user:${SECRET}@host`],
+    ["settings", [{ env: { A: SECRET } }]],
+    ["managedSettings", `{"apiKeyHelper":"${SECRET}"}`],
+    ["extraArgs", ["--token", SECRET]],
+    ["extraArgs", { token: [SECRET] }],
+    ["agents", { a: { mcpServers: [SECRET] } }],
+    ["agents", SECRET],
+    ["model", { apiKey: SECRET }],
+    ["cwd", [SECRET]],
+    ["timeout", { token: SECRET }],
+  ])("are not shown when %s is wrong (%#)", (field, value) => {
+    const error = refusalOf(() => untyped({ name: "a", [field]: value }));
+    expect(error.message).not.toContain(SECRET);
+    expect(JSON.stringify(error.details)).not.toContain(SECRET);
+  });
+});
+
+describe("a value that cannot be shown", () => {
+  const endless: Record<string, unknown> = {};
+  endless["self"] = endless;
+
+  it.each<[string, unknown]>([
+    ["an endless object", endless],
+    ["an object with a bigint", { big: 1n }],
+    ["a bigint", 1n],
+    ["a symbol", Symbol("x")],
+    ["an object without a prototype", Object.create(null)],
+    ["an object that JSON leaves out", { toJSON: () => undefined }],
+    ["a function", () => {}],
+    ["an instance", new Map()],
+    ["a very long text", "x".repeat(1_000_000)],
+  ])("is refused like any other: %s", (_, value) => {
+    const [problem] = problemsOf({ mailboxLimit: value });
+    expect(problem?.field).toBe("mailboxLimit");
+    expect(problem?.message.length).toBeLessThan(200);
+  });
+});
+
+describe("the options of the Agent SDK", () => {
+  it("are known by name, each that its types have, and either checked or refused with a reason", async () => {
+    const folder = dirname(fileURLToPath(import.meta.resolve("@anthropic-ai/claude-agent-sdk")));
+    const types = await readFile(join(folder, "sdk.d.ts"), "utf8");
+    const [, body = ""] = /^export declare type Options = \{$([\s\S]*?)^\};$/m.exec(types) ?? [];
+    const names = [...body.matchAll(/^ {4}(\w+)\?:/gm)].map(([, name]) => name ?? "");
+    expect(names.length).toBeGreaterThan(50);
+    for (const name of names) {
+      const [problem] = problemsOf({ [name]: Symbol("wrong") });
+      expect(problem?.field).toBe(name);
+      const refused = name in REFUSED_SDK_OPTIONS;
+      expect(problem?.message, name).toMatch(refused ? /^cannot be set on a session: / : /expected|invalid/i);
+    }
+    expect(names.sort()).toEqual([...Object.keys(sdkOptionsShape), ...Object.keys(REFUSED_SDK_OPTIONS)].sort());
+  });
+
+  it.each(Object.keys(REFUSED_SDK_OPTIONS))("%s is refused, as a default too, unless it is undefined", (field) => {
+    for (const value of [true, false, "8c0a4d0e-0000-4000-8000-000000000000"]) {
+      expect(problemsOf({ [field]: value })[0]?.message).toMatch(/^cannot be set on a session: ./);
+      const options = { [field]: value } as SessionDefaults;
+      expect(() => checkSessionDefaults(options, "supervisor")).toThrow(/cannot be set on a session/);
+    }
+    expect(untyped({ name: "a", [field]: undefined }).sdk).toEqual({});
+  });
+});
+
+describe("checkSessionDefaults", () => {
+  it("takes any options but a name, and drops what is undefined", () => {
+    const gap: object = { maxTurns: undefined };
+    const defaults: SessionDefaults = { model: "m", timeout: "1m", ...gap };
+    expect(checkSessionDefaults(defaults, "supervisor")).toStrictEqual({ model: "m", timeout: "1m" });
+    const named = { name: "a" } as SessionDefaults;
+    const { problems } = refusalOf(() => checkSessionDefaults(named, "supervisor")).details;
+    expect(problems.map(({ field }) => field)).toEqual(["defaults.name"]);
+  });
+
+  it("leaves contradictions to the sessions, which may resolve them", () => {
+    const defaults: SessionDefaults = { permissionMode: "bypassPermissions" };
+    expect(checkSessionDefaults(defaults, "supervisor")).toEqual(defaults);
+    expect(() => sessionSettings({ name: "a", allowDangerouslySkipPermissions: true }, defaults)).not.toThrow();
+    expect(() => sessionSettings({ name: "a" }, defaults)).toThrow(/permissionMode/);
+  });
+});
+
+describe("turnSettings", () => {
+  const session = sessionSettings({ name: "a", timeout: "1m", queueTimeout: "2m", whenBusy: "reject" }, {});
+
+  it("takes from the session what the turn does not say", () => {
+    expect(turnSettings({}, session)).toEqual({
+      timeoutMs: 60_000,
+      queueTimeoutMs: 120_000,
+      whenBusy: "reject",
+      signal: undefined,
+    });
+  });
+
+  it("takes what the turn says before the session's", () => {
+    const { signal } = new AbortController();
+    const settings = turnSettings({ timeout: 0, queueTimeout: "5s", whenBusy: "enqueue", signal }, session);
+    expect(settings).toEqual({ timeoutMs: 0, queueTimeoutMs: 5_000, whenBusy: "enqueue", signal });
+    expect(settings.signal).toBe(signal);
+  });
+
+  it.each(["systemPrompt", "model", "mcpServers", "cwd", "apiKey", "mailboxLimit", "name"])(
+    "refuses %s, which a live process cannot take up",
+    (field) => {
+      const { problems } = refusalOf(() => turnSettings({ [field]: "x" }, session)).details;
+      expect(problems).toEqual([
+        { field, message: expect.stringContaining("is an option of a session, not of a turn") },
+      ]);
+    },
+  );
+
+  it.each<[string, Record<string, unknown>]>([
+    ["timeout", { timeout: "soon" }],
+    ["queueTimeout", { queueTimeout: -1 }],
+    ["whenBusy", { whenBusy: "maybe" }],
+    ["signal", { signal: new AbortController() }],
+    ["signal", { signal: "abort" }],
+    ["timeot", { timeot: 5 }],
+  ])("refuses a wrong %s", (field, options) => {
+    const error = refusalOf(() => turnSettings(options, session));
+    expect(error.details.problems.map((problem) => problem.field)).toEqual([field]);
+    expect(error.message).toContain('turn of session "a"');
+  });
+
+  it("suggests what an unknown option may have meant", () => {
+    expect(() => turnSettings(Object.assign({ timeout: 5 }, { timeot: 5 }), session)).toThrow(/did you mean `timeout`/);
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import { CastellanError, type ExitClass, type ExitRecord } from "../../src/errors.ts";
+import { childExitOf, exitOfError } from "../../src/session/session-exit.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+const exitOf = (kind: ExitClass): ExitRecord => ({ class: kind, message: "it ended", at: 7 });
+
+/** What supervision does about each class, as the design has it. */
+const DISPOSITIONS: Record<Exclude<ExitClass, "done">, "count" | "free" | "quarantine"> = {
+  crash: "count",
+  stalled: "count",
+  out_of_memory: "count",
+  bad_config: "quarantine",
+  auth: "quarantine",
+  conversation_missing: "quarantine",
+  conversation_exists: "quarantine",
+  quota: "free",
+  overload: "free",
+};
+
+describe("childExitOf", () => {
+  it.each(Object.entries(DISPOSITIONS))("%s: %s", (kind, disposition) => {
+    const exit = exitOf(kind as ExitClass);
+    expect(childExitOf(exit)).toEqual({ reason: "abnormal", disposition, cause: exit });
+  });
+
+  it("takes an end that was asked for as normal, so that a transient session stays down", () => {
+    expect(childExitOf(exitOf("done"))).toEqual({ reason: "normal", cause: exitOf("done") });
+  });
+});
+
+describe("exitOfError", () => {
+  const clock = new SimulatedClock();
+
+  it.each(["START_FAILED", "CLAUDE_NOT_FOUND"] as const)("takes the exit out of %s", (code) => {
+    const exit = exitOf("auth");
+    expect(exitOfError(new CastellanError(code, "no", { details: { exit } }), clock)).toBe(exit);
+  });
+
+  it("takes anything else for a crash, now", async () => {
+    await clock.advance(42);
+    expect(exitOfError(new TypeError("x is undefined"), clock)).toEqual({
+      class: "crash",
+      message: "x is undefined",
+      at: 42,
+    });
+    expect(exitOfError("words", clock)).toMatchObject({ class: "crash", message: "words" });
+    expect(exitOfError(new CastellanError("SESSION_STOPPED", "stopped"), clock)).toMatchObject({ class: "crash" });
+  });
+});

@@ -1,0 +1,220 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { createParser, type EventSourceMessage } from "eventsource-parser";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import type { Reply } from "../../src/session/reply.ts";
+import type { SseOptions } from "../../src/session/sse.ts";
+import { Turn } from "../../src/session/turn.ts";
+import { TurnRecord } from "../../src/session/turn-record.ts";
+import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
+import {
+  assistant,
+  keepAlive,
+  messageStart,
+  success,
+  textBlock,
+  textDelta,
+  thinkingBlock,
+  toolBlock,
+} from "./messages.ts";
+
+const reply: Reply = {
+  text: "Hello",
+  usage: { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  costUsd: 0.1,
+  sessionId: "s",
+  turnId: "t",
+  stopReason: "end_turn",
+  durationMs: 1,
+};
+
+const STORY: readonly SDKMessage[] = [
+  keepAlive(),
+  messageStart("m1"),
+  textDelta("Hel"),
+  textDelta("lo\nyou"),
+  assistant("m1", [textBlock("Hello\nyou")]),
+  assistant("m1", [toolBlock("tool", "Bash", { command: "ls" })]),
+  assistant("m2", [thinkingBlock("hm"), textBlock("Done.")]),
+  success(),
+];
+
+function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: TurnRecord } {
+  const record = new TurnRecord("t", "prompt", 'session "a"');
+  record.enqueued();
+  record.started();
+  for (const message of messages) record.append(message);
+  return { record, turn: new Turn(record, "a", async () => {}) };
+}
+
+function completed(): Turn {
+  const { record, turn } = running(STORY);
+  record.complete(reply);
+  return turn;
+}
+
+function parse(body: string): EventSourceMessage[] {
+  const events: EventSourceMessage[] = [];
+  const parser = createParser({
+    onEvent: (event) => events.push(event),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  parser.feed(body);
+  return events;
+}
+
+async function eventsOf(turn: Turn, options: SseOptions = {}): Promise<EventSourceMessage[]> {
+  return parse(await turn.toResponse(options).text());
+}
+
+const simply = (events: readonly EventSourceMessage[]): unknown[] =>
+  events.map(({ event, data }) => ({ event, data: JSON.parse(data) }));
+
+const ALL = [
+  { event: "text", data: { text: "Hel" } },
+  { event: "text", data: { text: "lo\nyou" } },
+  { event: "tool_use", data: { id: "tool", name: "Bash", input: { command: "ls" } } },
+  { event: "thinking", data: { text: "hm" } },
+  { event: "text", data: { text: "Done." } },
+  { event: "result", data: reply },
+];
+
+describe("Turn.toResponse", () => {
+  it("says that it is a stream of events that nobody may hold back or cache, and takes headers besides", () => {
+    const { headers, status } = running().turn.toResponse({ headers: { "x-own": "1", "content-type": "text/plain" } });
+    expect(status).toBe(200);
+    expect(headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    expect(headers.get("cache-control")).toContain("no-cache");
+    expect(headers.get("x-accel-buffering")).toBe("no");
+    expect(headers.get("x-own")).toBe("1");
+  });
+
+  it("tells a turn from its beginning to its result", async () => {
+    expect(simply(await eventsOf(completed()))).toEqual(ALL);
+  });
+
+  it("ends a turn that failed with its code, after what had arrived", async () => {
+    const { record, turn } = running([messageStart("m1"), textDelta("half")]);
+    record.fail("failed", new CastellanError("SESSION_STOPPED", 'session "a" has been stopped.'));
+    expect(simply(await eventsOf(turn))).toEqual([
+      { event: "text", data: { text: "half" } },
+      { event: "error", data: { code: "SESSION_STOPPED", message: 'session "a" has been stopped.' } },
+    ]);
+  });
+
+  it("sends events as soon as they are there", async () => {
+    const { record, turn } = running();
+    const reader = turn
+      .toResponse({ clock: new SimulatedClock() })
+      .body?.pipeThrough(new TextDecoderStream())
+      .getReader();
+    record.append(messageStart("m1"));
+    record.append(textDelta("now"));
+    expect((await reader?.read())?.value).toContain('data: {"text":"now"}');
+    const next = reader?.read();
+    record.complete(reply);
+    expect((await next)?.value).toContain("event: result");
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it("goes on after a reconnect where the client left off, wherever that was, without loss or repetition", async () => {
+    const all = await eventsOf(completed());
+    for (const [index, { id }] of all.entries()) {
+      if (id === undefined || index === all.length - 1) continue;
+      const rest = await eventsOf(completed(), { lastEventId: id });
+      expect(simply(rest)).toEqual(ALL.slice(index + 1));
+    }
+  });
+
+  it("gives the id only to the last event of a message, so that a client that has an id has all up to there", async () => {
+    const events = await eventsOf(completed());
+    const thinking = events.findIndex(({ event }) => event === "thinking");
+    expect(events[thinking]?.id).toBeUndefined();
+    expect(events[thinking + 1]?.id).toBe("6");
+    const ids = events.flatMap(({ id }) => (id === undefined ? [] : [Number(id)]));
+    expect(ids).toEqual(ids.toSorted((one, other) => one - other));
+  });
+
+  it.each([[null], [""], ["x"], [undefined]])(
+    "begins at the beginning with %j for the last id",
+    async (lastEventId) => {
+      const options = lastEventId === undefined ? {} : { lastEventId };
+      expect(simply(await eventsOf(completed(), options))).toEqual(ALL);
+    },
+  );
+
+  it("carries any text unharmed", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1 }), async (pieces) => {
+        const { record, turn } = running([messageStart("m1"), ...pieces.map((text) => textDelta(text))]);
+        record.complete(reply);
+        const events = simply(await eventsOf(turn));
+        expect(events.slice(0, -1)).toEqual(pieces.map((text) => ({ event: "text", data: { text } })));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  describe("in silence", () => {
+    function open(clock: SimulatedClock): { record: TurnRecord; body: ReadableStream<string> } {
+      const { record, turn } = running();
+      const response = turn.toResponse({ clock, heartbeatMs: 1_000 });
+      if (response.body === null) throw new Error("no body");
+      return { record, body: response.body.pipeThrough(new TextDecoderStream()) };
+    }
+
+    it("sends a comment, again and again, that a client does not see as an event", async () => {
+      const clock = new SimulatedClock();
+      const { record, body } = open(clock);
+      const pieces: string[] = [];
+      const done = (async () => {
+        for await (const piece of body) pieces.push(piece);
+      })();
+      await clock.advance(999);
+      expect(pieces).toEqual([]);
+      await clock.advance(4_001);
+      expect(pieces).toHaveLength(5);
+      expect(pieces.every((piece) => piece.startsWith(":") && piece.endsWith("\n\n"))).toBe(true);
+      record.complete(reply);
+      await done;
+      expect(simply(parse(pieces.join("")))).toEqual([{ event: "result", data: reply }]);
+      expect(clock.timers).toBe(0);
+    });
+
+    it("leaves a client that does not read alone: it piles nothing up", async () => {
+      const clock = new SimulatedClock();
+      const { turn } = running();
+      const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+      const first = reader?.read();
+      await clock.advance(100_000);
+      expect(new TextDecoder().decode((await first)?.value)).toMatch(/^:/);
+      await reader?.read();
+      let more = false;
+      void reader?.read().then(() => {
+        more = true;
+      });
+      await settle();
+      expect(more).toBe(false);
+      await reader?.cancel();
+    });
+
+    it("stops when the client leaves; the turn and its other readers go on", async () => {
+      const clock = new SimulatedClock();
+      const { record, turn } = running();
+      const gone = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+      void gone?.read();
+      await settle();
+      await gone?.cancel();
+      await clock.advance(10_000);
+      expect(clock.timers).toBe(0);
+      const other = eventsOf(turn, { clock });
+      for (const message of STORY) record.append(message);
+      record.complete(reply);
+      expect(simply(await other)).toEqual(ALL);
+      expect(turn.state).toBe("completed");
+    });
+  });
+});

@@ -1,0 +1,174 @@
+import type { SDKAssistantMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Delta, DeltaReader, Progress, toolUsesOf } from "../../src/session/transcript.ts";
+import {
+  assistant,
+  blockDelta,
+  blockStart,
+  keepAlive,
+  messageStart,
+  success,
+  textBlock,
+  textDelta,
+  thinkingBlock,
+  toolBlock,
+  user,
+} from "./messages.ts";
+
+const SUB = { parent: "tool-1" };
+
+function read(messages: readonly SDKMessage[]): Delta[] {
+  const reader = new DeltaReader();
+  return messages.flatMap((message) => reader.read(message));
+}
+
+function progressOf(...messages: SDKMessage[]): Progress {
+  const progress = new Progress();
+  for (const message of messages) progress.add(message);
+  return progress;
+}
+
+describe("DeltaReader", () => {
+  it("reads pieces as they come, and does not repeat the whole message that follows", () => {
+    const deltas = read([
+      messageStart("m1"),
+      blockDelta({ type: "thinking_delta", thinking: "hm", estimated_tokens: null }),
+      textDelta("Hel"),
+      assistant("m1", [thinkingBlock("hm")]),
+      textDelta("lo"),
+      assistant("m1", [textBlock("Hello")]),
+    ]);
+    expect(deltas).toEqual([
+      { type: "thinking", text: "hm" },
+      { type: "text", text: "Hel" },
+      { type: "text", text: "lo" },
+    ]);
+  });
+
+  it("reads whole messages where no pieces come, as without partial messages or from Claude Code itself", () => {
+    const deltas = read([
+      messageStart("m1"),
+      textDelta("streamed"),
+      assistant("m1", [textBlock("streamed")]),
+      assistant("m2", [thinkingBlock("hm"), textBlock("whole"), toolBlock("t", "Read")]),
+    ]);
+    expect(deltas).toEqual([
+      { type: "text", text: "streamed" },
+      { type: "thinking", text: "hm" },
+      { type: "text", text: "whole" },
+    ]);
+  });
+
+  it("leaves out what subagents write, streamed or whole, and what is no text", () => {
+    const deltas = read([
+      messageStart("m1"),
+      messageStart("s1", SUB),
+      textDelta("sub", SUB),
+      assistant("s2", [textBlock("sub")], SUB),
+      blockDelta({ type: "input_json_delta", partial_json: "{}" }),
+      textDelta("main"),
+      assistant("m1", [textBlock("main")]),
+      user("text"),
+      success({ result: "main" }),
+      keepAlive(),
+    ]);
+    expect(deltas).toEqual([{ type: "text", text: "main" }]);
+  });
+
+  it("gives the same text whether or not it was streamed, however it was cut", () => {
+    const piece = fc.string({ minLength: 1 });
+    const turn = fc.array(fc.tuple(fc.boolean(), fc.array(piece, { minLength: 1, maxLength: 6 })), { maxLength: 6 });
+    fc.assert(
+      fc.property(turn, (answers) => {
+        const messages = answers.flatMap(([streams, pieces], index) => [
+          ...(streams ? [messageStart(`m${index}`), ...pieces.map((text) => textDelta(text))] : []),
+          assistant(`m${index}`, [textBlock(pieces.join(""))]),
+        ]);
+        const text = read(messages)
+          .map((delta) => delta.text)
+          .join("");
+        expect(text).toBe(answers.map(([, pieces]) => pieces.join("")).join(""));
+      }),
+    );
+  });
+});
+
+describe("toolUsesOf", () => {
+  it("gives the tools of a message in order, with who called them", () => {
+    const message = assistant("m", [toolBlock("a", "Read", { path: "x" }), textBlock("and"), toolBlock("b", "Bash")]);
+    expect(toolUsesOf(message)).toStrictEqual([
+      { id: "a", name: "Read", input: { path: "x" } },
+      { id: "b", name: "Bash", input: {} },
+    ]);
+    expect(toolUsesOf(assistant("m", [toolBlock("a", "Read")], SUB))).toStrictEqual([
+      { id: "a", name: "Read", input: {}, parentToolUseId: "tool-1" },
+    ]);
+  });
+
+  it("gives none for other messages", () => {
+    expect([user("hi"), success(), messageStart("m"), assistant("m", [textBlock("a")])].flatMap(toolUsesOf)).toEqual(
+      [],
+    );
+  });
+});
+
+describe("Progress", () => {
+  it("is untouched until Claude begins to answer", () => {
+    expect(progressOf().touched).toBe(false);
+    expect(progressOf(keepAlive(), messageStart("m1")).touched).toBe(false);
+  });
+
+  it.each<[string, SDKMessage]>([
+    ["a block", blockStart({ type: "text", text: "", citations: null })],
+    ["a block of a subagent", blockStart({ type: "text", text: "", citations: null }, SUB)],
+    ["an answer", assistant("m", [textBlock("hi")])],
+    ["a tool use", assistant("m", [toolBlock("a", "Bash")])],
+    ["a tool result", user("done")],
+    ["a subagent's answer", assistant("m", [textBlock("hi")], SUB)],
+  ])("is touched by %s", (_, message) => {
+    expect(progressOf(message).touched).toBe(true);
+  });
+
+  it("collects the text and the tools, the latter also of subagents", () => {
+    const progress = progressOf(
+      messageStart("m1"),
+      textDelta("Let me "),
+      textDelta("look."),
+      assistant("m1", [textBlock("Let me look.")]),
+      assistant("m1", [toolBlock("tool-1", "Task")]),
+      assistant("s1", [textBlock("sub"), toolBlock("tool-2", "Bash")], SUB),
+      assistant("m2", [textBlock(" Done.")]),
+    );
+    expect(progress.text).toBe("Let me look. Done.");
+    expect(progress.toolUses.map(({ name }) => name)).toEqual(["Task", "Bash"]);
+  });
+
+  it("knows the last message of the main conversation, which is where it can be cut back to", () => {
+    const [answer, result] = [assistant("m1", [toolBlock("tool-1", "Task")]), user("result")];
+    expect(progressOf(answer).lastUuid).toBe(answer.uuid);
+    const sub = assistant("s1", [textBlock("sub")], SUB);
+    expect(progressOf(answer, sub, messageStart("m2"), keepAlive()).lastUuid).toBe(answer.uuid);
+    expect(progressOf(answer, result, user("sub", SUB)).lastUuid).toBe(result.uuid);
+    expect(progressOf(keepAlive()).lastUuid).toBeUndefined();
+  });
+
+  it("keeps what the last answer said that went wrong, until one goes well", () => {
+    const failed: SDKAssistantMessage = { ...assistant("m1", [textBlock("API Error")]), error: "overloaded" };
+    expect(progressOf(failed).error).toBe("overloaded");
+    expect(progressOf(failed, keepAlive()).error).toBe("overloaded");
+    expect(progressOf(failed, assistant("m2", [textBlock("fine")])).error).toBeUndefined();
+  });
+
+  it("counts the tools that have not answered", () => {
+    const call = assistant("m1", [toolBlock("a", "Read"), toolBlock("b", "Bash")]);
+    const answers = (id: string): SDKMessage => ({
+      ...user(""),
+      message: { role: "user", content: [{ type: "tool_result", tool_use_id: id, content: "ok" }] },
+    });
+    expect(progressOf(call).openTools).toBe(2);
+    expect(progressOf(call, answers("a")).openTools).toBe(1);
+    expect(progressOf(call, answers("a"), answers("a"), answers("other")).openTools).toBe(1);
+    expect(progressOf(call, answers("b"), answers("a")).openTools).toBe(0);
+  });
+});

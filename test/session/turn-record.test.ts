@@ -1,0 +1,90 @@
+import { describe, expect, it, vi } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import type { Reply } from "../../src/session/reply.ts";
+import { TurnRecord } from "../../src/session/turn-record.ts";
+import { assistant, textBlock, toolBlock } from "./messages.ts";
+
+const reply: Reply = {
+  text: "done",
+  usage: { inputTokens: 1, outputTokens: 1, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+  costUsd: 0,
+  sessionId: "s",
+  turnId: "t",
+  stopReason: "end_turn",
+  durationMs: 1,
+};
+const stopped = new CastellanError("SESSION_STOPPED", "stopped");
+
+function running(): TurnRecord {
+  const record = new TurnRecord("t", "prompt", 'session "a"');
+  record.enqueued();
+  record.started();
+  return record;
+}
+
+describe("TurnRecord", () => {
+  it("goes its way and ends with a reply, for the result and for readers", async () => {
+    const record = running();
+    const message = assistant("m", [textBlock("done")]);
+    record.append(message);
+    record.complete(reply);
+    expect(record.state).toBe("completed");
+    expect(record.ended).toBe(true);
+    expect(await record.result).toBe(reply);
+    expect(await Array.fromAsync(record.log.read())).toEqual([{ number: 0, message }]);
+  });
+
+  it("ends once; what comes after that changes nothing", async () => {
+    const record = running();
+    record.complete(reply);
+    record.fail("interrupted", stopped);
+    record.requeued();
+    record.started();
+    expect(record.state).toBe("completed");
+    expect(record.attempts).toBe(1);
+    expect(await record.result).toBe(reply);
+    expect(await Array.fromAsync(record.log.read())).toEqual([]);
+  });
+
+  it("fails the result and every reader with the same error", async () => {
+    const record = running();
+    record.fail("failed", stopped);
+    record.complete(reply);
+    expect(record.state).toBe("failed");
+    await expect(record.result).rejects.toBe(stopped);
+    await expect(Array.fromAsync(record.log.read())).rejects.toBe(stopped);
+  });
+
+  it("does not end in a way that its state does not allow", async () => {
+    const record = new TurnRecord("t", "prompt", "session");
+    record.enqueued();
+    record.complete(reply);
+    record.fail("interrupted", stopped);
+    expect(record.state).toBe("queued");
+    record.fail("cancelled", stopped);
+    expect(record.state).toBe("cancelled");
+  });
+
+  it("gives up what watches over it when it ends, once", () => {
+    const record = running();
+    const watch = { cancel: vi.fn() };
+    record.watch(watch);
+    record.requeued();
+    expect(watch.cancel).not.toHaveBeenCalled();
+    record.started();
+    record.complete(reply);
+    record.fail("failed", stopped);
+    expect(watch.cancel).toHaveBeenCalledTimes(1);
+  });
+
+  it("counts its attempts, and forgets what came of one that is repeated", () => {
+    const record = running();
+    record.append(assistant("m", [textBlock("half"), toolBlock("x", "Bash", { command: "ls" })]));
+    expect(record.partial).toEqual({ turnId: "t", partialText: "half", toolUses: [{ id: "x", name: "Bash" }] });
+    record.requeued();
+    expect(record.state).toBe("queued");
+    expect(record.partial).toEqual({ turnId: "t", partialText: "", toolUses: [] });
+    record.started();
+    expect(record.attempts).toBe(2);
+  });
+});

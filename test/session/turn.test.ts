@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import { NOTHING_SPENT } from "../../src/session/cost.ts";
+import { replyOf } from "../../src/session/reply.ts";
+import { Turn } from "../../src/session/turn.ts";
+import { TurnRecord } from "../../src/session/turn-record.ts";
+import {
+  assistant,
+  messageStart,
+  SESSION,
+  success,
+  textBlock,
+  textDelta,
+  thinkingBlock,
+  toolBlock,
+} from "./messages.ts";
+
+const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5 };
+
+function running(): { turn: Turn; record: TurnRecord } {
+  const record = new TurnRecord("t", "prompt", 'session "a"');
+  record.enqueued();
+  record.started();
+  return { record, turn: new Turn(record, "a", async () => {}) };
+}
+
+function finished(): Turn {
+  const { record, turn } = running();
+  record.append(messageStart("m1"));
+  record.append(textDelta("Let me look. "));
+  record.append(assistant("m1", [textBlock("Let me look. "), toolBlock("x", "Read")]));
+  record.append(assistant("s1", [toolBlock("y", "Bash")], { parent: "x" }));
+  record.append(assistant("m2", [thinkingBlock("hm"), textBlock("Done.")]));
+  record.complete(replyOf(success({ result: "Done." }), SPENT));
+  return turn;
+}
+
+describe("Turn", () => {
+  it("can be read as text, as thinking, as tools, as messages, any number of times", async () => {
+    const turn = finished();
+    for (let time = 0; time < 2; time++) {
+      expect(await Array.fromAsync(turn.text())).toEqual(["Let me look. ", "Done."]);
+      expect(await Array.fromAsync(turn.thinking())).toEqual(["hm"]);
+      expect((await Array.fromAsync(turn.toolUses())).map(({ name }) => name)).toEqual(["Read", "Bash"]);
+      expect((await Array.fromAsync(turn)).map(({ type }) => type)).toHaveLength(5);
+      expect((await Array.fromAsync(turn.messages(3))).map(({ number }) => number)).toEqual([3, 4]);
+    }
+  });
+
+  it("goes on when a reader leaves its loop", async () => {
+    const { record, turn } = running();
+    record.append(messageStart("m1"));
+    record.append(textDelta("one"));
+    for await (const text of turn.text()) {
+      expect(text).toBe("one");
+      break;
+    }
+    expect(turn.state).toBe("running");
+    record.append(textDelta("two"));
+    record.complete(replyOf(success(), SPENT));
+    expect(await Array.fromAsync(turn.text())).toEqual(["one", "two"]);
+  });
+
+  it("fails every reader and the result with the same error, so that a stream without one is complete", async () => {
+    const { record, turn } = running();
+    const error = new CastellanError("SESSION_STOPPED", "stopped");
+    record.append(messageStart("m1"));
+    record.append(textDelta("half"));
+    record.fail("failed", error);
+    for (const read of [turn.text(), turn.thinking(), turn.deltas(), turn.toolUses(), turn]) {
+      await expect(Array.fromAsync<unknown>(read)).rejects.toBe(error);
+    }
+    await expect(turn.result()).rejects.toBe(error);
+  });
+});
+
+describe("replyOf", () => {
+  it("is what came of the turn", () => {
+    const result = success({ result: "Done.", stop_reason: "max_tokens" });
+    expect(replyOf(result, SPENT)).toStrictEqual({
+      text: "Done.",
+      ...NOTHING_SPENT,
+      sessionId: SESSION,
+      turnId: "t",
+      stopReason: "max_tokens",
+      durationMs: 5,
+    });
+  });
+
+  it("carries structured output, also when that is nothing much", () => {
+    expect(replyOf(success({ structured_output: { ok: true } }), SPENT).structured).toEqual({ ok: true });
+    expect(replyOf(success({ structured_output: null }), SPENT).structured).toBeNull();
+    expect(replyOf(success({ structured_output: 0 }), SPENT).structured).toBe(0);
+    expect(replyOf(success(), SPENT)).not.toHaveProperty("structured");
+  });
+});
