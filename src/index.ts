@@ -1,5 +1,15 @@
-export { type NotStarted, type SessionRef, Supervisor, type SupervisorEnd } from "./application/supervisor.ts";
-export type { Logger, SupervisorOptions } from "./application/supervisor-options.ts";
+export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
+export type { ChildInspection, Inspection } from "./application/inspection.ts";
+export type { SignalOptions } from "./application/signals.ts";
+export { type SessionRef, Supervisor } from "./application/supervisor.ts";
+export type { Logger, SupervisorOptions, TreeOptions } from "./application/supervisor-options.ts";
+export type {
+  ChildSummary,
+  DrainReport,
+  NotStarted,
+  ReconcileReport,
+  SupervisorEnd,
+} from "./application/supervisor-reports.ts";
 export { query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";
@@ -23,3 +33,5 @@ export type { Delta, ToolUse } from "./session/transcript.ts";
 export type { Turn } from "./session/turn.ts";
 export type { NumberedMessage } from "./session/turn-log.ts";
 export type { TurnState } from "./session/turn-state.ts";
+export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
+export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";

@@ -55,7 +55,7 @@ export class SessionRegistry {
       throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
     }
     for (const [thing, what] of registration.exclusive) {
-      const user = exclusive.get(thing);
+      const user = exclusive.get(thing) ?? this.#writerOf(thing);
       if (user === undefined) continue;
       const problem = {
         field: what,
@@ -77,19 +77,27 @@ export class SessionRegistry {
   }
 
   /**
-   * The session of this name, of whichever supervisor or of the one named.
+   * The session of this name, of whichever supervisor.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if it is no name
    */
-  find(name: SessionName, supervisor?: string): Session {
-    const problem = nameProblem(name);
-    if (problem !== undefined) throw invalidOptions("session name", [{ field: "name", message: `this is ${problem}` }]);
+  find(name: SessionName): Session {
     const found = this.#shared.sessions.get(nameKey(name));
-    if (found !== undefined && (supervisor === undefined || found.supervisor === supervisor)) return found.session;
-    throw this.#notFound(name, supervisor);
+    if (found === undefined) throw this.missing(name);
+    return found.session;
   }
 
-  #notFound(name: SessionName, supervisor: string | undefined): CastellanError<"SESSION_NOT_FOUND"> {
+  /** The key of the session whose conversation this is the id of: a conversation moves on, and has one writer. */
+  #writerOf(conversation: unknown): string | undefined {
+    if (typeof conversation !== "string") return undefined;
+    return [...this.#shared.sessions].find(([, { session }]) => session.status().conversationId === conversation)?.[0];
+  }
+
+  /** The error that there is no such session, in this process or in the supervisor named; or that this is no name. */
+  missing(name: SessionName, supervisor?: string): CastellanError<"SESSION_NOT_FOUND" | "INVALID_OPTIONS"> {
+    const problem = nameProblem(name);
+    if (problem !== undefined)
+      return invalidOptions("session name", [{ field: "name", message: `this is ${problem}` }]);
     const known = [...this.#shared.sessions]
       .filter(([, registration]) => supervisor === undefined || registration.supervisor === supervisor)
       .map(([key]) => key);

@@ -9,26 +9,32 @@ export interface Logger {
   warn(message: string): void;
 }
 
-/** The options of a supervisor. */
-export interface SupervisorOptions {
-  /** For messages and lists. Default `"supervisor-1"`, `"supervisor-2"`, … */
-  name?: string;
-  /** Who else is restarted when the process of a session dies, as in OTP. Default `"one_for_one"`. */
+/** How a supervisor keeps its children, as in OTP. */
+export interface TreeOptions {
+  /** Who else is restarted when a child ends. Default `"one_for_one"`. */
   strategy?: Strategy;
   /** How many restarts within `maxSeconds` are borne. Default 3. */
   maxRestarts?: number;
   /** Default 5. */
   maxSeconds?: number;
   /**
-   * What happens when there are more. `"quarantine"` sets the session aside, and the others go on; `"escalate"`, as in
-   * OTP, stops them all and ends the supervisor. Default `"quarantine"`.
+   * What happens when there are more. `"quarantine"` sets the child aside, and the others go on; `"escalate"`, as in
+   * OTP, stops them all and ends the supervisor, and the one above it decides. Default `"quarantine"`.
    */
   onMaxRestarts?: "quarantine" | "escalate";
-  /** Whether the supervisor ends by itself when sessions that are `significant` do. Default `"never"`. */
+  /** Whether the supervisor ends by itself when children that are `significant` do. Default `"never"`. */
   autoShutdown?: AutoShutdown;
+  /** How many children it may have at a time, running or not. Default: no limit. */
+  maxChildren?: number;
+}
+
+/** The options of a supervisor. */
+export interface SupervisorOptions extends TreeOptions {
+  /** For messages and lists. Default `"supervisor-1"`, `"supervisor-2"`, … */
+  name?: string;
   /** Session options that hold for every session unless it says otherwise. */
   defaults?: SessionDefaults;
-  /** Gets a line for each restart and for each session that is set aside. Default: the latter become process warnings. */
+  /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */
   logger?: Logger;
 }
 
@@ -40,13 +46,19 @@ export interface SupervisorSettings {
   readonly logger: Logger | undefined;
 }
 
-const schema = z.strictObject({
-  name: z.string().min(1).optional(),
+/** The schemas of {@link TreeOptions}. */
+export const treeShape: { readonly [Name in keyof TreeOptions]-?: z.ZodType<TreeOptions[Name]> } = {
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).optional(),
   maxRestarts: z.int().nonnegative().optional(),
   maxSeconds: z.number().positive().optional(),
   onMaxRestarts: z.enum(["quarantine", "escalate"]).optional(),
   autoShutdown: z.enum(["never", "any_significant", "all_significant"]).optional(),
+  maxChildren: z.int().positive().optional(),
+};
+
+const schema = z.strictObject({
+  ...treeShape,
+  name: z.string().min(1).optional(),
   defaults: z.looseObject({}).optional(),
   logger: z
     .custom<Logger>(
@@ -60,13 +72,6 @@ const schema = z.strictObject({
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
   const { name, defaults, logger, ...tree } = validate(schema, options, "supervisor");
   const checked = defaults === undefined ? {} : checkSessionDefaults(defaults, "supervisor");
-  return { name, tree: withoutUndefined(tree), defaults: checked, logger };
-}
-
-function withoutUndefined<Fields extends object>(
-  fields: Fields,
-): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]: Exclude<Fields[Name], undefined>;
-  };
+  const given = Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
+  return { name, tree: given, defaults: checked, logger };
 }

@@ -1,43 +1,40 @@
 import { randomUUID } from "node:crypto";
 import { systemClock } from "../clock.ts";
-import { CastellanError, type ExitRecord } from "../errors.ts";
+import { type Duration, parseDuration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import { type SessionOptions, type SessionSettings, sessionSettings, type TurnOptions } from "../session/options.ts";
+import type { SessionOptions, TurnOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
-import { isSession, type RestartOptions, Session } from "../session/session.ts";
-import { SessionServer } from "../session/session-server.ts";
+import { isSession, type RestartOptions, type Session } from "../session/session.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { invalidOptions } from "../session/validation.ts";
-import type { ChildSpec } from "../supervision/child-spec.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
-import { ChildSupervisor } from "../supervision/supervisor.ts";
-import { exclusiveOf } from "./exclusive.ts";
-import { type Registration, registry } from "./registry.ts";
+import type { ChildCounts } from "../supervision/supervisor.ts";
+import { Branch } from "./branch.ts";
+import { translated } from "./child-errors.ts";
 import {
-  type Logger,
-  type SupervisorOptions,
-  type SupervisorSettings,
-  supervisorSettings,
-} from "./supervisor-options.ts";
+  type ChildOptions,
+  type ChildPlan,
+  childPlan,
+  childPlans,
+  type SessionPlan,
+  sessionPlan,
+  sessionsOf,
+} from "./child-options.ts";
+import { exitRecord, type Inspection, inspect } from "./inspection.ts";
+import { orphansEnded } from "./orphans.ts";
+import { type SessionChange, type Step, stepsBetween } from "./reconcile.ts";
+import { registry } from "./registry.ts";
+import { type Member, Roster } from "./roster.ts";
+import { type SignalOptions, stopOnSignals } from "./signals.ts";
+import { type SupervisorOptions, type SupervisorSettings, supervisorSettings } from "./supervisor-options.ts";
+import type { ChildSummary, DrainReport, NotStarted, ReconcileReport, SupervisorEnd } from "./supervisor-reports.ts";
 
 /** A session by its name or by a handle of it. */
 export type SessionRef = SessionName | Session;
-
-/** A session that did not come up, and why. */
-export interface NotStarted {
-  readonly name: SessionName;
-  readonly error: CastellanError;
-}
-
-/** Why a supervisor ended. */
-export interface SupervisorEnd {
-  /** `stopped` by a call, `max_restarts` by escalation, `auto_shutdown` by the end of significant sessions. */
-  readonly reason: "stopped" | "max_restarts" | "auto_shutdown";
-  /** What was one too many, or the end that ended it. */
-  readonly cause?: unknown;
-}
 
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
@@ -45,11 +42,6 @@ export interface SupervisorDeps extends SessionDeps {
 }
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
-
-interface Member {
-  readonly server: SessionServer;
-  readonly registration: Registration;
-}
 
 /**
  * Starts sessions and keeps them running: a session whose process dies is started again with its conversation, its
@@ -65,40 +57,59 @@ export class Supervisor implements AsyncDisposable {
   readonly closed: Promise<SupervisorEnd>;
   readonly #settings: SupervisorSettings;
   readonly #deps: SupervisorDeps;
-  readonly #members = new Map<string, Member>();
+  readonly #roster: Roster;
+  readonly #root: Branch;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
-  #tree: ChildSupervisor | undefined;
+  /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
+  #opening: Promise<unknown> = Promise.resolve();
   #notStarted: readonly NotStarted[] = [];
   #end: SupervisorEnd = { reason: "stopped" };
   #stopping: Promise<void> | undefined;
+  #draining = false;
+  /** One reconciliation after the other. */
+  #reconciling: Promise<unknown> = Promise.resolve();
 
-  private constructor(settings: SupervisorSettings, deps: SupervisorDeps) {
+  private constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: SupervisorDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
+    this.#roster = new Roster(this.name, deps, ({ server }) => ({
+      restart: async (options) => {
+        this.#refuseIfGone(server);
+        await this.restartSession(server.settings.name, options);
+      },
+      terminate: async () => {
+        this.#refuseIfGone(server);
+        await this.#terminate(server);
+      },
+    }));
+    const { clock, random } = deps;
+    const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
+    this.#root = new Branch(settings.tree, plans, { clock, random, roster: this.#roster, onEvent });
   }
 
   /**
-   * Starts a supervisor with these sessions. Their processes come up side by side; the promise resolves when each of them
-   * is up or has been set aside, in which case {@link Supervisor.notStarted} says which and why.
+   * Starts a supervisor with these children, in order. A session counts as started when its start has begun: processes
+   * come up side by side. The promise resolves when each of them is up or has been set aside, in which case
+   * {@link Supervisor.notStarted} says which and why.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, or `SESSION_ALREADY_STARTED`; in both cases nothing
    * has been started
    */
-  static start(children: readonly SessionOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
+  static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
   }
 
   /** As {@link Supervisor.start}, with a clock, ids and chance of the caller's. */
   static async startWith(
-    children: readonly SessionOptions[],
+    children: readonly ChildOptions[],
     options: SupervisorOptions,
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
-    const supervisor = new Supervisor(settings, deps);
-    await supervisor.#open(allSettings(children, settings));
+    const supervisor = new Supervisor(settings, childPlans(children, settings), deps);
+    await supervisor.#open();
     return supervisor;
   }
 
@@ -118,41 +129,34 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * The session of this name, if it is one of this supervisor's.
+   * The session of this name, here or in a supervisor below.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   session(session: SessionRef): Session {
-    this.#refuseIfStopped();
-    return registry.find(isSession(session) ? session.name : session, this.name);
+    return this.#member(session).session;
   }
 
-  /** What is known of each session, in the order in which they were started. */
+  /** What is known of each session, here and below, in the order in which they were added. */
   listSessions(): SessionStatus[] {
-    return [...this.#members.values()].map(({ server }) => server.status());
+    return [...this.#roster].map(({ server }) => server.status());
   }
 
   countSessions(): number {
-    return this.#members.size;
+    return this.#roster.size;
   }
 
   /**
    * Adds a session and waits until its process is up.
    *
-   * @throws CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` with
-   * the exits if it did not come up, in which case it has been removed again
+   * @throws CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `MAX_CHILDREN`, `SUPERVISOR_STOPPED`;
+   * `SESSION_QUARANTINED` with the exits if it did not come up, in which case it has been removed again;
+   * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
     this.#refuseIfStopped();
-    const member = this.#add(sessionSettings(options, this.#settings.defaults));
-    await this.#tree?.startChild(this.#childSpec(member.server));
-    const state = await member.server.settled();
-    if (state.name === "quarantined") {
-      const refusal = member.server.refusal();
-      await this.terminateSession(member.registration.session);
-      throw refusal;
-    }
-    return member.registration.session;
+    const [member] = await this.#addChild(this.#root, sessionPlan(options, this.#settings));
+    return this.session(member?.session ?? options.name);
   }
 
   /**
@@ -162,12 +166,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   async terminateSession(session: SessionRef): Promise<void> {
-    const { name } = this.session(session);
-    const key = nameKey(name);
-    const member = this.#members.get(key);
-    member?.server.close("session");
-    await this.#tree?.terminateChild(key);
-    await this.#forget(key);
+    await this.#terminate(this.#member(session).server);
   }
 
   /**
@@ -177,160 +176,416 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
    */
   async restartSession(session: SessionRef, { conversation = "keep" }: RestartOptions = {}): Promise<void> {
-    const { name } = this.session(session);
-    const key = nameKey(name);
-    const server = this.#members.get(key)?.server;
-    if (conversation === "clear") server?.forget();
-    await this.#tree?.recycleChild(key);
-    await server?.settled();
-    const refusal = server?.refusal();
+    const { key, server } = this.#member(session);
+    if (conversation === "clear") server.forget();
+    if (this.#root.tree === undefined) await this.#opening;
+    try {
+      await this.#root.branchOf(key)?.tree?.recycleChild(key);
+    } catch (error) {
+      throw server.refusal() ?? translated(error);
+    }
+    await server.settled();
+    const refusal = server.refusal();
     if (refusal !== undefined) throw refusal;
   }
 
+  /** What is known of each child, in start order, as OTP's `which_children`. */
+  whichChildren(): ChildSummary[] {
+    return this.#root.plans.map(({ kind, id }) => {
+      const name = this.#roster.ofChild(id)?.session.name ?? id;
+      return { id: name, type: kind, state: this.#root.tree?.child(id)?.state ?? "terminated" };
+    });
+  }
+
+  /** How many children there are, as OTP's `count_children`. A session is a worker. */
+  countChildren(): ChildCounts {
+    return this.#root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
+  }
+
   /**
-   * Ends all sessions, in reverse order, and the supervisor. Turns end at once; the promise resolves when no process is
-   * left. A second call waits for the same end.
+   * Adds a child at the end of the start order and starts it, as OTP's `start_child`. For a session it is
+   * {@link Supervisor.startSession}.
+   *
+   * @throws CastellanError `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `CHILD_START_FAILED`, `MAX_CHILDREN`,
+   * `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `SUPERVISOR_STOPPED`
    */
-  stop(): Promise<void> {
+  async startChild(child: ChildOptions): Promise<void> {
+    this.#refuseIfStopped();
+    await this.#addChild(this.#root, childPlan(child, this.#settings));
+  }
+
+  /**
+   * Stops a child and keeps its spec, as OTP's `terminate_child`; a temporary one is forgotten. A session that is stopped
+   * so takes no turns until {@link Supervisor.restartChild}; `terminateSession` also gives its name back.
+   *
+   * @param child a session by name or handle, another child by its name or id
+   * @throws CastellanError `CHILD_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   */
+  async terminateChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    for (const { server } of this.#membersOf(plan)) server.close("child");
+    await this.#inTree((tree) => tree.terminateChild(plan.id));
+  }
+
+  /**
+   * Starts a child that was stopped or set aside, as OTP's `restart_child`.
+   *
+   * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED`,
+   * `SUPERVISOR_STOPPED`
+   */
+  async restartChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    await this.#inTree((tree) => tree.restartChild(plan.id));
+    await Promise.all(this.#membersOf(plan).map(({ server }) => server.settled()));
+  }
+
+  /**
+   * Forgets a child that does not run, as OTP's `delete_child`. Names of sessions are free from then on.
+   *
+   * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `SUPERVISOR_STOPPED`
+   */
+  async deleteChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    await this.#inTree((tree) => tree.deleteChild(plan.id));
+    this.#forget(this.#root, plan);
+  }
+
+  /**
+   * Makes the tree what `children` say, and touches only what differs: what is new is started, what is missing is ended,
+   * a session whose options have changed takes them up, at once where it can and otherwise, when its turn is over, with
+   * another process and its conversation. All others keep their processes. Calls are carried out one after the other.
+   *
+   * Functions in options are the same only if they are identical, so keep hooks and in-process MCP servers where they are
+   * made once.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, in which case nothing has changed;
+   * `SUPERVISOR_STOPPED`
+   */
+  async reconcile(children: readonly ChildOptions[]): Promise<ReconcileReport> {
+    this.#refuseIfStopped();
+    const wanted = childPlans(children, this.#settings);
+    const before = this.#reconciling;
+    const work = (async () => {
+      await before.catch(() => {});
+      this.#refuseIfStopped();
+      const report: Mutable<ReconcileReport> = { added: [], removed: [], changed: [], failed: [] };
+      await this.#reconcileBranch(this.#root, this.#root.plans, wanted, report);
+      return report;
+    })();
+    this.#reconciling = work;
+    return await work;
+  }
+
+  /** The tree at this moment, as data, without asking anybody. */
+  inspect(): Inspection {
+    const state = this.#stopping === undefined ? "running" : "terminated";
+    return inspect(this.#root, this.name, state, this.#roster);
+  }
+
+  /**
+   * Takes no more turns, lets those that have been accepted finish, and stops; at the deadline, with what is left.
+   *
+   * @param options.deadline default `"30s"`
+   */
+  async drain({ deadline = "30s" }: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
+    const deadlineMs = parseDuration(deadline);
+    if (deadlineMs === undefined) {
+      throw invalidOptions("drain", [
+        { field: "deadline", message: `expected a duration; given was ${String(deadline)}` },
+      ]);
+    }
+    this.#draining = true;
+    let over = false;
+    const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then(() => {
+      over = true;
+    });
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.schedule(deadlineMs, resolve);
+    await Promise.race([finished, late, this.closed]);
+    timer.cancel();
+    const report = { completed: over };
+    await this.stop();
+    return report;
+  }
+
+  /**
+   * Drains the supervisor when this process gets SIGTERM or SIGINT, and kills what is left at a second one. Then the
+   * signal ends the process, as it would have without this.
+   *
+   * @returns takes it back
+   */
+  stopOnSignals(options: SignalOptions = {}): () => void {
+    const unwire = stopOnSignals(this, options);
+    void this.closed.then(() => {
+      if (!this.#draining) unwire();
+    });
+    return unwire;
+  }
+
+  /**
+   * Ends all children, in reverse order, and the supervisor. Turns end at once; the promise resolves when no process is
+   * left. A second call waits for the same end, and with `kill` makes it come at once.
+   *
+   * @param options.kill whether processes are killed instead of asked to end. Default `false`
+   */
+  async stop({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
     this.#stopping ??= this.#stop();
-    return this.#stopping;
+    if (kill) await this.#root.tree?.stop("brutal_kill");
+    await this.#stopping;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  async #open(all: readonly SessionSettings[]): Promise<void> {
+  async #open(): Promise<void> {
+    const members = this.#register(this.#root.sessions);
     try {
-      for (const settings of all) this.#add(settings);
+      this.#opening = orphansEnded(this.#deps.clock).then(() => this.#root.start());
+      await this.#opening;
     } catch (error) {
-      for (const { registration } of this.#members.values()) registry.unregister(registration);
+      for (const { server } of members) this.#roster.release(server);
+      throw translated(error);
+    }
+    void this.#root.tree?.exited.then((exit) => this.#ended(exit.cause));
+    this.#notStarted = await this.#failures(members);
+  }
+
+  /** All of them, or none. */
+  #register(plans: readonly SessionPlan[]): Member[] {
+    const members: Member[] = [];
+    try {
+      for (const { settings } of plans) members.push(this.#roster.add(settings));
+    } catch (error) {
+      for (const { server } of members) this.#roster.release(server);
       throw error;
     }
-    const servers = [...this.#members.values()].map(({ server }) => server);
-    const { clock, random } = this.#deps;
-    const onEvent = (event: SupervisionEvent): void => this.#observe(event);
-    this.#tree = await ChildSupervisor.start(
-      servers.map((server) => this.#childSpec(server)),
-      this.#settings.tree,
-      { clock, random, onEvent },
-    );
-    void this.#tree.exited.then((exit) => this.#ended(exit.cause));
-    await Promise.all(servers.map((server) => server.settled()));
-    this.#notStarted = servers.flatMap((server) => {
+    return members;
+  }
+
+  /** Those of `members` that do not come up, and why. */
+  async #failures(members: readonly Member[]): Promise<NotStarted[]> {
+    await Promise.all(members.map(({ server }) => server.settled()));
+    return members.flatMap(({ server }) => {
       const error = server.refusal();
       return error === undefined ? [] : [{ name: server.settings.name, error }];
     });
   }
 
-  #add(settings: SessionSettings): Member {
-    const { key } = settings;
-    const server = new SessionServer(settings, this.#deps);
-    const session = new Session(server, {
-      restart: (options) => this.restartSession(settings.name, options),
-      terminate: () => this.terminateSession(settings.name),
-    });
-    const registration = { session, supervisor: this.name, exclusive: exclusiveOf(settings.sdk) };
-    registry.register(registration);
-    const member = { server, registration };
-    this.#members.set(key, member);
-    const signal = settings.sdk.abortController?.signal;
-    signal?.addEventListener("abort", () => void this.terminateSession(settings.name).catch(() => {}), { once: true });
-    return member;
+  /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
+  async #addChild(branch: Branch, plan: ChildPlan): Promise<Member[]> {
+    const members = this.#register(sessionsOf([plan]));
+    await this.#start(branch, plan, members);
+    const [failure] = await this.#failures(members);
+    if (failure === undefined || plan.kind !== "session") return members;
+    for (const { server } of members) await this.#terminate(server);
+    throw failure.error;
   }
 
-  #childSpec(server: SessionServer): ChildSpec {
-    const { key: id, restart, shutdown, significant } = server.settings;
-    return { id, restart, shutdown, significant, start: () => server.begin() };
+  async #start(branch: Branch, plan: ChildPlan, members: readonly Member[]): Promise<void> {
+    if (this.#root.tree === undefined) await this.#opening;
+    try {
+      await branch.add(plan);
+    } catch (error) {
+      const refusal = members[0]?.server.refusal();
+      for (const { server } of members) this.#roster.release(server);
+      throw refusal ?? translated(error);
+    }
   }
 
-  #observe(event: SupervisionEvent): void {
-    const server = this.#members.get(event.id)?.server;
-    const who = `session ${event.id}`;
-    const log: Logger | undefined = this.#settings.logger;
-    switch (event.type) {
-      case "restarting":
-        server?.retryAt(this.#deps.clock.now() + event.delay);
-        log?.info(`${who} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`);
+  async #reconcileBranch(
+    branch: Branch,
+    before: readonly ChildPlan[],
+    after: readonly ChildPlan[],
+    report: Mutable<ReconcileReport>,
+  ): Promise<void> {
+    for (const step of stepsBetween(before, after)) {
+      const name = step.plan.kind === "session" ? step.plan.settings.name : step.plan.id;
+      try {
+        await this.#carryOut(step, branch, report);
+        if (step.type === "add") report.added.push(name);
+        if (step.type === "remove") report.removed.push(name);
+        if (step.type === "change") report.changed.push(name);
+      } catch (error) {
+        if (!CastellanError.is(error)) throw error;
+        report.failed.push({ name, error });
+      }
+    }
+  }
+
+  async #carryOut(step: Step, branch: Branch, report: Mutable<ReconcileReport>): Promise<void> {
+    switch (step.type) {
+      case "remove":
+        for (const { server } of this.#membersOf(step.plan)) server.close("session");
+        await branch.remove(step.plan.id);
+        this.#forget(branch, step.plan);
         break;
-      case "quarantined": {
-        const exits = this.#tree?.child(event.id)?.lastExits.map(({ exit }) => exit.cause as ExitRecord);
-        server?.quarantine(exits ?? [event.exit.cause as ExitRecord]);
-        const message = server?.refusal()?.message ?? `${who} has been set aside`;
-        if (log === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
-        else log.warn(message);
+      case "add":
+        await this.#addChild(branch, step.plan);
+        break;
+      case "change":
+        await this.#change(branch, step.plan, step.change);
+        break;
+      case "descend": {
+        const below = branch.below(step.plan.id);
+        if (below !== undefined) await this.#reconcileBranch(below, step.before.children, step.plan.children, report);
         break;
       }
+    }
+  }
+
+  async #change(branch: Branch, plan: SessionPlan, change: SessionChange): Promise<void> {
+    const server = this.#roster.ofChild(plan.id)?.server;
+    if (server === undefined) return;
+    branch.revise(plan);
+    server.reconfigure(plan.settings);
+    if (change === "live" && server.state.name !== "quarantined") {
+      await server.applyLive();
+      return;
+    }
+    server.dispatcher.retire();
+    await server.dispatcher.quiet();
+    if (change === "child") await branch.replace(plan);
+    else await branch.tree?.recycleChild(plan.id);
+    await server.settled();
+    const refusal = server.refusal();
+    if (refusal !== undefined) throw refusal;
+  }
+
+  #observe(event: SupervisionEvent, branch: Branch): void {
+    const log = this.#settings.logger;
+    switch (event.type) {
+      case "restarting":
+        if (event.delay > 0) this.#roster.ofChild(event.id)?.server.retryAt(this.#deps.clock.now() + event.delay);
+        log?.info(
+          `${describe(event.id)} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`,
+        );
+        break;
+      case "quarantined":
+        this.#quarantined(event, branch);
+        break;
       case "exited":
-      case "terminated":
-        if (server?.settings.restart === "temporary") {
+      case "terminated": {
+        const server = this.#roster.ofChild(event.id)?.server;
+        // The tree has forgotten it, unless it is to be started again by hand.
+        if (server?.settings.restart === "temporary" && branch.tree?.child(event.id) === undefined) {
           server.close("session");
-          void this.#forget(event.id);
+          branch.forget(event.id);
+          this.#roster.release(server);
         }
         break;
+      }
       case "auto_shutdown":
-        this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
+        if (branch === this.#root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
         break;
       case "escalated":
-        this.#end = { reason: "max_restarts", cause: event.exit.cause };
+        if (branch === this.#root) this.#end = { reason: "max_restarts", cause: event.exit.cause };
         break;
       default:
     }
   }
 
-  async #forget(key: string): Promise<void> {
-    const member = this.#members.get(key);
-    if (member === undefined) return;
-    this.#members.delete(key);
-    registry.unregister(member.registration);
-    await this.#tree?.deleteChild(key);
+  #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
+    const exits = (branch.tree?.child(id)?.lastExits ?? [{ exit }]).map((last) => exitRecord(last.exit.cause));
+    const plan = branch.plans.find((candidate) => candidate.id === id);
+    const members = plan === undefined ? [] : this.#membersOf(plan);
+    // Ended by its owner before its turn to start had come: that is no fault.
+    if (plan?.kind === "session" && members[0]?.server.state.name === "stopped") return;
+    for (const { server } of members) server.quarantine(exits);
+    const message =
+      this.#roster.ofChild(id)?.server.refusal()?.message ??
+      `${describe(id)} has been set aside: ${exits.at(-1)?.message ?? "unknown"}.`;
+    const { logger } = this.#settings;
+    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
+    else logger.warn(message);
+  }
+
+  /** Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well. */
+  async #terminate(server: SessionServer): Promise<void> {
+    const { key } = server.settings;
+    server.close("session");
+    if (this.#root.tree === undefined) await this.#opening.catch(ignore);
+    const branch = this.#root.branchOf(key);
+    await branch?.tree?.terminateChild(key).catch(ignore);
+    // A second call may have waited for the same end, and the name may be another session's by now.
+    if (!this.#roster.release(server)) return;
+    branch?.forget(key);
+    await branch?.tree?.deleteChild(key).catch(ignore);
   }
 
   async #stop(): Promise<void> {
-    for (const { server } of this.#members.values()) server.close("supervisor");
-    await this.#tree?.stop();
+    for (const { server } of this.#roster) server.close("supervisor");
+    if (this.#root.tree === undefined) await this.#opening.catch(ignore);
+    await this.#root.tree?.stop();
     await this.closed;
   }
 
   #ended(cause: unknown): void {
-    for (const { server, registration } of this.#members.values()) {
-      server.close("supervisor");
-      registry.unregister(registration);
-    }
     this.#stopping ??= Promise.resolve();
+    for (const { server } of [...this.#roster]) {
+      server.close("supervisor");
+      this.#roster.release(server);
+    }
     this.#closed.resolve({ ...this.#end, ...(this.#end.cause === undefined && cause !== undefined ? { cause } : {}) });
   }
 
+  /** Forgets a child of `branch` that has ended, with all below it. */
+  #forget(branch: Branch, plan: ChildPlan): void {
+    for (const { server } of this.#membersOf(plan)) this.#roster.release(server);
+    branch.forget(plan.id);
+  }
+
+  #membersOf(plan: ChildPlan): Member[] {
+    return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
+  }
+
+  #member(session: SessionRef): Member {
+    this.#refuseIfStopped();
+    const name = isSession(session) ? session.name : session;
+    const member = this.#roster.find(name);
+    if (member === undefined) throw registry.missing(name, this.name);
+    return member;
+  }
+
+  #child(child: SessionRef): ChildPlan {
+    this.#refuseIfStopped();
+    const name = isSession(child) ? child.name : child;
+    const ids = [nameKey(name), name];
+    const plan = this.#root.plans.find(({ id }) => ids.includes(id));
+    if (plan !== undefined) return plan;
+    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}.`);
+  }
+
+  async #inTree(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
+    if (this.#root.tree === undefined) await this.#opening;
+    try {
+      if (this.#root.tree !== undefined) await call(this.#root.tree);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
   #refuseIfStopped(): void {
-    if (this.#stopping === undefined) return;
-    throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
+    if (this.#stopping !== undefined) {
+      throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
+    }
+  }
+
+  /** A handle may outlive its session, and the name may be another one's by now. */
+  #refuseIfGone(server: SessionServer): void {
+    this.#refuseIfStopped();
+    const refusal = this.#roster.holds(server) ? undefined : server.refusal();
+    if (refusal !== undefined) throw refusal;
   }
 }
 
-/** The settings of all children, or all that is wrong with any of them. */
-function allSettings(children: readonly SessionOptions[], { defaults }: SupervisorSettings): SessionSettings[] {
-  if (!Array.isArray(children)) {
-    throw invalidOptions("supervisor", [{ field: "children", message: "expected an array of session options" }]);
-  }
-  const problems: CastellanError<"INVALID_OPTIONS">["details"]["problems"][number][] = [];
-  const places = new Map<string, number>();
-  const settings = children.flatMap((options, index) => {
-    try {
-      const one = sessionSettings(options, defaults, `children[${index}]`);
-      const first = places.get(one.key);
-      if (first === undefined) places.set(one.key, index);
-      else
-        problems.push({
-          field: `children[${index}].name`,
-          message: `${formatName(one.name)} is also the name of children[${first}]`,
-        });
-      return [one];
-    } catch (error) {
-      if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
-      problems.push(...error.details.problems);
-      return [];
-    }
-  });
-  if (problems.length > 0) throw invalidOptions("supervisor", problems);
-  return settings;
+type Mutable<Report> = {
+  -readonly [Field in keyof Report]: Report[Field] extends readonly (infer Item)[] ? Item[] : Report[Field];
+};
+
+function describe(id: string): string {
+  return id.startsWith('"') || id.startsWith("[") ? `session ${id}` : `child "${id}"`;
 }
+
+/** For calls to a tree that may have ended, or forgotten the child, by itself. */
+function ignore(): void {}

@@ -1,0 +1,145 @@
+import type { Clock } from "../clock.ts";
+import type { ChildSpec } from "../supervision/child-spec.ts";
+import type { SupervisionEvent } from "../supervision/supervision-event.ts";
+import { ChildSupervisor } from "../supervision/supervisor.ts";
+import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
+import { type ChildPlan, type SessionPlan, type SubtreePlan, sessionsOf } from "./child-options.ts";
+import type { Roster } from "./roster.ts";
+
+export interface BranchDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly roster: Roster;
+  /** Called for what happens to the children of any branch. */
+  onEvent(event: SupervisionEvent, branch: Branch): void;
+}
+
+/**
+ * A supervisor of the tree and what is to live below it. The plans stay when the supervisor itself ends and is started
+ * again by the one above it.
+ */
+export class Branch {
+  readonly settings: SupervisorSpec;
+  readonly #deps: BranchDeps;
+  readonly #plans = new Map<string, ChildPlan>();
+  readonly #branches = new Map<string, Branch>();
+  #tree: ChildSupervisor | undefined;
+
+  constructor(settings: SupervisorSpec, plans: readonly ChildPlan[], deps: BranchDeps) {
+    this.settings = settings;
+    this.#deps = deps;
+    for (const plan of plans) this.#plan(plan);
+  }
+
+  /** The supervisor itself, while there is one. */
+  get tree(): ChildSupervisor | undefined {
+    return this.#tree;
+  }
+
+  get plans(): readonly ChildPlan[] {
+    return [...this.#plans.values()];
+  }
+
+  /** The supervisor of this id directly below. */
+  below(id: string): Branch | undefined {
+    return this.#branches.get(id);
+  }
+
+  /** The sessions here and in all branches below. */
+  get sessions(): readonly SessionPlan[] {
+    return sessionsOf(this.plans);
+  }
+
+  /** The branch in which a session is, here or below. */
+  branchOf(key: string): Branch | undefined {
+    if (this.#plans.get(key)?.kind === "session") return this;
+    for (const branch of this.#branches.values()) {
+      const found = branch.branchOf(key);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Starts the supervisor and its children. */
+  async start(signal?: AbortSignal): Promise<ChildSupervisor> {
+    const { clock, random } = this.#deps;
+    const onEvent = (event: SupervisionEvent): void => this.#deps.onEvent(event, this);
+    const specs = this.plans.map((plan) => this.#spec(plan));
+    const deps = { clock, random, onEvent, ...(signal === undefined ? {} : { signal }) };
+    this.#tree = await ChildSupervisor.start(specs, this.settings, deps);
+    return this.#tree;
+  }
+
+  /** Adds a child and starts it. */
+  async add(plan: ChildPlan): Promise<void> {
+    this.#plan(plan);
+    try {
+      await this.#tree?.startChild(this.#spec(plan));
+    } catch (error) {
+      this.forget(plan.id);
+      throw error;
+    }
+  }
+
+  /** Puts another plan in the place of a session's; it counts when the supervisor is started the next time. */
+  revise(plan: SessionPlan): void {
+    if (this.#plans.has(plan.id)) this.#plans.set(plan.id, plan);
+  }
+
+  /** Ends a session's life in the tree and begins another by its new plan. It then stands last in the start order. */
+  async replace(plan: SessionPlan): Promise<void> {
+    const { id } = plan;
+    await this.#tree?.terminateChild(id);
+    if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
+    await this.#tree?.startChild(this.#spec(plan));
+  }
+
+  /** Stops a child and forgets it. That the whole tree ends meanwhile is just as well. */
+  async remove(id: string): Promise<void> {
+    await this.#tree?.terminateChild(id);
+    this.forget(id);
+    if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
+  }
+
+  /** Forgets the plan of a child that the tree has forgotten. */
+  forget(id: string): void {
+    this.#plans.delete(id);
+    this.#branches.delete(id);
+  }
+
+  #plan(plan: ChildPlan): void {
+    this.#plans.set(plan.id, plan);
+    if (plan.kind === "supervisor") this.#branches.set(plan.id, new Branch(plan.tree, plan.children, this.#deps));
+  }
+
+  #spec(plan: ChildPlan): ChildSpec {
+    switch (plan.kind) {
+      case "session": {
+        const { id, settings } = plan;
+        const { restart, shutdown, significant } = settings;
+        return { id, restart, shutdown, significant, start: () => this.#begin(id) };
+      }
+      case "worker":
+        return { id: plan.id, ...plan.keeping, start: plan.start };
+      case "supervisor":
+        return this.#subtreeSpec(plan);
+    }
+  }
+
+  #subtreeSpec({ id, keeping }: SubtreePlan): ChildSpec {
+    const start: ChildSpec["start"] = async ({ signal }) => {
+      const branch = this.#branches.get(id);
+      if (branch === undefined) throw new Error(`the supervisor ${JSON.stringify(id)} has been removed`);
+      return await branch.start(signal);
+    };
+    return { id, type: "supervisor", ...keeping, start };
+  }
+
+  #begin(id: string): ReturnType<ChildSpec["start"]> {
+    const member = this.#deps.roster.ofChild(id);
+    // Ended by its owner before its turn to start had come.
+    if (member === undefined)
+      throw Object.assign(new Error("the session has been ended"), { disposition: "quarantine" });
+    return member.server.begin();
+  }
+}

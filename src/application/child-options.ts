@@ -1,0 +1,248 @@
+import { z } from "zod";
+import type { Duration } from "../duration.ts";
+import { CastellanError, type OptionProblem } from "../errors.ts";
+import { formatName, nameProblem } from "../names.ts";
+import {
+  type SessionDefaults,
+  type SessionOptions,
+  type SessionSettings,
+  sessionSettings,
+} from "../session/options.ts";
+import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
+import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
+import { type TreeOptions, treeShape } from "./supervisor-options.ts";
+
+/** How a child that is no session is kept, as in OTP. */
+interface Keeping {
+  /** Default `"permanent"`. */
+  restart?: Restart;
+  /** Default `"5s"` for a worker, `"infinity"` for a supervisor. */
+  shutdown?: Duration | "brutal_kill" | "infinity";
+  /** Default `false`. */
+  significant?: boolean;
+}
+
+/**
+ * Something of the application's own that lives in the tree, such as a connection or a server.
+ *
+ * @example
+ * { id: "webhooks", start: async () => new WebhookServer() } // with `exited` and `stop()`, see Child
+ */
+export interface WorkerOptions extends Keeping {
+  /** Unlike any other in its supervisor. */
+  id: string;
+  /** Brings it up. A rejection is a crash like any other. */
+  start(context: StartContext): Promise<Child> | Child;
+}
+
+/** A supervisor below another one, with children of its own. */
+export interface SubtreeOptions extends Keeping, TreeOptions {
+  /** Unlike any other name or id in its supervisor. */
+  name: string;
+  children: readonly ChildOptions[];
+  /** Session options for the sessions below it, over those of the supervisors above. */
+  defaults?: SessionDefaults;
+}
+
+/** What can be a child: a session, a supervisor (it has `children`), or a worker (it has `start`). */
+export type ChildOptions = SessionOptions | SubtreeOptions | WorkerOptions;
+
+/** A child as it is to be, all values settled. */
+export type ChildPlan = SessionPlan | SubtreePlan | WorkerPlan;
+
+export interface SessionPlan {
+  readonly kind: "session";
+  readonly id: string;
+  readonly settings: SessionSettings;
+}
+
+export interface SubtreePlan {
+  readonly kind: "supervisor";
+  readonly id: string;
+  readonly keeping: SettledKeeping;
+  readonly tree: SupervisorSpec;
+  readonly children: readonly ChildPlan[];
+}
+
+export interface WorkerPlan {
+  readonly kind: "worker";
+  readonly id: string;
+  readonly keeping: SettledKeeping;
+  readonly start: ChildSpec["start"];
+  /** The function that the application gave, by which it is known again. */
+  readonly source: unknown;
+}
+
+/** {@link Keeping} with durations in milliseconds; what was not given is left to the tree. */
+export interface SettledKeeping {
+  readonly restart?: Restart;
+  readonly shutdown?: Shutdown;
+  readonly significant?: boolean;
+}
+
+const keepingShape = {
+  restart: z.enum(["permanent", "transient", "temporary"]).optional(),
+  shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).optional(),
+  significant: z.boolean().optional(),
+};
+
+const workerSchema = z.strictObject({
+  id: z.string().min(1),
+  start: z.custom<ChildSpec["start"]>((value) => typeof value === "function", "expected a function"),
+  ...keepingShape,
+});
+
+const subtreeSchema = z.strictObject({
+  name: z.string().min(1),
+  children: z.array(z.unknown()),
+  defaults: z.looseObject({}).optional(),
+  ...treeShape,
+  ...keepingShape,
+});
+
+/** The supervisor that children are planned for. */
+export interface Parent {
+  readonly tree: SupervisorSpec;
+  readonly defaults: SessionDefaults;
+}
+
+/**
+ * The plans of `children`, which are checked down to the last one before any is said to be wrong.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` with all that is wrong
+ */
+export function childPlans(children: readonly ChildOptions[], parent: Parent): ChildPlan[] {
+  const problems: OptionProblem[] = [];
+  const plans = plansOf(children, parent, "children", problems, new Map());
+  if (problems.length > 0) throw invalidOptions("supervisor", problems);
+  return plans;
+}
+
+/** The plan of one child. @throws CastellanError `INVALID_OPTIONS` */
+export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
+  if (isObject(child) && ("children" in child || "start" in child)) {
+    const problems: OptionProblem[] = [];
+    const plan = planOf(child, parent, "", problems, new Map());
+    if (plan === undefined || problems.length > 0) throw invalidOptions("child", problems);
+    return plan;
+  }
+  return sessionPlan(child, parent);
+}
+
+/** The plan of a session. @throws CastellanError `INVALID_OPTIONS` */
+export function sessionPlan(options: SessionOptions, parent: Parent, at = ""): SessionPlan {
+  const settings = sessionSettings(options, parent.defaults, at);
+  const field = at === "" ? "significant" : `${at}.significant`;
+  if (settings.significant) refuseSignificant(parent, `session ${formatName(settings.name)}`, field);
+  return { kind: "session", id: settings.key, settings };
+}
+
+/** The sessions of these plans and of all below them, in the order in which they are started. */
+export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
+  return plans.flatMap((plan) => {
+    if (plan.kind === "supervisor") return sessionsOf(plan.children);
+    return plan.kind === "session" ? [plan] : [];
+  });
+}
+
+type Problems = OptionProblem[];
+
+/** Where each session of the whole tree, and each child of one supervisor, was named first. */
+type Places = Map<string, string>;
+
+function plansOf(
+  children: readonly ChildOptions[],
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): ChildPlan[] {
+  if (!Array.isArray(children)) {
+    problems.push({ field: at, message: "expected an array of sessions, supervisors and workers" });
+    return [];
+  }
+  const siblings: Places = new Map();
+  return children.flatMap((child: ChildOptions, index) => {
+    const place = `${at}[${index}]`;
+    const plan = planOf(child, parent, place, problems, sessions);
+    if (plan === undefined) return [];
+    const first = siblings.get(plan.id) ?? (plan.kind === "session" ? sessions.get(plan.id) : undefined);
+    if (first === undefined) {
+      siblings.set(plan.id, place);
+      if (plan.kind === "session") sessions.set(plan.id, place);
+      return [plan];
+    }
+    const field = `${place}.${plan.kind === "worker" ? "id" : "name"}`;
+    problems.push({ field, message: `${nameOf(plan)} is also the name of ${first}` });
+    return [];
+  });
+}
+
+function planOf(
+  child: ChildOptions,
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): ChildPlan | undefined {
+  try {
+    if (isObject(child) && "children" in child) return subtreePlan(child, parent, at, problems, sessions);
+    if (isObject(child) && "start" in child) return workerPlan(child, parent, at);
+    return sessionPlan(child, parent, at);
+  } catch (error) {
+    if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
+    problems.push(...error.details.problems);
+    return undefined;
+  }
+}
+
+function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPlan {
+  const { id, start, ...keeping } = validate(workerSchema, child, "worker", at);
+  if (keeping.significant === true) refuseSignificant(parent, `worker "${id}"`, `${at}.significant`);
+  // Bound, because `start` may be a method of an object that the application made.
+  return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: settled(keeping) };
+}
+
+function subtreePlan(
+  child: SubtreeOptions,
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): SubtreePlan {
+  const parsed = validate(subtreeSchema, child, "supervisor", at);
+  const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;
+  if (significant === true) refuseSignificant(parent, `supervisor "${name}"`, `${at}.significant`);
+  const own = { tree: settled(tree), defaults: { ...parent.defaults, ...child.defaults } };
+  const children = plansOf(child.children, own, at === "" ? "children" : `${at}.children`, problems, sessions);
+  return {
+    kind: "supervisor",
+    id: name,
+    keeping: settled({ restart, shutdown, significant }),
+    tree: own.tree,
+    children,
+  };
+}
+
+/** Whose supervisor never shuts down by itself cannot be significant to it. */
+function refuseSignificant({ tree }: Parent, what: string, field: string): void {
+  if ((tree.autoShutdown ?? "never") !== "never") return;
+  const message = "needs a supervisor whose `autoShutdown` is not `never`; to no other would it mean anything";
+  throw invalidOptions(what, [{ field, message }]);
+}
+
+function nameOf(plan: ChildPlan): string {
+  return plan.kind === "session" ? formatName(plan.settings.name) : JSON.stringify(plan.id);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && nameProblem(value) !== undefined;
+}
+
+/** `fields` without those that were not given. */
+function settled<Fields extends object>(fields: Fields): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [Name in keyof Fields]: Exclude<Fields[Name], undefined>;
+  };
+}

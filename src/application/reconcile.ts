@@ -1,0 +1,87 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionSettings } from "../session/options.ts";
+import type { ChildPlan, SubtreePlan } from "./child-options.ts";
+
+/**
+ * What a change of a session's options asks for, the least first: nothing; taking them up at once; another process,
+ * with the same conversation; another child in the tree, with the same conversation; another session.
+ */
+export type SessionChange = "none" | "live" | "process" | "child" | "session";
+
+/** Options that a live process takes up by a control request. */
+const LIVE_SDK_OPTIONS: readonly (keyof SdkOptions)[] = ["model", "permissionMode"];
+
+/** Options that say which conversation a session begins with. */
+const CONVERSATION_OPTIONS: readonly (keyof SdkOptions)[] = ["resume", "forkSession", "resumeSessionAt", "sessionId"];
+
+/** Settings that the tree holds. */
+const CHILD_SETTINGS: readonly (keyof SessionSettings)[] = ["restart", "shutdown", "significant"];
+
+/** Settings that shape a process, besides the SDK's options. */
+const PROCESS_SETTINGS: readonly (keyof SessionSettings)[] = ["apiKey", "inheritEnv"];
+
+/** How the settings of one session differ. Functions are the same only if they are identical. */
+export function sessionChange(before: SessionSettings, after: SessionSettings): SessionChange {
+  const differs = (names: readonly (keyof SessionSettings)[]): boolean =>
+    names.some((name) => !isDeepStrictEqual(before[name], after[name]));
+  const sdkDiffers = (names: readonly (keyof SdkOptions)[]): boolean =>
+    names.some((name) => !isDeepStrictEqual(before.sdk[name], after.sdk[name]));
+  const names = [...new Set([...Object.keys(before.sdk), ...Object.keys(after.sdk)])] as (keyof SdkOptions)[];
+
+  if (sdkDiffers([...CONVERSATION_OPTIONS, "abortController"])) return "session";
+  if (differs(CHILD_SETTINGS)) return "child";
+  if (differs(PROCESS_SETTINGS) || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name))))
+    return "process";
+  // A model or mode that is taken back cannot be told to a process that runs; it would have to know the default.
+  if (LIVE_SDK_OPTIONS.some((name) => before.sdk[name] !== undefined && after.sdk[name] === undefined))
+    return "process";
+  return isDeepStrictEqual(before, after) ? "none" : "live";
+}
+
+/** One step from the children that are to those that are wanted. */
+export type Step =
+  | { readonly type: "remove"; readonly plan: ChildPlan }
+  | { readonly type: "add"; readonly plan: ChildPlan }
+  /** A session whose options have changed. */
+  | { readonly type: "change"; readonly plan: ChildPlan & { kind: "session" }; readonly change: SessionChange }
+  /** A supervisor that stays, and whose children are to be looked at in turn. */
+  | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
+
+/**
+ * The steps from `before` to `after`, removals first, so that names are free for those who take them. Children are the
+ * same if they have the same id and kind; their order counts for new ones only. A worker or supervisor that has changed is
+ * removed and added again.
+ */
+export function stepsBetween(before: readonly ChildPlan[], after: readonly ChildPlan[]): Step[] {
+  const wanted = new Map(after.map((plan) => [plan.id, plan]));
+  const present = new Map(before.map((plan) => [plan.id, plan]));
+  const removals = before.filter((plan) => {
+    const other = wanted.get(plan.id);
+    return other === undefined || !canBecome(plan, other);
+  });
+  const removed = new Set(removals);
+  const others = after.flatMap((plan): Step[] => {
+    const old = present.get(plan.id);
+    if (old === undefined || removed.has(old)) return [{ type: "add", plan }];
+    if (old.kind === "session" && plan.kind === "session") {
+      const change = sessionChange(old.settings, plan.settings);
+      return change === "none" ? [] : [{ type: "change", plan, change }];
+    }
+    return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
+  });
+  return [...removals.map((plan): Step => ({ type: "remove", plan })), ...others];
+}
+
+function canBecome(before: ChildPlan, after: ChildPlan): boolean {
+  if (before.kind === "session" && after.kind === "session") {
+    return sessionChange(before.settings, after.settings) !== "session";
+  }
+  if (before.kind === "supervisor" && after.kind === "supervisor") {
+    return isDeepStrictEqual([before.tree, before.keeping], [after.tree, after.keeping]);
+  }
+  if (before.kind === "worker" && after.kind === "worker") {
+    return before.source === after.source && isDeepStrictEqual(before.keeping, after.keeping);
+  }
+  return false;
+}

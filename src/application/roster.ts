@@ -1,0 +1,94 @@
+import type { SessionName } from "../names.ts";
+import { nameKey } from "../names.ts";
+import type { SessionDeps } from "../session/dispatcher.ts";
+import type { SessionSettings } from "../session/options.ts";
+import { Session, type SessionOwner } from "../session/session.ts";
+import { SessionServer } from "../session/session-server.ts";
+import { exclusiveOf } from "./exclusive.ts";
+import { type Registration, registry } from "./registry.ts";
+
+/** A session that a supervisor holds. */
+export interface Member {
+  readonly key: string;
+  readonly server: SessionServer;
+  readonly session: Session;
+}
+
+interface Entry extends Member {
+  readonly registration: Registration;
+  /** Stops listening to the session's `abortController`, which may live longer than the session. */
+  readonly unlisten: () => void;
+}
+
+/** What the sessions of a roster ask of their supervisor. */
+export type Ownership = (member: { readonly server: SessionServer }) => SessionOwner;
+
+/**
+ * The sessions of a supervisor and of all supervisors below it, in the order in which they were added. Being in it means
+ * to hold the name in the whole process.
+ */
+export class Roster {
+  readonly #supervisor: string;
+  readonly #deps: SessionDeps;
+  readonly #ownership: Ownership;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(supervisor: string, deps: SessionDeps, ownership: Ownership) {
+    this.#supervisor = supervisor;
+    this.#deps = deps;
+    this.#ownership = ownership;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  find(name: SessionName): Member | undefined {
+    return this.#entries.get(nameKey(name));
+  }
+
+  /** The session that a child of the tree with this id is. */
+  ofChild(id: string): Member | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Whether this very session, and not another one of its name, is held. */
+  holds(server: SessionServer): boolean {
+    return this.#entries.get(server.settings.key)?.server === server;
+  }
+
+  [Symbol.iterator](): IterableIterator<Member> {
+    return this.#entries.values();
+  }
+
+  /**
+   * Makes a session and takes its name.
+   *
+   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared
+   */
+  add(settings: SessionSettings): Member {
+    const { key, sdk } = settings;
+    const server = new SessionServer(settings, this.#deps);
+    const owner = this.#ownership({ server });
+    const session = new Session(server, owner);
+    const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
+    registry.register(registration);
+    const signal = sdk.abortController?.signal;
+    const abort = (): void => void owner.terminate().catch(() => {});
+    signal?.addEventListener("abort", abort, { once: true });
+    const unlisten = (): void => signal?.removeEventListener("abort", abort);
+    const entry = { key, server, session, registration, unlisten };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  /** Gives a session's name back. Whether it was this session's. */
+  release(server: SessionServer): boolean {
+    const entry = this.#entries.get(server.settings.key);
+    if (entry?.server !== server) return false;
+    this.#entries.delete(entry.key);
+    registry.unregister(entry.registration);
+    entry.unlisten();
+    return true;
+  }
+}

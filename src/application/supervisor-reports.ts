@@ -1,0 +1,40 @@
+import type { CastellanError } from "../errors.ts";
+import type { SessionName } from "../names.ts";
+import type { ChildInfo } from "../supervision/child-info.ts";
+
+/** A child that did not come up, and why. */
+export interface NotStarted {
+  readonly name: SessionName;
+  readonly error: CastellanError;
+}
+
+/** Why a supervisor ended. */
+export interface SupervisorEnd {
+  /** `stopped` by a call, `max_restarts` by escalation, `auto_shutdown` by the end of significant children. */
+  readonly reason: "stopped" | "max_restarts" | "auto_shutdown";
+  /** What was one too many, or the end that ended it. */
+  readonly cause?: unknown;
+}
+
+/** A child of a supervisor, as in OTP's `which_children`. */
+export interface ChildSummary {
+  /** The name of a session or supervisor, the id of a worker. */
+  readonly id: SessionName;
+  readonly type: "session" | "supervisor" | "worker";
+  readonly state: ChildInfo["state"];
+}
+
+/** What `drain` came to. */
+export interface DrainReport {
+  /** Whether all turns had ended before the deadline. */
+  readonly completed: boolean;
+}
+
+/** What `reconcile` did, each child by its name or id. Those that are not named have not been touched. */
+export interface ReconcileReport {
+  readonly added: readonly SessionName[];
+  readonly removed: readonly SessionName[];
+  /** Sessions that go on with changed options and their conversation. */
+  readonly changed: readonly SessionName[];
+  readonly failed: readonly NotStarted[];
+}
