@@ -11,6 +11,11 @@ export function processesWith(text: string): number[] {
     .filter((pid) => !/^State:\s+Z/m.test(read(pid, "status")));
 }
 
+/** The command line of a process, its parts separated by spaces; empty if there is no such process. */
+export function commandOf(pid: number): string {
+  return read(pid, "cmdline").replaceAll("\0", " ");
+}
+
 function read(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");

@@ -1,0 +1,70 @@
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { collect, failure, Scene, within } from "./scene.ts";
+
+test.each([
+  [400, "request"],
+  [413, "request"],
+  [500, "overload"],
+  [529, "overload"],
+] as const)("an API that answers %i fails the turn as %s", async (status, expected) => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    script: async (turn) => {
+      if (turn.index > 0) return turn.text("fine");
+      await turn.partial("I was about to");
+      await turn.fail({ status });
+    },
+  });
+  const turn = stream(scene.name, "hi");
+  const error = await failure(turn.result(), "TURN_FAILED");
+  expect(error.details).toMatchObject({ class: expected, status, turnId: turn.id });
+  expect(error.details.partialText).toContain("I was about to");
+  await failure(collect(turn), "TURN_FAILED");
+  expect(turn.state).toBe("failed");
+  // The process is sound; the session goes on with it.
+  expect((await within(clock, query(scene.name, "again"))).text).toBe("fine");
+  expect(scene.fake.processes).toHaveLength(1);
+  expect(scene.session.status().restarts).toBe(0);
+});
+
+test("an API that cannot be reached is an overload, not a crash", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({ clock, script: (turn) => turn.fail({}) });
+  const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
+  expect(error.details.class).toBe("overload");
+  expect(error.details.status).toBeUndefined();
+});
+
+test("a key that is not accepted fails the turn and sets the session aside", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.fail({ status: 401 }) });
+  const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
+  expect(error.details).toMatchObject({ class: "auth" });
+  const refused = await failure(query(scene.name, "again"), "SESSION_QUARANTINED");
+  expect(refused.details.lastExits.at(-1)?.class).toBe("auth");
+});
+
+test.each([
+  ["error_max_turns", "maxTurns"],
+  ["error_max_budget_usd", "maxBudgetUsd"],
+  ["error_max_structured_output_retries", "outputFormat"],
+] as const)("%s is a limit of the turn, and says which", async (subtype, option) => {
+  await using scene = await Scene.open({
+    script: (turn) => (turn.index === 0 ? turn.result({ subtype }) : turn.text("fine")),
+  });
+  const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
+  expect(error.details.class).toBe("turn");
+  expect(error.message).toContain(option);
+  expect((await query(scene.name, "again")).text).toBe("fine");
+});
+
+test("an error during execution says what Claude Code says", async () => {
+  await using scene = await Scene.open({
+    script: (turn) =>
+      turn.result({ subtype: "error_during_execution", terminalReason: "model_error", errors: ["the sky fell"] }),
+  });
+  const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
+  expect(error.message).toContain("the sky fell");
+});

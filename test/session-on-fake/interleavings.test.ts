@@ -1,0 +1,85 @@
+import { expect, test } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import type { Turn } from "../../src/session/turn.ts";
+import { Scene, ticks } from "./scene.ts";
+
+/** A small generator of random numbers (mulberry32), so that a seed is a whole run. */
+function chance(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+interface Asked {
+  readonly prompt: string;
+  readonly turn: Turn;
+  readonly abort: AbortController;
+  ends: number;
+}
+
+/** How each end of a turn is told. */
+const ENDS: Record<string, readonly string[]> = {
+  completed: [],
+  interrupted: ["TURN_INTERRUPTED"],
+  cancelled: ["TURN_CANCELLED", "SESSION_QUARANTINED", "SUPERVISOR_STOPPED"],
+  timed_out: ["TURN_TIMEOUT", "QUEUE_TIMEOUT"],
+};
+
+test.each(Array.from({ length: 10 }, (_, n) => n + 1))("any order of events, seed %i", async (seed) => {
+  const random = chance(seed);
+  const asked: Asked[] = [];
+  const failures: unknown[] = [];
+  await using scene = await Scene.open({
+    options: { maxRestarts: 1_000 },
+    fake: { endOfInput: random(2) === 0 ? "exit" : "ignore" },
+    session: { shutdown: 50 },
+    script: async (turn) => {
+      const steps = turn.message.uuid === undefined ? 0 : turn.prompt.length % 4;
+      for (let step = 0; step < steps; step++) {
+        await turn.partial("…");
+        await ticks(1);
+      }
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  const any = (): Asked | undefined => asked[random(Math.max(1, asked.length))];
+  const ask = (): void => {
+    const prompt = `${"#".repeat(random(4))}${asked.length}`;
+    const abort = new AbortController();
+    const timeout = random(8) === 0 ? random(10) : undefined;
+    const turn = scene.session.stream(prompt, { signal: abort.signal, ...(timeout === undefined ? {} : { timeout }) });
+    const one: Asked = { prompt, turn, abort, ends: 0 };
+    const ended = (): void => {
+      one.ends += 1;
+    };
+    turn.result().then(ended, ended);
+    asked.push(one);
+  };
+  const crash = (): void => scene.fake.running[0]?.crash({ signal: "SIGKILL" });
+  const restart = (): void => void scene.session.restart().catch((error: unknown) => failures.push(error));
+  const events = [ask, ask, ask, ask, () => any()?.abort.abort(), () => void any()?.turn.interrupt(), crash, restart];
+  for (let n = 0; n < 60; n++) {
+    events[random(events.length)]?.();
+    await ticks(random(6));
+  }
+  await Promise.allSettled(asked.map(({ turn }) => turn.result()));
+  expect(failures).toEqual([]);
+
+  for (const { prompt, turn, ends } of asked) {
+    expect(ends).toBe(1);
+    const outcome: unknown = await turn.result().catch((error: unknown) => error);
+    if (turn.state === "completed")
+      expect(outcome).toMatchObject({ text: `${"…".repeat(prompt.length % 4)}re: ${prompt}` });
+    else expect(ENDS[turn.state], turn.state).toContain(CastellanError.is(outcome) ? outcome.code : String(outcome));
+  }
+  const completed = asked.filter(({ turn }) => turn.state === "completed").map(({ prompt }) => prompt);
+  const told = scene.transcript().filter((line) => line.startsWith("user: "));
+  const answered = told.map((line) => line.slice(6)).filter((prompt) => completed.includes(prompt));
+  expect(answered, "each prompt that was answered stands once, and in order").toEqual(completed);
+  expect(scene.fake.running.length).toBeLessThanOrEqual(1);
+  expect((await scene.session.query("the end")).text).toContain("the end");
+});

@@ -1,0 +1,176 @@
+import { createParser, type EventSourceMessage } from "eventsource-parser";
+import { expect, test } from "vitest";
+import { stream } from "../../src/castellan.ts";
+import type { Turn } from "../../src/session/turn.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, ticks } from "./scene.ts";
+
+interface Heard {
+  readonly events: EventSourceMessage[];
+  readonly comments: string[];
+}
+
+async function hear(response: Response): Promise<Heard> {
+  const events: EventSourceMessage[] = [];
+  const comments: string[] = [];
+  const parser = createParser({
+    onEvent: (event) => events.push(event),
+    onComment: (comment) => comments.push(comment),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  parser.feed(await response.text());
+  return { events, comments };
+}
+
+const data = ({ data }: EventSourceMessage): unknown => JSON.parse(data);
+
+function textOf(events: readonly EventSourceMessage[]): string {
+  return events
+    .filter(({ event }) => event === "text")
+    .map((event) => {
+      const parsed = data(event);
+      return typeof parsed === "object" && parsed !== null && "text" in parsed ? String(parsed.text) : "";
+    })
+    .join("");
+}
+
+const script = async (turn: {
+  thinking(text: string): Promise<void>;
+  toolUse(name: string, input: object): Promise<string>;
+  text(text: string, options: object): Promise<void>;
+}) => {
+  await turn.thinking("hm");
+  await turn.toolUse("Read", { file_path: "/x\n\ny" });
+  await turn.text("line one\n\nline two: data: event: é🏰", { partials: 6 });
+};
+
+test("a turn as server-sent events", async () => {
+  await using scene = await Scene.open({ script: (turn) => script(turn) });
+  const turn = stream(scene.name, "go");
+  const response = turn.toResponse({ headers: { "x-own": "1" } });
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+  expect(response.headers.get("x-own")).toBe("1");
+  const { events } = await hear(response);
+  expect(textOf(events)).toBe("line one\n\nline two: data: event: é🏰");
+  expect(new Set(events.map(({ event }) => event))).toEqual(new Set(["thinking", "tool_use", "text", "result"]));
+  expect(events.filter(({ event }) => event === "tool_use").map(data)).toMatchObject([{ name: "Read" }]);
+  const last = events.at(-1);
+  expect(last?.event).toBe("result");
+  expect(last === undefined ? undefined : data(last)).toEqual(await turn.result());
+  const ids = events.map(({ id }) => Number(id));
+  expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+});
+
+test("a client that comes back with the last id hears the rest, nothing twice and nothing lost", async () => {
+  await using scene = await Scene.open({ script: (turn) => script(turn) });
+  const turn = stream(scene.name, "go");
+  await turn.result();
+  const all = (await hear(turn.toResponse())).events;
+  for (const [at, { id }] of all.entries()) {
+    if (id === undefined || all[at + 1]?.id === id) continue;
+    const rest = (await hear(turn.toResponse({ lastEventId: id }))).events;
+    const expected = all.slice(at + 1);
+    expect(rest.slice(0, expected.length)).toEqual(expected);
+    expect(rest.at(-1)?.event).toBe("result");
+  }
+  expect((await hear(turn.toResponse({ lastEventId: "nonsense" }))).events).toEqual(all);
+  expect((await hear(turn.toResponse({ lastEventId: null }))).events).toEqual(all);
+});
+
+test("a turn that does not complete ends with an error event", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.partial("so far");
+      await turn.crash();
+    },
+  });
+  const turn = stream(scene.name, "go");
+  const { events } = await hear(turn.toResponse());
+  expect(textOf(events)).toBe("so far");
+  const last = events.at(-1);
+  expect(last?.event).toBe("error");
+  expect(last === undefined ? undefined : data(last)).toMatchObject({ code: "TURN_INTERRUPTED" });
+});
+
+test("a client that leaves detaches; the turn goes on", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.partial("first ");
+      await open.promise;
+      await turn.text("second");
+    },
+  });
+  const turn = stream(scene.name, "go");
+  const reader = turn.toResponse().body?.getReader();
+  expect(new TextDecoder().decode((await reader?.read())?.value)).toContain("first");
+  await reader?.cancel();
+  open.resolve();
+  expect((await turn.result()).text).toBe("first second");
+});
+
+async function silent(use: (turn: Turn, clock: SimulatedClock) => Promise<void>): Promise<void> {
+  const open = Promise.withResolvers<void>();
+  const heartbeat = new SimulatedClock();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await open.promise;
+      await turn.text("at last");
+    },
+  });
+  await use(stream(scene.name, "go"), heartbeat);
+  open.resolve();
+}
+
+test("as long as nothing comes, comments keep the connection", async () => {
+  await silent(async (turn, clock) => {
+    const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+    for (let beat = 1; beat <= 3; beat++) {
+      const read = reader?.read();
+      await ticks(2);
+      await clock.advance(1_000);
+      expect(new TextDecoder().decode((await read)?.value), `beat ${beat}`).toMatch(/^:/);
+    }
+    await reader?.cancel();
+  });
+});
+
+test("a heartbeat that is due after the client has left does no harm", async () => {
+  await silent(async (turn, clock) => {
+    const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
+    const read = reader?.read();
+    await ticks(2);
+    await reader?.cancel();
+    await read;
+    await clock.advance(5_000);
+    expect(clock.timers).toBe(0);
+  });
+});
+
+test("a client that leaves a silent turn is detached at once", async () => {
+  await silent(async (turn) => {
+    const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    for (let n = 0; n < 20; n++) {
+      const reader = turn.toResponse().body?.getReader();
+      const read = reader?.read();
+      await ticks(1);
+      await reader?.cancel();
+      await read;
+    }
+    await eventually(() => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length <= before);
+  });
+});
+
+test("the error of a session that ends reaches the client", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.hang() });
+  const turn = stream(scene.name, "go");
+  const heard = hear(turn.toResponse());
+  await scene.fake.prompted(1);
+  await scene.session.stop();
+  const { events } = await heard;
+  expect(events.map(({ event }) => event)).toEqual(["error"]);
+  await failure(turn.result(), "TURN_INTERRUPTED");
+});

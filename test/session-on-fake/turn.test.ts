@@ -1,0 +1,168 @@
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import type { Delta } from "../../src/session/transcript.ts";
+import { collect, failure, Scene, thrown } from "./scene.ts";
+
+test("a turn is read as text, as thinking, as deltas, as tool uses and as messages, by many at once", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.thinking("let me see");
+      await turn.toolUse("Read", { file_path: "/tmp/x" }, { result: "content" });
+      await turn.text("The answer is forty-two, as always.", { partials: 5 });
+    },
+  });
+  const turn = stream(scene.name, "what is it?");
+  const [text, thinking, deltas, toolUses, messages, reply] = await Promise.all([
+    collect(turn.text()),
+    collect(turn.thinking()),
+    collect(turn.deltas()),
+    collect(turn.toolUses()),
+    collect(turn.messages()),
+    turn.result(),
+  ]);
+  expect(text.length).toBeGreaterThan(1);
+  expect(text.join("")).toBe("The answer is forty-two, as always.");
+  expect(thinking.join("")).toBe("let me see");
+  const joined = (type: Delta["type"]) => deltas.filter((delta) => delta.type === type).map((delta) => delta.text);
+  expect(joined("text")).toEqual(text);
+  expect(joined("thinking")).toEqual(thinking);
+  expect(toolUses).toMatchObject([{ name: "Read", input: { file_path: "/tmp/x" } }]);
+  expect(messages.map(({ number }) => number)).toEqual(messages.map((_, at) => at));
+  expect(messages.at(-1)?.message.type).toBe("result");
+  expect(reply).toMatchObject({ text: "The answer is forty-two, as always.", turnId: turn.id, stopReason: "end_turn" });
+  expect(turn.state).toBe("completed");
+  // A reader that comes late, or again from a number, sees the same.
+  expect(await collect(turn.messages(messages.length - 2))).toEqual(messages.slice(-2));
+  expect((await collect(turn.text())).join("")).toBe(reply.text);
+});
+
+test("without partial messages the text comes block by block", async () => {
+  await using scene = await Scene.open({
+    session: { includePartialMessages: false },
+    script: async (turn) => {
+      await turn.text("first, ");
+      await turn.toolUse("Read", {}, { result: "x" });
+      await turn.text("second");
+    },
+  });
+  const turn = stream(scene.name, "go");
+  expect(await collect(turn.text())).toEqual(["first, ", "second"]);
+  expect((await turn.result()).text).toBe("second");
+});
+
+test("a reply carries structured output and the conversation it stands in", async () => {
+  await using scene = await Scene.open({
+    session: { outputFormat: { type: "json_schema", schema: { type: "object" } } },
+    script: (turn) => turn.result({ text: '{"a":1}', structuredOutput: { a: 1 } }),
+  });
+  const reply = await query(scene.name, "go");
+  expect(reply).toMatchObject({ structured: { a: 1 }, sessionId: scene.session.status().conversationId });
+  expect(reply.durationMs).toBeGreaterThanOrEqual(0);
+});
+
+test("turns of one session run one at a time, in order, and each gets its own answer", async () => {
+  let running = 0;
+  let most = 0;
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      running += 1;
+      most = Math.max(most, running);
+      await turn.text(`re: ${turn.prompt}`);
+      running -= 1;
+    },
+  });
+  const prompts = Array.from({ length: 50 }, (_, n) => `question ${n}`);
+  const replies = await Promise.all(prompts.map((prompt) => query(scene.name, prompt)));
+  expect(replies.map(({ text }) => text)).toEqual(prompts.map((prompt) => `re: ${prompt}`));
+  expect(most).toBe(1);
+  expect(scene.fake.processes[0]?.prompts).toEqual(prompts);
+  expect(new Set(replies.map(({ turnId }) => turnId)).size).toBe(50);
+});
+
+test("leaving a loop detaches; the second question gets the second answer", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.partial(`first part of ${turn.prompt}, `);
+      if (turn.prompt === "one") await open.promise;
+      await turn.text("and the rest");
+    },
+  });
+  const first = stream(scene.name, "one");
+  let seen = 0;
+  for await (const _ of first) {
+    seen += 1;
+    if (seen === 2) break;
+  }
+  const second = query(scene.name, "two");
+  open.resolve();
+  expect((await second).text).toBe("first part of two, and the rest");
+  expect((await first.result()).text).toBe("first part of one, and the rest");
+});
+
+test("a slow reader holds up neither the turn nor the next one, and misses nothing", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.text("x".repeat(2000), { partials: 2000 }) });
+  const turn = stream(scene.name, "one");
+  const reader = turn.text()[Symbol.asyncIterator]();
+  expect((await reader.next()).value).toBe("x");
+  await turn.result();
+  await query(scene.name, "two");
+  let rest = 1;
+  for (let next = await reader.next(); next.done !== true; next = await reader.next()) rest += next.value.length;
+  expect(rest).toBe(2000);
+});
+
+test("an unread turn whose session ends causes no unhandled rejection", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.crash(), session: { onInterruptedTurn: "fail" } });
+  const turn = stream(scene.name, "hi");
+  await scene.fake.started(2);
+  expect(turn.state).toBe("interrupted");
+  // The scene's end checks the rejections.
+});
+
+test.each([
+  ["empty", ""],
+  ["blank", " \n\t "],
+])("a prompt that is %s is refused before it is queued", async (_, prompt) => {
+  await using scene = await Scene.open();
+  const error = await failure(query(scene.name, prompt), "INVALID_OPTIONS");
+  expect(error.details.problems[0]?.field).toBe("prompt");
+  await thrown(() => stream(scene.name, prompt), "INVALID_OPTIONS");
+  expect(scene.session.status().mailbox).toBe(0);
+  expect(scene.fake.processes[0]?.prompts).toEqual([]);
+});
+
+test.each([undefined, null, 42, {}, ["text"], Symbol("x")])(
+  "a prompt that is no text is refused: %s",
+  async (prompt) => {
+    await using scene = await Scene.open();
+    // @ts-expect-error: what a caller without types may give
+    const error = await failure(query(scene.name, prompt), "INVALID_OPTIONS");
+    expect(error.message).toContain("expected text");
+    expect((await query(scene.name, "hi")).text).toBe("You said: hi");
+  },
+);
+
+test("a prompt of 5 MB arrives as it was given", async () => {
+  await using scene = await Scene.open({
+    script: (turn) => turn.text(`${turn.prompt.length} ${turn.prompt.slice(-3)}`),
+  });
+  const prompt = `${"ü".repeat(2_500_000)}end`;
+  expect((await query(scene.name, prompt)).text).toBe("2500003 end");
+});
+
+test("a prompt beyond the limit is refused with the limit", async () => {
+  await using scene = await Scene.open();
+  const error = await failure(query(scene.name, "x".repeat(20_000_001)), "INVALID_OPTIONS");
+  expect(error.message).toContain("20000000");
+});
+
+test("turn options that are wrong, or are a session's, are refused", async () => {
+  await using scene = await Scene.open();
+  await failure(query(scene.name, "hi", { timeout: "soon" }), "INVALID_OPTIONS");
+  // @ts-expect-error: an option of a session
+  const error = await failure(query(scene.name, "hi", { systemPrompt: "x" }), "INVALID_OPTIONS");
+  expect(error.message).toContain("option of a session");
+  // @ts-expect-error: what a caller without types may give
+  await failure(query(scene.name, "hi", null), "INVALID_OPTIONS");
+});

@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config";
+
+/* Long runs, apart from `npm test`. */
+export default defineConfig({
+  test: { include: ["test/soak/**/*.test.ts"], pool: "forks", maxWorkers: 1, hookTimeout: 20_000 },
+});
