@@ -1,16 +1,17 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Timer } from "../clock.ts";
 import type { CastellanError, PartialTurn } from "../errors.ts";
+import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
 import { Progress } from "./transcript.ts";
-import { TurnLog } from "./turn-log.ts";
+
 import { type EndedTurnState, hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
 export class TurnRecord {
   readonly id: string;
   readonly prompt: string;
-  readonly log: TurnLog;
+  readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** How often it has been handed to a process. */
   attempts = 0;
@@ -24,7 +25,7 @@ export class TurnRecord {
   constructor(id: string, prompt: string, who: string) {
     this.id = id;
     this.prompt = prompt;
-    this.log = new TurnLog(`${who}, turn ${id}`);
+    this.log = new EventLog(`${who}, turn ${id}`);
     this.result = this.#settle.promise;
     // A caller may read the stream and never ask for the result.
     this.result.catch(() => {});

@@ -3,9 +3,14 @@ import type { SessionName } from "../names.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
 import { type Delta, DeltaReader, type ToolUse, toolUsesOf } from "./transcript.ts";
-import type { NumberedMessage } from "./turn-log.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import type { TurnState } from "./turn-state.ts";
+
+/** A message of a turn and its number, which counts from 0. */
+export interface NumberedMessage {
+  readonly number: number;
+  readonly message: SDKMessage;
+}
 
 /**
  * One prompt and all that comes of it.
@@ -52,8 +57,8 @@ export class Turn implements AsyncIterable<SDKMessage> {
   }
 
   /** The messages of the Agent SDK, from number `from` on, each with its number. Numbers count from 0. */
-  messages(from = 0): AsyncIterable<NumberedMessage> {
-    return this.#record.log.read(from);
+  async *messages(from = 0): AsyncGenerator<NumberedMessage, void, undefined> {
+    for await (const { number, event: message } of this.#record.log.read(from)) yield { number, message };
   }
 
   /** The messages of the Agent SDK. */

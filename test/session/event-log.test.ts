@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { TurnLog } from "../../src/session/turn-log.ts";
+import { EventLog } from "../../src/session/event-log.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 import { keepAlive } from "./messages.ts";
 
@@ -11,13 +11,13 @@ const KEPT = 131_072;
 
 const MESSAGE = keepAlive();
 
-function logOf(length: number): TurnLog {
-  const log = new TurnLog('session "a", turn t');
+function logOf(length: number): EventLog<SDKMessage> {
+  const log = new EventLog<SDKMessage>('session "a", turn t');
   for (let count = 0; count < length; count++) log.append(MESSAGE);
   return log;
 }
 
-async function numbers(log: TurnLog, from?: number): Promise<number[]> {
+async function numbers(log: EventLog<SDKMessage>, from?: number): Promise<number[]> {
   const read: number[] = [];
   for await (const { number } of log.read(from)) read.push(number);
   return read;
@@ -26,13 +26,13 @@ async function numbers(log: TurnLog, from?: number): Promise<number[]> {
 const upTo = (length: number, from = 0): number[] =>
   Array.from({ length: Math.max(0, length - from) }, (_, i) => i + from);
 
-describe("TurnLog", () => {
+describe("EventLog", () => {
   it("gives every reader every message in order, with its number, and finishes", async () => {
-    const log = new TurnLog("turn");
+    const log = new EventLog<SDKMessage>("turn");
     const messages: SDKMessage[] = [keepAlive(), keepAlive(), keepAlive()];
     for (const message of messages) log.append(message);
     log.end();
-    expect(await Array.fromAsync(log.read())).toEqual(messages.map((message, number) => ({ number, message })));
+    expect(await Array.fromAsync(log.read())).toEqual(messages.map((event, number) => ({ number, event })));
     expect(log.length).toBe(3);
   });
 
@@ -87,7 +87,7 @@ describe("TurnLog", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const log = new TurnLog("turn");
+        const log = new EventLog<SDKMessage>("turn");
         const readers: { from: number; read: Promise<number[]> }[] = [];
         let appended = 0;
         for (const now of steps) {

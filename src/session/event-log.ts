@@ -1,0 +1,82 @@
+import { CastellanError } from "../errors.ts";
+
+/** How many events are kept for readers, unless it is said otherwise. */
+const KEPT = 131_072;
+
+/** An event and its number, which counts from 0. */
+export interface Numbered<Event> {
+  readonly number: number;
+  readonly event: Event;
+}
+
+/**
+ * Events in order, numbered and bounded. Any number of readers can attach, at any number and at any time, also after the
+ * end; none of them holds up whoever writes, or another reader.
+ */
+export class EventLog<Event> {
+  readonly #who: string;
+  readonly #limit: number;
+  /** The events that are kept; the first of them has number `#first`. Those before `#oldest` are as good as gone. */
+  readonly #kept: Event[] = [];
+  #first = 0;
+  #oldest = 0;
+  #end: { readonly error?: Error } | undefined;
+  #more: PromiseWithResolvers<void> | undefined;
+
+  /** `who` is whose events they are, for messages; `limit` how many of them are kept. */
+  constructor(who: string, limit: number = KEPT) {
+    this.#who = who;
+    this.#limit = limit;
+  }
+
+  /** The number that the next event will have. */
+  get length(): number {
+    return this.#first + this.#kept.length;
+  }
+
+  append(event: Event): void {
+    this.#kept.push(event);
+    this.#oldest = Math.max(this.#oldest, this.length - this.#limit);
+    // Dropped in large pieces, so that each event of a long row costs the same.
+    if (this.#oldest - this.#first >= this.#limit) {
+      this.#kept.splice(0, this.#oldest - this.#first);
+      this.#first = this.#oldest;
+    }
+    this.#wake();
+  }
+
+  /** Ends the log: readers finish, or fail with `error`. */
+  end(error?: Error): void {
+    this.#end ??= error === undefined ? {} : { error };
+    this.#wake();
+  }
+
+  /**
+   * Reads from number `from` on, and waits for what is still to come.
+   *
+   * @throws CastellanError `EVENTS_LOST` if the event to be read next is no longer kept; whatever ended the log.
+   */
+  async *read(from = 0): AsyncGenerator<Numbered<Event>, void, undefined> {
+    for (let number = from; ; number++) {
+      while (number >= this.length) {
+        if (this.#end?.error !== undefined) throw this.#end.error;
+        if (this.#end !== undefined) return;
+        this.#more ??= Promise.withResolvers();
+        await this.#more.promise;
+      }
+      const event = number < this.#oldest ? undefined : this.#kept[number - this.#first];
+      if (event === undefined) throw this.#lost(number);
+      yield { number, event };
+    }
+  }
+
+  #wake(): void {
+    this.#more?.resolve();
+    this.#more = undefined;
+  }
+
+  #lost(number: number): CastellanError<"EVENTS_LOST"> {
+    const message = `${this.#who}: number ${number} is no longer kept; read faster, or from ${this.#oldest} on.`;
+    return new CastellanError("EVENTS_LOST", message, { details: { oldest: this.#oldest } });
+  }
+}
