@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
 import { registry } from "./application/registry.ts";
-import type { SessionRef } from "./application/supervisor.ts";
-import type { TurnOptions } from "./session/options.ts";
+import { type SessionRef, Supervisor } from "./application/supervisor.ts";
+import { CastellanError, type ExitRecord } from "./errors.ts";
+import type { SessionDefaults, TurnOptions } from "./session/options.ts";
 import type { Reply } from "./session/reply.ts";
 import { isSession, type Session } from "./session/session.ts";
 import type { Turn } from "./session/turn.ts";
@@ -12,7 +15,11 @@ import type { Turn } from "./session/turn.ts";
  * @example
  * const { text } = await query("reviewer", `Review this function:\n${source}`, { timeout: "2m" });
  */
-export async function query(session: SessionRef, prompt: string, options: TurnOptions = {}): Promise<Reply> {
+export async function query<Structured = unknown>(
+  session: SessionRef,
+  prompt: string,
+  options: TurnOptions<Structured> = {},
+): Promise<Reply<Structured>> {
   return await find(session).query(prompt, options);
 }
 
@@ -23,7 +30,11 @@ export async function query(session: SessionRef, prompt: string, options: TurnOp
  * @example
  * for await (const text of stream("assistant", "Analyse this data").text()) process.stdout.write(text);
  */
-export function stream(session: SessionRef, prompt: string, options: TurnOptions = {}): Turn {
+export function stream<Structured = unknown>(
+  session: SessionRef,
+  prompt: string,
+  options: TurnOptions<Structured> = {},
+): Turn<Structured> {
   return find(session).stream(prompt, options);
 }
 
@@ -34,6 +45,65 @@ export function stream(session: SessionRef, prompt: string, options: TurnOptions
  */
 export function session(name: SessionRef): Session {
   return find(name);
+}
+
+/** Options of a turn with a session of its own. */
+export interface OnceOptions<Structured = unknown>
+  extends Omit<
+      SessionDefaults,
+      "timeout" | "queueTimeout" | "whenBusy" | "mailboxLimit" | "onInterruptedTurn" | "restart" | "outputSchema"
+    >,
+    Pick<TurnOptions, "timeout" | "signal"> {
+  /** The form of the answer, which then stands in `reply.structured`. */
+  outputSchema?: z.ZodType<Structured>;
+}
+
+/**
+ * Asks once, in a session and process of its own that end with the answer. Nothing is restarted; a turn that is cut fails.
+ * Deadline and signal count from the call; what ends the call is thrown when no process is left.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`, how the turn can end, or `START_FAILED` with the exit if there was no process
+ * @example
+ * const { text } = await once("Summarise this: …", { model: "claude-haiku-4-5", timeout: "1m" });
+ */
+export async function once<Structured = unknown>(
+  prompt: string,
+  options: OnceOptions<Structured> = {},
+): Promise<Reply<Structured>> {
+  const { timeout, signal, ...shape } = options;
+  const turn: TurnOptions<Structured> = {
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(options.outputSchema === undefined ? {} : { outputSchema: options.outputSchema }),
+  };
+  const name = ["once", randomUUID()] as const;
+  const own = { ...shape, name, restart: "temporary", onInterruptedTurn: "fail" } as const;
+  const silent = { info: () => {}, warn: () => {} };
+  const starting = Supervisor.start([own], { logger: silent });
+  let session: Session | undefined;
+  try {
+    // Asked before the process is up, so that deadline and signal count from the call.
+    session = registry.find(name);
+    return await session.query(prompt, turn);
+  } catch (error) {
+    // Nobody is there to be asked if the options were refused.
+    if (session === undefined) await starting;
+    throw startFailure(error, session?.status().lastExit) ?? error;
+  } finally {
+    await session?.[Symbol.asyncDispose]();
+    await starting.then(
+      (supervisor) => supervisor.stop(),
+      () => {},
+    );
+  }
+}
+
+/** What ended a session that nobody knows, in words that do not speak of it. */
+function startFailure(error: unknown, exit: ExitRecord | undefined): CastellanError<"START_FAILED"> | undefined {
+  const never = CastellanError.is(error, "SESSION_STOPPED") || CastellanError.is(error, "SESSION_QUARANTINED");
+  if (!never || exit === undefined) return undefined;
+  const message = `The process for a single turn could not be started: ${exit.message}.`;
+  return new CastellanError("START_FAILED", message, { details: { exit }, cause: error });
 }
 
 function find(session: SessionRef): Session {

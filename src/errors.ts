@@ -68,6 +68,8 @@ export interface ErrorDetails {
   };
   MAILBOX_FULL: { readonly limit: number };
   QUEUE_TIMEOUT: { readonly turnId: string; readonly timeoutMs: number };
+  /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
+  TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
   EVENTS_LOST: { readonly oldest: number };
 }
 

@@ -10,7 +10,7 @@ export type {
   ReconcileReport,
   SupervisorEnd,
 } from "./application/supervisor-reports.ts";
-export { query, session, stream } from "./castellan.ts";
+export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";
 export {
@@ -23,14 +23,20 @@ export {
   type PartialTurn,
 } from "./errors.ts";
 export type { SessionName } from "./names.ts";
+export type { Approval, ApprovalOutcome } from "./session/approval.ts";
 export type { Usage } from "./session/cost.ts";
+export type { EventStreamOptions } from "./session/event-stream-response.ts";
+export type { HistoryOptions } from "./session/history.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, TurnOptions, WhenBusy } from "./session/options.ts";
+export type { OutputSchema } from "./session/output-schema.ts";
 export type { Reply } from "./session/reply.ts";
 export type { RestartOptions, Session } from "./session/session.ts";
-export type { SessionStatus } from "./session/session-status.ts";
+export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";
+export type { SessionStatus, Waiting } from "./session/session-status.ts";
 export type { SseOptions, TurnEvents } from "./session/sse.ts";
 export type { Delta, ToolUse } from "./session/transcript.ts";
-export type { NumberedMessage, Turn } from "./session/turn.ts";
+export type { NumberedMessage, Turn, TurnDelta } from "./session/turn.ts";
 export type { TurnState } from "./session/turn-state.ts";
+export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";

@@ -23,7 +23,9 @@ export class Branch {
   readonly #deps: BranchDeps;
   readonly #plans = new Map<string, ChildPlan>();
   readonly #branches = new Map<string, Branch>();
+  readonly #replacing = new Set<string>();
   #tree: ChildSupervisor | undefined;
+  #opening: Promise<unknown> = Promise.resolve();
 
   constructor(settings: SupervisorSpec, plans: readonly ChildPlan[], deps: BranchDeps) {
     this.settings = settings;
@@ -36,8 +38,12 @@ export class Branch {
     return this.#tree;
   }
 
+  /** As they are by now: what is below a supervisor may have changed since its plan was made. */
   get plans(): readonly ChildPlan[] {
-    return [...this.#plans.values()];
+    return [...this.#plans.values()].map((plan) => {
+      const below = plan.kind === "supervisor" ? this.#branches.get(plan.id) : undefined;
+      return plan.kind === "supervisor" && below !== undefined ? { ...plan, children: below.plans } : plan;
+    });
   }
 
   /** The supervisor of this id directly below. */
@@ -66,18 +72,46 @@ export class Branch {
     const onEvent = (event: SupervisionEvent): void => this.#deps.onEvent(event, this);
     const specs = this.plans.map((plan) => this.#spec(plan));
     const deps = { clock, random, onEvent, ...(signal === undefined ? {} : { signal }) };
-    this.#tree = await ChildSupervisor.start(specs, this.settings, deps);
-    return this.#tree;
+    const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
+      this.#tree = tree;
+      return tree;
+    });
+    this.#opening = opening;
+    return await opening;
   }
 
-  /** Adds a child and starts it. */
+  /** Resolves when no start of the supervisor is under way. */
+  async opened(): Promise<void> {
+    await this.#opening.catch(() => {});
+  }
+
+  /** Adds a child and starts it. If there is one of its id already, that one stays as it is. */
   async add(plan: ChildPlan): Promise<void> {
+    const { id } = plan;
+    const [before, below] = [this.#plans.get(id), this.#branches.get(id)];
     this.#plan(plan);
     try {
       await this.#tree?.startChild(this.#spec(plan));
     } catch (error) {
-      this.forget(plan.id);
+      this.forget(id);
+      if (before !== undefined) this.#plans.set(id, before);
+      if (below !== undefined) this.#branches.set(id, below);
       throw error;
+    }
+  }
+
+  /** Restarts a session here or below by hand; where a supervisor above it has ended, that one, and all in it. */
+  async recycle(key: string): Promise<void> {
+    if (this.#plans.get(key)?.kind === "session") {
+      await this.#tree?.recycleChild(key);
+      return;
+    }
+    for (const [id, below] of this.#branches) {
+      if (below.branchOf(key) === undefined) continue;
+      await below.opened();
+      if (this.#tree?.child(id)?.state === "running") await below.recycle(key);
+      else await this.#tree?.recycleChild(id);
+      return;
     }
   }
 
@@ -89,14 +123,24 @@ export class Branch {
   /** Ends a session's life in the tree and begins another by its new plan. It then stands last in the start order. */
   async replace(plan: SessionPlan): Promise<void> {
     const { id } = plan;
-    await this.#tree?.terminateChild(id);
-    if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
-    await this.#tree?.startChild(this.#spec(plan));
+    this.#replacing.add(id);
+    try {
+      await this.#tree?.terminateChild(id);
+      if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
+      await this.#tree?.startChild(this.#spec(plan));
+    } finally {
+      this.#replacing.delete(id);
+    }
   }
 
-  /** Stops a child and forgets it. That the whole tree ends meanwhile is just as well. */
+  /** Whether the tree knows nothing of a child, and not because another one is about to take its place. */
+  lacks(id: string): boolean {
+    return this.#tree?.child(id) === undefined && !this.#replacing.has(id);
+  }
+
+  /** Stops a child and forgets it. */
   async remove(id: string): Promise<void> {
-    await this.#tree?.terminateChild(id);
+    if (this.#tree?.child(id) !== undefined) await this.#tree.terminateChild(id);
     this.forget(id);
     if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
   }

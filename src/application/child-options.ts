@@ -3,6 +3,7 @@ import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { formatName, nameProblem } from "../names.ts";
 import {
+  checkSessionDefaults,
   type SessionDefaults,
   type SessionOptions,
   type SessionSettings,
@@ -167,9 +168,11 @@ function plansOf(
     const place = `${at}[${index}]`;
     const plan = planOf(child, parent, place, problems, sessions);
     if (plan === undefined) return [];
-    const first = siblings.get(plan.id) ?? (plan.kind === "session" ? sessions.get(plan.id) : undefined);
+    const ids = idsOf(plan);
+    const other = ids.map((id) => siblings.get(id)).find((found) => found !== undefined);
+    const first = other ?? (plan.kind === "session" ? sessions.get(plan.id) : undefined);
     if (first === undefined) {
-      siblings.set(plan.id, place);
+      for (const id of ids) siblings.set(id, place);
       if (plan.kind === "session") sessions.set(plan.id, place);
       return [plan];
     }
@@ -199,7 +202,7 @@ function planOf(
 
 function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPlan {
   const { id, start, ...keeping } = validate(workerSchema, child, "worker", at);
-  if (keeping.significant === true) refuseSignificant(parent, `worker "${id}"`, `${at}.significant`);
+  checkSignificant(parent, `worker "${id}"`, keeping, at);
   // Bound, because `start` may be a method of an object that the application made.
   return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: settled(keeping) };
 }
@@ -213,16 +216,31 @@ function subtreePlan(
 ): SubtreePlan {
   const parsed = validate(subtreeSchema, child, "supervisor", at);
   const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;
-  if (significant === true) refuseSignificant(parent, `supervisor "${name}"`, `${at}.significant`);
-  const own = { tree: settled(tree), defaults: { ...parent.defaults, ...child.defaults } };
-  const children = plansOf(child.children, own, at === "" ? "children" : `${at}.children`, problems, sessions);
-  return {
-    kind: "supervisor",
-    id: name,
-    keeping: settled({ restart, shutdown, significant }),
-    tree: own.tree,
-    children,
-  };
+  const keeping = settled({ restart, shutdown, significant });
+  checkSignificant(parent, `supervisor "${name}"`, keeping, at);
+  const defaults = checkSessionDefaults(child.defaults ?? {}, `supervisor "${name}"`, fieldAt(at, "defaults"));
+  const own = { tree: settled(tree), defaults: { ...parent.defaults, ...defaults } };
+  const children = plansOf(child.children, own, fieldAt(at, "children"), problems, sessions);
+  return { kind: "supervisor", id: name, keeping, tree: own.tree, children };
+}
+
+/** As the tree refuses it, before anything is started. */
+function checkSignificant(
+  parent: Parent,
+  what: string,
+  { significant, restart = "permanent" }: { significant?: boolean | undefined; restart?: Restart | undefined },
+  at: string,
+): void {
+  if (significant !== true) return;
+  const field = fieldAt(at, "significant");
+  refuseSignificant(parent, what, field);
+  if (restart !== "permanent") return;
+  const message = 'what is permanent cannot be significant; set `restart` to "transient" or "temporary"';
+  throw invalidOptions(what, [{ field, message }]);
+}
+
+function fieldAt(at: string, field: string): string {
+  return at === "" ? field : `${at}.${field}`;
 }
 
 /** Whose supervisor never shuts down by itself cannot be significant to it. */
@@ -230,6 +248,11 @@ function refuseSignificant({ tree }: Parent, what: string, field: string): void 
   if ((tree.autoShutdown ?? "never") !== "never") return;
   const message = "needs a supervisor whose `autoShutdown` is not `never`; to no other would it mean anything";
   throw invalidOptions(what, [{ field, message }]);
+}
+
+/** What a child goes by among its siblings: its id in the tree, and its name, by which callers ask for it. */
+function idsOf(plan: ChildPlan): readonly string[] {
+  return plan.kind === "session" && typeof plan.settings.name === "string" ? [plan.id, plan.settings.name] : [plan.id];
 }
 
 function nameOf(plan: ChildPlan): string {

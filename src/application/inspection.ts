@@ -46,7 +46,7 @@ export function inspect(branch: Branch, name: string, state: ChildInfo["state"],
           {
             kind: "session",
             status: member.server.status(),
-            lastExits: exits.map(({ exit }) => exitRecord(exit.cause)),
+            lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
           },
         ];
       }
@@ -63,8 +63,8 @@ export function inspect(branch: Branch, name: string, state: ChildInfo["state"],
   return { kind: "supervisor", name, state, strategy: branch.settings.strategy ?? "one_for_one", children };
 }
 
-/** The record that travels as the cause of every exit of a session. */
-export function exitRecord(cause: unknown): ExitRecord {
+/** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
+export function exitRecord(cause: unknown, at: number): ExitRecord {
   if (typeof cause === "object" && cause !== null && "class" in cause && "message" in cause) return cause as ExitRecord;
-  return { class: "crash", message: cause instanceof Error ? cause.message : String(cause), at: 0 };
+  return { class: "crash", message: cause instanceof Error ? cause.message : String(cause), at };
 }

@@ -8,6 +8,9 @@ let ending: Promise<unknown> | undefined;
  * conversation that is about to be resumed.
  */
 export async function orphansEnded(clock: Clock): Promise<void> {
-  ending ??= endOrphans(clock);
+  // What cannot be found out now may be found out at the next start; it keeps nobody from starting.
+  ending ??= endOrphans(clock).catch(() => {
+    ending = undefined;
+  });
   await ending;
 }

@@ -29,14 +29,19 @@ export function sessionChange(before: SessionSettings, after: SessionSettings): 
     names.some((name) => !isDeepStrictEqual(before.sdk[name], after.sdk[name]));
   const names = [...new Set([...Object.keys(before.sdk), ...Object.keys(after.sdk)])] as (keyof SdkOptions)[];
 
-  if (sdkDiffers([...CONVERSATION_OPTIONS, "abortController"])) return "session";
+  // Two of them look alike to a deep comparison, and only the one that was given ends the session.
+  const scopeDiffers = before.sdk.abortController !== after.sdk.abortController || before.signal !== after.signal;
+  if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers) return "session";
   if (differs(CHILD_SETTINGS)) return "child";
-  if (differs(PROCESS_SETTINGS) || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name))))
+  // Whether permissions are asked for is told to a process at its start; how long they wait is not.
+  const asks = [before, after].filter(({ approvalTimeoutMs }) => approvalTimeoutMs !== undefined).length;
+  if (asks === 1 || differs(PROCESS_SETTINGS) || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name))))
     return "process";
   // A model or mode that is taken back cannot be told to a process that runs; it would have to know the default.
   if (LIVE_SDK_OPTIONS.some((name) => before.sdk[name] !== undefined && after.sdk[name] === undefined))
     return "process";
-  return isDeepStrictEqual(before, after) ? "none" : "live";
+  // What answers are read with follows from the schema, and is made anew each time.
+  return isDeepStrictEqual({ ...before, output: undefined }, { ...after, output: undefined }) ? "none" : "live";
 }
 
 /** One step from the children that are to those that are wanted. */
@@ -49,7 +54,7 @@ export type Step =
   | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
 
 /**
- * The steps from `before` to `after`, removals first, so that names are free for those who take them. Children are the
+ * The steps from `before` to `after`, removals first and in reverse, so that names are free for those who take them. Children are the
  * same if they have the same id and kind; their order counts for new ones only. A worker or supervisor that has changed is
  * removed and added again.
  */
@@ -70,7 +75,7 @@ export function stepsBetween(before: readonly ChildPlan[], after: readonly Child
     }
     return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
   });
-  return [...removals.map((plan): Step => ({ type: "remove", plan })), ...others];
+  return [...removals.toReversed().map((plan): Step => ({ type: "remove", plan })), ...others];
 }
 
 function canBecome(before: ChildPlan, after: ChildPlan): boolean {

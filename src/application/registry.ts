@@ -77,6 +77,21 @@ export class SessionRegistry {
   }
 
   /**
+   * Puts a registration of the same session in the place of the one that there is.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` if it would share what cannot be shared; then the first one stays
+   */
+  exchange(before: Registration, after: Registration): void {
+    this.unregister(before);
+    try {
+      this.register(after);
+    } catch (error) {
+      this.register(before);
+      throw error;
+    }
+  }
+
+  /**
    * The session of this name, of whichever supervisor.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if it is no name

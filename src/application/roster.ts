@@ -16,7 +16,7 @@ export interface Member {
 
 interface Entry extends Member {
   readonly registration: Registration;
-  /** Stops listening to the session's `abortController`, which may live longer than the session. */
+  /** Stops listening to the scopes that end the session, which may live longer than it. */
   readonly unlisten: () => void;
 }
 
@@ -73,13 +73,29 @@ export class Roster {
     const session = new Session(server, owner);
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
-    const signal = sdk.abortController?.signal;
     const abort = (): void => void owner.terminate().catch(() => {});
-    signal?.addEventListener("abort", abort, { once: true });
-    const unlisten = (): void => signal?.removeEventListener("abort", abort);
+    const scopes = [sdk.abortController?.signal, settings.signal];
+    for (const scope of scopes) scope?.addEventListener("abort", abort, { once: true });
+    const unlisten = (): void => {
+      for (const scope of scopes) scope?.removeEventListener("abort", abort);
+    };
     const entry = { key, server, session, registration, unlisten };
     this.#entries.set(key, entry);
     return entry;
+  }
+
+  /**
+   * Has a session take up changed settings.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` if it would share what cannot be shared; then nothing has changed
+   */
+  reconfigure(server: SessionServer, settings: SessionSettings): void {
+    const entry = this.#entries.get(settings.key);
+    if (entry?.server !== server) return;
+    const registration = { ...entry.registration, exclusive: exclusiveOf(settings.sdk) };
+    registry.exchange(entry.registration, registration);
+    this.#entries.set(entry.key, { ...entry, registration });
+    server.reconfigure(settings);
   }
 
   /** Gives a session's name back. Whether it was this session's. */

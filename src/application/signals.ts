@@ -1,4 +1,5 @@
-import type { Duration } from "../duration.ts";
+import { DURATION_FORMS, type Duration, parseDuration } from "../duration.ts";
+import { invalidOptions } from "../session/validation.ts";
 
 /** What is stopped when the host is told to end. */
 interface Stoppable {
@@ -18,9 +19,14 @@ export interface SignalOptions {
  * signal does to the process what it would have done without this.
  *
  * @returns takes it back
+ * @throws CastellanError `INVALID_OPTIONS` if the deadline is no duration
  */
 export function stopOnSignals(target: Stoppable, options: SignalOptions): () => void {
   const { deadline = "25s", signals = ["SIGTERM", "SIGINT"] } = options;
+  // When the signal comes it is too late to say so.
+  if (parseDuration(deadline) === undefined) {
+    throw invalidOptions("stopOnSignals", [{ field: "deadline", message: `expected a duration: ${DURATION_FORMS}` }]);
+  }
   let received = 0;
   const unwire = (): void => {
     for (const signal of signals) process.off(signal, onSignal);

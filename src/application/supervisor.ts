@@ -4,7 +4,7 @@ import { type Duration, parseDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import type { SessionOptions, TurnOptions } from "../session/options.ts";
+import { likeOptions, type SessionOptions, type TurnOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { isSession, type RestartOptions, type Session } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
@@ -83,6 +83,10 @@ export class Supervisor implements AsyncDisposable {
         this.#refuseIfGone(server);
         await this.#terminate(server);
       },
+      fork: async (name, options) => {
+        this.#refuseIfGone(server);
+        return await this.startSession({ ...likeOptions(server.settings), ...options, ...server.forkOptions, name });
+      },
     }));
     const { clock, random } = deps;
     const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
@@ -119,12 +123,20 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** See {@link Session.query}. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
-  async query(session: SessionRef, prompt: string, options: TurnOptions = {}): Promise<Reply> {
+  async query<Structured = unknown>(
+    session: SessionRef,
+    prompt: string,
+    options: TurnOptions<Structured> = {},
+  ): Promise<Reply<Structured>> {
     return await this.session(session).query(prompt, options);
   }
 
   /** See {@link Session.stream}. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
-  stream(session: SessionRef, prompt: string, options: TurnOptions = {}): Turn {
+  stream<Structured = unknown>(
+    session: SessionRef,
+    prompt: string,
+    options: TurnOptions<Structured> = {},
+  ): Turn<Structured> {
     return this.session(session).stream(prompt, options);
   }
 
@@ -180,7 +192,7 @@ export class Supervisor implements AsyncDisposable {
     if (conversation === "clear") server.forget();
     if (this.#root.tree === undefined) await this.#opening;
     try {
-      await this.#root.branchOf(key)?.tree?.recycleChild(key);
+      await this.#root.recycle(key);
     } catch (error) {
       throw server.refusal() ?? translated(error);
     }
@@ -231,12 +243,13 @@ export class Supervisor implements AsyncDisposable {
    * Starts a child that was stopped or set aside, as OTP's `restart_child`.
    *
    * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED`,
-   * `SUPERVISOR_STOPPED`
+   * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` for a session that does not come up
    */
   async restartChild(child: SessionRef): Promise<void> {
     const plan = this.#child(child);
     await this.#inTree((tree) => tree.restartChild(plan.id));
-    await Promise.all(this.#membersOf(plan).map(({ server }) => server.settled()));
+    const [failure] = await this.#failures(this.#membersOf(plan));
+    if (failure !== undefined && plan.kind === "session") throw failure.error;
   }
 
   /**
@@ -262,14 +275,18 @@ export class Supervisor implements AsyncDisposable {
    * `SUPERVISOR_STOPPED`
    */
   async reconcile(children: readonly ChildOptions[]): Promise<ReconcileReport> {
-    this.#refuseIfStopped();
+    this.#refuseIfEnding();
     const wanted = childPlans(children, this.#settings);
     const before = this.#reconciling;
     const work = (async () => {
       await before.catch(() => {});
-      this.#refuseIfStopped();
+      if (this.#root.tree === undefined) await this.#opening;
+      this.#refuseIfEnding();
       const report: Mutable<ReconcileReport> = { added: [], removed: [], changed: [], failed: [] };
-      await this.#reconcileBranch(this.#root, this.#root.plans, wanted, report);
+      const present = this.#root.plans;
+      // At all levels before anything is added at any, so that what moves to another level finds its name free.
+      await this.#reconcileBranch(this.#root, present, wanted, report, "remove");
+      await this.#reconcileBranch(this.#root, present, wanted, report, "rest");
       return report;
     })();
     this.#reconciling = work;
@@ -296,8 +313,9 @@ export class Supervisor implements AsyncDisposable {
     }
     this.#draining = true;
     let over = false;
-    const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then(() => {
-      over = true;
+    const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then((turns) => {
+      // A stop meanwhile ends them too, but not as they were to end.
+      over = this.#stopping === undefined || turns.every((count) => count === 0);
     });
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#deps.clock.schedule(deadlineMs, resolve);
@@ -316,9 +334,7 @@ export class Supervisor implements AsyncDisposable {
    */
   stopOnSignals(options: SignalOptions = {}): () => void {
     const unwire = stopOnSignals(this, options);
-    void this.closed.then(() => {
-      if (!this.#draining) unwire();
-    });
+    void this.closed.then(unwire);
     return unwire;
   }
 
@@ -374,6 +390,7 @@ export class Supervisor implements AsyncDisposable {
 
   /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
   async #addChild(branch: Branch, plan: ChildPlan): Promise<Member[]> {
+    this.#refuseIfEnding();
     const members = this.#register(sessionsOf([plan]));
     await this.#start(branch, plan, members);
     const [failure] = await this.#failures(members);
@@ -398,22 +415,26 @@ export class Supervisor implements AsyncDisposable {
     before: readonly ChildPlan[],
     after: readonly ChildPlan[],
     report: Mutable<ReconcileReport>,
+    pass: Pass,
   ): Promise<void> {
     for (const step of stepsBetween(before, after)) {
+      if (step.type !== "descend" && (step.type === "remove") !== (pass === "remove")) continue;
       const name = step.plan.kind === "session" ? step.plan.settings.name : step.plan.id;
       try {
-        await this.#carryOut(step, branch, report);
+        await this.#carryOut(step, branch, report, pass);
         if (step.type === "add") report.added.push(name);
         if (step.type === "remove") report.removed.push(name);
         if (step.type === "change") report.changed.push(name);
-      } catch (error) {
+      } catch (thrown) {
+        this.#refuseIfStopped();
+        const error = translated(thrown);
         if (!CastellanError.is(error)) throw error;
         report.failed.push({ name, error });
       }
     }
   }
 
-  async #carryOut(step: Step, branch: Branch, report: Mutable<ReconcileReport>): Promise<void> {
+  async #carryOut(step: Step, branch: Branch, report: Mutable<ReconcileReport>, pass: Pass): Promise<void> {
     switch (step.type) {
       case "remove":
         for (const { server } of this.#membersOf(step.plan)) server.close("session");
@@ -428,7 +449,8 @@ export class Supervisor implements AsyncDisposable {
         break;
       case "descend": {
         const below = branch.below(step.plan.id);
-        if (below !== undefined) await this.#reconcileBranch(below, step.before.children, step.plan.children, report);
+        if (below === undefined) break;
+        await this.#reconcileBranch(below, step.before.children, step.plan.children, report, pass);
         break;
       }
     }
@@ -437,8 +459,8 @@ export class Supervisor implements AsyncDisposable {
   async #change(branch: Branch, plan: SessionPlan, change: SessionChange): Promise<void> {
     const server = this.#roster.ofChild(plan.id)?.server;
     if (server === undefined) return;
+    this.#roster.reconfigure(server, plan.settings);
     branch.revise(plan);
-    server.reconfigure(plan.settings);
     if (change === "live" && server.state.name !== "quarantined") {
       await server.applyLive();
       return;
@@ -446,7 +468,7 @@ export class Supervisor implements AsyncDisposable {
     server.dispatcher.retire();
     await server.dispatcher.quiet();
     if (change === "child") await branch.replace(plan);
-    else await branch.tree?.recycleChild(plan.id);
+    else await this.#root.recycle(plan.id);
     await server.settled();
     const refusal = server.refusal();
     if (refusal !== undefined) throw refusal;
@@ -465,16 +487,12 @@ export class Supervisor implements AsyncDisposable {
         this.#quarantined(event, branch);
         break;
       case "exited":
-      case "terminated": {
-        const server = this.#roster.ofChild(event.id)?.server;
-        // The tree has forgotten it, unless it is to be started again by hand.
-        if (server?.settings.restart === "temporary" && branch.tree?.child(event.id) === undefined) {
-          server.close("session");
-          branch.forget(event.id);
-          this.#roster.release(server);
-        }
+      case "start_failed":
+        this.#ceased(event.id, branch, event.exit.reason !== "abnormal");
         break;
-      }
+      case "terminated":
+        this.#ceased(event.id, branch, false);
+        break;
       case "auto_shutdown":
         if (branch === this.#root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
         break;
@@ -485,8 +503,23 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
+  /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
+  #ceased(id: string, branch: Branch, asMeant: boolean): void {
+    const plan = branch.plans.find((candidate) => candidate.id === id);
+    if (plan === undefined) return;
+    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
+    // The tree has forgotten it, unless it is to be started again by hand.
+    const forgotten = restart === "temporary" && branch.lacks(id);
+    const rests = restart === "transient" && asMeant;
+    if (!forgotten && !rests) return;
+    for (const { server } of this.#membersOf(plan)) server.close(forgotten ? "session" : "child");
+    if (forgotten) this.#forget(branch, plan);
+  }
+
   #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
-    const exits = (branch.tree?.child(id)?.lastExits ?? [{ exit }]).map((last) => exitRecord(last.exit.cause));
+    const now = this.#deps.clock.now();
+    const last = branch.tree?.child(id)?.lastExits ?? [{ exit, at: now }];
+    const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
     const plan = branch.plans.find((candidate) => candidate.id === id);
     const members = plan === undefined ? [] : this.#membersOf(plan);
     // Ended by its owner before its turn to start had come: that is no fault.
@@ -506,6 +539,7 @@ export class Supervisor implements AsyncDisposable {
     server.close("session");
     if (this.#root.tree === undefined) await this.#opening.catch(ignore);
     const branch = this.#root.branchOf(key);
+    await branch?.opened();
     await branch?.tree?.terminateChild(key).catch(ignore);
     // A second call may have waited for the same end, and the name may be another session's by now.
     if (!this.#roster.release(server)) return;
@@ -571,6 +605,12 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
+  #refuseIfEnding(): void {
+    this.#refuseIfStopped();
+    if (!this.#draining) return;
+    throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its children stay as they are.`);
+  }
+
   /** A handle may outlive its session, and the name may be another one's by now. */
   #refuseIfGone(server: SessionServer): void {
     this.#refuseIfStopped();
@@ -578,6 +618,9 @@ export class Supervisor implements AsyncDisposable {
     if (refusal !== undefined) throw refusal;
   }
 }
+
+/** A reconciliation goes through the tree twice. */
+type Pass = "remove" | "rest";
 
 type Mutable<Report> = {
   -readonly [Field in keyof Report]: Report[Field] extends readonly (infer Item)[] ? Item[] : Report[Field];

@@ -26,7 +26,7 @@ import { ClaudeProcess, type EndingStages } from "./process.ts";
 const HANDSHAKE_MS = 60_000;
 
 /** How long a control request may take. The SDK sets no limit. */
-const CONTROL_MS = 10_000;
+export const CONTROL_MS = 10_000;
 
 /** How long the rest of a dead process's output is waited for, and a process that fell silent is let live. */
 const DRAIN_MS = 1_000;
@@ -126,6 +126,11 @@ export class Activation {
     }
   }
 
+  /** Whether it is being ended; then nothing should be handed to it. */
+  get ending(): boolean {
+    return this.#run.expected || this.#run.found !== undefined;
+  }
+
   /** How many callbacks of the application the process waits for. */
   get hostCalls(): number {
     return this.#run.hostCalls.pending;
@@ -194,7 +199,9 @@ class ProcessRun {
     try {
       return new ProcessRun(request, clock, prefix);
     } catch (error) {
-      // What the SDK throws here, before there is a process, is that it ships no binary for this platform.
+      if (error instanceof SpawnError)
+        throw startError("START_FAILED", request.who, clock, { class: "crash", message: error.message }, error);
+      // What the SDK itself throws here, before there is a process, is that it ships no binary for this platform.
       throw startError(
         "CLAUDE_NOT_FOUND",
         request.who,
@@ -254,7 +261,7 @@ class ProcessRun {
 
   #spawn(options: SpawnOptions, prefix: readonly string[]): SpawnedProcess {
     const watch = {
-      onStderr: (text: string) => this.#request.options.stderr?.(text),
+      onStderr: (text: string) => this.#report(text),
       onBreak: (reason: string) => {
         this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
         void this.end(AT_ONCE);
@@ -262,11 +269,20 @@ class ProcessRun {
     };
     const own = this.#request.options.spawnClaudeCodeProcess;
     this.process = own
-      ? ClaudeProcess.adopt(own(options), options.env[MARKER], this.clock, watch)
+      ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
     this.#spawned.resolve();
     this.#request.onSpawn?.(this.process.pid);
     return this.process.spawned;
+  }
+
+  /** A callback of the application's that throws is its own affair, and must not take the host down. */
+  #report(text: string): void {
+    try {
+      this.#request.options.stderr?.(text);
+    } catch (error) {
+      process.emitWarning(`${this.who}: \`stderr\` threw: ${messageOf(error)}`, { type: "CastellanWarning" });
+    }
   }
 
   async #pump(): Promise<void> {
@@ -296,6 +312,7 @@ class ProcessRun {
       signal: exit?.signal,
       stderr: this.process?.stderr.text,
       startupFailure: this.#startupFailure,
+      spawnError: codeOf(exit?.error),
       memoryKill: (memoryKills() ?? 0) > (this.#memoryKills ?? 0),
       error: exit?.error === undefined ? this.#streamError : messageOf(exit.error),
     };
@@ -337,9 +354,26 @@ function startError(
   return new CastellanError(code, `${who} could not be started: ${exit.message}.`, { details, cause });
 }
 
+/** The application's own `spawnClaudeCodeProcess` threw. */
+class SpawnError extends Error {
+  override readonly name: string = "SpawnError";
+}
+
+function spawnedBy(own: (options: SpawnOptions) => SpawnedProcess, options: SpawnOptions): SpawnedProcess {
+  try {
+    return own(options);
+  } catch (cause) {
+    throw new SpawnError(`\`spawnClaudeCodeProcess\` threw: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** Whether Claude Code says that it found nothing to authenticate with at Anthropic's own API. */
 function lacksCredentials(account: AccountInfo | undefined): boolean {
   return account?.apiProvider === "firstParty" && account.tokenSource === "none" && account.apiKeySource === undefined;
+}
+
+function codeOf(error: Error | undefined): string | undefined {
+  return error !== undefined && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function messageOf(error: unknown): string {

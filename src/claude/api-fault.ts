@@ -22,8 +22,12 @@ export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
     return { class: "auth", message: words, ...(status === null ? {} : { status }) };
   }
   if (message.type === "rate_limit_event") {
-    const { status, resetsAt } = message.rate_limit_info;
-    return status === "rejected" && resetsAt !== undefined ? { class: "quota", until: epochMs(resetsAt) } : undefined;
+    const { status, resetsAt, isUsingOverage, overageInUse, overageStatus } = message.rate_limit_info;
+    // Beyond the limit an account may go on at another price.
+    const goesOn = isUsingOverage === true || overageInUse === true || overageStatus?.startsWith("allowed") === true;
+    return status === "rejected" && !goesOn && resetsAt !== undefined
+      ? { class: "quota", until: epochMs(resetsAt) }
+      : undefined;
   }
   return undefined;
 }

@@ -43,6 +43,15 @@ const ALLOWED: readonly string[] = [
   "CLAUDE_*",
 ];
 
+/** Other ways to authenticate, which would be used beside, or instead of, a key. */
+const CREDENTIALS: readonly string[] = [
+  "ANTHROPIC_AUTH_TOKEN",
+  "CLAUDE_CODE_OAUTH_TOKEN",
+  "CLAUDE_CODE_USE_BEDROCK",
+  "CLAUDE_CODE_USE_VERTEX",
+  "CLAUDE_CODE_USE_FOUNDRY",
+];
+
 export interface EnvironmentRequest {
   /** The host's own environment. */
   readonly host: Readonly<Record<string, string | undefined>>;
@@ -50,7 +59,7 @@ export interface EnvironmentRequest {
   readonly inheritEnv?: boolean | readonly string[] | undefined;
   /** Set last; a variable that is `undefined` here is left out. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Becomes `ANTHROPIC_API_KEY`. */
+  /** Becomes `ANTHROPIC_API_KEY`; the host's own credentials are then left out, since Claude Code would send both. */
   readonly apiKey?: string | undefined;
 }
 
@@ -65,11 +74,12 @@ export function buildEnvironment(request: EnvironmentRequest): Record<string, st
   for (const [name, value] of Object.entries(request.host)) {
     if (value !== undefined && matches(name)) built[name] = value;
   }
-  if (request.apiKey !== undefined) built["ANTHROPIC_API_KEY"] = request.apiKey;
+  if (request.apiKey !== undefined) for (const name of CREDENTIALS) delete built[name];
   for (const [name, value] of Object.entries(request.env ?? {})) {
     if (value === undefined) delete built[name];
     else built[name] = value;
   }
+  if (request.apiKey !== undefined) built["ANTHROPIC_API_KEY"] = request.apiKey;
   return built;
 }
 

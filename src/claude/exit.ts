@@ -14,6 +14,8 @@ export interface ExitEvidence {
   readonly startupFailure?: SDKStartupFailureReason | undefined;
   /** Whether the kernel has killed for lack of memory while the process lived. */
   readonly memoryKill?: boolean | undefined;
+  /** The system's code for why no process could be started, such as `EMFILE`. */
+  readonly spawnError?: string | undefined;
   /** A fault that was found before or instead of an exit; it decides. */
   readonly found?: { readonly class: ExitClass; readonly message: string } | undefined;
 }
@@ -66,13 +68,17 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
     class: "conversation_exists",
     message: "Claude Code already has a transcript of this conversation",
   },
-  // What commander, the parser of its command line, prints for an option that this release does not know.
+  // What commander, the parser of its command line, prints for an option that this release does not know, and Claude Code
+  // itself for a value that it cannot use.
   {
-    words: /^error: (unknown option|option .* is invalid|option .* argument missing)/m,
+    words: /^error: (unknown option|option .* is invalid|option .* argument missing)|^Error: --[a-z-]+ /m,
     class: "bad_config",
     message: "Claude Code does not accept an option that it was given",
   },
 ];
+
+/** What the system answers when it has too little of something to start a process. */
+const SCARCE: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"]);
 
 /**
  * What the end of a process means. Pure; supervision, back-off, quarantine and health read the class and nothing else.
@@ -81,7 +87,7 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
  * input does. Structured fields decide; words decide only where the binary offers nothing better.
  */
 export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" | "message"> {
-  const { found, expected, startupFailure, error, stderr } = evidence;
+  const { found, expected, startupFailure, spawnError, error, stderr } = evidence;
   if (found !== undefined) return found;
   if (expected) return { class: "done", message: "ended as asked" };
   if (startupFailure !== undefined) {
@@ -89,6 +95,9 @@ export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" |
       class: STARTUP_FAILURES[startupFailure] ?? "bad_config",
       message: `${error ?? "it refused to start"} (${startupFailure})`,
     };
+  }
+  if (spawnError !== undefined && SCARCE.has(spawnError)) {
+    return { class: "overload", message: `this machine has no room for another process (${spawnError})` };
   }
   const words = `${error ?? ""}\n${stderr ?? ""}`;
   const known = LAST_WORDS.find((entry) => entry.words.test(words));

@@ -50,6 +50,8 @@ export async function endOrphans(clock: Clock): Promise<readonly MarkedProcess[]
  * The processes of this user whose marker `wanted` accepts. Only Linux tells; elsewhere there are none.
  *
  * A process that is already dead but not yet cleared away has no environment and is not found.
+ *
+ * @throws Error if it cannot be told, for lack of descriptors
  */
 export async function findMarked(wanted: (marker: string) => boolean): Promise<MarkedProcess[]> {
   if (!readsMarkers) return [];
@@ -72,9 +74,10 @@ async function signalUntilGone(
   const deadline = clock.monotonic() + limitMs;
   const signalled = new Set<number>();
   for (;;) {
-    const left = await findMarked(wanted);
-    if (left.length === 0 || clock.monotonic() >= deadline) return;
-    for (const { pid } of left) {
+    // Without descriptors it cannot be told who is left; then it is asked again until the time is up.
+    const left = await findMarked(wanted).catch(() => undefined);
+    if (left?.length === 0 || clock.monotonic() >= deadline) return;
+    for (const { pid } of left ?? []) {
       if (signalled.has(pid)) continue;
       signalled.add(pid);
       kill(pid, signal);
@@ -90,9 +93,11 @@ async function markerOf(pid: number): Promise<string | undefined> {
     if (start === 0 && !environment.startsWith(`${MARKER}=`)) return undefined;
     const end = environment.indexOf("\0", start);
     return environment.slice(start + MARKER.length + 1, end === -1 ? undefined : end);
-  } catch {
+  } catch (error) {
     // Gone meanwhile, or somebody else's.
-    return undefined;
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
+    throw error;
   }
 }
 

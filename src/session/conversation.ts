@@ -38,6 +38,8 @@ export type ConversationEvent =
   | { readonly type: "moved"; readonly id: string }
   /** Claude Code already has a transcript of it. */
   | { readonly type: "found" }
+  /** Its transcript has been read; `lastUuid` is the last message of it. */
+  | { readonly type: "read"; readonly lastUuid: string }
   /** Claude Code could not cut it back: the message was never written. */
   | { readonly type: "cut_refused" }
   /** Forgotten, by the caller's wish or because its transcript is gone. */
@@ -76,11 +78,41 @@ export function nextConversation(conversation: Conversation, event: Conversation
       return { kind: "kept", id: event.id, empty: true, cut: false };
     case "found":
       return { kind: "kept", id, empty: false, cut: false };
+    case "read":
+      return endIsUnknown(conversation) ? { ...conversation, lastUuid: event.lastUuid } : conversation;
     case "cut_refused":
       return kind === "kept" ? { ...conversation, cut: false } : conversation;
     case "forgotten":
       return { kind: "new", id: event.freshId };
   }
+}
+
+/**
+ * Whether it was taken over by its id, and where it ends is not known; then a turn that is cut could not be taken out of it.
+ */
+export function endIsUnknown(conversation: Conversation): conversation is Conversation & { readonly kind: "kept" } {
+  return (
+    conversation.kind === "kept" &&
+    !conversation.empty &&
+    conversation.fork === undefined &&
+    conversation.lastUuid === undefined
+  );
+}
+
+/** The options of a session that is to begin with what this one remembers, without the turn that runs if one does. */
+export function forkOptions(
+  conversation: Conversation,
+  busy: boolean,
+): Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt"> {
+  const begin = (resume: string, at: string | undefined): ReturnType<typeof forkOptions> => ({
+    resume,
+    forkSession: true,
+    ...(at === undefined ? {} : { resumeSessionAt: at }),
+  });
+  if (conversation.kind === "fork") return begin(conversation.fork.from, conversation.fork.at);
+  if (conversation.kind === "new" || conversation.empty) return {};
+  if (conversation.fork !== undefined) return begin(conversation.fork.from, conversation.fork.at);
+  return begin(conversation.id, busy || conversation.cut ? conversation.lastUuid : undefined);
 }
 
 /** How the next process is to begin. */

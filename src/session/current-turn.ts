@@ -13,6 +13,8 @@ export interface CurrentTurn {
   begun: boolean;
   /** Runs while the process has been told to stop the turn; ends in its death. */
   stopping: Timer | undefined;
+  /** Whether it is to be taken out of the conversation when it has stopped. */
+  rollback: boolean;
 }
 
 /** What Claude Code says about the progress of a prompt. The SDK's types leave it out. */
@@ -36,10 +38,15 @@ export function isAbout(message: SDKMessage, uuid: string): boolean {
   return named?.includes(uuid) ?? false;
 }
 
-/** Whether `message` answers some other prompt than the one with this id. */
+/** Whether `message` answers some other prompt than the one with this id, or no prompt at all. */
 export function isAboutAnother(message: SDKMessage, uuid: string): boolean {
   const named = promptsOf(message);
-  return named !== undefined && !named.includes(uuid);
+  return named === undefined ? isUnprompted(message) : !named.includes(uuid);
+}
+
+/** Whether `message` is of a turn that Claude Code began by itself, because a background task had something to tell. */
+function isUnprompted(message: SDKMessage): boolean {
+  return "origin" in message && message.origin?.kind === "task-notification";
 }
 
 /** The ids of the prompts that `message` says it answers. */

@@ -9,8 +9,10 @@ import type { ConversationEvent } from "./conversation.ts";
 import { NOTHING_SPENT, spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
 import { Hold, type Wait } from "./hold.ts";
+import { KeptTurns } from "./kept-turns.ts";
 import { Mailbox } from "./mailbox.ts";
 import type { SessionSettings, TurnSettings } from "./options.ts";
+import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
 import { TurnRecord } from "./turn-record.ts";
 
@@ -36,6 +38,8 @@ export interface DispatcherEvents {
   conversation(event: ConversationEvent): void;
   /** Turns are held back, or no longer. */
   held(wait: Wait | undefined): void;
+  /** The conversation has been cut back, which only another process can take up. */
+  renew(): void;
   /** The process is of no use as it is. */
   fault(fault: { readonly class: ExitClass; readonly message: string }): void;
 }
@@ -49,6 +53,7 @@ export class Dispatcher {
   readonly #deps: SessionDeps;
   readonly #events: DispatcherEvents;
   readonly #mailbox: Mailbox;
+  readonly #kept: KeptTurns;
   readonly #hold: Hold;
   #activation: Activation | undefined;
   /** Whether the process is being ended; then nothing more is handed to it. */
@@ -66,6 +71,7 @@ export class Dispatcher {
     this.#deps = deps;
     this.#events = events;
     this.#mailbox = new Mailbox(settings.mailboxLimit);
+    this.#kept = new KeptTurns(deps.clock);
     this.#hold = new Hold(deps.clock, deps.random, () => {
       events.held(undefined);
       this.#next();
@@ -103,19 +109,28 @@ export class Dispatcher {
     if (whenBusy === "reject" && (this.busy || this.waiting > 0)) {
       throw new CastellanError("SESSION_BUSY", `${this.#who} is busy, and the turn was to be refused in that case.`);
     }
+    const takesOver = whenBusy === "interrupt" || whenBusy === "rollback";
     const free = this.#activation !== undefined && !this.#retired && !this.busy && this.#hold.wait === undefined;
     if (!free && this.#mailbox.full) {
       const limit = this.#mailbox.limit;
       const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
       throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
     }
-    const record = new TurnRecord(this.#deps.newId(), prompt, this.#who);
+    const record = new TurnRecord(this.#deps.newId(), prompt, this.#who, settings);
     if (signal?.aborted) throw this.#cancelled(record, signal.reason);
     record.enqueued();
-    this.#mailbox.push(record);
+    if (takesOver) this.#mailbox.putBack(record);
+    else this.#mailbox.push(record);
+    this.#kept.add(record);
     this.#watch(record, settings);
-    this.#next();
+    if (takesOver && this.#current !== undefined) this.#displace(whenBusy === "rollback");
+    else this.#next();
     return record;
+  }
+
+  /** A turn that waits, runs or has ended not long ago. */
+  find(id: string): TurnRecord | undefined {
+    return this.#kept.find(id);
   }
 
   /** Goes on with changed settings. */
@@ -142,6 +157,7 @@ export class Dispatcher {
   attach(activation: Activation): void {
     this.#activation = activation;
     this.#retired = false;
+    this.#hold.reopen();
     this.#announces = false;
     this.#next();
   }
@@ -161,16 +177,18 @@ export class Dispatcher {
     const { onInterruptedTurn } = this.#settings;
     const again =
       !record.ended &&
+      current.stopping === undefined &&
       record.attempts < MOST_ATTEMPTS &&
       (onInterruptedTurn === "retry" || (onInterruptedTurn === "retry_if_untouched" && !touched));
     this.#events.conversation(
-      touched && !again
+      touched && !again && !current.rollback
         ? { type: "turn_kept", lastUuid: lastUuid ?? uuid }
         : { type: "turn_undone", freshId: this.#deps.newId() },
     );
     if (again) {
       record.requeued();
       this.#mailbox.putBack(record);
+      this.#watchQueue(record, record.queueTimeoutMs);
     } else {
       const details = { ...record.partial, exit };
       const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
@@ -179,24 +197,26 @@ export class Dispatcher {
     }
   }
 
-  /** A message of the process. */
-  receive(message: SDKMessage): void {
+  /** A message of the process. Whether it belongs to the turn that it works on. */
+  receive(message: SDKMessage): boolean {
     if (lifecycleOf(message) !== undefined) this.#announces = true;
     const current = this.#current;
     const fault = apiFaultOf(message);
     if (fault?.class === "quota") this.#holdFor(() => this.#hold.forQuota(fault.until));
     if (fault?.class === "auth") this.#giveUp(current, fault);
-    if (current === undefined) return;
+    if (current === undefined) return false;
     if (!current.begun) {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
-      if (!initiated && !isAbout(message, current.uuid)) return;
+      if (!initiated && !isAbout(message, current.uuid)) return false;
       current.begun = true;
       // A request to stop that came before the process had begun was for nothing; it is made again.
       if (current.stopping !== undefined) this.#askToStop();
     }
+    if (isAboutAnother(message, current.uuid) || current.record.progress.isForeign(message)) return false;
     if (current.record.ended) current.record.progress.add(message);
     else current.record.append(message);
-    if (message.type === "result" && !isAboutAnother(message, current.uuid)) this.#finish(current, message);
+    if (message.type === "result") this.#finish(current, message);
+    return true;
   }
 
   /** Stops a turn because its caller wants it; resolves when it has ended. */
@@ -213,7 +233,7 @@ export class Dispatcher {
 
   /** Ends all turns for their callers, because the session goes no further. */
   dismiss(reason: CastellanError): void {
-    this.#hold.cancel();
+    this.#hold.close();
     for (const record of this.#mailbox.empty()) record.fail("cancelled", reason);
     const record = this.#current?.record;
     if (record === undefined) return;
@@ -223,12 +243,20 @@ export class Dispatcher {
   }
 
   #next(): void {
-    if (this.#activation === undefined || this.#retired || this.#current !== undefined) return;
+    if (this.#activation === undefined || this.#retired || this.#activation.ending) return;
+    if (this.#current !== undefined) return;
     if (this.#hold.wait !== undefined) return;
     const record = this.#mailbox.shift();
     if (record === undefined) return;
     const uuid = this.#deps.newId();
-    this.#current = { record, uuid, since: this.#deps.clock.monotonic(), begun: false, stopping: undefined };
+    this.#current = {
+      record,
+      uuid,
+      since: this.#deps.clock.monotonic(),
+      begun: false,
+      stopping: undefined,
+      rollback: false,
+    };
     record.started();
     this.#events.conversation({ type: "prompted" });
     this.#events.turnStarted();
@@ -240,8 +268,16 @@ export class Dispatcher {
     this.#takeCurrent();
     const spent = spentBy(result, this.#totals);
     this.#totals = totalsOf(result);
-    this.#events.conversation({ type: "turn_kept", lastUuid: record.progress.lastUuid });
     const failure = failureOf(result, record.progress.error);
+    const completed = !record.ended && failure === undefined && !wasInterrupted(result) && result.subtype === "success";
+    // One that was faster than the wish to take it back has been answered, and stands.
+    const undone = current.rollback && !completed;
+    if (undone) {
+      this.#events.conversation({ type: "turn_undone", freshId: this.#deps.newId() });
+      this.retire();
+    } else {
+      this.#events.conversation({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+    }
     if (wasInterrupted(result)) {
       const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
       record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details: record.partial }));
@@ -250,10 +286,21 @@ export class Dispatcher {
     } else {
       this.#hold.succeeded();
       const durationMs = this.#deps.clock.monotonic() - since;
-      record.complete(replyOf(result, { id: record.id, spent, durationMs }));
+      const read = readOutput(result.structured_output, record.output);
+      if ("structured" in read) record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }));
+      else this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
     }
     this.#events.turnEnded();
+    if (undone) this.#events.renew();
     this.#next();
+  }
+
+  /** Stops the turn that runs, because another one takes its place. */
+  #displace(rollback: boolean): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    current.rollback ||= rollback;
+    this.#stopCurrent(current);
   }
 
   /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
@@ -290,15 +337,7 @@ export class Dispatcher {
 
   #watch(record: TurnRecord, { timeoutMs, queueTimeoutMs, signal }: TurnSettings): void {
     const { clock } = this.#deps;
-    record.watch(
-      clock.schedule(queueTimeoutMs, () => {
-        if (!this.#mailbox.remove(record)) return;
-        const span = formatDuration(queueTimeoutMs);
-        const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run.`;
-        const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
-        record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
-      }),
-    );
+    this.#watchQueue(record, queueTimeoutMs);
     if (timeoutMs !== undefined) {
       record.watch(
         clock.schedule(timeoutMs, () => {
@@ -314,6 +353,24 @@ export class Dispatcher {
       signal.addEventListener("abort", abort, { once: true });
       record.watch({ cancel: () => signal.removeEventListener("abort", abort) });
     }
+  }
+
+  /** Counts anew each time that the turn comes into the mailbox. */
+  #watchQueue(record: TurnRecord, queueTimeoutMs: number): void {
+    const { attempts } = record;
+    const { clock } = this.#deps;
+    record.watch(
+      clock.schedule(queueTimeoutMs, () => {
+        if (record.attempts !== attempts || !this.#mailbox.remove(record)) return;
+        const { wait } = this;
+        const held =
+          wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
+        const span = formatDuration(queueTimeoutMs);
+        const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run${held}.`;
+        const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
+        record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
+      }),
+    );
   }
 
   #abort(record: TurnRecord, reason: unknown): void {

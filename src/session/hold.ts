@@ -20,6 +20,7 @@ export class Hold {
   #wait: Wait | undefined;
   #timer: Timer | undefined;
   #overloads = 0;
+  #closed = false;
 
   /** `released` is called when a hold has passed. */
   constructor(clock: Clock, random: () => number, released: () => void) {
@@ -47,23 +48,34 @@ export class Hold {
     });
   }
 
-  /** The API answers again. */
+  /** The API answers: whatever was held back for need not be. */
   succeeded(): void {
     this.#overloads = 0;
-  }
-
-  /** Holds nothing back any more, and tells nobody. */
-  cancel(): void {
     this.#timer?.cancel();
     this.#wait = undefined;
   }
 
+  /** Holds nothing back any more, and never will. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#wait = undefined;
+  }
+
+  /** May hold back again. */
+  reopen(): void {
+    this.#closed = false;
+  }
+
   #set(wait: Wait): void {
+    if (this.#closed) return;
     this.#timer?.cancel();
     this.#wait = wait;
-    this.#timer = this.#clock.schedule(wait.until - this.#clock.now(), () => {
+    const release = (): void => {
       this.#wait = undefined;
       this.#released();
-    });
+    };
+    // Turns that wait keep the host alive by their own timers.
+    this.#timer = this.#clock.schedule(wait.until - this.#clock.now(), release, { background: true });
   }
 }

@@ -30,7 +30,9 @@ export class Incarnation implements Child {
     this.#exit.resolve(exit);
   }
 
+  /** A second call shares the first ending; one that kills shortens it. */
   stop(shutdown: Shutdown): Promise<void> {
+    if (this.#stopping !== undefined && shutdown === "brutal_kill") void this.#end(shutdown);
     this.#stopping ??= this.#stop(shutdown);
     return this.#stopping;
   }

@@ -7,6 +7,9 @@ import { CastellanError } from "../errors.ts";
 const PING_MS = 30_000;
 const PING_LIMIT_MS = 10_000;
 
+/** How many questions in a row may go without an answer. */
+const MOST_MISSES = 2;
+
 /** How late a timer of this host may be before its own delay is taken for the cause of a missing answer. */
 const HOST_LAG_MS = 500;
 
@@ -34,7 +37,8 @@ export class Liveness {
   readonly #clock: Clock;
   readonly #stallTimeout: () => number;
   readonly #work: () => Work;
-  #timer: Timer | undefined;
+  readonly #timers = new Map<() => void, Timer>();
+  #misses = 0;
   #over = false;
 
   /** `stallTimeout` tells the milliseconds that are allowed; it is asked anew each time. */
@@ -43,43 +47,47 @@ export class Liveness {
     this.#clock = clock;
     this.#stallTimeout = stallTimeout;
     this.#work = work;
-    this.#schedule();
+    this.#after(this.#lookMs, this.#look);
+    this.#after(PING_MS, this.#ping);
   }
 
   stop(): void {
     this.#over = true;
-    this.#timer?.cancel();
+    for (const timer of this.#timers.values()) timer.cancel();
   }
 
-  get #intervalMs(): number {
+  get #lookMs(): number {
     return Math.min(PING_MS, this.#stallTimeout() / 4);
   }
 
-  #schedule(): void {
-    if (this.#over) return;
-    this.#timer = this.#clock.schedule(this.#intervalMs, () => void this.#look(), { background: true });
+  #after(ms: number, act: () => void): void {
+    if (!this.#over) this.#timers.set(act, this.#clock.schedule(ms, act, { background: true }));
   }
 
-  async #look(): Promise<void> {
+  readonly #look = (): void => {
     if (hasStalled(this.#work(), this.#stallTimeout())) {
       this.#kill(`it said nothing for ${formatDuration(this.#stallTimeout())} in the middle of a turn`);
-    } else if (await this.#answers()) {
-      this.#schedule();
-    } else {
-      this.#kill("it answers no question; it hangs or has been stopped");
-    }
-  }
+    } else this.#after(this.#lookMs, this.#look);
+  };
+
+  readonly #ping = (): void => {
+    void this.#answers().then((answers) => {
+      this.#misses = answers ? 0 : this.#misses + 1;
+      if (this.#misses === 0) this.#after(PING_MS, this.#ping);
+      else if (this.#misses < MOST_MISSES) this.#ping();
+      else this.#kill("it answers no question; it hangs or has been stopped");
+    });
+  };
 
   async #answers(): Promise<boolean> {
-    const limit = Math.min(PING_LIMIT_MS, this.#stallTimeout());
     const since = this.#clock.monotonic();
     try {
-      await this.#activation.ping(limit);
+      await this.#activation.ping(PING_LIMIT_MS);
       return true;
     } catch (error) {
       // A refusal is an answer, and a death is found out elsewhere. If this host itself was held up, the answer may lie
       // unread.
-      const late = this.#clock.monotonic() - since > limit + HOST_LAG_MS;
+      const late = this.#clock.monotonic() - since > PING_LIMIT_MS + HOST_LAG_MS;
       return late || !CastellanError.is(error, "CONTROL_TIMEOUT");
     }
   }

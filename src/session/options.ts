@@ -5,10 +5,11 @@ import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/
 import type { Duration } from "../duration.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
+import { jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
 import { durationSchema, invalidOptions, nameSchema, validate } from "./validation.ts";
 
 /** What happens to a turn that is asked for while another one runs or waits. */
-export type WhenBusy = "enqueue" | "reject";
+export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback";
 
 /** What happens to the turn that was running when the process died. */
 export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
@@ -17,7 +18,8 @@ export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
 export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_SDK_OPTIONS> {
   /**
    * The key for Anthropic's API, or the name of the environment variable that holds it, which is read whenever a process
-   * is started. Default: what Claude Code finds by itself, such as `ANTHROPIC_API_KEY`.
+   * is started. It goes over `env`, and keeps the host's own credentials out of the process. Default: what Claude Code finds
+   * by itself, such as `ANTHROPIC_API_KEY`.
    * @example { env: "REVIEWER_KEY" }
    */
   apiKey?: ApiKey;
@@ -27,13 +29,23 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   queueTimeout?: Duration;
   /**
    * How long a process may be silent in the middle of a turn, while no tool runs and nothing of the application's is
-   * waited for, before it is killed and the session restarted. Default `"10m"`.
+   * waited for, before it is killed and the session restarted. Default `"10m"`. With `includePartialMessages: false` an
+   * answer is silent until it is written, so leave room for long ones.
    */
   stallTimeout?: Duration;
   /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
-  /** `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY`. Default `"enqueue"`. */
+  /**
+   * `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY`, `"interrupt"` stops the
+   * turn that runs and goes first, and `"rollback"` also takes that turn out of the conversation, for which the process is
+   * replaced. Default `"enqueue"`.
+   */
   whenBusy?: WhenBusy;
+  /**
+   * Turns the permissions that Claude asks for into objects that can be listed and answered from anywhere, see
+   * `session.approvals()`. One that nobody answers in time is denied. Default `false`; with `true` the time is `"10m"`.
+   */
+  approvals?: boolean | { timeout: Duration };
   /**
    * What happens to a turn whose process died. `"retry_if_untouched"` runs it again if Claude had not begun to answer or
    * to act, on the conversation as it was before, and otherwise ends it with `TURN_INTERRUPTED`, which tells what is
@@ -50,6 +62,11 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   restart?: Restart;
   /** How long the process may take to end before it is killed, `"brutal_kill"` for at once, `"infinity"`. Default `"5s"`. */
   shutdown?: Duration | "brutal_kill" | "infinity";
+  /**
+   * The form of the answers: a schema of zod's, or a JSON Schema. Claude answers with data of that form, which is checked
+   * and stands in `reply.structured`. Takes the place of the SDK's `outputFormat`.
+   */
+  outputSchema?: OutputSchema;
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**
@@ -69,6 +86,8 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
  */
 export interface SessionOptions extends SessionDefaults {
   name: SessionName;
+  /** Aborting it ends the session, as `terminateSession` does. */
+  signal?: AbortSignal;
 }
 
 /** The options of a session with all defaults filled in and all durations in milliseconds. */
@@ -78,6 +97,8 @@ export interface SessionSettings {
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** `undefined` if the session takes no approvals. */
+  readonly approvalTimeoutMs: number | undefined;
   readonly mailboxLimit: number;
   readonly whenBusy: WhenBusy;
   readonly onInterruptedTurn: OnInterruptedTurn;
@@ -88,19 +109,39 @@ export interface SessionSettings {
   readonly apiKey: ApiKey | undefined;
   readonly inheritEnv: boolean | readonly string[] | undefined;
   readonly sdk: SdkOptions;
+  /** The form of the answers, as it was given; the SDK's options have it as `outputFormat`. */
+  readonly outputSchema: OutputSchema | undefined;
+  /** What answers that are data are read with. */
+  readonly output: z.ZodType | undefined;
+  readonly signal: AbortSignal | undefined;
 }
+
+/** What is silent for less than this has not stalled. */
+const SHORTEST_STALL_MS = 100;
 
 const ownShape = {
   apiKey: z.union([z.string().min(1), z.strictObject({ env: z.string().min(1) })]).optional(),
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.default(10 * 60_000),
-  stallTimeout: durationSchema.default(10 * 60_000),
+  stallTimeout: durationSchema
+    .refine(
+      (ms) => ms >= SHORTEST_STALL_MS,
+      `expected at least ${SHORTEST_STALL_MS} ms; a model may think for longer than that`,
+    )
+    .default(10 * 60_000),
+  approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
   mailboxLimit: z.int().nonnegative().default(100),
-  whenBusy: z.enum(["enqueue", "reject"]).default("enqueue"),
+  whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
   onInterruptedTurn: z.enum(["retry_if_untouched", "fail", "retry"]).default("retry_if_untouched"),
   onMissingConversation: z.enum(["fail", "fresh"]).default("fail"),
   restart: z.enum(["permanent", "transient", "temporary"]).default("permanent"),
   shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).default(5_000),
+  outputSchema: z
+    .custom<OutputSchema>(
+      (value) => value instanceof z.ZodType || isRecord(value),
+      "expected a zod schema or a JSON Schema",
+    )
+    .optional(),
   significant: z.boolean().default(false),
   inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),
 };
@@ -118,7 +159,13 @@ const sdkShape = Object.fromEntries(
 
 const defaultsSchema = z.strictObject({ ...sdkShape, ...refusedShape, ...ownShape });
 
-const sessionSchema = z.strictObject({ name: nameSchema, ...sdkShape, ...refusedShape, ...ownShape });
+const sessionSchema = z.strictObject({
+  name: nameSchema,
+  signal: z.instanceof(AbortSignal).optional(),
+  ...sdkShape,
+  ...refusedShape,
+  ...ownShape,
+});
 
 /**
  * The settings of the session that `options` describe over `defaults`. An option that is given replaces the default of
@@ -131,28 +178,37 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
-  const { name, timeout, queueTimeout, stallTimeout, ...own } = pick(parsed, [
+  const { name, signal, timeout, queueTimeout, stallTimeout, approvals, outputSchema, ...own } = pick(parsed, [
     "name",
+    "signal",
     ...(Object.keys(ownShape) as (keyof typeof ownShape)[]),
   ]);
-  const sdk: SdkOptions = withoutUndefined(omit({ ...defaults, ...given }, ["name", ...Object.keys(ownShape)]));
-  const problems = contradictions(sdk).map(({ field, message }) => ({
-    field: at === "" ? field : `${at}.${field}`,
-    message,
-  }));
+  const sdk: SdkOptions = withoutUndefined(
+    omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
+  );
+  const problems = contradictions(sdk);
+  if (approvals !== false && (sdk.canUseTool ?? sdk.permissionPromptToolName) !== undefined) {
+    const message = "cannot be combined with `canUseTool` or `permissionPromptToolName`; choose who answers";
+    problems.push({ field: "approvals", message });
+  }
   if (own.significant && own.restart === "permanent") {
-    problems.push({
-      field: at === "" ? "significant" : `${at}.significant`,
-      message: 'a permanent session cannot be significant; set `restart` to "transient" or "temporary"',
-    });
+    const message = 'a permanent session cannot be significant; set `restart` to "transient" or "temporary"';
+    problems.push({ field: "significant", message });
   }
-  if (sdk.abortController?.signal.aborted) {
-    problems.push({
-      field: at === "" ? "abortController" : `${at}.abortController`,
-      message: "has already been aborted, which would stop the session at once",
-    });
+  for (const [field, ends] of [
+    ["abortController", sdk.abortController?.signal],
+    ["signal", signal],
+  ] as const) {
+    if (ends?.aborted)
+      problems.push({ field, message: "has already been aborted, which would stop the session at once" });
   }
-  if (problems.length > 0) throw invalidOptions(what, problems);
+  const output = outputSchema === undefined ? undefined : outputOf(outputSchema, sdk, problems);
+  if (problems.length > 0) {
+    throw invalidOptions(
+      what,
+      problems.map(({ field, message }) => ({ field: at === "" ? field : `${at}.${field}`, message })),
+    );
+  }
   return {
     ...own,
     name,
@@ -160,24 +216,69 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     timeoutMs: timeout,
     queueTimeoutMs: queueTimeout,
     stallTimeoutMs: stallTimeout,
+    approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
     inheritEnv: own.inheritEnv,
-    sdk,
+    sdk: output === undefined ? sdk : { ...sdk, outputFormat: output.format },
+    outputSchema,
+    output: output?.reader,
+    signal,
   };
+}
+
+/** The form that Claude Code is told, and what the answers are read with. */
+function outputOf(
+  schema: OutputSchema,
+  sdk: SdkOptions,
+  problems: { field: string; message: string }[],
+): { readonly format: NonNullable<SdkOptions["outputFormat"]>; readonly reader: z.ZodType } | undefined {
+  const field = "outputSchema";
+  if (sdk.outputFormat !== undefined) {
+    problems.push({ field, message: "cannot be combined with `outputFormat`, which it takes the place of" });
+  }
+  try {
+    return { format: { type: "json_schema", schema: jsonSchemaOf(schema) }, reader: readerOf(schema) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    problems.push({ field, message: `cannot be written, or read, as JSON Schema: ${why}` });
+    return undefined;
+  }
+}
+
+/** Options that make another session like the one of `settings`, with a conversation of its own. */
+export function likeOptions(settings: SessionSettings): SessionDefaults {
+  const { abortController: _, resume: _1, forkSession: _2, resumeSessionAt: _3, sessionId: _4, ...sdk } = settings.sdk;
+  const { timeoutMs: timeout, apiKey, inheritEnv, approvalTimeoutMs, outputSchema } = settings;
+  return withoutUndefined({
+    ...(outputSchema === undefined ? sdk : { ...omit(sdk, ["outputFormat"]), outputSchema }),
+    apiKey,
+    inheritEnv,
+    timeout,
+    queueTimeout: settings.queueTimeoutMs,
+    stallTimeout: settings.stallTimeoutMs,
+    approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
+    mailboxLimit: settings.mailboxLimit,
+    whenBusy: settings.whenBusy,
+    onInterruptedTurn: settings.onInterruptedTurn,
+    onMissingConversation: settings.onMissingConversation,
+    restart: settings.restart,
+    shutdown: settings.shutdown,
+  }) as SessionDefaults;
 }
 
 /**
  * Checks options that are to serve as defaults.
  *
+ * @param at where they stand, for messages
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export function checkSessionDefaults(defaults: SessionDefaults, what: string): SessionDefaults {
-  validate(defaultsSchema, defaults, what, "defaults");
+export function checkSessionDefaults(defaults: SessionDefaults, what: string, at = "defaults"): SessionDefaults {
+  validate(defaultsSchema, defaults, what, at);
   return withoutUndefined(defaults);
 }
 
 /** Options that one turn can be asked with. Each takes the place of the session's own. */
-export interface TurnOptions {
+export interface TurnOptions<Structured = unknown> {
   /** As the session's `timeout`. */
   timeout?: Duration;
   /** As the session's `queueTimeout`. */
@@ -186,6 +287,11 @@ export interface TurnOptions {
   whenBusy?: WhenBusy;
   /** Aborting it ends the call at once: a turn that waits never runs, one that runs is stopped. */
   signal?: AbortSignal;
+  /**
+   * What the answer, which is data, is read with: gives `reply.structured` its type. The session must have an
+   * `outputSchema`, or an `outputFormat`, that makes Claude answer so.
+   */
+  outputSchema?: z.ZodType<Structured>;
 }
 
 export interface TurnSettings {
@@ -193,13 +299,15 @@ export interface TurnSettings {
   readonly queueTimeoutMs: number;
   readonly whenBusy: WhenBusy;
   readonly signal: AbortSignal | undefined;
+  readonly output: z.ZodType | undefined;
 }
 
 const turnSchema = z.strictObject({
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.optional(),
-  whenBusy: z.enum(["enqueue", "reject"]).optional(),
+  whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
   signal: z.instanceof(AbortSignal).optional(),
+  outputSchema: z.instanceof(z.ZodType, { error: "expected a zod schema" }).optional(),
 });
 
 /**
@@ -208,7 +316,7 @@ const turnSchema = z.strictObject({
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export function turnSettings(options: TurnOptions, session: SessionSettings): TurnSettings {
+export function turnSettings<Structured>(options: TurnOptions<Structured>, session: SessionSettings): TurnSettings {
   const what = `turn of session ${formatName(session.name)}`;
   if (isRecord(options)) {
     const misplaced = Object.keys(options).filter(
@@ -222,11 +330,16 @@ export function turnSettings(options: TurnOptions, session: SessionSettings): Tu
       );
   }
   const parsed = validate(turnSchema, options, what);
+  if (parsed.outputSchema !== undefined && session.sdk.outputFormat === undefined) {
+    const message = "needs a session that has one too; a process that runs cannot be told";
+    throw invalidOptions(what, [{ field: "outputSchema", message }]);
+  }
   return {
     timeoutMs: parsed.timeout ?? session.timeoutMs,
     queueTimeoutMs: parsed.queueTimeout ?? session.queueTimeoutMs,
     whenBusy: parsed.whenBusy ?? session.whenBusy,
     signal: parsed.signal,
+    output: parsed.outputSchema ?? session.output,
   };
 }
 

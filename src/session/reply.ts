@@ -2,11 +2,11 @@ import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import type { Spending, Usage } from "./cost.ts";
 
 /** What a finished turn returns. */
-export interface Reply {
+export interface Reply<Structured = unknown> {
   /** What Claude answered: the text after its last tool use. */
   readonly text: string;
-  /** The answer as data, if the session asked for it with `outputFormat`. */
-  readonly structured?: unknown;
+  /** The answer as data, if the session has an `outputSchema` or `outputFormat`. */
+  readonly structured?: Structured;
   /** Tokens of this turn, over all models and subagents. */
   readonly usage: Usage;
   /** US dollars of this turn, as Claude Code estimates them. Not a bill. */
@@ -22,11 +22,11 @@ export interface Reply {
 
 export function replyOf(
   result: SDKResultSuccess,
-  turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number },
+  turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number; readonly structured: unknown },
 ): Reply {
   return {
     text: result.result,
-    ...(result.structured_output === undefined ? {} : { structured: result.structured_output }),
+    ...(turn.structured === undefined ? {} : { structured: turn.structured }),
     ...turn.spent,
     sessionId: result.session_id,
     turnId: turn.id,

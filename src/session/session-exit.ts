@@ -15,11 +15,22 @@ const DISPOSITIONS: { readonly [Class in Exclude<ExitClass, "done">]: Dispositio
   overload: "free",
 };
 
-/** The exit as its supervisor sees it. The record travels as the cause. */
-export function childExitOf(exit: ExitRecord): ChildExit {
-  return exit.class === "done"
-    ? { reason: "normal", cause: exit }
-    : { reason: "abnormal", disposition: DISPOSITIONS[exit.class], cause: exit };
+/**
+ * How many starts in a row may fail. Supervision counts restarts within a few seconds, and a start that takes its time to
+ * fail would stay below that for ever.
+ */
+const MOST_FAILED_STARTS = 5;
+
+/**
+ * The exit as its supervisor sees it. The record travels as the cause.
+ *
+ * @param failedStarts how many starts in a row have failed, this one included
+ */
+export function childExitOf(exit: ExitRecord, failedStarts = 0): ChildExit {
+  if (exit.class === "done") return { reason: "normal", cause: exit };
+  const disposition = DISPOSITIONS[exit.class];
+  const hopeless = disposition === "count" && failedStarts > MOST_FAILED_STARTS;
+  return { reason: "abnormal", disposition: hopeless ? "quarantine" : disposition, cause: exit };
 }
 
 /** The exit behind an error of a start. An error of another kind is a fault of Castellan, and counts as a crash. */

@@ -1,25 +1,37 @@
-import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import { Activation } from "../claude/activation.ts";
+import type { Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { Activation, CONTROL_MS } from "../claude/activation.ts";
+import { buildEnvironment } from "../claude/environment.ts";
+import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
+import { Approvals } from "./approval.ts";
 import {
   type Conversation,
   type ConversationEvent,
   conversationStart,
+  endIsUnknown,
   firstConversation,
+  forkOptions,
   nextConversation,
 } from "./conversation.ts";
+import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
+import { EventLog } from "./event-log.ts";
+import { historyOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { type SessionSettings, type TurnOptions, turnSettings } from "./options.ts";
 import { checkPrompt } from "./prompt.ts";
+import type { BackgroundTask, SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { nextSessionState, type SessionEvent, type SessionState, type Stopped } from "./session-state.ts";
-import type { SessionStatus } from "./session-status.ts";
+import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
+import { type SessionStatus, visibleState, waitingOf } from "./session-status.ts";
 import type { TurnRecord } from "./turn-record.ts";
+
+/** How many events are kept for readers that are slow. */
+const KEPT_EVENTS = 1_024;
 
 /**
  * A session from the inside: it brings processes up when its supervisor begins a new life of it, gives them its
@@ -28,22 +40,32 @@ import type { TurnRecord } from "./turn-record.ts";
 export class SessionServer {
   #settings: SessionSettings;
   readonly dispatcher: Dispatcher;
+  readonly approvals: Approvals;
+  /** What happens besides turns. */
+  readonly events: EventLog<SessionEvent>;
   readonly #who: string;
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
+  /** The state as callers were last told it. */
+  #shown: SessionState["name"] = "starting";
   #conversation: Conversation;
   #activation: Activation | undefined;
   #pid: number | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
   #toForget = false;
+  /** Whether its process is being ended only to be replaced within the same life. */
+  #renewing = false;
   #draining = false;
   #activations = 0;
+  /** How many starts in a row have failed. */
+  #failedStarts = 0;
   #restarts = 0;
   #lastSignOfLife: number | undefined;
   /** The same on the monotonic clock. */
   #lastWord = 0;
   #liveness: Liveness | undefined;
+  #backgroundTasks: readonly BackgroundTask[] = [];
   #lastExit: ExitRecord | undefined;
   #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
 
@@ -52,6 +74,18 @@ export class SessionServer {
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
     this.#conversation = firstConversation(settings.sdk, deps.newId);
+    this.events = new EventLog(this.#who, KEPT_EVENTS);
+    this.approvals = new Approvals(settings.name, () => this.settings.approvalTimeoutMs ?? 0, {
+      ...deps,
+      requested: (approval) => {
+        this.#emit({ type: "approval_requested", approval });
+        this.#show();
+      },
+      settled: (id, outcome) => {
+        this.#emit({ type: "approval_settled", id, outcome });
+        this.#show();
+      },
+    });
     this.dispatcher = new Dispatcher(this.#who, settings, deps, {
       turnStarted: () => this.#apply({ type: "turn_started" }),
       turnEnded: () => {
@@ -60,6 +94,7 @@ export class SessionServer {
       },
       conversation: (event) => this.#converse(event),
       held: () => this.#held(),
+      renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
     });
   }
@@ -72,8 +107,13 @@ export class SessionServer {
     return this.#state;
   }
 
+  get conversation(): Conversation {
+    return this.#conversation;
+  }
+
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
   begin(): Incarnation {
+    this.#renewing = false;
     if (this.#toForget) this.#converse({ type: "forgotten", freshId: this.#deps.newId() });
     this.#toForget = false;
     this.#apply({ type: "begin" });
@@ -94,16 +134,48 @@ export class SessionServer {
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
    */
   async applyLive(): Promise<void> {
+    // A process that is on its way up was told the settings as they were when its start began.
+    await this.#coming;
     const { model, permissionMode } = this.settings.sdk;
     if (model !== undefined) await this.#activation?.control("set_model", (sdk) => sdk.setModel(model));
     if (permissionMode === undefined) return;
     await this.#activation?.control("set_permission_mode", (sdk) => sdk.setPermissionMode(permissionMode));
   }
 
+  /**
+   * Asks the process something besides turns, as soon as it is up.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
+   */
+  async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
+    await this.#upWithin(what);
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    if (this.#activation === undefined)
+      throw new CastellanError("CONTROL_FAILED", `${this.#who}: "${what}" failed: the process is gone.`);
+    return await this.#activation.control(what, request);
+  }
+
+  /** Keeps what a control has changed, so that the next process is told. */
+  remember(changed: SessionSettings["sdk"]): void {
+    this.reconfigure({ ...this.settings, sdk: { ...this.settings.sdk, ...changed } });
+  }
+
+  /** The SDK's options and the environment of a process as it would be started now. */
+  get launch(): { readonly sdk: SessionSettings["sdk"]; readonly environment: Readonly<Record<string, string>> } {
+    const { sdk, inheritEnv } = this.settings;
+    return { sdk, environment: buildEnvironment({ host: process.env, inheritEnv, env: sdk.env }) };
+  }
+
   /** Accepts no more turns; resolves with their number when those that it has have ended. */
   drain(): Promise<number> {
     this.#draining = true;
     return this.dispatcher.finish();
+  }
+
+  /** What another session has to begin with to know what this one does, up to the last turn that has ended. */
+  get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
+    return forkOptions(this.#conversation, this.dispatcher.busy);
   }
 
   /** Makes the next life begin with an empty conversation. */
@@ -117,7 +189,7 @@ export class SessionServer {
    * @throws CastellanError `INVALID_OPTIONS`, `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`,
    * `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`
    */
-  submit(prompt: string, options: TurnOptions): TurnRecord {
+  submit<Structured>(prompt: string, options: TurnOptions<Structured>): TurnRecord {
     checkPrompt(prompt, this.#who);
     const settings = turnSettings(options, this.settings);
     const refusal = this.refusal();
@@ -139,6 +211,7 @@ export class SessionServer {
 
   /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
   quarantine(lastExits: readonly ExitRecord[]): void {
+    this.#failedStarts = 0;
     this.#apply({ type: "quarantine", lastExits });
     this.#dismiss();
   }
@@ -147,20 +220,28 @@ export class SessionServer {
   close(as: Stopped): void {
     this.#apply({ type: "stop", as });
     this.#dismiss();
+    if (this.#activation === undefined) this.#endEvents();
+  }
+
+  /** The last thing to tell of a session is how its process ended. */
+  #endEvents(): void {
+    if (this.#state.name === "stopped" && this.#state.as !== "child") this.events.end();
   }
 
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
+    const waitingFor = waitingOf(this.approvals.pending, this.dispatcher.wait);
     return {
       name,
-      state: this.#state.name,
+      state: this.#shown,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
       conversationId: this.#conversation.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
-      ...(this.dispatcher.wait === undefined ? {} : { waitingFor: this.dispatcher.wait }),
+      ...(waitingFor === undefined ? {} : { waitingFor }),
+      backgroundTasks: this.#backgroundTasks.length,
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
@@ -172,6 +253,7 @@ export class SessionServer {
     try {
       const activation = await this.#activate(incarnation.cancelled);
       this.#activation = activation;
+      this.#failedStarts = 0;
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
       this.#held();
@@ -184,6 +266,7 @@ export class SessionServer {
       if (!incarnation.stopping) this.dispatcher.attach(activation);
     } catch (error) {
       this.#pid = undefined;
+      this.#failedStarts++;
       if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
     }
   }
@@ -192,6 +275,7 @@ export class SessionServer {
   async #activate(signal: AbortSignal): Promise<Activation> {
     for (;;) {
       try {
+        if (endIsUnknown(this.#conversation)) await this.#readEnd();
         return await this.#start(signal);
       } catch (error) {
         if (signal.aborted || !this.#adapt(error)) throw error;
@@ -201,11 +285,12 @@ export class SessionServer {
 
   #start(signal: AbortSignal): Promise<Activation> {
     this.#activations++;
-    const { sdk: options, apiKey, inheritEnv } = this.settings;
+    const { sdk, apiKey, inheritEnv, approvalTimeoutMs } = this.settings;
+    const { canUseTool } = this.approvals;
     const request = {
       id: this.#deps.newId(),
       who: this.#who,
-      options,
+      options: approvalTimeoutMs === undefined ? sdk : { ...sdk, canUseTool },
       apiKey,
       inheritEnv,
       conversation: conversationStart(this.#conversation),
@@ -216,6 +301,15 @@ export class SessionServer {
       },
     };
     return Activation.start(request, this.#deps.clock);
+  }
+
+  /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
+  async #readEnd(): Promise<void> {
+    const last = await historyOf(this.#conversation, this.launch, {}).then(
+      (said) => said.at(-1),
+      () => undefined,
+    );
+    if (last !== undefined) this.#converse({ type: "read", lastUuid: last.uuid });
   }
 
   /** Whether `error` was about the conversation, and another start can do better with it. */
@@ -243,7 +337,12 @@ export class SessionServer {
     if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#conversation.id) {
       this.#converse({ type: "moved", id: message.session_id });
     }
-    this.dispatcher.receive(message);
+    if (message.type === "system" && message.subtype === "background_tasks_changed") {
+      this.#goesOn(message.tasks);
+    }
+    const claimed = this.dispatcher.receive(message);
+    // What is said about the progress of prompts is told by the turns.
+    if (!claimed && lifecycleOf(message) === undefined) this.#emit({ type: "message", message });
   }
 
   #work(): Work {
@@ -256,16 +355,33 @@ export class SessionServer {
     this.#liveness?.stop();
     this.#activation = undefined;
     this.#pid = undefined;
+    if (this.#backgroundTasks.length > 0) this.#goesOn([]);
+    this.approvals.withdrawAll();
     this.dispatcher.detach(exit);
-    if (incarnation.stopping) this.#lastExit = exit;
-    else this.#exit(incarnation, exit);
+    this.#emit({ type: "exit", exit });
+    if (incarnation.stopping) {
+      this.#lastExit = exit;
+      // The next life may begin much later; until then nothing is up.
+      if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
+    } else if (this.#renewing) {
+      this.#renewing = false;
+      this.#coming = this.#bringUp(incarnation);
+    } else this.#exit(incarnation, exit);
+    this.#endEvents();
+  }
+
+  /** Replaces the process within the same life. */
+  async #renew(): Promise<void> {
+    this.#renewing = true;
+    this.#apply({ type: "begin" });
+    await this.#activation?.end(endingStages(this.settings.shutdown, false));
   }
 
   #exit(incarnation: Incarnation, exit: ExitRecord): void {
     this.#lastExit = exit;
     this.#restarts++;
     this.#apply({ type: "exited" });
-    incarnation.exit(childExitOf(exit));
+    incarnation.exit(childExitOf(exit, this.#failedStarts));
   }
 
   async #endProcess(shutdown: Shutdown): Promise<void> {
@@ -280,16 +396,48 @@ export class SessionServer {
   }
 
   #converse(event: ConversationEvent): void {
+    const { id } = this.#conversation;
     this.#conversation = nextConversation(this.#conversation, event);
+    const conversationId = this.#conversation.id;
+    if (conversationId !== id) this.#emit({ type: "conversation", conversationId });
   }
 
-  #apply(event: SessionEvent): void {
+  /** Takes up which background tasks there are. */
+  #goesOn(tasks: readonly BackgroundTask[]): void {
+    this.#backgroundTasks = tasks;
+    this.#emit({ type: "background_tasks", tasks });
+    this.#show();
+  }
+
+  /** Tells the state, if callers see another one than before. */
+  #show(): void {
+    const state = visibleState(this.#state, this.approvals.pending, this.#backgroundTasks);
+    if (state === this.#shown) return;
+    this.#shown = state;
+    this.#emit({ type: "state", state });
+  }
+
+  #emit(event: SessionEvent): void {
+    this.events.append(event);
+  }
+
+  #apply(event: SessionStateEvent): void {
     const before = this.#state;
     this.#state = nextSessionState(before, event);
     const { name } = this.#state;
+    this.#show();
     const settled = name !== "starting" && name !== "restarting";
     if (settled) this.#settled.resolve(this.#state);
     else if (before.name !== "starting" && before.name !== "restarting") this.#settled = Promise.withResolvers();
+  }
+
+  async #upWithin(what: string): Promise<void> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = this.#deps.clock.schedule(CONTROL_MS, () => {
+      const message = `${this.#who}: "${what}" waited ${formatDuration(CONTROL_MS)} for a process, in vain.`;
+      reject(new CastellanError("CONTROL_TIMEOUT", message));
+    });
+    await Promise.race([this.settled(), late]).finally(() => timer.cancel());
   }
 
   #dismiss(): void {

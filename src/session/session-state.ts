@@ -21,7 +21,7 @@ export type SessionState =
   /** It has ended: for good, alone or with its supervisor, or as a child of a tree that may start it again. */
   | { readonly name: "stopped"; readonly as: Stopped };
 
-export type SessionEvent =
+export type SessionStateEvent =
   /** A process is being started. */
   | { readonly type: "begin" }
   /** The process is up. */
@@ -41,7 +41,7 @@ export type SessionEvent =
   | { readonly type: "stop"; readonly as: Stopped };
 
 /** The state after `event`. What cannot happen in `state` leaves it as it is. */
-export function nextSessionState(state: SessionState, event: SessionEvent): SessionState {
+export function nextSessionState(state: SessionState, event: SessionStateEvent): SessionState {
   if (state.name === "stopped") {
     return event.type === "begin" && state.as === "child" ? { name: "starting" } : state;
   }

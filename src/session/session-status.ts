@@ -1,7 +1,12 @@
 import type { ExitRecord } from "../errors.ts";
 import type { SessionName } from "../names.ts";
+import type { Approval } from "./approval.ts";
 import type { Wait } from "./hold.ts";
+import type { BackgroundTask } from "./session-event.ts";
 import type { SessionState } from "./session-state.ts";
+
+/** What a session waits for: one or more approvals, the oldest of which expires at `until`, or the API. */
+export type Waiting = Wait | { readonly for: "approval"; readonly until: number; readonly approvals: number };
 
 /** What is known of a session at a moment, without asking anybody. Times are milliseconds since the epoch. */
 export interface SessionStatus {
@@ -17,8 +22,10 @@ export interface SessionStatus {
   readonly activation: number;
   /** When the process last said anything. */
   readonly lastSignOfLife?: number;
-  /** What turns are held back for, and until when, if they are. */
-  readonly waitingFor?: Wait;
+  /** What it waits for, if it does: a permission, or the API. */
+  readonly waitingFor?: Waiting;
+  /** How many tasks go on in the process besides its turn. */
+  readonly backgroundTasks: number;
   /** How many turns wait. */
   readonly mailbox: number;
   /** How many times the session has been started again after an exit that nobody asked for. */
@@ -26,4 +33,23 @@ export interface SessionStatus {
   readonly lastExit?: ExitRecord;
   /** When the next start is due, while one waits for its back-off. */
   readonly retryAt?: number;
+}
+
+/**
+ * The state as callers see it. Idle means that nothing goes on at all, so a background task makes a session busy, and a
+ * permission that somebody has to give makes it wait.
+ */
+export function visibleState(
+  { name }: SessionState,
+  approvals: readonly Approval[],
+  tasks: readonly BackgroundTask[],
+): SessionState["name"] {
+  if ((name === "idle" || name === "busy") && approvals.length > 0) return "waiting";
+  return name === "idle" && tasks.some(({ ambient }) => ambient !== true) ? "busy" : name;
+}
+
+/** What a session waits for, if it does. */
+export function waitingOf(approvals: readonly Approval[], wait: Wait | undefined): Waiting | undefined {
+  const [oldest] = approvals;
+  return oldest === undefined ? wait : { for: "approval", until: oldest.expiresAt, approvals: approvals.length };
 }

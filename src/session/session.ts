@@ -1,14 +1,20 @@
+import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
-import type { TurnOptions } from "./options.ts";
+import type { Approval } from "./approval.ts";
+import { Controls } from "./controls.ts";
+import type { SessionDefaults, TurnOptions } from "./options.ts";
 import type { Reply } from "./reply.ts";
+import type { SessionEvent } from "./session-event.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
+import type { TurnRecord } from "./turn-record.ts";
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
   restart(options: RestartOptions): Promise<void>;
   terminate(): Promise<void>;
+  fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
 }
 
 export interface RestartOptions {
@@ -20,13 +26,14 @@ export interface RestartOptions {
  * A named, supervised conversation. A handle is accepted wherever a name is, and stays good for as long as the session
  * exists, whatever happens to its process.
  */
-export class Session {
+export class Session extends Controls implements AsyncDisposable {
   readonly name: SessionName;
   readonly #server: SessionServer;
   readonly #owner: SessionOwner;
 
   /** Made by a supervisor. */
   constructor(server: SessionServer, owner: SessionOwner) {
+    super(server);
     this.name = server.settings.name;
     this.#server = server;
     this.#owner = owner;
@@ -39,7 +46,7 @@ export class Session {
    * @example
    * const { text } = await session.query("Review this function", { timeout: "2m" });
    */
-  async query(prompt: string, options: TurnOptions = {}): Promise<Reply> {
+  async query<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
     return await this.stream(prompt, options).result();
   }
 
@@ -50,14 +57,62 @@ export class Session {
    * `SESSION_BUSY`, `TURN_CANCELLED` if the signal is already aborted, `SESSION_QUARANTINED`, `SESSION_STOPPED`,
    * `SUPERVISOR_STOPPED`
    */
-  stream(prompt: string, options: TurnOptions = {}): Turn {
-    const record = this.#server.submit(prompt, options);
-    return new Turn(record, this.name, () => this.#server.dispatcher.interrupt(record));
+  stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
+    return this.#turn<Structured>(this.#server.submit(prompt, options));
   }
 
   /** What is known of the session at this moment, without asking anybody. */
   status(): SessionStatus {
     return this.#server.status();
+  }
+
+  /**
+   * Asks, and returns the id of the turn as soon as it is accepted; {@link Session.turn} finds it again.
+   *
+   * @throws CastellanError what {@link Session.stream} throws
+   */
+  async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
+    return this.stream(prompt, options).id;
+  }
+
+  /** A turn that waits, runs or has ended not long ago: the last sixteen are kept. */
+  turn(id: string): Turn | undefined {
+    const record = this.#server.dispatcher.find(id);
+    return record === undefined ? undefined : this.#turn(record);
+  }
+
+  /**
+   * What happens to the session besides its turns, from now on. A reader that is 1,024 events behind fails with
+   * `EVENTS_LOST`. Ends when the session does.
+   */
+  events(): AsyncGenerator<SessionEvent, void, undefined> {
+    // What happens between this call and the first reading counts too.
+    return this.#eventsFrom(this.#server.events.length);
+  }
+
+  async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
+    for await (const { event } of this.#server.events.read(number)) yield event;
+  }
+
+  /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
+  approvals(): readonly Approval[] {
+    return this.#server.approvals.pending;
+  }
+
+  /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */
+  async clear(): Promise<void> {
+    await this.restart({ conversation: "clear" });
+  }
+
+  /**
+   * Starts a session that begins with what this one remembers; from then on they go separate ways. It has this one's
+   * options, but for those given.
+   *
+   * @throws CastellanError what `Supervisor.startSession` throws; `INVALID_OPTIONS` if there is something that only one
+   * session can use, such as an in-process MCP server, and no other is given
+   */
+  async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
+    return await this.#owner.fork(name, options);
   }
 
   /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */
@@ -73,6 +128,19 @@ export class Session {
   /** Ends the session; see `Supervisor.terminateSession`. */
   async stop(): Promise<void> {
     await this.#owner.terminate();
+  }
+
+  /** Ends the session with the scope that holds it; one that has ended already is left as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.stop();
+    } catch (error) {
+      if (!CastellanError.is(error, "SESSION_STOPPED") && !CastellanError.is(error, "SUPERVISOR_STOPPED")) throw error;
+    }
+  }
+
+  #turn<Structured>(record: TurnRecord): Turn<Structured> {
+    return new Turn<Structured>(record, this.name, () => this.#server.dispatcher.interrupt(record));
   }
 }
 

@@ -1,5 +1,5 @@
-import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { DeltaReader, type ToolUse, toolUsesOf } from "./transcript.ts";
 import type { Turn } from "./turn.ts";
@@ -9,75 +9,45 @@ export interface TurnEvents {
   text: { readonly text: string };
   thinking: { readonly text: string };
   tool_use: ToolUse;
+  /** The turn was cut after it had shown something, and is run again: what was sent before is void. */
+  retry: { readonly attempt: number };
   /** The last event of a turn that completed. */
   result: Reply;
   /** The last event of any other turn. */
   error: { readonly code: string; readonly message: string };
 }
 
-export interface SseOptions {
+export interface SseOptions extends EventStreamOptions {
   /** The number of the last event that the client has seen, as it sends it in `Last-Event-ID`. */
   readonly lastEventId?: string | null;
-  /** Milliseconds of silence after which a comment is sent, so that proxies keep the connection. Default 15,000. */
-  readonly heartbeatMs?: number;
-  /** Headers to send besides. */
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly clock?: Clock;
 }
 
 /** A turn as a response of server-sent events. When the client leaves, the reader is detached; the turn goes on. */
 export function turnResponse(turn: Turn, options: SseOptions): Response {
-  const { lastEventId, heartbeatMs = 15_000, clock = systemClock } = options;
-  const seen = Number.parseInt(lastEventId ?? "", 10);
-  const events = eventsOf(turn, Number.isNaN(seen) ? -1 : seen);
-  const encoder = new TextEncoder();
-  let beat: Timer | undefined;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const rest = (): void => {
-          beat = clock.schedule(
-            heartbeatMs,
-            () => {
-              // A client that has not even taken the last comment gets no further one.
-              if (controller.desiredSize === 0) controller.enqueue(encoder.encode(": waiting\n\n"));
-              rest();
-            },
-            { background: true },
-          );
-        };
-        rest();
-        const { done, value } = await events.next();
-        beat?.cancel();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(value));
-      },
-      cancel() {
-        beat?.cancel();
-        void events.return();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  const headers = new Headers(options.headers);
-  headers.set("content-type", "text/event-stream; charset=utf-8");
-  headers.set("cache-control", "no-cache, no-transform");
-  // nginx would otherwise hold the events back until its buffer is full.
-  headers.set("x-accel-buffering", "no");
-  return new Response(body, { headers });
+  const seen = Number.parseInt(options.lastEventId ?? "", 10);
+  return eventStreamResponse(eventsOf(turn, Number.isNaN(seen) ? -1 : seen), options);
 }
 
 async function* eventsOf(turn: Turn, seen: number): AsyncGenerator<string, void, undefined> {
   const reader = new DeltaReader();
   let last = seen;
+  // The try that the client has something of.
+  let told: number | undefined;
+  const retried = (attempt: number): string[] => {
+    const again = told !== undefined && told !== attempt;
+    told = attempt;
+    return again ? [event("retry", { attempt })] : [];
+  };
   try {
     // Read from the beginning, because what a message adds to the text depends on those before it.
-    for await (const { number, message } of turn.messages()) {
-      const events = [
+    for await (const { number, message, attempt } of turn.messages()) {
+      const pieces = [
         ...reader.read(message).map(({ type, text }) => event(type, { text })),
         ...toolUsesOf(message).map((use) => event("tool_use", use)),
       ];
-      if (number <= seen || events.length === 0) continue;
+      if (pieces.length === 0) continue;
+      const events = [...retried(attempt), ...pieces];
+      if (number <= seen) continue;
       last = number;
       // The number stands on the last event of a message only, so that a client that has it has them all.
       yield `${events.join("\n\n")}\nid: ${number}\n\n`;

@@ -65,6 +65,12 @@ export function toolUsesOf(message: SDKMessage): ToolUse[] {
   );
 }
 
+/** The tool call under which a message stands: `null` if under none, `undefined` if it does not say. */
+function toolOf(message: SDKMessage): string | null | undefined {
+  if ("parent_tool_use_id" in message) return message.parent_tool_use_id;
+  return "tool_use_id" in message && typeof message.tool_use_id === "string" ? message.tool_use_id : undefined;
+}
+
 /** Ids of the tools that answer in a message. */
 function toolResultsOf(message: SDKMessage): string[] {
   if (message.type !== "user" || typeof message.message.content === "string") return [];
@@ -78,6 +84,8 @@ export class Progress {
   readonly toolUses: ToolUse[] = [];
   /** Ids of the tools that have been called and have not answered. */
   readonly #open = new Set<string>();
+  /** Ids of all tools that have been called. */
+  readonly #known = new Set<string>();
   readonly #deltas = new DeltaReader();
   readonly #text: string[] = [];
   #touched = false;
@@ -92,11 +100,23 @@ export class Progress {
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#open.add(use.id);
+        this.#known.add(use.id);
       }
       for (const id of toolResultsOf(message)) this.#open.delete(id);
     }
     if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
     for (const delta of this.#deltas.read(message)) if (delta.type === "text") this.#text.push(delta.text);
+  }
+
+  /**
+   * Whether `message` is of something that this turn did not start, such as a background task of an earlier one. The end of
+   * a turn is not the end of all that it started.
+   */
+  isForeign(message: SDKMessage): boolean {
+    if (message.type === "system" && message.subtype === "background_tasks_changed") return true;
+    const tool = toolOf(message);
+    if (tool === undefined) return message.type === "system" && message.subtype.startsWith("task_");
+    return tool !== null && !this.#known.has(tool);
   }
 
   /** How many tools have been called and have not answered. */

@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { z } from "zod";
 import type { Timer } from "../clock.ts";
 import type { CastellanError, PartialTurn } from "../errors.ts";
 import { EventLog } from "./event-log.ts";
@@ -7,14 +8,25 @@ import { Progress } from "./transcript.ts";
 
 import { type EndedTurnState, hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
+/** What of a turn's settings it carries along. */
+interface TurnRequest {
+  readonly output?: z.ZodType | undefined;
+  readonly queueTimeoutMs?: number;
+}
+
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
 export class TurnRecord {
   readonly id: string;
   readonly prompt: string;
+  /** What an answer that is data is read with. */
+  readonly output: z.ZodType | undefined;
+  readonly queueTimeoutMs: number;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** How often it has been handed to a process. */
   attempts = 0;
+  /** The number in the log with which each attempt begins. */
+  readonly #starts: number[] = [];
   #state: TurnState = "accepted";
   #progress = new Progress();
   /** What watches the clock and the signal for this turn. */
@@ -22,9 +34,16 @@ export class TurnRecord {
   readonly #settle: PromiseWithResolvers<Reply> = Promise.withResolvers();
 
   /** `who` is the session, for messages. */
-  constructor(id: string, prompt: string, who: string) {
+  constructor(
+    id: string,
+    prompt: string,
+    who: string,
+    { output, queueTimeoutMs = Number.POSITIVE_INFINITY }: TurnRequest = {},
+  ) {
     this.id = id;
     this.prompt = prompt;
+    this.output = output;
+    this.queueTimeoutMs = queueTimeoutMs;
     this.log = new EventLog(`${who}, turn ${id}`);
     this.result = this.#settle.promise;
     // A caller may read the stream and never ask for the result.
@@ -59,7 +78,14 @@ export class TurnRecord {
   }
 
   started(): void {
-    if (this.#advance({ type: "run" })) this.attempts++;
+    if (!this.#advance({ type: "run" })) return;
+    this.attempts++;
+    this.#starts.push(this.log.length);
+  }
+
+  /** Which attempt the message with this number is of, counted from 1. */
+  attemptOf(number: number): number {
+    return this.#starts.findLastIndex((start) => start <= number) + 1;
   }
 
   /** Forgets the attempt that was cut. */

@@ -1,15 +1,25 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { SessionName } from "../names.ts";
+import { CastellanError } from "../errors.ts";
+import { formatName, type SessionName } from "../names.ts";
+import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
 import { type Delta, DeltaReader, type ToolUse, toolUsesOf } from "./transcript.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import type { TurnState } from "./turn-state.ts";
+import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
 
 /** A message of a turn and its number, which counts from 0. */
 export interface NumberedMessage {
   readonly number: number;
   readonly message: SDKMessage;
+  /** Which try it is of, from 1. When it rises, what came before is void: the turn was cut, and is run again. */
+  readonly attempt: number;
+}
+
+/** A piece of what Claude wrote, and of which try it is; see {@link NumberedMessage}. */
+export interface TurnDelta extends Delta {
+  readonly attempt: number;
 }
 
 /**
@@ -20,12 +30,16 @@ export interface NumberedMessage {
  * with. Every reader, and {@link Turn.result}, fails with the error that ended the turn, so a stream that finishes
  * without an error is complete.
  *
+ * A turn whose process dies may be run again, see `onInterruptedTurn`. If it had shown something, readers are not given it
+ * twice in silence: {@link Turn.messages} and {@link Turn.deltas} say of which try each piece is, {@link Turn.text} and
+ * {@link Turn.thinking} fail with `TURN_RETRIED` and can be read anew.
+ *
  * @example
  * const turn = stream("assistant", "Analyse this data");
  * for await (const text of turn.text()) process.stdout.write(text);
  * const { costUsd } = await turn.result();
  */
-export class Turn implements AsyncIterable<SDKMessage> {
+export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   readonly #record: TurnRecord;
   readonly #interrupt: () => Promise<void>;
   /** The session's name. */
@@ -52,13 +66,16 @@ export class Turn implements AsyncIterable<SDKMessage> {
    * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`, or what
    * happened to the session: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`.
    */
-  result(): Promise<Reply> {
-    return this.#record.result;
+  result(): Promise<Reply<Structured>> {
+    // The schema that the turn was asked with has read it, and gave `Structured` its meaning.
+    return this.#record.result as Promise<Reply<Structured>>;
   }
 
   /** The messages of the Agent SDK, from number `from` on, each with its number. Numbers count from 0. */
   async *messages(from = 0): AsyncGenerator<NumberedMessage, void, undefined> {
-    for await (const { number, event: message } of this.#record.log.read(from)) yield { number, message };
+    for await (const { number, event: message } of this.#record.log.read(from)) {
+      yield { number, message, attempt: this.#record.attemptOf(number) };
+    }
   }
 
   /** The messages of the Agent SDK. */
@@ -67,22 +84,43 @@ export class Turn implements AsyncIterable<SDKMessage> {
   }
 
   /** What Claude writes and thinks, piece by piece. */
-  async *deltas(): AsyncGenerator<Delta, void, undefined> {
+  async *deltas(): AsyncGenerator<TurnDelta, void, undefined> {
     const reader = new DeltaReader();
-    for await (const message of this) yield* reader.read(message);
+    for await (const { message, attempt } of this.messages()) {
+      for (const delta of reader.read(message)) yield { ...delta, attempt };
+    }
   }
 
-  /** What Claude writes, piece by piece; with `includePartialMessages: false` block by block. Subagents are left out. */
-  async *text(): AsyncGenerator<string, void, undefined> {
-    for await (const delta of this.deltas()) if (delta.type === "text") yield delta.text;
+  /**
+   * What Claude writes, piece by piece; with `includePartialMessages: false` block by block. Subagents are left out.
+   *
+   * @throws CastellanError `TURN_RETRIED` if what was given is void, because the turn is run again
+   */
+  text(): AsyncGenerator<string, void, undefined> {
+    return this.#pieces("text");
   }
 
-  /** What Claude thinks, piece by piece. */
-  async *thinking(): AsyncGenerator<string, void, undefined> {
-    for await (const delta of this.deltas()) if (delta.type === "thinking") yield delta.text;
+  /** What Claude thinks, piece by piece. @throws CastellanError `TURN_RETRIED` as {@link Turn.text} */
+  thinking(): AsyncGenerator<string, void, undefined> {
+    return this.#pieces("thinking");
   }
 
-  /** The tools that are called, those of subagents among them. */
+  /** The pieces of the last try. Pieces cannot be taken back, so a reader who has some of an earlier one is told. */
+  async *#pieces(type: Delta["type"]): AsyncGenerator<string, void, undefined> {
+    let given: number | undefined;
+    for await (const delta of this.deltas()) {
+      if (given !== undefined && given < this.#record.attempts) break;
+      if (delta.type !== type || delta.attempt < this.#record.attempts) continue;
+      given = delta.attempt;
+      yield delta.text;
+    }
+    const { id, attempts: attempt } = this.#record;
+    if (given === undefined || given === attempt) return;
+    const message = `turn ${id} of session ${formatName(this.session)} was cut and is run again; what was read of it is void.`;
+    throw new CastellanError("TURN_RETRIED", message, { details: { turnId: id, attempt } });
+  }
+
+  /** The tools that are called, in every try; those of subagents are among them. */
   async *toolUses(): AsyncGenerator<ToolUse, void, undefined> {
     for await (const message of this) yield* toolUsesOf(message);
   }
@@ -104,5 +142,22 @@ export class Turn implements AsyncIterable<SDKMessage> {
    */
   toResponse(options: SseOptions = {}): Response {
     return turnResponse(this, options);
+  }
+
+  /**
+   * The turn as a UI message stream of the Vercel AI SDK (`ai` 7), for `useChat` and its like: one assistant message
+   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. A turn that somebody
+   * stopped ends with `abort`, any other that does not complete with `error`. What subagents do is left out.
+   *
+   * It always begins at the beginning, so that it also serves a page that resumes.
+   *
+   * @example
+   * app.post("/api/chat", async (c) => {
+   *   const { prompt } = await c.req.json();
+   *   return stream("assistant", prompt).toUIMessageStreamResponse();
+   * });
+   */
+  toUIMessageStreamResponse(options: EventStreamOptions = {}): Response {
+    return uiMessageStreamResponse(this, options);
   }
 }

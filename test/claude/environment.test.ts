@@ -71,16 +71,35 @@ describe("buildEnvironment", () => {
     expect(added(["AWS", "DATABASE"])).toEqual([]);
   });
 
-  it("sets the key over the host's, and `env` over both", () => {
+  it("sets `env` over the host's, and the session's own key over both", () => {
     expect(buildEnvironment({ host, apiKey: "sk-own" })["ANTHROPIC_API_KEY"]).toBe("sk-own");
     const env = { ANTHROPIC_API_KEY: "sk-env", EXTRA: "yes", EMPTY: "" };
-    expect(buildEnvironment({ host, apiKey: "sk-own", env })).toMatchObject(env);
+    expect(buildEnvironment({ host, env })).toMatchObject(env);
+    expect(buildEnvironment({ host, apiKey: "sk-own", env })).toMatchObject({ ...env, ANTHROPIC_API_KEY: "sk-own" });
   });
 
-  it("leaves out what is undefined in `env`, be it inherited or the key", () => {
+  it("leaves the host's credentials out where the session has a key, for Claude Code would send both", () => {
+    const rich = {
+      ...host,
+      ANTHROPIC_AUTH_TOKEN: "host-token",
+      CLAUDE_CODE_OAUTH_TOKEN: "oauth",
+      CLAUDE_CODE_USE_BEDROCK: "1",
+    };
+    expect(buildEnvironment({ host: rich })).toMatchObject({ ANTHROPIC_AUTH_TOKEN: "host-token" });
+    const built = buildEnvironment({
+      host: rich,
+      inheritEnv: true,
+      apiKey: "sk-own",
+      env: { CLAUDE_CODE_OAUTH_TOKEN: "own" },
+    });
+    expect(built).not.toHaveProperty("ANTHROPIC_AUTH_TOKEN");
+    expect(built).not.toHaveProperty("CLAUDE_CODE_USE_BEDROCK");
+    expect(built["CLAUDE_CODE_OAUTH_TOKEN"]).toBe("own");
+  });
+
+  it("leaves out what is undefined in `env`", () => {
     const built = buildEnvironment({
       host,
-      apiKey: "sk-own",
       env: { ANTHROPIC_API_KEY: undefined, HOME: undefined, NEVER: undefined },
     });
     expect(built).not.toHaveProperty("ANTHROPIC_API_KEY");

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
+import type { ChildOptions } from "../../src/application/child-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
@@ -17,7 +18,7 @@ export interface Setting {
   readonly script?: FakeScript;
   readonly fake?: FakeClaudeOptions;
   /** Default: one session with a unique name. Options given as `session` are put on top of that one. */
-  readonly children?: readonly SessionOptions[];
+  readonly children?: readonly ChildOptions[];
   readonly session?: Omit<SessionOptions, "name">;
   readonly options?: SupervisorOptions;
   readonly clock?: Clock & { advance?(ms: number): Promise<void> };
@@ -63,7 +64,8 @@ export class Scene implements AsyncDisposable {
       },
       { clock: setting.clock ?? systemClock, newId: randomUUID, random: () => 0.5 },
     );
-    const name = children[0]?.name;
+    const [first] = children;
+    const name = first !== undefined && "name" in first ? first.name : undefined;
     return new Scene({ fake, supervisor, log, name: typeof name === "string" ? name : "" }, setting, watch);
   }
 

@@ -58,9 +58,21 @@ describe("Hold", () => {
   it("can be given up, without a word", async () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(5_000);
-    hold.cancel();
+    hold.close();
     expect(hold.wait).toBeUndefined();
     await clock.advance(10_000);
     expect(released).not.toHaveBeenCalled();
+    hold.forOverload();
+    expect(hold.wait).toBeUndefined();
+    hold.reopen();
+    hold.forOverload();
+    expect(hold.wait).toBeDefined();
+  });
+
+  it("is over as soon as the API answers", () => {
+    const { hold } = setUp();
+    hold.forQuota(5_000);
+    hold.succeeded();
+    expect(hold.wait).toBeUndefined();
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Mailbox } from "../../src/session/mailbox.ts";
 import { TurnRecord } from "../../src/session/turn-record.ts";
 
-const turn = (id: string): TurnRecord => new TurnRecord(id, "prompt", "session");
+const turn = (id: string): TurnRecord => new TurnRecord(id, "prompt", "session", { queueTimeoutMs: 600_000 });
 const [one, two, three] = [turn("one"), turn("two"), turn("three")] as const;
 
 function filled(limit = 10): Mailbox {

@@ -49,6 +49,9 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   timeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
   queueTimeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
   stallTimeout: { values: NO_DURATION, allowed: ["milliseconds", "30s"] },
+  approvals: { values: ["yes", 1, null, {}, { timeout: "soon" }], allowed: [] },
+  outputSchema: { values: ["a form", 7, [], null], allowed: ["zod", "JSON Schema"] },
+  signal: { values: [new AbortController(), "abort", null], allowed: ["AbortSignal"] },
   mailboxLimit: { values: [-1, 1.5, "10", Number.POSITIVE_INFINITY, null], allowed: ["expected"] },
   whenBusy: { values: ["sometimes", 1, true, null], allowed: ["enqueue", "reject"] },
   onInterruptedTurn: { values: ["ignore", false], allowed: ["retry_if_untouched", "fail", "retry"] },
@@ -77,7 +80,7 @@ describe("an option of Castellan's own that is wrong", () => {
   );
 
   it("is refused as a default too", () => {
-    const { name: _, ...defaults } = WRONG;
+    const { name: _, signal: _1, ...defaults } = WRONG;
     for (const [field, { values }] of Object.entries(defaults)) {
       const options = { [field]: values[0] } as SessionDefaults;
       const { problems } = refusalOf(() => checkSessionDefaults(options, "supervisor")).details;
@@ -94,6 +97,10 @@ describe("sessionSettings", () => {
       timeoutMs: undefined,
       queueTimeoutMs: 600_000,
       stallTimeoutMs: expect.any(Number),
+      approvalTimeoutMs: undefined,
+      outputSchema: undefined,
+      output: undefined,
+      signal: undefined,
       mailboxLimit: 100,
       whenBusy: "enqueue",
       onInterruptedTurn: "retry_if_untouched",
@@ -331,13 +338,14 @@ describe("turnSettings", () => {
       queueTimeoutMs: 120_000,
       whenBusy: "reject",
       signal: undefined,
+      output: undefined,
     });
   });
 
   it("takes what the turn says before the session's", () => {
     const { signal } = new AbortController();
     const settings = turnSettings({ timeout: 0, queueTimeout: "5s", whenBusy: "enqueue", signal }, session);
-    expect(settings).toEqual({ timeoutMs: 0, queueTimeoutMs: 5_000, whenBusy: "enqueue", signal });
+    expect(settings).toEqual({ timeoutMs: 0, queueTimeoutMs: 5_000, whenBusy: "enqueue", signal, output: undefined });
     expect(settings.signal).toBe(signal);
   });
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ExitRecord } from "../../src/errors.ts";
-import { nextSessionState, type SessionEvent, type SessionState } from "../../src/session/session-state.ts";
+import { nextSessionState, type SessionState, type SessionStateEvent } from "../../src/session/session-state.ts";
 
 type StateName = SessionState["name"];
 
@@ -18,7 +18,7 @@ const STATES: Record<StateName, SessionState> = {
   stopped: { name: "stopped", as: "session" },
 };
 
-const EVENTS: Record<SessionEvent["type"], SessionEvent> = {
+const EVENTS: Record<SessionStateEvent["type"], SessionStateEvent> = {
   begin: { type: "begin" },
   ready: { type: "ready" },
   turn_started: { type: "turn_started" },
@@ -38,7 +38,7 @@ const STARTING: SessionState = { name: "starting" };
 const WAITING: SessionState = { name: "waiting", wait: { for: "quota", until: 7 } };
 
 /** What each event makes of each state; an event that is left out changes nothing. */
-const CHANGES: Record<StateName, Partial<Record<SessionEvent["type"], SessionState>>> = {
+const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], SessionState>>> = {
   starting: { ready: { name: "idle" }, exited: RESTARTING, quarantine: QUARANTINED, stop: STOPPED },
   restarting: {
     begin: RESTARTING,

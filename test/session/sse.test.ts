@@ -41,7 +41,7 @@ const STORY: readonly SDKMessage[] = [
 ];
 
 function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: TurnRecord } {
-  const record = new TurnRecord("t", "prompt", 'session "a"');
+  const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
   record.enqueued();
   record.started();
   for (const message of messages) record.append(message);

@@ -16,7 +16,7 @@ const reply: Reply = {
 const stopped = new CastellanError("SESSION_STOPPED", "stopped");
 
 function running(): TurnRecord {
-  const record = new TurnRecord("t", "prompt", 'session "a"');
+  const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
   record.enqueued();
   record.started();
   return record;
@@ -31,7 +31,7 @@ describe("TurnRecord", () => {
     expect(record.state).toBe("completed");
     expect(record.ended).toBe(true);
     expect(await record.result).toBe(reply);
-    expect(await Array.fromAsync(record.log.read())).toEqual([{ number: 0, message }]);
+    expect(await Array.fromAsync(record.log.read())).toEqual([{ number: 0, event: message }]);
   });
 
   it("ends once; what comes after that changes nothing", async () => {
@@ -56,7 +56,7 @@ describe("TurnRecord", () => {
   });
 
   it("does not end in a way that its state does not allow", async () => {
-    const record = new TurnRecord("t", "prompt", "session");
+    const record = new TurnRecord("t", "prompt", "session", { queueTimeoutMs: 600_000 });
     record.enqueued();
     record.complete(reply);
     record.fail("interrupted", stopped);

@@ -15,10 +15,10 @@ import {
   toolBlock,
 } from "./messages.ts";
 
-const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5 };
+const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5, structured: undefined };
 
 function running(): { turn: Turn; record: TurnRecord } {
-  const record = new TurnRecord("t", "prompt", 'session "a"');
+  const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
   record.enqueued();
   record.started();
   return { record, turn: new Turn(record, "a", async () => {}) };
@@ -88,9 +88,9 @@ describe("replyOf", () => {
   });
 
   it("carries structured output, also when that is nothing much", () => {
-    expect(replyOf(success({ structured_output: { ok: true } }), SPENT).structured).toEqual({ ok: true });
-    expect(replyOf(success({ structured_output: null }), SPENT).structured).toBeNull();
-    expect(replyOf(success({ structured_output: 0 }), SPENT).structured).toBe(0);
+    expect(replyOf(success(), { ...SPENT, structured: { ok: true } }).structured).toEqual({ ok: true });
+    expect(replyOf(success(), { ...SPENT, structured: null }).structured).toBeNull();
+    expect(replyOf(success(), { ...SPENT, structured: 0 }).structured).toBe(0);
     expect(replyOf(success(), SPENT)).not.toHaveProperty("structured");
   });
 });

@@ -1,0 +1,108 @@
+import type { CanUseTool, PermissionResult, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock, Timer } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import type { SessionName } from "../names.ts";
+
+/** How an approval came to its end. */
+export type ApprovalOutcome = "approved" | "denied" | "expired" | "withdrawn";
+
+/** A tool that Claude wants to use and somebody has to decide on. Times are milliseconds since the epoch. */
+export interface Approval {
+  readonly id: string;
+  readonly session: SessionName;
+  readonly tool: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  /** The question as a sentence, if Claude Code has put it into one. */
+  readonly title?: string;
+  /** What speaks against it, if Claude Code says so. */
+  readonly reason?: string;
+  /** Rules that would spare the question the next time; to be given to `approve`. */
+  readonly suggestions: readonly PermissionUpdate[];
+  readonly requestedAt: number;
+  /** When it is denied if nobody has answered. */
+  readonly expiresAt: number;
+  /** Lets the tool run, optionally with another input or with rules for the future. Whether this was the first answer. */
+  approve(changes?: {
+    readonly input?: Record<string, unknown>;
+    readonly rules?: readonly PermissionUpdate[];
+  }): boolean;
+  /** Tells Claude why not; it goes on without the tool. Whether this was the first answer. */
+  deny(message?: string): boolean;
+}
+
+export interface ApprovalsDeps {
+  readonly clock: Clock;
+  readonly newId: () => string;
+  requested(approval: Approval): void;
+  settled(id: string, outcome: ApprovalOutcome): void;
+}
+
+/** The permissions that a session's process waits for. Each is answered once, by anybody, or expires to a denial. */
+export class Approvals {
+  readonly #session: SessionName;
+  readonly #timeout: () => number;
+  readonly #deps: ApprovalsDeps;
+  readonly #pending = new Map<string, { readonly approval: Approval; readonly withdraw: () => void }>();
+
+  /** `timeout` tells the milliseconds that there are to answer; it is asked anew each time. */
+  constructor(session: SessionName, timeout: () => number, deps: ApprovalsDeps) {
+    this.#session = session;
+    this.#timeout = timeout;
+    this.#deps = deps;
+  }
+
+  /** Those that nobody has answered, oldest first. */
+  get pending(): readonly Approval[] {
+    return [...this.#pending.values()].map(({ approval }) => approval);
+  }
+
+  /** Asks whoever listens. */
+  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [] }) => {
+    const { clock, newId } = this.#deps;
+    const timeoutMs = this.#timeout();
+    const id = newId();
+    const { promise, resolve } = Promise.withResolvers<PermissionResult>();
+    const watches: Timer[] = [];
+    const settle = (outcome: ApprovalOutcome, result: PermissionResult): boolean => {
+      if (!this.#pending.delete(id)) return false;
+      for (const watch of watches) watch.cancel();
+      resolve(result);
+      this.#deps.settled(id, outcome);
+      return true;
+    };
+    const deny = (outcome: ApprovalOutcome, message: string): boolean => settle(outcome, { behavior: "deny", message });
+    const requestedAt = clock.now();
+    const approval: Approval = {
+      id,
+      session: this.#session,
+      tool,
+      input,
+      ...(title === undefined ? {} : { title }),
+      ...(decisionReason === undefined ? {} : { reason: decisionReason }),
+      suggestions,
+      requestedAt,
+      expiresAt: requestedAt + timeoutMs,
+      approve: ({ input: updatedInput = input, rules } = {}) =>
+        settle("approved", {
+          behavior: "allow",
+          updatedInput,
+          ...(rules === undefined ? {} : { updatedPermissions: [...rules] }),
+        }),
+      deny: (message = "The user does not want this.") => deny("denied", message),
+    };
+    const withdraw = (): void => void deny("withdrawn", "The request was withdrawn.");
+    this.#pending.set(id, { approval, withdraw });
+    signal.addEventListener("abort", withdraw, { once: true });
+    watches.push({ cancel: () => signal.removeEventListener("abort", withdraw) });
+    const expired = `Nobody has answered within ${formatDuration(timeoutMs)}.`;
+    watches.push(clock.schedule(timeoutMs, () => void deny("expired", expired)));
+    this.#deps.requested(approval);
+    if (signal.aborted) withdraw();
+    return promise;
+  };
+
+  /** The process that asked is gone. */
+  withdrawAll(): void {
+    for (const { withdraw } of this.#pending.values()) withdraw();
+  }
+}

@@ -1,0 +1,113 @@
+import type {
+  AccountInfo,
+  AgentInfo,
+  McpServerConfig,
+  McpServerStatus,
+  McpSetServersResult,
+  ModelInfo,
+  PermissionMode,
+  Query,
+  RewindFilesResult,
+  SDKControlGetContextUsageResponse,
+  SessionMessage,
+  SlashCommand,
+} from "@anthropic-ai/claude-agent-sdk";
+import { type HistoryOptions, historyOf } from "./history.ts";
+import type { SessionServer } from "./session-server.ts";
+
+/**
+ * What can be asked of a session's process besides turns. A call waits for the process to be up, costs no tokens, and has a
+ * deadline of ten seconds; none can take the session down.
+ *
+ * Every method throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process refuses or dies, or why the session has no
+ * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`.
+ */
+export class Controls {
+  readonly #server: SessionServer;
+  /** The MCP servers that the last `setMcpServers` named. */
+  #named: readonly string[] = [];
+
+  constructor(server: SessionServer) {
+    this.#server = server;
+  }
+
+  /** Changes the model, for this process and all later ones. */
+  async setModel(model: string): Promise<void> {
+    await this.#ask("set_model", (sdk) => sdk.setModel(model));
+    this.#server.remember({ model });
+  }
+
+  /** Changes the permission mode, for this process and all later ones. */
+  async setPermissionMode(mode: PermissionMode): Promise<void> {
+    await this.#ask("set_permission_mode", (sdk) => sdk.setPermissionMode(mode));
+    this.#server.remember({ permissionMode: mode });
+  }
+
+  /** The MCP servers and whether they are connected. */
+  mcpStatus(): Promise<McpServerStatus[]> {
+    return this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
+  }
+
+  async reconnectMcpServer(name: string): Promise<void> {
+    await this.#ask("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name));
+  }
+
+  async toggleMcpServer(name: string, enabled: boolean): Promise<void> {
+    await this.#ask("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
+  }
+
+  /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
+  async setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult> {
+    const result = await this.#ask("mcp_set_servers", (sdk) => sdk.setMcpServers(servers));
+    const { mcpServers = {} } = this.#server.settings.sdk;
+    const stay = Object.entries(mcpServers).filter(
+      ([name, config]) => config.type !== "sdk" && !this.#named.includes(name),
+    );
+    this.#named = Object.keys(servers);
+    this.#server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
+    return result;
+  }
+
+  /** How full the context is, and with what. */
+  contextUsage(): Promise<SDKControlGetContextUsageResponse> {
+    return this.#ask("get_context_usage", (sdk) => sdk.getContextUsage({ detail: "summary" }));
+  }
+
+  /**
+   * Takes files back to what they were before the prompt with this id, if the session has `enableFileCheckpointing`. With
+   * `dryRun` it only says what would change.
+   */
+  rewindFiles(userMessageId: string, options: { readonly dryRun?: boolean } = {}): Promise<RewindFilesResult> {
+    return this.#ask("rewind_files", (sdk) => sdk.rewindFiles(userMessageId, options));
+  }
+
+  /** Ends a background task. */
+  async stopTask(taskId: string): Promise<void> {
+    await this.#ask("stop_task", (sdk) => sdk.stopTask(taskId));
+  }
+
+  supportedCommands(): Promise<SlashCommand[]> {
+    return this.#ask("supported_commands", (sdk) => sdk.supportedCommands());
+  }
+
+  supportedModels(): Promise<ModelInfo[]> {
+    return this.#ask("supported_models", (sdk) => sdk.supportedModels());
+  }
+
+  supportedAgents(): Promise<AgentInfo[]> {
+    return this.#ask("supported_agents", (sdk) => sdk.supportedAgents());
+  }
+
+  accountInfo(): Promise<AccountInfo> {
+    return this.#ask("account_info", (sdk) => sdk.accountInfo());
+  }
+
+  /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
+  async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
+    return await historyOf(this.#server.conversation, this.#server.launch, options);
+  }
+
+  #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
+    return this.#server.control(what, request);
+  }
+}

@@ -1,0 +1,42 @@
+import { getSessionMessages, type Options as SdkOptions, type SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import { localTranscripts } from "../claude/local-transcripts.ts";
+import type { Conversation } from "./conversation.ts";
+
+/** Which part of a history is wanted. */
+export interface HistoryOptions {
+  /** How many messages at the most. Default: all. */
+  readonly limit?: number;
+  /** How many to leave out from the beginning. Default 0. */
+  readonly offset?: number;
+}
+
+/** Where a process of the session looks for its transcripts. */
+export interface TranscriptPlace {
+  readonly sdk: Pick<SdkOptions, "cwd" | "sessionStore">;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * What has been said in a conversation, oldest first, as the next process would remember it: a fork that is still to be
+ * made has its source's, and what is to be cut away is left out.
+ */
+export async function historyOf(
+  conversation: Conversation,
+  { sdk, environment }: TranscriptPlace,
+  { limit, offset = 0 }: HistoryOptions,
+): Promise<SessionMessage[]> {
+  const { id, at } = sourceOf(conversation);
+  const said = await getSessionMessages(id, {
+    dir: sdk.cwd ?? process.cwd(),
+    sessionStore: sdk.sessionStore ?? localTranscripts(environment),
+  });
+  const last = at === undefined ? -1 : said.findIndex(({ uuid }) => uuid === at);
+  const kept = last === -1 ? said : said.slice(0, last + 1);
+  return kept.slice(offset, limit === undefined ? undefined : offset + limit);
+}
+
+function sourceOf(conversation: Conversation): { readonly id: string; readonly at?: string | undefined } {
+  if (conversation.kind === "fork") return { id: conversation.fork.from, at: conversation.fork.at };
+  const { id } = conversation;
+  return conversation.kind === "kept" && conversation.cut ? { id, at: conversation.lastUuid } : { id };
+}

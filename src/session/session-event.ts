@@ -1,0 +1,27 @@
+import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { ExitRecord } from "../errors.ts";
+import type { Approval } from "./approval.ts";
+import type { SessionState } from "./session-state.ts";
+
+/** Work that goes on in a process after the turn that started it. */
+export type BackgroundTask = SDKBackgroundTasksChangedMessage["tasks"][number];
+
+/** What happens to a session besides its turns. */
+export type SessionEvent =
+  | { readonly type: "state"; readonly state: SessionState["name"] }
+  /** Its process has ended, asked to or not. */
+  | { readonly type: "exit"; readonly exit: ExitRecord }
+  /** It is in another conversation than it was. */
+  | { readonly type: "conversation"; readonly conversationId: string }
+  /** All background tasks that there are now. */
+  | { readonly type: "background_tasks"; readonly tasks: readonly BackgroundTask[] }
+  /** Claude asks for a permission. */
+  | { readonly type: "approval_requested"; readonly approval: Approval }
+  /** An approval has been answered, has expired, or is no longer waited for. */
+  | {
+      readonly type: "approval_settled";
+      readonly id: string;
+      readonly outcome: "approved" | "denied" | "expired" | "withdrawn";
+    }
+  /** A message that belongs to no turn. */
+  | { readonly type: "message"; readonly message: SDKMessage };

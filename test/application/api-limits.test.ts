@@ -1,0 +1,144 @@
+import { expect, test } from "vitest";
+import { query, session } from "../../src/castellan.ts";
+import type { FakeTurn } from "../../src/testing/index.ts";
+import { failure, Scene, ticks, unique, within } from "../session-on-fake/scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+/** The API refuses, and says until when; in seconds, as it does. */
+async function refuse(turn: FakeTurn, resetsAt: number): Promise<void> {
+  await turn.emit({ type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } });
+  await turn.fail({ status: 429 });
+}
+
+test("a limit of use holds the mailbox until it is lifted, and is no crash", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    script: (turn) => (turn.index === 0 ? refuse(turn, 60) : turn.text(`after ${turn.history.length}`)),
+  });
+  const { details } = await failure(query(scene.name, "one"), "TURN_FAILED");
+  expect(details).toMatchObject({ class: "quota", status: 429, retryAt: 60_000 });
+  const replies = ["two", "three"].map((prompt) => query(scene.name, prompt));
+  expect(scene.session.status()).toMatchObject({
+    state: "waiting",
+    waitingFor: { for: "quota", until: 60_000 },
+    mailbox: 2,
+    restarts: 0,
+  });
+  await clock.advance(59_999);
+  expect(scene.fake.processes[0]?.prompts).toEqual(["one"]);
+  await clock.advance(1);
+  await Promise.all(replies);
+  expect(scene.fake.processes[0]?.prompts).toEqual(["one", "two", "three"]);
+  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1, restarts: 0 });
+  expect(scene.session.status().waitingFor).toBeUndefined();
+});
+
+test("a limit that is only announced holds nothing back, nor one that another session has met", async () => {
+  const [warned, other] = [unique("warned"), unique("other")];
+  await using _ = await Scene.open({
+    children: [{ name: warned }, { name: other }],
+    script: async (turn) => {
+      const info = { status: "allowed_warning", resetsAt: 4_102_444_800, utilization: 0.9 };
+      if (turn.index === 0) await turn.emit({ type: "rate_limit_event", rate_limit_info: info });
+      await turn.text("fine");
+    },
+  });
+  for (const name of [warned, warned, other]) expect((await query(name, "hi")).text).toBe("fine");
+  for (const name of [warned, other]) expect(session(name).status().state).toBe("idle");
+});
+
+test("a hold outlives the process", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    script: (turn) => (turn.index === 0 ? refuse(turn, 60) : turn.text("fine")),
+  });
+  await failure(query(scene.name, "one"), "TURN_FAILED");
+  scene.fake.processes[0]?.crash();
+  await scene.fake.started(2);
+  const reply = query(scene.name, "two");
+  await ticks(5);
+  expect(scene.session.status()).toMatchObject({ state: "waiting", waitingFor: { for: "quota" }, mailbox: 1 });
+  expect(scene.fake.processes[1]?.prompts).toEqual([]);
+  await clock.advance(60_000);
+  expect((await reply).text).toBe("fine");
+});
+
+test("turns that are held back can be stopped, time out, and fill the mailbox", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    session: { mailboxLimit: 2, queueTimeout: "10s" },
+    script: (turn) => (turn.index === 0 ? refuse(turn, 60) : turn.text("fine")),
+  });
+  await failure(query(scene.name, "one"), "TURN_FAILED");
+  const stopped = scene.session.stream("two");
+  const late = failure(query(scene.name, "three"), "QUEUE_TIMEOUT");
+  await failure(query(scene.name, "four"), "MAILBOX_FULL");
+  await stopped.interrupt();
+  await failure(stopped.result(), "TURN_CANCELLED");
+  await clock.advance(10_000);
+  await late;
+  const reply = query(scene.name, "five", { queueTimeout: "1h" });
+  expect((await within(clock, reply)).text).toBe("fine");
+  expect(scene.fake.processes[0]?.prompts).toEqual(["one", "five"]);
+});
+
+test("an overloaded API is left alone for longer each time, until it answers again", async () => {
+  const clock = new SimulatedClock();
+  const waits: number[] = [];
+  await using scene = await Scene.open({
+    clock,
+    script: (turn) => (turn.prompt === "good" ? turn.text("fine") : turn.fail({ status: 529 })),
+  });
+  for (const prompt of ["bad", "bad", "bad", "good", "bad"]) {
+    const asked = query(scene.name, prompt).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await within(clock, asked);
+    const { waitingFor } = scene.session.status();
+    waits.push(waitingFor === undefined ? 0 : waitingFor.until - clock.now());
+    if (waitingFor !== undefined) expect(waitingFor.for).toBe("overload");
+    if (prompt === "bad")
+      expect(await asked).toMatchObject({ details: { class: "overload", retryAt: waitingFor?.until } });
+  }
+  expect(waits).toEqual([1_000, 2_000, 4_000, 0, 1_000]);
+  expect(scene.session.status()).toMatchObject({ state: "waiting", activation: 1, restarts: 0 });
+});
+
+test("a key that is refused sets the session aside when Claude Code announces its first new try", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 401 };
+      await turn.emit({ type: "system", subtype: "api_retry", ...facts, error: "authentication_failed" });
+      await turn.hang();
+    },
+  });
+  const waiting = failure(query(scene.name, "one"), "TURN_FAILED");
+  const queued = failure(query(scene.name, "two"), "SESSION_QUARANTINED");
+  expect((await waiting).details).toMatchObject({ class: "auth", status: 401 });
+  expect((await queued).details.lastExits.map((exit) => exit.class)).toEqual(["auth"]);
+  expect(scene.session.status()).toMatchObject({ state: "quarantined", activation: 1, lastExit: { class: "auth" } });
+  expect(scene.fake.processes).toHaveLength(1);
+});
+
+test.each([401, 403, 402])("so does a result that says %i, at the first try", async (status) => {
+  await using scene = await Scene.open({ script: (turn) => turn.fail({ status }) });
+  expect((await failure(query(scene.name, "one"), "TURN_FAILED")).details).toMatchObject({ class: "auth", status });
+  await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
+  expect(scene.fake.processes).toHaveLength(1);
+});
+
+test("a new try after an overload is not one after a refused key", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 529 };
+      await turn.emit({ type: "system", subtype: "api_retry", ...facts, error: "overloaded" });
+      await turn.text("in the end");
+    },
+  });
+  expect((await query(scene.name, "one")).text).toBe("in the end");
+  expect(scene.session.status().state).toBe("idle");
+});

@@ -1,0 +1,87 @@
+import { expect, test } from "vitest";
+import { session } from "../../src/castellan.ts";
+import { eventually, Scene, unique } from "../session-on-fake/scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { Service } from "./service.ts";
+
+test("`inspect` shows the whole tree in its order, with what is known of each", async () => {
+  const [top, deep] = [unique("top"), unique("deep")];
+  const service = new Service("db");
+  await using scene = await Scene.open({
+    options: { name: "application", strategy: "rest_for_one" },
+    children: [
+      { name: top },
+      { name: "inner", strategy: "one_for_all", children: [service.child(), { name: "empty", children: [] }] },
+      { name: deep },
+    ],
+  });
+  await scene.supervisor.terminateChild("inner");
+  const seen = scene.supervisor.inspect();
+  expect(seen).toEqual({
+    kind: "supervisor",
+    name: "application",
+    state: "running",
+    strategy: "rest_for_one",
+    children: [
+      { kind: "session", status: session(top).status(), lastExits: [] },
+      {
+        kind: "supervisor",
+        name: "inner",
+        state: "terminated",
+        strategy: "one_for_all",
+        children: [
+          { kind: "worker", name: "db", state: "terminated", restarts: 0, lastExits: [] },
+          { kind: "supervisor", name: "empty", state: "terminated", strategy: "one_for_one", children: [] },
+        ],
+      },
+      { kind: "session", status: session(deep).status(), lastExits: [] },
+    ],
+  });
+  expect(JSON.parse(JSON.stringify(seen))).toEqual(seen);
+});
+
+test("`inspect` shows the last exits, oldest first, with their evidence", async () => {
+  const clock = new SimulatedClock();
+  const name = unique();
+  const service = new Service("db");
+  await using scene = await Scene.open({ clock, children: [{ name }, service.child()] });
+  await clock.advance(1_000);
+  scene.fake.processes[0]?.crash({ code: 3, stderr: "first" });
+  await scene.fake.started(2);
+  await clock.advance(1_000);
+  scene.fake.processes[1]?.kill("SIGKILL");
+  await eventually(() => session(name).status().restarts === 2);
+  const cause = new Error("no route");
+  service.crash(cause);
+  await eventually(() => service.starts === 2);
+  const [one, db] = scene.supervisor.inspect().children;
+  expect(one).toMatchObject({
+    kind: "session",
+    status: { state: "restarting", restarts: 2 },
+    lastExits: [
+      { class: "crash", code: 3, stderr: "first", at: 1_000 },
+      { class: "crash", signal: "SIGKILL", at: 2_000 },
+    ],
+  });
+  expect(db).toEqual({
+    kind: "worker",
+    name: "db",
+    state: "running",
+    restarts: 1,
+    lastExits: [{ at: 2_000, cause }],
+  });
+});
+
+test("`inspect` keeps ten exits at most, and shows a child that was set aside", async () => {
+  const service = new Service("db");
+  await using scene = await Scene.open({ options: { maxRestarts: 0 }, children: [service.child()] });
+  for (let n = 1; n <= 12; n++) {
+    service.crash(n);
+    await eventually(() => scene.supervisor.whichChildren()[0]?.state === "quarantined");
+    if (n < 12) await scene.supervisor.restartChild("db");
+  }
+  const [db] = scene.supervisor.inspect().children;
+  expect(db).toMatchObject({ kind: "worker", state: "quarantined" });
+  const causes = db?.kind === "worker" ? db.lastExits.map(({ cause }) => cause) : [];
+  expect(causes).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+});

@@ -1,0 +1,36 @@
+import { createInterface } from "node:readline";
+import { query, Supervisor } from "../../src/index.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+
+/*
+ * A host application, run as a process of its own by the tests that send it signals. Its only session answers when a line
+ * comes in, if ever. It says what happens, a line each.
+ */
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const told = Promise.withResolvers<void>();
+createInterface(process.stdin).once("line", () => told.resolve());
+// A process that only a kill ends, so that it shows who was patient.
+const stubborn = process.argv.includes("--stubborn");
+const fake = fakeClaude(
+  async (turn) => {
+    say("running");
+    await told.promise;
+    await turn.text("finished");
+  },
+  stubborn ? { endOfInput: "ignore", ignoreSigterm: true } : {},
+);
+const supervisor = await Supervisor.start(
+  [{ name: "only", spawnClaudeCodeProcess: fake.spawn, shutdown: stubborn ? "infinity" : "5s" }],
+  {},
+);
+const unwire = supervisor.stopOnSignals({ deadline: "1h" });
+if (process.argv.includes("--unwired")) unwire();
+else for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => say(`got ${signal}`));
+void supervisor.closed.then(({ reason }) => say(reason));
+void fake.processes[0]?.exited.then(({ signal }) => say(`process ended by ${signal}`));
+await query("only", "hi").then(
+  ({ text }) => say(text),
+  ({ code }) => say(code),
+);

@@ -1,0 +1,111 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { Scene, thrown } from "../session-on-fake/scene.ts";
+
+/** A process of its own with a supervisor, and what it says. */
+class Host implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly ended: Promise<string>;
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #reader: ReturnType<typeof createInterface>;
+
+  constructor(...flags: string[]) {
+    const script = fileURLToPath(new URL("signalled-host.ts", import.meta.url));
+    const env = { ...process.env, ANTHROPIC_API_KEY: "sk-ant-fake" };
+    this.#process = spawn(process.execPath, [script, ...flags], { stdio: ["pipe", "pipe", "inherit"], env });
+    this.#reader = createInterface(this.#process.stdout).on("line", (line) => this.lines.push(line));
+    const closed = once(this.#reader, "close");
+    this.ended = once(this.#process, "exit").then(async ([code, signal]) => {
+      await closed;
+      return signal ?? code;
+    });
+  }
+
+  async said(line: string): Promise<void> {
+    while (!this.lines.includes(line)) await once(this.#reader, "line");
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Lets its turn finish. */
+  tell(): void {
+    this.#process.stdin.write("go on\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill("SIGKILL");
+    await this.ended;
+  }
+}
+
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "the first %s lets the turn finish, then the process ends by it",
+  async (signal) => {
+    await using host = new Host();
+    await host.said("running");
+    host.kill(signal);
+    await host.said(`got ${signal}`);
+    expect(host.lines).toEqual(["running", `got ${signal}`]);
+    host.tell();
+    expect(await host.ended).toBe(signal);
+    expect(host.lines.slice(2).sort()).toEqual(["finished", "process ended by null", "stopped"]);
+  },
+);
+
+test("a second signal, be it another one, ends everything at once", async () => {
+  await using host = new Host("--stubborn");
+  await host.said("running");
+  host.kill("SIGTERM");
+  await host.said("got SIGTERM");
+  expect(host.lines).toEqual(["running", "got SIGTERM"]);
+  host.kill("SIGINT");
+  expect(await host.ended).toMatch(/SIGTERM|SIGINT/);
+  expect(host.lines).toContain("TURN_INTERRUPTED");
+  expect(host.lines).toContain("process ended by SIGKILL");
+});
+
+test("what has been taken back leaves the signal as it was", async () => {
+  await using host = new Host("--unwired");
+  await host.said("running");
+  host.kill("SIGTERM");
+  expect(await host.ended).toBe("SIGTERM");
+  expect(host.lines).toEqual(["running"]);
+});
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+const listeners = () => SIGNALS.map((signal) => process.listenerCount(signal));
+
+test("it listens to the signals that it was told, until it is taken back", async () => {
+  await using scene = await Scene.open();
+  const before = listeners();
+  const unwire = scene.supervisor.stopOnSignals();
+  expect(listeners()).toEqual(before.map((count, at) => count + (at < 2 ? 1 : 0)));
+  const unwireOther = scene.supervisor.stopOnSignals({ signals: ["SIGHUP"] });
+  expect(listeners()).toEqual(before.map((count) => count + 1));
+  unwire();
+  unwire();
+  unwireOther();
+  expect(listeners()).toEqual(before);
+});
+
+test.each(["stop", "drain"] as const)("after %s by hand no listener is left", async (how) => {
+  const before = listeners();
+  await using scene = await Scene.open();
+  scene.supervisor.stopOnSignals();
+  await scene.supervisor[how]();
+  expect(listeners()).toEqual(before);
+});
+
+test("a deadline that is none is refused when it is given, not when the signal comes", async () => {
+  await using scene = await Scene.open();
+  const before = listeners();
+  const error = await thrown(() => scene.supervisor.stopOnSignals({ deadline: "soon" }), "INVALID_OPTIONS");
+  expect(error.details.problems[0]?.field).toBe("deadline");
+  expect(listeners()).toEqual(before);
+});

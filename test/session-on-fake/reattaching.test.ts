@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import { collect, failure, Scene, ticks } from "./scene.ts";
+
+test("`enqueue` gives an id at once, by which the turn is found while it waits, runs and has ended", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "first") await open.promise;
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  const first = await scene.session.enqueue("first");
+  const second = await scene.session.enqueue("second");
+  expect([first, second].map((id) => scene.session.turn(id)?.state)).toEqual(["running", "queued"]);
+  const waiting = scene.session.turn(second);
+  open.resolve();
+  expect((await waiting?.result())?.text).toBe("re: second");
+  expect(scene.session.turn(first)?.state).toBe("completed");
+  expect((await scene.session.turn(first)?.result())?.turnId).toBe(first);
+  expect(scene.session.turn("no such turn")).toBeUndefined();
+});
+
+test("a reader that lost its connection goes on from its number, while the turn runs and after", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.partial("one ");
+      await open.promise;
+      await turn.text("two");
+    },
+  });
+  const turn = stream(scene.name, "go");
+  let seen = -1;
+  for await (const { number, message } of turn.messages()) {
+    seen = number;
+    if (message.type === "stream_event" && message.event.type === "content_block_delta") break;
+  }
+  const rest = scene.session.turn(turn.id)?.messages(seen + 1);
+  open.resolve();
+  const later = await collect(rest ?? []);
+  expect(later[0]?.number).toBe(seen + 1);
+  expect(later.at(-1)?.message.type).toBe("result");
+  expect(await collect(scene.session.turn(turn.id)?.messages(seen + 1) ?? [])).toEqual(later);
+  expect((await collect(turn)).length).toBe(seen + 1 + later.length);
+});
+
+test("the turn that was found can be stopped, and fails as the one that was asked for", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.hang() });
+  const turn = stream(scene.name, "go");
+  await scene.fake.prompted(1);
+  const again = scene.session.turn(turn.id);
+  await again?.interrupt();
+  const errors = await Promise.all([
+    failure(turn.result(), "TURN_INTERRUPTED"),
+    failure(again?.result() ?? Promise.resolve(), "TURN_INTERRUPTED"),
+  ]);
+  expect(errors[0]).toBe(errors[1]);
+});
+
+test("of the turns that have ended the last sixteen are kept", async () => {
+  await using scene = await Scene.open();
+  const ids: string[] = [];
+  for (let n = 0; n < 18; n++) ids.push((await query(scene.name, `${n}`)).turnId);
+  await ticks(1);
+  const found = ids.map((id) => scene.session.turn(id)?.state);
+  expect(found).toEqual([undefined, undefined, ...Array.from({ length: 16 }, () => "completed")]);
+});
+
+test("turns that wait are kept, however many there are", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({ script: () => open.promise });
+  const ids = await Promise.all(Array.from({ length: 40 }, (_, n) => scene.session.enqueue(`${n}`)));
+  expect(ids.filter((id) => scene.session.turn(id) === undefined)).toEqual([]);
+  const last = scene.session.turn(ids.at(-1) ?? "")?.result();
+  open.resolve();
+  await last;
+});

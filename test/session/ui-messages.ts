@@ -1,0 +1,41 @@
+import {
+  parseJsonEventStream,
+  readUIMessageStream,
+  type UIMessage,
+  type UIMessageChunk,
+  uiMessageChunkSchema,
+} from "ai";
+import type { TurnMetadata } from "../../src/session/ui-message-chunk.ts";
+
+export type TurnMessage = UIMessage<TurnMetadata>;
+
+/** What a page makes of a response. */
+export interface Read {
+  readonly chunks: UIMessageChunk[];
+  /** Every state that the message had, the last one last. */
+  readonly states: TurnMessage[];
+  readonly message: TurnMessage | undefined;
+  /** Error chunks, and what the AI SDK could not make sense of. */
+  readonly errors: string[];
+}
+
+/** Reads a response as the AI SDK does in a page. */
+export async function readUI(response: Response): Promise<Read> {
+  if (response.body === null) throw new Error("no body");
+  const chunks: UIMessageChunk[] = [];
+  const states: TurnMessage[] = [];
+  const errors: string[] = [];
+  const stream = parseJsonEventStream({ stream: response.body, schema: uiMessageChunkSchema }).pipeThrough(
+    new TransformStream<{ success: boolean; value?: UIMessageChunk; error?: unknown }, UIMessageChunk>({
+      transform(parsed, controller) {
+        if (parsed.value === undefined) throw new Error("no chunk of the AI SDK", { cause: parsed.error });
+        // The reader keeps chunks in the message that it builds and goes on to change.
+        chunks.push(structuredClone(parsed.value));
+        controller.enqueue(parsed.value);
+      },
+    }),
+  );
+  const onError = (error: unknown): void => void errors.push(error instanceof Error ? error.message : String(error));
+  for await (const state of readUIMessageStream<TurnMessage>({ stream, onError })) states.push(state);
+  return { chunks, states, message: states.at(-1), errors };
+}
