@@ -120,7 +120,9 @@ export class SessionRegistry {
     const where = supervisor === undefined ? "in this process" : `in ${supervisor}`;
     const hint =
       known.length === 0
-        ? "There are none; start a supervisor first"
+        ? supervisor === undefined
+          ? "There are none; start a supervisor first"
+          : "It has none; add it with `startSession`"
         : near.length > 0
           ? `Did you mean ${near.join(" or ")}?`
           : `There are ${known.length}: ${known.slice(0, 5).join(", ")}${known.length > 5 ? ", …" : ""}`;

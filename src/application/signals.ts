@@ -23,23 +23,46 @@ export interface SignalOptions {
  */
 export function stopOnSignals(target: Stoppable, options: SignalOptions): () => void {
   const { deadline = "25s", signals = ["SIGTERM", "SIGINT"] } = options;
+  const unknown = Object.keys(options).find((field) => field !== "deadline" && field !== "signals");
+  if (unknown !== undefined) throw invalidOptions("stopOnSignals", [{ field: unknown, message: "is no option" }]);
   // When the signal comes it is too late to say so.
   if (parseDuration(deadline) === undefined) {
     throw invalidOptions("stopOnSignals", [{ field: "deadline", message: `expected a duration: ${DURATION_FORMS}` }]);
   }
-  let received = 0;
-  const unwire = (): void => {
-    for (const signal of signals) process.off(signal, onSignal);
+  const wiring: Wiring = { target, deadline, signals };
+  for (const signal of signals) if (wiredTo(signal).length === 0) process.on(signal, onSignal);
+  wirings.add(wiring);
+  return () => {
+    if (!wirings.delete(wiring)) return;
+    for (const signal of signals) if (wiredTo(signal).length === 0) process.off(signal, onSignal);
   };
-  const onSignal = (signal: NodeJS.Signals): void => {
-    received++;
-    if (received > 2) return;
-    const ended = received === 1 ? target.drain({ deadline }) : target.stop({ kill: true });
-    void ended.finally(() => {
-      unwire();
-      process.kill(process.pid, signal);
-    });
-  };
-  for (const signal of signals) process.on(signal, onSignal);
-  return unwire;
+}
+
+interface Wiring {
+  readonly target: Stoppable;
+  readonly deadline: Duration;
+  readonly signals: readonly NodeJS.Signals[];
+}
+
+/** All that this process has wired; a signal is for all of them together, and goes on when the last has ended. */
+const wirings = new Set<Wiring>();
+let received = 0;
+
+function wiredTo(signal: NodeJS.Signals): Wiring[] {
+  return [...wirings].filter(({ signals }) => signals.includes(signal));
+}
+
+function onSignal(signal: NodeJS.Signals): void {
+  const concerned = wiredTo(signal);
+  received++;
+  // Killing makes the draining end that began with the first signal.
+  if (received === 2) for (const { target } of concerned) void target.stop({ kill: true });
+  if (received > 1) return;
+  void Promise.allSettled(concerned.map(({ target, deadline }) => target.drain({ deadline }))).then(() => {
+    received = 0;
+    wirings.clear();
+    process.off(signal, onSignal);
+    for (const other of concerned.flatMap(({ signals }) => signals)) process.off(other, onSignal);
+    process.kill(process.pid, signal);
+  });
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { z } from "zod";
 import { systemClock } from "../clock.ts";
-import { type Duration, parseDuration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
+import { type Duration, formatDuration } from "../duration.ts";
+import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import { likeOptions, type SessionOptions, type TurnOptions } from "../session/options.ts";
@@ -10,7 +11,7 @@ import { isSession, type RestartOptions, type Session } from "../session/session
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { durationSchema, validate } from "../session/validation.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { Branch } from "./branch.ts";
@@ -40,6 +41,13 @@ export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number;
 }
+
+/** How long a start is waited for that neither succeeds nor is given up. A handshake may take a minute. */
+const START_MS = 90_000;
+
+const restartSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
+
+const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
@@ -187,8 +195,9 @@ export class Supervisor implements AsyncDisposable {
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
    */
-  async restartSession(session: SessionRef, { conversation = "keep" }: RestartOptions = {}): Promise<void> {
+  async restartSession(session: SessionRef, options: RestartOptions = {}): Promise<void> {
     const { key, server } = this.#member(session);
+    const { conversation } = validate(restartSchema, options, "restartSession");
     if (conversation === "clear") server.forget();
     if (this.#root.tree === undefined) await this.#opening;
     try {
@@ -196,9 +205,8 @@ export class Supervisor implements AsyncDisposable {
     } catch (error) {
       throw server.refusal() ?? translated(error);
     }
-    await server.settled();
-    const refusal = server.refusal();
-    if (refusal !== undefined) throw refusal;
+    const failure = await this.#failure(server);
+    if (failure !== undefined) throw failure;
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
@@ -304,13 +312,8 @@ export class Supervisor implements AsyncDisposable {
    *
    * @param options.deadline default `"30s"`
    */
-  async drain({ deadline = "30s" }: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
-    const deadlineMs = parseDuration(deadline);
-    if (deadlineMs === undefined) {
-      throw invalidOptions("drain", [
-        { field: "deadline", message: `expected a duration; given was ${String(deadline)}` },
-      ]);
-    }
+  async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
+    const { deadline } = validate(drainSchema, options, "drain");
     this.#draining = true;
     let over = false;
     const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then((turns) => {
@@ -318,7 +321,7 @@ export class Supervisor implements AsyncDisposable {
       over = this.#stopping === undefined || turns.every((count) => count === 0);
     });
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#deps.clock.schedule(deadlineMs, resolve);
+    const timer = this.#deps.clock.schedule(deadline, resolve);
     await Promise.race([finished, late, this.closed]);
     timer.cancel();
     const report = { completed: over };
@@ -360,7 +363,10 @@ export class Supervisor implements AsyncDisposable {
       this.#opening = orphansEnded(this.#deps.clock).then(() => this.#root.start());
       await this.#opening;
     } catch (error) {
-      for (const { server } of members) this.#roster.release(server);
+      for (const { server } of members) {
+        server.close("supervisor");
+        this.#roster.release(server);
+      }
       throw translated(error);
     }
     void this.#root.tree?.exited.then((exit) => this.#ended(exit.cause));
@@ -381,11 +387,28 @@ export class Supervisor implements AsyncDisposable {
 
   /** Those of `members` that do not come up, and why. */
   async #failures(members: readonly Member[]): Promise<NotStarted[]> {
-    await Promise.all(members.map(({ server }) => server.settled()));
-    return members.flatMap(({ server }) => {
-      const error = server.refusal();
+    const failures = members.map(async ({ server }) => {
+      const error = await this.#failure(server);
       return error === undefined ? [] : [{ name: server.settings.name, error }];
     });
+    return (await Promise.all(failures)).flat();
+  }
+
+  /** Why a session does not come up; `undefined` as soon as it is up. One that goes on trying is not waited for for ever. */
+  async #failure(server: SessionServer): Promise<CastellanError | undefined> {
+    const { promise: late, resolve } = Promise.withResolvers<CastellanError>();
+    const { clock } = this.#deps;
+    const timer = clock.schedule(START_MS, () => {
+      const exit: ExitRecord = {
+        class: "crash",
+        message: `it is still starting after ${formatDuration(START_MS)}`,
+        at: clock.now(),
+      };
+      const last = server.status().lastExit ?? exit;
+      const message = `session ${formatName(server.settings.name)}: ${exit.message}; the last start: ${last.message}.`;
+      resolve(new CastellanError("START_FAILED", message, { details: { exit: last } }));
+    });
+    return await Promise.race([server.settled().then(() => server.refusal()), late]).finally(() => timer.cancel());
   }
 
   /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
@@ -396,7 +419,7 @@ export class Supervisor implements AsyncDisposable {
     const [failure] = await this.#failures(members);
     if (failure === undefined || plan.kind !== "session") return members;
     for (const { server } of members) await this.#terminate(server);
-    throw failure.error;
+    throw removed(failure);
   }
 
   async #start(branch: Branch, plan: ChildPlan, members: readonly Member[]): Promise<void> {
@@ -469,9 +492,8 @@ export class Supervisor implements AsyncDisposable {
     await server.dispatcher.quiet();
     if (change === "child") await branch.replace(plan);
     else await this.#root.recycle(plan.id);
-    await server.settled();
-    const refusal = server.refusal();
-    if (refusal !== undefined) throw refusal;
+    const failure = await this.#failure(server);
+    if (failure !== undefined) throw failure;
   }
 
   #observe(event: SupervisionEvent, branch: Branch): void {
@@ -578,12 +600,14 @@ export class Supervisor implements AsyncDisposable {
     const name = isSession(session) ? session.name : session;
     const member = this.#roster.find(name);
     if (member === undefined) throw registry.missing(name, this.name);
+    if (isSession(session) && session !== member.session) throw stale(session);
     return member;
   }
 
   #child(child: SessionRef): ChildPlan {
     this.#refuseIfStopped();
     const name = isSession(child) ? child.name : child;
+    if (isSession(child) && this.#roster.find(name)?.session !== child) throw stale(child);
     const ids = [nameKey(name), name];
     const plan = this.#root.plans.find(({ id }) => ids.includes(id));
     if (plan !== undefined) return plan;
@@ -625,6 +649,22 @@ type Pass = "remove" | "rest";
 type Mutable<Report> = {
   -readonly [Field in keyof Report]: Report[Field] extends readonly (infer Item)[] ? Item[] : Report[Field];
 };
+
+/** The name is another session's by now, which must not be taken for the one that is meant. */
+function stale({ name }: Session): CastellanError {
+  return new CastellanError(
+    "SESSION_STOPPED",
+    `The session ${formatName(name)} that this handle is for has been stopped.`,
+  );
+}
+
+/** The error of a session that was to be added, without the advice for one that is there. */
+function removed({ name, error }: NotStarted): CastellanError {
+  if (!CastellanError.is(error, "SESSION_QUARANTINED")) return error;
+  const why = error.details.lastExits.at(-1)?.message ?? "unknown";
+  const message = `session ${formatName(name)} did not come up and has been removed again: ${why}.`;
+  return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
+}
 
 function describe(id: string): string {
   return id.startsWith('"') || id.startsWith("[") ? `session ${id}` : `child "${id}"`;

@@ -146,8 +146,9 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /**
    * The turn as a UI message stream of the Vercel AI SDK (`ai` 7), for `useChat` and its like: one assistant message
-   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. A turn that somebody
-   * stopped ends with `abort`, any other that does not complete with `error`. What subagents do is left out.
+   * with text, thinking and tools, in steps, under the turn's id and with {@link TurnMetadata}. What subagents do is left
+   * out. A turn that somebody stopped ends with `abort`, any other that does not complete with `error`. When a turn that
+   * was cut is run again, the step that it was in is taken back.
    *
    * It always begins at the beginning, so that it also serves a page that resumes.
    *

@@ -23,6 +23,8 @@ export type UIMessageChunk =
   | { readonly type: "reasoning-delta"; readonly id: string; readonly delta: string }
   | ToolChunk
   | { readonly type: "finish-step" }
+  /** Takes back what the step has so far. */
+  | { readonly type: "reset-step" }
   | { readonly type: "finish"; readonly finishReason: FinishReason; readonly messageMetadata: TurnMetadata }
   | { readonly type: "error"; readonly errorText: string }
   | { readonly type: "abort"; readonly reason: string };

@@ -12,7 +12,7 @@ async function* eventsOf(turn: Turn): AsyncGenerator<string, void, undefined> {
   const stream = new UIMessageStream(turn);
   yield events(stream.start());
   try {
-    for await (const message of turn) {
+    for await (const message of turn.messages()) {
       const told = events(stream.read(message));
       if (told !== "") yield told;
     }

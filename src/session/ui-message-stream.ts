@@ -1,9 +1,10 @@
-import type { SDKMessage, SDKPartialAssistantMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { SDKPartialAssistantMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { finishReasonOf } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
 import { type Delta, DeltaReader, toolUsesOf } from "./transcript.ts";
+import type { NumberedMessage } from "./turn.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;
@@ -14,6 +15,9 @@ type ToolResult = Extract<Exclude<Content, string>[number], { type: "tool_result
  * Tells a turn as the one assistant message of the AI SDK that it is: a step for each message of the API, in it the text,
  * the thinking and the tools, and in the same step what the tools answered. One of it tells one turn from its beginning.
  *
+ * When a turn that was cut is run again, the step that it was in is taken back. The AI SDK can take back no more than that:
+ * what came in steps before it stays.
+ *
  * Of subagents nothing is told: the AI SDK has no place for a tool within a tool, and would take theirs for Claude's own.
  */
 export class UIMessageStream {
@@ -21,9 +25,11 @@ export class UIMessageStream {
   readonly #deltas = new DeltaReader();
   /** Ids of the tools that have been called and have not answered. */
   readonly #called = new Set<string>();
+  /** Which try of the turn is being read. */
+  #attempt = 1;
   /** The message of the API that is being read; its step begins with the first chunk of it, so that no step is empty. */
   #message = "";
-  #step: string | undefined;
+  #step: "none" | "taken back" | { readonly of: string } = "none";
   /** What is being written. */
   #part: { readonly type: Delta["type"] | "tool"; readonly id: string } | undefined;
   #parts = 0;
@@ -36,7 +42,8 @@ export class UIMessageStream {
     yield { type: "start", messageId: this.#metadata.turnId, messageMetadata: this.#metadata };
   }
 
-  *read(message: SDKMessage): Chunks {
+  *read({ message, attempt }: Pick<NumberedMessage, "message" | "attempt">): Chunks {
+    if (attempt !== this.#attempt) yield* this.#retry(attempt);
     if (!("parent_tool_use_id" in message) || message.parent_tool_use_id !== null) return;
     if (message.type === "stream_event") yield* this.#event(message.event);
     if (message.type === "assistant") yield* this.#turnTo(message.message.id);
@@ -51,7 +58,7 @@ export class UIMessageStream {
 
   *complete({ usage, costUsd, stopReason }: Reply): Chunks {
     yield* this.#endPart();
-    if (this.#step !== undefined) yield { type: "finish-step" };
+    if (this.#step !== "none") yield { type: "finish-step" };
     const messageMetadata = { ...this.#metadata, usage, costUsd, stopReason };
     yield { type: "finish", finishReason: finishReasonOf(stopReason), messageMetadata };
   }
@@ -60,6 +67,15 @@ export class UIMessageStream {
     yield* this.#endPart();
     if (wasStopped(error)) yield { type: "abort", reason: error.message };
     else yield { type: "error", errorText: CastellanError.is(error) ? error.message : "internal error" };
+  }
+
+  *#retry(attempt: number): Chunks {
+    this.#attempt = attempt;
+    this.#called.clear();
+    yield* this.#endPart();
+    if (this.#step === "none") return;
+    this.#step = "taken back";
+    yield { type: "reset-step" };
   }
 
   *#event(event: SDKPartialAssistantMessage["event"]): Chunks {
@@ -103,10 +119,11 @@ export class UIMessageStream {
   }
 
   *#inStep(chunk: UIMessageChunk): Chunks {
-    if (this.#step !== this.#message) {
-      if (this.#step !== undefined) yield { type: "finish-step" };
-      this.#step = this.#message;
-      yield { type: "start-step" };
+    const step = this.#step;
+    if (typeof step === "string" || step.of !== this.#message) {
+      if (typeof step !== "string") yield { type: "finish-step" };
+      if (step !== "taken back") yield { type: "start-step" };
+      this.#step = { of: this.#message };
     }
     yield chunk;
   }

@@ -25,6 +25,10 @@ const supervisor = await Supervisor.start(
   [{ name: "only", spawnClaudeCodeProcess: fake.spawn, shutdown: stubborn ? "infinity" : "5s" }],
   {},
 );
+// One with nothing to do, which is ready to end long before the other.
+const idle = process.argv.includes("--two") ? await Supervisor.start([], {}) : undefined;
+idle?.stopOnSignals({ deadline: "1h" });
+void idle?.closed.then(() => say("idle one stopped"));
 const unwire = supervisor.stopOnSignals({ deadline: "1h" });
 if (process.argv.includes("--unwired")) unwire();
 else for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => say(`got ${signal}`));

@@ -109,3 +109,15 @@ test("a deadline that is none is refused when it is given, not when the signal c
   expect(error.details.problems[0]?.field).toBe("deadline");
   expect(listeners()).toEqual(before);
 });
+
+test("a supervisor that is done first does not end the turns of another", async () => {
+  await using host = new Host("--two");
+  await host.said("running");
+  host.kill("SIGTERM");
+  await host.said("idle one stopped");
+  expect(host.lines).not.toContain("SUPERVISOR_STOPPED");
+  host.tell();
+  expect(await host.ended).toBe("SIGTERM");
+  expect(host.lines.filter((line) => line === "got SIGTERM")).toHaveLength(1);
+  expect(host.lines).toContain("finished");
+});

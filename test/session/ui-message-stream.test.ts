@@ -354,24 +354,53 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(message?.parts).toMatchObject([{ type: "step-start" }, { text: "one" }, { text: "two" }]);
   });
 
-  it("begins a new step when a turn that was cut is run again", async () => {
-    const { message, errors } = await completed([
-      messageStart("m1"),
-      textDelta("first"),
-      blockStop(),
-      toolStart("call", "Bash"),
-      jsonDelta('{"comm'),
-      messageStart("m2"),
-      textDelta("second"),
-    ]);
-    expect(errors).toEqual([]);
-    expect(message?.parts).toMatchObject([
-      { type: "step-start" },
-      { type: "text", text: "first", state: "done" },
-      { type: "dynamic-tool", state: "input-streaming" },
-      { type: "step-start" },
-      { type: "text", text: "second", state: "done" },
-    ]);
+  describe("a turn that was cut and is run again", () => {
+    async function rerun(before: readonly SDKMessage[]): Promise<Read> {
+      const { record, turn } = running(before);
+      record.requeued();
+      record.started();
+      for (const message of [keepAlive(), messageStart("m9"), textDelta("second"), toolResult("call", "late")]) {
+        record.append(message);
+      }
+      record.complete(reply);
+      return await readUI(turn.toUIMessageStreamResponse());
+    }
+    const SECOND = [{ type: "step-start" }, { type: "text", text: "second", state: "done" }];
+
+    it("takes back the step that it was in", async () => {
+      const { message, errors, chunks } = await rerun([
+        messageStart("m1"),
+        textDelta("first"),
+        blockStop(),
+        assistant("m1", [toolBlock("call", "Bash")]),
+        toolStart("other", "Bash"),
+        jsonDelta('{"comm'),
+      ]);
+      expect(errors).toEqual([]);
+      expect(message?.parts).toEqual(SECOND);
+      expect(chunks.filter(({ type }) => type.endsWith("-step")).map(({ type }) => type)).toEqual([
+        "start-step",
+        "reset-step",
+        "finish-step",
+      ]);
+    });
+
+    it("lets stand the steps before it, which the AI SDK cannot take back", async () => {
+      const { message, errors } = await rerun([
+        assistant("m1", [toolBlock("done", "Bash")]),
+        toolResult("done", "result"),
+        messageStart("m2"),
+        textDelta("first"),
+      ]);
+      expect(errors).toEqual([]);
+      expect(message?.parts).toMatchObject([{ type: "step-start" }, { toolCallId: "done" }, ...SECOND]);
+    });
+
+    it("says nothing of it if it had shown nothing", async () => {
+      const { message, chunks } = await rerun([keepAlive(), messageStart("m1")]);
+      expect(message?.parts).toEqual(SECOND);
+      expect(chunks.map(({ type }) => type)).not.toContain("reset-step");
+    });
   });
 
   it.each([
@@ -468,14 +497,21 @@ describe("Turn.toUIMessageStreamResponse", () => {
       fc.constant(user("text")),
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(message, { maxLength: 30 }), async (messages) => {
-        const { record, turn } = running(messages);
+      fc.asyncProperty(fc.array(message, { maxLength: 30 }), fc.option(fc.nat(30)), async (messages, cut) => {
+        const { record, turn } = running(messages.slice(0, cut ?? 30));
+        if (cut !== null) {
+          record.requeued();
+          record.started();
+          for (const message of messages.slice(cut)) record.append(message);
+        }
         record.complete(reply);
         const read = await readUI(turn.toUIMessageStreamResponse());
         expect(read.errors).toEqual([]);
         let text = "";
         for await (const piece of turn.text()) text += piece;
-        expect(textOf(read)).toBe(text);
+        // Steps before the one that was cut cannot be taken back.
+        expect(textOf(read).endsWith(text)).toBe(true);
+        if (cut === null) expect(textOf(read)).toBe(text);
         expect(read.chunks.at(-1)?.type).toBe("finish");
         const steps = read.chunks.flatMap(({ type }) =>
           type === "start-step" || type === "finish-step" ? [type] : [],
@@ -483,7 +519,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
         expect(steps.every((step, at) => step === (at % 2 === 0 ? "start-step" : "finish-step"))).toBe(true);
         expect(steps.length % 2).toBe(0);
       }),
-      { numRuns: 150 },
+      { numRuns: 200 },
     );
   });
 
