@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { systemClock } from "../clock.ts";
-import { type Duration, formatDuration } from "../duration.ts";
-import { CastellanError, type ExitRecord } from "../errors.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import type { Duration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import { likeOptions, type SessionOptions, type TurnOptions } from "../session/options.ts";
@@ -12,27 +12,17 @@ import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { durationSchema, validate } from "../session/validation.ts";
-import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
-import { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
-import {
-  type ChildOptions,
-  type ChildPlan,
-  childPlan,
-  childPlans,
-  type SessionPlan,
-  sessionPlan,
-  sessionsOf,
-} from "./child-options.ts";
-import { exitRecord, type Inspection, inspect } from "./inspection.ts";
-import { orphansEnded } from "./orphans.ts";
-import { type SessionChange, type Step, stepsBetween } from "./reconcile.ts";
+import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
+import { type Inspection, inspect } from "./inspection.ts";
+import { Reconciler } from "./reconciler.ts";
 import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
 import { type SupervisorOptions, type SupervisorSettings, supervisorSettings } from "./supervisor-options.ts";
 import type { ChildSummary, DrainReport, NotStarted, ReconcileReport, SupervisorEnd } from "./supervisor-reports.ts";
+import { Tree } from "./tree.ts";
 
 /** A session by its name or by a handle of it. */
 export type SessionRef = SessionName | Session;
@@ -41,9 +31,6 @@ export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number;
 }
-
-/** How long a start is waited for that neither succeeds nor is given up. A handshake may take a minute. */
-const START_MS = 90_000;
 
 const restartSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
 
@@ -64,14 +51,11 @@ export class Supervisor implements AsyncDisposable {
   /** Resolves when the supervisor has ended and no process of it is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
   readonly #settings: SupervisorSettings;
-  readonly #deps: SupervisorDeps;
+  readonly #clock: Clock;
   readonly #roster: Roster;
-  readonly #root: Branch;
+  readonly #tree: Tree;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
-  /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
-  #opening: Promise<unknown> = Promise.resolve();
   #notStarted: readonly NotStarted[] = [];
-  #end: SupervisorEnd = { reason: "stopped" };
   #stopping: Promise<void> | undefined;
   #draining = false;
   /** One reconciliation after the other. */
@@ -79,7 +63,7 @@ export class Supervisor implements AsyncDisposable {
 
   private constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: SupervisorDeps) {
     this.#settings = settings;
-    this.#deps = deps;
+    this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#roster = new Roster(this.name, deps, ({ server }) => ({
@@ -89,7 +73,7 @@ export class Supervisor implements AsyncDisposable {
       },
       terminate: async () => {
         this.#refuseIfGone(server);
-        await this.#terminate(server);
+        await this.#tree.terminate(server);
       },
       fork: async (name, options) => {
         this.#refuseIfGone(server);
@@ -97,8 +81,7 @@ export class Supervisor implements AsyncDisposable {
       },
     }));
     const { clock, random } = deps;
-    const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
-    this.#root = new Branch(settings.tree, plans, { clock, random, roster: this.#roster, onEvent });
+    this.#tree = new Tree(settings, plans, { clock, random, roster: this.#roster });
   }
 
   /**
@@ -174,8 +157,8 @@ export class Supervisor implements AsyncDisposable {
    * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
-    this.#refuseIfStopped();
-    const [member] = await this.#addChild(this.#root, sessionPlan(options, this.#settings));
+    this.#refuseIfEnding();
+    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings));
     return this.session(member?.session ?? options.name);
   }
 
@@ -186,7 +169,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   async terminateSession(session: SessionRef): Promise<void> {
-    await this.#terminate(this.#member(session).server);
+    await this.#tree.terminate(this.#member(session).server);
   }
 
   /**
@@ -199,27 +182,28 @@ export class Supervisor implements AsyncDisposable {
     const { key, server } = this.#member(session);
     const { conversation } = validate(restartSchema, options, "restartSession");
     if (conversation === "clear") server.forget();
-    if (this.#root.tree === undefined) await this.#opening;
+    // Not even for a moment once it is open: a turn that is asked for after this call is for the next process.
+    if (this.#tree.root.tree === undefined) await this.#tree.opened();
     try {
-      await this.#root.recycle(key);
+      await this.#tree.root.recycle(key);
     } catch (error) {
       throw server.refusal() ?? translated(error);
     }
-    const failure = await this.#failure(server);
+    const failure = await this.#tree.failure(server);
     if (failure !== undefined) throw failure;
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
   whichChildren(): ChildSummary[] {
-    return this.#root.plans.map(({ kind, id }) => {
+    return this.#tree.root.plans.map(({ kind, id }) => {
       const name = this.#roster.ofChild(id)?.session.name ?? id;
-      return { id: name, type: kind, state: this.#root.tree?.child(id)?.state ?? "terminated" };
+      return { id: name, type: kind, state: this.#tree.root.tree?.child(id)?.state ?? "terminated" };
     });
   }
 
   /** How many children there are, as OTP's `count_children`. A session is a worker. */
   countChildren(): ChildCounts {
-    return this.#root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
+    return this.#tree.root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
   }
 
   /**
@@ -230,8 +214,8 @@ export class Supervisor implements AsyncDisposable {
    * `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `SUPERVISOR_STOPPED`
    */
   async startChild(child: ChildOptions): Promise<void> {
-    this.#refuseIfStopped();
-    await this.#addChild(this.#root, childPlan(child, this.#settings));
+    this.#refuseIfEnding();
+    await this.#tree.add(this.#tree.root, childPlan(child, this.#settings));
   }
 
   /**
@@ -243,8 +227,8 @@ export class Supervisor implements AsyncDisposable {
    */
   async terminateChild(child: SessionRef): Promise<void> {
     const plan = this.#child(child);
-    for (const { server } of this.#membersOf(plan)) server.close("child");
-    await this.#inTree((tree) => tree.terminateChild(plan.id));
+    for (const { server } of this.#tree.membersOf(plan)) server.close("child");
+    await this.#tree.inRoot((tree) => tree.terminateChild(plan.id));
   }
 
   /**
@@ -255,8 +239,8 @@ export class Supervisor implements AsyncDisposable {
    */
   async restartChild(child: SessionRef): Promise<void> {
     const plan = this.#child(child);
-    await this.#inTree((tree) => tree.restartChild(plan.id));
-    const [failure] = await this.#failures(this.#membersOf(plan));
+    await this.#tree.inRoot((tree) => tree.restartChild(plan.id));
+    const [failure] = await this.#tree.failures(this.#tree.membersOf(plan));
     if (failure !== undefined && plan.kind === "session") throw failure.error;
   }
 
@@ -267,8 +251,8 @@ export class Supervisor implements AsyncDisposable {
    */
   async deleteChild(child: SessionRef): Promise<void> {
     const plan = this.#child(child);
-    await this.#inTree((tree) => tree.deleteChild(plan.id));
-    this.#forget(this.#root, plan);
+    await this.#tree.inRoot((tree) => tree.deleteChild(plan.id));
+    this.#tree.forget(this.#tree.root, plan);
   }
 
   /**
@@ -288,14 +272,9 @@ export class Supervisor implements AsyncDisposable {
     const before = this.#reconciling;
     const work = (async () => {
       await before.catch(() => {});
-      if (this.#root.tree === undefined) await this.#opening;
+      await this.#tree.opened();
       this.#refuseIfEnding();
-      const report: Mutable<ReconcileReport> = { added: [], removed: [], changed: [], failed: [] };
-      const present = this.#root.plans;
-      // At all levels before anything is added at any, so that what moves to another level finds its name free.
-      await this.#reconcileBranch(this.#root, present, wanted, report, "remove");
-      await this.#reconcileBranch(this.#root, present, wanted, report, "rest");
-      return report;
+      return await new Reconciler(this.#tree, this.#roster, () => this.#refuseIfStopped()).reconcile(wanted);
     })();
     this.#reconciling = work;
     return await work;
@@ -304,7 +283,7 @@ export class Supervisor implements AsyncDisposable {
   /** The tree at this moment, as data, without asking anybody. */
   inspect(): Inspection {
     const state = this.#stopping === undefined ? "running" : "terminated";
-    return inspect(this.#root, this.name, state, this.#roster);
+    return inspect(this.#tree.root, this.name, state, this.#roster);
   }
 
   /**
@@ -321,7 +300,7 @@ export class Supervisor implements AsyncDisposable {
       over = this.#stopping === undefined || turns.every((count) => count === 0);
     });
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#deps.clock.schedule(deadline, resolve);
+    const timer = this.#clock.schedule(deadline, resolve);
     await Promise.race([finished, late, this.closed]);
     timer.cancel();
     const report = { completed: over };
@@ -349,7 +328,7 @@ export class Supervisor implements AsyncDisposable {
    */
   async stop({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
     this.#stopping ??= this.#stop();
-    if (kill) await this.#root.tree?.stop("brutal_kill");
+    if (kill) await this.#tree.root.tree?.stop("brutal_kill");
     await this.#stopping;
   }
 
@@ -358,221 +337,18 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const members = this.#register(this.#root.sessions);
-    try {
-      this.#opening = orphansEnded(this.#deps.clock).then(() => this.#root.start());
-      await this.#opening;
-    } catch (error) {
-      for (const { server } of members) {
-        server.close("supervisor");
-        this.#roster.release(server);
-      }
-      throw translated(error);
-    }
-    void this.#root.tree?.exited.then((exit) => this.#ended(exit.cause));
-    this.#notStarted = await this.#failures(members);
-  }
-
-  /** All of them, or none. */
-  #register(plans: readonly SessionPlan[]): Member[] {
-    const members: Member[] = [];
-    try {
-      for (const { settings } of plans) members.push(this.#roster.add(settings));
-    } catch (error) {
-      for (const { server } of members) this.#roster.release(server);
-      throw error;
-    }
-    return members;
-  }
-
-  /** Those of `members` that do not come up, and why. */
-  async #failures(members: readonly Member[]): Promise<NotStarted[]> {
-    const failures = members.map(async ({ server }) => {
-      const error = await this.#failure(server);
-      return error === undefined ? [] : [{ name: server.settings.name, error }];
-    });
-    return (await Promise.all(failures)).flat();
-  }
-
-  /** Why a session does not come up; `undefined` as soon as it is up. One that goes on trying is not waited for for ever. */
-  async #failure(server: SessionServer): Promise<CastellanError | undefined> {
-    const { promise: late, resolve } = Promise.withResolvers<CastellanError>();
-    const { clock } = this.#deps;
-    const timer = clock.schedule(START_MS, () => {
-      const exit: ExitRecord = {
-        class: "crash",
-        message: `it is still starting after ${formatDuration(START_MS)}`,
-        at: clock.now(),
-      };
-      const last = server.status().lastExit ?? exit;
-      const message = `session ${formatName(server.settings.name)}: ${exit.message}; the last start: ${last.message}.`;
-      resolve(new CastellanError("START_FAILED", message, { details: { exit: last } }));
-    });
-    return await Promise.race([server.settled().then(() => server.refusal()), late]).finally(() => timer.cancel());
-  }
-
-  /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
-  async #addChild(branch: Branch, plan: ChildPlan): Promise<Member[]> {
-    this.#refuseIfEnding();
-    const members = this.#register(sessionsOf([plan]));
-    await this.#start(branch, plan, members);
-    const [failure] = await this.#failures(members);
-    if (failure === undefined || plan.kind !== "session") return members;
-    for (const { server } of members) await this.#terminate(server);
-    throw removed(failure);
-  }
-
-  async #start(branch: Branch, plan: ChildPlan, members: readonly Member[]): Promise<void> {
-    if (this.#root.tree === undefined) await this.#opening;
-    try {
-      await branch.add(plan);
-    } catch (error) {
-      const refusal = members[0]?.server.refusal();
-      for (const { server } of members) this.#roster.release(server);
-      throw refusal ?? translated(error);
-    }
-  }
-
-  async #reconcileBranch(
-    branch: Branch,
-    before: readonly ChildPlan[],
-    after: readonly ChildPlan[],
-    report: Mutable<ReconcileReport>,
-    pass: Pass,
-  ): Promise<void> {
-    for (const step of stepsBetween(before, after)) {
-      if (step.type !== "descend" && (step.type === "remove") !== (pass === "remove")) continue;
-      const name = step.plan.kind === "session" ? step.plan.settings.name : step.plan.id;
-      try {
-        await this.#carryOut(step, branch, report, pass);
-        if (step.type === "add") report.added.push(name);
-        if (step.type === "remove") report.removed.push(name);
-        if (step.type === "change") report.changed.push(name);
-      } catch (thrown) {
-        this.#refuseIfStopped();
-        const error = translated(thrown);
-        if (!CastellanError.is(error)) throw error;
-        report.failed.push({ name, error });
-      }
-    }
-  }
-
-  async #carryOut(step: Step, branch: Branch, report: Mutable<ReconcileReport>, pass: Pass): Promise<void> {
-    switch (step.type) {
-      case "remove":
-        for (const { server } of this.#membersOf(step.plan)) server.close("session");
-        await branch.remove(step.plan.id);
-        this.#forget(branch, step.plan);
-        break;
-      case "add":
-        await this.#addChild(branch, step.plan);
-        break;
-      case "change":
-        await this.#change(branch, step.plan, step.change);
-        break;
-      case "descend": {
-        const below = branch.below(step.plan.id);
-        if (below === undefined) break;
-        await this.#reconcileBranch(below, step.before.children, step.plan.children, report, pass);
-        break;
-      }
-    }
-  }
-
-  async #change(branch: Branch, plan: SessionPlan, change: SessionChange): Promise<void> {
-    const server = this.#roster.ofChild(plan.id)?.server;
-    if (server === undefined) return;
-    this.#roster.reconfigure(server, plan.settings);
-    branch.revise(plan);
-    if (change === "live" && server.state.name !== "quarantined") {
-      await server.applyLive();
-      return;
-    }
-    server.dispatcher.retire();
-    await server.dispatcher.quiet();
-    if (change === "child") await branch.replace(plan);
-    else await this.#root.recycle(plan.id);
-    const failure = await this.#failure(server);
-    if (failure !== undefined) throw failure;
-  }
-
-  #observe(event: SupervisionEvent, branch: Branch): void {
-    const log = this.#settings.logger;
-    switch (event.type) {
-      case "restarting":
-        if (event.delay > 0) this.#roster.ofChild(event.id)?.server.retryAt(this.#deps.clock.now() + event.delay);
-        log?.info(
-          `${describe(event.id)} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`,
-        );
-        break;
-      case "quarantined":
-        this.#quarantined(event, branch);
-        break;
-      case "exited":
-      case "start_failed":
-        this.#ceased(event.id, branch, event.exit.reason !== "abnormal");
-        break;
-      case "terminated":
-        this.#ceased(event.id, branch, false);
-        break;
-      case "auto_shutdown":
-        if (branch === this.#root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
-        break;
-      case "escalated":
-        if (branch === this.#root) this.#end = { reason: "max_restarts", cause: event.exit.cause };
-        break;
-      default:
-    }
-  }
-
-  /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
-  #ceased(id: string, branch: Branch, asMeant: boolean): void {
-    const plan = branch.plans.find((candidate) => candidate.id === id);
-    if (plan === undefined) return;
-    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
-    // The tree has forgotten it, unless it is to be started again by hand.
-    const forgotten = restart === "temporary" && branch.lacks(id);
-    const rests = restart === "transient" && asMeant;
-    if (!forgotten && !rests) return;
-    for (const { server } of this.#membersOf(plan)) server.close(forgotten ? "session" : "child");
-    if (forgotten) this.#forget(branch, plan);
-  }
-
-  #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
-    const now = this.#deps.clock.now();
-    const last = branch.tree?.child(id)?.lastExits ?? [{ exit, at: now }];
-    const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
-    const plan = branch.plans.find((candidate) => candidate.id === id);
-    const members = plan === undefined ? [] : this.#membersOf(plan);
-    // Ended by its owner before its turn to start had come: that is no fault.
-    if (plan?.kind === "session" && members[0]?.server.state.name === "stopped") return;
-    for (const { server } of members) server.quarantine(exits);
-    const message =
-      this.#roster.ofChild(id)?.server.refusal()?.message ??
-      `${describe(id)} has been set aside: ${exits.at(-1)?.message ?? "unknown"}.`;
-    const { logger } = this.#settings;
-    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
-    else logger.warn(message);
-  }
-
-  /** Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well. */
-  async #terminate(server: SessionServer): Promise<void> {
-    const { key } = server.settings;
-    server.close("session");
-    if (this.#root.tree === undefined) await this.#opening.catch(ignore);
-    const branch = this.#root.branchOf(key);
-    await branch?.opened();
-    await branch?.tree?.terminateChild(key).catch(ignore);
-    // A second call may have waited for the same end, and the name may be another session's by now.
-    if (!this.#roster.release(server)) return;
-    branch?.forget(key);
-    await branch?.tree?.deleteChild(key).catch(ignore);
+    const opened = this.#tree.open();
+    void this.#tree.opened().then(
+      () => this.#tree.root.tree?.exited.then((exit) => this.#ended(exit.cause)),
+      () => {},
+    );
+    this.#notStarted = await opened;
   }
 
   async #stop(): Promise<void> {
     for (const { server } of this.#roster) server.close("supervisor");
-    if (this.#root.tree === undefined) await this.#opening.catch(ignore);
-    await this.#root.tree?.stop();
+    await this.#tree.opened().catch(() => {});
+    await this.#tree.root.tree?.stop();
     await this.closed;
   }
 
@@ -582,17 +358,8 @@ export class Supervisor implements AsyncDisposable {
       server.close("supervisor");
       this.#roster.release(server);
     }
-    this.#closed.resolve({ ...this.#end, ...(this.#end.cause === undefined && cause !== undefined ? { cause } : {}) });
-  }
-
-  /** Forgets a child of `branch` that has ended, with all below it. */
-  #forget(branch: Branch, plan: ChildPlan): void {
-    for (const { server } of this.#membersOf(plan)) this.#roster.release(server);
-    branch.forget(plan.id);
-  }
-
-  #membersOf(plan: ChildPlan): Member[] {
-    return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
+    const { end } = this.#tree;
+    this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });
   }
 
   #member(session: SessionRef): Member {
@@ -609,18 +376,9 @@ export class Supervisor implements AsyncDisposable {
     const name = isSession(child) ? child.name : child;
     if (isSession(child) && this.#roster.find(name)?.session !== child) throw stale(child);
     const ids = [nameKey(name), name];
-    const plan = this.#root.plans.find(({ id }) => ids.includes(id));
+    const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
     if (plan !== undefined) return plan;
     throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}.`);
-  }
-
-  async #inTree(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
-    if (this.#root.tree === undefined) await this.#opening;
-    try {
-      if (this.#root.tree !== undefined) await call(this.#root.tree);
-    } catch (error) {
-      throw translated(error);
-    }
   }
 
   #refuseIfStopped(): void {
@@ -643,13 +401,6 @@ export class Supervisor implements AsyncDisposable {
   }
 }
 
-/** A reconciliation goes through the tree twice. */
-type Pass = "remove" | "rest";
-
-type Mutable<Report> = {
-  -readonly [Field in keyof Report]: Report[Field] extends readonly (infer Item)[] ? Item[] : Report[Field];
-};
-
 /** The name is another session's by now, which must not be taken for the one that is meant. */
 function stale({ name }: Session): CastellanError {
   return new CastellanError(
@@ -657,18 +408,3 @@ function stale({ name }: Session): CastellanError {
     `The session ${formatName(name)} that this handle is for has been stopped.`,
   );
 }
-
-/** The error of a session that was to be added, without the advice for one that is there. */
-function removed({ name, error }: NotStarted): CastellanError {
-  if (!CastellanError.is(error, "SESSION_QUARANTINED")) return error;
-  const why = error.details.lastExits.at(-1)?.message ?? "unknown";
-  const message = `session ${formatName(name)} did not come up and has been removed again: ${why}.`;
-  return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
-}
-
-function describe(id: string): string {
-  return id.startsWith('"') || id.startsWith("[") ? `session ${id}` : `child "${id}"`;
-}
-
-/** For calls to a tree that may have ended, or forgotten the child, by itself. */
-function ignore(): void {}

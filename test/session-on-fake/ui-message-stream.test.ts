@@ -109,6 +109,20 @@ test("a turn that is cut before it touched anything and runs again is one messag
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "at last" }]);
 });
 
+test("a turn that is cut after it has shown something and runs again takes that back", async () => {
+  await using scene = await Scene.open({
+    session: { onInterruptedTurn: "retry" },
+    script: async (turn) => {
+      await turn.partial(`try ${turn.index}`);
+      if (turn.index === 0) await turn.crash();
+    },
+  });
+  const { message, states, errors } = await readUI(stream(scene.name, "go").toUIMessageStreamResponse());
+  expect(errors).toEqual([]);
+  expect(states.some(({ parts }) => parts.some((part) => part.type === "text" && part.text === "try 0"))).toBe(true);
+  expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "try 1", state: "done" }]);
+});
+
 test.each([
   ["while it writes", (turn: FakeTurn) => turn.partial("so far").then(() => turn.hang()), "text"],
   ["while a tool runs", (turn: FakeTurn) => turn.toolUse("Bash", {}, { hang: true }).then(() => {}), "dynamic-tool"],

@@ -1,0 +1,239 @@
+import type { Clock } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError, type ExitRecord } from "../errors.ts";
+import { formatName } from "../names.ts";
+import type { SessionServer } from "../session/session-server.ts";
+import type { SupervisionEvent } from "../supervision/supervision-event.ts";
+import { Branch } from "./branch.ts";
+import { translated } from "./child-errors.ts";
+import { type ChildPlan, type SessionPlan, sessionsOf } from "./child-options.ts";
+import { exitRecord } from "./inspection.ts";
+import { orphansEnded } from "./orphans.ts";
+import type { Member, Roster } from "./roster.ts";
+import type { SupervisorSettings } from "./supervisor-options.ts";
+import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
+
+/** How long a start is waited for that neither succeeds nor is given up. A handshake may take a minute. */
+const START_MS = 90_000;
+
+export interface TreeDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly roster: Roster;
+}
+
+/**
+ * The tree of a supervisor: its branches, and what happens in them. It keeps the sessions' own view of their life in step
+ * with what the supervisors of the tree do.
+ */
+export class Tree {
+  readonly root: Branch;
+  readonly #settings: SupervisorSettings;
+  readonly #clock: Clock;
+  readonly #roster: Roster;
+  /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
+  #opening: Promise<unknown> = Promise.resolve();
+  #end: SupervisorEnd = { reason: "stopped" };
+
+  constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], { clock, random, roster }: TreeDeps) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#roster = roster;
+    const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
+    this.root = new Branch(settings.tree, plans, { clock, random, roster, onEvent });
+  }
+
+  /** Why the tree ended, as far as it was its own doing. */
+  get end(): SupervisorEnd {
+    return this.#end;
+  }
+
+  /** Starts all children; resolves with those sessions that did not come up. */
+  async open(): Promise<readonly NotStarted[]> {
+    const members = this.#register(this.root.sessions);
+    try {
+      this.#opening = orphansEnded(this.#clock).then(() => this.root.start());
+      await this.#opening;
+    } catch (error) {
+      for (const { server } of members) {
+        server.close("supervisor");
+        this.#roster.release(server);
+      }
+      throw translated(error);
+    }
+    return await this.failures(members);
+  }
+
+  /** Resolves when the tree has been started, or could not be. */
+  async opened(): Promise<void> {
+    if (this.root.tree === undefined) await this.#opening;
+  }
+
+  /** Those of `members` that do not come up, and why. */
+  async failures(members: readonly Member[]): Promise<NotStarted[]> {
+    const failures = members.map(async ({ server }) => {
+      const error = await this.failure(server);
+      return error === undefined ? [] : [{ name: server.settings.name, error }];
+    });
+    return (await Promise.all(failures)).flat();
+  }
+
+  /** Why a session does not come up; `undefined` as soon as it is up. One that goes on trying is not waited for for ever. */
+  async failure(server: SessionServer): Promise<CastellanError | undefined> {
+    const { promise: late, resolve } = Promise.withResolvers<CastellanError>();
+    const clock = this.#clock;
+    const timer = clock.schedule(START_MS, () => {
+      const exit: ExitRecord = {
+        class: "crash",
+        message: `it is still starting after ${formatDuration(START_MS)}`,
+        at: clock.now(),
+      };
+      const last = server.status().lastExit ?? exit;
+      const message = `session ${formatName(server.settings.name)}: ${exit.message}; the last start: ${last.message}.`;
+      resolve(new CastellanError("START_FAILED", message, { details: { exit: last } }));
+    });
+    return await Promise.race([server.settled().then(() => server.refusal()), late]).finally(() => timer.cancel());
+  }
+
+  /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
+  async add(branch: Branch, plan: ChildPlan): Promise<Member[]> {
+    const members = this.#register(sessionsOf([plan]));
+    await this.#start(branch, plan, members);
+    const [failure] = await this.failures(members);
+    if (failure === undefined || plan.kind !== "session") return members;
+    for (const { server } of members) await this.terminate(server);
+    throw removed(failure);
+  }
+
+  /** Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well. */
+  async terminate(server: SessionServer): Promise<void> {
+    const { key } = server.settings;
+    server.close("session");
+    if (this.root.tree === undefined) await this.opened().catch(ignore);
+    const branch = this.root.branchOf(key);
+    await branch?.opened();
+    await branch?.tree?.terminateChild(key).catch(ignore);
+    // A second call may have waited for the same end, and the name may be another session's by now.
+    if (!this.#roster.release(server)) return;
+    branch?.forget(key);
+    await branch?.tree?.deleteChild(key).catch(ignore);
+  }
+
+  /** Forgets a child of `branch` that has ended, with all below it. */
+  forget(branch: Branch, plan: ChildPlan): void {
+    for (const { server } of this.membersOf(plan)) this.#roster.release(server);
+    branch.forget(plan.id);
+  }
+
+  /** The sessions of a child, and of all below it. */
+  membersOf(plan: ChildPlan): Member[] {
+    return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
+  }
+
+  /** A call to the supervisor at the root, with its errors as Castellan's. */
+  async inRoot(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
+    if (this.root.tree === undefined) await this.opened();
+    try {
+      if (this.root.tree !== undefined) await call(this.root.tree);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  /** All of them, or none. */
+  #register(plans: readonly SessionPlan[]): Member[] {
+    const members: Member[] = [];
+    try {
+      for (const { settings } of plans) members.push(this.#roster.add(settings));
+    } catch (error) {
+      for (const { server } of members) this.#roster.release(server);
+      throw error;
+    }
+    return members;
+  }
+
+  async #start(branch: Branch, plan: ChildPlan, members: readonly Member[]): Promise<void> {
+    if (this.root.tree === undefined) await this.opened();
+    try {
+      await branch.add(plan);
+    } catch (error) {
+      const refusal = members[0]?.server.refusal();
+      for (const { server } of members) this.#roster.release(server);
+      throw refusal ?? translated(error);
+    }
+  }
+
+  #observe(event: SupervisionEvent, branch: Branch): void {
+    const log = this.#settings.logger;
+    switch (event.type) {
+      case "restarting":
+        if (event.delay > 0) this.#roster.ofChild(event.id)?.server.retryAt(this.#clock.now() + event.delay);
+        log?.info(
+          `${describe(event.id)} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`,
+        );
+        break;
+      case "quarantined":
+        this.#quarantined(event, branch);
+        break;
+      case "exited":
+      case "start_failed":
+        this.#ceased(event.id, branch, event.exit.reason !== "abnormal");
+        break;
+      case "terminated":
+        this.#ceased(event.id, branch, false);
+        break;
+      case "auto_shutdown":
+        if (branch === this.root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
+        break;
+      case "escalated":
+        if (branch === this.root) this.#end = { reason: "max_restarts", cause: event.exit.cause };
+        break;
+      default:
+    }
+  }
+
+  /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
+  #ceased(id: string, branch: Branch, asMeant: boolean): void {
+    const plan = branch.plans.find((candidate) => candidate.id === id);
+    if (plan === undefined) return;
+    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
+    // The tree has forgotten it, unless it is to be started again by hand.
+    const forgotten = restart === "temporary" && branch.lacks(id);
+    const rests = restart === "transient" && asMeant;
+    if (!forgotten && !rests) return;
+    for (const { server } of this.membersOf(plan)) server.close(forgotten ? "session" : "child");
+    if (forgotten) this.forget(branch, plan);
+  }
+
+  #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
+    const now = this.#clock.now();
+    const last = branch.tree?.child(id)?.lastExits ?? [{ exit, at: now }];
+    const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
+    const plan = branch.plans.find((candidate) => candidate.id === id);
+    const members = plan === undefined ? [] : this.membersOf(plan);
+    // Ended by its owner before its turn to start had come: that is no fault.
+    if (plan?.kind === "session" && members[0]?.server.state.name === "stopped") return;
+    for (const { server } of members) server.quarantine(exits);
+    const message =
+      this.#roster.ofChild(id)?.server.refusal()?.message ??
+      `${describe(id)} has been set aside: ${exits.at(-1)?.message ?? "unknown"}.`;
+    const { logger } = this.#settings;
+    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
+    else logger.warn(message);
+  }
+}
+
+/** The error of a session that was to be added, without the advice for one that is there. */
+function removed({ name, error }: NotStarted): CastellanError {
+  if (!CastellanError.is(error, "SESSION_QUARANTINED")) return error;
+  const why = error.details.lastExits.at(-1)?.message ?? "unknown";
+  const message = `session ${formatName(name)} did not come up and has been removed again: ${why}.`;
+  return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
+}
+
+function describe(id: string): string {
+  return id.startsWith('"') || id.startsWith("[") ? `session ${id}` : `child "${id}"`;
+}
+
+/** For calls to a tree that may have ended, or forgotten the child, by itself. */
+function ignore(): void {}
