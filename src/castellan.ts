@@ -3,10 +3,11 @@ import type { z } from "zod";
 import { registry } from "./application/registry.ts";
 import { type SessionRef, Supervisor } from "./application/supervisor.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
-import type { SessionDefaults, TurnOptions } from "./session/options.ts";
+import type { SessionDefaults } from "./session/options.ts";
 import type { Reply } from "./session/reply.ts";
 import { isSession, type Session } from "./session/session.ts";
 import type { Turn } from "./session/turn.ts";
+import type { TurnOptions } from "./session/turn-options.ts";
 
 /**
  * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer.

@@ -2,13 +2,8 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { formatName, nameProblem } from "../names.ts";
-import {
-  checkSessionDefaults,
-  type SessionDefaults,
-  type SessionOptions,
-  type SessionSettings,
-  sessionSettings,
-} from "../session/options.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options.ts";
+import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../session/session-settings.ts";
 import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";

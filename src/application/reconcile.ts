@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
-import type { SessionSettings } from "../session/options.ts";
+import type { SessionSettings } from "../session/session-settings.ts";
 import type { ChildPlan, SubtreePlan } from "./child-options.ts";
 
 /**

@@ -1,9 +1,9 @@
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import type { SessionSettings } from "../session/options.ts";
 import { Session, type SessionOwner } from "../session/session.ts";
 import { SessionServer } from "../session/session-server.ts";
+import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
 import { type Registration, registry } from "./registry.ts";
 

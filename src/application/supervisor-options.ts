@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { checkSessionDefaults, type SessionDefaults } from "../session/options.ts";
+import type { SessionDefaults } from "../session/options.ts";
+import { checkSessionDefaults } from "../session/session-settings.ts";
 import { validate } from "../session/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
 

@@ -3,15 +3,17 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
-import { formatName, nameKey, type SessionName } from "../names.ts";
+import { formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import { likeOptions, type SessionOptions, type TurnOptions } from "../session/options.ts";
+import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { isSession, type RestartOptions, type Session } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
-import { durationSchema, validate } from "../session/validation.ts";
+import type { TurnOptions } from "../session/turn-options.ts";
+import { didYouMean, durationSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
@@ -378,7 +380,9 @@ export class Supervisor implements AsyncDisposable {
     const ids = [nameKey(name), name];
     const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
     if (plan !== undefined) return plan;
-    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}.`);
+    const known = this.#tree.root.plans.map(({ id }) => id);
+    const near = didYouMean(nearMisses(typeof name === "string" ? name : nameKey(name), known));
+    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}${near}.`);
   }
 
   #refuseIfStopped(): void {

@@ -25,7 +25,7 @@ import type { SessionServer } from "./session-server.ts";
 export class Controls {
   readonly #server: SessionServer;
   /** The MCP servers that the last `setMcpServers` named. */
-  #named: readonly string[] = [];
+  #named: { readonly servers: Readonly<Record<string, McpServerConfig>>; readonly activation: number } | undefined;
 
   constructor(server: SessionServer) {
     this.#server = server;
@@ -58,12 +58,18 @@ export class Controls {
 
   /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
   async setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult> {
-    const result = await this.#ask("mcp_set_servers", (sdk) => sdk.setMcpServers(servers));
+    const named = this.#named;
+    const { result, activation } = await this.#ask("mcp_set_servers", async (sdk) => {
+      // A process that was started with them takes away only what such a call has named to it.
+      const { activation } = this.#server.status();
+      if (named !== undefined && named.activation !== activation) await sdk.setMcpServers({ ...named.servers });
+      return { result: await sdk.setMcpServers(servers), activation };
+    });
+    this.#named = { servers, activation };
     const { mcpServers = {} } = this.#server.settings.sdk;
     const stay = Object.entries(mcpServers).filter(
-      ([name, config]) => config.type !== "sdk" && !this.#named.includes(name),
+      ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
     );
-    this.#named = Object.keys(servers);
     this.#server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
     return result;
   }

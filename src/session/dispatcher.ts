@@ -11,9 +11,10 @@ import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./curren
 import { Hold, type Wait } from "./hold.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import { Mailbox } from "./mailbox.ts";
-import type { SessionSettings, TurnSettings } from "./options.ts";
 import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import type { TurnSettings } from "./turn-options.ts";
 import { TurnRecord } from "./turn-record.ts";
 
 /** How long a process may take to end a turn that it was told to stop. Then it is killed. */
@@ -107,7 +108,10 @@ export class Dispatcher {
   accept(prompt: string, settings: TurnSettings): TurnRecord {
     const { whenBusy, signal } = settings;
     if (whenBusy === "reject" && (this.busy || this.waiting > 0)) {
-      throw new CastellanError("SESSION_BUSY", `${this.#who} is busy, and the turn was to be refused in that case.`);
+      throw new CastellanError(
+        "SESSION_BUSY",
+        `${this.#who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`,
+      );
     }
     const takesOver = whenBusy === "interrupt" || whenBusy === "rollback";
     const free = this.#activation !== undefined && !this.#retired && !this.busy && this.#hold.wait === undefined;

@@ -5,7 +5,6 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
-import { Approvals } from "./approval.ts";
 import {
   type Conversation,
   type ConversationEvent,
@@ -18,20 +17,18 @@ import {
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
-import { EventLog } from "./event-log.ts";
 import { historyOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
 import { Liveness, type Work } from "./liveness.ts";
-import { type SessionSettings, type TurnOptions, turnSettings } from "./options.ts";
 import { checkPrompt } from "./prompt.ts";
-import type { BackgroundTask, SessionEvent } from "./session-event.ts";
+import { refusalOf } from "./refusal.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
+import type { SessionSettings } from "./session-settings.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
-import { type SessionStatus, visibleState, waitingOf } from "./session-status.ts";
+import { type SessionStatus, waitingOf } from "./session-status.ts";
+import { SessionView } from "./session-view.ts";
+import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
-
-/** How many events are kept for readers that are slow. */
-const KEPT_EVENTS = 1_024;
 
 /**
  * A session from the inside: it brings processes up when its supervisor begins a new life of it, gives them its
@@ -40,14 +37,10 @@ const KEPT_EVENTS = 1_024;
 export class SessionServer {
   #settings: SessionSettings;
   readonly dispatcher: Dispatcher;
-  readonly approvals: Approvals;
-  /** What happens besides turns. */
-  readonly events: EventLog<SessionEvent>;
+  readonly view: SessionView;
   readonly #who: string;
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
-  /** The state as callers were last told it. */
-  #shown: SessionState["name"] = "starting";
   #conversation: Conversation;
   #activation: Activation | undefined;
   #pid: number | undefined;
@@ -65,7 +58,6 @@ export class SessionServer {
   /** The same on the monotonic clock. */
   #lastWord = 0;
   #liveness: Liveness | undefined;
-  #backgroundTasks: readonly BackgroundTask[] = [];
   #lastExit: ExitRecord | undefined;
   #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
 
@@ -74,18 +66,7 @@ export class SessionServer {
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
     this.#conversation = firstConversation(settings.sdk, deps.newId);
-    this.events = new EventLog(this.#who, KEPT_EVENTS);
-    this.approvals = new Approvals(settings.name, () => this.settings.approvalTimeoutMs ?? 0, {
-      ...deps,
-      requested: (approval) => {
-        this.#emit({ type: "approval_requested", approval });
-        this.#show();
-      },
-      settled: (id, outcome) => {
-        this.#emit({ type: "approval_settled", id, outcome });
-        this.#show();
-      },
-    });
+    this.view = new SessionView(this.#who, settings.name, () => this.settings.approvalTimeoutMs ?? 0, deps);
     this.dispatcher = new Dispatcher(this.#who, settings, deps, {
       turnStarted: () => this.#apply({ type: "turn_started" }),
       turnEnded: () => {
@@ -225,23 +206,23 @@ export class SessionServer {
 
   /** The last thing to tell of a session is how its process ended. */
   #endEvents(): void {
-    if (this.#state.name === "stopped" && this.#state.as !== "child") this.events.end();
+    if (this.#state.name === "stopped" && this.#state.as !== "child") this.view.events.end();
   }
 
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
-    const waitingFor = waitingOf(this.approvals.pending, this.dispatcher.wait);
+    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait);
     return {
       name,
-      state: this.#shown,
+      state: this.view.state,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
       conversationId: this.#conversation.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
-      backgroundTasks: this.#backgroundTasks.length,
+      backgroundTasks: this.view.backgroundTasks,
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
@@ -286,7 +267,7 @@ export class SessionServer {
   #start(signal: AbortSignal): Promise<Activation> {
     this.#activations++;
     const { sdk, apiKey, inheritEnv, approvalTimeoutMs } = this.settings;
-    const { canUseTool } = this.approvals;
+    const { canUseTool } = this.view.approvals;
     const request = {
       id: this.#deps.newId(),
       who: this.#who,
@@ -337,12 +318,9 @@ export class SessionServer {
     if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#conversation.id) {
       this.#converse({ type: "moved", id: message.session_id });
     }
-    if (message.type === "system" && message.subtype === "background_tasks_changed") {
-      this.#goesOn(message.tasks);
-    }
-    const claimed = this.dispatcher.receive(message);
     // What is said about the progress of prompts is told by the turns.
-    if (!claimed && lifecycleOf(message) === undefined) this.#emit({ type: "message", message });
+    const claimed = lifecycleOf(message) !== undefined;
+    this.view.receive(message, this.dispatcher.receive(message) || claimed);
   }
 
   #work(): Work {
@@ -355,10 +333,9 @@ export class SessionServer {
     this.#liveness?.stop();
     this.#activation = undefined;
     this.#pid = undefined;
-    if (this.#backgroundTasks.length > 0) this.#goesOn([]);
-    this.approvals.withdrawAll();
+    this.view.processGone();
     this.dispatcher.detach(exit);
-    this.#emit({ type: "exit", exit });
+    this.view.tell({ type: "exit", exit });
     if (incarnation.stopping) {
       this.#lastExit = exit;
       // The next life may begin much later; until then nothing is up.
@@ -399,33 +376,14 @@ export class SessionServer {
     const { id } = this.#conversation;
     this.#conversation = nextConversation(this.#conversation, event);
     const conversationId = this.#conversation.id;
-    if (conversationId !== id) this.#emit({ type: "conversation", conversationId });
-  }
-
-  /** Takes up which background tasks there are. */
-  #goesOn(tasks: readonly BackgroundTask[]): void {
-    this.#backgroundTasks = tasks;
-    this.#emit({ type: "background_tasks", tasks });
-    this.#show();
-  }
-
-  /** Tells the state, if callers see another one than before. */
-  #show(): void {
-    const state = visibleState(this.#state, this.approvals.pending, this.#backgroundTasks);
-    if (state === this.#shown) return;
-    this.#shown = state;
-    this.#emit({ type: "state", state });
-  }
-
-  #emit(event: SessionEvent): void {
-    this.events.append(event);
+    if (conversationId !== id) this.view.tell({ type: "conversation", conversationId });
   }
 
   #apply(event: SessionStateEvent): void {
     const before = this.#state;
     this.#state = nextSessionState(before, event);
     const { name } = this.#state;
-    this.#show();
+    this.view.show(this.#state);
     const settled = name !== "starting" && name !== "restarting";
     if (settled) this.#settled.resolve(this.#state);
     else if (before.name !== "starting" && before.name !== "restarting") this.#settled = Promise.withResolvers();
@@ -445,24 +403,8 @@ export class SessionServer {
     if (refusal !== undefined) this.dispatcher.dismiss(refusal);
   }
 
-  /** Why the session takes no turns, if it does not. */
+  /** Why the session takes no turns, if it does not. A temporary one ends with its first process. */
   refusal(): CastellanError | undefined {
-    const state = this.#state;
-    if (state.name === "stopped") {
-      return state.as === "supervisor"
-        ? new CastellanError("SUPERVISOR_STOPPED", `${this.#who} has ended with its supervisor.`)
-        : new CastellanError("SESSION_STOPPED", `${this.#who} ${this.#ending()}.`);
-    }
-    if (state.name !== "quarantined") return undefined;
-    const { lastExits } = state;
-    const last = lastExits.at(-1)?.message ?? "unknown";
-    const message = `${this.#who} has been set aside after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
-    return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
-  }
-
-  /** How a session that is no more has ended: a temporary one ends with its first process. */
-  #ending(): string {
-    const exit = this.settings.restart === "temporary" ? this.#lastExit : undefined;
-    return exit === undefined || exit.class === "done" ? "has been stopped" : `has ended: ${exit.message}`;
+    return refusalOf(this.#who, this.#state, this.settings.restart === "temporary" ? this.#lastExit : undefined);
   }
 }

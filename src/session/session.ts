@@ -2,12 +2,13 @@ import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
 import { Controls } from "./controls.ts";
-import type { SessionDefaults, TurnOptions } from "./options.ts";
+import type { SessionDefaults } from "./options.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionEvent } from "./session-event.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
+import type { TurnOptions } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /** What a session's supervisor does for it. */
@@ -87,16 +88,16 @@ export class Session extends Controls implements AsyncDisposable {
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
     // What happens between this call and the first reading counts too.
-    return this.#eventsFrom(this.#server.events.length);
+    return this.#eventsFrom(this.#server.view.events.length);
   }
 
   async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
-    for await (const { event } of this.#server.events.read(number)) yield event;
+    for await (const { event } of this.#server.view.events.read(number)) yield event;
   }
 
   /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
   approvals(): readonly Approval[] {
-    return this.#server.approvals.pending;
+    return this.#server.view.approvals.pending;
   }
 
   /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */

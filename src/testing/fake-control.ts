@@ -58,6 +58,8 @@ export function handshake(facts: FakeControlFacts): WireObject {
     fast_mode_disabled_reason: "sdk_opt_in_required",
     session_state: "idle",
     capabilities: [],
+    // The SDK ends a process that does not confirm the servers it was sent here.
+    ...(facts.initialize["mcpServers"] === undefined ? {} : { mcp_servers_applied: true }),
   };
 }
 

@@ -83,3 +83,56 @@ test.each(Array.from({ length: 10 }, (_, n) => n + 1))("any order of events, see
   expect(scene.fake.running.length).toBeLessThanOrEqual(1);
   expect((await scene.session.query("the end")).text).toContain("the end");
 });
+
+test.each([1, 2, 3, 4, 5, 6])("any order of turns that take over, crashes and restarts, seed %i", async (seed) => {
+  const random = chance(seed);
+  const turns: { readonly prompt: string; readonly turn: Turn; ends: number }[] = [];
+  await using scene = await Scene.open({
+    options: { maxRestarts: 1_000 },
+    session: { shutdown: 50 },
+    script: async (turn) => {
+      for (let step = random(4); step > 0; step--) {
+        await turn.partial("…");
+        await ticks(1);
+      }
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  const ask = (): void => {
+    const prompt = `${turns.length}`;
+    const whenBusy = (["enqueue", "interrupt", "rollback"] as const)[random(3)] ?? "enqueue";
+    const turn = scene.session.stream(prompt, { whenBusy });
+    const one = { prompt, turn, ends: 0 };
+    const ended = (): void => {
+      one.ends += 1;
+    };
+    turn.result().then(ended, ended);
+    turns.push(one);
+  };
+  const events = [
+    ask,
+    ask,
+    ask,
+    () => scene.fake.running[0]?.crash({ signal: "SIGKILL" }),
+    () => void scene.session.restart().catch(() => {}),
+  ];
+  for (let n = 0; n < 40; n++) {
+    events[random(events.length)]?.();
+    await ticks(random(8));
+  }
+  await Promise.allSettled(turns.map(({ turn }) => turn.result()));
+  const told = scene.transcript().filter((line) => line.startsWith("user: "));
+  for (const { prompt, turn, ends } of turns) {
+    expect(ends).toBe(1);
+    const outcome: unknown = await turn.result().catch((error: unknown) => error);
+    const times = told.filter((line) => line === `user: ${prompt}`).length;
+    if (turn.state === "completed") {
+      expect(outcome).toMatchObject({ text: expect.stringMatching(new RegExp(`re: ${prompt}$`)) });
+      expect(times, `times that prompt ${prompt} stands`).toBe(1);
+    } else {
+      expect(outcome).toMatchObject({ code: "TURN_INTERRUPTED" });
+      expect(times, `times that prompt ${prompt} stands`).toBeLessThanOrEqual(1);
+    }
+  }
+  expect((await scene.session.query("the end")).text).toContain("the end");
+});

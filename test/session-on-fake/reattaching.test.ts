@@ -36,12 +36,14 @@ test("a reader that lost its connection goes on from its number, while the turn 
     seen = number;
     if (message.type === "stream_event" && message.event.type === "content_block_delta") break;
   }
-  const rest = scene.session.turn(turn.id)?.messages(seen + 1);
+  const again = scene.session.turn(turn.id);
+  if (again === undefined) throw new Error("not found");
+  const rest = again.messages(seen + 1);
   open.resolve();
-  const later = await collect(rest ?? []);
+  const later = await collect(rest);
   expect(later[0]?.number).toBe(seen + 1);
   expect(later.at(-1)?.message.type).toBe("result");
-  expect(await collect(scene.session.turn(turn.id)?.messages(seen + 1) ?? [])).toEqual(later);
+  expect(await collect(again.messages(seen + 1))).toEqual(later);
   expect((await collect(turn)).length).toBe(seen + 1 + later.length);
 });
 

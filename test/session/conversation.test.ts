@@ -4,6 +4,7 @@ import {
   type Conversation,
   type ConversationEvent,
   conversationStart,
+  endIsUnknown,
   firstConversation,
   nextConversation,
 } from "../../src/session/conversation.ts";
@@ -218,5 +219,32 @@ describe("whatever happens", () => {
         });
       }),
     );
+  });
+});
+
+describe("a conversation that was taken over by its id", () => {
+  const taken: Conversation = { kind: "kept", id: "r", empty: false, cut: false };
+
+  it("can be cut back once its end has been read", () => {
+    expect(endIsUnknown(taken)).toBe(true);
+    expect(conversationStart(having(taken, prompted, undone))).toEqual({ kind: "resume", id: "r" });
+    const read = having(taken, { type: "read", lastUuid: "m" });
+    expect(endIsUnknown(read)).toBe(false);
+    expect(conversationStart(read)).toEqual({ kind: "resume", id: "r" });
+    expect(conversationStart(having(read, prompted, undone))).toEqual({ kind: "resume", id: "r", at: "m" });
+  });
+
+  it("is the only one whose end has to be read", () => {
+    const known: Conversation[] = [
+      FRESH,
+      { kind: "fork", id: "f", fork: { from: "r" } },
+      { kind: "kept", id: "a", empty: true, cut: false },
+      having(FRESH, prompted, kept("m")),
+      having({ kind: "fork", id: "f", fork: { from: "r" } }, prompted),
+    ];
+    expect(known.filter(endIsUnknown)).toEqual([]);
+    for (const conversation of known) {
+      expect(having(conversation, { type: "read", lastUuid: "x" })).toEqual(conversation);
+    }
   });
 });

@@ -5,14 +5,9 @@ import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
 import { REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../src/claude/sdk-options.ts";
 import { CastellanError, type OptionProblem } from "../../src/errors.ts";
-import {
-  checkSessionDefaults,
-  type SessionDefaults,
-  type SessionOptions,
-  type SessionSettings,
-  sessionSettings,
-  turnSettings,
-} from "../../src/session/options.ts";
+import type { SessionDefaults, SessionOptions } from "../../src/session/options.ts";
+import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../../src/session/session-settings.ts";
+import { turnSettings } from "../../src/session/turn-options.ts";
 
 const SECRET = "sk-ant-very-secret";
 

@@ -1,0 +1,222 @@
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+import type { ApiKey } from "../claude/launch.ts";
+import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/sdk-options.ts";
+import { formatName, nameKey, type SessionName } from "../names.ts";
+import type { Restart, Shutdown } from "../supervision/child-spec.ts";
+import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
+import { jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
+import { durationSchema, invalidOptions, nameSchema, validate } from "./validation.ts";
+
+/** The options of a session with all defaults filled in and all durations in milliseconds. */
+export interface SessionSettings {
+  readonly name: SessionName;
+  readonly key: string;
+  readonly timeoutMs: number | undefined;
+  readonly queueTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  /** `undefined` if the session takes no approvals. */
+  readonly approvalTimeoutMs: number | undefined;
+  readonly mailboxLimit: number;
+  readonly whenBusy: WhenBusy;
+  readonly onInterruptedTurn: OnInterruptedTurn;
+  readonly onMissingConversation: "fail" | "fresh";
+  readonly restart: Restart;
+  readonly shutdown: Shutdown;
+  readonly significant: boolean;
+  readonly apiKey: ApiKey | undefined;
+  readonly inheritEnv: boolean | readonly string[] | undefined;
+  readonly sdk: SdkOptions;
+  /** The form of the answers, as it was given; the SDK's options have it as `outputFormat`. */
+  readonly outputSchema: OutputSchema | undefined;
+  /** What answers that are data are read with. */
+  readonly output: z.ZodType | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What is silent for less than this has not stalled. */
+const SHORTEST_STALL_MS = 100;
+
+const ownShape = {
+  apiKey: z.union([z.string().min(1), z.strictObject({ env: z.string().min(1) })]).optional(),
+  timeout: durationSchema.optional(),
+  queueTimeout: durationSchema.default(10 * 60_000),
+  stallTimeout: durationSchema
+    .refine(
+      (ms) => ms >= SHORTEST_STALL_MS,
+      `expected at least ${SHORTEST_STALL_MS} ms; a model may think for longer than that`,
+    )
+    .default(10 * 60_000),
+  approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
+  mailboxLimit: z.int().nonnegative().default(100),
+  whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
+  onInterruptedTurn: z.enum(["retry_if_untouched", "fail", "retry"]).default("retry_if_untouched"),
+  onMissingConversation: z.enum(["fail", "fresh"]).default("fail"),
+  restart: z.enum(["permanent", "transient", "temporary"]).default("permanent"),
+  shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).default(5_000),
+  outputSchema: z
+    .custom<OutputSchema>(
+      (value) => value instanceof z.ZodType || isRecord(value),
+      "expected a zod schema or a JSON Schema",
+    )
+    .optional(),
+  significant: z.boolean().default(false),
+  inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),
+};
+
+const refusedShape = Object.fromEntries(
+  Object.entries(REFUSED_SDK_OPTIONS).map(([field, reason]) => [
+    field,
+    z.undefined({ error: `cannot be set on a session: ${reason}` }).optional(),
+  ]),
+);
+
+const sdkShape = Object.fromEntries(
+  Object.entries(sdkOptionsShape).map(([field, schema]) => [field, schema.optional()]),
+);
+
+const defaultsSchema = z.strictObject({ ...sdkShape, ...refusedShape, ...ownShape });
+
+const sessionSchema = z.strictObject({
+  name: nameSchema,
+  signal: z.instanceof(AbortSignal).optional(),
+  ...sdkShape,
+  ...refusedShape,
+  ...ownShape,
+});
+
+/** The names of all options of a session. */
+export const sessionFields: ReadonlySet<string> = new Set(Object.keys(sessionSchema.shape));
+
+/**
+ * The settings of the session that `options` describe over `defaults`. An option that is given replaces the default of
+ * the same name as a whole.
+ *
+ * @param at where the options stand, for messages: `children[2]`.
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function sessionSettings(options: SessionOptions, defaults: SessionDefaults, at = ""): SessionSettings {
+  const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
+  const given = isRecord(options) ? withoutUndefined(options) : options;
+  const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
+  const { name, signal, timeout, queueTimeout, stallTimeout, approvals, outputSchema, ...own } = pick(parsed, [
+    "name",
+    "signal",
+    ...(Object.keys(ownShape) as (keyof typeof ownShape)[]),
+  ]);
+  const sdk: SdkOptions = withoutUndefined(
+    omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
+  );
+  const problems = contradictions(sdk);
+  if (approvals !== false && (sdk.canUseTool ?? sdk.permissionPromptToolName) !== undefined) {
+    const message = "cannot be combined with `canUseTool` or `permissionPromptToolName`; choose who answers";
+    problems.push({ field: "approvals", message });
+  }
+  if (own.significant && own.restart === "permanent") {
+    const message = 'a permanent session cannot be significant; set `restart` to "transient" or "temporary"';
+    problems.push({ field: "significant", message });
+  }
+  for (const [field, ends] of [
+    ["abortController", sdk.abortController?.signal],
+    ["signal", signal],
+  ] as const) {
+    if (ends?.aborted)
+      problems.push({ field, message: "has already been aborted, which would stop the session at once" });
+  }
+  const output = outputSchema === undefined ? undefined : outputOf(outputSchema, sdk, problems);
+  if (problems.length > 0) {
+    throw invalidOptions(
+      what,
+      problems.map(({ field, message }) => ({ field: at === "" ? field : `${at}.${field}`, message })),
+    );
+  }
+  return {
+    ...own,
+    name,
+    key: nameKey(name),
+    timeoutMs: timeout,
+    queueTimeoutMs: queueTimeout,
+    stallTimeoutMs: stallTimeout,
+    approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
+    apiKey: own.apiKey,
+    inheritEnv: own.inheritEnv,
+    sdk: output === undefined ? sdk : { ...sdk, outputFormat: output.format },
+    outputSchema,
+    output: output?.reader,
+    signal,
+  };
+}
+
+/** The form that Claude Code is told, and what the answers are read with. */
+function outputOf(
+  schema: OutputSchema,
+  sdk: SdkOptions,
+  problems: { field: string; message: string }[],
+): { readonly format: NonNullable<SdkOptions["outputFormat"]>; readonly reader: z.ZodType } | undefined {
+  const field = "outputSchema";
+  if (sdk.outputFormat !== undefined) {
+    problems.push({ field, message: "cannot be combined with `outputFormat`, which it takes the place of" });
+  }
+  try {
+    return { format: { type: "json_schema", schema: jsonSchemaOf(schema) }, reader: readerOf(schema) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    problems.push({ field, message: `cannot be written, or read, as JSON Schema: ${why}` });
+    return undefined;
+  }
+}
+
+/** Options that make another session like the one of `settings`, with a conversation of its own. */
+export function likeOptions(settings: SessionSettings): SessionDefaults {
+  const { abortController: _, resume: _1, forkSession: _2, resumeSessionAt: _3, sessionId: _4, ...sdk } = settings.sdk;
+  const { timeoutMs: timeout, apiKey, inheritEnv, approvalTimeoutMs, outputSchema } = settings;
+  return withoutUndefined({
+    ...(outputSchema === undefined ? sdk : { ...omit(sdk, ["outputFormat"]), outputSchema }),
+    apiKey,
+    inheritEnv,
+    timeout,
+    queueTimeout: settings.queueTimeoutMs,
+    stallTimeout: settings.stallTimeoutMs,
+    approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
+    mailboxLimit: settings.mailboxLimit,
+    whenBusy: settings.whenBusy,
+    onInterruptedTurn: settings.onInterruptedTurn,
+    onMissingConversation: settings.onMissingConversation,
+    restart: settings.restart,
+    shutdown: settings.shutdown,
+  }) as SessionDefaults;
+}
+
+/**
+ * Checks options that are to serve as defaults.
+ *
+ * @param at where they stand, for messages
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function checkSessionDefaults(defaults: SessionDefaults, what: string, at = "defaults"): SessionDefaults {
+  validate(defaultsSchema, defaults, what, at);
+  return withoutUndefined(defaults);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNamed(value: unknown): value is { name: SessionName } {
+  return isRecord(value) && nameSchema.safeParse(value["name"]).success;
+}
+
+function withoutUndefined<Fields extends object>(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
+}
+
+function pick<Fields extends object, Name extends keyof Fields>(
+  fields: Fields,
+  names: readonly Name[],
+): Pick<Fields, Name> {
+  return Object.fromEntries(names.map((name) => [name, fields[name]])) as Pick<Fields, Name>;
+}
+
+function omit<Fields extends object>(fields: Fields, names: readonly string[]): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name))) as Fields;
+}

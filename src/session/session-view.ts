@@ -1,0 +1,83 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionName } from "../names.ts";
+import { Approvals, type ApprovalsDeps } from "./approval.ts";
+import { EventLog } from "./event-log.ts";
+import type { BackgroundTask, SessionEvent } from "./session-event.ts";
+import type { SessionState } from "./session-state.ts";
+import { visibleState } from "./session-status.ts";
+
+/** How many events are kept for readers that are slow. */
+const KEPT_EVENTS = 1_024;
+
+/**
+ * What callers see of a session besides its turns: its events, the permissions that it waits for, its background tasks, and
+ * the state that follows from all of them.
+ */
+export class SessionView {
+  readonly events: EventLog<SessionEvent>;
+  readonly approvals: Approvals;
+  #state: SessionState = { name: "starting" };
+  #tasks: readonly BackgroundTask[] = [];
+  /** The state as callers were last told it. */
+  #shown: SessionState["name"] = "starting";
+
+  /** `approvalTimeout` tells the milliseconds that there are to answer a permission. */
+  constructor(
+    who: string,
+    name: SessionName,
+    approvalTimeout: () => number,
+    deps: Pick<ApprovalsDeps, "clock" | "newId">,
+  ) {
+    this.events = new EventLog(who, KEPT_EVENTS);
+    this.approvals = new Approvals(name, approvalTimeout, {
+      clock: deps.clock,
+      newId: deps.newId,
+      requested: (approval) => this.tell({ type: "approval_requested", approval }),
+      settled: (id, outcome) => this.tell({ type: "approval_settled", id, outcome }),
+    });
+  }
+
+  get state(): SessionState["name"] {
+    return this.#shown;
+  }
+
+  get backgroundTasks(): number {
+    return this.#tasks.length;
+  }
+
+  tell(event: SessionEvent): void {
+    this.events.append(event);
+    this.#refresh();
+  }
+
+  /** The session is in this state now. */
+  show(state: SessionState): void {
+    this.#state = state;
+    this.#refresh();
+  }
+
+  /** A message of the process; `claimed` if it belongs to a turn. */
+  receive(message: SDKMessage, claimed: boolean): void {
+    if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
+    if (!claimed) this.tell({ type: "message", message });
+  }
+
+  /** The process is gone, and with it what it worked on and asked for. */
+  processGone(): void {
+    if (this.#tasks.length > 0) this.#goesOn([]);
+    this.approvals.withdrawAll();
+  }
+
+  #goesOn(tasks: readonly BackgroundTask[]): void {
+    this.#tasks = tasks;
+    this.tell({ type: "background_tasks", tasks });
+  }
+
+  /** Tells the state, if callers see another one than before. */
+  #refresh(): void {
+    const state = visibleState(this.#state, this.approvals.pending, this.#tasks);
+    if (state === this.#shown) return;
+    this.#shown = state;
+    this.events.append({ type: "state", state });
+  }
+}

@@ -1,0 +1,218 @@
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import type { Approval } from "../../src/session/approval.ts";
+import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, unique, within } from "./scene.ts";
+
+/** Asks for a permission and says what was decided. */
+const asking: FakeScript = async (turn) => {
+  if (!turn.prompt.startsWith("ask")) return turn.text(`re: ${turn.prompt}`);
+  const decision = await turn.askPermission("Write", { file_path: "/tmp/a", content: turn.prompt });
+  await turn.text(JSON.stringify(decision));
+};
+
+/** The approval that the session waits for. */
+async function requested(scene: Scene): Promise<Approval> {
+  await eventually(() => scene.session.approvals().length > 0);
+  const [approval] = scene.session.approvals();
+  if (approval === undefined) throw new Error("none");
+  return approval;
+}
+
+test("a permission can be seen, shows in the status, and is given from anywhere", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const events: SessionEvent[] = [];
+  const over = (async () => {
+    for await (const event of scene.session.events()) events.push(event);
+  })();
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  expect(approval).toMatchObject({
+    session: scene.name,
+    tool: "Write",
+    input: { file_path: "/tmp/a", content: "ask" },
+    suggestions: [],
+  });
+  expect(approval.expiresAt - approval.requestedAt).toBe(600_000);
+  expect(scene.session.status()).toMatchObject({
+    state: "waiting",
+    waitingFor: { for: "approval", until: approval.expiresAt, approvals: 1 },
+  });
+  expect(approval.approve()).toBe(true);
+  expect(scene.session.approvals()).toEqual([]);
+  expect(scene.session.status()).toMatchObject({ state: "busy" });
+  expect(scene.session.status().waitingFor).toBeUndefined();
+  expect(JSON.parse((await reply).text)).toMatchObject({ behavior: "allow", updatedInput: approval.input });
+  await scene.session.stop();
+  await over;
+  const told = events.filter(({ type }) => type !== "message" && type !== "exit");
+  expect(told).toEqual([
+    { type: "state", state: "busy" },
+    { type: "approval_requested", approval },
+    { type: "state", state: "waiting" },
+    { type: "approval_settled", id: approval.id, outcome: "approved" },
+    { type: "state", state: "busy" },
+    { type: "state", state: "idle" },
+    { type: "state", state: "stopped" },
+  ]);
+});
+
+test("it can be given with another input, and with rules for the future", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const reply = query(scene.name, "ask");
+  const rule: PermissionUpdate = {
+    type: "addRules",
+    rules: [{ toolName: "Write" }],
+    behavior: "allow",
+    destination: "session",
+  };
+  (await requested(scene)).approve({ input: { file_path: "/tmp/b" }, rules: [rule] });
+  expect(JSON.parse((await reply).text)).toMatchObject({
+    behavior: "allow",
+    updatedInput: { file_path: "/tmp/b" },
+    updatedPermissions: [rule],
+  });
+});
+
+test("a denial tells Claude why, and the turn goes on", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const reply = query(scene.name, "ask");
+  (await requested(scene)).deny("not on a Friday");
+  expect(JSON.parse((await reply).text)).toMatchObject({ behavior: "deny", message: "not on a Friday" });
+});
+
+test("the first answer counts, and every later one is told that it was not the first", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  const answers = [approval.deny("no"), approval.approve(), approval.deny(), approval.approve()];
+  expect(answers).toEqual([true, false, false, false]);
+  expect(JSON.parse((await reply).text)).toMatchObject({ behavior: "deny", message: "no" });
+  expect(approval.approve()).toBe(false);
+});
+
+test("two at once are two, and each is answered by itself", async () => {
+  await using scene = await Scene.open({
+    session: { approvals: true },
+    script: async (turn) => {
+      const decisions = await Promise.all(["a", "b"].map((command) => turn.askPermission("Bash", { command })));
+      await turn.text(decisions.map(({ behavior }) => behavior).join(" "));
+    },
+  });
+  const reply = query(scene.name, "hi");
+  await eventually(() => scene.session.approvals().length === 2);
+  const [one, two] = scene.session.approvals();
+  expect([one?.input, two?.input]).toEqual([{ command: "a" }, { command: "b" }]);
+  two?.deny();
+  expect(scene.session.status()).toMatchObject({ state: "waiting", waitingFor: { approvals: 1 } });
+  expect(scene.session.approvals()).toEqual([one]);
+  one?.approve();
+  expect((await reply).text).toBe("allow deny");
+});
+
+test("one that nobody answers in time is denied", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({ clock, script: asking, session: { approvals: { timeout: "2m" } } });
+  const events = scene.session.events();
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  expect(approval.expiresAt).toBe(120_000);
+  await clock.advance(119_999);
+  expect(scene.session.approvals()).toHaveLength(1);
+  await clock.advance(1);
+  const decision: unknown = JSON.parse((await reply).text);
+  expect(decision).toMatchObject({ behavior: "deny", message: expect.stringContaining("2m") });
+  expect(approval.approve()).toBe(false);
+  for await (const event of events) {
+    if (event.type !== "approval_settled") continue;
+    expect(event.outcome).toBe("expired");
+    break;
+  }
+});
+
+test("silence while somebody has to decide is not taken for a stall", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    script: asking,
+    session: { approvals: { timeout: "30m" }, stallTimeout: "1m" },
+  });
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  await clock.advance(20 * 60_000);
+  approval.approve();
+  expect((await within(clock, reply)).text).toContain("allow");
+  expect(scene.session.status().restarts).toBe(0);
+});
+
+test("one whose turn is interrupted is withdrawn", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const turn = stream(scene.name, "ask");
+  const approval = await requested(scene);
+  await turn.interrupt();
+  await failure(turn.result(), "TURN_INTERRUPTED");
+  await eventually(() => scene.session.approvals().length === 0);
+  expect(approval.approve()).toBe(false);
+  expect((await query(scene.name, "next")).text).toBe("re: next");
+  expect(scene.session.status().state).toBe("idle");
+});
+
+test("one whose process dies is withdrawn, and asked for again by the turn that is run again", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const events = scene.session.events();
+  const reply = query(scene.name, "ask");
+  const approval = await requested(scene);
+  scene.fake.processes[0]?.crash({ signal: "SIGKILL" });
+  await eventually(() => scene.session.approvals()[0]?.id !== approval.id);
+  expect(approval.approve()).toBe(false);
+  (await requested(scene)).approve();
+  expect((await reply).text).toContain("allow");
+  for await (const event of events) {
+    if (event.type !== "approval_settled") continue;
+    expect(event).toMatchObject({ id: approval.id, outcome: "withdrawn" });
+    break;
+  }
+});
+
+test("one of a session that is stopped is withdrawn", async () => {
+  await using scene = await Scene.open({ script: asking, session: { approvals: true } });
+  const { session } = scene;
+  const cut = failure(query(scene.name, "ask"), "TURN_INTERRUPTED");
+  const approval = await requested(scene);
+  await session.stop();
+  await cut;
+  expect(session.approvals()).toEqual([]);
+  expect(approval.deny()).toBe(false);
+});
+
+test("`canUseTool` of the application is used as given, and cannot stand beside approvals", async () => {
+  await using scene = await Scene.open({
+    script: asking,
+    session: { canUseTool: async () => ({ behavior: "deny", message: "by the application" }) },
+  });
+  expect((await query(scene.name, "ask")).text).toContain("by the application");
+  const canUseTool = async () => ({ behavior: "deny", message: "no" }) as const;
+  for (const answers of [
+    { canUseTool },
+    { permissionPromptToolName: "mcp__a__b" },
+    { canUseTool, approvals: { timeout: 5 } },
+  ]) {
+    const starting = scene.supervisor.startSession({ name: unique(), approvals: true, ...answers });
+    const error = await failure(starting, "INVALID_OPTIONS");
+    expect(error.details.problems.map(({ field }) => field)).toEqual(["approvals"]);
+  }
+});
+
+test("a session that gets approvals by a changed option gives them their time", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: asking, children: [{ name }] });
+  await scene.supervisor.reconcile([{ name, approvals: { timeout: "1h" } }]);
+  const reply = query(name, "ask");
+  const approval = await requested(scene);
+  expect(approval.expiresAt - approval.requestedAt).toBe(3_600_000);
+  approval.approve();
+  expect((await reply).text).toContain("allow");
+});

@@ -1,0 +1,230 @@
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { FakeTurn } from "../../src/testing/index.ts";
+import { collect, eventually, failure, Scene } from "./scene.ts";
+
+const task = (id: string, ambient?: boolean) => ({
+  task_id: id,
+  task_type: "local_bash",
+  description: `task ${id}`,
+  ...(ambient === undefined ? {} : { ambient }),
+});
+
+const tasksChanged = (...tasks: object[]) => ({ type: "system", subtype: "background_tasks_changed", tasks });
+
+/** A turn that Claude Code takes by itself because a task has ended. */
+async function notified(turn: FakeTurn, text: string): Promise<void> {
+  await turn.emit({ type: "system", subtype: "task_notification", task_id: "t", status: "completed", summary: text });
+  await turn.emit({
+    type: "assistant",
+    parent_tool_use_id: null,
+    message: { id: `msg_${text}`, role: "assistant", model: "m", content: [{ type: "text", text }], usage: {} },
+  });
+  await turn.emit({
+    type: "result",
+    subtype: "success",
+    is_error: false,
+    duration_ms: 0,
+    duration_api_ms: 0,
+    num_turns: 1,
+    result: text,
+    stop_reason: "end_turn",
+    total_cost_usd: 0,
+    usage: {},
+    modelUsage: {},
+    permission_denials: [],
+    origin: { kind: "task-notification" },
+  });
+}
+
+/** The events of a session from now on, and the next one that is looked for. */
+function listen(scene: Scene) {
+  const seen: SessionEvent[] = [];
+  const events = scene.session.events();
+  const over = (async () => {
+    for await (const event of events) seen.push(event);
+  })();
+  return { seen, over };
+}
+
+const typesOf = (seen: readonly SessionEvent[]): string[] =>
+  seen.map((event) => (event.type === "state" ? event.state : event.type));
+
+test("tell states, exits and what the session does next, and end when it has ended", async () => {
+  await using scene = await Scene.open();
+  const { seen, over } = listen(scene);
+  await query(scene.name, "hi");
+  scene.fake.processes[0]?.crash({ code: 7 });
+  await eventually(() => scene.session.status().restarts === 1 && scene.session.status().state === "idle");
+  await scene.session.stop();
+  await over;
+  const told = typesOf(seen).filter((type) => type !== "message");
+  expect(told).toEqual(["busy", "idle", "exit", "restarting", "idle", "stopped", "exit"]);
+  const exits = seen.flatMap((event) => (event.type === "exit" ? [event.exit] : []));
+  expect(exits).toMatchObject([{ class: "crash", code: 7 }, { class: "done" }]);
+});
+
+test("begin with the call, not with the first reading", async () => {
+  await using scene = await Scene.open();
+  await query(scene.name, "before");
+  const events = scene.session.events();
+  await query(scene.name, "hi");
+  const first = await events.next();
+  expect(first.value).toEqual({ type: "state", state: "busy" });
+  await events.return();
+});
+
+test("tell of another conversation", async () => {
+  await using scene = await Scene.open();
+  await query(scene.name, "one");
+  const { seen } = listen(scene);
+  await query(scene.name, "/clear");
+  await eventually(() => seen.some(({ type }) => type === "conversation"));
+  await scene.session.clear();
+  const conversations = seen.flatMap((event) => (event.type === "conversation" ? [event.conversationId] : []));
+  expect(new Set(conversations).size).toBe(2);
+  expect(conversations.at(-1)).toBe(scene.session.status().conversationId);
+});
+
+test("every reader has all of them, and leaving one loop does not end another", async () => {
+  await using scene = await Scene.open();
+  const [one, two] = [listen(scene), listen(scene)];
+  const left = scene.session.events();
+  await query(scene.name, "hi");
+  for await (const _ of left) break;
+  await query(scene.name, "and");
+  await scene.session.stop();
+  await Promise.all([one.over, two.over]);
+  expect(one.seen).toEqual(two.seen);
+  expect(one.seen.length).toBeGreaterThan(4);
+});
+
+test("fail a reader that is too far behind, and hold up nobody", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      for (let n = 0; n < 1_200; n++) await turn.emit({ ...tasksChanged(task(`${n}`)) });
+      await turn.emit(tasksChanged());
+      await turn.text("done");
+    },
+  });
+  const slow = scene.session.events();
+  const fast = listen(scene);
+  expect((await query(scene.name, "hi")).text).toBe("done");
+  const error = await failure(slow.next(), "EVENTS_LOST");
+  expect(error.details.oldest).toBeGreaterThan(100);
+  await scene.session.stop();
+  await fast.over;
+  expect(fast.seen.filter(({ type }) => type === "background_tasks")).toHaveLength(1_201);
+});
+
+test("of a session that has ended are over", async () => {
+  await using scene = await Scene.open();
+  const { session } = scene;
+  await session.stop();
+  expect(await collect(session.events())).toEqual([]);
+});
+
+test("a background task is told, and keeps the session busy until it has ended", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.emit(tasksChanged(task("t"), task("quiet", true)));
+      turn.afterResult(async () => {
+        await open.promise;
+        await turn.emit(tasksChanged(task("quiet", true)));
+      });
+      await turn.text("it goes on");
+    },
+  });
+  const { seen } = listen(scene);
+  expect((await query(scene.name, "hi")).text).toBe("it goes on");
+  expect(scene.session.status()).toMatchObject({ state: "busy", backgroundTasks: 2 });
+  open.resolve();
+  await eventually(() => scene.session.status().state === "idle");
+  // One that is ambient, such as a watcher, does not count.
+  expect(scene.session.status().backgroundTasks).toBe(1);
+  await eventually(() => seen.some((event) => event.type === "state" && event.state === "idle"));
+  expect(typesOf(seen).filter((type) => type !== "message")).toEqual([
+    "busy",
+    "background_tasks",
+    "background_tasks",
+    "idle",
+  ]);
+});
+
+test("background tasks are gone with their process, and readers are told so", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.emit(tasksChanged(task("t")));
+      await turn.text("it goes on");
+    },
+  });
+  await query(scene.name, "hi");
+  const { seen } = listen(scene);
+  scene.fake.processes[0]?.crash();
+  await scene.fake.started(2);
+  await eventually(() => scene.session.status().state === "idle");
+  expect(scene.session.status().backgroundTasks).toBe(0);
+  expect(seen).toContainEqual({ type: "background_tasks", tasks: [] });
+});
+
+test("what Claude says because a task has ended is an event, and in no turn", async () => {
+  const open = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "one") {
+        turn.afterResult(async () => {
+          await open.promise;
+          await notified(turn, "the tests have passed");
+        });
+      }
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  const { seen } = listen(scene);
+  const one = stream(scene.name, "one");
+  await one.result();
+  // Asked while the unprompted turn is still to come: its messages and its result stand before this one's.
+  const two = stream(scene.name, "two");
+  open.resolve();
+  expect((await two.result()).text).toBe("re: two");
+  expect(JSON.stringify(await collect(two))).not.toContain("the tests have passed");
+  expect(JSON.stringify(await collect(one))).not.toContain("the tests");
+  const messages = seen.flatMap((event) => (event.type === "message" ? [event.message] : []));
+  const kinds = messages.map((message) => ("subtype" in message ? `${message.type}/${message.subtype}` : message.type));
+  expect(kinds).toEqual(expect.arrayContaining(["system/task_notification", "assistant", "result/success"]));
+});
+
+test("also when it says it in the middle of a turn", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.partial("the ans");
+      await notified(turn, "somebody else's news");
+      await turn.text("wer");
+    },
+  });
+  const { seen } = listen(scene);
+  const turn = stream(scene.name, "hi");
+  expect((await turn.result()).text).toBe("the answer");
+  expect((await collect(turn)).filter(({ type }) => type === "result")).toHaveLength(1);
+  const results = seen.filter((event) => event.type === "message" && event.message.type === "result");
+  expect(results).toHaveLength(1);
+});
+
+test("messages that come while nothing runs are events", async () => {
+  await using scene = await Scene.open();
+  const { seen } = listen(scene);
+  const [process] = scene.fake.processes;
+  const news = {
+    type: "system",
+    subtype: "task_progress",
+    task_id: "t",
+    session_id: process?.sessionId,
+    uuid: randomUUID(),
+  };
+  process?.write(`${JSON.stringify(news)}\n`);
+  await eventually(() => seen.length > 0);
+  expect(seen).toEqual([{ type: "message", message: news }]);
+});
