@@ -24,6 +24,7 @@ export {
 } from "./errors.ts";
 export type { SessionName } from "./names.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
+export type { SessionHealth } from "./session/controls.ts";
 export type { Usage } from "./session/cost.ts";
 export type { EventStreamOptions } from "./session/event-stream-response.ts";
 export type { HistoryOptions } from "./session/history.ts";

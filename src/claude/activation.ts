@@ -1,50 +1,15 @@
 import type { UUID } from "node:crypto";
-import { Readable } from "node:stream";
-import {
-  type AccountInfo,
-  type Query,
-  query,
-  type SDKMessage,
-  type SDKStartupFailureReason,
-  type SDKUserMessage,
-  type SpawnedProcess,
-  type SpawnOptions,
-} from "@anthropic-ai/claude-agent-sdk";
+import type { Query, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
-import { classifyExit, type ExitEvidence } from "./exit.ts";
-import { HostCalls } from "./host-calls.ts";
-import { type Launch, resolveApiKey, sdkOptions } from "./launch.ts";
-import { formatMarker, MARKER, thisOwner } from "./marker.ts";
-import { memoryKills } from "./memory-kills.ts";
-import { parentDeathPrefix } from "./parent-death.ts";
+import { resolveApiKey } from "./launch.ts";
 import { preflight } from "./preflight.ts";
-import { ClaudeProcess, type EndingStages } from "./process.ts";
-
-/** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
-const HANDSHAKE_MS = 60_000;
+import type { EndingStages } from "./process.ts";
+import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
 
 /** How long a control request may take. The SDK sets no limit. */
 export const CONTROL_MS = 10_000;
-
-/** How long the rest of a dead process's output is waited for, and a process that fell silent is let live. */
-const DRAIN_MS = 1_000;
-
-const AT_ONCE: EndingStages = { inputMs: 0, termMs: 0 };
-
-export interface ActivationRequest extends Launch {
-  /** Of this activation, unlike any other. */
-  readonly id: string;
-  /** The session, for messages. */
-  readonly who: string;
-  /** Called for every message of the process, in order. */
-  readonly onMessage: (message: SDKMessage) => void;
-  /** Aborted when the activation is no longer wanted before it is up. */
-  readonly signal: AbortSignal;
-  /** Called as soon as there is a process, which is before its handshake is done. */
-  readonly onSpawn?: (pid: number | undefined) => void;
-}
 
 /**
  * A live Claude Code process whose handshake is done: one incarnation of a session. It knows nothing of names, mailboxes
@@ -71,7 +36,7 @@ export class Activation {
    * @throws CastellanError `CLAUDE_NOT_FOUND` or `START_FAILED`, with the exit and its class in `details`. No process is
    * left behind.
    */
-  static async start(request: ActivationRequest, clock: Clock): Promise<Activation> {
+  static async start(request: RunRequest, clock: Clock): Promise<Activation> {
     await refuseWhatCannotRun(request, clock);
     const run = await ProcessRun.begin(request, clock);
     try {
@@ -158,180 +123,7 @@ export class Activation {
   }
 }
 
-/** A process from its start on, whether or not it ever becomes an activation. */
-class ProcessRun {
-  readonly who: string;
-  readonly clock: Clock;
-  readonly input: Readable;
-  readonly query: Query;
-  readonly exited: Promise<ExitRecord>;
-  expected = false;
-  found: ExitEvidence["found"];
-  readonly hostCalls: HostCalls = new HostCalls();
-  process: ClaudeProcess | undefined;
-  readonly #request: ActivationRequest;
-  readonly #spawned = Promise.withResolvers<void>();
-  readonly #memoryKills: number | undefined = memoryKills();
-  #streamError: string | undefined;
-  #startupFailure: SDKStartupFailureReason | undefined;
-
-  private constructor(request: ActivationRequest, clock: Clock, prefix: readonly string[]) {
-    this.#request = request;
-    this.who = request.who;
-    this.clock = clock;
-    this.input = new Readable({ objectMode: true, read() {} });
-    this.query = query({
-      prompt: this.input,
-      options: sdkOptions(
-        { ...request, options: this.hostCalls.watch(request.options) },
-        {
-          marker: formatMarker(thisOwner(), request.id),
-          spawn: (options) => this.#spawn(options, prefix),
-        },
-      ),
-    });
-    const drained = this.#pump();
-    this.exited = this.#settle(drained);
-  }
-
-  static async begin(request: ActivationRequest, clock: Clock): Promise<ProcessRun> {
-    const prefix = await parentDeathPrefix();
-    try {
-      return new ProcessRun(request, clock, prefix);
-    } catch (error) {
-      if (error instanceof SpawnError)
-        throw startError("START_FAILED", request.who, clock, { class: "crash", message: error.message }, error);
-      // What the SDK itself throws here, before there is a process, is that it ships no binary for this platform.
-      throw startError(
-        "CLAUDE_NOT_FOUND",
-        request.who,
-        clock,
-        { class: "bad_config", message: messageOf(error) },
-        error,
-      );
-    }
-  }
-
-  async handshake(): Promise<void> {
-    const { signal } = this.#request;
-    const { promise: given, reject } = Promise.withResolvers<never>();
-    const timer = this.clock.schedule(HANDSHAKE_MS, () => {
-      this.found = { class: "crash", message: `no handshake within ${formatDuration(HANDSHAKE_MS)}` };
-      reject(new Error(this.found.message));
-    });
-    const abort = (): void => {
-      this.expected = true;
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    try {
-      const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
-      const { account } = await Promise.race([this.query.initializationResult(), given, gone]);
-      if (lacksCredentials(account)) {
-        this.found = {
-          class: "auth",
-          message: "no API key: set `apiKey` or ANTHROPIC_API_KEY, or log in with `claude`",
-        };
-        throw new Error(this.found.message);
-      }
-    } finally {
-      timer.cancel();
-      signal.removeEventListener("abort", abort);
-    }
-  }
-
-  /** Ends what was started and says why it did not come up. */
-  async failure(error: unknown): Promise<CastellanError> {
-    this.#streamError ??= messageOf(error);
-    const exit = await this.end(AT_ONCE);
-    return startError("START_FAILED", this.who, this.clock, exit, error);
-  }
-
-  async end(stages: EndingStages): Promise<ExitRecord> {
-    this.input.push(null);
-    if (this.process === undefined) {
-      this.query.close();
-      this.#spawned.resolve();
-    } else {
-      await this.process.end(stages);
-    }
-    return await this.exited;
-  }
-
-  #spawn(options: SpawnOptions, prefix: readonly string[]): SpawnedProcess {
-    const watch = {
-      onStderr: (text: string) => this.#report(text),
-      onBreak: (reason: string) => {
-        this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
-        void this.end(AT_ONCE);
-      },
-    };
-    const own = this.#request.options.spawnClaudeCodeProcess;
-    this.process = own
-      ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
-      : ClaudeProcess.spawn(options, prefix, this.clock, watch);
-    this.#spawned.resolve();
-    this.#request.onSpawn?.(this.process.pid);
-    return this.process.spawned;
-  }
-
-  /** A callback of the application's that throws is its own affair, and must not take the host down. */
-  #report(text: string): void {
-    try {
-      this.#request.options.stderr?.(text);
-    } catch (error) {
-      process.emitWarning(`${this.who}: \`stderr\` threw: ${messageOf(error)}`, { type: "CastellanWarning" });
-    }
-  }
-
-  async #pump(): Promise<void> {
-    try {
-      for await (const message of this.query) {
-        if (message.type === "result" && message.subtype === "error_during_execution") {
-          this.#startupFailure = message.startup_failure_reason;
-        }
-        this.#request.onMessage(message);
-      }
-    } catch (error) {
-      this.#streamError = messageOf(error);
-    }
-  }
-
-  async #settle(drained: Promise<void>): Promise<ExitRecord> {
-    await Promise.race([this.#spawned.promise, drained]);
-    void drained.then(() => this.#within(DRAIN_MS, this.process?.exited)).then(() => this.process?.end(AT_ONCE));
-    const exit = await this.process?.gone;
-    await this.#within(DRAIN_MS, drained);
-    this.query.close();
-    this.input.push(null);
-    const evidence = {
-      expected: this.expected,
-      found: this.found,
-      code: exit?.code,
-      signal: exit?.signal,
-      stderr: this.process?.stderr.text,
-      startupFailure: this.#startupFailure,
-      spawnError: codeOf(exit?.error),
-      memoryKill: (memoryKills() ?? 0) > (this.#memoryKills ?? 0),
-      error: exit?.error === undefined ? this.#streamError : messageOf(exit.error),
-    };
-    return {
-      ...classifyExit(evidence),
-      at: this.clock.now(),
-      ...defined({ pid: this.process?.pid, code: evidence.code, signal: evidence.signal, stderr: evidence.stderr }),
-    };
-  }
-
-  async #within(ms: number, wanted: Promise<unknown> | undefined): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.clock.schedule(ms, resolve);
-    await Promise.race([wanted, promise]);
-    timer.cancel();
-  }
-}
-
-async function refuseWhatCannotRun(request: ActivationRequest, clock: Clock): Promise<void> {
+async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {
   const { options, apiKey, who } = request;
   if (typeof apiKey === "object" && resolveApiKey(apiKey, process.env) === undefined) {
     const message = `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
@@ -341,48 +133,4 @@ async function refuseWhatCannotRun(request: ActivationRequest, clock: Clock): Pr
   if (options.spawnClaudeCodeProcess !== undefined) return;
   const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });
   if (fault !== undefined) throw startError(fault.code, who, clock, { class: fault.class, message: fault.message });
-}
-
-function startError(
-  code: "START_FAILED" | "CLAUDE_NOT_FOUND",
-  who: string,
-  clock: Clock,
-  exit: Pick<ExitRecord, "class" | "message"> & Partial<ExitRecord>,
-  cause?: unknown,
-): CastellanError {
-  const details = { exit: { at: clock.now(), ...exit } };
-  return new CastellanError(code, `${who} could not be started: ${exit.message}.`, { details, cause });
-}
-
-/** The application's own `spawnClaudeCodeProcess` threw. */
-class SpawnError extends Error {
-  override readonly name: string = "SpawnError";
-}
-
-function spawnedBy(own: (options: SpawnOptions) => SpawnedProcess, options: SpawnOptions): SpawnedProcess {
-  try {
-    return own(options);
-  } catch (cause) {
-    throw new SpawnError(`\`spawnClaudeCodeProcess\` threw: ${messageOf(cause)}`, { cause });
-  }
-}
-
-/** Whether Claude Code says that it found nothing to authenticate with at Anthropic's own API. */
-function lacksCredentials(account: AccountInfo | undefined): boolean {
-  return account?.apiProvider === "firstParty" && account.tokenSource === "none" && account.apiKeySource === undefined;
-}
-
-function codeOf(error: Error | undefined): string | undefined {
-  return error !== undefined && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** `fields` without those that are undefined. */
-function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]?: NonNullable<Fields[Name]>;
-  };
 }

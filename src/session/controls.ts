@@ -15,6 +15,11 @@ import type {
 import { type HistoryOptions, historyOf } from "./history.ts";
 import type { SessionServer } from "./session-server.ts";
 
+/** How a session does: `degraded` means that turns wait and will be answered, `unhealthy` that they will not. */
+export type SessionHealth =
+  | { readonly status: "healthy" }
+  | { readonly status: "degraded" | "unhealthy"; readonly reason: string };
+
 /**
  * What can be asked of a session's process besides turns. A call waits for the process to be up, costs no tokens, and has a
  * deadline of ten seconds; none can take the session down.
@@ -41,6 +46,33 @@ export class Controls {
   async setPermissionMode(mode: PermissionMode): Promise<void> {
     await this.#ask("set_permission_mode", (sdk) => sdk.setPermissionMode(mode));
     this.#server.remember({ permissionMode: mode });
+  }
+
+  /**
+   * Whether the session does its work, by a question to its process that costs no tokens. Never throws: no answer within ten
+   * seconds is an answer too.
+   */
+  async health(): Promise<SessionHealth> {
+    const { state, lastExit, waitingFor } = this.#server.status();
+    if (state === "quarantined" || state === "stopped") {
+      return { status: "unhealthy", reason: this.#server.refusal()?.message ?? `the session is ${state}` };
+    }
+    if (state === "starting" || state === "restarting") {
+      const why = lastExit === undefined ? "" : `; its last process: ${lastExit.message}`;
+      return { status: "degraded", reason: `the session is ${state}${why}` };
+    }
+    try {
+      await this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
+    } catch (error) {
+      return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
+    }
+    if (waitingFor === undefined || waitingFor.for === "approval") return { status: "healthy" };
+    return { status: "degraded", reason: `turns are held back for ${waitingFor.for}` };
+  }
+
+  /** Claude's id of the conversation. */
+  get sessionId(): string {
+    return this.#server.status().conversationId;
   }
 
   /** The MCP servers and whether they are connected. */

@@ -290,7 +290,9 @@ export class Dispatcher {
     } else {
       this.#hold.succeeded();
       const durationMs = this.#deps.clock.monotonic() - since;
-      const read = readOutput(result.structured_output, record.output);
+      // A command of Claude Code's own, such as `/compact`, answers no data.
+      const reader = result.local_command === undefined ? record.output : undefined;
+      const read = readOutput(result.structured_output, reader);
       if ("structured" in read) record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }));
       else this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
     }

@@ -3,6 +3,11 @@ import { z } from "zod";
 /** The form of an answer that is data: a schema of zod's, or a JSON Schema. */
 export type OutputSchema<Structured = unknown> = z.ZodType<Structured> | Readonly<Record<string, unknown>>;
 
+/** Whether `value` is a schema of zod 4, be it of another copy of it than this package's. */
+export function isZodSchema(value: unknown): value is z.ZodType {
+  return typeof value === "object" && value !== null && "_zod" in value && "safeParse" in value;
+}
+
 /**
  * The schema as JSON Schema, of what goes into it: Claude writes what the schema reads. Claude Code knows draft 7, and
  * refuses to start with a newer one.
@@ -10,7 +15,7 @@ export type OutputSchema<Structured = unknown> = z.ZodType<Structured> | Readonl
  * @throws Error if it cannot be written as JSON Schema
  */
 export function jsonSchemaOf(schema: OutputSchema): Record<string, unknown> {
-  if (schema instanceof z.ZodType) return { ...z.toJSONSchema(schema, { target: "draft-7", io: "input" }) };
+  if (isZodSchema(schema)) return { ...z.toJSONSchema(schema, { target: "draft-7", io: "input" }) };
   // A schema of another library, or of an older zod, would otherwise pass for a JSON Schema that allows everything.
   if ("~standard" in schema || "_def" in schema) throw new Error("it is a schema, but not one of zod 4");
   return { ...schema };
@@ -23,7 +28,7 @@ export function jsonSchemaOf(schema: OutputSchema): Record<string, unknown> {
  * @throws Error if it is a JSON Schema that zod cannot read
  */
 export function readerOf(schema: OutputSchema): z.ZodType {
-  return schema instanceof z.ZodType ? schema : z.fromJSONSchema({ ...schema });
+  return isZodSchema(schema) ? schema : z.fromJSONSchema({ ...schema });
 }
 
 /** An answer as the schema reads it, or what is wrong with it. */

@@ -5,7 +5,7 @@ import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
-import { jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
+import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
 import { durationSchema, invalidOptions, nameSchema, validate } from "./validation.ts";
 
 /** The options of a session with all defaults filled in and all durations in milliseconds. */
@@ -55,10 +55,7 @@ const ownShape = {
   restart: z.enum(["permanent", "transient", "temporary"]).default("permanent"),
   shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).default(5_000),
   outputSchema: z
-    .custom<OutputSchema>(
-      (value) => value instanceof z.ZodType || isRecord(value),
-      "expected a zod schema or a JSON Schema",
-    )
+    .custom<OutputSchema>((value) => isZodSchema(value) || isRecord(value), "expected a zod schema or a JSON Schema")
     .optional(),
   significant: z.boolean().default(false),
   inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),

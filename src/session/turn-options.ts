@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { formatName } from "../names.ts";
 import type { WhenBusy } from "./options.ts";
+import { isZodSchema } from "./output-schema.ts";
 import { type SessionSettings, sessionFields } from "./session-settings.ts";
 import { durationSchema, invalidOptions, validate } from "./validation.ts";
 
@@ -35,7 +36,7 @@ const turnSchema = z.strictObject({
   queueTimeout: durationSchema.optional(),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
   signal: z.instanceof(AbortSignal).optional(),
-  outputSchema: z.instanceof(z.ZodType, { error: "expected a zod schema" }).optional(),
+  outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
 
 /**

@@ -136,3 +136,39 @@ test.each([1, 2, 3, 4, 5, 6])("any order of turns that take over, crashes and re
   }
   expect((await scene.session.query("the end")).text).toContain("the end");
 });
+
+test.each(Array.from({ length: 10 }, (_, n) => n + 1))(
+  "a stop in the middle of anything ends all of it, seed %i",
+  async (seed) => {
+    const random = chance(seed * 7919);
+    const turns: Turn[] = [];
+    await using scene = await Scene.open({
+      options: { maxRestarts: 1_000 },
+      session: { shutdown: 50 },
+      script: async (turn) => {
+        await turn.partial("…");
+        await ticks(turn.prompt.length % 5);
+        await turn.text(`re: ${turn.prompt}`);
+      },
+    });
+    const ask = (): void => void turns.push(scene.session.stream("#".repeat(1 + random(9)), { timeout: "10s" }));
+    const crash = (): void => scene.fake.running[0]?.crash({ signal: "SIGKILL" });
+    const restart = (): void => void scene.session.restart().catch(() => {});
+    const interrupt = (): void => void turns[random(Math.max(1, turns.length))]?.interrupt();
+    const events = [ask, ask, ask, crash, restart, interrupt];
+    const steps = 5 + random(20);
+    for (let n = 0; n < steps; n++) {
+      events[random(events.length)]?.();
+      await ticks(random(5));
+    }
+    const { session } = scene;
+    const stopped = random(2) === 0 ? session.stop() : scene.supervisor.stop();
+    expect(() => session.stream("too late")).toThrow(/stopped|ended/);
+    await stopped;
+    for (const turn of turns) {
+      await turn.result().catch(() => {});
+      expect(["completed", "interrupted", "cancelled"]).toContain(turn.state);
+    }
+    expect(scene.fake.running).toEqual([]);
+  },
+);

@@ -30,6 +30,7 @@ test("a hook that takes seven seconds holds up neither the status nor a control,
   await using _ = scene;
   await clock.advance(7_000);
   expect(scene.session.status()).toMatchObject({ state: "busy", restarts: 0 });
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
   expect(await scene.session.mcpStatus()).toEqual([]);
   await scene.session.setModel("claude-haiku-4-5");
   expect((await scene.session.contextUsage()).model).toBe("claude-haiku-4-5");

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { stream } from "../../src/castellan.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, Scene, within } from "./scene.ts";
+
+test("a session that answers is healthy, idle or busy, and its question is no turn", async () => {
+  await using scene = await Scene.open({ script: (turn) => turn.hang() });
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+  const turn = stream(scene.name, "hi");
+  await scene.fake.prompted(1);
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+  await turn.interrupt();
+  expect(scene.fake.processes[0]?.prompts).toEqual(["hi"]);
+});
+
+test("a process that does not answer makes it unhealthy, and is not taken down by the question", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({ clock });
+  scene.fake.processes[0]?.freeze();
+  const health = await within(clock, scene.session.health());
+  expect(health).toMatchObject({ status: "unhealthy", reason: expect.stringContaining("did not answer") });
+  scene.fake.processes[0]?.thaw();
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+});
+
+test("one that is set aside, has ended or restarts says so", async () => {
+  await using scene = await Scene.open({ options: { maxRestarts: 0 } });
+  const { session } = scene;
+  scene.fake.processes[0]?.crash({ code: 3 });
+  await eventually(() => session.status().state === "quarantined");
+  expect(await session.health()).toMatchObject({ status: "unhealthy", reason: expect.stringContaining("code 3") });
+  await session.stop();
+  expect(await session.health()).toMatchObject({ status: "unhealthy", reason: expect.stringContaining("stopped") });
+});
+
+test("the conversation's id is Claude's", async () => {
+  await using scene = await Scene.open();
+  const { sessionId } = await scene.session.query("hi");
+  expect(scene.session.sessionId).toBe(sessionId);
+});
