@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { formatMarker, MARKER, thisOwner } from "../../src/claude/marker.ts";
+import { endMarked, endOrphans, findMarked } from "../../src/claude/process-tree.ts";
+import { systemClock } from "../../src/clock.ts";
+
+const started: ChildProcess[] = [];
+
+/** A process that runs until it is ended, in a session of its own, with this marker. */
+async function marked(marker: string, command: readonly string[] = ["tail", "-f", "/dev/null"]): Promise<ChildProcess> {
+  const [name = "", ...parameters] = command;
+  const child = spawn(name, parameters, {
+    detached: true,
+    stdio: "ignore",
+    env: { PATH: process.env["PATH"], [MARKER]: marker },
+  });
+  started.push(child);
+  await once(child, "spawn");
+  // Until the new program runs, the process still has the environment of this one.
+  await vi.waitUntil(async () => !runs(child) || (await findMarked((other) => other === marker)).length > 0, {
+    interval: 5,
+  });
+  return child;
+}
+
+function runs({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
+}
+
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+});
+
+describe("endMarked", () => {
+  it("ends what carries the marker, wherever it runs, and nothing else", async () => {
+    const [mine, others] = [formatMarker(thisOwner(), "mine"), formatMarker(thisOwner(), "others")];
+    const children = [await marked(mine), await marked(mine)];
+    const other = await marked(others);
+    const exits = children.map((child) => once(child, "exit"));
+    await endMarked(mine, systemClock);
+    expect((await Promise.all(exits)).map(([, signal]) => signal)).toEqual(["SIGKILL", "SIGKILL"]);
+    expect(await findMarked((marker) => marker === mine)).toEqual([]);
+    expect(runs(other)).toBe(true);
+  });
+});
+
+describe("endOrphans", () => {
+  it("ends what a dead host left behind, and leaves alone what belongs to a living one or to another container", async () => {
+    const self = thisOwner();
+    const dead = spawnSync("true").pid;
+    const orphan = await marked(formatMarker({ ...self, pid: dead, startTime: "1" }, "a"));
+    // The same pid as a living process, which is another one all the same.
+    const reused = await marked(formatMarker({ ...self, startTime: "1" }, "b"));
+    const living = await marked(formatMarker(self, "c"));
+    const elsewhere = await marked(formatMarker({ ...self, namespace: "pid:[1]", pid: dead }, "d"));
+    const foreign = await marked("something of another program's");
+    const exits = [orphan, reused].map((child) => once(child, "exit"));
+
+    // Any supervisor that another test file starts at this moment does the same, and may be first.
+    await endOrphans(systemClock);
+
+    expect((await Promise.all(exits)).map(([, signal]) => signal)).toEqual(["SIGTERM", "SIGTERM"]);
+    expect([living, elsewhere, foreign].map(runs)).toEqual([true, true, true]);
+  });
+
+  it("kills an orphan that does not end when it is asked to", async () => {
+    const marker = formatMarker({ ...thisOwner(), pid: spawnSync("true").pid, startTime: "1" }, "deaf");
+    const deaf = await marked(marker, ["sh", "-c", "trap '' TERM; while :; do tail -f /dev/null; done"]);
+    const exit = once(deaf, "exit");
+    await endOrphans(systemClock);
+    expect((await exit)[1]).toBe("SIGKILL");
+    expect(await findMarked((other) => other === marker)).toEqual([]);
+  });
+});
