@@ -83,7 +83,8 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
  * Some options of the SDK mean what they mean for a conversation that outlives its processes. `resume`, `forkSession`,
  * `resumeSessionAt` and `sessionId` say which conversation the session begins with; later processes resume whatever it
  * has become. Aborting `abortController` stops the session. `env` is set on top of the environment that Castellan builds,
- * where `undefined` takes a variable out.
+ * where `undefined` takes a variable out. `settings` given as an object stands on the command line of the process, where
+ * other users of the machine can read it: keep secrets in `env`.
  */
 export interface SessionOptions extends SessionDefaults {
   name: SessionName;

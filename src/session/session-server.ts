@@ -298,7 +298,10 @@ export class SessionServer {
     const { kind } = this.#conversation;
     const exit = exitOfError(error, this.#deps.clock);
     if (exit.class === "conversation_missing" && kind === "kept") {
-      if (this.#conversation.cut) this.#converse({ type: "cut_refused" });
+      const { cut, lastUuid } = this.#conversation;
+      // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
+      if (cut && lastUuid === this.settings.sdk.resumeSessionAt) return false;
+      if (cut) this.#converse({ type: "cut_refused" });
       else if (this.#conversation.empty || this.settings.onMissingConversation === "fresh") {
         this.#converse({ type: "forgotten", freshId: this.#deps.newId() });
       } else return false;

@@ -148,3 +148,13 @@ test("a session that was never asked anything restarts without a transcript", as
   expect((await query(scene.name, "one")).text).toBe("0");
   expect(scene.session.status().state).toBe("idle");
 });
+
+test("a cut that the options ask for and that cannot be made sets the session aside, instead of showing it all", async () => {
+  await using scene = await Scene.open();
+  await scene.session.query("one");
+  const { conversationId } = scene.session.status();
+  await scene.session.stop();
+  const options = { name: unique(), resume: conversationId, resumeSessionAt: randomUUID() };
+  const error = await failure(scene.supervisor.startSession(options), "SESSION_QUARANTINED");
+  expect(error.message).toContain("lacks the message");
+});
