@@ -4,7 +4,7 @@ import { CastellanError, type OptionProblem } from "../errors.ts";
 import { formatName, nameProblem } from "../names.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../session/session-settings.ts";
-import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import { type TreeOptions, treeShape } from "./supervisor-options.ts";
@@ -199,7 +199,7 @@ function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPla
   const { id, start, ...keeping } = validate(workerSchema, child, "worker", at);
   checkSignificant(parent, `worker "${id}"`, keeping, at);
   // Bound, because `start` may be a method of an object that the application made.
-  return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: settled(keeping) };
+  return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: withoutUndefined(keeping) };
 }
 
 function subtreePlan(
@@ -211,10 +211,10 @@ function subtreePlan(
 ): SubtreePlan {
   const parsed = validate(subtreeSchema, child, "supervisor", at);
   const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;
-  const keeping = settled({ restart, shutdown, significant });
+  const keeping = withoutUndefined({ restart, shutdown, significant });
   checkSignificant(parent, `supervisor "${name}"`, keeping, at);
   const defaults = checkSessionDefaults(child.defaults ?? {}, `supervisor "${name}"`, fieldAt(at, "defaults"));
-  const own = { tree: settled(tree), defaults: { ...parent.defaults, ...defaults } };
+  const own = { tree: withoutUndefined(tree), defaults: { ...parent.defaults, ...defaults } };
   const children = plansOf(child.children, own, fieldAt(at, "children"), problems, sessions);
   return { kind: "supervisor", id: name, keeping, tree: own.tree, children };
 }
@@ -256,11 +256,4 @@ function nameOf(plan: ChildPlan): string {
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && nameProblem(value) !== undefined;
-}
-
-/** `fields` without those that were not given. */
-function settled<Fields extends object>(fields: Fields): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]: Exclude<Fields[Name], undefined>;
-  };
 }

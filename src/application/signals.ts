@@ -1,5 +1,7 @@
-import { DURATION_FORMS, type Duration, parseDuration } from "../duration.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { constants } from "node:os";
+import { z } from "zod";
+import type { Duration } from "../duration.ts";
+import { durationSchema, validate } from "../session/validation.ts";
 
 /** What is stopped when the host is told to end. */
 interface Stoppable {
@@ -19,29 +21,34 @@ export interface SignalOptions {
  * signal does to the process what it would have done without this.
  *
  * @returns takes it back
- * @throws CastellanError `INVALID_OPTIONS` if the deadline is no duration
+ * @throws CastellanError `INVALID_OPTIONS`
  */
 export function stopOnSignals(target: Stoppable, options: SignalOptions): () => void {
-  const { deadline = "25s", signals = ["SIGTERM", "SIGINT"] } = options;
-  const unknown = Object.keys(options).find((field) => field !== "deadline" && field !== "signals");
-  if (unknown !== undefined) throw invalidOptions("stopOnSignals", [{ field: unknown, message: "is no option" }]);
-  // When the signal comes it is too late to say so.
-  if (parseDuration(deadline) === undefined) {
-    throw invalidOptions("stopOnSignals", [{ field: "deadline", message: `expected a duration: ${DURATION_FORMS}` }]);
-  }
-  const wiring: Wiring = { target, deadline, signals };
-  for (const signal of signals) if (wiredTo(signal).length === 0) process.on(signal, onSignal);
+  // When the signal comes it is too late to say that something is wrong.
+  const { deadline, signals } = validate(schema, options, "stopOnSignals");
+  const wiring: Wiring = { target, deadline, signals: new Set(signals) };
+  for (const signal of wiring.signals) if (wiredTo(signal).length === 0) process.on(signal, onSignal);
   wirings.add(wiring);
-  return () => {
-    if (!wirings.delete(wiring)) return;
-    for (const signal of signals) if (wiredTo(signal).length === 0) process.off(signal, onSignal);
-  };
+  return () => unwire([wiring]);
 }
+
+const schema = z.strictObject({
+  deadline: durationSchema.default(25_000),
+  signals: z
+    .array(
+      z.custom<NodeJS.Signals>(
+        (value) => typeof value === "string" && value in constants.signals,
+        "expected the name of a signal",
+      ),
+    )
+    .default(["SIGTERM", "SIGINT"]),
+});
 
 interface Wiring {
   readonly target: Stoppable;
-  readonly deadline: Duration;
-  readonly signals: readonly NodeJS.Signals[];
+  /** In milliseconds. */
+  readonly deadline: number;
+  readonly signals: ReadonlySet<NodeJS.Signals>;
 }
 
 /** All that this process has wired; a signal is for all of them together, and goes on when the last has ended. */
@@ -49,7 +56,14 @@ const wirings = new Set<Wiring>();
 let received = 0;
 
 function wiredTo(signal: NodeJS.Signals): Wiring[] {
-  return [...wirings].filter(({ signals }) => signals.includes(signal));
+  return [...wirings].filter(({ signals }) => signals.has(signal));
+}
+
+function unwire(some: readonly Wiring[]): void {
+  for (const wiring of some) {
+    wirings.delete(wiring);
+    for (const signal of wiring.signals) if (wiredTo(signal).length === 0) process.off(signal, onSignal);
+  }
 }
 
 function onSignal(signal: NodeJS.Signals): void {
@@ -60,9 +74,9 @@ function onSignal(signal: NodeJS.Signals): void {
   if (received > 1) return;
   void Promise.allSettled(concerned.map(({ target, deadline }) => target.drain({ deadline }))).then(() => {
     received = 0;
-    wirings.clear();
+    unwire(concerned);
+    // Nobody else's supervisor may take it for a second one.
     process.off(signal, onSignal);
-    for (const other of concerned.flatMap(({ signals }) => signals)) process.off(other, onSignal);
     process.kill(process.pid, signal);
   });
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
-import { validate } from "../session/validation.ts";
+import { validate, withoutUndefined } from "../session/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
@@ -73,6 +73,5 @@ const schema = z.strictObject({
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
   const { name, defaults, logger, ...tree } = validate(schema, options, "supervisor");
   const checked = defaults === undefined ? {} : checkSessionDefaults(defaults, "supervisor");
-  const given = Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
-  return { name, tree: given, defaults: checked, logger };
+  return { name, tree: withoutUndefined(tree), defaults: checked, logger };
 }

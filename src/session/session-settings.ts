@@ -6,7 +6,7 @@ import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
-import { durationSchema, invalidOptions, nameSchema, validate } from "./validation.ts";
+import { durationSchema, invalidOptions, nameSchema, validate, withoutUndefined } from "./validation.ts";
 
 /** The options of a session with all defaults filled in and all durations in milliseconds. */
 export interface SessionSettings {
@@ -201,10 +201,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isNamed(value: unknown): value is { name: SessionName } {
   return isRecord(value) && nameSchema.safeParse(value["name"]).success;
-}
-
-function withoutUndefined<Fields extends object>(fields: Fields): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
 }
 
 function pick<Fields extends object, Name extends keyof Fields>(

@@ -76,7 +76,10 @@ export class Session extends Controls implements AsyncDisposable {
     return this.stream(prompt, options).id;
   }
 
-  /** A turn that waits, runs or has ended not long ago: the last sixteen are kept. */
+  /**
+   * A turn that waits, runs or has ended not long ago. Of those that have ended the last sixteen are kept, for two minutes,
+   * and fewer if they are long: 5,000 messages in all, or the last one.
+   */
   turn(id: string): Turn | undefined {
     const record = this.#server.dispatcher.find(id);
     return record === undefined ? undefined : this.#turn(record);

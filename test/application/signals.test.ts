@@ -107,6 +107,9 @@ test("a deadline that is none is refused when it is given, not when the signal c
   const before = listeners();
   const error = await thrown(() => scene.supervisor.stopOnSignals({ deadline: "soon" }), "INVALID_OPTIONS");
   expect(error.details.problems[0]?.field).toBe("deadline");
+  const misspelt: object = { deadlin: "1s", signals: ["SIGNONE"] };
+  const { details } = await thrown(() => scene.supervisor.stopOnSignals(misspelt), "INVALID_OPTIONS");
+  expect(details.problems.map(({ field }) => field).sort()).toEqual(["deadlin", "signals.0"]);
   expect(listeners()).toEqual(before);
 });
 
