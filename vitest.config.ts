@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/soak/**"],
     pool: "forks",
+    // Tests that want a journal on disk say where; the others must not meet in one.
+    env: { CASTELLAN_JOURNAL: "memory" },
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,

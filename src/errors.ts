@@ -45,6 +45,8 @@ export interface PartialTurn {
   readonly partialText: string;
   /** The tools that had been called, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
+  /** What it cost all the same, in US dollars, if that is known. */
+  readonly costUsd?: number;
 }
 
 /** What each error carries in `details`, by code. Codes that are not listed carry nothing. */
@@ -71,7 +73,27 @@ export interface ErrorDetails {
   /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
   TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
   EVENTS_LOST: { readonly oldest: number };
+  BUDGET_EXCEEDED: {
+    /** Whose budget it is. */
+    readonly scope: "session" | "supervisor";
+    readonly limitUsd: number;
+    readonly spentUsd: number;
+  };
+  JOURNAL_UNAVAILABLE: {
+    readonly reason: JournalFault;
+    /** Whether what was to be written is there; left out if that cannot be told. */
+    readonly applied?: boolean;
+  };
+  /** Who holds the journal. `startedAt` is in milliseconds since the epoch. */
+  JOURNAL_IN_USE: { readonly pid: number; readonly host: string; readonly startedAt: number };
 }
+
+/**
+ * What keeps a journal from being read or written: it cannot be reached (a server, a path), there is no room, it may only be
+ * read, it is damaged, it is of another version or another program's, it does not take what was to be written, or the system
+ * failed in another way.
+ */
+export type JournalFault = "unreachable" | "no_space" | "read_only" | "damaged" | "foreign" | "refused" | "failed";
 
 /** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
 export type ErrorCode =
@@ -89,7 +111,8 @@ export type ErrorCode =
   | "CHILD_NOT_GONE"
   | "MAX_CHILDREN"
   | "CONTROL_FAILED"
-  | "CONTROL_TIMEOUT";
+  | "CONTROL_TIMEOUT"
+  | "NOT_OWNER";
 
 type DetailsOf<Code extends ErrorCode> = Code extends keyof ErrorDetails ? ErrorDetails[Code] : Record<never, never>;
 

@@ -6,6 +6,12 @@ export type { FakeCrash, FakeProcess } from "./fake-process.ts";
 export type { FakeResult } from "./fake-result.ts";
 export type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 export type { WireObject } from "./fake-wire.ts";
+export { type ConformanceCase, journalConformance } from "./journal-conformance.ts";
 export { type MockApi, type MockApiOptions, mockApi } from "./mock-api.ts";
 export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-reply.ts";
 export type { MockMessage, MockRequest } from "./mock-request.ts";
+export {
+  type OptionalStoreMethod,
+  type SessionStoreTraits,
+  sessionStoreConformance,
+} from "./session-store-conformance.ts";

@@ -1,0 +1,56 @@
+import type { Change } from "./change.ts";
+
+export type ChangeOf<Type extends Change["type"]> = Extract<Change, { readonly type: Type }>;
+
+/** Changes of one type that may be made at once: no two of them are of the same thing. */
+export type ChangeGroup = {
+  [Type in Change["type"]]: { readonly type: Type; readonly changes: ChangeOf<Type>[] };
+}[Change["type"]];
+
+/**
+ * Puts changes together that may be made at once. The groups, made in order, come to the same as the changes: those of the
+ * same thing keep their order, and what is forgotten keeps its place among all the others. What is spent is only ever
+ * added, so that its order is of no account.
+ */
+export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
+  const groups: { readonly group: ChangeGroup; readonly things: Set<string | undefined> }[] = [];
+  for (const change of changes) {
+    const thing = thingOf(change);
+    const isBefore = ({ group, things }: (typeof groups)[number]): boolean =>
+      group.type === "session_forgotten" || things.has(thing);
+    const first = thing === undefined ? 0 : groups.findLastIndex(isBefore) + 1;
+    const from = change.type === "session_forgotten" ? groups.length : first;
+    const found = groups.find(({ group }, index) => index >= from && group.type === change.type);
+    if (found === undefined) {
+      groups.push({ group: { type: change.type, changes: [change] } as ChangeGroup, things: new Set([thing]) });
+    } else {
+      (found.group.changes as Change[]).push(change);
+      found.things.add(thing);
+    }
+  }
+  return groups.map(({ group }) => group);
+}
+
+/** What a change is of. Sessions, turns and approvals have ids of their own kinds. */
+function thingOf(change: Change): string | undefined {
+  switch (change.type) {
+    case "session_saved":
+      return `session ${change.session.key}`;
+    case "session_forgotten":
+      return `session ${change.session}`;
+    case "turn_accepted":
+      return `turn ${change.turn.id}`;
+    case "turn_withdrawn":
+    case "turn_begun":
+    case "turn_touched":
+    case "turn_requeued":
+    case "turn_ended":
+      return `turn ${change.turn}`;
+    case "spent":
+      return undefined;
+    case "approval_requested":
+      return `approval ${change.approval.id}`;
+    case "approval_settled":
+      return `approval ${change.approval}`;
+  }
+}

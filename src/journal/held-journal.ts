@@ -1,0 +1,146 @@
+import { hostname } from "node:os";
+import type { Clock, Timer } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { Journal, JournalOwner } from "./journal.ts";
+import { JournalWriter } from "./journal-writer.ts";
+
+/** How often it is looked whether the owner of a journal is gone, and how often old turns are forgotten. */
+const OWNER_POLL_MS = 500;
+const PRUNE_MS = 10 * 60_000;
+
+/** How long the last changes may take before the journal is closed without them. */
+const CLOSE_MS = 5_000;
+
+export interface JournalTerms {
+  /** How long an owner that lives is waited for before the journal is refused. */
+  readonly waitForOwnerMs: number;
+  /** How long turns that have ended are kept, and how many of each session. */
+  readonly maxAgeMs: number;
+  readonly maxTurns: number;
+}
+
+export interface HeldJournalDeps {
+  readonly clock: Clock;
+  readonly newId: () => string;
+  /** A number from 0 to below 1, for jitter. */
+  readonly random: () => number;
+}
+
+/** A journal that is open, and may be in use by several supervisors of this process. */
+export interface HeldJournal {
+  readonly journal: Journal;
+  readonly writer: JournalWriter;
+  /** Gives it up; the last one to do so closes it. Does nothing the second time. */
+  release(): Promise<void>;
+}
+
+interface Opened {
+  readonly journal: Journal;
+  readonly writer: JournalWriter;
+  readonly retire: () => void;
+}
+
+interface Holding {
+  holders: number;
+  readonly opened: Promise<Opened>;
+  closing?: Promise<void>;
+}
+
+/** What this process holds, by what the journals are the same by; shared by all copies of this package in the process. */
+const HELD = Symbol.for("castellan.journals.1");
+
+/**
+ * Opens a journal, or shares it with the supervisors of this process that have it open already.
+ *
+ * @param identity the same for two that are the same journal
+ * @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`
+ */
+export async function holdJournal(
+  identity: unknown,
+  make: () => Journal,
+  terms: JournalTerms,
+  deps: HeldJournalDeps,
+): Promise<HeldJournal> {
+  const held = heldByThisProcess();
+  for (;;) {
+    const present = held.get(identity);
+    if (present?.closing !== undefined) {
+      await present.closing;
+      continue;
+    }
+    const holding = present ?? { holders: 0, opened: open(make(), terms, deps) };
+    holding.holders += 1;
+    held.set(identity, holding);
+    try {
+      const { journal, writer } = await holding.opened;
+      return { journal, writer, release: once(() => release(held, identity, holding)) };
+    } catch (error) {
+      if (held.get(identity) === holding) held.delete(identity);
+      throw error;
+    }
+  }
+}
+
+async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps): Promise<Opened> {
+  const { clock } = deps;
+  const owner: JournalOwner = {
+    id: deps.newId(),
+    pid: process.pid,
+    host: hostname(),
+    startedAt: Math.round(performance.timeOrigin),
+  };
+  const deadline = clock.monotonic() + terms.waitForOwnerMs;
+  for (;;) {
+    try {
+      await journal.open(owner);
+      break;
+    } catch (error) {
+      if (!CastellanError.is(error, "JOURNAL_IN_USE") || clock.monotonic() >= deadline) throw error;
+      await new Promise<void>((resolve) => clock.schedule(OWNER_POLL_MS, resolve));
+    }
+  }
+  return { journal, writer: new JournalWriter(journal, deps), retire: pruneRegularly(journal, terms, clock) };
+}
+
+/** Forgets old turns, now and every ten minutes. What does not succeed now succeeds another time. */
+function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, clock: Clock): () => void {
+  let timer: Timer | undefined;
+  let retired = false;
+  const prune = async (): Promise<void> => {
+    await journal.prune({ endedSince: clock.now() - maxAgeMs, turnsPerSession: maxTurns }).catch(() => {});
+    if (!retired) timer = clock.schedule(PRUNE_MS, prune, { background: true });
+  };
+  void prune();
+  return () => {
+    retired = true;
+    timer?.cancel();
+  };
+}
+
+async function release(held: Map<unknown, Holding>, identity: unknown, holding: Holding): Promise<void> {
+  holding.holders -= 1;
+  if (holding.holders > 0) return;
+  holding.closing = close(await holding.opened).finally(() => held.delete(identity));
+  await holding.closing;
+}
+
+async function close({ journal, writer, retire }: Opened): Promise<void> {
+  retire();
+  await writer.close(CLOSE_MS);
+  await journal.close();
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
+
+function heldByThisProcess(): Map<unknown, Holding> {
+  const existing = Reflect.get(globalThis, HELD) as Map<unknown, Holding> | undefined;
+  const held = existing ?? new Map<unknown, Holding>();
+  Reflect.set(globalThis, HELD, held);
+  return held;
+}

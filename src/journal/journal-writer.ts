@@ -1,0 +1,228 @@
+import type { Clock, Timer } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
+import { backoffDelay } from "../supervision/backoff.ts";
+import type { Change } from "./change.ts";
+import type { Journal } from "./journal.ts";
+
+/** How long a change that can still be refused waits for a journal that does not take it. */
+const PATIENCE_MS = 5_000;
+
+/** How many changes are put into one batch; those of one call stay together. */
+const MOST_CHANGES = 500;
+
+/** A journal that cannot be written is tried again after 50 ms, then after twice as long each time, up to two seconds. */
+const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
+
+interface Item {
+  readonly changes: readonly Change[];
+  readonly durable: boolean;
+  /** Whether the caller would rather be refused than wait for ever. */
+  readonly revocable: boolean;
+  readonly written: PromiseWithResolvers<void>;
+  timer?: Timer;
+}
+
+export interface JournalWriterDeps {
+  readonly clock: Clock;
+  /** A number from 0 to below 1, for jitter. */
+  readonly random: () => number;
+}
+
+/**
+ * Writes changes into a journal, one batch after the other and in the order in which they came. What comes while a batch is
+ * being written goes into the next one.
+ *
+ * What has happened cannot be refused: it waits, and is tried again, until the journal takes it. What is only about to happen
+ * can be, so that its caller is told.
+ */
+export class JournalWriter {
+  readonly #journal: Journal;
+  readonly #deps: JournalWriterDeps;
+  #queue: Item[] = [];
+  #number = 0;
+  #failures = 0;
+  /** Whether the next batch is to be of one item only, to find out which one is refused. */
+  #alone = 0;
+  #flushing: Promise<void> | undefined;
+  #fault: CastellanError | undefined;
+  #lost: CastellanError | undefined;
+  readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
+  #closing = false;
+  #wake: (() => void) | undefined;
+
+  /** The journal has just been opened, and nobody else writes to it. */
+  constructor(journal: Journal, deps: JournalWriterDeps) {
+    this.#journal = journal;
+    this.#deps = deps;
+  }
+
+  /** Why the journal does not take what there is to write, if it does not. */
+  get fault(): CastellanError | undefined {
+    return this.#fault;
+  }
+
+  /** Resolves when another application has taken the journal over. */
+  get lost(): Promise<CastellanError> {
+    return this.#whenLost.promise;
+  }
+
+  /**
+   * Writes what can still be refused.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if the journal refuses it, or has not taken it after five seconds. Without
+   * `details.applied` it may have been written all the same; `NOT_OWNER`
+   */
+  write(changes: readonly Change[], { durable = false }: { readonly durable?: boolean } = {}): Promise<void> {
+    return this.#enter(changes, durable, true);
+  }
+
+  /**
+   * Writes what has happened; resolves when it is written, however long that takes. Need not be waited for.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
+  record(changes: readonly Change[], { durable = false }: { readonly durable?: boolean } = {}): Promise<void> {
+    const written = this.#enter(changes, durable, false);
+    written.catch(() => {});
+    return written;
+  }
+
+  /** Resolves when all that was given so far is written, or after `ms`; then what is left is given up. */
+  async close(ms: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.schedule(ms, resolve);
+    await Promise.race([this.#flushing, late]);
+    timer.cancel();
+    this.#closing = true;
+    this.#wake?.();
+    const left = this.#queue.splice(0);
+    if (left.some(({ revocable }) => !revocable)) {
+      const message = `The journal ${this.#journal.place} was given up with ${left.length} changes unwritten: ${this.#fault?.message ?? "it is too slow"}`;
+      process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+    }
+    for (const item of left) this.#refuse(item, this.#closed());
+  }
+
+  #enter(changes: readonly Change[], durable: boolean, revocable: boolean): Promise<void> {
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    if (this.#closing) return Promise.reject(this.#closed());
+    const item: Item = { changes, durable, revocable, written: Promise.withResolvers() };
+    if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
+    this.#queue.push(item);
+    // In a microtask, so that what is said in one go is written in one batch.
+    this.#flushing ??= Promise.resolve().then(() => this.#flush());
+    return item.written.promise;
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#queue.length > 0 && this.#lost === undefined && !this.#closing) await this.#put(this.#take());
+    this.#flushing = undefined;
+  }
+
+  #take(): Item[] {
+    let [items, changes] = [0, 0];
+    for (const item of this.#queue) {
+      if (items > 0 && (this.#alone > 0 || changes + item.changes.length > MOST_CHANGES)) break;
+      items += 1;
+      changes += item.changes.length;
+    }
+    this.#alone = Math.max(0, this.#alone - 1);
+    return this.#queue.splice(0, items);
+  }
+
+  /** Writes a batch. One that may have been applied is tried until it has been; one that has not goes back into the queue. */
+  async #put(items: Item[]): Promise<void> {
+    const changes = items.flatMap((item) => item.changes);
+    const durable = items.some((item) => item.durable);
+    for (;;) {
+      try {
+        await this.#journal.write({ number: this.#number + 1, changes, durable });
+        this.#number += 1;
+        this.#failures = 0;
+        this.#fault = undefined;
+        for (const item of items) {
+          item.timer?.cancel();
+          item.written.resolve();
+        }
+        return;
+      } catch (thrown) {
+        const error = faultOf(thrown, this.#journal.place);
+        this.#fault = error;
+        if (error.code === "NOT_OWNER") return this.#lose(items, error);
+        const { reason, applied } = CastellanError.is(error, "JOURNAL_UNAVAILABLE")
+          ? error.details
+          : { reason: "failed" };
+        if (applied === false) return await this.#putBack(items, error, reason);
+        await this.#pause();
+        if (this.#closing) return this.#refuseAll(items, error);
+      }
+    }
+  }
+
+  /** Finds out which item it is that is refused. A journal that cannot be reached refuses none. */
+  async #putBack(items: Item[], error: CastellanError, reason: string): Promise<void> {
+    const [first] = items;
+    if (first !== undefined && items.length === 1 && reason !== "unreachable") {
+      if (first.revocable) return this.#refuse(first, error);
+      if (reason === "refused") {
+        const message = `The journal ${this.#journal.place} does not take what has happened, which is lost to it: ${error.message}`;
+        process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+        return this.#refuse(first, error);
+      }
+    }
+    this.#queue.unshift(...items);
+    if (items.length > 1 && reason !== "unreachable") this.#alone = items.length;
+    else await this.#pause();
+  }
+
+  /** Nobody waits for it any more; if it is being written, it may still come to be. */
+  #expire(item: Item): void {
+    const index = this.#queue.indexOf(item);
+    if (index !== -1) this.#queue.splice(index, 1);
+    const span = formatDuration(PATIENCE_MS);
+    const message = `The journal ${this.#journal.place} could not be written for ${span}: ${this.#fault?.message ?? "it does not answer."}`;
+    const reason = CastellanError.is(this.#fault, "JOURNAL_UNAVAILABLE") ? this.#fault.details.reason : "unreachable";
+    const details = { reason, ...(index === -1 ? {} : { applied: false }) };
+    item.written.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
+  }
+
+  async #pause(): Promise<void> {
+    this.#failures += 1;
+    if (this.#closing) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const delay = backoffDelay(this.#failures + 1, RETRY, this.#deps.random);
+    const timer = this.#deps.clock.schedule(delay, resolve, { background: true });
+    this.#wake = resolve;
+    await promise;
+    timer.cancel();
+  }
+
+  #lose(items: readonly Item[], error: CastellanError): void {
+    this.#lost = error;
+    this.#refuseAll([...items, ...this.#queue.splice(0)], error);
+    this.#whenLost.resolve(error);
+  }
+
+  #refuseAll(items: readonly Item[], error: CastellanError): void {
+    for (const item of items) this.#refuse(item, error);
+  }
+
+  #refuse(item: Item, error: CastellanError): void {
+    item.timer?.cancel();
+    item.written.reject(error);
+  }
+
+  #closed(): CastellanError {
+    const message = `The journal ${this.#journal.place} has been closed.`;
+    return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
+  }
+}
+
+/** A journal of the application's own may throw anything. */
+function faultOf(thrown: unknown, place: string): CastellanError {
+  if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = `The journal ${place} could not be written: ${words}`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
+}

@@ -1,0 +1,65 @@
+import type { ApprovalEntry } from "./approval-entry.ts";
+import type { Batch } from "./change.ts";
+import type { SessionEntry } from "./session-entry.ts";
+import type { TurnEntry } from "./turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
+
+/** The application that holds a journal. */
+export interface JournalOwner {
+  /** Unlike that of any other application, and of any other run of the same one. */
+  readonly id: string;
+  readonly pid: number;
+  readonly host: string;
+  /** When its process was started, in milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** Which of the turns that have ended are kept. Those that have not are kept in any case. */
+export interface Retention {
+  /** In milliseconds since the epoch; what ended before is not kept. */
+  readonly endedSince: number;
+  /** How many of each session, the latest first. */
+  readonly turnsPerSession: number;
+}
+
+/**
+ * The durable record of sessions, turns, approvals and costs. Castellan has one in memory, one in a SQLite file and one in
+ * PostgreSQL; one of an application's own has to pass `journalConformance` of `castellan/testing`.
+ *
+ * One application holds a journal at a time, and calls `write` one batch after the other. Reads see all that has been written.
+ */
+export interface Journal {
+  /** Where it is, for messages. Tells no password. */
+  readonly place: string;
+  /**
+   * Makes the journal this application's, and makes it ready: what is not there is created, what an older release made is
+   * brought up to date. A journal that was closed can be opened again.
+   *
+   * @throws CastellanError `JOURNAL_IN_USE` while another application that lives holds it; `JOURNAL_UNAVAILABLE`
+   */
+  open(owner: JournalOwner): Promise<void>;
+  /** Gives it back. What has been written stays. Does nothing if it is not open. */
+  close(): Promise<void>;
+  /**
+   * Makes the changes of a batch, in order, all or none, and resolves when they would outlive the application.
+   *
+   * After a rejection whose `details.applied` is not `false` the same batch is written again, under the same number. It must
+   * not be applied twice: one that turns out to have been applied counts as written.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if another application has taken the journal over meanwhile
+   */
+  write(batch: Batch): Promise<void>;
+  /** `undefined` if nothing is known of a session of this name. */
+  session(key: string): Promise<SessionEntry | undefined>;
+  /** The sessions whose keys begin so, in the order of their keys. */
+  sessions(keyPrefix: string): Promise<SessionEntry[]>;
+  turn(id: string): Promise<TurnEntry | undefined>;
+  /** The turns of a session that have not ended, in the order of their positions, the running one first. */
+  unfinishedTurns(session: string): Promise<TurnEntry[]>;
+  /** The last approvals of a session, newest first; of those asked for at the same time, the one written last. */
+  approvals(session: string, limit: number): Promise<ApprovalEntry[]>;
+  /** What was spent; the entries stand in no particular order. */
+  usage(query: UsageQuery): Promise<UsageEntry[]>;
+  /** Forgets turns and settled approvals that need not be kept; resolves with how many turns those were. */
+  prune(retention: Retention): Promise<number>;
+}

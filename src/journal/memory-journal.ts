@@ -1,0 +1,195 @@
+import { CastellanError } from "../errors.ts";
+import type { ApprovalEntry } from "./approval-entry.ts";
+import type { Batch, Change } from "./change.ts";
+import type { Journal, JournalOwner, Retention } from "./journal.ts";
+import { inUse } from "./journal-errors.ts";
+import type { SessionEntry } from "./session-entry.ts";
+import { sumOf } from "./spending.ts";
+import type { TurnEntry } from "./turn-entry.ts";
+import type { UsageDimension, UsageEntry, UsageQuery } from "./usage-entry.ts";
+
+/** What was spent on one model by one session on one day. */
+type Spent = UsageEntry & { readonly [Dimension in UsageDimension]: string };
+
+/**
+ * A journal that lasts as long as the object: for tests, and for applications that need not remember. One that was closed
+ * can be given to another supervisor, which then finds what the first one left.
+ */
+export function memoryJournal(): Journal {
+  return new MemoryJournal();
+}
+
+class MemoryJournal implements Journal {
+  readonly place: string = "memory";
+  readonly #sessions = new Map<string, SessionEntry>();
+  readonly #turns = new Map<string, TurnEntry>();
+  /** In the order in which they were asked for. */
+  readonly #approvals = new Map<string, ApprovalEntry>();
+  readonly #spent = new Map<string, Spent>();
+  #owner: JournalOwner | undefined;
+  #written = 0;
+
+  async open(owner: JournalOwner): Promise<void> {
+    if (this.#owner !== undefined && this.#owner.id !== owner.id) throw inUse(this.place, this.#owner);
+    this.#owner = owner;
+    this.#written = 0;
+  }
+
+  async close(): Promise<void> {
+    this.#owner = undefined;
+  }
+
+  async write({ number, changes }: Batch): Promise<void> {
+    this.#refuseIfClosed();
+    if (number <= this.#written) return;
+    for (const change of changes) this.#make(change);
+    this.#written = number;
+  }
+
+  async session(key: string): Promise<SessionEntry | undefined> {
+    this.#refuseIfClosed();
+    return this.#sessions.get(key);
+  }
+
+  async sessions(keyPrefix: string): Promise<SessionEntry[]> {
+    this.#refuseIfClosed();
+    const found = [...this.#sessions.values()].filter(({ key }) => key.startsWith(keyPrefix));
+    return found.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+  }
+
+  async turn(id: string): Promise<TurnEntry | undefined> {
+    this.#refuseIfClosed();
+    return this.#turns.get(id);
+  }
+
+  async unfinishedTurns(session: string): Promise<TurnEntry[]> {
+    this.#refuseIfClosed();
+    const rank = ({ state }: TurnEntry): number => (state === "running" ? 0 : 1);
+    return [...this.#turns.values()]
+      .filter((turn) => turn.session === session && turn.endedAt === undefined)
+      .toSorted((one, other) => rank(one) - rank(other) || one.position - other.position);
+  }
+
+  async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
+    this.#refuseIfClosed();
+    const asked = [...this.#approvals.values()].filter((approval) => approval.session === session).toReversed();
+    return asked.toSorted((one, other) => other.requestedAt - one.requestedAt).slice(0, limit);
+  }
+
+  async usage({ supervisor, session, since = "", until = "9", by }: UsageQuery): Promise<UsageEntry[]> {
+    this.#refuseIfClosed();
+    const wanted = [...this.#spent.values()].filter(
+      (spent) =>
+        (supervisor === undefined || spent.supervisor === supervisor) &&
+        (session === undefined || spent.session === session) &&
+        spent.day >= since &&
+        spent.day <= until,
+    );
+    const groups = Map.groupBy(wanted, (spent) => JSON.stringify(by.map((dimension) => spent[dimension])));
+    return [...groups.values()].map((group) => {
+      const dimensions = by.map((dimension) => [dimension, group[0]?.[dimension]]);
+      return { ...Object.fromEntries(dimensions), ...sumOf(group) };
+    });
+  }
+
+  async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
+    this.#refuseIfClosed();
+    const ended = [...this.#turns.values()].flatMap(({ id, session, endedAt }) =>
+      endedAt === undefined ? [] : [{ id, session, endedAt }],
+    );
+    const bySession = Map.groupBy(ended, ({ session }) => session);
+    const dropped = [...bySession.values()].flatMap((turns) =>
+      turns
+        .toReversed()
+        .toSorted((one, other) => other.endedAt - one.endedAt)
+        .filter(({ endedAt }, index) => endedAt < endedSince || index >= turnsPerSession),
+    );
+    for (const { id } of dropped) this.#turns.delete(id);
+    for (const { id, settledAt } of this.#approvals.values()) {
+      if (settledAt !== undefined && settledAt < endedSince) this.#approvals.delete(id);
+    }
+    return dropped.length;
+  }
+
+  #make(change: Change): void {
+    switch (change.type) {
+      case "session_saved":
+        this.#sessions.set(change.session.key, copy(change.session));
+        break;
+      case "session_forgotten":
+        this.#forget(change.session);
+        break;
+      case "turn_accepted": {
+        const { turn } = change;
+        if (!this.#turns.has(turn.id)) {
+          this.#turns.set(turn.id, { ...turn, state: "queued", attempts: 0, touched: false });
+        }
+        break;
+      }
+      case "turn_withdrawn": {
+        const turn = this.#turns.get(change.turn);
+        if (turn?.attempts === 0 && turn.endedAt === undefined) this.#turns.delete(turn.id);
+        break;
+      }
+      case "turn_begun":
+        this.#changeTurn(change.turn, {
+          state: "running",
+          attempts: change.attempt,
+          promptId: change.promptId,
+          touched: false,
+        });
+        break;
+      case "turn_touched":
+        this.#changeTurn(change.turn, { touched: true });
+        break;
+      case "turn_requeued":
+        this.#changeTurn(change.turn, { state: "queued", position: change.position });
+        break;
+      case "turn_ended": {
+        const { state, at, outcome } = change;
+        this.#changeTurn(change.turn, { state, endedAt: at, outcome: copy(outcome) });
+        break;
+      }
+      case "spent":
+        for (const { model, ...spending } of change.models) {
+          const { supervisor, session, day } = change;
+          const id = JSON.stringify([supervisor, session, model, day]);
+          const before = this.#spent.get(id);
+          const sum = before === undefined ? spending : sumOf([before, spending]);
+          this.#spent.set(id, { supervisor, session, model, day, ...sum });
+        }
+        break;
+      case "approval_requested":
+        if (!this.#approvals.has(change.approval.id)) this.#approvals.set(change.approval.id, copy(change.approval));
+        break;
+      case "approval_settled": {
+        const approval = this.#approvals.get(change.approval);
+        if (approval === undefined || approval.settledAt !== undefined) break;
+        this.#approvals.set(approval.id, { ...approval, outcome: change.outcome, settledAt: change.at });
+        break;
+      }
+    }
+  }
+
+  #changeTurn(id: string, changed: Partial<TurnEntry>): void {
+    const turn = this.#turns.get(id);
+    if (turn !== undefined && turn.endedAt === undefined) this.#turns.set(id, { ...turn, ...changed });
+  }
+
+  #forget(key: string): void {
+    this.#sessions.delete(key);
+    for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
+    for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#owner !== undefined) return;
+    const message = "The journal in memory is not open.";
+    throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
+  }
+}
+
+/** As it would come back from a disk. */
+function copy<Value>(value: Value): Value {
+  return JSON.parse(JSON.stringify(value)) as Value;
+}

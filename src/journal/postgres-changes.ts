@@ -1,0 +1,90 @@
+import { createHash } from "node:crypto";
+import type { ChangeGroup, ChangeOf } from "./change-groups.ts";
+import { NOTHING_SPENT, type Spending, sumOf } from "./spending.ts";
+import { toText } from "./stored-text.ts";
+
+/** The changes of a group as the rows that the statement for them takes, see postgres-change-statements.ts. */
+export function changeRows(group: ChangeGroup): object[] {
+  switch (group.type) {
+    case "session_saved":
+      return group.changes.map(({ session }) => ({
+        key: toText(session.key),
+        supervisor: toText(session.supervisor),
+        conversation_id: toText(session.conversationId),
+        memory: JSON.stringify(session.memory),
+        saved_at: session.savedAt,
+      }));
+    case "session_forgotten":
+      return group.changes.map(({ session }) => ({ session: toText(session) }));
+    case "turn_accepted":
+      return group.changes.map(({ turn }) => ({
+        id: toText(turn.id),
+        session: toText(turn.session),
+        prompt: toText(turn.prompt),
+        position: turn.position,
+        durable: turn.durable,
+        timeout_ms: turn.timeoutMs,
+        queue_timeout_ms: turn.queueTimeoutMs,
+        accepted_at: turn.acceptedAt,
+      }));
+    case "turn_begun":
+      return group.changes.map(({ turn, promptId, attempt }) => ({
+        id: toText(turn),
+        prompt_id: toText(promptId),
+        attempts: attempt,
+      }));
+    case "turn_withdrawn":
+    case "turn_touched":
+      return group.changes.map(({ turn }) => ({ id: toText(turn) }));
+    case "turn_requeued":
+      return group.changes.map(({ turn, position }) => ({ id: toText(turn), position }));
+    case "turn_ended":
+      return group.changes.map(({ turn, state, at, outcome }) => ({
+        id: toText(turn),
+        state,
+        ended_at: at,
+        outcome: JSON.stringify(outcome),
+      }));
+    case "spent":
+      return spentRows(group.changes);
+    case "approval_requested":
+      return group.changes.map(({ approval }) => ({
+        id: toText(approval.id),
+        session: toText(approval.session),
+        tool: toText(approval.tool),
+        input: JSON.stringify(approval.input),
+        requested_at: approval.requestedAt,
+      }));
+    case "approval_settled":
+      return group.changes.map(({ approval, outcome, at }) => ({ id: toText(approval), outcome, settled_at: at }));
+  }
+}
+
+/** One row for each of what spending is told apart by: a statement can add to a row only once. */
+function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
+  const sums = new Map<string, { readonly spender: readonly string[]; readonly spent: Spending }>();
+  for (const { supervisor, session, day, models } of changes) {
+    for (const { model, ...spending } of models) {
+      const spender = [supervisor, session, model, day];
+      const id = JSON.stringify(spender);
+      const before = sums.get(id)?.spent ?? NOTHING_SPENT;
+      sums.set(id, { spender, spent: sumOf([before, spending]) });
+    }
+  }
+  return [...sums].map(([id, { spender, spent }]) => {
+    const [supervisor, session, model, day] = spender.map(toText);
+    return {
+      // An index takes no long texts.
+      digest: createHash("sha256").update(id).digest("hex"),
+      supervisor,
+      session,
+      model,
+      day,
+      cost_usd: spent.costUsd,
+      input_tokens: spent.usage.inputTokens,
+      output_tokens: spent.usage.outputTokens,
+      cache_read_input_tokens: spent.usage.cacheReadInputTokens,
+      cache_creation_input_tokens: spent.usage.cacheCreationInputTokens,
+    };
+  });
+}

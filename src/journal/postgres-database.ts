@@ -1,0 +1,179 @@
+import type { ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
+import type { CastellanError } from "../errors.ts";
+import { faultOf, stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
+
+/** Runs a statement and tells its rows. */
+export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
+
+/** How a transaction is made. */
+export interface TransactionOptions {
+  /** Whether to wait until it would survive a crash of the server as well. Default: as the server is set. */
+  readonly durable?: boolean;
+}
+
+const CONNECT_MS = 5_000;
+const CONNECTIONS = 4;
+/** By how much longer than the server, which says what it could not do in time, the wait for its answer is. */
+const GRACE_MS = 2_000;
+/** What is written here relies on each statement seeing what others have committed, whatever the server's default is. */
+const BEGIN = "begin isolation level read committed";
+
+/**
+ * A few connections to a database. Nothing outlasts a transaction on them, so that they may go through a pooler that gives
+ * each transaction another connection: no session settings, no prepared statements with names, no session locks.
+ */
+export class PostgresDatabase {
+  /** What is kept there, and where, for messages. */
+  readonly label: string;
+  readonly schema: string;
+  readonly #pool: Pool;
+  /** The connections that are in use. */
+  readonly #busy: Set<PoolClient> = new Set();
+  readonly #settings: string;
+  #abandoned = false;
+
+  private constructor(pool: Pool, label: string, schema: string, timeoutMs: number) {
+    this.#pool = pool;
+    pool.on("acquire", (client) => this.#busy.add(client));
+    pool.on("release", (_, client) => this.#busy.delete(client));
+    this.label = label;
+    this.schema = schema;
+    this.#settings = [
+      `set local search_path to "${schema}"`,
+      `set local statement_timeout to ${timeoutMs}`,
+      // Less, so that whoever waits for the locks of an application that stands still gets them in time.
+      `set local idle_in_transaction_session_timeout to ${timeoutMs / 2}`,
+    ].join("; ");
+  }
+
+  /**
+   * Connects to nothing yet.
+   *
+   * @param kind of what is kept there, for messages: `"journal"`
+   * @param timeoutMs how long a statement may take
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if `pg` is not installed
+   */
+  static async load(
+    { url, schema, label }: PostgresPlace,
+    kind: string,
+    timeoutMs: number,
+    importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
+  ): Promise<PostgresDatabase> {
+    const { Client, Pool } = await importPg().catch((cause: unknown) => {
+      const advice = "npm install pg";
+      const what = 'it needs the package "pg", which could not be loaded';
+      throw unavailable(`The ${kind} ${label}`, "failed", what, { applied: false, advice, cause });
+    });
+    const pool = new Pool({
+      // A server that does not answer is given up sooner than the hope for a connection that others use.
+      Client: class extends Client {
+        constructor(config?: string | ClientConfig) {
+          super({ ...(typeof config === "object" && config), connectionTimeoutMillis: CONNECT_MS });
+        }
+      },
+      connectionTimeoutMillis: CONNECT_MS + timeoutMs,
+      connectionString: url,
+      application_name: "castellan",
+      max: CONNECTIONS,
+      query_timeout: timeoutMs + GRACE_MS,
+      allowExitOnIdle: true,
+      keepAlive: true,
+      pipeline: true,
+    });
+    // Whoever uses a connection hears of its loss; unheard, the event would end the application.
+    pool.on("error", () => {});
+    pool.on("connect", (client) => client.on("error", () => {}));
+    return new PostgresDatabase(pool, `The ${kind} ${label}`, schema, timeoutMs);
+  }
+
+  /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async read<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const client = await this.#connect();
+    try {
+      const [, { rows }] = await Promise.all([
+        client.query(`${BEGIN}, read only; ${this.#settings}`),
+        client.query<Row>(text, [...values]),
+        client.query("commit"),
+      ]);
+      client.release();
+      return rows;
+    } catch (error) {
+      client.release(true);
+      throw this.#fault(error, false);
+    }
+  }
+
+  /**
+   * Runs `work` in a transaction, which is rolled back if it rejects. Statements that it does not await go out together.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, without `details.applied` if only the commit can have gone either way;
+   * whatever `work` throws
+   */
+  async transaction<Result>(
+    work: (query: Query) => Promise<Result>,
+    { durable = true }: TransactionOptions = {},
+  ): Promise<Result> {
+    const client = await this.#connect();
+    const query: Query = async <Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) => {
+      try {
+        return (await client.query<Row>(text, [...values])).rows;
+      } catch (error) {
+        throw this.#fault(error, false);
+      }
+    };
+    try {
+      const begin = query(`${BEGIN}; ${this.#settings}${durable ? "" : "; set local synchronous_commit to off"}`);
+      const [, result] = await Promise.all([begin, work(query)]);
+      await this.#commit(client);
+      client.release();
+      return result;
+    } catch (error) {
+      await rollBack(client);
+      throw error;
+    }
+  }
+
+  /** Waits for what is under way. */
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  /** Ends what is under way, and begins nothing any more. */
+  abandon(): void {
+    this.#abandoned = true;
+    for (const client of this.#busy) client.connection.stream.destroy();
+  }
+
+  async #connect(): Promise<PoolClient> {
+    try {
+      if (this.#abandoned) throw new Error("it was given up");
+      return await this.#pool.connect();
+    } catch (cause) {
+      throw unavailable(this.label, "unreachable", wordsOf(cause), { applied: false, cause });
+    }
+  }
+
+  async #commit(client: PoolClient): Promise<void> {
+    try {
+      await client.query("commit");
+    } catch (error) {
+      throw this.#fault(error, undefined);
+    }
+  }
+
+  #fault(cause: unknown, applied: false | undefined): CastellanError {
+    const state = stateOf(cause);
+    const what = `${wordsOf(cause)}${state === undefined ? "" : ` (${state})`}`;
+    return unavailable(this.label, faultOf(state), what, { applied, cause });
+  }
+}
+
+async function rollBack(client: PoolClient): Promise<void> {
+  try {
+    await client.query("rollback");
+    client.release();
+  } catch {
+    client.release(true);
+  }
+}

@@ -1,0 +1,70 @@
+import type { PostgresTables } from "./postgres-schema.ts";
+
+/*
+ * Numbers are those of JavaScript, so that each comes back as it was; times are milliseconds since the epoch. Text may hold
+ * escapes, see stored-text.ts. JSON is `json`, not `jsonb`, which refuses U+0000 and half surrogate pairs.
+ */
+const FIRST = `
+  create table sessions (
+    key text collate "C" primary key,
+    supervisor text not null,
+    conversation_id text not null,
+    memory json not null,
+    saved_at double precision not null
+  );
+  create table turns (
+    id text primary key,
+    seq bigint generated always as identity,
+    session text not null,
+    prompt text not null,
+    position double precision not null,
+    durable boolean not null,
+    timeout_ms double precision,
+    queue_timeout_ms double precision,
+    accepted_at double precision not null,
+    state text not null default 'queued',
+    attempts integer not null default 0,
+    prompt_id text,
+    touched boolean not null default false,
+    ended_at double precision,
+    outcome json
+  );
+  create index turns_by_session on turns (session, ended_at, seq);
+  create table spent (
+    digest bytea primary key,
+    supervisor text not null,
+    session text not null,
+    model text not null,
+    day text collate "C" not null,
+    cost_usd double precision not null,
+    input_tokens double precision not null,
+    output_tokens double precision not null,
+    cache_read_input_tokens double precision not null,
+    cache_creation_input_tokens double precision not null
+  );
+  create index spent_by_day on spent (day);
+  create index spent_by_session on spent (session);
+  create table approvals (
+    id text primary key,
+    seq bigint generated always as identity,
+    session text not null,
+    tool text not null,
+    input json not null,
+    requested_at double precision not null,
+    outcome text,
+    settled_at double precision
+  );
+  create index approvals_by_session on approvals (session, requested_at, seq);
+  create table owner (
+    only_one boolean primary key default true check (only_one),
+    term bigint not null,
+    id text,
+    pid integer not null,
+    host text not null,
+    started_at double precision not null,
+    heartbeat timestamptz not null,
+    batch bigint not null
+  );
+`;
+
+export const JOURNAL_TABLES: PostgresTables = { name: "journal", steps: [FIRST] };

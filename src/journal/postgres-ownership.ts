@@ -1,0 +1,141 @@
+import type { Clock, Timer } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { JournalOwner } from "./journal.ts";
+import { inUse } from "./journal-errors.ts";
+import type { PostgresDatabase, Query } from "./postgres-database.ts";
+import { fromText, toText } from "./stored-text.ts";
+
+const BEAT_MS = 1_000;
+
+/**
+ * The hold of one application on a journal: a row that has to be refreshed. Whoever finds it not refreshed for five seconds,
+ * by the clock of the database, may take it over; what the former owner writes after that is refused.
+ */
+export class PostgresOwnership {
+  readonly #database: PostgresDatabase;
+  readonly #clock: Clock;
+  readonly #id: string;
+  /** Counts how often the journal was taken, so that what its owner sent before taking it again is refused too. */
+  readonly #term: string;
+  #timer: Timer | undefined;
+  #refreshing: Promise<void> = Promise.resolve();
+  #ended = false;
+
+  private constructor(database: PostgresDatabase, clock: Clock, id: string, term: string) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#id = id;
+    this.#term = term;
+    this.#scheduleBeat();
+  }
+
+  /**
+   * @param place of the journal, for messages
+   * @throws CastellanError `JOURNAL_IN_USE` if another application holds it; `JOURNAL_UNAVAILABLE`
+   */
+  static async take(
+    database: PostgresDatabase,
+    place: string,
+    owner: JournalOwner,
+    clock: Clock,
+  ): Promise<PostgresOwnership> {
+    const id = toText(owner.id);
+    const term = await database.transaction(async (query) => {
+      for (;;) {
+        const [taken] = await query<{ term: string }>(TAKE, [id, owner.pid, toText(owner.host), owner.startedAt]);
+        if (taken !== undefined) return taken.term;
+        const [holder] = await query<HolderRow>(HOLDER);
+        // One that was given back since then can be taken.
+        if (holder !== undefined && holder.id !== null) throw inUse(place, ownerOf(holder, holder.id));
+      }
+    });
+    return new PostgresOwnership(database, clock, id, term);
+  }
+
+  /**
+   * To be called at the beginning of a transaction: makes sure that the owner is still the owner when it commits, and that
+   * a batch is not written twice. Tells whether it is to be written; if not, it has been.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
+  async fence(query: Query, batch: number): Promise<boolean> {
+    // The last batch need not be the one before: those that need not be durable may be gone after a crash of the server.
+    const [ours] = await query(FENCE, [this.#id, this.#term, batch]);
+    if (ours !== undefined) return true;
+    const [holder] = await query<HolderRow>(HOLDER);
+    if (holder?.id === this.#id && holder.term === this.#term) return false;
+    this.stop();
+    throw notOwner(this.#database.label, holder);
+  }
+
+  /** Gives the journal back. If the server cannot be told, it is free after five seconds. */
+  async release(): Promise<void> {
+    this.stop();
+    await this.#refreshing;
+    await this.#database.transaction((query) => query(RELEASE, [this.#id, this.#term])).catch(() => {});
+  }
+
+  /** Lets the hold expire. */
+  stop(): void {
+    this.#ended = true;
+    this.#timer?.cancel();
+  }
+
+  #scheduleBeat(): void {
+    const beat = (): void => {
+      this.#refreshing = this.#refresh();
+    };
+    this.#timer = this.#clock.schedule(BEAT_MS, beat, { background: true });
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      const [still] = await this.#database.transaction((query) => query(REFRESH, [this.#id, this.#term]), {
+        durable: false,
+      });
+      if (still === undefined) this.stop();
+    } catch {
+      // Whoever writes next hears of it.
+    }
+    if (!this.#ended) this.#scheduleBeat();
+  }
+}
+
+const TAKE = `
+  insert into owner (term, id, pid, host, started_at, heartbeat, batch)
+    values (1, $1, $2, $3, $4, clock_timestamp(), 0)
+  on conflict (only_one) do update set term = owner.term + 1, id = excluded.id, pid = excluded.pid,
+    host = excluded.host, started_at = excluded.started_at, heartbeat = clock_timestamp(), batch = 0
+  where owner.id is null or owner.id = excluded.id or owner.heartbeat < clock_timestamp() - interval '5 seconds'
+  returning term`;
+
+const HOLDER = "select id, term, pid, host, started_at from owner";
+
+const FENCE = `
+  update owner set batch = $3, heartbeat = clock_timestamp() where id = $1 and term = $2 and batch < $3
+  returning true`;
+
+const REFRESH = "update owner set heartbeat = clock_timestamp() where id = $1 and term = $2 returning true";
+
+const RELEASE = "update owner set id = null where id = $1 and term = $2";
+
+interface HolderRow {
+  readonly id: string | null;
+  readonly term: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly started_at: number;
+}
+
+function ownerOf({ pid, host, started_at }: HolderRow, id: string): JournalOwner {
+  return { id: fromText(id), pid, host: fromText(host), startedAt: started_at };
+}
+
+function notOwner(label: string, holder: HolderRow | undefined): CastellanError<"NOT_OWNER"> {
+  const now =
+    holder === undefined || holder.id === null
+      ? "nobody holds it now"
+      : `process ${holder.pid} on ${fromText(holder.host)} holds it now`;
+  const message = `${label} no longer belongs to this application, which could not be heard of for five seconds; ${now}. Start the application again.`;
+  return new CastellanError("NOT_OWNER", message);
+}

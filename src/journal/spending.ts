@@ -1,0 +1,38 @@
+/** Tokens that the models used. */
+export interface Usage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cacheReadInputTokens: number;
+  readonly cacheCreationInputTokens: number;
+}
+
+/** What was spent: US dollars, as Claude Code estimates them, and tokens. */
+export interface Spending {
+  readonly costUsd: number;
+  readonly usage: Usage;
+}
+
+/** What was spent on one model. */
+export interface ModelSpending extends Spending {
+  readonly model: string;
+}
+
+export const NOTHING_SPENT: Spending = {
+  costUsd: 0,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
+};
+
+/** The sum of all of `spendings`. */
+export function sumOf(spendings: Iterable<Spending>): Spending {
+  let { costUsd, usage } = NOTHING_SPENT;
+  for (const other of spendings) {
+    costUsd += other.costUsd;
+    usage = {
+      inputTokens: usage.inputTokens + other.usage.inputTokens,
+      outputTokens: usage.outputTokens + other.usage.outputTokens,
+      cacheReadInputTokens: usage.cacheReadInputTokens + other.usage.cacheReadInputTokens,
+      cacheCreationInputTokens: usage.cacheCreationInputTokens + other.usage.cacheCreationInputTokens,
+    };
+  }
+  return { costUsd, usage };
+}

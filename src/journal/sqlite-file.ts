@@ -1,0 +1,82 @@
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { codeOf } from "./sqlite-fault.ts";
+
+/*
+ * Nothing here may open a file that is there already: when a process closes a file, the kernel takes every lock from it that
+ * it has on that file, also those of others in the same process.
+ */
+
+/** The one path of the file that `place` leads to, over whatever links; what lacks on the way to it is made. */
+export function locate(place: string): string {
+  try {
+    return realpathSync.native(place);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+  const link = targetOf(place);
+  if (link !== undefined) return locate(resolve(dirname(place), link));
+  makeFolder(dirname(place));
+  return join(realpathSync.native(dirname(place)), basename(place));
+}
+
+/**
+ * Makes an empty file that only this user can read, since prompts are private, unless there is one. SQLite gives the files
+ * beside it the same mode.
+ */
+export function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** @throws Error if this process may not write to it */
+export function refuseUnwritable(path: string): void {
+  accessSync(path, constants.W_OK);
+}
+
+/** Tells the file at a path from one that is put in its place; `undefined` if there is none. */
+export function identityOf(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? undefined : `${found.dev}:${found.ino}`;
+}
+
+/** The folder comes with a `.gitignore`, so that nobody commits prompts, and appears only when it is complete. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  mkdirSync(dirname(folder), { recursive: true });
+  const unfinished = mkdtempSync(`${folder}-`);
+  try {
+    writeFileSync(join(unfinished, ".gitignore"), "*\n");
+    renameSync(unfinished, folder);
+  } catch (error) {
+    rmSync(unfinished, { recursive: true, force: true });
+    // Somebody else was faster.
+    if (!existsSync(folder)) throw error;
+  }
+}
+
+/** Where a link leads that leads to nothing yet; `undefined` if it is no link. */
+function targetOf(place: string): string | undefined {
+  try {
+    return readlinkSync(place);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,75 @@
+import type { SQLOutputValue } from "node:sqlite";
+import type { ApprovalEntry } from "./approval-entry.ts";
+import type { JsonObject, SessionEntry } from "./session-entry.ts";
+import { DIMENSIONS } from "./sqlite-usage.ts";
+import { fromText } from "./stored-text.ts";
+import type { TurnEntry, TurnEntryState } from "./turn-entry.ts";
+import type { UsageEntry } from "./usage-entry.ts";
+
+export interface Row {
+  readonly [column: string]: SQLOutputValue;
+}
+
+export function sessionOf(row: Row): SessionEntry {
+  return {
+    key: text(row["key"]),
+    supervisor: text(row["supervisor"]),
+    conversationId: text(row["conversation_id"]),
+    memory: json(row["memory"]),
+    savedAt: Number(row["saved_at"]),
+  };
+}
+
+export function turnOf(row: Row): TurnEntry {
+  return {
+    id: text(row["id"]),
+    session: text(row["session"]),
+    prompt: text(row["prompt"]),
+    position: Number(row["position"]),
+    durable: row["durable"] === 1,
+    ...(row["timeout_ms"] === null ? {} : { timeoutMs: Number(row["timeout_ms"]) }),
+    ...(row["queue_timeout_ms"] === null ? {} : { queueTimeoutMs: Number(row["queue_timeout_ms"]) }),
+    acceptedAt: Number(row["accepted_at"]),
+    state: text(row["state"]) as TurnEntryState,
+    attempts: Number(row["attempts"]),
+    ...(row["prompt_id"] === null ? {} : { promptId: text(row["prompt_id"]) }),
+    touched: row["touched"] === 1,
+    ...(row["ended_at"] === null ? {} : { endedAt: Number(row["ended_at"]) }),
+    ...(row["outcome"] === null ? {} : { outcome: json(row["outcome"]) }),
+  };
+}
+
+export function approvalOf(row: Row): ApprovalEntry {
+  const asked = {
+    id: text(row["id"]),
+    session: text(row["session"]),
+    tool: text(row["tool"]),
+    input: json(row["input"]),
+    requestedAt: Number(row["requested_at"]),
+  };
+  if (row["settled_at"] === null) return asked;
+  const outcome = text(row["outcome"]) as NonNullable<ApprovalEntry["outcome"]>;
+  return { ...asked, outcome, settledAt: Number(row["settled_at"]) };
+}
+
+export function usageOf(row: Row): UsageEntry {
+  const dimensions = DIMENSIONS.flatMap((name) => (row[name] === undefined ? [] : [[name, text(row[name])]]));
+  return {
+    ...Object.fromEntries(dimensions),
+    costUsd: Number(row["cost_usd"]),
+    usage: {
+      inputTokens: Number(row["input_tokens"]),
+      outputTokens: Number(row["output_tokens"]),
+      cacheReadInputTokens: Number(row["cache_read_input_tokens"]),
+      cacheCreationInputTokens: Number(row["cache_creation_input_tokens"]),
+    },
+  };
+}
+
+function text(value: SQLOutputValue | undefined): string {
+  return fromText(String(value));
+}
+
+function json(value: SQLOutputValue | undefined): JsonObject {
+  return JSON.parse(String(value)) as JsonObject;
+}

@@ -1,0 +1,79 @@
+/** Says in the header of a SQLite file that it is a journal of Castellan: `Cast` in ASCII. */
+export const APPLICATION_ID = 0x43617374;
+
+/*
+ * Numbers of callers are REAL, as they are in JavaScript: an INTEGER column refuses fractions. Texts are as `toText` makes
+ * them, and what may be of any shape is JSON. There are no foreign keys: a turn may be there before its session is, and what
+ * a session spent outlives it.
+ */
+const VERSION_1 = `
+  -- Whose journal it is, and the number of the last batch that it wrote. Releases read what others have left here, also
+  -- newer ones, so this table never changes.
+  CREATE TABLE owner (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    id TEXT,
+    pid INTEGER,
+    host TEXT,
+    started_at REAL,
+    written INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE sessions (
+    key TEXT NOT NULL PRIMARY KEY,
+    supervisor TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    memory TEXT NOT NULL,
+    saved_at REAL NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE turns (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    session TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    position REAL NOT NULL,
+    durable INTEGER NOT NULL,
+    timeout_ms REAL,
+    queue_timeout_ms REAL,
+    accepted_at REAL NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    prompt_id TEXT,
+    touched INTEGER NOT NULL,
+    ended_at REAL,
+    outcome TEXT
+  ) STRICT;
+  CREATE INDEX turns_of_session ON turns (session, ended_at);
+
+  CREATE TABLE approvals (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    session TEXT NOT NULL,
+    tool TEXT NOT NULL,
+    input TEXT NOT NULL,
+    requested_at REAL NOT NULL,
+    outcome TEXT,
+    settled_at REAL
+  ) STRICT;
+  CREATE INDEX approvals_of_session ON approvals (session, requested_at);
+  CREATE INDEX settled_approvals ON approvals (settled_at) WHERE settled_at IS NOT NULL;
+
+  CREATE TABLE spending (
+    session TEXT NOT NULL,
+    supervisor TEXT NOT NULL,
+    model TEXT NOT NULL,
+    day TEXT NOT NULL,
+    cost_usd REAL NOT NULL,
+    input_tokens REAL NOT NULL,
+    output_tokens REAL NOT NULL,
+    cache_read_input_tokens REAL NOT NULL,
+    cache_creation_input_tokens REAL NOT NULL,
+    PRIMARY KEY (session, supervisor, model, day)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+/**
+ * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
+ * been released is never changed, only added to.
+ */
+export const MIGRATIONS: readonly string[] = [VERSION_1];

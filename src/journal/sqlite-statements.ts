@@ -1,0 +1,66 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+
+/** At most this many rows are deleted at once, so that nothing else has to wait for long. */
+export const CHUNK = 200;
+
+/* Without numbers at the question marks: early releases of Node 24 do not take them. */
+const SQL = {
+  /* One row changes if the batch is the next one and the journal is still this owner's. */
+  count: "UPDATE owner SET written = ? WHERE id = ? AND written < ?",
+  isOwner: "SELECT 1 FROM owner WHERE id = ?",
+
+  saveSession: `INSERT OR REPLACE INTO sessions (key, supervisor, conversation_id, memory, saved_at)
+    VALUES (?, ?, ?, ?, ?)`,
+  forgetSession: "DELETE FROM sessions WHERE key = ?",
+  forgetTurns: "DELETE FROM turns WHERE session = ?",
+  forgetApprovals: "DELETE FROM approvals WHERE session = ?",
+  session: "SELECT * FROM sessions WHERE key = ?",
+  /* Nothing in UTF-8 comes after the byte FF. */
+  sessions: "SELECT * FROM sessions WHERE key >= ? AND key < ? || CAST(x'ff' AS TEXT)",
+
+  acceptTurn: `INSERT INTO turns (id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
+      state, attempts, touched)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0) ON CONFLICT (id) DO NOTHING`,
+  withdrawTurn: "DELETE FROM turns WHERE id = ? AND attempts = 0 AND ended_at IS NULL",
+  beginTurn: `UPDATE turns SET state = 'running', prompt_id = ?, attempts = ?, touched = 0
+    WHERE id = ? AND ended_at IS NULL`,
+  touchTurn: "UPDATE turns SET touched = 1 WHERE id = ? AND ended_at IS NULL",
+  requeueTurn: "UPDATE turns SET state = 'queued', position = ? WHERE id = ? AND ended_at IS NULL",
+  endTurn: "UPDATE turns SET state = ?, ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL",
+  turn: "SELECT * FROM turns WHERE id = ?",
+  unfinishedTurns: `SELECT * FROM turns WHERE session = ? AND ended_at IS NULL
+    ORDER BY state = 'running' DESC, position, seq`,
+
+  requestApproval: `INSERT INTO approvals (id, session, tool, input, requested_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING`,
+  settleApproval: "UPDATE approvals SET outcome = ?, settled_at = ? WHERE id = ? AND settled_at IS NULL",
+  approvals: "SELECT * FROM approvals WHERE session = ? ORDER BY requested_at DESC, seq DESC LIMIT ?",
+
+  spend: `INSERT INTO spending (supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
+      cache_read_input_tokens, cache_creation_input_tokens)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (session, supervisor, model, day) DO UPDATE SET
+      cost_usd = cost_usd + excluded.cost_usd,
+      input_tokens = input_tokens + excluded.input_tokens,
+      output_tokens = output_tokens + excluded.output_tokens,
+      cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens,
+      cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens`,
+
+  /* One at a time: DISTINCT would read the whole index. */
+  nextSessionWithTurns: "SELECT min(session) AS session FROM turns WHERE session >= ? AND session IS NOT ?",
+  /* The latest of the turns of a session that are too many. */
+  firstTooMany: `SELECT ended_at, seq FROM turns WHERE session = ? AND ended_at IS NOT NULL
+    ORDER BY ended_at DESC, seq DESC LIMIT 1 OFFSET ?`,
+  pruneTurns: `DELETE FROM turns WHERE seq IN (
+    SELECT seq FROM turns WHERE session = ? AND (ended_at, seq) <= (?, ?) LIMIT ${CHUNK})`,
+  pruneApprovals: `DELETE FROM approvals WHERE seq IN (
+    SELECT seq FROM approvals WHERE settled_at < ? LIMIT ${CHUNK})`,
+};
+
+/** Everything that a journal is asked and told again and again, prepared. */
+export type Statements = { readonly [Name in keyof typeof SQL]: StatementSync };
+
+export function prepareStatements(database: DatabaseSync): Statements {
+  const prepared = Object.entries(SQL).map(([name, sql]) => [name, database.prepare(sql)]);
+  return Object.fromEntries(prepared) as Statements;
+}

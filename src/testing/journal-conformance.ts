@@ -1,0 +1,425 @@
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import type { CastellanError, ErrorCode } from "../errors.ts";
+import type { Change } from "../journal/change.ts";
+import type { Journal, JournalOwner } from "../journal/journal.ts";
+import type { SessionEntry } from "../journal/session-entry.ts";
+import type { AcceptedTurn } from "../journal/turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "../journal/usage-entry.ts";
+
+/** One thing that a journal has to do. `run` rejects if it does not. */
+export interface ConformanceCase {
+  readonly name: string;
+  run(): Promise<void>;
+}
+
+/**
+ * What every journal has to do, as cases for any test runner.
+ *
+ * @param make makes a journal that is empty and has not been opened, another one each time. The cases open and close it.
+ * @example
+ * for (const { name, run } of journalConformance(() => new MyJournal())) it(name, run);
+ */
+export function journalConformance(make: () => Journal | Promise<Journal>): readonly ConformanceCase[] {
+  return Object.entries(CASES).map(([name, check]) => ({
+    name,
+    run: async () => {
+      const journal = await make();
+      await journal.open(OWNER);
+      let number = 0;
+      const write = (...changes: Change[]): Promise<void> => {
+        number += 1;
+        return journal.write({ number, changes, durable: number % 2 === 0 });
+      };
+      try {
+        await check({ journal, write, reopen: () => reopen(journal, () => (number = 0)) });
+      } finally {
+        await journal.close();
+      }
+    },
+  }));
+}
+
+interface Bench {
+  readonly journal: Journal;
+  /** Writes a batch, each under the next number. */
+  write(...changes: Change[]): Promise<void>;
+  /** Closes the journal and opens it for another owner. */
+  reopen(): Promise<void>;
+}
+
+const OWNER: JournalOwner = { id: "first", pid: 101, host: "here", startedAt: 1_700_000_000_000 };
+const OTHER: JournalOwner = { id: "second", pid: 102, host: "here", startedAt: 1_700_000_001_000 };
+
+/** Half a surrogate pair, the character that many stores refuse, quotes, a path, and what looks like SQL. */
+const UNUSUAL = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE turns; --";
+
+const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
+  "knows nothing at first": async ({ journal }) => {
+    equal(await journal.session('"a"'), undefined);
+    deepEqual(await journal.sessions(""), []);
+    equal(await journal.turn("t1"), undefined);
+    deepEqual(await journal.unfinishedTurns('"a"'), []);
+    deepEqual(await journal.approvals('"a"', 10), []);
+    deepEqual(await journal.usage({ by: [] }), []);
+    equal(await journal.prune({ endedSince: Number.MAX_SAFE_INTEGER, turnsPerSession: 0 }), 0);
+  },
+
+  "keeps what was saved last of a session": async ({ journal, write }) => {
+    await write({ type: "session_saved", session: session('"a"', { conversationId: "c1" }) });
+    const later = session('"a"', { conversationId: "c2", memory: { kind: "kept", at: null, list: [1, "two", true] } });
+    await write({ type: "session_saved", session: later });
+    deepEqual(await journal.session('"a"'), later);
+  },
+
+  "lists sessions by the beginning of their keys, in order": async ({ journal, write }) => {
+    const keys = ['["user",2]', '"user"', '["user",10]', '["users",1]', '["us%r",1]'];
+    await write(...keys.map((key): Change => ({ type: "session_saved", session: session(key) })));
+    const found = async (prefix: string): Promise<string[]> => (await journal.sessions(prefix)).map(({ key }) => key);
+    deepEqual(await found('["user",'), ['["user",10]', '["user",2]']);
+    deepEqual(await found('["us%'), ['["us%r",1]']);
+    deepEqual(await found(""), keys.toSorted());
+  },
+
+  "takes a turn through its states": async ({ journal, write }) => {
+    const accepted = turn("t1", { timeoutMs: 5_000, queueTimeoutMs: 60_000 });
+    await write({ type: "turn_accepted", turn: accepted });
+    deepEqual(await journal.turn("t1"), { ...accepted, state: "queued", attempts: 0, touched: false });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 });
+    await write({ type: "turn_touched", turn: "t1" });
+    const running = { ...accepted, state: "running", attempts: 1, promptId: "p1", touched: true };
+    deepEqual(await journal.turn("t1"), running);
+    const outcome = { reply: { text: "yes" } };
+    await write({ type: "turn_ended", turn: "t1", state: "completed", at: 99, outcome });
+    deepEqual(await journal.turn("t1"), { ...running, state: "completed", endedAt: 99, outcome });
+  },
+
+  "begins a turn anew, untouched": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 }, { type: "turn_touched", turn: "t1" });
+    await write({ type: "turn_requeued", turn: "t1", position: -1 });
+    const requeued = await journal.turn("t1");
+    equal(requeued?.state, "queued");
+    equal(requeued?.position, -1);
+    await write({ type: "turn_begun", turn: "t1", promptId: "p2", attempt: 2 });
+    const again = await journal.turn("t1");
+    deepEqual([again?.state, again?.attempts, again?.promptId, again?.touched], ["running", 2, "p2", false]);
+  },
+
+  "ends a turn once": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") });
+    await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: { first: true } });
+    const ended = await journal.turn("t1");
+    await write({ type: "turn_ended", turn: "t1", state: "completed", at: 2, outcome: { first: false } });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p", attempt: 7 }, { type: "turn_touched", turn: "t1" });
+    await write({ type: "turn_requeued", turn: "t1", position: 9 });
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "another" }) });
+    deepEqual(await journal.turn("t1"), ended);
+  },
+
+  "leaves an accepted turn as it is when it is accepted again": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "one" }) });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p", attempt: 1 });
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "two" }) });
+    const found = await journal.turn("t1");
+    deepEqual([found?.prompt, found?.state], ["one", "running"]);
+  },
+
+  "forgets a turn that is withdrawn, unless it has begun or ended": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("waits") },
+      { type: "turn_accepted", turn: turn("runs") },
+      { type: "turn_begun", turn: "runs", promptId: "p", attempt: 1 },
+      { type: "turn_requeued", turn: "runs", position: 1 },
+      { type: "turn_accepted", turn: turn("over") },
+      { type: "turn_ended", turn: "over", state: "cancelled", at: 1, outcome: {} },
+    );
+    const withdrawn = ["waits", "runs", "over", "unknown"];
+    await write(...withdrawn.map((id): Change => ({ type: "turn_withdrawn", turn: id })));
+    const found = await Promise.all(withdrawn.map((id) => journal.turn(id)));
+    deepEqual(
+      found.map((entry) => entry?.id),
+      [undefined, "runs", "over", undefined],
+    );
+    await write({ type: "turn_accepted", turn: turn("waits", { prompt: "anew" }) });
+    equal((await journal.turn("waits"))?.prompt, "anew");
+  },
+
+  "does nothing to what is not there": async ({ journal, write }) => {
+    await write(
+      { type: "turn_begun", turn: "t1", promptId: "p", attempt: 1 },
+      { type: "turn_touched", turn: "t1" },
+      { type: "turn_requeued", turn: "t1", position: 1 },
+      { type: "turn_ended", turn: "t1", state: "completed", at: 1, outcome: {} },
+      { type: "approval_settled", approval: "a1", outcome: "denied", at: 1 },
+      { type: "session_forgotten", session: '"a"' },
+    );
+    equal(await journal.turn("t1"), undefined);
+    deepEqual(await journal.approvals('"a"', 10), []);
+  },
+
+  "tells the turns that have not ended, the running one first, then by position": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("t3", { position: 3 }) },
+      { type: "turn_accepted", turn: turn("t1", { position: 1 }) },
+      { type: "turn_accepted", turn: turn("t2", { position: 2 }) },
+      { type: "turn_accepted", turn: turn("front", { position: -5 }) },
+      { type: "turn_accepted", turn: turn("over", { position: 0 }) },
+      { type: "turn_accepted", turn: turn("other", { session: '"b"', position: 0 }) },
+    );
+    await write({ type: "turn_begun", turn: "t2", promptId: "p", attempt: 1 });
+    await write({ type: "turn_ended", turn: "over", state: "cancelled", at: 5, outcome: {} });
+    const ids = (await journal.unfinishedTurns('"a"')).map(({ id }) => id);
+    deepEqual(ids, ["t2", "front", "t1", "t3"]);
+  },
+
+  "makes the changes of a batch in order": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("t1") },
+      { type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 },
+      { type: "turn_touched", turn: "t1" },
+      { type: "turn_requeued", turn: "t1", position: 4 },
+      { type: "turn_begun", turn: "t1", promptId: "p2", attempt: 2 },
+      { type: "session_saved", session: session('"a"', { conversationId: "c1" }) },
+      { type: "session_saved", session: session('"a"', { conversationId: "c2" }) },
+    );
+    const found = await journal.turn("t1");
+    deepEqual([found?.promptId, found?.touched, found?.position], ["p2", false, 4]);
+    equal((await journal.session('"a"'))?.conversationId, "c2");
+  },
+
+  "applies a batch once, however often it is written": async ({ journal }) => {
+    const spend: Change = { type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] };
+    await journal.write({ number: 1, changes: [spend], durable: false });
+    await journal.write({ number: 1, changes: [spend], durable: true });
+    await journal.write({ number: 2, changes: [spend], durable: true });
+    await journal.write({ number: 2, changes: [spend], durable: false });
+    equal((await journal.usage({ by: [] }))[0]?.costUsd, 2);
+  },
+
+  "adds up what was spent, and tells it by any dimension": async ({ journal, write }) => {
+    const [day1, day2, day3] = ["2026-01-30", "2026-01-31", "2026-02-01"] as const;
+    const a = { supervisor: "s1", session: '"a"' };
+    const b = { supervisor: "s2", session: '"b"' };
+    await write({ type: "spent", ...a, day: day1, models: [spent("opus", 1), spent("haiku", 0.25)] });
+    await write({ type: "spent", ...a, day: day1, models: [spent("opus", 2)] });
+    await write({ type: "spent", ...a, day: day2, models: [spent("opus", 4)] });
+    await write({ type: "spent", ...b, day: day3, models: [spent("haiku", 8)] });
+    const costs = async (query: UsageQuery): Promise<unknown[]> =>
+      (await journal.usage(query))
+        .map((entry) => [...query.by.map((dimension) => entry[dimension]), entry.costUsd])
+        .toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1));
+    deepEqual(await costs({ by: [] }), [[15.25]]);
+    deepEqual(await costs({ by: ["model"] }), [
+      ["haiku", 8.25],
+      ["opus", 7],
+    ]);
+    deepEqual(await costs({ by: ["session", "day"] }), [
+      ['"a"', day1, 3.25],
+      ['"a"', day2, 4],
+      ['"b"', day3, 8],
+    ]);
+    deepEqual(await costs({ by: ["supervisor"] }), [
+      ["s1", 7.25],
+      ["s2", 8],
+    ]);
+    deepEqual(await costs({ by: [], supervisor: "s2" }), [[8]]);
+    deepEqual(await costs({ by: [], session: '"a"', since: day2 }), [[4]]);
+    deepEqual(await costs({ by: [], since: day1, until: day2 }), [[7.25]]);
+    deepEqual(await costs({ by: [], session: '"c"' }), []);
+  },
+
+  "counts tokens too": async ({ journal, write }) => {
+    await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1), spent("m", 1)] });
+    await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] });
+    const expected: UsageEntry = {
+      costUsd: 3,
+      usage: {
+        inputTokens: 30,
+        outputTokens: 60,
+        cacheReadInputTokens: 90,
+        cacheCreationInputTokens: 9_000_000_000_000,
+      },
+    };
+    deepEqual(await journal.usage({ by: [] }), [expected]);
+  },
+
+  "keeps approvals and what was answered, once": async ({ journal, write }) => {
+    const asked = (id: string, requestedAt: number): Change => ({
+      type: "approval_requested",
+      approval: { id, session: '"a"', tool: "Bash", input: { command: "ls", deep: [{ n: null }] }, requestedAt },
+    });
+    await write(asked("a1", 1), asked("a2", 2), asked("a3", 2));
+    await write({ type: "approval_settled", approval: "a1", outcome: "approved", at: 7 });
+    await write({ type: "approval_settled", approval: "a1", outcome: "denied", at: 8 });
+    const found = await journal.approvals('"a"', 2);
+    deepEqual(
+      found.map(({ id }) => id),
+      ["a3", "a2"],
+    );
+    const [, , first] = await journal.approvals('"a"', 10);
+    deepEqual(first, {
+      id: "a1",
+      session: '"a"',
+      tool: "Bash",
+      input: { command: "ls", deep: [{ n: null }] },
+      requestedAt: 1,
+      outcome: "approved",
+      settledAt: 7,
+    });
+    deepEqual(await journal.approvals('"b"', 10), []);
+  },
+
+  "forgets a session, but not what it spent": async ({ journal, write }) => {
+    await write(
+      { type: "session_saved", session: session('"a"') },
+      { type: "turn_accepted", turn: turn("t1") },
+      { type: "turn_accepted", turn: turn("t2", { session: '"b"' }) },
+      { type: "approval_requested", approval: { id: "x", session: '"a"', tool: "T", input: {}, requestedAt: 1 } },
+      { type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] },
+    );
+    await write({ type: "session_forgotten", session: '"a"' });
+    equal(await journal.session('"a"'), undefined);
+    equal(await journal.turn("t1"), undefined);
+    deepEqual(await journal.approvals('"a"', 10), []);
+    equal((await journal.turn("t2"))?.session, '"b"');
+    equal((await journal.usage({ by: [] }))[0]?.costUsd, 1);
+  },
+
+  "forgets old turns by age and by count, and none that has not ended": async ({ journal, write }) => {
+    const ended = (id: string, at: number, session = '"a"'): Change[] => [
+      { type: "turn_accepted", turn: turn(id, { session }) },
+      { type: "turn_ended", turn: id, state: "completed", at, outcome: {} },
+    ];
+    await write(...ended("t1", 10), ...ended("t2", 20), ...ended("t3", 30), ...ended("t4", 40));
+    await write(...ended("b1", 10, '"b"'), ...ended("b2", 20, '"b"'));
+    await write({ type: "turn_accepted", turn: turn("waits", { acceptedAt: 1 }) });
+    await write({ type: "turn_accepted", turn: turn("runs", { acceptedAt: 1 }) });
+    await write({ type: "turn_begun", turn: "runs", promptId: "p", attempt: 1 });
+    const left = async (): Promise<string[]> => {
+      const ids = ["t1", "t2", "t3", "t4", "b1", "b2", "waits", "runs"];
+      const found = await Promise.all(ids.map((id) => journal.turn(id)));
+      return found.flatMap((entry) => (entry === undefined ? [] : [entry.id]));
+    };
+    equal(await journal.prune({ endedSince: 20, turnsPerSession: 100 }), 2);
+    deepEqual(await left(), ["t2", "t3", "t4", "b2", "waits", "runs"]);
+    equal(await journal.prune({ endedSince: 0, turnsPerSession: 2 }), 1);
+    deepEqual(await left(), ["t3", "t4", "b2", "waits", "runs"]);
+    equal(await journal.prune({ endedSince: 1_000, turnsPerSession: 2 }), 3);
+    deepEqual(await left(), ["waits", "runs"]);
+  },
+
+  "forgets settled approvals that are old": async ({ journal, write }) => {
+    const ask = (id: string): Change => ({
+      type: "approval_requested",
+      approval: { id, session: '"a"', tool: "T", input: {}, requestedAt: 1 },
+    });
+    await write(ask("old"), ask("new"), ask("open"));
+    await write(
+      { type: "approval_settled", approval: "old", outcome: "denied", at: 5 },
+      { type: "approval_settled", approval: "new", outcome: "denied", at: 50 },
+    );
+    await journal.prune({ endedSince: 10, turnsPerSession: 10 });
+    deepEqual(
+      (await journal.approvals('"a"', 9)).map(({ id }) => id),
+      ["open", "new"],
+    );
+  },
+
+  "has everything again after it was closed": async ({ journal, write, reopen }) => {
+    const saved = session('"a"');
+    await write({ type: "session_saved", session: saved }, { type: "turn_accepted", turn: turn("t1") });
+    await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] });
+    await reopen();
+    deepEqual(await journal.session('"a"'), saved);
+    equal((await journal.turn("t1"))?.state, "queued");
+    // Numbers count anew.
+    await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: {} });
+    equal((await journal.turn("t1"))?.state, "cancelled");
+    equal((await journal.usage({ by: [] }))[0]?.costUsd, 1);
+  },
+
+  "is held by one application at a time": async ({ journal }) => {
+    await refuses("JOURNAL_IN_USE", () => journal.open(OTHER), {
+      pid: OWNER.pid,
+      host: OWNER.host,
+      startedAt: OWNER.startedAt,
+    });
+    await journal.close();
+    await journal.open(OTHER);
+  },
+
+  "refuses to be used while it is not open": async ({ journal }) => {
+    await journal.close();
+    await journal.close();
+    const changes: Change[] = [{ type: "turn_accepted", turn: turn("t1") }];
+    await refuses("JOURNAL_UNAVAILABLE", () => journal.write({ number: 1, changes, durable: false }));
+    await refuses("JOURNAL_UNAVAILABLE", () => journal.turn("t1"));
+    await refuses("JOURNAL_UNAVAILABLE", () => journal.unfinishedTurns('"a"'));
+    await journal.open(OWNER);
+    equal(await journal.turn("t1"), undefined);
+  },
+
+  "brings back every text as it was": async ({ journal, write, reopen }) => {
+    const unusual = turn(`id ${UNUSUAL}`, { session: UNUSUAL, prompt: UNUSUAL });
+    const outcome = { [UNUSUAL]: UNUSUAL, __proto__x: [UNUSUAL, 1e300, -1.5, 0.1, Number.MAX_SAFE_INTEGER] };
+    await write({ type: "turn_accepted", turn: unusual });
+    await write({ type: "turn_ended", turn: unusual.id, state: "failed", at: 3, outcome });
+    const saved = session(UNUSUAL, { conversationId: UNUSUAL, supervisor: UNUSUAL, memory: { [UNUSUAL]: UNUSUAL } });
+    await write({ type: "session_saved", session: saved });
+    await reopen();
+    const found = await journal.turn(unusual.id);
+    deepEqual([found?.prompt, found?.session, found?.outcome], [UNUSUAL, UNUSUAL, outcome]);
+    deepEqual(await journal.session(UNUSUAL), saved);
+    deepEqual(await journal.sessions(UNUSUAL), [saved]);
+  },
+
+  "takes long texts and many changes": async ({ journal, write }) => {
+    const prompt = "long ".repeat(400_000);
+    await write({ type: "turn_accepted", turn: turn("long", { prompt }) });
+    equal((await journal.turn("long"))?.prompt, prompt);
+    const many = Array.from({ length: 2_000 }, (_, n) => turn(`n${n}`, { session: '"many"', position: n }));
+    await write(...many.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    const found = await journal.unfinishedTurns('"many"');
+    deepEqual(
+      found.map(({ id }) => id),
+      many.map(({ id }) => id),
+    );
+  },
+
+  "keeps times beyond 32 bits and positions below zero": async ({ journal, write }) => {
+    const accepted = turn("t1", { acceptedAt: 4_102_444_800_000, position: -12 });
+    await write({ type: "turn_accepted", turn: accepted });
+    await write({ type: "turn_ended", turn: "t1", state: "timed_out", at: 4_102_444_800_001, outcome: {} });
+    const found = await journal.turn("t1");
+    deepEqual([found?.acceptedAt, found?.endedAt, found?.position], [4_102_444_800_000, 4_102_444_800_001, -12]);
+  },
+};
+
+const SPENDER = { supervisor: "s", session: '"a"' };
+
+function spent(model: string, costUsd: number): Extract<Change, { type: "spent" }>["models"][number] {
+  const usage = { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheCreationInputTokens: 3e12 };
+  return { model, costUsd, usage };
+}
+
+function session(key: string, changed: Partial<SessionEntry> = {}): SessionEntry {
+  return { key, supervisor: "s", conversationId: "c", memory: { kind: "new" }, savedAt: 1_700_000_000_000, ...changed };
+}
+
+function turn(id: string, changed: Partial<AcceptedTurn> = {}): AcceptedTurn {
+  return { id, session: '"a"', prompt: "hello", position: 0, durable: true, acceptedAt: 1, ...changed };
+}
+
+async function reopen(journal: Journal, restart: () => void): Promise<void> {
+  await journal.close();
+  await journal.open(OTHER);
+  restart();
+}
+
+async function refuses(code: ErrorCode, work: () => Promise<unknown>, details?: object): Promise<void> {
+  await rejects(work, (error: CastellanError) => {
+    equal(error.code, code);
+    if (details !== undefined) deepEqual({ ...error.details }, details);
+    return true;
+  });
+}

@@ -1,0 +1,117 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Change } from "../../src/journal/change.ts";
+import { changeGroups } from "../../src/journal/change-groups.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+
+const id = fc.constantFrom("1", "2", "3");
+const session = fc.constantFrom("a", "b");
+const number = fc.integer({ min: 1, max: 9 });
+
+const accepted = { prompt: "p", durable: true, acceptedAt: 0 };
+const usage = { inputTokens: 1, outputTokens: 2, cacheReadInputTokens: 3, cacheCreationInputTokens: 4 };
+
+const anyChange: fc.Arbitrary<Change> = fc.oneof(
+  fc.tuple(session, id).map(
+    ([key, conversationId]): Change => ({
+      type: "session_saved",
+      session: { key, conversationId, supervisor: "s", memory: {}, savedAt: 0 },
+    }),
+  ),
+  session.map((key): Change => ({ type: "session_forgotten", session: key })),
+  fc.tuple(id, session, number).map(
+    ([turn, key, position]): Change => ({
+      type: "turn_accepted",
+      turn: { ...accepted, id: turn, session: key, position },
+    }),
+  ),
+  id.map((turn): Change => ({ type: "turn_withdrawn", turn })),
+  fc
+    .tuple(id, number)
+    .map(([turn, attempt]): Change => ({ type: "turn_begun", turn, promptId: `p${attempt}`, attempt })),
+  id.map((turn): Change => ({ type: "turn_touched", turn })),
+  fc.tuple(id, number).map(([turn, position]): Change => ({ type: "turn_requeued", turn, position })),
+  fc
+    .tuple(id, number)
+    .map(([turn, at]): Change => ({ type: "turn_ended", turn, state: "completed", at, outcome: { at } })),
+  fc.tuple(session, number).map(
+    ([key, costUsd]): Change => ({
+      type: "spent",
+      supervisor: "s",
+      session: key,
+      day: "2026-01-01",
+      models: [{ model: "m", costUsd, usage }],
+    }),
+  ),
+  fc.tuple(id, session).map(
+    ([approval, key]): Change => ({
+      type: "approval_requested",
+      approval: { id: approval, session: key, tool: "t", input: {}, requestedAt: 0 },
+    }),
+  ),
+  fc
+    .tuple(id, number)
+    .map(([approval, at]): Change => ({ type: "approval_settled", approval, outcome: "approved", at })),
+);
+
+/** All that a journal knows after these changes. */
+async function knownAfter(changes: readonly Change[]): Promise<unknown> {
+  const journal = memoryJournal();
+  await journal.open({ id: "a", pid: 1, host: "h", startedAt: 0 });
+  await journal.write({ number: 1, changes, durable: false });
+  const approvals = await Promise.all(["a", "b"].map((key) => journal.approvals(key, 9)));
+  return {
+    sessions: await journal.sessions(""),
+    turns: await Promise.all(["1", "2", "3"].map((turn) => journal.turn(turn))),
+    approvals: approvals.map((all) => all.toSorted((one, other) => (one.id < other.id ? -1 : 1))),
+    usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) => one.costUsd - other.costUsd),
+  };
+}
+
+describe("groups of changes", () => {
+  it("come to the same as the changes, one after the other", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyChange, { maxLength: 30 }), async (changes) => {
+        const grouped = changeGroups(changes).flatMap<Change>((group) => group.changes);
+        expect(grouped).toHaveLength(changes.length);
+        expect(await knownAfter(grouped)).toEqual(await knownAfter(changes));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("hold no two changes of the same thing, because a statement can change a row only once", () => {
+    fc.assert(
+      fc.property(fc.array(anyChange, { maxLength: 30 }), (changes) => {
+        for (const group of changeGroups(changes)) {
+          const things = group.changes.flatMap((change) => ("turn" in change ? [JSON.stringify(change.turn)] : []));
+          const ids = group.type === "turn_accepted" ? group.changes.map(({ turn }) => turn.id) : things;
+          expect(new Set(ids).size).toBe(ids.length);
+        }
+      }),
+    );
+  });
+
+  it("are few where sessions do the same side by side", () => {
+    const changes = Array.from({ length: 50 }, (_, n): Change[] => [
+      { type: "turn_accepted", turn: { ...accepted, id: `t${n}`, session: `s${n}`, position: 0 } },
+      { type: "turn_begun", turn: `t${n}`, promptId: "p", attempt: 1 },
+      { type: "turn_touched", turn: `t${n}` },
+      {
+        type: "spent",
+        supervisor: "s",
+        session: `s${n}`,
+        day: "2026-01-01",
+        models: [{ model: "m", costUsd: 1, usage }],
+      },
+      { type: "turn_ended", turn: `t${n}`, state: "completed", at: 1, outcome: {} },
+    ]).flat();
+    expect(changeGroups(changes).map(({ type }) => type)).toEqual([
+      "turn_accepted",
+      "turn_begun",
+      "turn_touched",
+      "spent",
+      "turn_ended",
+    ]);
+  });
+});

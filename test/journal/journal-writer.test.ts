@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest";
+import { CastellanError, type JournalFault } from "../../src/errors.ts";
+import type { Batch, Change } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { JournalWriter } from "../../src/journal/journal-writer.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
+
+/** A journal whose writes the test answers. */
+class Stubborn {
+  readonly batches: Batch[] = [];
+  /** What happens to each write, in order; those for which there is nothing succeed. */
+  readonly answers: (Error | "never" | undefined)[] = [];
+  readonly journal: Journal = {
+    ...memoryJournal(),
+    place: "stubborn",
+    write: async (batch: Batch) => {
+      const answer = this.answers.shift();
+      this.batches.push(batch);
+      if (answer === "never") await new Promise(() => {});
+      if (answer instanceof Error) throw answer;
+    },
+  };
+
+  get written(): string[][] {
+    return this.batches.map(({ changes }) => changes.map((change) => ("turn" in change ? String(change.turn) : "?")));
+  }
+}
+
+const change = (turn: string): Change => ({ type: "turn_touched", turn });
+
+const fault = (reason: JournalFault, applied?: boolean): CastellanError =>
+  new CastellanError("JOURNAL_UNAVAILABLE", `it is ${reason}`, {
+    details: { reason, ...(applied === undefined ? {} : { applied }) },
+  });
+
+function setUp(): { stubborn: Stubborn; writer: JournalWriter; clock: SimulatedClock } {
+  const [stubborn, clock] = [new Stubborn(), new SimulatedClock()];
+  return { stubborn, clock, writer: new JournalWriter(stubborn.journal, { clock, random: () => 0.5 }) };
+}
+
+/** How a promise stands after all that is ready to run has run. */
+async function outcome(promise: Promise<void>): Promise<string> {
+  const pending = settle().then(() => "pending");
+  return await Promise.race([
+    promise.then(
+      () => "written",
+      (error: CastellanError) => error.code,
+    ),
+    pending,
+  ]);
+}
+
+describe("JournalWriter", () => {
+  it("puts what is said in one go into one batch, and what comes meanwhile into the next, in order", async () => {
+    const { stubborn, writer } = setUp();
+    const first = [writer.write([change("a"), change("b")]), writer.record([change("c")])];
+    await Promise.all(first);
+    await Promise.all([writer.record([change("d")]), writer.write([change("e")])]);
+    expect(stubborn.written).toEqual([
+      ["a", "b", "c"],
+      ["d", "e"],
+    ]);
+    expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 2]);
+  });
+
+  it("makes a batch durable if anything in it is to be", async () => {
+    const { stubborn, writer } = setUp();
+    await Promise.all([writer.record([change("a")]), writer.write([change("b")], { durable: true })]);
+    await writer.write([change("c")]);
+    expect(stubborn.batches.map(({ durable }) => durable)).toEqual([true, false]);
+  });
+
+  it("keeps batches small", async () => {
+    const { stubborn, writer } = setUp();
+    await Promise.all(Array.from({ length: 1_200 }, (_, n) => writer.record([change(`${n}`)])));
+    expect(stubborn.batches.map(({ changes }) => changes.length)).toEqual([500, 500, 200]);
+  });
+
+  it("writes the same batch under the same number again as long as it may have been applied", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(fault("unreachable"), new Error("something of its own"));
+    const written = writer.write([change("a")]);
+    await settle();
+    expect(writer.fault?.code).toBe("JOURNAL_UNAVAILABLE");
+    const later = writer.record([change("b")]);
+    await clock.advance(1_000);
+    expect([await outcome(written), await outcome(later)]).toEqual(["written", "written"]);
+    expect(stubborn.written).toEqual([["a"], ["a"], ["a"], ["b"]]);
+    expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 1, 1, 2]);
+    expect(writer.fault).toBeUndefined();
+  });
+
+  it("refuses at once what the journal certainly refuses, and nothing that came with it", async () => {
+    const { stubborn, writer } = setUp();
+    stubborn.answers.push(fault("no_space", false), undefined, fault("no_space", false));
+    const all = [writer.write([change("a")]), writer.write([change("big")]), writer.record([change("c")])];
+    expect(await Promise.all(all.map(outcome))).toEqual(["written", "JOURNAL_UNAVAILABLE", "written"]);
+    expect(stubborn.written).toEqual([["a", "big", "c"], ["a"], ["big"], ["c"]]);
+    expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 1, 2, 2]);
+  });
+
+  it("tries what has happened again until there is room", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 5 }, () => fault("no_space", false)));
+    const happened = writer.record([change("a")]);
+    await clock.advance(60_000);
+    expect(await outcome(happened)).toBe("written");
+    expect(stubborn.written).toEqual(Array.from({ length: 6 }, () => ["a"]));
+  });
+
+  it("gives up what has happened only if the journal will never take it", async () => {
+    const { stubborn, writer } = setUp();
+    stubborn.answers.push(fault("refused", false));
+    expect(await outcome(writer.record([change("odd")]))).toBe("JOURNAL_UNAVAILABLE");
+    expect(await outcome(writer.record([change("next")]))).toBe("written");
+  });
+
+  it("refuses after five seconds what a journal that cannot be reached does not take, and never writes it", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
+    const happened = writer.record([change("happened")]);
+    await settle();
+    const asked = writer.write([change("asked")]);
+    const refused = asked.catch((error: unknown) => error);
+    await clock.advance(4_900);
+    expect(await outcome(asked)).toBe("pending");
+    await clock.advance(200);
+    const error = await refused;
+    expect(CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details).toEqual({
+      reason: "unreachable",
+      applied: false,
+    });
+    await clock.advance(60_000);
+    expect(await outcome(happened)).toBe("written");
+    expect(stubborn.written.at(-1)).toEqual(["happened"]);
+  });
+
+  it("says of what it was just writing that it may have been written", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push("never");
+    const refused = writer.write([change("asked")]).catch((error: unknown) => error);
+    await clock.advance(5_000);
+    const error = await refused;
+    expect(CastellanError.is(error, "JOURNAL_UNAVAILABLE") && "applied" in error.details).toBe(false);
+  });
+
+  it("refuses all when another application has the journal", async () => {
+    const { stubborn, writer } = setUp();
+    stubborn.answers.push(new CastellanError("NOT_OWNER", "another has it"));
+    const all = [writer.write([change("a")]), writer.record([change("b")])];
+    expect(await Promise.all(all.map(outcome))).toEqual(["NOT_OWNER", "NOT_OWNER"]);
+    expect((await writer.lost).code).toBe("NOT_OWNER");
+    expect(await outcome(writer.write([change("c")]))).toBe("NOT_OWNER");
+    expect(stubborn.batches).toHaveLength(1);
+  });
+
+  it("writes what is left before it closes, and refuses what comes after", async () => {
+    const { stubborn, writer } = setUp();
+    const last = writer.record([change("a")]);
+    await writer.close(1_000);
+    expect(await outcome(last)).toBe("written");
+    expect(await outcome(writer.record([change("b")]))).toBe("JOURNAL_UNAVAILABLE");
+    expect(stubborn.written).toEqual([["a"]]);
+  });
+
+  it("closes after its time, whatever is left, and keeps no timer", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 99 }, () => fault("unreachable")));
+    const left = [writer.record([change("a")]), writer.write([change("b")])];
+    await settle();
+    const more = writer.record([change("c")]);
+    const closed = writer.close(1_000);
+    await clock.advance(1_000);
+    await closed;
+    expect(await Promise.all([...left, more].map(outcome))).toEqual(
+      Array.from({ length: 3 }, () => "JOURNAL_UNAVAILABLE"),
+    );
+    await settle();
+    expect(clock.timers).toBe(0);
+  });
+});

@@ -1,0 +1,10 @@
+import { postgresJournal } from "../../src/journal/postgres-journal.ts";
+import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+
+/* An application that uses a journal and a session store and closes neither, run as a process of its own by a test. */
+
+const [postgres = "", schema = ""] = process.argv.slice(2);
+await postgresJournal({ postgres, schema }).open({ id: "host", pid: process.pid, host: "here", startedAt: 0 });
+console.log("opened");
+await postgresSessionStore({ postgres, schema }).append({ projectKey: "p", sessionId: "s" }, [{ type: "x" }]);
+console.log("stored");

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { postgresJournal } from "../../src/journal/postgres-journal.ts";
+import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
+import { PostgresServer } from "./postgres-server.ts";
+import { TransactionPooler } from "./transaction-pooler.ts";
+
+let server: PostgresServer;
+let pooler: TransactionPooler;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  pooler = await TransactionPooler.start(server.url(), 3);
+});
+
+afterAll(async () => {
+  await pooler?.stop();
+  await server?.remove();
+});
+
+describe("behind a pooler that changes the connection with every transaction", () => {
+  describe("the journal", () => {
+    for (const { name, run } of journalConformance(() => postgresJournal(server.fresh(pooler.port)))) it(name, run);
+  });
+
+  describe("the session store", () => {
+    const make = () => postgresSessionStore(server.fresh(pooler.port));
+    for (const { name, run } of sessionStoreConformance(make)) it(name, run);
+  });
+
+  it("nothing is left behind in a session", async () => {
+    expect(pooler.transactions).toBeGreaterThan(500);
+    expect(await server.sql("select from pg_locks where locktype = 'advisory'")).toEqual([]);
+    const journal = postgresJournal({
+      ...server.fresh(pooler.port),
+      postgres: `${server.url({ port: pooler.port })}?statement_timeout=1`,
+    });
+    await expect(journal.open({ id: "a", pid: 1, host: "h", startedAt: 0 })).rejects.toMatchObject({
+      message: expect.stringContaining("unsupported startup parameter: statement_timeout"),
+    });
+  });
+});

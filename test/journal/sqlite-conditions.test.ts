@@ -1,0 +1,357 @@
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { MIGRATIONS } from "../../src/journal/sqlite-schema.ts";
+import { Application, canMount, withMounts } from "./sqlite-application.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+/** Somebody who is not root, for whom permissions count. */
+const NOBODY = process.getuid?.() === 0 ? 65_534 : undefined;
+
+/** What everything in a folder consists of. */
+function contentsOf(folder: string): { readonly [file: string]: string } {
+  return Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "base64")]));
+}
+
+async function openError(sqlite: string) {
+  const error = await errorOf(sqliteJournal({ sqlite }).open(OWNER));
+  expect(error.code).toBe("JOURNAL_UNAVAILABLE");
+  return error;
+}
+
+/** A journal with many turns in it, closed. */
+async function filled(path: string): Promise<void> {
+  const journal = sqliteJournal({ sqlite: path });
+  await journal.open(OWNER);
+  await journal.write(
+    accepting(1, ...Array.from({ length: 500 }, (_, n) => turn(`t${n}`, { prompt: "x".repeat(500) }))),
+  );
+  await journal.close();
+}
+
+describe("a file that is none of this release's", () => {
+  it("is refused if a newer release wrote it, and left as it is", async () => {
+    const folder = newFolder();
+    const path = join(folder, "castellan.db");
+    const newer = sqliteJournal({ sqlite: path }, { migrations: [...MIGRATIONS, "CREATE TABLE later (a)"] });
+    await newer.open(OWNER);
+    await newer.close();
+    const before = contentsOf(folder);
+    const error = await openError(path);
+    expect(error.details).toEqual({ reason: "foreign" });
+    expect(error.message).toBe(
+      `The journal ${path} cannot be used (foreign): its version is 2, written by a newer release of Castellan; this release knows versions up to 1. It is left as it is. Update Castellan, or name another path.`,
+    );
+    expect(contentsOf(folder)).toEqual(before);
+  });
+
+  const programs: { readonly [which: string]: string } = {
+    "that says whose it is": "PRAGMA application_id = 77",
+    "that only has tables": "CREATE TABLE theirs (a)",
+    "in WAL mode": "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)",
+    "that only has a version": "PRAGMA user_version = 3",
+  };
+  for (const [which, sql] of Object.entries(programs)) {
+    it(`is refused if it is another program's, ${which}, and left as it is`, async () => {
+      const folder = newFolder();
+      const path = join(folder, "other.db");
+      const other = new DatabaseSync(path);
+      other.exec(sql);
+      other.close();
+      const before = contentsOf(folder);
+      expect((await openError(path)).details).toEqual({ reason: "foreign" });
+      expect(contentsOf(folder)).toEqual(before);
+    });
+  }
+
+  it("is refused while its program has it open", async () => {
+    const path = join(newFolder(), "other.db");
+    using other = new DatabaseSync(path);
+    other.exec("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)");
+    expect((await openError(path)).details).toEqual({ reason: "foreign" });
+    other.exec("INSERT INTO theirs VALUES (1)");
+  });
+
+  it("is taken if it is empty", async () => {
+    const path = join(newFolder(), "empty.db");
+    writeFileSync(path, "");
+    await filled(path);
+  });
+});
+
+describe("a file that is damaged", () => {
+  it("is refused if it is no database, and left as it is", async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, "castellan.db"), "This is a letter, and quite a long one.".repeat(200));
+    const before = contentsOf(folder);
+    const error = await openError(join(folder, "castellan.db"));
+    expect(error.details).toEqual({ reason: "damaged" });
+    expect(error.message).toContain("file is not a database");
+    expect(error.message).toContain(".recover");
+    expect(contentsOf(folder)).toEqual(before);
+  });
+
+  it("is refused if it was cut off, and left as it is", async () => {
+    const folder = newFolder();
+    const path = join(folder, "castellan.db");
+    await filled(path);
+    truncateSync(path, 8192);
+    const before = contentsOf(folder);
+    expect((await openError(path)).details).toEqual({ reason: "damaged" });
+    expect(contentsOf(folder)).toEqual(before);
+  });
+
+  it("says so where it is read or written, and goes on where it is whole", async () => {
+    const path = join(newFolder(), "castellan.db");
+    await filled(path);
+    using tool = new DatabaseSync(path);
+    const root = Number(tool.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'turns'").get()?.["rootpage"]);
+    tool.close();
+    writeSync(openSync(path, "r+"), new Uint8Array(4096).fill(7), 0, 4096, (root - 1) * 4096);
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    expect((await errorOf(journal.turn("t100"))).details).toEqual({ reason: "damaged" });
+    const written = await errorOf(journal.write(accepting(1, turn("new"))));
+    expect(written.details).toEqual({ reason: "damaged", applied: false });
+    const session = { key: '"a"', supervisor: "s", conversationId: "c", memory: {}, savedAt: 1 };
+    await journal.write({ number: 1, changes: [{ type: "session_saved", session }], durable: true });
+    expect(await journal.session('"a"')).toEqual(session);
+    await journal.close();
+  });
+});
+
+describe("a path that leads to no file", () => {
+  it("is refused if it is a folder, below a file, a socket, or not a path at all", async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, "file"), "");
+    const server = createServer().listen(join(folder, "socket"));
+    await once(server, "listening");
+    const paths = [folder, join(folder, "file", "castellan.db"), join(folder, "file", "deep", "castellan.db")];
+    for (const path of [...paths, join(folder, "socket"), join(folder, "\0"), "/proc/castellan/castellan.db"]) {
+      expect([path, (await openError(path)).details]).toEqual([path, { reason: "unreachable" }]);
+    }
+    expect(readdirSync(folder)).toEqual(["file", "socket"]);
+    server.close();
+  });
+});
+
+describe("a place where nothing can be written", () => {
+  const denials: { readonly [what: string]: (folder: string) => void } = {
+    "a folder": (folder) => chmodSync(folder, 0o500),
+    "a file": (folder) => chmodSync(join(folder, "castellan.db"), 0o400),
+    "a file that cannot even be read": (folder) => chmodSync(join(folder, "castellan.db"), 0o000),
+    "the file of the lock": (folder) => chmodSync(join(folder, "castellan.db-owner"), 0o400),
+  };
+  for (const [what, deny] of Object.entries(denials)) {
+    it(`is refused: ${what}, for one who is not root`, async () => {
+      const folder = newFolder();
+      const path = join(folder, "castellan.db");
+      await filled(path);
+      if (NOBODY !== undefined) {
+        for (const file of [folder, ...readdirSync(folder).map((name) => join(folder, name))]) {
+          chownSync(file, NOBODY, NOBODY);
+        }
+      }
+      deny(folder);
+      await using application = new Application(path, { uid: NOBODY });
+      const answer = await application.order({ do: "open" });
+      expect(answer?.error?.details).toEqual({ reason: "read_only" });
+      expect(answer?.error?.message).toContain(path);
+    });
+  }
+
+  it("is refused: a folder that cannot be made, for one who is not root", async () => {
+    const folder = newFolder();
+    chmodSync(folder, 0o555);
+    await using application = new Application(join(folder, "new", "castellan.db"), { uid: NOBODY });
+    expect((await application.order({ do: "open" }))?.error?.details).toEqual({ reason: "read_only" });
+  });
+
+  it.skipIf(!canMount)("is refused: a file system that may only be read, until it may be written", async () => {
+    const folder = newFolder();
+    const path = join(folder, "castellan.db");
+    const within = withMounts(`mount -t tmpfs tmpfs ${folder} && mount -o remount,ro ${folder}`);
+    await using application = new Application(path, { within });
+    const refused = await application.order({ do: "open" });
+    expect(refused?.error?.details).toEqual({ reason: "read_only" });
+    await application.order({ do: "run", command: ["mount", "-o", "remount,rw", folder] });
+    expect(await application.order({ do: "open" })).toEqual({});
+  });
+
+  it.skipIf(!canMount)("is refused: a file system that becomes one in between", async () => {
+    const folder = newFolder();
+    const within = withMounts(`mount -t tmpfs tmpfs ${folder} && mkdir ${folder}/a ${folder}/b`);
+    const path = join(folder, "a", "castellan.db");
+    await using application = new Application(path, { within });
+    expect(await application.order({ do: "open" })).toEqual({});
+    expect(await application.order({ do: "close" })).toEqual({});
+    await application.order({ do: "run", command: ["mount", "-o", "remount,ro", folder] });
+    const refused = await application.order({ do: "open" });
+    expect(refused?.error?.details).toEqual({ reason: "read_only" });
+  });
+});
+
+describe("a disk that is full", () => {
+  const big = (number: number) => accepting(number, turn(`t${number}`, { prompt: "x".repeat(20_000) }));
+
+  it.skipIf(!canMount)("refuses what does not fit, loses nothing, and takes more once there is room", async () => {
+    const folder = newFolder();
+    const within = withMounts(`mount -t tmpfs -o size=4m tmpfs ${folder}`);
+    await using application = new Application(join(folder, "castellan.db"), { within });
+    await application.order({ do: "open" });
+    await application.order({
+      do: "run",
+      command: ["dd", "if=/dev/zero", `of=${folder}/ballast`, "bs=1k", "count=3600"],
+    });
+    let number = 1;
+    for (;;) {
+      const answer = await application.order({ do: "write", batch: big(number) });
+      if (answer?.error === undefined) number += 1;
+      else {
+        expect(answer.error.details).toEqual({ reason: "no_space", applied: false });
+        break;
+      }
+    }
+    expect(number).toBeGreaterThan(2);
+    const again = await application.order({ do: "write", batch: big(number) });
+    expect(again?.error?.details).toEqual({ reason: "no_space", applied: false });
+    await application.order({ do: "run", command: ["rm", `${folder}/ballast`] });
+    expect(await application.order({ do: "write", batch: big(number) })).toEqual({});
+    await application.order({ do: "close" });
+    await application.order({ do: "open" });
+    const turns = Array.from({ length: number }, (_, index) => `t${index + 1}`);
+    expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
+  });
+
+  it.skipIf(!canMount)("lets nothing be opened, until there is room", async () => {
+    const folder = newFolder();
+    const within = withMounts(`mount -t tmpfs -o size=64k tmpfs ${folder}`);
+    await using application = new Application(join(folder, "new", "castellan.db"), { within });
+    await application.order({ do: "run", command: ["sh", "-c", `cat /dev/zero > ${folder}/ballast || true`] });
+    for (const room of [0, 4, 8, 12]) {
+      await application.order({ do: "run", command: ["truncate", "-s", `${64 - room}k`, `${folder}/ballast`] });
+      const refused = await application.order({ do: "open" });
+      expect([room, refused?.error?.details]).toEqual([room, { reason: "no_space" }]);
+    }
+    await application.order({ do: "run", command: ["mount", "-o", "remount,size=1m", folder] });
+    expect(await application.order({ do: "open" })).toEqual({});
+  });
+
+  it("is the same where SQLite itself says that it is", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite }, { migrations: [...MIGRATIONS, "PRAGMA max_page_count = 40"] });
+    await journal.open(OWNER);
+    let number = 1;
+    const full = await errorOf(
+      (async () => {
+        for (; ; number += 1) await journal.write(big(number));
+      })(),
+    );
+    expect(full.details).toEqual({ reason: "no_space", applied: false });
+    await journal.write({ number, changes: [{ type: "turn_withdrawn", turn: "t1" }], durable: false });
+    await journal.write(big(number + 1));
+    expect(await journal.turn(`t${number + 1}`)).toBeDefined();
+    await journal.close();
+  });
+
+  it("may leave it open whether something was written, where the system does not say what went wrong", async () => {
+    const path = join(newFolder(), "castellan.db");
+    await using application = new Application(path, { within: ["sh", "-c", 'ulimit -S -f 200 && exec "$@"', "sh"] });
+    await application.order({ do: "open" });
+    let number = 1;
+    for (;;) {
+      const answer = await application.order({ do: "write", batch: big(number) });
+      if (answer?.error === undefined) number += 1;
+      else {
+        expect(answer.error.details).toEqual({ reason: "failed" });
+        break;
+      }
+    }
+    const lifted = ["prlimit", "--pid", String(application.pid), "--fsize=unlimited"];
+    await application.order({ do: "run", command: lifted });
+    expect(await application.order({ do: "write", batch: big(number) })).toEqual({});
+    expect(await application.order({ do: "write", batch: big(number) })).toEqual({});
+    const turns = Array.from({ length: number }, (_, index) => `t${index + 1}`);
+    expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
+  });
+});
+
+describe("a file that is taken away while it is open", () => {
+  it("is noticed when it was deleted, and written again when it is back", async () => {
+    const folder = join(newFolder(), "data");
+    const path = join(folder, "castellan.db");
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t1")));
+    renameSync(folder, `${folder}-away`);
+    const error = await errorOf(journal.write(accepting(2, turn("t2"))));
+    expect(error.details).toEqual({ reason: "unreachable", applied: false });
+    expect(error.message).toContain("deleted");
+    renameSync(`${folder}-away`, folder);
+    await journal.write(accepting(2, turn("t2")));
+    expect(await journal.turn("t2")).toBeDefined();
+    await journal.close();
+  });
+
+  it("is noticed when another one stands in its place", async () => {
+    const folder = join(newFolder(), "data");
+    const path = join(folder, "castellan.db");
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    rmSync(folder, { recursive: true });
+    const other = sqliteJournal({ sqlite: path });
+    await other.open({ ...OWNER, id: "other" });
+    const error = await errorOf(journal.write(accepting(1, turn("t1"))));
+    expect([error.code, error.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: "unreachable", applied: false }]);
+    await other.write(accepting(1, turn("t2")));
+    await journal.close();
+    await other.close();
+  });
+
+  it("is told from one whose number has changed", async () => {
+    const folder = newFolder();
+    const path = join(folder, "castellan.db");
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    const inode = statSync(path).ino;
+    copyFileSync(path, join(folder, "copy"));
+    copyFileSync(`${path}-wal`, join(folder, "copy-wal"));
+    mkdirSync(join(folder, "old"));
+    for (const suffix of ["", "-wal"]) {
+      renameSync(path + suffix, join(folder, "old", `castellan.db${suffix}`));
+      renameSync(join(folder, `copy${suffix}`), path + suffix);
+    }
+    expect(statSync(path).ino).not.toBe(inode);
+    await journal.write(accepting(1, turn("t1")));
+    await journal.close();
+  });
+
+  it("is noticed when somebody else's name stands in it", async () => {
+    const journal = sqliteJournal({ sqlite: join(newFolder(), "castellan.db") });
+    await journal.open(OWNER);
+    using tool = new DatabaseSync(journal.place);
+    tool.exec("UPDATE owner SET id = 'somebody else'");
+    const error = await errorOf(journal.write(accepting(1, turn("t1"))));
+    expect(error.code).toBe("NOT_OWNER");
+    expect(await journal.turn("t1")).toBeUndefined();
+    await journal.close();
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import { faultOf, isUncertain, UncertainCommit, unavailable } from "../../src/journal/sqlite-fault.ts";
+
+function sqliteError(errcode: number): Error {
+  return Object.assign(new Error("something"), { code: "ERR_SQLITE_ERROR", errcode });
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error("something"), { code });
+}
+
+describe("what an error comes to", () => {
+  it.each([
+    ["SQLITE_ERROR", sqliteError(1), "failed"],
+    ["SQLITE_BUSY", sqliteError(5), "failed"],
+    ["SQLITE_READONLY", sqliteError(8), "read_only"],
+    ["SQLITE_READONLY_DIRECTORY", sqliteError(1544), "read_only"],
+    ["SQLITE_IOERR", sqliteError(10), "failed"],
+    ["SQLITE_IOERR_SHMSIZE", sqliteError(4874), "no_space"],
+    ["SQLITE_CORRUPT", sqliteError(11), "damaged"],
+    ["SQLITE_CORRUPT_INDEX", sqliteError(779), "damaged"],
+    ["SQLITE_FULL", sqliteError(13), "no_space"],
+    ["SQLITE_CANTOPEN", sqliteError(14), "unreachable"],
+    ["SQLITE_TOOBIG", sqliteError(18), "refused"],
+    ["SQLITE_CONSTRAINT_NOTNULL", sqliteError(1299), "refused"],
+    ["SQLITE_NOTADB", sqliteError(26), "damaged"],
+    ["EROFS", systemError("EROFS"), "read_only"],
+    ["ENOSPC", systemError("ENOSPC"), "no_space"],
+    ["ENOTDIR", systemError("ENOTDIR"), "unreachable"],
+    ["EMFILE", systemError("EMFILE"), "failed"],
+    ["a value of the wrong type", new TypeError("something"), "refused"],
+    ["what is no error", "something", "failed"],
+    ["a commit", new UncertainCommit(sqliteError(778)), "failed"],
+  ] as const)("%s", (_, error, fault) => {
+    expect(faultOf(error)).toBe(fault);
+    const told = unavailable("/a.db", error);
+    expect([told.code, told.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: fault }]);
+    expect(told.message).toContain("The journal /a.db cannot be used");
+    expect(told.message).toContain("something");
+  });
+
+  it("is what it was if it is one of Castellan's", () => {
+    const error = new CastellanError("NOT_OWNER", "Somebody else's.");
+    expect(unavailable("/a.db", error)).toBe(error);
+  });
+});
+
+describe("a commit that failed", () => {
+  it("is known not to be there only if it cannot have been written to its end", () => {
+    expect([5, 8, 13, 266, 778, 1034, 7, 11].map((code) => [code, isUncertain(sqliteError(code))])).toEqual([
+      [5, false],
+      [8, false],
+      [13, false],
+      [266, true],
+      [778, true],
+      [1034, true],
+      [7, true],
+      [11, true],
+    ]);
+    expect(isUncertain(new Error("something"))).toBe(true);
+  });
+});

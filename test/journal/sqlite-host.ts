@@ -1,0 +1,56 @@
+import { execFileSync, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { createInterface } from "node:readline";
+import type { Batch } from "../../src/journal/change.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+
+/*
+ * An application with a journal, run as a process of its own by the tests that kill it, starve it of space or make it
+ * somebody else's. Each line of its input is an order, each line of its output what came of it.
+ */
+
+export type Order =
+  | { readonly do: "open" | "close" }
+  | { readonly do: "write"; readonly batch: Batch }
+  /** Tells which of these turns are there. */
+  | { readonly do: "find"; readonly turns: readonly string[] }
+  /** Waits for a command to end. */
+  | { readonly do: "run"; readonly command: readonly string[] }
+  /** Starts a command that inherits all that a child can, and tells its pid. */
+  | { readonly do: "spawn"; readonly command: readonly string[] };
+
+const journal = sqliteJournal({ sqlite: process.argv[2] ?? "" });
+const owner = { id: randomUUID(), pid: process.pid, host: hostname(), startedAt: Math.round(performance.timeOrigin) };
+
+for await (const line of createInterface(process.stdin)) {
+  const answer = await obey(JSON.parse(line) as Order).then(
+    (value) => ({ value }),
+    ({ code, message, details }) => ({ error: { code, message, details } }),
+  );
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.do) {
+    case "open":
+      return await journal.open(owner);
+    case "close":
+      return await journal.close();
+    case "write":
+      return await journal.write(order.batch);
+    case "find": {
+      const found = await Promise.all(order.turns.map((id) => journal.turn(id)));
+      return found.flatMap((turn) => (turn === undefined ? [] : [turn.id]));
+    }
+    case "run": {
+      const [program = "", ...args] = order.command;
+      execFileSync(program, args, { stdio: "ignore" });
+      return undefined;
+    }
+    case "spawn": {
+      const [program = "", ...args] = order.command;
+      return spawn(program, args, { stdio: "inherit" }).pid;
+    }
+  }
+}

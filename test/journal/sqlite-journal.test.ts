@@ -1,0 +1,200 @@
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { Change } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+async function opened(sqlite = join(newFolder(), "castellan.db")): Promise<Journal & AsyncDisposable> {
+  const journal = sqliteJournal({ sqlite });
+  await journal.open(OWNER);
+  return Object.assign(journal, { [Symbol.asyncDispose]: () => journal.close() });
+}
+
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
+
+describe("the journal in SQLite", () => {
+  for (const { name, run } of journalConformance(() => sqliteJournal({ sqlite: join(newFolder(), "castellan.db") }))) {
+    it(name, run);
+  }
+});
+
+describe("the file of a journal in SQLite", () => {
+  it("is made when it is first opened, and nobody else can read it or commit it", async () => {
+    const folder = join(newFolder(), "a", ".castellan");
+    const journal = sqliteJournal({ sqlite: join(folder, "castellan.db") });
+    expect(existsSync(folder)).toBe(false);
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t")));
+    expect(modeOf(folder)).toBe(0o700);
+    expect(readFileSync(join(folder, ".gitignore"), "utf8")).toBe("*\n");
+    const files = ["castellan.db", "castellan.db-owner", "castellan.db-shm", "castellan.db-wal"];
+    expect(readdirSync(folder)).toEqual([".gitignore", ...files]);
+    for (const file of files) expect([file, modeOf(join(folder, file))]).toEqual([file, 0o600]);
+    expect(readdirSync(join(folder, ".."))).toEqual([".castellan"]);
+    await journal.close();
+    expect(readdirSync(folder)).toEqual([".gitignore", "castellan.db", "castellan.db-owner"]);
+  });
+
+  it("leaves a folder that was there as it is", async () => {
+    const folder = newFolder();
+    await using _ = await opened(join(folder, "castellan.db"));
+    expect(existsSync(join(folder, ".gitignore"))).toBe(false);
+  });
+
+  it("is made where a link leads that leads to nothing yet", async () => {
+    const folder = newFolder();
+    symlinkSync(join("volume", "real.db"), join(folder, "castellan.db"));
+    await using journal = await opened(join(folder, "castellan.db"));
+    await journal.write(accepting(1, turn("t")));
+    expect(readdirSync(join(folder, "volume"))).toContain("real.db-owner");
+  });
+
+  it("can be read by other programs while it is open", async () => {
+    await using journal = await opened();
+    await journal.write(accepting(1, turn("t1"), turn("t2")));
+    using tool = new DatabaseSync(journal.place, { readOnly: true });
+    const count = tool.prepare("SELECT count(*) AS turns FROM turns");
+    expect({ ...count.get() }).toEqual({ turns: 2 });
+    expect({ ...tool.prepare("SELECT pid FROM owner").get() }).toEqual({ pid: process.pid });
+    // One that is in the middle of reading holds nobody up, and sees what was there when it began.
+    tool.exec("BEGIN");
+    count.get();
+    await journal.write(accepting(2, turn("t3")));
+    expect({ ...count.get() }).toEqual({ turns: 2 });
+    tool.exec("COMMIT");
+    expect({ ...count.get() }).toEqual({ turns: 3 });
+  });
+
+  it("gives up on one who has it locked, after a while, and takes the batch when it is free", async () => {
+    await using journal = await opened();
+    using tool = new DatabaseSync(journal.place);
+    tool.exec("BEGIN IMMEDIATE");
+    const error = await errorOf(journal.write(accepting(1, turn("t"))));
+    expect(error.details).toEqual({ reason: "failed", applied: false });
+    expect(error.message).toContain("locked");
+    tool.exec("ROLLBACK");
+    await journal.write(accepting(1, turn("t")));
+    expect(await journal.turn("t")).toBeDefined();
+  });
+});
+
+describe("a batch", () => {
+  const unfit: { readonly [name: string]: Change } = {
+    "a number that is none": { type: "turn_accepted", turn: turn("t2", { acceptedAt: Number.NaN }) },
+    "what JSON cannot say": {
+      type: "turn_ended",
+      turn: "t1",
+      state: "completed",
+      at: 1,
+      // A value from outside of TypeScript.
+      outcome: JSON.parse("{}", () => ({ big: 1n })),
+    },
+    "a text that is none": { type: "turn_touched", turn: JSON.parse("null") },
+  };
+  for (const [what, change] of Object.entries(unfit)) {
+    it(`with ${what} is refused as a whole, and the next one is taken`, async () => {
+      await using journal = await opened();
+      const changes: Change[] = [...accepting(1, turn("t1")).changes, change];
+      const error = await errorOf(journal.write({ number: 1, changes, durable: false }));
+      expect([error.code, error.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: "refused", applied: false }]);
+      expect(await journal.turn("t1")).toBeUndefined();
+      await journal.write(accepting(1, turn("t1")));
+      expect(await journal.turn("t1")).toBeDefined();
+    });
+  }
+
+  it("is made once, also if the journal is opened again by its owner in between", async () => {
+    await using journal = await opened();
+    await journal.write(accepting(1, turn("t1")));
+    await journal.write(accepting(1, turn("t2")));
+    expect(await journal.turn("t2")).toBeUndefined();
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t2")));
+    expect(await journal.turn("t2")).toBeDefined();
+  });
+});
+
+describe("waiting for the disk", () => {
+  it("is switched on and off between batches, when it changes", async () => {
+    const executed = vi.spyOn(DatabaseSync.prototype, "exec");
+    onTestFinished(() => executed.mockRestore());
+    await using journal = await opened();
+    executed.mockClear();
+    for (const [index, durable] of [false, false, true, true, false].entries()) {
+      await journal.write({ number: index + 1, changes: [], durable });
+    }
+    const commands = executed.mock.calls.map(([sql]) => sql);
+    const batch = ["BEGIN IMMEDIATE", "COMMIT"];
+    const [off, on] = ["PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"];
+    expect(commands).toEqual([off, ...batch, ...batch, on, ...batch, ...batch, off, ...batch]);
+  });
+});
+
+describe("pruning", () => {
+  const ended = (count: number): Change[] =>
+    Array.from({ length: count }, (_, at) => [
+      { type: "turn_accepted", turn: turn(`t${at}`) } as const,
+      { type: "turn_ended", turn: `t${at}`, state: "completed", at, outcome: {} } as const,
+    ]).flat();
+
+  it("lets others in between", async () => {
+    await using journal = await opened();
+    await journal.write({ number: 1, changes: ended(2_000), durable: false });
+    const events: string[] = [];
+    const pruned = journal.prune({ endedSince: 0, turnsPerSession: 10 }).then((count) => events.push(`${count} gone`));
+    await new Promise(setImmediate);
+    await journal.write(accepting(2, turn("new")));
+    events.push("written");
+    await pruned;
+    expect(events).toEqual(["written", "1990 gone"]);
+    expect(await journal.turn("t1990")).toBeDefined();
+    expect(await journal.turn("t1989")).toBeUndefined();
+  });
+
+  it("keeps any number of turns if asked to", async () => {
+    await using journal = await opened();
+    await journal.write({ number: 1, changes: ended(20), durable: false });
+    expect(await journal.prune({ endedSince: 5, turnsPerSession: Number.POSITIVE_INFINITY })).toBe(5);
+  });
+
+  it("stops when the journal is closed", async () => {
+    const journal = await opened();
+    await journal.write({ number: 1, changes: ended(2_000), durable: false });
+    const pruned = errorOf(journal.prune({ endedSince: 10_000, turnsPerSession: 0 }));
+    await journal.close();
+    expect((await pruned).details).toMatchObject({ reason: "failed" });
+    await journal.open(OWNER);
+    expect(await journal.prune({ endedSince: 10_000, turnsPerSession: 0 })).toBeGreaterThan(0);
+    await journal.close();
+  });
+});
+
+describe("closing", () => {
+  it("does nothing the second time, and the journal can be opened again", async () => {
+    const journal = await opened();
+    await journal.write(accepting(1, turn("t")));
+    await journal.close();
+    await journal.close();
+    const error = await errorOf(journal.turn("t"));
+    expect([error.code, error.message]).toEqual([
+      "JOURNAL_UNAVAILABLE",
+      `The journal ${journal.place} cannot be used (failed): it is not open. Open it first.`,
+    ]);
+    await journal.open(OWNER);
+    expect(await journal.turn("t")).toBeDefined();
+    await journal.close();
+  });
+
+  it("succeeds although the file is gone", async () => {
+    const folder = newFolder();
+    const journal = await opened(join(folder, "deep", "castellan.db"));
+    rmSync(join(folder, "deep"), { recursive: true });
+    await journal.close();
+    await journal.open(OWNER);
+    await journal.close();
+  });
+});

@@ -1,0 +1,87 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import { verdictOn } from "../../src/journal/sqlite-inspection.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { migrate } from "../../src/journal/sqlite-migration.ts";
+import { APPLICATION_ID, MIGRATIONS } from "../../src/journal/sqlite-schema.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+const FIRST = MIGRATIONS[0] ?? "";
+
+/** Makes up an earlier release: its first version of the schema lacks a column, and its second one brings it. */
+const EARLIER = FIRST.replace("queue_timeout_ms REAL,", "");
+const LATER = "ALTER TABLE turns ADD COLUMN queue_timeout_ms REAL";
+
+function versionOf(path: string): unknown {
+  using database = new DatabaseSync(path, { readOnly: true });
+  return database.prepare("PRAGMA user_version").get()?.["user_version"];
+}
+
+describe("what is to be done with a file", () => {
+  it.each([
+    [{ applicationId: 0, version: 0, objects: 0 }, "empty"],
+    [{ applicationId: APPLICATION_ID, version: 1, objects: 9 }, "ours"],
+    [{ applicationId: APPLICATION_ID, version: 2, objects: 9 }, "ours"],
+    [{ applicationId: APPLICATION_ID, version: 3, objects: 9 }, "newer"],
+    [{ applicationId: 0, version: 0, objects: 1 }, "foreign"],
+    [{ applicationId: 0, version: 1, objects: 0 }, "foreign"],
+    [{ applicationId: 1, version: 0, objects: 0 }, "foreign"],
+    [{ applicationId: 1, version: 2, objects: 9 }, "foreign"],
+  ])("%o: %s", (facts, verdict) => {
+    expect(verdictOn(facts, 2)).toBe(verdict);
+  });
+});
+
+describe("a file of an earlier release", () => {
+  it("is brought up to date, with what is in it", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    expect(EARLIER).not.toBe(FIRST);
+    using old = new DatabaseSync(sqlite);
+    migrate(old, 0, [EARLIER]);
+    old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
+      VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0)`);
+    old.close();
+    const migrations = [EARLIER, LATER, "CREATE TABLE third (a); INSERT INTO third VALUES (3)"];
+    const journal = sqliteJournal({ sqlite }, { migrations });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("new", { queueTimeoutMs: 5 })));
+    expect(await journal.turn("old")).toEqual({ ...turn("old"), state: "queued", attempts: 0, touched: false });
+    expect((await journal.turn("new"))?.queueTimeoutMs).toBe(5);
+    await journal.close();
+    expect(versionOf(sqlite)).toBe(3);
+    // What has been done once is not done again.
+    await journal.open(OWNER);
+    using tool = new DatabaseSync(sqlite, { readOnly: true });
+    expect({ ...tool.prepare("SELECT count(*) AS rows FROM third").get() }).toEqual({ rows: 1 });
+    await journal.close();
+  });
+
+  it("stays as it was if that fails, and is free for the release that can", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t")));
+    await journal.close();
+    const wrong = sqliteJournal(
+      { sqlite },
+      { migrations: [...MIGRATIONS, "DELETE FROM turns; SELECT a FROM nowhere"] },
+    );
+    const error = await errorOf(wrong.open(OWNER));
+    expect(error.details).toEqual({ reason: "failed" });
+    expect(error.message).toContain("no such table: nowhere");
+    expect(versionOf(sqlite)).toBe(1);
+    await journal.open(OWNER);
+    expect(await journal.turn("t")).toBeDefined();
+    await journal.close();
+  });
+
+  it("says whose it is before it is brought up to date, which may take long", () => {
+    using database = new DatabaseSync(":memory:");
+    const versions: unknown[] = [];
+    const begun = (): void => void versions.push(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    migrate(database, 0, [EARLIER, LATER], begun);
+    migrate(database, 2, [EARLIER, LATER, "CREATE TABLE third (a)"], begun);
+    expect(versions).toEqual([1, 2]);
+  });
+});

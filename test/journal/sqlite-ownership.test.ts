@@ -1,0 +1,193 @@
+import { mkdirSync, symlinkSync, unlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { join, relative } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { Clock } from "../../src/clock.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { Application } from "./sqlite-application.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+/** A clock on which every wait is over at once. */
+function hastyClock(): Clock {
+  let time = 0;
+  return {
+    now: () => time,
+    monotonic: () => time,
+    schedule: (ms, callback) => {
+      time += ms;
+      const handle = setImmediate(callback);
+      return { cancel: () => clearImmediate(handle) };
+    },
+  };
+}
+
+const newPath = (): string => join(newFolder(), "castellan.db");
+
+describe("an application with a journal", () => {
+  it("keeps others from it, and they are told who it is", async () => {
+    const path = newPath();
+    await using first = new Application(path);
+    await first.order({ do: "open" });
+    const error = await errorOf(sqliteJournal({ sqlite: path }).open(OWNER));
+    expect(error.code).toBe("JOURNAL_IN_USE");
+    const { pid, host, startedAt } = error.details as { pid: number; host: string; startedAt: number };
+    expect([pid, host]).toEqual([first.pid, hostname()]);
+    expect(Math.abs(Date.now() - startedAt)).toBeLessThan(60_000);
+    expect(error.message).toContain(`${path} belongs to process ${pid} on ${host}`);
+    expect(error.message).toContain(new Date(startedAt).toISOString());
+  });
+
+  it("leaves it to the next one when it closes it", async () => {
+    const path = newPath();
+    await using first = new Application(path);
+    await using second = new Application(path);
+    await first.order({ do: "open" });
+    expect((await second.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
+    await first.order({ do: "close" });
+    expect(await second.order({ do: "open" })).toEqual({});
+    expect((await first.order({ do: "open" }))?.error?.details).toMatchObject({ pid: second.pid });
+  });
+
+  it("holds it alone, however many begin at once", async () => {
+    const path = newPath();
+    const applications = Array.from({ length: 3 }, () => new Application(path));
+    onTestFinished(async () => void (await Promise.all(applications.map((one) => one.kill()))));
+    for (let round = 0; round < 3; round += 1) {
+      const answers = await Promise.all(applications.map((one) => one.order({ do: "open" })));
+      const winner = answers.findIndex((answer) => answer?.error === undefined);
+      const refusals = answers.filter((_, index) => index !== winner).map((answer) => answer?.error);
+      for (const refusal of refusals) {
+        expect([refusal?.code, refusal?.details["pid"]]).toEqual(["JOURNAL_IN_USE", applications[winner]?.pid]);
+      }
+      // The next round begins with what a dead owner has left.
+      await applications[winner]?.kill();
+      applications[winner] = new Application(path);
+    }
+  });
+
+  it("leaves it when it is killed, with all that it was told is written", async () => {
+    const path = newPath();
+    for (const last of [1, 30, 300]) {
+      const application = new Application(path);
+      await application.order({ do: "open" });
+      const enough = Promise.withResolvers<void>();
+      const written = Array.from({ length: last + 200 }, async (_, index) => {
+        const id = `${last}-${index + 1}`;
+        const answer = await application.order({ do: "write", batch: accepting(index + 1, turn(id)) });
+        if (index + 1 === last) enough.resolve();
+        return answer === undefined ? [] : [id];
+      });
+      await enough.promise;
+      await application.kill();
+      const told = (await Promise.all(written)).flat();
+      expect(told.length).toBeGreaterThanOrEqual(last);
+      const journal = sqliteJournal({ sqlite: path });
+      await journal.open(OWNER);
+      const found = await Promise.all(told.map((id) => journal.turn(id)));
+      expect(found.map((entry) => entry?.id)).toEqual(told);
+      await journal.close();
+    }
+  });
+
+  it("leaves it when it is killed although a child of it lives on", async () => {
+    const path = newPath();
+    const application = new Application(path);
+    await application.order({ do: "open" });
+    const child = Number((await application.order({ do: "spawn", command: ["tail", "-f", "/dev/null"] }))?.value);
+    onTestFinished(() => void process.kill(child, "SIGKILL"));
+    await application.kill();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    await journal.close();
+    expect(process.kill(child, 0)).toBe(true);
+  });
+});
+
+describe("a journal that is open twice in one process", () => {
+  it("is refused, whichever way the path leads", async () => {
+    const folder = newFolder();
+    const path = join(folder, "data", "castellan.db");
+    const first = sqliteJournal({ sqlite: path });
+    await first.open(OWNER);
+    onTestFinished(() => first.close());
+    symlinkSync(join(folder, "data"), join(folder, "folder-link"));
+    symlinkSync(path, join(folder, "file-link.db"));
+    const ways = [path, join(folder, "folder-link", "castellan.db"), join(folder, "file-link.db")];
+    for (const sqlite of [...ways, relative(process.cwd(), path)]) {
+      const error = await errorOf(sqliteJournal({ sqlite }).open({ ...OWNER, id: "another" }));
+      expect([error.code, error.details]).toMatchObject(["JOURNAL_IN_USE", { pid: process.pid }]);
+    }
+    // To close a file takes a process's locks from it, so what was refused could have freed it for others.
+    await using stranger = new Application(path);
+    expect((await stranger.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
+    await first.write(accepting(1, turn("t")));
+    expect(await first.turn("t")).toBeDefined();
+  });
+
+  it("is refused in a thread, and free when the thread is gone", async () => {
+    const path = newPath();
+    const module = new URL("../../src/journal/sqlite-journal.ts", import.meta.url).href;
+    const worker = new Worker(
+      `const { parentPort, workerData } = require("node:worker_threads");
+      parentPort.on("message", () => {});
+      import(workerData.module).then(async ({ sqliteJournal }) => {
+        await sqliteJournal({ sqlite: workerData.path }).open(workerData.owner);
+        parentPort.postMessage("open");
+      });`,
+      { eval: true, workerData: { path, module, owner: { ...OWNER, id: "thread" } } },
+    );
+    await new Promise((resolve) => worker.once("message", resolve));
+    const journal = sqliteJournal({ sqlite: path });
+    expect((await errorOf(journal.open(OWNER))).code).toBe("JOURNAL_IN_USE");
+    await worker.terminate();
+    await journal.open(OWNER);
+    await journal.close();
+  });
+});
+
+describe("the lock of a journal", () => {
+  it("is what counts, not what a dead owner has left in the file", async () => {
+    const path = newPath();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    await journal.close();
+    using tool = new DatabaseSync(path);
+    // A pid that is somebody else's by now.
+    tool.exec(`INSERT INTO owner VALUES (1, 'dead', ${process.pid}, '${hostname()}', 1, 9)`);
+    tool.close();
+    await journal.open(OWNER);
+    await journal.write(accepting(1, turn("t")));
+    expect(await journal.turn("t")).toBeDefined();
+    await journal.close();
+  });
+
+  it("held by one who does not say who it is, is waited for a little, then refused", async () => {
+    const path = newPath();
+    mkdirSync(join(path, ".."), { recursive: true });
+    using holder = new DatabaseSync(`${path}-owner`);
+    holder.exec("BEGIN EXCLUSIVE");
+    const journal = sqliteJournal({ sqlite: path }, { clock: hastyClock() });
+    const error = await errorOf(journal.open(OWNER));
+    expect([error.code, error.details]).toEqual(["JOURNAL_IN_USE", { pid: 0, host: "", startedAt: 0 }]);
+    expect(error.message).toContain(`${path}-owner`);
+    holder.exec("ROLLBACK");
+    await journal.open(OWNER);
+    await journal.close();
+  });
+
+  it("cannot be had a second time by deleting its file: the first owner is told that it has lost the journal", async () => {
+    const path = newPath();
+    await using first = new Application(path);
+    await first.order({ do: "open" });
+    unlinkSync(`${path}-owner`);
+    const second = sqliteJournal({ sqlite: path });
+    await second.open(OWNER);
+    await second.write(accepting(1, turn("t2")));
+    const answer = await first.order({ do: "write", batch: accepting(1, turn("t1")) });
+    expect(answer?.error?.code).toBe("NOT_OWNER");
+    expect(await second.turn("t1")).toBeUndefined();
+    await second.close();
+  });
+});
