@@ -3,7 +3,10 @@ import type { Query, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
+import { type ConversationLock, lockConversation } from "./conversation-lock.ts";
+import { buildEnvironment } from "./environment.ts";
 import { resolveApiKey } from "./launch.ts";
+import { formatMarker, thisOwner } from "./marker.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
@@ -22,12 +25,17 @@ export class Activation {
   /** Resolves once, when the process is gone and its last message has been delivered. */
   readonly exited: Promise<ExitRecord>;
   readonly #run: ProcessRun;
+  #lock: ConversationLock;
 
-  private constructor(run: ProcessRun) {
+  private constructor(run: ProcessRun, lock: ConversationLock) {
     this.#run = run;
+    this.#lock = lock;
     this.pid = run.process?.pid;
     this.startedAt = run.clock.now();
-    this.exited = run.exited;
+    this.exited = run.exited.then(async (exit) => {
+      await this.#lock.release();
+      return exit;
+    });
   }
 
   /**
@@ -38,12 +46,29 @@ export class Activation {
    */
   static async start(request: RunRequest, clock: Clock): Promise<Activation> {
     await refuseWhatCannotRun(request, clock);
-    const run = await ProcessRun.begin(request, clock);
+    const lock = await lockOf(request, request.conversation.id).catch((error: unknown) => {
+      throw startError("START_FAILED", request.who, clock, { class: "bad_config", message: messageOf(error) }, error);
+    });
     try {
-      await run.handshake();
-      return new Activation(run);
+      const run = await ProcessRun.begin(request, clock);
+      await run.handshake().catch(async (error: unknown) => {
+        throw await run.failure(error);
+      });
+      return new Activation(run, lock);
     } catch (error) {
-      throw await run.failure(error);
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** The process has gone on in another conversation, which has to be nobody else's either; otherwise it is killed. */
+  async moved(id: string): Promise<void> {
+    try {
+      const before = this.#lock;
+      this.#lock = await lockOf(this.#run.request, id);
+      await before.release();
+    } catch (error) {
+      await this.kill({ class: "bad_config", message: `Claude Code went on elsewhere: ${messageOf(error)}` });
     }
   }
 
@@ -113,14 +138,24 @@ export class Activation {
   /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */
   async end(stages: EndingStages): Promise<ExitRecord> {
     this.#run.expected = true;
-    return await this.#run.end(stages);
+    await this.#run.end(stages);
+    return await this.exited;
   }
 
   /** Ends the process at once because of a fault that it does not report itself; the exit is of that class. */
   async kill(found: { readonly class: ExitClass; readonly message: string }): Promise<ExitRecord> {
     this.#run.found ??= found;
-    return await this.#run.end(AT_ONCE);
+    await this.#run.end(AT_ONCE);
+    return await this.exited;
   }
+}
+
+/** A process that the application started by itself may run on another machine, with other files. */
+async function lockOf(request: RunRequest, id: string): Promise<ConversationLock> {
+  const { options, inheritEnv } = request;
+  if (options.spawnClaudeCodeProcess !== undefined) return { release: async () => {} };
+  const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
+  return await lockConversation(id, formatMarker(thisOwner(), request.id), environment);
 }
 
 async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {

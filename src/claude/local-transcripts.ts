@@ -1,20 +1,20 @@
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { findTranscript, type TranscriptPlace } from "./transcript-place.ts";
 
 /**
- * The transcripts that Claude Code keeps on this machine, for a process with this environment. The SDK's own functions look
- * where the host's environment says, which need not be the same place.
+ * The transcripts that Claude Code keeps on this machine, for a process at `place`. The SDK's own functions look where the
+ * host's environment says, which need not be the same place; and they do not look into other folders, where Claude Code
+ * finds what was begun in another working directory, or has moved what it does in a worktree.
  */
-export function localTranscripts(environment: Readonly<Record<string, string | undefined>>): SessionStore {
-  const home = environment["HOME"] ?? homedir();
-  const folder = join(environment["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude"), "projects");
+export function localTranscripts({ config }: TranscriptPlace): SessionStore {
   return {
     append: () => Promise.reject(new Error("these transcripts are Claude Code's own and are only read")),
     load: async ({ projectKey, sessionId, subpath }: SessionKey) => {
-      const file = subpath === undefined ? `${sessionId}.jsonl` : join(sessionId, `${subpath}.jsonl`);
-      const text = await readFile(join(folder, projectKey, file), "utf8").catch(() => undefined);
+      const main = await findTranscript(sessionId, config, projectKey);
+      if (main === undefined) return null;
+      const file = subpath === undefined ? main : `${main.slice(0, -".jsonl".length)}/${subpath}.jsonl`;
+      const text = await readFile(file, "utf8").catch(() => undefined);
       return text === undefined ? null : text.split("\n").flatMap(entryOf);
     },
   };

@@ -52,14 +52,14 @@ export class ProcessRun {
   found: ExitEvidence["found"];
   readonly hostCalls: HostCalls = new HostCalls();
   process: ClaudeProcess | undefined;
-  readonly #request: RunRequest;
+  readonly request: RunRequest;
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
   #startupFailure: SDKStartupFailureReason | undefined;
 
   private constructor(request: RunRequest, clock: Clock, prefix: readonly string[]) {
-    this.#request = request;
+    this.request = request;
     this.who = request.who;
     this.clock = clock;
     this.input = new Readable({ objectMode: true, read() {} });
@@ -96,7 +96,7 @@ export class ProcessRun {
   }
 
   async handshake(): Promise<void> {
-    const { signal } = this.#request;
+    const { signal } = this.request;
     const { promise: given, reject } = Promise.withResolvers<never>();
     const timer = this.clock.schedule(HANDSHAKE_MS, () => {
       this.found = { class: "crash", message: `no handshake within ${formatDuration(HANDSHAKE_MS)}` };
@@ -150,19 +150,19 @@ export class ProcessRun {
         void this.end(AT_ONCE);
       },
     };
-    const own = this.#request.options.spawnClaudeCodeProcess;
+    const own = this.request.options.spawnClaudeCodeProcess;
     this.process = own
       ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
     this.#spawned.resolve();
-    this.#request.onSpawn?.(this.process.pid);
+    this.request.onSpawn?.(this.process.pid);
     return this.process.spawned;
   }
 
   /** A callback of the application's that throws is its own affair, and must not take the host down. */
   #report(text: string): void {
     try {
-      this.#request.options.stderr?.(text);
+      this.request.options.stderr?.(text);
     } catch (error) {
       process.emitWarning(`${this.who}: \`stderr\` threw: ${messageOf(error)}`, { type: "CastellanWarning" });
     }
@@ -174,7 +174,7 @@ export class ProcessRun {
         if (message.type === "result" && message.subtype === "error_during_execution") {
           this.#startupFailure = message.startup_failure_reason;
         }
-        this.#request.onMessage(message);
+        this.request.onMessage(message);
       }
     } catch (error) {
       this.#streamError = messageOf(error);

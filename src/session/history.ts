@@ -1,5 +1,6 @@
 import { getSessionMessages, type Options as SdkOptions, type SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { localTranscripts } from "../claude/local-transcripts.ts";
+import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Conversation } from "./conversation.ts";
 
 /** Which part of a history is wanted. */
@@ -10,8 +11,8 @@ export interface HistoryOptions {
   readonly offset?: number;
 }
 
-/** Where a process of the session looks for its transcripts. */
-export interface TranscriptPlace {
+/** What tells where a process of the session looks for its transcripts. */
+export interface HistorySource {
   readonly sdk: Pick<SdkOptions, "cwd" | "sessionStore">;
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -22,14 +23,13 @@ export interface TranscriptPlace {
  */
 export async function historyOf(
   conversation: Conversation,
-  { sdk, environment }: TranscriptPlace,
+  { sdk, environment }: HistorySource,
   { limit, offset = 0 }: HistoryOptions,
 ): Promise<SessionMessage[]> {
   const { id, at } = sourceOf(conversation);
-  const said = await getSessionMessages(id, {
-    dir: sdk.cwd ?? process.cwd(),
-    sessionStore: sdk.sessionStore ?? localTranscripts(environment),
-  });
+  const dir = sdk.cwd ?? process.cwd();
+  const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptPlaceOf(dir, environment));
+  const said = await getSessionMessages(id, { dir, sessionStore });
   const last = at === undefined ? -1 : said.findIndex(({ uuid }) => uuid === at);
   const kept = last === -1 ? said : said.slice(0, last + 1);
   return kept.slice(offset, limit === undefined ? undefined : offset + limit);

@@ -1,0 +1,14 @@
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+
+/**
+ * The options with a hook that is asked, and waited for, before each tool is started. Claude Code starts a tool as soon as it
+ * knows what to start it with, which can be before a message tells of it, and long before the transcript does.
+ */
+export function beforeTools(options: SdkOptions, called: () => Promise<void>): SdkOptions {
+  const { hooks = {} } = options;
+  const hook = async (): Promise<Record<string, never>> => {
+    await called();
+    return {};
+  };
+  return { ...options, hooks: { ...hooks, PreToolUse: [{ hooks: [hook] }, ...(hooks.PreToolUse ?? [])] } };
+}

@@ -1,0 +1,108 @@
+import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { isAlive, type Owner, ownerOf, thisOwner } from "./marker.ts";
+
+/** Beside Claude Code's own files, since it is their transcripts that have one writer. */
+const FOLDER = "castellan-locks";
+
+/** How often a lock that changes hands meanwhile is tried for. */
+const TRIES = 5;
+
+/** A conversation that another application of this machine writes to. */
+export class ConversationInUse extends Error {
+  override readonly name: string = "ConversationInUse";
+
+  constructor(id: string, owner: Owner) {
+    super(`the conversation ${id} is in use by another application, process ${owner.pid}`);
+  }
+}
+
+/** A conversation that no other application of this machine may write to. */
+export interface ConversationLock {
+  /** Gives it up; does nothing the second time. */
+  release(): Promise<void>;
+}
+
+/**
+ * Makes a conversation this application's, as far as Claude Code's files with this environment go. Within an application it is
+ * the sessions that see to it that each has a conversation of its own; this is for two that know nothing of each other.
+ *
+ * The file names its owner by pid and start time. One whose owner is not proven to be alive is taken over.
+ *
+ * @param marker of the activation that is about to write to it
+ * @throws ConversationInUse
+ */
+export async function lockConversation(
+  id: string,
+  marker: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ConversationLock> {
+  const home = environment["HOME"] ?? homedir();
+  const config = environment["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude");
+  const path = join(config, FOLDER, id);
+  try {
+    for (const folder of [config, dirname(path)]) await makeFolder(folder);
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (await put(path, marker)) return { release: () => remove(path, marker) };
+      await takeOver(path, id);
+    }
+  } catch (error) {
+    if (error instanceof ConversationInUse) throw error;
+    // Where nothing can be written, Claude Code cannot write a transcript either.
+  }
+  return { release: async () => {} };
+}
+
+/** Not with all that is above it: where that is not there, Claude Code has never been. */
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+    if (!isExisting(error)) throw error;
+  });
+}
+
+function isExisting(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EEXIST";
+}
+
+/** Whether there was no such file. It appears with all that it says, or not at all. */
+async function put(path: string, marker: string): Promise<boolean> {
+  const draft = asideOf(path, marker);
+  await writeFile(draft, marker, { mode: 0o600 });
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (isExisting(error)) return false;
+    throw error;
+  } finally {
+    await unlink(draft);
+  }
+}
+
+/** Takes the file away if its owner is gone. @throws ConversationInUse if it is not */
+async function takeOver(path: string, id: string): Promise<void> {
+  const found = await readFile(path, "utf8").catch(() => undefined);
+  const owner = found === undefined ? undefined : ownerOf(found);
+  if (owner !== undefined && isAnother(owner) && isAlive(owner)) throw new ConversationInUse(id, owner);
+  const aside = `${path}.gone-${thisOwner().pid}-${thisOwner().startTime}`;
+  await rename(path, aside).catch(() => {});
+  // Another application may have been faster, and this is what it put there.
+  const taken = await readFile(aside, "utf8").catch(() => undefined);
+  if (taken !== undefined && taken !== found) await link(aside, path).catch(() => {});
+  await unlink(aside).catch(() => {});
+}
+
+async function remove(path: string, marker: string): Promise<void> {
+  if ((await readFile(path, "utf8").catch(() => undefined)) === marker) await unlink(path).catch(() => {});
+}
+
+/** Whether it is another process, of which it can be told whether it lives. */
+function isAnother({ namespace, pid, startTime }: Owner): boolean {
+  const self = thisOwner();
+  return self.namespace === namespace && !(self.pid === pid && self.startTime === startTime);
+}
+
+function asideOf(path: string, marker: string): string {
+  return `${path}.${marker.replaceAll("/", "-")}`;
+}

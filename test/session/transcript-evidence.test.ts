@@ -1,0 +1,103 @@
+import { randomUUID } from "node:crypto";
+import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { evidenceIn } from "../../src/session/transcript-evidence.ts";
+import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
+
+/** What the SDK reads from a transcript, of what a process once told. */
+function said(
+  ...messages: readonly { type: "user" | "assistant"; uuid: string; message: unknown }[]
+): SessionMessage[] {
+  return messages.map(({ type, uuid, message }) => ({
+    type,
+    uuid,
+    message,
+    session_id: SESSION,
+    parent_tool_use_id: null,
+    parent_agent_id: null,
+  }));
+}
+
+function toolResult(id: string, content = "ok") {
+  const message = { role: "user", content: [{ type: "tool_result", tool_use_id: id, content }] };
+  return { type: "user" as const, uuid: randomUUID(), message };
+}
+
+/** What Claude Code adds by itself. */
+function synthetic(text: string) {
+  const { type, uuid, message } = assistant("s", [textBlock(text)]);
+  return { type, uuid, message: { ...message, model: "<synthetic>" } };
+}
+
+const before = [user("earlier"), assistant("m0", [textBlock("an earlier answer"), toolBlock("t0", "Read")])];
+const NOTHING = { touched: false, partialText: "", toolUses: [] };
+
+describe("evidenceIn", () => {
+  it("finds nothing of a prompt that was not written, or that was handed to nobody", () => {
+    expect(evidenceIn(said(...before), randomUUID())).toEqual({ found: false, ...NOTHING });
+    expect(evidenceIn(said(...before), undefined)).toEqual({ found: false, ...NOTHING });
+    expect(evidenceIn([], randomUUID())).toEqual({ found: false, ...NOTHING });
+  });
+
+  it("finds a prompt that nothing came of, as when it was cut before its first message had come to its end", () => {
+    const prompt = user("now");
+    expect(evidenceIn(said(...before, prompt), prompt.uuid)).toEqual({ found: true, ...NOTHING });
+  });
+
+  it("tells the text and the tools of a turn that was cut while a tool ran", () => {
+    const prompt = user("now");
+    const call = assistant("m1", [toolBlock("t1", "Bash")]);
+    const turn = said(...before, prompt, assistant("m1", [thinkingBlock("hm"), textBlock("Let me run it.")]), call);
+    expect(evidenceIn(turn, prompt.uuid)).toEqual({
+      found: true,
+      touched: true,
+      partialText: "Let me run it.",
+      toolUses: [{ id: "t1", name: "Bash" }],
+      lastUuid: call.uuid,
+    });
+  });
+
+  it("goes to the end of the turn, over the answers of its tools", () => {
+    const prompt = user("now");
+    const calls = [assistant("m1", [toolBlock("t1", "Bash")]), assistant("m1", [toolBlock("t2", "Read")])];
+    const last = toolResult("t2");
+    const turn = said(prompt, ...calls, toolResult("t1"), last);
+    const { toolUses, lastUuid } = evidenceIn(turn, prompt.uuid);
+    expect(toolUses.map(({ id }) => id)).toEqual(["t1", "t2"]);
+    expect(lastUuid).toBe(last.uuid);
+  });
+
+  it("reads what an interruption leaves: half an answer, and a mark for the user", () => {
+    const prompt = user("now");
+    const mark = {
+      type: "user" as const,
+      uuid: randomUUID(),
+      message: { role: "user", content: [{ type: "text", text: "[Request interrupted by user]" }] },
+    };
+    const { partialText, lastUuid } = evidenceIn(
+      said(prompt, assistant("m1", [textBlock("Half a")]), mark),
+      prompt.uuid,
+    );
+    expect(partialText).toBe("Half a");
+    expect(lastUuid).toBe(mark.uuid);
+    expect(evidenceIn(said(prompt, mark), prompt.uuid)).toMatchObject({ touched: false, lastUuid: mark.uuid });
+  });
+
+  it("does not take for an answer what Claude Code says by itself", () => {
+    const prompt = user("now");
+    for (const text of ["API Error: 529 Overloaded.", "No response requested."]) {
+      expect(evidenceIn(said(prompt, synthetic(text)), prompt.uuid)).toEqual({ found: true, ...NOTHING });
+    }
+    const call = assistant("m1", [toolBlock("t1", "Bash")]);
+    const lost = toolResult("t1", "[Tool call interrupted]");
+    const resumed = said(prompt, call, lost, synthetic("No response requested."));
+    expect(evidenceIn(resumed, prompt.uuid)).toMatchObject({ touched: true, partialText: "", lastUuid: lost.uuid });
+  });
+
+  it("is not put off by messages of another shape", () => {
+    const prompt = user("now");
+    const odd = [undefined, null, "text", {}, { content: "text" }, { content: [null, "text", 3] }];
+    const turn = said(prompt, ...odd.map((message) => ({ type: "user" as const, uuid: randomUUID(), message })));
+    expect(evidenceIn(turn, prompt.uuid)).toMatchObject({ found: true, ...NOTHING });
+  });
+});
