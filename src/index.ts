@@ -1,5 +1,6 @@
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
 export type { ChildInspection, Inspection } from "./application/inspection.ts";
+export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
 export type { SignalOptions } from "./application/signals.ts";
 export { type SessionRef, Supervisor } from "./application/supervisor.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/supervisor-options.ts";
@@ -19,20 +20,32 @@ export {
   type ErrorDetails,
   type ExitClass,
   type ExitRecord,
+  type JournalFault,
   type OptionProblem,
   type PartialTurn,
 } from "./errors.ts";
+export type { ApprovalEntry, RequestedApproval } from "./journal/approval-entry.ts";
+export type { Batch, Change } from "./journal/change.ts";
+export type { Journal, JournalOwner, Retention } from "./journal/journal.ts";
+export { memoryJournal } from "./journal/memory-journal.ts";
+export type { PostgresOptions } from "./journal/postgres-place.ts";
+export { type PostgresSessionStore, postgresSessionStore } from "./journal/postgres-session-store.ts";
+export type { Json, JsonObject, SessionEntry } from "./journal/session-entry.ts";
+export type { ModelSpending, Spending, Usage } from "./journal/spending.ts";
+export type { AcceptedTurn, EndedTurnState, TurnEntry, TurnEntryState } from "./journal/turn-entry.ts";
+export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/usage-entry.ts";
 export type { SessionName } from "./names.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
+export type { Budget } from "./session/budget.ts";
 export type { SessionHealth } from "./session/controls.ts";
-export type { Usage } from "./session/cost.ts";
 export type { EventStreamOptions } from "./session/event-stream-response.ts";
 export type { HistoryOptions } from "./session/history.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
 export type { OutputSchema } from "./session/output-schema.ts";
 export type { Reply } from "./session/reply.ts";
-export type { RestartOptions, Session } from "./session/session.ts";
+export type { PastApproval, RestartOptions, Session } from "./session/session.ts";
 export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";
+export type { SessionFault } from "./session/session-fault.ts";
 export type { SessionStatus, Waiting } from "./session/session-status.ts";
 export type { SseOptions, TurnEvents } from "./session/sse.ts";
 export type { Delta, ToolUse } from "./session/transcript.ts";
@@ -40,5 +53,6 @@ export type { NumberedMessage, Turn, TurnDelta } from "./session/turn.ts";
 export type { TurnOptions } from "./session/turn-options.ts";
 export type { TurnState } from "./session/turn-state.ts";
 export type { TurnMetadata } from "./session/ui-message-chunk.ts";
+export type { UsageOptions, UsageReport } from "./session/usage.ts";
 export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";

@@ -55,7 +55,7 @@ export class SessionRegistry {
       throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
     }
     for (const [thing, what] of registration.exclusive) {
-      const user = exclusive.get(thing) ?? this.#writerOf(thing);
+      const user = exclusive.get(thing);
       if (user === undefined) continue;
       const problem = {
         field: what,
@@ -100,12 +100,6 @@ export class SessionRegistry {
     const found = this.#shared.sessions.get(nameKey(name));
     if (found === undefined) throw this.missing(name);
     return found.session;
-  }
-
-  /** The key of the session whose conversation this is the id of: a conversation moves on, and has one writer. */
-  #writerOf(conversation: unknown): string | undefined {
-    if (typeof conversation !== "string") return undefined;
-    return [...this.#shared.sessions].find(([, { session }]) => session.status().conversationId === conversation)?.[0];
   }
 
   /** The error that there is no such session, in this process or in the supervisor named; or that this is no name. */

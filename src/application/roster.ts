@@ -1,6 +1,7 @@
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
+import type { JournalDesk } from "../session/journal-desk.ts";
 import { Session, type SessionOwner } from "../session/session.ts";
 import { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
@@ -28,13 +29,13 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  * to hold the name in the whole process.
  */
 export class Roster {
-  readonly #supervisor: string;
+  readonly #desk: JournalDesk;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(supervisor: string, deps: SessionDeps, ownership: Ownership) {
-    this.#supervisor = supervisor;
+  constructor(desk: JournalDesk, deps: SessionDeps, ownership: Ownership) {
+    this.#desk = desk;
     this.#deps = deps;
     this.#ownership = ownership;
   }
@@ -68,11 +69,17 @@ export class Roster {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#deps);
+    const server = new SessionServer(settings, this.#desk, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(server, owner);
-    const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
+    const registration = { session, supervisor: this.#desk.supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
+    try {
+      server.conversation.claim();
+    } catch (error) {
+      registry.unregister(registration);
+      throw error;
+    }
     const abort = (): void => void owner.terminate().catch(() => {});
     const scopes = [sdk.abortController?.signal, settings.signal];
     for (const scope of scopes) scope?.addEventListener("abort", abort, { once: true });
@@ -104,6 +111,7 @@ export class Roster {
     if (entry?.server !== server) return false;
     this.#entries.delete(entry.key);
     registry.unregister(entry.registration);
+    server.conversation.unclaim();
     entry.unlisten();
     return true;
   }

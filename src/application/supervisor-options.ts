@@ -1,8 +1,10 @@
 import { z } from "zod";
+import type { Budget } from "../session/budget.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
-import { validate, withoutUndefined } from "../session/validation.ts";
+import { budgetSchema, validate, withoutUndefined } from "../session/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
+import { checkJournal, type JournalOptions } from "./journal-options.ts";
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
 export interface Logger {
@@ -35,6 +37,18 @@ export interface SupervisorOptions extends TreeOptions {
   name?: string;
   /** Session options that hold for every session unless it says otherwise. */
   defaults?: SessionDefaults;
+  /**
+   * Where sessions, turns and costs are written down, so that they outlive the application: `{ sqlite: path }`,
+   * `{ postgres: url }`, `"memory"` for not at all, or a journal of your own. Supervisors of one process may share a journal;
+   * another process is refused. Default: what the environment variable `CASTELLAN_JOURNAL` says (`memory`, a path or a URL),
+   * or the file `.castellan/castellan.db` in the working directory.
+   */
+  journal?: JournalOptions;
+  /**
+   * How much all its sessions together may spend, as `budget` of a session. What counts is what this supervisor, by its name,
+   * has spent. Default: no limit.
+   */
+  budget?: Budget;
   /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */
   logger?: Logger;
 }
@@ -44,6 +58,8 @@ export interface SupervisorSettings {
   readonly name: string | undefined;
   readonly tree: SupervisorSpec;
   readonly defaults: SessionDefaults;
+  readonly journal: JournalOptions;
+  readonly budget: Budget | undefined;
   readonly logger: Logger | undefined;
 }
 
@@ -61,6 +77,8 @@ const schema = z.strictObject({
   ...treeShape,
   name: z.string().min(1).optional(),
   defaults: z.looseObject({}).optional(),
+  journal: z.unknown().optional(),
+  budget: budgetSchema.optional(),
   logger: z
     .custom<Logger>(
       (value) => typeof value === "object" && value !== null && ["info", "warn"].every((level) => level in value),
@@ -71,7 +89,14 @@ const schema = z.strictObject({
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
-  const { name, defaults, logger, ...tree } = validate(schema, options, "supervisor");
+  const { name, defaults, journal: _, budget, logger, ...tree } = validate(schema, options, "supervisor");
   const checked = defaults === undefined ? {} : checkSessionDefaults(defaults, "supervisor");
-  return { name, tree: withoutUndefined(tree), defaults: checked, logger };
+  return {
+    name,
+    tree: withoutUndefined(tree),
+    defaults: checked,
+    journal: checkJournal(options.journal),
+    budget: budget === undefined ? undefined : withoutUndefined(budget),
+    logger,
+  };
 }

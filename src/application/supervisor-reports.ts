@@ -10,8 +10,11 @@ export interface NotStarted {
 
 /** Why a supervisor ended. */
 export interface SupervisorEnd {
-  /** `stopped` by a call, `max_restarts` by escalation, `auto_shutdown` by the end of significant children. */
-  readonly reason: "stopped" | "max_restarts" | "auto_shutdown";
+  /**
+   * `stopped` by a call, `max_restarts` by escalation, `auto_shutdown` by the end of significant children, `journal_lost`
+   * because another application has taken the journal over.
+   */
+  readonly reason: "stopped" | "max_restarts" | "auto_shutdown" | "journal_lost";
   /** What was one too many, or the end that ended it. */
   readonly cause?: unknown;
 }

@@ -3,8 +3,10 @@ import { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import type { HeldJournal } from "../journal/held-journal.ts";
 import { formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
+import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { isSession, type RestartOptions, type Session } from "../session/session.ts";
@@ -13,11 +15,13 @@ import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import type { TurnOptions } from "../session/turn-options.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
 import { didYouMean, durationSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
 import { type Inspection, inspect } from "./inspection.ts";
+import { openJournal } from "./journal-options.ts";
 import { Reconciler } from "./reconciler.ts";
 import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
@@ -56,9 +60,12 @@ export class Supervisor implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #roster: Roster;
   readonly #tree: Tree;
+  readonly #desk: JournalDesk;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
   #stopping: Promise<void> | undefined;
+  /** Why it ended, if not for a reason of the tree's. */
+  #end: SupervisorEnd | undefined;
   #draining = false;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
@@ -68,7 +75,8 @@ export class Supervisor implements AsyncDisposable {
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
-    this.#roster = new Roster(this.name, deps, ({ server }) => ({
+    this.#desk = new JournalDesk(this.name, settings.budget, deps.clock);
+    this.#roster = new Roster(this.#desk, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -79,7 +87,8 @@ export class Supervisor implements AsyncDisposable {
       },
       fork: async (name, options) => {
         this.#refuseIfGone(server);
-        return await this.startSession({ ...likeOptions(server.settings), ...options, ...server.forkOptions, name });
+        const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
+        return await this.#startSession(forked, "anew");
       },
     }));
     const { clock, random } = deps;
@@ -91,8 +100,8 @@ export class Supervisor implements AsyncDisposable {
    * come up side by side. The promise resolves when each of them is up or has been set aside, in which case
    * {@link Supervisor.notStarted} says which and why.
    *
-   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, or `SESSION_ALREADY_STARTED`; in both cases nothing
-   * has been started
+   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `JOURNAL_IN_USE` or
+   * `JOURNAL_UNAVAILABLE`; in all cases nothing has been started
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
@@ -105,8 +114,9 @@ export class Supervisor implements AsyncDisposable {
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
-    const supervisor = new Supervisor(settings, childPlans(children, settings), deps);
-    await supervisor.#open();
+    const plans = childPlans(children, settings);
+    const supervisor = new Supervisor(settings, plans, deps);
+    await supervisor.#open(() => openJournal(settings.journal, deps));
     return supervisor;
   }
 
@@ -159,8 +169,12 @@ export class Supervisor implements AsyncDisposable {
    * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
+    return await this.#startSession(options, "as it was");
+  }
+
+  async #startSession(options: SessionOptions, conversation: "anew" | "as it was"): Promise<Session> {
     this.#refuseIfEnding();
-    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings));
+    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings), conversation);
     return this.session(member?.session ?? options.name);
   }
 
@@ -193,6 +207,7 @@ export class Supervisor implements AsyncDisposable {
     }
     const failure = await this.#tree.failure(server);
     if (failure !== undefined) throw failure;
+    if (conversation === "clear") await server.conversation.save();
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
@@ -289,6 +304,20 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
+   * What the sessions of this supervisor, by its name, have spent since it was first started, also those that have ended.
+   * Where nothing was spent there is no report.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
+   * @example
+   * for (const { day, model, costUsd } of await supervisor.usage({ by: ["day", "model"] })) console.log(day, model, costUsd);
+   */
+  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
+    this.#refuseIfStopped();
+    const query = { ...usageQuery(options), supervisor: this.name };
+    return usageReports(await this.#desk.journal.usage(query));
+  }
+
+  /**
    * Takes no more turns, lets those that have been accepted finish, and stops; at the deadline, with what is left.
    *
    * @param options.deadline default `"30s"`
@@ -338,13 +367,22 @@ export class Supervisor implements AsyncDisposable {
     return this.stop();
   }
 
-  async #open(): Promise<void> {
-    const opened = this.#tree.open();
+  async #open(openJournal: () => Promise<HeldJournal>): Promise<void> {
+    // Names are taken at once; what is asked of them waits for the journal.
+    const opened = this.#tree.open(async () => {
+      await this.#desk.open(await openJournal());
+      void this.#desk.writer?.lost.then((cause) => this.#lost(cause));
+    });
     void this.#tree.opened().then(
       () => this.#tree.root.tree?.exited.then((exit) => this.#ended(exit.cause)),
       () => {},
     );
-    this.#notStarted = await opened;
+    try {
+      this.#notStarted = await opened;
+    } catch (error) {
+      await this.#desk.close();
+      throw error;
+    }
   }
 
   async #stop(): Promise<void> {
@@ -354,13 +392,21 @@ export class Supervisor implements AsyncDisposable {
     await this.closed;
   }
 
-  #ended(cause: unknown): void {
+  /** Another application goes on with these sessions; none of their processes may go on here. */
+  async #lost(cause: CastellanError): Promise<void> {
+    this.#end ??= { reason: "journal_lost", cause };
+    for (const { server } of this.#roster) server.dispatcher.dismiss(cause);
+    await this.stop({ kill: true });
+  }
+
+  async #ended(cause: unknown): Promise<void> {
     this.#stopping ??= Promise.resolve();
     for (const { server } of [...this.#roster]) {
       server.close("supervisor");
       this.#roster.release(server);
     }
-    const { end } = this.#tree;
+    await this.#desk.close();
+    const end = this.#end ?? this.#tree.end;
     this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });
   }
 

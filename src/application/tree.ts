@@ -1,4 +1,5 @@
-import type { Clock } from "../clock.ts";
+import { endOrphans } from "../claude/process-tree.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
@@ -8,7 +9,6 @@ import { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildPlan, type SessionPlan, sessionsOf } from "./child-options.ts";
 import { exitRecord } from "./inspection.ts";
-import { orphansEnded } from "./orphans.ts";
 import type { Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
@@ -48,11 +48,11 @@ export class Tree {
     return this.#end;
   }
 
-  /** Starts all children; resolves with those sessions that did not come up. */
-  async open(): Promise<readonly NotStarted[]> {
+  /** Takes all names, then starts all children; resolves with those sessions that did not come up. */
+  async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
     try {
-      this.#opening = orphansEnded(this.#clock).then(() => this.root.start());
+      this.#opening = this.#start(members, prepare);
       await this.#opening;
     } catch (error) {
       for (const { server } of members) {
@@ -95,10 +95,13 @@ export class Tree {
     return await Promise.race([server.settled().then(() => server.refusal()), late]).finally(() => timer.cancel());
   }
 
-  /** Adds a child and starts it. A session that does not come up is removed again; those of a supervisor are set aside. */
-  async add(branch: Branch, plan: ChildPlan): Promise<Member[]> {
+  /**
+   * Adds a child and starts it, with the conversation that it had if it was there before, or anew. A session that does not
+   * come up is removed again; those of a supervisor are set aside.
+   */
+  async add(branch: Branch, plan: ChildPlan, conversation: "anew" | "as it was" = "as it was"): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
-    await this.#start(branch, plan, members);
+    await this.#startChild(branch, plan, members, conversation === "anew");
     const [failure] = await this.failures(members);
     if (failure === undefined || plan.kind !== "session") return members;
     for (const { server } of members) await this.terminate(server);
@@ -140,6 +143,15 @@ export class Tree {
     }
   }
 
+  async #start(members: readonly Member[], prepare: () => Promise<void>): Promise<void> {
+    await prepare();
+    // What a host that has died has left behind may still write to a conversation that is about to be resumed. What cannot be
+    // found out now may be found out at the next start; it keeps nobody from starting. It dies in its own time.
+    await endOrphans(systemClock).catch(ignore);
+    await restoreAll(members);
+    await this.root.start();
+  }
+
   /** All of them, or none. */
   #register(plans: readonly SessionPlan[]): Member[] {
     const members: Member[] = [];
@@ -152,9 +164,10 @@ export class Tree {
     return members;
   }
 
-  async #start(branch: Branch, plan: ChildPlan, members: readonly Member[]): Promise<void> {
-    if (this.root.tree === undefined) await this.opened();
+  async #startChild(branch: Branch, plan: ChildPlan, members: readonly Member[], anew: boolean): Promise<void> {
     try {
+      if (this.root.tree === undefined) await this.opened();
+      await restoreAll(members, { anew });
       await branch.add(plan);
     } catch (error) {
       const refusal = members[0]?.server.refusal();
@@ -221,6 +234,11 @@ export class Tree {
     if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
     else logger.warn(message);
   }
+}
+
+/** Has all of `members` take up what the journal knows of them. */
+async function restoreAll(members: readonly Member[], options?: { readonly anew: boolean }): Promise<void> {
+  await Promise.all(members.map(({ server }) => server.restore(options)));
 }
 
 /** The error of a session that was to be added, without the advice for one that is there. */

@@ -15,7 +15,10 @@ import type {
 import { type HistoryOptions, historyOf } from "./history.ts";
 import type { SessionServer } from "./session-server.ts";
 
-/** How a session does: `degraded` means that turns wait and will be answered, `unhealthy` that they will not. */
+/**
+ * How a session does: `degraded` means that turns wait and will be answered, or that something else went wrong, see
+ * `status().faults`; `unhealthy` that turns will not be answered.
+ */
 export type SessionHealth =
   | { readonly status: "healthy" }
   | { readonly status: "degraded" | "unhealthy"; readonly reason: string };
@@ -53,7 +56,7 @@ export class Controls {
    * seconds is an answer too.
    */
   async health(): Promise<SessionHealth> {
-    const { state, lastExit, waitingFor } = this.#server.status();
+    const { state, lastExit, waitingFor, faults } = this.#server.status();
     if (state === "quarantined" || state === "stopped") {
       return { status: "unhealthy", reason: this.#server.refusal()?.message ?? `the session is ${state}` };
     }
@@ -66,8 +69,13 @@ export class Controls {
     } catch (error) {
       return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
     }
-    if (waitingFor === undefined || waitingFor.for === "approval") return { status: "healthy" };
-    return { status: "degraded", reason: `turns are held back for ${waitingFor.for}` };
+    const reasons = [
+      ...(waitingFor === undefined || waitingFor.for === "approval"
+        ? []
+        : [`turns are held back for ${waitingFor.for}`]),
+      ...[this.#server.journal.fault, ...faults].flatMap((fault) => fault?.message ?? []),
+    ];
+    return reasons.length === 0 ? { status: "healthy" } : { status: "degraded", reason: reasons.join("; ") };
   }
 
   /** Claude's id of the conversation. */
@@ -142,7 +150,7 @@ export class Controls {
 
   /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
   async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
-    return await historyOf(this.#server.conversation, this.#server.launch, options);
+    return await historyOf(this.#server.conversation.now, this.#server.launch, options);
   }
 
   #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {

@@ -1,75 +1,74 @@
 import type { ModelUsage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type ModelSpending, NOTHING_SPENT, type Spending, type Usage } from "../journal/spending.ts";
 
-/** Tokens that the models used. */
-export interface Usage {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheReadInputTokens: number;
-  readonly cacheCreationInputTokens: number;
-}
+/** The running totals of a process, by model. */
+export type Totals = Readonly<Record<string, Spending>>;
 
-/** What was spent: US dollars, as Claude Code estimates them, and tokens, over all models. */
-export interface Spending {
-  readonly costUsd: number;
-  readonly usage: Usage;
-}
-
-export const NOTHING_SPENT: Spending = {
-  costUsd: 0,
-  usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
-};
-
-type Result = Pick<SDKResultMessage, "total_cost_usd" | "modelUsage">;
+type Result = Pick<SDKResultMessage, "modelUsage">;
 
 /** The running totals that a result carries. */
-export function totalsOf(result: Result): Spending {
-  return { ...sum(Object.values(result.modelUsage)), costUsd: result.total_cost_usd };
+export function totalsOf(result: Result): Totals {
+  return mapValues(result.modelUsage, spendingOf);
 }
 
 /**
- * What the turn of this result cost; `before` are the totals of the result before it.
+ * What the turn of this result cost, by model; `before` are the totals of the result before it.
  *
  * The totals are a process's own account. A resumed process goes on from what the transcript says, which lacks whatever
  * came after the last orderly end, so after a crash their difference is wrong. Claude Code 2.1 also says what was spent
  * since its last result, a field that the SDK's types leave out; it is right in every case, and is used where it is.
  */
-export function spentBy(result: Result, before: Spending): Spending {
+export function spentBy(result: Result, before: Totals): ModelSpending[] {
   if ("model_usage_since_last_result" in result && isUsageByModel(result.model_usage_since_last_result)) {
-    return sum(Object.values(result.model_usage_since_last_result));
+    return modelsOf(mapValues(result.model_usage_since_last_result, spendingOf));
   }
-  return difference(before, totalsOf(result));
+  return modelsOf(difference(before, totalsOf(result)));
 }
 
-/** What lies between two totals. One that has fallen was set back to zero in between, as `/clear` does it. */
-function difference(before: Spending, after: Spending): Spending {
-  const reset = after.costUsd < before.costUsd || after.usage.outputTokens < before.usage.outputTokens;
-  const from = reset ? NOTHING_SPENT : before;
-  const between = (name: keyof Usage): number => Math.max(0, after.usage[name] - from.usage[name]);
+/** What lies between two totals. Where one has fallen, all were set back to zero in between, as `/clear` does it. */
+function difference(before: Totals, after: Totals): Totals {
+  const fell = ([model, { costUsd, usage }]: [string, Spending]): boolean => {
+    const now = after[model];
+    return now === undefined || now.costUsd < costUsd || now.usage.outputTokens < usage.outputTokens;
+  };
+  const from = Object.entries(before).some(fell) ? {} : before;
+  return mapValues(after, (now, model) => between(from[model] ?? NOTHING_SPENT, now));
+}
+
+function between(before: Spending, after: Spending): Spending {
+  const more = (name: keyof Usage): number => Math.max(0, after.usage[name] - before.usage[name]);
   return {
     // The totals are sums of floating-point numbers; a millionth of a cent is below any price.
-    costUsd: Math.round((after.costUsd - from.costUsd) * 1e8) / 1e8,
+    costUsd: Math.round((after.costUsd - before.costUsd) * 1e8) / 1e8,
     usage: {
-      inputTokens: between("inputTokens"),
-      outputTokens: between("outputTokens"),
-      cacheReadInputTokens: between("cacheReadInputTokens"),
-      cacheCreationInputTokens: between("cacheCreationInputTokens"),
+      inputTokens: more("inputTokens"),
+      outputTokens: more("outputTokens"),
+      cacheReadInputTokens: more("cacheReadInputTokens"),
+      cacheCreationInputTokens: more("cacheCreationInputTokens"),
     },
   };
+}
+
+/** Those models on which something was spent. */
+function modelsOf(totals: Totals): ModelSpending[] {
+  return Object.entries(totals).flatMap(([model, spending]) => {
+    const spent = [spending.costUsd, ...Object.values(spending.usage)].some((figure) => figure > 0);
+    return spent ? [{ model, ...spending }] : [];
+  });
 }
 
 type Counted = Pick<ModelUsage, "costUSD" | keyof Usage>;
 
-function sum(models: readonly Counted[]): Spending {
-  const total = (name: keyof Counted): number => models.reduce((soFar, usage) => soFar + usage[name], 0);
-  return {
-    costUsd: total("costUSD"),
-    usage: {
-      inputTokens: total("inputTokens"),
-      outputTokens: total("outputTokens"),
-      cacheReadInputTokens: total("cacheReadInputTokens"),
-      cacheCreationInputTokens: total("cacheCreationInputTokens"),
-    },
-  };
+function spendingOf(counted: Counted): Spending {
+  const { costUSD: costUsd, inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = counted;
+  return { costUsd, usage: { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } };
+}
+
+function mapValues<From, To>(
+  record: Readonly<Record<string, From>>,
+  map: (value: From, name: string) => To,
+): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
 }
 
 function isUsageByModel(value: unknown): value is Record<string, Counted> {

@@ -4,24 +4,27 @@ import { apiFaultOf } from "../claude/api-fault.ts";
 import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
-import type { ConversationEvent } from "./conversation.ts";
-import { NOTHING_SPENT, spentBy, totalsOf } from "./cost.ts";
+import { CastellanError, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
+import { type ModelSpending, type Spending, sumOf } from "../journal/spending.ts";
+import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
 import { Hold, type Wait } from "./hold.ts";
-import { KeptTurns } from "./kept-turns.ts";
+import { Intake } from "./intake.ts";
 import { Mailbox } from "./mailbox.ts";
 import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
+import type { SessionConversation } from "./session-conversation.ts";
+import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
-import type { TurnSettings } from "./turn-options.ts";
-import { TurnRecord } from "./turn-record.ts";
+import { isRunAgain } from "./settlement.ts";
+import type { TurnRecord } from "./turn-record.ts";
+import { cancelled, TurnWatches } from "./turn-watches.ts";
 
 /** How long a process may take to end a turn that it was told to stop. Then it is killed. */
 const YIELD_MS = 5_000;
 
-/** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
-const MOST_ATTEMPTS = 3;
+/** Why a session may go no further here, and yet go on at its next start, or elsewhere. */
+const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "NOT_OWNER"]);
 
 export interface SessionDeps {
   readonly clock: Clock;
@@ -36,7 +39,7 @@ export interface DispatcherEvents {
   turnStarted(): void;
   /** The process is done with its turn. */
   turnEnded(): void;
-  conversation(event: ConversationEvent): void;
+  spent(models: readonly ModelSpending[]): void;
   /** Turns are held back, or no longer. */
   held(wait: Wait | undefined): void;
   /** The conversation has been cut back, which only another process can take up. */
@@ -49,30 +52,54 @@ export interface DispatcherEvents {
  * Hands the turns of a session to its process, one at a time and in order, and sees to it that each ends exactly once.
  */
 export class Dispatcher {
+  /** Takes in the turns that are asked for. */
+  readonly intake: Intake;
   readonly #who: string;
   #settings: SessionSettings;
   readonly #deps: SessionDeps;
   readonly #events: DispatcherEvents;
+  readonly #journal: SessionJournal;
+  readonly #conversation: SessionConversation;
   readonly #mailbox: Mailbox;
-  readonly #kept: KeptTurns;
+  readonly #watches: TurnWatches;
   readonly #hold: Hold;
   #activation: Activation | undefined;
   /** Whether the process is being ended; then nothing more is handed to it. */
   #retired = false;
   #current: CurrentTurn | undefined;
+  /** The turn of which it is being written that it begins. It still waits. */
+  #beginning: TurnRecord | undefined;
   /** Resolves when no turn runs. */
   #quiet: PromiseWithResolvers<void> | undefined;
-  #totals = NOTHING_SPENT;
   /** Whether the process says when it takes up a prompt; then its word is waited for. */
   #announces = false;
 
-  constructor(who: string, settings: SessionSettings, deps: SessionDeps, events: DispatcherEvents) {
+  constructor(
+    who: string,
+    settings: SessionSettings,
+    journal: SessionJournal,
+    conversation: SessionConversation,
+    deps: SessionDeps,
+    events: DispatcherEvents,
+  ) {
     this.#who = who;
     this.#settings = settings;
+    this.#journal = journal;
+    this.#conversation = conversation;
     this.#deps = deps;
     this.#events = events;
     this.#mailbox = new Mailbox(settings.mailboxLimit);
-    this.#kept = new KeptTurns(deps.clock);
+    this.#watches = new TurnWatches(who, deps.clock, {
+      cut: (record, as, error) => this.#cut(record, as, error),
+      waits: (record) => this.#mailbox.remove(record),
+      held: () => this.wait,
+    });
+    this.intake = new Intake(who, settings, journal, this.#mailbox, this.#watches, deps, {
+      free: () => this.#free,
+      busy: () => this.busy,
+      ready: () => this.#next(),
+      displace: (rollback) => this.#displace(rollback),
+    });
     this.#hold = new Hold(deps.clock, deps.random, () => {
       events.held(undefined);
       this.#next();
@@ -104,42 +131,10 @@ export class Dispatcher {
     };
   }
 
-  /** @throws CastellanError `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED` */
-  accept(prompt: string, settings: TurnSettings): TurnRecord {
-    const { whenBusy, signal } = settings;
-    if (whenBusy === "reject" && (this.busy || this.waiting > 0)) {
-      throw new CastellanError(
-        "SESSION_BUSY",
-        `${this.#who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`,
-      );
-    }
-    const takesOver = whenBusy === "interrupt" || whenBusy === "rollback";
-    const free = this.#activation !== undefined && !this.#retired && !this.busy && this.#hold.wait === undefined;
-    if (!free && this.#mailbox.full) {
-      const limit = this.#mailbox.limit;
-      const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
-      throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
-    }
-    const record = new TurnRecord(this.#deps.newId(), prompt, this.#who, settings);
-    if (signal?.aborted) throw this.#cancelled(record, signal.reason);
-    record.enqueued();
-    if (takesOver) this.#mailbox.putBack(record);
-    else this.#mailbox.push(record);
-    this.#kept.add(record);
-    this.#watch(record, settings);
-    if (takesOver && this.#current !== undefined) this.#displace(whenBusy === "rollback");
-    else this.#next();
-    return record;
-  }
-
-  /** A turn that waits, runs or has ended not long ago. */
-  find(id: string): TurnRecord | undefined {
-    return this.#kept.find(id);
-  }
-
   /** Goes on with changed settings. */
   reconfigure(settings: SessionSettings): void {
     this.#settings = settings;
+    this.intake.reconfigure(settings);
     this.#mailbox.limit = settings.mailboxLimit;
   }
 
@@ -179,20 +174,19 @@ export class Dispatcher {
     const { record, uuid } = current;
     const { touched, lastUuid } = record.progress;
     const { onInterruptedTurn } = this.#settings;
+    const { attempts } = record;
     const again =
-      !record.ended &&
-      current.stopping === undefined &&
-      record.attempts < MOST_ATTEMPTS &&
-      (onInterruptedTurn === "retry" || (onInterruptedTurn === "retry_if_untouched" && !touched));
-    this.#events.conversation(
+      !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, onInterruptedTurn);
+    this.#conversation.take(
       touched && !again && !current.rollback
         ? { type: "turn_kept", lastUuid: lastUuid ?? uuid }
         : { type: "turn_undone", freshId: this.#deps.newId() },
     );
     if (again) {
       record.requeued();
-      this.#mailbox.putBack(record);
-      this.#watchQueue(record, record.queueTimeoutMs);
+      this.#mailbox.putFirst(record);
+      this.#journal.requeued(record);
+      this.#watches.queue(record, record.queueTimeoutMs);
     } else {
       const details = { ...record.partial, exit };
       const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
@@ -208,6 +202,10 @@ export class Dispatcher {
     const fault = apiFaultOf(message);
     if (fault?.class === "quota") this.#holdFor(() => this.#hold.forQuota(fault.until));
     if (fault?.class === "auth") this.#giveUp(current, fault);
+    // Claude Code may begin a turn by itself, which costs too.
+    if (message.type === "result" && (current === undefined || isAboutAnother(message, current.uuid))) {
+      this.#spent(message);
+    }
     if (current === undefined) return false;
     if (!current.begun) {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
@@ -219,13 +217,23 @@ export class Dispatcher {
     if (isAboutAnother(message, current.uuid) || current.record.progress.isForeign(message)) return false;
     if (current.record.ended) current.record.progress.add(message);
     else current.record.append(message);
+    if (current.record.progress.touched) current.touching ??= this.#journal.touched(current.record);
     if (message.type === "result") this.#finish(current, message);
     return true;
   }
 
+  /** A tool is about to run. Resolves when that can no longer be forgotten, so that its turn is not taken for untouched. */
+  async toolBegins(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) return;
+    current.record.progress.touch();
+    current.touching ??= this.#journal.touched(current.record);
+    await current.touching;
+  }
+
   /** Stops a turn because its caller wants it; resolves when it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
-    if (this.#mailbox.remove(record)) record.fail("cancelled", this.#cancelled(record));
+    if (this.#mailbox.remove(record)) record.fail("cancelled", cancelled(this.#who, record));
     else if (this.#current?.record === record) this.#stopCurrent(this.#current);
     await record.result.catch(() => {});
   }
@@ -235,52 +243,91 @@ export class Dispatcher {
     if (this.#current !== undefined) await this.interrupt(this.#current.record);
   }
 
-  /** Ends all turns for their callers, because the session goes no further. */
+  /**
+   * Ends all turns for their callers, because the session goes no further. With its supervisor, or when another application
+   * has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the session is
+   * started again.
+   */
   dismiss(reason: CastellanError): void {
     this.#hold.close();
-    for (const record of this.#mailbox.empty()) record.fail("cancelled", reason);
+    const pauses = (record: TurnRecord): boolean =>
+      PAUSES.has(reason.code) && record.durable && record.state !== "accepted";
+    for (const record of this.#mailbox.empty()) {
+      if (pauses(record)) record.leave(reason);
+      else record.fail("cancelled", reason);
+    }
     const record = this.#current?.record;
     if (record === undefined) return;
+    if (pauses(record)) {
+      record.leave(reason);
+      return;
+    }
     const message = `${this.#who}: the turn was cut: ${reason.message}`;
     const details = record.partial;
     record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
   }
 
+  /** Whether the process would take a turn at once. */
+  get #free(): boolean {
+    const { wait } = this.#hold;
+    const up = this.#activation !== undefined && !this.#retired && !this.#activation.ending;
+    return up && this.#current === undefined && wait === undefined;
+  }
+
+  /** Begins the next turn, if there is one and the process is free. It is written down before the process hears of it. */
   #next(): void {
-    if (this.#activation === undefined || this.#retired || this.#activation.ending) return;
-    if (this.#current !== undefined) return;
-    if (this.#hold.wait !== undefined) return;
-    const record = this.#mailbox.shift();
-    if (record === undefined) return;
+    const record = this.#mailbox.first;
+    if (!this.#free || this.#beginning !== undefined || record?.state !== "queued") return;
+    this.#beginning = record;
     const uuid = this.#deps.newId();
+    this.#conversation.take({ type: "prompted" });
+    this.#journal.begin(record, uuid).then(
+      () => this.#begun(record, uuid),
+      () => {
+        // The journal is another application's by now; the session is about to end.
+        this.#beginning = undefined;
+      },
+    );
+  }
+
+  #begun(record: TurnRecord, uuid: string): void {
+    this.#beginning = undefined;
+    const activation = this.#activation;
+    if (activation === undefined || !this.#free || this.#mailbox.first !== record) {
+      // What came between was faster; the process has not heard of it.
+      if (!record.ended) this.#journal.requeued(record);
+      this.#next();
+      return;
+    }
+    this.#mailbox.shift();
     this.#current = {
       record,
       uuid,
       since: this.#deps.clock.monotonic(),
       begun: false,
       stopping: undefined,
+      touching: undefined,
       rollback: false,
     };
     record.started();
-    this.#events.conversation({ type: "prompted" });
     this.#events.turnStarted();
-    this.#activation.send(uuid, record.prompt);
+    activation.send(uuid, record.prompt);
   }
 
   #finish(current: CurrentTurn, result: SDKResultMessage): void {
     const { record, since } = current;
     this.#takeCurrent();
-    const spent = spentBy(result, this.#totals);
-    this.#totals = totalsOf(result);
+    const spent = this.#spent(result);
+    record.costUsd = spent.costUsd;
     const failure = failureOf(result, record.progress.error);
     const completed = !record.ended && failure === undefined && !wasInterrupted(result) && result.subtype === "success";
     // One that was faster than the wish to take it back has been answered, and stands.
     const undone = current.rollback && !completed;
     if (undone) {
-      this.#events.conversation({ type: "turn_undone", freshId: this.#deps.newId() });
+      this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
       this.retire();
     } else {
-      this.#events.conversation({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+      this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
     }
     if (wasInterrupted(result)) {
       const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
@@ -293,12 +340,24 @@ export class Dispatcher {
       // A command of Claude Code's own, such as `/compact`, answers no data.
       const reader = result.local_command === undefined ? record.output : undefined;
       const read = readOutput(result.structured_output, reader);
-      if ("structured" in read) record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }));
-      else this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
+      if ("structured" in read) {
+        record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }), result.structured_output);
+      }
+      if ("problem" in read)
+        this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
     }
     this.#events.turnEnded();
     if (undone) this.#events.renew();
     this.#next();
+  }
+
+  /** What a result has added to the costs, which are written down. */
+  #spent(result: SDKResultMessage): Spending {
+    const models = spentBy(result, this.#conversation.totals);
+    this.#conversation.totals = totalsOf(result);
+    this.#journal.spent(models);
+    this.#events.spent(models);
+    return sumOf(models);
   }
 
   /** Stops the turn that runs, because another one takes its place. */
@@ -341,54 +400,6 @@ export class Dispatcher {
     this.#events.held(this.#hold.wait);
   }
 
-  #watch(record: TurnRecord, { timeoutMs, queueTimeoutMs, signal }: TurnSettings): void {
-    const { clock } = this.#deps;
-    this.#watchQueue(record, queueTimeoutMs);
-    if (timeoutMs !== undefined) {
-      record.watch(
-        clock.schedule(timeoutMs, () => {
-          const state = record.state === "running" ? "and was stopped" : "and did not run";
-          const message = `${this.#who}: the turn took longer than its timeout of ${formatDuration(timeoutMs)} ${state}.`;
-          const details = { ...record.partial, timeoutMs };
-          this.#cut(record, "timed_out", new CastellanError("TURN_TIMEOUT", message, { details }));
-        }),
-      );
-    }
-    if (signal !== undefined) {
-      const abort = (): void => this.#abort(record, signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      record.watch({ cancel: () => signal.removeEventListener("abort", abort) });
-    }
-  }
-
-  /** Counts anew each time that the turn comes into the mailbox. */
-  #watchQueue(record: TurnRecord, queueTimeoutMs: number): void {
-    const { attempts } = record;
-    const { clock } = this.#deps;
-    record.watch(
-      clock.schedule(queueTimeoutMs, () => {
-        if (record.attempts !== attempts || !this.#mailbox.remove(record)) return;
-        const { wait } = this;
-        const held =
-          wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
-        const span = formatDuration(queueTimeoutMs);
-        const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run${held}.`;
-        const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
-        record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
-      }),
-    );
-  }
-
-  #abort(record: TurnRecord, reason: unknown): void {
-    if (record.state !== "running") {
-      this.#cut(record, "cancelled", this.#cancelled(record, reason));
-      return;
-    }
-    const message = `${this.#who}: the turn was stopped by its signal; \`details\` has what had arrived.`;
-    const error = new CastellanError("TURN_INTERRUPTED", message, { details: record.partial, cause: reason });
-    this.#cut(record, "interrupted", error);
-  }
-
   /** Ends a turn for its caller at once; the process is told to stop, and the next turn waits until it has. */
   #cut(record: TurnRecord, as: "timed_out" | "cancelled" | "interrupted", error: CastellanError): void {
     this.#mailbox.remove(record);
@@ -417,11 +428,6 @@ export class Dispatcher {
     this.#quiet?.resolve();
     this.#quiet = undefined;
     return current;
-  }
-
-  #cancelled(record: TurnRecord, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
-    const message = `${this.#who}: the turn was cancelled before it ran.`;
-    return new CastellanError("TURN_CANCELLED", message, { details: { turnId: record.id }, cause });
   }
 }
 

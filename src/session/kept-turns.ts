@@ -27,6 +27,11 @@ export class KeptTurns {
     turn.result.then(ended, ended);
   }
 
+  /** Makes as if it had never been. */
+  forget(turn: TurnRecord): void {
+    if (this.#turns.get(turn.id) === turn) this.#turns.delete(turn.id);
+  }
+
   find(id: string): TurnRecord | undefined {
     return this.#turns.get(id);
   }
@@ -58,7 +63,7 @@ export class KeptTurns {
   #dropOldest(): number {
     const turn = this.#ended.shift()?.turn;
     if (turn === undefined) return 0;
-    this.#turns.delete(turn.id);
+    this.forget(turn);
     return turn.log.length;
   }
 }

@@ -14,16 +14,36 @@ export class Mailbox {
     return this.#turns.length;
   }
 
-  get full(): boolean {
-    return this.#turns.length >= this.limit;
+  /** Whether there is no room, `ahead` of the turns that wait not counted: they are about to leave. */
+  full(ahead: number): boolean {
+    return this.#turns.length - ahead >= this.limit;
+  }
+
+  /** The turn that is next. */
+  get first(): TurnRecord | undefined {
+    return this.#turns[0];
   }
 
   push(turn: TurnRecord): void {
+    turn.position = (this.#turns.at(-1)?.position ?? 0) + 1;
     this.#turns.push(turn);
   }
 
-  /** Puts a turn that had its turn already before all others. It was accepted before, so the limit does not apply. */
-  putBack(turn: TurnRecord): void {
+  /**
+   * Puts a turn back that waited before the application was restarted, behind those that did too, and before all that have
+   * been asked for since; the limit does not apply.
+   */
+  restore(turn: TurnRecord): void {
+    const since = this.#turns.findIndex(({ state }) => state === "accepted");
+    const at = since === -1 ? this.#turns.length : since;
+    this.#turns.splice(at, 0, turn);
+    let { position } = turn;
+    for (const later of this.#turns.slice(at + 1)) later.position = position += 1;
+  }
+
+  /** Puts a turn before all others; the limit does not apply. */
+  putFirst(turn: TurnRecord): void {
+    turn.position = (this.#turns[0]?.position ?? 0) - 1;
     this.#turns.unshift(turn);
   }
 

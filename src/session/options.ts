@@ -4,6 +4,7 @@ import type { REFUSED_SDK_OPTIONS } from "../claude/sdk-options.ts";
 import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
 import type { Restart } from "../supervision/child-spec.ts";
+import type { Budget } from "./budget.ts";
 import type { OutputSchema } from "./output-schema.ts";
 
 /** What happens to a turn that is asked for while another one runs or waits. */
@@ -68,6 +69,13 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
    * and stands in `reply.structured`. Takes the place of the SDK's `outputFormat`.
    */
   outputSchema?: OutputSchema;
+  /**
+   * How much the session may spend, over all restarts of the application. When it is spent, new turns are refused with
+   * `BUDGET_EXCEEDED`; those that have been accepted are finished. Default: no limit.
+   * @example
+   * { usd: 5, per: "day" }
+   */
+  budget?: Budget;
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**

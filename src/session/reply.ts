@@ -1,5 +1,5 @@
 import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
-import type { Spending, Usage } from "./cost.ts";
+import type { Spending, Usage } from "../journal/spending.ts";
 
 /** What a finished turn returns. */
 export interface Reply<Structured = unknown> {

@@ -1,6 +1,7 @@
 import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitRecord } from "../errors.ts";
 import type { Approval } from "./approval.ts";
+import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** Work that goes on in a process after the turn that started it. */
@@ -23,5 +24,7 @@ export type SessionEvent =
       readonly id: string;
       readonly outcome: "approved" | "denied" | "expired" | "withdrawn";
     }
+  /** Something went wrong that no turn fails of; see {@link SessionFault}. */
+  | { readonly type: "fault"; readonly fault: SessionFault }
   /** A message that belongs to no turn. */
   | { readonly type: "message"; readonly message: SDKMessage };

@@ -1,34 +1,40 @@
-import type { Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { Activation, CONTROL_MS } from "../claude/activation.ts";
+import { beforeTools } from "../claude/before-tools.ts";
 import { buildEnvironment } from "../claude/environment.ts";
+import { startError } from "../claude/process-run.ts";
+import { steadyStore } from "../claude/steady-store.ts";
+import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import type { TurnEntry } from "../journal/turn-entry.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
-import {
-  type Conversation,
-  type ConversationEvent,
-  conversationStart,
-  endIsUnknown,
-  firstConversation,
-  forkOptions,
-  nextConversation,
-} from "./conversation.ts";
+import { BudgetMeter } from "./budget.ts";
+import { conversationStart, endIsUnknown, forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
 import { historyOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
+import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { checkPrompt } from "./prompt.ts";
 import { refusalOf } from "./refusal.ts";
+import { SessionConversation } from "./session-conversation.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
+import { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
+import { settle } from "./settlement.ts";
+import { evidenceIn } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
+
+/** How far back it is looked for approvals that were never answered. */
+const MOST_OPEN_APPROVALS = 100;
 
 /**
  * A session from the inside: it brings processes up when its supervisor begins a new life of it, gives them its
@@ -38,10 +44,12 @@ export class SessionServer {
   #settings: SessionSettings;
   readonly dispatcher: Dispatcher;
   readonly view: SessionView;
+  readonly journal: SessionJournal;
   readonly #who: string;
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
-  #conversation: Conversation;
+  readonly conversation: SessionConversation;
+  readonly #meter: BudgetMeter;
   #activation: Activation | undefined;
   #pid: number | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
@@ -50,6 +58,7 @@ export class SessionServer {
   /** Whether its process is being ended only to be replaced within the same life. */
   #renewing = false;
   #draining = false;
+  #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   #activations = 0;
   /** How many starts in a row have failed. */
   #failedStarts = 0;
@@ -61,19 +70,32 @@ export class SessionServer {
   #lastExit: ExitRecord | undefined;
   #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
 
-  constructor(settings: SessionSettings, deps: SessionDeps) {
+  constructor(settings: SessionSettings, desk: JournalDesk, deps: SessionDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
-    this.#conversation = firstConversation(settings.sdk, deps.newId);
-    this.view = new SessionView(this.#who, settings.name, () => this.settings.approvalTimeoutMs ?? 0, deps);
-    this.dispatcher = new Dispatcher(this.#who, settings, deps, {
+    this.journal = new SessionJournal(settings.key, desk, deps.clock);
+    this.conversation = new SessionConversation(this.#who, this.journal, {
+      newId: deps.newId,
+      settings: () => this.settings,
+      moved: (id) => this.view.moved(id),
+      conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
+    });
+    this.view = new SessionView(
+      this.#who,
+      settings.name,
+      () => this.settings.approvalTimeoutMs ?? 0,
+      deps,
+      this.journal,
+    );
+    this.#meter = new BudgetMeter(deps.clock);
+    this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, deps, {
       turnStarted: () => this.#apply({ type: "turn_started" }),
       turnEnded: () => {
         this.#apply({ type: "turn_ended" });
         this.#held();
       },
-      conversation: (event) => this.#converse(event),
+      spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
@@ -88,14 +110,31 @@ export class SessionServer {
     return this.#state;
   }
 
-  get conversation(): Conversation {
-    return this.#conversation;
+  /**
+   * Takes up what the journal knows of the session: its conversation, and the turns that had not ended.
+   *
+   * @param anew whether it begins with the conversation that its options name, whatever it had before
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
+   */
+  async restore({ anew = false }: { readonly anew?: boolean } = {}): Promise<void> {
+    try {
+      const { entry, turns } = await this.journal.read();
+      this.conversation.restore(entry, anew);
+      await this.#loadSpending();
+      for (const turn of turns) await this.#takeBack(turn);
+      await this.#withdrawApprovals();
+      this.dispatcher.intake.restored();
+    } catch (thrown) {
+      const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#who, thrown);
+      this.dispatcher.intake.restored(error);
+      throw error;
+    }
   }
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
   begin(): Incarnation {
     this.#renewing = false;
-    if (this.#toForget) this.#converse({ type: "forgotten", freshId: this.#deps.newId() });
+    if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
     this.#toForget = false;
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
@@ -105,8 +144,11 @@ export class SessionServer {
 
   /** Takes up changed settings; what shapes a process, the next process. */
   reconfigure(settings: SessionSettings): void {
+    const unmetered = this.#settings.budget === undefined;
     this.#settings = settings;
     this.dispatcher.reconfigure(settings);
+    // Until it is known what was spent before, it counts from now.
+    if (unmetered) void this.#loadSpending().catch(() => {});
   }
 
   /**
@@ -145,7 +187,19 @@ export class SessionServer {
   /** The SDK's options and the environment of a process as it would be started now. */
   get launch(): { readonly sdk: SessionSettings["sdk"]; readonly environment: Readonly<Record<string, string>> } {
     const { sdk, inheritEnv } = this.settings;
-    return { sdk, environment: buildEnvironment({ host: process.env, inheritEnv, env: sdk.env }) };
+    const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+    return {
+      sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
+      environment,
+    };
+  }
+
+  /** The same for the same store, since it knows whether that has come back. */
+  #store(given: SessionStore): SessionStore {
+    if (this.#steady?.given !== given) {
+      this.#steady = { given, store: steadyStore(given, this.conversation.storeKey, this.#deps.clock) };
+    }
+    return this.#steady.store;
   }
 
   /** Accepts no more turns; resolves with their number when those that it has have ended. */
@@ -156,7 +210,7 @@ export class SessionServer {
 
   /** What another session has to begin with to know what this one does, up to the last turn that has ended. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
-    return forkOptions(this.#conversation, this.dispatcher.busy);
+    return forkOptions(this.conversation.now, this.dispatcher.busy);
   }
 
   /** Makes the next life begin with an empty conversation. */
@@ -168,17 +222,30 @@ export class SessionServer {
    * Accepts a turn.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`,
-   * `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`
+   * `BUDGET_EXCEEDED`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`
    */
-  submit<Structured>(prompt: string, options: TurnOptions<Structured>): TurnRecord {
+  submit<Structured>(
+    prompt: string,
+    options: TurnOptions<Structured>,
+    { durable = false }: { readonly durable?: boolean } = {},
+  ): TurnRecord {
     checkPrompt(prompt, this.#who);
     const settings = turnSettings(options, this.settings);
-    const refusal = this.refusal();
+    const refusal = this.refusal() ?? this.#overBudget();
     if (refusal !== undefined) throw refusal;
     if (this.#draining) {
       throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
     }
-    return this.dispatcher.accept(prompt, settings);
+    return this.dispatcher.intake.accept(prompt, settings, durable);
+  }
+
+  /** A turn that waits, runs or has ended, as long as the journal keeps it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async turn(id: string): Promise<TurnRecord | undefined> {
+    const present = this.dispatcher.intake.find(id);
+    if (present !== undefined) return present;
+    const entry = await this.journal.find(id);
+    // It may have come here while it was looked for.
+    return this.dispatcher.intake.find(id) ?? (entry === undefined ? undefined : this.dispatcher.intake.recall(entry));
   }
 
   /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
@@ -218,11 +285,12 @@ export class SessionServer {
       state: this.view.state,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
-      conversationId: this.#conversation.id,
+      conversationId: this.conversation.now.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
       backgroundTasks: this.view.backgroundTasks,
+      faults: this.view.faults,
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
@@ -256,7 +324,8 @@ export class SessionServer {
   async #activate(signal: AbortSignal): Promise<Activation> {
     for (;;) {
       try {
-        if (endIsUnknown(this.#conversation)) await this.#readEnd();
+        await this.#bringTranscript();
+        if (endIsUnknown(this.conversation.now)) await this.#readEnd();
         return await this.#start(signal);
       } catch (error) {
         if (signal.aborted || !this.#adapt(error)) throw error;
@@ -266,15 +335,16 @@ export class SessionServer {
 
   #start(signal: AbortSignal): Promise<Activation> {
     this.#activations++;
-    const { sdk, apiKey, inheritEnv, approvalTimeoutMs } = this.settings;
+    const { apiKey, inheritEnv, approvalTimeoutMs } = this.settings;
     const { canUseTool } = this.view.approvals;
+    const sdk = beforeTools(this.launch.sdk, () => this.dispatcher.toolBegins());
     const request = {
       id: this.#deps.newId(),
       who: this.#who,
       options: approvalTimeoutMs === undefined ? sdk : { ...sdk, canUseTool },
       apiKey,
       inheritEnv,
-      conversation: conversationStart(this.#conversation),
+      conversation: conversationStart(this.conversation.now),
       signal,
       onMessage: (message: SDKMessage) => this.#receive(message),
       onSpawn: (pid: number | undefined) => {
@@ -284,31 +354,40 @@ export class SessionServer {
     return Activation.start(request, this.#deps.clock);
   }
 
+  /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
+  async #bringTranscript(): Promise<void> {
+    const { sdk, environment } = this.launch;
+    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
+    const message = await this.conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
+    if (message === undefined) return;
+    throw startError("START_FAILED", this.#who, this.#deps.clock, { class: "bad_config", message });
+  }
+
   /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
   async #readEnd(): Promise<void> {
-    const last = await historyOf(this.#conversation, this.launch, {}).then(
+    const last = await historyOf(this.conversation.now, this.launch, {}).then(
       (said) => said.at(-1),
       () => undefined,
     );
-    if (last !== undefined) this.#converse({ type: "read", lastUuid: last.uuid });
+    if (last !== undefined) this.conversation.take({ type: "read", lastUuid: last.uuid });
   }
 
   /** Whether `error` was about the conversation, and another start can do better with it. */
   #adapt(error: unknown): boolean {
-    const { kind } = this.#conversation;
+    const { kind } = this.conversation.now;
     const exit = exitOfError(error, this.#deps.clock);
     if (exit.class === "conversation_missing" && kind === "kept") {
-      const { cut, lastUuid } = this.#conversation;
+      const { cut, lastUuid } = this.conversation.now;
       // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
       if (cut && lastUuid === this.settings.sdk.resumeSessionAt) return false;
-      if (cut) this.#converse({ type: "cut_refused" });
-      else if (this.#conversation.empty || this.settings.onMissingConversation === "fresh") {
-        this.#converse({ type: "forgotten", freshId: this.#deps.newId() });
+      if (cut) this.conversation.take({ type: "cut_refused" });
+      else if (this.conversation.now.empty || this.settings.onMissingConversation === "fresh") {
+        this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
       } else return false;
       return true;
     }
     if (exit.class === "conversation_exists" && kind === "new") {
-      this.#converse({ type: "found" });
+      this.conversation.take({ type: "found" });
       return true;
     }
     return false;
@@ -318,8 +397,9 @@ export class SessionServer {
     this.#lastSignOfLife = this.#deps.clock.now();
     this.#lastWord = this.#deps.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
-    if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#conversation.id) {
-      this.#converse({ type: "moved", id: message.session_id });
+    if (message.type === "system" && message.subtype === "init" && message.session_id !== this.conversation.now.id) {
+      this.conversation.take({ type: "moved", id: message.session_id });
+      void this.#activation?.moved(message.session_id);
     }
     // What is said about the progress of prompts is told by the turns.
     const claimed = lifecycleOf(message) !== undefined;
@@ -375,11 +455,34 @@ export class SessionServer {
     this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
-  #converse(event: ConversationEvent): void {
-    const { id } = this.#conversation;
-    this.#conversation = nextConversation(this.#conversation, event);
-    const conversationId = this.#conversation.id;
-    if (conversationId !== id) this.view.tell({ type: "conversation", conversationId });
+  /** A turn that had not ended when the application did. One that ran is run again, or is over. */
+  async #takeBack(turn: TurnEntry): Promise<void> {
+    let cut: CastellanError | undefined;
+    if (turn.state === "running") {
+      // What cannot be read tells nothing.
+      const said = await historyOf(this.conversation.now, this.launch, {}).catch(() => []);
+      const { onInterruptedTurn } = this.settings;
+      const end = settle(this.#who, turn, evidenceIn(said, turn.promptId), onInterruptedTurn, this.#deps.newId());
+      this.conversation.take(end.conversation);
+      cut = end.cut;
+    }
+    this.dispatcher.intake.restore(turn, cut);
+  }
+
+  /** The process that asked for them is gone, and nobody was there to say so. */
+  async #withdrawApprovals(): Promise<void> {
+    if (this.settings.approvalTimeoutMs === undefined) return;
+    for (const { id, outcome } of await this.journal.approvals(MOST_OPEN_APPROVALS)) {
+      if (outcome === undefined) this.journal.approvalSettled(id, "withdrawn");
+    }
+  }
+
+  async #loadSpending(): Promise<void> {
+    if (this.settings.budget !== undefined) this.#meter.load(await this.journal.usage({ by: ["day"] }));
+  }
+
+  #overBudget(): CastellanError | undefined {
+    return this.#meter.refusal(this.settings.budget, "session", this.#who) ?? this.journal.refusal;
   }
 
   #apply(event: SessionStateEvent): void {
@@ -410,4 +513,10 @@ export class SessionServer {
   refusal(): CastellanError | undefined {
     return refusalOf(this.#who, this.#state, this.settings.restart === "temporary" ? this.#lastExit : undefined);
   }
+}
+
+function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = `${who}: the journal could not be read: ${words}`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
 }

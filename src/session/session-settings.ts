@@ -4,9 +4,10 @@ import type { ApiKey } from "../claude/launch.ts";
 import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/sdk-options.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
+import type { Budget } from "./budget.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
-import { durationSchema, invalidOptions, nameSchema, validate, withoutUndefined } from "./validation.ts";
+import { budgetSchema, durationSchema, invalidOptions, nameSchema, validate, withoutUndefined } from "./validation.ts";
 
 /** The options of a session with all defaults filled in and all durations in milliseconds. */
 export interface SessionSettings {
@@ -32,6 +33,7 @@ export interface SessionSettings {
   /** What answers that are data are read with. */
   readonly output: z.ZodType | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly budget: Budget | undefined;
 }
 
 /** What is silent for less than this has not stalled. */
@@ -58,6 +60,7 @@ const ownShape = {
     .custom<OutputSchema>((value) => isZodSchema(value) || isRecord(value), "expected a zod schema or a JSON Schema")
     .optional(),
   significant: z.boolean().default(false),
+  budget: budgetSchema.optional(),
   inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),
 };
 
@@ -136,6 +139,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     stallTimeoutMs: stallTimeout,
     approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
+    budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),
     inheritEnv: own.inheritEnv,
     sdk: output === undefined ? sdk : { ...sdk, outputFormat: output.format },
     outputSchema,
@@ -181,6 +185,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     onMissingConversation: settings.onMissingConversation,
     restart: settings.restart,
     shutdown: settings.shutdown,
+    budget: settings.budget,
   }) as SessionDefaults;
 }
 

@@ -3,6 +3,7 @@ import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
 import type { Wait } from "./hold.ts";
 import type { BackgroundTask } from "./session-event.ts";
+import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 
 /** What a session waits for: one or more approvals, the oldest of which expires at `until`, or the API. */
@@ -26,6 +27,8 @@ export interface SessionStatus {
   readonly waitingFor?: Waiting;
   /** How many tasks go on in the process besides its turn. */
   readonly backgroundTasks: number;
+  /** What went wrong in this conversation besides its turns, the last eight of it; see {@link SessionFault}. */
+  readonly faults: readonly SessionFault[];
   /** How many turns wait. */
   readonly mailbox: number;
   /** How many times the session has been started again after an exit that nobody asked for. */

@@ -1,13 +1,17 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
 import type { SessionName } from "../names.ts";
 import { Approvals, type ApprovalsDeps } from "./approval.ts";
 import { EventLog } from "./event-log.ts";
 import type { BackgroundTask, SessionEvent } from "./session-event.ts";
+import { type SessionFault, sessionFaultOf } from "./session-fault.ts";
+import type { SessionJournal } from "./session-journal.ts";
 import type { SessionState } from "./session-state.ts";
 import { visibleState } from "./session-status.ts";
 
-/** How many events are kept for readers that are slow. */
+/** How many events are kept for readers that are slow, and how many faults are remembered. */
 const KEPT_EVENTS = 1_024;
+const KEPT_FAULTS = 8;
 
 /**
  * What callers see of a session besides its turns: its events, the permissions that it waits for, its background tasks, and
@@ -18,6 +22,8 @@ export class SessionView {
   readonly approvals: Approvals;
   #state: SessionState = { name: "starting" };
   #tasks: readonly BackgroundTask[] = [];
+  #faults: readonly SessionFault[] = [];
+  readonly #clock: Clock;
   /** The state as callers were last told it. */
   #shown: SessionState["name"] = "starting";
 
@@ -27,13 +33,21 @@ export class SessionView {
     name: SessionName,
     approvalTimeout: () => number,
     deps: Pick<ApprovalsDeps, "clock" | "newId">,
+    journal: Pick<SessionJournal, "approvalRequested" | "approvalSettled">,
   ) {
     this.events = new EventLog(who, KEPT_EVENTS);
+    this.#clock = deps.clock;
     this.approvals = new Approvals(name, approvalTimeout, {
       clock: deps.clock,
       newId: deps.newId,
-      requested: (approval) => this.tell({ type: "approval_requested", approval }),
-      settled: (id, outcome) => this.tell({ type: "approval_settled", id, outcome }),
+      requested: (approval) => {
+        journal.approvalRequested(approval);
+        this.tell({ type: "approval_requested", approval });
+      },
+      settled: (id, outcome) => {
+        journal.approvalSettled(id, outcome);
+        this.tell({ type: "approval_settled", id, outcome });
+      },
     });
   }
 
@@ -43,6 +57,17 @@ export class SessionView {
 
   get backgroundTasks(): number {
     return this.#tasks.length;
+  }
+
+  /** What went wrong in this conversation, the last of it. */
+  get faults(): readonly SessionFault[] {
+    return this.#faults;
+  }
+
+  /** The session is in another conversation, which has no faults yet. */
+  moved(conversationId: string): void {
+    this.#faults = [];
+    this.tell({ type: "conversation", conversationId });
   }
 
   tell(event: SessionEvent): void {
@@ -59,6 +84,11 @@ export class SessionView {
   /** A message of the process; `claimed` if it belongs to a turn. */
   receive(message: SDKMessage, claimed: boolean): void {
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
+    const fault = sessionFaultOf(message, this.#clock.now());
+    if (fault !== undefined) {
+      this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
+      this.tell({ type: "fault", fault });
+    }
     if (!claimed) this.tell({ type: "message", message });
   }
 

@@ -1,4 +1,5 @@
 import { CastellanError } from "../errors.ts";
+import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
 import { Controls } from "./controls.ts";
@@ -10,6 +11,10 @@ import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
 import type { TurnOptions } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./usage.ts";
+
+/** A permission that Claude asked for, and what was answered, if anything was. */
+export type PastApproval = Omit<ApprovalEntry, "session">;
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
@@ -68,20 +73,30 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * Asks, and returns the id of the turn as soon as it is accepted; {@link Session.turn} finds it again.
+   * Asks, and returns the id of the turn as soon as it is in the journal, where it outlives the application: one that has not
+   * begun when the application ends runs after the next start, one that was running is settled by `onInterruptedTurn`.
+   * {@link Session.turn} finds it again. With an `idempotencyKey` it is safe to call this again.
    *
-   * @throws CastellanError what {@link Session.stream} throws
+   * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`, in which case it will not run
+   * @example
+   * const id = await session("invoices").enqueue(prompt, { idempotencyKey: order.id });
+   * const { text } = await (await session("invoices").turn(id))!.result();
    */
   async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
-    return this.stream(prompt, options).id;
+    const record = this.#server.submit(prompt, options, { durable: true });
+    await record.accepted;
+    return record.id;
   }
 
   /**
-   * A turn that waits, runs or has ended not long ago. Of those that have ended the last sixteen are kept, for two minutes,
-   * and fewer if they are long: 5,000 messages in all, or the last one.
+   * A turn that waits, runs or has ended, as long as the journal keeps it. The messages of those that have ended are kept of
+   * the last sixteen only, for two minutes, and of fewer if they are long: 5,000 messages in all, or the last one. Of the
+   * others there is the reply, or the error; see {@link Turn.recalled}.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
-  turn(id: string): Turn | undefined {
-    const record = this.#server.dispatcher.find(id);
+  async turn(id: string): Promise<Turn | undefined> {
+    const record = await this.#server.turn(id);
     return record === undefined ? undefined : this.#turn(record);
   }
 
@@ -103,6 +118,17 @@ export class Session extends Controls implements AsyncDisposable {
     return this.#server.view.approvals.pending;
   }
 
+  /**
+   * The permissions that Claude asked for last, newest first, and what was answered, over all restarts of the application.
+   *
+   * @param options.limit how many at the most. Default 100
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async approvalHistory({ limit = 100 }: { readonly limit?: number } = {}): Promise<PastApproval[]> {
+    const approvals = await this.#server.journal.approvals(limit);
+    return approvals.map(({ session: _, ...approval }) => approval);
+  }
+
   /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */
   async clear(): Promise<void> {
     await this.restart({ conversation: "clear" });
@@ -117,6 +143,18 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
     return await this.#owner.fork(name, options);
+  }
+
+  /**
+   * What the session has spent since it was first started, over all restarts. Where nothing was spent there is no report.
+   * What a turn spent whose process died in it is not known to anybody, and left out.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
+   * @example
+   * const [{ costUsd } = { costUsd: 0 }] = await session.usage({ since: "2026-11-01" });
+   */
+  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
+    return usageReports(await this.#server.journal.usage(usageQuery(options)));
   }
 
   /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */

@@ -39,6 +39,13 @@ async function* eventsOf(turn: Turn, seen: number): AsyncGenerator<string, void,
     return again ? [event("retry", { attempt })] : [];
   };
   try {
+    if (turn.recalled) {
+      const { text } = await turn.result();
+      // Whoever has seen something of it has seen it another way; the result has all of it.
+      if (seen < 0) yield `${event("text", { text })}\n\n`;
+      yield `${event("result", await turn.result())}\nid: ${last + 1}\n\n`;
+      return;
+    }
     // Read from the beginning, because what a message adds to the text depends on those before it.
     for await (const { number, message, attempt } of turn.messages()) {
       const pieces = [

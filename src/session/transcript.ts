@@ -119,6 +119,11 @@ export class Progress {
     return tool !== null && !this.#known.has(tool);
   }
 
+  /** A tool is about to run, of which no message has told yet. */
+  touch(): void {
+    this.#touched = true;
+  }
+
   /** How many tools have been called and have not answered. */
   get openTools(): number {
     return this.#open.size;

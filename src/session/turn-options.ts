@@ -14,6 +14,11 @@ export interface TurnOptions<Structured = unknown> {
   queueTimeout?: Duration;
   /** As the session's `whenBusy`. */
   whenBusy?: WhenBusy;
+  /**
+   * Makes it safe to ask again: the same key gives the same turn and the same reply, also after a restart of the application,
+   * for as long as the journal keeps the turn. Only the first call's other options count. Each session has keys of its own.
+   */
+  idempotencyKey?: string;
   /** Aborting it ends the call at once: a turn that waits never runs, one that runs is stopped. */
   signal?: AbortSignal;
   /**
@@ -27,6 +32,7 @@ export interface TurnSettings {
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
   readonly whenBusy: WhenBusy;
+  readonly idempotencyKey: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly output: z.ZodType | undefined;
 }
@@ -35,6 +41,7 @@ const turnSchema = z.strictObject({
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.optional(),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
+  idempotencyKey: z.string().min(1).max(512).optional(),
   signal: z.instanceof(AbortSignal).optional(),
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
@@ -64,6 +71,7 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
     timeoutMs: parsed.timeout ?? session.timeoutMs,
     queueTimeoutMs: parsed.queueTimeout ?? session.queueTimeoutMs,
     whenBusy: parsed.whenBusy ?? session.whenBusy,
+    idempotencyKey: parsed.idempotencyKey,
     signal: parsed.signal,
     output: parsed.outputSchema ?? session.output,
   };

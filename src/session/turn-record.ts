@@ -1,17 +1,29 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Timer } from "../clock.ts";
-import type { CastellanError, PartialTurn } from "../errors.ts";
+import { CastellanError, type PartialTurn } from "../errors.ts";
+import type { EndedTurnState } from "../journal/turn-entry.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
 import { Progress } from "./transcript.ts";
-
-import { type EndedTurnState, hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
+import type { TurnEnd } from "./turn-end.ts";
+import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
 /** What of a turn's settings it carries along. */
-interface TurnRequest {
+export interface TurnRequest {
   readonly output?: z.ZodType | undefined;
-  readonly queueTimeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
+  readonly queueTimeoutMs?: number | undefined;
+  /** Whether somebody will come back for it, also after a restart of the application. */
+  readonly durable?: boolean;
+  /** In milliseconds since the epoch. */
+  readonly acceptedAt?: number;
+  /** Its place among the turns that wait: the lowest goes first. */
+  readonly position?: number;
+  /** How often it had been handed to a process before the application was restarted. */
+  readonly attempts?: number;
+  /** Writes down what came of it; a reply is not given out before that is done. */
+  readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void>;
 }
 
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
@@ -20,34 +32,51 @@ export class TurnRecord {
   readonly prompt: string;
   /** What an answer that is data is read with. */
   readonly output: z.ZodType | undefined;
+  readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
+  readonly durable: boolean;
+  readonly acceptedAt: number;
+  position: number;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
+  /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
+  readonly accepted: Promise<void>;
   /** How often it has been handed to a process. */
-  attempts = 0;
-  /** The number in the log with which each attempt begins. */
+  attempts: number;
+  /** What it has cost, once that is known. */
+  costUsd: number | undefined;
+  /** The number in the log with which each attempt begins, and how many there were before the log. */
   readonly #starts: number[] = [];
+  readonly #before: number;
+  readonly #who: string;
+  readonly #onEnd: TurnRequest["onEnd"];
   #state: TurnState = "accepted";
+  #recalled = false;
   #progress = new Progress();
   /** What watches the clock and the signal for this turn. */
   readonly #watches: Timer[] = [];
   readonly #settle: PromiseWithResolvers<Reply> = Promise.withResolvers();
+  readonly #accept: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** `who` is the session, for messages. */
-  constructor(
-    id: string,
-    prompt: string,
-    who: string,
-    { output, queueTimeoutMs = Number.POSITIVE_INFINITY }: TurnRequest = {},
-  ) {
+  constructor(id: string, prompt: string, who: string, request: TurnRequest = {}) {
     this.id = id;
     this.prompt = prompt;
-    this.output = output;
-    this.queueTimeoutMs = queueTimeoutMs;
-    this.log = new EventLog(`${who}, turn ${id}`);
+    this.output = request.output;
+    this.timeoutMs = request.timeoutMs;
+    this.queueTimeoutMs = request.queueTimeoutMs ?? Number.POSITIVE_INFINITY;
+    this.durable = request.durable ?? false;
+    this.acceptedAt = request.acceptedAt ?? 0;
+    this.position = request.position ?? 0;
+    this.attempts = request.attempts ?? 0;
+    this.#before = this.attempts;
+    this.#who = `${who}, turn ${id}`;
+    this.#onEnd = request.onEnd;
+    this.log = new EventLog(this.#who);
     this.result = this.#settle.promise;
+    this.accepted = this.#accept.promise;
     // A caller may read the stream and never ask for the result.
-    this.result.catch(() => {});
+    for (const promise of [this.result, this.accepted]) promise.catch(() => {});
   }
 
   get state(): TurnState {
@@ -58,6 +87,11 @@ export class TurnRecord {
     return hasEnded(this.#state);
   }
 
+  /** Whether it had ended before this record was made, and only what came of it is known. */
+  get recalled(): boolean {
+    return this.#recalled;
+  }
+
   /** What has come of the current attempt. */
   get progress(): Progress {
     return this.#progress;
@@ -65,7 +99,8 @@ export class TurnRecord {
 
   get partial(): PartialTurn {
     const toolUses = this.#progress.toolUses.map(({ id, name }) => ({ id, name }));
-    return { turnId: this.id, partialText: this.#progress.text, toolUses };
+    const cost = this.costUsd === undefined ? {} : { costUsd: this.costUsd };
+    return { turnId: this.id, partialText: this.#progress.text, toolUses, ...cost };
   }
 
   /** Keeps a watch until the turn ends. */
@@ -74,7 +109,7 @@ export class TurnRecord {
   }
 
   enqueued(): void {
-    this.#advance({ type: "enqueue" });
+    if (this.#advance({ type: "enqueue" })) this.#accept.resolve();
   }
 
   started(): void {
@@ -85,7 +120,7 @@ export class TurnRecord {
 
   /** Which attempt the message with this number is of, counted from 1. */
   attemptOf(number: number): number {
-    return this.#starts.findLastIndex((start) => start <= number) + 1;
+    return this.#before + this.#starts.findLastIndex((start) => start <= number) + 1;
   }
 
   /** Forgets the attempt that was cut. */
@@ -98,20 +133,54 @@ export class TurnRecord {
     this.log.append(message);
   }
 
-  complete(reply: Reply): void {
+  /** `output` is an answer that is data as Claude gave it. */
+  complete(reply: Reply, output?: unknown): void {
     if (!this.#end("completed")) return;
-    this.#settle.resolve(reply);
-    this.log.end();
+    const give = (): void => {
+      this.#settle.resolve(reply);
+      this.log.end();
+    };
+    if (this.#onEnd === undefined) give();
+    else void this.#onEnd(this, "completed", { reply, output }).then(give);
   }
 
   fail(as: Exclude<EndedTurnState, "completed">, error: CastellanError): void {
     if (!this.#end(as)) return;
+    void this.#onEnd?.(this, as, { error });
+    this.#reject(error);
+  }
+
+  /** Ends it for those who hold it here. What is in the journal stays as it is, and is taken up at the next start. */
+  leave(error: CastellanError): void {
+    if (this.#end(this.#state === "running" ? "interrupted" : "cancelled")) this.#reject(error);
+  }
+
+  /** It turns out to have ended before, in this way. */
+  recall(as: EndedTurnState, end: TurnEnd): void {
+    if (!this.#over({ type: "recall", as })) return;
+    this.#recalled = true;
+    this.#accept.resolve();
+    if ("error" in end) {
+      this.#reject(end.error);
+      return;
+    }
+    this.#settle.resolve(end.reply);
+    const message = `${this.#who}: its messages are no longer there, only what came of it; see \`result()\` and \`text()\`.`;
+    this.log.end(new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } }));
+  }
+
+  #reject(error: CastellanError): void {
+    this.#accept.reject(error);
     this.#settle.reject(error);
     this.log.end(error);
   }
 
   #end(as: EndedTurnState): boolean {
-    if (!this.#advance({ type: "end", as })) return false;
+    return this.#over({ type: "end", as });
+  }
+
+  #over(event: TurnEvent & { readonly type: "end" | "recall" }): boolean {
+    if (!this.#advance(event)) return false;
     for (const watch of this.#watches.splice(0)) watch.cancel();
     return true;
   }

@@ -1,17 +1,18 @@
+import type { EndedTurnState } from "../journal/turn-entry.ts";
+
 /**
- * The states of a turn. It is accepted by a session, waits in its mailbox, runs, and ends exactly once. A turn whose
- * process died before it had touched anything goes back from `running` to `queued`.
+ * The states of a turn. It is accepted by a session, waits in its mailbox once it is in the journal, runs, and ends exactly
+ * once. A turn whose process died before it had touched anything goes back from `running` to `queued`.
  */
 export type TurnState = "accepted" | "queued" | "running" | EndedTurnState;
-
-/** How a turn can end. */
-export type EndedTurnState = "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
 
 /** What can happen to a turn. */
 export type TurnEvent =
   | { readonly type: "enqueue" }
   | { readonly type: "run" }
   | { readonly type: "requeue" }
+  /** It turns out to be one that has ended already. */
+  | { readonly type: "recall"; readonly as: EndedTurnState }
   | { readonly type: "end"; readonly as: EndedTurnState };
 
 /** Whether the turn has ended. */
@@ -24,6 +25,7 @@ export function nextTurnState(state: TurnState, event: TurnEvent): TurnState | u
   switch (state) {
     case "accepted":
       if (event.type === "enqueue") return "queued";
+      if (event.type === "recall") return event.as;
       return event.type === "end" && isEndOfWaiting(event.as) ? event.as : undefined;
     case "queued":
       if (event.type === "run") return "running";

@@ -61,6 +61,14 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
+   * Whether the turn had ended before it was asked for, and was read back from the journal. Then there is its result, and its
+   * text in one piece, but its messages are gone: reading them fails with `EVENTS_LOST`.
+   */
+  get recalled(): boolean {
+    return this.#record.recalled;
+  }
+
+  /**
    * The finished turn.
    *
    * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`, or what
@@ -85,6 +93,11 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /** What Claude writes and thinks, piece by piece. */
   async *deltas(): AsyncGenerator<TurnDelta, void, undefined> {
+    if (this.recalled) {
+      const { text } = await this.result();
+      yield { type: "text", text, attempt: this.#record.attempts };
+      return;
+    }
     const reader = new DeltaReader();
     for await (const { message, attempt } of this.messages()) {
       for (const delta of reader.read(message)) yield { ...delta, attempt };

@@ -12,9 +12,12 @@ async function* eventsOf(turn: Turn): AsyncGenerator<string, void, undefined> {
   const stream = new UIMessageStream(turn);
   yield events(stream.start());
   try {
-    for await (const message of turn.messages()) {
-      const told = events(stream.read(message));
-      if (told !== "") yield told;
+    if (turn.recalled) yield events(stream.recall(await turn.result()));
+    else {
+      for await (const message of turn.messages()) {
+        const told = events(stream.read(message));
+        if (told !== "") yield told;
+      }
     }
     yield events(stream.complete(await turn.result()));
   } catch (error) {

@@ -56,6 +56,11 @@ export class UIMessageStream {
     if (message.type === "user") yield* this.#answers(message.message.content);
   }
 
+  /** A turn of which only the reply is known. */
+  *recall({ text }: Reply): Chunks {
+    yield* this.#write("text", text);
+  }
+
   *complete({ usage, costUsd, stopReason }: Reply): Chunks {
     yield* this.#endPart();
     if (this.#step !== "none") yield { type: "finish-step" };

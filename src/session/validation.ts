@@ -14,6 +14,12 @@ export const durationSchema: z.ZodType<number> = z.unknown().transform((value, c
   return z.NEVER;
 });
 
+/** A {@link Budget}. */
+export const budgetSchema: z.ZodType<{ usd: number; per?: "day" | "ever" | undefined }> = z.strictObject({
+  usd: z.number().positive(),
+  per: z.enum(["day", "ever"]).optional(),
+});
+
 /** A {@link SessionName}. */
 export const nameSchema: z.ZodType<SessionName> = z.custom<SessionName>((value) => nameProblem(value) === undefined, {
   error: ({ input }) => `expected a name: a string, or a tuple that begins with one; this is ${nameProblem(input)}`,

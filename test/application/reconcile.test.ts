@@ -69,6 +69,7 @@ const LIVE: [string, Fields, (scene: Scene) => Promise<void>][] = [
     { mailboxLimit: 0 },
     async (scene) => {
       const running = stream(scene.name, "hang");
+      await scene.fake.prompted(1);
       const { details } = await failure(query(scene.name, "one too many"), "MAILBOX_FULL");
       expect(details.limit).toBe(0);
       await running.interrupt();
@@ -392,7 +393,7 @@ test("in a supervisor below only what has changed is touched", async () => {
   expect((await query(name("added"), "hi")).text).toBe("0");
 });
 
-test("a supervisor that is kept in another way is another one, and its sessions are others", async () => {
+test("a supervisor that is kept in another way is another one, and its sessions come up again", async () => {
   const [name, service] = [unique(), new Service("db")];
   await using scene = await Scene.open({
     script: remember,
@@ -404,7 +405,7 @@ test("a supervisor that is kept in another way is another one, and its sessions 
   ]);
   expect(report).toEqual({ ...NOTHING, removed: ["inner"], added: ["inner"] });
   expect(service.starts).toBe(2);
-  expect((await query(name, "two")).text).toBe("0");
+  expect((await query(name, "two")).text).toBe("2");
 });
 
 test.each(["down", "up"] as const)("a session moves %s a level, whichever comes first in the list", async (way) => {

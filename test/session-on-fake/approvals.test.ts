@@ -1,10 +1,12 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import type { Approval } from "../../src/session/approval.ts";
 import type { SessionEvent } from "../../src/session/session-event.ts";
-import type { FakeScript } from "../../src/testing/index.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { run } from "./application.ts";
 import { eventually, failure, Scene, unique, within } from "./scene.ts";
 
 /** Asks for a permission and says what was decided. */
@@ -215,4 +217,29 @@ test("a session that gets approvals by a changed option gives them their time", 
   expect(approval.expiresAt - approval.requestedAt).toBe(3_600_000);
   approval.approve();
   expect((await reply).text).toContain("allow");
+});
+
+test("what was asked and answered is known after a restart, and what nobody answered was withdrawn", async () => {
+  const both = { fake: fakeClaude(asking), journal: memoryJournal() };
+  const name = unique();
+  const first = await run(both, [{ name, approvals: true }]);
+  const asked = async (): Promise<Approval> => {
+    await eventually(() => first.session(name).approvals().length > 0);
+    const [approval] = first.session(name).approvals();
+    if (approval === undefined) throw new Error("none");
+    return approval;
+  };
+  const reply = first.query(name, "ask");
+  const answered = await asked();
+  answered.deny("no");
+  await reply;
+  const open = first.query(name, "ask again").catch(() => {});
+  const { id } = await asked();
+  await first.stop();
+  await open;
+  await using second = await run(both, [{ name, approvals: true }]);
+  const [last, before] = await second.session(name).approvalHistory();
+  expect(last).toMatchObject({ id, outcome: "withdrawn" });
+  expect(before).toMatchObject({ id: answered.id, tool: "Write", input: answered.input, outcome: "denied" });
+  expect(await second.session(name).approvalHistory({ limit: 1 })).toEqual([last]);
 });

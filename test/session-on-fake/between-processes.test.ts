@@ -59,13 +59,13 @@ test("a stop in the back-off does not wait for it, and nothing comes up afterwar
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("a session is ended in the back-off, and its name is free", async () => {
+test("a session is ended in the back-off, and its name, with its conversation, is free", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   await scene.session.stop();
   const fresh = await scene.supervisor.startSession({ name: scene.name });
   await clock.advance(1_000);
-  expect((await fresh.query("hi")).text).toBe("0");
+  expect((await fresh.query("hi")).text).toBe("2");
   expect(scene.fake.running).toHaveLength(1);
 });
 

@@ -15,6 +15,8 @@ test("one turn more than the mailbox holds is refused, and accepted ones are not
   const error = await failure(query(scene.name, "d"), "MAILBOX_FULL");
   expect(error.details.limit).toBe(2);
   await thrown(() => stream(scene.name, "d"), "MAILBOX_FULL");
+  await scene.fake.prompted(1);
+  await thrown(() => stream(scene.name, "d"), "MAILBOX_FULL");
   expect(scene.session.status()).toMatchObject({ state: "busy", mailbox: 2 });
   open.resolve();
   expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["a", "b", "c"]);

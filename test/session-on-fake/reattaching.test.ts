@@ -12,13 +12,16 @@ test("`enqueue` gives an id at once, by which the turn is found while it waits, 
   });
   const first = await scene.session.enqueue("first");
   const second = await scene.session.enqueue("second");
-  expect([first, second].map((id) => scene.session.turn(id)?.state)).toEqual(["running", "queued"]);
-  const waiting = scene.session.turn(second);
+  await scene.fake.prompted(1);
+  const found = await Promise.all([first, second].map((id) => scene.session.turn(id)));
+  expect(found.map((turn) => turn?.state)).toEqual(["running", "queued"]);
+  const [, waiting] = found;
   open.resolve();
   expect((await waiting?.result())?.text).toBe("re: second");
-  expect(scene.session.turn(first)?.state).toBe("completed");
-  expect((await scene.session.turn(first)?.result())?.turnId).toBe(first);
-  expect(scene.session.turn("no such turn")).toBeUndefined();
+  const ended = await scene.session.turn(first);
+  expect(ended?.state).toBe("completed");
+  expect((await ended?.result())?.turnId).toBe(first);
+  expect(await scene.session.turn("no such turn")).toBeUndefined();
 });
 
 test("a reader that lost its connection goes on from its number, while the turn runs and after", async () => {
@@ -36,7 +39,7 @@ test("a reader that lost its connection goes on from its number, while the turn 
     seen = number;
     if (message.type === "stream_event" && message.event.type === "content_block_delta") break;
   }
-  const again = scene.session.turn(turn.id);
+  const again = await scene.session.turn(turn.id);
   if (again === undefined) throw new Error("not found");
   const rest = again.messages(seen + 1);
   open.resolve();
@@ -51,7 +54,7 @@ test("the turn that was found can be stopped, and fails as the one that was aske
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "go");
   await scene.fake.prompted(1);
-  const again = scene.session.turn(turn.id);
+  const again = await scene.session.turn(turn.id);
   await again?.interrupt();
   const errors = await Promise.all([
     failure(turn.result(), "TURN_INTERRUPTED"),
@@ -60,21 +63,28 @@ test("the turn that was found can be stopped, and fails as the one that was aske
   expect(errors[0]).toBe(errors[1]);
 });
 
-test("of the turns that have ended the last sixteen are kept", async () => {
+test("of the turns that have ended the last sixteen keep their messages, the others what came of them", async () => {
   await using scene = await Scene.open();
   const ids: string[] = [];
   for (let n = 0; n < 18; n++) ids.push((await query(scene.name, `${n}`)).turnId);
   await ticks(1);
-  const found = ids.map((id) => scene.session.turn(id)?.state);
-  expect(found).toEqual([undefined, undefined, ...Array.from({ length: 16 }, () => "completed")]);
+  const found = await Promise.all(ids.map((id) => scene.session.turn(id)));
+  expect(found.map((turn) => turn?.state)).toEqual(ids.map(() => "completed"));
+  expect(found.map((turn) => turn?.recalled)).toEqual([true, true, ...Array.from({ length: 16 }, () => false)]);
+  const [first] = found;
+  if (first === undefined) throw new Error("not found");
+  expect((await first.result()).text).toBe("You said: 0");
+  expect(await collect(first.text())).toEqual(["You said: 0"]);
+  await failure(collect(first.messages()), "EVENTS_LOST");
 });
 
 test("turns that wait are kept, however many there are", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise });
   const ids = await Promise.all(Array.from({ length: 40 }, (_, n) => scene.session.enqueue(`${n}`)));
-  expect(ids.filter((id) => scene.session.turn(id) === undefined)).toEqual([]);
-  const last = scene.session.turn(ids.at(-1) ?? "")?.result();
+  const found = await Promise.all(ids.map((id) => scene.session.turn(id)));
+  expect(found.filter((turn) => turn === undefined || turn.recalled)).toEqual([]);
+  const last = found.at(-1)?.result();
   open.resolve();
   await last;
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { collect, failure, Scene, thrown } from "./scene.ts";
+import { collect, eventually, failure, Scene, thrown } from "./scene.ts";
 
 test("a signal that is aborted before the call refuses the turn", async () => {
   await using scene = await Scene.open();
@@ -24,6 +24,7 @@ test("a signal that is aborted while the turn waits takes it out of the queue", 
   const one = query(scene.name, "one");
   const two = stream(scene.name, "two", { signal: abort.signal });
   const three = query(scene.name, "three");
+  await scene.fake.prompted(1);
   expect(scene.session.status().mailbox).toBe(2);
   abort.abort(new Error("changed my mind"));
   expect(two.state).toBe("cancelled");
@@ -117,6 +118,7 @@ test("a turn that is interrupted before the process took it up is stopped all th
     script: (turn) => (turn.prompt === "one" ? turn.hang() : turn.text("fine")),
   });
   const turn = stream(scene.name, "one");
+  await eventually(() => turn.state === "running");
   const interrupted = turn.interrupt();
   gate.resolve({});
   await interrupted;
@@ -141,6 +143,7 @@ test("an interrupt of a turn that was cut by its deadline does not hit the next 
 test("all turns can be stopped at once", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turns = Array.from({ length: 5 }, (_, n) => stream(scene.name, `${n}`));
+  await scene.fake.prompted(1);
   await Promise.all(turns.map((turn) => turn.interrupt()));
   expect(turns.map(({ state }) => state)).toEqual(["interrupted", ...Array.from({ length: 4 }, () => "cancelled")]);
 });

@@ -21,7 +21,7 @@ describe("Mailbox", () => {
   it("puts a turn that is run again before all others, also when it is full", () => {
     const mailbox = filled(3);
     const again = turn("again");
-    mailbox.putBack(again);
+    mailbox.putFirst(again);
     expect(mailbox.length).toBe(4);
     expect(mailbox.shift()).toBe(again);
     expect(mailbox.shift()).toBe(one);
@@ -33,11 +33,11 @@ describe("Mailbox", () => {
     [3, true],
     [4, false],
   ])("with a limit of %d and three turns in it is full: %s", (limit, full) => {
-    expect(filled(limit).full).toBe(full);
+    expect(filled(limit).full(0)).toBe(full);
   });
 
   it("is full from the beginning with a limit of 0", () => {
-    expect(new Mailbox(0).full).toBe(true);
+    expect(new Mailbox(0).full(0)).toBe(true);
   });
 
   it("says whether a turn was there to be taken out", () => {
@@ -46,6 +46,22 @@ describe("Mailbox", () => {
     expect(mailbox.remove(two)).toBe(false);
     expect(mailbox.remove(turn("one"))).toBe(false);
     expect([mailbox.shift(), mailbox.shift()]).toEqual([one, three]);
+  });
+
+  it("puts those back that waited before a restart, before those that were asked for since", () => {
+    const mailbox = new Mailbox(2);
+    const [since, later] = [turn("since"), turn("later")];
+    for (const asked of [since, later]) mailbox.push(asked);
+    const before = [3, 7].map((position) => new TurnRecord(`${position}`, "prompt", "session", { position }));
+    for (const waited of before) {
+      waited.enqueued();
+      mailbox.restore(waited);
+    }
+    expect([...mailbox].map(({ id }) => id)).toEqual(["3", "7", "since", "later"]);
+    expect([...mailbox].map(({ position }) => position)).toEqual([3, 7, 8, 9]);
+    mailbox.push(turn("new"));
+    mailbox.putFirst(turn("first"));
+    expect([...mailbox].map(({ position }) => position)).toEqual([2, 3, 7, 8, 9, 10]);
   });
 
   it("can be emptied", () => {

@@ -54,6 +54,7 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   restart: { values: ["always", 3, true], allowed: ["permanent", "transient", "temporary"] },
   shutdown: { values: ["kill", -1, true, null], allowed: ["brutal_kill", "infinity", "30s"] },
   significant: { values: ["yes", 1, null], allowed: ["boolean"] },
+  budget: { values: [5, "5", null, []], allowed: ["expected object"] },
   inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
 };
 

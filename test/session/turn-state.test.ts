@@ -1,12 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type EndedTurnState,
-  hasEnded,
-  nextTurnState,
-  type TurnEvent,
-  type TurnState,
-} from "../../src/session/turn-state.ts";
+import type { EndedTurnState } from "../../src/journal/turn-entry.ts";
+import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "../../src/session/turn-state.ts";
 
 const ENDS: EndedTurnState[] = ["completed", "failed", "interrupted", "cancelled", "timed_out"];
 const STATES: TurnState[] = ["accepted", "queued", "running", ...ENDS];
@@ -16,6 +11,7 @@ const EVENTS: TurnEvent[] = [
   { type: "requeue" },
   ...ENDS.map((as): TurnEvent => ({ type: "end", as })),
 ];
+const RECALLS = ENDS.map((as): TurnEvent => ({ type: "recall", as }));
 
 /** Everything that can happen, as `state event -> state`. What is not here cannot. */
 const POSSIBLE: Record<string, TurnState> = {
@@ -38,6 +34,11 @@ const label = (event: TurnEvent): string => (event.type === "end" ? event.as : e
 const table = STATES.flatMap((state) => EVENTS.map((event) => ({ state, event, name: label(event) })));
 
 describe("nextTurnState", () => {
+  it.each(STATES)("finds out of %s that it had ended before, if it has only been accepted", (state) => {
+    const found = RECALLS.map((event) => nextTurnState(state, event));
+    expect(found).toEqual(state === "accepted" ? ENDS : ENDS.map(() => undefined));
+  });
+
   it.each(table)("$state, $name", ({ state, event, name }) => {
     expect(nextTurnState(state, event)).toBe(POSSIBLE[`${state} ${name}`]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { NOTHING_SPENT } from "../../src/session/cost.ts";
+import { NOTHING_SPENT } from "../../src/journal/spending.ts";
 import { replyOf } from "../../src/session/reply.ts";
 import { Turn } from "../../src/session/turn.ts";
 import { TurnRecord } from "../../src/session/turn-record.ts";

@@ -1,0 +1,52 @@
+import type { Clock } from "../clock.ts";
+import type { CastellanError } from "../errors.ts";
+import type { HeldJournal } from "../journal/held-journal.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { JournalWriter } from "../journal/journal-writer.ts";
+import { type Budget, BudgetMeter } from "./budget.ts";
+
+/** Where the sessions of one supervisor write, and what they spend together. */
+export class JournalDesk {
+  /** The name of the supervisor at the root of the tree. */
+  readonly supervisor: string;
+  readonly meter: BudgetMeter;
+  readonly #budget: Budget | undefined;
+  #held: HeldJournal | undefined;
+
+  constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
+    this.supervisor = supervisor;
+    this.meter = new BudgetMeter(clock);
+    this.#budget = budget;
+  }
+
+  /** The journal is there from now on. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
+  async open(held: HeldJournal): Promise<void> {
+    this.#held = held;
+    if (this.#budget === undefined) return;
+    this.meter.load(await held.journal.usage({ supervisor: this.supervisor, by: ["day"] }));
+  }
+
+  /** Gives the journal back, if there is one. */
+  async close(): Promise<void> {
+    await this.#held?.release();
+  }
+
+  get journal(): Journal {
+    if (this.#held === undefined) throw new Error("the journal is read before it is open");
+    return this.#held.journal;
+  }
+
+  get writer(): JournalWriter | undefined {
+    return this.#held?.writer;
+  }
+
+  /** Why the sessions may spend no more, if that is so. */
+  get refusal(): CastellanError | undefined {
+    return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);
+  }
+
+  /** Why nothing can be written, if that is so. */
+  get fault(): CastellanError | undefined {
+    return this.#held?.writer.fault;
+  }
+}

@@ -1,0 +1,138 @@
+import { isDeepStrictEqual } from "node:util";
+import { bringTranscript } from "../claude/bring-transcript.ts";
+import type { StoreKey } from "../claude/steady-store.ts";
+import type { TranscriptPlace } from "../claude/transcript-place.ts";
+import type { SessionEntry } from "../journal/session-entry.ts";
+import { type Conversation, type ConversationEvent, firstConversation, nextConversation } from "./conversation.ts";
+import { conversationClaims } from "./conversation-claims.ts";
+import type { Totals } from "./cost.ts";
+import type { SessionJournal } from "./session-journal.ts";
+import { goesOn, originOf, readMemory } from "./session-memory.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import { invalidOptions } from "./validation.ts";
+
+/** What a session's conversation asks of the session. */
+export interface SessionConversationEvents {
+  readonly newId: () => string;
+  settings(): SessionSettings;
+  /** The session is in another conversation than it was. */
+  moved(id: string): void;
+  /** The process went on in a conversation that is another session's, and may not. */
+  conflict(message: string): void;
+}
+
+/**
+ * The conversation of a session: no other session of this process has it, and the journal knows of every change, so that the
+ * session goes on with it after a restart of the application.
+ */
+export class SessionConversation {
+  readonly #who: string;
+  readonly #journal: SessionJournal;
+  readonly #session: SessionConversationEvents;
+  #now: Conversation;
+  /** The running totals of the last result; a process that is resumed goes on from them. */
+  totals: Totals = {};
+  #place: TranscriptPlace | undefined;
+  #projectKey: string | undefined;
+
+  constructor(who: string, journal: SessionJournal, session: SessionConversationEvents) {
+    this.#who = who;
+    this.#journal = journal;
+    this.#session = session;
+    this.#now = firstConversation(session.settings().sdk, session.newId);
+  }
+
+  get now(): Conversation {
+    return this.#now;
+  }
+
+  /** Makes the conversation this session's, and no other's. @throws CastellanError `INVALID_OPTIONS` */
+  claim(): void {
+    const { id } = this.#now;
+    const { key, sdk } = this.#session.settings();
+    const holder = conversationClaims.claim(id, key);
+    if (holder === undefined) return;
+    const message = `is already in use by session ${holder}; only one session at a time can use it`;
+    const field = sdk.resume === id ? "resume" : sdk.sessionId === id ? "sessionId" : "name";
+    const what = field === "name" ? `its conversation ${id} ${message}` : message;
+    throw invalidOptions(this.#who, [{ field, message: what }]);
+  }
+
+  /** The session is held by nobody any more. */
+  unclaim(): void {
+    conversationClaims.release(this.#now.id, this.#session.settings().key);
+  }
+
+  /**
+   * Goes on with the conversation that the journal knows of, unless the options name another one, or it is to begin `anew`.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
+   */
+  restore(entry: SessionEntry | undefined, anew: boolean): void {
+    const memory = entry === undefined || anew ? undefined : readMemory(entry.memory, this.#who);
+    if (memory !== undefined && goesOn(memory, this.#session.settings().sdk)) {
+      this.unclaim();
+      this.#now = memory.conversation;
+      this.totals = memory.totals;
+      this.#place = memory.place;
+      this.#projectKey = memory.projectKey;
+    }
+    this.claim();
+    if (entry !== undefined && entry.conversationId !== this.#now.id) void this.save().catch(() => {});
+  }
+
+  /**
+   * Sees to it that the next process, which looks for its transcript at `place`, finds it there, wherever the one before was.
+   * Resolves with what stands in the way, if anything does.
+   *
+   * @throws Error of the file system
+   */
+  async comeTo(place: TranscriptPlace): Promise<string | undefined> {
+    const before = this.#place;
+    if (before !== undefined && isDeepStrictEqual(before, place)) return undefined;
+    if (before !== undefined && this.#now.kind === "kept") {
+      const { id } = this.#now;
+      if ((await bringTranscript(id, before, place)) === "diverged") {
+        return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${place.config}, and each has something that the other lacks; take one of them away`;
+      }
+    }
+    this.#place = place;
+    if (before !== undefined) await this.save();
+    return undefined;
+  }
+
+  /** Under which key the transcripts are in a session store; kept with the conversation. */
+  get storeKey(): StoreKey {
+    return {
+      get: () => this.#projectKey,
+      learned: (projectKey) => {
+        this.#projectKey = projectKey;
+      },
+    };
+  }
+
+  take(event: ConversationEvent): void {
+    const before = this.#now;
+    const after = nextConversation(before, event);
+    if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
+    this.#now = after;
+    if (after.id !== before.id) this.#session.moved(after.id);
+    void this.save().catch(() => {});
+  }
+
+  /** Resolves when the conversation, as it is now, is in the journal. @throws CastellanError `NOT_OWNER` */
+  async save(): Promise<void> {
+    const origin = originOf(this.#session.settings().sdk);
+    const place = { place: this.#place, projectKey: this.#projectKey };
+    await this.#journal.save({ conversation: this.#now, origin, totals: this.totals, ...place });
+  }
+
+  /** Whether the session may go from one conversation to the other. */
+  #move(from: string, to: string): boolean {
+    const { key } = this.#session.settings();
+    const holder = conversationClaims.claim(to, key);
+    if (holder === undefined) conversationClaims.release(from, key);
+    else this.#session.conflict(`Claude Code went on in the conversation ${to}, which is that of session ${holder}`);
+    return holder === undefined;
+  }
+}

@@ -1,0 +1,35 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+
+/** Something that went wrong beside the turns, and would otherwise pass in silence. */
+export interface SessionFault {
+  /**
+   * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
+   * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full.
+   */
+  readonly kind: "mirror_error" | "session_writes_lost";
+  readonly message: string;
+  /** In milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** The fault that `message` tells, if it does. */
+export function sessionFaultOf(message: SDKMessage, at: number): SessionFault | undefined {
+  if (message.type !== "system") return undefined;
+  if (message.subtype === "mirror_error") {
+    const { key, error } = message;
+    const which = key.subpath === undefined ? "" : ` (${key.subpath})`;
+    const text = `the session store did not take a part of the transcript ${key.sessionId}${which}: ${error}`;
+    return { kind: "mirror_error", message: text, at };
+  }
+  if (message.subtype === "session_writes_lost") {
+    const { lost, error_code: code } = message;
+    const text = `Claude Code could not write ${lost.map((what) => WRITES[what] ?? what).join(" and ")} (${code})`;
+    return { kind: "session_writes_lost", message: text, at };
+  }
+  return undefined;
+}
+
+const WRITES: { readonly [What in string]?: string } = {
+  transcript: "all of its transcript, so that a resume may miss a part of the conversation",
+  global_config: "its settings",
+};

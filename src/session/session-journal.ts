@@ -1,0 +1,138 @@
+import type { Clock } from "../clock.ts";
+import type { CastellanError } from "../errors.ts";
+import type { ApprovalEntry } from "../journal/approval-entry.ts";
+import type { SessionEntry } from "../journal/session-entry.ts";
+import type { ModelSpending } from "../journal/spending.ts";
+import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
+import { dayOf, type UsageEntry, type UsageQuery } from "../journal/usage-entry.ts";
+import type { Approval, ApprovalOutcome } from "./approval.ts";
+import type { JournalDesk } from "./journal-desk.ts";
+import { type SessionMemory, writeMemory } from "./session-memory.ts";
+import { jsonOf, outcomeOf, type TurnEnd } from "./turn-end.ts";
+import type { TurnRecord } from "./turn-record.ts";
+
+/**
+ * How long a reply is held back for a journal that does not take it, since who has a reply should get it again by its key; and
+ * a tool, since who has run one should not run it again.
+ */
+const PATIENCE_MS = 5_000;
+
+/**
+ * What one session writes into the journal, and reads from it. Until the journal is open nothing has been accepted, so that
+ * there is nothing to write.
+ */
+export class SessionJournal {
+  readonly #session: string;
+  readonly #desk: JournalDesk;
+  readonly #clock: Clock;
+
+  constructor(session: string, desk: JournalDesk, clock: Clock) {
+    this.#session = session;
+    this.#desk = desk;
+    this.#clock = clock;
+  }
+
+  /** Why nothing can be written, if that is so. */
+  get fault(): Error | undefined {
+    return this.#desk.fault;
+  }
+
+  /** What is known of the session, and its turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async read(): Promise<{ readonly entry: SessionEntry | undefined; readonly turns: readonly TurnEntry[] }> {
+    const { journal } = this.#desk;
+    const [entry, turns] = await Promise.all([journal.session(this.#session), journal.unfinishedTurns(this.#session)]);
+    return { entry, turns };
+  }
+
+  /** A turn of this session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async find(id: string): Promise<TurnEntry | undefined> {
+    const turn = await this.#desk.journal.turn(id);
+    return turn?.session === this.#session ? turn : undefined;
+  }
+
+  /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async accept({ id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt }: TurnRecord): Promise<void> {
+    const times = {
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
+    };
+    const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...times };
+    await this.#desk.writer?.write([{ type: "turn_accepted", turn }], { durable });
+  }
+
+  withdraw({ id }: TurnRecord): void {
+    void this.#desk.writer?.record([{ type: "turn_withdrawn", turn: id }]);
+  }
+
+  /** Resolves when it is written that the turn is about to be handed out. @throws CastellanError `NOT_OWNER` */
+  async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
+    await this.#desk.writer?.record([{ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }], { durable });
+  }
+
+  /** Resolves when it is written that Claude has begun; that is not waited for any longer than five seconds. */
+  async touched({ id, durable }: TurnRecord): Promise<void> {
+    await this.#within(this.#desk.writer?.record([{ type: "turn_touched", turn: id }], { durable }));
+  }
+
+  requeued({ id, position, durable }: TurnRecord): void {
+    void this.#desk.writer?.record([{ type: "turn_requeued", turn: id, position }], { durable });
+  }
+
+  /** Resolves when it is written; that is not waited for any longer than five seconds. */
+  async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+    const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
+    await this.#within(this.#desk.writer?.record([change], { durable }));
+  }
+
+  spent(models: readonly ModelSpending[]): void {
+    if (models.length === 0) return;
+    const { supervisor, meter } = this.#desk;
+    meter.add(models);
+    const day = dayOf(this.#clock.now());
+    void this.#desk.writer?.record([{ type: "spent", supervisor, session: this.#session, day, models }]);
+  }
+
+  /** Writes down what is to be remembered; resolves when it is written. */
+  async save(memory: SessionMemory): Promise<void> {
+    const session: SessionEntry = {
+      key: this.#session,
+      supervisor: this.#desk.supervisor,
+      conversationId: memory.conversation.id,
+      memory: writeMemory(memory),
+      savedAt: this.#clock.now(),
+    };
+    await this.#desk.writer?.record([{ type: "session_saved", session }]);
+  }
+
+  approvalRequested({ id, tool, input, requestedAt }: Approval): void {
+    const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
+    void this.#desk.writer?.record([{ type: "approval_requested", approval }]);
+  }
+
+  approvalSettled(approval: string, outcome: ApprovalOutcome): void {
+    const at = this.#clock.now();
+    void this.#desk.writer?.record([{ type: "approval_settled", approval, outcome, at }]);
+  }
+
+  /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async approvals(limit: number): Promise<ApprovalEntry[]> {
+    return await this.#desk.journal.approvals(this.#session, limit);
+  }
+
+  /** What the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
+    return await this.#desk.journal.usage({ ...query, session: this.#session });
+  }
+
+  /** Why the supervisor's sessions may spend no more, if that is so. */
+  get refusal(): CastellanError | undefined {
+    return this.#desk.refusal;
+  }
+
+  async #within(written: Promise<void> | undefined): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.schedule(PATIENCE_MS, resolve);
+    await Promise.race([written?.catch(() => {}), late]);
+    timer.cancel();
+  }
+}

@@ -1,0 +1,98 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+import type { TranscriptPlace } from "../claude/transcript-place.ts";
+import { CastellanError } from "../errors.ts";
+import type { JsonObject } from "../journal/session-entry.ts";
+import type { Conversation } from "./conversation.ts";
+import type { Totals } from "./cost.ts";
+import { jsonOf } from "./turn-end.ts";
+
+/** The options that say which conversation a session begins with. */
+export type Origin = Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">;
+
+/** What a session remembers over restarts of the application. */
+export interface SessionMemory {
+  readonly conversation: Conversation;
+  /** The options that it began with. */
+  readonly origin: Origin;
+  /** The running totals that the last process told last. */
+  readonly totals: Totals;
+  /** Where its transcripts are, if they are on this machine. */
+  readonly place?: TranscriptPlace | undefined;
+  /** Under which key they are, if they are in a session store. */
+  readonly projectKey?: string | undefined;
+}
+
+const forkSchema = z.object({ from: z.string(), at: z.string().optional() });
+
+const conversationSchema: z.ZodType<Conversation> = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("new"), id: z.string() }),
+  z.object({ kind: z.literal("fork"), id: z.string(), fork: forkSchema }),
+  z.object({
+    kind: z.literal("kept"),
+    id: z.string(),
+    empty: z.boolean(),
+    lastUuid: z.string().optional(),
+    cut: z.boolean(),
+    fork: forkSchema.optional(),
+  }),
+]) as z.ZodType<Conversation>;
+
+const spendingSchema = z.object({
+  costUsd: z.number(),
+  usage: z.object({
+    inputTokens: z.number(),
+    outputTokens: z.number(),
+    cacheReadInputTokens: z.number(),
+    cacheCreationInputTokens: z.number(),
+  }),
+});
+
+const schema = z.object({
+  conversation: conversationSchema,
+  origin: z.object({
+    resume: z.string().optional(),
+    forkSession: z.boolean().optional(),
+    resumeSessionAt: z.string().optional(),
+    sessionId: z.string().optional(),
+  }),
+  totals: z.record(z.string(), spendingSchema),
+  place: z.object({ config: z.string(), cwd: z.string() }).optional(),
+  projectKey: z.string().optional(),
+});
+
+/** The memory as the journal keeps it. */
+export function writeMemory(memory: SessionMemory): JsonObject {
+  return jsonOf(memory);
+}
+
+/**
+ * The memory as it was.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`; a session does not forget by itself
+ */
+export function readMemory(json: JsonObject, who: string): SessionMemory {
+  const read = schema.safeParse(json);
+  if (read.success) return read.data as SessionMemory;
+  const message = `${who}: the journal does not tell its conversation in a way that this release understands.`;
+  throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" } });
+}
+
+export function originOf({ resume, forkSession, resumeSessionAt, sessionId }: Origin): Origin {
+  return {
+    ...(resume === undefined ? {} : { resume }),
+    ...(forkSession === undefined ? {} : { forkSession }),
+    ...(resumeSessionAt === undefined ? {} : { resumeSessionAt }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+  };
+}
+
+/**
+ * Whether a session with these options goes on with the conversation that it had: it does unless they name another one
+ * to begin with than they did then.
+ */
+export function goesOn({ origin }: SessionMemory, options: Origin): boolean {
+  const now = originOf(options);
+  return Object.keys(now).length === 0 || isDeepStrictEqual(now, origin);
+}

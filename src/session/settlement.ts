@@ -1,0 +1,46 @@
+import { CastellanError } from "../errors.ts";
+import type { TurnEntry } from "../journal/turn-entry.ts";
+import type { ConversationEvent } from "./conversation.ts";
+import type { OnInterruptedTurn } from "./options.ts";
+import type { TranscriptEvidence } from "./transcript-evidence.ts";
+
+/** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
+const MOST_ATTEMPTS = 3;
+
+/** What is known of a turn whose process, or whose application, died. */
+export interface CutTurn {
+  /** Whether Claude had begun to answer or to act. */
+  readonly touched: boolean;
+  /** How often it has been handed to a process. */
+  readonly attempts: number;
+}
+
+/** Whether a turn that was cut is run again; otherwise it ends as interrupted. */
+export function isRunAgain({ touched, attempts }: CutTurn, policy: OnInterruptedTurn): boolean {
+  if (attempts >= MOST_ATTEMPTS) return false;
+  return policy === "retry" || (policy === "retry_if_untouched" && !touched);
+}
+
+/**
+ * What becomes of a turn that ran when the application died: what is to be done to the conversation, and the error that the
+ * turn ends with, unless it is run again.
+ *
+ * The journal knows whether anything of the turn had been seen; what was written after that, the transcript may know.
+ */
+export function settle(
+  who: string,
+  { id, attempts, promptId, touched: seen }: TurnEntry,
+  { touched: written, partialText, toolUses, lastUuid }: TranscriptEvidence,
+  policy: OnInterruptedTurn,
+  freshId: string,
+): { readonly conversation: ConversationEvent; readonly cut: CastellanError | undefined } {
+  const touched = seen || written;
+  const again = isRunAgain({ touched, attempts }, policy);
+  const conversation: ConversationEvent =
+    touched && !again ? { type: "turn_kept", lastUuid: lastUuid ?? promptId } : { type: "turn_undone", freshId };
+  if (again) return { conversation, cut: undefined };
+  const known = touched ? "after Claude had begun to answer; `details` has what is known" : "before it was answered";
+  const message = `${who}: the turn was cut by the end of the application, ${known}.`;
+  const details = { turnId: id, partialText, toolUses };
+  return { conversation, cut: new CastellanError("TURN_INTERRUPTED", message, { details }) };
+}

@@ -1,0 +1,151 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, realpath, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { InMemorySessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { query, Supervisor, type SupervisorOptions, session } from "../../src/index.ts";
+import { type MockApi, mockApi } from "../../src/testing/index.ts";
+import { unique } from "../session-on-fake/scene.ts";
+import { processesWith } from "./processes.ts";
+
+let api: MockApi;
+let folder: string;
+
+beforeEach(async () => {
+  api = await mockApi();
+  folder = await realpath(await mkdtemp(join(tmpdir(), "castellan-journal-")));
+});
+
+afterEach(async () => {
+  await api.stop();
+  await rm(folder, { recursive: true });
+});
+
+const options = (defaults: SupervisorOptions["defaults"] = {}): SupervisorOptions => ({
+  journal: { sqlite: join(folder, "castellan.db") },
+  defaults: { env: api.env, cwd: api.cwd, ...defaults },
+});
+
+/** Says something, in a run of the application of its own, and hears what was said before. */
+async function say(name: string, number: number, defaults?: SupervisorOptions["defaults"]): Promise<string> {
+  await using _ = await Supervisor.start([{ name }], options(defaults));
+  const { text } = await query(name, "What did I just say?");
+  await query(name, `My number is ${number}.`);
+  return text;
+}
+
+describe("a name, over restarts of the application", () => {
+  it("keeps its conversation, however its working directory is reached, and when it is another one", async () => {
+    const name = unique();
+    const [link, other] = [join(folder, "link"), join(folder, "other")];
+    await symlink(api.cwd, link);
+    await mkdir(other);
+    expect(await say(name, 1)).toBe("You have not said anything yet.");
+    expect(await say(name, 2, { cwd: link })).toBe("You just said: My number is 1.");
+    expect(await say(name, 3, { cwd: `${api.cwd}/../work/` })).toBe("You just said: My number is 2.");
+    expect(await say(name, 4, { cwd: other })).toBe("You just said: My number is 3.");
+    expect(await say(name, 5, { systemPrompt: "Be brief.", maxTurns: 3 })).toBe("You just said: My number is 4.");
+  });
+
+  it("keeps it when Claude Code's own directory is another one", async () => {
+    const name = unique();
+    const moved = { ...api.env, CLAUDE_CONFIG_DIR: join(folder, "claude") };
+    await say(name, 1);
+    expect(await say(name, 2, { env: moved })).toBe("You just said: My number is 1.");
+    expect(await say(name, 3, { env: moved })).toBe("You just said: My number is 2.");
+    // And back again: what was left there is the beginning of it.
+    expect(await say(name, 4)).toBe("You just said: My number is 3.");
+  });
+
+  it("keeps what `clear`, a fork and Claude Code's own `/clear` have made of it", async () => {
+    const [name, fork] = [unique(), unique("fork")];
+    {
+      await using _ = await Supervisor.start([{ name }], options());
+      await query(name, "first");
+      await (await session(name).fork(fork)).query("in the fork");
+      await query(name, "/clear");
+      await query(name, "second");
+    }
+    {
+      await using _ = await Supervisor.start([{ name }, { name: fork }], options());
+      expect((await query(name, "What did I just say?")).text).toBe("You just said: second");
+      expect((await query(fork, "What did I just say?")).text).toBe("You just said: in the fork");
+      await session(name).clear();
+    }
+    await using _ = await Supervisor.start([{ name }], options());
+    expect((await query(name, "What did I just say?")).text).toBe("You have not said anything yet.");
+    const said = api.lastRequest?.messages.map(({ text }) => text).join();
+    expect(said).not.toContain("second");
+  });
+
+  it("adds up what it cost, each turn once", async () => {
+    const name = unique();
+    api.reply(/./, { text: "Yes.", usage: { inputTokens: 1000, outputTokens: 100 } });
+    let sum = 0;
+    for (let n = 0; n < 2; n++) {
+      await using _ = await Supervisor.start([{ name }], options());
+      for (const prompt of ["one", "two"]) sum += (await query(name, prompt)).costUsd;
+      process.kill(session(name).status().pid ?? 0, "SIGKILL");
+      sum += (await query(name, "three")).costUsd;
+    }
+    await using _ = await Supervisor.start([{ name }], options());
+    const [total] = await session(name).usage();
+    expect(total?.usage).toMatchObject({ inputTokens: 6_000, outputTokens: 600 });
+    expect(total?.costUsd).toBeCloseTo(sum, 8);
+    expect(sum).toBeGreaterThan(0);
+  });
+
+  it("keeps its conversation in a session store when the working directory changes", async () => {
+    const [name, other] = [unique(), join(folder, "other")];
+    await mkdir(other);
+    const sessionStore = new InMemorySessionStore();
+    await say(name, 1, { sessionStore });
+    expect(await say(name, 2, { sessionStore, cwd: other })).toBe("You just said: My number is 1.");
+    expect(await say(name, 3, { sessionStore })).toBe("You just said: My number is 2.");
+    expect(sessionStore.size).toBe(1);
+  });
+});
+
+describe("a session store", () => {
+  it("that refuses what it is given is told as a fault, and keeps no turn from its end", async () => {
+    const name = unique();
+    const store = new InMemorySessionStore();
+    const sessionStore = {
+      append: () => Promise.reject(new Error("no room")),
+      load: (key: Parameters<typeof store.load>[0]) => store.load(key),
+    };
+    await using _ = await Supervisor.start([{ name, sessionStore }], options());
+    expect((await query(name, "hello")).text).toBe("You said: hello");
+    const { faults } = session(name).status();
+    expect(faults[0]).toMatchObject({ kind: "mirror_error", message: expect.stringContaining("no room") });
+    expect(await session(name).health()).toMatchObject({ status: "degraded" });
+  });
+});
+
+describe("a conversation that another application has", () => {
+  it("is refused as long as that lives, and free when it is dead", async () => {
+    const args = [
+      join(import.meta.dirname, "holding-host.ts"),
+      JSON.stringify(api.env),
+      api.cwd,
+      join(folder, "host.db"),
+    ];
+    const host = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await once(createInterface({ input: host.stdout }), "line");
+    const resume = String(line);
+    const thief = unique("thief");
+    const refused = await Supervisor.start([{ name: thief, resume }], options());
+    expect(refused.notStarted[0]?.error.message).toContain(`process ${host.pid}`);
+    expect(refused.session(thief).status()).toMatchObject({ state: "quarantined", lastExit: { class: "bad_config" } });
+    host.kill("SIGKILL");
+    await once(host, "exit");
+    await refused.restartSession(thief);
+    expect((await query(thief, "What did I just say?")).text).toBe("You just said: hello");
+    await refused.stop();
+    expect(processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`)).toEqual([]);
+    expect(await readdir(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "castellan-locks"))).toEqual([]);
+  });
+});

@@ -1,0 +1,38 @@
+import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import type { ChildOptions } from "../../src/application/child-options.ts";
+import { Supervisor } from "../../src/application/supervisor.ts";
+import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import type { FakeClaude } from "../../src/testing/index.ts";
+
+/** A run of an application: a supervisor over a journal and a fake that it shares with the runs before and after it. */
+export async function run(
+  { fake, journal, clock = systemClock }: { fake: FakeClaude; journal: Journal; clock?: Clock },
+  children: readonly ChildOptions[],
+  { defaults, ...options }: SupervisorOptions = {},
+): Promise<Supervisor> {
+  return await Supervisor.startWith(
+    children,
+    {
+      name: "application",
+      journal,
+      logger: { info: () => {}, warn: () => {} },
+      ...options,
+      defaults: { spawnClaudeCodeProcess: fake.spawn, ...defaults },
+    },
+    { clock, newId: randomUUID, random: () => 0.5 },
+  );
+}
+
+/** What the model remembers of a conversation: `user: …`, `assistant: …`. */
+export function said(fake: FakeClaude, conversationId: string): string[] {
+  return fake.transcript(conversationId).map(({ role, text }) => `${role}: ${text}`);
+}
+
+/** Nothing was left behind. */
+export function expectNothingLeft(fake: FakeClaude): void {
+  expect(fake.running, "processes that outlived their supervisor").toEqual([]);
+  expect(fake.errors, "errors of the fake's script").toEqual([]);
+}

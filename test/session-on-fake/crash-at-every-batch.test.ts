@@ -1,0 +1,121 @@
+import { expect, test } from "vitest";
+import type { Batch, Change } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { run } from "./application.ts";
+import { ticks, unique, within } from "./scene.ts";
+
+/** A journal that takes so many batches, and then never answers a write again: as far as a crash at that moment would get. */
+class Until {
+  readonly #inner = memoryJournal();
+  readonly taken: Batch[] = [];
+  /** The batch that was never written. */
+  lost: readonly Change[] = [];
+  readonly journal: Journal;
+
+  constructor(batches: number) {
+    const inner = this.#inner;
+    this.journal = {
+      place: "until",
+      open: (owner) => inner.open(owner),
+      close: () => inner.close(),
+      write: async (batch) => {
+        if (this.taken.length === batches) {
+          if (this.lost.length === 0) this.lost = batch.changes;
+          await new Promise(() => {});
+        }
+        this.taken.push(batch);
+        await inner.write(batch);
+      },
+      session: (key) => inner.session(key),
+      sessions: (prefix) => inner.sessions(prefix),
+      turn: (id) => inner.turn(id),
+      unfinishedTurns: (key) => inner.unfinishedTurns(key),
+      approvals: (key, limit) => inner.approvals(key, limit),
+      usage: (query) => inner.usage(query),
+      prune: (retention) => inner.prune(retention),
+    };
+  }
+
+  /** What the next application finds. */
+  async left(): Promise<Journal> {
+    const left = memoryJournal();
+    await left.open({ id: "copy", pid: 1, host: "here", startedAt: 0 });
+    for (const [index, { changes }] of this.taken.entries()) {
+      await left.write({ number: index + 1, changes, durable: false });
+    }
+    await left.close();
+    return left;
+  }
+}
+
+const KEYS = ["a", "b", "touches", "c", "d"];
+
+/** Runs an application up to this batch, crashes it, and starts it again. */
+async function crashAt(batches: number) {
+  const [clock, name] = [new SimulatedClock(), unique()];
+  const answered: string[] = [];
+  const fake = fakeClaude(async (turn) => {
+    const text = `re: ${turn.prompt}`;
+    if (turn.prompt === "touches") await turn.partial(text.slice(0, 2));
+    await turn.text(turn.prompt === "touches" ? text.slice(2) : text);
+    answered.push(turn.prompt);
+  });
+  const until = new Until(batches);
+  const first = await within(clock, run({ fake, journal: until.journal, clock }, [{ name }]));
+  const acknowledged = new Map<string, string>();
+  const asked = KEYS.map(async (key) => {
+    acknowledged.set(key, await first.session(name).enqueue(key, { idempotencyKey: key }));
+  });
+  void Promise.allSettled(asked);
+  // As far as it gets without the journal's answer.
+  for (let quiet = 0, before = ""; quiet < 5; ) {
+    await ticks(5);
+    const now = `${until.taken.length} ${answered.length} ${acknowledged.size}`;
+    quiet = now === before ? quiet + 1 : 0;
+    before = now;
+  }
+  // What is told to its callers from here on, nobody hears.
+  const heard = new Map(acknowledged);
+  await within(clock, first.stop({ kill: true }));
+  const journal = await until.left();
+  const second = await within(clock, run({ fake, journal, clock }, [{ name }]));
+  const ends = new Map<string, string>();
+  for (const [key, id] of heard) {
+    const turn = await second.session(name).turn(id);
+    const end = turn?.result().then(
+      ({ text }) => text,
+      (error: { code: string }) => error.code,
+    );
+    ends.set(key, (await within(clock, end ?? Promise.resolve("lost"))) ?? "");
+    expect(await within(clock, second.session(name).enqueue(key, { idempotencyKey: key })), key).toBe(id);
+  }
+  await within(clock, second.stop());
+  expect(fake.errors).toEqual([]);
+  expect(fake.running).toEqual([]);
+  return { until, answered, heard, ends };
+}
+
+test("wherever the application crashes, each acknowledged turn ends once, and none is answered twice", async () => {
+  const whole = await crashAt(Number.POSITIVE_INFINITY);
+  expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
+  const batches = whole.until.taken.length;
+  expect(batches).toBeGreaterThan(8);
+  let cut = 0;
+  for (let n = 0; n < batches; n++) {
+    const { until, answered, heard, ends } = await crashAt(n);
+    const at = `crash at batch ${n}, acknowledged ${[...heard.keys()]}`;
+    for (const [key, end] of ends) {
+      expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
+      if (end === "TURN_INTERRUPTED") cut += 1;
+      // That Claude had begun was what could not be written; the fake has no transcript that tells it.
+      const untold = until.lost.some((change) => change.type === "turn_touched");
+      const times = answered.filter((prompt) => prompt === key).length;
+      expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
+      if (end !== "TURN_INTERRUPTED") expect(times, `${at}: ${key}`).toBeGreaterThan(0);
+    }
+  }
+  expect(cut).toBeGreaterThan(0);
+});

@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { Supervisor } from "../../src/application/supervisor.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { run } from "./application.ts";
+import { eventually, failure, unique } from "./scene.ts";
+
+/** Two names of one application that has ended, and the conversation of the first. */
+async function ended() {
+  const both = { fake: fakeClaude(), journal: memoryJournal() };
+  const [a, b] = [unique("a"), unique("b")];
+  const first = await run(both, [{ name: a }]);
+  const { sessionId: resume } = await first.query(a, "one");
+  await first.stop();
+  return { both, a, b, resume };
+}
+
+test("a conversation that a name had cannot be resumed by another one beside it, in whichever order", async () => {
+  const { both, a, b, resume } = await ended();
+  for (const children of [
+    [{ name: a }, { name: b, resume }],
+    [{ name: b, resume }, { name: a }],
+  ]) {
+    const error = await failure(run(both, children), "INVALID_OPTIONS");
+    expect(error.message).toMatch(/is already in use by session/);
+  }
+  expect(both.fake.running).toEqual([]);
+  expect(both.fake.processes).toHaveLength(1);
+});
+
+test("it can while the first one is not there, which then has to wait", async () => {
+  const { both, a, b, resume } = await ended();
+  await using application = await run(both, [{ name: b, resume }]);
+  expect((await application.query(b, "two")).sessionId).toBe(resume);
+  const error = await failure(application.startSession({ name: a }), "INVALID_OPTIONS");
+  expect(error.message).toContain(resume);
+  await application.session(b).clear();
+  await application.startSession({ name: a });
+  expect((await application.query(a, "three")).sessionId).toBe(resume);
+  await failure(application.startSession({ name: unique("c"), resume }), "INVALID_OPTIONS");
+});
+
+test("a fork that was made by hand begins anew each time, and has a conversation of its own", async () => {
+  const { both, a, b, resume } = await ended();
+  const application = await run(both, [{ name: a }]);
+  const fork = await application.session(a).fork(b);
+  const first = (await fork.query("forked")).sessionId;
+  await fork.stop();
+  await application.query(a, "two");
+  const second = (await (await application.session(a).fork(b)).query("forked again")).sessionId;
+  expect(new Set([resume, first, second]).size).toBe(3);
+  await application.stop();
+  await using again = await run(both, [{ name: a }, { name: b }]);
+  expect((await again.query(b, "hi")).sessionId).toBe(second);
+});
+
+test("supervisors of one process with journals of their own share no conversation either", async () => {
+  const { both, a, b, resume } = await ended();
+  await using _ = await run(both, [{ name: a }]);
+  await failure(run({ fake: both.fake, journal: memoryJournal() }, [{ name: b, resume }]), "INVALID_OPTIONS");
+});
+
+test("Claude Code that moves into the conversation of another session is stopped before it says more", async () => {
+  const [a, b] = [unique("a"), unique("b")];
+  let other = "";
+  const fake = fakeClaude(async (turn) => {
+    if (turn.prompt === "move") await turn.emit({ type: "system", subtype: "init", session_id: other });
+    await turn.text("fine");
+  });
+  await using application = await run({ fake, journal: memoryJournal() }, [{ name: a }, { name: b }]);
+  other = (await application.query(a, "one")).sessionId;
+  const moved = application
+    .session(b)
+    .query("move")
+    .catch((error: unknown) => error);
+  await eventually(() => application.session(b).status().state === "quarantined");
+  expect(application.session(b).status().lastExit).toMatchObject({ class: "bad_config" });
+  expect(application.session(b).status().lastExit?.message).toContain(other);
+  await moved;
+  expect((await application.query(a, "two")).sessionId).toBe(other);
+  await application.restartSession(b);
+  expect((await application.query(b, "back")).sessionId).not.toBe(other);
+});
+
+test("supervisors of one process share a journal, and it is closed with the last one", async () => {
+  const { both, a, b } = await ended();
+  const [one, two] = await Promise.all([run(both, [{ name: a }]), run(both, [{ name: b }], { name: "other" })]);
+  await one.query(a, "two");
+  await one.stop();
+  await two.query(b, "one");
+  await two.stop();
+  await using three = await Supervisor.start([], { journal: both.journal });
+  expect(three.countSessions()).toBe(0);
+});

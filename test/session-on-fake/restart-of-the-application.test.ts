@@ -1,0 +1,297 @@
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { session } from "../../src/castellan.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { expectNothingLeft, run, said } from "./application.ts";
+import { collect, failure, unique } from "./scene.ts";
+
+const world = (script?: Parameters<typeof fakeClaude>[0]) => ({ fake: fakeClaude(script), journal: memoryJournal() });
+
+test("a name keeps its conversation", async () => {
+  const both = world();
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const { sessionId } = await first.query(name, "one");
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  expect(second.session(name).status().conversationId).toBe(sessionId);
+  expect((await second.query(name, "two")).sessionId).toBe(sessionId);
+  expect(said(both.fake, sessionId)).toEqual([
+    "user: one",
+    "assistant: You said: one",
+    "user: two",
+    "assistant: You said: two",
+  ]);
+  await second.stop();
+  expectNothingLeft(both.fake);
+});
+
+test("so it does when it was cleared, when Claude's own `/clear` moved it, and when it was forked", async () => {
+  const both = world();
+  const [name, fork] = [unique(), unique("fork")];
+  const first = await run(both, [{ name }]);
+  await first.query(name, "forgotten");
+  await first.session(name).clear();
+  await first.query(name, "kept");
+  await (await first.session(name).fork(fork)).query("forked");
+  await first.query(name, "/clear");
+  await first.query(name, "after");
+  const ids = [name, fork].map((which) => first.session(which).status().conversationId);
+  await first.stop();
+  await using second = await run(both, [{ name }, { name: fork }]);
+  expect([name, fork].map((which) => second.session(which).status().conversationId)).toEqual(ids);
+  await second.query(name, "again");
+  await second.query(fork, "again");
+  const prompts = ids.map((id) => said(both.fake, id).filter((line) => line.startsWith("user")));
+  expect(prompts).toEqual([
+    ["user: after", "user: again"],
+    ["user: kept", "user: forked", "user: again"],
+  ]);
+});
+
+test("a conversation that was cleared and not spoken in since stays forgotten", async () => {
+  const both = world();
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const { sessionId } = await first.query(name, "forgotten");
+  await first.session(name).clear();
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  const reply = await second.query(name, "new");
+  expect(reply.sessionId).not.toBe(sessionId);
+  expect(said(both.fake, reply.sessionId)).toEqual(["user: new", "assistant: You said: new"]);
+});
+
+test("a session that was never asked anything begins as before", async () => {
+  const both = world();
+  const name = unique();
+  await (await run(both, [{ name }])).stop();
+  await using second = await run(both, [{ name }]);
+  expect((await second.query(name, "one")).text).toBe("You said: one");
+});
+
+test("options may change meanwhile; only those that name another conversation do so", async () => {
+  const both = world();
+  const [name, resume] = [unique(), randomUUID()];
+  const first = await run(both, [{ name }, { name: unique("donor"), sessionId: resume }]);
+  const { sessionId } = await first.query(name, "one");
+  await first.query(first.listSessions()[1]?.name ?? "", "the donor's");
+  await first.stop();
+  const second = await run(both, [{ name, systemPrompt: "Be brief.", model: "claude-other", cwd: "/" }]);
+  expect((await second.query(name, "two")).sessionId).toBe(sessionId);
+  await second.stop();
+  const third = await run(both, [{ name, resume }]);
+  expect((await third.query(name, "three")).sessionId).toBe(resume);
+  await third.session(name).clear();
+  const { sessionId: cleared } = await third.query(name, "four");
+  expect(cleared).not.toBe(resume);
+  await third.stop();
+  // The option still says where it began; what has become of it counts.
+  const fourth = await run(both, [{ name, resume }]);
+  expect((await fourth.query(name, "five")).sessionId).toBe(cleared);
+  await fourth.stop();
+  const fifth = await run(both, [{ name }]);
+  expect((await fifth.query(name, "six")).sessionId).toBe(cleared);
+  await fifth.stop();
+});
+
+test("tuple names are names of their own", async () => {
+  const both = world();
+  const id = randomUUID();
+  const names = [["user", id, 1], ["user", id, "1"], `user-${id}`] as const;
+  const first = await run(
+    both,
+    names.map((name) => ({ name })),
+  );
+  const ids = await Promise.all(names.map(async (name) => (await first.query(name, "hi")).sessionId));
+  await first.stop();
+  await using second = await run(
+    both,
+    names.map((name) => ({ name })),
+  );
+  expect(second.listSessions().map(({ conversationId }) => conversationId)).toEqual(ids);
+});
+
+test.each(["fail", "fresh"] as const)("a transcript that is gone: %s", async (onMissingConversation) => {
+  const { journal } = world();
+  const name = unique();
+  const first = await run({ journal, fake: fakeClaude() }, [{ name }]);
+  const { sessionId } = await first.query(name, "one");
+  await first.stop();
+  const elsewhere = fakeClaude();
+  const second = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
+  if (onMissingConversation === "fail") {
+    const error = await failure(second.query(name, "two"), "SESSION_QUARANTINED");
+    expect(error.details.lastExits.at(-1)?.class).toBe("conversation_missing");
+  } else {
+    const reply = await second.query(name, "two");
+    expect(reply.sessionId).not.toBe(sessionId);
+    expect(said(elsewhere, reply.sessionId)).toEqual(["user: two", "assistant: You said: two"]);
+  }
+  await second.stop();
+  const third = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
+  if (onMissingConversation === "fail") expect(third.session(name).status().conversationId).toBe(sessionId);
+  else expect((await third.query(name, "three")).text).toBe("You said: three");
+  await third.stop();
+});
+
+test("turns that were accepted for later run after the restart, in order, and those that were waited for do not", async () => {
+  const open = Promise.withResolvers<void>();
+  const both = world(async (turn) => {
+    if (turn.prompt === "hold") await open.promise;
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const held = failure(first.query(name, "hold"), "TURN_INTERRUPTED");
+  await both.fake.prompted(1);
+  const ids = [await first.session(name).enqueue("one"), await first.session(name).enqueue("two")];
+  const waitedFor = failure(first.query(name, "not this one"), "SUPERVISOR_STOPPED");
+  const urgent = await first.session(name).enqueue("three");
+  const handles = await Promise.all(ids.map((id) => first.session(name).turn(id)));
+  const here = handles.map((turn) => failure(turn?.result() ?? Promise.resolve(), "SUPERVISOR_STOPPED"));
+  await first.stop();
+  await Promise.all([held, waitedFor, ...here]);
+
+  await using second = await run(both, [{ name }]);
+  const found = await Promise.all([...ids, urgent].map((id) => second.session(name).turn(id)));
+  const texts = await Promise.all(found.map(async (turn) => (await turn?.result())?.text));
+  expect(texts).toEqual(["re: one", "re: two", "re: three"]);
+  expect(both.fake.processes[1]?.prompts).toEqual(["one", "two", "three"]);
+});
+
+test("a turn that ran and had shown nothing runs again, and its prompt stands once", async () => {
+  let hang = true;
+  const both = world(async (turn) => (hang && turn.prompt === "two" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  await first.query(name, "one");
+  const id = await first.session(name).enqueue("two");
+  await both.fake.prompted(2);
+  await first.stop();
+  hang = false;
+  await using second = await run(both, [{ name }]);
+  const turn = await second.session(name).turn(id);
+  const reply = await turn?.result();
+  expect(reply?.text).toBe("re: two");
+  expect(said(both.fake, reply?.sessionId ?? "").filter((line) => line === "user: two")).toHaveLength(1);
+});
+
+test("a turn that ran and had begun to answer ends as interrupted, or as `onInterruptedTurn` says", async () => {
+  for (const onInterruptedTurn of ["retry_if_untouched", "fail", "retry"] as const) {
+    let cut = true;
+    const both = world(async (turn) => {
+      if (!cut || turn.prompt !== "two") return turn.text(`re: ${turn.prompt}`);
+      await turn.partial("half of it");
+      await turn.hang();
+    });
+    const name = unique();
+    const first = await run(both, [{ name, onInterruptedTurn }]);
+    await first.query(name, "one");
+    const id = await first.session(name).enqueue("two");
+    const seen = await first.session(name).turn(id);
+    for await (const _ of seen?.text() ?? []) break;
+    await first.stop();
+    cut = false;
+    await using second = await run(both, [{ name, onInterruptedTurn }]);
+    const turn = await second.session(name).turn(id);
+    if (onInterruptedTurn === "retry") expect((await turn?.result())?.text).toBe("re: two");
+    else {
+      const error = await failure(turn?.result() ?? Promise.resolve(), "TURN_INTERRUPTED");
+      expect(error.details.turnId).toBe(id);
+    }
+    expect((await second.query(name, "three")).text).toBe("re: three");
+  }
+});
+
+test("turns that have ended are found again, with what came of them", async () => {
+  const both = world(async (turn) => {
+    if (turn.prompt === "bad") return turn.result({ subtype: "error_max_turns" });
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const good = await first.session(name).enqueue("good");
+  const bad = await first.session(name).enqueue("bad");
+  const replied = await (await first.session(name).turn(good))?.result();
+  await failure((await first.session(name).turn(bad))?.result() ?? Promise.resolve(), "TURN_FAILED");
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  const [one, two] = [await second.session(name).turn(good), await second.session(name).turn(bad)];
+  expect([one?.state, two?.state, one?.recalled]).toEqual(["completed", "failed", true]);
+  expect(await one?.result()).toEqual(replied);
+  expect(await collect(one?.text() ?? (async function* () {})())).toEqual(["re: good"]);
+  const response = await one?.toResponse().text();
+  expect(response).toContain('event: text\ndata: {"text":"re: good"}');
+  expect(response).toContain("event: result");
+  expect(await one?.toUIMessageStreamResponse().text()).toContain('"delta":"re: good"');
+  const error = await failure(two?.result() ?? Promise.resolve(), "TURN_FAILED");
+  expect(error.details).toMatchObject({ class: "turn", turnId: bad });
+  expect(await two?.toResponse().text()).toContain('"code":"TURN_FAILED"');
+  await one?.interrupt();
+  expect(both.fake.processes[1]?.prompts).toEqual([]);
+});
+
+test("a turn is its session's; another one does not find it", async () => {
+  const both = world();
+  const [a, b] = [unique("a"), unique("b")];
+  await using application = await run(both, [{ name: a }, { name: b }]);
+  const id = await application.session(a).enqueue("hi");
+  expect((await application.session(a).turn(id))?.id).toBe(id);
+  expect(await application.session(b).turn(id)).toBeUndefined();
+});
+
+test("a deadline goes on over the restart", async () => {
+  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text("late")));
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  void first.query(name, "hold").catch(() => {});
+  await both.fake.prompted(1);
+  const id = await first.session(name).enqueue("two", { timeout: 1 });
+  const waiting = await first.session(name).turn(id);
+  await failure(waiting?.result() ?? Promise.resolve(), "TURN_TIMEOUT");
+  const other = await first.session(name).enqueue("three", { timeout: 20 });
+  await first.stop();
+  await using second = await run(both, [{ name, onInterruptedTurn: "fail" }]);
+  const found = await second.session(name).turn(other);
+  const end = await found?.result().then(
+    ({ text }) => text,
+    (error: { code: string }) => error.code,
+  );
+  // It depends on how fast the restart was; what it must not do is wait for ever.
+  expect(["late", "TURN_TIMEOUT"]).toContain(end);
+  expect((await second.session(name).turn(id))?.state).toBe("timed_out");
+});
+
+test("a session that was ended by hand keeps its conversation, and its turns are over", async () => {
+  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
+  const name = unique();
+  await using application = await run(both, [{ name }]);
+  const { sessionId } = await application.query(name, "one");
+  void application.query(name, "hold").catch(() => {});
+  await both.fake.prompted(2);
+  const id = await application.session(name).enqueue("never");
+  await application.terminateSession(name);
+  const again = await application.startSession({ name });
+  expect((await again.turn(id))?.state).toBe("cancelled");
+  expect((await again.query("two")).sessionId).toBe(sessionId);
+  expect(both.fake.processes.flatMap(({ prompts }) => prompts)).not.toContain("never");
+});
+
+test("what is asked while the application starts comes after what the journal has", async () => {
+  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(turn.prompt)));
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  void first.query(name, "hold").catch(() => {});
+  await both.fake.prompted(1);
+  const id = await first.session(name).enqueue("one", { idempotencyKey: "one" });
+  await first.session(name).enqueue("two");
+  await first.stop();
+  const starting = run(both, [{ name }]);
+  const asked = [session(name).query("three"), session(name).query("one", { idempotencyKey: "one" })];
+  await using _ = await starting;
+  const [three, one] = await Promise.all(asked);
+  expect([three?.text, one?.turnId]).toEqual(["three", id]);
+  expect(both.fake.processes[1]?.prompts).toEqual(["one", "two", "three"]);
+});

@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { run } from "./application.ts";
+import { failure, Scene, unique, within } from "./scene.ts";
+
+const DAY = 24 * 60 * 60_000;
+
+/** What each turn costs stands in its prompt. */
+const spend = () =>
+  fakeClaude(async (turn) => {
+    if (turn.prompt === "die" && turn.index % 2 === 0) await turn.crash();
+    await turn.result({ text: "ok", costUsd: Number(turn.prompt) || 0, usage: { inputTokens: 3, outputTokens: 2 } });
+  });
+
+test("what was spent is told by session, model and day, over crashes and restarts of the application", async () => {
+  const [clock, name, other] = [new SimulatedClock(), unique("a"), unique("b")];
+  const both = { fake: spend(), journal: memoryJournal(), clock };
+  const children = [{ name }, { name: other, model: "claude-other" }];
+  const first = await within(clock, run(both, children));
+  for (const prompt of ["1", "2"]) await within(clock, first.query(name, prompt));
+  await within(clock, first.query(other, "4"));
+  await within(clock, first.query(name, "die"));
+  await within(clock, first.stop());
+  await clock.advance(DAY);
+  const second = await within(clock, run(both, children));
+  await within(clock, second.query(name, "8"));
+  const total = async (options = {}) => (await second.usage(options)).map(({ costUsd }) => costUsd);
+  expect(await total()).toEqual([15]);
+  expect(await total({ since: "1970-01-02" })).toEqual([8]);
+  expect(await total({ until: "1970-01-01" })).toEqual([7]);
+  const bySession = await second.usage({ by: ["session"] });
+  expect(bySession.map(({ session, costUsd }) => [session, costUsd])).toEqual([
+    [name, 11],
+    [other, 4],
+  ]);
+  const byDay = await second.session(name).usage({ by: ["day"] });
+  expect(byDay.map(({ day, costUsd }) => [day, costUsd])).toEqual([
+    ["1970-01-01", 3],
+    ["1970-01-02", 8],
+  ]);
+  expect((await second.usage({ by: ["model"] })).map(({ model }) => model)).toContain("claude-other");
+  expect((await second.session(name).usage())[0]?.usage.outputTokens).toBe(8);
+  await failure(second.usage({ since: "yesterday" }), "INVALID_OPTIONS");
+  await within(clock, second.stop());
+});
+
+test("where nothing was spent there is no report", async () => {
+  await using scene = await Scene.open();
+  expect(await scene.session.usage()).toEqual([]);
+  expect(await scene.supervisor.usage({ by: ["model", "day"] })).toEqual([]);
+});
+
+test("a budget that is spent refuses new turns, finishes those that were accepted, and holds over a restart", async () => {
+  const both = { fake: spend(), journal: memoryJournal() };
+  const name = unique();
+  const children = [{ name, budget: { usd: 3 } }];
+  const first = await run(both, children);
+  const accepted = ["1", "2", "0.5"].map((prompt) => first.query(name, prompt));
+  await Promise.all(accepted);
+  const error = await failure(first.query(name, "1"), "BUDGET_EXCEEDED");
+  expect(error.details).toEqual({ scope: "session", limitUsd: 3, spentUsd: 3.5 });
+  await first.stop();
+  const second = await run(both, children);
+  await failure(second.session(name).enqueue("1"), "BUDGET_EXCEEDED");
+  // Clearing the conversation does not give the money back; more of it does.
+  await second.session(name).clear();
+  await failure(second.query(name, "1"), "BUDGET_EXCEEDED");
+  await second.reconcile([{ name, budget: { usd: 4 } }]);
+  expect((await second.query(name, "1")).costUsd).toBe(1);
+  await failure(second.query(name, "1"), "BUDGET_EXCEEDED");
+  await second.stop();
+});
+
+test("a budget for each day is there again the next day, in UTC", async () => {
+  const [clock, name] = [new SimulatedClock(), unique()];
+  const both = { fake: spend(), journal: memoryJournal(), clock };
+  const application = await within(clock, run(both, [{ name, budget: { usd: 1, per: "day" } }]));
+  await within(clock, application.query(name, "1"));
+  await failure(application.query(name, "1"), "BUDGET_EXCEEDED");
+  await clock.advance(DAY - clock.now());
+  expect((await within(clock, application.query(name, "1"))).costUsd).toBe(1);
+  await failure(application.query(name, "1"), "BUDGET_EXCEEDED");
+  await within(clock, application.stop());
+});
+
+test("a supervisor's budget is that of all its sessions, also of those that have ended", async () => {
+  const both = { fake: spend(), journal: memoryJournal() };
+  const [a, b] = [unique("a"), unique("b")];
+  const first = await run(both, [{ name: a }, { name: b }], { budget: { usd: 3 } });
+  await first.query(a, "1");
+  await first.query(b, "1");
+  await first.terminateSession(a);
+  await first.stop();
+  const second = await run(both, [{ name: b }], { budget: { usd: 3 } });
+  await second.query(b, "1");
+  const error = await failure(second.query(b, "1"), "BUDGET_EXCEEDED");
+  expect(error.details).toMatchObject({ scope: "supervisor", spentUsd: 3 });
+  expect(error.message).toContain('supervisor "application"');
+  await second.stop();
+  // By its name: another supervisor has a budget of its own.
+  const third = await run(both, [{ name: b }], { name: "another", budget: { usd: 3 } });
+  expect((await third.query(b, "1")).costUsd).toBe(1);
+  await third.stop();
+});
+
+test.each([{ usd: 0 }, { usd: -1 }, { usd: "3" }, { usd: 3, per: "week" }, {}])(
+  "the budget %j is refused",
+  async (wrong) => {
+    const budget = wrong as { usd: number };
+    await failure(run({ fake: spend(), journal: memoryJournal() }, [{ name: unique(), budget }]), "INVALID_OPTIONS");
+    await failure(run({ fake: spend(), journal: memoryJournal() }, [], { budget }), "INVALID_OPTIONS");
+  },
+);
+
+test("a turn that failed tells what it cost all the same", async () => {
+  await using scene = await Scene.open({
+    script: (turn) => turn.result({ subtype: "error_max_turns", costUsd: 0.25 }),
+  });
+  const error = await failure(scene.session.query("go"), "TURN_FAILED");
+  expect(error.details.costUsd).toBe(0.25);
+  expect((await scene.session.usage())[0]?.costUsd).toBe(0.25);
+});
