@@ -2,5 +2,11 @@ import { defineConfig } from "vitest/config";
 
 /* Long runs, apart from `npm test`. */
 export default defineConfig({
-  test: { include: ["test/soak/**/*.test.ts"], pool: "forks", env: { CASTELLAN_JOURNAL: "memory" }, maxWorkers: 1, hookTimeout: 20_000 },
+  test: {
+    include: ["test/soak/**/*.test.ts"],
+    pool: "forks",
+    env: { CASTELLAN_JOURNAL: "memory" },
+    maxWorkers: 1,
+    hookTimeout: 20_000,
+  },
 });

@@ -52,7 +52,14 @@ export function session(name: SessionRef): Session {
 export interface OnceOptions<Structured = unknown>
   extends Omit<
       SessionDefaults,
-      "timeout" | "queueTimeout" | "whenBusy" | "mailboxLimit" | "onInterruptedTurn" | "restart" | "outputSchema"
+      | "timeout"
+      | "queueTimeout"
+      | "whenBusy"
+      | "mailboxLimit"
+      | "budget"
+      | "onInterruptedTurn"
+      | "restart"
+      | "outputSchema"
     >,
     Pick<TurnOptions, "timeout" | "signal"> {
   /** The form of the answer, which then stands in `reply.structured`. */
@@ -80,7 +87,7 @@ export async function once<Structured = unknown>(
   const name = ["once", randomUUID()] as const;
   const own = { ...shape, name, restart: "temporary", onInterruptedTurn: "fail" } as const;
   const silent = { info: () => {}, warn: () => {} };
-  const starting = Supervisor.start([own], { logger: silent });
+  const starting = Supervisor.start([own], { logger: silent, journal: "memory" });
   let session: Session | undefined;
   try {
     // Asked before the process is up, so that deadline and signal count from the call.

@@ -7,6 +7,8 @@ import { mockApi } from "../testing/index.ts";
 /** The model that the demo talks to, and what its sessions need to reach it. */
 export interface DemoModel extends AsyncDisposable {
   readonly description: string;
+  /** A file for the journal, which goes with the rest. */
+  readonly journal: string;
   readonly defaults: SessionDefaults;
 }
 
@@ -25,6 +27,7 @@ export async function mockModel(): Promise<DemoModel> {
   });
   return {
     description: `a mock of the Messages API at ${api.url}; no key needed`,
+    journal: join(api.cwd, "castellan.db"),
     defaults: { env: api.env, cwd: api.cwd },
     [Symbol.asyncDispose]: () => api.stop(),
   };
@@ -35,6 +38,7 @@ export async function realModel(): Promise<DemoModel> {
   const cwd = await mkdtemp(join(tmpdir(), "castellan-demo-"));
   return {
     description: "Anthropic's API, with your ANTHROPIC_API_KEY",
+    journal: join(cwd, "castellan.db"),
     defaults: { cwd, apiKey: { env: "ANTHROPIC_API_KEY" }, tools: [] },
     [Symbol.asyncDispose]: () => rm(cwd, { recursive: true, force: true }),
   };

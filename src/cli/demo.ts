@@ -27,14 +27,7 @@ async function demo(model: DemoModel): Promise<void> {
   title("Start: three named sessions, each a Claude Code process of its own");
   say(`model: ${model.description}`);
   let since = performance.now();
-  const supervisor = await Supervisor.start(
-    [
-      { name: "assistant", systemPrompt: "You are a helpful assistant. Answer in one or two short sentences." },
-      { name: "reviewer", systemPrompt: "You review code. Answer in one short sentence." },
-      { name: ["support", 42], systemPrompt: "You help user 42." },
-    ],
-    { name: "demo", defaults: model.defaults },
-  );
+  const supervisor = await start(model);
   const pids = new Set<number>();
   try {
     const [failed] = supervisor.notStarted;
@@ -78,6 +71,23 @@ async function demo(model: DemoModel): Promise<void> {
   const left = await survivors(pids);
   if (left.length > 0) throw new Error(`processes are left: ${left.join(", ")}`);
   say(`stopped after ${elapsed(since)}; none of the ${pids.size} processes is left`);
+
+  title("Start again: the names have kept their conversations, the journal what they cost");
+  await using again = await start(model);
+  await ask("Once more: what did I ask you for first?", "poem");
+  const [spent] = await again.usage();
+  say(dim(`$${spent?.costUsd.toFixed(6)} in both runs, ${spent?.usage.outputTokens} tokens written`));
+}
+
+async function start(model: DemoModel): Promise<Supervisor> {
+  return await Supervisor.start(
+    [
+      { name: "assistant", systemPrompt: "You are a helpful assistant. Answer in one or two short sentences." },
+      { name: "reviewer", systemPrompt: "You review code. Answer in one short sentence." },
+      { name: ["support", 42], systemPrompt: "You help user 42." },
+    ],
+    { name: "demo", journal: { sqlite: model.journal }, defaults: model.defaults },
+  );
 }
 
 /** Asks the assistant something that it can only answer if it has kept the conversation. */
