@@ -43,7 +43,7 @@ export type { HistoryOptions } from "./session/history.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
 export type { OutputSchema } from "./session/output-schema.ts";
 export type { Reply } from "./session/reply.ts";
-export type { PastApproval, RestartOptions, Session } from "./session/session.ts";
+export type { ConversationOptions, PastApproval, Session } from "./session/session.ts";
 export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";
 export type { SessionFault } from "./session/session-fault.ts";
 export type { SessionStatus, Waiting } from "./session/session-status.ts";

@@ -59,7 +59,7 @@ const postgresSchema = z.strictObject({
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function checkJournal(options: JournalOptions | undefined): JournalOptions {
-  const given = options ?? fromEnvironment(process.env[VARIABLE]);
+  const given = options === undefined ? fromEnvironment(process.env[VARIABLE]) : options;
   if (given === "memory" || isJournal(given)) return given;
   if (typeof given === "object" && given !== null && "postgres" in given) {
     validate(postgresSchema, given, "supervisor", "journal");

@@ -80,7 +80,7 @@ export class Roster {
       registry.unregister(registration);
       throw error;
     }
-    const abort = (): void => void owner.terminate().catch(() => {});
+    const abort = (): void => void owner.terminate({}).catch(() => {});
     const scopes = [sdk.abortController?.signal, settings.signal];
     for (const scope of scopes) scope?.addEventListener("abort", abort, { once: true });
     const unlisten = (): void => {

@@ -9,7 +9,7 @@ import type { SessionDeps } from "../session/dispatcher.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
-import { isSession, type RestartOptions, type Session } from "../session/session.ts";
+import { type ConversationOptions, isSession, type Session } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -38,7 +38,7 @@ export interface SupervisorDeps extends SessionDeps {
   readonly random: () => number;
 }
 
-const restartSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
+const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
 
 const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
@@ -81,9 +81,9 @@ export class Supervisor implements AsyncDisposable {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
       },
-      terminate: async () => {
+      terminate: async (options) => {
         this.#refuseIfGone(server);
-        await this.#tree.terminate(server);
+        await this.#terminate(server, options);
       },
       fork: async (name, options) => {
         this.#refuseIfGone(server);
@@ -180,12 +180,13 @@ export class Supervisor implements AsyncDisposable {
 
   /**
    * Ends a session: its turns end with `SESSION_STOPPED`, its process is ended, its name is free. Resolves when the
-   * process is gone.
+   * process is gone. A session that is started under the same name goes on with its conversation, unless that is cleared
+   * here: then nothing of it is kept in the journal but what it has spent.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
-  async terminateSession(session: SessionRef): Promise<void> {
-    await this.#tree.terminate(this.#member(session).server);
+  async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
+    await this.#terminate(this.#member(session).server, options);
   }
 
   /**
@@ -194,9 +195,9 @@ export class Supervisor implements AsyncDisposable {
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
    */
-  async restartSession(session: SessionRef, options: RestartOptions = {}): Promise<void> {
+  async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     const { key, server } = this.#member(session);
-    const { conversation } = validate(restartSchema, options, "restartSession");
+    const { conversation } = validate(conversationSchema, options, "restartSession");
     if (conversation === "clear") server.forget();
     // Not even for a moment once it is open: a turn that is asked for after this call is for the next process.
     if (this.#tree.root.tree === undefined) await this.#tree.opened();
@@ -383,6 +384,12 @@ export class Supervisor implements AsyncDisposable {
       await this.#desk.close();
       throw error;
     }
+  }
+
+  async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
+    const { conversation } = validate(conversationSchema, options, "terminateSession");
+    await this.#tree.terminate(server);
+    if (conversation === "clear") await server.journal.forget();
   }
 
   async #stop(): Promise<void> {

@@ -120,7 +120,7 @@ function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, 
 async function release(held: Map<unknown, Holding>, identity: unknown, holding: Holding): Promise<void> {
   holding.holders -= 1;
   if (holding.holders > 0) return;
-  holding.closing = close(await holding.opened).finally(() => held.delete(identity));
+  holding.closing = holding.opened.then(close).finally(() => held.delete(identity));
   await holding.closing;
 }
 

@@ -114,6 +114,11 @@ export class SessionJournal {
     void this.#desk.writer?.record([{ type: "approval_settled", approval, outcome, at }]);
   }
 
+  /** Keeps nothing of the session but what it has spent; resolves when that is written. @throws CastellanError `NOT_OWNER` */
+  async forget(): Promise<void> {
+    await this.#desk.writer?.record([{ type: "session_forgotten", session: this.#session }]);
+  }
+
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async approvals(limit: number): Promise<ApprovalEntry[]> {
     return await this.#desk.journal.approvals(this.#session, limit);

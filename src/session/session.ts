@@ -18,13 +18,14 @@ export type PastApproval = Omit<ApprovalEntry, "session">;
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
-  restart(options: RestartOptions): Promise<void>;
-  terminate(): Promise<void>;
+  restart(options: ConversationOptions): Promise<void>;
+  terminate(options: ConversationOptions): Promise<void>;
   fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
 }
 
-export interface RestartOptions {
-  /** Whether the session goes on with its conversation or begins an empty one. Default `"keep"`. */
+/** What becomes of a session's conversation when its process, or the session, ends. */
+export interface ConversationOptions {
+  /** Whether it is gone on with, when the session is started again, or an empty one is begun. Default `"keep"`. */
   conversation?: "keep" | "clear";
 }
 
@@ -163,13 +164,13 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
-  async restart(options: RestartOptions = {}): Promise<void> {
+  async restart(options: ConversationOptions = {}): Promise<void> {
     await this.#owner.restart(options);
   }
 
   /** Ends the session; see `Supervisor.terminateSession`. */
-  async stop(): Promise<void> {
-    await this.#owner.terminate();
+  async stop(options: ConversationOptions = {}): Promise<void> {
+    await this.#owner.terminate(options);
   }
 
   /** Ends the session with the scope that holds it; one that has ended already is left as it is. */

@@ -295,3 +295,22 @@ test("what is asked while the application starts comes after what the journal ha
   expect([three?.text, one?.turnId]).toEqual(["three", id]);
   expect(both.fake.processes[1]?.prompts).toEqual(["one", "two", "three"]);
 });
+
+test("a session that is ended and cleared is forgotten, but not what it has spent", async () => {
+  const both = world();
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const { sessionId, turnId, costUsd } = await first.query(name, "one", { idempotencyKey: "k" });
+  await first.terminateSession(name, { conversation: "clear" });
+  const again = await first.startSession({ name });
+  expect(await again.turn(turnId)).toBeUndefined();
+  expect((await again.query("one", { idempotencyKey: "k" })).sessionId).not.toBe(sessionId);
+  expect((await again.usage())[0]?.costUsd).toBeCloseTo(costUsd * 2);
+  await again.stop({ conversation: "clear" });
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  const reply = await second.query(name, "two");
+  expect(said(both.fake, reply.sessionId)).toEqual(["user: two", "assistant: You said: two"]);
+  await failure(second.terminateSession(name, { conversation: "clean" as "clear" }), "INVALID_OPTIONS");
+  expect(second.countSessions()).toBe(1);
+});

@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { JournalOptions } from "../../src/application/journal-options.ts";
+import { Supervisor } from "../../src/application/supervisor.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { failure, unique } from "../session-on-fake/scene.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), "castellan-options-")));
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+const fake = fakeClaude();
+
+const start = (name: string, journal?: JournalOptions): Promise<Supervisor> =>
+  Supervisor.start([{ name, spawnClaudeCodeProcess: fake.spawn }], journal === undefined ? {} : { journal });
+
+/** The conversation that a name has with this journal. */
+async function conversation(name: string, journal?: JournalOptions): Promise<string> {
+  await using supervisor = await start(name, journal);
+  return (await supervisor.query(name, "hi")).sessionId;
+}
+
+test("a journal in a file is the same by every way to it, and another one by none", async () => {
+  const name = unique();
+  const link = join(folder, "link");
+  await mkdir(join(folder, "data"));
+  await symlink(join(folder, "data"), link);
+  const ways = [join(folder, "data", "a.db"), join(link, "a.db"), join(folder, "data", "..", "data", "a.db")];
+  const ids = [];
+  for (const sqlite of ways) ids.push(await conversation(name, { sqlite }));
+  expect(new Set(ids).size).toBe(1);
+  expect(await conversation(name, { sqlite: join(folder, "b.db") })).not.toBe(ids[0]);
+  // At the same time, too: they share it.
+  await using one = await start(unique(), { sqlite: ways[0] ?? "" });
+  await using two = await start(unique(), { sqlite: ways[1] ?? "" });
+  expect([one.countSessions(), two.countSessions()]).toEqual([1, 1]);
+});
+
+test("the environment says where it is if the application does not", async () => {
+  const name = unique();
+  const sqlite = join(folder, "environment.db");
+  vi.stubEnv("CASTELLAN_JOURNAL", sqlite);
+  const id = await conversation(name);
+  expect(await conversation(name)).toBe(id);
+  expect(await conversation(name, { sqlite })).toBe(id);
+  vi.stubEnv("CASTELLAN_JOURNAL", "memory");
+  expect(await conversation(name)).not.toBe(id);
+  vi.stubEnv("CASTELLAN_JOURNAL", "postgres://nobody@127.0.0.1:1/none");
+  expect((await failure(start(name), "JOURNAL_UNAVAILABLE")).details.reason).toBe("unreachable");
+});
+
+test("without a word of anybody it is a file in a folder of its own in the working directory", async () => {
+  const before = process.cwd();
+  vi.stubEnv("CASTELLAN_JOURNAL", "");
+  process.chdir(folder);
+  try {
+    const name = unique();
+    const id = await conversation(name);
+    expect(await conversation(name, { sqlite: join(folder, ".castellan", "castellan.db") })).toBe(id);
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test.each([
+  ["disk", "journal"],
+  [{}, "journal.sqlite"],
+  [{ sqlite: "" }, "journal.sqlite"],
+  [{ sqlite: "a.db", waitForOwner: "soon" }, "journal.waitForOwner"],
+  [{ sqlite: "a.db", retention: { maxTurns: -1 } }, "journal.retention.maxTurns"],
+  [{ sqlite: "a.db", retention: { maxDays: 3 } }, "journal.retention"],
+  [{ sqlite: "a.db", sync: true }, "journal.sync"],
+  [{ postgres: "mysql://a" }, "journal.postgres"],
+  [{ postgres: "postgres://a", schema: 'a"; drop' }, "journal.schema"],
+  [7, "journal"],
+  [null, "journal"],
+])("the journal %j is refused by name", async (wrong, field) => {
+  const error = await failure(start(unique(), wrong as JournalOptions), "INVALID_OPTIONS");
+  expect(error.details.problems[0]?.field).toBe(field);
+});
+
+test("a file that is no journal is refused, left as it is, and names are free", async () => {
+  const sqlite = join(folder, "notes.txt");
+  await writeFile(sqlite, "not a database, but somebody's notes");
+  const name = unique();
+  const error = await failure(start(name, { sqlite }), "JOURNAL_UNAVAILABLE");
+  expect(error.details.reason).toBe("damaged");
+  expect(error.message).toContain(sqlite);
+  await using supervisor = await start(name, memoryJournal());
+  expect(supervisor.countSessions()).toBe(1);
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
+import { type HeldJournal, holdJournal, type JournalTerms } from "../../src/journal/held-journal.ts";
+import type { Journal, JournalOwner, Retention } from "../../src/journal/journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
+
+const TERMS: JournalTerms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7 };
+const ELSEWHERE: JournalOwner = { id: "elsewhere", pid: 7, host: "there", startedAt: 0 };
+
+function setUp() {
+  const clock = new SimulatedClock();
+  let id = 0;
+  const deps = { clock, newId: () => `owner-${id++}`, random: () => 0.5 };
+  const hold = (identity: unknown, journal: Journal, terms = TERMS): Promise<HeldJournal> =>
+    holdJournal(identity, () => journal, terms, deps);
+  return { clock, hold };
+}
+
+const code = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "held",
+    (error: CastellanError) => error.code,
+  );
+
+describe("holdJournal", () => {
+  it("opens a journal once for all that hold it, and closes it with the last", async () => {
+    const { hold } = setUp();
+    const [journal, identity] = [memoryJournal(), {}];
+    const [one, two] = await Promise.all([hold(identity, journal), hold(identity, memoryJournal())]);
+    expect(two.journal).toBe(one.journal);
+    expect(two.writer).toBe(one.writer);
+    await one.release();
+    await one.release();
+    expect(await code(journal.open(ELSEWHERE))).toBe("JOURNAL_IN_USE");
+    await two.release();
+    await journal.open(ELSEWHERE);
+  });
+
+  it("opens one anew that is just being closed", async () => {
+    const { hold } = setUp();
+    const [journal, identity] = [memoryJournal(), {}];
+    const one = await hold(identity, journal);
+    const released = one.release();
+    const two = await hold(identity, journal);
+    await released;
+    await two.writer.write([{ type: "turn_touched", turn: "t" }]);
+    expect(two.writer).not.toBe(one.writer);
+    await two.release();
+  });
+
+  it("refuses one that another application has, and can be tried again", async () => {
+    const { hold } = setUp();
+    const [journal, identity] = [memoryJournal(), {}];
+    await journal.open(ELSEWHERE);
+    const refused = await Promise.all([1, 2].map(() => code(hold(identity, journal))));
+    expect(refused).toEqual(["JOURNAL_IN_USE", "JOURNAL_IN_USE"]);
+    await journal.close();
+    await (await hold(identity, journal)).release();
+  });
+
+  it("waits for the owner as long as it is asked to", async () => {
+    const { clock, hold } = setUp();
+    const [journal, identity] = [memoryJournal(), {}];
+    await journal.open(ELSEWHERE);
+    const patient = hold(identity, journal, { ...TERMS, waitForOwnerMs: 10_000 });
+    await clock.advance(9_000);
+    await journal.close();
+    await clock.advance(1_000);
+    await (await patient).release();
+    await journal.open(ELSEWHERE);
+    const refused = code(hold(identity, journal, { ...TERMS, waitForOwnerMs: 10_000 }));
+    await clock.advance(11_000);
+    expect(await refused).toBe("JOURNAL_IN_USE");
+    expect(clock.now()).toBeGreaterThanOrEqual(20_000);
+  });
+
+  it("does not wait for a journal that cannot be had for another reason", async () => {
+    const { hold } = setUp();
+    const details = { reason: "foreign" as const };
+    const open = (): Promise<void> => Promise.reject(new CastellanError("JOURNAL_UNAVAILABLE", "foreign", { details }));
+    const journal: Journal = Object.assign(memoryJournal(), { open });
+    expect(await code(hold({}, journal, { ...TERMS, waitForOwnerMs: 10_000 }))).toBe("JOURNAL_UNAVAILABLE");
+  });
+
+  it("forgets old turns at once and every ten minutes, also when that fails, until it is closed", async () => {
+    const { clock, hold } = setUp();
+    const pruned: Retention[] = [];
+    const prune = async (retention: Retention): Promise<number> => {
+      pruned.push(retention);
+      if (pruned.length === 2) throw new Error("not now");
+      return 0;
+    };
+    const held = await hold({}, Object.assign(memoryJournal(), { prune }));
+    await clock.advance(20 * 60_000);
+    expect(pruned).toEqual([0, 600_000, 1_200_000].map((now) => ({ endedSince: now - 1_000, turnsPerSession: 7 })));
+    await held.release();
+    await settle();
+    expect(clock.timers).toBe(0);
+  });
+});
