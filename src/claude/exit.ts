@@ -56,7 +56,8 @@ const LAST_WORDS: readonly { readonly words: RegExp; readonly class: ExitClass; 
   {
     words: /No conversation found with session ID/,
     class: "conversation_missing",
-    message: "Claude Code has no transcript of this conversation",
+    message:
+      'Claude Code has no transcript of this conversation; `clear()` begins an empty one, as `onMissingConversation: "fresh"` always does',
   },
   {
     words: /No message found with message\.uuid/,
