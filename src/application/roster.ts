@@ -1,8 +1,10 @@
+import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk } from "../session/journal-desk.ts";
 import { Session, type SessionOwner } from "../session/session.ts";
+import type { SessionConversation } from "../session/session-conversation.ts";
 import { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
@@ -29,12 +31,14 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  * to hold the name in the whole process.
  */
 export class Roster {
+  readonly #supervisor: string;
   readonly #desk: JournalDesk;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(desk: JournalDesk, deps: SessionDeps, ownership: Ownership) {
+  constructor(supervisor: string, desk: JournalDesk, deps: SessionDeps, ownership: Ownership) {
+    this.#supervisor = supervisor;
     this.#desk = desk;
     this.#deps = deps;
     this.#ownership = ownership;
@@ -72,7 +76,7 @@ export class Roster {
     const server = new SessionServer(settings, this.#desk, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(server, owner);
-    const registration = { session, supervisor: this.#desk.supervisor, exclusive: exclusiveOf(sdk) };
+    const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
     try {
       server.conversation.claim();
@@ -89,6 +93,29 @@ export class Roster {
     const entry = { key, server, session, registration, unlisten };
     this.#entries.set(key, entry);
     return entry;
+  }
+
+  /**
+   * Has sessions take up what the journal knows of them; one of them may begin with what another one remembers instead.
+   * Resolves with those that could not, and why.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async restore(
+    members: readonly Member[],
+    source?: SessionConversation,
+  ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
+    const known = await this.#desk.read(members.map(({ key }) => key));
+    const outcomes = members.map(async ({ key, server }) => {
+      try {
+        await server.restore(known.get(key) ?? { turns: [] }, source);
+        return [];
+      } catch (error) {
+        if (!CastellanError.is(error)) throw error;
+        return [{ server, error }];
+      }
+    });
+    return (await Promise.all(outcomes)).flat();
   }
 
   /**

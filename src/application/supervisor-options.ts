@@ -46,7 +46,7 @@ export interface SupervisorOptions extends TreeOptions {
   journal?: JournalOptions;
   /**
    * How much all its sessions together may spend, as `budget` of a session. What counts is what this supervisor, by its name,
-   * has spent. Default: no limit.
+   * has spent; supervisors without a name count together. Default: no limit.
    */
   budget?: Budget;
   /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */

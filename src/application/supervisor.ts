@@ -10,6 +10,7 @@ import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session } from "../session/session.ts";
+import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -37,6 +38,9 @@ export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number;
 }
+
+/** Under which name the journal has what supervisors without one have spent. */
+const UNNAMED = "supervisor";
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
 
@@ -75,8 +79,8 @@ export class Supervisor implements AsyncDisposable {
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
-    this.#desk = new JournalDesk(this.name, settings.budget, deps.clock);
-    this.#roster = new Roster(this.#desk, deps, ({ server }) => ({
+    this.#desk = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
+    this.#roster = new Roster(this.name, this.#desk, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -88,7 +92,7 @@ export class Supervisor implements AsyncDisposable {
       fork: async (name, options) => {
         this.#refuseIfGone(server);
         const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
-        return await this.#startSession(forked, "anew");
+        return await this.#startSession(forked, server.conversation);
       },
     }));
     const { clock, random } = deps;
@@ -169,12 +173,12 @@ export class Supervisor implements AsyncDisposable {
    * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
-    return await this.#startSession(options, "as it was");
+    return await this.#startSession(options);
   }
 
-  async #startSession(options: SessionOptions, conversation: "anew" | "as it was"): Promise<Session> {
+  async #startSession(options: SessionOptions, source?: SessionConversation): Promise<Session> {
     this.#refuseIfEnding();
-    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings), conversation);
+    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings), source);
     return this.session(member?.session ?? options.name);
   }
 
@@ -208,7 +212,7 @@ export class Supervisor implements AsyncDisposable {
     }
     const failure = await this.#tree.failure(server);
     if (failure !== undefined) throw failure;
-    if (conversation === "clear") await server.conversation.save();
+    if (conversation === "clear") await server.conversation.saveNow();
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
@@ -306,6 +310,7 @@ export class Supervisor implements AsyncDisposable {
 
   /**
    * What the sessions of this supervisor, by its name, have spent since it was first started, also those that have ended.
+   * Supervisors without a name count together.
    * Where nothing was spent there is no report.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
@@ -314,7 +319,7 @@ export class Supervisor implements AsyncDisposable {
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
     this.#refuseIfStopped();
-    const query = { ...usageQuery(options), supervisor: this.name };
+    const query = { ...usageQuery(options), supervisor: this.#desk.supervisor };
     return usageReports(await this.#desk.journal.usage(query));
   }
 
@@ -388,8 +393,12 @@ export class Supervisor implements AsyncDisposable {
 
   async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
     const { conversation } = validate(conversationSchema, options, "terminateSession");
-    await this.#tree.terminate(server);
-    if (conversation === "clear") await server.journal.forget();
+    let forgotten: Promise<void> | undefined;
+    await this.#tree.terminate(server, () => {
+      if (conversation === "clear") forgotten = server.journal.forget();
+      forgotten?.catch(() => {});
+    });
+    await forgotten;
   }
 
   async #stop(): Promise<void> {

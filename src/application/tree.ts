@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
+import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { Branch } from "./branch.ts";
@@ -96,26 +97,31 @@ export class Tree {
   }
 
   /**
-   * Adds a child and starts it, with the conversation that it had if it was there before, or anew. A session that does not
+   * Adds a child and starts it, with the conversation that it had if it was there before, or with what `source` remembers. A session that does not
    * come up is removed again; those of a supervisor are set aside.
    */
-  async add(branch: Branch, plan: ChildPlan, conversation: "anew" | "as it was" = "as it was"): Promise<Member[]> {
+  async add(branch: Branch, plan: ChildPlan, source?: SessionConversation): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
-    await this.#startChild(branch, plan, members, conversation === "anew");
+    await this.#startChild(branch, plan, members, source);
     const [failure] = await this.failures(members);
     if (failure === undefined || plan.kind !== "session") return members;
     for (const { server } of members) await this.terminate(server);
     throw removed(failure);
   }
 
-  /** Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well. */
-  async terminate(server: SessionServer): Promise<void> {
+  /**
+   * Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well.
+   *
+   * @param last is called before the name is free
+   */
+  async terminate(server: SessionServer, last: () => void = () => {}): Promise<void> {
     const { key } = server.settings;
     server.close("session");
     if (this.root.tree === undefined) await this.opened().catch(ignore);
     const branch = this.root.branchOf(key);
     await branch?.opened();
     await branch?.tree?.terminateChild(key).catch(ignore);
+    if (this.#roster.holds(server)) last();
     // A second call may have waited for the same end, and the name may be another session's by now.
     if (!this.#roster.release(server)) return;
     branch?.forget(key);
@@ -148,7 +154,11 @@ export class Tree {
     // What a host that has died has left behind may still write to a conversation that is about to be resumed. What cannot be
     // found out now may be found out at the next start; it keeps nobody from starting. It dies in its own time.
     await endOrphans(systemClock).catch(ignore);
-    await restoreAll(members);
+    for (const { server, error } of await this.#roster.restore(members)) {
+      // One that cannot go on with what it had fails alone. One that was ended meanwhile does not come up anyway.
+      if (!isOfOneSession(error)) throw error;
+      server.setAside(error);
+    }
     await this.root.start();
   }
 
@@ -164,14 +174,24 @@ export class Tree {
     return members;
   }
 
-  async #startChild(branch: Branch, plan: ChildPlan, members: readonly Member[], anew: boolean): Promise<void> {
+  async #startChild(
+    branch: Branch,
+    plan: ChildPlan,
+    members: readonly Member[],
+    source: SessionConversation | undefined,
+  ): Promise<void> {
     try {
       if (this.root.tree === undefined) await this.opened();
-      await restoreAll(members, { anew });
+      const [failed] = await this.#roster.restore(members, source);
+      if (failed !== undefined) throw failed.error;
       await branch.add(plan);
     } catch (error) {
       const refusal = members[0]?.server.refusal();
-      for (const { server } of members) this.#roster.release(server);
+      for (const { server } of members) {
+        // Its turns, if it had any, wait in the journal for a start that succeeds.
+        server.close("supervisor");
+        this.#roster.release(server);
+      }
       throw refusal ?? translated(error);
     }
   }
@@ -236,9 +256,9 @@ export class Tree {
   }
 }
 
-/** Has all of `members` take up what the journal knows of them. */
-async function restoreAll(members: readonly Member[], options?: { readonly anew: boolean }): Promise<void> {
-  await Promise.all(members.map(({ server }) => server.restore(options)));
+/** Whether what the journal knows of a session is what stands in its way, and not the journal itself. */
+function isOfOneSession(error: CastellanError): boolean {
+  return !CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason === "damaged";
 }
 
 /** The error of a session that was to be added, without the advice for one that is there. */

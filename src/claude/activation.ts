@@ -10,6 +10,7 @@ import { formatMarker, thisOwner } from "./marker.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
+import { transcriptPlaceOf } from "./transcript-place.ts";
 
 /** How long a control request may take. The SDK sets no limit. */
 export const CONTROL_MS = 10_000;
@@ -26,6 +27,7 @@ export class Activation {
   readonly exited: Promise<ExitRecord>;
   readonly #run: ProcessRun;
   #lock: ConversationLock;
+  #gone = false;
 
   private constructor(run: ProcessRun, lock: ConversationLock) {
     this.#run = run;
@@ -33,6 +35,7 @@ export class Activation {
     this.pid = run.process?.pid;
     this.startedAt = run.clock.now();
     this.exited = run.exited.then(async (exit) => {
+      this.#gone = true;
       await this.#lock.release();
       return exit;
     });
@@ -64,9 +67,11 @@ export class Activation {
   /** The process has gone on in another conversation, which has to be nobody else's either; otherwise it is killed. */
   async moved(id: string): Promise<void> {
     try {
+      const lock = await lockOf(this.#run.request, id);
       const before = this.#lock;
-      this.#lock = await lockOf(this.#run.request, id);
+      this.#lock = lock;
       await before.release();
+      if (this.#gone) await lock.release();
     } catch (error) {
       await this.kill({ class: "bad_config", message: `Claude Code went on elsewhere: ${messageOf(error)}` });
     }
@@ -155,7 +160,8 @@ async function lockOf(request: RunRequest, id: string): Promise<ConversationLock
   const { options, inheritEnv } = request;
   if (options.spawnClaudeCodeProcess !== undefined) return { release: async () => {} };
   const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
-  return await lockConversation(id, formatMarker(thisOwner(), request.id), environment);
+  const { config } = await transcriptPlaceOf(options.cwd ?? process.cwd(), environment);
+  return await lockConversation(id, formatMarker(thisOwner(), request.id), config);
 }
 
 async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {

@@ -1,5 +1,8 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 
+/** How long a tool may be held back, in seconds; after that Claude Code starts it all the same. */
+const LIMIT_SECONDS = 3_600;
+
 /**
  * The options with a hook that is asked, and waited for, before each tool is started. Claude Code starts a tool as soon as it
  * knows what to start it with, which can be before a message tells of it, and long before the transcript does.
@@ -10,5 +13,8 @@ export function beforeTools(options: SdkOptions, called: () => Promise<void>): S
     await called();
     return {};
   };
-  return { ...options, hooks: { ...hooks, PreToolUse: [{ hooks: [hook] }, ...(hooks.PreToolUse ?? [])] } };
+  return {
+    ...options,
+    hooks: { ...hooks, PreToolUse: [{ hooks: [hook], timeout: LIMIT_SECONDS }, ...(hooks.PreToolUse ?? [])] },
+  };
 }

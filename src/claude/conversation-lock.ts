@@ -1,5 +1,4 @@
 import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { isAlive, type Owner, ownerOf, thisOwner } from "./marker.ts";
 
@@ -13,8 +12,11 @@ const TRIES = 5;
 export class ConversationInUse extends Error {
   override readonly name: string = "ConversationInUse";
 
-  constructor(id: string, owner: Owner) {
-    super(`the conversation ${id} is in use by another application, process ${owner.pid}`);
+  /** Without an owner, several want it at this moment. */
+  constructor(id: string, owner?: Owner) {
+    super(
+      `the conversation ${id} is in use by another application${owner === undefined ? "" : `, process ${owner.pid}`}`,
+    );
   }
 }
 
@@ -25,21 +27,16 @@ export interface ConversationLock {
 }
 
 /**
- * Makes a conversation this application's, as far as Claude Code's files with this environment go. Within an application it is
- * the sessions that see to it that each has a conversation of its own; this is for two that know nothing of each other.
+ * Makes a conversation this application's, as far as the transcripts in this directory of Claude Code's own go. Within an
+ * application it is the sessions that see to it that each has a conversation of its own; this is for two that know nothing of
+ * each other.
  *
- * The file names its owner by pid and start time. One whose owner is not proven to be alive is taken over.
+ * The file names its owner by pid and start time. One whose owner is not proven to be alive is taken over; only Linux proves it.
  *
  * @param marker of the activation that is about to write to it
  * @throws ConversationInUse
  */
-export async function lockConversation(
-  id: string,
-  marker: string,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<ConversationLock> {
-  const home = environment["HOME"] ?? homedir();
-  const config = environment["CLAUDE_CONFIG_DIR"] ?? join(home, ".claude");
+export async function lockConversation(id: string, marker: string, config: string): Promise<ConversationLock> {
   const path = join(config, FOLDER, id);
   try {
     for (const folder of [config, dirname(path)]) await makeFolder(folder);
@@ -47,6 +44,7 @@ export async function lockConversation(
       if (await put(path, marker)) return { release: () => remove(path, marker) };
       await takeOver(path, id);
     }
+    throw new ConversationInUse(id);
   } catch (error) {
     if (error instanceof ConversationInUse) throw error;
     // Where nothing can be written, Claude Code cannot write a transcript either.

@@ -99,7 +99,12 @@ async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps
       await new Promise<void>((resolve) => clock.schedule(OWNER_POLL_MS, resolve));
     }
   }
-  return { journal, writer: new JournalWriter(journal, deps), retire: pruneRegularly(journal, terms, clock) };
+  const writer = new JournalWriter(journal, deps);
+  journal.lost?.then(
+    (error) => writer.lose(error),
+    () => {},
+  );
+  return { journal, writer, retire: pruneRegularly(journal, terms, clock) };
 }
 
 /** Forgets old turns, now and every ten minutes. What does not succeed now succeeds another time. */
@@ -127,7 +132,13 @@ async function release(held: Map<unknown, Holding>, identity: unknown, holding: 
 async function close({ journal, writer, retire }: Opened): Promise<void> {
   retire();
   await writer.close(CLOSE_MS);
-  await journal.close();
+  try {
+    await journal.close();
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    const message = `The journal ${journal.place} could not be given back: ${words}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+  }
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

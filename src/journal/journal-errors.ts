@@ -6,3 +6,11 @@ export function inUse(place: string, { pid, host, startedAt }: JournalOwner): Ca
   const message = `The journal ${place} belongs to process ${pid} on ${host}, started at ${new Date(startedAt).toISOString()}. End that application, give this one another journal, or let it wait with \`waitForOwner\`.`;
   return new CastellanError("JOURNAL_IN_USE", message, { details: { pid, host, startedAt } });
 }
+
+/** What a journal threw when it was to be written, as an error of ours: one of the application's own may throw anything. */
+export function writeFault(thrown: unknown, place: string): CastellanError {
+  if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = `The journal ${place} could not be written: ${words}`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
+}

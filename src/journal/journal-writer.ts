@@ -4,6 +4,7 @@ import { CastellanError } from "../errors.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 import type { Change } from "./change.ts";
 import type { Journal } from "./journal.ts";
+import { writeFault } from "./journal-errors.ts";
 
 /** How long a change that can still be refused waits for a journal that does not take it. */
 const PATIENCE_MS = 5_000;
@@ -78,6 +79,29 @@ export class JournalWriter {
   }
 
   /**
+   * Resolves when all that was given so far is written, or is refused; at once if there is nothing to write.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that takes more than five seconds; `NOT_OWNER`
+   */
+  settled(): Promise<void> {
+    if (this.#lost === undefined && this.#flushing === undefined) return Promise.resolve();
+    return this.#enter([], false, true);
+  }
+
+  /**
+   * To be told that another application has taken the journal over: refuses what waits, and all that comes. What is being
+   * written is still written if it can be.
+   */
+  lose(error: CastellanError): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
+    this.#fault = error;
+    this.#refuseAll(this.#queue.splice(0), error);
+    this.#wake?.();
+    this.#whenLost.resolve(error);
+  }
+
+  /**
    * Writes what has happened; resolves when it is written, however long that takes. Need not be waited for.
    *
    * @throws CastellanError `NOT_OWNER`
@@ -137,27 +161,32 @@ export class JournalWriter {
     const durable = items.some((item) => item.durable);
     for (;;) {
       try {
-        await this.#journal.write({ number: this.#number + 1, changes, durable });
-        this.#number += 1;
-        this.#failures = 0;
-        this.#fault = undefined;
+        if (changes.length > 0) await this.#write(changes, durable);
         for (const item of items) {
           item.timer?.cancel();
           item.written.resolve();
         }
         return;
       } catch (thrown) {
-        const error = faultOf(thrown, this.#journal.place);
+        const error = writeFault(thrown, this.#journal.place);
+        if (error.code === "NOT_OWNER") this.lose(error);
+        if (this.#lost !== undefined) return this.#refuseAll(items, this.#lost);
         this.#fault = error;
-        if (error.code === "NOT_OWNER") return this.#lose(items, error);
         const { reason, applied } = CastellanError.is(error, "JOURNAL_UNAVAILABLE")
           ? error.details
           : { reason: "failed" };
         if (applied === false) return await this.#putBack(items, error, reason);
         await this.#pause();
-        if (this.#closing) return this.#refuseAll(items, error);
+        if (this.#lost !== undefined || this.#closing) return this.#refuseAll(items, this.#lost ?? error);
       }
     }
+  }
+
+  async #write(changes: readonly Change[], durable: boolean): Promise<void> {
+    await this.#journal.write({ number: this.#number + 1, changes, durable });
+    this.#number += 1;
+    this.#failures = 0;
+    if (this.#lost === undefined) this.#fault = undefined;
   }
 
   /** Finds out which item it is that is refused. A journal that cannot be reached refuses none. */
@@ -198,12 +227,6 @@ export class JournalWriter {
     timer.cancel();
   }
 
-  #lose(items: readonly Item[], error: CastellanError): void {
-    this.#lost = error;
-    this.#refuseAll([...items, ...this.#queue.splice(0)], error);
-    this.#whenLost.resolve(error);
-  }
-
   #refuseAll(items: readonly Item[], error: CastellanError): void {
     for (const item of items) this.#refuse(item, error);
   }
@@ -217,12 +240,4 @@ export class JournalWriter {
     const message = `The journal ${this.#journal.place} has been closed.`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
-}
-
-/** A journal of the application's own may throw anything. */
-function faultOf(thrown: unknown, place: string): CastellanError {
-  if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
-  const words = thrown instanceof Error ? thrown.message : String(thrown);
-  const message = `The journal ${place} could not be written: ${words}`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
 }

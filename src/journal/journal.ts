@@ -1,3 +1,4 @@
+import type { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { SessionEntry } from "./session-entry.ts";
@@ -38,6 +39,11 @@ export interface Journal {
    * @throws CastellanError `JOURNAL_IN_USE` while another application that lives holds it; `JOURNAL_UNAVAILABLE`
    */
   open(owner: JournalOwner): Promise<void>;
+  /**
+   * Resolves, to `NOT_OWNER`, when the journal finds out that another application has taken it, without having been asked to
+   * write. Each opening has its own; one that never finds out by itself can leave it out.
+   */
+  readonly lost?: Promise<CastellanError> | undefined;
   /** Gives it back. What has been written stays. Does nothing if it is not open. */
   close(): Promise<void>;
   /**
@@ -49,13 +55,16 @@ export interface Journal {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if another application has taken the journal over meanwhile
    */
   write(batch: Batch): Promise<void>;
-  /** `undefined` if nothing is known of a session of this name. */
-  session(key: string): Promise<SessionEntry | undefined>;
+  /** The sessions of these keys, of which there are 500 at most: each that is known, once, in no particular order. */
+  sessions(keys: readonly string[]): Promise<SessionEntry[]>;
   /** The sessions whose keys begin so, in the order of their keys. */
-  sessions(keyPrefix: string): Promise<SessionEntry[]>;
+  sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]>;
   turn(id: string): Promise<TurnEntry | undefined>;
-  /** The turns of a session that have not ended, in the order of their positions, the running one first. */
-  unfinishedTurns(session: string): Promise<TurnEntry[]>;
+  /**
+   * The turns that have not ended of these sessions, of which there are 500 at most. Those of one session come in the order
+   * of their positions, the running one first.
+   */
+  unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]>;
   /** The last approvals of a session, newest first; of those asked for at the same time, the one written last. */
   approvals(session: string, limit: number): Promise<ApprovalEntry[]>;
   /** What was spent; the entries stand in no particular order. */

@@ -23,6 +23,8 @@ class MemoryJournal implements Journal {
   readonly place: string = "memory";
   readonly #sessions = new Map<string, SessionEntry>();
   readonly #turns = new Map<string, TurnEntry>();
+  /** The ids of the turns that have not ended, by session, in the order in which they were accepted. */
+  readonly #unfinished = new Map<string, Set<string>>();
   /** In the order in which they were asked for. */
   readonly #approvals = new Map<string, ApprovalEntry>();
   readonly #spent = new Map<string, Spent>();
@@ -46,12 +48,12 @@ class MemoryJournal implements Journal {
     this.#written = number;
   }
 
-  async session(key: string): Promise<SessionEntry | undefined> {
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
     this.#refuseIfClosed();
-    return this.#sessions.get(key);
+    return [...new Set(keys)].flatMap((key) => this.#sessions.get(key) ?? []);
   }
 
-  async sessions(keyPrefix: string): Promise<SessionEntry[]> {
+  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
     this.#refuseIfClosed();
     const found = [...this.#sessions.values()].filter(({ key }) => key.startsWith(keyPrefix));
     return found.toSorted((one, other) => (one.key < other.key ? -1 : 1));
@@ -62,11 +64,12 @@ class MemoryJournal implements Journal {
     return this.#turns.get(id);
   }
 
-  async unfinishedTurns(session: string): Promise<TurnEntry[]> {
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
     this.#refuseIfClosed();
     const rank = ({ state }: TurnEntry): number => (state === "running" ? 0 : 1);
-    return [...this.#turns.values()]
-      .filter((turn) => turn.session === session && turn.endedAt === undefined)
+    return [...new Set(sessions)]
+      .flatMap((session) => [...(this.#unfinished.get(session) ?? [])])
+      .flatMap((id) => this.#turns.get(id) ?? [])
       .toSorted((one, other) => rank(one) - rank(other) || one.position - other.position);
   }
 
@@ -121,14 +124,17 @@ class MemoryJournal implements Journal {
         break;
       case "turn_accepted": {
         const { turn } = change;
-        if (!this.#turns.has(turn.id)) {
-          this.#turns.set(turn.id, { ...turn, state: "queued", attempts: 0, touched: false });
-        }
+        if (this.#turns.has(turn.id)) break;
+        this.#turns.set(turn.id, { ...turn, state: "queued", attempts: 0, touched: false });
+        const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
+        this.#unfinished.set(turn.session, unfinished.add(turn.id));
         break;
       }
       case "turn_withdrawn": {
         const turn = this.#turns.get(change.turn);
-        if (turn?.attempts === 0 && turn.endedAt === undefined) this.#turns.delete(turn.id);
+        if (turn?.attempts !== 0 || turn.endedAt !== undefined) break;
+        this.#turns.delete(turn.id);
+        this.#finish(turn);
         break;
       }
       case "turn_begun":
@@ -173,11 +179,20 @@ class MemoryJournal implements Journal {
 
   #changeTurn(id: string, changed: Partial<TurnEntry>): void {
     const turn = this.#turns.get(id);
-    if (turn !== undefined && turn.endedAt === undefined) this.#turns.set(id, { ...turn, ...changed });
+    if (turn === undefined || turn.endedAt !== undefined) return;
+    this.#turns.set(id, { ...turn, ...changed });
+    if (changed.endedAt !== undefined) this.#finish(turn);
+  }
+
+  #finish({ id, session }: TurnEntry): void {
+    const unfinished = this.#unfinished.get(session);
+    unfinished?.delete(id);
+    if (unfinished?.size === 0) this.#unfinished.delete(session);
   }
 
   #forget(key: string): void {
     this.#sessions.delete(key);
+    this.#unfinished.delete(key);
     for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
   }

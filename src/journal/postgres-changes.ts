@@ -1,10 +1,37 @@
 import { createHash } from "node:crypto";
-import type { ChangeGroup, ChangeOf } from "./change-groups.ts";
+import type { Change } from "./change.ts";
+import { type ChangeGroup, type ChangeOf, changeGroups } from "./change-groups.ts";
+import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
+import { unavailable, wordsOf } from "./postgres-fault.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "./spending.ts";
 import { toText } from "./stored-text.ts";
 
+/** A statement and its one parameter. */
+interface ChangeStatement {
+  readonly text: string;
+  readonly rows: string;
+}
+
+/**
+ * What makes the changes, in order.
+ *
+ * @param label names what they are written into, for messages
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if JSON cannot say one of them
+ */
+export function statementsOf(changes: readonly Change[], label: string): ChangeStatement[] {
+  try {
+    return changeGroups(changes).map((group) => ({
+      text: CHANGE_STATEMENTS[group.type],
+      rows: JSON.stringify(changeRows(group)),
+    }));
+  } catch (cause) {
+    // A circle, or a text longer than there can be.
+    throw unavailable(label, "refused", wordsOf(cause), { applied: false, cause });
+  }
+}
+
 /** The changes of a group as the rows that the statement for them takes, see postgres-change-statements.ts. */
-export function changeRows(group: ChangeGroup): object[] {
+function changeRows(group: ChangeGroup): object[] {
   switch (group.type) {
     case "session_saved":
       return group.changes.map(({ session }) => ({

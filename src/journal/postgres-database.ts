@@ -1,6 +1,6 @@
 import type { ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
 import type { CastellanError } from "../errors.ts";
-import { faultOf, stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
+import { faultOf, notOpen, stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 
 /** Runs a statement and tells its rows. */
@@ -12,8 +12,17 @@ export interface TransactionOptions {
   readonly durable?: boolean;
 }
 
+/** How a database is used. */
+interface DatabaseTerms {
+  /** How long a statement may take. */
+  readonly timeoutMs: number;
+  /** How many connections there are at most. Default: 4. */
+  readonly connections?: number;
+}
+
 const CONNECT_MS = 5_000;
-const CONNECTIONS = 4;
+/** How long a connection that others use is waited for. None of them keeps it for long, but many may wait. */
+const QUEUE_MS = 60_000;
 /** By how much longer than the server, which says what it could not do in time, the wait for its answer is. */
 const GRACE_MS = 2_000;
 /** What is written here relies on each statement seeing what others have committed, whatever the server's default is. */
@@ -30,8 +39,10 @@ export class PostgresDatabase {
   readonly #pool: Pool;
   /** The connections that are in use. */
   readonly #busy: Set<PoolClient> = new Set();
+  /** Those who wait for one. */
+  readonly #waiting: Set<PromiseWithResolvers<PoolClient>> = new Set();
   readonly #settings: string;
-  #abandoned = false;
+  #closed = false;
 
   private constructor(pool: Pool, label: string, schema: string, timeoutMs: number) {
     this.#pool = pool;
@@ -51,13 +62,12 @@ export class PostgresDatabase {
    * Connects to nothing yet.
    *
    * @param kind of what is kept there, for messages: `"journal"`
-   * @param timeoutMs how long a statement may take
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if `pg` is not installed
    */
   static async load(
     { url, schema, label }: PostgresPlace,
     kind: string,
-    timeoutMs: number,
+    { timeoutMs, connections = 4 }: DatabaseTerms,
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
     const { Client, Pool } = await importPg().catch((cause: unknown) => {
@@ -66,16 +76,16 @@ export class PostgresDatabase {
       throw unavailable(`The ${kind} ${label}`, "failed", what, { applied: false, advice, cause });
     });
     const pool = new Pool({
-      // A server that does not answer is given up sooner than the hope for a connection that others use.
+      // A server that does not answer is given up sooner than a connection that others use: that says nothing of the server.
       Client: class extends Client {
         constructor(config?: string | ClientConfig) {
           super({ ...(typeof config === "object" && config), connectionTimeoutMillis: CONNECT_MS });
         }
       },
-      connectionTimeoutMillis: CONNECT_MS + timeoutMs,
+      connectionTimeoutMillis: QUEUE_MS,
       connectionString: url,
       application_name: "castellan",
-      max: CONNECTIONS,
+      max: connections,
       query_timeout: timeoutMs + GRACE_MS,
       allowExitOnIdle: true,
       keepAlive: true,
@@ -134,24 +144,39 @@ export class PostgresDatabase {
     }
   }
 
-  /** Waits for what is under way. */
+  /** Waits for what is under way; refuses what has no connection yet. */
   async close(): Promise<void> {
+    this.#refuse();
     await this.#pool.end();
   }
 
   /** Ends what is under way, and begins nothing any more. */
   abandon(): void {
-    this.#abandoned = true;
+    this.#refuse();
     for (const client of this.#busy) client.connection.stream.destroy();
   }
 
+  #refuse(): void {
+    this.#closed = true;
+    for (const waiting of this.#waiting) waiting.reject(notOpen(this.label));
+    this.#waiting.clear();
+  }
+
   async #connect(): Promise<PoolClient> {
-    try {
-      if (this.#abandoned) throw new Error("it was given up");
-      return await this.#pool.connect();
-    } catch (cause) {
-      throw unavailable(this.label, "unreachable", wordsOf(cause), { applied: false, cause });
-    }
+    if (this.#closed) throw notOpen(this.label);
+    const waiting = Promise.withResolvers<PoolClient>();
+    this.#waiting.add(waiting);
+    this.#pool.connect().then(
+      (client) => {
+        if (this.#waiting.delete(waiting)) waiting.resolve(client);
+        else client.release();
+      },
+      (cause: unknown) => {
+        this.#waiting.delete(waiting);
+        waiting.reject(unavailable(this.label, "unreachable", wordsOf(cause), { applied: false, cause }));
+      },
+    );
+    return await waiting.promise;
   }
 
   async #commit(client: PoolClient): Promise<void> {

@@ -1,13 +1,11 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
-import type { Batch, Change } from "./change.ts";
-import { changeGroups } from "./change-groups.ts";
+import type { Batch } from "./change.ts";
 import type { Journal, JournalOwner, Retention } from "./journal.ts";
-import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
-import { changeRows } from "./postgres-changes.ts";
+import { statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
-import { notOpen, unavailable, wordsOf } from "./postgres-fault.ts";
+import { notOpen } from "./postgres-fault.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
 import { PostgresOwnership } from "./postgres-ownership.ts";
 import { type PostgresOptions, type PostgresPlace, postgresPlace } from "./postgres-place.ts";
@@ -50,11 +48,17 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
 /** How long a statement may take. */
 const STATEMENT_MS = 10_000;
 
+/** How many connections there are for everything that need not be done in time. */
+const COMMON_CONNECTIONS = 3;
+
 /** How long a server is waited for when the journal is given back. */
 const CLOSE_MS = 3_000;
 
 interface OpenJournal {
-  readonly database: PostgresDatabase;
+  /** For reads and for pruning, however many there are at once. */
+  readonly common: PostgresDatabase;
+  /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
+  readonly reserved: PostgresDatabase;
   readonly ownership: PostgresOwnership;
 }
 
@@ -74,34 +78,41 @@ class PostgresJournal implements Journal {
 
   async open(owner: JournalOwner): Promise<void> {
     const before = this.#open;
-    const database = before?.database ?? (await PostgresDatabase.load(this.#where, "journal", STATEMENT_MS));
+    const reserved = before?.reserved ?? (await this.#load(1));
+    const common = before?.common ?? (await this.#load(COMMON_CONNECTIONS));
     try {
-      await prepare(database, JOURNAL_TABLES);
-      const ownership = await PostgresOwnership.take(database, this.place, owner, this.#clock);
+      await prepare(reserved, JOURNAL_TABLES);
+      const ownership = await PostgresOwnership.take(reserved, this.place, owner, this.#clock);
       before?.ownership.stop();
-      this.#open = { database, ownership };
+      this.#open = { common, reserved, ownership };
       this.#uncertain = undefined;
     } catch (error) {
-      if (before === undefined) await database.close();
+      if (before === undefined) await Promise.all([common.close(), reserved.close()]);
       throw error;
     }
   }
 
+  get lost(): Promise<CastellanError> | undefined {
+    return this.#open?.ownership.lost;
+  }
+
   async close(): Promise<void> {
     if (this.#open === undefined) return;
-    const { database, ownership } = this.#open;
+    const { common, reserved, ownership } = this.#open;
     this.#open = undefined;
-    const late = this.#clock.schedule(CLOSE_MS, () => database.abandon());
-    await ownership.release();
-    await database.close();
+    const late = this.#clock.schedule(CLOSE_MS, () => {
+      common.abandon();
+      reserved.abandon();
+    });
+    await Promise.all([ownership.release().then(() => reserved.close()), common.close()]);
     late.cancel();
   }
 
   async write({ number, changes, durable }: Batch): Promise<void> {
-    const { database, ownership } = this.#opened();
+    const { reserved, ownership } = this.#opened();
     try {
-      const statements = statementsOf(changes, database.label);
-      await database.transaction(
+      const statements = statementsOf(changes, reserved.label);
+      await reserved.transaction(
         async (query) => {
           if (!(await ownership.fence(query, number))) return;
           await Promise.all(statements.map(({ text, rows }) => query(text, [rows])));
@@ -114,12 +125,12 @@ class PostgresJournal implements Journal {
     this.#uncertain = undefined;
   }
 
-  async session(key: string): Promise<SessionEntry | undefined> {
-    const [row] = await this.#read<SessionRow>(`select ${SESSION_COLUMNS} from sessions where key = $1`, [toText(key)]);
-    return row && sessionOf(row);
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    const text = `select ${SESSION_COLUMNS} from sessions where key = any($1)`;
+    return (await this.#read<SessionRow>(text, [keys.map(toText)])).map(sessionOf);
   }
 
-  async sessions(keyPrefix: string): Promise<SessionEntry[]> {
+  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
     const text = `select ${SESSION_COLUMNS} from sessions where starts_with(key, $1) order by key`;
     return (await this.#read<SessionRow>(text, [toText(keyPrefix)])).map(sessionOf);
   }
@@ -129,11 +140,11 @@ class PostgresJournal implements Journal {
     return row && turnOf(row);
   }
 
-  async unfinishedTurns(session: string): Promise<TurnEntry[]> {
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
     const text = `
-      select ${TURN_COLUMNS} from turns where session = $1 and ended_at is null
+      select ${TURN_COLUMNS} from turns where session = any($1) and ended_at is null
       order by state = 'running' desc, position, seq`;
-    return (await this.#read<TurnRow>(text, [toText(session)])).map(turnOf);
+    return (await this.#read<TurnRow>(text, [sessions.map(toText)])).map(turnOf);
   }
 
   async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
@@ -154,8 +165,7 @@ class PostgresJournal implements Journal {
   }
 
   async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
-    const { database } = this.#opened();
-    return await database.transaction(async (query) => {
+    return await this.#opened().common.transaction(async (query) => {
       const [[turns]] = await Promise.all([
         query<{ count: number }>(PRUNE_TURNS, [endedSince, turnsPerSession]),
         query("delete from approvals where settled_at < $1", [endedSince]),
@@ -164,8 +174,12 @@ class PostgresJournal implements Journal {
     });
   }
 
+  async #load(connections: number): Promise<PostgresDatabase> {
+    return await PostgresDatabase.load(this.#where, "journal", { timeoutMs: STATEMENT_MS, connections });
+  }
+
   async #read<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    return await this.#opened().database.read<Row>(text, values);
+    return await this.#opened().common.read<Row>(text, values);
   }
 
   #opened(): OpenJournal {
@@ -180,19 +194,6 @@ class PostgresJournal implements Journal {
     if (applied === undefined) this.#uncertain = number;
     if (applied === undefined || this.#uncertain !== number) return error;
     return new CastellanError("JOURNAL_UNAVAILABLE", error.message, { details: { reason }, cause: error.cause });
-  }
-}
-
-/** What makes the changes, in order. */
-function statementsOf(changes: readonly Change[], label: string): { readonly text: string; readonly rows: string }[] {
-  try {
-    return changeGroups(changes).map((group) => ({
-      text: CHANGE_STATEMENTS[group.type],
-      rows: JSON.stringify(changeRows(group)),
-    }));
-  } catch (cause) {
-    // JSON cannot say it: a circle, or a text longer than there can be.
-    throw unavailable(label, "refused", wordsOf(cause), { applied: false, cause });
   }
 }
 

@@ -19,6 +19,7 @@ export class PostgresOwnership {
   readonly #term: string;
   #timer: Timer | undefined;
   #refreshing: Promise<void> = Promise.resolve();
+  readonly #lost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #ended = false;
 
   private constructor(database: PostgresDatabase, clock: Clock, id: string, term: string) {
@@ -52,6 +53,11 @@ export class PostgresOwnership {
     return new PostgresOwnership(database, clock, id, term);
   }
 
+  /** Resolves when it turns out that the journal has another owner. */
+  get lost(): Promise<CastellanError> {
+    return this.#lost.promise;
+  }
+
   /**
    * To be called at the beginning of a transaction: makes sure that the owner is still the owner when it commits, and that
    * a batch is not written twice. Tells whether it is to be written; if not, it has been.
@@ -64,8 +70,7 @@ export class PostgresOwnership {
     if (ours !== undefined) return true;
     const [holder] = await query<HolderRow>(HOLDER);
     if (holder?.id === this.#id && holder.term === this.#term) return false;
-    this.stop();
-    throw notOwner(this.#database.label, holder);
+    throw this.#lose(holder);
   }
 
   /** Gives the journal back. If the server cannot be told, it is free after five seconds. */
@@ -89,15 +94,22 @@ export class PostgresOwnership {
   }
 
   async #refresh(): Promise<void> {
-    try {
-      const [still] = await this.#database.transaction((query) => query(REFRESH, [this.#id, this.#term]), {
-        durable: false,
-      });
-      if (still === undefined) this.stop();
-    } catch {
-      // Whoever writes next hears of it.
-    }
+    const refresh = async (query: Query): Promise<void> => {
+      const [still] = await query(REFRESH, [this.#id, this.#term]);
+      if (still !== undefined) return;
+      const [holder] = await query<HolderRow>(HOLDER);
+      if (!this.#ended) this.#lose(holder);
+    };
+    // If the server does not answer, whoever writes next hears of it.
+    await this.#database.transaction(refresh, { durable: false }).catch(() => {});
     if (!this.#ended) this.#scheduleBeat();
+  }
+
+  #lose(holder: HolderRow | undefined): CastellanError {
+    this.stop();
+    const error = notOwner(this.#database.label, holder);
+    this.#lost.resolve(error);
+    return error;
   }
 }
 

@@ -40,7 +40,7 @@ export function postgresSessionStore(options: PostgresOptions): PostgresSessionS
   const lines = new Map<string, Promise<void>>();
 
   const open = async (): Promise<PostgresDatabase> => {
-    const database = await PostgresDatabase.load(place, "session store", STATEMENT_MS);
+    const database = await PostgresDatabase.load(place, "session store", { timeoutMs: STATEMENT_MS });
     try {
       await prepare(database, TRANSCRIPT_TABLES);
       return database;

@@ -91,14 +91,13 @@ class SqliteJournal implements Journal {
     }
   }
 
-  async session(key: string): Promise<SessionEntry | undefined> {
-    const row = this.#read(({ statements }) => statements.session.get(toText(key)));
-    return row === undefined ? undefined : sessionOf(row);
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    return this.#read(({ statements }) => statements.sessions.all(toTexts(keys))).map(sessionOf);
   }
 
-  async sessions(keyPrefix: string): Promise<SessionEntry[]> {
+  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
     const prefix = toText(keyPrefix);
-    const rows = this.#read(({ statements }) => statements.sessions.all(prefix, prefix));
+    const rows = this.#read(({ statements }) => statements.sessionsBeginning.all(prefix, prefix));
     return rows.map(sessionOf).toSorted((one, other) => (one.key < other.key ? -1 : 1));
   }
 
@@ -107,8 +106,8 @@ class SqliteJournal implements Journal {
     return row === undefined ? undefined : turnOf(row);
   }
 
-  async unfinishedTurns(session: string): Promise<TurnEntry[]> {
-    return this.#read(({ statements }) => statements.unfinishedTurns.all(toText(session))).map(turnOf);
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
+    return this.#read(({ statements }) => statements.unfinishedTurns.all(toTexts(sessions))).map(turnOf);
   }
 
   async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
@@ -152,4 +151,9 @@ class SqliteJournal implements Journal {
     if (this.#file !== undefined) return this.#file;
     throw fault(this.place, "failed", "it is not open", { applied: false, advice: "Open it first." });
   }
+}
+
+/** Any number of texts as one parameter. */
+function toTexts(texts: readonly string[]): string {
+  return JSON.stringify(texts.map(toText));
 }

@@ -14,9 +14,9 @@ const SQL = {
   forgetSession: "DELETE FROM sessions WHERE key = ?",
   forgetTurns: "DELETE FROM turns WHERE session = ?",
   forgetApprovals: "DELETE FROM approvals WHERE session = ?",
-  session: "SELECT * FROM sessions WHERE key = ?",
+  sessions: "SELECT * FROM sessions WHERE key IN (SELECT value FROM json_each(?))",
   /* Nothing in UTF-8 comes after the byte FF. */
-  sessions: "SELECT * FROM sessions WHERE key >= ? AND key < ? || CAST(x'ff' AS TEXT)",
+  sessionsBeginning: "SELECT * FROM sessions WHERE key >= ? AND key < ? || CAST(x'ff' AS TEXT)",
 
   acceptTurn: `INSERT INTO turns (id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
       state, attempts, touched)
@@ -28,7 +28,7 @@ const SQL = {
   requeueTurn: "UPDATE turns SET state = 'queued', position = ? WHERE id = ? AND ended_at IS NULL",
   endTurn: "UPDATE turns SET state = ?, ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL",
   turn: "SELECT * FROM turns WHERE id = ?",
-  unfinishedTurns: `SELECT * FROM turns WHERE session = ? AND ended_at IS NULL
+  unfinishedTurns: `SELECT * FROM turns WHERE session IN (SELECT value FROM json_each(?)) AND ended_at IS NULL
     ORDER BY state = 'running' DESC, position, seq`,
 
   requestApproval: `INSERT INTO approvals (id, session, tool, input, requested_at) VALUES (?, ?, ?, ?, ?)

@@ -24,7 +24,7 @@ import { cancelled, TurnWatches } from "./turn-watches.ts";
 const YIELD_MS = 5_000;
 
 /** Why a session may go no further here, and yet go on at its next start, or elsewhere. */
-const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "NOT_OWNER"]);
+const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
 
 export interface SessionDeps {
   readonly clock: Clock;
@@ -170,6 +170,10 @@ export class Dispatcher {
   detach(exit: ExitRecord): void {
     this.#activation = undefined;
     const current = this.#takeCurrent();
+    if (this.#beginning !== undefined) {
+      // It was to be handed its prompt, and never was.
+      this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
+    }
     if (current === undefined) return;
     const { record, uuid } = current;
     const { touched, lastUuid } = record.progress;
@@ -177,6 +181,8 @@ export class Dispatcher {
     const { attempts } = record;
     const again =
       !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, onInterruptedTurn);
+    // What becomes of one that goes on in the journal, and of the conversation with it, is settled when it is taken up again.
+    if (record.left) return;
     this.#conversation.take(
       touched && !again && !current.rollback
         ? { type: "turn_kept", lastUuid: lastUuid ?? uuid }
@@ -236,6 +242,7 @@ export class Dispatcher {
     if (this.#mailbox.remove(record)) record.fail("cancelled", cancelled(this.#who, record));
     else if (this.#current?.record === record) this.#stopCurrent(this.#current);
     await record.result.catch(() => {});
+    await record.recorded;
   }
 
   /** Stops the turn that runs, if one does; resolves when it has ended. */
@@ -244,9 +251,9 @@ export class Dispatcher {
   }
 
   /**
-   * Ends all turns for their callers, because the session goes no further. With its supervisor, or when another application
-   * has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the session is
-   * started again.
+   * Ends all turns for their callers, because the session goes no further. With its supervisor, in quarantine, or when another
+   * application has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the
+   * session is started again.
    */
   dismiss(reason: CastellanError): void {
     this.#hold.close();
@@ -283,9 +290,12 @@ export class Dispatcher {
     this.#conversation.take({ type: "prompted" });
     this.#journal.begin(record, uuid).then(
       () => this.#begun(record, uuid),
-      () => {
-        // The journal is another application's by now; the session is about to end.
+      (error: CastellanError) => {
+        // The journal is another application's by now, or will never take this.
         this.#beginning = undefined;
+        this.#mailbox.remove(record);
+        record.leave(error);
+        this.#next();
       },
     );
   }
@@ -295,11 +305,13 @@ export class Dispatcher {
     const activation = this.#activation;
     if (activation === undefined || !this.#free || this.#mailbox.first !== record) {
       // What came between was faster; the process has not heard of it.
-      if (!record.ended) this.#journal.requeued(record);
+      if (record.left || !record.ended) this.#journal.requeued(record);
       this.#next();
       return;
     }
     this.#mailbox.shift();
+    // It may be another conversation by now.
+    this.#conversation.take({ type: "prompted" });
     this.#current = {
       record,
       uuid,

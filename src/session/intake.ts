@@ -38,7 +38,8 @@ export class Intake {
   readonly #deps: { readonly clock: Clock; readonly newId: () => string };
   readonly #events: IntakeEvents;
   /** Resolves when the turns that the journal has are here; until then nothing can be told apart from them. */
-  readonly #restored: PromiseWithResolvers<void> = Promise.withResolvers();
+  #restored: PromiseWithResolvers<void> = Promise.withResolvers();
+  #failed = false;
 
   constructor(
     who: string,
@@ -65,30 +66,28 @@ export class Intake {
   }
 
   /**
-   * Accepts a turn. `durable` says whether somebody will come back for it.
+   * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `obstacle` is
+   * why the session takes no new turns, if it does not: one that is known by its key is found all the same.
    *
-   * @throws CastellanError `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is another turn's
+   * @throws CastellanError `obstacle`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
+   * another turn's
    */
-  accept(prompt: string, settings: TurnSettings, durable: boolean): TurnRecord {
+  accept(prompt: string, settings: TurnSettings, durable: boolean, obstacle?: CastellanError): TurnRecord {
     const { whenBusy, signal, idempotencyKey } = settings;
-    const id = idempotencyKey === undefined ? this.#deps.newId() : keyedTurnId(this.#settings.key, idempotencyKey);
+    const keyed = idempotencyKey !== undefined;
+    const id = keyed ? keyedTurnId(this.#settings.key, idempotencyKey) : this.#deps.newId();
     const present = this.#kept.find(id);
     if (present !== undefined) return this.#same(present, prompt);
-    if (whenBusy === "reject" && (this.#events.busy() || this.#mailbox.length > 0)) {
-      throw new CastellanError(
-        "SESSION_BUSY",
-        `${this.#who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`,
-      );
-    }
-    const takesOver = whenBusy === "interrupt" || whenBusy === "rollback";
-    if (this.#mailbox.full(this.#events.free() ? 1 : 0)) {
-      const limit = this.#mailbox.limit;
-      const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
-      throw new CastellanError("MAILBOX_FULL", message, { details: { limit } });
-    }
-    const record = this.#record(id, prompt, { ...settings, durable, acceptedAt: this.#deps.clock.now() });
+    const refusal = obstacle ?? this.#refusal(whenBusy);
+    if (refusal !== undefined && !keyed) throw refusal;
+    const request = { ...settings, durable: durable || keyed, acceptedAt: this.#deps.clock.now() };
+    const record = this.#record(id, prompt, request);
     if (signal?.aborted) throw cancelled(this.#who, record, signal.reason);
-    if (takesOver) this.#mailbox.putFirst(record);
+    if (refusal !== undefined) {
+      void this.#recallOr(record, refusal);
+      return record;
+    }
+    if (takesOver(whenBusy)) this.#mailbox.putFirst(record);
     else this.#mailbox.push(record);
     this.#kept.add(record);
     this.#watches.begin(record, settings);
@@ -101,16 +100,8 @@ export class Intake {
    * `cut`.
    */
   restore(entry: TurnEntry, cut: CastellanError | undefined): void {
-    const { id, prompt, position, durable, timeoutMs, acceptedAt, attempts } = entry;
-    const { output, queueTimeoutMs: usual } = this.#settings;
-    const { queueTimeoutMs = usual } = entry;
-    // Somebody may have asked for it by its key before it was here.
-    const present = this.#kept.find(id);
-    const request = { output, position, durable, timeoutMs, queueTimeoutMs, acceptedAt, attempts };
-    const record = present ?? this.#record(id, prompt, request);
-    if (present === undefined) this.#kept.add(record);
-    else this.#mailbox.remove(record);
-    record.position = position;
+    const record = this.#recordOf(entry);
+    record.submitted = true;
     record.enqueued();
     this.#mailbox.restore(record);
     if (cut !== undefined) {
@@ -120,13 +111,40 @@ export class Intake {
       return;
     }
     if (entry.state === "running") this.#journal.requeued(record);
-    if (present !== undefined) return;
+    const { timeoutMs, queueTimeoutMs, acceptedAt } = record;
     const leftMs = timeoutMs === undefined ? undefined : Math.max(0, acceptedAt + timeoutMs - this.#deps.clock.now());
     this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
-  /** The turns that the journal has are here by now, or `error` says why not. */
+  /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
+  #recordOf(entry: TurnEntry): TurnRecord {
+    const { id, prompt, position, durable, timeoutMs, acceptedAt, attempts } = entry;
+    const { output, queueTimeoutMs: usual } = this.#settings;
+    const early = this.#kept.find(id);
+    if (early !== undefined) {
+      this.#mailbox.remove(early);
+      if (!early.ended && early.prompt === prompt) {
+        early.adopt(entry);
+        return early;
+      }
+      this.#kept.forget(early);
+      if (!early.ended) early.leave(this.#otherPrompt());
+    }
+    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
+    const record = this.#record(id, prompt, { output, position, durable, attempts, ...times });
+    this.#kept.add(record);
+    return record;
+  }
+
+  /** Resolves when the turns that the journal has are here. @throws CastellanError why they are not */
+  get ready(): Promise<void> {
+    return this.#restored.promise;
+  }
+
+  /** The turns that the journal has are here by now, or `error` says why not; then it may be tried again. */
   restored(error?: CastellanError): void {
+    if (this.#failed) this.#restored = Promise.withResolvers();
+    this.#failed = error !== undefined;
     if (error === undefined) this.#restored.resolve();
     else this.#restored.reject(error);
     this.#restored.promise.catch(() => {});
@@ -146,20 +164,42 @@ export class Intake {
     return this.#kept.find(id);
   }
 
+  /** Why no new turn is taken at this moment, if none is. */
+  #refusal(whenBusy: TurnSettings["whenBusy"]): CastellanError | undefined {
+    if (whenBusy === "reject" && (this.#events.busy() || this.#mailbox.length > 0)) {
+      const message = `${this.#who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
+      return new CastellanError("SESSION_BUSY", message);
+    }
+    if (!this.#mailbox.full(this.#events.free() ? 1 : 0)) return undefined;
+    const { limit } = this.#mailbox;
+    const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
+    return new CastellanError("MAILBOX_FULL", message, { details: { limit } });
+  }
+
   /** Sees to it that a turn is in the journal before it may begin. */
   async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
     try {
       await this.#restored.promise;
       if (record.state !== "accepted") return;
       if (idempotencyKey !== undefined && (await this.#recalled(record))) return;
+      record.submitted = true;
       await this.#journal.accept(record);
       record.enqueued();
-      const takesOver = whenBusy === "interrupt" || whenBusy === "rollback";
-      if (takesOver && !record.ended) this.#events.displace(whenBusy === "rollback");
+      if (takesOver(whenBusy) && !record.ended) this.#events.displace(whenBusy === "rollback");
     } catch (thrown) {
       this.#refuse(record, thrown);
     }
     this.#events.ready();
+  }
+
+  /** Gives what came of the turn with this key, if there was one before; otherwise it is refused. */
+  async #recallOr(record: TurnRecord, refusal: CastellanError): Promise<void> {
+    try {
+      await this.#restored.promise;
+      if (!(await this.#recalled(record))) record.leave(refusal);
+    } catch (thrown) {
+      record.leave(CastellanError.is(thrown) ? thrown : refusal);
+    }
   }
 
   /** Whether a turn with the key of this one has ended before; then it is that one. */
@@ -177,24 +217,25 @@ export class Intake {
   #refuse(record: TurnRecord, thrown: unknown): void {
     const error = CastellanError.is(thrown)
       ? thrown
-      : new CastellanError("JOURNAL_UNAVAILABLE", String(thrown), {
-          details: { reason: "failed" },
-          cause: thrown,
-        });
+      : new CastellanError("JOURNAL_UNAVAILABLE", String(thrown), { details: { reason: "failed" }, cause: thrown });
     this.#mailbox.remove(record);
     this.#kept.forget(record);
     // It may have been written all the same.
-    if (CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
+    if (record.submitted && CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
       this.#journal.withdraw(record);
     }
     record.leave(error);
   }
 
   /** The turn with the same key. @throws CastellanError `INVALID_OPTIONS` if it asks something else */
-  #same<Asked extends { readonly id: string; readonly prompt: string }>(turn: Asked, prompt: string): Asked {
+  #same<Asked extends { readonly prompt: string }>(turn: Asked, prompt: string): Asked {
     if (turn.prompt === prompt) return turn;
+    throw this.#otherPrompt();
+  }
+
+  #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
     const message = "is the key of another turn, with another prompt; a key stands for one turn";
-    throw invalidOptions(`turn of ${this.#who}`, [{ field: "idempotencyKey", message }]);
+    return invalidOptions(`turn of ${this.#who}`, [{ field: "idempotencyKey", message }]);
   }
 
   #record(id: string, prompt: string, request: TurnRequest): TurnRecord {
@@ -203,4 +244,9 @@ export class Intake {
       onEnd: (record, as, end) => this.#journal.ended(record, as, end),
     });
   }
+}
+
+/** Whether the turn goes before all that wait, and stops the one that runs. */
+function takesOver(whenBusy: TurnSettings["whenBusy"]): boolean {
+  return whenBusy === "interrupt" || whenBusy === "rollback";
 }

@@ -3,7 +3,19 @@ import type { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalWriter } from "../journal/journal-writer.ts";
+import type { SessionEntry } from "../journal/session-entry.ts";
+import type { TurnEntry } from "../journal/turn-entry.ts";
 import { type Budget, BudgetMeter } from "./budget.ts";
+
+/** What the journal knows of a session. */
+export interface KnownSession {
+  readonly entry?: SessionEntry | undefined;
+  /** Its turns that have not ended, in order, the running one first. */
+  readonly turns: readonly TurnEntry[];
+}
+
+/** How many sessions are asked for at a time. */
+const MOST_KEYS = 500;
 
 /** Where the sessions of one supervisor write, and what they spend together. */
 export class JournalDesk {
@@ -24,6 +36,24 @@ export class JournalDesk {
     this.#held = held;
     if (this.#budget === undefined) return;
     this.meter.load(await held.journal.usage({ supervisor: this.supervisor, by: ["day"] }));
+  }
+
+  /**
+   * What is known of sessions, by their keys, after all that has been written so far.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async read(keys: readonly string[]): Promise<Map<string, KnownSession>> {
+    await this.writer?.settled();
+    const known = new Map<string, KnownSession>();
+    for (let from = 0; from < keys.length; from += MOST_KEYS) {
+      const some = keys.slice(from, from + MOST_KEYS);
+      const [entries, turns] = await Promise.all([this.journal.sessions(some), this.journal.unfinishedTurns(some)]);
+      const turnsOf = Map.groupBy(turns, ({ session }) => session);
+      const entryOf = new Map(entries.map((entry) => [entry.key, entry]));
+      for (const key of some) known.set(key, { entry: entryOf.get(key), turns: turnsOf.get(key) ?? [] });
+    }
+    return known;
   }
 
   /** Gives the journal back, if there is one. */

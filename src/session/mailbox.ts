@@ -5,6 +5,9 @@ export class Mailbox {
   /** How many turns may wait. */
   limit: number;
   readonly #turns: TurnRecord[] = [];
+  /** The lowest and the highest position that was given. They never come together again, so that order holds over restarts. */
+  #lowest = 0;
+  #highest = 0;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -25,7 +28,8 @@ export class Mailbox {
   }
 
   push(turn: TurnRecord): void {
-    turn.position = (this.#turns.at(-1)?.position ?? 0) + 1;
+    this.#highest += 1;
+    turn.position = this.#highest;
     this.#turns.push(turn);
   }
 
@@ -37,13 +41,18 @@ export class Mailbox {
     const since = this.#turns.findIndex(({ state }) => state === "accepted");
     const at = since === -1 ? this.#turns.length : since;
     this.#turns.splice(at, 0, turn);
-    let { position } = turn;
-    for (const later of this.#turns.slice(at + 1)) later.position = position += 1;
+    this.#lowest = Math.min(this.#lowest, turn.position);
+    this.#highest = Math.max(this.#highest, turn.position);
+    for (const later of this.#turns.slice(at + 1)) {
+      this.#highest += 1;
+      later.position = this.#highest;
+    }
   }
 
   /** Puts a turn before all others; the limit does not apply. */
   putFirst(turn: TurnRecord): void {
-    turn.position = (this.#turns[0]?.position ?? 0) - 1;
+    this.#lowest -= 1;
+    turn.position = this.#lowest;
     this.#turns.unshift(turn);
   }
 

@@ -7,7 +7,7 @@ import { type Conversation, type ConversationEvent, firstConversation, nextConve
 import { conversationClaims } from "./conversation-claims.ts";
 import type { Totals } from "./cost.ts";
 import type { SessionJournal } from "./session-journal.ts";
-import { goesOn, originOf, readMemory } from "./session-memory.ts";
+import { goesOn, originOf, readMemory, type SessionMemory } from "./session-memory.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { invalidOptions } from "./validation.ts";
 
@@ -64,21 +64,28 @@ export class SessionConversation {
   }
 
   /**
-   * Goes on with the conversation that the journal knows of, unless the options name another one, or it is to begin `anew`.
+   * Goes on with the conversation that the journal knows of, unless the options name another one, or it begins with what
+   * `source` remembers. Whether it goes on.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
    */
-  restore(entry: SessionEntry | undefined, anew: boolean): void {
-    const memory = entry === undefined || anew ? undefined : readMemory(entry.memory, this.#who);
-    if (memory !== undefined && goesOn(memory, this.#session.settings().sdk)) {
+  restore(entry: SessionEntry | undefined, source: SessionConversation | undefined): boolean {
+    const memory = entry === undefined || source !== undefined ? undefined : readMemory(entry.memory, this.#who);
+    const goes = memory !== undefined && goesOn(memory, this.#session.settings().sdk);
+    if (goes) {
       this.unclaim();
       this.#now = memory.conversation;
       this.totals = memory.totals;
       this.#place = memory.place;
       this.#projectKey = memory.projectKey;
     }
+    if (source !== undefined) {
+      this.#place = source.#place;
+      this.#projectKey = source.#projectKey;
+    }
     this.claim();
-    if (entry !== undefined && entry.conversationId !== this.#now.id) void this.save().catch(() => {});
+    if (entry !== undefined && !goes) this.save();
+    return goes;
   }
 
   /**
@@ -90,14 +97,14 @@ export class SessionConversation {
   async comeTo(place: TranscriptPlace): Promise<string | undefined> {
     const before = this.#place;
     if (before !== undefined && isDeepStrictEqual(before, place)) return undefined;
-    if (before !== undefined && this.#now.kind === "kept") {
-      const { id } = this.#now;
+    if (before !== undefined && this.#now.kind !== "new") {
+      const id = this.#now.kind === "fork" ? this.#now.fork.from : this.#now.id;
       if ((await bringTranscript(id, before, place)) === "diverged") {
         return `there are two transcripts of its conversation ${id}, in ${before.config} and in ${place.config}, and each has something that the other lacks; take one of them away`;
       }
     }
     this.#place = place;
-    if (before !== undefined) await this.save();
+    if (before !== undefined) this.save();
     return undefined;
   }
 
@@ -107,6 +114,7 @@ export class SessionConversation {
       get: () => this.#projectKey,
       learned: (projectKey) => {
         this.#projectKey = projectKey;
+        this.save();
       },
     };
   }
@@ -117,14 +125,23 @@ export class SessionConversation {
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
     this.#now = after;
     if (after.id !== before.id) this.#session.moved(after.id);
-    void this.save().catch(() => {});
+    this.save();
   }
 
-  /** Resolves when the conversation, as it is now, is in the journal. @throws CastellanError `NOT_OWNER` */
-  async save(): Promise<void> {
+  /** Has the journal know the conversation as it is now. */
+  save(): void {
+    this.#journal.save(this.#memory);
+  }
+
+  /** Resolves when the journal knows it. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async saveNow(): Promise<void> {
+    await this.#journal.saveNow(this.#memory);
+  }
+
+  get #memory(): SessionMemory {
     const origin = originOf(this.#session.settings().sdk);
     const place = { place: this.#place, projectKey: this.#projectKey };
-    await this.#journal.save({ conversation: this.#now, origin, totals: this.totals, ...place });
+    return { conversation: this.#now, origin, totals: this.totals, ...place };
   }
 
   /** Whether the session may go from one conversation to the other. */

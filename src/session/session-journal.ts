@@ -1,12 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
+import type { Change } from "../journal/change.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { ModelSpending } from "../journal/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../journal/usage-entry.ts";
 import type { Approval, ApprovalOutcome } from "./approval.ts";
-import type { JournalDesk } from "./journal-desk.ts";
+import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { type SessionMemory, writeMemory } from "./session-memory.ts";
 import { jsonOf, outcomeOf, type TurnEnd } from "./turn-end.ts";
 import type { TurnRecord } from "./turn-record.ts";
@@ -37,15 +38,15 @@ export class SessionJournal {
     return this.#desk.fault;
   }
 
-  /** What is known of the session, and its turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  async read(): Promise<{ readonly entry: SessionEntry | undefined; readonly turns: readonly TurnEntry[] }> {
-    const { journal } = this.#desk;
-    const [entry, turns] = await Promise.all([journal.session(this.#session), journal.unfinishedTurns(this.#session)]);
-    return { entry, turns };
+  /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async read(): Promise<KnownSession> {
+    const known = await this.#desk.read([this.#session]);
+    return known.get(this.#session) ?? { turns: [] };
   }
 
   /** A turn of this session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async find(id: string): Promise<TurnEntry | undefined> {
+    await this.#desk.writer?.settled();
     const turn = await this.#desk.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }
@@ -69,9 +70,13 @@ export class SessionJournal {
     await this.#desk.writer?.record([{ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }], { durable });
   }
 
-  /** Resolves when it is written that Claude has begun; that is not waited for any longer than five seconds. */
+  /**
+   * Resolves when it is written that Claude has begun. Only for a turn that somebody will come back for is that waited for as
+   * long as it takes; any other goes on after five seconds.
+   */
   async touched({ id, durable }: TurnRecord): Promise<void> {
-    await this.#within(this.#desk.writer?.record([{ type: "turn_touched", turn: id }], { durable }));
+    const written = this.#desk.writer?.record([{ type: "turn_touched", turn: id }], { durable });
+    await (durable ? written?.catch(() => {}) : this.#within(written));
   }
 
   requeued({ id, position, durable }: TurnRecord): void {
@@ -92,8 +97,17 @@ export class SessionJournal {
     void this.#desk.writer?.record([{ type: "spent", supervisor, session: this.#session, day, models }]);
   }
 
-  /** Writes down what is to be remembered; resolves when it is written. */
-  async save(memory: SessionMemory): Promise<void> {
+  /** Writes down what is to be remembered. */
+  save(memory: SessionMemory): void {
+    void this.#desk.writer?.record([this.#saved(memory)]);
+  }
+
+  /** Writes it down; resolves when it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async saveNow(memory: SessionMemory): Promise<void> {
+    await this.#desk.writer?.write([this.#saved(memory)]);
+  }
+
+  #saved(memory: SessionMemory): Change {
     const session: SessionEntry = {
       key: this.#session,
       supervisor: this.#desk.supervisor,
@@ -101,7 +115,7 @@ export class SessionJournal {
       memory: writeMemory(memory),
       savedAt: this.#clock.now(),
     };
-    await this.#desk.writer?.record([{ type: "session_saved", session }]);
+    return { type: "session_saved", session };
   }
 
   approvalRequested({ id, tool, input, requestedAt }: Approval): void {
@@ -114,9 +128,13 @@ export class SessionJournal {
     void this.#desk.writer?.record([{ type: "approval_settled", approval, outcome, at }]);
   }
 
-  /** Keeps nothing of the session but what it has spent; resolves when that is written. @throws CastellanError `NOT_OWNER` */
+  /**
+   * Keeps nothing of the session but what it has spent; resolves when that is written.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
   async forget(): Promise<void> {
-    await this.#desk.writer?.record([{ type: "session_forgotten", session: this.#session }]);
+    await this.#desk.writer?.write([{ type: "session_forgotten", session: this.#session }]);
   }
 
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */

@@ -17,7 +17,7 @@ import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
 import { historyOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
-import type { JournalDesk } from "./journal-desk.ts";
+import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { checkPrompt } from "./prompt.ts";
 import { refusalOf } from "./refusal.ts";
@@ -29,7 +29,7 @@ import { nextSessionState, type SessionState, type SessionStateEvent, type Stopp
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
 import { settle } from "./settlement.ts";
-import { evidenceIn } from "./transcript-evidence.ts";
+import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
@@ -58,6 +58,10 @@ export class SessionServer {
   /** Whether its process is being ended only to be replaced within the same life. */
   #renewing = false;
   #draining = false;
+  /** Why what the journal knows of it could not be taken up, if that is so. */
+  #obstacle: CastellanError | undefined;
+  /** Whether turns of it wait in the journal only, since it was set aside. */
+  #paused = false;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   #activations = 0;
   /** How many starts in a row have failed. */
@@ -113,22 +117,29 @@ export class SessionServer {
   /**
    * Takes up what the journal knows of the session: its conversation, and the turns that had not ended.
    *
-   * @param anew whether it begins with the conversation that its options name, whatever it had before
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
+   * @param source what it begins with what it remembers of, whatever it had before
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation, or why the
+   * session has ended meanwhile
    */
-  async restore({ anew = false }: { readonly anew?: boolean } = {}): Promise<void> {
+  async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
-      const { entry, turns } = await this.journal.read();
-      this.conversation.restore(entry, anew);
+      this.#refuseIfEnded();
+      const goesOn = this.conversation.restore(known.entry, source);
       await this.#loadSpending();
-      for (const turn of turns) await this.#takeBack(turn);
+      await this.#takeBack(known.turns, goesOn);
       await this.#withdrawApprovals();
+      this.#obstacle = undefined;
       this.dispatcher.intake.restored();
     } catch (thrown) {
       const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#who, thrown);
       this.dispatcher.intake.restored(error);
       throw error;
     }
+  }
+
+  /** What the journal knows of it cannot be taken up; its processes do not come up, and say so. */
+  setAside(error: CastellanError): void {
+    this.#obstacle = error;
   }
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
@@ -231,21 +242,29 @@ export class SessionServer {
   ): TurnRecord {
     checkPrompt(prompt, this.#who);
     const settings = turnSettings(options, this.settings);
-    const refusal = this.refusal() ?? this.#overBudget();
-    if (refusal !== undefined) throw refusal;
+    const refusal = this.refusal();
+    if (refusal !== undefined && this.#state.name === "stopped") throw refusal;
     if (this.#draining) {
       throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
     }
-    return this.dispatcher.intake.accept(prompt, settings, durable);
+    return this.dispatcher.intake.accept(prompt, settings, durable, refusal ?? this.#overBudget());
   }
 
   /** A turn that waits, runs or has ended, as long as the journal keeps it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async turn(id: string): Promise<TurnRecord | undefined> {
     const present = this.dispatcher.intake.find(id);
     if (present !== undefined) return present;
-    const entry = await this.journal.find(id);
+    const entry = await this.fromJournal((journal) => journal.find(id));
     // It may have come here while it was looked for.
     return this.dispatcher.intake.find(id) ?? (entry === undefined ? undefined : this.dispatcher.intake.recall(entry));
+  }
+
+  /** Reads from the journal, as soon as that is open. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  async fromJournal<Answer>(read: (journal: SessionJournal) => Promise<Answer>): Promise<Answer> {
+    await this.dispatcher.intake.ready;
+    const refusal = this.#state.name === "stopped" && this.#state.as === "supervisor" ? this.refusal() : undefined;
+    if (refusal !== undefined) throw refusal;
+    return await read(this.journal);
   }
 
   /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
@@ -260,6 +279,7 @@ export class SessionServer {
   /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.#failedStarts = 0;
+    this.#paused = true;
     this.#apply({ type: "quarantine", lastExits });
     this.#dismiss();
   }
@@ -300,6 +320,7 @@ export class SessionServer {
 
   async #bringUp(incarnation: Incarnation): Promise<void> {
     try {
+      await this.#resume();
       const activation = await this.#activate(incarnation.cancelled);
       this.#activation = activation;
       this.#failedStarts = 0;
@@ -318,6 +339,20 @@ export class SessionServer {
       this.#failedStarts++;
       if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
     }
+  }
+
+  /** Takes up what waits in the journal only: since the session was set aside, or because it could not be taken up before. */
+  async #resume(): Promise<void> {
+    if (!this.#paused && this.#obstacle === undefined) return;
+    const known = await this.journal.read();
+    if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
+    else {
+      await this.restore(known).catch((error: CastellanError) => {
+        const fault = { class: "bad_config", message: error.message } as const;
+        throw startError("START_FAILED", this.#who, this.#deps.clock, fault, error);
+      });
+    }
+    this.#paused = false;
   }
 
   /** A process with the conversation as it can be had. */
@@ -455,30 +490,50 @@ export class SessionServer {
     this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
-  /** A turn that had not ended when the application did. One that ran is run again, or is over. */
-  async #takeBack(turn: TurnEntry): Promise<void> {
-    let cut: CastellanError | undefined;
-    if (turn.state === "running") {
-      // What cannot be read tells nothing.
-      const said = await historyOf(this.conversation.now, this.launch, {}).catch(() => []);
-      const { onInterruptedTurn } = this.settings;
-      const end = settle(this.#who, turn, evidenceIn(said, turn.promptId), onInterruptedTurn, this.#deps.newId());
-      this.conversation.take(end.conversation);
-      cut = end.cut;
+  /**
+   * Turns that had not ended when the application did. One that ran is run again, or is over; if it ran in this conversation,
+   * that is cut back, or goes on from there.
+   */
+  async #takeBack(turns: readonly TurnEntry[], goesOn: boolean): Promise<void> {
+    for (const turn of turns) {
+      let cut: CastellanError | undefined;
+      if (turn.state === "running") {
+        const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
+        this.#refuseIfEnded();
+        const end = settle(this.#who, turn, evidence, this.settings.onInterruptedTurn, this.#deps.newId());
+        if (goesOn) this.conversation.take(end.conversation);
+        cut = end.cut;
+      }
+      this.dispatcher.intake.restore(turn, cut);
     }
-    this.dispatcher.intake.restore(turn, cut);
+  }
+
+  /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
+  async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
+    const said = await historyOf(this.conversation.now, this.launch, {}).catch(() => undefined);
+    return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
+  }
+
+  /** One that is stopped as a child of its tree may be started again, and then goes on. */
+  #refuseIfEnded(): void {
+    const refusal = this.#state.name === "stopped" && this.#state.as !== "child" ? this.refusal() : undefined;
+    if (refusal !== undefined) throw refusal;
   }
 
   /** The process that asked for them is gone, and nobody was there to say so. */
   async #withdrawApprovals(): Promise<void> {
     if (this.settings.approvalTimeoutMs === undefined) return;
-    for (const { id, outcome } of await this.journal.approvals(MOST_OPEN_APPROVALS)) {
+    const asked = await this.journal.approvals(MOST_OPEN_APPROVALS);
+    this.#refuseIfEnded();
+    for (const { id, outcome } of asked) {
       if (outcome === undefined) this.journal.approvalSettled(id, "withdrawn");
     }
   }
 
   async #loadSpending(): Promise<void> {
-    if (this.settings.budget !== undefined) this.#meter.load(await this.journal.usage({ by: ["day"] }));
+    if (this.settings.budget === undefined) return;
+    this.#meter.load(await this.journal.usage({ by: ["day"] }));
+    this.#refuseIfEnded();
   }
 
   #overBudget(): CastellanError | undefined {

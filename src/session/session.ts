@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { SessionName } from "../names.ts";
@@ -12,9 +13,12 @@ import { Turn } from "./turn.ts";
 import type { TurnOptions } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./usage.ts";
+import { validate } from "./validation.ts";
 
 /** A permission that Claude asked for, and what was answered, if anything was. */
 export type PastApproval = Omit<ApprovalEntry, "session">;
+
+const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
@@ -61,7 +65,7 @@ export class Session extends Controls implements AsyncDisposable {
    * Asks, and returns the turn at once, to be read while it runs.
    *
    * @throws CastellanError `INVALID_OPTIONS` (also for a prompt that is empty or no text), `MAILBOX_FULL`,
-   * `SESSION_BUSY`, `TURN_CANCELLED` if the signal is already aborted, `SESSION_QUARANTINED`, `SESSION_STOPPED`,
+   * `SESSION_BUSY`, `BUDGET_EXCEEDED`, `TURN_CANCELLED` if the signal is already aborted, `SESSION_QUARANTINED`, `SESSION_STOPPED`,
    * `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
@@ -75,10 +79,10 @@ export class Session extends Controls implements AsyncDisposable {
 
   /**
    * Asks, and returns the id of the turn as soon as it is in the journal, where it outlives the application: one that has not
-   * begun when the application ends runs after the next start, one that was running is settled by `onInterruptedTurn`.
-   * {@link Session.turn} finds it again. With an `idempotencyKey` it is safe to call this again.
+   * begun when the application ends, or the session is set aside, runs after the next start; one that was running is settled
+   * by `onInterruptedTurn`. {@link Session.turn} finds it again. With an `idempotencyKey` it is safe to call this again.
    *
-   * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`, in which case it will not run
+   * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`
    * @example
    * const id = await session("invoices").enqueue(prompt, { idempotencyKey: order.id });
    * const { text } = await (await session("invoices").turn(id))!.result();
@@ -123,10 +127,11 @@ export class Session extends Controls implements AsyncDisposable {
    * The permissions that Claude asked for last, newest first, and what was answered, over all restarts of the application.
    *
    * @param options.limit how many at the most. Default 100
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
    */
-  async approvalHistory({ limit = 100 }: { readonly limit?: number } = {}): Promise<PastApproval[]> {
-    const approvals = await this.#server.journal.approvals(limit);
+  async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
+    const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
+    const approvals = await this.#server.fromJournal((journal) => journal.approvals(limit));
     return approvals.map(({ session: _, ...approval }) => approval);
   }
 
@@ -155,7 +160,8 @@ export class Session extends Controls implements AsyncDisposable {
    * const [{ costUsd } = { costUsd: 0 }] = await session.usage({ since: "2026-11-01" });
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    return usageReports(await this.#server.journal.usage(usageQuery(options)));
+    const query = usageQuery(options);
+    return usageReports(await this.#server.fromJournal((journal) => journal.usage(query)));
   }
 
   /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */

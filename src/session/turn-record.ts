@@ -34,9 +34,11 @@ export class TurnRecord {
   readonly output: z.ZodType | undefined;
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
-  readonly durable: boolean;
+  durable: boolean;
   readonly acceptedAt: number;
   position: number;
+  /** Whether the journal has been told of it, or had it already. Until then there is nothing to be written of it. */
+  submitted = false;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
@@ -47,11 +49,13 @@ export class TurnRecord {
   costUsd: number | undefined;
   /** The number in the log with which each attempt begins, and how many there were before the log. */
   readonly #starts: number[] = [];
-  readonly #before: number;
+  #before: number;
   readonly #who: string;
   readonly #onEnd: TurnRequest["onEnd"];
   #state: TurnState = "accepted";
   #recalled = false;
+  #left = false;
+  #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
   /** What watches the clock and the signal for this turn. */
   readonly #watches: Timer[] = [];
@@ -90,6 +94,16 @@ export class TurnRecord {
   /** Whether it had ended before this record was made, and only what came of it is known. */
   get recalled(): boolean {
     return this.#recalled;
+  }
+
+  /** Whether it has ended only here, see {@link TurnRecord.leave}. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** Resolves when what came of it has been written down, as far as that was waited for. */
+  get recorded(): Promise<void> {
+    return this.#recorded;
   }
 
   /** What has come of the current attempt. */
@@ -140,19 +154,35 @@ export class TurnRecord {
       this.#settle.resolve(reply);
       this.log.end();
     };
-    if (this.#onEnd === undefined) give();
-    else void this.#onEnd(this, "completed", { reply, output }).then(give);
+    if (this.#onEnd === undefined || !this.submitted) give();
+    else {
+      this.#recorded = this.#onEnd(this, "completed", { reply, output });
+      void this.#recorded.then(give);
+    }
   }
 
   fail(as: Exclude<EndedTurnState, "completed">, error: CastellanError): void {
     if (!this.#end(as)) return;
-    void this.#onEnd?.(this, as, { error });
+    if (this.submitted && this.#onEnd !== undefined) this.#recorded = this.#onEnd(this, as, { error });
     this.#reject(error);
   }
 
   /** Ends it for those who hold it here. What is in the journal stays as it is, and is taken up at the next start. */
   leave(error: CastellanError): void {
-    if (this.#end(this.#state === "running" ? "interrupted" : "cancelled")) this.#reject(error);
+    if (!this.#end(this.#state === "running" ? "interrupted" : "cancelled")) return;
+    this.#left = true;
+    this.#reject(error);
+  }
+
+  /** It turns out to be one that waits in the journal, where another call has put it: what that call asked for counts. */
+  adopt({ durable, position, attempts }: { durable: boolean; position: number; attempts: number }): void {
+    for (const watch of this.#watches.splice(0)) watch.cancel();
+    this.durable ||= durable;
+    this.position = position;
+    this.attempts = attempts;
+    this.#before = attempts;
+    this.submitted = true;
+    this.enqueued();
   }
 
   /** It turns out to have ended before, in this way. */

@@ -55,10 +55,10 @@ const UNUSUAL = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE turns; -
 
 const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   "knows nothing at first": async ({ journal }) => {
-    equal(await journal.session('"a"'), undefined);
-    deepEqual(await journal.sessions(""), []);
+    deepEqual(await journal.sessions(['"a"']), []);
+    deepEqual(await journal.sessionsBeginning(""), []);
     equal(await journal.turn("t1"), undefined);
-    deepEqual(await journal.unfinishedTurns('"a"'), []);
+    deepEqual(await journal.unfinishedTurns(['"a"']), []);
     deepEqual(await journal.approvals('"a"', 10), []);
     deepEqual(await journal.usage({ by: [] }), []);
     equal(await journal.prune({ endedSince: Number.MAX_SAFE_INTEGER, turnsPerSession: 0 }), 0);
@@ -68,13 +68,26 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     await write({ type: "session_saved", session: session('"a"', { conversationId: "c1" }) });
     const later = session('"a"', { conversationId: "c2", memory: { kind: "kept", at: null, list: [1, "two", true] } });
     await write({ type: "session_saved", session: later });
-    deepEqual(await journal.session('"a"'), later);
+    deepEqual(await journal.sessions(['"a"']), [later]);
+  },
+
+  "tells the sessions that it is asked for, each once": async ({ journal, write }) => {
+    const known = Array.from({ length: 600 }, (_, n) => session(`["${n}",'%_]`, { conversationId: `c${n}` }));
+    await write(...known.map((one): Change => ({ type: "session_saved", session: one })));
+    const keys = known.map(({ key }) => key);
+    const asked = async (...wanted: string[]): Promise<SessionEntry[]> =>
+      (await journal.sessions(wanted)).toSorted((one, other) => keys.indexOf(one.key) - keys.indexOf(other.key));
+    deepEqual(await asked(...keys.slice(50, 550)), known.slice(50, 550));
+    deepEqual(await asked("unknown", ...keys.slice(2, 4), `["2"`, ...keys.slice(3, 5), ""), known.slice(2, 5));
+    deepEqual(await asked("unknown", "%"), []);
+    deepEqual(await asked(), []);
   },
 
   "lists sessions by the beginning of their keys, in order": async ({ journal, write }) => {
     const keys = ['["user",2]', '"user"', '["user",10]', '["users",1]', '["us%r",1]'];
     await write(...keys.map((key): Change => ({ type: "session_saved", session: session(key) })));
-    const found = async (prefix: string): Promise<string[]> => (await journal.sessions(prefix)).map(({ key }) => key);
+    const found = async (prefix: string): Promise<string[]> =>
+      (await journal.sessionsBeginning(prefix)).map(({ key }) => key);
     deepEqual(await found('["user",'), ['["user",10]', '["user",2]']);
     deepEqual(await found('["us%'), ['["us%r",1]']);
     deepEqual(await found(""), keys.toSorted());
@@ -168,8 +181,36 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     );
     await write({ type: "turn_begun", turn: "t2", promptId: "p", attempt: 1 });
     await write({ type: "turn_ended", turn: "over", state: "cancelled", at: 5, outcome: {} });
-    const ids = (await journal.unfinishedTurns('"a"')).map(({ id }) => id);
+    const ids = (await journal.unfinishedTurns(['"a"'])).map(({ id }) => id);
     deepEqual(ids, ["t2", "front", "t1", "t3"]);
+  },
+
+  "tells the turns that have not ended of many sessions, each once": async ({ journal, write }) => {
+    const keys = Array.from({ length: 600 }, (_, n) => `["${n}",'%_]`);
+    const accepted = keys.flatMap((key, n) =>
+      [3, 1, 2].map((position) => turn(`${n}:${position}`, { session: key, position: position * (n % 2 ? 1 : 1_000) })),
+    );
+    await write(...accepted.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await write(
+      { type: "turn_begun", turn: "7:3", promptId: "p", attempt: 1 },
+      { type: "turn_ended", turn: "8:2", state: "cancelled", at: 5, outcome: {} },
+      { type: "turn_withdrawn", turn: "9:1" },
+      { type: "session_forgotten", session: keys[10] ?? "" },
+    );
+    const asked = async (...wanted: string[]): Promise<Map<string, string[]>> => {
+      const found = await journal.unfinishedTurns(wanted);
+      const bySession = Map.groupBy(found, (one) => one.session);
+      return new Map([...bySession].map(([key, turns]) => [key, turns.map(({ id }) => id)]));
+    };
+    const many = await asked(...keys.slice(0, 500));
+    const ordered = (n: number): [string, string[]] => [keys[n] ?? "", [`${n}:1`, `${n}:2`, `${n}:3`]];
+    const expected = new Map(Array.from({ length: 500 }, (_, n) => ordered(n)));
+    expected.set(keys[7] ?? "", ["7:3", "7:1", "7:2"]).set(keys[8] ?? "", ["8:1", "8:3"]);
+    expected.set(keys[9] ?? "", ["9:2", "9:3"]).delete(keys[10] ?? "");
+    deepEqual(many, expected);
+    deepEqual(await asked("unknown", ...keys.slice(2, 4), ...keys.slice(3, 5)), new Map([2, 3, 4].map(ordered)));
+    deepEqual(await journal.unfinishedTurns(["unknown", '["2"']), []);
+    deepEqual(await journal.unfinishedTurns([]), []);
   },
 
   "makes the changes of a batch in order": async ({ journal, write }) => {
@@ -184,7 +225,7 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     );
     const found = await journal.turn("t1");
     deepEqual([found?.promptId, found?.touched, found?.position], ["p2", false, 4]);
-    equal((await journal.session('"a"'))?.conversationId, "c2");
+    equal((await journal.sessions(['"a"']))[0]?.conversationId, "c2");
   },
 
   "applies a batch once, however often it is written": async ({ journal }) => {
@@ -278,8 +319,9 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
       { type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] },
     );
     await write({ type: "session_forgotten", session: '"a"' });
-    equal(await journal.session('"a"'), undefined);
+    deepEqual(await journal.sessions(['"a"']), []);
     equal(await journal.turn("t1"), undefined);
+    deepEqual(await journal.unfinishedTurns(['"a"']), []);
     deepEqual(await journal.approvals('"a"', 10), []);
     equal((await journal.turn("t2"))?.session, '"b"');
     equal((await journal.usage({ by: [] }))[0]?.costUsd, 1);
@@ -330,7 +372,7 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     await write({ type: "session_saved", session: saved }, { type: "turn_accepted", turn: turn("t1") });
     await write({ type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] });
     await reopen();
-    deepEqual(await journal.session('"a"'), saved);
+    deepEqual(await journal.sessions(['"a"']), [saved]);
     equal((await journal.turn("t1"))?.state, "queued");
     // Numbers count anew.
     await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: {} });
@@ -354,7 +396,8 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     const changes: Change[] = [{ type: "turn_accepted", turn: turn("t1") }];
     await refuses("JOURNAL_UNAVAILABLE", () => journal.write({ number: 1, changes, durable: false }));
     await refuses("JOURNAL_UNAVAILABLE", () => journal.turn("t1"));
-    await refuses("JOURNAL_UNAVAILABLE", () => journal.unfinishedTurns('"a"'));
+    await refuses("JOURNAL_UNAVAILABLE", () => journal.unfinishedTurns(['"a"']));
+    await refuses("JOURNAL_UNAVAILABLE", () => journal.sessions(['"a"']));
     await journal.open(OWNER);
     equal(await journal.turn("t1"), undefined);
   },
@@ -363,14 +406,19 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     const unusual = turn(`id ${UNUSUAL}`, { session: UNUSUAL, prompt: UNUSUAL });
     const outcome = { [UNUSUAL]: UNUSUAL, __proto__x: [UNUSUAL, 1e300, -1.5, 0.1, Number.MAX_SAFE_INTEGER] };
     await write({ type: "turn_accepted", turn: unusual });
+    const wanted = ["\uDE00", UNUSUAL, "\u0000"];
+    deepEqual(
+      (await journal.unfinishedTurns(wanted)).map(({ id }) => id),
+      [unusual.id],
+    );
     await write({ type: "turn_ended", turn: unusual.id, state: "failed", at: 3, outcome });
     const saved = session(UNUSUAL, { conversationId: UNUSUAL, supervisor: UNUSUAL, memory: { [UNUSUAL]: UNUSUAL } });
     await write({ type: "session_saved", session: saved });
     await reopen();
     const found = await journal.turn(unusual.id);
     deepEqual([found?.prompt, found?.session, found?.outcome], [UNUSUAL, UNUSUAL, outcome]);
-    deepEqual(await journal.session(UNUSUAL), saved);
-    deepEqual(await journal.sessions(UNUSUAL), [saved]);
+    deepEqual(await journal.sessions(wanted), [saved]);
+    deepEqual(await journal.sessionsBeginning(UNUSUAL), [saved]);
   },
 
   "takes long texts and many changes": async ({ journal, write }) => {
@@ -379,7 +427,7 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     equal((await journal.turn("long"))?.prompt, prompt);
     const many = Array.from({ length: 2_000 }, (_, n) => turn(`n${n}`, { session: '"many"', position: n }));
     await write(...many.map((one): Change => ({ type: "turn_accepted", turn: one })));
-    const found = await journal.unfinishedTurns('"many"');
+    const found = await journal.unfinishedTurns(['"many"']);
     deepEqual(
       found.map(({ id }) => id),
       many.map(({ id }) => id),

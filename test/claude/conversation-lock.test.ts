@@ -9,12 +9,10 @@ import { ConversationInUse, lockConversation } from "../../src/claude/conversati
 import { formatMarker, type Owner, thisOwner } from "../../src/claude/marker.ts";
 
 let home: string;
-let environment: Record<string, string>;
 const id = randomUUID();
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "castellan-lock-"));
-  environment = { CLAUDE_CONFIG_DIR: home };
 });
 
 afterEach(async () => {
@@ -42,13 +40,13 @@ async function another(): Promise<{ readonly owner: Owner; end(): Promise<void> 
 describe.skipIf(process.platform !== "linux")("the lock of a conversation", () => {
   it("is refused while another application holds it, which is named, and taken over when that is dead", async () => {
     const other = await another();
-    await lockConversation(id, marker(other.owner), environment);
-    const refused = await lockConversation(id, marker(), environment).catch((error: unknown) => error);
+    await lockConversation(id, marker(other.owner), home);
+    const refused = await lockConversation(id, marker(), home).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ConversationInUse);
     expect(String(refused)).toContain(`process ${other.owner.pid}`);
     await other.end();
     const mine = marker();
-    const lock = await lockConversation(id, mine, environment);
+    const lock = await lockConversation(id, mine, home);
     expect(await readFile(path(), "utf8")).toBe(mine);
     await lock.release();
     expect(await readdir(join(home, "castellan-locks"))).toEqual([]);
@@ -56,8 +54,8 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
 
   it("is refused to none of this application's own activations, and the last one has it", async () => {
     const [first, second] = [marker(), marker()];
-    const before = await lockConversation(id, first, environment);
-    const after = await lockConversation(id, second, environment);
+    const before = await lockConversation(id, first, home);
+    const after = await lockConversation(id, second, home);
     await before.release();
     expect(await readFile(path(), "utf8")).toBe(second);
     await after.release();
@@ -69,10 +67,10 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
     const elsewhere = { ...thisOwner(), namespace: "pid:[1]", pid: 1 };
     const reborn = { ...thisOwner(), startTime: "1" };
     for (const content of [marker(elsewhere), marker(reborn), "", "nonsense"]) {
-      await (await lockConversation(id, marker(), environment)).release();
+      await (await lockConversation(id, marker(), home)).release();
       await writeFile(path(), content);
       const mine = marker();
-      const lock = await lockConversation(id, mine, environment);
+      const lock = await lockConversation(id, mine, home);
       expect(await readFile(path(), "utf8")).toBe(mine);
       await lock.release();
     }
@@ -80,9 +78,9 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
 
   it("is one for each conversation and each place of transcripts", async () => {
     const other = await another();
-    await lockConversation(id, marker(other.owner), environment);
-    await (await lockConversation(randomUUID(), marker(), environment)).release();
-    await (await lockConversation(id, marker(), { HOME: home })).release();
+    await lockConversation(id, marker(other.owner), home);
+    await (await lockConversation(randomUUID(), marker(), home)).release();
+    await (await lockConversation(id, marker(), join(home, "other"))).release();
     await other.end();
   });
 
@@ -90,10 +88,10 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
     const owners = await Promise.all(Array.from({ length: 8 }, another));
     const dead = await another();
     for (let round = 0; round < 20; round++) {
-      await (await lockConversation(id, marker(), environment)).release();
+      await (await lockConversation(id, marker(), home)).release();
       await writeFile(path(), marker(dead.owner));
       if (round === 0) await dead.end();
-      const asked = owners.map(({ owner }) => lockConversation(id, marker(owner), environment));
+      const asked = owners.map(({ owner }) => lockConversation(id, marker(owner), home));
       const got = (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled");
       expect(got).toHaveLength(1);
       await Promise.all(got.map(async (one) => one.status === "fulfilled" && (await one.value.release())));
@@ -102,7 +100,7 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
   });
 
   it("keeps nobody from starting where it cannot be written", async () => {
-    const lock = await lockConversation(id, marker(), { CLAUDE_CONFIG_DIR: "/dev/null/nowhere" });
+    const lock = await lockConversation(id, marker(), "/dev/null/nowhere");
     await lock.release();
   });
 });

@@ -61,7 +61,8 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
   await journal.write({ number: 1, changes, durable: false });
   const approvals = await Promise.all(["a", "b"].map((key) => journal.approvals(key, 9)));
   return {
-    sessions: await journal.sessions(""),
+    sessions: await journal.sessionsBeginning(""),
+    unfinished: (await journal.unfinishedTurns(["a", "b"])).map((turn) => turn.id).toSorted(),
     turns: await Promise.all(["1", "2", "3"].map((turn) => journal.turn(turn))),
     approvals: approvals.map((all) => all.toSorted((one, other) => (one.id < other.id ? -1 : 1))),
     usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) => one.costUsd - other.costUsd),

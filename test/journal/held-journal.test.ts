@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import { type HeldJournal, holdJournal, type JournalTerms } from "../../src/journal/held-journal.ts";
 import type { Journal, JournalOwner, Retention } from "../../src/journal/journal.ts";
@@ -81,6 +81,45 @@ describe("holdJournal", () => {
     const open = (): Promise<void> => Promise.reject(new CastellanError("JOURNAL_UNAVAILABLE", "foreign", { details }));
     const journal: Journal = Object.assign(memoryJournal(), { open });
     expect(await code(hold({}, journal, { ...TERMS, waitForOwnerMs: 10_000 }))).toBe("JOURNAL_UNAVAILABLE");
+  });
+
+  it("tells the writer when the journal finds out that another application has it", async () => {
+    const { hold } = setUp();
+    const { promise: lost, resolve } = Promise.withResolvers<CastellanError>();
+    const held = await hold({}, Object.assign(memoryJournal(), { lost }));
+    const error = new CastellanError("NOT_OWNER", "another has it");
+    resolve(error);
+    expect(await held.writer.lost).toBe(error);
+    expect(await code(held.writer.write([{ type: "turn_touched", turn: "t" }]))).toBe("NOT_OWNER");
+    await held.release();
+  });
+
+  it("takes no notice of a journal that does not know whether it was lost", async () => {
+    const { hold } = setUp();
+    const lost = Promise.reject(new Error("no idea"));
+    const held = await hold({}, Object.assign(memoryJournal(), { lost }));
+    await held.writer.write([{ type: "turn_touched", turn: "t" }]);
+    await held.release();
+  });
+
+  it("is released with a warning if the journal does not close, and can be opened anew", async () => {
+    const { clock, hold } = setUp();
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    onTestFinished(() => warned.mockRestore());
+    const [identity, journal] = [{}, memoryJournal()];
+    const held = await hold(
+      identity,
+      Object.assign(memoryJournal(), { close: () => Promise.reject(new Error("stuck")) }),
+    );
+    const [, again] = await Promise.all([held.release(), hold(identity, journal)]);
+    expect(warned).toHaveBeenCalledExactlyOnceWith("The journal memory could not be given back: stuck", {
+      type: "CastellanWarning",
+      code: "JOURNAL_UNAVAILABLE",
+    });
+    expect(again.journal).toBe(journal);
+    await again.release();
+    await settle();
+    expect(clock.timers).toBe(0);
   });
 
   it("forgets old turns at once and every ten minutes, also when that fails, until it is closed", async () => {

@@ -10,7 +10,7 @@ import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 class Stubborn {
   readonly batches: Batch[] = [];
   /** What happens to each write, in order; those for which there is nothing succeed. */
-  readonly answers: (Error | "never" | undefined)[] = [];
+  readonly answers: (Error | Promise<void> | "never" | undefined)[] = [];
   readonly journal: Journal = {
     ...memoryJournal(),
     place: "stubborn",
@@ -19,6 +19,7 @@ class Stubborn {
       this.batches.push(batch);
       if (answer === "never") await new Promise(() => {});
       if (answer instanceof Error) throw answer;
+      await answer;
     },
   };
 
@@ -155,6 +156,38 @@ describe("JournalWriter", () => {
     expect(stubborn.batches).toHaveLength(1);
   });
 
+  it("refuses all that waits when it is told that another application has the journal, and tries nothing again", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(fault("unreachable"));
+    const all = [writer.write([change("a")]), writer.record([change("b")])];
+    await settle();
+    const refused = Promise.allSettled([...all, writer.record([change("c")])]);
+    writer.lose(new CastellanError("NOT_OWNER", "another has it"));
+    writer.lose(new CastellanError("NOT_OWNER", "a third one has it"));
+    expect((await writer.lost).message).toBe("another has it");
+    expect(writer.fault?.code).toBe("NOT_OWNER");
+    const notOwner = { status: "rejected", reason: expect.objectContaining({ code: "NOT_OWNER" }) };
+    expect(await refused).toEqual([notOwner, notOwner, notOwner]);
+    await clock.advance(10_000);
+    expect(stubborn.batches).toHaveLength(1);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("still writes what it was just writing when it is told so", async () => {
+    const { stubborn, writer } = setUp();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    stubborn.answers.push(promise);
+    const written = writer.write([change("a")]);
+    await settle();
+    const waits = outcome(writer.write([change("b")]));
+    writer.lose(new CastellanError("NOT_OWNER", "another has it"));
+    expect(await waits).toBe("NOT_OWNER");
+    resolve();
+    expect(await outcome(written)).toBe("written");
+    expect(await outcome(writer.settled())).toBe("NOT_OWNER");
+    expect(writer.fault?.code).toBe("NOT_OWNER");
+  });
+
   it("writes what is left before it closes, and refuses what comes after", async () => {
     const { stubborn, writer } = setUp();
     const last = writer.record([change("a")]);
@@ -169,14 +202,76 @@ describe("JournalWriter", () => {
     stubborn.answers.push(...Array.from({ length: 99 }, () => fault("unreachable")));
     const left = [writer.record([change("a")]), writer.write([change("b")])];
     await settle();
-    const more = writer.record([change("c")]);
+    const refused = Promise.allSettled([...left, writer.record([change("c")])]);
     const closed = writer.close(1_000);
     await clock.advance(1_000);
     await closed;
-    expect(await Promise.all([...left, more].map(outcome))).toEqual(
-      Array.from({ length: 3 }, () => "JOURNAL_UNAVAILABLE"),
-    );
+    const unavailable = { status: "rejected", reason: expect.objectContaining({ code: "JOURNAL_UNAVAILABLE" }) };
+    expect(await refused).toEqual([unavailable, unavailable, unavailable]);
     await settle();
     expect(clock.timers).toBe(0);
+  });
+});
+
+describe("what was given to a JournalWriter", () => {
+  it("is settled at once if there is nothing, and nothing is written for that", async () => {
+    const { stubborn, writer, clock } = setUp();
+    await writer.settled();
+    await writer.write([change("a")]);
+    await writer.settled();
+    await Promise.all([writer.settled(), writer.write([])]);
+    expect(stubborn.written).toEqual([["a"]]);
+    await writer.close(1_000);
+    await writer.settled();
+    expect(clock.timers).toBe(0);
+  });
+
+  it("is settled when all of it is written, and without what comes after", async () => {
+    const { stubborn, writer } = setUp();
+    const answers = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    stubborn.answers.push(...answers.map(({ promise }) => promise));
+    const events: string[] = [];
+    const note = (event: string) => () => events.push(event);
+    void writer.record([change("a")]).then(note("a"));
+    await settle();
+    void writer.record(Array.from({ length: 500 }, () => change("b"))).then(note("b"));
+    void writer.settled().then(note("settled"));
+    void writer.record([change("c")]).then(note("c"));
+    for (const { resolve } of answers) {
+      await settle();
+      events.push("answer");
+      resolve();
+    }
+    await settle();
+    expect(events).toEqual(["answer", "a", "answer", "b", "settled", "answer", "c"]);
+    expect(stubborn.batches.map(({ changes }) => changes.length)).toEqual([1, 500, 1]);
+  });
+
+  it("is settled also if it was refused", async () => {
+    const { stubborn, writer } = setUp();
+    stubborn.answers.push(fault("refused", false), fault("refused", false));
+    const refused = outcome(writer.write([change("odd")]));
+    expect(await outcome(writer.settled())).toBe("written");
+    expect(await refused).toBe("JOURNAL_UNAVAILABLE");
+  });
+
+  it("is given up to be settled after five seconds, and written all the same", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
+    const happened = writer.record([change("a")]);
+    await settle();
+    const settled = writer.settled().catch((error: CastellanError) => error.code);
+    await clock.advance(5_000);
+    expect(await settled).toBe("JOURNAL_UNAVAILABLE");
+    await clock.advance(60_000);
+    expect(await outcome(happened)).toBe("written");
+  });
+
+  it("is not settled if another application has the journal", async () => {
+    const { stubborn, writer } = setUp();
+    stubborn.answers.push(new CastellanError("NOT_OWNER", "another has it"));
+    const all = [writer.record([change("a")]), writer.settled()];
+    expect(await Promise.all(all.map(outcome))).toEqual(["NOT_OWNER", "NOT_OWNER"]);
+    expect(await outcome(writer.settled())).toBe("NOT_OWNER");
   });
 });

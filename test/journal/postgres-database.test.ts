@@ -3,12 +3,14 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
+import { holdJournal } from "../../src/journal/held-journal.ts";
 import { PostgresDatabase } from "../../src/journal/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres-journal.ts";
 import { postgresPlace } from "../../src/journal/postgres-place.ts";
-import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
 import { PostgresServer } from "./postgres-server.ts";
 
@@ -35,7 +37,9 @@ const OWNER = { id: "first", pid: 11, host: "one", startedAt: 1_700_000_000_000 
 
 describe("a database", () => {
   it("is waited for no longer than was said when it answers nothing any more", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh(proxy.port)), "journal", 100);
+    const database = await PostgresDatabase.load(postgresPlace(server.fresh(proxy.port)), "journal", {
+      timeoutMs: 100,
+    });
     const one = (): Promise<unknown> => database.read("select 1 as one");
     expect(await Promise.all([one(), one()])).toEqual([[{ one: 1 }], [{ one: 1 }]]);
     proxy.hold();
@@ -48,7 +52,7 @@ describe("a database", () => {
   });
 
   it("ends a statement that takes too long by itself", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", 100);
+    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 });
     const slow = database.read("select pg_sleep(60)");
     await expect(slow).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
     const sleeping = "query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()";
@@ -56,8 +60,49 @@ describe("a database", () => {
     await database.close();
   });
 
+  it("lets any number wait for a connection, which says nothing of the server for a minute", async () => {
+    const terms = { timeoutMs: 100_000, connections: 1 };
+    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
+    await database.read("select 1");
+    await server.sql("create table public.locked ()");
+    const unlock = await lock("public.locked");
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const many = (): Promise<unknown[]> =>
+      Promise.all(Array.from({ length: 500 }, () => database.read("table public.locked")));
+    const patient = many();
+    await vi.advanceTimersByTimeAsync(55_000);
+    await unlock();
+    expect(await patient).toHaveLength(500);
+    const unlockLater = await lock("public.locked");
+    const first = database.read("table public.locked");
+    const late = expect(many()).rejects.toMatchObject({ details: { reason: "unreachable", applied: false } });
+    await vi.advanceTimersByTimeAsync(60_000);
+    await late;
+    await unlockLater();
+    expect(await first).toEqual([]);
+    await database.close();
+  });
+
+  it("refuses those who wait for a connection when it is closed, and lets the others come to their end", async () => {
+    const terms = { timeoutMs: 10_000, connections: 1 };
+    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
+    await database.read("select 1");
+    await server.sql("create table public.in_use ()");
+    const unlock = await lock("public.in_use");
+    const [reads, waits] = [database.read("table public.in_use"), database.read("table public.in_use")];
+    await expect.poll(() => server.sql("select from pg_locks where not granted")).toHaveLength(1);
+    const refused = expect(waits).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
+    const closed = database.close();
+    await refused;
+    await unlock();
+    expect(await reads).toEqual([]);
+    await closed;
+    await expect(database.read("select 1")).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
+  });
+
   it("undoes what a transaction did that throws, and throws the same", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", 5_000);
+    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 5_000 });
     const mistake = new TypeError("a mistake");
     const work = database.transaction(async (query) => {
       await query(`create schema "${database.schema}"`);
@@ -70,7 +115,7 @@ describe("a database", () => {
 
   it("says which package is missing", async () => {
     const missing = (): Promise<never> => Promise.reject(new Error("Cannot find package 'pg'"));
-    const loading = PostgresDatabase.load(postgresPlace(server.fresh()), "journal", 100, missing);
+    const loading = PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 }, missing);
     await expect(loading).rejects.toMatchObject({
       code: "JOURNAL_UNAVAILABLE",
       message: expect.stringContaining("npm install pg"),
@@ -78,6 +123,54 @@ describe("a database", () => {
     });
   });
 });
+
+describe("the owner of a journal", () => {
+  it("beats and writes although any number of reads get no further", async () => {
+    const where = server.fresh();
+    const clock = new SimulatedClock();
+    const [journal, other] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
+    await journal.open(OWNER);
+    const unlock = await lock(`${where.schema}.sessions`);
+    const reads = Promise.all(Array.from({ length: 1_000 }, () => journal.sessions(["a", "b"])));
+    await journal.write({ number: 1, changes: [{ type: "turn_touched", turn: "t" }], durable: true });
+    await server.sql(`update ${where.schema}.owner set heartbeat = heartbeat - interval '10 seconds'`);
+    await clock.advance(1_000);
+    await expect.poll(() => clock.timers).toBe(1);
+    await expect(other.open({ ...OWNER, id: "second" })).rejects.toMatchObject({ code: "JOURNAL_IN_USE" });
+    await unlock();
+    expect((await reads).flat()).toEqual([]);
+    await journal.close();
+  });
+
+  it("hears that another one has taken it, although it writes nothing", async () => {
+    const where = server.fresh();
+    const clock = new SimulatedClock();
+    const [first, second] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
+    const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7 };
+    const held = await holdJournal({}, () => first, terms, { clock, newId: () => "first", random: () => 0.5 });
+    await clock.advance(1_000);
+    await server.sql(`update ${where.schema}.owner set heartbeat = heartbeat - interval '10 seconds'`);
+    await second.open({ ...OWNER, id: "second", pid: 22, host: "two" });
+    await clock.advance(1_000);
+    expect(await held.writer.lost).toMatchObject({
+      code: "NOT_OWNER",
+      message: expect.stringContaining("process 22 on two holds it now"),
+    });
+    const { lost } = second;
+    await Promise.all([held.release(), second.close()]);
+    await first.open(OWNER);
+    expect(await Promise.race([lost, first.lost, settle()])).toBeUndefined();
+    await first.close();
+  });
+});
+
+/** Keeps others from a table; resolves with what lets them. */
+async function lock(table: string): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  await client.query(`begin; lock table ${table}`);
+  return () => client.end();
+}
 
 it("leaves nothing in a session that another transaction could find, or miss", async () => {
   const journal = postgresJournal(server.fresh());

@@ -133,7 +133,7 @@ describe("a file that is damaged", () => {
     expect(written.details).toEqual({ reason: "damaged", applied: false });
     const session = { key: '"a"', supervisor: "s", conversationId: "c", memory: {}, savedAt: 1 };
     await journal.write({ number: 1, changes: [{ type: "session_saved", session }], durable: true });
-    expect(await journal.session('"a"')).toEqual(session);
+    expect(await journal.sessions(['"a"'])).toEqual([session]);
     await journal.close();
   });
 });

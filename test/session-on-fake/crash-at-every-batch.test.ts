@@ -5,7 +5,7 @@ import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
-import { ticks, unique, within } from "./scene.ts";
+import { eventually, ticks, unique, within } from "./scene.ts";
 
 /** A journal that takes so many batches, and then never answers a write again: as far as a crash at that moment would get. */
 class Until {
@@ -29,10 +29,10 @@ class Until {
         this.taken.push(batch);
         await inner.write(batch);
       },
-      session: (key) => inner.session(key),
-      sessions: (prefix) => inner.sessions(prefix),
+      sessions: (keys) => inner.sessions(keys),
+      sessionsBeginning: (prefix) => inner.sessionsBeginning(prefix),
       turn: (id) => inner.turn(id),
-      unfinishedTurns: (key) => inner.unfinishedTurns(key),
+      unfinishedTurns: (keys) => inner.unfinishedTurns(keys),
       approvals: (key, limit) => inner.approvals(key, limit),
       usage: (query) => inner.usage(query),
       prune: (retention) => inner.prune(retention),
@@ -71,12 +71,10 @@ async function crashAt(batches: number) {
   });
   void Promise.allSettled(asked);
   // As far as it gets without the journal's answer.
-  for (let quiet = 0, before = ""; quiet < 5; ) {
-    await ticks(5);
-    const now = `${until.taken.length} ${answered.length} ${acknowledged.size}`;
-    quiet = now === before ? quiet + 1 : 0;
-    before = now;
-  }
+  const ended = (): number =>
+    until.taken.flatMap(({ changes }) => changes).filter(({ type }) => type === "turn_ended").length;
+  await eventually(() => until.lost.length > 0 || ended() === KEYS.length);
+  await ticks(20);
   // What is told to its callers from here on, nobody hears.
   const heard = new Map(acknowledged);
   await within(clock, first.stop({ kill: true }));

@@ -23,10 +23,10 @@ class Faulty {
       if (this.fault !== undefined) throw this.fault;
       await this.inner.write(batch);
     },
-    session: (key) => this.#read(() => this.inner.session(key)),
-    sessions: (prefix) => this.#read(() => this.inner.sessions(prefix)),
+    sessions: (keys) => this.#read(() => this.inner.sessions(keys)),
+    sessionsBeginning: (prefix) => this.#read(() => this.inner.sessionsBeginning(prefix)),
     turn: (id) => this.#read(() => this.inner.turn(id)),
-    unfinishedTurns: (key) => this.#read(() => this.inner.unfinishedTurns(key)),
+    unfinishedTurns: (keys) => this.#read(() => this.inner.unfinishedTurns(keys)),
     approvals: (key, limit) => this.#read(() => this.inner.approvals(key, limit)),
     usage: (query) => this.#read(() => this.inner.usage(query)),
     prune: (retention) => this.#read(() => this.inner.prune(retention)),
@@ -180,9 +180,14 @@ test("what the journal tells and nobody understands is not taken for an empty co
   const entry = { key: JSON.stringify(name), supervisor: "s", conversationId: "c", memory: { kind: "?" }, savedAt: 0 };
   await journal.write({ number: 1, changes: [{ type: "session_saved", session: entry }], durable: false });
   await journal.close();
-  const error = await failure(run({ fake, journal }, [{ name }]), "JOURNAL_UNAVAILABLE");
-  expect(error.details.reason).toBe("damaged");
-  expect(fake.processes).toEqual([]);
+  const other = unique("other");
+  await using application = await run({ fake, journal }, [{ name }, { name: other }]);
+  expect(application.notStarted.map((not) => not.name)).toEqual([name]);
+  const error = await failure(application.query(name, "hi"), "SESSION_QUARANTINED");
+  expect(error.message).toContain("does not tell its conversation");
+  // It fails alone.
+  expect((await application.query(other, "hi")).text).toBe("You said: hi");
+  expect(fake.processes).toHaveLength(1);
 });
 
 test("an application that has lost its journal to another one ends its processes at once", async () => {

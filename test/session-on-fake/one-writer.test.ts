@@ -15,17 +15,24 @@ async function ended() {
   return { both, a, b, resume };
 }
 
-test("a conversation that a name had cannot be resumed by another one beside it, in whichever order", async () => {
+test("a name whose conversation another one is to resume is set aside, in whichever order, until that has left it", async () => {
   const { both, a, b, resume } = await ended();
   for (const children of [
     [{ name: a }, { name: b, resume }],
     [{ name: b, resume }, { name: a }],
   ]) {
-    const error = await failure(run(both, children), "INVALID_OPTIONS");
-    expect(error.message).toMatch(/is already in use by session/);
+    const application = await run(both, children);
+    expect(application.notStarted.map(({ name }) => name)).toEqual([a]);
+    expect(application.notStarted[0]?.error.message).toMatch(/is already in use by session/);
+    expect((await application.query(b, "hi")).sessionId).toBe(resume);
+    await application.stop();
   }
+  const application = await run(both, [{ name: a }, { name: b, resume }]);
+  await application.session(b).clear();
+  await application.restartSession(a);
+  expect((await application.query(a, "mine again")).sessionId).toBe(resume);
+  await application.stop();
   expect(both.fake.running).toEqual([]);
-  expect(both.fake.processes).toHaveLength(1);
 });
 
 test("it can while the first one is not there, which then has to wait", async () => {

@@ -61,7 +61,7 @@ describe("Mailbox", () => {
     expect([...mailbox].map(({ position }) => position)).toEqual([3, 7, 8, 9]);
     mailbox.push(turn("new"));
     mailbox.putFirst(turn("first"));
-    expect([...mailbox].map(({ position }) => position)).toEqual([2, 3, 7, 8, 9, 10]);
+    expect([...mailbox].map(({ position }) => position)).toEqual([-1, 3, 7, 8, 9, 10]);
   });
 
   it("can be emptied", () => {

@@ -1,0 +1,271 @@
+import { expect, test } from "vitest";
+import { session } from "../../src/castellan.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { run, said } from "./application.ts";
+import { eventually, failure, ticks, unique } from "./scene.ts";
+
+/** A journal that can be made to wait. */
+class Gated {
+  readonly inner: Journal = memoryJournal();
+  /** What reading, and writing, waits for. */
+  reading: Promise<unknown> = Promise.resolve();
+  writing: Promise<unknown> = Promise.resolve();
+  /** What it waits for to be written that a turn begins, and how often that was asked for since. */
+  beginning: Promise<unknown> | undefined;
+  begins = 0;
+  readonly journal: Journal = {
+    place: "gated",
+    open: (owner) => this.inner.open(owner),
+    close: () => this.inner.close(),
+    write: async (batch) => {
+      await this.writing;
+      if (this.beginning !== undefined && batch.changes.some(({ type }) => type === "turn_begun")) {
+        this.begins += 1;
+        await this.beginning;
+      }
+      await this.inner.write(batch);
+    },
+    sessions: (keys) => this.reading.then(() => this.inner.sessions(keys)),
+    sessionsBeginning: (prefix) => this.inner.sessionsBeginning(prefix),
+    turn: (id) => this.inner.turn(id),
+    unfinishedTurns: (keys) => this.inner.unfinishedTurns(keys),
+    approvals: (key, limit) => this.inner.approvals(key, limit),
+    usage: (query) => this.inner.usage(query),
+    prune: (retention) => this.inner.prune(retention),
+  };
+}
+
+/** An application that has left a turn with a key in its journal, behind one that ran. */
+async function left() {
+  const [gated, name] = [new Gated(), unique()];
+  let hold = true;
+  const fake = fakeClaude(async (turn) => {
+    if (hold && turn.prompt === "hold") await turn.hang();
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const both = { fake, journal: gated.journal };
+  const first = await run(both, [{ name }]);
+  void first.query(name, "hold").catch(() => {});
+  await fake.prompted(1);
+  const id = await first.session(name).enqueue("A", { idempotencyKey: "k" });
+  await first.stop();
+  hold = false;
+  return { gated, name, both, id, fake };
+}
+
+const key = { idempotencyKey: "k" };
+
+test.each(["times out", "is given up", "has another prompt", "is the same"])(
+  "a turn that the journal has runs, whoever asks for it by its key before it is here: one that %s",
+  async (how) => {
+    const { gated, name, both, id, fake } = await left();
+    const read = Promise.withResolvers<void>();
+    gated.reading = read.promise;
+    const starting = run(both, [{ name }]);
+    const abort = new AbortController();
+    const early =
+      how === "times out"
+        ? session(name).query("A", { ...key, timeout: 0 })
+        : how === "has another prompt"
+          ? session(name).query("B", key)
+          : session(name).query("A", { ...key, signal: abort.signal });
+    const ended = early.then(
+      ({ turnId }) => turnId,
+      (error: { code: string }) => error.code,
+    );
+    if (how === "is given up") abort.abort();
+    await ticks(5);
+    read.resolve();
+    await using application = await starting;
+    const turn = await application.session(name).turn(id);
+    expect((await turn?.result())?.text).toBe("re: A");
+    const codes = {
+      "times out": "TURN_TIMEOUT",
+      "is given up": "TURN_CANCELLED",
+      "has another prompt": "INVALID_OPTIONS",
+    };
+    expect(await ended).toBe(how in codes ? codes[how as keyof typeof codes] : id);
+    expect(fake.processes.flatMap(({ prompts }) => prompts)).not.toContain("B");
+    expect((await application.query(name, "after")).text).toBe("re: after");
+  },
+);
+
+test("a turn with a key outlives a stop, and is not taken for one that was cancelled", async () => {
+  const { name, both } = await left();
+  let hold = true;
+  const fake = fakeClaude((turn) => (hold ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
+  const journal = memoryJournal();
+  const first = await run({ fake, journal }, [{ name }]);
+  void first.query(name, "hold").catch(() => {});
+  await fake.prompted(1);
+  await Promise.all([
+    failure(first.query(name, "asked", key), "SUPERVISOR_STOPPED"),
+    ticks(5).then(() => first.stop()),
+  ]);
+  hold = false;
+  await using second = await run({ fake, journal }, [{ name }]);
+  expect((await second.query(name, "asked", key)).text).toBe("re: asked");
+  expect(both.fake.running).toEqual([]);
+});
+
+test("a session that is ended while it starts leaves its turns in the journal, for the next start", async () => {
+  const { gated, name, both, id } = await left();
+  const read = Promise.withResolvers<void>();
+  gated.reading = read.promise;
+  const starting = run(both, [{ name }]);
+  const stopped = session(name).stop();
+  await ticks(5);
+  read.resolve();
+  await using application = await starting;
+  await stopped;
+  const again = await application.startSession({ name });
+  const turn = await again.turn(id);
+  expect((await turn?.result())?.text).toBe("re: A");
+});
+
+test("a name is started again only after what was written of it before, and what was cleared stays so", async () => {
+  const [gated, name] = [new Gated(), unique()];
+  const both = { fake: fakeClaude(), journal: gated.journal };
+  await using application = await run(both, [{ name }]);
+  const { sessionId } = await application.query(name, "one");
+  const write = Promise.withResolvers<void>();
+  gated.writing = write.promise;
+  const ended = application.terminateSession(name, { conversation: "clear" });
+  await eventually(() => application.countSessions() === 0);
+  const again = application.startSession({ name });
+  await ticks(10);
+  write.resolve();
+  await ended;
+  const reply = await (await again).query("two");
+  expect(reply.sessionId).not.toBe(sessionId);
+  await (await again).stop();
+  const third = await application.startSession({ name });
+  expect((await third.query("three")).sessionId).toBe(reply.sessionId);
+});
+
+test("a session that is set aside keeps the turns that somebody will come back for, and runs them when it is back", async () => {
+  const [journal, name] = [memoryJournal(), unique()];
+  let bad = true;
+  const fake = fakeClaude(async (turn) => {
+    if (bad) await turn.fail({ status: 401 });
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  await using application = await run({ fake, journal }, [{ name }]);
+  const ids = await Promise.all(["a", "b"].map((prompt) => application.session(name).enqueue(prompt)));
+  const waitedFor = failure(application.query(name, "c"), "SESSION_QUARANTINED");
+  await eventually(() => application.session(name).status().state === "quarantined");
+  await waitedFor;
+  await failure(application.session(name).enqueue("d"), "SESSION_QUARANTINED");
+  bad = false;
+  await application.restartSession(name);
+  const turns = await Promise.all(ids.map((id) => application.session(name).turn(id)));
+  // The first one was the one that the API refused.
+  await failure(turns[0]?.result() ?? Promise.resolve(), "TURN_FAILED");
+  expect((await turns[1]?.result())?.text).toBe("re: b");
+});
+
+test("a turn with a key that has been answered is given again, whatever the session takes now", async () => {
+  const [journal, name] = [memoryJournal(), unique()];
+  const fake = fakeClaude((turn) =>
+    turn.prompt === "die" ? turn.crash().then(() => {}) : turn.result({ costUsd: 5, text: "ok" }),
+  );
+  const first = await run({ fake, journal }, [{ name, budget: { usd: 1 } }], { maxRestarts: 0 });
+  const reply = await first.query(name, "go", key);
+  await failure(first.query(name, "more"), "BUDGET_EXCEEDED");
+  await failure(first.query(name, "more", { idempotencyKey: "other" }), "BUDGET_EXCEEDED");
+  expect(await first.query(name, "go", key)).toBe(reply);
+  await first.stop();
+  await using second = await run({ fake, journal }, [{ name, budget: { usd: 1 } }], { maxRestarts: 0 });
+  expect(await second.query(name, "go", key)).toEqual(reply);
+  expect(await second.session(name).enqueue("go", key)).toBe(reply.turnId);
+});
+
+test("a session whose process is replaced while its first turn is being written down begins it once, where it is by then", async () => {
+  for (const how of ["restart", "clear", "crash"] as const) {
+    const [gated, name, fork] = [new Gated(), unique(), unique("fork")];
+    const fake = fakeClaude();
+    await using application = await run({ fake, journal: gated.journal }, [{ name }]);
+    await application.query(name, "one");
+    const forked = await application.session(name).fork(fork);
+    const write = Promise.withResolvers<void>();
+    gated.beginning = write.promise;
+    const turn = forked.stream("two");
+    await eventually(() => gated.begins > 0);
+    const replaced = how === "crash" ? fake.processes[1]?.crash() : forked[how]();
+    await ticks(10);
+    write.resolve();
+    await replaced;
+    await turn.result();
+    const lines = said(fake, forked.status().conversationId).filter((line) => line.startsWith("user"));
+    expect(lines, how).toEqual(how === "clear" ? ["user: two"] : ["user: one", "user: two"]);
+    expect(forked.status().restarts, how).toBe(how === "crash" ? 1 : 0);
+  }
+});
+
+test("a turn of before is settled alone when its name begins with another conversation", async () => {
+  const [journal, name, other] = [memoryJournal(), unique(), unique("other")];
+  let hold = true;
+  const fake = fakeClaude(async (turn) => {
+    if (hold && turn.prompt === "hold") {
+      await turn.partial("half");
+      await turn.hang();
+    }
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const first = await run({ fake, journal }, [{ name }, { name: other }]);
+  await first.query(other, "source");
+  const id = await first.session(name).enqueue("hold");
+  for await (const _ of (await first.session(name).turn(id))?.text() ?? []) break;
+  await first.stop();
+  hold = false;
+  await using second = await run({ fake, journal }, [{ name: other }]);
+  const forked = await second.session(other).fork(name);
+  await failure((await forked.turn(id))?.result() ?? Promise.resolve(), "TURN_INTERRUPTED");
+  await forked.query("next");
+  const lines = said(fake, forked.status().conversationId).filter((line) => line.startsWith("user"));
+  expect(lines).toEqual(["user: source", "user: next"]);
+});
+
+test("a turn that is always run again stands once in the conversation, also after a stop in its middle", async () => {
+  const [journal, name] = [memoryJournal(), unique()];
+  let hold = true;
+  const fake = fakeClaude(async (turn) => {
+    if (hold && turn.prompt === "two") {
+      await turn.partial("half");
+      await turn.hang();
+    }
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  const first = await run({ fake, journal }, [{ name, onInterruptedTurn: "retry" }]);
+  await first.query(name, "one");
+  const id = await first.session(name).enqueue("two");
+  for await (const _ of (await first.session(name).turn(id))?.text() ?? []) break;
+  await first.stop();
+  hold = false;
+  await using second = await run({ fake, journal }, [{ name, onInterruptedTurn: "retry" }]);
+  const reply = await (await second.session(name).turn(id))?.result();
+  expect(said(fake, reply?.sessionId ?? "")).toEqual([
+    "user: one",
+    "assistant: re: one",
+    "user: two",
+    "assistant: re: two",
+  ]);
+});
+
+test("order holds over any number of restarts", async () => {
+  const [journal, name] = [memoryJournal(), unique()];
+  let hold = true;
+  const fake = fakeClaude((turn) => (hold ? turn.hang() : turn.text(turn.prompt)));
+  for (const prompts of [["a", "b", "c"], ["d"]]) {
+    const application = await run({ fake, journal }, [{ name }]);
+    for (const prompt of prompts) await application.session(name).enqueue(prompt);
+    await fake.prompted(fake.processes.length);
+    await application.stop();
+  }
+  hold = false;
+  await using application = await run({ fake, journal }, [{ name }]);
+  await application.query(name, "last");
+  expect(fake.processes.at(-1)?.prompts).toEqual(["a", "b", "c", "d", "last"]);
+});
