@@ -257,11 +257,14 @@ export class Dispatcher {
    */
   dismiss(reason: CastellanError): void {
     this.#hold.close();
-    const pauses = (record: TurnRecord): boolean =>
-      PAUSES.has(reason.code) && record.durable && record.state !== "accepted";
+    const pauses = (record: TurnRecord): boolean => PAUSES.has(reason.code) && record.durable;
     for (const record of this.#mailbox.empty()) {
-      if (pauses(record)) record.leave(reason);
-      else record.fail("cancelled", reason);
+      if (!pauses(record)) record.fail("cancelled", reason);
+      else {
+        // Nobody has been told of it yet, and whoever asked is told that it is not accepted.
+        if (record.state === "accepted" && record.submitted) this.#journal.withdraw(record);
+        record.leave(reason);
+      }
     }
     const record = this.#current?.record;
     if (record === undefined) return;

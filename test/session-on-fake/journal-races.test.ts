@@ -269,3 +269,21 @@ test("order holds over any number of restarts", async () => {
   await application.query(name, "last");
   expect(fake.processes.at(-1)?.prompts).toEqual(["a", "b", "c", "d", "last"]);
 });
+
+test("a turn that is not yet in the journal when the application stops can be asked again by its key", async () => {
+  const [gated, name] = [new Gated(), unique()];
+  const both = { fake: fakeClaude(), journal: gated.journal };
+  const first = await run(both, [{ name }]);
+  const write = Promise.withResolvers<void>();
+  gated.writing = write.promise;
+  const asked = [first.session(name).enqueue("a", key), first.session(name).enqueue("b")];
+  await ticks(5);
+  const refused = Promise.all(asked.map((turn) => failure(turn, "SUPERVISOR_STOPPED")));
+  const stopped = first.stop();
+  await refused;
+  write.resolve();
+  await stopped;
+  await using second = await run(both, [{ name }]);
+  expect((await second.query(name, "a", key)).text).toBe("You said: a");
+  expect(both.fake.processes.flatMap(({ prompts }) => prompts)).toEqual(["a"]);
+});
