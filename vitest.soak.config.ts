@@ -7,6 +7,7 @@ export default defineConfig({
     pool: "forks",
     env: { CASTELLAN_JOURNAL: "memory" },
     maxWorkers: 1,
+    testTimeout: 60_000,
     hookTimeout: 20_000,
   },
 });

@@ -45,9 +45,8 @@ describe("a name, over restarts of the application", () => {
     await mkdir(other);
     expect(await say(name, 1)).toBe("You have not said anything yet.");
     expect(await say(name, 2, { cwd: link })).toBe("You just said: My number is 1.");
-    expect(await say(name, 3, { cwd: `${api.cwd}/../work/` })).toBe("You just said: My number is 2.");
-    expect(await say(name, 4, { cwd: other })).toBe("You just said: My number is 3.");
-    expect(await say(name, 5, { systemPrompt: "Be brief.", maxTurns: 3 })).toBe("You just said: My number is 4.");
+    const changed = { cwd: other, systemPrompt: "Be brief.", maxTurns: 3 };
+    expect(await say(name, 3, changed)).toBe("You just said: My number is 2.");
   });
 
   it("keeps it when Claude Code's own directory is another one", async () => {
@@ -55,9 +54,8 @@ describe("a name, over restarts of the application", () => {
     const moved = { ...api.env, CLAUDE_CONFIG_DIR: join(folder, "claude") };
     await say(name, 1);
     expect(await say(name, 2, { env: moved })).toBe("You just said: My number is 1.");
-    expect(await say(name, 3, { env: moved })).toBe("You just said: My number is 2.");
     // And back again: what was left there is the beginning of it.
-    expect(await say(name, 4)).toBe("You just said: My number is 3.");
+    expect(await say(name, 3)).toBe("You just said: My number is 2.");
   });
 
   it("keeps what `clear`, a fork and Claude Code's own `/clear` have made of it", async () => {
@@ -104,7 +102,6 @@ describe("a name, over restarts of the application", () => {
     const sessionStore = new InMemorySessionStore();
     await say(name, 1, { sessionStore });
     expect(await say(name, 2, { sessionStore, cwd: other })).toBe("You just said: My number is 1.");
-    expect(await say(name, 3, { sessionStore })).toBe("You just said: My number is 2.");
     expect(sessionStore.size).toBe(1);
   });
 });

@@ -3,8 +3,8 @@ import { postgresJournal } from "../../src/journal/postgres-journal.ts";
 import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
 import { journalConformance } from "../../src/testing/journal-conformance.ts";
 import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
-import { PostgresServer } from "./postgres-server.ts";
-import { TransactionPooler } from "./transaction-pooler.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { TransactionPooler } from "../journal/transaction-pooler.ts";
 
 let server: PostgresServer;
 let pooler: TransactionPooler;
