@@ -92,6 +92,8 @@ export class Reconciler {
       await server.applyLive();
       return;
     }
+    // The next process takes them up when it starts.
+    if (change === "process" && server.state.name === "hibernated") return;
     server.dispatcher.retire();
     await server.dispatcher.quiet();
     if (change === "child") await branch.replace(plan);

@@ -1,3 +1,4 @@
+import type { Capacity } from "../capacity/capacity.ts";
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
@@ -30,12 +31,14 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  */
 export class Roster {
   readonly #desk: JournalDesk;
+  readonly #capacity: Capacity;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(desk: JournalDesk, deps: SessionDeps, ownership: Ownership) {
+  constructor(desk: JournalDesk, capacity: Capacity, deps: SessionDeps, ownership: Ownership) {
     this.#desk = desk;
+    this.#capacity = capacity;
     this.#deps = deps;
     this.#ownership = ownership;
   }
@@ -69,7 +72,7 @@ export class Roster {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#desk, this.#deps);
+    const server = new SessionServer(settings, this.#desk, this.#capacity, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(server, owner);
     const registration = { session, supervisor: this.#desk.supervisor, exclusive: exclusiveOf(sdk) };

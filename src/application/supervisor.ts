@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { Capacity } from "../capacity/capacity.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -76,7 +77,7 @@ export class Supervisor implements AsyncDisposable {
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#desk = new JournalDesk(this.name, settings.budget, deps.clock);
-    this.#roster = new Roster(this.#desk, deps, ({ server }) => ({
+    this.#roster = new Roster(this.#desk, new Capacity(settings.capacity.maxProcesses), deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);

@@ -32,6 +32,16 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
    * answer is silent until it is written, so leave room for long ones.
    */
   stallTimeout?: Duration;
+  /**
+   * After how long without anything to do the session hibernates: its process ends, and another one takes the conversation
+   * up when the next turn comes, which costs a start. Default: only when another session needs the place, see `capacity` of
+   * the supervisor.
+   */
+  idleTimeout?: Duration;
+  /** Whether the session keeps its process, idle or not; only `hibernate()` takes it away. Default `false`. */
+  pinned?: boolean;
+  /** Whether a process is started with the session, or, with `"lazy"`, when it is first needed. Default `"eager"`. */
+  activation?: "eager" | "lazy";
   /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
   /**

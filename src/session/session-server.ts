@@ -1,4 +1,5 @@
 import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Capacity } from "../capacity/capacity.ts";
 import { Activation, CONTROL_MS } from "../claude/activation.ts";
 import { beforeTools } from "../claude/before-tools.ts";
 import { buildEnvironment } from "../claude/environment.ts";
@@ -29,9 +30,12 @@ import { nextSessionState, type SessionState, type SessionStateEvent, type Stopp
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
 import { settle } from "./settlement.ts";
+import { StateMilestone } from "./state-milestone.ts";
+import { Tenancy } from "./tenancy.ts";
 import { evidenceIn } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
+import type { CapacityLack } from "./turn-watches.ts";
 
 /** How far back it is looked for approvals that were never answered. */
 const MOST_OPEN_APPROVALS = 100;
@@ -54,9 +58,15 @@ export class SessionServer {
   #pid: number | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
+  /** The end of the process that was last ended in order to hibernate. */
+  #going: Promise<unknown> = Promise.resolve();
   #toForget = false;
-  /** Whether its process is being ended only to be replaced within the same life. */
-  #renewing = false;
+  /** What its process is being ended for, if its life goes on after that. */
+  #ending: "renew" | "hibernate" | undefined;
+  #life: Incarnation | undefined;
+  readonly #tenancy: Tenancy;
+  /** How many requests besides turns need a process at this moment. */
+  #requests = 0;
   #draining = false;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   #activations = 0;
@@ -68,9 +78,12 @@ export class SessionServer {
   #lastWord = 0;
   #liveness: Liveness | undefined;
   #lastExit: ExitRecord | undefined;
-  #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
+  readonly #settled = new StateMilestone(this.#state, isSettled);
+  /** Its process is up, or none will come up. */
+  readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
+  readonly #capacity: Capacity;
 
-  constructor(settings: SessionSettings, desk: JournalDesk, deps: SessionDeps) {
+  constructor(settings: SessionSettings, desk: JournalDesk, capacity: Capacity, deps: SessionDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
@@ -87,16 +100,35 @@ export class SessionServer {
       () => this.settings.approvalTimeoutMs ?? 0,
       deps,
       this.journal,
+      (state) => {
+        if (state === "idle") this.#tenancy.rests({ anew: true });
+      },
     );
+    this.#capacity = capacity;
+    this.#tenancy = new Tenancy(capacity, deps.clock, {
+      between: () => this.view.state === "idle" && this.dispatcher.free && this.#life?.stopping === false,
+      needed: () => this.dispatcher.waiting > 0 || this.#requests > 0,
+      pinned: () => this.settings.pinned,
+      idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
+      sleep: () => this.#sleep(),
+    });
     this.#meter = new BudgetMeter(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, deps, {
       turnStarted: () => this.#apply({ type: "turn_started" }),
       turnEnded: () => {
         this.#apply({ type: "turn_ended" });
         this.#held();
+        this.#tenancy.turnEnded();
       },
       spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
+      rests: () => this.#tenancy.rests({ anew: true }),
+      wanted: () => {
+        if (this.#wanted) this.#rouse();
+        else this.#tenancy.leaveLine();
+      },
+      asleep: () => this.#state.name === "hibernated" && !this.#tenancy.inLine,
+      lacks: () => (this.#tenancy.inLine ? this.#lack : undefined),
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
     });
@@ -133,13 +165,41 @@ export class SessionServer {
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
   begin(): Incarnation {
-    this.#renewing = false;
+    this.#ending = undefined;
     if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
     this.#toForget = false;
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
-    this.#coming = this.#bringUp(incarnation);
+    this.#life = incarnation;
+    if (this.settings.activation === "eager" && this.#tenancy.take()) this.#coming = this.#bringUp(incarnation);
+    else this.#lieDown();
     return incarnation;
+  }
+
+  /**
+   * Ends the process of a session that has nothing to do; resolves when it is gone.
+   *
+   * @throws CastellanError `SESSION_BUSY` if it is at work, or why it has no process
+   */
+  async hibernate(): Promise<void> {
+    if (!this.#tenancy.idle) await this.settled();
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    if (this.#tenancy.idle) this.#sleep();
+    else if (this.#state.name !== "hibernated" || this.#wanted) {
+      const message = `${this.#who} is at work, so that it cannot hibernate; ask again when it is idle.`;
+      throw new CastellanError("SESSION_BUSY", message);
+    }
+    await this.#going;
+  }
+
+  /**
+   * Has a process come up, if there is none; resolves when it is up.
+   *
+   * @throws CastellanError `CAPACITY_EXHAUSTED` after `queueTimeout`, or why none comes up
+   */
+  async wake(): Promise<void> {
+    await this.#needing("wake", this.settings.queueTimeoutMs, async () => {});
   }
 
   /** Takes up changed settings; what shapes a process, the next process. */
@@ -149,6 +209,7 @@ export class SessionServer {
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
     if (unmetered) void this.#loadSpending().catch(() => {});
+    this.#tenancy.rests({ anew: false });
   }
 
   /**
@@ -157,6 +218,8 @@ export class SessionServer {
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
    */
   async applyLive(): Promise<void> {
+    // The next process is told them when it starts.
+    if (this.#state.name === "hibernated") return;
     // A process that is on its way up was told the settings as they were when its start began.
     await this.#coming;
     const { model, permissionMode } = this.settings.sdk;
@@ -166,17 +229,12 @@ export class SessionServer {
   }
 
   /**
-   * Asks the process something besides turns, as soon as it is up.
+   * Asks the process something besides turns, as soon as it is up; one that hibernates is woken for it.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
   async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
-    await this.#upWithin(what);
-    const refusal = this.refusal();
-    if (refusal !== undefined) throw refusal;
-    if (this.#activation === undefined)
-      throw new CastellanError("CONTROL_FAILED", `${this.#who}: "${what}" failed: the process is gone.`);
-    return await this.#activation.control(what, request);
+    return await this.#needing(what, CONTROL_MS, (activation) => activation.control(what, request));
   }
 
   /** Keeps what a control has changed, so that the next process is told. */
@@ -250,7 +308,7 @@ export class SessionServer {
 
   /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
   settled(): Promise<SessionState> {
-    return this.#settled.promise;
+    return this.#settled.wait();
   }
 
   retryAt(at: number): void {
@@ -279,7 +337,7 @@ export class SessionServer {
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
-    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait);
+    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait, this.#tenancy.inLine);
     return {
       name,
       state: this.view.state,
@@ -296,6 +354,56 @@ export class SessionServer {
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(retryAt === undefined ? {} : { retryAt }),
     };
+  }
+
+  /** Whether there is something to do for a process. */
+  get #wanted(): boolean {
+    return this.dispatcher.wanting || this.#requests > 0;
+  }
+
+  get #lack(): CapacityLack {
+    const { limit, busy } = this.#capacity;
+    return { ...(Number.isFinite(limit) ? { maxProcesses: limit } : {}), busy };
+  }
+
+  /** Goes without a process until one is wanted, which may be at once. */
+  #lieDown(): void {
+    this.#apply({ type: "hibernate" });
+    if (this.#wanted) this.#rouse();
+  }
+
+  /** Ends the process, which has nothing to do, within the same life. */
+  #sleep(): void {
+    const activation = this.#activation;
+    if (activation === undefined) return;
+    this.#ending = "hibernate";
+    this.dispatcher.retire();
+    this.#apply({ type: "hibernate" });
+    this.#going = activation.end(endingStages(this.settings.shutdown, false));
+  }
+
+  /** Brings a process up, if the session hibernates and none is being ended; where there is no room, as soon as there is. */
+  #rouse(): void {
+    const life = this.#life;
+    if (life === undefined || life.stopping || this.#state.name !== "hibernated") return;
+    if (this.#ending !== undefined || this.#tenancy.inLine) return;
+    this.#coming = this.#tenancy.take() ? this.#rise(life) : this.#riseInTurn(life);
+  }
+
+  async #riseInTurn(life: Incarnation): Promise<void> {
+    const taken = await this.#tenancy.wait(life.cancelled);
+    const mayRise = !life.stopping && this.#state.name === "hibernated";
+    if (taken && mayRise && this.#wanted) await this.#rise(life);
+    else {
+      this.#tenancy.release();
+      // Nobody wanted it when the line was left, and somebody may by now.
+      if (this.#wanted) this.#rouse();
+    }
+  }
+
+  async #rise(life: Incarnation): Promise<void> {
+    this.#apply({ type: "begin" });
+    await this.#bringUp(life);
   }
 
   async #bringUp(incarnation: Incarnation): Promise<void> {
@@ -316,6 +424,7 @@ export class SessionServer {
     } catch (error) {
       this.#pid = undefined;
       this.#failedStarts++;
+      this.#tenancy.release();
       if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
     }
   }
@@ -423,16 +532,23 @@ export class SessionServer {
       this.#lastExit = exit;
       // The next life may begin much later; until then nothing is up.
       if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
-    } else if (this.#renewing) {
-      this.#renewing = false;
+      this.#tenancy.release();
+    } else if (this.#ending === "renew") {
+      this.#ending = undefined;
       this.#coming = this.#bringUp(incarnation);
-    } else this.#exit(incarnation, exit);
+    } else {
+      const asleep = this.#ending === "hibernate" && exit.class === "done";
+      this.#ending = undefined;
+      this.#tenancy.release();
+      if (asleep) this.#lieDown();
+      else this.#exit(incarnation, exit);
+    }
     this.#endEvents();
   }
 
   /** Replaces the process within the same life. */
   async #renew(): Promise<void> {
-    this.#renewing = true;
+    this.#ending = "renew";
     this.#apply({ type: "begin" });
     await this.#activation?.end(endingStages(this.settings.shutdown, false));
   }
@@ -488,20 +604,45 @@ export class SessionServer {
   #apply(event: SessionStateEvent): void {
     const before = this.#state;
     this.#state = nextSessionState(before, event);
-    const { name } = this.#state;
+    this.#settled.see(this.#state);
+    this.#risen.see(this.#state);
     this.view.show(this.#state);
-    const settled = name !== "starting" && name !== "restarting";
-    if (settled) this.#settled.resolve(this.#state);
-    else if (before.name !== "starting" && before.name !== "restarting") this.#settled = Promise.withResolvers();
   }
 
-  async #upWithin(what: string): Promise<void> {
+  /** Does something with a process, which is waited for, and not ended meanwhile. */
+  async #needing<Answer>(
+    what: string,
+    limitMs: number,
+    work: (activation: Activation) => Promise<Answer>,
+  ): Promise<Answer> {
+    this.#requests++;
+    try {
+      this.#rouse();
+      await this.#upWithin(what, limitMs);
+      const refusal = this.refusal();
+      if (refusal !== undefined) throw refusal;
+      if (this.#activation === undefined)
+        throw new CastellanError("CONTROL_FAILED", `${this.#who}: "${what}" failed: the process is gone.`);
+      return await work(this.#activation);
+    } finally {
+      this.#requests--;
+      if (!this.#wanted) this.#tenancy.leaveLine();
+      this.#tenancy.rests({ anew: false });
+    }
+  }
+
+  async #upWithin(what: string, limitMs: number): Promise<void> {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = this.#deps.clock.schedule(CONTROL_MS, () => {
-      const message = `${this.#who}: "${what}" waited ${formatDuration(CONTROL_MS)} for a process, in vain.`;
-      reject(new CastellanError("CONTROL_TIMEOUT", message));
+    const timer = this.#deps.clock.schedule(limitMs, () => {
+      const waited = `${this.#who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
+      if (!this.#tenancy.inLine) reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
+      else {
+        const details = this.#lack;
+        const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
+        reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
+      }
     });
-    await Promise.race([this.settled(), late]).finally(() => timer.cancel());
+    await Promise.race([this.#risen.wait(), late]).finally(() => timer.cancel());
   }
 
   #dismiss(): void {
@@ -513,6 +654,10 @@ export class SessionServer {
   refusal(): CastellanError | undefined {
     return refusalOf(this.#who, this.#state, this.settings.restart === "temporary" ? this.#lastExit : undefined);
   }
+}
+
+function isSettled({ name }: SessionState): boolean {
+  return name !== "starting" && name !== "restarting";
 }
 
 function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {

@@ -16,6 +16,10 @@ export interface SessionSettings {
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** `undefined` if the session does not hibernate by itself. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly pinned: boolean;
+  readonly activation: "eager" | "lazy";
   /** `undefined` if the session takes no approvals. */
   readonly approvalTimeoutMs: number | undefined;
   readonly mailboxLimit: number;
@@ -49,6 +53,9 @@ const ownShape = {
       `expected at least ${SHORTEST_STALL_MS} ms; a model may think for longer than that`,
     )
     .default(10 * 60_000),
+  idleTimeout: durationSchema.optional(),
+  pinned: z.boolean().default(false),
+  activation: z.enum(["eager", "lazy"]).default("eager"),
   approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
   mailboxLimit: z.int().nonnegative().default(100),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
@@ -99,11 +106,10 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
-  const { name, signal, timeout, queueTimeout, stallTimeout, approvals, outputSchema, ...own } = pick(parsed, [
-    "name",
-    "signal",
-    ...(Object.keys(ownShape) as (keyof typeof ownShape)[]),
-  ]);
+  const { name, signal, timeout, queueTimeout, stallTimeout, idleTimeout, approvals, outputSchema, ...own } = pick(
+    parsed,
+    ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])],
+  );
   const sdk: SdkOptions = withoutUndefined(
     omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
   );
@@ -137,6 +143,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     timeoutMs: timeout,
     queueTimeoutMs: queueTimeout,
     stallTimeoutMs: stallTimeout,
+    idleTimeoutMs: idleTimeout,
     approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
     budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),
@@ -178,6 +185,9 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     timeout,
     queueTimeout: settings.queueTimeoutMs,
     stallTimeout: settings.stallTimeoutMs,
+    idleTimeout: settings.idleTimeoutMs,
+    pinned: settings.pinned,
+    activation: settings.activation,
     approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
     mailboxLimit: settings.mailboxLimit,
     whenBusy: settings.whenBusy,
