@@ -12,6 +12,7 @@ export type {
   ReconcileReport,
   SupervisorEnd,
 } from "./application/supervisor-reports.ts";
+export type { MemorySize } from "./capacity/memory-size.ts";
 export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";

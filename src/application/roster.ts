@@ -1,10 +1,9 @@
-import type { Capacity } from "../capacity/capacity.ts";
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk } from "../session/journal-desk.ts";
 import { Session, type SessionOwner } from "../session/session.ts";
-import { SessionServer } from "../session/session-server.ts";
+import { type Room, SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
 import { type Registration, registry } from "./registry.ts";
@@ -31,14 +30,14 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  */
 export class Roster {
   readonly #desk: JournalDesk;
-  readonly #capacity: Capacity;
+  readonly #room: Room;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(desk: JournalDesk, capacity: Capacity, deps: SessionDeps, ownership: Ownership) {
+  constructor(desk: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
     this.#desk = desk;
-    this.#capacity = capacity;
+    this.#room = room;
     this.#deps = deps;
     this.#ownership = ownership;
   }
@@ -72,7 +71,7 @@ export class Roster {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#desk, this.#capacity, this.#deps);
+    const server = new SessionServer(settings, this.#desk, this.#room, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(server, owner);
     const registration = { session, supervisor: this.#desk.supervisor, exclusive: exclusiveOf(sdk) };

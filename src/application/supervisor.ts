@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { Capacity } from "../capacity/capacity.ts";
+import { MemoryWatch } from "../capacity/memory-watch.ts";
+import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -37,6 +39,8 @@ export type SessionRef = SessionName | Session;
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number;
+  /** Default: what the kernel says. */
+  readonly readMemory?: MemoryReader;
 }
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
@@ -77,7 +81,9 @@ export class Supervisor implements AsyncDisposable {
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#desk = new JournalDesk(this.name, settings.budget, deps.clock);
-    this.#roster = new Roster(this.#desk, new Capacity(settings.capacity.maxProcesses), deps, ({ server }) => ({
+    const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
+    const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
+    this.#roster = new Roster(this.#desk, { capacity, memory }, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);

@@ -11,6 +11,8 @@ export interface Tenant {
 
 /** The right to have one process. */
 export interface Slot {
+  /** Its process uses so many bytes. */
+  measured(bytes: number): void;
   /** Gives it back, when the process is proven to be gone. Does nothing the second time. */
   release(): void;
 }
@@ -18,6 +20,8 @@ export interface Slot {
 /** A slot that is taken. */
 interface Tenure {
   readonly tenant: Tenant;
+  /** What its process uses; before that is known, what one uses at the least. */
+  bytes: number;
   /** Whether it has been asked for, and its tenant is on the way out. */
   leaving: boolean;
 }
@@ -27,20 +31,27 @@ interface Waiter {
   readonly granted: PromiseWithResolvers<Slot>;
 }
 
+/** What a process of Claude Code uses that has done nothing yet. */
+const FIRST_BYTES = 100 * 2 ** 20;
+
 /**
  * How many processes a supervisor may have at a time. A slot is taken before a process is started and given back when it is
  * gone, so that there are never more, not for a moment.
  *
  * When all are taken, the tenant that has been idle for longest gives its own up; when all are at work, whoever asks waits in
- * line, first come, first served.
+ * line, first come, first served. The same holds for memory, of which it is known only afterwards what a process uses: while
+ * all together use more than they may, none is started beside others.
  */
 export class Capacity {
-  readonly limit: number;
+  readonly #limit: number;
+  readonly #budget: number;
   readonly #taken = new Set<Tenure>();
   readonly #line: Waiter[] = [];
 
-  constructor(limit: number = Number.POSITIVE_INFINITY) {
-    this.limit = limit;
+  /** `budget` is how much memory all may use together, in bytes. */
+  constructor(limit: number = Number.POSITIVE_INFINITY, budget: number = Number.POSITIVE_INFINITY) {
+    this.#limit = limit;
+    this.#budget = budget;
   }
 
   /** How many processes there are, or may be at this moment. */
@@ -48,9 +59,15 @@ export class Capacity {
     return this.#taken.size;
   }
 
-  /** How many of them are at work, or cannot be asked to leave for another reason. */
-  get busy(): number {
-    return [...this.#taken].filter(({ tenant }) => tenant.idleSince === undefined).length;
+  /** Whether there is a limit to the memory. */
+  get measures(): boolean {
+    return Number.isFinite(this.#budget);
+  }
+
+  /** What keeps others from having a process: how many there may be, unless it is memory, and how many are at work. */
+  get lack(): { readonly maxProcesses?: number; readonly busy: number } {
+    const busy = [...this.#taken].filter(({ tenant }) => tenant.idleSince === undefined).length;
+    return { ...(this.#taken.size < this.#limit ? {} : { maxProcesses: this.#limit }), busy };
   }
 
   /** How many wait in line. */
@@ -90,26 +107,51 @@ export class Capacity {
     this.#evict(this.#line.length - leaving);
   }
 
+  /** All processes have been measured: asks as many tenants to leave as use what is too much. */
+  measured(): void {
+    let excess = this.#used - this.#budget;
+    for (const { leaving, bytes } of this.#taken) if (leaving) excess -= bytes;
+    for (const tenure of this.#idle()) {
+      if (excess <= 0) break;
+      tenure.leaving = tenure.tenant.hibernate();
+      if (tenure.leaving) excess -= tenure.bytes;
+    }
+    this.#admit();
+  }
+
   /** Asks those that have been idle for longest to leave. */
   #evict(count: number): void {
     if (count <= 0) return;
-    const idle = [...this.#taken]
+    for (const tenure of this.#idle().slice(0, count)) tenure.leaving = tenure.tenant.hibernate();
+  }
+
+  /** Those that can be asked to leave, the one that has been idle for longest first. */
+  #idle(): Tenure[] {
+    return [...this.#taken]
       .flatMap((tenure) => {
         const { idleSince } = tenure.tenant;
         return tenure.leaving || idleSince === undefined ? [] : [{ tenure, idleSince }];
       })
-      .toSorted((one, other) => one.idleSince - other.idleSince);
-    for (const { tenure } of idle.slice(0, count)) tenure.leaving = tenure.tenant.hibernate();
+      .toSorted((one, other) => one.idleSince - other.idleSince)
+      .map(({ tenure }) => tenure);
+  }
+
+  get #used(): number {
+    return [...this.#taken].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   get #room(): boolean {
-    return this.#taken.size < this.limit;
+    // One there can always be, or nobody would get any further.
+    return this.#taken.size < this.#limit && (this.#taken.size === 0 || this.#used < this.#budget);
   }
 
   #grant(tenant: Tenant): Slot {
-    const tenure: Tenure = { tenant, leaving: false };
+    const tenure: Tenure = { tenant, bytes: FIRST_BYTES, leaving: false };
     this.#taken.add(tenure);
     return {
+      measured: (bytes) => {
+        tenure.bytes = bytes;
+      },
       release: () => {
         if (this.#taken.delete(tenure)) this.#admit();
       },

@@ -1,5 +1,6 @@
 import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
+import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import { Activation, CONTROL_MS } from "../claude/activation.ts";
 import { beforeTools } from "../claude/before-tools.ts";
 import { buildEnvironment } from "../claude/environment.ts";
@@ -21,6 +22,7 @@ import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { checkPrompt } from "./prompt.ts";
+import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
@@ -35,10 +37,15 @@ import { Tenancy } from "./tenancy.ts";
 import { evidenceIn } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
-import type { CapacityLack } from "./turn-watches.ts";
 
 /** How far back it is looked for approvals that were never answered. */
 const MOST_OPEN_APPROVALS = 100;
+
+/** What all sessions of a supervisor share for their processes. */
+export interface Room {
+  readonly capacity: Capacity;
+  readonly memory: MemoryWatch;
+}
 
 /**
  * A session from the inside: it brings processes up when its supervisor begins a new life of it, gives them its
@@ -65,6 +72,9 @@ export class SessionServer {
   #ending: "renew" | "hibernate" | undefined;
   #life: Incarnation | undefined;
   readonly #tenancy: Tenancy;
+  #recycling: Recycling | undefined;
+  readonly #memory: MemoryWatch;
+  #memoryBytes: number | undefined;
   /** How many requests besides turns need a process at this moment. */
   #requests = 0;
   #draining = false;
@@ -83,7 +93,7 @@ export class SessionServer {
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
   readonly #capacity: Capacity;
 
-  constructor(settings: SessionSettings, desk: JournalDesk, capacity: Capacity, deps: SessionDeps) {
+  constructor(settings: SessionSettings, desk: JournalDesk, { capacity, memory }: Room, deps: SessionDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
@@ -101,12 +111,13 @@ export class SessionServer {
       deps,
       this.journal,
       (state) => {
-        if (state === "idle") this.#tenancy.rests({ anew: true });
+        if (state === "idle") this.#rests(true);
       },
     );
     this.#capacity = capacity;
+    this.#memory = memory;
     this.#tenancy = new Tenancy(capacity, deps.clock, {
-      between: () => this.view.state === "idle" && this.dispatcher.free && this.#life?.stopping === false,
+      between: () => this.#between,
       needed: () => this.dispatcher.waiting > 0 || this.#requests > 0,
       pinned: () => this.settings.pinned,
       idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
@@ -114,21 +125,24 @@ export class SessionServer {
     });
     this.#meter = new BudgetMeter(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, deps, {
-      turnStarted: () => this.#apply({ type: "turn_started" }),
+      turnStarted: () => {
+        this.#recycling?.worked();
+        this.#apply({ type: "turn_started" });
+      },
       turnEnded: () => {
         this.#apply({ type: "turn_ended" });
         this.#held();
-        this.#tenancy.turnEnded();
+        if (!this.#recycled()) this.#tenancy.turnEnded();
       },
       spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
-      rests: () => this.#tenancy.rests({ anew: true }),
+      rests: () => this.#rests(true),
       wanted: () => {
         if (this.#wanted) this.#rouse();
         else this.#tenancy.leaveLine();
       },
       asleep: () => this.#state.name === "hibernated" && !this.#tenancy.inLine,
-      lacks: () => (this.#tenancy.inLine ? this.#lack : undefined),
+      lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
     });
@@ -209,7 +223,8 @@ export class SessionServer {
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
     if (unmetered) void this.#loadSpending().catch(() => {});
-    this.#tenancy.rests({ anew: false });
+    this.#recycling?.watch(this.#capacity.measures);
+    this.#rests(false);
   }
 
   /**
@@ -343,6 +358,7 @@ export class SessionServer {
       state: this.view.state,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
+      ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
       conversationId: this.conversation.now.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
@@ -361,9 +377,22 @@ export class SessionServer {
     return this.dispatcher.wanting || this.#requests > 0;
   }
 
-  get #lack(): CapacityLack {
-    const { limit, busy } = this.#capacity;
-    return { ...(Number.isFinite(limit) ? { maxProcesses: limit } : {}), busy };
+  /** Whether the process has nothing to do at this moment, whether or not turns wait. */
+  get #between(): boolean {
+    return this.view.state === "idle" && this.dispatcher.free && this.#life?.stopping === false;
+  }
+
+  /** There may be nothing to do; `anew` says whether there was until now. */
+  #rests(anew: boolean): void {
+    if (!this.#recycled()) this.#tenancy.rests({ anew });
+  }
+
+  /** Whether the process, which was to be replaced, is being replaced now. */
+  #recycled(): boolean {
+    if (this.#recycling?.due !== true || !this.#between || this.#requests > 0) return false;
+    this.dispatcher.retire();
+    void this.#renew();
+    return true;
   }
 
   /** Goes without a process until one is wanted, which may be at once. */
@@ -414,6 +443,16 @@ export class SessionServer {
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
       this.#held();
+      this.#recycling = new Recycling(activation, this.#memory, this.#deps.clock, {
+        limits: () => this.settings,
+        busy: () => this.dispatcher.busy,
+        measured: (bytes) => {
+          this.#memoryBytes = bytes;
+          this.#tenancy.measured(bytes);
+        },
+        due: () => void this.#recycled(),
+      });
+      this.#recycling.watch(this.#capacity.measures);
       this.#liveness = new Liveness(
         activation,
         this.#deps.clock,
@@ -523,6 +562,9 @@ export class SessionServer {
 
   #gone(incarnation: Incarnation, exit: ExitRecord): void {
     this.#liveness?.stop();
+    this.#recycling?.stop();
+    this.#recycling = undefined;
+    this.#memoryBytes = undefined;
     this.#activation = undefined;
     this.#pid = undefined;
     this.view.processGone();
@@ -627,7 +669,7 @@ export class SessionServer {
     } finally {
       this.#requests--;
       if (!this.#wanted) this.#tenancy.leaveLine();
-      this.#tenancy.rests({ anew: false });
+      this.#rests(false);
     }
   }
 
@@ -637,7 +679,7 @@ export class SessionServer {
       const waited = `${this.#who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
       if (!this.#tenancy.inLine) reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
       else {
-        const details = this.#lack;
+        const details = this.#capacity.lack;
         const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
         reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
       }

@@ -23,6 +23,11 @@ export interface SessionStatus {
   readonly pid?: number;
   /** When the process was ready. */
   readonly startedAt?: number;
+  /**
+   * How much memory the process used, with all that it started, when that was last measured: while the session has a
+   * `maxMemory` or its supervisor a `memoryBudget`, every ten seconds.
+   */
+  readonly memoryBytes?: number;
   /** Claude's id of the conversation. */
   readonly conversationId: string;
   /** How many processes this session has had. */

@@ -57,6 +57,11 @@ export class Tenancy implements Tenant {
     return true;
   }
 
+  /** Its process uses so many bytes. */
+  measured(bytes: number): void {
+    this.#slot?.measured(bytes);
+  }
+
   /** Takes a slot, if one is free. */
   take(): boolean {
     const slot = this.#capacity.take(this);
