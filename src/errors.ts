@@ -81,6 +81,7 @@ export interface ErrorDetails {
   };
   /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
   TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
+  TEMPLATE_FULL: { readonly template: string; readonly maxSessions: number };
   EVENTS_LOST: { readonly oldest: number };
   BUDGET_EXCEEDED: {
     /** Whose budget it is. */

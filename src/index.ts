@@ -12,6 +12,13 @@ export type {
   ReconcileReport,
   SupervisorEnd,
 } from "./application/supervisor-reports.ts";
+export {
+  type TemplateKeeping,
+  type TemplateKey,
+  type TemplateOptions,
+  type TemplateSessions,
+  template,
+} from "./application/template.ts";
 export type { MemorySize } from "./capacity/memory-size.ts";
 export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";

@@ -75,6 +75,7 @@ export class SessionServer {
   #recycling: Recycling | undefined;
   readonly #memory: MemoryWatch;
   #memoryBytes: number | undefined;
+  #dormantSince = 0;
   /** How many requests besides turns need a process at this moment. */
   #requests = 0;
   #draining = false;
@@ -372,6 +373,12 @@ export class SessionServer {
     };
   }
 
+  /** Since when it has hibernated with nothing to do, on the monotonic clock; `undefined` if it does not. */
+  get dormantSince(): number | undefined {
+    const asleep = this.#state.name === "hibernated" && this.#ending === undefined && !this.#tenancy.inLine;
+    return asleep && this.dispatcher.waiting === 0 && this.#requests === 0 ? this.#dormantSince : undefined;
+  }
+
   /** Whether there is something to do for a process. */
   get #wanted(): boolean {
     return this.dispatcher.wanting || this.#requests > 0;
@@ -397,6 +404,7 @@ export class SessionServer {
 
   /** Goes without a process until one is wanted, which may be at once. */
   #lieDown(): void {
+    this.#dormantSince = this.#deps.clock.monotonic();
     this.#apply({ type: "hibernate" });
     if (this.#wanted) this.#rouse();
   }
