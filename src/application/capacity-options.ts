@@ -12,7 +12,7 @@ export interface CapacityOptions {
   /**
    * How much memory they may use together, as proportional set size: `"4GB"`, or bytes. It is measured every ten seconds;
    * when it is more, those sessions hibernate that have been idle for longest, and no process is started beside others until
-   * it is less. Default: no limit. Only Linux tells it; elsewhere it means nothing.
+   * it is less. Default: no limit. One that has not been measured counts as 100 MB, which outside of Linux all do.
    */
   memoryBudget?: MemorySize;
 }

@@ -119,7 +119,7 @@ export class SessionServer {
     this.#memory = memory;
     this.#tenancy = new Tenancy(capacity, deps.clock, {
       between: () => this.#between,
-      needed: () => this.dispatcher.waiting > 0 || this.#requests > 0,
+      turnsWait: () => this.dispatcher.waiting > 0,
       pinned: () => this.settings.pinned,
       idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
       sleep: () => this.#sleep(),
@@ -386,7 +386,8 @@ export class SessionServer {
 
   /** Whether the process has nothing to do at this moment, whether or not turns wait. */
   get #between(): boolean {
-    return this.view.state === "idle" && this.dispatcher.free && this.#life?.stopping === false;
+    const free = this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
+    return free && this.#life?.stopping === false;
   }
 
   /** There may be nothing to do; `anew` says whether there was until now. */
@@ -396,7 +397,7 @@ export class SessionServer {
 
   /** Whether the process, which was to be replaced, is being replaced now. */
   #recycled(): boolean {
-    if (this.#recycling?.due !== true || !this.#between || this.#requests > 0) return false;
+    if (this.#recycling?.due !== true || !this.#between) return false;
     this.dispatcher.retire();
     void this.#renew();
     return true;

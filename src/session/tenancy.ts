@@ -8,8 +8,7 @@ const SHARE_MS = 10_000;
 export interface TenancySession {
   /** Whether its process is up and has nothing to do at this moment, whether or not turns wait. */
   between(): boolean;
-  /** Whether turns wait, or something else needs its process. */
-  needed(): boolean;
+  turnsWait(): boolean;
   /** Whether it keeps its process, whoever else needs one. */
   pinned(): boolean;
   /** After how many milliseconds without anything to do it hibernates, if it does. */
@@ -48,7 +47,7 @@ export class Tenancy implements Tenant {
 
   /** Whether its process could be ended without anybody noticing. */
   get idle(): boolean {
-    return this.#slot !== undefined && this.#session.between() && !this.#session.needed();
+    return this.#slot !== undefined && this.#session.between() && !this.#session.turnsWait();
   }
 
   hibernate(): boolean {

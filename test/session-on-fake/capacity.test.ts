@@ -151,6 +151,25 @@ test("one with a full mailbox goes behind the others when it has had its share",
   expect(order.filter((prompt) => prompt !== "modest")).toEqual(many.map((_, n) => `greedy ${n}`));
 });
 
+test("one that lets others go first is not cut off from what is asked of its process", async () => {
+  const clock = new SimulatedClock();
+  const [greedy, modest] = names(2) as [string, string];
+  await using scene = await Scene.open({
+    clock,
+    script: async (turn) => {
+      await clock.advance(20_000);
+      await turn.text("ok");
+    },
+    children: named([greedy, modest]),
+    options: { capacity: { maxProcesses: 1 } },
+  });
+  const turns = [query(greedy, "1"), query(greedy, "2"), query(modest, "3")];
+  await scene.fake.prompted(1);
+  const asked = Promise.all(Array.from({ length: 20 }, () => session(greedy).supportedModels()));
+  expect((await Promise.all(turns)).map(({ text }) => text)).toEqual(["ok", "ok", "ok"]);
+  await asked;
+});
+
 test("a turn that is taken back, and a session that is ended, leave the line", async () => {
   const { script, open } = gated();
   const [works, first, second, third] = names(4) as [string, string, string, string];
