@@ -2,7 +2,7 @@ import type { MemoryReader } from "../claude/memory.ts";
 import type { Clock, Timer } from "../clock.ts";
 
 /** How often memory is measured, in milliseconds. It costs about a millisecond of the kernel for each process. */
-export const MEASURE_MS = 10_000;
+const MEASURE_MS = 10_000;
 
 /** Called with the bytes that an activation uses. */
 export type Measured = (bytes: number) => void;
