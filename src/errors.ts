@@ -70,8 +70,18 @@ export interface ErrorDetails {
   };
   MAILBOX_FULL: { readonly limit: number };
   QUEUE_TIMEOUT: { readonly turnId: string; readonly timeoutMs: number };
+  CAPACITY_EXHAUSTED: {
+    /** How many processes there may be; left out if it is memory that is short. */
+    readonly maxProcesses?: number;
+    /** How many were at work. */
+    readonly busy: number;
+    /** The turn that waited, and for how long, if it was one. */
+    readonly turnId?: string;
+    readonly timeoutMs?: number;
+  };
   /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
   TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
+  TEMPLATE_FULL: { readonly template: string; readonly maxSessions: number };
   EVENTS_LOST: { readonly oldest: number };
   BUDGET_EXCEEDED: {
     /** Whose budget it is. */

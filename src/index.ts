@@ -1,3 +1,4 @@
+export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
 export type { ChildInspection, Inspection } from "./application/inspection.ts";
 export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
@@ -11,6 +12,14 @@ export type {
   ReconcileReport,
   SupervisorEnd,
 } from "./application/supervisor-reports.ts";
+export {
+  type TemplateKeeping,
+  type TemplateKey,
+  type TemplateOptions,
+  type TemplateSessions,
+  template,
+} from "./application/template.ts";
+export type { MemorySize } from "./capacity/memory-size.ts";
 export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";

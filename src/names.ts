@@ -34,6 +34,16 @@ export function nameOfKey(key: string): SessionName {
   return JSON.parse(key) as SessionName;
 }
 
+/** Whether a tuple begins with these parts; a name begins with itself. */
+export function beginsWith(name: SessionName, prefix: SessionName): boolean {
+  const [parts, first] = [partsOf(name), partsOf(prefix)];
+  return first.length <= parts.length && first.every((part, at) => part === parts[at]);
+}
+
+function partsOf(name: SessionName): readonly (string | number)[] {
+  return typeof name === "string" ? [name] : name;
+}
+
 /** A name for people: `"assistant"`, `["user",42]`. */
 export function formatName(name: SessionName): string {
   return JSON.stringify(name);

@@ -3,7 +3,7 @@ import type { ChildSpec } from "../supervision/child-spec.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { ChildSupervisor } from "../supervision/supervisor.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
-import { type ChildPlan, type SessionPlan, type SubtreePlan, sessionsOf } from "./child-options.ts";
+import { type ChildPlan, type SessionPlan, type SubtreePlan, sessionsOf, type TemplatePlan } from "./child-options.ts";
 import type { Roster } from "./roster.ts";
 
 export interface BranchDeps {
@@ -56,6 +56,12 @@ export class Branch {
     return sessionsOf(this.plans);
   }
 
+  /** The templates here and in all branches below, each with its branch. */
+  get templates(): readonly { readonly plan: TemplatePlan; readonly branch: Branch }[] {
+    const own = this.plans.flatMap((plan) => (plan.kind === "template" ? [{ plan, branch: this as Branch }] : []));
+    return [...own, ...[...this.#branches.values()].flatMap((below) => below.templates)];
+  }
+
   /** The branch in which a session is, here or below. */
   branchOf(key: string): Branch | undefined {
     if (this.#plans.get(key)?.kind === "session") return this;
@@ -70,7 +76,7 @@ export class Branch {
   async start(signal?: AbortSignal): Promise<ChildSupervisor> {
     const { clock, random } = this.#deps;
     const onEvent = (event: SupervisionEvent): void => this.#deps.onEvent(event, this);
-    const specs = this.plans.map((plan) => this.#spec(plan));
+    const specs = this.plans.flatMap((plan) => (plan.kind === "template" ? [] : [this.#spec(plan)]));
     const deps = { clock, random, onEvent, ...(signal === undefined ? {} : { signal }) };
     const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
       this.#tree = tree;
@@ -90,6 +96,7 @@ export class Branch {
     const { id } = plan;
     const [before, below] = [this.#plans.get(id), this.#branches.get(id)];
     this.#plan(plan);
+    if (plan.kind === "template") return;
     try {
       await this.#tree?.startChild(this.#spec(plan));
     } catch (error) {
@@ -115,8 +122,8 @@ export class Branch {
     }
   }
 
-  /** Puts another plan in the place of a session's; it counts when the supervisor is started the next time. */
-  revise(plan: SessionPlan): void {
+  /** Puts another plan in the place of a session's or template's; it counts when the supervisor is started the next time. */
+  revise(plan: SessionPlan | TemplatePlan): void {
     if (this.#plans.has(plan.id)) this.#plans.set(plan.id, plan);
   }
 
@@ -156,7 +163,7 @@ export class Branch {
     if (plan.kind === "supervisor") this.#branches.set(plan.id, new Branch(plan.tree, plan.children, this.#deps));
   }
 
-  #spec(plan: ChildPlan): ChildSpec {
+  #spec(plan: Exclude<ChildPlan, TemplatePlan>): ChildSpec {
     switch (plan.kind) {
       case "session": {
         const { id, settings } = plan;

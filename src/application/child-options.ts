@@ -1,13 +1,14 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { formatName, nameProblem } from "../names.ts";
+import { formatName, nameProblem, type SessionName } from "../names.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../session/session-settings.ts";
 import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import { type TreeOptions, treeShape } from "./supervisor-options.ts";
+import { type TemplateOptions, templateSettings } from "./template.ts";
 
 /** How a child that is no session is kept, as in OTP. */
 interface Keeping {
@@ -41,16 +42,27 @@ export interface SubtreeOptions extends Keeping, TreeOptions {
   defaults?: SessionDefaults;
 }
 
-/** What can be a child: a session, a supervisor (it has `children`), or a worker (it has `start`). */
-export type ChildOptions = SessionOptions | SubtreeOptions | WorkerOptions;
+/** What can be a child: a session, a template, a supervisor (it has `children`), or a worker (it has `start`). */
+export type ChildOptions = SessionOptions | TemplateOptions | SubtreeOptions | WorkerOptions;
 
 /** A child as it is to be, all values settled. */
-export type ChildPlan = SessionPlan | SubtreePlan | WorkerPlan;
+export type ChildPlan = SessionPlan | TemplatePlan | SubtreePlan | WorkerPlan;
 
 export interface SessionPlan {
   readonly kind: "session";
   readonly id: string;
   readonly settings: SessionSettings;
+  /** The template by which it has come to life, if it has by one. */
+  readonly template?: string;
+}
+
+export interface TemplatePlan {
+  readonly kind: "template";
+  readonly id: string;
+  readonly maxSessions: number;
+  readonly retentionMs: number | undefined;
+  /** The plan of the session of this name. @throws CastellanError `INVALID_OPTIONS` */
+  readonly session: (name: SessionName) => SessionPlan;
 }
 
 export interface SubtreePlan {
@@ -117,7 +129,7 @@ export function childPlans(children: readonly ChildOptions[], parent: Parent): C
 
 /** The plan of one child. @throws CastellanError `INVALID_OPTIONS` */
 export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
-  if (isObject(child) && ("children" in child || "start" in child)) {
+  if (isObject(child) && ("children" in child || "start" in child || "template" in child)) {
     const problems: OptionProblem[] = [];
     const plan = planOf(child, parent, "", problems, new Map());
     if (plan === undefined || problems.length > 0) throw invalidOptions("child", problems);
@@ -139,6 +151,17 @@ export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
   return plans.flatMap((plan) => {
     if (plan.kind === "supervisor") return sessionsOf(plan.children);
     return plan.kind === "session" ? [plan] : [];
+  });
+}
+
+/** The fields by which children are known. */
+const FIELDS = { session: "name", supervisor: "name", template: "template", worker: "id" } as const;
+
+/** The templates among these plans and all below them. */
+export function templatesOf(plans: readonly ChildPlan[]): TemplatePlan[] {
+  return plans.flatMap((plan) => {
+    if (plan.kind === "supervisor") return templatesOf(plan.children);
+    return plan.kind === "template" ? [plan] : [];
   });
 }
 
@@ -171,7 +194,7 @@ function plansOf(
       if (plan.kind === "session") sessions.set(plan.id, place);
       return [plan];
     }
-    const field = `${place}.${plan.kind === "worker" ? "id" : "name"}`;
+    const field = `${place}.${FIELDS[plan.kind]}`;
     problems.push({ field, message: `${nameOf(plan)} is also the name of ${first}` });
     return [];
   });
@@ -186,6 +209,7 @@ function planOf(
 ): ChildPlan | undefined {
   try {
     if (isObject(child) && "children" in child) return subtreePlan(child, parent, at, problems, sessions);
+    if (isObject(child) && "template" in child) return templatePlan(child, parent, at);
     if (isObject(child) && "start" in child) return workerPlan(child, parent, at);
     return sessionPlan(child, parent, at);
   } catch (error) {
@@ -200,6 +224,18 @@ function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPla
   checkSignificant(parent, `worker "${id}"`, keeping, at);
   // Bound, because `start` may be a method of an object that the application made.
   return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: withoutUndefined(keeping) };
+}
+
+function templatePlan(child: TemplateOptions, parent: Parent, at: string): TemplatePlan {
+  const { name: id, maxSessions, retentionMs, optionsOf } = templateSettings(child, at);
+  // Nobody knows how many will be named, so that none has a process before it is asked something.
+  const { activation = "lazy" } = parent.defaults;
+  const session = (name: SessionName): SessionPlan => {
+    return { ...sessionPlan({ activation, ...optionsOf(name), name }, parent), template: id };
+  };
+  // What is the same for all can be told to be wrong before anybody names one.
+  if (typeof child.sessions !== "function") session([id, "key"]);
+  return { kind: "template", id, maxSessions, retentionMs, session };
 }
 
 function subtreePlan(

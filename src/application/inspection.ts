@@ -24,6 +24,12 @@ export type ChildInspection =
       readonly lastExits: readonly ExitRecord[];
     }
   | {
+      readonly kind: "template";
+      readonly name: string;
+      /** How many of its sessions are in memory; they stand beside it. */
+      readonly sessions: number;
+    }
+  | {
       readonly kind: "worker";
       readonly name: string;
       readonly state: ChildInfo["state"];
@@ -49,6 +55,10 @@ export function inspect(branch: Branch, name: string, state: ChildInfo["state"],
             lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
           },
         ];
+      }
+      case "template": {
+        const sessions = branch.plans.filter((other) => other.kind === "session" && other.template === plan.id);
+        return [{ kind: "template", name: plan.id, sessions: sessions.length }];
       }
       case "worker": {
         const lastExits = exits.map(({ exit, at }) => ({ at, cause: exit.cause }));

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { SessionSettings } from "../session/session-settings.ts";
-import type { ChildPlan, SubtreePlan } from "./child-options.ts";
+import type { ChildPlan, SessionPlan, SubtreePlan, TemplatePlan } from "./child-options.ts";
 
 /**
  * What a change of a session's options asks for, the least first: nothing; taking them up at once; another process,
@@ -50,6 +50,8 @@ export type Step =
   | { readonly type: "add"; readonly plan: ChildPlan }
   /** A session whose options have changed. */
   | { readonly type: "change"; readonly plan: ChildPlan & { kind: "session" }; readonly change: SessionChange }
+  /** A template that stays; its sessions have steps of their own. */
+  | { readonly type: "revise"; readonly plan: TemplatePlan }
   /** A supervisor that stays, and whose children are to be looked at in turn. */
   | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
 
@@ -59,23 +61,46 @@ export type Step =
  * removed and added again.
  */
 export function stepsBetween(before: readonly ChildPlan[], after: readonly ChildPlan[]): Step[] {
-  const wanted = new Map(after.map((plan) => [plan.id, plan]));
+  const wanted = new Map([...after, ...livingBy(after, before)].map((plan) => [plan.id, plan]));
   const present = new Map(before.map((plan) => [plan.id, plan]));
   const removals = before.filter((plan) => {
     const other = wanted.get(plan.id);
     return other === undefined || !canBecome(plan, other);
   });
   const removed = new Set(removals);
-  const others = after.flatMap((plan): Step[] => {
+  const others = [...wanted.values()].flatMap((plan): Step[] => {
     const old = present.get(plan.id);
     if (old === undefined || removed.has(old)) return [{ type: "add", plan }];
     if (old.kind === "session" && plan.kind === "session") {
       const change = sessionChange(old.settings, plan.settings);
       return change === "none" ? [] : [{ type: "change", plan, change }];
     }
+    if (plan.kind === "template") return [{ type: "revise", plan }];
     return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
   });
   return [...removals.toReversed().map((plan): Step => ({ type: "remove", plan })), ...others];
+}
+
+/**
+ * What the sessions that have come to life by templates are to be, where the template stays. One whose template makes no
+ * options of its name any more is left as it is.
+ */
+function livingBy(after: readonly ChildPlan[], before: readonly ChildPlan[]): SessionPlan[] {
+  const named = new Set(after.map(({ id }) => id));
+  const templates = new Map(after.flatMap((plan) => (plan.kind === "template" ? [[plan.id, plan] as const] : [])));
+  return before.flatMap((plan) => {
+    if (plan.kind !== "session" || plan.template === undefined || named.has(plan.id)) return [];
+    const template = templates.get(plan.template);
+    return template === undefined ? [] : [plannedAnew(plan, template)];
+  });
+}
+
+function plannedAnew(plan: SessionPlan, template: TemplatePlan): SessionPlan {
+  try {
+    return template.session(plan.settings.name);
+  } catch {
+    return plan;
+  }
 }
 
 function canBecome(before: ChildPlan, after: ChildPlan): boolean {
@@ -85,6 +110,7 @@ function canBecome(before: ChildPlan, after: ChildPlan): boolean {
   if (before.kind === "supervisor" && after.kind === "supervisor") {
     return isDeepStrictEqual([before.tree, before.keeping], [after.tree, after.keeping]);
   }
+  if (before.kind === "template" && after.kind === "template") return true;
   if (before.kind === "worker" && after.kind === "worker") {
     return before.source === after.source && isDeepStrictEqual(before.keeping, after.keeping);
   }

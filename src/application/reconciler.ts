@@ -64,6 +64,7 @@ export class Reconciler {
   async #carryOut(step: Step, branch: Branch, pass: Pass): Promise<void> {
     switch (step.type) {
       case "remove":
+        if (step.plan.kind === "template") await this.#removeTemplate(branch, step.plan.id);
         for (const { server } of this.#tree.membersOf(step.plan)) server.close("session");
         await branch.remove(step.plan.id);
         this.#tree.forget(branch, step.plan);
@@ -74,12 +75,25 @@ export class Reconciler {
       case "change":
         await this.#change(branch, step.plan, step.change);
         break;
+      case "revise":
+        branch.revise(step.plan);
+        this.#tree.templates.revise(step.plan);
+        break;
       case "descend": {
         const below = branch.below(step.plan.id);
         if (below === undefined) break;
         await this.#reconcileBranch(below, step.before.children, step.plan.children, pass);
         break;
       }
+    }
+  }
+
+  /** With it go the sessions that have come to life by it until now. */
+  async #removeTemplate(branch: Branch, id: string): Promise<void> {
+    this.#tree.templates.remove(id);
+    for (const plan of branch.plans) {
+      if (plan.kind !== "session" || plan.template !== id) continue;
+      for (const { server } of this.#tree.membersOf(plan)) await this.#tree.terminate(server);
     }
   }
 
@@ -92,6 +106,8 @@ export class Reconciler {
       await server.applyLive();
       return;
     }
+    // The next process takes them up when it starts.
+    if (change === "process" && server.state.name === "hibernated") return;
     server.dispatcher.retire();
     await server.dispatcher.quiet();
     if (change === "child") await branch.replace(plan);

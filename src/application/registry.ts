@@ -12,10 +12,19 @@ export interface Registration {
   readonly exclusive: ReadonlyMap<unknown, string>;
 }
 
+/** A template and who holds it. */
+export interface RegisteredTemplate {
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  /** Has the session of this name come to life. */
+  find(name: SessionName): Session | undefined;
+}
+
 /** What stands under the process-wide symbol; shared by all copies of this package in the process. */
 interface Shared {
   readonly sessions: Map<string, Registration>;
   readonly exclusive: Map<unknown, string>;
+  readonly templates: Map<string, RegisteredTemplate>;
   supervisors: number;
 }
 
@@ -29,7 +38,7 @@ export class SessionRegistry {
 
   constructor() {
     const existing = Reflect.get(globalThis, SHARED) as Shared | undefined;
-    this.#shared = existing ?? { sessions: new Map(), exclusive: new Map(), supervisors: 0 };
+    this.#shared = existing ?? { sessions: new Map(), exclusive: new Map(), templates: new Map(), supervisors: 0 };
     Reflect.set(globalThis, SHARED, this.#shared);
   }
 
@@ -92,14 +101,38 @@ export class SessionRegistry {
   }
 
   /**
+   * Takes all names that begin with this one, but for those of sessions that are there.
+   *
+   * @returns gives them back
+   * @throws CastellanError `SESSION_ALREADY_STARTED` if another template has them
+   */
+  registerTemplate(name: string, template: RegisteredTemplate): () => void {
+    const { templates } = this.#shared;
+    const holder = templates.get(name);
+    if (holder !== undefined) {
+      const { supervisor } = holder;
+      const message = `There already is a template ${JSON.stringify(name)}; it belongs to ${supervisor}. Choose another name, or end that one first.`;
+      throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
+    }
+    templates.set(name, template);
+    return () => {
+      if (templates.get(name) === template) templates.delete(name);
+    };
+  }
+
+  /**
    * The session of this name, of whichever supervisor.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if it is no name
    */
   find(name: SessionName): Session {
-    const found = this.#shared.sessions.get(nameKey(name));
+    const { sessions, templates } = this.#shared;
+    const present = sessions.get(nameKey(name))?.session;
+    if (present !== undefined) return present;
+    const first: unknown = Array.isArray(name) ? name[0] : undefined;
+    const found = typeof first === "string" ? templates.get(first)?.find(name) : undefined;
     if (found === undefined) throw this.missing(name);
-    return found.session;
+    return found;
   }
 
   /** The error that there is no such session, in this process or in the supervisor named; or that this is no name. */

@@ -5,7 +5,7 @@ import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk } from "../session/journal-desk.ts";
 import { Session, type SessionOwner } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
-import { SessionServer } from "../session/session-server.ts";
+import { type Room, SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
 import { type Registration, registry } from "./registry.ts";
@@ -33,13 +33,15 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
 export class Roster {
   readonly #supervisor: string;
   readonly #desk: JournalDesk;
+  readonly #room: Room;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(supervisor: string, desk: JournalDesk, deps: SessionDeps, ownership: Ownership) {
+  constructor(supervisor: string, desk: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
     this.#supervisor = supervisor;
     this.#desk = desk;
+    this.#room = room;
     this.#deps = deps;
     this.#ownership = ownership;
   }
@@ -73,7 +75,7 @@ export class Roster {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#desk, this.#deps);
+    const server = new SessionServer(settings, this.#desk, this.#room, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(server, owner);
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };

@@ -4,6 +4,7 @@ import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
 import { budgetSchema, validate, withoutUndefined } from "../session/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
+import { type CapacityOptions, type CapacitySettings, capacitySettings } from "./capacity-options.ts";
 import { checkJournal, type JournalOptions } from "./journal-options.ts";
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
@@ -49,6 +50,8 @@ export interface SupervisorOptions extends TreeOptions {
    * has spent; supervisors without a name count together. Default: no limit.
    */
   budget?: Budget;
+  /** How many processes all its sessions together may have. Default: as many as there are sessions. */
+  capacity?: CapacityOptions;
   /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */
   logger?: Logger;
 }
@@ -60,6 +63,7 @@ export interface SupervisorSettings {
   readonly defaults: SessionDefaults;
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
+  readonly capacity: CapacitySettings;
   readonly logger: Logger | undefined;
 }
 
@@ -79,6 +83,7 @@ const schema = z.strictObject({
   defaults: z.looseObject({}).optional(),
   journal: z.unknown().optional(),
   budget: budgetSchema.optional(),
+  capacity: z.unknown().optional(),
   logger: z
     .custom<Logger>(
       (value) => typeof value === "object" && value !== null && ["info", "warn"].every((level) => level in value),
@@ -89,13 +94,22 @@ const schema = z.strictObject({
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
-  const { name, defaults, journal: _, budget, logger, ...tree } = validate(schema, options, "supervisor");
+  const {
+    name,
+    defaults,
+    journal: _,
+    capacity: _own,
+    budget,
+    logger,
+    ...tree
+  } = validate(schema, options, "supervisor");
   const checked = defaults === undefined ? {} : checkSessionDefaults(defaults, "supervisor");
   return {
     name,
     tree: withoutUndefined(tree),
     defaults: checked,
     journal: checkJournal(options.journal),
+    capacity: capacitySettings(options.capacity),
     budget: budget === undefined ? undefined : withoutUndefined(budget),
     logger,
   };

@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { Capacity } from "../capacity/capacity.ts";
+import { MemoryWatch } from "../capacity/memory-watch.ts";
+import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
-import { formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
+import { beginsWith, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
@@ -17,7 +20,7 @@ import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import type { TurnOptions } from "../session/turn-options.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
-import { didYouMean, durationSchema, validate } from "../session/validation.ts";
+import { didYouMean, durationSchema, nameSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
@@ -37,12 +40,16 @@ export type SessionRef = SessionName | Session;
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number;
+  /** Default: what the kernel says. */
+  readonly readMemory?: MemoryReader;
 }
 
 /** Under which name the journal has what supervisors without one have spent. */
 const UNNAMED = "supervisor";
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
+
+const listSchema = z.strictObject({ prefix: nameSchema.optional() });
 
 const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
@@ -80,7 +87,9 @@ export class Supervisor implements AsyncDisposable {
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#desk = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
-    this.#roster = new Roster(this.name, this.#desk, deps, ({ server }) => ({
+    const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
+    const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
+    this.#roster = new Roster(this.name, this.#desk, { capacity, memory }, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -96,7 +105,13 @@ export class Supervisor implements AsyncDisposable {
       },
     }));
     const { clock, random } = deps;
-    this.#tree = new Tree(settings, plans, { clock, random, roster: this.#roster });
+    this.#tree = new Tree(settings, plans, {
+      clock,
+      random,
+      roster: this.#roster,
+      supervisor: this.name,
+      refuseIfEnding: () => this.#refuseIfEnding(),
+    });
   }
 
   /**
@@ -156,9 +171,18 @@ export class Supervisor implements AsyncDisposable {
     return this.#member(session).session;
   }
 
-  /** What is known of each session, here and below, in the order in which they were added. */
-  listSessions(): SessionStatus[] {
-    return [...this.#roster].map(({ server }) => server.status());
+  /**
+   * What is known of each session, here and below, in the order in which they were added. Sessions of a template are there from
+   * the first time that they are named until they are let go.
+   *
+   * @param options.prefix only those whose names begin so: `"support"` or `["support", 42]`
+   * @throws CastellanError `INVALID_OPTIONS` if the prefix is no name
+   */
+  listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
+    const { prefix } = validate(listSchema, options, "listSessions");
+    const all = [...this.#roster].map(({ server }) => server);
+    const some = prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
+    return some.map((server) => server.status());
   }
 
   countSessions(): number {
@@ -219,7 +243,7 @@ export class Supervisor implements AsyncDisposable {
   whichChildren(): ChildSummary[] {
     return this.#tree.root.plans.map(({ kind, id }) => {
       const name = this.#roster.ofChild(id)?.session.name ?? id;
-      return { id: name, type: kind, state: this.#tree.root.tree?.child(id)?.state ?? "terminated" };
+      return { id: name, type: kind, state: this.#stateOf(kind, id) };
     });
   }
 
@@ -421,6 +445,7 @@ export class Supervisor implements AsyncDisposable {
       server.close("supervisor");
       this.#roster.release(server);
     }
+    this.#tree.templates.close();
     await this.#desk.close();
     const end = this.#end ?? this.#tree.end;
     this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });
@@ -429,7 +454,7 @@ export class Supervisor implements AsyncDisposable {
   #member(session: SessionRef): Member {
     this.#refuseIfStopped();
     const name = isSession(session) ? session.name : session;
-    const member = this.#roster.find(name);
+    const member = this.#roster.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
     if (member === undefined) throw registry.missing(name, this.name);
     if (isSession(session) && session !== member.session) throw stale(session);
     return member;
@@ -445,6 +470,11 @@ export class Supervisor implements AsyncDisposable {
     const known = this.#tree.root.plans.map(({ id }) => id);
     const near = didYouMean(nearMisses(typeof name === "string" ? name : nameKey(name), known));
     throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}${near}.`);
+  }
+
+  #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
+    // A template has no process of its own that could be in another state.
+    return kind === "template" ? "running" : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
   }
 
   #refuseIfStopped(): void {

@@ -8,11 +8,12 @@ import type { SessionServer } from "../session/session-server.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
-import { type ChildPlan, type SessionPlan, sessionsOf } from "./child-options.ts";
+import { type ChildPlan, type SessionPlan, sessionsOf, templatesOf } from "./child-options.ts";
 import { exitRecord } from "./inspection.ts";
 import type { Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
+import { Templates } from "./templates.ts";
 
 /** How long a start is waited for that neither succeeds nor is given up. A handshake may take a minute. */
 const START_MS = 90_000;
@@ -21,6 +22,10 @@ export interface TreeDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly roster: Roster;
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  /** Throws if no session may begin any more. */
+  refuseIfEnding(): void;
 }
 
 /**
@@ -29,6 +34,7 @@ export interface TreeDeps {
  */
 export class Tree {
   readonly root: Branch;
+  readonly templates: Templates;
   readonly #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #roster: Roster;
@@ -36,12 +42,20 @@ export class Tree {
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
 
-  constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], { clock, random, roster }: TreeDeps) {
+  constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: TreeDeps) {
+    const { clock, random, roster, supervisor } = deps;
     this.#settings = settings;
     this.#clock = clock;
     this.#roster = roster;
     const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
     this.root = new Branch(settings.tree, plans, { clock, random, roster, onEvent });
+    this.templates = new Templates({
+      clock,
+      roster,
+      supervisor,
+      opened: () => this.opened(),
+      refuseIfEnding: () => deps.refuseIfEnding(),
+    });
   }
 
   /** Why the tree ended, as far as it was its own doing. */
@@ -53,6 +67,7 @@ export class Tree {
   async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
     try {
+      for (const { plan, branch } of this.root.templates) this.templates.add(plan, branch);
       this.#opening = this.#start(members, prepare);
       await this.#opening;
     } catch (error) {
@@ -60,6 +75,7 @@ export class Tree {
         server.close("supervisor");
         this.#roster.release(server);
       }
+      this.templates.close();
       throw translated(error);
     }
     return await this.failures(members);
@@ -131,6 +147,7 @@ export class Tree {
   /** Forgets a child of `branch` that has ended, with all below it. */
   forget(branch: Branch, plan: ChildPlan): void {
     for (const { server } of this.membersOf(plan)) this.#roster.release(server);
+    for (const { id } of templatesOf([plan])) this.templates.remove(id);
     branch.forget(plan.id);
   }
 
@@ -185,6 +202,9 @@ export class Tree {
       const [failed] = await this.#roster.restore(members, source);
       if (failed !== undefined) throw failed.error;
       await branch.add(plan);
+      if (plan.kind === "template") this.templates.add(plan, branch);
+      const below = plan.kind === "supervisor" ? (branch.below(plan.id)?.templates ?? []) : [];
+      for (const { plan: template, branch: place } of below) this.templates.add(template, place);
     } catch (error) {
       const refusal = members[0]?.server.refusal();
       for (const { server } of members) {
@@ -229,6 +249,7 @@ export class Tree {
   #ceased(id: string, branch: Branch, asMeant: boolean): void {
     const plan = branch.plans.find((candidate) => candidate.id === id);
     if (plan === undefined) return;
+    if (plan.kind === "template") return;
     const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
     // The tree has forgotten it, unless it is to be started again by hand.
     const forgotten = restart === "temporary" && branch.lacks(id);

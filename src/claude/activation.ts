@@ -121,6 +121,11 @@ export class Activation {
     }
   }
 
+  /** What its process, and all that descends from it, carries in the environment. */
+  get marker(): string {
+    return formatMarker(thisOwner(), this.#run.request.id);
+  }
+
   /** Whether it is being ended; then nothing should be handed to it. */
   get ending(): boolean {
     return this.#run.expected || this.#run.found !== undefined;

@@ -9,8 +9,19 @@ export function inUse(place: string, { pid, host, startedAt }: JournalOwner): Ca
 
 /** What a journal threw when it was to be written, as an error of ours: one of the application's own may throw anything. */
 export function writeFault(thrown: unknown, place: string): CastellanError {
+  return faultOf(thrown, `The journal ${place} could not be written`);
+}
+
+/** What it threw when it was to be read. */
+export function readFault(thrown: unknown, place: string): CastellanError {
+  return faultOf(thrown, `The journal ${place} could not be read`);
+}
+
+function faultOf(thrown: unknown, what: string): CastellanError {
   if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
   const words = thrown instanceof Error ? thrown.message : String(thrown);
-  const message = `The journal ${place} could not be written: ${words}`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
+  return new CastellanError("JOURNAL_UNAVAILABLE", `${what}: ${words}`, {
+    details: { reason: "failed" },
+    cause: thrown,
+  });
 }

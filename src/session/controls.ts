@@ -24,11 +24,11 @@ export type SessionHealth =
   | { readonly status: "degraded" | "unhealthy"; readonly reason: string };
 
 /**
- * What can be asked of a session's process besides turns. A call waits for the process to be up, costs no tokens, and has a
- * deadline of ten seconds; none can take the session down.
+ * What can be asked of a session's process besides turns. A call waits for the process to be up, wakes a session that
+ * hibernates, costs no tokens, and has a deadline of ten seconds; none can take the session down.
  *
  * Every method throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process refuses or dies, or why the session has no
- * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`.
+ * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`, `CAPACITY_EXHAUSTED`.
  */
 export class Controls {
   readonly #server: SessionServer;
@@ -65,7 +65,8 @@ export class Controls {
       return { status: "degraded", reason: `the session is ${state}${why}` };
     }
     try {
-      await this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
+      // One that hibernates is not woken to say that it is well.
+      if (state !== "hibernated") await this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
     } catch (error) {
       return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
     }

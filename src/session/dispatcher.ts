@@ -18,7 +18,7 @@ import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { isRunAgain } from "./settlement.ts";
 import type { TurnRecord } from "./turn-record.ts";
-import { cancelled, TurnWatches } from "./turn-watches.ts";
+import { type CapacityLack, cancelled, TurnWatches } from "./turn-watches.ts";
 
 /** How long a process may take to end a turn that it was told to stop. Then it is killed. */
 const YIELD_MS = 5_000;
@@ -42,6 +42,14 @@ export interface DispatcherEvents {
   spent(models: readonly ModelSpending[]): void;
   /** Turns are held back, or no longer. */
   held(wait: Wait | undefined): void;
+  /** The process has nothing to do, and nothing waits. */
+  rests(): void;
+  /** Without a process: one may be wanted from now on, or no longer. */
+  wanted(): void;
+  /** Whether there is no process because none was wanted. */
+  asleep(): boolean;
+  /** What keeps the session from having a process, if something does. */
+  lacks(): CapacityLack | undefined;
   /** The conversation has been cut back, which only another process can take up. */
   renew(): void;
   /** The process is of no use as it is. */
@@ -91,11 +99,12 @@ export class Dispatcher {
     this.#mailbox = new Mailbox(settings.mailboxLimit);
     this.#watches = new TurnWatches(who, deps.clock, {
       cut: (record, as, error) => this.#cut(record, as, error),
-      waits: (record) => this.#mailbox.remove(record),
+      waits: (record) => this.#withdraw(record),
       held: () => this.wait,
+      lacks: () => events.lacks(),
     });
     this.intake = new Intake(who, settings, journal, this.#mailbox, this.#watches, deps, {
-      free: () => this.#free,
+      free: () => this.free || events.asleep(),
       busy: () => this.busy,
       ready: () => this.#next(),
       displace: (rollback) => this.#displace(rollback),
@@ -109,6 +118,11 @@ export class Dispatcher {
   /** How many turns wait. */
   get waiting(): number {
     return this.#mailbox.length;
+  }
+
+  /** Whether there is a turn for a process to begin. */
+  get wanting(): boolean {
+    return this.#mailbox.first?.state === "queued" && this.wait === undefined;
   }
 
   /** Whether the process works on a turn, be it one that is over for its caller. */
@@ -239,7 +253,7 @@ export class Dispatcher {
 
   /** Stops a turn because its caller wants it; resolves when it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
-    if (this.#mailbox.remove(record)) record.fail("cancelled", cancelled(this.#who, record));
+    if (this.#withdraw(record)) record.fail("cancelled", cancelled(this.#who, record));
     else if (this.#current?.record === record) this.#stopCurrent(this.#current);
     await record.result.catch(() => {});
     await record.recorded;
@@ -278,7 +292,7 @@ export class Dispatcher {
   }
 
   /** Whether the process would take a turn at once. */
-  get #free(): boolean {
+  get free(): boolean {
     const { wait } = this.#hold;
     const up = this.#activation !== undefined && !this.#retired && !this.#activation.ending;
     return up && this.#current === undefined && wait === undefined;
@@ -287,7 +301,9 @@ export class Dispatcher {
   /** Begins the next turn, if there is one and the process is free. It is written down before the process hears of it. */
   #next(): void {
     const record = this.#mailbox.first;
-    if (!this.#free || this.#beginning !== undefined || record?.state !== "queued") return;
+    if (this.#activation === undefined) this.#events.wanted();
+    else if (record === undefined) this.#events.rests();
+    if (!this.free || this.#beginning !== undefined || record?.state !== "queued") return;
     this.#beginning = record;
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
@@ -306,7 +322,7 @@ export class Dispatcher {
   #begun(record: TurnRecord, uuid: string): void {
     this.#beginning = undefined;
     const activation = this.#activation;
-    if (activation === undefined || !this.#free || this.#mailbox.first !== record) {
+    if (activation === undefined || !this.free || this.#mailbox.first !== record) {
       // What came between was faster; the process has not heard of it.
       if (record.left || !record.ended) this.#journal.requeued(record);
       this.#next();
@@ -417,9 +433,16 @@ export class Dispatcher {
 
   /** Ends a turn for its caller at once; the process is told to stop, and the next turn waits until it has. */
   #cut(record: TurnRecord, as: "timed_out" | "cancelled" | "interrupted", error: CastellanError): void {
-    this.#mailbox.remove(record);
+    this.#withdraw(record);
     record.fail(as, error);
     if (this.#current?.record === record) this.#stopCurrent(this.#current);
+  }
+
+  /** Takes a turn out of the mailbox. Whether it was there. */
+  #withdraw(record: TurnRecord): boolean {
+    const waited = this.#mailbox.remove(record);
+    if (waited && this.#activation === undefined) this.#events.wanted();
+    return waited;
   }
 
   #stopCurrent(current: CurrentTurn): void {

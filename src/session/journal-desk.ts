@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
 import type { Journal } from "../journal/journal.ts";
+import { readFault } from "../journal/journal-errors.ts";
 import type { JournalWriter } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
@@ -48,7 +49,12 @@ export class JournalDesk {
     const known = new Map<string, KnownSession>();
     for (let from = 0; from < keys.length; from += MOST_KEYS) {
       const some = keys.slice(from, from + MOST_KEYS);
-      const [entries, turns] = await Promise.all([this.journal.sessions(some), this.journal.unfinishedTurns(some)]);
+      const [entries, turns] = await Promise.all([
+        this.journal.sessions(some),
+        this.journal.unfinishedTurns(some),
+      ]).catch((thrown: unknown) => {
+        throw readFault(thrown, this.journal.place);
+      });
       const turnsOf = Map.groupBy(turns, ({ session }) => session);
       const entryOf = new Map(entries.map((entry) => [entry.key, entry]));
       for (const key of some) known.set(key, { entry: entryOf.get(key), turns: turnsOf.get(key) ?? [] });

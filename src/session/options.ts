@@ -1,4 +1,5 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { MemorySize } from "../capacity/memory-size.ts";
 import type { ApiKey } from "../claude/launch.ts";
 import type { REFUSED_SDK_OPTIONS } from "../claude/sdk-options.ts";
 import type { Duration } from "../duration.ts";
@@ -32,6 +33,25 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
    * answer is silent until it is written, so leave room for long ones.
    */
   stallTimeout?: Duration;
+  /**
+   * After how long without anything to do the session hibernates: its process ends, and another one takes the conversation
+   * up when the next turn comes, which costs a start. Default: only when another session needs the place, see `capacity` of
+   * the supervisor.
+   */
+  idleTimeout?: Duration;
+  /** Whether the session keeps its process, idle or not; only `hibernate()` takes it away. Default `false`. */
+  pinned?: boolean;
+  /**
+   * How much memory the process may use, with all that it started, as proportional set size: `"500MB"`, or bytes. It is
+   * measured every ten seconds. When it is more, the process is replaced by another one with the same conversation as soon
+   * as its turn is over; when it is more than twice that in the middle of a turn, the process is killed, which counts as a
+   * crash. Default: no limit. Only Linux tells it; elsewhere it means nothing.
+   */
+  maxMemory?: MemorySize;
+  /** How old the process may become before it is replaced between turns, with the same conversation. Default: no limit. */
+  maxAge?: Duration;
+  /** Whether a process is started with the session, or, with `"lazy"`, when it is first needed. Default `"eager"`. */
+  activation?: "eager" | "lazy";
   /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
   /**

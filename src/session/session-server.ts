@@ -1,4 +1,6 @@
 import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Capacity } from "../capacity/capacity.ts";
+import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import { Activation, CONTROL_MS } from "../claude/activation.ts";
 import { beforeTools } from "../claude/before-tools.ts";
 import { buildEnvironment } from "../claude/environment.ts";
@@ -20,6 +22,7 @@ import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { checkPrompt } from "./prompt.ts";
+import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
@@ -29,12 +32,20 @@ import { nextSessionState, type SessionState, type SessionStateEvent, type Stopp
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
 import { settle } from "./settlement.ts";
+import { StateMilestone } from "./state-milestone.ts";
+import { Tenancy } from "./tenancy.ts";
 import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /** How far back it is looked for approvals that were never answered. */
 const MOST_OPEN_APPROVALS = 100;
+
+/** What all sessions of a supervisor share for their processes. */
+export interface Room {
+  readonly capacity: Capacity;
+  readonly memory: MemoryWatch;
+}
 
 /**
  * A session from the inside: it brings processes up when its supervisor begins a new life of it, gives them its
@@ -54,9 +65,19 @@ export class SessionServer {
   #pid: number | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
+  /** The end of the process that was last ended in order to hibernate. */
+  #going: Promise<unknown> = Promise.resolve();
   #toForget = false;
-  /** Whether its process is being ended only to be replaced within the same life. */
-  #renewing = false;
+  /** What its process is being ended for, if its life goes on after that. */
+  #ending: "renew" | "hibernate" | undefined;
+  #life: Incarnation | undefined;
+  readonly #tenancy: Tenancy;
+  #recycling: Recycling | undefined;
+  readonly #memory: MemoryWatch;
+  #memoryBytes: number | undefined;
+  #dormantSince = 0;
+  /** How many requests besides turns need a process at this moment. */
+  #requests = 0;
   #draining = false;
   /** Why what the journal knows of it could not be taken up, if that is so. */
   #obstacle: CastellanError | undefined;
@@ -72,9 +93,12 @@ export class SessionServer {
   #lastWord = 0;
   #liveness: Liveness | undefined;
   #lastExit: ExitRecord | undefined;
-  #settled: PromiseWithResolvers<SessionState> = Promise.withResolvers();
+  readonly #settled = new StateMilestone(this.#state, isSettled);
+  /** Its process is up, or none will come up. */
+  readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
+  readonly #capacity: Capacity;
 
-  constructor(settings: SessionSettings, desk: JournalDesk, deps: SessionDeps) {
+  constructor(settings: SessionSettings, desk: JournalDesk, { capacity, memory }: Room, deps: SessionDeps) {
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
@@ -91,16 +115,39 @@ export class SessionServer {
       () => this.settings.approvalTimeoutMs ?? 0,
       deps,
       this.journal,
+      (state) => {
+        if (state === "idle") this.#rests(true);
+      },
     );
+    this.#capacity = capacity;
+    this.#memory = memory;
+    this.#tenancy = new Tenancy(capacity, deps.clock, {
+      between: () => this.#between,
+      turnsWait: () => this.dispatcher.waiting > 0,
+      pinned: () => this.settings.pinned,
+      idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
+      sleep: () => this.#sleep(),
+    });
     this.#meter = new BudgetMeter(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, deps, {
-      turnStarted: () => this.#apply({ type: "turn_started" }),
+      turnStarted: () => {
+        this.#recycling?.worked();
+        this.#apply({ type: "turn_started" });
+      },
       turnEnded: () => {
         this.#apply({ type: "turn_ended" });
         this.#held();
+        if (!this.#recycled()) this.#tenancy.turnEnded();
       },
       spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
+      rests: () => this.#rests(true),
+      wanted: () => {
+        if (this.#wanted) this.#rouse();
+        else this.#tenancy.leaveLine();
+      },
+      asleep: () => this.#state.name === "hibernated" && !this.#tenancy.inLine,
+      lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
     });
@@ -144,13 +191,41 @@ export class SessionServer {
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
   begin(): Incarnation {
-    this.#renewing = false;
+    this.#ending = undefined;
     if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
     this.#toForget = false;
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
-    this.#coming = this.#bringUp(incarnation);
+    this.#life = incarnation;
+    if (this.settings.activation === "eager" && this.#tenancy.take()) this.#coming = this.#bringUp(incarnation);
+    else this.#lieDown();
     return incarnation;
+  }
+
+  /**
+   * Ends the process of a session that has nothing to do; resolves when it is gone.
+   *
+   * @throws CastellanError `SESSION_BUSY` if it is at work, or why it has no process
+   */
+  async hibernate(): Promise<void> {
+    if (!this.#tenancy.idle) await this.settled();
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
+    if (this.#tenancy.idle) this.#sleep();
+    else if (this.#state.name !== "hibernated" || this.#wanted) {
+      const message = `${this.#who} is at work, so that it cannot hibernate; ask again when it is idle.`;
+      throw new CastellanError("SESSION_BUSY", message);
+    }
+    await this.#going;
+  }
+
+  /**
+   * Has a process come up, if there is none; resolves when it is up.
+   *
+   * @throws CastellanError `CAPACITY_EXHAUSTED` after `queueTimeout`, or why none comes up
+   */
+  async wake(): Promise<void> {
+    await this.#needing("wake", this.settings.queueTimeoutMs, async () => {});
   }
 
   /** Takes up changed settings; what shapes a process, the next process. */
@@ -160,6 +235,8 @@ export class SessionServer {
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
     if (unmetered) void this.#loadSpending().catch(() => {});
+    this.#recycling?.watch(this.#capacity.measures);
+    this.#rests(false);
   }
 
   /**
@@ -168,6 +245,8 @@ export class SessionServer {
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
    */
   async applyLive(): Promise<void> {
+    // The next process is told them when it starts.
+    if (this.#state.name === "hibernated") return;
     // A process that is on its way up was told the settings as they were when its start began.
     await this.#coming;
     const { model, permissionMode } = this.settings.sdk;
@@ -177,17 +256,12 @@ export class SessionServer {
   }
 
   /**
-   * Asks the process something besides turns, as soon as it is up.
+   * Asks the process something besides turns, as soon as it is up; one that hibernates is woken for it.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
   async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
-    await this.#upWithin(what);
-    const refusal = this.refusal();
-    if (refusal !== undefined) throw refusal;
-    if (this.#activation === undefined)
-      throw new CastellanError("CONTROL_FAILED", `${this.#who}: "${what}" failed: the process is gone.`);
-    return await this.#activation.control(what, request);
+    return await this.#needing(what, CONTROL_MS, (activation) => activation.control(what, request));
   }
 
   /** Keeps what a control has changed, so that the next process is told. */
@@ -269,7 +343,7 @@ export class SessionServer {
 
   /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
   settled(): Promise<SessionState> {
-    return this.#settled.promise;
+    return this.#settled.wait();
   }
 
   retryAt(at: number): void {
@@ -299,12 +373,13 @@ export class SessionServer {
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
-    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait);
+    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait, this.#tenancy.inLine);
     return {
       name,
       state: this.view.state,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
+      ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
       conversationId: this.conversation.now.id,
       activation: this.#activations,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
@@ -318,6 +393,77 @@ export class SessionServer {
     };
   }
 
+  /** Since when it has hibernated with nothing to do, on the monotonic clock; `undefined` if it does not. */
+  get dormantSince(): number | undefined {
+    const asleep = this.#state.name === "hibernated" && this.#ending === undefined && !this.#tenancy.inLine;
+    return asleep && this.dispatcher.waiting === 0 && this.#requests === 0 ? this.#dormantSince : undefined;
+  }
+
+  /** Whether there is something to do for a process. */
+  get #wanted(): boolean {
+    return this.dispatcher.wanting || this.#requests > 0;
+  }
+
+  /** Whether the process has nothing to do at this moment, whether or not turns wait. */
+  get #between(): boolean {
+    const free = this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
+    return free && this.#life?.stopping === false;
+  }
+
+  /** There may be nothing to do; `anew` says whether there was until now. */
+  #rests(anew: boolean): void {
+    if (!this.#recycled()) this.#tenancy.rests({ anew });
+  }
+
+  /** Whether the process, which was to be replaced, is being replaced now. */
+  #recycled(): boolean {
+    if (this.#recycling?.due !== true || !this.#between) return false;
+    this.dispatcher.retire();
+    void this.#renew();
+    return true;
+  }
+
+  /** Goes without a process until one is wanted, which may be at once. */
+  #lieDown(): void {
+    this.#dormantSince = this.#deps.clock.monotonic();
+    this.#apply({ type: "hibernate" });
+    if (this.#wanted) this.#rouse();
+  }
+
+  /** Ends the process, which has nothing to do, within the same life. */
+  #sleep(): void {
+    const activation = this.#activation;
+    if (activation === undefined) return;
+    this.#ending = "hibernate";
+    this.dispatcher.retire();
+    this.#apply({ type: "hibernate" });
+    this.#going = activation.end(endingStages(this.settings.shutdown, false));
+  }
+
+  /** Brings a process up, if the session hibernates and none is being ended; where there is no room, as soon as there is. */
+  #rouse(): void {
+    const life = this.#life;
+    if (life === undefined || life.stopping || this.#state.name !== "hibernated") return;
+    if (this.#ending !== undefined || this.#tenancy.inLine) return;
+    this.#coming = this.#tenancy.take() ? this.#rise(life) : this.#riseInTurn(life);
+  }
+
+  async #riseInTurn(life: Incarnation): Promise<void> {
+    const taken = await this.#tenancy.wait(life.cancelled);
+    const mayRise = !life.stopping && this.#state.name === "hibernated";
+    if (taken && mayRise && this.#wanted) await this.#rise(life);
+    else {
+      this.#tenancy.release();
+      // Nobody wanted it when the line was left, and somebody may by now.
+      if (this.#wanted) this.#rouse();
+    }
+  }
+
+  async #rise(life: Incarnation): Promise<void> {
+    this.#apply({ type: "begin" });
+    await this.#bringUp(life);
+  }
+
   async #bringUp(incarnation: Incarnation): Promise<void> {
     try {
       await this.#resume();
@@ -327,6 +473,16 @@ export class SessionServer {
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
       this.#held();
+      this.#recycling = new Recycling(activation, this.#memory, this.#deps.clock, {
+        limits: () => this.settings,
+        busy: () => this.dispatcher.busy,
+        measured: (bytes) => {
+          this.#memoryBytes = bytes;
+          this.#tenancy.measured(bytes);
+        },
+        due: () => void this.#recycled(),
+      });
+      this.#recycling.watch(this.#capacity.measures);
       this.#liveness = new Liveness(
         activation,
         this.#deps.clock,
@@ -337,6 +493,7 @@ export class SessionServer {
     } catch (error) {
       this.#pid = undefined;
       this.#failedStarts++;
+      this.#tenancy.release();
       if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
     }
   }
@@ -449,6 +606,9 @@ export class SessionServer {
 
   #gone(incarnation: Incarnation, exit: ExitRecord): void {
     this.#liveness?.stop();
+    this.#recycling?.stop();
+    this.#recycling = undefined;
+    this.#memoryBytes = undefined;
     this.#activation = undefined;
     this.#pid = undefined;
     this.view.processGone();
@@ -458,16 +618,23 @@ export class SessionServer {
       this.#lastExit = exit;
       // The next life may begin much later; until then nothing is up.
       if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
-    } else if (this.#renewing) {
-      this.#renewing = false;
+      this.#tenancy.release();
+    } else if (this.#ending === "renew") {
+      this.#ending = undefined;
       this.#coming = this.#bringUp(incarnation);
-    } else this.#exit(incarnation, exit);
+    } else {
+      const asleep = this.#ending === "hibernate" && exit.class === "done";
+      this.#ending = undefined;
+      this.#tenancy.release();
+      if (asleep) this.#lieDown();
+      else this.#exit(incarnation, exit);
+    }
     this.#endEvents();
   }
 
   /** Replaces the process within the same life. */
   async #renew(): Promise<void> {
-    this.#renewing = true;
+    this.#ending = "renew";
     this.#apply({ type: "begin" });
     await this.#activation?.end(endingStages(this.settings.shutdown, false));
   }
@@ -543,20 +710,45 @@ export class SessionServer {
   #apply(event: SessionStateEvent): void {
     const before = this.#state;
     this.#state = nextSessionState(before, event);
-    const { name } = this.#state;
+    this.#settled.see(this.#state);
+    this.#risen.see(this.#state);
     this.view.show(this.#state);
-    const settled = name !== "starting" && name !== "restarting";
-    if (settled) this.#settled.resolve(this.#state);
-    else if (before.name !== "starting" && before.name !== "restarting") this.#settled = Promise.withResolvers();
   }
 
-  async #upWithin(what: string): Promise<void> {
+  /** Does something with a process, which is waited for, and not ended meanwhile. */
+  async #needing<Answer>(
+    what: string,
+    limitMs: number,
+    work: (activation: Activation) => Promise<Answer>,
+  ): Promise<Answer> {
+    this.#requests++;
+    try {
+      this.#rouse();
+      await this.#upWithin(what, limitMs);
+      const refusal = this.refusal();
+      if (refusal !== undefined) throw refusal;
+      if (this.#activation === undefined)
+        throw new CastellanError("CONTROL_FAILED", `${this.#who}: "${what}" failed: the process is gone.`);
+      return await work(this.#activation);
+    } finally {
+      this.#requests--;
+      if (!this.#wanted) this.#tenancy.leaveLine();
+      this.#rests(false);
+    }
+  }
+
+  async #upWithin(what: string, limitMs: number): Promise<void> {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = this.#deps.clock.schedule(CONTROL_MS, () => {
-      const message = `${this.#who}: "${what}" waited ${formatDuration(CONTROL_MS)} for a process, in vain.`;
-      reject(new CastellanError("CONTROL_TIMEOUT", message));
+    const timer = this.#deps.clock.schedule(limitMs, () => {
+      const waited = `${this.#who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
+      if (!this.#tenancy.inLine) reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
+      else {
+        const details = this.#capacity.lack;
+        const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
+        reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
+      }
     });
-    await Promise.race([this.settled(), late]).finally(() => timer.cancel());
+    await Promise.race([this.#risen.wait(), late]).finally(() => timer.cancel());
   }
 
   #dismiss(): void {
@@ -568,6 +760,10 @@ export class SessionServer {
   refusal(): CastellanError | undefined {
     return refusalOf(this.#who, this.#state, this.settings.restart === "temporary" ? this.#lastExit : undefined);
   }
+}
+
+function isSettled({ name }: SessionState): boolean {
+  return name !== "starting" && name !== "restarting";
 }
 
 function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {

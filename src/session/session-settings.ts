@@ -7,7 +7,15 @@ import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
-import { budgetSchema, durationSchema, invalidOptions, nameSchema, validate, withoutUndefined } from "./validation.ts";
+import {
+  budgetSchema,
+  durationSchema,
+  invalidOptions,
+  memorySchema,
+  nameSchema,
+  validate,
+  withoutUndefined,
+} from "./validation.ts";
 
 /** The options of a session with all defaults filled in and all durations in milliseconds. */
 export interface SessionSettings {
@@ -16,6 +24,13 @@ export interface SessionSettings {
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  /** `undefined` if the session does not hibernate by itself. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly pinned: boolean;
+  /** In bytes. */
+  readonly maxMemory: number | undefined;
+  readonly maxAgeMs: number | undefined;
+  readonly activation: "eager" | "lazy";
   /** `undefined` if the session takes no approvals. */
   readonly approvalTimeoutMs: number | undefined;
   readonly mailboxLimit: number;
@@ -49,6 +64,11 @@ const ownShape = {
       `expected at least ${SHORTEST_STALL_MS} ms; a model may think for longer than that`,
     )
     .default(10 * 60_000),
+  idleTimeout: durationSchema.optional(),
+  pinned: z.boolean().default(false),
+  maxMemory: memorySchema.optional(),
+  maxAge: durationSchema.optional(),
+  activation: z.enum(["eager", "lazy"]).default("eager"),
   approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
   mailboxLimit: z.int().nonnegative().default(100),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
@@ -99,11 +119,8 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
-  const { name, signal, timeout, queueTimeout, stallTimeout, approvals, outputSchema, ...own } = pick(parsed, [
-    "name",
-    "signal",
-    ...(Object.keys(ownShape) as (keyof typeof ownShape)[]),
-  ]);
+  const { name, signal, timeout, queueTimeout, stallTimeout, idleTimeout, maxAge, approvals, outputSchema, ...own } =
+    pick(parsed, ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])]);
   const sdk: SdkOptions = withoutUndefined(
     omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
   );
@@ -137,6 +154,9 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     timeoutMs: timeout,
     queueTimeoutMs: queueTimeout,
     stallTimeoutMs: stallTimeout,
+    idleTimeoutMs: idleTimeout,
+    maxMemory: own.maxMemory,
+    maxAgeMs: maxAge,
     approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
     budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),
@@ -178,6 +198,11 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     timeout,
     queueTimeout: settings.queueTimeoutMs,
     stallTimeout: settings.stallTimeoutMs,
+    idleTimeout: settings.idleTimeoutMs,
+    pinned: settings.pinned,
+    maxMemory: settings.maxMemory,
+    maxAge: settings.maxAgeMs,
+    activation: settings.activation,
     approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
     mailboxLimit: settings.mailboxLimit,
     whenBusy: settings.whenBusy,

@@ -16,6 +16,8 @@ export type SessionState =
   | { readonly name: "busy" }
   /** Its process is up, and its turns are held back. */
   | { readonly name: "waiting"; readonly wait: Wait }
+  /** It has no process, and gets one when it is wanted. */
+  | { readonly name: "hibernated" }
   /** Supervision has given up restarting it. */
   | { readonly name: "quarantined"; readonly lastExits: readonly ExitRecord[] }
   /** It has ended: for good, alone or with its supervisor, or as a child of a tree that may start it again. */
@@ -33,6 +35,8 @@ export type SessionStateEvent =
   | { readonly type: "hold"; readonly wait: Wait }
   /** Turns are no longer held back. */
   | { readonly type: "release" }
+  /** It is to have no process until one is wanted. */
+  | { readonly type: "hibernate" }
   /** The process is gone, or did not come up. */
   | { readonly type: "exited" }
   /** Supervision will start another one at this time. */
@@ -58,6 +62,10 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
       return state.name === "idle" || state.name === "waiting" ? { name: "waiting", wait: event.wait } : state;
     case "release":
       return state.name === "waiting" ? { name: "idle" } : state;
+    case "hibernate":
+      return state.name === "starting" || state.name === "restarting" || state.name === "idle"
+        ? { name: "hibernated" }
+        : state;
     case "exited":
       return state.name === "quarantined" ? state : { name: "restarting" };
     case "retry":

@@ -6,8 +6,14 @@ import type { BackgroundTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 
-/** What a session waits for: one or more approvals, the oldest of which expires at `until`, or the API. */
-export type Waiting = Wait | { readonly for: "approval"; readonly until: number; readonly approvals: number };
+/**
+ * What a session waits for: one or more approvals, the oldest of which expires at `until`, the API, or, without a process, that
+ * another one ends.
+ */
+export type Waiting =
+  | Wait
+  | { readonly for: "approval"; readonly until: number; readonly approvals: number }
+  | { readonly for: "capacity"; readonly until?: undefined };
 
 /** What is known of a session at a moment, without asking anybody. Times are milliseconds since the epoch. */
 export interface SessionStatus {
@@ -17,13 +23,18 @@ export interface SessionStatus {
   readonly pid?: number;
   /** When the process was ready. */
   readonly startedAt?: number;
+  /**
+   * How much memory the process used, with all that it started, when that was last measured: while the session has a
+   * `maxMemory` or its supervisor a `memoryBudget`, every ten seconds.
+   */
+  readonly memoryBytes?: number;
   /** Claude's id of the conversation. */
   readonly conversationId: string;
   /** How many processes this session has had. */
   readonly activation: number;
   /** When the process last said anything. */
   readonly lastSignOfLife?: number;
-  /** What it waits for, if it does: a permission, or the API. */
+  /** What it waits for, if it does: a permission, the API, or that it may have a process. */
   readonly waitingFor?: Waiting;
   /** How many tasks go on in the process besides its turn. */
   readonly backgroundTasks: number;
@@ -52,7 +63,12 @@ export function visibleState(
 }
 
 /** What a session waits for, if it does. */
-export function waitingOf(approvals: readonly Approval[], wait: Wait | undefined): Waiting | undefined {
+export function waitingOf(
+  approvals: readonly Approval[],
+  wait: Wait | undefined,
+  inLine: boolean,
+): Waiting | undefined {
   const [oldest] = approvals;
-  return oldest === undefined ? wait : { for: "approval", until: oldest.expiresAt, approvals: approvals.length };
+  if (oldest !== undefined) return { for: "approval", until: oldest.expiresAt, approvals: approvals.length };
+  return inLine ? { for: "capacity" } : wait;
 }

@@ -24,6 +24,8 @@ export class SessionView {
   #tasks: readonly BackgroundTask[] = [];
   #faults: readonly SessionFault[] = [];
   readonly #clock: Clock;
+  /** Told of every change of what callers see. */
+  readonly #tellState: (state: SessionState["name"]) => void;
   /** The state as callers were last told it. */
   #shown: SessionState["name"] = "starting";
 
@@ -34,7 +36,9 @@ export class SessionView {
     approvalTimeout: () => number,
     deps: Pick<ApprovalsDeps, "clock" | "newId">,
     journal: Pick<SessionJournal, "approvalRequested" | "approvalSettled">,
+    shown: (state: SessionState["name"]) => void,
   ) {
+    this.#tellState = shown;
     this.events = new EventLog(who, KEPT_EVENTS);
     this.#clock = deps.clock;
     this.approvals = new Approvals(name, approvalTimeout, {
@@ -109,5 +113,6 @@ export class SessionView {
     if (state === this.#shown) return;
     this.#shown = state;
     this.events.append({ type: "state", state });
+    this.#tellState(state);
   }
 }

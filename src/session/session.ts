@@ -169,6 +169,27 @@ export class Session extends Controls implements AsyncDisposable {
     await this.#server.dispatcher.interruptCurrent();
   }
 
+  /**
+   * Ends the process of a session that has nothing to do, and keeps the session; resolves when it is gone. The next turn, or
+   * {@link Session.wake}, starts another one with the conversation, the model and the permission mode.
+   *
+   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on or a permission is waited for;
+   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   */
+  async hibernate(): Promise<void> {
+    await this.#server.hibernate();
+  }
+
+  /**
+   * Starts a process for a session that hibernates, and resolves when it is up; at once if there is one.
+   *
+   * @throws CastellanError `CAPACITY_EXHAUSTED` if there was no room for it within `queueTimeout`; `SESSION_QUARANTINED`,
+   * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   */
+  async wake(): Promise<void> {
+    await this.#server.wake();
+  }
+
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
   async restart(options: ConversationOptions = {}): Promise<void> {
     await this.#owner.restart(options);

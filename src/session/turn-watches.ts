@@ -1,9 +1,12 @@
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
+import { CastellanError, type ErrorDetails } from "../errors.ts";
 import type { Wait } from "./hold.ts";
 import type { TurnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
+
+/** What keeps a session from having a process. */
+export type CapacityLack = Pick<ErrorDetails["CAPACITY_EXHAUSTED"], "maxProcesses" | "busy">;
 
 /** What the watches over turns ask of their dispatcher. */
 export interface WatchEvents {
@@ -13,6 +16,8 @@ export interface WatchEvents {
   waits(record: TurnRecord): boolean;
   /** What turns are held back for, if they are. */
   held(): Wait | undefined;
+  /** How many processes there may be, and how many are at work, if turns wait for one of them to end. */
+  lacks(): CapacityLack | undefined;
 }
 
 /** Watches the clock and the signals for the turns of a session. */
@@ -58,7 +63,13 @@ export class TurnWatches {
     const clock = this.#clock;
     record.watch(
       clock.schedule(queueTimeoutMs, () => {
-        if (record.attempts !== attempts || !this.#events.waits(record)) return;
+        if (record.attempts !== attempts) return;
+        const lack = this.#events.lacks();
+        if (!this.#events.waits(record)) return;
+        if (lack !== undefined) {
+          record.fail("timed_out", exhausted(this.#who, record, queueTimeoutMs, lack));
+          return;
+        }
         const wait = this.#events.held();
         const held =
           wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
@@ -79,6 +90,13 @@ export class TurnWatches {
     const error = new CastellanError("TURN_INTERRUPTED", message, { details: record.partial, cause: reason });
     this.#events.cut(record, "interrupted", error);
   }
+}
+
+/** The error of a turn for which there was no process. */
+function exhausted(who: string, { id }: TurnRecord, timeoutMs: number, lack: CapacityLack): CastellanError {
+  const most = lack.maxProcesses === undefined ? "its memory" : `${lack.maxProcesses} processes`;
+  const message = `${who}: the turn waited ${formatDuration(timeoutMs)} for a process, which is its \`queueTimeout\`; the supervisor's capacity is ${most}, and ${lack.busy} were at work. Raise \`capacity\`, or ask again later.`;
+  return new CastellanError("CAPACITY_EXHAUSTED", message, { details: { turnId: id, timeoutMs, ...lack } });
 }
 
 /** The error of a turn that never ran. */

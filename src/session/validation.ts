@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MEMORY_FORMS, parseMemory } from "../capacity/memory-size.ts";
 import { DURATION_FORMS, parseDuration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { nameProblem, nearMisses, type SessionName } from "../names.ts";
@@ -11,6 +12,14 @@ export const durationSchema: z.ZodType<number> = z.unknown().transform((value, c
   const milliseconds = parseDuration(value);
   if (milliseconds !== undefined) return milliseconds;
   context.addIssue({ code: "custom", message: `expected a duration: ${DURATION_FORMS}`, input: value });
+  return z.NEVER;
+});
+
+/** A {@link MemorySize}, as bytes. */
+export const memorySchema: z.ZodType<number> = z.unknown().transform((value, context) => {
+  const bytes = parseMemory(value);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: "custom", message: `expected an amount of memory: ${MEMORY_FORMS}`, input: value });
   return z.NEVER;
 });
 

@@ -99,7 +99,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
     );
     await within(clock, asked);
     const { waitingFor } = scene.session.status();
-    waits.push(waitingFor === undefined ? 0 : waitingFor.until - clock.now());
+    waits.push(waitingFor?.until === undefined ? 0 : waitingFor.until - clock.now());
     if (waitingFor !== undefined) expect(waitingFor.for).toBe("overload");
     if (prompt === "bad")
       expect(await asked).toMatchObject({ details: { class: "overload", retryAt: waitingFor?.until } });

@@ -153,6 +153,8 @@ function essence(plan: ChildPlan): unknown {
       return { ...plan };
     case "worker":
       return { kind: plan.kind, id: plan.id, source: plan.source, keeping: plan.keeping };
+    case "template":
+      return { kind: plan.kind, id: plan.id };
     case "supervisor":
       return { ...plan, children: plan.children.map(essence) };
   }

@@ -16,6 +16,11 @@ export function commandOf(pid: number): string {
   return read(pid, "cmdline").replaceAll("\0", " ");
 }
 
+/** The process that started this one; 0 if there is no such process. */
+export function parentOf(pid: number): number {
+  return Number(/^PPid:\s+(\d+)/m.exec(read(pid, "status"))?.[1] ?? 0);
+}
+
 function read(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");

@@ -3,6 +3,7 @@ import { expect } from "vitest";
 import type { ChildOptions } from "../../src/application/child-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
+import type { MemoryReader } from "../../src/claude/memory.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { CastellanError, type ErrorCode } from "../../src/errors.ts";
 import type { SessionOptions } from "../../src/session/options.ts";
@@ -22,6 +23,7 @@ export interface Setting {
   readonly session?: Omit<SessionOptions, "name">;
   readonly options?: SupervisorOptions;
   readonly clock?: Clock & { advance?(ms: number): Promise<void> };
+  readonly readMemory?: MemoryReader;
 }
 
 /** A supervisor on a fake Claude. Its end checks that nothing was left behind: no process, no error nobody saw. */
@@ -62,7 +64,12 @@ export class Scene implements AsyncDisposable {
         ...options,
         defaults: { spawnClaudeCodeProcess: fake.spawn, ...defaults },
       },
-      { clock: setting.clock ?? systemClock, newId: randomUUID, random: () => 0.5 },
+      {
+        clock: setting.clock ?? systemClock,
+        newId: randomUUID,
+        random: () => 0.5,
+        ...(setting.readMemory === undefined ? {} : { readMemory: setting.readMemory }),
+      },
     );
     const [first] = children;
     const name = first !== undefined && "name" in first ? first.name : undefined;

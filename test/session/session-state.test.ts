@@ -14,6 +14,7 @@ const STATES: Record<StateName, SessionState> = {
   idle: { name: "idle" },
   busy: { name: "busy" },
   waiting: { name: "waiting", wait: { for: "overload", until: 3 } },
+  hibernated: { name: "hibernated" },
   quarantined: { name: "quarantined", lastExits: [exit] },
   stopped: { name: "stopped", as: "session" },
 };
@@ -25,6 +26,7 @@ const EVENTS: Record<SessionStateEvent["type"], SessionStateEvent> = {
   turn_ended: { type: "turn_ended" },
   hold: { type: "hold", wait: { for: "quota", until: 7 } },
   release: { type: "release" },
+  hibernate: { type: "hibernate" },
   exited: { type: "exited" },
   retry: { type: "retry", at: 9 },
   quarantine: { type: "quarantine", lastExits: [again] },
@@ -35,14 +37,22 @@ const QUARANTINED: SessionState = { name: "quarantined", lastExits: [again] };
 const STOPPED: SessionState = { name: "stopped", as: "supervisor" };
 const RESTARTING: SessionState = { name: "restarting" };
 const STARTING: SessionState = { name: "starting" };
+const HIBERNATED: SessionState = { name: "hibernated" };
 const WAITING: SessionState = { name: "waiting", wait: { for: "quota", until: 7 } };
 
 /** What each event makes of each state; an event that is left out changes nothing. */
 const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], SessionState>>> = {
-  starting: { ready: { name: "idle" }, exited: RESTARTING, quarantine: QUARANTINED, stop: STOPPED },
+  starting: {
+    ready: { name: "idle" },
+    hibernate: HIBERNATED,
+    exited: RESTARTING,
+    quarantine: QUARANTINED,
+    stop: STOPPED,
+  },
   restarting: {
     begin: RESTARTING,
     ready: { name: "idle" },
+    hibernate: HIBERNATED,
     exited: RESTARTING,
     retry: { name: "restarting", retryAt: 9 },
     quarantine: QUARANTINED,
@@ -52,6 +62,7 @@ const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], Sessi
     begin: STARTING,
     turn_started: { name: "busy" },
     hold: WAITING,
+    hibernate: HIBERNATED,
     exited: RESTARTING,
     quarantine: QUARANTINED,
     stop: STOPPED,
@@ -65,6 +76,7 @@ const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], Sessi
     stop: STOPPED,
   },
   busy: { begin: STARTING, turn_ended: { name: "idle" }, exited: RESTARTING, quarantine: QUARANTINED, stop: STOPPED },
+  hibernated: { begin: STARTING, exited: RESTARTING, quarantine: QUARANTINED, stop: STOPPED },
   quarantined: { begin: STARTING, quarantine: QUARANTINED, stop: STOPPED },
   stopped: {},
 };

@@ -1,0 +1,92 @@
+import { z } from "zod";
+import type { Duration } from "../duration.ts";
+import type { SessionName } from "../names.ts";
+import type { SessionDefaults } from "../session/options.ts";
+import { checkSessionDefaults } from "../session/session-settings.ts";
+import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+
+/** The parts of a session's name behind that of its template, as its function takes them. */
+export type TemplateKey = readonly (string | number | undefined)[];
+
+/** The options of the sessions of a template: the same for all, or what a function makes of each one's key. */
+export type TemplateSessions<Key extends TemplateKey = TemplateKey> =
+  | SessionDefaults
+  | ((...key: Key) => SessionDefaults);
+
+/** How the sessions of a template are kept. */
+export interface TemplateKeeping {
+  /**
+   * How many may be in memory at a time. For one more, the one that has hibernated for longest is let go: its conversation
+   * stays in the journal, and its name brings it back. Default 10,000.
+   */
+  maxSessions?: number;
+  /** After how long of hibernation a session is let go. Default: only when there are too many. */
+  retention?: Duration;
+}
+
+/** A family of sessions as a child of a supervisor; made by {@link template}. */
+export interface TemplateOptions extends TemplateKeeping {
+  /** What the names of its sessions begin with. */
+  template: string;
+  sessions: TemplateSessions<never>;
+}
+
+/**
+ * A family of sessions that come to life when they are first named: `[name, ...key]`. Each has a conversation of its own,
+ * which it goes on with after a restart of the application. They have no process until they are asked something, unless
+ * `activation` is `"eager"`.
+ *
+ * A session that is let go is stopped for those who hold a handle of it, so ask by name. Turns that were accepted before a
+ * restart of the application run when their session is first named after it.
+ *
+ * @example
+ * await Supervisor.start([template("support", (userId: number) => ({ systemPrompt: `You help user ${userId}` }))]);
+ * await query(["support", 42], "Hello");
+ */
+export function template<Key extends TemplateKey>(
+  name: string,
+  sessions: TemplateSessions<Key> = {},
+  keeping: TemplateKeeping = {},
+): TemplateOptions {
+  return { ...keeping, template: name, sessions: sessions as TemplateSessions<never> };
+}
+
+/** {@link TemplateOptions} with their defaults. */
+export interface TemplateSettings {
+  readonly name: string;
+  readonly maxSessions: number;
+  readonly retentionMs: number | undefined;
+  /** The options of the session of this key. @throws CastellanError `INVALID_OPTIONS` if it makes none */
+  optionsOf(name: SessionName): SessionDefaults;
+}
+
+const schema = z.strictObject({
+  template: z.string().min(1),
+  sessions: z.custom<TemplateSessions>(
+    (value) => typeof value === "function" || (typeof value === "object" && value !== null && !Array.isArray(value)),
+    "expected options of a session, or a function that makes them of a key",
+  ),
+  maxSessions: z.int().positive().default(10_000),
+  retention: durationSchema.optional(),
+});
+
+/**
+ * @param at where the template stands, for messages
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function templateSettings(options: TemplateOptions, at: string): TemplateSettings {
+  const { template: name, sessions, maxSessions, retention } = validate(schema, options, "template", at);
+  const what = `template ${JSON.stringify(name)}`;
+  if (typeof sessions !== "function") {
+    const checked = checkSessionDefaults(sessions, what, at === "" ? "sessions" : `${at}.sessions`);
+    return { name, maxSessions, retentionMs: retention, optionsOf: () => checked };
+  }
+  const optionsOf = (session: SessionName): SessionDefaults => {
+    const made: unknown = sessions(...(typeof session === "string" ? [] : session.slice(1)));
+    const isOptions = typeof made === "object" && made !== null && !("then" in made);
+    if (isOptions) return made;
+    const message = "expected a function that returns options of a session, at once";
+    throw invalidOptions(what, [{ field: "sessions", message }]);
+  };
+  return { name, maxSessions, retentionMs: retention, optionsOf };
+}

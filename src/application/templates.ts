@@ -1,0 +1,169 @@
+import type { Clock, Timer } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import { nameProblem, type SessionName } from "../names.ts";
+import type { SessionServer } from "../session/session-server.ts";
+import type { Branch } from "./branch.ts";
+import { translated } from "./child-errors.ts";
+import type { SessionPlan, TemplatePlan } from "./child-options.ts";
+import { registry } from "./registry.ts";
+import type { Member, Roster } from "./roster.ts";
+
+/** How often it is looked for sessions whose time is over: twice in that time, and once an hour at the least. */
+const LOOK_MS = 3_600_000;
+
+/** What the templates of a tree ask of it. */
+export interface TemplatesDeps {
+  readonly clock: Clock;
+  readonly roster: Roster;
+  readonly supervisor: string;
+  /** Resolves when the tree has been started. */
+  opened(): Promise<void>;
+  /** Throws if no session may begin any more. */
+  refuseIfEnding(): void;
+}
+
+/** A template in its place in the tree. */
+interface Place {
+  readonly branch: Branch;
+  plan: TemplatePlan;
+  readonly sessions: Map<string, SessionServer>;
+  readonly unregister: () => void;
+  timer?: Timer | undefined;
+}
+
+/** The templates of a tree, and the sessions that have come to life by them. */
+export class Templates {
+  readonly #deps: TemplatesDeps;
+  readonly #places = new Map<string, Place>();
+  /** Sessions that are being let go, by key; their names are free, and what takes them has to wait for this. */
+  readonly #leaving = new Map<string, Promise<void>>();
+
+  constructor(deps: TemplatesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes the names of a template. @throws CastellanError `SESSION_ALREADY_STARTED` */
+  add(plan: TemplatePlan, branch: Branch): void {
+    const find = (name: SessionName): Member["session"] | undefined => this.find(name)?.session;
+    const unregister = registry.registerTemplate(plan.id, { supervisor: this.#deps.supervisor, find });
+    this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister });
+  }
+
+  /** Goes on with a changed template; its sessions are changed by the reconciliation itself. */
+  revise(plan: TemplatePlan): void {
+    const place = this.#places.get(plan.id);
+    if (place === undefined) return;
+    place.plan = plan;
+    this.#watch(place);
+  }
+
+  /** Gives the names back. Its sessions stay, until somebody ends them. */
+  remove(id: string): void {
+    const place = this.#places.get(id);
+    place?.unregister();
+    place?.timer?.cancel();
+    this.#places.delete(id);
+  }
+
+  close(): void {
+    for (const id of [...this.#places.keys()]) this.remove(id);
+  }
+
+  /**
+   * Has the session of this name come to life, if there is a template for it.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `TEMPLATE_FULL`, `SUPERVISOR_STOPPED`
+   */
+  find(name: SessionName): Member | undefined {
+    const [first, ...key] = typeof name === "string" || nameProblem(name) !== undefined ? [] : name;
+    const place = first === undefined || key.length === 0 ? undefined : this.#places.get(first);
+    if (place === undefined) return undefined;
+    this.#deps.refuseIfEnding();
+    const plan = place.plan.session(name);
+    this.#makeRoom(place);
+    const member = this.#deps.roster.add(plan.settings);
+    place.sessions.set(plan.id, member.server);
+    this.#watch(place);
+    void this.#begin(place, plan, member);
+    return member;
+  }
+
+  async #begin({ branch, sessions }: Place, plan: SessionPlan, member: Member): Promise<void> {
+    const { roster, opened } = this.#deps;
+    const { server } = member;
+    try {
+      await opened();
+      await this.#leaving.get(plan.id);
+      const [failed] = await roster.restore([member]);
+      if (failed !== undefined) throw failed.error;
+      // Ended by its owner meanwhile.
+      if (roster.holds(server)) await branch.add(plan);
+    } catch (thrown) {
+      const error = translated(thrown);
+      if (CastellanError.is(error)) server.dispatcher.dismiss(error);
+      server.close("session");
+      roster.release(server);
+      if (sessions.get(plan.id) === server) sessions.delete(plan.id);
+    }
+  }
+
+  #makeRoom(place: Place): void {
+    const { maxSessions, id } = place.plan;
+    if (place.sessions.size < maxSessions) return;
+    this.#prune(place);
+    if (place.sessions.size < maxSessions) return;
+    const [oldest] = this.#dormant(place).toSorted((one, other) => one.since - other.since);
+    if (oldest !== undefined) {
+      this.#letGo(place, oldest.server);
+      return;
+    }
+    const message = `Template ${JSON.stringify(id)} has ${maxSessions} sessions, which is its \`maxSessions\`, and none of them hibernates; ask again later.`;
+    throw new CastellanError("TEMPLATE_FULL", message, { details: { template: id, maxSessions } });
+  }
+
+  /** Those that could be let go, and since when. */
+  #dormant({ sessions }: Place): { readonly server: SessionServer; readonly since: number }[] {
+    return [...sessions.values()].flatMap((server) => {
+      const since = server.dormantSince;
+      return since === undefined ? [] : [{ server, since }];
+    });
+  }
+
+  /** Forgets those that somebody has ended. */
+  #prune({ sessions }: Place): void {
+    for (const [key, server] of sessions) if (!this.#deps.roster.holds(server)) sessions.delete(key);
+  }
+
+  /** Ends a session that has no process; what the journal knows of it stays. Its name is free at once. */
+  #letGo({ branch, sessions }: Place, server: SessionServer): void {
+    const { key } = server.settings;
+    server.close("session");
+    this.#deps.roster.release(server);
+    sessions.delete(key);
+    branch.forget(key);
+    const gone = leave(branch, key).finally(() => {
+      if (this.#leaving.get(key) === gone) this.#leaving.delete(key);
+    });
+    this.#leaving.set(key, gone);
+  }
+
+  #watch(place: Place): void {
+    const { retentionMs } = place.plan;
+    if (retentionMs === undefined || place.timer !== undefined) return;
+    const everyMs = Math.min(LOOK_MS, Math.max(1, retentionMs / 2));
+    const look = (): void => {
+      place.timer = undefined;
+      this.#prune(place);
+      const until = this.#deps.clock.monotonic() - (place.plan.retentionMs ?? Number.POSITIVE_INFINITY);
+      for (const { server, since } of this.#dormant(place)) if (since <= until) this.#letGo(place, server);
+      if (place.sessions.size > 0) this.#watch(place);
+    };
+    place.timer = this.#deps.clock.schedule(everyMs, look, { background: true });
+  }
+}
+
+async function leave(branch: Branch, key: string): Promise<void> {
+  await branch.opened();
+  await branch.tree?.terminateChild(key).catch(() => {});
+  await branch.tree?.deleteChild(key).catch(() => {});
+}

@@ -1,0 +1,84 @@
+import { formatMemory } from "../capacity/memory-size.ts";
+import type { MemoryWatch } from "../capacity/memory-watch.ts";
+import type { Activation } from "../claude/activation.ts";
+import type { Clock, Timer } from "../clock.ts";
+
+/** A process that has grown to this many times its `maxMemory` is not let finish its turn. */
+const TOO_MUCH = 2;
+
+/** What is to become of a process that uses so much: nothing, another one in its place when its turn is over, or its death. */
+export function verdictOn(bytes: number, maxMemory: number | undefined, busy: boolean): "fine" | "recycle" | "kill" {
+  if (maxMemory === undefined || bytes <= maxMemory) return "fine";
+  return busy && bytes > maxMemory * TOO_MUCH ? "kill" : "recycle";
+}
+
+/** What the recycling of processes asks of the session. */
+export interface RecyclingSession {
+  limits(): { readonly maxMemory: number | undefined; readonly maxAgeMs: number | undefined };
+  busy(): boolean;
+  /** How much its process uses is known. */
+  measured(bytes: number): void;
+  /** The process is to be replaced as soon as it has nothing to do. */
+  due(): void;
+}
+
+/** Sees to it that a process is replaced when it has become too old or too large. */
+export class Recycling {
+  readonly #watch: MemoryWatch;
+  readonly #activation: Activation;
+  readonly #session: RecyclingSession;
+  readonly #clock: Clock;
+  readonly #since: number;
+  #timer: Timer | undefined;
+  #due = false;
+  /** Whether it has had a turn; one that is too large without would only be replaced by another that is. */
+  #worked = false;
+
+  constructor(activation: Activation, watch: MemoryWatch, clock: Clock, session: RecyclingSession) {
+    this.#activation = activation;
+    this.#watch = watch;
+    this.#session = session;
+    this.#clock = clock;
+    this.#since = clock.monotonic();
+  }
+
+  /** Whether the process is to be replaced. */
+  get due(): boolean {
+    return this.#due;
+  }
+
+  /** Begins, or goes on with changed limits; `budgeted` says whether its memory is of interest to others. */
+  watch(budgeted: boolean): void {
+    this.stop();
+    const { maxMemory, maxAgeMs } = this.#session.limits();
+    if (budgeted || maxMemory !== undefined) this.#watch.watch(this.#activation.marker, (bytes) => this.#judge(bytes));
+    if (maxAgeMs === undefined) return;
+    const leftMs = Math.max(0, this.#since + maxAgeMs - this.#clock.monotonic());
+    this.#timer = this.#clock.schedule(leftMs, () => this.#isDue(), { background: true });
+  }
+
+  /** The process has a turn. */
+  worked(): void {
+    this.#worked = true;
+  }
+
+  stop(): void {
+    this.#watch.unwatch(this.#activation.marker);
+    this.#timer?.cancel();
+  }
+
+  #judge(bytes: number): void {
+    this.#session.measured(bytes);
+    const { maxMemory } = this.#session.limits();
+    const verdict = verdictOn(bytes, maxMemory, this.#session.busy());
+    if (verdict === "recycle" && this.#worked) this.#isDue();
+    if (verdict !== "kill") return;
+    const message = `it used ${formatMemory(bytes)} in the middle of a turn, more than twice its \`maxMemory\``;
+    void this.#activation.kill({ class: "out_of_memory", message });
+  }
+
+  #isDue(): void {
+    this.#due = true;
+    this.#session.due();
+  }
+}

@@ -1,0 +1,276 @@
+import { expect, test } from "vitest";
+import { query, session, stream } from "../../src/castellan.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
+
+const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
+
+/** A session that hibernates after a minute. */
+async function drowsy(more: object = {}, script: FakeScript = count) {
+  const clock = new SimulatedClock();
+  const scene = await Scene.open({ clock, script, session: { idleTimeout: "1m", ...more } });
+  return { clock, scene, asleep: () => eventually(() => scene.fake.running.length === 0) };
+}
+
+test("an idle session hibernates after its idleTimeout, and wakes with its conversation for the next turn", async () => {
+  const { clock, scene, asleep } = await drowsy();
+  await using _ = scene;
+  expect((await query(scene.name, "one")).text).toBe("0");
+  await clock.advance(59_999);
+  expect(scene.session.status().state).toBe("idle");
+  await clock.advance(1);
+  await asleep();
+  const { pid, ...status } = scene.session.status();
+  expect(status).toMatchObject({ state: "hibernated", activation: 1, restarts: 0, mailbox: 0 });
+  expect(pid).toBeUndefined();
+  expect(status.waitingFor).toBeUndefined();
+  expect((await query(scene.name, "two")).text).toBe("2");
+  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+  // And again: the time counts from the last turn.
+  await clock.advance(60_000);
+  await asleep();
+  expect((await query(scene.name, "three")).text).toBe("4");
+});
+
+test("each turn begins the time anew, a question to the process does not", async () => {
+  const { clock, scene, asleep } = await drowsy();
+  await using _ = scene;
+  await clock.advance(50_000);
+  await query(scene.name, "one");
+  await clock.advance(50_000);
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+  expect(scene.fake.running).toHaveLength(1);
+  await clock.advance(10_000);
+  await asleep();
+});
+
+test("asking how it is, and listing it, does not wake it", async () => {
+  const { clock, scene, asleep } = await drowsy();
+  await using _ = scene;
+  await clock.advance(60_000);
+  await asleep();
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+  expect(scene.supervisor.listSessions().map(({ state }) => state)).toEqual(["hibernated"]);
+  expect(scene.supervisor.inspect().children).toMatchObject([{ kind: "session", status: { state: "hibernated" } }]);
+  expect(scene.supervisor.countChildren()).toMatchObject({ active: 1 });
+  expect(await scene.session.history()).toEqual([]);
+  await ticks(20);
+  expect(scene.fake.processes).toHaveLength(1);
+});
+
+test("a control request wakes it, and model and permission mode come with it", async () => {
+  const { clock, scene, asleep } = await drowsy({ permissionMode: "plan" });
+  await using _ = scene;
+  await scene.session.setModel("claude-haiku-4-5");
+  await scene.session.setPermissionMode("acceptEdits");
+  await clock.advance(60_000);
+  await asleep();
+  await scene.session.supportedModels();
+  expect(scene.fake.processes).toHaveLength(2);
+  const { args } = scene.fake.processes[1] ?? { args: [] };
+  expect(args.join(" ")).toContain("claude-haiku-4-5");
+  expect(args.join(" ")).toContain("acceptEdits");
+});
+
+test("wake brings a process up, once, and hibernate ends it", async () => {
+  await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
+  expect(scene.session.status()).toMatchObject({ state: "hibernated", activation: 0 });
+  expect(scene.fake.processes).toEqual([]);
+  await Promise.all([scene.session.wake(), scene.session.wake()]);
+  await scene.session.wake();
+  expect(scene.fake.processes).toHaveLength(1);
+  expect(scene.session.status().state).toBe("idle");
+  await Promise.all([scene.session.hibernate(), scene.session.hibernate()]);
+  await scene.session.hibernate();
+  expect(scene.fake.running).toEqual([]);
+  expect(scene.fake.processes[0]).toMatchObject({ exit: { code: 0 }, signals: [] });
+});
+
+test("it does not hibernate with a turn, a background task or a permission that is waited for", async () => {
+  const begun = Promise.withResolvers<void>();
+  const task = { task_id: "t1", task_type: "local_bash", description: "sleep" };
+  const { clock, scene, asleep } = await drowsy({ approvals: { timeout: "1h" } }, async (turn) => {
+    const tasks = (tasks: object[]) => turn.emit({ type: "system", subtype: "background_tasks_changed", tasks });
+    if (turn.prompt === "wait") await begun.promise;
+    if (turn.prompt === "ask") await turn.askPermission("Write", {});
+    if (turn.prompt === "go on") await tasks([task]);
+    if (turn.prompt === "stop") await tasks([]);
+    await turn.text("fine");
+  });
+  await using _ = scene;
+  const stays = async (state: string): Promise<void> => {
+    await eventually(() => scene.session.status().state === state);
+    await clock.advance(120_000);
+    await failure(scene.session.hibernate(), "SESSION_BUSY");
+    expect(scene.session.status()).toMatchObject({ state, activation: 1 });
+  };
+  const turn = query(scene.name, "wait");
+  await stays("busy");
+  begun.resolve();
+  await turn;
+  const asked = query(scene.name, "ask");
+  await stays("waiting");
+  scene.session.approvals()[0]?.approve();
+  await asked;
+  await query(scene.name, "go on");
+  await stays("busy");
+  await query(scene.name, "stop");
+  await clock.advance(60_000);
+  await asleep();
+});
+
+test("a turn in the same moment is not lost: it waits and wakes the session", async () => {
+  await using scene = await Scene.open({ script: count });
+  await query(scene.name, "one");
+  const sleeping = scene.session.hibernate();
+  const reply = query(scene.name, "two");
+  await sleeping;
+  expect((await reply).text).toBe("2");
+  expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["one"], ["two"]]);
+});
+
+test("a turn a few ticks before or after the end of the idle time runs exactly once", async () => {
+  for (let n = 0; n < 12; n++) {
+    await using scene = await Scene.open({ script: count });
+    const sleeping = scene.session.hibernate().catch(() => {});
+    await ticks(n);
+    const replies = await Promise.all([query(scene.name, "a"), scene.session.mcpStatus(), query(scene.name, "b")]);
+    expect([replies[0].text, replies[2].text]).toEqual(["0", "2"]);
+    await sleeping;
+    expect(scene.fake.processes.flatMap(({ prompts }) => prompts)).toEqual(["a", "b"]);
+    expect(scene.fake.running).toHaveLength(1);
+  }
+});
+
+test("a mailbox without room takes a turn for a session that hibernates", async () => {
+  await using scene = await Scene.open({ script: count, session: { activation: "lazy", mailboxLimit: 0 } });
+  const first = query(scene.name, "one");
+  await failure(query(scene.name, "two"), "MAILBOX_FULL");
+  expect((await first).text).toBe("0");
+  await scene.session.hibernate();
+  expect((await query(scene.name, "three", { whenBusy: "reject" })).text).toBe("2");
+});
+
+test("a pinned one stays, until somebody says otherwise", async () => {
+  const { clock, scene } = await drowsy({ pinned: true });
+  await using _ = scene;
+  await clock.advance(600_000);
+  expect(scene.session.status().state).toBe("idle");
+  await scene.session.hibernate();
+  expect(scene.fake.running).toEqual([]);
+});
+
+test("an idleTimeout that is changed holds at once, without another process", async () => {
+  const { clock, scene, asleep } = await drowsy();
+  await using _ = scene;
+  const own = { name: scene.name };
+  await scene.supervisor.reconcile([{ ...own, idleTimeout: "10m" }]);
+  await clock.advance(60_000);
+  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1 });
+  await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m" }]);
+  await clock.advance(60_000);
+  await asleep();
+  // What it is changed to while it sleeps, the next process has.
+  await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m", systemPrompt: "Be brief." }]);
+  await scene.supervisor.reconcile([
+    { ...own, idleTimeout: "2m", systemPrompt: "Be brief.", model: "claude-haiku-4-5" },
+  ]);
+  expect(scene.fake.processes).toHaveLength(1);
+  await query(scene.name, "one");
+  expect(scene.fake.processes[1]?.args.join(" ")).toContain("claude-haiku-4-5");
+});
+
+test("restart, clear, fork and stop work on one that hibernates", async () => {
+  await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
+  await query(scene.name, "one");
+  await scene.session.hibernate();
+  const fork = await scene.session.fork(unique("fork"));
+  expect(fork.status().state).toBe("hibernated");
+  expect((await fork.query("in the fork")).text).toBe("2");
+  await scene.session.restart();
+  expect((await query(scene.name, "two")).text).toBe("2");
+  await scene.session.hibernate();
+  await scene.session.clear();
+  expect((await query(scene.name, "three")).text).toBe("0");
+  await scene.session.hibernate();
+  const handle = scene.session;
+  await scene.supervisor.terminateChild(scene.name);
+  await failure(handle.query("four"), "SESSION_STOPPED");
+  await scene.supervisor.restartChild(scene.name);
+  expect((await query(scene.name, "four")).text).toBe("2");
+  await scene.session.hibernate();
+  await handle.stop();
+  expect(scene.supervisor.listSessions().map(({ name }) => name)).toEqual([fork.name]);
+});
+
+test("draining finishes what waits for a session to wake", async () => {
+  const gate = Promise.withResolvers<void>();
+  const name = unique();
+  await using scene = await Scene.open({
+    script: count,
+    fake: { startup: () => gate.promise },
+    children: [{ name, activation: "lazy" }],
+  });
+  const reply = query(name, "one");
+  const drained = scene.supervisor.drain();
+  await eventually(() => scene.fake.processes.length === 1);
+  gate.resolve();
+  expect((await reply).text).toBe("0");
+  expect(await drained).toEqual({ completed: true });
+});
+
+test("a wake that fails is restarted like any crash, and set aside in the end", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    session: { activation: "lazy" },
+    fake: { startup: (process) => process.crash({ code: 3 }) },
+  });
+  const reply = failure(query(scene.name, "one"), "SESSION_QUARANTINED");
+  await within(clock, reply);
+  expect(scene.session.status()).toMatchObject({ state: "quarantined", lastExit: { code: 3 } });
+  await failure(scene.session.wake(), "SESSION_QUARANTINED");
+  await failure(scene.session.hibernate(), "SESSION_QUARANTINED");
+});
+
+test("a crash is not taken for hibernation, and one in mid-turn resumes", async () => {
+  await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
+  await query(scene.name, "one");
+  scene.fake.running[0]?.crash();
+  await eventually(() => scene.session.status().restarts === 1);
+  // The next life begins as the options say: without a process.
+  await eventually(() => scene.session.status().state === "hibernated");
+  expect((await query(scene.name, "two")).text).toBe("2");
+});
+
+test("it wakes after a turn was taken back, on what was said before", async () => {
+  await using scene = await Scene.open({
+    session: { whenBusy: "rollback" },
+    script: async (turn) => {
+      if (turn.prompt === "long") await turn.hang();
+      await turn.text(`${turn.history.length}`);
+    },
+  });
+  await query(scene.name, "one");
+  const long = stream(scene.name, "long");
+  await scene.fake.prompted(2);
+  const reply = query(scene.name, "instead");
+  await failure(long.result(), "TURN_INTERRUPTED");
+  expect((await reply).text).toBe("2");
+  await scene.session.hibernate();
+  expect((await query(scene.name, "two")).text).toBe("4");
+});
+
+test("the state is told as an event, each once", async () => {
+  await using scene = await Scene.open({ script: count });
+  const states: string[] = [];
+  const reading = (async () => {
+    for await (const event of session(scene.name).events()) if (event.type === "state") states.push(event.state);
+  })();
+  await scene.session.hibernate();
+  await query(scene.name, "one");
+  await scene.session.stop();
+  await reading;
+  expect(states).toEqual(["hibernated", "starting", "idle", "busy", "idle", "stopped"]);
+});

@@ -1,0 +1,167 @@
+import { expect, test } from "vitest";
+import { query, session, stream } from "../../src/castellan.ts";
+import { MARKER } from "../../src/claude/marker.ts";
+import { verdictOn } from "../../src/session/recycling.ts";
+import type { FakeClaude, FakeScript } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, type Setting, unique } from "./scene.ts";
+
+const MB = 2 ** 20;
+
+const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
+
+/** A scene in which a test says how much memory each process uses. */
+async function weighed(bytes: (pid: number) => number, setting: Setting) {
+  let fake: FakeClaude | undefined;
+  const clock = new SimulatedClock();
+  const reads: number[] = [];
+  const scene = await Scene.open({
+    clock,
+    script: count,
+    ...setting,
+    readMemory: async (markers) => {
+      reads.push(markers.size);
+      const running = fake?.running ?? [];
+      return new Map(running.map(({ env, pid }) => [env[MARKER] ?? "", bytes(pid)]));
+    },
+  });
+  fake = scene.fake;
+  return { scene, clock, reads };
+}
+
+test.each([
+  [100, undefined, true, "fine"],
+  [100, 100, true, "fine"],
+  [101, 100, false, "recycle"],
+  [101, 100, true, "recycle"],
+  [201, 100, true, "kill"],
+  [201, 100, false, "recycle"],
+] as const)("%d bytes with a limit of %s, busy %s: %s", (bytes, limit, busy, verdict) => {
+  expect(verdictOn(bytes, limit, busy)).toBe(verdict);
+});
+
+test("a process that uses more than its session may is replaced when it has nothing to do, with its conversation", async () => {
+  const sizes = [90, 101, 50];
+  const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, { session: { maxMemory: "100MB" } });
+  await using _ = scene;
+  await query(scene.name, "one");
+  await clock.advance(10_000);
+  expect(scene.session.status()).toMatchObject({ memoryBytes: 90 * MB, activation: 1 });
+  await clock.advance(10_000);
+  await eventually(() => scene.session.status().activation === 2 && scene.session.status().state === "idle");
+  expect(scene.session.status().memoryBytes).toBeUndefined();
+  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 2 });
+  expect((await query(scene.name, "two")).text).toBe("2");
+  await clock.advance(60_000);
+  expect(scene.fake.processes).toHaveLength(2);
+});
+
+test("one that is too large without having done anything is left alone, since the next one would be too", async () => {
+  const { scene, clock } = await weighed(() => 150 * MB, { session: { maxMemory: "100MB" } });
+  await using _ = scene;
+  await clock.advance(60_000);
+  expect(scene.session.status()).toMatchObject({ activation: 1, memoryBytes: 150 * MB });
+});
+
+test("in mid-turn it is let finish; the turns that wait go to the next one", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 150 : 50) * MB, {
+    session: { maxMemory: "100MB" },
+    script: async (turn) => {
+      if (turn.prompt === "long") await gate.promise;
+      await turn.text(`${turn.history.length}`);
+    },
+  });
+  await using _ = scene;
+  const turns = [query(scene.name, "long"), query(scene.name, "two")];
+  await scene.fake.prompted(1);
+  await clock.advance(10_000);
+  expect(scene.session.status()).toMatchObject({ state: "busy", activation: 1 });
+  gate.resolve();
+  expect((await Promise.all(turns)).map(({ text }) => text)).toEqual(["0", "2"]);
+  expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["long"], ["two"]]);
+  expect(scene.session.status().restarts).toBe(0);
+});
+
+test("one that grows past twice its limit in mid-turn is killed, as for lack of memory", async () => {
+  const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 201 : 50) * MB, {
+    session: { maxMemory: "100MB" },
+    script: async (turn) => {
+      await turn.partial("so far");
+      await turn.hang();
+    },
+  });
+  await using _ = scene;
+  const turn = stream(scene.name, "grow");
+  const cut = failure(turn.result(), "TURN_INTERRUPTED");
+  for await (const _ of turn.text()) break;
+  await clock.advance(10_000);
+  const { details } = await cut;
+  expect(details.exit).toMatchObject({ class: "out_of_memory", message: expect.stringContaining("201 MB") });
+  expect(details.partialText).toBe("so far");
+  await eventually(() => scene.session.status().state === "idle");
+  expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2 });
+});
+
+test("a process that is too old is replaced between turns, and a changed age holds at once", async () => {
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({ clock, script: count, session: { maxAge: "1h" } });
+  await query(scene.name, "one");
+  await clock.advance(3_599_999);
+  expect(scene.session.status().activation).toBe(1);
+  await clock.advance(1);
+  await eventually(() => scene.session.status().state === "idle" && scene.session.status().activation === 2);
+  expect((await query(scene.name, "two")).text).toBe("2");
+  await scene.supervisor.reconcile([{ name: scene.name, maxAge: "2h" }]);
+  await clock.advance(3_600_000);
+  expect(scene.session.status().activation).toBe(2);
+  await clock.advance(3_600_000);
+  await eventually(() => scene.session.status().activation === 3);
+  expect(scene.session.status().restarts).toBe(0);
+});
+
+test("over the memory budget the one that has been idle for longest hibernates, and nobody starts beside others", async () => {
+  const list = Array.from({ length: 4 }, () => unique());
+  const [a, b, c, d] = list as [string, string, string, string];
+  let each = 100;
+  const { scene, clock } = await weighed(() => each * MB, {
+    children: list.map((name) => ({ name, activation: "lazy" })),
+    options: { capacity: { memoryBudget: "500MB" } },
+  });
+  await using _ = scene;
+  for (const name of [a, b, c]) {
+    await query(name, "hi");
+    await clock.advance(1);
+  }
+  await clock.advance(10_000);
+  const states = () => list.map((name) => session(name).status().state);
+  expect(states()).toEqual(["idle", "idle", "idle", "hibernated"]);
+  each = 200;
+  await clock.advance(10_000);
+  await eventually(() => scene.fake.running.length === 2);
+  expect(states()).toEqual(["hibernated", "idle", "idle", "hibernated"]);
+  each = 260;
+  // Two use too much together; who comes now takes the place of one.
+  await clock.advance(10_000);
+  await eventually(() => scene.fake.running.length === 1);
+  each = 600;
+  await clock.advance(10_000);
+  await eventually(() => scene.fake.running.length === 0);
+  expect((await query(d, "hi")).text).toBe("0");
+  expect(scene.fake.running).toHaveLength(1);
+  expect((await query(a, "again")).text).toBe("2");
+});
+
+test("nothing is measured that nobody wants to know", async () => {
+  const { scene, clock, reads } = await weighed(() => MB, {});
+  await using _ = scene;
+  await clock.advance(60_000);
+  expect(reads).toEqual([]);
+  expect(scene.session.status().memoryBytes).toBeUndefined();
+  await scene.supervisor.reconcile([{ name: scene.name, maxMemory: "1GB" }]);
+  await clock.advance(10_000);
+  expect(reads).toEqual([1]);
+  await scene.session.hibernate();
+  await clock.advance(60_000);
+  expect(reads).toEqual([1]);
+});

@@ -1,0 +1,245 @@
+import { expect, test } from "vitest";
+import { query, session } from "../../src/castellan.ts";
+import { template } from "../../src/index.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { expectNothingLeft, run } from "./application.ts";
+import { eventually, failure, Scene, thrown, ticks, unique } from "./scene.ts";
+
+const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
+
+test("a session comes to life when it is first named, has its own options and conversation, and no process before", async () => {
+  const name = unique("support");
+  const made: unknown[] = [];
+  const family = template(name, (user: number, topic?: string) => {
+    made.push([user, topic]);
+    return { model: `model-${user}` };
+  });
+  await using scene = await Scene.open({ script: count, children: [family] });
+  expect(scene.supervisor.listSessions()).toEqual([]);
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  expect((await query([name, 1], "again")).text).toBe("2");
+  expect((await scene.supervisor.query([name, 2, "bills"], "hi")).text).toBe("0");
+  expect(scene.fake.processes.map(({ model }) => model)).toEqual(["model-1", "model-2"]);
+  const third = session([name, 3]);
+  expect(third.name).toEqual([name, 3]);
+  await eventually(() => third.status().state === "hibernated");
+  await ticks(20);
+  expect(scene.fake.processes).toHaveLength(2);
+  expect(made).toEqual([
+    [1, undefined],
+    [2, "bills"],
+    [3, undefined],
+  ]);
+  expect(scene.supervisor.listSessions({ prefix: name })).toHaveLength(3);
+  expect(scene.supervisor.listSessions({ prefix: [name, 2] }).map((status) => status.name)).toEqual([
+    [name, 2, "bills"],
+  ]);
+  expect(scene.supervisor.listSessions({ prefix: "nobody" })).toEqual([]);
+  expect(scene.supervisor.inspect().children[0]).toEqual({ kind: "template", name, sessions: 3 });
+  expect(scene.supervisor.whichChildren()[0]).toEqual({ id: name, type: "template", state: "running" });
+});
+
+test("who names it at the same time gets the same one; what is no name of the family is not found", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: count, children: [template(name)] });
+  expect(session([name, "a"])).toBe(session([name, "a"]));
+  expect(session([name, "1"])).not.toBe(session([name, 1]));
+  const replies = await Promise.all(["x", "y", "z"].map((prompt) => query([name, "a"], prompt)));
+  expect(replies.map(({ text }) => text)).toEqual(["0", "2", "4"]);
+  await thrown(() => session(name), "SESSION_NOT_FOUND");
+  await thrown(() => session([name]), "SESSION_NOT_FOUND");
+  await thrown(() => session([name, ""]), "INVALID_OPTIONS");
+  await thrown(() => session([`${name}x`, 1]), "SESSION_NOT_FOUND");
+  expect(scene.fake.processes).toHaveLength(1);
+});
+
+test("ten times as many sessions as processes, and all answer", async () => {
+  const name = unique();
+  await using scene = await Scene.open({
+    script: count,
+    children: [template(name)],
+    options: { capacity: { maxProcesses: 4 } },
+  });
+  const users = Array.from({ length: 40 }, (_, user) => user);
+  for (const text of ["0", "2"]) {
+    const replies = await Promise.all(users.map((user) => query([name, user], "hi")));
+    expect(new Set(replies.map((reply) => reply.text))).toEqual(new Set([text]));
+  }
+  expect(scene.fake.running.length).toBeLessThanOrEqual(4);
+});
+
+test("for one too many the one that has hibernated for longest is let go; its name brings it back with its conversation", async () => {
+  const name = unique();
+  const clock = new SimulatedClock();
+  await using scene = await Scene.open({
+    clock,
+    script: count,
+    children: [template(name, {}, { maxSessions: 2 })],
+  });
+  await query([name, 1], "hi");
+  await query([name, 2], "hi");
+  const full = await thrown(() => session([name, 3]), "TEMPLATE_FULL");
+  expect(full.details).toEqual({ template: name, maxSessions: 2 });
+  await session([name, 2]).hibernate();
+  await clock.advance(1);
+  await session([name, 1]).hibernate();
+  const second = session([name, 2]);
+  expect((await query([name, 3], "hi")).text).toBe("0");
+  expect(scene.supervisor.listSessions({ prefix: name }).map((status) => status.name)).toEqual([
+    [name, 1],
+    [name, 3],
+  ]);
+  await failure(second.query("hi"), "SESSION_STOPPED");
+  expect((await query([name, 2], "again")).text).toBe("2");
+  expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([
+    [name, 3],
+    [name, 2],
+  ]);
+});
+
+test("one that is let go and named in the same moment is there at once, and forgets nothing", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: count, children: [template(name, {}, { maxSessions: 1 })] });
+  for (let round = 0; round < 6; round++) {
+    for (const user of ["a", "b"]) {
+      expect((await query([name, user], "hi")).text).toBe(String(2 * round));
+      await session([name, user]).hibernate();
+    }
+  }
+  expect(scene.supervisor.countSessions()).toBe(1);
+});
+
+test("one that nobody has needed for its retention is let go", async () => {
+  const name = unique();
+  const clock = new SimulatedClock();
+  const family = template(name, { idleTimeout: "1m" }, { retention: "1h" });
+  await using scene = await Scene.open({ clock, script: count, children: [family] });
+  await query([name, 1], "hi");
+  await clock.advance(60_000);
+  await eventually(() => scene.fake.running.length === 0);
+  await clock.advance(30 * 60_000);
+  expect(scene.supervisor.countSessions()).toBe(1);
+  await clock.advance(60 * 60_000);
+  expect(scene.supervisor.countSessions()).toBe(0);
+  expect((await query([name, 1], "hi")).text).toBe("2");
+});
+
+test("conversations go on after a restart of the application", async () => {
+  const [name, journal, fake] = [unique(), memoryJournal(), fakeClaude(count)];
+  const before = await run({ fake, journal }, [template(name)]);
+  await query([name, 1], "hi");
+  await before.stop();
+  await thrown(() => session([name, 1]), "SESSION_NOT_FOUND");
+  const after = await run({ fake, journal }, [template(name)]);
+  expect((await query([name, 1], "hi")).text).toBe("2");
+  await after.stop();
+  expectNothingLeft(fake);
+});
+
+test("a session can be named while the supervisor is still being started, and below another supervisor", async () => {
+  const name = unique();
+  const inner = { name: "inner", children: [template(name)] };
+  const opening = Scene.open({ script: count, children: [inner] });
+  const reply = query([name, 1], "hi");
+  await using scene = await opening;
+  expect((await reply).text).toBe("0");
+  const tree = scene.supervisor.inspect().children[0];
+  expect(tree).toMatchObject({ kind: "supervisor", children: [{ kind: "template" }, { kind: "session" }] });
+});
+
+test("a journal that cannot be read ends its turns with the reason, and the name is free for another try", async () => {
+  const name = unique();
+  const journal = memoryJournal();
+  const { sessions: read } = journal;
+  let broken = false;
+  journal.sessions = (keys) => (broken ? Promise.reject(new Error("no disk")) : read.call(journal, keys));
+  const fake = fakeClaude(count);
+  const supervisor = await run({ fake, journal }, [template(name)]);
+  broken = true;
+  await failure(query([name, 1], "hi"), "JOURNAL_UNAVAILABLE");
+  await eventually(() => supervisor.countSessions() === 0);
+  broken = false;
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  await supervisor.stop();
+});
+
+test("stop, clear, restart and fork work as for any session", async () => {
+  const [name, fork] = [unique(), unique("fork")];
+  await using scene = await Scene.open({ script: count, children: [template(name)] });
+  await query([name, 1], "hi");
+  expect((await (await session([name, 1]).fork(fork)).query("hi")).text).toBe("2");
+  await session([name, 1]).restart();
+  expect((await query([name, 1], "hi")).text).toBe("2");
+  await session([name, 1]).stop();
+  expect((await query([name, 1], "hi")).text).toBe("4");
+  await session([name, 1]).clear();
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  await scene.supervisor.terminateSession([name, 1], { conversation: "clear" });
+  expect((await query([name, 1], "hi")).text).toBe("0");
+});
+
+test("reconcile adds a template, changes the sessions that live by it, and removes it with them", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: count, children: [] });
+  const { supervisor, fake } = scene;
+  const with_ = (model: string, systemPrompt?: string) =>
+    template(name, { model, ...(systemPrompt === undefined ? {} : { systemPrompt }) });
+  expect(await supervisor.reconcile([with_("one")])).toMatchObject({ added: [name], failed: [] });
+  await query([name, 1], "hi");
+  expect(await supervisor.reconcile([with_("one")])).toEqual({ added: [], removed: [], changed: [], failed: [] });
+  expect(await supervisor.reconcile([with_("two")])).toMatchObject({ changed: [[name, 1]], failed: [] });
+  expect(fake.running.map(({ model }) => model)).toEqual(["two"]);
+  expect(fake.processes).toHaveLength(1);
+  await supervisor.reconcile([with_("two", "Be brief.")]);
+  expect((await query([name, 1], "hi")).text).toBe("2");
+  expect(fake.processes).toHaveLength(2);
+  await query([name, 2], "hi");
+  const { removed } = await supervisor.reconcile([]);
+  expect(removed).toContain(name);
+  expect(supervisor.listSessions()).toEqual([]);
+  await thrown(() => session([name, 1]), "SESSION_NOT_FOUND");
+  expect(fake.running).toEqual([]);
+});
+
+test("a template that is wrong is refused: at the start where that can be told, else when a session is named", async () => {
+  const refused = (...args: Parameters<typeof template>) =>
+    failure(Scene.open({ children: [template(...args)] }), "INVALID_OPTIONS");
+  expect((await refused("a", { idleTimout: "1m" } as object)).message).toMatch(
+    /children\[0\].sessions.idleTimout.*idleTimeout/,
+  );
+  expect((await refused("a", {}, { maxSessions: 0 })).message).toContain("children[0].maxSessions");
+  expect((await refused("a", {}, { retention: "soon" })).message).toContain("children[0].retention");
+  expect((await refused("", {})).message).toContain("children[0].template");
+  const name = unique();
+  const twice = failure(Scene.open({ children: [template(name), template(name)] }), "INVALID_OPTIONS");
+  expect((await twice).message).toContain("is also the name of children[0]");
+  await using _ = await Scene.open({
+    children: [template(name, (user: number) => (user === 1 ? { maxTurns: "many" } : Promise.resolve({})) as object)],
+  });
+  expect((await thrown(() => session([name, 1]), "INVALID_OPTIONS")).message).toContain("maxTurns");
+  expect((await thrown(() => session([name, 2]), "INVALID_OPTIONS")).message).toContain("at once");
+  const other = await failure(Scene.open({ children: [template(name)] }), "SESSION_ALREADY_STARTED");
+  expect(other.message).toContain(`template "${name}"`);
+});
+
+test("while it drains, and after the end, nobody comes to life", async () => {
+  const name = unique();
+  const gate = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    children: [template(name)],
+    script: async (turn) => {
+      await gate.promise;
+      await turn.text("fine");
+    },
+  });
+  const reply = query([name, 1], "hi");
+  await scene.fake.prompted(1);
+  const drained = scene.supervisor.drain();
+  await thrown(() => session([name, 2]), "SUPERVISOR_STOPPED");
+  gate.resolve();
+  expect((await reply).text).toBe("fine");
+  expect(await drained).toEqual({ completed: true });
+  await thrown(() => session([name, 2]), "SESSION_NOT_FOUND");
+});
