@@ -102,11 +102,14 @@ describe("a process that hangs", () => {
   });
 
   it("is not one whose tool takes long", async () => {
-    await using supervisor = await Supervisor.start([{ name: "tooling", stallTimeout: 500, allowedTools: ["Bash"] }], {
-      defaults: { env: api.env, cwd: api.cwd },
-    });
+    await using supervisor = await Supervisor.start(
+      [{ name: "tooling", stallTimeout: 2_000, allowedTools: ["Bash"] }],
+      {
+        defaults: { env: api.env, cwd: api.cwd },
+      },
+    );
     api.reply("run", {
-      toolUses: [{ name: "Bash", input: { command: "timeout 2 tail -f /dev/null; echo over", description: "Wait" } }],
+      toolUses: [{ name: "Bash", input: { command: "timeout 4 tail -f /dev/null; echo over", description: "Wait" } }],
     });
     expect((await query("tooling", "Please run it.")).text).toContain("over");
     expect(supervisor.session("tooling").status().restarts).toBe(0);

@@ -1,0 +1,18 @@
+import type { Journal } from "../src/index.ts";
+
+/** A journal that takes everything and keeps nothing: what is left is what Castellan costs without one. */
+export function noJournal(): Journal {
+  return {
+    place: "nowhere",
+    open: async () => {},
+    close: async () => {},
+    write: async () => {},
+    sessionsBeginning: async () => [],
+    sessions: async () => [],
+    turn: async () => undefined,
+    unfinishedTurns: async () => [],
+    approvals: async () => [],
+    usage: async () => [],
+    prune: async () => 0,
+  };
+}

@@ -1,0 +1,116 @@
+import { createInterface } from "node:readline";
+import { CastellanError, type Session, Supervisor, session } from "../../src/index.ts";
+
+/*
+ * An application with a journal and sessions of the real Claude Code, run as a process of its own by the tests that kill it at
+ * random moments. Each line of its input is an order, each line of its output says what has happened.
+ */
+
+export type Order =
+  | {
+      readonly do: "start";
+      readonly journal: string;
+      readonly sessions: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+      readonly cwd: string;
+    }
+  /** Accept a turn for later. */
+  | { readonly do: "enqueue"; readonly session: string; readonly key: string; readonly prompt: string }
+  /** Ask, and wait for the answer. */
+  | { readonly do: "query"; readonly session: string; readonly key: string; readonly prompt: string }
+  /** Find a turn that was accepted, and say how it ends. */
+  | { readonly do: "watch"; readonly session: string; readonly key: string; readonly id: string }
+  /** End all turns, then the application. */
+  | { readonly do: "drain" }
+  | { readonly do: "stop" };
+
+export type Report =
+  /** All sessions are up, but those that are not. */
+  | { readonly is: "ready"; readonly notStarted: readonly string[] }
+  | { readonly is: "accepted"; readonly key: string; readonly id: string }
+  | ({ readonly is: "ended"; readonly key: string; readonly id: string } & End)
+  /** A turn that was accepted is not there. */
+  | { readonly is: "lost"; readonly key: string; readonly id: string }
+  /** Something that should not have failed. */
+  | { readonly is: "failed"; readonly what: string; readonly code: string; readonly message: string }
+  | { readonly is: "warning"; readonly message: string }
+  /** The application has ended in order, and says what its sessions have spent. */
+  | { readonly is: "stopped"; readonly costUsd: number; readonly inputTokens: number };
+
+/** How a turn ended: with a text, or with the code of an error. */
+export type End =
+  | { readonly state: string; readonly text: string; readonly costUsd: number }
+  | { readonly state: string; readonly code: string };
+
+const input = createInterface(process.stdin);
+let starting: Promise<Supervisor> | undefined;
+
+for await (const line of input) {
+  const order = JSON.parse(line) as Order;
+  void obey(order).catch((error: unknown) => fail(order.do, error));
+}
+
+async function obey(order: Order): Promise<void> {
+  switch (order.do) {
+    case "start": {
+      const { journal, sessions, env, cwd } = order;
+      starting = Supervisor.start(
+        sessions.map((name) => ({ name })),
+        {
+          name: "application",
+          journal: { sqlite: journal },
+          defaults: { env, cwd, allowedTools: ["Bash"] },
+          logger: { info: () => {}, warn: (message) => tell({ is: "warning", message }) },
+        },
+      );
+      const { notStarted } = await starting;
+      return tell({ is: "ready", notStarted: notStarted.map(({ error }) => error.message) });
+    }
+    case "enqueue": {
+      const { key, prompt } = order;
+      const id = await session(order.session).enqueue(prompt, { idempotencyKey: key });
+      tell({ is: "accepted", key, id });
+      return await watch(session(order.session), key, id);
+    }
+    case "query": {
+      const turn = session(order.session).stream(order.prompt);
+      return await tellEnd(order.key, turn);
+    }
+    case "watch":
+      await starting;
+      return await watch(session(order.session), order.key, order.id);
+    case "drain":
+    case "stop": {
+      const supervisor = await starting;
+      const [spent] = (await supervisor?.usage()) ?? [];
+      await (order.do === "drain" ? supervisor?.drain({ deadline: "60s" }) : supervisor?.stop());
+      tell({ is: "stopped", costUsd: spent?.costUsd ?? 0, inputTokens: spent?.usage.inputTokens ?? 0 });
+      input.close();
+    }
+  }
+}
+
+async function watch(where: Session, key: string, id: string): Promise<void> {
+  const turn = await where.turn(id);
+  if (turn === undefined) tell({ is: "lost", key, id });
+  else await tellEnd(key, turn);
+}
+
+async function tellEnd(key: string, turn: NonNullable<Awaited<ReturnType<Session["turn"]>>>): Promise<void> {
+  const { id } = turn;
+  const end = await turn.result().then(
+    ({ text, costUsd }) => ({ text, costUsd }),
+    (error: unknown) => ({ code: CastellanError.is(error) ? error.code : String(error) }),
+  );
+  tell({ is: "ended", key, id, state: turn.state, ...end });
+}
+
+function fail(what: string, error: unknown): void {
+  const code = CastellanError.is(error) ? error.code : "none";
+  tell({ is: "failed", what, code, message: error instanceof Error ? error.message : String(error) });
+}
+
+/** To a pipe this is written before the call returns. */
+function tell(report: Report): void {
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}

@@ -1,0 +1,110 @@
+import type { MockApi, MockReply, MockRequest } from "../../src/testing/index.ts";
+
+/** What a model is told and says about one key. */
+export interface KeyedTurn {
+  /** How often its prompt came. */
+  prompts: number;
+  /** How often the model answered it with something other than a command. */
+  answers: number;
+  /** The answers that were seen in conversations. */
+  readonly remembered: Set<string>;
+}
+
+/** Asked last, so that the model is sent all that is remembered. */
+export const LAST_PROMPT = "What was said?";
+
+/** What each request costs, in tokens. */
+export const USAGE = { inputTokens: 1_000, outputTokens: 100 };
+
+/** A prompt, by what is to be done and the key by which it is known. */
+const PROMPT = /^(say|talk|append slowly|append) (k\d+)$/;
+
+/**
+ * The model behind the sessions of an application that is killed. Each prompt has a key, and each answer a number, so that it
+ * can be told what was asked twice, and which answer is remembered.
+ */
+export class KeyedModel {
+  readonly turns: Map<string, KeyedTurn> = new Map();
+  /** What was said in each conversation, as of its last request. */
+  readonly conversations: Map<string, MockRequest["messages"]> = new Map();
+  /** Prompts that stood twice in a conversation, and in which request that was seen first. */
+  readonly doubled: Map<string, number> = new Map();
+  requests = 0;
+  readonly #file: string;
+  readonly #onSign: (sign: "prompted" | "commanded" | "answered") => void;
+
+  /** @param file what commands append their key to */
+  constructor(file: string, onSign: (sign: "prompted" | "commanded" | "answered") => void) {
+    this.#file = file;
+    this.#onSign = onSign;
+  }
+
+  /** Answers for `api`; what it has kept so far is forgotten. */
+  serve(api: MockApi): void {
+    api.clear();
+    api.reply(
+      () => true,
+      (request) => this.#answer(request),
+    );
+  }
+
+  #answer(request: MockRequest): MockReply {
+    this.requests += 1;
+    this.#remember(request);
+    const asked = promptsOf(request.messages).at(-1);
+    if (asked === undefined || request.prompt.endsWith(LAST_PROMPT)) return { text: "That was all.", usage: USAGE };
+    const { what, key } = asked;
+    const turn = this.#turn(key);
+    // What a command of a turn that was cut had answered comes together with the next prompt.
+    const answered = lastIndexOf(request, "assistant") > lastIndexOf(request, "user");
+    this.#onSign(answered ? "answered" : "prompted");
+    if (!answered) turn.prompts += 1;
+    if (what.startsWith("append") && !answered) {
+      this.#onSign("commanded");
+      const command = `echo ${key} >> ${this.#file}`;
+      const toolUses = (command: string) => [{ name: "Bash", input: { command, description: "Append" } }];
+      if (what === "append") return { toolUses: toolUses(command), usage: USAGE };
+      // The key is written at the beginning; what comes after is only there to be cut.
+      const slowly = toolUses(`${command}; timeout 0.3 tail -f /dev/null; true`);
+      return { text: "I append it.", toolUses: slowly, tokensPerSecond: 400, usage: USAGE };
+    }
+    turn.answers += 1;
+    const text = `${key} answer ${turn.answers}${what === "talk" ? " and so on".repeat(20) : ""}`;
+    return { text, tokensPerSecond: what === "talk" ? 80 : 400, usage: USAGE };
+  }
+
+  #remember({ sessionId = "none", messages }: MockRequest): void {
+    this.conversations.set(sessionId, messages);
+    const prompts = promptsOf(messages);
+    const twice = prompts.filter(({ key }, index) => prompts.findIndex((other) => other.key === key) < index);
+    for (const { key } of twice) if (!this.doubled.has(key)) this.doubled.set(key, this.requests);
+    for (const { key, text } of answersIn(messages)) this.#turn(key).remembered.add(text);
+  }
+
+  #turn(key: string): KeyedTurn {
+    const turn = this.turns.get(key) ?? { prompts: 0, answers: 0, remembered: new Set<string>() };
+    this.turns.set(key, turn);
+    return turn;
+  }
+}
+
+function lastIndexOf({ messages }: MockRequest, wanted: "assistant" | "user"): number {
+  return messages.findLastIndex(({ role, text }) => role === wanted && (role === "assistant" || text !== ""));
+}
+
+/** The prompts of a conversation, in order. Several that got no answer are sent as one message, a line each. */
+export function promptsOf(messages: MockRequest["messages"]): { readonly what: string; readonly key: string }[] {
+  const lines = messages.filter(({ role }) => role === "user").flatMap(({ text }) => text.split("\n"));
+  return lines.flatMap((line) => {
+    const [, what, key] = PROMPT.exec(line.trim()) ?? [];
+    return what === undefined || key === undefined ? [] : [{ what, key }];
+  });
+}
+
+/** The answers of a conversation, in order. */
+export function answersIn(messages: MockRequest["messages"]): { readonly key: string; readonly text: string }[] {
+  return messages.flatMap(({ role, text }) => {
+    const [, key] = /^(k\d+) answer \d+/.exec(text) ?? [];
+    return role === "assistant" && key !== undefined ? [{ key, text }] : [];
+  });
+}

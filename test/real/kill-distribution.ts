@@ -1,0 +1,21 @@
+import type { KillRecord } from "./random-kills.ts";
+
+/** How often what happened, to see that all of it was met. */
+export function distributionOf({ lived, journal, model }: KillRecord): Record<string, unknown> {
+  const turns = [...model.turns.values()];
+  return {
+    kills: lived.length,
+    "kills by sign": counts(lived.map(({ moment: { sign, stopping } }) => `${sign}${stopping ? ", stopping" : ""}`)),
+    "kills without the sign": lived.filter(({ signed }) => !signed).length,
+    "kills before all was up": lived.filter(({ ready }) => !ready).length,
+    turns: counts(journal.turns.map(({ state, attempts }) => `${state} after ${attempts} attempts`)),
+    "requests to the model": model.requests,
+    "prompts that came to the model again": turns.filter(({ prompts }) => prompts > 1).length,
+    "prompts that were answered again": turns.filter(({ answers }) => answers > 1).length,
+  };
+}
+
+function counts(values: readonly string[]): Record<string, number> {
+  const groups = Object.groupBy(values, (value) => value);
+  return Object.fromEntries(Object.entries(groups).map(([value, all = []]) => [value, all.length]));
+}

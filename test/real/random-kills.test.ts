@@ -1,0 +1,14 @@
+import { expect, it } from "vitest";
+import { lives } from "./kill-moment.ts";
+import { faultsIn } from "./kill-verdict.ts";
+import { killAtRandom } from "./random-kills.ts";
+
+const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+it(`an application is killed at any moment, and nothing that it acknowledged is lost or done twice (KILL_SEED=${seed})`, {
+  timeout: 120_000,
+}, async () => {
+  // As many of them as fit into ten seconds.
+  const record = await killAtRandom(lives(seed, 6), 10_000);
+  expect(faultsIn(record)).toEqual([]);
+});
