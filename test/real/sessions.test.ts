@@ -57,7 +57,7 @@ describe("a conversation that was taken over by its id", () => {
     const turn = heir.stream("Answer slowly.");
     await api.requested(2);
     // It is in the transcript, a moment after it is asked.
-    await vi.waitUntil(async () => (await heir.history()).length === 3, { interval: 5 });
+    await vi.waitUntil(async () => (await heir.history()).length === 3, { interval: 5, timeout: 30_000 });
     const { pid } = heir.status();
     if (pid === undefined) throw new Error("no process");
     process.kill(pid, "SIGKILL");
@@ -162,7 +162,7 @@ describe("approvals", () => {
     const write = (content: string) => ({ toolUses: [{ name: "Write", input: { file_path: target, content } }] });
     api.reply("write", write("asked for"), { times: 1 });
     const turn = session.stream("Please write.");
-    await vi.waitUntil(() => session.status().state === "waiting", { interval: 5 });
+    await vi.waitUntil(() => session.status().state === "waiting", { interval: 5, timeout: 30_000 });
     const [approval] = session.approvals();
     expect(approval).toMatchObject({ tool: "Write", input: { content: "asked for" } });
     approval?.approve({ input: { file_path: target, content: "approved" } });
@@ -175,7 +175,7 @@ describe("approvals", () => {
       { times: 1 },
     );
     const denied = session.stream("And again.");
-    await vi.waitUntil(() => session.approvals().length === 1, { interval: 5 });
+    await vi.waitUntil(() => session.approvals().length === 1, { interval: 5, timeout: 30_000 });
     session.approvals()[0]?.deny("it is needed");
     await denied.result();
     expect(JSON.stringify(api.lastRequest?.toolResults)).toContain("it is needed");

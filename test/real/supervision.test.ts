@@ -33,9 +33,12 @@ describe("a session that crashes again and again", () => {
     const steady = stream("steady", "Count slowly.");
     const since = performance.now();
     for (const _ of [1, 2, 3, 4]) {
-      const pid = await vi.waitUntil(() => supervisor.session("crashing").status().pid, { interval: 5 });
+      const pid = await vi.waitUntil(() => supervisor.session("crashing").status().pid, {
+        interval: 5,
+        timeout: 30_000,
+      });
       process.kill(pid, "SIGKILL");
-      await vi.waitUntil(() => supervisor.session("crashing").status().pid !== pid, { interval: 5 });
+      await vi.waitUntil(() => supervisor.session("crashing").status().pid !== pid, { interval: 5, timeout: 30_000 });
     }
     await vi.waitUntil(() => supervisor.session("crashing").status().state === "quarantined", { timeout: 5_000 });
     expect(performance.now() - since).toBeLessThan(5_000);
