@@ -20,6 +20,7 @@ async function marked(marker: string, command: readonly string[] = ["tail", "-f"
   // Until the new program runs, the process still has the environment of this one.
   await vi.waitUntil(async () => !runs(child) || (await findMarked((other) => other === marker)).length > 0, {
     interval: 5,
+    timeout: 30_000,
   });
   return child;
 }
