@@ -27,12 +27,24 @@ export async function historyOf(
   { limit, offset = 0 }: HistoryOptions,
 ): Promise<SessionMessage[]> {
   const { id, at } = sourceOf(conversation);
-  const dir = sdk.cwd ?? process.cwd();
-  const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptPlaceOf(dir, environment));
-  const said = await getSessionMessages(id, { dir, sessionStore });
+  const said = await readTranscript(id, { sdk, environment });
   const last = at === undefined ? -1 : said.findIndex(({ uuid }) => uuid === at);
   const kept = last === -1 ? said : said.slice(0, last + 1);
   return kept.slice(offset, limit === undefined ? undefined : offset + limit);
+}
+
+/**
+ * What stands in a conversation's transcript, oldest first, also what is to be cut away: after a cut a turn may have been run
+ * again of which the session knows nothing.
+ */
+export async function transcriptOf(conversation: Conversation, source: HistorySource): Promise<SessionMessage[]> {
+  return await readTranscript(sourceOf(conversation).id, source);
+}
+
+async function readTranscript(id: string, { sdk, environment }: HistorySource): Promise<SessionMessage[]> {
+  const dir = sdk.cwd ?? process.cwd();
+  const sessionStore = sdk.sessionStore ?? localTranscripts(await transcriptPlaceOf(dir, environment));
+  return await getSessionMessages(id, { dir, sessionStore });
 }
 
 function sourceOf(conversation: Conversation): { readonly id: string; readonly at?: string | undefined } {

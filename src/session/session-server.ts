@@ -17,7 +17,7 @@ import { conversationStart, endIsUnknown, forkOptions } from "./conversation.ts"
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
-import { historyOf } from "./history.ts";
+import { historyOf, transcriptOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
@@ -34,7 +34,7 @@ import { SessionView } from "./session-view.ts";
 import { settle } from "./settlement.ts";
 import { StateMilestone } from "./state-milestone.ts";
 import { Tenancy } from "./tenancy.ts";
-import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
+import { evidenceIn, lastOf, type TranscriptEvidence } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
@@ -557,11 +557,8 @@ export class SessionServer {
 
   /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
   async #readEnd(): Promise<void> {
-    const last = await historyOf(this.conversation.now, this.launch, {}).then(
-      (said) => said.at(-1),
-      () => undefined,
-    );
-    if (last !== undefined) this.conversation.take({ type: "read", lastUuid: last.uuid });
+    const lastUuid = await historyOf(this.conversation.now, this.launch, {}).then(lastOf, () => undefined);
+    if (lastUuid !== undefined) this.conversation.take({ type: "read", lastUuid });
   }
 
   /** Whether `error` was about the conversation, and another start can do better with it. */
@@ -677,7 +674,7 @@ export class SessionServer {
 
   /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
   async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
-    const said = await historyOf(this.conversation.now, this.launch, {}).catch(() => undefined);
+    const said = await transcriptOf(this.conversation.now, this.launch).catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
   }
 

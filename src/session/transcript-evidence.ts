@@ -14,7 +14,7 @@ export interface TranscriptEvidence {
   readonly partialText: string;
   /** The tools that had been called, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
-  /** The last message of the turn, if there is one after the prompt. */
+  /** The last message of the turn at which no tool was running, if there is one after the prompt. */
   readonly lastUuid?: string;
 }
 
@@ -32,7 +32,7 @@ export function evidenceIn(said: readonly SessionMessage[], promptId: string | u
   const answers = prompt === -1 ? [] : said.slice(prompt + 1).filter((message) => !isSynthetic(message));
   const progress = new Progress();
   for (const message of answers.flatMap(asWhenItCame)) progress.add(message);
-  const lastUuid = answers.at(-1)?.uuid;
+  const lastUuid = lastOf(answers);
   return {
     found: prompt !== -1,
     touched: progress.touched,
@@ -53,6 +53,20 @@ function asWhenItCame({ type, message, uuid, session_id, parent_tool_use_id }: S
   const isResult = message.content.some((block) => isObject(block) && block["type"] === "tool_result");
   if (type !== "user" || !isResult) return [];
   return [{ type, message: message as SDKUserMessage["message"], parent_tool_use_id }];
+}
+
+/** The last message of a conversation that it can be cut back to, now and later. */
+export function lastOf(said: readonly SessionMessage[]): string | undefined {
+  let progress = new Progress();
+  let last: string | undefined;
+  for (const message of said) {
+    const told = asWhenItCame(message);
+    // A prompt: what was left open before it is over.
+    if (message.type === "user" && told.length === 0) progress = new Progress();
+    for (const one of told) progress.add(one);
+    if (progress.openTools === 0) last = message.uuid;
+  }
+  return last;
 }
 
 function isSynthetic({ type, message }: SessionMessage): boolean {

@@ -96,13 +96,14 @@ export class Progress {
     if (message.type === "stream_event") this.#touched ||= message.event.type === "content_block_start";
     if (message.type === "assistant" || message.type === "user") {
       this.#touched = true;
-      if (message.parent_tool_use_id === null && message.uuid !== undefined) this.#lastUuid = message.uuid;
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#open.add(use.id);
         this.#known.add(use.id);
       }
       for (const id of toolResultsOf(message)) this.#open.delete(id);
+      const isOfMain = message.parent_tool_use_id === null && message.uuid !== undefined;
+      if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
     }
     if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
     for (const delta of this.#deltas.read(message)) if (delta.type === "text") this.#text.push(delta.text);
@@ -144,7 +145,10 @@ export class Progress {
     return this.#error;
   }
 
-  /** The transcript's id of the last message of the main conversation. */
+  /**
+   * The transcript's id of the last message of the main conversation at which no tool was running. At one that no tool has
+   * answered a conversation can be cut back once, and not again: Claude Code drops it from what follows.
+   */
   get lastUuid(): string | undefined {
     return this.#lastUuid;
   }

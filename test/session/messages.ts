@@ -76,10 +76,13 @@ export function assistant(id: string, content: Block[], { parent }: Place = {}):
   };
 }
 
-export function user(text: string, { parent }: Place = {}): SDKUserMessage & { uuid: string } {
+export function user(
+  content: SDKUserMessage["message"]["content"],
+  { parent }: Place = {},
+): SDKUserMessage & { uuid: string } {
   return {
     type: "user",
-    message: { role: "user", content: text },
+    message: { role: "user", content },
     parent_tool_use_id: parent ?? null,
     uuid: randomUUID(),
     session_id: SESSION,

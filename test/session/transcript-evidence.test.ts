@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { evidenceIn } from "../../src/session/transcript-evidence.ts";
+import { evidenceIn, lastOf } from "../../src/session/transcript-evidence.ts";
 import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
 
 /** What the SDK reads from a transcript, of what a process once told. */
@@ -47,13 +47,15 @@ describe("evidenceIn", () => {
   it("tells the text and the tools of a turn that was cut while a tool ran", () => {
     const prompt = user("now");
     const call = assistant("m1", [toolBlock("t1", "Bash")]);
-    const turn = said(...before, prompt, assistant("m1", [thinkingBlock("hm"), textBlock("Let me run it.")]), call);
+    const text = assistant("m1", [thinkingBlock("hm"), textBlock("Let me run it.")]);
+    const turn = said(...before, prompt, text, call);
     expect(evidenceIn(turn, prompt.uuid)).toEqual({
       found: true,
       touched: true,
       partialText: "Let me run it.",
       toolUses: [{ id: "t1", name: "Bash" }],
-      lastUuid: call.uuid,
+      // At the call, which nothing has answered, it could be cut back only once.
+      lastUuid: text.uuid,
     });
   });
 
@@ -99,5 +101,23 @@ describe("evidenceIn", () => {
     const odd = [undefined, null, "text", {}, { content: "text" }, { content: [null, "text", 3] }];
     const turn = said(prompt, ...odd.map((message) => ({ type: "user" as const, uuid: randomUUID(), message })));
     expect(evidenceIn(turn, prompt.uuid)).toMatchObject({ found: true, ...NOTHING });
+  });
+});
+
+describe("lastOf", () => {
+  it("is the last message at which no tool was running", () => {
+    const prompt = user("now");
+    const calls = [assistant("m1", [toolBlock("t1", "Bash")]), assistant("m1", [toolBlock("t2", "Read")])];
+    const [one, two] = [toolResult("t1"), toolResult("t2")];
+    const ends = [prompt, ...calls, one, two].map((_, n, all) => lastOf(said(...all.slice(0, n + 1))));
+    expect(ends).toEqual([prompt.uuid, prompt.uuid, prompt.uuid, prompt.uuid, two.uuid]);
+    expect(lastOf([])).toBeUndefined();
+  });
+
+  it("does not go back behind a later prompt for a tool that was never answered", () => {
+    const [one, two] = [user("one"), user("two")];
+    const answer = assistant("m2", [textBlock("fine")]);
+    expect(lastOf(said(one, assistant("m1", [toolBlock("t1", "Bash")]), two))).toBe(two.uuid);
+    expect(lastOf(said(one, assistant("m1", [toolBlock("t1", "Bash")]), two, answer))).toBe(answer.uuid);
   });
 });

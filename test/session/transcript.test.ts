@@ -145,11 +145,15 @@ describe("Progress", () => {
   });
 
   it("knows the last message of the main conversation, which is where it can be cut back to", () => {
-    const [answer, result] = [assistant("m1", [toolBlock("tool-1", "Task")]), user("result")];
+    const [answer, call] = [assistant("m1", [textBlock("so")]), assistant("m1", [toolBlock("tool-1", "Task")])];
+    const result = user([{ type: "tool_result", tool_use_id: "tool-1", content: "ok" }]);
     expect(progressOf(answer).lastUuid).toBe(answer.uuid);
     const sub = assistant("s1", [textBlock("sub")], SUB);
     expect(progressOf(answer, sub, messageStart("m2"), keepAlive()).lastUuid).toBe(answer.uuid);
-    expect(progressOf(answer, result, user("sub", SUB)).lastUuid).toBe(result.uuid);
+    // At a call that nothing has answered it could be cut back only once.
+    expect(progressOf(answer, call, sub).lastUuid).toBe(answer.uuid);
+    expect(progressOf(call).lastUuid).toBeUndefined();
+    expect(progressOf(answer, call, result, user("sub", SUB)).lastUuid).toBe(result.uuid);
     expect(progressOf(keepAlive()).lastUuid).toBeUndefined();
   });
 

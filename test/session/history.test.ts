@@ -1,0 +1,33 @@
+import { randomUUID } from "node:crypto";
+import type { SessionMessage, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { expect, test } from "vitest";
+import type { Conversation } from "../../src/session/conversation.ts";
+import { historyOf, transcriptOf } from "../../src/session/history.ts";
+
+const id = randomUUID();
+
+/** Transcript entries, each behind the one given. */
+function entry(
+  type: "user" | "assistant",
+  text: string,
+  parentUuid: string | null,
+): SessionStoreEntry & { uuid: string } {
+  const message = { role: type, content: [{ type: "text", text }] };
+  return { type, uuid: randomUUID(), parentUuid, sessionId: id, isSidechain: false, message };
+}
+
+test("what was run again after a cut stands in the transcript, and is not yet part of what is remembered", async () => {
+  const prompt = entry("user", "one", null);
+  const answer = entry("assistant", "re: one", prompt.uuid);
+  const cut = entry("user", "two", answer.uuid);
+  const again = entry("user", "two", answer.uuid);
+  const half = entry("assistant", "half", again.uuid);
+  const sessionStore = { append: async () => {}, load: async () => [prompt, answer, cut, again, half] };
+  const conversation: Conversation = { kind: "kept", id, empty: false, lastUuid: answer.uuid, cut: true };
+  const source = { sdk: { sessionStore }, environment: {} };
+  const uuids = (said: readonly SessionMessage[]): string[] => said.map(({ uuid }) => uuid);
+  expect(uuids(await historyOf(conversation, source, {}))).toEqual([prompt.uuid, answer.uuid]);
+  expect(uuids(await transcriptOf(conversation, source))).toEqual(
+    [prompt, answer, again, half].map(({ uuid }) => uuid),
+  );
+});
