@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/* Long runs, apart from `npm test`. */
+/* Apart from `npm test`: what takes long, or changes only with Claude Code itself. */
 export default defineConfig({
   test: {
     include: ["test/soak/**/*.test.ts"],
@@ -8,6 +8,6 @@ export default defineConfig({
     env: { CASTELLAN_JOURNAL: "memory" },
     maxWorkers: 1,
     testTimeout: 60_000,
-    hookTimeout: 20_000,
+    hookTimeout: 60_000,
   },
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -134,8 +135,8 @@ export class JournalWriter {
     const item: Item = { changes, durable, revocable, written: Promise.withResolvers() };
     if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
     this.#queue.push(item);
-    // In a microtask, so that what is said in one go is written in one batch.
-    this.#flushing ??= Promise.resolve().then(() => this.#flush());
+    // When the event loop comes round, so that what many sessions say in the same moment is written in one batch.
+    this.#flushing ??= nextRound().then(() => this.#flush());
     return item.written.promise;
   }
 

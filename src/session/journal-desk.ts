@@ -6,6 +6,7 @@ import { readFault } from "../journal/journal-errors.ts";
 import type { JournalWriter } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "../journal/usage-entry.ts";
 import { type Budget, BudgetMeter } from "./budget.ts";
 
 /** What the journal knows of a session. */
@@ -60,6 +61,12 @@ export class JournalDesk {
       for (const key of some) known.set(key, { entry: entryOf.get(key), turns: turnsOf.get(key) ?? [] });
     }
     return known;
+  }
+
+  /** What was spent, with all that has been written so far. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usage(query: UsageQuery): Promise<UsageEntry[]> {
+    await this.writer?.settled();
+    return await this.journal.usage(query);
   }
 
   /** Gives the journal back, if there is one. */

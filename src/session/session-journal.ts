@@ -139,12 +139,13 @@ export class SessionJournal {
 
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async approvals(limit: number): Promise<ApprovalEntry[]> {
+    await this.#desk.writer?.settled();
     return await this.#desk.journal.approvals(this.#session, limit);
   }
 
   /** What the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
-    return await this.#desk.journal.usage({ ...query, session: this.#session });
+    return await this.#desk.usage({ ...query, session: this.#session });
   }
 
   /** Why the supervisor's sessions may spend no more, if that is so. */

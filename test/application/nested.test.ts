@@ -123,7 +123,7 @@ test("an escalation through three levels ends the root, and `closed` tells from 
     ],
     script: (turn) => turn.hang(),
   });
-  const turn = query(other, "work");
+  const refused = failure(query(other, "work"), "SUPERVISOR_STOPPED");
   await scene.fake.prompted(1);
   crash(scene, deep, 42);
   const { reason, cause } = await scene.supervisor.closed;
@@ -131,7 +131,7 @@ test("an escalation through three levels ends the root, and `closed` tells from 
   const causes: unknown[] = [];
   for (let at = cause; at !== undefined; at = at instanceof Error ? at.cause : undefined) causes.push(at);
   expect(causes.at(-1)).toMatchObject({ class: "crash", code: 42 });
-  await failure(turn, "SUPERVISOR_STOPPED");
+  await refused;
   expect(service.diary).toEqual(["service started", "service stopped"]);
   await thrown(() => session(deep), "SESSION_NOT_FOUND");
 });

@@ -8,7 +8,7 @@ const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 
 it(`an application is killed at any moment, and nothing that it acknowledged is lost or done twice (KILL_SEED=${seed})`, {
   timeout: 120_000,
 }, async () => {
-  // As many of them as fit into ten seconds.
-  const record = await killAtRandom(lives(seed, 6), 10_000);
+  // As many of them as fit into five seconds.
+  const record = await killAtRandom(lives(seed, 4), 5_000);
   expect(faultsIn(record)).toEqual([]);
 });

@@ -59,7 +59,11 @@ async function crashAt(batches: number) {
   const answered: string[] = [];
   const fake = fakeClaude(async (turn) => {
     const text = `re: ${turn.prompt}`;
-    if (turn.prompt === "touches") await turn.partial(text.slice(0, 2));
+    if (turn.prompt === "touches") {
+      await turn.partial(text.slice(0, 2));
+      // So that this is a batch of its own.
+      await ticks(5);
+    }
     await turn.text(turn.prompt === "touches" ? text.slice(2) : text);
     answered.push(turn.prompt);
   });
@@ -100,7 +104,7 @@ test("wherever the application crashes, each acknowledged turn ends once, and no
   const whole = await crashAt(Number.POSITIVE_INFINITY);
   expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
   const batches = whole.until.taken.length;
-  expect(batches).toBeGreaterThan(8);
+  expect(batches).toBeGreaterThan(5);
   let cut = 0;
   for (let n = 0; n < batches; n++) {
     const { until, answered, heard, ends } = await crashAt(n);

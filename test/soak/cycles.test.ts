@@ -14,7 +14,7 @@ function resources(): { descriptors: number; listeners: number } {
 }
 
 it(`leaves no process, descriptor or listener after ${ROUNDS * SESSIONS} starts and stops`, {
-  timeout: 150_000,
+  timeout: 600_000,
 }, async () => {
   const api = await mockApi();
   const mark = `CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`;

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { once, query, Supervisor, stream } from "../../src/index.ts";
 import { type MockApi, type MockRequest, mockApi } from "../../src/testing/index.ts";
-import { processesWith } from "./processes.ts";
+import { processesWith } from "../real/processes.ts";
 
 let api: MockApi;
 
@@ -79,7 +79,7 @@ describe("controls", () => {
     await session.setModel("claude-opus-5-5");
     await session.setPermissionMode("acceptEdits");
     const command = process.execPath;
-    const args = [fileURLToPath(new URL("mcp-server.ts", import.meta.url))];
+    const args = [fileURLToPath(new URL("../real/mcp-server.ts", import.meta.url))];
     await session.setMcpServers({ own: { command, args } });
     await query("controlled", "hello");
     expect(api.lastRequest?.model).toBe("claude-opus-5-5");

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { query, Supervisor, session, stream } from "../../src/index.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
-import { processesWith } from "./processes.ts";
+import { processesWith } from "../real/processes.ts";
 
 let api: MockApi;
 

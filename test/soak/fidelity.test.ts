@@ -3,8 +3,8 @@ import { createSdkMcpServer, type HookCallback, type Options, tool } from "@anth
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type FakeScript, fakeClaude, type MockApi, mockApi } from "../../src/testing/index.ts";
-import { BareSession, textDelta } from "./bare-session.ts";
-import { shapeOf, shapesOf } from "./shape.ts";
+import { BareSession, textDelta } from "../testing/bare-session.ts";
+import { shapeOf, shapesOf } from "../testing/shape.ts";
 
 /** The same short story, told to the real Claude Code and to the fake one. */
 interface Scenario {

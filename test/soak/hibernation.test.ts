@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { query, Supervisor, session } from "../../src/index.ts";
+import { type MockApi, mockApi } from "../../src/testing/index.ts";
+import { commandOf, parentOf, processesWith } from "../real/processes.ts";
+import { unique } from "../session-on-fake/scene.ts";
+
+let api: MockApi;
+
+beforeEach(async () => {
+  api = await mockApi();
+});
+
+afterEach(async () => {
+  await api.stop();
+});
+
+/** The Claude Code processes of this test's sessions. */
+const processes = (): number[] => processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`).filter(isClaude);
+
+/** What Claude Code starts itself looks like it at first, and is no process of a session's. */
+const isClaude = (pid: number): boolean => commandOf(pid).includes("--input-format") && parentOf(pid) === process.pid;
+
+it("keeps what was cut away, and a fork, out of the conversation that it wakes with", async () => {
+  const [name, fork] = [unique(), unique("fork")];
+  await using _ = await Supervisor.start([{ name }], {
+    journal: "memory",
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  await query(name, "first");
+  await (await session(name).fork(fork)).query("in the fork");
+  await session(fork).hibernate();
+  await session(name).hibernate();
+  await session(name).hibernate();
+  expect((await query(fork, "What did I just say?")).text).toBe("You just said: in the fork");
+  expect((await query(name, "What did I just say?")).text).toBe("You just said: first");
+});
+
+it("has no more processes than it may, not for a moment, and all sessions answer", async () => {
+  const names = Array.from({ length: 4 }, () => unique());
+  await using supervisor = await Supervisor.start(
+    names.map((name) => ({ name })),
+    { journal: "memory", capacity: { maxProcesses: 2 }, defaults: { env: api.env, cwd: api.cwd } },
+  );
+  let most = processes().length;
+  // A process that is one too many is there when another one is ready, at the latest.
+  const watches = names.map(async (name) => {
+    for await (const _ of session(name).events()) most = Math.max(most, processes().length);
+  });
+  await Promise.all(names.map((name, at) => query(name, `My number is ${at}.`)));
+  const replies = await Promise.all(names.map((name) => query(name, "What did I just say?")));
+  expect(replies.map(({ text }) => text)).toEqual(names.map((_, at) => `You just said: My number is ${at}.`));
+  expect(supervisor.listSessions().filter(({ pid }) => pid !== undefined).length).toBeLessThanOrEqual(2);
+  await supervisor.stop();
+  await Promise.all(watches);
+  expect(most).toBe(2);
+});
