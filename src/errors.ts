@@ -71,9 +71,11 @@ export interface ErrorDetails {
   MAILBOX_FULL: { readonly limit: number };
   QUEUE_TIMEOUT: { readonly turnId: string; readonly timeoutMs: number };
   CAPACITY_EXHAUSTED: {
-    /** How many processes there may be; left out if it is memory that is short. */
+    /** How many processes there may be, if that was the limit. Without either of these, memory was short. */
     readonly maxProcesses?: number;
-    /** How many were at work. */
+    /** How many turns may run at a time, if that was the limit. */
+    readonly maxConcurrentTurns?: number;
+    /** How many were at work, or ran. */
     readonly busy: number;
     /** The turn that waited, and for how long, if it was one. */
     readonly turnId?: string;

@@ -6,6 +6,7 @@ export type { SignalOptions } from "./application/signals.ts";
 export { type SessionRef, Supervisor } from "./application/supervisor.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/supervisor-options.ts";
 export type {
+  CapacityStatus,
   ChildSummary,
   DrainReport,
   NotStarted,
@@ -20,6 +21,7 @@ export {
   template,
 } from "./application/template.ts";
 export type { MemorySize } from "./capacity/memory-size.ts";
+export type { SparesStatus } from "./capacity/spares.ts";
 export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";

@@ -61,6 +61,8 @@ export interface TemplatePlan {
   readonly id: string;
   readonly maxSessions: number;
   readonly retentionMs: number | undefined;
+  /** The settings of any of its sessions, if they are the same for all. */
+  readonly common: SessionSettings | undefined;
   /** The plan of the session of this name. @throws CastellanError `INVALID_OPTIONS` */
   readonly session: (name: SessionName) => SessionPlan;
 }
@@ -227,15 +229,15 @@ function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPla
 }
 
 function templatePlan(child: TemplateOptions, parent: Parent, at: string): TemplatePlan {
-  const { name: id, maxSessions, retentionMs, optionsOf } = templateSettings(child, at);
+  const { name: id, maxSessions, retentionMs, alike, optionsOf } = templateSettings(child, at);
   // Nobody knows how many will be named, so that none has a process before it is asked something.
   const { activation = "lazy" } = parent.defaults;
   const session = (name: SessionName): SessionPlan => {
     return { ...sessionPlan({ activation, ...optionsOf(name), name }, parent), template: id };
   };
   // What is the same for all can be told to be wrong before anybody names one.
-  if (typeof child.sessions !== "function") session([id, "key"]);
-  return { kind: "template", id, maxSessions, retentionMs, session };
+  const common = alike ? session([id, "key"]).settings : undefined;
+  return { kind: "template", id, maxSessions, retentionMs, common, session };
 }
 
 function subtreePlan(

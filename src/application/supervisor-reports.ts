@@ -1,3 +1,4 @@
+import type { SparesStatus } from "../capacity/spares.ts";
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import type { ChildInfo } from "../supervision/child-info.ts";
@@ -25,6 +26,17 @@ export interface ChildSummary {
   readonly id: SessionName;
   readonly type: "session" | "supervisor" | "template" | "worker";
   readonly state: ChildInfo["state"];
+}
+
+/** What a supervisor and all below it have of what there may be. */
+export interface CapacityStatus {
+  /** How many processes there are, or may be at this moment. */
+  readonly processes: number;
+  /** How many sessions wait for one. */
+  readonly waiting: number;
+  /** How many turns run, and how many sessions wait to run one while there are as many as there may be. */
+  readonly turns: { readonly running: number; readonly waiting: number };
+  readonly spares: SparesStatus;
 }
 
 /** What `drain` came to. */

@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { Capacity } from "../capacity/capacity.ts";
 import { MemoryWatch } from "../capacity/memory-watch.ts";
+import { Spares } from "../capacity/spares.ts";
+import { TurnLine } from "../capacity/turn-line.ts";
 import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
@@ -14,7 +16,7 @@ import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
-import type { SessionServer } from "../session/session-server.ts";
+import type { Room, SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
@@ -31,7 +33,14 @@ import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
 import { type SupervisorOptions, type SupervisorSettings, supervisorSettings } from "./supervisor-options.ts";
-import type { ChildSummary, DrainReport, NotStarted, ReconcileReport, SupervisorEnd } from "./supervisor-reports.ts";
+import type {
+  CapacityStatus,
+  ChildSummary,
+  DrainReport,
+  NotStarted,
+  ReconcileReport,
+  SupervisorEnd,
+} from "./supervisor-reports.ts";
 import { Tree } from "./tree.ts";
 
 /** A session by its name or by a handle of it. */
@@ -72,6 +81,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #roster: Roster;
   readonly #tree: Tree;
   readonly #desk: JournalDesk;
+  readonly #room: Room;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
   #stopping: Promise<void> | undefined;
@@ -89,7 +99,10 @@ export class Supervisor implements AsyncDisposable {
     this.#desk = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
-    this.#roster = new Roster(this.name, this.#desk, { capacity, memory }, deps, ({ server }) => ({
+    const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
+    const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
+    this.#room = { capacity, memory, spares, turns };
+    this.#roster = new Roster(this.name, this.#desk, this.#room, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -109,6 +122,7 @@ export class Supervisor implements AsyncDisposable {
       clock,
       random,
       roster: this.#roster,
+      spares,
       supervisor: this.name,
       refuseIfEnding: () => this.#refuseIfEnding(),
     });
@@ -326,6 +340,17 @@ export class Supervisor implements AsyncDisposable {
     return await work;
   }
 
+  /** How many processes there are and turns run, how many sessions wait for either, and what came of spares. */
+  capacity(): CapacityStatus {
+    const { capacity, spares, turns } = this.#room;
+    return {
+      processes: capacity.taken,
+      waiting: capacity.waiting,
+      turns: { running: turns.running, waiting: turns.waiting },
+      spares: spares.status,
+    };
+  }
+
   /** The tree at this moment, as data, without asking anybody. */
   inspect(): Inspection {
     const state = this.#stopping === undefined ? "running" : "terminated";
@@ -410,6 +435,7 @@ export class Supervisor implements AsyncDisposable {
     try {
       this.#notStarted = await opened;
     } catch (error) {
+      await this.#room.spares.close();
       await this.#desk.close();
       throw error;
     }
@@ -427,6 +453,7 @@ export class Supervisor implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     for (const { server } of this.#roster) server.close("supervisor");
+    void this.#room.spares.close();
     await this.#tree.opened().catch(() => {});
     await this.#tree.root.tree?.stop();
     await this.closed;
@@ -446,6 +473,7 @@ export class Supervisor implements AsyncDisposable {
       this.#roster.release(server);
     }
     this.#tree.templates.close();
+    await this.#room.spares.close();
     await this.#desk.close();
     const end = this.#end ?? this.#tree.end;
     this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });

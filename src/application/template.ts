@@ -56,6 +56,8 @@ export interface TemplateSettings {
   readonly name: string;
   readonly maxSessions: number;
   readonly retentionMs: number | undefined;
+  /** Whether the options are the same for all. */
+  readonly alike: boolean;
   /** The options of the session of this key. @throws CastellanError `INVALID_OPTIONS` if it makes none */
   optionsOf(name: SessionName): SessionDefaults;
 }
@@ -79,7 +81,7 @@ export function templateSettings(options: TemplateOptions, at: string): Template
   const what = `template ${JSON.stringify(name)}`;
   if (typeof sessions !== "function") {
     const checked = checkSessionDefaults(sessions, what, at === "" ? "sessions" : `${at}.sessions`);
-    return { name, maxSessions, retentionMs: retention, optionsOf: () => checked };
+    return { name, maxSessions, retentionMs: retention, alike: true, optionsOf: () => checked };
   }
   const optionsOf = (session: SessionName): SessionDefaults => {
     const made: unknown = sessions(...(typeof session === "string" ? [] : session.slice(1)));
@@ -88,5 +90,5 @@ export function templateSettings(options: TemplateOptions, at: string): Template
     const message = "expected a function that returns options of a session, at once";
     throw invalidOptions(what, [{ field: "sessions", message }]);
   };
-  return { name, maxSessions, retentionMs: retention, optionsOf };
+  return { name, maxSessions, retentionMs: retention, alike: false, optionsOf };
 }

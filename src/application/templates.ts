@@ -1,6 +1,8 @@
+import type { Spares } from "../capacity/spares.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { nameProblem, type SessionName } from "../names.ts";
+import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
@@ -15,6 +17,7 @@ const LOOK_MS = 3_600_000;
 export interface TemplatesDeps {
   readonly clock: Clock;
   readonly roster: Roster;
+  readonly spares: Spares;
   readonly supervisor: string;
   /** Resolves when the tree has been started. */
   opened(): Promise<void>;
@@ -47,6 +50,8 @@ export class Templates {
     const find = (name: SessionName): Member["session"] | undefined => this.find(name)?.session;
     const unregister = registry.registerTemplate(plan.id, { supervisor: this.#deps.supervisor, find });
     this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister });
+    // Whoever is the first of it need not wait either.
+    if (plan.common !== undefined) this.#deps.spares.expect(shapeOf(plan.common));
   }
 
   /** Goes on with a changed template; its sessions are changed by the reconciliation itself. */

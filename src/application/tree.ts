@@ -1,3 +1,4 @@
+import type { Spares } from "../capacity/spares.ts";
 import { endOrphans } from "../claude/process-tree.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
@@ -22,6 +23,7 @@ export interface TreeDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly roster: Roster;
+  readonly spares: Spares;
   /** The name of the supervisor. */
   readonly supervisor: string;
   /** Throws if no session may begin any more. */
@@ -43,7 +45,7 @@ export class Tree {
   #end: SupervisorEnd = { reason: "stopped" };
 
   constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: TreeDeps) {
-    const { clock, random, roster, supervisor } = deps;
+    const { clock, random, roster, spares, supervisor } = deps;
     this.#settings = settings;
     this.#clock = clock;
     this.#roster = roster;
@@ -52,6 +54,7 @@ export class Tree {
     this.templates = new Templates({
       clock,
       roster,
+      spares,
       supervisor,
       opened: () => this.opened(),
       refuseIfEnding: () => deps.refuseIfEnding(),

@@ -13,13 +13,15 @@ export interface Tenant {
 export interface Slot {
   /** Its process uses so many bytes. */
   measured(bytes: number): void;
+  /** It is another tenant's from now on, with the process that is in it. */
+  pass(tenant: Tenant): void;
   /** Gives it back, when the process is proven to be gone. Does nothing the second time. */
   release(): void;
 }
 
 /** A slot that is taken. */
 interface Tenure {
-  readonly tenant: Tenant;
+  tenant: Tenant;
   /** What its process uses; before that is known, what one uses at the least. */
   bytes: number;
   /** Whether it has been asked for, and its tenant is on the way out. */
@@ -151,6 +153,10 @@ export class Capacity {
     return {
       measured: (bytes) => {
         tenure.bytes = bytes;
+      },
+      pass: (next) => {
+        tenure.tenant = next;
+        tenure.leaving = false;
       },
       release: () => {
         if (this.#taken.delete(tenure)) this.#admit();

@@ -50,7 +50,13 @@ export class Activation {
   static async start(request: RunRequest, clock: Clock): Promise<Activation> {
     await refuseWhatCannotRun(request, clock);
     const lock = await lockOf(request, request.conversation.id).catch((error: unknown) => {
-      throw startError("START_FAILED", request.who, clock, { class: "bad_config", message: messageOf(error) }, error);
+      throw startError(
+        "START_FAILED",
+        request.host.who,
+        clock,
+        { class: "bad_config", message: messageOf(error) },
+        error,
+      );
     });
     try {
       const run = await ProcessRun.begin(request, clock);
@@ -126,9 +132,9 @@ export class Activation {
     return formatMarker(thisOwner(), this.#run.request.id);
   }
 
-  /** Whether it is being ended; then nothing should be handed to it. */
+  /** Whether it is being ended, or is gone; then nothing should be handed to it. */
   get ending(): boolean {
-    return this.#run.expected || this.#run.found !== undefined;
+    return this.#gone || this.#run.expected || this.#run.found !== undefined;
   }
 
   /** How many callbacks of the application the process waits for. */
@@ -170,7 +176,11 @@ async function lockOf(request: RunRequest, id: string): Promise<ConversationLock
 }
 
 async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {
-  const { options, apiKey, who } = request;
+  const {
+    options,
+    apiKey,
+    host: { who },
+  } = request;
   if (typeof apiKey === "object" && resolveApiKey(apiKey, process.env) === undefined) {
     const message = `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
     throw startError("START_FAILED", who, clock, { class: "auth", message });

@@ -12,6 +12,8 @@ export interface Launch {
   readonly options: SdkOptions;
   readonly apiKey?: ApiKey | undefined;
   readonly inheritEnv?: boolean | readonly string[] | undefined;
+  /** Whether the session decides on tools. */
+  readonly approvals?: boolean;
   readonly conversation: ConversationStart;
 }
 

@@ -3,7 +3,6 @@ import {
   type AccountInfo,
   type Query,
   query,
-  type SDKMessage,
   type SDKStartupFailureReason,
   type SpawnedProcess,
   type SpawnOptions,
@@ -18,6 +17,7 @@ import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import { memoryKills } from "./memory-kills.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
+import { hosted, type ProcessHost } from "./process-host.ts";
 
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
 const HANDSHAKE_MS = 60_000;
@@ -31,19 +31,13 @@ export const AT_ONCE: EndingStages = { inputMs: 0, termMs: 0 };
 export interface RunRequest extends Launch {
   /** Of this activation, unlike any other. */
   readonly id: string;
-  /** The session, for messages. */
-  readonly who: string;
-  /** Called for every message of the process, in order. */
-  readonly onMessage: (message: SDKMessage) => void;
+  readonly host: ProcessHost;
   /** Aborted when the activation is no longer wanted before it is up. */
   readonly signal: AbortSignal;
-  /** Called as soon as there is a process, which is before its handshake is done. */
-  readonly onSpawn?: (pid: number | undefined) => void;
 }
 
 /** A process from its start on, whether or not it ever becomes an activation. */
 export class ProcessRun {
-  readonly who: string;
   readonly clock: Clock;
   readonly input: Readable;
   readonly query: Query;
@@ -58,15 +52,20 @@ export class ProcessRun {
   #streamError: string | undefined;
   #startupFailure: SDKStartupFailureReason | undefined;
 
+  /** The session, for messages. */
+  get who(): string {
+    return this.request.host.who;
+  }
+
   private constructor(request: RunRequest, clock: Clock, prefix: readonly string[]) {
     this.request = request;
-    this.who = request.who;
     this.clock = clock;
     this.input = new Readable({ objectMode: true, read() {} });
+    const options = hosted(request.options, request.host, request.approvals === true);
     this.query = query({
       prompt: this.input,
       options: sdkOptions(
-        { ...request, options: this.hostCalls.watch(request.options) },
+        { ...request, options: this.hostCalls.watch(options) },
         {
           marker: formatMarker(thisOwner(), request.id),
           spawn: (options) => this.#spawn(options, prefix),
@@ -83,11 +82,11 @@ export class ProcessRun {
       return new ProcessRun(request, clock, prefix);
     } catch (error) {
       if (error instanceof SpawnError)
-        throw startError("START_FAILED", request.who, clock, { class: "crash", message: error.message }, error);
+        throw startError("START_FAILED", request.host.who, clock, { class: "crash", message: error.message }, error);
       // What the SDK itself throws here, before there is a process, is that it ships no binary for this platform.
       throw startError(
         "CLAUDE_NOT_FOUND",
-        request.who,
+        request.host.who,
         clock,
         { class: "bad_config", message: messageOf(error) },
         error,
@@ -155,7 +154,7 @@ export class ProcessRun {
       ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
     this.#spawned.resolve();
-    this.request.onSpawn?.(this.process.pid);
+    this.request.host.spawned(this.process.pid);
     return this.process.spawned;
   }
 
@@ -174,7 +173,7 @@ export class ProcessRun {
         if (message.type === "result" && message.subtype === "error_during_execution") {
           this.#startupFailure = message.startup_failure_reason;
         }
-        this.request.onMessage(message);
+        this.request.host.message(message);
       }
     } catch (error) {
       this.#streamError = messageOf(error);

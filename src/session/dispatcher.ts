@@ -1,4 +1,5 @@
 import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type TurnLine, TurnPlace } from "../capacity/turn-line.ts";
 import type { Activation } from "../claude/activation.ts";
 import { apiFaultOf } from "../claude/api-fault.ts";
 import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
@@ -48,6 +49,8 @@ export interface DispatcherEvents {
   wanted(): void;
   /** Whether there is no process because none was wanted. */
   asleep(): boolean;
+  /** The key of the API that its turns use, as a digest. */
+  apiKey(): string;
   /** What keeps the session from having a process, if something does. */
   lacks(): CapacityLack | undefined;
   /** The conversation has been cut back, which only another process can take up. */
@@ -71,6 +74,8 @@ export class Dispatcher {
   readonly #mailbox: Mailbox;
   readonly #watches: TurnWatches;
   readonly #hold: Hold;
+  /** Its place in the line of those who have a turn to run. */
+  readonly #place: TurnPlace;
   #activation: Activation | undefined;
   /** Whether the process is being ended; then nothing more is handed to it. */
   #retired = false;
@@ -87,10 +92,16 @@ export class Dispatcher {
     settings: SessionSettings,
     journal: SessionJournal,
     conversation: SessionConversation,
+    line: TurnLine,
     deps: SessionDeps,
     events: DispatcherEvents,
   ) {
     this.#who = who;
+    this.#place = new TurnPlace(
+      line,
+      () => events.apiKey(),
+      () => this.#next(),
+    );
     this.#settings = settings;
     this.#journal = journal;
     this.#conversation = conversation;
@@ -101,7 +112,7 @@ export class Dispatcher {
       cut: (record, as, error) => this.#cut(record, as, error),
       waits: (record) => this.#withdraw(record),
       held: () => this.wait,
-      lacks: () => events.lacks(),
+      lacks: () => events.lacks() ?? this.#turnsLack,
     });
     this.intake = new Intake(who, settings, journal, this.#mailbox, this.#watches, deps, {
       free: () => this.free || events.asleep(),
@@ -133,6 +144,16 @@ export class Dispatcher {
   /** What turns are held back for, if they are. */
   get wait(): Wait | undefined {
     return this.#hold.wait;
+  }
+
+  /** Whether a turn waits until another session's is over. */
+  get inLine(): boolean {
+    return this.#place.limit !== undefined;
+  }
+
+  get #turnsLack(): CapacityLack | undefined {
+    const { limit, others } = this.#place;
+    return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: others };
   }
 
   /** What the process is known to do, as far as its turn shows it. */
@@ -188,7 +209,10 @@ export class Dispatcher {
       // It was to be handed its prompt, and never was.
       this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
     }
-    if (current === undefined) return;
+    if (current === undefined) {
+      if (this.#beginning === undefined) this.#place.release();
+      return;
+    }
     const { record, uuid } = current;
     const { touched, lastUuid } = record.progress;
     const { onInterruptedTurn } = this.#settings;
@@ -281,7 +305,10 @@ export class Dispatcher {
       }
     }
     const record = this.#current?.record;
-    if (record === undefined) return;
+    if (record === undefined) {
+      if (this.#beginning === undefined) this.#place.release();
+      return;
+    }
     if (pauses(record)) {
       record.leave(reason);
       return;
@@ -303,7 +330,12 @@ export class Dispatcher {
     const record = this.#mailbox.first;
     if (this.#activation === undefined) this.#events.wanted();
     else if (record === undefined) this.#events.rests();
-    if (!this.free || this.#beginning !== undefined || record?.state !== "queued") return;
+    if (this.#current !== undefined || this.#beginning !== undefined) return;
+    if (!this.free || record?.state !== "queued") {
+      this.#place.release();
+      return;
+    }
+    if (!this.#place.take()) return;
     this.#beginning = record;
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
@@ -441,7 +473,8 @@ export class Dispatcher {
   /** Takes a turn out of the mailbox. Whether it was there. */
   #withdraw(record: TurnRecord): boolean {
     const waited = this.#mailbox.remove(record);
-    if (waited && this.#activation === undefined) this.#events.wanted();
+    // It may have been what a process, or room for its turn, was wanted for.
+    if (waited) this.#next();
     return waited;
   }
 
@@ -463,6 +496,7 @@ export class Dispatcher {
     const current = this.#current;
     current?.stopping?.cancel();
     this.#current = undefined;
+    if (current !== undefined) this.#place.release();
     this.#quiet?.resolve();
     this.#quiet = undefined;
     return current;

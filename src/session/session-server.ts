@@ -1,9 +1,14 @@
 import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { MemoryWatch } from "../capacity/memory-watch.ts";
+import type { ClaimedSpare } from "../capacity/spare.ts";
+import type { Spares } from "../capacity/spares.ts";
+import type { TurnLine } from "../capacity/turn-line.ts";
 import { Activation, CONTROL_MS } from "../claude/activation.ts";
-import { beforeTools } from "../claude/before-tools.ts";
+import { credentialsOf } from "../claude/credentials.ts";
 import { buildEnvironment } from "../claude/environment.ts";
+import type { Shape } from "../claude/fingerprint.ts";
+import type { ProcessHost } from "../claude/process-host.ts";
 import { startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptPlaceOf } from "../claude/transcript-place.ts";
@@ -21,6 +26,7 @@ import { historyOf, transcriptOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
+import { shapeOf } from "./process-shape.ts";
 import { checkPrompt } from "./prompt.ts";
 import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
@@ -45,6 +51,8 @@ const MOST_OPEN_APPROVALS = 100;
 export interface Room {
   readonly capacity: Capacity;
   readonly memory: MemoryWatch;
+  readonly spares: Spares;
+  readonly turns: TurnLine;
 }
 
 /**
@@ -97,8 +105,16 @@ export class SessionServer {
   /** Its process is up, or none will come up. */
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
   readonly #capacity: Capacity;
+  readonly #spares: Spares;
+  /** A process that was started ahead, to be used for the one that comes up. */
+  #spare: ClaimedSpare | undefined;
+  readonly #host: ProcessHost;
+  readonly #turns: TurnLine;
+  /** With what its process authenticates, as a digest, if that is of interest. */
+  #credentials = "";
 
-  constructor(settings: SessionSettings, desk: JournalDesk, { capacity, memory }: Room, deps: SessionDeps) {
+  constructor(settings: SessionSettings, desk: JournalDesk, room: Room, deps: SessionDeps) {
+    const { capacity, memory, spares, turns } = room;
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
@@ -121,6 +137,17 @@ export class SessionServer {
     );
     this.#capacity = capacity;
     this.#memory = memory;
+    this.#spares = spares;
+    this.#turns = turns;
+    this.#host = {
+      who: this.#who,
+      message: (message) => this.#receive(message),
+      spawned: (pid) => {
+        this.#pid = pid;
+      },
+      toolBegins: () => this.dispatcher.toolBegins(),
+      canUseTool: this.view.approvals.canUseTool,
+    };
     this.#tenancy = new Tenancy(capacity, deps.clock, {
       between: () => this.#between,
       turnsWait: () => this.dispatcher.waiting > 0,
@@ -129,7 +156,7 @@ export class SessionServer {
       sleep: () => this.#sleep(),
     });
     this.#meter = new BudgetMeter(deps.clock);
-    this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, deps, {
+    this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
       turnStarted: () => {
         this.#recycling?.worked();
         this.#apply({ type: "turn_started" });
@@ -147,6 +174,7 @@ export class SessionServer {
         else this.#tenancy.leaveLine();
       },
       asleep: () => this.#state.name === "hibernated" && !this.#tenancy.inLine,
+      apiKey: () => this.#credentials,
       lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
@@ -197,7 +225,7 @@ export class SessionServer {
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
     this.#life = incarnation;
-    if (this.settings.activation === "eager" && this.#tenancy.take()) this.#coming = this.#bringUp(incarnation);
+    if (this.settings.activation === "eager" && this.#takeRoom()) this.#coming = this.#bringUp(incarnation);
     else this.#lieDown();
     return incarnation;
   }
@@ -373,7 +401,11 @@ export class SessionServer {
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
-    const waitingFor = waitingOf(this.view.approvals.pending, this.dispatcher.wait, this.#tenancy.inLine);
+    const waitingFor = waitingOf(
+      this.view.approvals.pending,
+      this.dispatcher.wait,
+      this.#tenancy.inLine || this.dispatcher.inLine,
+    );
     return {
       name,
       state: this.view.state,
@@ -445,7 +477,15 @@ export class SessionServer {
     const life = this.#life;
     if (life === undefined || life.stopping || this.#state.name !== "hibernated") return;
     if (this.#ending !== undefined || this.#tenancy.inLine) return;
-    this.#coming = this.#tenancy.take() ? this.#rise(life) : this.#riseInTurn(life);
+    this.#coming = this.#takeRoom() ? this.#rise(life) : this.#riseInTurn(life);
+  }
+
+  /** Takes what a process needs: one that is up already, with its slot, or a slot for a new one. */
+  #takeRoom(): boolean {
+    this.#spare = this.#spares.claim(this.#shape, this.conversation.now.kind === "new", this.#tenancy);
+    if (this.#spare === undefined) return this.#tenancy.take();
+    this.#tenancy.takeOver(this.#spare.slot);
+    return true;
   }
 
   async #riseInTurn(life: Incarnation): Promise<void> {
@@ -469,6 +509,7 @@ export class SessionServer {
       await this.#resume();
       const activation = await this.#activate(incarnation.cancelled);
       this.#activation = activation;
+      if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#shape);
       this.#failedStarts = 0;
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
@@ -514,6 +555,8 @@ export class SessionServer {
 
   /** A process with the conversation as it can be had. */
   async #activate(signal: AbortSignal): Promise<Activation> {
+    const spare = await this.#bindSpare();
+    if (spare !== undefined) return spare;
     for (;;) {
       try {
         await this.#bringTranscript();
@@ -525,25 +568,34 @@ export class SessionServer {
     }
   }
 
+  /** The process that was claimed, if it can still be used; otherwise it is ended. */
+  async #bindSpare(): Promise<Activation | undefined> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare === undefined) return undefined;
+    const { activation, conversationId } = spare;
+    if (!activation.ending && this.conversation.now.kind === "new") {
+      await this.#bringTranscript();
+      this.conversation.take({ type: "forgotten", freshId: conversationId });
+      this.#activations++;
+      spare.bind(this.#host);
+      return activation;
+    }
+    await activation.end(endingStages(this.settings.shutdown, false));
+    return undefined;
+  }
+
   #start(signal: AbortSignal): Promise<Activation> {
     this.#activations++;
-    const { apiKey, inheritEnv, approvalTimeoutMs } = this.settings;
-    const { canUseTool } = this.view.approvals;
-    const sdk = beforeTools(this.launch.sdk, () => this.dispatcher.toolBegins());
-    const request = {
-      id: this.#deps.newId(),
-      who: this.#who,
-      options: approvalTimeoutMs === undefined ? sdk : { ...sdk, canUseTool },
-      apiKey,
-      inheritEnv,
-      conversation: conversationStart(this.conversation.now),
-      signal,
-      onMessage: (message: SDKMessage) => this.#receive(message),
-      onSpawn: (pid: number | undefined) => {
-        this.#pid = pid;
-      },
-    };
+    const conversation = conversationStart(this.conversation.now);
+    this.#spares.missed(this.#shape, conversation.kind === "new");
+    const request = { ...this.#shape, id: this.#deps.newId(), host: this.#host, conversation, signal };
     return Activation.start(request, this.#deps.clock);
+  }
+
+  /** All that its process is started with, apart from the conversation. */
+  get #shape(): Shape {
+    return { ...shapeOf(this.settings), options: this.launch.sdk };
   }
 
   /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */

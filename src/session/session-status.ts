@@ -7,8 +7,8 @@ import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 
 /**
- * What a session waits for: one or more approvals, the oldest of which expires at `until`, the API, or, without a process, that
- * another one ends.
+ * What a session waits for: one or more approvals, the oldest of which expires at `until`, the API, or that a process or a turn
+ * of another one ends.
  */
 export type Waiting =
   | Wait
@@ -34,7 +34,7 @@ export interface SessionStatus {
   readonly activation: number;
   /** When the process last said anything. */
   readonly lastSignOfLife?: number;
-  /** What it waits for, if it does: a permission, the API, or that it may have a process. */
+  /** What it waits for, if it does: a permission, the API, or room. */
   readonly waitingFor?: Waiting;
   /** How many tasks go on in the process besides its turn. */
   readonly backgroundTasks: number;

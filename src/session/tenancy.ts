@@ -68,6 +68,11 @@ export class Tenancy implements Tenant {
     return slot !== undefined;
   }
 
+  /** Has a slot that was another tenant's. */
+  takeOver(slot: Slot): void {
+    this.#has(slot);
+  }
+
   /** Waits in line for a slot. Whether there is one; not if `signal` is aborted, or nobody wants it any more. */
   async wait(signal: AbortSignal): Promise<boolean> {
     this.#line = new AbortController();

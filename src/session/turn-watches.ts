@@ -5,8 +5,8 @@ import type { Wait } from "./hold.ts";
 import type { TurnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
-/** What keeps a session from having a process. */
-export type CapacityLack = Pick<ErrorDetails["CAPACITY_EXHAUSTED"], "maxProcesses" | "busy">;
+/** What keeps a session from having a process, or from running a turn in it. */
+export type CapacityLack = Pick<ErrorDetails["CAPACITY_EXHAUSTED"], "maxProcesses" | "maxConcurrentTurns" | "busy">;
 
 /** What the watches over turns ask of their dispatcher. */
 export interface WatchEvents {
@@ -16,7 +16,7 @@ export interface WatchEvents {
   waits(record: TurnRecord): boolean;
   /** What turns are held back for, if they are. */
   held(): Wait | undefined;
-  /** How many processes there may be, and how many are at work, if turns wait for one of them to end. */
+  /** What keeps its turns from running, if it is room. */
   lacks(): CapacityLack | undefined;
 }
 
@@ -92,10 +92,15 @@ export class TurnWatches {
   }
 }
 
-/** The error of a turn for which there was no process. */
+/** The error of a turn for which there was no room. */
 function exhausted(who: string, { id }: TurnRecord, timeoutMs: number, lack: CapacityLack): CastellanError {
-  const most = lack.maxProcesses === undefined ? "its memory" : `${lack.maxProcesses} processes`;
-  const message = `${who}: the turn waited ${formatDuration(timeoutMs)} for a process, which is its \`queueTimeout\`; the supervisor's capacity is ${most}, and ${lack.busy} were at work. Raise \`capacity\`, or ask again later.`;
+  const { maxProcesses, maxConcurrentTurns, busy } = lack;
+  const processes = maxProcesses === undefined ? "its memory" : `${maxProcesses} processes`;
+  const [what, most] =
+    maxConcurrentTurns === undefined
+      ? ["for a process", `${processes}, and ${busy} were at work`]
+      : ["for others to end", `${maxConcurrentTurns} turns at a time, and ${busy} ran`];
+  const message = `${who}: the turn waited ${formatDuration(timeoutMs)} ${what}, which is its \`queueTimeout\`; the supervisor's capacity is ${most}. Raise \`capacity\`, or ask again later.`;
   return new CastellanError("CAPACITY_EXHAUSTED", message, { details: { turnId: id, timeoutMs, ...lack } });
 }
 

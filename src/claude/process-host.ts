@@ -1,0 +1,62 @@
+import type { CanUseTool, SDKMessage, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { beforeTools } from "./before-tools.ts";
+
+/** Whom a process tells what it says, and asks before it does something. */
+export interface ProcessHost {
+  /** The session, for messages. */
+  readonly who: string;
+  /** Called for every message of the process, in order. */
+  message(message: SDKMessage): void;
+  /** Called as soon as there is a process, which is before its handshake is done. */
+  spawned(pid: number | undefined): void;
+  /** A tool is about to run, and waits for this. */
+  toolBegins(): Promise<void>;
+  /** Decides on tools, if that is not for the options to do. */
+  readonly canUseTool: CanUseTool;
+}
+
+/** The options with what a process asks its host. @param approvals whether the host decides on tools */
+export function hosted(options: SdkOptions, host: ProcessHost, approvals: boolean): SdkOptions {
+  const asked = beforeTools(options, () => host.toolBegins());
+  return approvals ? { ...asked, canUseTool: (...request) => host.canUseTool(...request) } : asked;
+}
+
+/** How much a process may say before anybody listens. Before its first turn it says next to nothing. */
+const MOST_MESSAGES = 100;
+
+/** The host of a process that is nobody's yet: keeps what it says for the one that takes it. */
+export class ParkedHost implements ProcessHost {
+  #host: ProcessHost | undefined;
+  #pid: number | undefined;
+  #said: SDKMessage[] = [];
+
+  get who(): string {
+    return this.#host?.who ?? "a spare process";
+  }
+
+  message(message: SDKMessage): void {
+    if (this.#host !== undefined) this.#host.message(message);
+    else if (this.#said.length < MOST_MESSAGES) this.#said.push(message);
+  }
+
+  spawned(pid: number | undefined): void {
+    this.#pid = pid;
+  }
+
+  async toolBegins(): Promise<void> {
+    await this.#host?.toolBegins();
+  }
+
+  readonly canUseTool: CanUseTool = async (...request) => {
+    return this.#host === undefined
+      ? { behavior: "deny", message: "The process is nobody's yet." }
+      : await this.#host.canUseTool(...request);
+  };
+
+  /** The process is `host`'s from now on. */
+  bind(host: ProcessHost): void {
+    this.#host = host;
+    host.spawned(this.#pid);
+    for (const message of this.#said.splice(0)) host.message(message);
+  }
+}

@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { TurnLine, TurnPlace } from "../../src/capacity/turn-line.ts";
+
+test("in whatever order turns come and end, no limit is exceeded, nobody waits beside room, and all that wait get through", () => {
+  const action = fc.record({ who: fc.nat(7), does: fc.constantFrom("take", "release") });
+  const limits = fc.record({
+    total: fc.option(fc.integer({ min: 1, max: 4 })),
+    perKey: fc.option(fc.integer({ min: 1, max: 3 })),
+  });
+  fc.assert(
+    fc.property(limits, fc.array(action, { maxLength: 80 }), ({ total, perKey }, actions) => {
+      const line = new TurnLine({ total: total ?? undefined, perKey: perKey ?? undefined });
+      const key = (who: number): string => `key ${who % 3}`;
+      const places = Array.from(
+        { length: 8 },
+        (_, who) =>
+          new TurnPlace(
+            line,
+            () => key(who),
+            () => {},
+          ),
+      );
+      const wanting = new Set<number>();
+      const check = (): void => {
+        const running = places.flatMap((place, who) => (wanting.has(who) && place.take() ? [who] : []));
+        expect(line.running).toBe(running.length);
+        expect(running.length).toBeLessThanOrEqual(total ?? 8);
+        for (const one of ["key 0", "key 1", "key 2"]) {
+          const of = running.filter((who) => key(who) === one).length;
+          expect(of).toBeLessThanOrEqual(perKey ?? 8);
+        }
+        for (const who of wanting) if (!running.includes(who)) expect(line.limitOf(key(who))).toBeDefined();
+      };
+      for (const { who, does } of actions) {
+        if (does === "take") {
+          wanting.add(who);
+          places[who]?.take();
+        } else {
+          wanting.delete(who);
+          places[who]?.release();
+        }
+        check();
+      }
+      for (let left = wanting.size; left > 0; left--) {
+        const next = [...wanting].find((who) => places[who]?.take());
+        expect(next).toBeDefined();
+        wanting.delete(next ?? -1);
+        places[next ?? -1]?.release();
+        check();
+      }
+      expect([line.running, line.waiting]).toEqual([0, 0]);
+    }),
+  );
+});
+
+test("who comes back goes to the end of the line", () => {
+  const line = new TurnLine({ total: 1 });
+  const order: string[] = [];
+  const [a, b, c] = ["a", "b", "c"].map(
+    (name) =>
+      new TurnPlace(
+        line,
+        () => "",
+        () => order.push(name),
+      ),
+  );
+  expect([a?.take(), b?.take(), c?.take()]).toEqual([true, false, false]);
+  a?.release();
+  expect(a?.take()).toBe(false);
+  b?.release();
+  c?.release();
+  expect(a?.take()).toBe(true);
+  expect(line.waiting).toBe(0);
+});

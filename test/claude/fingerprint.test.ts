@@ -1,0 +1,105 @@
+import { mkdtemp, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSdkMcpServer, type Options } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, it } from "vitest";
+import { differencesOf, fingerprintOf, type Shape, spareObstacle } from "../../src/claude/fingerprint.ts";
+
+const HOST = { PATH: "/bin", ANTHROPIC_API_KEY: "key" };
+const of = (options: Options, rest: Omit<Shape, "options"> = {}, host: Record<string, string> = HOST) =>
+  fingerprintOf({ options, ...rest }, host);
+
+describe("a fingerprint", () => {
+  it("is the same for the same, however it is written", () => {
+    const hook = async (): Promise<object> => ({});
+    const one = of({
+      model: "m",
+      env: { A: "1", B: "2" },
+      hooks: { Stop: [{ hooks: [hook] }] },
+    });
+    const other = of({ hooks: { Stop: [{ hooks: [hook] }] }, env: { B: "2", A: "1" }, model: "m" });
+    expect(other.id).toBe(one.id);
+    expect(differencesOf(one, other)).toEqual([]);
+  });
+
+  const plain = of({});
+  const differing: [string, ReturnType<typeof of>][] = [
+    ["cwd", of({ cwd: tmpdir() })],
+    ["additionalDirectories", of({ additionalDirectories: ["/srv"] })],
+    ["env", of({ env: { A: "1" } })],
+    ["env", of({}, { apiKey: "another" })],
+    ["env", of({}, {}, { ...HOST, ANTHROPIC_API_KEY: "another" })],
+    ["env", of({}, { inheritEnv: true }, { ...HOST, OTHER: "1" })],
+    ["approvals", of({}, { approvals: true })],
+    ["model", of({ model: "m" })],
+    ["systemPrompt", of({ systemPrompt: "s" })],
+    ["allowedTools", of({ allowedTools: ["Read"] })],
+    ["disallowedTools", of({ disallowedTools: ["Read"] })],
+    ["tools", of({ tools: [] })],
+    ["permissionMode", of({ permissionMode: "plan" })],
+    ["sandbox", of({ sandbox: { enabled: true } })],
+    ["mcpServers", of({ mcpServers: { a: { command: "a" } } })],
+    ["extraArgs", of({ extraArgs: { a: null } })],
+    ["stderr", of({ stderr: () => {} })],
+    ["settings", of({ settings: { model: "m" } })],
+  ];
+  it.each(differing)("differs by %s", (field, other) => {
+    expect(differencesOf(plain, other)).toEqual([field]);
+    expect(other.id).not.toBe(plain.id);
+  });
+
+  it("tells functions apart, also those that read the same", () => {
+    const hooks = (): Options => ({ hooks: { Stop: [{ hooks: [async () => ({})] }] } });
+    expect(of(hooks()).id).not.toBe(of(hooks()).id);
+  });
+
+  it("keeps what looks alike apart", () => {
+    const pairs: [Options, Options][] = [
+      [{ allowedTools: ["a", "b"] }, { allowedTools: ["a,b"] }],
+      [{ allowedTools: ["a,string b"] }, { allowedTools: ["a", "b"] }],
+      [{ env: { A: "1}", B: "" } }, { env: { A: "1", B: "}" } }],
+      [{ extraArgs: { a: null } }, { extraArgs: { a: "null" } }],
+      [{ systemPrompt: "1" }, { systemPrompt: ["1"] }],
+    ];
+    for (const [one, other] of pairs) expect(of(one).id, JSON.stringify([one, other])).not.toBe(of(other).id);
+  });
+
+  it("has no secret that can be read", () => {
+    const { id, parts } = of({ env: { TOKEN: "secret-1" } }, { apiKey: "secret-2" });
+    expect(JSON.stringify([id, ...parts.values()])).not.toContain("secret");
+  });
+
+  it("is another one when the same path leads elsewhere, and when the binary has been exchanged", async () => {
+    const root = await mkdtemp(join(tmpdir(), "castellan-fingerprint-"));
+    const link = join(root, "current");
+    const [one, two] = await Promise.all([mkdtemp(join(root, "one-")), mkdtemp(join(root, "two-"))]);
+    await symlink(one, link);
+    const [before, beside] = [of({ cwd: link }), of({ additionalDirectories: [link] })];
+    await unlink(link);
+    await symlink(two, link);
+    expect(differencesOf(before, of({ cwd: link }))).toEqual(["cwd"]);
+    expect(differencesOf(beside, of({ additionalDirectories: [link] }))).toEqual(["additionalDirectories"]);
+    expect(of({ cwd: link }).id).toBe(of({ cwd: link }).id);
+    const binary = join(root, "claude");
+    await writeFile(binary, "1");
+    const old = of({ pathToClaudeCodeExecutable: binary });
+    await rm(binary);
+    await writeFile(binary, "22");
+    expect(differencesOf(old, of({ pathToClaudeCodeExecutable: binary }))).toEqual(["pathToClaudeCodeExecutable"]);
+    await rm(root, { recursive: true });
+  });
+});
+
+it("says what keeps options from being those of a spare", () => {
+  const hook = { hooks: [async () => ({})] };
+  const server = createSdkMcpServer({ name: "own", tools: [] });
+  expect(spareObstacle({ options: {} })).toBeUndefined();
+  expect(
+    spareObstacle({ options: { hooks: { PreToolUse: [hook] }, mcpServers: { a: { command: "a" } } } }),
+  ).toBeUndefined();
+  expect(spareObstacle({ options: { sessionId: "7b0c4a7e-5f4e-4f4e-9d7e-2d7f0a1c9b11" } })).toBe("session_id");
+  expect(spareObstacle({ options: { settingSources: ["user"] } })).toBe("setting_sources");
+  expect(spareObstacle({ options: { plugins: [{ type: "local", path: "/p" }] } })).toBe("plugins");
+  expect(spareObstacle({ options: { hooks: { SessionStart: [hook] } } })).toBe("start_hooks");
+  expect(spareObstacle({ options: { mcpServers: { own: server } } })).toBe("in_process_mcp");
+});

@@ -1,0 +1,250 @@
+import { tmpdir } from "node:os";
+import { expect, test } from "vitest";
+import { query, session } from "../../src/castellan.ts";
+import { type SessionOptions, template } from "../../src/index.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
+
+const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
+
+/** How long after the last one was asked for the next spare is started, and a bit. */
+const SOON = 600;
+
+/** A scene with a family of sessions whose options are all the same, and spares. */
+async function family(
+  setting: {
+    readonly options?: Omit<SessionOptions, "name">;
+    readonly spares?: number;
+    readonly maxProcesses?: number;
+    readonly script?: FakeScript;
+  } = {},
+) {
+  const { options = {}, spares = 4, maxProcesses, script = count } = setting;
+  const [name, clock] = [unique("family"), new SimulatedClock()];
+  const scene = await Scene.open({
+    clock,
+    script,
+    children: [template(name, options)],
+    options: { capacity: { spares, ...(maxProcesses === undefined ? {} : { maxProcesses }) } },
+  });
+  const ready = (): number => scene.supervisor.capacity().spares.ready;
+  const fill = async (n: number): Promise<void> => {
+    while (ready() < n) {
+      await ticks(5);
+      if (ready() < n) await clock.advance(SOON);
+    }
+  };
+  return { scene, clock, name, fill, status: () => scene.supervisor.capacity().spares };
+}
+
+test("the first of a family, and the next ones, find a process that is up; each begins a conversation of its own", async () => {
+  const { scene, name, fill, status } = await family();
+  await using _ = scene;
+  await fill(1);
+  const [spare] = scene.fake.running;
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  expect(session([name, 1]).status()).toMatchObject({ pid: spare?.pid, activation: 1, restarts: 0 });
+  expect(scene.fake.processes).toHaveLength(1);
+  expect((await query([name, 1], "again")).text).toBe("2");
+  expect(scene.transcript(session([name, 1]))).toHaveLength(4);
+  await fill(1);
+  expect((await query([name, 2], "hi")).text).toBe("0");
+  expect(session([name, 2]).status().conversationId).not.toBe(session([name, 1]).status().conversationId);
+  expect(status()).toMatchObject({ hits: 2, misses: {}, unused: {} });
+});
+
+test("the conversation that began on a spare goes on after a kill, in a process of its own", async () => {
+  const { scene, clock, name, fill, status } = await family();
+  await using _ = scene;
+  await fill(1);
+  await query([name, 1], "hi");
+  const { conversationId } = session([name, 1]).status();
+  await fill(1);
+  scene.fake.processes[0]?.kill("SIGKILL");
+  expect((await within(clock, query([name, 1], "again"))).text).toBe("2");
+  expect(session([name, 1]).status()).toMatchObject({ conversationId, restarts: 1 });
+  expect(status()).toMatchObject({ hits: 1, misses: { conversation: 1 }, ready: 1 });
+});
+
+test("a spare is one session's, whoever asks at the same time", async () => {
+  const { scene, name, fill, status } = await family({ spares: 1 });
+  await using _ = scene;
+  await fill(1);
+  const replies = await Promise.all([1, 2, 3].map((key) => query([name, key], "hi")));
+  expect(replies.map(({ text }) => text)).toEqual(["0", "0", "0"]);
+  expect(new Set([1, 2, 3].map((key) => session([name, key]).status().pid)).size).toBe(3);
+  expect(status()).toMatchObject({ hits: 1, misses: { none_ready: 2 } });
+  // No more than there may be, however many were asked for.
+  await fill(1);
+  await ticks(20);
+  expect(scene.supervisor.capacity()).toMatchObject({ processes: 4, spares: { ready: 1, starting: 0 } });
+});
+
+test("as many are kept as were asked for at a time, and none when nobody asks any more", async () => {
+  const { scene, clock, name, fill, status } = await family();
+  await using _ = scene;
+  await Promise.all([1, 2, 3].map((key) => query([name, key], "hi")));
+  await fill(3);
+  await clock.advance(5_000);
+  await ticks(20);
+  expect(status()).toMatchObject({ ready: 3, starting: 0 });
+  await clock.advance(11 * 60_000);
+  await eventually(() => scene.supervisor.capacity().processes === 3);
+  await clock.advance(60_000);
+  expect(status()).toMatchObject({ ready: 0, starting: 0, unused: { expired: 3 } });
+});
+
+test("hooks, approvals and settings of the session are there in a process that was started ahead", async () => {
+  const called: string[] = [];
+  const hook = async (input: { readonly hook_event_name: string }): Promise<object> => {
+    called.push(input.hook_event_name);
+    return {};
+  };
+  const { scene, name, fill, status } = await family({
+    options: { approvals: true, hooks: { PreToolUse: [{ hooks: [hook] }] }, model: "claude-sonnet-4-5" },
+    script: async (turn) => {
+      await turn.hook("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "t" });
+      await turn.text((await turn.askPermission("Bash", { command: "date" })).behavior);
+    },
+  });
+  await using _ = scene;
+  await fill(1);
+  const turn = session([name, 1]).stream("go");
+  await eventually(() => session([name, 1]).approvals().length > 0);
+  expect(session([name, 1]).status().state).toBe("waiting");
+  session([name, 1]).approvals()[0]?.approve();
+  expect((await turn.result()).text).toBe("allow");
+  expect(called).toEqual(["PreToolUse"]);
+  expect(scene.fake.processes[0]?.model).toBe("claude-sonnet-4-5");
+  expect(status().hits).toBe(1);
+});
+
+test("a session whose options differ is never given one, and the option is told", async () => {
+  const [name, clock] = [unique("mixed"), new SimulatedClock()];
+  const variants: Omit<SessionOptions, "name">[] = [
+    { cwd: tmpdir() },
+    { additionalDirectories: ["/srv"] },
+    { env: { TOKEN: "other" } },
+    { apiKey: "other" },
+    { permissionMode: "acceptEdits" },
+    { allowedTools: ["Bash"] },
+    { systemPrompt: "Be brief." },
+    { hooks: { Stop: [{ hooks: [async () => ({})] }] } },
+    { approvals: true },
+    { inheritEnv: ["OLDPWD"], env: { OLDPWD: "x" } },
+  ];
+  await using scene = await Scene.open({
+    clock,
+    script: count,
+    children: [
+      template(name),
+      ...variants.map((options) => ({ ...options, name: unique(), activation: "lazy" as const })),
+    ],
+    options: { capacity: { spares: 1 } },
+  });
+  await clock.advance(SOON);
+  await eventually(() => scene.supervisor.capacity().spares.ready === 1);
+  const spare = scene.fake.running[0]?.pid;
+  for (const { name } of scene.supervisor.listSessions()) {
+    await query(name, "hi");
+    expect(session(name).status().pid).not.toBe(spare);
+  }
+  const { hits, misses } = scene.supervisor.capacity().spares;
+  expect(hits).toBe(0);
+  expect(misses).toEqual({
+    "differs:cwd": 1,
+    "differs:additionalDirectories": 1,
+    "differs:env": 3,
+    "differs:permissionMode": 1,
+    "differs:allowedTools": 1,
+    "differs:systemPrompt": 1,
+    "differs:hooks": 1,
+    "differs:approvals": 1,
+  });
+});
+
+test("a spare gives way to a session that needs the room, and is not started again at once", async () => {
+  const { scene, clock, name, fill, status } = await family({ maxProcesses: 2 });
+  await using _ = scene;
+  await fill(1);
+  await scene.supervisor.startSession({ name: unique(), model: "other" });
+  expect(scene.supervisor.capacity()).toMatchObject({ processes: 2 });
+  const late = scene.supervisor.startSession({ name: unique(), model: "another" });
+  await within(clock, late);
+  expect((await within(clock, query((await late).name, "hi"))).text).toBe("0");
+  expect(status()).toMatchObject({ ready: 0, hits: 0, unused: { evicted: 1 } });
+  await clock.advance(29_000);
+  expect(scene.fake.processes).toHaveLength(3);
+  // The room that a spare is in is also that of a session that can use it.
+  await scene.supervisor.terminateSession((await late).name);
+  await clock.advance(2_000);
+  await eventually(() => status().ready === 1);
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  expect(status().hits).toBe(1);
+  expect(scene.supervisor.capacity().processes).toBe(2);
+});
+
+test("one that dies is replaced, and nobody hears of it", async () => {
+  const { scene, name, fill, status } = await family();
+  await using _ = scene;
+  await fill(1);
+  scene.fake.running[0]?.kill("SIGKILL");
+  await eventually(() => status().ready === 0);
+  expect((await query([name, 1], "hi")).text).toBe("0");
+  expect((await query([name, 2], "hi")).text).toBe("0");
+  await fill(1);
+  expect(status()).toMatchObject({ hits: 0, unused: { failed: 1 } });
+  expect(session([name, 1]).status().restarts).toBe(0);
+});
+
+test("what does not start is not tried again before it is asked for", async () => {
+  const [name, clock] = [unique("broken"), new SimulatedClock()];
+  let starts = 0;
+  await using scene = await Scene.open({
+    clock,
+    fake: {
+      startup: async (start) => {
+        starts += 1;
+        await start.crash({ code: 1 });
+      },
+    },
+    children: [template(name)],
+    options: { capacity: { spares: 2 } },
+  });
+  await clock.advance(SOON);
+  await eventually(() => scene.supervisor.capacity().spares.unused["failed"] === 1);
+  await clock.advance(9 * 60_000);
+  expect(starts).toBe(1);
+  expect(scene.supervisor.capacity()).toMatchObject({ processes: 0, spares: { ready: 0, starting: 0 } });
+});
+
+test("options that no spare can have are told as the reason", async () => {
+  const clock = new SimulatedClock();
+  const options: Omit<SessionOptions, "name">[] = [
+    { settingSources: ["project"] },
+    { hooks: { SessionStart: [{ hooks: [async () => ({})] }] } },
+    { sessionId: "7b0c4a7e-5f4e-4f4e-9d7e-2d7f0a1c9b11" },
+    { sessionStore: { append: async () => {}, load: async () => null } },
+  ];
+  await using scene = await Scene.open({
+    clock,
+    script: count,
+    children: options.map((one) => ({ ...one, name: unique() })),
+    options: { capacity: { spares: 2 } },
+  });
+  expect(scene.supervisor.capacity().spares).toMatchObject({
+    hits: 0,
+    misses: { setting_sources: 1, start_hooks: 1, session_id: 1, session_store: 1 },
+  });
+});
+
+test("without spares nothing is started ahead, and what cannot be is refused", async () => {
+  const { scene, clock, name } = await family({ spares: 0 });
+  await using _ = scene;
+  await query([name, 1], "hi");
+  await clock.advance(60_000);
+  expect(scene.fake.processes).toHaveLength(1);
+  expect(scene.supervisor.capacity().spares).toEqual({ ready: 0, starting: 0, hits: 0, misses: {}, unused: {} });
+  await failure(Scene.open({ options: { capacity: { spares: -1 } } }), "INVALID_OPTIONS");
+});
