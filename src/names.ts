@@ -34,6 +34,11 @@ export function nameOfKey(key: string): SessionName {
   return JSON.parse(key) as SessionName;
 }
 
+/** What the keys of all tuples begin with that have this first part and others. */
+export function keyPrefix(first: string): string {
+  return `[${JSON.stringify(first)},`;
+}
+
 /** Whether a tuple begins with these parts; a name begins with itself. */
 export function beginsWith(name: SessionName, prefix: SessionName): boolean {
   const [parts, first] = [partsOf(name), partsOf(prefix)];

@@ -60,7 +60,7 @@ export interface TemplatePlan {
   readonly kind: "template";
   readonly id: string;
   readonly maxSessions: number;
-  readonly retentionMs: number | undefined;
+  readonly retentionMs: number;
   /** The settings of any of its sessions, if they are the same for all. */
   readonly common: SessionSettings | undefined;
   /** The plan of the session of this name. @throws CastellanError `INVALID_OPTIONS` */

@@ -3,8 +3,9 @@ import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk } from "../session/journal-desk.ts";
-import { Session, type SessionOwner } from "../session/session.ts";
+import { Session } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
+import { type SessionOwner, SessionSeat } from "../session/session-seat.ts";
 import { type Room, SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
@@ -15,6 +16,7 @@ export interface Member {
   readonly key: string;
   readonly server: SessionServer;
   readonly session: Session;
+  readonly owner: SessionOwner;
 }
 
 interface Entry extends Member {
@@ -77,7 +79,7 @@ export class Roster {
     const { key, sdk } = settings;
     const server = new SessionServer(settings, this.#desk, this.#room, this.#deps);
     const owner = this.#ownership({ server });
-    const session = new Session(server, owner);
+    const session = new Session(new SessionSeat({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
     try {
@@ -92,7 +94,7 @@ export class Roster {
     const unlisten = (): void => {
       for (const scope of scopes) scope?.removeEventListener("abort", abort);
     };
-    const entry = { key, server, session, registration, unlisten };
+    const entry = { key, server, session, owner, registration, unlisten };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -118,6 +120,11 @@ export class Roster {
       }
     });
     return (await Promise.all(outcomes)).flat();
+  }
+
+  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async unfinished(keyPrefix: string): Promise<string[]> {
+    return await this.#desk.unfinished(keyPrefix);
   }
 
   /**

@@ -14,7 +14,7 @@ import type { SessionDeps } from "../session/dispatcher.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
-import { type ConversationOptions, isSession, type Session } from "../session/session.ts";
+import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import type { Room, SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
@@ -115,6 +115,11 @@ export class Supervisor implements AsyncDisposable {
         this.#refuseIfGone(server);
         const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
         return await this.#startSession(forked, server.conversation);
+      },
+      again: () => {
+        const { name } = server.settings;
+        const ending = this.#stopping !== undefined || this.#draining;
+        return ending ? undefined : (this.#roster.find(name) ?? this.#tree.templates.find(name));
       },
     }));
     const { clock, random } = deps;
@@ -482,16 +487,18 @@ export class Supervisor implements AsyncDisposable {
   #member(session: SessionRef): Member {
     this.#refuseIfStopped();
     const name = isSession(session) ? session.name : session;
+    // Looked at first, since it brings back a session that was let go.
+    const server = isSession(session) ? serverOf(session) : undefined;
     const member = this.#roster.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
     if (member === undefined) throw registry.missing(name, this.name);
-    if (isSession(session) && session !== member.session) throw stale(session);
+    if (isSession(session) && server !== member.server) throw stale(session);
     return member;
   }
 
   #child(child: SessionRef): ChildPlan {
     this.#refuseIfStopped();
     const name = isSession(child) ? child.name : child;
-    if (isSession(child) && this.#roster.find(name)?.session !== child) throw stale(child);
+    if (isSession(child) && this.#roster.find(name)?.server !== serverOf(child)) throw stale(child);
     const ids = [nameKey(name), name];
     const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
     if (plan !== undefined) return plan;

@@ -20,7 +20,7 @@ export interface TemplateKeeping {
    * stays in the journal, and its name brings it back. Default 10,000.
    */
   maxSessions?: number;
-  /** After how long of hibernation a session is let go. Default: only when there are too many. */
+  /** After how long of hibernation a session is let go, unless somebody reads its events. Default `"5m"`. */
   retention?: Duration;
 }
 
@@ -36,8 +36,9 @@ export interface TemplateOptions extends TemplateKeeping {
  * which it goes on with after a restart of the application. They have no process until they are asked something, unless
  * `activation` is `"eager"`.
  *
- * A session that is let go is stopped for those who hold a handle of it, so ask by name. Turns that were accepted before a
- * restart of the application run when their session is first named after it.
+ * Sessions that have hibernated for a while are let go: nothing of them is in memory any more, their conversation stays in the
+ * journal, and their name, or a handle of them, brings them back. One whose options were changed by a call, such as `setModel`,
+ * stays.
  *
  * @example
  * await Supervisor.start([template("support", (userId: number) => ({ systemPrompt: `You help user ${userId}` }))]);
@@ -55,7 +56,7 @@ export function template<Key extends TemplateKey>(
 export interface TemplateSettings {
   readonly name: string;
   readonly maxSessions: number;
-  readonly retentionMs: number | undefined;
+  readonly retentionMs: number;
   /** Whether the options are the same for all. */
   readonly alike: boolean;
   /** The options of the session of this key. @throws CastellanError `INVALID_OPTIONS` if it makes none */
@@ -69,7 +70,7 @@ const schema = z.strictObject({
     "expected options of a session, or a function that makes them of a key",
   ),
   maxSessions: z.int().positive().default(10_000),
-  retention: durationSchema.optional(),
+  retention: durationSchema.default(5 * 60_000),
 });
 
 /**

@@ -1,7 +1,7 @@
 import type { Spares } from "../capacity/spares.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { nameProblem, type SessionName } from "../names.ts";
+import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../names.ts";
 import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { Branch } from "./branch.ts";
@@ -13,6 +13,9 @@ import type { Member, Roster } from "./roster.ts";
 /** How often it is looked for sessions whose time is over: twice in that time, and once an hour at the least. */
 const LOOK_MS = 3_600_000;
 
+/** How long a session that is at work waits, after a start, for one of its family to be let go. */
+const ROOM_MS = 1_000;
+
 /** What the templates of a tree ask of it. */
 export interface TemplatesDeps {
   readonly clock: Clock;
@@ -21,6 +24,8 @@ export interface TemplatesDeps {
   readonly supervisor: string;
   /** Resolves when the tree has been started. */
   opened(): Promise<void>;
+  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  unfinished(keyPrefix: string): Promise<string[]>;
   /** Throws if no session may begin any more. */
   refuseIfEnding(): void;
 }
@@ -52,6 +57,15 @@ export class Templates {
     this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister });
     // Whoever is the first of it need not wait either.
     if (plan.common !== undefined) this.#deps.spares.expect(shapeOf(plan.common));
+  }
+
+  /**
+   * Has those of its sessions come to life that had something to do when the application ended, as soon as there is room for
+   * them. To be called when the tree has been started.
+   */
+  takeUp(id: string): void {
+    // What cannot be read now is read when a session is named.
+    void this.#takeUp(id).catch(() => {});
   }
 
   /** Goes on with a changed template; its sessions are changed by the reconciliation itself. */
@@ -91,6 +105,31 @@ export class Templates {
     this.#watch(place);
     void this.#begin(place, plan, member);
     return member;
+  }
+
+  async #takeUp(id: string): Promise<void> {
+    for (const key of await this.#deps.unfinished(keyPrefix(id))) {
+      const name = nameOfKey(key);
+      while (this.#places.has(id) && this.#deps.roster.find(name) === undefined && !this.#comes(name)) {
+        await this.#pause();
+      }
+    }
+  }
+
+  /** Whether there is room for it. One whose options are wrong says so to whoever names it. */
+  #comes(name: SessionName): boolean {
+    try {
+      this.find(name);
+      return true;
+    } catch (error) {
+      return !CastellanError.is(error, "TEMPLATE_FULL");
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#deps.clock.schedule(ROOM_MS, resolve, { background: true });
+    await promise;
   }
 
   async #begin({ branch, sessions }: Place, plan: SessionPlan, member: Member): Promise<void> {
@@ -142,7 +181,7 @@ export class Templates {
   /** Ends a session that has no process; what the journal knows of it stays. Its name is free at once. */
   #letGo({ branch, sessions }: Place, server: SessionServer): void {
     const { key } = server.settings;
-    server.close("session");
+    server.letGo();
     this.#deps.roster.release(server);
     sessions.delete(key);
     branch.forget(key);
@@ -154,12 +193,12 @@ export class Templates {
 
   #watch(place: Place): void {
     const { retentionMs } = place.plan;
-    if (retentionMs === undefined || place.timer !== undefined) return;
+    if (place.timer !== undefined) return;
     const everyMs = Math.min(LOOK_MS, Math.max(1, retentionMs / 2));
     const look = (): void => {
       place.timer = undefined;
       this.#prune(place);
-      const until = this.#deps.clock.monotonic() - (place.plan.retentionMs ?? Number.POSITIVE_INFINITY);
+      const until = this.#deps.clock.monotonic() - place.plan.retentionMs;
       for (const { server, since } of this.#dormant(place)) if (since <= until) this.#letGo(place, server);
       if (place.sessions.size > 0) this.#watch(place);
     };

@@ -57,6 +57,7 @@ export class Tree {
       spares,
       supervisor,
       opened: () => this.opened(),
+      unfinished: (keyPrefix) => roster.unfinished(keyPrefix),
       refuseIfEnding: () => deps.refuseIfEnding(),
     });
   }
@@ -73,6 +74,7 @@ export class Tree {
       for (const { plan, branch } of this.root.templates) this.templates.add(plan, branch);
       this.#opening = this.#start(members, prepare);
       await this.#opening;
+      for (const { plan } of this.root.templates) this.templates.takeUp(plan.id);
     } catch (error) {
       for (const { server } of members) {
         server.close("supervisor");
@@ -205,9 +207,11 @@ export class Tree {
       const [failed] = await this.#roster.restore(members, source);
       if (failed !== undefined) throw failed.error;
       await branch.add(plan);
-      if (plan.kind === "template") this.templates.add(plan, branch);
       const below = plan.kind === "supervisor" ? (branch.below(plan.id)?.templates ?? []) : [];
-      for (const { plan: template, branch: place } of below) this.templates.add(template, place);
+      for (const one of plan.kind === "template" ? [{ plan, branch }] : below) {
+        this.templates.add(one.plan, one.branch);
+        this.templates.takeUp(one.plan.id);
+      }
     } catch (error) {
       const refusal = members[0]?.server.refusal();
       for (const { server } of members) {

@@ -57,8 +57,8 @@ export interface Journal {
   write(batch: Batch): Promise<void>;
   /** The sessions of these keys, of which there are 500 at most: each that is known, once, in no particular order. */
   sessions(keys: readonly string[]): Promise<SessionEntry[]>;
-  /** The sessions whose keys begin so, in the order of their keys. */
-  sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]>;
+  /** The keys of sessions that begin so and have turns that have not ended, each once, in order. */
+  unfinishedBeginning(keyPrefix: string): Promise<string[]>;
   turn(id: string): Promise<TurnEntry | undefined>;
   /**
    * The turns that have not ended of these sessions, of which there are 500 at most. Those of one session come in the order

@@ -53,10 +53,10 @@ class MemoryJournal implements Journal {
     return [...new Set(keys)].flatMap((key) => this.#sessions.get(key) ?? []);
   }
 
-  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     this.#refuseIfClosed();
-    const found = [...this.#sessions.values()].filter(({ key }) => key.startsWith(keyPrefix));
-    return found.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+    const keys = [...this.#unfinished].flatMap(([key, turns]) => (turns.size > 0 ? [key] : []));
+    return keys.filter((key) => key.startsWith(keyPrefix)).toSorted();
   }
 
   async turn(id: string): Promise<TurnEntry | undefined> {

@@ -30,6 +30,7 @@ const FIRST = `
     outcome json
   );
   create index turns_by_session on turns (session, ended_at, seq);
+  create index unfinished_turns on turns (session) where ended_at is null;
   create table spent (
     digest bytea primary key,
     supervisor text not null,

@@ -25,7 +25,7 @@ import {
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
 import type { SessionEntry } from "./session-entry.ts";
-import { toText } from "./stored-text.ts";
+import { fromText, toText } from "./stored-text.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "./usage-entry.ts";
 
@@ -130,9 +130,10 @@ class PostgresJournal implements Journal {
     return (await this.#read<SessionRow>(text, [keys.map(toText)])).map(sessionOf);
   }
 
-  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
-    const text = `select ${SESSION_COLUMNS} from sessions where starts_with(key, $1) order by key`;
-    return (await this.#read<SessionRow>(text, [toText(keyPrefix)])).map(sessionOf);
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
+    const text = "select distinct session from turns where ended_at is null and starts_with(session, $1)";
+    const rows = await this.#read<{ readonly session: string }>(text, [toText(keyPrefix)]);
+    return rows.map(({ session }) => fromText(session)).toSorted();
   }
 
   async turn(id: string): Promise<TurnEntry | undefined> {

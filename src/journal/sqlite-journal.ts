@@ -15,7 +15,7 @@ import { pruning } from "./sqlite-pruning.ts";
 import { approvalOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { usageQuestion } from "./sqlite-usage.ts";
-import { toText } from "./stored-text.ts";
+import { fromText, toText } from "./stored-text.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
 
@@ -95,10 +95,10 @@ class SqliteJournal implements Journal {
     return this.#read(({ statements }) => statements.sessions.all(toTexts(keys))).map(sessionOf);
   }
 
-  async sessionsBeginning(keyPrefix: string): Promise<SessionEntry[]> {
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const prefix = toText(keyPrefix);
-    const rows = this.#read(({ statements }) => statements.sessionsBeginning.all(prefix, prefix));
-    return rows.map(sessionOf).toSorted((one, other) => (one.key < other.key ? -1 : 1));
+    const rows = this.#read(({ statements }) => statements.unfinishedBeginning.all(prefix, prefix));
+    return rows.map(({ session }) => fromText(String(session))).toSorted();
   }
 
   async turn(id: string): Promise<TurnEntry | undefined> {

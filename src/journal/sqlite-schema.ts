@@ -44,6 +44,7 @@ const VERSION_1 = `
     outcome TEXT
   ) STRICT;
   CREATE INDEX turns_of_session ON turns (session, ended_at);
+  CREATE INDEX unfinished_turns ON turns (session) WHERE ended_at IS NULL;
 
   CREATE TABLE approvals (
     seq INTEGER PRIMARY KEY,

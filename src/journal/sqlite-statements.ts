@@ -16,7 +16,8 @@ const SQL = {
   forgetApprovals: "DELETE FROM approvals WHERE session = ?",
   sessions: "SELECT * FROM sessions WHERE key IN (SELECT value FROM json_each(?))",
   /* Nothing in UTF-8 comes after the byte FF. */
-  sessionsBeginning: "SELECT * FROM sessions WHERE key >= ? AND key < ? || CAST(x'ff' AS TEXT)",
+  unfinishedBeginning: `SELECT DISTINCT session FROM turns
+    WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
   acceptTurn: `INSERT INTO turns (id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
       state, attempts, touched)

@@ -13,7 +13,7 @@ import type {
   SlashCommand,
 } from "@anthropic-ai/claude-agent-sdk";
 import { type HistoryOptions, historyOf } from "./history.ts";
-import type { SessionServer } from "./session-server.ts";
+import type { SessionSeat } from "./session-seat.ts";
 
 /**
  * How a session does: `degraded` means that turns wait and will be answered, or that something else went wrong, see
@@ -31,24 +31,24 @@ export type SessionHealth =
  * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`, `CAPACITY_EXHAUSTED`.
  */
 export class Controls {
-  readonly #server: SessionServer;
+  readonly #seat: SessionSeat;
   /** The MCP servers that the last `setMcpServers` named. */
   #named: { readonly servers: Readonly<Record<string, McpServerConfig>>; readonly activation: number } | undefined;
 
-  constructor(server: SessionServer) {
-    this.#server = server;
+  constructor(seat: SessionSeat) {
+    this.#seat = seat;
   }
 
   /** Changes the model, for this process and all later ones. */
   async setModel(model: string): Promise<void> {
     await this.#ask("set_model", (sdk) => sdk.setModel(model));
-    this.#server.remember({ model });
+    this.#seat.server.remember({ model });
   }
 
   /** Changes the permission mode, for this process and all later ones. */
   async setPermissionMode(mode: PermissionMode): Promise<void> {
     await this.#ask("set_permission_mode", (sdk) => sdk.setPermissionMode(mode));
-    this.#server.remember({ permissionMode: mode });
+    this.#seat.server.remember({ permissionMode: mode });
   }
 
   /**
@@ -56,9 +56,9 @@ export class Controls {
    * seconds is an answer too.
    */
   async health(): Promise<SessionHealth> {
-    const { state, lastExit, waitingFor, faults } = this.#server.status();
+    const { state, lastExit, waitingFor, faults } = this.#seat.server.status();
     if (state === "quarantined" || state === "stopped") {
-      return { status: "unhealthy", reason: this.#server.refusal()?.message ?? `the session is ${state}` };
+      return { status: "unhealthy", reason: this.#seat.server.refusal()?.message ?? `the session is ${state}` };
     }
     if (state === "starting" || state === "restarting") {
       const why = lastExit === undefined ? "" : `; its last process: ${lastExit.message}`;
@@ -74,14 +74,14 @@ export class Controls {
       ...(waitingFor === undefined || waitingFor.for === "approval"
         ? []
         : [`turns are held back for ${waitingFor.for}`]),
-      ...[this.#server.journal.fault, ...faults].flatMap((fault) => fault?.message ?? []),
+      ...[this.#seat.server.journal.fault, ...faults].flatMap((fault) => fault?.message ?? []),
     ];
     return reasons.length === 0 ? { status: "healthy" } : { status: "degraded", reason: reasons.join("; ") };
   }
 
   /** Claude's id of the conversation. */
   get sessionId(): string {
-    return this.#server.status().conversationId;
+    return this.#seat.server.status().conversationId;
   }
 
   /** The MCP servers and whether they are connected. */
@@ -102,16 +102,16 @@ export class Controls {
     const named = this.#named;
     const { result, activation } = await this.#ask("mcp_set_servers", async (sdk) => {
       // A process that was started with them takes away only what such a call has named to it.
-      const { activation } = this.#server.status();
+      const { activation } = this.#seat.server.status();
       if (named !== undefined && named.activation !== activation) await sdk.setMcpServers({ ...named.servers });
       return { result: await sdk.setMcpServers(servers), activation };
     });
     this.#named = { servers, activation };
-    const { mcpServers = {} } = this.#server.settings.sdk;
+    const { mcpServers = {} } = this.#seat.server.settings.sdk;
     const stay = Object.entries(mcpServers).filter(
       ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
     );
-    this.#server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
+    this.#seat.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
     return result;
   }
 
@@ -151,10 +151,10 @@ export class Controls {
 
   /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
   async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
-    return await historyOf(this.#server.conversation.now, this.#server.launch, options);
+    return await historyOf(this.#seat.server.conversation.now, this.#seat.server.launch, options);
   }
 
   #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
-    return this.#server.control(what, request);
+    return this.#seat.server.control(what, request);
   }
 }

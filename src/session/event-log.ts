@@ -22,6 +22,7 @@ export class EventLog<Event> {
   #oldest = 0;
   #end: { readonly error?: Error } | undefined;
   #more: PromiseWithResolvers<void> | undefined;
+  #readers = 0;
 
   /** `who` is whose events they are, for messages; `limit` how many of them are kept. */
   constructor(who: string, limit: number = KEPT) {
@@ -32,6 +33,11 @@ export class EventLog<Event> {
   /** The number that the next event will have. */
   get length(): number {
     return this.#first + this.#kept.length;
+  }
+
+  /** How many read at this moment. */
+  get readers(): number {
+    return this.#readers;
   }
 
   append(event: Event): void {
@@ -57,16 +63,21 @@ export class EventLog<Event> {
    * @throws CastellanError `EVENTS_LOST` if the event to be read next is no longer kept; whatever ended the log.
    */
   async *read(from = 0): AsyncGenerator<Numbered<Event>, void, undefined> {
-    for (let number = from; ; number++) {
-      while (number >= this.length) {
-        if (this.#end?.error !== undefined) throw this.#end.error;
-        if (this.#end !== undefined) return;
-        this.#more ??= Promise.withResolvers();
-        await this.#more.promise;
+    this.#readers++;
+    try {
+      for (let number = from; ; number++) {
+        while (number >= this.length) {
+          if (this.#end?.error !== undefined) throw this.#end.error;
+          if (this.#end !== undefined) return;
+          this.#more ??= Promise.withResolvers();
+          await this.#more.promise;
+        }
+        const event = number < this.#oldest ? undefined : this.#kept[number - this.#first];
+        if (event === undefined) throw this.#lost(number);
+        yield { number, event };
       }
-      const event = number < this.#oldest ? undefined : this.#kept[number - this.#first];
-      if (event === undefined) throw this.#lost(number);
-      yield { number, event };
+    } finally {
+      this.#readers--;
     }
   }
 

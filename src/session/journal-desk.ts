@@ -63,6 +63,12 @@ export class JournalDesk {
     return known;
   }
 
+  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async unfinished(keyPrefix: string): Promise<string[]> {
+    await this.writer?.settled();
+    return await this.journal.unfinishedBeginning(keyPrefix);
+  }
+
   /** What was spent, with all that has been written so far. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     await this.writer?.settled();

@@ -84,6 +84,9 @@ export class SessionServer {
   readonly #memory: MemoryWatch;
   #memoryBytes: number | undefined;
   #dormantSince = 0;
+  /** Whether calls have changed its settings, which only this object knows. */
+  #changed = false;
+  #letGo = false;
   /** How many requests besides turns need a process at this moment. */
   #requests = 0;
   #draining = false;
@@ -260,6 +263,7 @@ export class SessionServer {
   reconfigure(settings: SessionSettings): void {
     const unmetered = this.#settings.budget === undefined;
     this.#settings = settings;
+    this.#changed = false;
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
     if (unmetered) void this.#loadSpending().catch(() => {});
@@ -295,6 +299,7 @@ export class SessionServer {
   /** Keeps what a control has changed, so that the next process is told. */
   remember(changed: SessionSettings["sdk"]): void {
     this.reconfigure({ ...this.settings, sdk: { ...this.settings.sdk, ...changed } });
+    this.#changed = true;
   }
 
   /** The SDK's options and the environment of a process as it would be started now. */
@@ -425,10 +430,24 @@ export class SessionServer {
     };
   }
 
-  /** Since when it has hibernated with nothing to do, on the monotonic clock; `undefined` if it does not. */
+  /**
+   * Since when nobody would notice if it were let go, on the monotonic clock: it has hibernated with nothing to do, nobody reads
+   * its events, and the journal and its options have all that it is. `undefined` if somebody would.
+   */
   get dormantSince(): number | undefined {
     const asleep = this.#state.name === "hibernated" && this.#ending === undefined && !this.#tenancy.inLine;
-    return asleep && this.dispatcher.waiting === 0 && this.#requests === 0 ? this.#dormantSince : undefined;
+    const unused = this.dispatcher.waiting === 0 && this.#requests === 0 && this.view.events.readers === 0;
+    return asleep && unused && !this.#changed ? this.#dormantSince : undefined;
+  }
+
+  /** Whether it was let go: it has ended, and its name brings it back. */
+  get isLetGo(): boolean {
+    return this.#letGo;
+  }
+
+  letGo(): void {
+    this.#letGo = true;
+    this.close("session");
   }
 
   /** Whether there is something to do for a process. */

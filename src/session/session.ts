@@ -7,6 +7,7 @@ import { Controls } from "./controls.ts";
 import type { SessionDefaults } from "./options.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionEvent } from "./session-event.ts";
+import type { SessionSeat } from "./session-seat.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
@@ -20,34 +21,36 @@ export type PastApproval = Omit<ApprovalEntry, "session">;
 
 const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
 
-/** What a session's supervisor does for it. */
-export interface SessionOwner {
-  restart(options: ConversationOptions): Promise<void>;
-  terminate(options: ConversationOptions): Promise<void>;
-  fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
-}
-
 /** What becomes of a session's conversation when its process, or the session, ends. */
 export interface ConversationOptions {
   /** Whether it is gone on with, when the session is started again, or an empty one is begun. Default `"keep"`. */
   conversation?: "keep" | "clear";
 }
 
+let seatOf: (session: Session) => SessionSeat | undefined;
+
+/** The session that a handle is for, unless that is of another copy of this package. */
+export function serverOf(session: Session): SessionServer | undefined {
+  return seatOf(session)?.server;
+}
+
 /**
  * A named, supervised conversation. A handle is accepted wherever a name is, and stays good for as long as the session
- * exists, whatever happens to its process.
+ * exists, whatever happens to its process; one of a template's session also when that has been let go meanwhile.
  */
 export class Session extends Controls implements AsyncDisposable {
   readonly name: SessionName;
-  readonly #server: SessionServer;
-  readonly #owner: SessionOwner;
+  readonly #seat: SessionSeat;
+
+  static {
+    seatOf = (session) => (#seat in session ? session.#seat : undefined);
+  }
 
   /** Made by a supervisor. */
-  constructor(server: SessionServer, owner: SessionOwner) {
-    super(server);
-    this.name = server.settings.name;
-    this.#server = server;
-    this.#owner = owner;
+  constructor(seat: SessionSeat) {
+    super(seat);
+    this.name = seat.server.settings.name;
+    this.#seat = seat;
   }
 
   /**
@@ -69,12 +72,12 @@ export class Session extends Controls implements AsyncDisposable {
    * `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
-    return this.#turn<Structured>(this.#server.submit(prompt, options));
+    return this.#turn<Structured>(this.#seat.server.submit(prompt, options));
   }
 
   /** What is known of the session at this moment, without asking anybody. */
   status(): SessionStatus {
-    return this.#server.status();
+    return this.#seat.server.status();
   }
 
   /**
@@ -88,7 +91,7 @@ export class Session extends Controls implements AsyncDisposable {
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
   async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
-    const record = this.#server.submit(prompt, options, { durable: true });
+    const record = this.#seat.server.submit(prompt, options, { durable: true });
     await record.accepted;
     return record.id;
   }
@@ -101,7 +104,7 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async turn(id: string): Promise<Turn | undefined> {
-    const record = await this.#server.turn(id);
+    const record = await this.#seat.server.turn(id);
     return record === undefined ? undefined : this.#turn(record);
   }
 
@@ -111,16 +114,16 @@ export class Session extends Controls implements AsyncDisposable {
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
     // What happens between this call and the first reading counts too.
-    return this.#eventsFrom(this.#server.view.events.length);
+    return this.#eventsFrom(this.#seat.server.view.events.length);
   }
 
   async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
-    for await (const { event } of this.#server.view.events.read(number)) yield event;
+    for await (const { event } of this.#seat.server.view.events.read(number)) yield event;
   }
 
   /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
   approvals(): readonly Approval[] {
-    return this.#server.view.approvals.pending;
+    return this.#seat.server.view.approvals.pending;
   }
 
   /**
@@ -131,7 +134,7 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
     const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
-    const approvals = await this.#server.fromJournal((journal) => journal.approvals(limit));
+    const approvals = await this.#seat.server.fromJournal((journal) => journal.approvals(limit));
     return approvals.map(({ session: _, ...approval }) => approval);
   }
 
@@ -148,7 +151,7 @@ export class Session extends Controls implements AsyncDisposable {
    * session can use, such as an in-process MCP server, and no other is given
    */
   async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
-    return await this.#owner.fork(name, options);
+    return await this.#seat.owner.fork(name, options);
   }
 
   /**
@@ -161,12 +164,12 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
     const query = usageQuery(options);
-    return usageReports(await this.#server.fromJournal((journal) => journal.usage(query)));
+    return usageReports(await this.#seat.server.fromJournal((journal) => journal.usage(query)));
   }
 
   /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */
   async interrupt(): Promise<void> {
-    await this.#server.dispatcher.interruptCurrent();
+    await this.#seat.server.dispatcher.interruptCurrent();
   }
 
   /**
@@ -177,7 +180,7 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   async hibernate(): Promise<void> {
-    await this.#server.hibernate();
+    await this.#seat.server.hibernate();
   }
 
   /**
@@ -187,17 +190,17 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   async wake(): Promise<void> {
-    await this.#server.wake();
+    await this.#seat.server.wake();
   }
 
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
   async restart(options: ConversationOptions = {}): Promise<void> {
-    await this.#owner.restart(options);
+    await this.#seat.owner.restart(options);
   }
 
   /** Ends the session; see `Supervisor.terminateSession`. */
   async stop(options: ConversationOptions = {}): Promise<void> {
-    await this.#owner.terminate(options);
+    await this.#seat.owner.terminate(options);
   }
 
   /** Ends the session with the scope that holds it; one that has ended already is left as it is. */
@@ -210,7 +213,7 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
-    return new Turn<Structured>(record, this.name, () => this.#server.dispatcher.interrupt(record));
+    return new Turn<Structured>(record, this.name, () => this.#seat.server.dispatcher.interrupt(record));
   }
 }
 

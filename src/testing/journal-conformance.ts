@@ -56,7 +56,7 @@ const UNUSUAL = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE turns; -
 const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   "knows nothing at first": async ({ journal }) => {
     deepEqual(await journal.sessions(['"a"']), []);
-    deepEqual(await journal.sessionsBeginning(""), []);
+    deepEqual(await journal.unfinishedBeginning(""), []);
     equal(await journal.turn("t1"), undefined);
     deepEqual(await journal.unfinishedTurns(['"a"']), []);
     deepEqual(await journal.approvals('"a"', 10), []);
@@ -83,14 +83,25 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     deepEqual(await asked(), []);
   },
 
-  "lists sessions by the beginning of their keys, in order": async ({ journal, write }) => {
+  "finds the sessions with turns that have not ended by the beginning of their keys, in order": async ({
+    journal,
+    write,
+  }) => {
     const keys = ['["user",2]', '"user"', '["user",10]', '["users",1]', '["us%r",1]'];
-    await write(...keys.map((key): Change => ({ type: "session_saved", session: session(key) })));
-    const found = async (prefix: string): Promise<string[]> =>
-      (await journal.sessionsBeginning(prefix)).map(({ key }) => key);
+    await write(...keys.map((key): Change => ({ type: "turn_accepted", turn: turn(`1 ${key}`, { session: key }) })));
+    await write({ type: "turn_accepted", turn: turn("2", { session: '["user",2]', position: 2 }) });
+    await write({ type: "session_saved", session: session('["user",3]') });
+    const found = (prefix: string): Promise<string[]> => journal.unfinishedBeginning(prefix);
     deepEqual(await found('["user",'), ['["user",10]', '["user",2]']);
     deepEqual(await found('["us%'), ['["us%r",1]']);
     deepEqual(await found(""), keys.toSorted());
+    await write({ type: "turn_begun", turn: '1 ["user",2]', promptId: "p", attempt: 1 });
+    await write({ type: "turn_ended", turn: '1 ["user",10]', state: "completed", at: 9, outcome: {} });
+    deepEqual(await found('["user",'), ['["user",2]']);
+    for (const id of ["2", '1 ["user",2]']) {
+      await write({ type: "turn_ended", turn: id, state: "completed", at: 9, outcome: {} });
+    }
+    deepEqual(await found('["user",'), []);
   },
 
   "takes a turn through its states": async ({ journal, write }) => {
@@ -418,7 +429,6 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     const found = await journal.turn(unusual.id);
     deepEqual([found?.prompt, found?.session, found?.outcome], [UNUSUAL, UNUSUAL, outcome]);
     deepEqual(await journal.sessions(wanted), [saved]);
-    deepEqual(await journal.sessionsBeginning(UNUSUAL), [saved]);
   },
 
   "takes long texts and many changes": async ({ journal, write }) => {

@@ -61,7 +61,7 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
   await journal.write({ number: 1, changes, durable: false });
   const approvals = await Promise.all(["a", "b"].map((key) => journal.approvals(key, 9)));
   return {
-    sessions: await journal.sessionsBeginning(""),
+    sessions: await journal.sessions(["a", "b"]),
     unfinished: (await journal.unfinishedTurns(["a", "b"])).map((turn) => turn.id).toSorted(),
     turns: await Promise.all(["1", "2", "3"].map((turn) => journal.turn(turn))),
     approvals: approvals.map((all) => all.toSorted((one, other) => (one.id < other.id ? -1 : 1))),

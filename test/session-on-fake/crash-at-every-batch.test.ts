@@ -30,7 +30,7 @@ class Until {
         await inner.write(batch);
       },
       sessions: (keys) => inner.sessions(keys),
-      sessionsBeginning: (prefix) => inner.sessionsBeginning(prefix),
+      unfinishedBeginning: (prefix) => inner.unfinishedBeginning(prefix),
       turn: (id) => inner.turn(id),
       unfinishedTurns: (keys) => inner.unfinishedTurns(keys),
       approvals: (key, limit) => inner.approvals(key, limit),

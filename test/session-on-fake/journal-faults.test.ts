@@ -24,7 +24,7 @@ class Faulty {
       await this.inner.write(batch);
     },
     sessions: (keys) => this.#read(() => this.inner.sessions(keys)),
-    sessionsBeginning: (prefix) => this.#read(() => this.inner.sessionsBeginning(prefix)),
+    unfinishedBeginning: (prefix) => this.#read(() => this.inner.unfinishedBeginning(prefix)),
     turn: (id) => this.#read(() => this.inner.turn(id)),
     unfinishedTurns: (keys) => this.#read(() => this.inner.unfinishedTurns(keys)),
     approvals: (key, limit) => this.#read(() => this.inner.approvals(key, limit)),

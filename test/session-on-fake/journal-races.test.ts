@@ -28,7 +28,7 @@ class Gated {
       await this.inner.write(batch);
     },
     sessions: (keys) => this.reading.then(() => this.inner.sessions(keys)),
-    sessionsBeginning: (prefix) => this.inner.sessionsBeginning(prefix),
+    unfinishedBeginning: (prefix) => this.inner.unfinishedBeginning(prefix),
     turn: (id) => this.inner.turn(id),
     unfinishedTurns: (keys) => this.inner.unfinishedTurns(keys),
     approvals: (key, limit) => this.inner.approvals(key, limit),

@@ -248,10 +248,10 @@ test("a deadline goes on over the restart", async () => {
   const first = await run(both, [{ name }]);
   void first.query(name, "hold").catch(() => {});
   await both.fake.prompted(1);
-  const id = await first.session(name).enqueue("two", { timeout: 1 });
+  const id = await first.session(name).enqueue("two", { timeout: 1_000 });
   const waiting = await first.session(name).turn(id);
   await failure(waiting?.result() ?? Promise.resolve(), "TURN_TIMEOUT");
-  const other = await first.session(name).enqueue("three", { timeout: 20 });
+  const other = await first.session(name).enqueue("three", { timeout: 1_000 });
   await first.stop();
   await using second = await run(both, [{ name, onInterruptedTurn: "fail" }]);
   const found = await second.session(name).turn(other);

@@ -91,8 +91,9 @@ test("for one too many the one that has hibernated for longest is let go; its na
     [name, 1],
     [name, 3],
   ]);
-  await failure(second.query("hi"), "SESSION_STOPPED");
-  expect((await query([name, 2], "again")).text).toBe("2");
+  // A handle brings it back as its name does.
+  expect((await second.query("again")).text).toBe("2");
+  expect(second.status().state).toBe("idle");
   expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([
     [name, 3],
     [name, 2],
@@ -124,6 +125,74 @@ test("one that nobody has needed for its retention is let go", async () => {
   await clock.advance(60 * 60_000);
   expect(scene.supervisor.countSessions()).toBe(0);
   expect((await query([name, 1], "hi")).text).toBe("2");
+});
+
+test("a session that somebody watches, or whose model was changed, is not let go; others are after five minutes", async () => {
+  const [name, clock] = [unique(), new SimulatedClock()];
+  await using scene = await Scene.open({ clock, script: count, children: [template(name, { idleTimeout: "1m" })] });
+  const keys = ["plain", "watched", "changed"];
+  for (const key of keys) await query([name, key], "hi");
+  await session([name, "changed"]).setModel("another");
+  const events = session([name, "watched"]).events();
+  const next = events.next();
+  await clock.advance(60_000);
+  await eventually(() => scene.fake.running.length === 0);
+  expect((await next).value).toMatchObject({ type: "state" });
+  await clock.advance(4 * 60_000);
+  expect(scene.supervisor.countSessions()).toBe(3);
+  await clock.advance(4 * 60_000);
+  expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([
+    [name, "watched"],
+    [name, "changed"],
+  ]);
+  await query([name, "changed"], "hi");
+  expect(scene.fake.processes.at(-1)?.model).toBe("another");
+  await events.return();
+  await clock.advance(8 * 60_000);
+  expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([[name, "changed"]]);
+});
+
+test("a handle of a session that was let go is one of the session that came after it", async () => {
+  const [name, clock] = [unique(), new SimulatedClock()];
+  await using scene = await Scene.open({ clock, script: count, children: [template(name, { idleTimeout: "1m" })] });
+  const [handle, ended] = [session([name, 1]), session([name, 2])];
+  for (const one of [handle, ended]) await one.query("hi");
+  await ended.stop();
+  await clock.advance(60_000);
+  await eventually(() => scene.fake.running.length === 0);
+  await clock.advance(10 * 60_000);
+  expect(scene.supervisor.countSessions()).toBe(0);
+  expect(handle.status().state).not.toBe("stopped");
+  expect(scene.supervisor.session(handle)).toBe(session([name, 1]));
+  expect((await query(handle, "hi")).text).toBe("2");
+  await scene.supervisor.restartSession(handle);
+  await handle.stop();
+  await failure(handle.query("hi"), "SESSION_STOPPED");
+  await failure(ended.query("hi"), "SESSION_STOPPED");
+  expect(scene.supervisor.countSessions()).toBe(0);
+});
+
+test("what was accepted before a restart of the application runs after it, without anybody naming the session", async () => {
+  const [name, journal] = [unique(), memoryJournal()];
+  const keys = ["a", "b", "c"];
+  const asked: string[] = [];
+  const fake = fakeClaude(async (turn) => {
+    asked.push(turn.prompt);
+    await (turn.prompt.startsWith("hold") ? turn.hang() : turn.text("done"));
+  });
+  const first = await run({ fake, journal }, [template(name)]);
+  for (const key of keys) {
+    void first.query([name, key], `hold ${key}`).catch(() => {});
+    await eventually(() => asked.includes(`hold ${key}`));
+    await first.session([name, key]).enqueue(`do ${key}`);
+  }
+  await first.stop();
+  // Fewer than there are with something to do: the others come when one of these has been let go.
+  const family = template(name, { onInterruptedTurn: "fail", idleTimeout: 20 }, { maxSessions: 2 });
+  await using second = await run({ fake, journal }, [family]);
+  await eventually(() => keys.every((key) => asked.includes(`do ${key}`)));
+  expect(asked.filter((prompt) => prompt.startsWith("do")).toSorted()).toEqual(["do a", "do b", "do c"]);
+  expect(second.countSessions()).toBeLessThanOrEqual(2);
 });
 
 test("conversations go on after a restart of the application", async () => {
