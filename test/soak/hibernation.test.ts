@@ -20,6 +20,10 @@ const processes = (): number[] => processesWith(`CLAUDE_CONFIG_DIR=${api.env["CL
 /** What Claude Code starts itself looks like it at first, and is no process of a session's. */
 const isClaude = (pid: number): boolean => commandOf(pid).includes("--input-format") && parentOf(pid) === process.pid;
 
+async function asleep(name: string): Promise<void> {
+  for await (const event of session(name).events()) if (event.type === "exit") return;
+}
+
 it("keeps what was cut away, and a fork, out of the conversation that it wakes with", async () => {
   const [name, fork] = [unique(), unique("fork")];
   await using _ = await Supervisor.start([{ name }], {
@@ -53,4 +57,35 @@ it("has no more processes than it may, not for a moment, and all sessions answer
   await supervisor.stop();
   await Promise.all(watches);
   expect(most).toBe(2);
+});
+
+it("is replaced between turns when its measured memory is over `maxMemory`, with its conversation", async () => {
+  const name = unique();
+  await using _ = await Supervisor.start([{ name, maxMemory: "40MB" }], {
+    journal: "memory",
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  const events = session(name).events();
+  await query(name, "My number is 7.");
+  const { pid, conversationId } = session(name).status();
+  for await (const event of events) if (event.type === "exit") break;
+  expect((await query(name, "What did I just say?")).text).toBe("You just said: My number is 7.");
+  const status = session(name).status();
+  expect(status).toMatchObject({ conversationId, activation: 2, restarts: 0 });
+  expect(status.pid).not.toBe(pid);
+});
+
+it("goes to sleep when all together use more than the `memoryBudget`, the one that was idle for longest first", async () => {
+  const [first, second] = [unique("first"), unique("second")];
+  await using supervisor = await Supervisor.start([{ name: first }, { name: second }], {
+    journal: "memory",
+    capacity: { memoryBudget: "201MB" },
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  for (const name of [first, second]) await query(name, `I am ${name}.`);
+  // Measured every ten seconds: each uses more than half of it.
+  await asleep(first);
+  expect(supervisor.capacity().processes).toBe(1);
+  expect(session(second).status().memoryBytes).toBeGreaterThan(50 * 2 ** 20);
+  expect((await query(first, "What did I just say?")).text).toBe(`You just said: I am ${first}.`);
 });
