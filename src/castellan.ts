@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
+import { find, type SessionRef } from "./application/reference.ts";
 import { registry } from "./application/registry.ts";
-import { type SessionRef, Supervisor } from "./application/supervisor.ts";
+import { Supervisor } from "./application/supervisor.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
 import type { SessionDefaults } from "./session/options.ts";
 import type { Reply } from "./session/reply.ts";
-import { isSession, type Session } from "./session/session.ts";
+import type { Session } from "./session/session.ts";
 import type { Turn } from "./session/turn.ts";
 import type { TurnOptions } from "./session/turn-options.ts";
 
@@ -112,8 +113,4 @@ function startFailure(error: unknown, exit: ExitRecord | undefined): CastellanEr
   if (!never || exit === undefined) return undefined;
   const message = `The process for a single turn could not be started: ${exit.message}.`;
   return new CastellanError("START_FAILED", message, { details: { exit }, cause: error });
-}
-
-function find(session: SessionRef): Session {
-  return isSession(session) ? session : registry.find(session);
 }

@@ -2,8 +2,9 @@ export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
 export type { ChildInspection, Inspection } from "./application/inspection.ts";
 export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
+export type { Picker, SessionRef } from "./application/reference.ts";
 export type { SignalOptions } from "./application/signals.ts";
-export { type SessionRef, Supervisor } from "./application/supervisor.ts";
+export { Supervisor } from "./application/supervisor.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/supervisor-options.ts";
 export type {
   CapacityStatus,

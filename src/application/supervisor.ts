@@ -29,6 +29,7 @@ import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan }
 import { type Inspection, inspect } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
 import { Reconciler } from "./reconciler.ts";
+import { picked, type SessionRef } from "./reference.ts";
 import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
@@ -42,9 +43,6 @@ import type {
   SupervisorEnd,
 } from "./supervisor-reports.ts";
 import { Tree } from "./tree.ts";
-
-/** A session by its name or by a handle of it. */
-export type SessionRef = SessionName | Session;
 
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */
@@ -484,8 +482,9 @@ export class Supervisor implements AsyncDisposable {
     this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });
   }
 
-  #member(session: SessionRef): Member {
+  #member(reference: SessionRef): Member {
     this.#refuseIfStopped();
+    const session = picked(reference);
     const name = isSession(session) ? session.name : session;
     // Looked at first, since it brings back a session that was let go.
     const server = isSession(session) ? serverOf(session) : undefined;
@@ -495,8 +494,9 @@ export class Supervisor implements AsyncDisposable {
     return member;
   }
 
-  #child(child: SessionRef): ChildPlan {
+  #child(reference: SessionRef): ChildPlan {
     this.#refuseIfStopped();
+    const child = picked(reference);
     const name = isSession(child) ? child.name : child;
     if (isSession(child) && this.#roster.find(name)?.server !== serverOf(child)) throw stale(child);
     const ids = [nameKey(name), name];
