@@ -1,7 +1,12 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: { index: "src/index.ts", "testing/index": "src/testing/index.ts" },
+  entry: {
+    index: "src/index.ts",
+    "testing/index": "src/testing/index.ts",
+    otel: "src/telemetry/otel.ts",
+    prometheus: "src/telemetry/prometheus.ts",
+  },
   format: "esm",
   platform: "node",
   target: "node24",

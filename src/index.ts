@@ -36,6 +36,14 @@ export {
   type OptionProblem,
   type PartialTurn,
 } from "./errors.ts";
+export {
+  type CastellanEvents,
+  type EventName,
+  eventNames,
+  type SessionFacts,
+  type TurnFacts,
+  type TurnUsage,
+} from "./events.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/approval-entry.ts";
 export type { Batch, Change } from "./journal/change.ts";
 export type { Journal, JournalOwner, Retention } from "./journal/journal.ts";
@@ -68,3 +76,4 @@ export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";
 export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";
+export { type EventLogger, logEvents } from "./telemetry/log.ts";

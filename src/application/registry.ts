@@ -1,6 +1,6 @@
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
-import type { Session } from "../session/session.ts";
+import { type Session, serverOf } from "../session/session.ts";
 import { invalidOptions } from "../session/validation.ts";
 
 /** A session and who holds it. */
@@ -46,6 +46,19 @@ export class SessionRegistry {
   nextSupervisorName(): string {
     this.#shared.supervisors += 1;
     return `supervisor-${this.#shared.supervisors}`;
+  }
+
+  /** How many sessions of each supervisor, by the name under which it keeps its books, are in which state. */
+  states(): Map<string, Map<string, number>> {
+    const states = new Map<string, Map<string, number>>();
+    for (const { session } of this.#shared.sessions.values()) {
+      const server = serverOf(session);
+      if (server === undefined) continue;
+      const { supervisor } = server.journal;
+      const of = states.get(supervisor) ?? new Map<string, number>();
+      states.set(supervisor, of.set(server.view.state, (of.get(server.view.state) ?? 0) + 1));
+    }
+    return states;
   }
 
   /**

@@ -10,6 +10,7 @@ import {
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import { traceEnvironment } from "../trace-context.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { HostCalls } from "./host-calls.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
@@ -61,7 +62,8 @@ export class ProcessRun {
     this.request = request;
     this.clock = clock;
     this.input = new Readable({ objectMode: true, read() {} });
-    const options = hosted(request.options, request.host, request.approvals === true);
+    const own = hosted(request.options, request.host, request.approvals === true);
+    const options = { ...own, env: { ...traceEnvironment(), ...own.env } };
     this.query = query({
       prompt: this.input,
       options: sdkOptions(

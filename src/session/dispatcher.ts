@@ -6,6 +6,7 @@ import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.t
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
+import { tell } from "../events.ts";
 import { type ModelSpending, type Spending, sumOf } from "../journal/spending.ts";
 import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
@@ -374,6 +375,15 @@ export class Dispatcher {
     };
     record.started();
     this.#events.turnStarted();
+    tell("castellan:turn:begin", () => ({
+      session: this.#settings.name,
+      supervisor: this.#journal.supervisor,
+      turnId: record.id,
+      attempt: record.attempts,
+      queuedMs: this.#deps.clock.now() - record.acceptedAt,
+      conversationId: this.#conversation.now.id,
+      model: this.#settings.sdk.model,
+    }));
     activation.send(uuid, record.prompt);
   }
 

@@ -1,8 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { heard, tell } from "../events.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
+import type { Reply } from "./reply.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { endOf } from "./turn-end.ts";
@@ -90,6 +92,7 @@ export class Intake {
     if (takesOver(whenBusy)) this.#mailbox.putFirst(record);
     else this.#mailbox.push(record);
     this.#kept.add(record);
+    this.#tellOf(record, false);
     this.#watches.begin(record, settings);
     void this.#admit(record, settings);
     return record;
@@ -104,6 +107,7 @@ export class Intake {
     record.submitted = true;
     record.enqueued();
     this.#mailbox.restore(record);
+    this.#tellOf(record, true);
     if (cut !== undefined) {
       this.#mailbox.remove(record);
       record.started();
@@ -236,6 +240,24 @@ export class Intake {
   #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
     const message = "is the key of another turn, with another prompt; a key stands for one turn";
     return invalidOptions(`turn of ${this.#who}`, [{ field: "idempotencyKey", message }]);
+  }
+
+  /** Tells that a turn is there, and what will have come of it. */
+  #tellOf(record: TurnRecord, recovered: boolean): void {
+    const { id: turnId, prompt } = record;
+    const { clock } = this.#deps;
+    const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId };
+    tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
+    if (!heard("castellan:turn:end")) return;
+    const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
+      const { state, left, attempts, acceptedAt } = record;
+      const durationMs = clock.now() - acceptedAt;
+      tell("castellan:turn:end", () => ({ ...facts, state, left, attempts, prompt, durationMs, ...end }));
+    };
+    record.result.then(
+      (reply) => ended({ reply }),
+      (error: CastellanError) => ended({ error }),
+    );
   }
 
   #record(id: string, prompt: string, request: TurnRequest): TurnRecord {

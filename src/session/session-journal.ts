@@ -33,6 +33,11 @@ export class SessionJournal {
     this.#clock = clock;
   }
 
+  /** The name of the session's supervisor. */
+  get supervisor(): string {
+    return this.#desk.supervisor;
+  }
+
   /** Why nothing can be written, if that is so. */
   get fault(): Error | undefined {
     return this.#desk.fault;

@@ -14,6 +14,7 @@ import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import { type SessionFacts, tell } from "../events.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
@@ -96,6 +97,8 @@ export class SessionServer {
   #paused = false;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   #activations = 0;
+  /** When its process was up, on the monotonic clock. */
+  #upSince = 0;
   /** How many starts in a row have failed. */
   #failedStarts = 0;
   #restarts = 0;
@@ -135,6 +138,7 @@ export class SessionServer {
       deps,
       this.journal,
       (state) => {
+        tell("castellan:session:state", () => ({ ...this.#facts, state }));
         if (state === "idle") this.#rests(true);
       },
     );
@@ -228,6 +232,7 @@ export class SessionServer {
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
     this.#life = incarnation;
+    tell("castellan:session:start", () => this.#facts);
     if (this.settings.activation === "eager" && this.#takeRoom()) this.#coming = this.#bringUp(incarnation);
     else this.#lieDown();
     return incarnation;
@@ -388,11 +393,13 @@ export class SessionServer {
     this.#failedStarts = 0;
     this.#paused = true;
     this.#apply({ type: "quarantine", lastExits });
+    tell("castellan:session:quarantine", () => ({ ...this.#facts, lastExits }));
     this.#dismiss();
   }
 
   /** Ends the session for its callers; its process is ended by the supervisor. */
   close(as: Stopped): void {
+    if (this.#state.name !== "stopped") tell("castellan:session:stop", () => ({ ...this.#facts, as }));
     this.#apply({ type: "stop", as });
     this.#dismiss();
     if (this.#activation === undefined) this.#endEvents();
@@ -448,6 +455,10 @@ export class SessionServer {
   letGo(): void {
     this.#letGo = true;
     this.close("session");
+  }
+
+  get #facts(): SessionFacts {
+    return { session: this.settings.name, supervisor: this.journal.supervisor };
   }
 
   /** Whether there is something to do for a process. */
@@ -508,9 +519,13 @@ export class SessionServer {
   }
 
   async #riseInTurn(life: Incarnation): Promise<void> {
+    const since = this.#deps.clock.monotonic();
+    tell("castellan:capacity:wait", () => this.#facts);
     const taken = await this.#tenancy.wait(life.cancelled);
     const mayRise = !life.stopping && this.#state.name === "hibernated";
-    if (taken && mayRise && this.#wanted) await this.#rise(life);
+    const granted = taken && mayRise && this.#wanted;
+    tell("castellan:capacity:end", () => ({ ...this.#facts, waitedMs: this.#deps.clock.monotonic() - since, granted }));
+    if (granted) await this.#rise(life);
     else {
       this.#tenancy.release();
       // Nobody wanted it when the line was left, and somebody may by now.
@@ -524,9 +539,21 @@ export class SessionServer {
   }
 
   async #bringUp(incarnation: Incarnation): Promise<void> {
+    const since = this.#deps.clock.monotonic();
     try {
       await this.#resume();
+      const [spare, resumed] = [this.#spare !== undefined, this.conversation.now.kind !== "new"];
       const activation = await this.#activate(incarnation.cancelled);
+      this.#upSince = this.#deps.clock.monotonic();
+      tell("castellan:activation:start", () => ({
+        ...this.#facts,
+        pid: activation.pid,
+        activation: this.#activations,
+        conversationId: this.conversation.now.id,
+        durationMs: this.#upSince - since,
+        resumed,
+        spare,
+      }));
       this.#activation = activation;
       if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#shape);
       this.#failedStarts = 0;
@@ -682,6 +709,8 @@ export class SessionServer {
     this.view.processGone();
     this.dispatcher.detach(exit);
     this.view.tell({ type: "exit", exit });
+    const uptimeMs = this.#deps.clock.monotonic() - this.#upSince;
+    tell("castellan:activation:end", () => ({ ...this.#facts, exit, uptimeMs }));
     if (incarnation.stopping) {
       this.#lastExit = exit;
       // The next life may begin much later; until then nothing is up.
@@ -711,6 +740,7 @@ export class SessionServer {
     this.#lastExit = exit;
     this.#restarts++;
     this.#apply({ type: "exited" });
+    tell("castellan:session:restart", () => ({ ...this.#facts, exit, restarts: this.#restarts }));
     incarnation.exit(childExitOf(exit, this.#failedStarts));
   }
 

@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
+import { type SessionFacts, tell } from "../events.ts";
 import type { SessionName } from "../names.ts";
 import { Approvals, type ApprovalsDeps } from "./approval.ts";
 import { EventLog } from "./event-log.ts";
@@ -35,22 +36,25 @@ export class SessionView {
     name: SessionName,
     approvalTimeout: () => number,
     deps: Pick<ApprovalsDeps, "clock" | "newId">,
-    journal: Pick<SessionJournal, "approvalRequested" | "approvalSettled">,
+    journal: Pick<SessionJournal, "approvalRequested" | "approvalSettled" | "supervisor">,
     shown: (state: SessionState["name"]) => void,
   ) {
     this.#tellState = shown;
     this.events = new EventLog(who, KEPT_EVENTS);
     this.#clock = deps.clock;
+    const facts = (): SessionFacts => ({ session: name, supervisor: journal.supervisor });
     this.approvals = new Approvals(name, approvalTimeout, {
       clock: deps.clock,
       newId: deps.newId,
       requested: (approval) => {
         journal.approvalRequested(approval);
         this.tell({ type: "approval_requested", approval });
+        tell("castellan:approval:request", () => ({ ...facts(), id: approval.id, tool: approval.tool }));
       },
       settled: (id, outcome) => {
         journal.approvalSettled(id, outcome);
         this.tell({ type: "approval_settled", id, outcome });
+        tell("castellan:approval:settle", () => ({ ...facts(), id, outcome }));
       },
     });
   }

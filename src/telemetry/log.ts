@@ -1,0 +1,58 @@
+import { on } from "../events.ts";
+import { formatName } from "../names.ts";
+
+/** Takes fields and a message, as pino, and most that are like it, do. */
+export interface EventLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/**
+ * Writes a line for each turn that ends, each restart, each session that is set aside and each approval: the session, the length
+ * of the prompt, the result and the duration; never a key.
+ *
+ * @param options.prompts whether lines have the text of prompts. Default `false`
+ * @returns ends that
+ * @example
+ * const stop = logEvents(pino());
+ */
+export function logEvents(logger: EventLogger, { prompts = false }: { readonly prompts?: boolean } = {}): () => void {
+  const ends = [
+    on(
+      "castellan:turn:end",
+      ({ session, supervisor, turnId, state, left, attempts, prompt, durationMs, reply, error }) => {
+        const fields = {
+          session,
+          supervisor,
+          turnId,
+          result: left ? "left" : state,
+          attempts,
+          promptLength: prompt.length,
+          durationMs,
+          ...(prompts ? { prompt } : {}),
+          ...(reply === undefined ? {} : { costUsd: reply.costUsd, ...reply.usage }),
+          ...(error === undefined ? {} : { code: error.code, error: error.message }),
+        };
+        logger[error === undefined ? "info" : "warn"](fields, `turn of ${formatName(session)} ${fields.result}`);
+      },
+    ),
+    on("castellan:session:restart", ({ session, supervisor, exit, restarts }) => {
+      const fields = { session, supervisor, restarts, class: exit.class, exit: exit.message, pid: exit.pid };
+      logger.warn(fields, `session ${formatName(session)} lost its process and is started again`);
+    }),
+    on("castellan:session:quarantine", ({ session, supervisor, lastExits }) => {
+      const fields = {
+        session,
+        supervisor,
+        exits: lastExits.map(({ class: of, message }) => ({ class: of, message })),
+      };
+      logger.warn(fields, `session ${formatName(session)} has been set aside`);
+    }),
+    on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {
+      logger.info({ session, supervisor, id, outcome }, `approval of ${formatName(session)} ${outcome}`);
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The names of all that is measured and traced, so that they stand in one place. Those that begin with `gen_ai` and `error` are
+ * the GenAI semantic conventions' (https://opentelemetry.io/docs/specs/semconv/gen-ai/), the others are Castellan's own.
+ */
+export const METRICS = {
+  operationDuration: "gen_ai.client.operation.duration",
+  tokenUsage: "gen_ai.client.token.usage",
+  turnQueueDuration: "castellan.turn.queue.duration",
+  turnCost: "castellan.turn.cost",
+  turns: "castellan.turns",
+  turnsActive: "castellan.turns.active",
+  sessions: "castellan.sessions",
+  restarts: "castellan.session.restarts",
+  quarantines: "castellan.session.quarantines",
+  activations: "castellan.activations",
+  activationStartDuration: "castellan.activation.start.duration",
+  activationUptime: "castellan.activation.uptime",
+  approvals: "castellan.approvals",
+  approvalsPending: "castellan.approvals.pending",
+  capacityWaiting: "castellan.capacity.waiting",
+  capacityWaitDuration: "castellan.capacity.wait.duration",
+} as const;
+
+export const ATTRIBUTES = {
+  operation: "gen_ai.operation.name",
+  provider: "gen_ai.provider.name",
+  agentName: "gen_ai.agent.name",
+  agentId: "gen_ai.agent.id",
+  conversation: "gen_ai.conversation.id",
+  requestModel: "gen_ai.request.model",
+  finishReasons: "gen_ai.response.finish_reasons",
+  tokenType: "gen_ai.token.type",
+  inputTokens: "gen_ai.usage.input_tokens",
+  outputTokens: "gen_ai.usage.output_tokens",
+  cacheReadTokens: "gen_ai.usage.cache_read.input_tokens",
+  cacheCreationTokens: "gen_ai.usage.cache_creation.input_tokens",
+  errorType: "error.type",
+  supervisor: "castellan.supervisor",
+  turn: "castellan.turn.id",
+  turnState: "castellan.turn.state",
+  attempts: "castellan.turn.attempts",
+  costUsd: "castellan.turn.cost_usd",
+  prompt: "castellan.turn.prompt",
+  promptLength: "castellan.turn.prompt_length",
+  sessionState: "castellan.session.state",
+  exitClass: "castellan.exit.class",
+  resumed: "castellan.activation.resumed",
+  spare: "castellan.activation.spare",
+  outcome: "castellan.approval.outcome",
+  granted: "castellan.capacity.granted",
+} as const;
+
+/** What a turn is in the GenAI conventions, and whose model runs it. */
+export const OPERATION = "invoke_agent";
+export const PROVIDER = "anthropic";

@@ -1,0 +1,152 @@
+import { expect, test } from "vitest";
+import { query, session } from "../../src/castellan.ts";
+import { type EventName, eventNames, on } from "../../src/events.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+/** What was told, in order, while `work` was done. */
+async function told(work: () => Promise<void>): Promise<{ name: EventName; event: object }[]> {
+  const seen: { name: EventName; event: object }[] = [];
+  const ends = eventNames.map((name) => on(name, (event) => seen.push({ name, event })));
+  try {
+    await work();
+  } finally {
+    for (const end of ends) end();
+  }
+  return seen;
+}
+
+const short = ({ name, event }: { name: EventName; event: object }): string => {
+  const detail = "state" in event ? ` ${String(event.state)}` : "outcome" in event ? ` ${String(event.outcome)}` : "";
+  return `${name.replace("castellan:", "")}${detail}`;
+};
+
+test("the channels have these names", () => {
+  expect(eventNames.toSorted()).toMatchInlineSnapshot(`
+    [
+      "castellan:activation:end",
+      "castellan:activation:start",
+      "castellan:approval:request",
+      "castellan:approval:settle",
+      "castellan:capacity:end",
+      "castellan:capacity:wait",
+      "castellan:session:quarantine",
+      "castellan:session:restart",
+      "castellan:session:start",
+      "castellan:session:state",
+      "castellan:session:stop",
+      "castellan:turn:accept",
+      "castellan:turn:begin",
+      "castellan:turn:end",
+    ]
+  `);
+});
+
+test("a session's life is told: start, turn, approval, crash, restart, end", async () => {
+  const name = unique();
+  const script: FakeScript = async (turn) => {
+    if (turn.prompt === "ask") await turn.askPermission("Bash", { command: "date" });
+    if (turn.prompt === "die") await turn.crash({ signal: "SIGKILL" });
+    await turn.text("done");
+  };
+  const seen = await told(async () => {
+    await using scene = await Scene.open({ script, children: [{ name, approvals: true, onInterruptedTurn: "fail" }] });
+    const asked = query(name, "ask");
+    await eventually(() => session(name).approvals().length > 0);
+    session(name).approvals()[0]?.approve();
+    await asked;
+    await failure(query(name, "die"), "TURN_INTERRUPTED");
+    await eventually(() => session(name).status().state === "idle");
+    await scene.supervisor.stop();
+  });
+  expect(seen.map(short)).toEqual([
+    "session:start",
+    "activation:start",
+    "session:state idle",
+    "turn:accept",
+    "session:state busy",
+    "turn:begin",
+    "session:state waiting",
+    "approval:request",
+    "session:state busy",
+    "approval:settle approved",
+    "session:state idle",
+    "turn:end completed",
+    "turn:accept",
+    "session:state busy",
+    "turn:begin",
+    "activation:end",
+    "session:state restarting",
+    "session:restart",
+    "turn:end interrupted",
+    "session:start",
+    "activation:start",
+    "session:state idle",
+    "session:stop",
+    "session:state stopped",
+    "activation:end",
+  ]);
+  const of = (name: EventName): object[] => seen.flatMap((one) => (one.name === name ? [one.event] : []));
+  expect(of("castellan:turn:accept")[0]).toEqual({
+    session: name,
+    supervisor: "supervisor",
+    turnId: expect.any(String),
+    prompt: "ask",
+    recovered: false,
+  });
+  expect(of("castellan:turn:end")).toMatchObject([
+    {
+      session: name,
+      state: "completed",
+      left: false,
+      attempts: 1,
+      prompt: "ask",
+      reply: { text: "done", costUsd: 0.01 },
+    },
+    { session: name, state: "interrupted", left: false, attempts: 1, error: { code: "TURN_INTERRUPTED" } },
+  ]);
+  expect(of("castellan:activation:start")).toMatchObject([
+    { session: name, activation: 1, resumed: false, spare: false, pid: expect.any(Number) },
+    { session: name, activation: 2, resumed: true, spare: false },
+  ]);
+  expect(of("castellan:session:restart")).toMatchObject([{ restarts: 1, exit: { class: "crash", signal: "SIGKILL" } }]);
+});
+
+test("a quarantine, and a wait for a process, are told", async () => {
+  const [clock, broken, works, waits] = [new SimulatedClock(), unique("broken"), unique("works"), unique("waits")];
+  const gate = Promise.withResolvers<void>();
+  const seen = await told(async () => {
+    await using scene = await Scene.open({
+      clock,
+      script: async (turn) => {
+        if (turn.prompt === "hold") await gate.promise;
+        await turn.text("done");
+      },
+      children: [{ name: works }, { name: waits }],
+      options: { capacity: { maxProcesses: 1 } },
+    });
+    const held = query(works, "hold");
+    await scene.fake.prompted(1);
+    const late = query(waits, "late");
+    await eventually(() => session(waits).status().waitingFor !== undefined);
+    await clock.advance(250);
+    gate.resolve();
+    await Promise.all([held, late]);
+  });
+  seen.push(
+    ...(await told(async () => {
+      await using scene = await Scene.open({ children: [{ name: broken, apiKey: { env: "NOT_SET_ANYWHERE" } }] });
+      expect(scene.supervisor.notStarted).toHaveLength(1);
+    })),
+  );
+  const of = (name: EventName): object[] => seen.flatMap((one) => (one.name === name ? [one.event] : []));
+  expect(of("castellan:capacity:wait")).toContainEqual({ session: waits, supervisor: "supervisor" });
+  expect(of("castellan:capacity:end")[0]).toMatchObject({ session: waits, waitedMs: 250, granted: true });
+  expect(of("castellan:session:quarantine")).toMatchObject([{ session: broken, lastExits: [{ class: "auth" }] }]);
+});
+
+test("nobody is told anything that nobody listens to", async () => {
+  await using scene = await Scene.open();
+  expect((await query(scene.name, "hi")).text).toBe("You said: hi");
+});
