@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { type JournalOptions, type Session, Supervisor } from "../src/index.ts";
 import type { Contender } from "./contender.ts";
 
@@ -10,17 +11,23 @@ export function castellan(
 ): Contender {
   return {
     name,
-    open: async (fake, count) => {
+    open: async (ground, count) => {
       const names = Array.from({ length: count }, () => randomUUID());
       const supervisor = await Supervisor.start(
         names.map((name) => ({ name })),
-        { journal: journal(), defaults: { spawnClaudeCodeProcess: fake.spawn } },
+        { journal: journal(), defaults: ground.options },
       );
+      if (supervisor.notStarted.length > 0) throw new Error(`not started: ${JSON.stringify(supervisor.notStarted)}`);
       const sessions = names.map((name) => supervisor.session(name));
       return {
         ask: async (index, prompt) => {
           const session = sessions[index];
           if (session !== undefined) await ask(session, prompt);
+        },
+        read: async (index, prompt) => {
+          let count = 0;
+          for await (const _ of sessions[index]?.stream(prompt) ?? []) count += 1;
+          return count;
         },
         close: () => supervisor.stop(),
       };
@@ -32,4 +39,14 @@ export function castellan(
 export async function enqueue(session: Session, prompt: string): Promise<void> {
   const turn = await session.turn(await session.enqueue(prompt));
   await turn?.result();
+}
+
+/** Castellan as it is without any options: with a file of SQLite. */
+export function castellanOnSqlite(directory: string): Contender {
+  return castellan("Castellan", () => sqlite(directory));
+}
+
+/** A journal in a file of its own. */
+export function sqlite(directory: string): { sqlite: string } {
+  return { sqlite: join(directory, `${randomUUID()}.db`) };
 }

@@ -1,70 +1,46 @@
-import { fakeClaude } from "../src/testing/index.ts";
-import type { Contender } from "./contender.ts";
+import { type Spread, spreadOf } from "./spread.ts";
 
-/** The middle of several measurements, and how far they lie apart. */
-export interface Spread {
-  readonly median: number;
-  readonly min: number;
-  readonly max: number;
+/** A way to do what is measured. */
+export interface Rival {
+  readonly name: string;
+  /** Does it once, and gives the figure. */
+  round(): Promise<number>;
 }
 
-/** What one contender has done. */
+/** What one rival has done. */
 export interface Score {
-  readonly contender: string;
-  readonly turnsPerSecond: Spread;
-  /** To what the first contender did in the same round. */
+  readonly name: string;
+  /** The figures of its rounds, in order. */
+  readonly figures: readonly number[];
+  readonly figure: Spread;
+  /** To the figure of the first rival in the same round. */
   readonly ratio: Spread;
 }
 
-export interface RoundSettings {
-  readonly rounds: number;
-  readonly sessions: number;
-  /** How many turns each session is asked in a round, after as many that are not counted. */
-  readonly turns: number;
-}
-
 /**
- * Lets the contenders run one after the other, again and again, so that what else the machine does meets all of them. Each
- * round begins with another one of them.
+ * Lets the rivals run one after the other, again and again, so that what else the machine does meets all of them. Each
+ * round begins with another one of them. Before that each runs once for nothing.
  */
-export async function compete(contenders: readonly Contender[], settings: RoundSettings): Promise<Score[]> {
-  const speeds = contenders.map((): number[] => []);
-  for (let round = 0; round < settings.rounds; round++) {
-    for (const offset of contenders.keys()) {
-      const index = (round + offset) % contenders.length;
-      const contender = contenders[index];
-      if (contender !== undefined) speeds[index]?.push(await turnsPerSecond(contender, settings));
+export async function compete(rivals: readonly Rival[], rounds: number): Promise<Score[]> {
+  const figures = rivals.map((): number[] => []);
+  for (const rival of rivals) await rival.round();
+  for (let round = 0; round < rounds; round++) {
+    for (const offset of rivals.keys()) {
+      const index = (round + offset) % rivals.length;
+      const rival = rivals[index];
+      if (rival !== undefined) figures[index]?.push(await rival.round());
     }
   }
-  return contenders.map(({ name }, index) => {
-    const own = speeds[index] ?? [];
-    const ratios = own.map((speed, round) => speed / (speeds[0]?.[round] ?? Number.NaN));
-    return { contender: name, turnsPerSecond: spreadOf(own), ratio: spreadOf(ratios) };
+  return rivals.map(({ name }, index) => {
+    const own = figures[index] ?? [];
+    const ratios = own.map((figure, round) => figure / (figures[0]?.[round] ?? Number.NaN));
+    return { name, figures: own, figure: spreadOf(own), ratio: spreadOf(ratios) };
   });
 }
 
-async function turnsPerSecond(contender: Contender, { sessions, turns }: RoundSettings): Promise<number> {
-  const fake = fakeClaude((turn) => turn.text("It is done."));
-  const { ask, close } = await contender.open(fake, sessions);
-  const run = async (): Promise<void> => {
-    await Promise.all(
-      Array.from({ length: sessions }, async (_, session) => {
-        for (let turn = 0; turn < turns; turn++) await ask(session, `Do number ${turn}, please.`);
-      }),
-    );
-  };
-  await run();
+/** How many milliseconds `work` takes. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
   const since = performance.now();
-  await run();
-  const seconds = (performance.now() - since) / 1_000;
-  await close();
-  if (fake.errors.length > 0) throw new AggregateError(fake.errors, `${contender.name}: the fake's script failed`);
-  return (sessions * turns) / seconds;
-}
-
-function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((one, other) => one - other);
-  const at = (index: number): number => sorted[index] ?? Number.NaN;
-  const middle = (sorted.length - 1) / 2;
-  return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, min: at(0), max: at(sorted.length - 1) };
+  await work();
+  return performance.now() - since;
 }

@@ -75,7 +75,7 @@ export class LoadTraffic {
   }
 }
 
-/** Whether all sessions have ended their work, and none was set aside. */
+/** The sessions that were set aside. */
 export function quarantined(supervisor: Supervisor): string[] {
   return supervisor.listSessions().flatMap(({ name, state }) => (state === "quarantined" ? [String(name)] : []));
 }

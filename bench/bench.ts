@@ -1,0 +1,62 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { fakeCost } from "./fake-cost.ts";
+import { hibernatedMemory } from "./hibernated-memory.ts";
+import { journals } from "./journals.ts";
+import { isMet, type Row } from "./line.ts";
+import { restart } from "./restart.ts";
+import { streaming } from "./streaming.ts";
+import { tableOf } from "./table.ts";
+import { turns } from "./turns.ts";
+import { wake } from "./wake.ts";
+import { warmTurn } from "./warm-turn.ts";
+
+/*
+ * What Castellan costs beside the bare Agent SDK: both in one run, in turns, on the same processes. These are a fake in this process, a
+ * fake that is a process of its own, and the real Claude Code on a model API that
+ * answers at once.
+ */
+
+const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, journals];
+
+const USAGE = `npm run bench -- [options]
+  --only <line>      only this line; may be given more than once:
+                     ${LINES.map(({ name }) => name).join(", ")}
+  --rounds <n>       how many rounds each line has (from ${Math.min(...LINES.map(({ rounds }) => rounds))} to ${Math.max(...LINES.map(({ rounds }) => rounds))}, by line)
+  --directory <path> where the files of journals are made (a temporary one)
+  --check            exit with 1 if a budget is missed
+  --json             what came out, for programs
+  --help             this text`;
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true, default: [] },
+    rounds: { type: "string" },
+    directory: { type: "string", default: tmpdir() },
+    check: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (options.help) console.log(USAGE);
+else await run();
+
+async function run(): Promise<void> {
+  const unknown = options.only.filter((name) => !LINES.some((line) => line.name === name));
+  if (unknown.length > 0) throw new Error(`there is no line ${unknown.join(", ")}; see --help`);
+  const directory = await mkdtemp(join(options.directory, "castellan-bench-"));
+  const rows: Row[] = [];
+  for (const line of LINES) {
+    if (options.only.length > 0 && !options.only.includes(line.name)) continue;
+    if (!options.json) process.stderr.write(`${line.name} …\n`);
+    rows.push(...(await line.measure({ rounds: Number(options.rounds ?? line.rounds), directory })));
+  }
+  await rm(directory, { recursive: true });
+  const machine = { node: process.version, cpus: availableParallelism() };
+  const judged = rows.map((row) => ({ ...row, met: isMet(row) }));
+  console.log(options.json ? JSON.stringify({ ...machine, rows: judged }, null, 2) : tableOf(rows));
+  if (options.check && judged.some(({ met }) => met === false)) process.exitCode = 1;
+}

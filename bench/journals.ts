@@ -1,0 +1,36 @@
+import { bareSdk } from "./bare-sdk.ts";
+import { castellan, enqueue, sqlite } from "./castellan.ts";
+import { fakeInProcess } from "./ground.ts";
+import type { Line } from "./line.ts";
+import { noJournal } from "./no-journal.ts";
+import { compete } from "./rounds.ts";
+import { freshTurns, TURNS, turnsOf } from "./turns.ts";
+
+/** What each journal costs, on the fake in the process, where nothing else costs anything. */
+export const journals: Line = {
+  name: "journals",
+  rounds: 15,
+  measure: async ({ rounds, directory }) => {
+    const contenders = [
+      bareSdk,
+      castellan("no journal", noJournal),
+      castellan("memory", () => "memory"),
+      castellan("sqlite", () => sqlite(directory)),
+      castellan("sqlite, enqueue", () => sqlite(directory), enqueue),
+    ];
+    const rows = [];
+    for (const setting of TURNS) {
+      const scores = await compete(
+        contenders.map((contender) => freshTurns(contender, fakeInProcess, setting)),
+        rounds,
+      );
+      const [bare, ...others] = scores;
+      for (const { name, figure, ratio } of bare === undefined ? [] : others) {
+        const what = `${turnsOf(setting)}: ${name}`;
+        const figures = { ...(bare === undefined ? {} : { bare: bare.figure }), castellan: figure, ratio };
+        rows.push({ what, on: "fake in the process", unit: "/s", ...figures });
+      }
+    }
+    return rows;
+  },
+};

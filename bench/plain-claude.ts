@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { parseArguments } from "../src/testing/fake-arguments.ts";
+import { answerTo, handshake } from "../src/testing/fake-control.ts";
+import { FakeLedger } from "../src/testing/fake-ledger.ts";
+import { assistantMessage, type FakeEcho, stamp } from "../src/testing/fake-messages.ts";
+import { type FakeResult, resultMessage } from "../src/testing/fake-result.ts";
+import { FakeSettings } from "../src/testing/fake-settings.ts";
+import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-wire.ts";
+import { pieces, piecesAsked } from "./pieces.ts";
+
+/** The last prompt of each conversation, by its id: what the processes of one machine find when they resume. */
+export type Memory = Map<string, string>;
+
+const USAGE = { inputTokens: 10, outputTokens: 10, costUsd: 0.01 };
+
+/**
+ * A Claude Code that does as little as it can: it says at once what the prompt asks for, and keeps nothing but the last prompt.
+ *
+ * - `Stream 2000 pieces.` streams a text in so many pieces.
+ * - `What did I just say?` is answered with the prompt before, as `mockApi` does it.
+ * - `Hang.` goes on until it is interrupted; `Die.` ends the process.
+ * - Everything else it repeats.
+ */
+export class PlainClaude {
+  readonly #settings: FakeSettings;
+  readonly #memory: Memory;
+  readonly #die: () => void;
+  readonly #sessionId: string;
+  readonly #ledger = new FakeLedger();
+  #results = 0;
+  /** The prompt of the turn that hangs. */
+  #hanging: FakeEcho | undefined;
+
+  constructor(args: readonly string[], memory: Memory, die: () => void) {
+    const read = parseArguments(args);
+    this.#settings = new FakeSettings(read, process.cwd());
+    this.#memory = memory;
+    this.#die = die;
+    this.#sessionId = (read.forkSession ? undefined : read.resume) ?? read.sessionId ?? randomUUID();
+  }
+
+  /** Takes a line of standard input, and gives what is to be written for it, in chunks of lines. */
+  *take(line: string): Generator<string, void, undefined> {
+    const message = parseLine(line);
+    if (message?.["type"] === "user") yield* this.#prompted(message);
+    if (message?.["type"] !== "control_request") return;
+    const request = objectOf(message, "request");
+    yield lineOf({ type: "control_response", response: this.#answer(message["request_id"], request) });
+    if (request["subtype"] !== "interrupt" || this.#hanging === undefined) return;
+    yield this.#result({ subtype: "error_during_execution" }, this.#hanging);
+    this.#hanging = undefined;
+  }
+
+  #answer(id: unknown, request: WireObject): WireObject {
+    const { model, permissionMode } = this.#settings;
+    const initializes = request["subtype"] === "initialize";
+    const facts = { pid: process.pid, model, permissionMode, initialize: initializes ? request : {}, characters: 0 };
+    const response = initializes ? handshake(facts) : (answerTo(request, facts) ?? {});
+    return { subtype: "success", request_id: id, response };
+  }
+
+  *#prompted(message: WireObject): Generator<string, void, undefined> {
+    const uuid = stringOf(message, "uuid") ?? randomUUID();
+    const echo = { user_message_uuid: uuid, user_message_uuids: [uuid] };
+    const prompt = stringOf(objectOf(message, "message"), "content") ?? "";
+    if (prompt === "Die.") {
+      this.#die();
+      return;
+    }
+    const init = lineOf(stamp(this.#settings.init([uuid]), this.#sessionId));
+    if (prompt === "Hang.") {
+      this.#hanging = echo;
+      yield init;
+      return;
+    }
+    const count = piecesAsked(prompt);
+    if (count > 0) {
+      yield init;
+      yield* pieces(count, this.#sessionId);
+    }
+    const text = this.#text(prompt);
+    const answer = assistantMessage("msg_bench", this.#settings.model, { type: "text", text }, echo);
+    const said = lineOf(stamp(answer, this.#sessionId));
+    yield (count > 0 ? "" : init) + said + this.#result({ text }, echo);
+  }
+
+  #text(prompt: string): string {
+    const before = this.#memory.get(this.#sessionId);
+    this.#memory.set(this.#sessionId, prompt);
+    if (!prompt.startsWith("What did I just say?")) return `You said: ${prompt}`;
+    return before === undefined ? "You have not said anything yet." : `You just said: ${before}`;
+  }
+
+  #result(result: FakeResult, echo: FakeEcho): string {
+    const message = resultMessage(result, {
+      echo,
+      startedAt: performance.now(),
+      steps: 1,
+      partialMessages: this.#settings.partialMessages,
+      apiMessageIds: ["msg_bench"],
+      stopReason: "end_turn",
+      usage: USAGE,
+      turnUsage: this.#ledger.add(this.#settings.model, USAGE),
+      totalCostUsd: this.#ledger.totalCostUsd,
+      modelUsage: this.#ledger.modelUsage,
+      denials: [],
+      queued: 0,
+      resultIndex: this.#results++,
+    });
+    return lineOf(stamp(message, this.#sessionId));
+  }
+}
+
+function lineOf(message: WireObject): string {
+  return `${JSON.stringify(message)}\n`;
+}

@@ -1,0 +1,20 @@
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import type { PlainClaude } from "./plain-claude.ts";
+
+/** Runs a Claude on its standard streams, until the end of its input. It waits while its reader is behind. */
+export async function run(claude: PlainClaude, input: AsyncIterable<string>, output: Writable): Promise<void> {
+  for await (const line of input) {
+    for (const chunk of claude.take(line)) if (!output.write(chunk)) await once(output, "drain");
+  }
+}
+
+/** The lines of a stream, without their ends. */
+export async function* linesOf(stream: Readable): AsyncGenerator<string, void, undefined> {
+  let rest = "";
+  for await (const chunk of stream.setEncoding("utf8")) {
+    const lines = `${rest}${chunk}`.split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+}

@@ -1,0 +1,112 @@
+import { randomInt } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import Table from "cli-table3";
+import { claudeChildren } from "./child-processes.ts";
+import { FarClaude } from "./far-claude.ts";
+import { realClaude } from "./ground.ts";
+import { type PopulationReport, populate } from "./population.ts";
+import { randomFrom } from "./random.ts";
+
+/*
+ * Ten thousand named sessions on one host, with sixteen processes; then two hundred with twelve of the real Claude Code. The fake
+ * processes live in another process, so that the memory is the host's own.
+ */
+
+const MAX_RSS_MB = 300;
+
+const USAGE = `npm run bench:scale -- [options]
+  --names <n>       how many names there are on the fake (10000)
+  --real-names <n>  how many on the real Claude Code (200); 0 for none
+  --seed <n>        for the order in which they are asked (by chance)
+  --check           exit with 1 if an answer is wrong, there is a process too many, or the memory is over ${MAX_RSS_MB} MB
+  --json            what came out, for programs
+  --help            this text`;
+
+const { values: options } = parseArgs({
+  options: {
+    names: { type: "string", default: "10000" },
+    "real-names": { type: "string", default: "200" },
+    seed: { type: "string", default: String(randomInt(2 ** 32 - 1)) },
+    check: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+interface Result extends PopulationReport {
+  readonly on: string;
+  readonly names: number;
+  readonly maxProcesses: number;
+  /** At a time. */
+  readonly mostProcesses: number;
+  /** The most resident memory of the host, besides its processes. Not of the real ones, whose mock API lives in the host. */
+  readonly rssMegabytes?: number;
+}
+
+if (options.help) console.log(USAGE);
+else await run();
+
+async function run(): Promise<void> {
+  const seed = Number(options.seed);
+  if (!options.json) console.log(`seed ${seed}`);
+  const directory = await mkdtemp(join(tmpdir(), "castellan-scale-"));
+  const results = [await onFake(directory, Number(options.names), seed)];
+  const real = Number(options["real-names"]);
+  if (real > 0) results.push(await onReal(directory, real, seed));
+  await rm(directory, { recursive: true });
+  const machine = { node: process.version, cpus: availableParallelism(), seed };
+  const judged = results.map((result) => ({ ...result, met: isMet(result) }));
+  console.log(options.json ? JSON.stringify({ ...machine, results: judged }, null, 2) : tableOf(judged));
+  if (options.check && judged.some(({ met }) => !met)) process.exitCode = 1;
+}
+
+async function onFake(directory: string, names: number, seed: number): Promise<Result> {
+  await using far = await FarClaude.start();
+  const setting = { names, maxProcesses: 16, callers: 32, random: randomFrom(seed) };
+  const journal = { sqlite: join(directory, "fake.db") };
+  const report = await populate({ ...setting, journal, defaults: { spawnClaudeCodeProcess: far.spawn } });
+  const { most } = await far.count();
+  return { on: "fake", names, maxProcesses: 16, mostProcesses: most, rssMegabytes: rss(), ...report };
+}
+
+async function onReal(directory: string, names: number, seed: number): Promise<Result> {
+  const ground = await realClaude();
+  let most = 0;
+  const report = await populate({
+    names,
+    maxProcesses: 12,
+    callers: 16,
+    random: randomFrom(seed),
+    journal: { sqlite: join(directory, "real.db") },
+    defaults: ground.options,
+    answered: (supervisor) => {
+      const known = supervisor.listSessions().filter(({ pid }) => pid !== undefined).length;
+      most = Math.max(most, claudeChildren() ?? known);
+    },
+  });
+  await ground.close();
+  return { on: "real claude", names, maxProcesses: 12, mostProcesses: most, ...report };
+}
+
+function rss(): number {
+  return process.resourceUsage().maxRSS / 1_024;
+}
+
+function isMet({ wrong, mostProcesses, maxProcesses, rssMegabytes }: Result): boolean {
+  return wrong === 0 && mostProcesses <= maxProcesses && (rssMegabytes ?? 0) < MAX_RSS_MB;
+}
+
+function tableOf(results: readonly (Result & { readonly met: boolean })[]): string {
+  const head = ["processes", "names", "turns", "wrong", "turns/s", "processes at a time", "host RSS, most", "met"];
+  const table = new Table({ head, style: { head: [], border: [] } });
+  for (const { on, names, turns, wrong, seconds, mostProcesses, maxProcesses, rssMegabytes, met } of results) {
+    const speed = (turns / seconds).toFixed(1);
+    const memory = rssMegabytes === undefined ? "" : `${rssMegabytes.toFixed(0)} MB`;
+    const processes = `${mostProcesses} of ${maxProcesses}`;
+    table.push([on, names, turns, wrong, speed, processes, memory, met ? "yes" : "no"]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,18 @@
+/** The middle of several figures, and between what the middle half of them lies. */
+export interface Spread {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export function spreadOf(figures: readonly number[]): Spread {
+  const sorted = figures.toSorted((one, other) => one - other);
+  return { median: quantile(sorted, 0.5), low: quantile(sorted, 0.25), high: quantile(sorted, 0.75) };
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  const place = (sorted.length - 1) * part;
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  const [below, above] = [at(Math.floor(place)), at(Math.ceil(place))];
+  return below + (above - below) * (place - Math.floor(place));
+}

@@ -1,0 +1,73 @@
+import { bareSdk } from "./bare-sdk.ts";
+import { castellanOnSqlite } from "./castellan.ts";
+import type { Contender, Conversations } from "./contender.ts";
+import { fakeInProcess, fakeProcess, type Ground } from "./ground.ts";
+import { type Line, type Row, rowOf } from "./line.ts";
+import { compete, type Score, timed } from "./rounds.ts";
+import { spreadOf } from "./spread.ts";
+
+/** How many messages there are in a turn, and how often it is asked in a round. */
+const SIZES = [
+  { messages: 2_000, turns: 10 },
+  { messages: 100_000, turns: 1 },
+] as const;
+
+/** Messages a second that a reader gets of one turn, of a short one and of one that is fifty times as long. */
+export const streaming: Line = {
+  name: "streaming",
+  rounds: 7,
+  measure: async ({ rounds, directory }) => {
+    const rows: Row[] = [];
+    for (const ground of [fakeInProcess(), fakeProcess()]) {
+      const contenders = [bareSdk, castellanOnSqlite(directory)];
+      const scores: Score[][] = [];
+      for (const size of SIZES) scores.push(await compare(contenders, ground, size, rounds));
+      const [short = [], long = []] = scores;
+      SIZES.forEach(({ messages }, index) => {
+        const what = `messages, ${messages.toLocaleString("en")} in a turn`;
+        rows.push(rowOf(what, ground.name, "/s", scores[index] ?? [], { atLeast: 0.85 }));
+      });
+      rows.push(growth(ground.name, short, long));
+      await ground.close();
+    }
+    return rows;
+  },
+};
+
+async function compare(
+  contenders: readonly Contender[],
+  ground: Ground,
+  size: (typeof SIZES)[number],
+  rounds: number,
+): Promise<Score[]> {
+  const opened: { readonly name: string; readonly conversations: Conversations }[] = [];
+  for (const contender of contenders) {
+    opened.push({ name: contender.name, conversations: await contender.open(ground, 1) });
+  }
+  const rivals = opened.map(({ name, conversations }) => ({
+    name,
+    round: () => messagesPerSecond(conversations, size),
+  }));
+  const scores = await compete(rivals, rounds);
+  for (const { conversations } of opened) await conversations.close();
+  return scores;
+}
+
+async function messagesPerSecond({ read }: Conversations, size: (typeof SIZES)[number]): Promise<number> {
+  let messages = 0;
+  const ms = await timed(async () => {
+    for (let turn = 0; turn < size.turns; turn++) messages += await read(0, `Stream ${size.messages} pieces.`);
+  });
+  if (messages < size.messages * size.turns) throw new Error(`only ${messages} messages have arrived`);
+  return (messages * 1_000) / ms;
+}
+
+/** How much longer a message of a long turn takes than one of a short turn. */
+function growth(on: string, short: readonly Score[], long: readonly Score[]): Row {
+  const of = (side: number): ReturnType<typeof spreadOf> => {
+    const slow = long[side]?.figures ?? [];
+    return spreadOf(slow.map((figure, round) => (short[side]?.figures[round] ?? Number.NaN) / figure));
+  };
+  const what = "time of a message, 100,000 to 2,000";
+  return { what, on, unit: "×", bare: of(0), castellan: of(1), budget: { atMost: 1.25 } };
+}

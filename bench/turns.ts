@@ -1,0 +1,89 @@
+import { bareSdk } from "./bare-sdk.ts";
+import { castellanOnSqlite } from "./castellan.ts";
+import type { Contender, Conversations } from "./contender.ts";
+import { fakeInProcess, fakeProcess, type Ground } from "./ground.ts";
+import { type Line, type Row, rowOf } from "./line.ts";
+import { compete, type Rival, timed } from "./rounds.ts";
+
+export interface TurnsSetting {
+  readonly sessions: number;
+  /** How many turns each session is asked in a round. */
+  readonly turns: number;
+}
+
+export const TURNS: readonly TurnsSetting[] = [
+  { sessions: 1, turns: 200 },
+  { sessions: 50, turns: 10 },
+];
+
+/** Turns a second through one session, and through fifty at a time. */
+export const turns: Line = {
+  name: "turns",
+  rounds: 15,
+  measure: async ({ rounds, directory }) => {
+    const contenders = [bareSdk, castellanOnSqlite(directory)];
+    const rows: Row[] = [];
+    for (const setting of TURNS) {
+      const what = turnsOf(setting);
+      const fresh = contenders.map((contender) => freshTurns(contender, fakeInProcess, setting));
+      const near = await compete(fresh, rounds);
+      rows.push(rowOf(what, "fake in the process", "/s", near, { atLeast: 0.9 }));
+      const far = await compareKept(contenders, setting, rounds);
+      rows.push(rowOf(what, "fake process", "/s", far, { atLeast: 0.9 }));
+    }
+    return rows;
+  },
+};
+
+export function turnsOf({ sessions }: TurnsSetting): string {
+  return `turns, ${sessions} ${sessions === 1 ? "session" : "sessions"}`;
+}
+
+/** Begins new conversations in every round, and lets them warm up. */
+export function freshTurns(contender: Contender, ground: () => Ground, setting: TurnsSetting): Rival {
+  return {
+    name: contender.name,
+    round: async () => {
+      const own = ground();
+      const conversations = await contender.open(own, setting.sessions);
+      await askAll(conversations, setting);
+      const figure = await turnsPerSecond(conversations, setting);
+      await conversations.close();
+      await own.close();
+      return figure;
+    },
+  };
+}
+
+/** Goes on with the same conversations in every round, since processes take long to start. */
+async function compareKept(
+  contenders: readonly Contender[],
+  setting: TurnsSetting,
+  rounds: number,
+): ReturnType<typeof compete> {
+  const ground = fakeProcess();
+  const opened: { readonly name: string; readonly conversations: Conversations }[] = [];
+  for (const contender of contenders) {
+    opened.push({ name: contender.name, conversations: await contender.open(ground, setting.sessions) });
+  }
+  const rivals = opened.map(({ name, conversations }) => ({
+    name,
+    round: () => turnsPerSecond(conversations, setting),
+  }));
+  const scores = await compete(rivals, rounds);
+  for (const { conversations } of opened) await conversations.close();
+  await ground.close();
+  return scores;
+}
+
+async function turnsPerSecond(conversations: Conversations, setting: TurnsSetting): Promise<number> {
+  return (setting.sessions * setting.turns * 1_000) / (await timed(() => askAll(conversations, setting)));
+}
+
+async function askAll({ ask }: Conversations, { sessions, turns: each }: TurnsSetting): Promise<void> {
+  await Promise.all(
+    Array.from({ length: sessions }, async (_, session) => {
+      for (let turn = 0; turn < each; turn++) await ask(session, `Do number ${turn}, please.`);
+    }),
+  );
+}
