@@ -1,17 +1,23 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
-import { find, type SessionRef } from "./application/reference.ts";
+import { answered, find, picked, type SessionRef } from "./application/reference.ts";
 import { registry } from "./application/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
+import type { SessionName } from "./names.ts";
+import type { Loan } from "./pool/loan.ts";
+import type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
 import type { SessionDefaults } from "./session/options.ts";
 import type { Reply } from "./session/reply.ts";
-import type { Session } from "./session/session.ts";
+import { type Session, serverOf } from "./session/session.ts";
+import type { SessionSettings } from "./session/session-settings.ts";
 import type { Turn } from "./session/turn.ts";
 import type { TurnOptions } from "./session/turn-options.ts";
+import { withoutUndefined } from "./session/validation.ts";
 
 /**
- * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer.
+ * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer. With the name of a pool it is
+ * {@link Pool.query}.
  *
  * @throws CastellanError `SESSION_NOT_FOUND`, and what {@link Session.query} throws
  * @example
@@ -20,13 +26,14 @@ import type { TurnOptions } from "./session/turn-options.ts";
 export async function query<Structured = unknown>(
   session: SessionRef,
   prompt: string,
-  options: TurnOptions<Structured> = {},
+  options: PoolTurnOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
-  return await find(session).query(prompt, options);
+  return await answered(session, (one, own) => ask(one, prompt, own), options);
 }
 
 /**
- * Asks a session of this process by name and returns the turn, to be read while it runs.
+ * Asks a session of this process by name and returns the turn, to be read while it runs. With the name of a pool it is
+ * {@link Pool.stream}.
  *
  * @throws CastellanError `SESSION_NOT_FOUND`, and what {@link Session.stream} throws
  * @example
@@ -35,9 +42,9 @@ export async function query<Structured = unknown>(
 export function stream<Structured = unknown>(
   session: SessionRef,
   prompt: string,
-  options: TurnOptions<Structured> = {},
+  options: PoolTurnOptions<Structured> = {},
 ): Turn<Structured> {
-  return find(session).stream(prompt, options);
+  return ask(picked(session), prompt, options);
 }
 
 /**
@@ -47,6 +54,53 @@ export function stream<Structured = unknown>(
  */
 export function session(name: SessionRef): Session {
   return find(name);
+}
+
+function ask<Structured>(
+  session: SessionName | Session,
+  prompt: string,
+  options: PoolTurnOptions<Structured>,
+): Turn<Structured> {
+  const pool = typeof session === "string" ? registry.pool(session) : undefined;
+  return (pool ?? find(session)).stream(prompt, options);
+}
+
+/**
+ * Lends a member of a pool of this process, as soon as one is free; see {@link Pool.checkout}. It is given back with the scope that
+ * holds it.
+ *
+ * @throws CastellanError `POOL_NOT_FOUND`, and what {@link Pool.checkout} throws
+ * @example
+ * await using loan = await checkout("summaries", { timeout: "30s" });
+ * await loan.session.query("Read this first: …");
+ * const { text } = await loan.session.query("And now summarise it.");
+ */
+export async function checkout(pool: string, options: CheckoutOptions = {}): Promise<Loan> {
+  return await poolOf(pool).checkout(options);
+}
+
+/**
+ * Lends a member of a pool of this process to a function, and has it back however that ends; see {@link Pool.use}.
+ *
+ * @throws CastellanError `POOL_NOT_FOUND`, what {@link Pool.checkout} throws, and whatever `work` does
+ * @example
+ * const { text } = await use("summaries", async (session) => {
+ *   await session.query("Read this first: …");
+ *   return await session.query("And now summarise it.");
+ * });
+ */
+export async function use<Result>(
+  pool: string,
+  work: (session: Session) => Promise<Result> | Result,
+  options: CheckoutOptions = {},
+): Promise<Result> {
+  return await poolOf(pool).use(work, options);
+}
+
+function poolOf(name: string): Pool {
+  const pool = registry.pool(name);
+  if (pool === undefined) throw registry.missingPool(name);
+  return pool;
 }
 
 /** Options of a turn with a session of its own. */
@@ -105,6 +159,51 @@ export async function once<Structured = unknown>(
       () => {},
     );
   }
+}
+
+/** What a {@link probe} found. */
+export type ProbeResult =
+  | { readonly ok: true; readonly durationMs: number; readonly costUsd: number }
+  | { readonly ok: false; readonly durationMs: number; readonly error: CastellanError };
+
+/**
+ * Whether the model answers with a session's key, model, environment and directory: asks it for a word, in a process of its own,
+ * so that nothing of it is in the session's conversation and the session need not be up. Costs a few tokens.
+ * {@link Session.health} asks without.
+ *
+ * @param options.timeout default `"1m"`
+ * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS`; whatever else goes wrong is the answer
+ * @example
+ * const { ok } = await probe("assistant", { timeout: "30s" });
+ */
+export async function probe(
+  session: SessionRef,
+  options: Pick<OnceOptions, "timeout" | "signal"> = {},
+): Promise<ProbeResult> {
+  const server = serverOf(find(session));
+  if (server === undefined) throw registry.missing(find(session).name);
+  const began = performance.now();
+  const sinceMs = (): number => performance.now() - began;
+  try {
+    const { costUsd } = await once(PROBE, {
+      timeout: "1m",
+      ...withoutUndefined(options),
+      ...probeOptions(server.settings),
+    });
+    return { ok: true, durationMs: sinceMs(), costUsd };
+  } catch (error) {
+    if (!CastellanError.is(error) || CastellanError.is(error, "INVALID_OPTIONS")) throw error;
+    return { ok: false, durationMs: sinceMs(), error };
+  }
+}
+
+const PROBE = "Answer with the word ok, and nothing else.";
+
+/** What decides whether the model can be reached; the session's tools, hooks and servers are left alone. */
+function probeOptions({ sdk, apiKey, inheritEnv }: SessionSettings): OnceOptions {
+  const { model, env, cwd, pathToClaudeCodeExecutable, spawnClaudeCodeProcess } = sdk;
+  const reach = { model, env, cwd, pathToClaudeCodeExecutable, spawnClaudeCodeProcess, apiKey, inheritEnv };
+  return { ...withoutUndefined(reach), tools: [], maxTurns: 1 };
 }
 
 /** What ended a session that nobody knows, in words that do not speak of it. */

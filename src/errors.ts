@@ -83,6 +83,18 @@ export interface ErrorDetails {
   };
   /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
   TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
+  /** How many members the pool has, how many are lent, and how many wait; `timeoutMs` is how long it was waited, if it was. */
+  POOL_EXHAUSTED: {
+    readonly pool: string;
+    readonly size: number;
+    readonly lent: number;
+    readonly waiting: number;
+    readonly timeoutMs: number;
+  };
+  /** A loan that is over, and why: it was checked in, or its lease is over. */
+  LOAN_ENDED: { readonly pool: string; readonly reason: "checked_in" | "lease_over" };
+  POOL_NOT_FOUND: { readonly nearMisses: readonly string[] };
+  CHECKOUT_CANCELLED: { readonly pool: string };
   TEMPLATE_FULL: { readonly template: string; readonly maxSessions: number };
   EVENTS_LOST: { readonly oldest: number };
   BUDGET_EXCEEDED: {
@@ -96,9 +108,19 @@ export interface ErrorDetails {
     /** Whether what was to be written is there; left out if that cannot be told. */
     readonly applied?: boolean;
   };
+  /** The registry's name, if it has one, and the key that is taken. */
+  KEY_ALREADY_REGISTERED: { readonly registry: string | undefined; readonly key: RegisteredKey };
+  REGISTRATION_TIMEOUT: {
+    readonly registry: string | undefined;
+    readonly key: RegisteredKey;
+    readonly timeoutMs: number;
+  };
   /** Who holds the journal. `startedAt` is in milliseconds since the epoch. */
   JOURNAL_IN_USE: { readonly pid: number; readonly host: string; readonly startedAt: number };
 }
+
+/** A key of a registry. */
+type RegisteredKey = string | number | readonly (string | number)[];
 
 /**
  * What keeps a journal from being read or written: it cannot be reached (a server, a path), there is no room, it may only be
@@ -132,6 +154,8 @@ type ErrorInit<Code extends ErrorCode> = (Code extends keyof ErrorDetails
   ? { details: ErrorDetails[Code] }
   : { details?: never }) & { cause?: unknown };
 
+type ErrorArguments<Code extends ErrorCode> = Code extends keyof ErrorDetails ? [ErrorInit<Code>] : [ErrorInit<Code>?];
+
 /** Marks errors of every copy of this package alike. */
 const BRAND = Symbol.for("castellan.error");
 
@@ -154,11 +178,7 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly code: Code;
   readonly details: Readonly<DetailsOf<Code>>;
 
-  constructor(
-    code: Code,
-    message: string,
-    ...[init]: Code extends keyof ErrorDetails ? [ErrorInit<Code>] : [ErrorInit<Code>?]
-  ) {
+  constructor(code: Code, message: string, ...[init]: ErrorArguments<Code>) {
     super(message, init?.cause === undefined ? undefined : { cause: init.cause });
     this.code = code;
     this.details = (init?.details ?? {}) as DetailsOf<Code>;
@@ -173,4 +193,10 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
   static is<Code extends ErrorCode = ErrorCode>(value: unknown, code?: Code): value is CastellanError<Code> {
     return value instanceof CastellanError && (code === undefined || value.code === code);
   }
+}
+
+/** The same error in other words, with what is behind it. */
+export function reworded(error: CastellanError, message: string, cause: unknown): CastellanError {
+  const init = [{ details: error.details, cause }] as ErrorArguments<ErrorCode>;
+  return new CastellanError<ErrorCode>(error.code, message, ...init);
 }

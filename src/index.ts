@@ -1,5 +1,15 @@
+export { type Balanced, balance } from "./application/balance.ts";
 export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
+export { fallback } from "./application/fallback.ts";
+export {
+  type Check,
+  type HealthChecks,
+  type HealthHandlers,
+  healthHandlers,
+  type SupervisorCondition,
+  type SupervisorHealth,
+} from "./application/health.ts";
 export type { ChildInspection, Inspection } from "./application/inspection.ts";
 export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
 export type { Picker, SessionRef } from "./application/reference.ts";
@@ -21,9 +31,10 @@ export {
   type TemplateSessions,
   template,
 } from "./application/template.ts";
+export { type Via, via } from "./application/via.ts";
 export type { MemorySize } from "./capacity/memory-size.ts";
 export type { SparesStatus } from "./capacity/spares.ts";
-export { type OnceOptions, once, query, session, stream } from "./castellan.ts";
+export { checkout, type OnceOptions, once, type ProbeResult, probe, query, session, stream, use } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
 export type { Duration } from "./duration.ts";
 export {
@@ -55,6 +66,21 @@ export type { ModelSpending, Spending, Usage } from "./journal/spending.ts";
 export type { AcceptedTurn, EndedTurnState, TurnEntry, TurnEntryState } from "./journal/turn-entry.ts";
 export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/usage-entry.ts";
 export type { SessionName } from "./names.ts";
+export type { Balance } from "./pool/balance-option.ts";
+export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
+export type { Loan } from "./pool/loan.ts";
+export type { MemberUse } from "./pool/member.ts";
+export type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
+export { type PoolKeeping, type PoolOptions, pool } from "./pool/pool-options.ts";
+export type { PoolStatus } from "./pool/pool-status.ts";
+export {
+  type RegisterOptions,
+  Registry,
+  type RegistryOptions,
+  type WhenRegisteredOptions,
+} from "./registry/keyed-registry.ts";
+export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
+export type { RegistryKey } from "./registry/registry-key.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
 export type { Budget } from "./session/budget.ts";
 export type { SessionHealth } from "./session/controls.ts";
@@ -62,6 +88,7 @@ export type { EventStreamOptions } from "./session/event-stream-response.ts";
 export type { HistoryOptions } from "./session/history.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
 export type { OutputSchema } from "./session/output-schema.ts";
+export type { RegisteredName } from "./session/registered-name.ts";
 export type { Reply } from "./session/reply.ts";
 export type { ConversationOptions, PastApproval, Session } from "./session/session.ts";
 export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";

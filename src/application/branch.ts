@@ -3,7 +3,14 @@ import type { ChildSpec } from "../supervision/child-spec.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { ChildSupervisor } from "../supervision/supervisor.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
-import { type ChildPlan, type SessionPlan, type SubtreePlan, sessionsOf, type TemplatePlan } from "./child-options.ts";
+import {
+  type ChildPlan,
+  type FamilyPlan,
+  isFamily,
+  type SessionPlan,
+  type SubtreePlan,
+  sessionsOf,
+} from "./child-options.ts";
 import type { Roster } from "./roster.ts";
 
 export interface BranchDeps {
@@ -56,10 +63,10 @@ export class Branch {
     return sessionsOf(this.plans);
   }
 
-  /** The templates here and in all branches below, each with its branch. */
-  get templates(): readonly { readonly plan: TemplatePlan; readonly branch: Branch }[] {
-    const own = this.plans.flatMap((plan) => (plan.kind === "template" ? [{ plan, branch: this as Branch }] : []));
-    return [...own, ...[...this.#branches.values()].flatMap((below) => below.templates)];
+  /** The templates and pools here and in all branches below, each with its branch. */
+  get families(): readonly { readonly plan: FamilyPlan; readonly branch: Branch }[] {
+    const own = this.plans.flatMap((plan) => (isFamily(plan) ? [{ plan, branch: this as Branch }] : []));
+    return [...own, ...[...this.#branches.values()].flatMap((below) => below.families)];
   }
 
   /** The branch in which a session is, here or below. */
@@ -76,7 +83,7 @@ export class Branch {
   async start(signal?: AbortSignal): Promise<ChildSupervisor> {
     const { clock, random } = this.#deps;
     const onEvent = (event: SupervisionEvent): void => this.#deps.onEvent(event, this);
-    const specs = this.plans.flatMap((plan) => (plan.kind === "template" ? [] : [this.#spec(plan)]));
+    const specs = this.plans.flatMap((plan) => (isFamily(plan) ? [] : [this.#spec(plan)]));
     const deps = { clock, random, onEvent, ...(signal === undefined ? {} : { signal }) };
     const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
       this.#tree = tree;
@@ -96,7 +103,7 @@ export class Branch {
     const { id } = plan;
     const [before, below] = [this.#plans.get(id), this.#branches.get(id)];
     this.#plan(plan);
-    if (plan.kind === "template") return;
+    if (isFamily(plan)) return;
     try {
       await this.#tree?.startChild(this.#spec(plan));
     } catch (error) {
@@ -122,8 +129,8 @@ export class Branch {
     }
   }
 
-  /** Puts another plan in the place of a session's or template's; it counts when the supervisor is started the next time. */
-  revise(plan: SessionPlan | TemplatePlan): void {
+  /** Puts another plan in the place of a session's or a family's; it counts when the supervisor is started the next time. */
+  revise(plan: SessionPlan | FamilyPlan): void {
     if (this.#plans.has(plan.id)) this.#plans.set(plan.id, plan);
   }
 
@@ -163,7 +170,7 @@ export class Branch {
     if (plan.kind === "supervisor") this.#branches.set(plan.id, new Branch(plan.tree, plan.children, this.#deps));
   }
 
-  #spec(plan: Exclude<ChildPlan, TemplatePlan>): ChildSpec {
+  #spec(plan: Exclude<ChildPlan, FamilyPlan>): ChildSpec {
     switch (plan.kind) {
       case "session": {
         const { id, settings } = plan;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { formatName, nameProblem, type SessionName } from "../names.ts";
+import { type PoolOptions, type PoolSettings, poolSettings } from "../pool/pool-options.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../session/session-settings.ts";
 import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
@@ -42,11 +43,14 @@ export interface SubtreeOptions extends Keeping, TreeOptions {
   defaults?: SessionDefaults;
 }
 
-/** What can be a child: a session, a template, a supervisor (it has `children`), or a worker (it has `start`). */
-export type ChildOptions = SessionOptions | TemplateOptions | SubtreeOptions | WorkerOptions;
+/** What can be a child: a session, a template, a pool, a supervisor (it has `children`), or a worker (it has `start`). */
+export type ChildOptions = SessionOptions | TemplateOptions | PoolOptions | SubtreeOptions | WorkerOptions;
 
 /** A child as it is to be, all values settled. */
-export type ChildPlan = SessionPlan | TemplatePlan | SubtreePlan | WorkerPlan;
+export type ChildPlan = SessionPlan | FamilyPlan | SubtreePlan | WorkerPlan;
+
+/** What is no child in the tree itself, but has sessions that are. */
+export type FamilyPlan = TemplatePlan | PoolPlan;
 
 export interface SessionPlan {
   readonly kind: "session";
@@ -54,6 +58,17 @@ export interface SessionPlan {
   readonly settings: SessionSettings;
   /** The template by which it has come to life, if it has by one. */
   readonly template?: string;
+  /** The pool that it is a member of, if it is, and its number there. */
+  readonly pool?: string;
+  readonly index?: number;
+}
+
+export interface PoolPlan {
+  readonly kind: "pool";
+  readonly id: string;
+  readonly settings: PoolSettings;
+  /** The plan of the member of this number, always the same. @throws CastellanError `INVALID_OPTIONS` */
+  readonly member: (index: number) => SessionPlan;
 }
 
 export interface TemplatePlan {
@@ -131,7 +146,7 @@ export function childPlans(children: readonly ChildOptions[], parent: Parent): C
 
 /** The plan of one child. @throws CastellanError `INVALID_OPTIONS` */
 export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
-  if (isObject(child) && ("children" in child || "start" in child || "template" in child)) {
+  if (isObject(child) && ("children" in child || "start" in child || "template" in child || "pool" in child)) {
     const problems: OptionProblem[] = [];
     const plan = planOf(child, parent, "", problems, new Map());
     if (plan === undefined || problems.length > 0) throw invalidOptions("child", problems);
@@ -157,14 +172,23 @@ export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
 }
 
 /** The fields by which children are known. */
-const FIELDS = { session: "name", supervisor: "name", template: "template", worker: "id" } as const;
+const FIELDS = { session: "name", supervisor: "name", template: "template", pool: "pool", worker: "id" } as const;
 
-/** The templates among these plans and all below them. */
-export function templatesOf(plans: readonly ChildPlan[]): TemplatePlan[] {
+/** The templates and pools among these plans and all below them. */
+export function familiesOf(plans: readonly ChildPlan[]): FamilyPlan[] {
   return plans.flatMap((plan) => {
-    if (plan.kind === "supervisor") return templatesOf(plan.children);
-    return plan.kind === "template" ? [plan] : [];
+    if (plan.kind === "supervisor") return familiesOf(plan.children);
+    return isFamily(plan) ? [plan] : [];
   });
+}
+
+export function isFamily(plan: ChildPlan): plan is FamilyPlan {
+  return plan.kind === "template" || plan.kind === "pool";
+}
+
+/** Whether a session belongs to this template or pool. */
+export function belongsTo(plan: ChildPlan, family: Pick<FamilyPlan, "kind" | "id">): plan is SessionPlan {
+  return plan.kind === "session" && plan[family.kind] === family.id;
 }
 
 type Problems = OptionProblem[];
@@ -212,6 +236,7 @@ function planOf(
   try {
     if (isObject(child) && "children" in child) return subtreePlan(child, parent, at, problems, sessions);
     if (isObject(child) && "template" in child) return templatePlan(child, parent, at);
+    if (isObject(child) && "pool" in child) return poolPlan(child, parent, at);
     if (isObject(child) && "start" in child) return workerPlan(child, parent, at);
     return sessionPlan(child, parent, at);
   } catch (error) {
@@ -238,6 +263,23 @@ function templatePlan(child: TemplateOptions, parent: Parent, at: string): Templ
   // What is the same for all can be told to be wrong before anybody names one.
   const common = alike ? session([id, "key"]).settings : undefined;
   return { kind: "template", id, maxSessions, retentionMs, common, session };
+}
+
+function poolPlan(child: PoolOptions, parent: Parent, at: string): PoolPlan {
+  const settings = poolSettings(child, at);
+  const { activation = "lazy" } = parent.defaults;
+  const plans = new Map<number, SessionPlan>();
+  const member = (index: number): SessionPlan => {
+    const known = plans.get(index);
+    if (known !== undefined) return known;
+    const options = { activation, ...settings.sessions(index), name: [settings.name, index] as const };
+    const plan = { ...sessionPlan(options, parent, at), pool: settings.name, index };
+    plans.set(index, plan);
+    return plan;
+  };
+  // What is wrong with all of them is told before there is any.
+  member(0);
+  return { kind: "pool", id: settings.name, settings, member };
 }
 
 function subtreePlan(

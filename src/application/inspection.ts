@@ -1,8 +1,10 @@
 import type { ExitRecord } from "../errors.ts";
+import type { PoolStatus } from "../pool/pool-status.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { ChildInfo } from "../supervision/child-info.ts";
 import type { Strategy } from "../supervision/supervisor-spec.ts";
 import type { Branch } from "./branch.ts";
+import type { Pools } from "./pools.ts";
 import type { Roster } from "./roster.ts";
 
 /** A tree and what is in it at a moment, in the order in which it is started. */
@@ -30,6 +32,11 @@ export type ChildInspection =
       readonly sessions: number;
     }
   | {
+      readonly kind: "pool";
+      /** Its members stand beside it. */
+      readonly status: PoolStatus;
+    }
+  | {
       readonly kind: "worker";
       readonly name: string;
       readonly state: ChildInfo["state"];
@@ -39,7 +46,13 @@ export type ChildInspection =
     };
 
 /** The tree below `branch`, without asking anybody. */
-export function inspect(branch: Branch, name: string, state: ChildInfo["state"], roster: Roster): Inspection {
+export function inspect(
+  branch: Branch,
+  name: string,
+  state: ChildInfo["state"],
+  roster: Roster,
+  pools: Pools,
+): Inspection {
   const children = branch.plans.flatMap((plan): ChildInspection[] => {
     const info = branch.tree?.child(plan.id);
     const childState = info?.state ?? "terminated";
@@ -60,13 +73,17 @@ export function inspect(branch: Branch, name: string, state: ChildInfo["state"],
         const sessions = branch.plans.filter((other) => other.kind === "session" && other.template === plan.id);
         return [{ kind: "template", name: plan.id, sessions: sessions.length }];
       }
+      case "pool": {
+        const status = pools.find(plan.id)?.status();
+        return status === undefined ? [] : [{ kind: "pool", status }];
+      }
       case "worker": {
         const lastExits = exits.map(({ exit, at }) => ({ at, cause: exit.cause }));
         return [{ kind: "worker", name: plan.id, state: childState, restarts: info?.restarts ?? 0, lastExits }];
       }
       default: {
         const below = branch.below(plan.id);
-        return below === undefined ? [] : [inspect(below, plan.id, childState, roster)];
+        return below === undefined ? [] : [inspect(below, plan.id, childState, roster, pools)];
       }
     }
   });

@@ -1,7 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { SessionSettings } from "../session/session-settings.ts";
-import type { ChildPlan, SessionPlan, SubtreePlan, TemplatePlan } from "./child-options.ts";
+import {
+  belongsTo,
+  type ChildPlan,
+  type FamilyPlan,
+  isFamily,
+  type SessionPlan,
+  type SubtreePlan,
+} from "./child-options.ts";
 
 /**
  * What a change of a session's options asks for, the least first: nothing; taking them up at once; another process,
@@ -31,7 +38,9 @@ export function sessionChange(before: SessionSettings, after: SessionSettings): 
 
   // Two of them look alike to a deep comparison, and only the one that was given ends the session.
   const scopeDiffers = before.sdk.abortController !== after.sdk.abortController || before.signal !== after.signal;
-  if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers) return "session";
+  // Its name is the same, but it is found in another registry, or in none.
+  const placeDiffers = before.registered?.registry !== after.registered?.registry;
+  if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers || placeDiffers) return "session";
   if (differs(CHILD_SETTINGS)) return "child";
   // Whether permissions are asked for is told to a process at its start; how long they wait is not.
   const asks = [before, after].filter(({ approvalTimeoutMs }) => approvalTimeoutMs !== undefined).length;
@@ -40,8 +49,9 @@ export function sessionChange(before: SessionSettings, after: SessionSettings): 
   // A model or mode that is taken back cannot be told to a process that runs; it would have to know the default.
   if (LIVE_SDK_OPTIONS.some((name) => before.sdk[name] !== undefined && after.sdk[name] === undefined))
     return "process";
-  // What answers are read with follows from the schema, and is made anew each time.
-  return isDeepStrictEqual({ ...before, output: undefined }, { ...after, output: undefined }) ? "none" : "live";
+  // What answers are read with follows from the schema, and is made anew each time, as is the place in a registry.
+  const made = { output: undefined, registered: undefined };
+  return isDeepStrictEqual({ ...before, ...made }, { ...after, ...made }) ? "none" : "live";
 }
 
 /** One step from the children that are to those that are wanted. */
@@ -50,8 +60,8 @@ export type Step =
   | { readonly type: "add"; readonly plan: ChildPlan }
   /** A session whose options have changed. */
   | { readonly type: "change"; readonly plan: ChildPlan & { kind: "session" }; readonly change: SessionChange }
-  /** A template that stays; its sessions have steps of their own. */
-  | { readonly type: "revise"; readonly plan: TemplatePlan }
+  /** A template or a pool that stays; its sessions have steps of their own. */
+  | { readonly type: "revise"; readonly plan: FamilyPlan }
   /** A supervisor that stays, and whose children are to be looked at in turn. */
   | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
 
@@ -75,29 +85,31 @@ export function stepsBetween(before: readonly ChildPlan[], after: readonly Child
       const change = sessionChange(old.settings, plan.settings);
       return change === "none" ? [] : [{ type: "change", plan, change }];
     }
-    if (plan.kind === "template") return [{ type: "revise", plan }];
+    if (isFamily(plan)) return [{ type: "revise", plan }];
     return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
   });
-  return [...removals.toReversed().map((plan): Step => ({ type: "remove", plan })), ...others];
+  // A pool goes before its members, which it would replace.
+  const last = removals.filter((plan) => !isFamily(plan)).toReversed();
+  return [...removals.filter(isFamily), ...last].map((plan): Step => ({ type: "remove", plan })).concat(others);
 }
 
 /**
- * What the sessions that have come to life by templates are to be, where the template stays. One whose template makes no
- * options of its name any more is left as it is.
+ * What the sessions that have come to life by templates, and the members of pools, are to be, where the template or pool stays.
+ * One whose template makes no options of its name any more is left as it is.
  */
 function livingBy(after: readonly ChildPlan[], before: readonly ChildPlan[]): SessionPlan[] {
   const named = new Set(after.map(({ id }) => id));
-  const templates = new Map(after.flatMap((plan) => (plan.kind === "template" ? [[plan.id, plan] as const] : [])));
+  const families = after.filter(isFamily);
   return before.flatMap((plan) => {
-    if (plan.kind !== "session" || plan.template === undefined || named.has(plan.id)) return [];
-    const template = templates.get(plan.template);
-    return template === undefined ? [] : [plannedAnew(plan, template)];
+    if (plan.kind !== "session" || named.has(plan.id)) return [];
+    const family = families.find((one) => belongsTo(plan, one));
+    return family === undefined ? [] : [plannedAnew(plan, family)];
   });
 }
 
-function plannedAnew(plan: SessionPlan, template: TemplatePlan): SessionPlan {
+function plannedAnew(plan: SessionPlan, family: FamilyPlan): SessionPlan {
   try {
-    return template.session(plan.settings.name);
+    return family.kind === "template" ? family.session(plan.settings.name) : family.member(plan.index ?? 0);
   } catch {
     return plan;
   }
@@ -110,7 +122,7 @@ function canBecome(before: ChildPlan, after: ChildPlan): boolean {
   if (before.kind === "supervisor" && after.kind === "supervisor") {
     return isDeepStrictEqual([before.tree, before.keeping], [after.tree, after.keeping]);
   }
-  if (before.kind === "template" && after.kind === "template") return true;
+  if (isFamily(before)) return before.kind === after.kind;
   if (before.kind === "worker" && after.kind === "worker") {
     return before.source === after.source && isDeepStrictEqual(before.keeping, after.keeping);
   }

@@ -1,7 +1,7 @@
 import { CastellanError } from "../errors.ts";
 import type { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
-import type { ChildPlan, SessionPlan } from "./child-options.ts";
+import { belongsTo, type ChildPlan, type FamilyPlan, familiesOf, isFamily, type SessionPlan } from "./child-options.ts";
 import { type SessionChange, type Step, stepsBetween } from "./reconcile.ts";
 import type { Roster } from "./roster.ts";
 import type { ReconcileReport } from "./supervisor-reports.ts";
@@ -64,7 +64,8 @@ export class Reconciler {
   async #carryOut(step: Step, branch: Branch, pass: Pass): Promise<void> {
     switch (step.type) {
       case "remove":
-        if (step.plan.kind === "template") await this.#removeTemplate(branch, step.plan.id);
+        for (const { kind, id } of familiesOf([step.plan])) if (kind === "pool") this.#tree.pools.remove(id);
+        if (isFamily(step.plan)) await this.#removeFamily(branch, step.plan);
         for (const { server } of this.#tree.membersOf(step.plan)) server.close("session");
         await branch.remove(step.plan.id);
         this.#tree.forget(branch, step.plan);
@@ -77,7 +78,8 @@ export class Reconciler {
         break;
       case "revise":
         branch.revise(step.plan);
-        this.#tree.templates.revise(step.plan);
+        if (step.plan.kind === "template") this.#tree.templates.revise(step.plan);
+        else this.#tree.pools.revise(step.plan);
         break;
       case "descend": {
         const below = branch.below(step.plan.id);
@@ -88,11 +90,11 @@ export class Reconciler {
     }
   }
 
-  /** With it go the sessions that have come to life by it until now. */
-  async #removeTemplate(branch: Branch, id: string): Promise<void> {
-    this.#tree.templates.remove(id);
+  /** With it go the sessions that it has until now. */
+  async #removeFamily(branch: Branch, family: FamilyPlan): Promise<void> {
+    if (family.kind === "template") this.#tree.templates.remove(family.id);
     for (const plan of branch.plans) {
-      if (plan.kind !== "session" || plan.template !== id) continue;
+      if (!belongsTo(plan, family)) continue;
       for (const { server } of this.#tree.membersOf(plan)) await this.#tree.terminate(server);
     }
   }

@@ -1,7 +1,8 @@
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
+import type { Pool } from "../pool/pool.ts";
 import { type Session, serverOf } from "../session/session.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { didYouMean, invalidOptions } from "../session/validation.ts";
 
 /** A session and who holds it. */
 export interface Registration {
@@ -20,15 +21,23 @@ export interface RegisteredTemplate {
   find(name: SessionName): Session | undefined;
 }
 
+/** A pool and who holds it. */
+export interface RegisteredPool {
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  readonly pool: Pool;
+}
+
 /** What stands under the process-wide symbol; shared by all copies of this package in the process. */
 interface Shared {
   readonly sessions: Map<string, Registration>;
   readonly exclusive: Map<unknown, string>;
   readonly templates: Map<string, RegisteredTemplate>;
+  readonly pools: Map<string, RegisteredPool>;
   supervisors: number;
 }
 
-const SHARED = Symbol.for("castellan.registry.1");
+const SHARED = Symbol.for("castellan.registry.2");
 
 /**
  * The sessions of this process by name. There is one in a process, also if this package is loaded twice.
@@ -38,7 +47,8 @@ export class SessionRegistry {
 
   constructor() {
     const existing = Reflect.get(globalThis, SHARED) as Shared | undefined;
-    this.#shared = existing ?? { sessions: new Map(), exclusive: new Map(), templates: new Map(), supervisors: 0 };
+    const [sessions, exclusive, templates, pools] = [new Map(), new Map(), new Map(), new Map()];
+    this.#shared = existing ?? { sessions, exclusive, templates, pools, supervisors: 0 };
     Reflect.set(globalThis, SHARED, this.#shared);
   }
 
@@ -71,6 +81,7 @@ export class SessionRegistry {
     const { name } = registration.session;
     const key = nameKey(name);
     const holder = sessions.get(key);
+    if (typeof name === "string") this.#refuseIfPool(name);
     if (holder !== undefined) {
       const { supervisor } = holder;
       const message = `There already is a session ${formatName(name)}; it belongs to ${supervisor}. Choose another name, or end that session first.`;
@@ -121,16 +132,52 @@ export class SessionRegistry {
    */
   registerTemplate(name: string, template: RegisteredTemplate): () => void {
     const { templates } = this.#shared;
-    const holder = templates.get(name);
-    if (holder !== undefined) {
-      const { supervisor } = holder;
-      const message = `There already is a template ${JSON.stringify(name)}; it belongs to ${supervisor}. Choose another name, or end that one first.`;
-      throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
-    }
+    this.#refuseIfPool(name);
+    refuseIfHeld("template", name, templates.get(name));
     templates.set(name, template);
     return () => {
       if (templates.get(name) === template) templates.delete(name);
     };
+  }
+
+  /**
+   * Takes a name for a pool.
+   *
+   * @returns gives it back
+   * @throws CastellanError `SESSION_ALREADY_STARTED` if it is another pool's, a template's or a session's
+   */
+  registerPool(name: string, pool: RegisteredPool): () => void {
+    const { sessions, templates, pools } = this.#shared;
+    refuseIfHeld("session", name, sessions.get(nameKey(name)));
+    refuseIfHeld("template", name, templates.get(name));
+    this.#refuseIfPool(name);
+    pools.set(name, pool);
+    return () => {
+      if (pools.get(name) === pool) pools.delete(name);
+    };
+  }
+
+  /** The pool of this name, of whichever supervisor. */
+  pool(name: string): Pool | undefined {
+    return this.#shared.pools.get(name)?.pool;
+  }
+
+  /** The error that there is no pool of this name, in this process or in the supervisor named. */
+  missingPool(name: string, supervisor?: string): CastellanError<"POOL_NOT_FOUND"> {
+    const known = [...this.#shared.pools].filter(
+      ([, pool]) => supervisor === undefined || pool.supervisor === supervisor,
+    );
+    const near = nearMisses(
+      name,
+      known.map(([pool]) => pool),
+    );
+    const where = supervisor === undefined ? "in this process" : `in ${supervisor}`;
+    const message = `There is no pool ${JSON.stringify(name)} ${where}${didYouMean(near) || "."}`;
+    return new CastellanError("POOL_NOT_FOUND", message, { details: { nearMisses: near } });
+  }
+
+  #refuseIfPool(name: string): void {
+    refuseIfHeld("pool", name, this.#shared.pools.get(name));
   }
 
   /**
@@ -158,8 +205,10 @@ export class SessionRegistry {
       .map(([key]) => key);
     const near = nearMisses(nameKey(name), known);
     const where = supervisor === undefined ? "in this process" : `in ${supervisor}`;
-    const hint =
-      known.length === 0
+    const isPool = typeof name === "string" && this.pool(name) !== undefined;
+    const hint = isPool
+      ? "It is the name of a pool: ask it with `query` or `stream`, or lend a member of it with `checkout`"
+      : known.length === 0
         ? supervisor === undefined
           ? "There are none; start a supervisor first"
           : "It has none; add it with `startSession`"
@@ -171,6 +220,14 @@ export class SessionRegistry {
       details,
     });
   }
+}
+
+/** @throws CastellanError `SESSION_ALREADY_STARTED` if there is a holder */
+function refuseIfHeld(what: string, name: string, holder: { readonly supervisor: string } | undefined): void {
+  if (holder === undefined) return;
+  const { supervisor } = holder;
+  const message = `There already is a ${what} ${JSON.stringify(name)}; it belongs to ${supervisor}. Choose another name, or end that one first.`;
+  throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
 }
 
 export const registry: SessionRegistry = new SessionRegistry();

@@ -23,6 +23,8 @@ interface Entry extends Member {
   readonly registration: Registration;
   /** Stops listening to the scopes that end the session, which may live longer than it. */
   readonly unlisten: () => void;
+  /** Takes the session out of the registry that it is named by, if it is. */
+  leave?: () => void;
 }
 
 /** What the sessions of a roster ask of their supervisor. */
@@ -39,6 +41,8 @@ export class Roster {
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
+  /** The ends that somebody waits for, by the names of the sessions. */
+  readonly #ends = new Map<string, PromiseWithResolvers<void>>();
 
   constructor(supervisor: string, desk: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
     this.#supervisor = supervisor;
@@ -73,7 +77,8 @@ export class Roster {
   /**
    * Makes a session and takes its name.
    *
-   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared
+   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared,
+   * `KEY_ALREADY_REGISTERED`
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
@@ -94,8 +99,14 @@ export class Roster {
     const unlisten = (): void => {
       for (const scope of scopes) scope?.removeEventListener("abort", abort);
     };
-    const entry = { key, server, session, owner, registration, unlisten };
+    const entry: Entry = { key, server, session, owner, registration, unlisten };
     this.#entries.set(key, entry);
+    try {
+      if (settings.registered !== undefined) entry.leave = settings.registered.enter(session);
+    } catch (error) {
+      this.release(server);
+      throw error;
+    }
     return entry;
   }
 
@@ -149,6 +160,34 @@ export class Roster {
     registry.unregister(entry.registration);
     server.conversation.unclaim();
     entry.unlisten();
+    entry.leave?.();
+    if (!server.isLetGo) this.#ended(entry.key);
     return true;
+  }
+
+  /**
+   * Resolves when a session has ended for good. One that was let go goes on for as long as its name brings it back.
+   *
+   * @param comesBack whether it would
+   */
+  closed(server: SessionServer, comesBack: () => boolean): Promise<void> {
+    const { key } = server.settings;
+    const goesOn = this.holds(server) || (server.isLetGo && (this.#entries.has(key) || comesBack()));
+    if (!goesOn) return Promise.resolve();
+    const end = this.#ends.get(key) ?? Promise.withResolvers<void>();
+    this.#ends.set(key, end);
+    return end.promise;
+  }
+
+  /** Sessions that begin so and have been let go do not come back. */
+  abandon(keyPrefix: string): void {
+    for (const key of [...this.#ends.keys()]) {
+      if (key.startsWith(keyPrefix) && !this.#entries.has(key)) this.#ended(key);
+    }
+  }
+
+  #ended(key: string): void {
+    this.#ends.get(key)?.resolve();
+    this.#ends.delete(key);
   }
 }

@@ -22,9 +22,9 @@ export interface SupervisorEnd {
 
 /** A child of a supervisor, as in OTP's `which_children`. */
 export interface ChildSummary {
-  /** The name of a session, supervisor or template, the id of a worker. */
+  /** The name of a session, supervisor, template or pool, the id of a worker. */
   readonly id: SessionName;
-  readonly type: "session" | "supervisor" | "template" | "worker";
+  readonly type: "session" | "supervisor" | "template" | "pool" | "worker";
   readonly state: ChildInfo["state"];
 }
 

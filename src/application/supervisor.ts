@@ -10,6 +10,8 @@ import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
 import { beginsWith, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
+import { LoanedSession } from "../pool/loaned-session.ts";
+import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
@@ -20,16 +22,23 @@ import type { Room, SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
-import type { TurnOptions } from "../session/turn-options.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
 import { didYouMean, durationSchema, nameSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
+import {
+  type HealthChecks,
+  healthOf,
+  livenessOf,
+  readinessOf,
+  type SupervisorCondition,
+  type SupervisorHealth,
+} from "./health.ts";
 import { type Inspection, inspect } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
 import { Reconciler } from "./reconciler.ts";
-import { picked, type SessionRef } from "./reference.ts";
+import { answered, picked, type SessionRef } from "./reference.ts";
 import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
@@ -85,6 +94,8 @@ export class Supervisor implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   /** Why it ended, if not for a reason of the tree's. */
   #end: SupervisorEnd | undefined;
+  /** How it has ended, once it has. */
+  #over: SupervisorEnd | undefined;
   #draining = false;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
@@ -114,16 +125,18 @@ export class Supervisor implements AsyncDisposable {
         const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
         return await this.#startSession(forked, server.conversation);
       },
+      closed: () => this.#roster.closed(server, () => this.#tree.templates.covers(server.settings.name)),
       again: () => {
         const { name } = server.settings;
         const ending = this.#stopping !== undefined || this.#draining;
         return ending ? undefined : (this.#roster.find(name) ?? this.#tree.templates.find(name));
       },
     }));
-    const { clock, random } = deps;
+    const { clock, random, newId } = deps;
     this.#tree = new Tree(settings, plans, {
       clock,
       random,
+      newId,
       roster: this.#roster,
       spares,
       supervisor: this.name,
@@ -136,8 +149,8 @@ export class Supervisor implements AsyncDisposable {
    * come up side by side. The promise resolves when each of them is up or has been set aside, in which case
    * {@link Supervisor.notStarted} says which and why.
    *
-   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `JOURNAL_IN_USE` or
-   * `JOURNAL_UNAVAILABLE`; in all cases nothing has been started
+   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
+   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`; in all cases nothing has been started
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
@@ -161,22 +174,22 @@ export class Supervisor implements AsyncDisposable {
     return this.#notStarted;
   }
 
-  /** See {@link Session.query}. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
+  /** See {@link Session.query}, and {@link Pool.query} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   async query<Structured = unknown>(
     session: SessionRef,
     prompt: string,
-    options: TurnOptions<Structured> = {},
+    options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
-    return await this.session(session).query(prompt, options);
+    return await answered(session, (one, own) => this.#ask(one, prompt, own), options);
   }
 
-  /** See {@link Session.stream}. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
+  /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   stream<Structured = unknown>(
     session: SessionRef,
     prompt: string,
-    options: TurnOptions<Structured> = {},
+    options: PoolTurnOptions<Structured> = {},
   ): Turn<Structured> {
-    return this.session(session).stream(prompt, options);
+    return this.#ask(picked(session), prompt, options);
   }
 
   /**
@@ -185,7 +198,22 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   session(session: SessionRef): Session {
-    return this.#member(session).session;
+    const reference = picked(session);
+    const member = this.#member(reference);
+    // A loan's handle is not to be exchanged for one that outlives the loan.
+    return reference instanceof LoanedSession ? reference : member.session;
+  }
+
+  /**
+   * The pool of this name, here or in a supervisor below.
+   *
+   * @throws CastellanError `POOL_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   */
+  pool(name: string): Pool {
+    this.#refuseIfStopped();
+    const pool = this.#tree.pools.find(name);
+    if (pool === undefined) throw registry.missingPool(name, this.name);
+    return pool;
   }
 
   /**
@@ -209,8 +237,8 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Adds a session and waits until its process is up.
    *
-   * @throws CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `MAX_CHILDREN`, `SUPERVISOR_STOPPED`;
-   * `SESSION_QUARANTINED` with the exits if it did not come up, in which case it has been removed again;
+   * @throws CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`, `MAX_CHILDREN`,
+   * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` with the exits if it did not come up, in which case it has been removed again;
    * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
@@ -219,8 +247,9 @@ export class Supervisor implements AsyncDisposable {
 
   async #startSession(options: SessionOptions, source?: SessionConversation): Promise<Session> {
     this.#refuseIfEnding();
-    const [member] = await this.#tree.add(this.#tree.root, sessionPlan(options, this.#settings), source);
-    return this.session(member?.session ?? options.name);
+    const plan = sessionPlan(options, this.#settings);
+    const [member] = await this.#tree.add(this.#tree.root, plan, source);
+    return this.session(member?.session ?? plan.settings.name);
   }
 
   /**
@@ -343,6 +372,45 @@ export class Supervisor implements AsyncDisposable {
     return await work;
   }
 
+  /**
+   * How it does, and how its sessions do. Those that have a process are asked, which costs no tokens and takes ten seconds at the
+   * most; those that hibernate are not woken.
+   */
+  async health(): Promise<SupervisorHealth> {
+    const reports = [...this.#roster].map(async ({ session }) => {
+      const { name, state, pid } = session.status();
+      return { name, state, active: pid !== undefined, health: await session.health() };
+    });
+    return healthOf(this.#condition, await Promise.all(reports));
+  }
+
+  /** Whether the application is worth keeping alive; see {@link livenessOf}. At once, and without asking anybody. */
+  livez(): HealthChecks {
+    return livenessOf(this.#condition);
+  }
+
+  /** Whether the application should be sent work; see {@link readinessOf}. At once, and without asking anybody. */
+  readyz(): HealthChecks {
+    return readinessOf(this.#condition, this.listSessions());
+  }
+
+  get #condition(): SupervisorCondition {
+    const { reason } = this.#over ?? {};
+    const journal = this.#desk.fault?.message;
+    return {
+      phase:
+        reason !== undefined
+          ? "ended"
+          : this.#stopping !== undefined
+            ? "stopping"
+            : this.#draining
+              ? "draining"
+              : "running",
+      ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
+      ...(journal === undefined ? {} : { journal }),
+    };
+  }
+
   /** How many processes there are and turns run, how many sessions wait for either, and what came of spares. */
   capacity(): CapacityStatus {
     const { capacity, spares, turns } = this.#room;
@@ -357,7 +425,7 @@ export class Supervisor implements AsyncDisposable {
   /** The tree at this moment, as data, without asking anybody. */
   inspect(): Inspection {
     const state = this.#stopping === undefined ? "running" : "terminated";
-    return inspect(this.#tree.root, this.name, state, this.#roster);
+    return inspect(this.#tree.root, this.name, state, this.#roster, this.#tree.pools);
   }
 
   /**
@@ -383,6 +451,9 @@ export class Supervisor implements AsyncDisposable {
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
     const { deadline } = validate(drainSchema, options, "drain");
     this.#draining = true;
+    this.#tree.pools.end(
+      new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
+    );
     let over = false;
     const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then((turns) => {
       // A stop meanwhile ends them too, but not as they were to end.
@@ -455,6 +526,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
+    this.#tree.pools.end(this.#stopped());
     for (const { server } of this.#roster) server.close("supervisor");
     void this.#room.spares.close();
     await this.#tree.opened().catch(() => {});
@@ -476,10 +548,13 @@ export class Supervisor implements AsyncDisposable {
       this.#roster.release(server);
     }
     this.#tree.templates.close();
+    this.#tree.pools.end(this.#stopped());
+    this.#tree.pools.close();
     await this.#room.spares.close();
     await this.#desk.close();
     const end = this.#end ?? this.#tree.end;
-    this.#closed.resolve({ ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) });
+    this.#over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
+    this.#closed.resolve(this.#over);
   }
 
   #member(reference: SessionRef): Member {
@@ -492,6 +567,15 @@ export class Supervisor implements AsyncDisposable {
     if (member === undefined) throw registry.missing(name, this.name);
     if (isSession(session) && server !== member.server) throw stale(session);
     return member;
+  }
+
+  #ask<Structured>(
+    session: SessionName | Session,
+    prompt: string,
+    options: PoolTurnOptions<Structured>,
+  ): Turn<Structured> {
+    const pool = typeof session === "string" ? this.#tree.pools.find(session) : undefined;
+    return (pool ?? this.session(session)).stream(prompt, options);
   }
 
   #child(reference: SessionRef): ChildPlan {
@@ -508,20 +592,24 @@ export class Supervisor implements AsyncDisposable {
   }
 
   #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
-    // A template has no process of its own that could be in another state.
-    return kind === "template" ? "running" : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
+    // A template or a pool has no process of its own that could be in another state.
+    return kind === "template" || kind === "pool"
+      ? "running"
+      : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
   }
 
   #refuseIfStopped(): void {
-    if (this.#stopping !== undefined) {
-      throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
-    }
+    if (this.#stopping !== undefined) throw this.#stopped();
   }
 
   #refuseIfEnding(): void {
     this.#refuseIfStopped();
     if (!this.#draining) return;
     throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its children stay as they are.`);
+  }
+
+  #stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
+    return new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
   }
 
   /** A handle may outlive its session, and the name may be another one's by now. */

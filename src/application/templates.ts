@@ -82,10 +82,16 @@ export class Templates {
     place?.unregister();
     place?.timer?.cancel();
     this.#places.delete(id);
+    this.#deps.roster.abandon(keyPrefix(id));
   }
 
   close(): void {
     for (const id of [...this.#places.keys()]) this.remove(id);
+  }
+
+  /** Whether there is a template for this name. */
+  covers(name: SessionName): boolean {
+    return typeof name !== "string" && this.#places.has(name[0]);
   }
 
   /**

@@ -9,8 +9,16 @@ import type { SessionServer } from "../session/session-server.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
-import { type ChildPlan, type SessionPlan, sessionsOf, templatesOf } from "./child-options.ts";
+import {
+  type ChildPlan,
+  type FamilyPlan,
+  familiesOf,
+  isFamily,
+  type SessionPlan,
+  sessionsOf,
+} from "./child-options.ts";
 import { exitRecord } from "./inspection.ts";
+import { Pools } from "./pools.ts";
 import type { Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
@@ -22,6 +30,7 @@ const START_MS = 90_000;
 export interface TreeDeps {
   readonly clock: Clock;
   readonly random: () => number;
+  readonly newId: () => string;
   readonly roster: Roster;
   readonly spares: Spares;
   /** The name of the supervisor. */
@@ -37,6 +46,7 @@ export interface TreeDeps {
 export class Tree {
   readonly root: Branch;
   readonly templates: Templates;
+  readonly pools: Pools;
   readonly #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #roster: Roster;
@@ -60,6 +70,8 @@ export class Tree {
       unfinished: (keyPrefix) => roster.unfinished(keyPrefix),
       refuseIfEnding: () => deps.refuseIfEnding(),
     });
+    const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
+    this.pools = new Pools({ clock, random, newId: deps.newId, roster, spares, supervisor, terminate });
   }
 
   /** Why the tree ended, as far as it was its own doing. */
@@ -71,19 +83,20 @@ export class Tree {
   async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
     try {
-      for (const { plan, branch } of this.root.templates) this.templates.add(plan, branch);
+      for (const { plan, branch } of this.root.families) this.#addFamily(plan, branch);
       this.#opening = this.#start(members, prepare);
       await this.#opening;
-      for (const { plan } of this.root.templates) this.templates.takeUp(plan.id);
+      await this.#beginFamilies(this.root.families.map(({ plan }) => plan));
     } catch (error) {
       for (const { server } of members) {
         server.close("supervisor");
         this.#roster.release(server);
       }
       this.templates.close();
+      this.pools.close();
       throw translated(error);
     }
-    return await this.failures(members);
+    return await this.failures([...members, ...this.pools.members]);
   }
 
   /** Resolves when the tree has been started, or could not be. */
@@ -152,7 +165,7 @@ export class Tree {
   /** Forgets a child of `branch` that has ended, with all below it. */
   forget(branch: Branch, plan: ChildPlan): void {
     for (const { server } of this.membersOf(plan)) this.#roster.release(server);
-    for (const { id } of templatesOf([plan])) this.templates.remove(id);
+    for (const family of familiesOf([plan])) this.#families(family).remove(family.id);
     branch.forget(plan.id);
   }
 
@@ -184,6 +197,22 @@ export class Tree {
     await this.root.start();
   }
 
+  /** Takes the names of a template or a pool. */
+  #addFamily(plan: FamilyPlan, branch: Branch): void {
+    if (plan.kind === "template") this.templates.add(plan, branch);
+    else this.pools.add(plan, branch);
+  }
+
+  /** The sessions of templates come up in their own time; those of pools have begun when this resolves. */
+  async #beginFamilies(plans: readonly FamilyPlan[]): Promise<void> {
+    for (const { kind, id } of plans) if (kind === "template") this.templates.takeUp(id);
+    await Promise.all(plans.map(({ kind, id }) => (kind === "pool" ? this.pools.begin(id) : undefined)));
+  }
+
+  #families({ kind }: FamilyPlan): Templates | Pools {
+    return kind === "template" ? this.templates : this.pools;
+  }
+
   /** All of them, or none. */
   #register(plans: readonly SessionPlan[]): Member[] {
     const members: Member[] = [];
@@ -206,12 +235,12 @@ export class Tree {
       if (this.root.tree === undefined) await this.opened();
       const [failed] = await this.#roster.restore(members, source);
       if (failed !== undefined) throw failed.error;
+      // Its names are taken first, so that nothing is added if they are others'.
+      if (isFamily(plan)) this.#addFamily(plan, branch);
       await branch.add(plan);
-      const below = plan.kind === "supervisor" ? (branch.below(plan.id)?.templates ?? []) : [];
-      for (const one of plan.kind === "template" ? [{ plan, branch }] : below) {
-        this.templates.add(one.plan, one.branch);
-        this.templates.takeUp(one.plan.id);
-      }
+      const below = plan.kind === "supervisor" ? (branch.below(plan.id)?.families ?? []) : [];
+      for (const one of below) this.#addFamily(one.plan, one.branch);
+      await this.#beginFamilies(isFamily(plan) ? [plan] : below.map((one) => one.plan));
     } catch (error) {
       const refusal = members[0]?.server.refusal();
       for (const { server } of members) {
@@ -250,13 +279,14 @@ export class Tree {
         break;
       default:
     }
+    this.pools.seen(event.id);
   }
 
   /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
   #ceased(id: string, branch: Branch, asMeant: boolean): void {
     const plan = branch.plans.find((candidate) => candidate.id === id);
     if (plan === undefined) return;
-    if (plan.kind === "template") return;
+    if (isFamily(plan)) return;
     const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
     // The tree has forgotten it, unless it is to be started again by hand.
     const forgotten = restart === "temporary" && branch.lacks(id);

@@ -40,11 +40,13 @@ export class LineGuard extends Transform {
     let start = 0;
     while (start < chunk.length) {
       const end = chunk.indexOf(NEWLINE, start);
-      const part = chunk.subarray(start, end === -1 ? chunk.length : end);
-      if (part.length > 0) {
-        if (this.#length === 0 && part[0] !== OPEN_BRACE) return `a line that begins with ${sample(part)}`;
-        this.#lastByte = lastVisible(part) ?? this.#lastByte;
-        this.#length += part.length;
+      const stop = end === -1 ? chunk.length : end;
+      if (stop > start) {
+        if (this.#length === 0 && chunk[start] !== OPEN_BRACE) {
+          return `a line that begins with ${sample(chunk.subarray(start, stop))}`;
+        }
+        this.#lastByte = lastVisible(chunk, start, stop) ?? this.#lastByte;
+        this.#length += stop - start;
         if (this.#length > LONGEST_LINE) return `a line of more than ${LONGEST_LINE} bytes`;
       }
       if (end === -1) return undefined;
@@ -56,9 +58,11 @@ export class LineGuard extends Transform {
   }
 }
 
-function lastVisible(part: Buffer): number | undefined {
-  const last = part[part.length - 1];
-  return last === CARRIAGE_RETURN ? part[part.length - 2] : last;
+/** The last byte of a part of a line that is not the carriage return of its end. */
+function lastVisible(chunk: Buffer, start: number, stop: number): number | undefined {
+  const last = chunk[stop - 1];
+  if (last !== CARRIAGE_RETURN) return last;
+  return stop - 2 >= start ? chunk[stop - 2] : undefined;
 }
 
 function sample(part: Buffer): string {

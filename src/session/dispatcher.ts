@@ -289,6 +289,14 @@ export class Dispatcher {
     if (this.#current !== undefined) await this.interrupt(this.#current.record);
   }
 
+  /** Stops the turn that runs, and cancels those that wait; resolves when all have ended and the process is done with them. */
+  async cancelAll(): Promise<void> {
+    // Those that wait first, so that none of them begins.
+    const waiting = [...this.#mailbox].map((record) => this.interrupt(record));
+    await Promise.all([...waiting, this.interruptCurrent()]);
+    await this.quiet();
+  }
+
   /**
    * Ends all turns for their callers, because the session goes no further. With its supervisor, in quarantine, or when another
    * application has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the

@@ -69,15 +69,22 @@ export class Intake {
 
   /**
    * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `obstacle` is
-   * why the session takes no new turns, if it does not: one that is known by its key is found all the same.
+   * why the session takes no new turns, if it does not: one that is known by its key is found all the same. `freshId` becomes
+   * the turn's id, if it has no key.
    *
    * @throws CastellanError `obstacle`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
    * another turn's
    */
-  accept(prompt: string, settings: TurnSettings, durable: boolean, obstacle?: CastellanError): TurnRecord {
+  accept(
+    prompt: string,
+    settings: TurnSettings,
+    durable: boolean,
+    obstacle?: CastellanError,
+    freshId: string = this.#deps.newId(),
+  ): TurnRecord {
     const { whenBusy, signal, idempotencyKey } = settings;
     const keyed = idempotencyKey !== undefined;
-    const id = keyed ? keyedTurnId(this.#settings.key, idempotencyKey) : this.#deps.newId();
+    const id = keyed ? keyedTurnId(this.#settings.key, idempotencyKey) : freshId;
     const present = this.#kept.find(id);
     if (present !== undefined) return this.#same(present, prompt);
     const refusal = obstacle ?? this.#refusal(whenBusy);
@@ -161,6 +168,11 @@ export class Intake {
     const record = this.#record(entry.id, entry.prompt, { attempts: entry.attempts });
     record.recall(entry.state, endOf(entry.outcome, this.#who, this.#settings.output));
     return record;
+  }
+
+  /** Nobody asks for its turns here any more. */
+  letGo(): void {
+    this.#kept.clear();
   }
 
   /** A turn that waits, runs or has ended not long ago. */

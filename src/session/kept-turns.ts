@@ -32,6 +32,13 @@ export class KeptTurns {
     if (this.#turns.get(turn.id) === turn) this.#turns.delete(turn.id);
   }
 
+  /** Keeps none any more. */
+  clear(): void {
+    this.#timer?.cancel();
+    this.#ended.length = 0;
+    this.#turns.clear();
+  }
+
   find(id: string): TurnRecord | undefined {
     return this.#turns.get(id);
   }

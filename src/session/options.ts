@@ -7,6 +7,7 @@ import type { SessionName } from "../names.ts";
 import type { Restart } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import type { OutputSchema } from "./output-schema.ts";
+import type { RegisteredName } from "./registered-name.ts";
 
 /** What happens to a turn that is asked for while another one runs or waits. */
 export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback";
@@ -115,7 +116,8 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
  * other users of the machine can read it: keep secrets in `env`.
  */
 export interface SessionOptions extends SessionDefaults {
-  name: SessionName;
+  /** With `via(registry, key)` the session is registered there while its supervisor holds it, and is named `[registry.name, ...key]`. */
+  name: SessionName | RegisteredName;
   /** Aborting it ends the session, as `terminateSession` does. */
   signal?: AbortSignal;
 }

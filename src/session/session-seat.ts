@@ -8,6 +8,8 @@ export interface SessionOwner {
   restart(options: ConversationOptions): Promise<void>;
   terminate(options: ConversationOptions): Promise<void>;
   fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
+  /** Resolves when the session has ended for good. */
+  closed(): Promise<void>;
   /** The session of the same name, if this one was let go; brings it back. @throws CastellanError `TEMPLATE_FULL` */
   again(): SeatHolder | undefined;
 }
@@ -17,8 +19,14 @@ export interface SeatHolder {
   readonly owner: SessionOwner;
 }
 
+/** Where a handle finds its session. */
+export interface Seat extends SeatHolder {
+  /** Resolves when the session has ended for good. */
+  readonly closed: Promise<void>;
+}
+
 /** Where a handle finds its session. One that was let go is found again by its name. */
-export class SessionSeat {
+export class SessionSeat implements Seat {
   #holder: SeatHolder;
 
   constructor(holder: SeatHolder) {
@@ -31,6 +39,11 @@ export class SessionSeat {
 
   get owner(): SessionOwner {
     return this.#now.owner;
+  }
+
+  /** Resolves when the session has ended for good. Asking does not bring it back. */
+  get closed(): Promise<void> {
+    return this.#holder.owner.closed();
   }
 
   get #now(): SeatHolder {

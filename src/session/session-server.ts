@@ -29,6 +29,7 @@ import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { shapeOf } from "./process-shape.ts";
 import { checkPrompt } from "./prompt.ts";
+import { RecentErrors } from "./recent-errors.ts";
 import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
@@ -69,6 +70,8 @@ export class SessionServer {
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
   readonly conversation: SessionConversation;
+  /** What has gone wrong with its turns not long ago. */
+  readonly errors: RecentErrors;
   readonly #meter: BudgetMeter;
   #activation: Activation | undefined;
   #pid: number | undefined;
@@ -163,6 +166,7 @@ export class SessionServer {
       sleep: () => this.#sleep(),
     });
     this.#meter = new BudgetMeter(deps.clock);
+    this.errors = new RecentErrors(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
       turnStarted: () => {
         this.#recycling?.worked();
@@ -227,8 +231,7 @@ export class SessionServer {
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
   begin(): Incarnation {
     this.#ending = undefined;
-    if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
-    this.#toForget = false;
+    this.#forgetIfAsked();
     this.#apply({ type: "begin" });
     const incarnation = new Incarnation((shutdown) => this.#endProcess(shutdown));
     this.#life = incarnation;
@@ -342,6 +345,31 @@ export class SessionServer {
   }
 
   /**
+   * Begins an empty conversation in place of the one that there is; a process that is up is replaced within its life. Resolves
+   * when that is done, or nothing comes up. To be called when no turn runs or waits.
+   */
+  async startAfresh(): Promise<void> {
+    this.#toForget = true;
+    await this.#coming;
+    const activation = this.#activation;
+    if (activation === undefined) this.#forgetIfAsked();
+    else {
+      if (this.#ending === undefined && this.#life?.stopping === false) {
+        this.dispatcher.retire();
+        void this.#renew();
+      }
+      await activation.exited;
+    }
+    await this.settled();
+  }
+
+  /** Whether nothing has been said in its conversation, and nothing goes on in its process. */
+  get untouched(): boolean {
+    const rests = this.dispatcher.waiting === 0 && !this.dispatcher.busy && this.view.backgroundTasks === 0;
+    return rests && this.conversation.now.kind === "new" && !this.#toForget;
+  }
+
+  /**
    * Accepts a turn.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`,
@@ -350,7 +378,7 @@ export class SessionServer {
   submit<Structured>(
     prompt: string,
     options: TurnOptions<Structured>,
-    { durable = false }: { readonly durable?: boolean } = {},
+    { durable = false, id }: { readonly durable?: boolean; readonly id?: string } = {},
   ): TurnRecord {
     checkPrompt(prompt, this.#who);
     const settings = turnSettings(options, this.settings);
@@ -359,7 +387,9 @@ export class SessionServer {
     if (this.#draining) {
       throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
     }
-    return this.dispatcher.intake.accept(prompt, settings, durable, refusal ?? this.#overBudget());
+    const record = this.dispatcher.intake.accept(prompt, settings, durable, refusal ?? this.#overBudget(), id);
+    this.errors.watch(record.result);
+    return record;
   }
 
   /** A turn that waits, runs or has ended, as long as the journal keeps it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -455,6 +485,7 @@ export class SessionServer {
   letGo(): void {
     this.#letGo = true;
     this.close("session");
+    this.dispatcher.intake.letGo();
   }
 
   get #facts(): SessionFacts {
@@ -701,6 +732,7 @@ export class SessionServer {
 
   #gone(incarnation: Incarnation, exit: ExitRecord): void {
     this.#liveness?.stop();
+    this.#liveness = undefined;
     this.#recycling?.stop();
     this.#recycling = undefined;
     this.#memoryBytes = undefined;
@@ -708,6 +740,7 @@ export class SessionServer {
     this.#pid = undefined;
     this.view.processGone();
     this.dispatcher.detach(exit);
+    this.#forgetIfAsked();
     this.view.tell({ type: "exit", exit });
     const uptimeMs = this.#deps.clock.monotonic() - this.#upSince;
     tell("castellan:activation:end", () => ({ ...this.#facts, exit, uptimeMs }));
@@ -727,6 +760,11 @@ export class SessionServer {
       else this.#exit(incarnation, exit);
     }
     this.#endEvents();
+  }
+
+  #forgetIfAsked(): void {
+    if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+    this.#toForget = false;
   }
 
   /** Replaces the process within the same life. */

@@ -7,6 +7,7 @@ import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
+import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
 import {
   budgetSchema,
   durationSchema,
@@ -21,6 +22,8 @@ import {
 export interface SessionSettings {
   readonly name: SessionName;
   readonly key: string;
+  /** Where the session is registered besides, if it is named by that. */
+  readonly registered: RegisteredPlace | undefined;
   readonly timeoutMs: number | undefined;
   readonly queueTimeoutMs: number;
   readonly stallTimeoutMs: number;
@@ -116,6 +119,21 @@ export const sessionFields: ReadonlySet<string> = new Set(Object.keys(sessionSch
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function sessionSettings(options: SessionOptions, defaults: SessionDefaults, at = ""): SessionSettings {
+  const registered = isRecord(options) ? registeredPlaceOf(options.name) : undefined;
+  if (registered === undefined) return settingsOf(options, defaults, undefined, at);
+  if (registered.name === undefined) {
+    const message = "needs a registry that has a `name`, with which the session's own name begins";
+    throw invalidOptions("session", [{ field: at === "" ? "name" : `${at}.name`, message }]);
+  }
+  return settingsOf({ ...options, name: registered.name }, defaults, registered, at);
+}
+
+function settingsOf(
+  options: SessionOptions,
+  defaults: SessionDefaults,
+  registered: RegisteredPlace | undefined,
+  at: string,
+): SessionSettings {
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
@@ -151,6 +169,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
     ...own,
     name,
     key: nameKey(name),
+    registered,
     timeoutMs: timeout,
     queueTimeoutMs: queueTimeout,
     stallTimeoutMs: stallTimeout,

@@ -7,7 +7,7 @@ import { Controls } from "./controls.ts";
 import type { SessionDefaults } from "./options.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionEvent } from "./session-event.ts";
-import type { SessionSeat } from "./session-seat.ts";
+import type { Seat } from "./session-seat.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
@@ -27,7 +27,7 @@ export interface ConversationOptions {
   conversation?: "keep" | "clear";
 }
 
-let seatOf: (session: Session) => SessionSeat | undefined;
+let seatOf: (session: Session) => Seat | undefined;
 
 /** The session that a handle is for, unless that is of another copy of this package. */
 export function serverOf(session: Session): SessionServer | undefined {
@@ -40,17 +40,25 @@ export function serverOf(session: Session): SessionServer | undefined {
  */
 export class Session extends Controls implements AsyncDisposable {
   readonly name: SessionName;
-  readonly #seat: SessionSeat;
+  readonly #seat: Seat;
 
   static {
     seatOf = (session) => (#seat in session ? session.#seat : undefined);
   }
 
   /** Made by a supervisor. */
-  constructor(seat: SessionSeat) {
+  constructor(seat: Seat) {
     super(seat);
     this.name = seat.server.settings.name;
     this.#seat = seat;
+  }
+
+  /**
+   * Resolves when the session has ended for good, alone or with its supervisor, and its name is free. One that hibernates, is
+   * restarted, set aside, stopped as a child, or let go by its template, has not. Never rejects.
+   */
+  get closed(): Promise<void> {
+    return this.#seat.closed;
   }
 
   /**
@@ -213,7 +221,9 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
-    return new Turn<Structured>(record, this.name, () => this.#seat.server.dispatcher.interrupt(record));
+    // The turn is its session's, whichever one the handle finds by then.
+    const { dispatcher } = this.#seat.server;
+    return new Turn<Structured>(record, this.name, () => dispatcher.interrupt(record));
   }
 }
 

@@ -89,13 +89,16 @@ export class Progress {
   readonly #deltas = new DeltaReader();
   readonly #text: string[] = [];
   #touched = false;
+  #answered = false;
   #lastUuid: string | undefined;
   #error: SDKAssistantMessageError | undefined;
 
   add(message: SDKMessage): void {
-    if (message.type === "stream_event") this.#touched ||= message.event.type === "content_block_start";
+    if (message.type === "stream_event" && message.event.type === "content_block_start") this.touch();
     if (message.type === "assistant" || message.type === "user") {
       this.#touched = true;
+      // What Claude Code says of a request that failed is no answer.
+      this.#answered ||= message.type === "user" || message.error === undefined;
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#open.add(use.id);
@@ -123,6 +126,7 @@ export class Progress {
   /** A tool is about to run, of which no message has told yet. */
   touch(): void {
     this.#touched = true;
+    this.#answered = true;
   }
 
   /** How many tools have been called and have not answered. */
@@ -138,6 +142,11 @@ export class Progress {
   /** Whether Claude had begun to answer or to act: what comes after a cut is then no longer a first try. */
   get touched(): boolean {
     return this.#touched;
+  }
+
+  /** The same, but for what Claude Code itself says of a request that failed, which also stands in the conversation. */
+  get answered(): boolean {
+    return this.#answered;
   }
 
   /** What the last message of Claude said that went wrong with its request. */

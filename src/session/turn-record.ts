@@ -53,6 +53,8 @@ export class TurnRecord {
   readonly #who: string;
   readonly #onEnd: TurnRequest["onEnd"];
   #state: TurnState = "accepted";
+  /** Whether Claude had begun to answer or to act in a try that was cut. */
+  #answeredBefore = false;
   #recalled = false;
   #left = false;
   #recorded: Promise<void> = Promise.resolve();
@@ -111,6 +113,11 @@ export class TurnRecord {
     return this.#progress;
   }
 
+  /** Whether Claude has begun to answer or to act, in any try; of one that began before this record was made nobody knows. */
+  get touched(): boolean {
+    return this.#recalled || this.#before > 0 || this.#answeredBefore || this.#progress.answered;
+  }
+
   get partial(): PartialTurn {
     const toolUses = this.#progress.toolUses.map(({ id, name }) => ({ id, name }));
     const cost = this.costUsd === undefined ? {} : { costUsd: this.costUsd };
@@ -139,7 +146,9 @@ export class TurnRecord {
 
   /** Forgets the attempt that was cut. */
   requeued(): void {
-    if (this.#advance({ type: "requeue" })) this.#progress = new Progress();
+    if (!this.#advance({ type: "requeue" })) return;
+    this.#answeredBefore ||= this.#progress.answered;
+    this.#progress = new Progress();
   }
 
   append(message: SDKMessage): void {

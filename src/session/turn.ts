@@ -5,7 +5,6 @@ import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
 import { type Delta, DeltaReader, type ToolUse, toolUsesOf } from "./transcript.ts";
-import type { TurnRecord } from "./turn-record.ts";
 import type { TurnState } from "./turn-state.ts";
 import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
 
@@ -20,6 +19,18 @@ export interface NumberedMessage {
 /** A piece of what Claude wrote, and of which try it is; see {@link NumberedMessage}. */
 export interface TurnDelta extends Delta {
   readonly attempt: number;
+}
+
+/** What a turn shows to callers. */
+export interface TurnSource {
+  readonly id: string;
+  readonly state: TurnState;
+  readonly recalled: boolean;
+  readonly touched: boolean;
+  readonly attempts: number;
+  readonly result: Promise<Reply>;
+  readonly log: { batches(from?: number): AsyncIterable<readonly SDKMessage[]> };
+  attemptOf(number: number): number;
 }
 
 /**
@@ -40,13 +51,13 @@ export interface TurnDelta extends Delta {
  * const { costUsd } = await turn.result();
  */
 export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
-  readonly #record: TurnRecord;
+  readonly #record: TurnSource;
   readonly #interrupt: () => Promise<void>;
   /** The session's name. */
   readonly session: SessionName;
 
   /** Made by a session. */
-  constructor(record: TurnRecord, session: SessionName, interrupt: () => Promise<void>) {
+  constructor(record: TurnSource, session: SessionName, interrupt: () => Promise<void>) {
     this.#record = record;
     this.session = session;
     this.#interrupt = interrupt;
@@ -69,6 +80,15 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
+   * Whether Claude has begun to answer or to act, in any of its tries. What Claude Code says of a request that the API refused
+   * does not count. A turn that has failed untouched has done nothing, so that the same can be asked of another session. `true`
+   * also where that is not known, as of a turn that began before the application was restarted.
+   */
+  get touched(): boolean {
+    return this.#record.touched;
+  }
+
+  /**
    * The finished turn.
    *
    * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`, or what
@@ -82,14 +102,19 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /** The messages of the Agent SDK, from number `from` on, each with its number. Numbers count from 0. */
   async *messages(from = 0): AsyncGenerator<NumberedMessage, void, undefined> {
-    for await (const { number, event: message } of this.#record.log.read(from)) {
-      yield { number, message, attempt: this.#record.attemptOf(number) };
+    let number = from;
+    for await (const batch of this.#record.log.batches(from)) {
+      for (const message of batch) {
+        yield { number, message, attempt: this.#record.attemptOf(number) };
+        number++;
+      }
     }
   }
 
   /** The messages of the Agent SDK. */
   async *[Symbol.asyncIterator](): AsyncGenerator<SDKMessage, void, undefined> {
-    for await (const { message } of this.messages()) yield message;
+    // Not `yield*`, which waits for each message once more.
+    for await (const batch of this.#record.log.batches()) for (const message of batch) yield message;
   }
 
   /** What Claude writes and thinks, piece by piece. */
@@ -100,8 +125,12 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
       return;
     }
     const reader = new DeltaReader();
-    for await (const { message, attempt } of this.messages()) {
-      for (const delta of reader.read(message)) yield { ...delta, attempt };
+    let number = 0;
+    for await (const batch of this.#record.log.batches()) {
+      for (const message of batch) {
+        const attempt = this.#record.attemptOf(number++);
+        for (const delta of reader.read(message)) yield { ...delta, attempt };
+      }
     }
   }
 

@@ -154,6 +154,7 @@ function essence(plan: ChildPlan): unknown {
     case "worker":
       return { kind: plan.kind, id: plan.id, source: plan.source, keeping: plan.keeping };
     case "template":
+    case "pool":
       return { kind: plan.kind, id: plan.id };
     case "supervisor":
       return { ...plan, children: plan.children.map(essence) };

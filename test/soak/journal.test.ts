@@ -8,8 +8,8 @@ import { InMemorySessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { query, Supervisor, type SupervisorOptions, session } from "../../src/index.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
+import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";
-import { processesWith } from "./processes.ts";
 
 let api: MockApi;
 let folder: string;
@@ -125,7 +125,7 @@ describe("a session store", () => {
 describe("a conversation that another application has", () => {
   it("is refused as long as that lives, and free when it is dead", async () => {
     const args = [
-      join(import.meta.dirname, "holding-host.ts"),
+      join(import.meta.dirname, "../real/holding-host.ts"),
       JSON.stringify(api.env),
       api.cwd,
       join(folder, "host.db"),

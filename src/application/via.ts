@@ -1,0 +1,69 @@
+import { CastellanError } from "../errors.ts";
+import { nearMisses, type SessionName } from "../names.ts";
+import type { Registry } from "../registry/keyed-registry.ts";
+import { canonical, partsOf, type RegistryKey } from "../registry/registry-key.ts";
+import { type RegisteredName, registeredName } from "../session/registered-name.ts";
+import type { Session } from "../session/session.ts";
+import { didYouMean, invalidOptions } from "../session/validation.ts";
+import { type Picker, picked, picker, type SessionRef } from "./reference.ts";
+
+/** A session by its place in a registry; also what names a session that is to be found there. */
+export type Via = Picker & RegisteredName;
+
+/**
+ * The session that stands in a registry under a key, looked up each time that it is asked for; a name or another reference
+ * that stands there is followed. Accepted wherever a name is. Throws `SESSION_NOT_FOUND` when it is used and nothing stands
+ * there.
+ *
+ * As the `name` of a session that is started it registers that session for as long as its supervisor holds it, and names it
+ * `[registry.name, ...key]`, so that the conversation is found again after a restart of the application.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if the keys of the registry are not unique, or it is no key
+ * @example
+ * const agents = new Registry({ keys: "unique", name: "agents" });
+ * await Supervisor.start([{ name: via(agents, "reviewer") }]);
+ * await query(via(agents, "reviewer"), "Review this function: …");
+ */
+export function via<Value extends SessionRef>(
+  registry: Registry<Value>,
+  key: RegistryKey,
+): Session extends Value ? Via : Picker;
+export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
+  const who = registry.name === undefined ? "a registry" : `registry ${JSON.stringify(registry.name)}`;
+  const form = canonical(key, "via");
+  if (registry.kind !== "unique") {
+    const message = `${who} may have many sessions under ${form}, and cannot say which of them is meant; use a balancer, or a registry with \`keys: "unique"\``;
+    throw invalidOptions("via", [{ field: "registry", message }]);
+  }
+  let picking = false;
+  const pick = (): SessionName | Session => {
+    const found = registry.get(key);
+    if (found === undefined) throw missing(registry, who, form);
+    if (picking) throw invalidOptions("via", [{ field: "key", message: `${form} in ${who} refers to itself` }]);
+    picking = true;
+    try {
+      return picked(found);
+    } finally {
+      picking = false;
+    }
+  };
+  const { name } = registry;
+  const place = {
+    name: name === undefined ? undefined : ([name, ...partsOf(key)] as const),
+    registry,
+    enter: (session: Session): (() => void) => {
+      const registration = registry.register(key, session);
+      return () => void registration.unregister();
+    },
+  };
+  return { ...picker(pick), ...registeredName(place) };
+}
+
+function missing(registry: Registry<SessionRef>, who: string, form: string): CastellanError<"SESSION_NOT_FOUND"> {
+  const near = nearMisses(
+    form,
+    registry.keys().map((key) => JSON.stringify(key)),
+  );
+  const message = `Nothing is registered under ${form} in ${who}${didYouMean(near) || "."}`;
+  return new CastellanError("SESSION_NOT_FOUND", message, { details: { nearMisses: near } });
+}

@@ -1,0 +1,38 @@
+import type { SessionName } from "../names.ts";
+import type { SessionStatus } from "../session/session-status.ts";
+
+/** A session that a balancer may pick. One that is quarantined or stopped is never among them. */
+export interface Candidate {
+  readonly name: SessionName;
+  readonly state: SessionStatus["state"];
+  /** How many turns run or wait in it. */
+  readonly load: number;
+  /**
+   * About how many of its turns have failed of late, by a fault that was not their caller's: one of just now counts 1, one of
+   * thirty seconds ago a half.
+   */
+  readonly errors: number;
+}
+
+/** What a pick may depend on besides the candidates. */
+export interface BalanceRequest {
+  /** What the prompt is about, such as a user's id, if its caller has said so. */
+  readonly key: string | undefined;
+  /** A number from 0 up to 1. */
+  readonly random: number;
+}
+
+/**
+ * Picks one of several sessions.
+ *
+ * @example
+ * const first: Balancer = { pick: (candidates) => candidates[0] };
+ * pool("summaries", { size: 4, balance: first });
+ */
+export interface Balancer {
+  /**
+   * One of `candidates`, of which there is at least one; they always come in the same order. What is none of them is taken for
+   * `undefined`, which means that none will do for now. It is called often, so it should not take long.
+   */
+  pick(candidates: readonly Candidate[], request: BalanceRequest): Candidate | undefined;
+}

@@ -1,0 +1,72 @@
+import { CastellanError } from "../errors.ts";
+import type { Reply } from "../session/reply.ts";
+import type { TurnSource } from "../session/turn.ts";
+import type { TurnRecord } from "../session/turn-record.ts";
+import type { TurnState } from "../session/turn-state.ts";
+
+/** A turn that is asked of a pool, and has a session as soon as a member is free for it. */
+export class PendingTurn implements TurnSource {
+  readonly id: string;
+  readonly result: Promise<Reply>;
+  readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
+  readonly #withdraw: () => void;
+  #turn: { readonly record: TurnRecord; readonly interrupt: () => Promise<void> } | undefined;
+  #failed = false;
+  readonly #placed: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
+
+  /** `withdraw` takes it out of the line, which refuses it. */
+  constructor(id: string, withdraw: () => void) {
+    this.id = id;
+    this.#withdraw = withdraw;
+    this.result = this.#placed.promise.then(({ result }) => result);
+    // A caller may read the stream and never ask for the result.
+    this.result.catch(() => {});
+  }
+
+  get state(): TurnState {
+    return this.#turn?.record.state ?? (this.#failed ? "cancelled" : "accepted");
+  }
+
+  get recalled(): boolean {
+    return false;
+  }
+
+  get touched(): boolean {
+    return this.#turn?.record.touched ?? false;
+  }
+
+  get attempts(): number {
+    return this.#turn?.record.attempts ?? 0;
+  }
+
+  attemptOf(number: number): number {
+    return this.#turn?.record.attemptOf(number) ?? 0;
+  }
+
+  /** It is this session's turn from now on. */
+  placed(record: TurnRecord, interrupt: () => Promise<void>): void {
+    this.#turn = { record, interrupt };
+    this.#placed.resolve(record);
+  }
+
+  fail(error: unknown): void {
+    this.#failed = true;
+    this.#placed.reject(error);
+  }
+
+  async interrupt(): Promise<void> {
+    if (this.#turn !== undefined) await this.#turn.interrupt();
+    else this.#withdraw();
+  }
+
+  async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {
+    const record = await this.#placed.promise;
+    yield* record.log.batches(from);
+  }
+}
+
+/** The error of a turn that nobody waits for any more. */
+export function withdrawn(pool: string, turnId: string, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
+  const message = `pool ${JSON.stringify(pool)}: the turn was cancelled before a member was free for it.`;
+  return new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause });
+}

@@ -1,0 +1,193 @@
+import { z } from "zod";
+import type { Duration } from "../duration.ts";
+import { CastellanError, type OptionProblem } from "../errors.ts";
+import { checkPrompt } from "../session/prompt.ts";
+import type { Reply } from "../session/reply.ts";
+import type { Session } from "../session/session.ts";
+import { Turn } from "../session/turn.ts";
+import { type TurnOptions, turnSettings } from "../session/turn-options.ts";
+import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import { Loan } from "./loan.ts";
+import type { Member } from "./member.ts";
+import { PendingTurn, withdrawn } from "./pending-turn.ts";
+import type { PoolServer } from "./pool-server.ts";
+import type { PoolStatus } from "./pool-status.ts";
+import type { Waiter } from "./waiting-line.ts";
+
+/** How a member is checked out. */
+export interface CheckoutOptions {
+  /** How long it is waited for a member; 0 for not at all. Default: the `queueTimeout` of the members, `"10m"`. */
+  timeout?: Duration;
+  /** Aborting it ends the wait. It does not end a loan. */
+  signal?: AbortSignal;
+  /** For what a balancer that looks at keys picks a member, such as a user's id. */
+  key?: string;
+}
+
+/**
+ * Options of a turn that is asked of a pool. `timeout` counts from the call; `queueTimeout` is also how long it is waited for a
+ * member, with `whenBusy: "reject"` not at all.
+ */
+export interface PoolTurnOptions<Structured = unknown> extends TurnOptions<Structured> {
+  /** For what a balancer that looks at keys picks a member, such as a user's id. Only for pools. */
+  key?: string;
+}
+
+const keySchema = z.string().min(1).optional();
+
+const checkoutSchema = z.strictObject({
+  timeout: durationSchema.optional(),
+  signal: z.instanceof(AbortSignal).optional(),
+  key: keySchema,
+});
+
+const keyedSchema = z.strictObject({ key: keySchema });
+
+/** A set of interchangeable sessions, of which one is lent or picked. */
+export class Pool {
+  readonly #server: PoolServer;
+
+  /** Made by a supervisor. */
+  constructor(server: PoolServer) {
+    this.#server = server;
+  }
+
+  get name(): string {
+    return this.#server.settings.name;
+  }
+
+  /** What is known of the pool at this moment, without asking anybody. */
+  status(): PoolStatus {
+    return this.#server.status;
+  }
+
+  /**
+   * Lends a member, as soon as one is free; those who wait are served in the order in which they came.
+   *
+   * @throws CastellanError `POOL_EXHAUSTED` if none was free in time, or too many wait; `CHECKOUT_CANCELLED` if the signal was
+   * aborted; `SUPERVISOR_STOPPED`, `INVALID_OPTIONS`
+   */
+  async checkout(options: CheckoutOptions = {}): Promise<Loan> {
+    const server = this.#server;
+    const { timeout, signal, key } = validate(checkoutSchema, options, `checkout of ${server.who}`);
+    const { clock } = server.host;
+    const timeoutMs = timeout ?? server.common.queueTimeoutMs;
+    const { promise, resolve, reject } = Promise.withResolvers<Loan>();
+    const cancelled = (reason: unknown): void => {
+      const message = `${server.who}: the checkout was cancelled by its signal.`;
+      reject(new CastellanError("CHECKOUT_CANCELLED", message, { details: { pool: this.name }, cause: reason }));
+    };
+    if (signal?.aborted) {
+      cancelled(signal.reason);
+      return await promise;
+    }
+    server.enter({
+      wants: "loan",
+      key,
+      timeoutMs,
+      signal,
+      grant: (member) => {
+        const giveBack = (lent: Member): Promise<void> => server.giveBack(lent, { stop: true });
+        resolve(new Loan(member, { pool: this.name, clock, leaseMs: server.settings.leaseMs, giveBack }));
+      },
+      refuse: reject,
+      late: (waiting) => reject(server.exhausted("and nobody gave one back", waiting, timeoutMs)),
+      cancelled,
+    });
+    return await promise;
+  }
+
+  /**
+   * Lends a member to a function, and has it back however that ends.
+   *
+   * @throws CastellanError what {@link Pool.checkout} throws, and whatever `work` does
+   */
+  async use<Result>(
+    work: (session: Session) => Promise<Result> | Result,
+    options: CheckoutOptions = {},
+  ): Promise<Result> {
+    await using loan = await this.checkout(options);
+    return await work(loan.session);
+  }
+
+  /** Asks a member that the balancer picks, and waits for the answer. @throws CastellanError as {@link Pool.stream} */
+  async query<Structured = unknown>(
+    prompt: string,
+    options: PoolTurnOptions<Structured> = {},
+  ): Promise<Reply<Structured>> {
+    return await this.stream(prompt, options).result();
+  }
+
+  /**
+   * Asks a member that the balancer picks, as soon as one is free, and returns the turn at once. It begins with an empty
+   * conversation, unless the pool's is `"shared"`. The turn's `session` is the name of the pool.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, also for an `idempotencyKey`, since members have keys of their own;
+   * `POOL_EXHAUSTED` if too many wait, and, by the turn, if none was free in time; `TURN_CANCELLED` if the signal is already
+   * aborted; `SUPERVISOR_STOPPED`
+   */
+  stream<Structured = unknown>(prompt: string, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
+    const server = this.#server;
+    const { clock, newId } = server.host;
+    checkPrompt(prompt, server.who);
+    const { key, ...own } = options;
+    validate(keyedSchema, { key }, `turn of ${server.who}`);
+    const settings = turnSettings(own, server.common);
+    const problems = problemsOf(settings);
+    if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
+    const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
+    const id = newId();
+    if (signal?.aborted) throw withdrawn(this.name, id, signal.reason);
+    const since = clock.monotonic();
+    const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
+    const turn = new PendingTurn(id, () => {
+      if (server.leave(waiter)) waiter.cancelled(undefined);
+    });
+    const waiter: Waiter = {
+      wants: "turn",
+      key,
+      timeoutMs: waitMs,
+      signal,
+      grant: (member) => {
+        const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
+        const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
+        this.#place(turn, member, prompt, rest);
+      },
+      refuse: (error) => turn.fail(error),
+      late: (waiting) => turn.fail(server.exhausted("and nobody gave one back", waiting, waitMs)),
+      cancelled: (reason) => turn.fail(withdrawn(this.name, id, reason)),
+    };
+    server.enter(waiter);
+    return new Turn<Structured>(turn, this.name, () => turn.interrupt());
+  }
+
+  /** Has a member run a turn. One that is the turn's alone is given back when it has ended. */
+  #place(turn: PendingTurn, member: Member, prompt: string, options: TurnOptions): void {
+    const { server, use } = member;
+    const done = (): void => {
+      if (use === "lent") void this.#server.giveBack(member, { stop: false });
+    };
+    try {
+      const record = server.submit(prompt, options, { id: turn.id });
+      turn.placed(record, () => server.dispatcher.interrupt(record));
+      record.result.then(done, done);
+    } catch (error) {
+      turn.fail(error);
+      done();
+    }
+  }
+}
+
+/** What a turn of a pool cannot be asked with. */
+function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings>): OptionProblem[] {
+  const problems: OptionProblem[] = [];
+  if (idempotencyKey !== undefined) {
+    const message = "cannot be used with a pool, whose members have keys of their own";
+    problems.push({ field: "idempotencyKey", message });
+  }
+  if (whenBusy === "interrupt" || whenBusy === "rollback") {
+    const message = 'would stop the turn of another one; with a pool there are "enqueue" and "reject"';
+    problems.push({ field: "whenBusy", message });
+  }
+  return problems;
+}

@@ -1,0 +1,203 @@
+import { describe, expect, test } from "vitest";
+import type { ChildOptions } from "../../src/application/child-options.ts";
+import { query, session, stream } from "../../src/castellan.ts";
+import { Registry, type Session, type SessionName, type SessionRef, template, via } from "../../src/index.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { run } from "../session-on-fake/application.ts";
+import { eventually, failure, Scene, thrown, ticks, unique } from "../session-on-fake/scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+const agents = (): Registry => new Registry({ keys: "unique", name: unique("agents") });
+
+describe("a reference by way of a registry", () => {
+  test("is accepted wherever a name is, and looked up anew each time", async () => {
+    const registry = new Registry<SessionRef>({ keys: "unique", name: "agents" });
+    const [a, b] = [unique("a"), unique("b")];
+    await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
+    const reviewer = via(registry, "reviewer");
+    await failure(query(reviewer, "hi"), "SESSION_NOT_FOUND");
+    const first = registry.register("reviewer", scene.supervisor.session(a));
+    expect(session(reviewer).name).toBe(a);
+    expect((await query(reviewer, "one")).text).toBe("You said: one");
+    first.unregister();
+    registry.register("reviewer", b);
+    expect(scene.supervisor.session(reviewer).name).toBe(b);
+    expect((await scene.supervisor.query(reviewer, "two")).text).toBe("You said: two");
+    expect((await stream(reviewer, "three").result()).text).toBe("You said: three");
+    registry.register(["on", "call"], reviewer);
+    expect(session(via(registry, ["on", "call"])).name).toBe(b);
+    await scene.supervisor.restartSession(reviewer);
+    await scene.supervisor.terminateSession(reviewer);
+    expect((await failure(query(reviewer, "four"), "SESSION_NOT_FOUND")).message).toContain(b);
+  });
+
+  test("that leads nowhere says which registry and key, and what is near", async () => {
+    const registry = new Registry<SessionName>({ keys: "unique", name: "agents" });
+    registry.register("reviewer", "somebody");
+    const error = await failure(query(via(registry, "reviewers"), "hi"), "SESSION_NOT_FOUND");
+    expect(error.message).toContain('"reviewers" in registry "agents"');
+    expect(error.message).toContain('did you mean `"reviewer"`?');
+    expect(error.details.nearMisses).toEqual(['"reviewer"']);
+    const other = await thrown(() => session(via(registry, ["zebra", 7])), "SESSION_NOT_FOUND");
+    expect(other.details.nearMisses).toEqual([]);
+  });
+
+  test("that leads to itself, of many, or of no key is refused", async () => {
+    const registry = new Registry<SessionRef>({ keys: "unique" });
+    registry.register("a", via(registry, "b"));
+    registry.register("b", via(registry, "a"));
+    expect((await thrown(() => session(via(registry, "a")), "INVALID_OPTIONS")).message).toContain("refers to itself");
+    const many = new Registry({ keys: "duplicate", name: "agents" });
+    expect((await thrown(() => via(many, "a"), "INVALID_OPTIONS")).message).toContain("use a balancer");
+    // @ts-expect-error: what a caller without types may give
+    await thrown(() => via(registry, undefined), "INVALID_OPTIONS");
+    const things = new Registry<Date>({ keys: "unique" });
+    // @ts-expect-error: a date is no session
+    via(things, "a");
+  });
+});
+
+describe("a session that is named by way of a registry", () => {
+  test("is registered while its supervisor holds it, also while its process is started again", async () => {
+    const registry = agents();
+    await using scene = await Scene.open({
+      children: [{ name: via(registry, "reviewer") }, { name: via(registry, ["user", 42]) }],
+    });
+    const reviewer = registry.get("reviewer");
+    expect(reviewer?.name).toEqual([registry.name, "reviewer"]);
+    expect(session([registry.name ?? "", "user", 42])).toBe(registry.get(["user", 42]));
+    expect((await query(via(registry, "reviewer"), "hi")).text).toBe("You said: hi");
+    await scene.supervisor.restartSession(via(registry, "reviewer"));
+    expect(registry.get("reviewer")).toBe(reviewer);
+    await scene.supervisor.terminateSession(via(registry, "reviewer"));
+    expect(registry.keys()).toEqual([["user", 42]]);
+    const again = await scene.supervisor.startSession({ name: via(registry, "reviewer") });
+    expect(registry.get("reviewer")).toBe(again);
+    await scene.supervisor.terminateChild(via(registry, "reviewer"));
+    expect(registry.get("reviewer")).toBe(again);
+    await scene.supervisor.deleteChild(via(registry, "reviewer"));
+    expect(registry.keys()).toEqual([["user", 42]]);
+    await scene.supervisor.stop();
+    expect(registry.keys()).toEqual([]);
+  });
+
+  test("goes on with its conversation after a restart of the application", async () => {
+    const [registry, journal] = [agents(), memoryJournal()];
+    const fake = fakeClaude((turn) => turn.text(`${turn.history.length}`));
+    const first = await run({ fake, journal }, [{ name: via(registry, "reviewer") }]);
+    expect((await query(via(registry, "reviewer"), "hi")).text).toBe("0");
+    await first.stop();
+    // Another process would have another registry of that name.
+    const later = new Registry({ keys: "unique", name: registry.name ?? "" });
+    await using _ = await run({ fake, journal }, [{ name: via(later, "reviewer") }]);
+    expect((await query(via(later, "reviewer"), "hi")).text).toBe("2");
+  });
+
+  test("needs a registry with a name, and a key that is free; otherwise nothing is started", async () => {
+    const nameless = new Registry({ keys: "unique" });
+    const refused = await failure(Scene.open({ children: [{ name: via(nameless, "a") }] }), "INVALID_OPTIONS");
+    expect(refused.details.problems[0]?.field).toBe("children[0].name");
+    expect(refused.message).toContain("needs a registry that has a `name`");
+    const registry = agents();
+    const names = unique("other");
+    await using scene = await Scene.open({ children: [{ name: names }] });
+    registry.register("b", scene.session);
+    const children = ["a", "b", "c"].map((key) => ({ name: via(registry, key) }));
+    const taken = await failure(Scene.open({ children }), "KEY_ALREADY_REGISTERED");
+    expect(taken.details).toEqual({ registry: registry.name, key: "b" });
+    expect(registry.keys()).toEqual(["b"]);
+    await thrown(() => session([registry.name ?? "", "a"]), "SESSION_NOT_FOUND");
+    await thrown(() => session([registry.name ?? "", "b"]), "SESSION_NOT_FOUND");
+    await failure(scene.supervisor.startSession({ name: via(registry, "b") }), "KEY_ALREADY_REGISTERED");
+    expect(registry.get("b")).toBe(scene.session);
+    expect(scene.supervisor.countSessions()).toBe(1);
+  });
+
+  test("stays as it is in a reconciliation, unless it is to be found in another registry", async () => {
+    const registry = agents();
+    const children = (of: Registry): ChildOptions[] => [{ name: via(of, "reviewer"), model: "one" }];
+    await using scene = await Scene.open({ children: children(registry) });
+    const untouched = { added: [], removed: [], changed: [], failed: [] };
+    expect(await scene.supervisor.reconcile(children(registry))).toEqual(untouched);
+    expect(scene.fake.processes).toHaveLength(1);
+    const other = new Registry({ keys: "unique", name: registry.name ?? "" });
+    await scene.supervisor.reconcile(children(other));
+    expect(registry.keys()).toEqual([]);
+    expect(other.get("reviewer")?.name).toEqual([registry.name, "reviewer"]);
+    expect((await query(via(other, "reviewer"), "hi")).text).toBe("You said: hi");
+    await scene.supervisor.reconcile([]);
+    expect(other.keys()).toEqual([]);
+  });
+});
+
+describe("a session in a registry", () => {
+  test("is there until it has ended for good, alone or with its supervisor", async () => {
+    const registry = new Registry({ keys: "unique" });
+    const names = [unique("a"), unique("b"), unique("c")];
+    await using scene = await Scene.open({ children: names.map((name) => ({ name })) });
+    const [a, b, c] = names.map((name) => session(name)) as [Session, Session, Session];
+    for (const [key, one] of Object.entries({ a, b, c })) registry.register(key, one);
+    await a.hibernate();
+    await b.restart();
+    await scene.supervisor.terminateChild(c);
+    await ticks(5);
+    expect(registry.keys()).toEqual(["a", "b", "c"]);
+    await scene.supervisor.deleteChild(c);
+    expect(registry.keys()).toEqual(["a", "b"]);
+    await a.stop();
+    expect(registry.keys()).toEqual(["b"]);
+    await a.closed;
+    registry.register("a", a);
+    await ticks(1);
+    expect(registry.keys()).toEqual(["b"]);
+    // Another one of the same name is another one.
+    await scene.supervisor.startSession({ name: a.name });
+    await a.closed;
+    await scene.supervisor.stop();
+    expect(registry.keys()).toEqual([]);
+  });
+
+  test("of a template stays when it is let go, and goes when it, its template or its supervisor ends", async () => {
+    const [name, clock] = [unique(), new SimulatedClock()];
+    const registry = new Registry({ keys: "unique" });
+    const family = template(name, { idleTimeout: "1m" });
+    const other = template(`${name}-other`, { idleTimeout: "1m" });
+    await using scene = await Scene.open({ clock, children: [family, other] });
+    const named: SessionName[] = [
+      [name, "x"],
+      [name, "y"],
+      [`${name}-other`, "z"],
+    ];
+    for (const one of named) {
+      await query(one, "hi");
+      registry.register(one, session(one));
+    }
+    await clock.advance(60_000);
+    await eventually(() => scene.fake.running.length === 0);
+    await clock.advance(10 * 60_000);
+    expect(scene.supervisor.countSessions()).toBe(0);
+    expect(registry.keys()).toEqual(named);
+    // To ask whether it has ended does not bring it back.
+    const handle = registry.get([name, "x"]);
+    expect(await Promise.race([handle?.closed, ticks(3).then(() => "open")])).toBe("open");
+    expect(scene.supervisor.countSessions()).toBe(0);
+    expect((await query(via(registry, [name, "x"]), "again")).text).toBe("You said: again");
+    await session([name, "x"]).stop();
+    expect(registry.keys()).toEqual(named.slice(1));
+    await scene.supervisor.reconcile([family]);
+    expect(registry.keys()).toEqual([[name, "y"]]);
+    await scene.supervisor.stop();
+    expect(registry.keys()).toEqual([]);
+  });
+
+  test("is found by its supervisor's end too, when that is what was registered", async () => {
+    const registry = new Registry<AsyncDisposable>({ keys: "unique" });
+    await using scene = await Scene.open();
+    registry.register("tree", scene.supervisor);
+    await scene.supervisor.restartSession(scene.name);
+    expect(registry.count()).toBe(1);
+    await scene.supervisor.stop();
+    expect(registry.count()).toBe(0);
+  });
+});

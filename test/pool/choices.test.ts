@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { SessionName } from "../../src/names.ts";
+import { balancerOf } from "../../src/pool/balance-option.ts";
+import type { Candidate } from "../../src/pool/balancer.ts";
+import { candidateOf, pickedBy } from "../../src/pool/candidate.ts";
+import { anyOf, hashedOf, leastBusyOf, nextOf, weightAfter, weightedOf } from "../../src/pool/choices.ts";
+
+const some = (name: SessionName, facts: Partial<Candidate> = {}): Candidate => ({
+  name,
+  state: "idle",
+  load: 0,
+  errors: 0,
+  ...facts,
+});
+
+const anyCandidates = fc
+  .uniqueArray(
+    fc.record({
+      name: fc.tuple(fc.constant("pool"), fc.nat(50)),
+      state: fc.constantFrom<Candidate["state"]>("idle", "busy", "hibernated", "starting", "restarting", "waiting"),
+      load: fc.nat(5),
+      errors: fc.float({ min: 0, max: 10, noNaN: true }),
+    }),
+    { selector: ({ name }) => name[1], minLength: 1, maxLength: 12 },
+  )
+  .map((list): Candidate[] => list.map((one) => ({ ...one, name: ["pool", one.name[1]] })));
+
+const anyChance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+test.each([
+  ["fewest turns", [some("a", { load: 2 }), some("b", { load: 1 })], "b"],
+  ["the same: what is up", [some("a", { state: "hibernated" }), some("b")], "b"],
+  ["the same: what is not restarting", [some("a", { state: "restarting" }), some("b", { state: "hibernated" })], "b"],
+  ["the same: fewest errors", [some("a", { errors: 1 }), some("b", { errors: 0.5 })], "b"],
+  ["all the same: the first", [some("a"), some("b")], "a"],
+  ["turns before all else", [some("a", { load: 1 }), some("b", { state: "restarting", errors: 5 })], "b"],
+])("least busy, %s", (_, candidates, expected) => {
+  expect(leastBusyOf(candidates)?.name).toBe(expected);
+});
+
+test.each([
+  [undefined, ["a", "b", "c"], "a"],
+  ["a", ["a", "b", "c"], "b"],
+  ["c", ["a", "b", "c"], "a"],
+  ["a", ["c"], "c"],
+  ["b", ["a", "b"], "a"],
+  // One that is gone meanwhile.
+  ["x", ["a", "b"], "a"],
+])("round robin after %s of %j is %s", (last, present, expected) => {
+  const candidates = present.map((name) => some(name));
+  expect(nextOf(candidates, ["a", "b", "c"], last)?.name).toBe(expected);
+});
+
+test("round robin is fair over any number of rounds", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (n, rounds) => {
+      const names = Array.from({ length: n }, (_, index) => `s${index}`);
+      const { pick } = balancerOf("round_robin", () => names);
+      const picks = Array.from({ length: n * rounds }, () =>
+        pick(
+          names.map((name) => some(name)),
+          { key: undefined, random: 0 },
+        ),
+      );
+      for (const name of names) expect(picks.filter((one) => one?.name === name)).toHaveLength(rounds);
+    }),
+  );
+});
+
+test.each([0, 0.1, 0.49, 0.5, 0.99, 1])("any of them with chance %s", (random) => {
+  const list = [some("a"), some("b")];
+  expect(anyOf(list, random)).toBe(list[random < 0.5 ? 0 : 1]);
+});
+
+describe("weights", () => {
+  test("an error halves a weight, and less and less is left with more of them", () => {
+    expect(weightAfter(4, 0)).toBe(4);
+    expect(weightAfter(4, 1)).toBe(2);
+    expect(weightAfter(4, 3)).toBe(1);
+  });
+
+  test("chances are in proportion to what is left of the weights", () => {
+    const candidates = [some("a"), some("b", { errors: 1 }), some("c")];
+    const weights = new Map<SessionName, number>([
+      ["a", 1],
+      ["b", 2],
+      ["c", 2],
+    ]);
+    const counts = new Map<SessionName, number>();
+    for (let at = 0; at < 400; at++) {
+      const pick = weightedOf(candidates, ({ name }) => weights.get(name) ?? 0, at / 400);
+      counts.set(pick?.name ?? "", (counts.get(pick?.name ?? "") ?? 0) + 1);
+    }
+    expect(Object.fromEntries(counts)).toEqual({ a: 100, b: 100, c: 200 });
+  });
+
+  test("what has no weight is never picked", () => {
+    fc.assert(
+      fc.property(anyCandidates, anyChance, (candidates, random) => {
+        const [first] = candidates;
+        const pick = weightedOf(candidates, (one) => (one === first ? 0 : 1), random);
+        expect(pick).not.toBe(first);
+        expect(pick === undefined).toBe(candidates.length === 1);
+      }),
+    );
+  });
+});
+
+describe("consistent hash", () => {
+  const keys = Array.from({ length: 2_000 }, (_, index) => `user-${index}`);
+  const members = (n: number): Candidate[] => Array.from({ length: n }, (_, index) => some(["pool", index]));
+
+  test("the same key falls to the same one, in whichever order they come", () => {
+    fc.assert(
+      fc.property(anyCandidates, fc.string(), (candidates, key) => {
+        expect(hashedOf(candidates.toReversed(), key)?.name).toEqual(hashedOf(candidates, key)?.name);
+      }),
+    );
+  });
+
+  test("when one goes only its own keys move, and when one comes keys move to it alone", () => {
+    fc.assert(
+      fc.property(anyCandidates, fc.string(), fc.nat(), (candidates, key, at) => {
+        const gone = candidates[at % candidates.length];
+        const rest = candidates.filter((one) => one !== gone);
+        const [before, after] = [hashedOf(candidates, key), hashedOf(rest, key)];
+        if (before !== gone) expect(after).toBe(before);
+      }),
+    );
+  });
+
+  test("keys are spread evenly, and of eight members a ninth takes about a ninth", () => {
+    const falls = (n: number): (string | undefined)[] =>
+      keys.map((key) => JSON.stringify(hashedOf(members(n), key)?.name));
+    const [eight, nine] = [falls(8), falls(9)];
+    for (const { name } of members(8)) {
+      const share = eight.filter((one) => one === JSON.stringify(name)).length / keys.length;
+      expect(share).toBeGreaterThan(0.09);
+      expect(share).toBeLessThan(0.16);
+    }
+    const moved = keys.filter((_, at) => eight[at] !== nine[at]).length / keys.length;
+    expect(moved).toBeGreaterThan(0.07);
+    expect(moved).toBeLessThan(0.16);
+  });
+});
+
+test("every balancer picks one of the candidates, whatever they are", () => {
+  const kinds = ["least_busy", "round_robin", "random", "weighted", "consistent_hash"] as const;
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...kinds),
+      anyCandidates,
+      anyChance,
+      fc.option(fc.string()),
+      (kind, list, random, key) => {
+        const balancer = balancerOf(kind, () => list.map(({ name }) => name));
+        expect(list).toContain(pickedBy(balancer, list, key ?? undefined, random));
+      },
+    ),
+  );
+});
+
+test("what is no candidate is not taken for one", () => {
+  const stray = some("stray");
+  expect(pickedBy({ pick: () => stray }, [some("a")], undefined, 0)).toBeUndefined();
+  expect(pickedBy({ pick: () => undefined }, [some("a")], undefined, 0)).toBeUndefined();
+  expect(pickedBy({ pick: ([first]) => first }, [], undefined, 0)).toBeUndefined();
+});
+
+test.each([
+  ["idle", 0, 0],
+  ["busy", 2, 3],
+  ["waiting", 1, 2],
+  ["hibernated", 0, 0],
+  ["restarting", 3, 3],
+] as const)("a session that is %s with %d waiting has a load of %d", (state, mailbox, load) => {
+  expect(candidateOf("a", { state, mailbox }, 0)).toEqual({ name: "a", state, load, errors: 0 });
+});
+
+test.each(["quarantined", "stopped"] as const)("one that is %s is no candidate", (state) => {
+  expect(candidateOf("a", { state, mailbox: 0 }, 0)).toBeUndefined();
+});

@@ -1,0 +1,10 @@
+import { expect, test } from "vitest";
+import { loadPool } from "./pool-load.ts";
+
+const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+test(`1,000 turns through a pool of eight with random crashes: nobody lost, nothing mixed up (POOL_SEED=${SEED})`, async () => {
+  const { answered, crashes } = await loadPool(1_000, SEED);
+  expect(answered).toBeGreaterThan(900);
+  expect(crashes).toBeGreaterThan(0);
+});
