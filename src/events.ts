@@ -107,11 +107,6 @@ export const eventNames: readonly EventName[] = Object.keys(NAMES) as EventName[
 
 const channels = new Map<EventName, Channel>(eventNames.map((name) => [name, channel(name)]));
 
-/** Whether anybody listens. */
-export function heard(name: EventName): boolean {
-  return channels.get(name)?.hasSubscribers === true;
-}
-
 /** Tells of an event; `facts` is only asked for if anybody listens. */
 export function tell<Name extends EventName>(name: Name, facts: () => CastellanEvents[Name]): void {
   const to = channels.get(name);

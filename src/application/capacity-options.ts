@@ -18,8 +18,9 @@ export interface CapacityOptions {
   memoryBudget?: MemorySize;
   /**
    * How many unused processes may be kept ready, so that a conversation that begins need not wait for one to start. One is
-   * taken only in the place of a process with the same options, directories and environment; as many are kept as were needed
-   * at a time in the last ten minutes, and they give way to sessions. A conversation that is gone on with has to be resumed
+   * taken only in the place of a process with the same options, directories and environment. Of each kind that was needed
+   * twice in the last ten minutes, or is that of a template whose options are the same for all, as many are kept as were
+   * needed at a time; they give way to sessions. A conversation that is gone on with has to be resumed
    * by a process of its own. Default 0. {@link Supervisor.capacity} tells what came of them.
    */
   spares?: number;

@@ -20,7 +20,7 @@ export interface SpareDeps {
   readonly newId: () => string;
 }
 
-/** Claude Code processes that are up and belong to nobody: one that was started ahead, for a conversation of its own. */
+/** A Claude Code process that was started ahead, for a conversation of its own, and is nobody's until it is claimed. */
 export class Spare implements Tenant {
   readonly fingerprint: Fingerprint;
   /** The conversation that it is to begin. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { heard, tell } from "../events.ts";
+import { tell } from "../events.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -260,7 +260,6 @@ export class Intake {
     const { clock } = this.#deps;
     const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId };
     tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
-    if (!heard("castellan:turn:end")) return;
     const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
       const { state, left, attempts, acceptedAt } = record;
       const durationMs = clock.now() - acceptedAt;

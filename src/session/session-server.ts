@@ -573,8 +573,8 @@ export class SessionServer {
     const since = this.#deps.clock.monotonic();
     try {
       await this.#resume();
-      const [spare, resumed] = [this.#spare !== undefined, this.conversation.now.kind !== "new"];
-      const activation = await this.#activate(incarnation.cancelled);
+      const spare = await this.#bindSpare();
+      const activation = spare ?? (await this.#activate(incarnation.cancelled));
       this.#upSince = this.#deps.clock.monotonic();
       tell("castellan:activation:start", () => ({
         ...this.#facts,
@@ -582,8 +582,8 @@ export class SessionServer {
         activation: this.#activations,
         conversationId: this.conversation.now.id,
         durationMs: this.#upSince - since,
-        resumed,
-        spare,
+        resumed: this.conversation.now.kind !== "new",
+        spare: spare !== undefined,
       }));
       this.#activation = activation;
       if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#shape);
@@ -609,6 +609,7 @@ export class SessionServer {
       );
       if (!incarnation.stopping) this.dispatcher.attach(activation);
     } catch (error) {
+      await this.#dropSpare();
       this.#pid = undefined;
       this.#failedStarts++;
       this.#tenancy.release();
@@ -632,8 +633,6 @@ export class SessionServer {
 
   /** A process with the conversation as it can be had. */
   async #activate(signal: AbortSignal): Promise<Activation> {
-    const spare = await this.#bindSpare();
-    if (spare !== undefined) return spare;
     for (;;) {
       try {
         await this.#bringTranscript();
@@ -648,18 +647,24 @@ export class SessionServer {
   /** The process that was claimed, if it can still be used; otherwise it is ended. */
   async #bindSpare(): Promise<Activation | undefined> {
     const spare = this.#spare;
-    this.#spare = undefined;
     if (spare === undefined) return undefined;
-    const { activation, conversationId } = spare;
-    if (!activation.ending && this.conversation.now.kind === "new") {
-      await this.#bringTranscript();
-      this.conversation.take({ type: "forgotten", freshId: conversationId });
-      this.#activations++;
-      spare.bind(this.#host);
-      return activation;
+    await this.#bringTranscript();
+    if (spare.activation.ending || this.conversation.now.kind !== "new") {
+      await this.#dropSpare();
+      return undefined;
     }
-    await activation.end(endingStages(this.settings.shutdown, false));
-    return undefined;
+    this.#spare = undefined;
+    this.conversation.take({ type: "forgotten", freshId: spare.conversationId });
+    this.#activations++;
+    spare.bind(this.#host);
+    return spare.activation;
+  }
+
+  /** Ends the process that was claimed and is not used. Its slot is another one's only when it is gone. */
+  async #dropSpare(): Promise<void> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    await spare?.activation.end(endingStages(this.settings.shutdown, false));
   }
 
   #start(signal: AbortSignal): Promise<Activation> {

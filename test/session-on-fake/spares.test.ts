@@ -1,9 +1,12 @@
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
+import { CastellanError } from "../../src/errors.ts";
 import { type SessionOptions, template } from "../../src/index.ts";
-import type { FakeScript } from "../../src/testing/index.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { run } from "./application.ts";
 import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
@@ -237,6 +240,35 @@ test("options that no spare can have are told as the reason", async () => {
     hits: 0,
     misses: { setting_sources: 1, start_hooks: 1, session_id: 1, session_store: 1 },
   });
+});
+
+test("a spare that was claimed for a life that does not begin is ended, and its slot is free", async () => {
+  const [family, name, clock, journal] = [unique("family"), unique("broken"), new SimulatedClock(), memoryJournal()];
+  const fake = fakeClaude(count, { startup: (process, n) => (n === 1 ? process.crash({ code: 1 }) : undefined) });
+  const supervisor = await run({ fake, journal, clock }, [template(family), { name }], {
+    maxRestarts: 0,
+    capacity: { spares: 1 },
+  });
+  expect(session(name).status().state).toBe("quarantined");
+  while (supervisor.capacity().spares.ready === 0) {
+    await clock.advance(SOON);
+    await ticks(5);
+  }
+  const { sessions } = journal;
+  journal.sessions = async () => {
+    throw new CastellanError("JOURNAL_UNAVAILABLE", "away", { details: { reason: "unreachable" } });
+  };
+  await within(
+    clock,
+    supervisor.restartSession(name).catch(() => {}),
+  );
+  expect(supervisor.capacity().spares.hits).toBe(1);
+  await eventually(() => fake.running.length === 0 && supervisor.capacity().processes === 0);
+  journal.sessions = sessions;
+  await within(clock, supervisor.restartSession(name));
+  expect((await query(name, "hi")).text).toBe("0");
+  await within(clock, supervisor.stop());
+  expect(fake.running).toEqual([]);
 });
 
 test("without spares nothing is started ahead, and what cannot be is refused", async () => {
