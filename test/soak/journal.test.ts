@@ -96,6 +96,41 @@ describe("a name, over restarts of the application", () => {
     expect(sum).toBeGreaterThan(0);
   });
 
+  it("does as it is told when the transcript is gone: it is set aside with the reason, or begins anew", async () => {
+    const name = unique();
+    await say(name, 1);
+    await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });
+    {
+      await using supervisor = await Supervisor.start([{ name }], options());
+      expect(supervisor.notStarted[0]?.error.code).toBe("SESSION_QUARANTINED");
+      expect(session(name).status().lastExit?.class).toBe("conversation_missing");
+    }
+    await using _ = await Supervisor.start([{ name, onMissingConversation: "fresh" }], options());
+    expect((await query(name, "What did I just say?")).text).toBe("You have not said anything yet.");
+  });
+
+  it("gives the same turn and reply for the same key, and the model is asked once", async () => {
+    const name = unique();
+    const ask = async (): Promise<[string, string | undefined]> => {
+      await using _ = await Supervisor.start([{ name }], options());
+      const id = await session(name).enqueue("invoice 7", { idempotencyKey: "invoice-7" });
+      return [id, (await (await session(name).turn(id))?.result())?.text];
+    };
+    const first = await ask();
+    expect(first[1]).toBe("You said: invoice 7");
+    expect(await ask()).toEqual(first);
+    expect(api.requests.filter(({ prompt }) => prompt === "invoice 7")).toHaveLength(1);
+  });
+
+  it("refuses new turns when its budget is spent, also by the application before", async () => {
+    const name = unique();
+    await say(name, 1);
+    await using _ = await Supervisor.start([{ name, budget: { usd: 0.000_001 } }], options());
+    const error = await query(name, "hello").catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "BUDGET_EXCEEDED", details: { scope: "session", limitUsd: 0.000_001 } });
+    expect(api.requests.filter(({ prompt }) => prompt === "hello")).toEqual([]);
+  });
+
   it("keeps its conversation in a session store when the working directory changes", async () => {
     const [name, other] = [unique(), join(folder, "other")];
     await mkdir(other);
