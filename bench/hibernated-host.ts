@@ -9,6 +9,8 @@ import { FarClaude } from "./far-claude.ts";
 
 /** Bytes a session. */
 export interface HibernatedMemory {
+  /** Of one of ten thousand, most of which have been let go. */
+  readonly ofMany: number;
   /** Right after its turn, of which the messages can still be read. */
   readonly fresh: number;
   /** When they no longer can. */
@@ -18,6 +20,7 @@ export interface HibernatedMemory {
 }
 
 const SESSIONS = 2_000;
+const MANY = 10_000;
 
 /** Those before have everything compiled and grown that there is once for all. */
 const BEFORE = 500;
@@ -33,11 +36,13 @@ const hasty: Clock = {
   schedule: (ms, work, options) => systemClock.schedule(options?.background === true ? ms / HASTE : ms, work, options),
 };
 
+/** None is let go while it is measured. */
+const inMemory = { retention: "30d", maxHibernated: 10_000 } as const;
+
 const directory = process.argv[2] ?? ".";
 await using far = await FarClaude.start();
 await using supervisor = await Supervisor.startWith(
-  // None is let go while it is measured.
-  [template("sleeper", {}, { retention: "30d" }), template("silent", {}, { retention: "30d" })],
+  [template("sleeper", {}, inMemory), template("silent", {}, inMemory), template("one of many")],
   {
     journal: { sqlite: join(directory, `${randomUUID()}.db`) },
     capacity: { maxProcesses: 16 },
@@ -46,10 +51,10 @@ await using supervisor = await Supervisor.startWith(
   { clock: hasty, newId: randomUUID, random: Math.random },
 );
 
-await putToSleep(0, BEFORE);
+await putToSleep("sleeper", 0, BEFORE);
 await kept();
 const before = heap();
-await putToSleep(BEFORE, SESSIONS);
+await putToSleep("sleeper", BEFORE, SESSIONS);
 const fresh = (heap() - before) / SESSIONS;
 await kept();
 const settled = (heap() - before) / SESSIONS;
@@ -57,14 +62,17 @@ const asked = heap();
 for (let index = 0; index < SESSIONS; index++) supervisor.session(["silent", index]);
 await kept();
 const unasked = (heap() - asked) / SESSIONS;
-process.send?.({ fresh, settled, unasked } satisfies HibernatedMemory);
+const few = heap();
+await putToSleep("one of many", 0, MANY);
+const ofMany = (heap() - few) / MANY;
+process.send?.({ ofMany, fresh, settled, unasked } satisfies HibernatedMemory);
 
-/** Asks so many sessions something, from this one on, and has each sleep after that. */
-async function putToSleep(from: number, count: number): Promise<void> {
+/** Asks so many sessions of a family something, from this one on, and has each sleep after that. */
+async function putToSleep(family: string, from: number, count: number): Promise<void> {
   const next = Array.from({ length: count }, (_, index) => from + index).values();
   const callers = Array.from({ length: 16 }, async () => {
     for (const index of next) {
-      const session = supervisor.session(["sleeper", index]);
+      const session = supervisor.session([family, index]);
       await session.query(`My number is ${index}.`);
       await session.hibernate();
     }

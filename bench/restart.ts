@@ -4,30 +4,39 @@ import { Supervisor } from "../src/index.ts";
 import { BareSession } from "./bare-session.ts";
 import { type Ground, realClaude } from "./ground.ts";
 import { type Line, rowOf } from "./line.ts";
-import { compete, timed } from "./rounds.ts";
+import { compete, ratioTo, timed } from "./rounds.ts";
 
 /**
- * From `kill -9` to the moment at which another process has done its handshake, with the conversation; beside a first start with the
- * bare SDK, from the call to the end of the handshake, which has no conversation to read.
+ * From `kill -9` to the moment at which another process has done its handshake, with the conversation; beside a start with the bare
+ * SDK, from the call to the end of the handshake. The budget is for a first start, which has no conversation to read.
  */
 export const restart: Line = {
   name: "restart",
   rounds: 15,
   measure: async ({ rounds, directory }) => {
     const ground = await realClaude();
+    const first = new BareSession(ground);
+    await first.ask("Hello");
+    await first.end();
     const rivals = [
-      { name: "bare SDK", round: () => coldStart(ground) },
+      { name: "bare SDK", round: () => start(ground) },
+      { name: "bare SDK, resume", round: () => start(ground, first.id) },
       { name: "Castellan", round: () => killed(ground, join(directory, `${randomUUID()}.db`)) },
     ];
-    const scores = await compete(rivals, rounds);
+    const [cold, resumed, castellan] = await compete(rivals, rounds);
     await ground.close();
-    return [rowOf("kill -9 to ready", ground.name, "ms", scores, { atMost: 1.1 })];
+    if (cold === undefined || resumed === undefined || castellan === undefined) throw new Error("three have to compete");
+    const besideResume = { ...castellan, ratio: ratioTo(resumed.figures, castellan.figures) };
+    return [
+      rowOf("kill -9 to ready, beside a first start", ground.name, "ms", [cold, castellan], { atMost: 1.1 }),
+      rowOf("kill -9 to ready, beside `resume`", ground.name, "ms", [resumed, besideResume]),
+    ];
   },
 };
 
-async function coldStart(ground: Ground): Promise<number> {
+async function start(ground: Ground, resume?: string): Promise<number> {
   const since = performance.now();
-  const session = new BareSession(ground);
+  const session = new BareSession(ground, resume);
   await session.ready;
   const ms = performance.now() - since;
   await session.end();

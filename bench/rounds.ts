@@ -33,9 +33,13 @@ export async function compete(rivals: readonly Rival[], rounds: number): Promise
   }
   return rivals.map(({ name }, index) => {
     const own = figures[index] ?? [];
-    const ratios = own.map((figure, round) => figure / (figures[0]?.[round] ?? Number.NaN));
-    return { name, figures: own, figure: spreadOf(own), ratio: spreadOf(ratios) };
+    return { name, figures: own, figure: spreadOf(own), ratio: ratioTo(figures[0] ?? [], own) };
   });
+}
+
+/** Each figure to that of another rival in the same round. */
+export function ratioTo(others: readonly number[], own: readonly number[]): Spread {
+  return spreadOf(own.map((figure, round) => figure / (others[round] ?? Number.NaN)));
 }
 
 /** How many milliseconds `work` takes. */

@@ -75,6 +75,7 @@ export interface TemplatePlan {
   readonly kind: "template";
   readonly id: string;
   readonly maxSessions: number;
+  readonly maxHibernated: number;
   readonly retentionMs: number;
   /** The settings of any of its sessions, if they are the same for all. */
   readonly common: SessionSettings | undefined;
@@ -254,7 +255,7 @@ function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPla
 }
 
 function templatePlan(child: TemplateOptions, parent: Parent, at: string): TemplatePlan {
-  const { name: id, maxSessions, retentionMs, alike, optionsOf } = templateSettings(child, at);
+  const { name: id, maxSessions, maxHibernated, retentionMs, alike, optionsOf } = templateSettings(child, at);
   // Nobody knows how many will be named, so that none has a process before it is asked something.
   const { activation = "lazy" } = parent.defaults;
   const session = (name: SessionName): SessionPlan => {
@@ -262,7 +263,7 @@ function templatePlan(child: TemplateOptions, parent: Parent, at: string): Templ
   };
   // What is the same for all can be told to be wrong before anybody names one.
   const common = alike ? session([id, "key"]).settings : undefined;
-  return { kind: "template", id, maxSessions, retentionMs, common, session };
+  return { kind: "template", id, maxSessions, maxHibernated, retentionMs, common, session };
 }
 
 function poolPlan(child: PoolOptions, parent: Parent, at: string): PoolPlan {

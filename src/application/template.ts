@@ -20,6 +20,11 @@ export interface TemplateKeeping {
    * stays in the journal, and its name brings it back. Default 10,000.
    */
   maxSessions?: number;
+  /**
+   * How many may hibernate in memory, at about 10 kB each; when there are more, those that have hibernated for longest are let
+   * go before their `retention` is over. Default 1,000.
+   */
+  maxHibernated?: number;
   /** After how long of hibernation a session is let go, unless somebody reads its events. Default `"5m"`. */
   retention?: Duration;
 }
@@ -37,8 +42,8 @@ export interface TemplateOptions extends TemplateKeeping {
  * `activation` is `"eager"`.
  *
  * Sessions that have hibernated for a while are let go: nothing of them is in memory any more, their conversation stays in the
- * journal, and their name, or a handle of them, brings them back. One whose options were changed by a call, such as `setModel`,
- * stays.
+ * journal, and their name, or a handle of them, brings them back. Of their last turns there is then only what came of them, no
+ * longer the messages. One whose options were changed by a call, such as `setModel`, stays.
  *
  * @example
  * await Supervisor.start([template("support", (userId: number) => ({ systemPrompt: `You help user ${userId}` }))]);
@@ -56,6 +61,7 @@ export function template<Key extends TemplateKey>(
 export interface TemplateSettings {
   readonly name: string;
   readonly maxSessions: number;
+  readonly maxHibernated: number;
   readonly retentionMs: number;
   /** Whether the options are the same for all. */
   readonly alike: boolean;
@@ -70,6 +76,7 @@ const schema = z.strictObject({
     "expected options of a session, or a function that makes them of a key",
   ),
   maxSessions: z.int().positive().default(10_000),
+  maxHibernated: z.int().nonnegative().default(1_000),
   retention: durationSchema.default(5 * 60_000),
 });
 
@@ -78,11 +85,11 @@ const schema = z.strictObject({
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function templateSettings(options: TemplateOptions, at: string): TemplateSettings {
-  const { template: name, sessions, maxSessions, retention } = validate(schema, options, "template", at);
+  const { template: name, sessions, retention, ...limits } = validate(schema, options, "template", at);
   const what = `template ${JSON.stringify(name)}`;
   if (typeof sessions !== "function") {
     const checked = checkSessionDefaults(sessions, what, at === "" ? "sessions" : `${at}.sessions`);
-    return { name, maxSessions, retentionMs: retention, alike: true, optionsOf: () => checked };
+    return { name, ...limits, retentionMs: retention, alike: true, optionsOf: () => checked };
   }
   const optionsOf = (session: SessionName): SessionDefaults => {
     const made: unknown = sessions(...(typeof session === "string" ? [] : session.slice(1)));
@@ -91,5 +98,5 @@ export function templateSettings(options: TemplateOptions, at: string): Template
     const message = "expected a function that returns options of a session, at once";
     throw invalidOptions(what, [{ field: "sessions", message }]);
   };
-  return { name, maxSessions, retentionMs: retention, alike: false, optionsOf };
+  return { name, ...limits, retentionMs: retention, alike: false, optionsOf };
 }

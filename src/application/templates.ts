@@ -16,6 +16,9 @@ const LOOK_MS = 3_600_000;
 /** How long a session that is at work waits, after a start, for one of its family to be let go. */
 const ROOM_MS = 1_000;
 
+/** What part of those that may hibernate is let go at a time, so that it need not be looked for them at every new name. */
+const THINNED = 0.1;
+
 /** What the templates of a tree ask of it. */
 export interface TemplatesDeps {
   readonly clock: Clock;
@@ -36,6 +39,8 @@ interface Place {
   plan: TemplatePlan;
   readonly sessions: Map<string, SessionServer>;
   readonly unregister: () => void;
+  /** How many have come to life since it was last looked whether too many hibernate. */
+  added: number;
   timer?: Timer | undefined;
 }
 
@@ -54,7 +59,7 @@ export class Templates {
   add(plan: TemplatePlan, branch: Branch): void {
     const find = (name: SessionName): Member["session"] | undefined => this.find(name)?.session;
     const unregister = registry.registerTemplate(plan.id, { supervisor: this.#deps.supervisor, find });
-    this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister });
+    this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister, added: 0 });
     // Whoever is the first of it need not wait either.
     if (plan.common !== undefined) this.#deps.spares.expect(shapeOf(plan.common));
   }
@@ -106,6 +111,7 @@ export class Templates {
     this.#deps.refuseIfEnding();
     const plan = place.plan.session(name);
     this.#makeRoom(place);
+    if (++place.added > place.plan.maxHibernated * THINNED) this.#thin(place);
     const member = this.#deps.roster.add(plan.settings);
     place.sessions.set(plan.id, member.server);
     this.#watch(place);
@@ -162,7 +168,7 @@ export class Templates {
     if (place.sessions.size < maxSessions) return;
     this.#prune(place);
     if (place.sessions.size < maxSessions) return;
-    const [oldest] = this.#dormant(place).toSorted((one, other) => one.since - other.since);
+    const [oldest] = this.#dormant(place);
     if (oldest !== undefined) {
       this.#letGo(place, oldest.server);
       return;
@@ -171,12 +177,24 @@ export class Templates {
     throw new CastellanError("TEMPLATE_FULL", message, { details: { template: id, maxSessions } });
   }
 
-  /** Those that could be let go, and since when. */
+  /** Lets those go that have hibernated for longest, if more do than may, and a few more. */
+  #thin(place: Place): void {
+    const { maxHibernated } = place.plan;
+    place.added = 0;
+    if (place.sessions.size <= maxHibernated) return;
+    const dormant = this.#dormant(place);
+    if (dormant.length <= maxHibernated) return;
+    const stay = Math.floor(maxHibernated * (1 - THINNED));
+    for (const { server } of dormant.slice(0, dormant.length - stay)) this.#letGo(place, server);
+  }
+
+  /** Those that could be let go, and since when; what has hibernated for longest first. */
   #dormant({ sessions }: Place): { readonly server: SessionServer; readonly since: number }[] {
-    return [...sessions.values()].flatMap((server) => {
+    const dormant = [...sessions.values()].flatMap((server) => {
       const since = server.dormantSince;
       return since === undefined ? [] : [{ server, since }];
     });
+    return dormant.sort((one, other) => one.since - other.since);
   }
 
   /** Forgets those that somebody has ended. */
@@ -206,6 +224,7 @@ export class Templates {
       this.#prune(place);
       const until = this.#deps.clock.monotonic() - place.plan.retentionMs;
       for (const { server, since } of this.#dormant(place)) if (since <= until) this.#letGo(place, server);
+      this.#thin(place);
       if (place.sessions.size > 0) this.#watch(place);
     };
     place.timer = this.#deps.clock.schedule(everyMs, look, { background: true });

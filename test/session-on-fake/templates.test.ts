@@ -127,6 +127,30 @@ test("one that nobody has needed for its retention is let go", async () => {
   expect((await query([name, 1], "hi")).text).toBe("2");
 });
 
+test("when more hibernate than may, those that have for longest are let go; all answer with what they know", async () => {
+  const name = unique();
+  const family = template(name, {}, { maxHibernated: 10 });
+  await using scene = await Scene.open({
+    script: count,
+    children: [family],
+    options: { capacity: { maxProcesses: 2 } },
+  });
+  const users = Array.from({ length: 60 }, (_, user) => user);
+  for (const user of users) await query([name, user], "hi");
+  // One that cannot be told from those that work is not counted, and it is looked for them every now and then only.
+  expect(scene.supervisor.countSessions()).toBeLessThanOrEqual(10 + 1 + 2);
+  expect(scene.supervisor.countSessions()).toBeGreaterThanOrEqual(10 - 1);
+  const turnId = await session([name, 0]).enqueue("hi");
+  const replies = await Promise.all(users.map((user) => query([name, user], "hi")));
+  expect(replies.map(({ text }) => text)).toEqual(users.map((user) => (user === 0 ? "4" : "2")));
+  for (const user of users) await session([name, user]).hibernate();
+  // Of what one that was let go said there is what came of it.
+  for (const user of [60, 61]) session([name, user]);
+  expect(scene.supervisor.countSessions()).toBeLessThan(20);
+  const turn = await session([name, 0]).turn(turnId);
+  expect((await turn?.result())?.text).toBe("2");
+});
+
 test("a session that somebody watches, or whose model was changed, is not let go; others are after five minutes", async () => {
   const [name, clock] = [unique(), new SimulatedClock()];
   await using scene = await Scene.open({ clock, script: count, children: [template(name, { idleTimeout: "1m" })] });

@@ -1,0 +1,18 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/** What a file of this folder, run in a process of its own, tells in its first message. */
+export async function forked<Message>(
+  file: string,
+  args: readonly string[],
+  execArgv: readonly string[],
+): Promise<Message> {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  const host = fork(path, [...args], { execArgv: [...execArgv] });
+  const exit = once(host, "exit").then(([code]) => Promise.reject(new Error(`the measuring process ended: ${code}`)));
+  exit.catch(() => {});
+  const [message] = (await Promise.race([once(host, "message"), exit])) as [Message];
+  if (host.connected) host.disconnect();
+  return message;
+}

@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import { FarClaude } from "./far-claude.ts";
+import { type PopulationReport, populate } from "./population.ts";
+import { randomFrom } from "./random.ts";
+
+/* Has ten thousand sessions in this process, which is asked for nothing else, and tells its parent what came of it. */
+
+export interface HostReport extends PopulationReport {
+  /** How many processes there were at a time. */
+  readonly mostProcesses: number;
+  /** The most resident memory of the host, besides its processes. */
+  readonly rssMegabytes: number;
+}
+
+const [directory = ".", names, maxProcesses, seed] = process.argv.slice(2);
+await using far = await FarClaude.start();
+const report = await populate({
+  names: Number(names),
+  maxProcesses: Number(maxProcesses),
+  callers: 32,
+  random: randomFrom(Number(seed)),
+  journal: { sqlite: join(directory, `${process.pid}.db`) },
+  defaults: { spawnClaudeCodeProcess: far.spawn },
+});
+const { most } = await far.count();
+const rssMegabytes = process.resourceUsage().maxRSS / 1_024;
+process.send?.({ ...report, mostProcesses: most, rssMegabytes } satisfies HostReport);
+process.disconnect();
