@@ -25,7 +25,8 @@ export const restart: Line = {
     ];
     const [cold, resumed, castellan] = await compete(rivals, rounds);
     await ground.close();
-    if (cold === undefined || resumed === undefined || castellan === undefined) throw new Error("three have to compete");
+    if (cold === undefined || resumed === undefined || castellan === undefined)
+      throw new Error("three have to compete");
     const besideResume = { ...castellan, ratio: ratioTo(resumed.figures, castellan.figures) };
     return [
       rowOf("kill -9 to ready, beside a first start", ground.name, "ms", [cold, castellan], { atMost: 1.1 }),
