@@ -1,4 +1,5 @@
 import { type Channel, channel } from "node:diagnostics_channel";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { CastellanError, ExitRecord } from "./errors.ts";
 import type { SessionName } from "./names.ts";
 
@@ -12,6 +13,21 @@ export interface SessionFacts {
 /** Of which turn something is told. */
 export interface TurnFacts extends SessionFacts {
   readonly turnId: string;
+}
+
+/** Of which pool something is told. */
+export interface PoolFacts {
+  readonly pool: string;
+  /** The name of its supervisor; those without one are called `supervisor`. */
+  readonly supervisor: string;
+}
+
+/** Of whom something is told who has asked a pool for a member. */
+export interface BorrowerFacts extends PoolFacts {
+  /** Of its turn, or, if it wants a loan, one of its own. */
+  readonly id: string;
+  /** Whether it is for a single turn, or for a loan. */
+  readonly wants: "turn" | "loan";
 }
 
 /** What a finished turn used. Tokens, and US dollars as Claude Code estimates them. */
@@ -39,6 +55,8 @@ export interface CastellanEvents {
   "castellan:session:quarantine": SessionFacts & { readonly lastExits: readonly ExitRecord[] };
   /** It has ended for its callers. */
   "castellan:session:stop": SessionFacts & { readonly as: "session" | "child" | "supervisor" };
+  /** A message of its process. `turnId` is that of the turn that it belongs to, if it belongs to one. */
+  "castellan:session:message": SessionFacts & { readonly turnId: string | undefined; readonly message: SDKMessage };
   /** A process is up. `spare` says whether it had been started ahead, `resumed` whether its conversation goes on. */
   "castellan:activation:start": SessionFacts & {
     readonly pid: number | undefined;
@@ -53,6 +71,8 @@ export interface CastellanEvents {
   "castellan:turn:accept": TurnFacts & { readonly prompt: string; readonly recovered: boolean };
   /** It has been handed to a process; `queuedMs` since it was accepted. */
   "castellan:turn:begin": TurnFacts & {
+    /** By which Claude Code knows the prompt of this attempt. */
+    readonly promptId: string;
     readonly attempt: number;
     readonly queuedMs: number;
     readonly conversationId: string;
@@ -80,6 +100,34 @@ export interface CastellanEvents {
   "castellan:capacity:wait": SessionFacts;
   /** It waits no longer; `granted` says whether it may have one. */
   "castellan:capacity:end": SessionFacts & { readonly waitedMs: number; readonly granted: boolean };
+  /** Somebody waits for a member of a pool, since none is free. */
+  "castellan:pool:wait": BorrowerFacts;
+  /**
+   * Somebody who has asked for a member has one, or will get none, which `granted` says; told once of each who has asked.
+   * `waitedMs` is 0 if that was at once.
+   */
+  "castellan:pool:leave": BorrowerFacts & { readonly waitedMs: number; readonly granted: boolean };
+  /** Somebody got `POOL_EXHAUSTED`. */
+  "castellan:pool:exhausted": BorrowerFacts & { readonly waitedMs: number };
+  /** A member is one borrower's, or one turn's. A turn that shares a member with others has none of its own. */
+  "castellan:pool:checkout": BorrowerFacts & { readonly member: SessionName; readonly waitedMs: number };
+  /** It no longer is; told once of each checkout, by its `id`. What still runs in it is stopped then. */
+  "castellan:pool:checkin": BorrowerFacts & {
+    readonly member: SessionName;
+    readonly heldMs: number;
+    /** `pool_closed`: the pool has been removed or its supervisor has ended, and nobody had given the member back. */
+    readonly why: "checked_in" | "lease_over" | "turn_ended" | "pool_closed";
+  };
+  /** A pool gets a member. */
+  "castellan:pool:add": PoolFacts & { readonly member: SessionName };
+  /**
+   * A pool has a member no longer: it was one too many or could not be made ready for the next borrower (`removed`), has been
+   * ended by somebody (`ended`), or has never begun (`failed`). Not told of those that a pool has at its end.
+   */
+  "castellan:pool:remove": PoolFacts & {
+    readonly member: SessionName;
+    readonly why: "removed" | "ended" | "failed";
+  };
 }
 
 /** A channel of Castellan's. */
@@ -91,6 +139,7 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:session:restart": true,
   "castellan:session:quarantine": true,
   "castellan:session:stop": true,
+  "castellan:session:message": true,
   "castellan:activation:start": true,
   "castellan:activation:end": true,
   "castellan:turn:accept": true,
@@ -100,6 +149,13 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:approval:settle": true,
   "castellan:capacity:wait": true,
   "castellan:capacity:end": true,
+  "castellan:pool:wait": true,
+  "castellan:pool:leave": true,
+  "castellan:pool:exhausted": true,
+  "castellan:pool:checkout": true,
+  "castellan:pool:checkin": true,
+  "castellan:pool:add": true,
+  "castellan:pool:remove": true,
 };
 
 /** The names of all channels. */

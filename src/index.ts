@@ -36,7 +36,6 @@ export type { MemorySize } from "./capacity/memory-size.ts";
 export type { SparesStatus } from "./capacity/spares.ts";
 export { checkout, type OnceOptions, once, type ProbeResult, probe, query, session, stream, use } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
-export type { Duration } from "./duration.ts";
 export {
   CastellanError,
   type ErrorCode,
@@ -48,9 +47,11 @@ export {
   type PartialTurn,
 } from "./errors.ts";
 export {
+  type BorrowerFacts,
   type CastellanEvents,
   type EventName,
   eventNames,
+  type PoolFacts,
   type SessionFacts,
   type TurnFacts,
   type TurnUsage,
@@ -103,4 +104,5 @@ export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";
 export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";
+export { type FollowOptions, follow } from "./telemetry/follow.ts";
 export { type EventLogger, logEvents } from "./telemetry/log.ts";

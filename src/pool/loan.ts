@@ -15,7 +15,7 @@ export interface LoanTerms {
   /** `undefined` if it lasts until it is checked in. */
   readonly leaseMs: number | undefined;
   /** The member is the pool's again; resolves when its turns have ended. */
-  giveBack(member: Member): Promise<void>;
+  giveBack(member: Member, why: "checked_in" | "lease_over"): Promise<void>;
 }
 
 /**
@@ -77,7 +77,7 @@ export class Loan implements AsyncDisposable {
       this.#reason = reason;
       this.#lease?.cancel();
       this.#over.resolve();
-      this.#back = this.#terms.giveBack(this.#member);
+      this.#back = this.#terms.giveBack(this.#member, reason);
     }
     return this.#back;
   }

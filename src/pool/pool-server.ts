@@ -7,6 +7,7 @@ import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 import { pickedBy } from "./candidate.ts";
 import { type Joining, Member } from "./member.ts";
+import { type GivenBack, PoolNews, type Removed } from "./pool-news.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { leavesIn, missingMembers } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
@@ -47,6 +48,7 @@ export class PoolServer {
   #common: SessionSettings;
   readonly #members = new Map<number, Member>();
   readonly #line: WaitingLine;
+  readonly #news: PoolNews;
   #began = false;
   /** Why nothing is lent any more, if that is so. */
   #closed: CastellanError | undefined;
@@ -59,7 +61,11 @@ export class PoolServer {
   constructor(settings: PoolSettings, host: PoolHost) {
     this.host = host;
     this.#settings = settings;
-    this.#line = new WaitingLine(host.clock);
+    this.#news = new PoolNews(settings.name, host.clock);
+    this.#line = new WaitingLine(host.clock, {
+      left: (waiter, waitedMs, as) => this.#news.left(waiter, waitedMs, as),
+      late: (waiter, waiting) => waiter.refuse(this.#exhausted("and nobody gave one back", waiting, waiter.timeoutMs)),
+    });
     this.#common = host.settings(0);
     this.#balancer = this.#newBalancer();
   }
@@ -124,7 +130,8 @@ export class PoolServer {
     this.#closed ??= reason;
     this.#retry?.cancel();
     this.#shrinking?.cancel();
-    this.#line.refuseAll(reason);
+    this.#line.refuseAll(reason, "refused");
+    this.#news.closed(reason.code === "SUPERVISOR_STOPPED");
   }
 
   /**
@@ -140,15 +147,17 @@ export class PoolServer {
     const { length } = this.#line;
     const full = length > waitingLimit ? `${waitingLimit} wait already, which is its \`waitingLimit\`` : undefined;
     const why = full ?? (waiter.timeoutMs <= 0 ? "and it was not to be waited" : undefined);
-    if (why !== undefined && this.#line.leave(waiter)) throw this.exhausted(why, this.#line.length, 0);
+    if (why !== undefined && this.#line.leave(waiter, "exhausted")) throw this.#exhausted(why, this.#line.length, 0);
+    if (this.#line.waitedMs(waiter) !== undefined) this.#news.waits(waiter);
   }
 
-  leave(waiter: Waiter): boolean {
-    return this.#line.leave(waiter);
+  /** Takes somebody out of the line; does nothing if it has left. */
+  withdraw(waiter: Waiter): void {
+    if (this.#line.leave(waiter, "cancelled")) waiter.cancelled(undefined);
   }
 
   /** The error of one who waited in vain. */
-  exhausted(why: string, waiting: number, timeoutMs: number, cause?: unknown): CastellanError<"POOL_EXHAUSTED"> {
+  #exhausted(why: string, waiting: number, timeoutMs: number, cause?: unknown): CastellanError<"POOL_EXHAUSTED"> {
     const { name, size, lent } = this.status;
     const waited = timeoutMs > 0 ? ` within ${formatDuration(timeoutMs)}` : "";
     const message = `${this.who} has no member to lend${waited}: of ${size} are ${lent} lent, ${why}. Make it larger, or ask again later.`;
@@ -156,10 +165,11 @@ export class PoolServer {
     return new CastellanError("POOL_EXHAUSTED", message, { details, cause });
   }
 
-  /** A member is no longer lent. Resolves when its turns have ended; `stop` says whether they are stopped for that. */
-  async giveBack(member: Member, { stop }: { readonly stop: boolean }): Promise<void> {
+  /** A member is no longer lent. Resolves when its turns have ended; those of a loan are stopped for that. */
+  async giveBack(member: Member, why: GivenBack): Promise<void> {
+    this.#news.givenBack(member, why);
     if (member.use === "lent") member.use = "tidying";
-    if (stop) await member.server.dispatcher.cancelAll().catch(() => {});
+    if (why !== "turn_ended") await member.server.dispatcher.cancelAll().catch(() => {});
     if (member.use === "tidying") void this.#tidy(member);
     this.tend();
   }
@@ -202,10 +212,10 @@ export class PoolServer {
 
   /** Forgets those that somebody has ended. A loan of one goes on, and says what has become of it. */
   #prune(): void {
-    for (const { index, server, use } of this.#ordered) {
-      const { state } = server;
+    for (const member of this.#ordered) {
+      const { state } = member.server;
       const ended = state.name === "stopped" && state.as === "session";
-      if (use !== "leaving" && (ended || !this.host.holds(server))) this.#members.delete(index);
+      if (member.use !== "leaving" && (ended || !this.host.holds(member.server))) this.#drop(member, "ended");
     }
   }
 
@@ -233,12 +243,16 @@ export class PoolServer {
       try {
         const member = this.#pick(waiter);
         if (member === undefined) return;
-        this.#line.leave(waiter);
-        if (waiter.wants === "loan" || this.#settings.fresh) member.use = "lent";
+        const waitedMs = this.#line.waitedMs(waiter) ?? 0;
+        this.#line.leave(waiter, "granted");
+        if (waiter.wants === "loan" || this.#settings.fresh) {
+          member.use = "lent";
+          this.#news.lent(member, waiter, waitedMs);
+        }
         waiter.grant(member);
       } catch (error) {
         // A balancer of the application's own may throw anything.
-        if (this.#line.leave(waiter)) waiter.refuse(error);
+        if (this.#line.leave(waiter, "refused")) waiter.refuse(error);
       }
     }
   }
@@ -282,7 +296,7 @@ export class PoolServer {
     if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut) return;
     const refusal = this.#ordered.at(-1)?.server.refusal();
     const waiting = this.#line.length;
-    this.#line.refuseAll(this.exhausted("all have been set aside or stopped", waiting, 0, refusal));
+    this.#line.refuseAll(this.#exhausted("all have been set aside or stopped", waiting, 0, refusal), "exhausted");
   }
 
   /** Has it looked again when those have come to rest that somebody waits for, or that are too many. */
@@ -302,6 +316,7 @@ export class PoolServer {
   #join(index: number): Member {
     const member = new Member(index, this.host.add(index));
     this.#members.set(index, member);
+    this.#news.added(member);
     return member;
   }
 
@@ -328,7 +343,7 @@ export class PoolServer {
         if (this.#settings.fresh && !server.untouched && member.rests) server.forget();
       });
     } catch {
-      if (this.#members.get(member.index) === member) this.#members.delete(member.index);
+      this.#drop(member, "failed");
       this.#failed();
       this.tend();
       return;
@@ -367,8 +382,15 @@ export class PoolServer {
       .remove(member.server)
       .catch(() => {})
       .then(() => {
-        if (this.#members.get(member.index) === member) this.#members.delete(member.index);
+        this.#drop(member, "removed");
         this.tend();
       });
+  }
+
+  /** Does nothing if it has been dropped before. */
+  #drop(member: Member, why: Removed): void {
+    if (this.#members.get(member.index) !== member) return;
+    this.#members.delete(member.index);
+    this.#news.removed(member, why);
   }
 }

@@ -7,7 +7,7 @@ import type { Session } from "../session/session.ts";
 import { Turn } from "../session/turn.ts";
 import { type TurnOptions, turnSettings } from "../session/turn-options.ts";
 import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
-import { Loan } from "./loan.ts";
+import { Loan, type LoanTerms } from "./loan.ts";
 import type { Member } from "./member.ts";
 import { PendingTurn, withdrawn } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
@@ -70,7 +70,7 @@ export class Pool {
   async checkout(options: CheckoutOptions = {}): Promise<Loan> {
     const server = this.#server;
     const { timeout, signal, key } = validate(checkoutSchema, options, `checkout of ${server.who}`);
-    const { clock } = server.host;
+    const { clock, newId } = server.host;
     const timeoutMs = timeout ?? server.common.queueTimeoutMs;
     const { promise, resolve, reject } = Promise.withResolvers<Loan>();
     const cancelled = (reason: unknown): void => {
@@ -82,16 +82,17 @@ export class Pool {
       return await promise;
     }
     server.enter({
+      id: newId(),
       wants: "loan",
       key,
       timeoutMs,
       signal,
       grant: (member) => {
-        const giveBack = (lent: Member): Promise<void> => server.giveBack(lent, { stop: true });
-        resolve(new Loan(member, { pool: this.name, clock, leaseMs: server.settings.leaseMs, giveBack }));
+        const { leaseMs } = server.settings;
+        const giveBack: LoanTerms["giveBack"] = (lent, why) => server.giveBack(lent, why);
+        resolve(new Loan(member, { pool: this.name, clock, leaseMs, giveBack }));
       },
       refuse: reject,
-      late: (waiting) => reject(server.exhausted("and nobody gave one back", waiting, timeoutMs)),
       cancelled,
     });
     return await promise;
@@ -140,10 +141,9 @@ export class Pool {
     if (signal?.aborted) throw withdrawn(this.name, id, signal.reason);
     const since = clock.monotonic();
     const waitMs = whenBusy === "reject" ? 0 : Math.min(timeoutMs, queueTimeoutMs);
-    const turn = new PendingTurn(id, () => {
-      if (server.leave(waiter)) waiter.cancelled(undefined);
-    });
+    const turn = new PendingTurn(id, () => server.withdraw(waiter));
     const waiter: Waiter = {
+      id,
       wants: "turn",
       key,
       timeoutMs: waitMs,
@@ -154,7 +154,6 @@ export class Pool {
         this.#place(turn, member, prompt, rest);
       },
       refuse: (error) => turn.fail(error),
-      late: (waiting) => turn.fail(server.exhausted("and nobody gave one back", waiting, waitMs)),
       cancelled: (reason) => turn.fail(withdrawn(this.name, id, reason)),
     };
     server.enter(waiter);
@@ -165,7 +164,7 @@ export class Pool {
   #place(turn: PendingTurn, member: Member, prompt: string, options: TurnOptions): void {
     const { server, use } = member;
     const done = (): void => {
-      if (use === "lent") void this.#server.giveBack(member, { stop: false });
+      if (use === "lent") void this.#server.giveBack(member, "turn_ended");
     };
     try {
       const record = server.submit(prompt, options, { id: turn.id });

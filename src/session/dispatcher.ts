@@ -224,7 +224,7 @@ export class Dispatcher {
     if (record.left) return;
     this.#conversation.take(
       touched && !again && !current.rollback
-        ? { type: "turn_kept", lastUuid: lastUuid ?? uuid }
+        ? { type: "turn_cut", lastUuid: lastUuid ?? uuid }
         : { type: "turn_undone", freshId: this.#deps.newId() },
     );
     if (again) {
@@ -244,6 +244,13 @@ export class Dispatcher {
   receive(message: SDKMessage): boolean {
     if (lifecycleOf(message) !== undefined) this.#announces = true;
     const current = this.#current;
+    const claimed = current !== undefined && this.#isOf(current, message);
+    tell("castellan:session:message", () => ({
+      session: this.#settings.name,
+      supervisor: this.#journal.supervisor,
+      turnId: claimed ? current.record.id : undefined,
+      message,
+    }));
     const fault = apiFaultOf(message);
     if (fault?.class === "quota") this.#holdFor(() => this.#hold.forQuota(fault.until));
     if (fault?.class === "auth") this.#giveUp(current, fault);
@@ -251,7 +258,16 @@ export class Dispatcher {
     if (message.type === "result" && (current === undefined || isAboutAnother(message, current.uuid))) {
       this.#spent(message);
     }
-    if (current === undefined) return false;
+    if (!claimed) return false;
+    if (current.record.ended) current.record.progress.add(message);
+    else current.record.append(message);
+    if (current.record.progress.touched) current.touching ??= this.#journal.touched(current.record);
+    if (message.type === "result") this.#finish(current, message);
+    return true;
+  }
+
+  /** Whether a message belongs to the turn that runs, which begins with its first one. */
+  #isOf(current: CurrentTurn, message: SDKMessage): boolean {
     if (!current.begun) {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
       if (!initiated && !isAbout(message, current.uuid)) return false;
@@ -259,12 +275,7 @@ export class Dispatcher {
       // A request to stop that came before the process had begun was for nothing; it is made again.
       if (current.stopping !== undefined) this.#askToStop();
     }
-    if (isAboutAnother(message, current.uuid) || current.record.progress.isForeign(message)) return false;
-    if (current.record.ended) current.record.progress.add(message);
-    else current.record.append(message);
-    if (current.record.progress.touched) current.touching ??= this.#journal.touched(current.record);
-    if (message.type === "result") this.#finish(current, message);
-    return true;
+    return !isAboutAnother(message, current.uuid) && !current.record.progress.isForeign(message);
   }
 
   /** A tool is about to run. Resolves when that can no longer be forgotten, so that its turn is not taken for untouched. */
@@ -387,6 +398,7 @@ export class Dispatcher {
       session: this.#settings.name,
       supervisor: this.#journal.supervisor,
       turnId: record.id,
+      promptId: uuid,
       attempt: record.attempts,
       queuedMs: this.#deps.clock.now() - record.acceptedAt,
       conversationId: this.#conversation.now.id,

@@ -19,6 +19,10 @@ export const METRICS = {
   approvalsPending: "castellan.approvals.pending",
   capacityWaiting: "castellan.capacity.waiting",
   capacityWaitDuration: "castellan.capacity.wait.duration",
+  poolLent: "castellan.pool.lent",
+  poolWaiting: "castellan.pool.waiting",
+  poolWaitDuration: "castellan.pool.wait.duration",
+  poolExhausted: "castellan.pool.exhausted",
 } as const;
 
 export const ATTRIBUTES = {
@@ -48,6 +52,8 @@ export const ATTRIBUTES = {
   spare: "castellan.activation.spare",
   outcome: "castellan.approval.outcome",
   granted: "castellan.capacity.granted",
+  pool: "castellan.pool",
+  poolGranted: "castellan.pool.granted",
 } as const;
 
 /** What a turn is in the GenAI conventions, and whose model runs it. */

@@ -1,23 +1,15 @@
 import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
-import { type EventName, eventNames, on } from "../../src/events.ts";
+import { type EventName, eventNames } from "../../src/events.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { type Told, told } from "./told.ts";
 
-/** What was told, in order, while `work` was done. */
-async function told(work: () => Promise<void>): Promise<{ name: EventName; event: object }[]> {
-  const seen: { name: EventName; event: object }[] = [];
-  const ends = eventNames.map((name) => on(name, (event) => seen.push({ name, event })));
-  try {
-    await work();
-  } finally {
-    for (const end of ends) end();
-  }
-  return seen;
-}
+/** All but the messages of the process. */
+const events = eventNames.filter((name) => name !== "castellan:session:message");
 
-const short = ({ name, event }: { name: EventName; event: object }): string => {
+const short = ({ name, event }: Told): string => {
   const detail = "state" in event ? ` ${String(event.state)}` : "outcome" in event ? ` ${String(event.outcome)}` : "";
   return `${name.replace("castellan:", "")}${detail}`;
 };
@@ -31,6 +23,14 @@ test("the channels have these names", () => {
       "castellan:approval:settle",
       "castellan:capacity:end",
       "castellan:capacity:wait",
+      "castellan:pool:add",
+      "castellan:pool:checkin",
+      "castellan:pool:checkout",
+      "castellan:pool:exhausted",
+      "castellan:pool:leave",
+      "castellan:pool:remove",
+      "castellan:pool:wait",
+      "castellan:session:message",
       "castellan:session:quarantine",
       "castellan:session:restart",
       "castellan:session:start",
@@ -59,7 +59,7 @@ test("a session's life is told: start, turn, approval, crash, restart, end", asy
     await failure(query(name, "die"), "TURN_INTERRUPTED");
     await eventually(() => session(name).status().state === "idle");
     await scene.supervisor.stop();
-  });
+  }, events);
   expect(seen.map(short)).toEqual([
     "session:start",
     "activation:start",

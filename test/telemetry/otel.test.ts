@@ -1,19 +1,14 @@
 import { context, propagation, ROOT_CONTEXT } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
-import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { template } from "../../src/index.ts";
-import { ATTRIBUTES, instrument, METRICS } from "../../src/telemetry/otel.ts";
+import { ATTRIBUTES, METRICS } from "../../src/telemetry/otel.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts";
-
-class Reader extends MetricReader {
-  protected override async onForceFlush(): Promise<void> {}
-  protected override async onShutdown(): Promise<void> {}
-}
+import { measured as measuredWith } from "./measured.ts";
 
 const exporter = new InMemorySpanExporter();
 const tracing = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
@@ -31,24 +26,7 @@ afterAll(() => {
 
 beforeEach(() => exporter.reset());
 
-/** Instruments with an SDK of its own, and gives what was measured. */
-function measured(prompts = false) {
-  const reader = new Reader();
-  const meters = new MeterProvider({ readers: [reader] });
-  const stop = instrument({ tracer: tracing.getTracer("castellan"), meter: meters.getMeter("castellan"), prompts });
-  const metrics = async () => {
-    const { resourceMetrics } = await reader.collect();
-    return resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics);
-  };
-  const points = async (name: string) => {
-    const found = (await metrics()).find((metric) => metric.descriptor.name === name);
-    return (found?.dataPoints ?? []).map(({ attributes, value }) => ({
-      ...attributes,
-      value: typeof value === "number" ? value : value.count,
-    }));
-  };
-  return { stop, metrics, points };
-}
+const measured = (prompts = false) => measuredWith({ tracer: tracing.getTracer("castellan"), prompts });
 
 const script: FakeScript = async (turn) => {
   if (turn.prompt === "die") await turn.crash({ signal: "SIGKILL" });
@@ -74,6 +52,8 @@ test("the names are these; they change with a release, and not by accident", () 
         "operation": "gen_ai.operation.name",
         "outcome": "castellan.approval.outcome",
         "outputTokens": "gen_ai.usage.output_tokens",
+        "pool": "castellan.pool",
+        "poolGranted": "castellan.pool.granted",
         "prompt": "castellan.turn.prompt",
         "promptLength": "castellan.turn.prompt_length",
         "provider": "gen_ai.provider.name",
@@ -95,6 +75,10 @@ test("the names are these; they change with a release, and not by accident", () 
         "capacityWaitDuration": "castellan.capacity.wait.duration",
         "capacityWaiting": "castellan.capacity.waiting",
         "operationDuration": "gen_ai.client.operation.duration",
+        "poolExhausted": "castellan.pool.exhausted",
+        "poolLent": "castellan.pool.lent",
+        "poolWaitDuration": "castellan.pool.wait.duration",
+        "poolWaiting": "castellan.pool.waiting",
         "quarantines": "castellan.session.quarantines",
         "restarts": "castellan.session.restarts",
         "sessions": "castellan.sessions",

@@ -1,0 +1,198 @@
+import { expect, test, vi } from "vitest";
+import { query, session, use } from "../../src/castellan.ts";
+import { eventNames } from "../../src/events.ts";
+import { type EventLogger, follow, pool } from "../../src/index.ts";
+import { stderrLogger } from "../../src/telemetry/stderr-logger.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { eventually, failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
+import { hearing } from "./told.ts";
+
+interface Line {
+  readonly level: string;
+  readonly fields: object;
+  readonly message: string;
+}
+
+function lines(): { readonly written: Line[]; readonly logger: EventLogger } {
+  const written: Line[] = [];
+  const write = (level: string) => (fields: object, message: string) => void written.push({ level, fields, message });
+  return { written, logger: { info: write("info"), warn: write("warn") } };
+}
+
+const script: FakeScript = async (turn) => {
+  if (turn.prompt === "die") await turn.crash({ signal: "SIGKILL", stderr: "ANTHROPIC_API_KEY=sk-secret" });
+  if (turn.prompt === "look") await turn.toolUse("Bash", { command: "secret-input" }, { result: "secret-output" });
+  await turn.text("an answer");
+};
+
+/** A line without what differs from run to run. */
+const short = ({ fields, message }: Line): string => {
+  const words = (["state", "type", "subtype", "tools"] as const).flatMap((field) => {
+    const value: unknown = Reflect.get(fields, field);
+    return value === undefined ? [] : [String(value)];
+  });
+  return [message.slice(message.lastIndexOf(" ") + 1), ...words].join(" ");
+};
+
+test("everything that happens to the session comes in order, and nothing of another one or after its end", async () => {
+  const [name, other, { written, logger }] = [unique(), unique("other"), lines()];
+  const stop = follow(name, { logger });
+  await using _ = await Scene.open({ script, children: [{ name, onInterruptedTurn: "fail" }, { name: other }] });
+  await Promise.all([query(name, "look"), query(other, "hi")]);
+  await failure(query(name, "die"), "TURN_INTERRUPTED");
+  await eventually(() => session(name).status().state === "idle");
+  const before = written.length;
+  stop();
+  await query(name, "hi");
+  expect(written).toHaveLength(before);
+  expect(written.every(({ message, fields }) => message.startsWith(`"${name}" `) && "supervisor" in fields)).toBe(true);
+  expect(JSON.stringify(written)).not.toContain(other);
+  expect(written.map(short)).toMatchInlineSnapshot(`
+    [
+      "session:start",
+      "activation:start",
+      "session:state idle",
+      "turn:accept",
+      "session:state busy",
+      "turn:begin",
+      "session:message command_lifecycle",
+      "session:message command_lifecycle",
+      "session:message system init",
+      "session:message system status",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message assistant Bash",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message user",
+      "session:message system status",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message assistant",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message stream_event",
+      "session:message result success",
+      "session:state idle",
+      "session:message command_lifecycle",
+      "turn:end completed",
+      "turn:accept",
+      "session:state busy",
+      "turn:begin",
+      "session:message command_lifecycle",
+      "session:message command_lifecycle",
+      "session:message system init",
+      "session:message system status",
+      "activation:end",
+      "session:state restarting",
+      "session:restart",
+      "turn:end interrupted",
+      "session:start",
+      "activation:start",
+      "session:state idle",
+    ]
+  `);
+  const levels = written.filter(({ level }) => level === "warn").map(short);
+  expect(levels).toEqual(["activation:end", "session:restart", "turn:end interrupted"]);
+});
+
+test("a message says to which turn it belongs", async () => {
+  const { written, logger } = lines();
+  await using scene = await Scene.open({ script });
+  const stop = follow(scene.session, { logger });
+  const { turnId } = await scene.session.query("hi");
+  const messages = written.filter(({ message }) => message.endsWith("session:message"));
+  expect(messages.length).toBeGreaterThan(1);
+  expect(messages.filter(({ fields }) => "type" in fields && fields.type === "result")).toMatchObject([
+    { fields: { turnId, subtype: "success" } },
+  ]);
+  stop();
+});
+
+test.each([false, true])(
+  "what was said is in the lines: %s; what tools do, keys and the environment never",
+  async (content) => {
+    const [name, { written, logger }] = [unique(), lines()];
+    const stop = follow(name, { logger, content });
+    await using _ = await Scene.open({
+      script,
+      children: [
+        {
+          name,
+          onInterruptedTurn: "fail",
+          apiKey: "sk-secret",
+          env: { TOKEN: "secret-token" },
+          systemPrompt: "secret",
+        },
+      ],
+    });
+    await query(name, "look");
+    stop();
+    const all = JSON.stringify(written);
+    expect(all).not.toContain("secret");
+    expect(all.includes('"look"')).toBe(content);
+    expect(all.includes("an answer")).toBe(content);
+    expect(all).toContain('"promptLength":4');
+  },
+);
+
+test.each([false, true])("what a process wrote last is not in the lines, with their text: %s", async (content) => {
+  const [name, { written, logger }] = [unique(), lines()];
+  const stop = follow(name, { logger, content });
+  await using _ = await Scene.open({ script, children: [{ name, onInterruptedTurn: "fail" }] });
+  await failure(query(name, "die"), "TURN_INTERRUPTED");
+  stop();
+  expect(JSON.stringify(written)).not.toContain("secret");
+  expect(written.map(({ fields }) => fields)).toContainEqual(
+    expect.objectContaining({ class: "crash", signal: "SIGKILL" }),
+  );
+});
+
+test("a member of a pool is followed through its loans", async () => {
+  const [name, { written, logger }] = [unique("pool"), lines()];
+  const stop = follow([name, 0], { logger });
+  await using scene = await Scene.open({ script, children: [pool(name, { size: 2 })] });
+  await eventually(() => scene.supervisor.pool(name).status().idle === 2);
+  await use(name, (one) => expect(one.name).toEqual([name, 0]));
+  stop();
+  const told = written.map(short).filter((line) => line.startsWith("pool:"));
+  expect(told).toEqual(["pool:add", "pool:checkout", "pool:checkin"]);
+});
+
+test("a line for people: when, what, and its fields, on the standard error output", async () => {
+  const written: string[] = [];
+  stderrLogger((line) => written.push(line)).warn(
+    { state: "idle", text: 'two\n"lines"', none: undefined, n: 1 },
+    "what",
+  );
+  expect(written.map((line) => line.replace(/^\S+Z /, ""))).toEqual([
+    'warn what state=idle text="two\\n\\"lines\\"" n=1\n',
+  ]);
+  const stderr = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  await using scene = await Scene.open({ script });
+  const stop = follow(scene.name);
+  await query(scene.name, "hi");
+  stop();
+  const shown = stderr.mock.calls.map(([text]) => String(text)).join("");
+  stderr.mockRestore();
+  expect(shown).toContain(`info "${scene.name}" turn:begin`);
+});
+
+test("a message that nobody listens to is not made into an event", async () => {
+  using messages = hearing("castellan:session:message");
+  expect(eventNames).toContain("castellan:session:message");
+  await using scene = await Scene.open({ script });
+  await query(scene.name, "hi");
+  const heard = messages.heard.length;
+  messages[Symbol.dispose]();
+  await query(scene.name, "again");
+  expect(messages.heard).toHaveLength(heard);
+  expect(heard).toBeGreaterThan(0);
+});
+
+test("what is no name cannot be followed", async () => {
+  await thrown(() => follow(""), "INVALID_OPTIONS");
+});
