@@ -1,6 +1,7 @@
 export { type Balanced, balance } from "./application/balance.ts";
 export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
+export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/effective-option.ts";
 export { fallback } from "./application/fallback.ts";
 export {
   type Check,
@@ -10,7 +11,8 @@ export {
   type SupervisorCondition,
   type SupervisorHealth,
 } from "./application/health.ts";
-export type { ChildInspection, Inspection } from "./application/inspection.ts";
+export type { ChildInspection, Inspection, SupervisorInspection } from "./application/inspection.ts";
+export { formatInspection } from "./application/inspection-text.ts";
 export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
 export type { Picker, SessionRef } from "./application/reference.ts";
 export type { SignalOptions } from "./application/signals.ts";
@@ -36,6 +38,17 @@ export type { MemorySize } from "./capacity/memory-size.ts";
 export type { SparesStatus } from "./capacity/spares.ts";
 export { checkout, type OnceOptions, once, type ProbeResult, probe, query, session, stream, use } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
+export {
+  type CastellanConfig,
+  type ConfigLayer,
+  type Configurable,
+  type ConfiguredChild,
+  defineConfig,
+} from "./config/config.ts";
+export type { EnvReference } from "./config/env-reference.ts";
+export type { ConfigSource } from "./config/load-config.ts";
+export { type ConfigChange, type FromConfigOptions, startFromConfig } from "./config/start-from-config.ts";
+export type { Duration } from "./duration.ts";
 export {
   CastellanError,
   type ErrorCode,

@@ -8,6 +8,7 @@ import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../
 import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
+import type { OptionLayer } from "./option-layer.ts";
 import { type TreeOptions, treeShape } from "./supervisor-options.ts";
 import { type TemplateOptions, templateSettings } from "./template.ts";
 
@@ -56,6 +57,8 @@ export interface SessionPlan {
   readonly kind: "session";
   readonly id: string;
   readonly settings: SessionSettings;
+  /** What the settings are made of, the outermost supervisor's options first and the session's own last. */
+  readonly layers: readonly OptionLayer[];
   /** The template by which it has come to life, if it has by one. */
   readonly template?: string;
   /** The pool that it is a member of, if it is, and its number there. */
@@ -131,6 +134,8 @@ const subtreeSchema = z.strictObject({
 export interface Parent {
   readonly tree: SupervisorSpec;
   readonly defaults: SessionDefaults;
+  /** What the defaults are made of, the outermost supervisor's first. */
+  readonly layers: readonly OptionLayer[];
 }
 
 /**
@@ -157,11 +162,16 @@ export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
 }
 
 /** The plan of a session. @throws CastellanError `INVALID_OPTIONS` */
-export function sessionPlan(options: SessionOptions, parent: Parent, at = ""): SessionPlan {
+export function sessionPlan(
+  options: SessionOptions,
+  parent: Parent,
+  at = "",
+  own: OptionLayer = { owner: { kind: "session" }, options },
+): SessionPlan {
   const settings = sessionSettings(options, parent.defaults, at);
   const field = at === "" ? "significant" : `${at}.significant`;
   if (settings.significant) refuseSignificant(parent, `session ${formatName(settings.name)}`, field);
-  return { kind: "session", id: settings.key, settings };
+  return { kind: "session", id: settings.key, settings, layers: [...parent.layers, own] };
 }
 
 /** The sessions of these plans and of all below them, in the order in which they are started. */
@@ -259,7 +269,9 @@ function templatePlan(child: TemplateOptions, parent: Parent, at: string): Templ
   // Nobody knows how many will be named, so that none has a process before it is asked something.
   const { activation = "lazy" } = parent.defaults;
   const session = (name: SessionName): SessionPlan => {
-    return { ...sessionPlan({ activation, ...optionsOf(name), name }, parent), template: id };
+    const options = optionsOf(name);
+    const own = { owner: { kind: "template", name: id }, options } as const;
+    return { ...sessionPlan({ activation, ...options, name }, parent, "", own), template: id };
   };
   // What is the same for all can be told to be wrong before anybody names one.
   const common = alike ? session([id, "key"]).settings : undefined;
@@ -273,8 +285,10 @@ function poolPlan(child: PoolOptions, parent: Parent, at: string): PoolPlan {
   const member = (index: number): SessionPlan => {
     const known = plans.get(index);
     if (known !== undefined) return known;
-    const options = { activation, ...settings.sessions(index), name: [settings.name, index] as const };
-    const plan = { ...sessionPlan(options, parent, at), pool: settings.name, index };
+    const options = settings.sessions(index);
+    const own = { owner: { kind: "pool", name: settings.name }, options } as const;
+    const named = { activation, ...options, name: [settings.name, index] as const };
+    const plan = { ...sessionPlan(named, parent, at, own), pool: settings.name, index };
     plans.set(index, plan);
     return plan;
   };
@@ -295,7 +309,12 @@ function subtreePlan(
   const keeping = withoutUndefined({ restart, shutdown, significant });
   checkSignificant(parent, `supervisor "${name}"`, keeping, at);
   const defaults = checkSessionDefaults(child.defaults ?? {}, `supervisor "${name}"`, fieldAt(at, "defaults"));
-  const own = { tree: withoutUndefined(tree), defaults: { ...parent.defaults, ...defaults } };
+  const layer: OptionLayer = { owner: { kind: "supervisor", name }, options: defaults };
+  const own: Parent = {
+    tree: withoutUndefined(tree),
+    defaults: { ...parent.defaults, ...defaults },
+    layers: [...parent.layers, layer],
+  };
   const children = plansOf(child.children, own, fieldAt(at, "children"), problems, sessions);
   return { kind: "supervisor", id: name, keeping, tree: own.tree, children };
 }

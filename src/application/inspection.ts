@@ -1,11 +1,27 @@
 import type { ExitRecord } from "../errors.ts";
 import type { PoolStatus } from "../pool/pool-status.ts";
+import type { BudgetStatus } from "../session/budget.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { ChildInfo } from "../supervision/child-info.ts";
 import type { Strategy } from "../supervision/supervisor-spec.ts";
 import type { Branch } from "./branch.ts";
+import type { SessionPlan } from "./child-options.ts";
+import { type EffectiveOptions, effectiveOptions } from "./effective-option.ts";
 import type { Pools } from "./pools.ts";
 import type { Roster } from "./roster.ts";
+import type { CapacityStatus } from "./supervisor-reports.ts";
+
+/** A whole tree, with what all that is in it shares. */
+export interface SupervisorInspection extends Inspection {
+  readonly capacity: CapacityStatus;
+  /** Where the journal is, and why it cannot be written, if that is so. */
+  readonly journal: { readonly place?: string; readonly fault?: string };
+  /** How much of its budget has been spent, if it has one. */
+  readonly budget?: BudgetStatus;
+  /** Its own options besides `defaults`, which are shown with the sessions. */
+  readonly options: EffectiveOptions;
+}
 
 /** A tree and what is in it at a moment, in the order in which it is started. */
 export interface Inspection {
@@ -22,6 +38,10 @@ export type ChildInspection =
   | {
       readonly kind: "session";
       readonly status: SessionStatus;
+      /** How much of its budget it has spent, if it has one. */
+      readonly budget?: BudgetStatus;
+      /** The options by which it runs, each with where it came from. */
+      readonly options: EffectiveOptions;
       /** The last ten exits that were not asked for, oldest first. */
       readonly lastExits: readonly ExitRecord[];
     }
@@ -65,6 +85,8 @@ export function inspect(
           {
             kind: "session",
             status: member.server.status(),
+            ...(member.server.budget === undefined ? {} : { budget: member.server.budget }),
+            options: optionsOf(member.server, plan),
             lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
           },
         ];
@@ -88,6 +110,10 @@ export function inspect(
     }
   });
   return { kind: "supervisor", name, state, strategy: branch.settings.strategy ?? "one_for_one", children };
+}
+
+function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {
+  return effectiveOptions(settings, layers, server.settings, server.launch.environment);
 }
 
 /** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */

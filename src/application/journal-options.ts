@@ -37,7 +37,7 @@ export type JournalOptions = "memory" | (JournalPlace & JournalKeeping) | Journa
 const DEFAULT_PATH = join(".castellan", "castellan.db");
 
 /** Says where the journal is, for an application that does not: `memory`, the path of a file, or the URL of a database. */
-const VARIABLE = "CASTELLAN_JOURNAL";
+export const JOURNAL_VARIABLE = "CASTELLAN_JOURNAL";
 
 const keepingShape = {
   waitForOwner: durationSchema.optional(),
@@ -59,7 +59,7 @@ const postgresSchema = z.strictObject({
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function checkJournal(options: JournalOptions | undefined): JournalOptions {
-  const given = options === undefined ? fromEnvironment(process.env[VARIABLE]) : options;
+  const given = options === undefined ? fromEnvironment(process.env[JOURNAL_VARIABLE]) : options;
   if (given === "memory" || isJournal(given)) return given;
   if (typeof given === "object" && given !== null && "postgres" in given) {
     validate(postgresSchema, given, "supervisor", "journal");

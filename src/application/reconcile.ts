@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import { configuredPlaces } from "../session/configured-options.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import {
   belongsTo,
@@ -60,8 +61,8 @@ export type Step =
   | { readonly type: "add"; readonly plan: ChildPlan }
   /** A session whose options have changed. */
   | { readonly type: "change"; readonly plan: ChildPlan & { kind: "session" }; readonly change: SessionChange }
-  /** A template or a pool that stays; its sessions have steps of their own. */
-  | { readonly type: "revise"; readonly plan: FamilyPlan }
+  /** A template or a pool that stays, whose sessions have steps of their own; or a session whose options are the same, from elsewhere. */
+  | { readonly type: "revise"; readonly plan: FamilyPlan | SessionPlan }
   /** A supervisor that stays, and whose children are to be looked at in turn. */
   | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
 
@@ -83,7 +84,8 @@ export function stepsBetween(before: readonly ChildPlan[], after: readonly Child
     if (old === undefined || removed.has(old)) return [{ type: "add", plan }];
     if (old.kind === "session" && plan.kind === "session") {
       const change = sessionChange(old.settings, plan.settings);
-      return change === "none" ? [] : [{ type: "change", plan, change }];
+      if (change !== "none") return [{ type: "change", plan, change }];
+      return isDeepStrictEqual(originsOf(old), originsOf(plan)) ? [] : [{ type: "revise", plan }];
     }
     if (isFamily(plan)) return [{ type: "revise", plan }];
     return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
@@ -113,6 +115,11 @@ function plannedAnew(plan: SessionPlan, family: FamilyPlan): SessionPlan {
   } catch {
     return plan;
   }
+}
+
+/** What the options of a session are made of. */
+function originsOf({ layers }: SessionPlan): unknown {
+  return layers.map(({ owner, options }) => ({ owner, options, places: configuredPlaces(options) }));
 }
 
 function canBecome(before: ChildPlan, after: ChildPlan): boolean {

@@ -79,7 +79,7 @@ export class Reconciler {
       case "revise":
         branch.revise(step.plan);
         if (step.plan.kind === "template") this.#tree.templates.revise(step.plan);
-        else this.#tree.pools.revise(step.plan);
+        if (step.plan.kind === "pool") this.#tree.pools.revise(step.plan);
         break;
       case "descend": {
         const below = branch.below(step.plan.id);

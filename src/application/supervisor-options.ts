@@ -6,6 +6,8 @@ import { budgetSchema, validate, withoutUndefined } from "../session/validation.
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import { type CapacityOptions, type CapacitySettings, capacitySettings } from "./capacity-options.ts";
 import { checkJournal, type JournalOptions } from "./journal-options.ts";
+import type { OptionLayer } from "./option-layer.ts";
+import { processDefaults } from "./process-defaults.ts";
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
 export interface Logger {
@@ -59,8 +61,12 @@ export interface SupervisorOptions extends TreeOptions {
 /** The options with their defaults; what is the tree's own is in `tree`. */
 export interface SupervisorSettings {
   readonly name: string | undefined;
+  /** As they were given. */
+  readonly given: SupervisorOptions;
   readonly tree: SupervisorSpec;
   readonly defaults: SessionDefaults;
+  /** The same, as the layer that they are for sessions. */
+  readonly layers: readonly OptionLayer[];
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
   readonly capacity: CapacitySettings;
@@ -92,22 +98,39 @@ const schema = z.strictObject({
     .optional(),
 });
 
+/** The same, with other defaults for the sessions. @throws CastellanError `INVALID_OPTIONS` */
+export function withDefaults(settings: SupervisorSettings, defaults: SessionDefaults): SupervisorSettings {
+  const checked = checkSessionDefaults(defaults, "supervisor");
+  const installed = processDefaults();
+  return { ...settings, defaults: { ...installed, ...checked }, layers: layersOf(settings.name, installed, checked) };
+}
+
+function layersOf(name: string | undefined, installed: SessionDefaults, own: SessionDefaults): OptionLayer[] {
+  return [
+    { owner: { kind: "process" }, options: installed },
+    { owner: { kind: "supervisor", name }, options: own },
+  ];
+}
+
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
   const {
     name,
-    defaults,
+    defaults: _defaults,
     journal: _,
     capacity: _own,
     budget,
     logger,
     ...tree
   } = validate(schema, options, "supervisor");
-  const checked = defaults === undefined ? {} : checkSessionDefaults(defaults, "supervisor");
+  const checked = checkSessionDefaults(options.defaults ?? {}, "supervisor");
+  const installed = processDefaults();
   return {
     name,
+    given: options,
     tree: withoutUndefined(tree),
-    defaults: checked,
+    defaults: { ...installed, ...checked },
+    layers: layersOf(name, installed, checked),
     journal: checkJournal(options.journal),
     capacity: capacitySettings(options.capacity),
     budget: budget === undefined ? undefined : withoutUndefined(budget),

@@ -14,7 +14,7 @@ import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
-import type { SessionOptions } from "../session/options.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
@@ -27,6 +27,7 @@ import { didYouMean, durationSchema, nameSchema, validate } from "../session/val
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
+import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
 import {
   type HealthChecks,
   healthOf,
@@ -35,14 +36,19 @@ import {
   type SupervisorCondition,
   type SupervisorHealth,
 } from "./health.ts";
-import { type Inspection, inspect } from "./inspection.ts";
+import { inspect, type SupervisorInspection } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
 import { Reconciler } from "./reconciler.ts";
 import { answered, picked, type SessionRef } from "./reference.ts";
 import { registry } from "./registry.ts";
 import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
-import { type SupervisorOptions, type SupervisorSettings, supervisorSettings } from "./supervisor-options.ts";
+import {
+  type SupervisorOptions,
+  type SupervisorSettings,
+  supervisorSettings,
+  withDefaults,
+} from "./supervisor-options.ts";
 import type {
   CapacityStatus,
   ChildSummary,
@@ -83,7 +89,7 @@ export class Supervisor implements AsyncDisposable {
   readonly name: string;
   /** Resolves when the supervisor has ended and no process of it is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
-  readonly #settings: SupervisorSettings;
+  #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #roster: Roster;
   readonly #tree: Tree;
@@ -355,12 +361,19 @@ export class Supervisor implements AsyncDisposable {
    * Functions in options are the same only if they are identical, so keep hooks and in-process MCP servers where they are
    * made once.
    *
+   * @param options.defaults the options of all sessions from now on, in place of the supervisor's `defaults`. Default: as they are
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, in which case nothing has changed;
    * `SUPERVISOR_STOPPED`
    */
-  async reconcile(children: readonly ChildOptions[]): Promise<ReconcileReport> {
+  async reconcile(
+    children: readonly ChildOptions[],
+    { defaults }: { readonly defaults?: SessionDefaults } = {},
+  ): Promise<ReconcileReport> {
     this.#refuseIfEnding();
-    const wanted = childPlans(children, this.#settings);
+    const settings = defaults === undefined ? this.#settings : withDefaults(this.#settings, defaults);
+    const wanted = childPlans(children, settings);
+    // What is added by other calls from now on has them too.
+    this.#settings = settings;
     const before = this.#reconciling;
     const work = (async () => {
       await before.catch(() => {});
@@ -422,10 +435,23 @@ export class Supervisor implements AsyncDisposable {
     };
   }
 
-  /** The tree at this moment, as data, without asking anybody. */
-  inspect(): Inspection {
+  /**
+   * The tree at this moment, as data, without asking anybody: states, processes, exits, mailboxes, budgets, and where each option
+   * came from. {@link formatInspection} makes a text of it.
+   */
+  inspect(): SupervisorInspection {
     const state = this.#stopping === undefined ? "running" : "terminated";
-    return inspect(this.#tree.root, this.name, state, this.#roster, this.#tree.pools);
+    const { place, fault, budget } = this.#desk;
+    return {
+      ...inspect(this.#tree.root, this.name, state, this.#roster, this.#tree.pools),
+      capacity: this.capacity(),
+      journal: {
+        ...(place === undefined ? {} : { place }),
+        ...(fault === undefined ? {} : { fault: fault.message }),
+      },
+      ...(budget === undefined ? {} : { budget }),
+      options: effectiveSupervisorOptions(this.#settings),
+    };
   }
 
   /**

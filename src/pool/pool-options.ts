@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
 import { nearMisses } from "../names.ts";
+import { copyConfigured } from "../session/configured-options.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults, sessionFields } from "../session/session-settings.ts";
 import { didYouMean, durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
@@ -109,7 +110,7 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
     );
   }
   const { pool: name, size, min, max, shrinkAfter, balance, conversation, lease, member, waitingLimit } = parsed;
-  const common = checkSessionDefaults(rest, what, at);
+  const common = checkSessionDefaults(copyConfigured(options, rest), what, at);
   return {
     name,
     min: size ?? min ?? Math.min(1, max ?? 1),
@@ -125,7 +126,7 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
       const given: unknown = own;
       const isOptions = typeof given === "object" && given !== null && !("then" in given);
       const problems = isOptions ? unknownIn(own) : [{ field: "", message: "expected options of a session, at once" }];
-      if (problems.length === 0) return { ...common, ...own };
+      if (problems.length === 0) return copyConfigured(common, { ...common, ...own });
       throw invalidOptions(
         what,
         problems.map(({ field, message }) => ({

@@ -11,6 +11,14 @@ export interface Budget {
   readonly per?: "day" | "ever";
 }
 
+/** A budget at a moment. */
+export interface BudgetStatus {
+  readonly limitUsd: number;
+  readonly per: "day" | "ever";
+  /** Today, or in all. */
+  readonly spentUsd: number;
+}
+
 /** Counts what is spent of a budget. */
 export class BudgetMeter {
   readonly #clock: Clock;
@@ -33,6 +41,12 @@ export class BudgetMeter {
     for (const { costUsd } of spendings) this.#add(day, costUsd);
   }
 
+  /** How much of `budget` has been spent. */
+  status({ usd: limitUsd, per = "ever" }: Budget): BudgetStatus {
+    const today = this.#today.day === dayOf(this.#clock.now()) ? this.#today.usd : 0;
+    return { limitUsd, per, spentUsd: per === "ever" ? this.#ever : today };
+  }
+
   /** Why nothing more may be spent of `budget`, if that is so. `whose` is who has it, for the message. */
   refusal(
     budget: Budget | undefined,
@@ -40,8 +54,7 @@ export class BudgetMeter {
     whose: string,
   ): CastellanError<"BUDGET_EXCEEDED"> | undefined {
     if (budget === undefined) return undefined;
-    const { usd: limitUsd, per = "ever" } = budget;
-    const spentUsd = per === "ever" ? this.#ever : this.#today.day === dayOf(this.#clock.now()) ? this.#today.usd : 0;
+    const { limitUsd, spentUsd, per } = this.status(budget);
     if (spentUsd < limitUsd) return undefined;
     const when = per === "day" ? "today; it takes turns again tomorrow (UTC)" : "in all; raise its `budget` to go on";
     const message = `${whose} has a budget of $${limitUsd} and has spent $${spentUsd.toFixed(4)} ${when}.`;

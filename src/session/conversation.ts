@@ -19,6 +19,11 @@ export type Conversation =
       readonly cut: boolean;
       /** What it was made from, while no turn has ended in it. */
       readonly fork?: ForkSource;
+      /**
+       * What it was made from, if its only turns were cut and no process has resumed it yet: Claude Code writes a moment after it has
+       * spoken, so that there may never have been a transcript.
+       */
+      readonly unwritten?: ForkSource | "nothing";
     };
 
 /** Another conversation, optionally up to the message `at`. */
@@ -30,8 +35,10 @@ export interface ForkSource {
 export type ConversationEvent =
   /** A prompt has been handed to the process. */
   | { readonly type: "prompted" }
-  /** A turn ended, or was cut after it had shown something; `lastUuid` is the last message of it. */
+  /** A turn ended; `lastUuid` is the last message of it. */
   | { readonly type: "turn_kept"; readonly lastUuid: string | undefined }
+  /** A turn was cut by the end of its process after it had shown something; `lastUuid` is the last message of it. */
+  | { readonly type: "turn_cut"; readonly lastUuid: string | undefined }
   /** A turn is to be run again as if it had not been; `freshId` serves if nothing else was said. */
   | { readonly type: "turn_undone"; readonly freshId: string }
   /** Claude Code is in another conversation than it was, as after its `/clear`. */
@@ -40,6 +47,10 @@ export type ConversationEvent =
   | { readonly type: "found" }
   /** Its transcript has been read; `lastUuid` is the last message of it. */
   | { readonly type: "read"; readonly lastUuid: string }
+  /** A process has resumed it, so that it has a transcript. */
+  | { readonly type: "resumed" }
+  /** Claude Code has no transcript of it; `freshId` serves if there may never have been one. */
+  | { readonly type: "missing"; readonly freshId: string }
   /** Claude Code could not cut it back: the message was never written. */
   | { readonly type: "cut_refused" }
   /** Forgotten, by the caller's wish or because its transcript is gone. */
@@ -69,6 +80,11 @@ export function nextConversation(conversation: Conversation, event: Conversation
       const known = kind === "kept" ? conversation.lastUuid : undefined;
       return { kind: "kept", id, empty: false, lastUuid: event.lastUuid ?? known, cut: false };
     }
+    case "turn_cut": {
+      const unwritten = kind === "kept" ? (conversation.unwritten ?? sourceOf(conversation)) : undefined;
+      const kept = nextConversation(conversation, { type: "turn_kept", lastUuid: event.lastUuid });
+      return kept.kind !== "kept" || unwritten === undefined ? kept : { ...kept, unwritten };
+    }
     case "turn_undone":
       if (kind !== "kept") return conversation;
       if (conversation.empty) return { kind: "new", id: event.freshId };
@@ -80,11 +96,26 @@ export function nextConversation(conversation: Conversation, event: Conversation
       return { kind: "kept", id, empty: false, cut: false };
     case "read":
       return endIsUnknown(conversation) ? { ...conversation, lastUuid: event.lastUuid } : conversation;
+    case "resumed": {
+      if (kind !== "kept" || conversation.unwritten === undefined) return conversation;
+      const { unwritten: _, ...written } = conversation;
+      return written;
+    }
+    case "missing":
+      if (kind !== "kept" || conversation.unwritten === undefined) return conversation;
+      return conversation.unwritten === "nothing"
+        ? { kind: "new", id: event.freshId }
+        : { kind: "fork", id: event.freshId, fork: conversation.unwritten };
     case "cut_refused":
       return kind === "kept" ? { ...conversation, cut: false } : conversation;
     case "forgotten":
       return { kind: "new", id: event.freshId };
   }
+}
+
+/** What it was made from, while no turn has ended in it. */
+function sourceOf({ empty, fork }: Conversation & { readonly kind: "kept" }): ForkSource | "nothing" | undefined {
+  return fork ?? (empty ? "nothing" : undefined);
 }
 
 /**

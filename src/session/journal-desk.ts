@@ -7,7 +7,7 @@ import type { JournalWriter } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../journal/usage-entry.ts";
-import { type Budget, BudgetMeter } from "./budget.ts";
+import { type Budget, BudgetMeter, type BudgetStatus } from "./budget.ts";
 
 /** What the journal knows of a session. */
 export interface KnownSession {
@@ -87,6 +87,16 @@ export class JournalDesk {
 
   get writer(): JournalWriter | undefined {
     return this.#held?.writer;
+  }
+
+  /** How much of their budget the sessions have spent, if they have one. */
+  get budget(): BudgetStatus | undefined {
+    return this.#budget === undefined ? undefined : this.meter.status(this.#budget);
+  }
+
+  /** Where the journal is, for messages; `undefined` until it is open. */
+  get place(): string | undefined {
+    return this.#held?.journal.place;
   }
 
   /** Why the sessions may spend no more, if that is so. */

@@ -75,7 +75,8 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   onInterruptedTurn?: OnInterruptedTurn;
   /**
    * What happens when the transcript of the conversation is gone. `"fail"` sets the session aside, `"fresh"` begins a new
-   * conversation under the same name. Default `"fail"`: a session does not forget by itself.
+   * conversation under the same name. Default `"fail"`: a session does not forget by itself. Where no turn had come to its end
+   * nothing is lost with it, and the session begins anew in either case.
    */
   onMissingConversation?: "fail" | "fresh";
   /**

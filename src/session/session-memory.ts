@@ -36,6 +36,7 @@ const conversationSchema: z.ZodType<Conversation> = z.discriminatedUnion("kind",
     lastUuid: z.string().optional(),
     cut: z.boolean(),
     fork: forkSchema.optional(),
+    unwritten: z.union([forkSchema, z.literal("nothing")]).optional(),
   }),
 ]) as z.ZodType<Conversation>;
 

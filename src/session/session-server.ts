@@ -18,7 +18,7 @@ import { type SessionFacts, tell } from "../events.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
-import { BudgetMeter } from "./budget.ts";
+import { BudgetMeter, type BudgetStatus } from "./budget.ts";
 import { conversationStart, endIsUnknown, forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
@@ -467,6 +467,12 @@ export class SessionServer {
     };
   }
 
+  /** How much of its budget it has spent, if it has one. */
+  get budget(): BudgetStatus | undefined {
+    const { budget } = this.settings;
+    return budget === undefined ? undefined : this.#meter.status(budget);
+  }
+
   /**
    * Since when nobody would notice if it were let go, on the monotonic clock: it has hibernated with nothing to do, nobody reads
    * its events, and the journal and its options have all that it is. `undefined` if somebody would.
@@ -575,6 +581,7 @@ export class SessionServer {
       await this.#resume();
       const spare = await this.#bindSpare();
       const activation = spare ?? (await this.#activate(incarnation.cancelled));
+      this.conversation.take({ type: "resumed" });
       this.#upSince = this.#deps.clock.monotonic();
       tell("castellan:activation:start", () => ({
         ...this.#facts,
@@ -706,6 +713,8 @@ export class SessionServer {
       if (cut) this.conversation.take({ type: "cut_refused" });
       else if (this.conversation.now.empty || this.settings.onMissingConversation === "fresh") {
         this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+      } else if (this.conversation.now.unwritten !== undefined) {
+        this.conversation.take({ type: "missing", freshId: this.#deps.newId() });
       } else return false;
       return true;
     }

@@ -5,6 +5,7 @@ import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
+import { copyConfigured } from "./configured-options.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
 import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
@@ -241,7 +242,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
  */
 export function checkSessionDefaults(defaults: SessionDefaults, what: string, at = "defaults"): SessionDefaults {
   validate(defaultsSchema, defaults, what, at);
-  return withoutUndefined(defaults);
+  return copyConfigured(defaults, withoutUndefined(defaults));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

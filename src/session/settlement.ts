@@ -37,7 +37,7 @@ export function settle(
   const touched = seen || written;
   const again = isRunAgain({ touched, attempts }, policy);
   const conversation: ConversationEvent =
-    touched && !again ? { type: "turn_kept", lastUuid: lastUuid ?? promptId } : { type: "turn_undone", freshId };
+    touched && !again ? { type: "turn_cut", lastUuid: lastUuid ?? promptId } : { type: "turn_undone", freshId };
   if (again) return { conversation, cut: undefined };
   const known = touched ? "after Claude had begun to answer; `details` has what is known" : "before it was answered";
   const message = `${who}: the turn was cut by the end of the application, ${known}.`;

@@ -51,12 +51,16 @@ export function validate<Output>(schema: z.ZodType<Output>, input: unknown, what
   );
 }
 
-/** The error that says all of `problems`. */
-export function invalidOptions(what: string, problems: readonly OptionProblem[]): CastellanError<"INVALID_OPTIONS"> {
+/** The error that says all of `problems`, which may have a cause. */
+export function invalidOptions(
+  what: string,
+  problems: readonly OptionProblem[],
+  cause?: unknown,
+): CastellanError<"INVALID_OPTIONS"> {
   const list = problems.map(({ field, message }) => (field === "" ? message : `\`${field}\`: ${message}`));
   const message =
     list.length === 1 ? `${what}: ${list[0]}.` : `${what}:\n${list.map((line) => `  - ${line}`).join("\n")}`;
-  return new CastellanError("INVALID_OPTIONS", message, { details: { problems } });
+  return new CastellanError("INVALID_OPTIONS", message, { details: { problems }, cause });
 }
 
 function problemsOf(issue: z.core.$ZodIssue, known: readonly string[], at: string): OptionProblem[] {

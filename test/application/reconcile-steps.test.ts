@@ -121,7 +121,8 @@ const anyTree = sketch(["a", "b", "c", "d"], fc.constant([])).chain((top) =>
     .map((below) => top.map((one, index) => ({ ...one, below: below[index] ?? [] }))),
 );
 
-const plansOf = (tree: readonly Sketch[]): ChildPlan[] => childPlans(tree.map(child), { tree: {}, defaults: {} });
+const plansOf = (tree: readonly Sketch[]): ChildPlan[] =>
+  childPlans(tree.map(child), { tree: {}, defaults: {}, layers: [] });
 
 /** What the children are after the steps have been carried out; order aside. */
 function carriedOut(before: readonly ChildPlan[], after: readonly ChildPlan[]): Map<string, ChildPlan> {
@@ -214,7 +215,7 @@ describe("stepsBetween", () => {
       ["descend"],
     ],
   ])("%s", (_, before, after, expected) => {
-    const parent = { tree: {}, defaults: {} };
+    const parent = { tree: {}, defaults: {}, layers: [] };
     expect(stepsBetween(childPlans([before], parent), childPlans([after], parent)).map(({ type }) => type)).toEqual(
       expected,
     );

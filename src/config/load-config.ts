@@ -1,0 +1,147 @@
+import { relative, resolve } from "node:path";
+import type { LoadConfigOptions, ResolvedConfig } from "c12";
+import type { ChildOptions } from "../application/child-options.ts";
+import type { SupervisorOptions } from "../application/supervisor-options.ts";
+import type { CastellanError, OptionProblem } from "../errors.ts";
+import { copyConfigured, noteConfigured } from "../session/configured-options.ts";
+import { invalidOptions } from "../session/validation.ts";
+import { isPlain, resolved } from "./env-reference.ts";
+import { freshLoader } from "./fresh-import.ts";
+import { mergedConfig, type Places, type ReadLayer } from "./merged-config.ts";
+
+/** Which configuration is read, and for what. */
+export interface ConfigSource {
+  /** The file, from `cwd`. Default: `castellan.config` with one of the endings `.ts`, `.mts`, `.js`, `.mjs`, `.json`, … */
+  file?: string;
+  /** Default: the working directory. */
+  cwd?: string;
+  /** For which environment. Default: what `NODE_ENV` says, or `"development"`. */
+  environment?: string;
+}
+
+/** A configuration that was read. */
+export interface LoadedConfig {
+  readonly children: readonly ChildOptions[];
+  readonly options: SupervisorOptions;
+  /** The file, from the working directory, with those that it extends. */
+  readonly files: readonly string[];
+  readonly environment: string;
+}
+
+/** What a configuration comes to. What is wrong in it is told when a supervisor is to be started with it. */
+type Settled = SupervisorOptions & { readonly children?: readonly ChildOptions[] };
+
+const NAME = "castellan";
+
+/** The environment that `source` is for. */
+export function environmentOf({ environment }: ConfigSource): string {
+  return environment ?? (process.env["NODE_ENV"] || "development");
+}
+
+/** How the library that reads the files is asked to. `onFailure` is told of a file that cannot be read. */
+export async function readingOptions(
+  { file, cwd = process.cwd() }: ConfigSource,
+  onFailure: (error: unknown) => void = () => {},
+): Promise<LoadConfigOptions> {
+  return {
+    name: NAME,
+    cwd: resolve(cwd),
+    ...(file === undefined ? {} : { configFile: file }),
+    // Layers are put together here, since children are known by their names and each option has its place.
+    envName: false,
+    rcFile: false,
+    globalRc: false,
+    packageJson: false,
+    dotenv: false,
+    // Code is not fetched from elsewhere.
+    giget: false,
+    jiti: await freshLoader(resolve(cwd), onFailure),
+  };
+}
+
+/**
+ * Reads a configuration.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if there is none, it cannot be read, or a variable is not set
+ */
+export async function loadConfig(source: ConfigSource): Promise<LoadedConfig> {
+  let read: ResolvedConfig;
+  try {
+    // Only who has a file of configuration needs it, and it takes a tenth of a second.
+    const { loadConfig: readConfig } = await import("c12");
+    read = await readConfig(await readingOptions(source));
+  } catch (error) {
+    throw unreadable(source, error);
+  }
+  return configOf(read, source);
+}
+
+/** Why a configuration cannot be read. */
+export function unreadable({ file }: ConfigSource, cause: unknown): CastellanError<"INVALID_OPTIONS"> {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  const message = `could not be read: ${words.replace(/\.$/, "")}`;
+  return invalidOptions("configuration", [{ field: file ?? `${NAME}.config`, message }], cause);
+}
+
+/** What a configuration that was read says for the environment. @throws CastellanError `INVALID_OPTIONS` */
+export function configOf(read: ResolvedConfig, source: ConfigSource): LoadedConfig {
+  const cwd = resolve(source.cwd ?? ".");
+  const environment = environmentOf(source);
+  if (read._configFile === undefined) {
+    const message = `there is no such file in ${cwd}`;
+    throw invalidOptions("configuration", [{ field: source.file ?? `${NAME}.config.ts`, message }]);
+  }
+  const files = (read.layers ?? []).flatMap(({ config, configFile, cwd: folder = cwd }, index) => {
+    // Only of the first, which is the file itself, the ending may have been left to the library.
+    const found = index === 0 ? read._configFile : configFile;
+    return config === null || found === undefined ? [] : [{ config, file: relative(cwd, resolve(folder, found)) }];
+  });
+  // The library gives the file itself first, then those that it extends.
+  const { config, places } = mergedConfig(files.toReversed().flatMap((file) => layersOf(file, environment)));
+  const problems: OptionProblem[] = [];
+  const resolution = { environment: process.env, problem: (problem: OptionProblem) => void problems.push(problem) };
+  const settled = resolvedKeeping(config, "", places, resolution) as Settled;
+  if (problems.length > 0) throw invalidOptions(`configuration ${files[0]?.file}`, problems);
+  const { children = [], ...options } = settled;
+  return { children, options: copyConfigured(settled, options), files: files.map(({ file }) => file), environment };
+}
+
+/** What is for all environments, and what is for this one, which goes over it. */
+function layersOf(
+  { config, file }: { readonly config: object; readonly file: string },
+  environment: string,
+): ReadLayer[] {
+  const { $env, extends: _, ...own } = config as Record<string, unknown>;
+  const common = Object.fromEntries(Object.entries(own).filter(([field]) => !field.startsWith("$")));
+  const layers: ReadLayer[] = [{ config: common, place: { file } }];
+  for (const layer of [own[`$${environment}`], isPlain($env) ? $env[environment] : undefined]) {
+    if (isPlain(layer)) layers.push({ config: layer, place: { file, layer: environment } });
+    else if (layer !== undefined) {
+      throw invalidOptions(`configuration ${file}`, [{ field: `$${environment}`, message: "expected an object" }]);
+    }
+  }
+  return layers;
+}
+
+/** The value with what its references stand for, of whose objects it is remembered where they stand. */
+function resolvedKeeping(
+  value: unknown,
+  field: string,
+  places: Places,
+  resolution: Parameters<typeof resolved>[2],
+): unknown {
+  if (Array.isArray(value))
+    return value.map((item, index) => resolvedKeeping(item, `${field}[${index}]`, places, resolution));
+  if (!isPlain(value) || !places.has(value)) return resolved(value, field, resolution);
+  const entries = Object.entries(value).map(([name, part]) => {
+    const place = field === "" ? name : `${field}.${name}`;
+    // What the layers give field by field, and children, have places of their own.
+    const deep = (isPlain(part) && places.has(part)) || name === "children";
+    if (deep) return [name, resolvedKeeping(part, place, places, resolution)];
+    const whole = resolved({ [name]: part }, field, resolution) as Record<string, unknown>;
+    return [name, whole[name]];
+  });
+  const settled = Object.fromEntries(entries.filter(([, part]) => part !== undefined));
+  noteConfigured(settled, places.get(value) ?? new Map());
+  return settled;
+}
