@@ -7,11 +7,39 @@ export type { FakeResult } from "./fake-result.ts";
 export type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 export type { WireObject } from "./fake-wire.ts";
 export { type ConformanceCase, journalConformance } from "./journal-conformance.ts";
+export { expectNoLeaks, type LeakCheck } from "./leaks.ts";
+export {
+  assistantMessage,
+  errorResultMessage,
+  type MessageFacts,
+  resultMessage,
+  type ToolUseContent,
+  textDeltaMessage,
+  toolResultMessage,
+} from "./messages.ts";
 export { type MockApi, type MockApiOptions, mockApi } from "./mock-api.ts";
 export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-reply.ts";
 export type { MockMessage, MockRequest } from "./mock-request.ts";
+export { hasRealKey, needsRealKey, type SkippableTest } from "./real-key.ts";
+export { loadRecording, type RecordedTurn, type Recorder, type Recording, recordTurns, replay } from "./recording.ts";
 export {
   type OptionalStoreMethod,
   type SessionStoreTraits,
   sessionStoreConformance,
 } from "./session-store-conformance.ts";
+export { SimulatedClock } from "./simulated-clock.ts";
+export {
+  crashes,
+  fails,
+  hitsLimit,
+  inOrder,
+  results,
+  type Step,
+  says,
+  stalls,
+  streams,
+  thinks,
+  turnByTurn,
+  uses,
+} from "./steps.ts";
+export { type ClaudeStubs, claudeStubs, type Stub } from "./stubs.ts";

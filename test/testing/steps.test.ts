@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { query, session, stream } from "../../src/castellan.ts";
+import {
+  crashes,
+  fails,
+  hitsLimit,
+  inOrder,
+  results,
+  SimulatedClock,
+  says,
+  stalls,
+  streams,
+  thinks,
+  turnByTurn,
+  uses,
+} from "../../src/testing/index.ts";
+import { eventually, failure, Scene } from "../session-on-fake/scene.ts";
+
+test("turns go one after the other as they are told: steps, a crash, an error, then the last for good", async () => {
+  const script = turnByTurn(
+    inOrder(thinks("hm"), uses("Read", { file_path: "a" }, { result: "text" }), says("read")),
+    inOrder(says("I beg"), crashes()),
+    inOrder(fails({ status: 400, message: "bad request" })),
+    inOrder(results({ text: "dear", costUsd: 2 })),
+  );
+  await using scene = await Scene.open({ script });
+  const { name } = scene;
+  const turn = stream(name, "1");
+  const tools = [];
+  for await (const tool of turn.toolUses()) tools.push(tool.name);
+  expect([tools, (await turn.result()).text]).toEqual([["Read"], "read"]);
+  expect((await failure(query(name, "2"), "TURN_INTERRUPTED")).details.partialText).toBe("I beg");
+  expect((await failure(query(name, "3"), "TURN_FAILED")).message).toContain("bad request");
+  for (const prompt of ["4", "5"]) expect(await query(name, prompt)).toMatchObject({ text: "dear", costUsd: 2 });
+});
+
+test("a limit of use holds turns back until it is lifted, and a process that says nothing is replaced", async () => {
+  const clock = new SimulatedClock();
+  const script = turnByTurn(
+    inOrder(hitsLimit(600_000)),
+    inOrder(says("again")),
+    inOrder(stalls()),
+    inOrder(says("up")),
+  );
+  await using scene = await Scene.open({ clock, script, session: { stallTimeout: "1m", onInterruptedTurn: "retry" } });
+  const { name } = scene;
+  await failure(query(name, "1"), "TURN_FAILED");
+  const next = query(name, "2");
+  await eventually(() => session(name).status().waitingFor?.for === "quota");
+  expect(session(name).status().waitingFor).toMatchObject({ until: 600_000 });
+  await clock.advance(600_000);
+  expect((await next).text).toBe("again");
+  const stalled = query(name, "3");
+  await scene.fake.prompted(3);
+  await clock.advance(120_000);
+  expect((await stalled).text).toBe("up");
+});
+
+test("a stream is as slow as it is told to be", async () => {
+  const gate = Promise.withResolvers<void>();
+  await using scene = await Scene.open({ script: inOrder(streams(["one ", "two"], () => gate.promise)) });
+  const pieces = stream(scene.name, "hi").text()[Symbol.asyncIterator]();
+  expect((await pieces.next()).value).toBe("one ");
+  gate.resolve();
+  expect((await pieces.next()).value).toBe("two");
+  expect((await pieces.next()).done).toBe(true);
+});
