@@ -6,6 +6,7 @@ export default defineConfig({
     "testing/index": "src/testing/index.ts",
     otel: "src/telemetry/otel.ts",
     prometheus: "src/telemetry/prometheus.ts",
+    cli: "src/cli/main.ts",
   },
   format: "esm",
   platform: "node",

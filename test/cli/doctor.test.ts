@@ -1,0 +1,66 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { examine, type Finding } from "../../src/cli/doctor.ts";
+import { Supervisor } from "../../src/index.ts";
+import { claudeStubs } from "../../src/testing/index.ts";
+
+async function folder(files: Record<string, string> = {}): Promise<string> {
+  const cwd = await mkdtemp(join(tmpdir(), "castellan-doctor-"));
+  onTestFinished(() => rm(cwd, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(cwd, name), text);
+  return cwd;
+}
+
+function stubbed(options: Parameters<typeof claudeStubs>[0] = {}) {
+  const claude = claudeStubs(options);
+  claude.install();
+  onTestFinished(() => claude[Symbol.dispose]());
+  vi.stubEnv("CASTELLAN_JOURNAL", "");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return claude;
+}
+
+const of = (findings: readonly Finding[], subject: string) => findings.find((finding) => finding.subject === subject);
+
+test("all is well: one process is started, and gone when it is over", async () => {
+  const { fake } = stubbed();
+  const cwd = await folder({ "castellan.config.json": '{"journal":{"sqlite":"a.db"},"children":[{"name":"a"}]}' });
+  const findings = await examine({ cwd });
+  expect(findings.filter(({ verdict }) => verdict === "failed")).toEqual([]);
+  expect(of(findings, "configuration")?.message).toBe("castellan.config.json for test, 1 children");
+  expect(of(findings, "journal")?.message).toContain(`${join(cwd, "a.db")} will be made`);
+  expect(of(findings, "Claude Code")?.message).toMatch(/^up after \d+ ms, as process \d+, and ended again$/);
+  expect([fake.processes.length, fake.running.length]).toEqual([1, 0]);
+});
+
+test("what is wrong is told in its own words, each for itself", async () => {
+  stubbed({ startup: (process) => process.failStart("your account has no access to this model") });
+  const cwd = await folder({ "castellan.config.json": '{"maxRestarts":{"env":"NOT_SET"}}' });
+  const findings = await examine({ cwd });
+  expect(of(findings, "configuration")).toMatchObject({
+    verdict: "failed",
+    message: expect.stringContaining("NOT_SET"),
+  });
+  expect(of(findings, "Claude Code")).toMatchObject({
+    verdict: "failed",
+    message: expect.stringContaining("your account has no access to this model"),
+  });
+});
+
+test("a journal that another application has, or that cannot be made, is told", async () => {
+  stubbed();
+  const cwd = await folder();
+  const sqlite = join(cwd, ".castellan", "castellan.db");
+  const other = await Supervisor.start([], { journal: { sqlite } });
+  expect(of(await examine({ cwd }), "journal")).toEqual({ subject: "journal", verdict: "ok", message: sqlite });
+  await other.stop();
+  await writeFile(sqlite, "this is no database, and long enough to be told from an empty one".repeat(20));
+  expect(of(await examine({ cwd }), "journal")).toMatchObject({ verdict: "failed" });
+  const closed = await folder();
+  await chmod(closed, 0o500);
+  // Whoever may do everything may also write there.
+  const denied = process.getuid?.() === 0 ? "ok" : "failed";
+  expect(of(await examine({ cwd: closed }), "journal")).toMatchObject({ verdict: denied });
+});
