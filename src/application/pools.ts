@@ -60,6 +60,7 @@ export class Pools {
       clock,
       random,
       newId,
+      supervisor: roster.books,
       settings: (index) => planOf(index).settings,
       add: (index) => {
         const member = planOf(index);

@@ -44,6 +44,11 @@ export class Roster {
   /** The ends that somebody waits for, by the names of the sessions. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
 
+  /** The name under which the supervisor keeps its books. */
+  get books(): string {
+    return this.#desk.supervisor;
+  }
+
   constructor(supervisor: string, desk: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
     this.#supervisor = supervisor;
     this.#desk = desk;

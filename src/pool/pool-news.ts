@@ -17,17 +17,16 @@ interface Lending {
 export class PoolNews {
   readonly #pool: string;
   readonly #clock: Clock;
-  /** Known as soon as there has been a member. */
-  #supervisor = "supervisor";
+  readonly #supervisor: string;
   readonly #lendings = new Map<Member, Lending>();
 
-  constructor(pool: string, clock: Clock) {
+  constructor(pool: string, supervisor: string, clock: Clock) {
     this.#pool = pool;
+    this.#supervisor = supervisor;
     this.#clock = clock;
   }
 
   added(member: Member): void {
-    this.#supervisor = member.server.journal.supervisor;
     tell("castellan:pool:add", () => ({ ...this.#facts, member: member.name }));
   }
 

@@ -24,6 +24,8 @@ export interface PoolHost {
   readonly newId: () => string;
   /** A number from 0 up to 1. */
   readonly random: () => number;
+  /** The name under which the supervisor keeps its books, for events. */
+  readonly supervisor: string;
   /** The settings of the member of this index. */
   settings(index: number): SessionSettings;
   /** Adds a session as a member, and takes its name. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
@@ -61,7 +63,7 @@ export class PoolServer {
   constructor(settings: PoolSettings, host: PoolHost) {
     this.host = host;
     this.#settings = settings;
-    this.#news = new PoolNews(settings.name, host.clock);
+    this.#news = new PoolNews(settings.name, host.supervisor, host.clock);
     this.#line = new WaitingLine(host.clock, {
       left: (waiter, waitedMs, as) => this.#news.left(waiter, waitedMs, as),
       late: (waiter, waiting) => waiter.refuse(this.#exhausted("and nobody gave one back", waiting, waiter.timeoutMs)),

@@ -416,7 +416,9 @@ export class Dispatcher {
     const completed = !record.ended && failure === undefined && !wasInterrupted(result) && result.subtype === "success";
     // One that was faster than the wish to take it back has been answered, and stands.
     const undone = current.rollback && !completed;
-    if (undone) {
+    // One whose key was refused gets another process in any case, to which it can be asked anew without standing there twice.
+    const refused = failure?.class === "auth" && !record.progress.answered;
+    if (undone || refused) {
       this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
       this.retire();
     } else {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { collect, failure, Scene, within } from "./scene.ts";
+import { collect, eventually, failure, Scene, within } from "./scene.ts";
 
 test.each([
   [400, "request"],
@@ -28,6 +29,22 @@ test.each([
   expect((await within(clock, query(scene.name, "again"))).text).toBe("fine");
   expect(scene.fake.processes).toHaveLength(1);
   expect(scene.session.status().restarts).toBe(0);
+});
+
+test("a prompt whose key was refused does not stand in the conversation when it is asked again with another key", async () => {
+  const script: FakeScript = async (turn) => {
+    if (turn.prompt === "two" && turn.index === 1) await turn.fail({ status: 401 });
+    else await turn.text(turn.history.map(({ text }) => text).join(" | "));
+  };
+  await using scene = await Scene.open({ script });
+  const { name } = scene;
+  await query(name, "one");
+  await failure(query(name, "two"), "TURN_FAILED");
+  await eventually(() => scene.session.status().state === "quarantined");
+  await scene.supervisor.restartSession(name);
+  const { text } = await query(name, "two");
+  expect(text.match(/two/g) ?? []).toEqual([]);
+  expect(text).toMatch(/^one \|/);
 });
 
 test("an API that cannot be reached is an overload, not a crash", async () => {
