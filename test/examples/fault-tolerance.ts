@@ -1,0 +1,79 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { query, Supervisor, session } from "castellan";
+import { expect, onTestFinished, test } from "vitest";
+import {
+  ask,
+  bill,
+  bringBack,
+  invoice,
+  quarantined,
+  startCareful,
+  startInvoices,
+} from "../../examples/fault-tolerance.ts";
+import { onFake } from "./on-fake.ts";
+
+test("a turn that is cut tells what is known, and the conversation goes on in another process", async () => {
+  const { fake, options } = onFake(async (turn) => {
+    if (turn.prompt !== "die") return await turn.text(`${turn.history.length / 2} before`);
+    await turn.toolUse("Read", { file_path: "/x" });
+    await turn.partial("I beg");
+    await turn.crash({ signal: "SIGKILL" });
+  });
+  await using _supervisor = await startCareful(options);
+  expect(await ask("one")).toBe("0 before");
+  expect(await ask("die")).toBe('Cut off after "I beg", tools: Read');
+  expect(await ask("two")).toMatch(/^[12] before$/);
+  expect(session("assistant").status()).toMatchObject({ restarts: 1, lastExit: { class: "crash", signal: "SIGKILL" } });
+  expect(fake.processes).toHaveLength(4);
+});
+
+test("what happens to the turn of a process that dies is the session's choice", async () => {
+  const seen = new Set<string>();
+  const { options } = onFake(async (turn) => {
+    const first = !seen.has(turn.prompt);
+    seen.add(turn.prompt);
+    if (first && turn.prompt === "touched") await turn.partial("half of it");
+    if (first) await turn.crash();
+    await turn.text("done");
+  });
+  await using _supervisor = await startCareful(options);
+  expect(await query("assistant", "a")).toMatchObject({ text: "done" });
+  await expect(query("payments", "b")).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
+  expect(await query("summaries", "touched")).toMatchObject({ text: "done" });
+});
+
+test("a session that cannot be kept running is set aside with the reason, and brought back", async () => {
+  let broken = true;
+  const { options } = onFake(async (turn) => {
+    if (broken) await turn.crash({ stderr: "no memory left" });
+    await turn.text("well again");
+  });
+  await using supervisor = await Supervisor.start([{ name: "assistant" }, { name: "other" }], {
+    ...options,
+    maxRestarts: 0,
+  });
+  expect(await ask("hi")).toBe("Out of order: crash");
+  expect(quarantined(supervisor)).toEqual([{ name: "assistant", why: expect.stringContaining("no memory left") }]);
+  expect(supervisor.session("other").status()).toMatchObject({ state: "idle", restarts: 0 });
+  broken = false;
+  await bringBack(supervisor);
+  expect(await ask("hi")).toBe("well again");
+});
+
+test("the same key gives the same turn, also after a restart of the application", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "castellan-guide-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const { fake, options } = onFake();
+  const file = join(folder, "castellan.db");
+  const order = { id: "order-7", text: "two chairs" };
+  const first = await startInvoices(file, options);
+  const id = await bill(order);
+  expect(await invoice(id)).toBe("You said: Write the invoice for: two chairs");
+  await first.stop();
+  await using _second = await startInvoices(file, options);
+  expect(await bill(order)).toBe(id);
+  expect(await invoice(id)).toBe("You said: Write the invoice for: two chairs");
+  expect(fake.processes.flatMap(({ prompts }) => prompts)).toHaveLength(1);
+});

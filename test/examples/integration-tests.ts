@@ -1,0 +1,23 @@
+import { query, session } from "castellan";
+import { mockApi } from "castellan/testing";
+import { expect, test } from "vitest";
+import { rehearse, startReal } from "../../examples/integration-tests.ts";
+
+test("the real Claude Code talks to a mock of the API, runs its tools, and resumes after a kill", async () => {
+  await using api = await mockApi();
+  rehearse(api);
+  await using supervisor = await startReal(api);
+  expect(supervisor.notStarted).toEqual([]);
+  expect(await query("assistant", "What is the capital of France?")).toMatchObject({ text: "Paris" });
+  expect(await query("assistant", "list it")).toMatchObject({ text: "The tool said: a2b" });
+  const { pid } = session("assistant").status();
+  process.kill(pid ?? Number.NaN, "SIGKILL");
+  expect(await query("assistant", "What did I just say?")).toMatchObject({ text: "You just said: list it" });
+  expect(session("assistant").status()).toMatchObject({ restarts: 1 });
+  expect(api.lastRequest?.messages.length).toBeGreaterThan(4);
+  await expect(query("assistant", "are you busy?")).rejects.toMatchObject({
+    code: "TURN_FAILED",
+    details: { class: "overload", status: 529 },
+  });
+  expect(api.errors).toEqual([]);
+});

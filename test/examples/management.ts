@@ -1,0 +1,56 @@
+import { query, Supervisor, session } from "castellan";
+import { expect, test } from "vitest";
+import {
+  apply,
+  beginAgain,
+  busySessions,
+  close,
+  show,
+  shutDown,
+  spending,
+  takeUpNewFiles,
+} from "../../examples/management.ts";
+import { onFake } from "./on-fake.ts";
+
+test("sessions are listed, restarted with and without their conversation, and ended", async () => {
+  const { fake, options } = onFake(async (turn) => {
+    if (turn.prompt === "long") await turn.hang();
+    await turn.text(`${turn.history.length / 2} before`);
+  });
+  await using supervisor = await Supervisor.start([{ name: "assistant" }], options);
+  await query("assistant", "one");
+  const long = session("assistant").stream("long");
+  const cut = long.result().catch((error: unknown) => error);
+  await fake.prompted(2);
+  expect(busySessions(supervisor)).toEqual([`"assistant" pid ${fake.processes[0]?.pid}, 0 waiting`]);
+  await long.interrupt();
+  expect(await cut).toMatchObject({ code: "TURN_INTERRUPTED" });
+  await takeUpNewFiles(supervisor);
+  expect(fake.processes).toHaveLength(2);
+  expect((await query("assistant", "two")).text).not.toBe("0 before");
+  await beginAgain(supervisor);
+  expect(await query("assistant", "three")).toMatchObject({ text: "0 before" });
+  expect(show(supervisor)).toContain('session "assistant"  idle');
+  expect((await spending(supervisor, "2026-01-01")).get('"assistant"')).toBeCloseTo(0.03);
+  await close(supervisor);
+  expect(supervisor.countSessions()).toBe(0);
+});
+
+test("a changed list touches only what has changed", async () => {
+  const { options } = onFake();
+  await using supervisor = await Supervisor.start([], options);
+  await apply(supervisor, { a: "You are A", b: "You are B", c: "You are C" });
+  const before = session("a").status().pid;
+  const report = await apply(supervisor, { a: "You are A", b: "You are Berta", d: "You are D" });
+  expect(report).toEqual({ added: ["d"], removed: ["c"], changed: ["b"], failed: [] });
+  expect(session("a").status().pid).toBe(before);
+});
+
+test("an end lets turns finish", async () => {
+  const { fake, options } = onFake();
+  const supervisor = await Supervisor.start([{ name: "assistant" }], options);
+  const reply = query("assistant", "one");
+  await fake.prompted(1);
+  expect(await shutDown(supervisor)).toBe(true);
+  expect(await reply).toMatchObject({ text: "You said: one" });
+});

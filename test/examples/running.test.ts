@@ -1,0 +1,7 @@
+// In one process, since loading the library takes longer than these tests.
+import "./configuration.ts";
+import "./fault-tolerance.ts";
+import "./integration-tests.ts";
+import "./management.ts";
+import "./several-services.ts";
+import "./testing.ts";

@@ -1,0 +1,8 @@
+// In one process, since loading the library takes longer than these tests.
+import "./balancing.ts";
+import "./dynamic-sessions.ts";
+import "./migration.ts";
+import "./pools.ts";
+import "./quick-start.ts";
+import "./registry.ts";
+import "./static-sessions.ts";

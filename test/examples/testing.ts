@@ -1,0 +1,27 @@
+import { session } from "castellan";
+import { expectNoLeaks } from "castellan/testing";
+import { expect, test } from "vitest";
+import { answer, onFake, scripted, startSupport, stubbed } from "../../examples/testing.ts";
+
+test("a conversation goes on after a crash, and its caller is told", async () => {
+  const fake = scripted();
+  {
+    await using _supervisor = await startSupport(onFake(fake));
+    expect(await answer("hello")).toBe("Answer number 1");
+    expect(await answer("die")).toBe("Please ask again.");
+    expect(await answer("look")).toMatch(/^Answer number/);
+    await expect(answer("refuse")).rejects.toMatchObject({ code: "TURN_FAILED", details: { class: "auth" } });
+    expect(session("support").status()).toMatchObject({ restarts: 1 });
+    const [first, second] = fake.processes;
+    expect(first?.signals).toEqual([]);
+    expect(second?.resumedFrom).toBe(first?.sessionId);
+    const { systemPrompt } = second?.initialize ?? {};
+    expect(JSON.stringify(systemPrompt)).toContain("You help customers");
+  }
+  await expectNoLeaks({ fake });
+});
+
+test("sessions are stubbed without a change of the application", async () => {
+  expect(await stubbed()).toBe("We open at nine.");
+  await expectNoLeaks();
+});

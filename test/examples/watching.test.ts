@@ -1,0 +1,6 @@
+// In one process, since loading the library takes longer than these tests.
+import "./debug.ts";
+import "./health.ts";
+import "./streaming.ts";
+import "./telemetry.ts";
+import "./web.ts";

@@ -1,0 +1,123 @@
+import { once as happens } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { Supervisor } from "castellan";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { startAssistants } from "../../examples/web/assistants.ts";
+import { createApp as expressApp } from "../../examples/web/express.ts";
+import { createApp as fastifyApp } from "../../examples/web/fastify.ts";
+import { createApp as honoApp } from "../../examples/web/hono.ts";
+import { POST, register } from "../../examples/web/next.ts";
+import { onFake } from "./on-fake.ts";
+
+type Listener = Parameters<typeof createServer>[1];
+
+/** Serves on a free port of loopback. @returns the address */
+async function served(listener: Listener): Promise<string> {
+  const server = createServer(listener as NonNullable<Listener>);
+  server.listen(0, "127.0.0.1");
+  await happens(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function fastifyServed(): Promise<string> {
+  const app = fastifyApp();
+  onTestFinished(async () => await app.close());
+  return await app.listen({ port: 0, host: "127.0.0.1" });
+}
+
+function post(url: string, prompt: string, user = "ada"): Promise<Response> {
+  const headers = { "content-type": "application/json", "x-user": user };
+  return fetch(url, { method: "POST", headers, body: JSON.stringify({ prompt }) });
+}
+
+/** Serves the route as Next.js does: with the parameters of its path. */
+async function nextServed(): Promise<string> {
+  const route = (request: Request): Promise<Response> => {
+    const assistant = new URL(request.url).pathname.split("/")[2] ?? "";
+    return POST(request, { params: Promise.resolve({ assistant }) });
+  };
+  return await served(getRequestListener(route));
+}
+
+const frameworks: [string, () => Promise<string>][] = [
+  ["express", async () => await served(expressApp())],
+  ["fastify", fastifyServed],
+  ["hono", async () => await served(getRequestListener(honoApp().fetch))],
+];
+
+describe.each(frameworks)("%s", (_, serve) => {
+  test("answers users by name, each with a conversation of its own", async () => {
+    const { options } = onFake(async (turn) => turn.text(`${turn.prompt}, ${turn.history.length / 2} before`));
+    await using _supervisor = await startAssistants(options);
+    const url = `${await serve()}/assistants/reviewer`;
+    expect(await (await post(url, "hi")).json()).toEqual({ text: "hi, 0 before", costUsd: 0.01 });
+    expect(await (await post(url, "hi")).json()).toMatchObject({ text: "hi, 1 before" });
+    expect(await (await post(url, "hi", "bob")).json()).toMatchObject({ text: "hi, 0 before" });
+  });
+
+  test("streams, and tells errors by their status", async () => {
+    const { options } = onFake();
+    await using _supervisor = await startAssistants(options);
+    const url = `${await serve()}/assistants`;
+    const response = await post(`${url}/writer/stream`, "hi");
+    expect(response.headers.get("content-type")).toContain("text/event-stream");
+    const body = await response.text();
+    expect(body).toContain('event: text\ndata: {"text":"You said: hi"}');
+    expect(body).toContain("event: result\n");
+    for (const path of ["nobody", "nobody/stream"]) {
+      const refused = await post(`${url}/${path}`, "hi");
+      expect([refused.status, await refused.json()]).toEqual([404, { code: "SESSION_NOT_FOUND" }]);
+    }
+    expect((await post(`${url}/reviewer`, "")).status).toBe(400);
+  });
+});
+
+test.each(frameworks)("%s: a client that leaves does not end the turn", async (_, serve) => {
+  const rest = Promise.withResolvers<void>();
+  const { options } = onFake(async (turn) => {
+    if (turn.prompt === "again") return await turn.text(`${turn.history.length / 2} before`);
+    await turn.partial("a beginning");
+    await rest.promise;
+    await turn.text(" and an end");
+  });
+  await using _supervisor = await startAssistants(options);
+  const url = `${await serve()}/assistants/writer`;
+  const response = await post(`${url}/stream`, "hi");
+  const reader = response.body?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+  const again = post(url, "again");
+  rest.resolve();
+  expect(await (await again).json()).toMatchObject({ text: "1 before" });
+});
+
+describe("next", () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  test("streams from its route handler", async () => {
+    const { options } = onFake();
+    await using _supervisor = await startAssistants(options);
+    const url = `${await nextServed()}/assistants`;
+    expect(await (await post(`${url}/writer/stream`, "hi")).text()).toContain("event: result\n");
+    expect((await post(`${url}/nobody/stream`, "hi")).status).toBe(404);
+  });
+
+  test("starts its supervisor once, on the server only", async () => {
+    const start = vi.spyOn(Supervisor, "start");
+    vi.stubEnv("NEXT_RUNTIME", "edge");
+    await register();
+    expect(start).not.toHaveBeenCalled();
+    vi.stubEnv("NEXT_RUNTIME", "nodejs");
+    await register();
+    const supervisor = await start.mock.results[0]?.value;
+    expect(process.listenerCount("SIGTERM")).toBe(1);
+    await supervisor.stop();
+    start.mockRestore();
+  });
+});
