@@ -11,7 +11,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/soak/**", "test/kills/**"],
+    exclude: ["test/soak/**", "test/kills/**", "test/chaos/**"],
     pool: "forks",
     // Tests that want a journal on disk say where; the others must not meet in one.
     env: { CASTELLAN_JOURNAL: "memory" },

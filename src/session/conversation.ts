@@ -15,6 +15,11 @@ export type Conversation =
       readonly empty: boolean;
       /** The last message of it that is to be kept, as far as that is known. */
       readonly lastUuid?: string | undefined;
+      /**
+       * The last message before a turn that was cut: where to cut back to if `lastUuid`, which is that turn's, was spoken and never
+       * written.
+       */
+      readonly before?: string | undefined;
       /** Whether a resume leaves out what came after `lastUuid`; Claude Code forgets that only when a turn follows. */
       readonly cut: boolean;
       /** What it was made from, while no turn has ended in it. */
@@ -83,7 +88,14 @@ export function nextConversation(conversation: Conversation, event: Conversation
     case "turn_cut": {
       const unwritten = kind === "kept" ? (conversation.unwritten ?? sourceOf(conversation)) : undefined;
       const kept = nextConversation(conversation, { type: "turn_kept", lastUuid: event.lastUuid });
-      return kept.kind !== "kept" || unwritten === undefined ? kept : { ...kept, unwritten };
+      if (kept.kind !== "kept") return kept;
+      // Of several turns in a row that were cut, what was before the first is known to be written.
+      const before = kind === "kept" ? (conversation.before ?? conversation.lastUuid) : undefined;
+      return {
+        ...kept,
+        ...(before === undefined || before === kept.lastUuid ? {} : { before }),
+        ...(unwritten === undefined ? {} : { unwritten }),
+      };
     }
     case "turn_undone":
       if (kind !== "kept") return conversation;
@@ -106,8 +118,11 @@ export function nextConversation(conversation: Conversation, event: Conversation
       return conversation.unwritten === "nothing"
         ? { kind: "new", id: event.freshId }
         : { kind: "fork", id: event.freshId, fork: conversation.unwritten };
-    case "cut_refused":
-      return kind === "kept" ? { ...conversation, cut: false } : conversation;
+    case "cut_refused": {
+      if (kind !== "kept") return conversation;
+      const { before, ...rest } = conversation;
+      return before === undefined ? { ...rest, cut: false } : { ...rest, lastUuid: before };
+    }
     case "forgotten":
       return { kind: "new", id: event.freshId };
   }

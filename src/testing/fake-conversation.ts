@@ -9,10 +9,15 @@ export interface FakeEntry {
   readonly text: string;
 }
 
+/** What stands in a transcript. Of what Claude Code says by itself, such as an error of the API, the model is told nothing. */
+interface WrittenEntry extends FakeEntry {
+  readonly synthetic?: boolean;
+}
+
 /** What Claude Code keeps in a transcript file: what was said, and what it has cost. */
 interface Transcript {
   readonly cwd: string;
-  readonly entries: readonly FakeEntry[];
+  readonly entries: readonly WrittenEntry[];
   readonly ledger: FakeLedger;
 }
 
@@ -30,7 +35,7 @@ export class FakeTranscripts {
   readonly #transcripts = new Map<string, Transcript>();
 
   entries(sessionId: string): readonly FakeEntry[] {
-    return this.#transcripts.get(sessionId)?.entries ?? [];
+    return rememberedOf(this.#transcripts.get(sessionId)?.entries ?? []);
   }
 
   /** The conversation that a process with these arguments begins with, by the rules of the real one. */
@@ -76,7 +81,7 @@ export class FakeTranscripts {
   #conversation(
     id: string,
     cwd: string,
-    entries: FakeEntry[],
+    entries: WrittenEntry[],
     ledger: FakeLedger,
     persist: boolean,
     resumedFrom?: string,
@@ -96,24 +101,45 @@ export class FakeTranscripts {
  */
 export class FakeConversation {
   readonly id: string;
-  readonly entries: FakeEntry[];
+  readonly #entries: WrittenEntry[];
   readonly ledger: FakeLedger;
   readonly resumedFrom: string | undefined;
   /** Writes the transcript. */
   readonly save: () => void;
 
-  constructor(id: string, entries: FakeEntry[], ledger: FakeLedger, resumedFrom: string | undefined, save: () => void) {
+  constructor(
+    id: string,
+    entries: WrittenEntry[],
+    ledger: FakeLedger,
+    resumedFrom: string | undefined,
+    save: () => void,
+  ) {
     this.id = id;
-    this.entries = entries;
+    this.#entries = entries;
     this.ledger = ledger;
     this.resumedFrom = resumedFrom;
     this.save = save;
   }
 
+  /** What the model is told. */
+  get entries(): readonly FakeEntry[] {
+    return rememberedOf(this.#entries);
+  }
+
   append(entry: FakeEntry): void {
-    this.entries.push(entry);
+    this.#entries.push(entry);
     this.save();
   }
+
+  /** Writes what Claude Code says by itself. */
+  note(uuid: string, text: string): void {
+    this.#entries.push({ uuid, role: "assistant", text, synthetic: true });
+    this.save();
+  }
+}
+
+function rememberedOf(entries: readonly WrittenEntry[]): readonly FakeEntry[] {
+  return entries.filter(({ synthetic }) => synthetic !== true);
 }
 
 function onStderr(refused: string): FakeRefusal {

@@ -222,7 +222,9 @@ export class SimulatedTurn implements FakeTurn {
       for (let attempt = 1; attempt <= retries; attempt++) {
         this.#claude.send(retryMessage(attempt, retries, status, spoken.retryError));
       }
-      this.#claude.send(apiErrorMessage(spoken.text, spoken.error, spoken.facts, this.#echo));
+      const uuid = randomUUID();
+      this.#claude.send({ ...apiErrorMessage(spoken.text, spoken.error, spoken.facts, this.#echo), uuid });
+      this.#claude.conversation.note(uuid, spoken.text);
       this.#over = true;
       this.#end(
         { text: spoken.text, isError: true, terminalReason: "api_error", costUsd: 0 },

@@ -106,6 +106,48 @@ describe("the life of a conversation", () => {
     expect(conversationStart(having(fork, prompted, undone))).toEqual({ kind: "fork", id: "b", from: "a", at: "m" });
   });
 
+  it("begins anew where it has no transcript, but only if its turns were cut and no process has resumed it", () => {
+    const cut: ConversationEvent = { type: "turn_cut", lastUuid: "m1" };
+    const missing: ConversationEvent = { type: "missing", freshId: "b" };
+    const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
+    expect(conversationStart(having(FRESH, prompted, cut))).toEqual({ kind: "resume", id: "a" });
+    expect(having(FRESH, prompted, cut, prompted, cut, missing)).toEqual({ kind: "new", id: "b" });
+    expect(having(fork, prompted, cut, missing)).toEqual({ ...fork, id: "b" });
+    for (const known of [
+      having(FRESH, prompted, kept("m1")),
+      having(FRESH, prompted, cut, { type: "resumed" }),
+      having(FRESH, prompted, cut, prompted, kept("m2")),
+      having(FRESH, prompted, kept("m1"), prompted, cut),
+    ]) {
+      expect(having(known, missing)).toEqual(known);
+      expect(known).not.toHaveProperty("unwritten");
+    }
+  });
+
+  it("is cut back to before a turn that was cut, if what that said was never written; and if not even there, not at all", () => {
+    const cut = (lastUuid: string): ConversationEvent => ({ type: "turn_cut", lastUuid });
+    const refused: ConversationEvent = { type: "cut_refused" };
+    const told = having(FRESH, prompted, kept("m1"), prompted, cut("m2"), prompted, cut("m3"), prompted, undone);
+    expect(conversationStart(told)).toEqual({ kind: "resume", id: "a", at: "m3" });
+    const again = nextConversation(told, refused);
+    expect(conversationStart(again)).toEqual({ kind: "resume", id: "a", at: "m1" });
+    expect(conversationStart(nextConversation(again, refused))).toEqual({ kind: "resume", id: "a", at: undefined });
+    // A turn that has ended since has been written, with all before it.
+    const later = having(
+      FRESH,
+      prompted,
+      kept("m1"),
+      prompted,
+      cut("m2"),
+      prompted,
+      kept("m4"),
+      prompted,
+      undone,
+      refused,
+    );
+    expect(conversationStart(later)).toEqual({ kind: "resume", id: "a", at: undefined });
+  });
+
   it("forgets only when told to", () => {
     const forgotten: ConversationEvent = { type: "forgotten", freshId: "b" };
     expect(conversationStart(having(FRESH, prompted, kept("m1"), forgotten))).toEqual({

@@ -1,0 +1,159 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SessionDefaults } from "../../src/session/options.ts";
+import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
+import { KeyedModel } from "../real/keyed-model.ts";
+import { processesWith } from "../real/processes.ts";
+
+/** What a model was asked about one key, and said. */
+export interface AskedOfModel {
+  readonly prompts: number;
+  readonly answers: number;
+}
+
+/** What processes run on, and what is known of it afterwards. */
+export interface ChaosGround extends AsyncDisposable {
+  readonly name: "fake" | "real";
+  readonly defaults: SessionDefaults;
+  /** For the journal. */
+  readonly directory: string;
+  readonly model: ReadonlyMap<string, AskedOfModel>;
+  /** Prompts that stood twice in a conversation. */
+  readonly doubled: readonly string[];
+  /** The keys that commands have appended. */
+  readonly appended: readonly string[];
+  /** How many processes there were at a time, as far as that is known. */
+  readonly most: number;
+  signal(pid: number, signal: NodeJS.Signals): void;
+  /** The API answers the next request with this status. */
+  failNext(status: number): void;
+  /** What is wrong with the transcripts on disk. */
+  transcriptFaults(): string[];
+  /** Processes that are there. */
+  left(): readonly number[];
+}
+
+const PROMPT = /^(say|talk|append) (k\d+)$/;
+
+/** Fake processes in this one. */
+export function fakeGround(): ChaosGround {
+  const model = new Map<string, { prompts: number; answers: number }>();
+  const doubled: string[] = [];
+  const appended: string[] = [];
+  const failures: number[] = [];
+  let most = 0;
+  const script = async (turn: FakeTurn): Promise<void> => {
+    most = Math.max(most, fake.running.length);
+    const [, what = "", key = ""] = PROMPT.exec(turn.prompt) ?? [];
+    const asked = model.get(key) ?? { prompts: 0, answers: 0 };
+    model.set(key, asked);
+    asked.prompts += 1;
+    if (turn.history.some(({ text }) => text === turn.prompt)) doubled.push(key);
+    const status = failures.shift();
+    if (status !== undefined) {
+      await turn.fail({ status });
+      return;
+    }
+    await pause(turn.signal, what === "talk" ? 60 : 5);
+    if (what === "append") {
+      await turn.hook("PreToolUse", { tool_name: "Bash", tool_input: {}, tool_use_id: "toolu" });
+      appended.push(key);
+      await turn.toolUse("Bash", { command: `echo ${key}` });
+    }
+    asked.answers += 1;
+    await turn.text(`${key} answer ${asked.answers}`);
+  };
+  const fake = fakeClaude(script);
+  const directory = mkdtempSync(join(tmpdir(), "castellan-chaos-"));
+  return {
+    name: "fake",
+    defaults: { spawnClaudeCodeProcess: fake.spawn },
+    directory,
+    model,
+    doubled,
+    appended,
+    get most() {
+      return most;
+    },
+    signal: (pid, signal) => fake.processes.find((process) => process.pid === pid)?.kill(signal),
+    failNext: (status) => void failures.push(status),
+    transcriptFaults: () => fake.errors.map((error) => `a script threw ${String(error)}`),
+    left: () => fake.running.map(({ pid }) => pid),
+    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
+  };
+}
+
+/** The real Claude Code, on a mock of the model's API. */
+export async function realGround(): Promise<ChaosGround> {
+  const api = await mockApi();
+  const file = join(api.cwd, "appended.txt");
+  writeFileSync(file, "");
+  const model = new KeyedModel(file, () => {});
+  model.serve(api);
+  const failures: number[] = [];
+  api.reply(
+    () => failures.length > 0,
+    () => ({ error: { status: failures.shift() ?? 500, message: "chaos" } }),
+  );
+  const config = api.env["CLAUDE_CONFIG_DIR"] ?? "";
+  return {
+    name: "real",
+    defaults: { env: api.env, cwd: api.cwd, allowedTools: ["Bash"] },
+    directory: api.cwd,
+    get model() {
+      return model.turns;
+    },
+    get doubled() {
+      return [...model.doubled.keys()];
+    },
+    get appended() {
+      return readFileSync(file, "utf8").split("\n").filter(Boolean);
+    },
+    most: 0,
+    signal: (pid, signal) => {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // Gone meanwhile.
+      }
+    },
+    failNext: (status) => void failures.push(status),
+    transcriptFaults: () => transcriptFaults(join(config, "projects")),
+    left: () => processesWith(`CLAUDE_CONFIG_DIR=${config}`),
+    [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
+  };
+}
+
+/** Each line of each transcript is whole, is of that conversation, and was written once. */
+function transcriptFaults(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
+  return files.flatMap((name) => {
+    const seen = new Set<string>();
+    const lines = readFileSync(join(folder, name), "utf8").split("\n").filter(Boolean);
+    return lines.flatMap((line, index) => {
+      let entry: { readonly sessionId?: string; readonly uuid?: string };
+      try {
+        entry = JSON.parse(line);
+      } catch {
+        // A process that is killed may leave half a line behind, at the end or where the next one went on.
+        return index === lines.length - 1 || line.includes('}{"')
+          ? []
+          : [`${name}:${index + 1} is no JSON: ${line.slice(0, 80)}`];
+      }
+      if (entry.uuid === undefined) return [];
+      const twice = seen.has(entry.uuid);
+      seen.add(entry.uuid);
+      return twice ? [`${name}:${index + 1} stands there twice: ${entry.uuid}`] : [];
+    });
+  });
+}
+
+/** Some time that a turn takes; less if it is stopped. */
+async function pause(signal: AbortSignal, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+}

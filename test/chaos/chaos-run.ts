@@ -1,0 +1,205 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { CastellanError, type ErrorCode } from "../../src/errors.ts";
+import { type Session, Supervisor, template } from "../../src/index.ts";
+import { type JournalContents, readJournal } from "../real/journal-contents.ts";
+import { unique } from "../session-on-fake/scene.ts";
+import type { ChaosGround } from "./chaos-ground.ts";
+
+export interface ChaosSetting {
+  readonly ground: ChaosGround;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly durationMs: number;
+  readonly names: number;
+  readonly maxProcesses: number;
+  readonly callers: number;
+  /** How often something is done to a process or a session. */
+  readonly everyMs: number;
+}
+
+/** A turn as its caller knows it. */
+export interface ChaosTurn {
+  readonly key: string;
+  readonly prompt: string;
+  /** What those who asked were told; more than one if it was asked again by its key. */
+  readonly told: (
+    | { readonly id: string; readonly text: string }
+    | { readonly id?: string; readonly code: ErrorCode }
+  )[];
+}
+
+export interface ChaosRecord {
+  readonly ground: ChaosGround;
+  readonly turns: readonly ChaosTurn[];
+  readonly journal: JournalContents;
+  /** How often each thing was done. */
+  readonly deeds: ReadonlyMap<string, number>;
+  readonly complaints: readonly string[];
+  readonly left: readonly number[];
+}
+
+/** How long turns may take to end once nothing is done to them any more. */
+const CALM_MS = 60_000;
+
+/** Sessions that are asked, while everything that can go wrong does. */
+export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
+  const { ground, random } = setting;
+  const sqlite = join(ground.directory, "chaos.db");
+  const family = unique("chaos");
+  const supervisor = await Supervisor.start([template(family)], {
+    journal: { sqlite },
+    capacity: { maxProcesses: setting.maxProcesses },
+    maxRestarts: 1_000_000,
+    logger: { info: () => {}, warn: () => {} },
+    defaults: { ...ground.defaults, stallTimeout: "3s", idleTimeout: "2s" },
+  });
+  const run = new Chaos(setting, supervisor, family, random);
+  const until = performance.now() + setting.durationMs;
+  const callers = Array.from({ length: setting.callers }, () => run.ask(until));
+  await run.disturb(until);
+  run.calm();
+  const ended = await Promise.race([Promise.all(callers).then(() => true), delay(CALM_MS, false, { ref: false })]);
+  if (!ended) run.complaints.push("turns have not ended");
+  for (const { name, state } of supervisor.listSessions()) {
+    if (state === "quarantined") run.complaints.push(`${JSON.stringify(name)} was set aside`);
+  }
+  await supervisor.drain({ deadline: "30s" });
+  const { turns, deeds, complaints } = run;
+  return { ground, turns, journal: readJournal(sqlite), deeds, complaints, left: ground.left() };
+}
+
+class Chaos {
+  readonly turns: ChaosTurn[] = [];
+  readonly deeds = new Map<string, number>();
+  readonly complaints: string[] = [];
+  readonly #setting: ChaosSetting;
+  readonly #supervisor: Supervisor;
+  readonly #family: string;
+  readonly #random: () => number;
+  readonly #stopped = new Set<number>();
+
+  constructor(setting: ChaosSetting, supervisor: Supervisor, family: string, random: () => number) {
+    this.#setting = setting;
+    this.#supervisor = supervisor;
+    this.#family = family;
+    this.#random = random;
+  }
+
+  /** One caller, who asks one thing after the other. */
+  async ask(until: number): Promise<void> {
+    while (performance.now() < until) {
+      const key = `k${this.turns.length}`;
+      const prompt = `${this.#pick(["say", "say", "talk", "append"])} ${key}`;
+      const turn: ChaosTurn = { key, prompt, told: [] };
+      this.turns.push(turn);
+      const session = this.#session();
+      const way = this.#pick(["query", "query", "keyed", "enqueue", "hurry"] as const);
+      await (way === "keyed"
+        ? Promise.all([this.#asked(session, turn, way), this.#asked(session, turn, way)])
+        : this.#asked(session, turn, way));
+    }
+  }
+
+  /** Does things to processes, sessions and the API. */
+  async disturb(until: number): Promise<void> {
+    while (performance.now() < until) {
+      // The moment itself is chance; nothing is waited for here.
+      await delay(this.#random() * 2 * this.#setting.everyMs);
+      const deed = this.#pick([
+        "kill",
+        "kill",
+        "term",
+        "freeze",
+        "api",
+        "interrupt",
+        "restart",
+        "hibernate",
+        "clear",
+      ] as const);
+      this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
+      this.#do(deed);
+      const { processes } = this.#supervisor.capacity();
+      if (processes > this.#setting.maxProcesses) this.complaints.push(`there were ${processes} processes`);
+    }
+  }
+
+  /** What was stopped goes on. */
+  calm(): void {
+    for (const pid of this.#stopped) this.#setting.ground.signal(pid, "SIGCONT");
+  }
+
+  #do(deed: "kill" | "term" | "freeze" | "api" | "interrupt" | "restart" | "hibernate" | "clear"): void {
+    const { ground } = this.#setting;
+    const session = this.#session();
+    const { pid } = session.status();
+    switch (deed) {
+      case "kill":
+        if (pid !== undefined) ground.signal(pid, "SIGKILL");
+        break;
+      case "term":
+        if (pid !== undefined) ground.signal(pid, "SIGTERM");
+        break;
+      case "freeze":
+        if (pid !== undefined) void this.#freeze(pid, session);
+        break;
+      case "api":
+        ground.failNext(this.#pick([400, 500, 529]));
+        break;
+      case "interrupt":
+        this.#tolerated(session.interrupt());
+        break;
+      case "restart":
+        this.#tolerated(session.restart());
+        break;
+      case "hibernate":
+        this.#tolerated(session.hibernate());
+        break;
+      default:
+        this.#tolerated(session.clear());
+    }
+  }
+
+  async #freeze(pid: number, session: Session): Promise<void> {
+    this.#stopped.add(pid);
+    this.#setting.ground.signal(pid, "SIGSTOP");
+    await delay(this.#random() * 5_000);
+    this.#stopped.delete(pid);
+    if (session.status().pid === pid) this.#setting.ground.signal(pid, "SIGCONT");
+  }
+
+  /** Two deeds can meet; what each of them says of that is its own affair, as long as it says it. */
+  #tolerated(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!CastellanError.is(error)) this.complaints.push(`a call has failed: ${String(error)}`);
+    });
+  }
+
+  async #asked(session: Session, turn: ChaosTurn, way: "query" | "keyed" | "enqueue" | "hurry"): Promise<void> {
+    const { key, prompt, told } = turn;
+    try {
+      if (way === "enqueue") {
+        const id = await session.enqueue(prompt);
+        const found = await session.turn(id);
+        if (found === undefined) throw new Error(`${key} was accepted and is not there`);
+        told.push({ id, text: (await found.result()).text });
+        return;
+      }
+      const options =
+        way === "keyed" ? { idempotencyKey: key } : way === "hurry" ? { timeout: 50 + this.#random() * 1_000 } : {};
+      const { turnId, text } = await session.query(prompt, options);
+      told.push({ id: turnId, text });
+    } catch (error) {
+      if (CastellanError.is(error)) told.push({ code: error.code });
+      else this.complaints.push(`${key}: ${String(error)}`);
+    }
+  }
+
+  #session(): Session {
+    return this.#supervisor.session([this.#family, Math.floor(this.#random() * this.#setting.names)]);
+  }
+
+  #pick<Item>(items: readonly Item[]): Item {
+    return items[Math.floor(this.#random() * items.length)] as Item;
+  }
+}

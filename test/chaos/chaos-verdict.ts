@@ -1,0 +1,69 @@
+import type { ErrorCode } from "../../src/errors.ts";
+import type { ChaosRecord, ChaosTurn } from "./chaos-run.ts";
+
+type Entry = ChaosRecord["journal"]["turns"][number];
+
+/** How a turn may end for its caller, and as what it then stands in the journal. */
+const ENDS: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
+  TURN_INTERRUPTED: ["interrupted"],
+  TURN_TIMEOUT: ["timed_out"],
+  TURN_FAILED: ["failed"],
+  TURN_CANCELLED: ["cancelled"],
+  CAPACITY_EXHAUSTED: ["cancelled", "timed_out"],
+  QUEUE_TIMEOUT: ["cancelled", "timed_out"],
+  // Those are refused before they are accepted.
+  MAILBOX_FULL: [],
+  SESSION_STOPPED: ["cancelled", "interrupted"],
+};
+
+/** All that is not as it has to be when everything has gone wrong; empty if nothing is. */
+export function faultsIn(record: ChaosRecord): string[] {
+  const { journal, ground } = record;
+  const byPrompt = Map.groupBy(journal.turns, ({ prompt }) => prompt);
+  return [
+    ...record.complaints,
+    ...(journal.integrity.join() === "ok" ? [] : [`the file is damaged: ${journal.integrity.join("; ")}`]),
+    ...(record.left.length === 0 ? [] : [`processes were left: ${record.left.join()}`]),
+    ...ground.doubled.map((key) => `${key} stands twice in a conversation`),
+    ...ground.transcriptFaults(),
+    ...record.turns.flatMap((turn) => turnFaults(turn, byPrompt.get(turn.prompt) ?? [], record)),
+  ];
+}
+
+function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground }: ChaosRecord): string[] {
+  const { key, prompt, told } = turn;
+  const [entry] = entries;
+  const { prompts = 0, answers = 0 } = ground.model.get(key) ?? {};
+  const done = ground.appended.filter((appended) => appended === key).length;
+  const faults = [
+    ...(entries.length > 1 ? ["is in the journal more than once"] : []),
+    ...(told.length === 0 ? ["was never told to have ended"] : []),
+    ...(entry?.state === "queued" || entry?.state === "running" ? ["has not ended"] : []),
+    ...told.flatMap((end) => endFaults(end, entry, key)),
+    ...(done > 1 ? [`was done ${done} times`] : []),
+    ...(done > 0 && !prompt.startsWith("append") ? ["was done, and nobody asked for it"] : []),
+    ...(prompt.startsWith("append") && entry?.state === "completed" && done !== 1
+      ? ["completed, and was not done"]
+      : []),
+    ...(prompts > (entry?.attempts ?? 0) || answers > (entry?.attempts ?? 0)
+      ? [`came to the model ${prompts} times in ${entry?.attempts ?? 0} attempts`]
+      : []),
+  ];
+  return faults.map((fault) => `${prompt} ${fault}: ${JSON.stringify({ told, entries })}`);
+}
+
+function endFaults(end: ChaosTurn["told"][number], entry: Entry | undefined, key: string): string[] {
+  if ("text" in end) {
+    return [
+      ...(end.text.startsWith(`${key} answer `) ? [] : [`was answered with "${end.text}"`]),
+      ...(entry?.id === end.id && entry.state === "completed" && entry.text === end.text
+        ? []
+        : ["completed, and the journal has not what was told"]),
+    ];
+  }
+  const states = ENDS[end.code];
+  if (states === undefined) return [`ended with ${end.code}`];
+  return entry === undefined || states.includes(entry.state)
+    ? []
+    : [`ended with ${end.code} and stands as ${entry.state}`];
+}

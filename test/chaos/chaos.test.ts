@@ -1,0 +1,34 @@
+import { randomInt } from "node:crypto";
+import { expect, it } from "vitest";
+import { randomFrom } from "../../bench/random.ts";
+import { fakeGround, realGround } from "./chaos-ground.ts";
+import { chaos } from "./chaos-run.ts";
+import { faultsIn } from "./chaos-verdict.ts";
+
+const SEED = Number(process.env["CHAOS_SEED"] ?? randomInt(2 ** 32 - 1));
+const MINUTES = Number(process.env["CHAOS_MINUTES"] ?? 1);
+
+const GROUNDS = {
+  fake: { open: async () => fakeGround(), names: 40, maxProcesses: 8, callers: 24, everyMs: 25 },
+  real: { open: realGround, names: 6, maxProcesses: 3, callers: 5, everyMs: 700 },
+} as const;
+
+it.each(["fake", "real"] as const)(
+  `%s processes: whatever goes wrong, each turn ends once, and nothing is done or said twice (seed ${SEED}, ${MINUTES} minutes)`,
+  {
+    timeout: (MINUTES + 3) * 60_000,
+  },
+  async (on) => {
+    const { open, ...numbers } = GROUNDS[on];
+    await using ground = await open();
+    const record = await chaos({ ground, random: randomFrom(SEED), durationMs: MINUTES * 60_000, ...numbers });
+    const ends = Object.groupBy(record.journal.turns, ({ state, attempts }) => `${state} after ${attempts}`);
+    const counts = Object.fromEntries(Object.entries(ends).map(([end, turns]) => [end, turns?.length]));
+    console.log(`${on}, seed ${SEED}:`, JSON.stringify({ ...counts, deeds: Object.fromEntries(record.deeds) }));
+    expect(faultsIn(record)).toEqual([]);
+    // Things have gone wrong, and most turns have come to their end all the same.
+    const completed = record.journal.turns.filter(({ state }) => state === "completed").length;
+    expect(completed).toBeGreaterThan(record.turns.length / 3);
+    expect(record.deeds.size).toBeGreaterThan(MINUTES > 0.5 ? 7 : 3);
+  },
+);

@@ -1,0 +1,39 @@
+import { randomInt } from "node:crypto";
+import { expect, test } from "vitest";
+import { randomFrom } from "../../bench/random.ts";
+import { fakeGround } from "../chaos/chaos-ground.ts";
+import { chaos } from "../chaos/chaos-run.ts";
+import { faultsIn } from "../chaos/chaos-verdict.ts";
+
+const SEED = Number(process.env["CHAOS_SEED"] ?? randomInt(2 ** 32 - 1));
+
+/** The first seconds of `npm run test:chaos -- --on fake`. */
+test(`whatever goes wrong, each turn ends once, and nothing is done or said twice (CHAOS_SEED=${SEED})`, {
+  timeout: 60_000,
+}, async () => {
+  await using ground = fakeGround();
+  const setting = { names: 30, maxProcesses: 8, callers: 20, everyMs: 20, durationMs: 2_500 };
+  const record = await chaos({ ground, random: randomFrom(SEED), ...setting });
+  expect(faultsIn(record)).toEqual([]);
+  expect(record.journal.turns.some(({ state }) => state === "completed")).toBe(true);
+  expect([...record.deeds.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(20);
+});
+
+test("a turn that was told to have completed and is done twice, or asked of the model too often, would be found", async () => {
+  await using ground = fakeGround();
+  const setting = { names: 3, maxProcesses: 2, callers: 2, everyMs: 50, durationMs: 200 };
+  const record = await chaos({ ground, random: randomFrom(1), ...setting });
+  expect(faultsIn(record)).toEqual([]);
+  const [turn] = record.turns.filter(({ told }) => told.some((end) => "text" in end));
+  const key = turn?.key ?? "";
+  const spoilt = {
+    ...ground,
+    appended: [key, key],
+    doubled: [key],
+    model: new Map([[key, { prompts: 9, answers: 1 }]]),
+  };
+  const faults = faultsIn({ ...record, ground: spoilt, left: [1] }).join("\n");
+  for (const words of ["was done 2 times", "stands twice", "came to the model 9 times", "processes were left"]) {
+    expect(faults).toContain(words);
+  }
+});
