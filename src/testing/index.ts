@@ -28,6 +28,7 @@ export {
   sessionStoreConformance,
 } from "./session-store-conformance.ts";
 export { SimulatedClock } from "./simulated-clock.ts";
+export { startOnClock } from "./start-on-clock.ts";
 export {
   crashes,
   fails,

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { query, Supervisor, stream } from "../../src/index.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
-import { commandOf, processesWith } from "./processes.ts";
+import { commandOf, processesWith } from "../real/processes.ts";
 
 let api: MockApi;
 
@@ -140,7 +140,7 @@ describe("the tree of a session", () => {
   });
 
   it("ends with a host that is killed in the middle of a turn", async () => {
-    const host = spawn(process.execPath, [here("host.ts"), here("mcp-server.ts")], {
+    const host = spawn(process.execPath, [here("../real/host.ts"), here("../real/mcp-server.ts")], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line] = (await once(createInterface(host.stdout), "line")) as [string];

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { lives } from "./kill-moment.ts";
-import { faultsIn } from "./kill-verdict.ts";
-import { killAtRandom } from "./random-kills.ts";
+import { lives } from "../real/kill-moment.ts";
+import { faultsIn } from "../real/kill-verdict.ts";
+import { killAtRandom } from "../real/random-kills.ts";
 
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 

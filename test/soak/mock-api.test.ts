@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { Options } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
-import { BareSession, kindOf, textDelta } from "./bare-session.ts";
+import { BareSession, kindOf, textDelta } from "../testing/bare-session.ts";
 
 let api: MockApi;
 const sessions: BareSession[] = [];
