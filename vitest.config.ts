@@ -13,8 +13,6 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     exclude: ["test/soak/**", "test/kills/**", "test/chaos/**"],
     pool: "forks",
-    // A process for each file takes as long as the tests in it. Names and folders are unique in each test, and nothing is left behind.
-    isolate: false,
     // Tests that want a journal on disk say where; the others must not meet in one.
     env: { CASTELLAN_JOURNAL: "memory" },
     maxWorkers: 2,

@@ -19,7 +19,7 @@ test("what was recorded is said again, tools, pieces of text and errors as they 
     using recorder = recordTurns();
     await using scene = await Scene.open({
       script: async (turn) => {
-        if (turn.prompt === "fail") return await turn.fail({ status: 500, message: "broken" });
+        if (turn.prompt === "fail") return await turn.fail({ status: 400, message: "broken" });
         await turn.toolUse("Read", { file_path: "a" }, { result: `text ${turn.index}` });
         await turn.text(`answer ${turn.index} to ${turn.prompt}`, { partials: 3 });
         return undefined;
