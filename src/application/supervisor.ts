@@ -357,6 +357,7 @@ export class Supervisor implements AsyncDisposable {
    * Makes the tree what `children` say, and touches only what differs: what is new is started, what is missing is ended,
    * a session whose options have changed takes them up, at once where it can and otherwise, when its turn is over, with
    * another process and its conversation. All others keep their processes. Calls are carried out one after the other.
+   * Claude Code keeps the system prompt that a conversation began with: a changed one counts from `clear()` on.
    *
    * Functions in options are the same only if they are identical, so keep hooks and in-process MCP servers where they are
    * made once.
