@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { traceEnvironment } from "../trace-context.ts";
+import { secretsIn } from "./environment.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { HostCalls } from "./host-calls.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
@@ -155,6 +156,7 @@ export class ProcessRun {
     this.process = own
       ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
+    this.process.stderr.secrets = secretsIn(options.env);
     this.#spawned.resolve();
     this.request.host.spawned(this.process.pid);
     return this.process.spawned;

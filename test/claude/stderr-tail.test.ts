@@ -28,3 +28,11 @@ describe("StderrTail", () => {
     expect(text?.endsWith("x\nError: the last words")).toBe(true);
   });
 });
+
+it("shows no secret, wherever it was printed", () => {
+  const tail = new StderrTail();
+  tail.secrets = ["sk-ant-secret"];
+  tail.append("the key sk-ant-");
+  tail.append("secret is refused: sk-ant-secret");
+  expect(tail.text).toBe("the key [hidden] is refused: [hidden]");
+});

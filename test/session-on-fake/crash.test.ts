@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { formatInspection } from "../../src/application/inspection-text.ts";
 import { query, stream } from "../../src/castellan.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 
@@ -161,4 +162,20 @@ test("the last word of a dying process still counts", async () => {
   });
   expect((await query(scene.name, "hi")).text).toBe("done in time");
   await eventually(() => scene.session.status().restarts === 1);
+});
+
+test("a key that the process printed when it died is in no error, status or inspection", async () => {
+  const apiKey = "sk-ant-very-secret";
+  await using scene = await Scene.open({
+    session: { apiKey },
+    script: (turn) => turn.crash({ code: 3, stderr: `cannot use ${apiKey}` }),
+  });
+  const error = await query(scene.name, "hi").catch((thrown: unknown) => thrown);
+  const shown = [
+    String(error),
+    JSON.stringify(scene.supervisor.inspect()),
+    formatInspection(scene.supervisor.inspect()),
+  ];
+  expect(shown[2]).toContain("cannot use [hidden]");
+  expect(shown.join("\n")).not.toContain(apiKey);
 });
