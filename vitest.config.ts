@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+const OTHER_SUITES = ["test/soak/**", "test/kills/**", "test/chaos/**"];
+const ALONE = ["test/clock.test.ts", "test/journal/postgres-database.test.ts"];
+
 export default defineConfig({
   // The examples import the package by its name, which is its sources here, as `paths` says to the type checker.
   resolve: {
@@ -10,8 +13,15 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/soak/**", "test/kills/**", "test/chaos/**"],
+    projects: [
+      // Files share a process, which spares each of them the time to load everything anew ...
+      {
+        extends: true,
+        test: { name: "shared", include: ["test/**/*.test.ts"], exclude: [...OTHER_SUITES, ...ALONE], isolate: false },
+      },
+      // ... but for those that hold the time of the whole process.
+      { extends: true, test: { name: "alone", include: ALONE } },
+    ],
     pool: "forks",
     // Tests that want a journal on disk say where; the others must not meet in one.
     env: { CASTELLAN_JOURNAL: "memory" },
