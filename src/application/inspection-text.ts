@@ -19,6 +19,8 @@ interface Node {
  * The tree as a text to be read by people: states, processes and since when, mailboxes, budgets, the last exits, and the options
  * that are not as they are without being given, each with where it came from. Times are in UTC.
  *
+ * @param inspection what `inspect()` gave, or a part of it
+ * @param options what is shown
  * @param options.options whether options that nobody gave are shown too. Default `false`
  * @example
  * console.log(formatInspection(supervisor.inspect()));

@@ -68,6 +68,7 @@ export class Loan implements AsyncDisposable {
     await this.#end("checked_in");
   }
 
+  /** As {@link Loan.checkin}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.checkin();
   }

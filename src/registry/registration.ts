@@ -34,6 +34,7 @@ export class Registration<Value> implements RegistryEntry<Value>, Disposable {
     return this.#leave();
   }
 
+  /** As {@link Registration.unregister}, for `using`. */
   [Symbol.dispose](): void {
     this.#leave();
   }

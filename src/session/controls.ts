@@ -89,10 +89,12 @@ export class Controls {
     return this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
   }
 
+  /** Connects an MCP server of the process again. */
   async reconnectMcpServer(name: string): Promise<void> {
     await this.#ask("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name));
   }
 
+  /** Switches an MCP server of the process on or off. */
   async toggleMcpServer(name: string, enabled: boolean): Promise<void> {
     await this.#ask("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
   }
@@ -133,18 +135,22 @@ export class Controls {
     await this.#ask("stop_task", (sdk) => sdk.stopTask(taskId));
   }
 
+  /** The slash commands that the process knows. */
   supportedCommands(): Promise<SlashCommand[]> {
     return this.#ask("supported_commands", (sdk) => sdk.supportedCommands());
   }
 
+  /** The models that the process can be switched to. */
   supportedModels(): Promise<ModelInfo[]> {
     return this.#ask("supported_models", (sdk) => sdk.supportedModels());
   }
 
+  /** The agents that the process can hand work to. */
   supportedAgents(): Promise<AgentInfo[]> {
     return this.#ask("supported_agents", (sdk) => sdk.supportedAgents());
   }
 
+  /** Whose account the process uses. */
   accountInfo(): Promise<AccountInfo> {
     return this.#ask("account_info", (sdk) => sdk.accountInfo());
   }

@@ -32,7 +32,7 @@ export interface ChildExit {
   readonly reason: "normal" | "shutdown" | "abnormal";
   /** Read only when `reason` is `abnormal`. Default `count`. */
   readonly disposition?: Disposition;
-  /** The evidence, kept as it is and shown in {@link ChildInfo.lastExits} and in events. */
+  /** The evidence, kept as it is and shown in `lastExits` of `whichChildren` and in events. */
   readonly cause?: unknown;
 }
 

@@ -3,7 +3,9 @@ import { formatName } from "../names.ts";
 
 /** Takes fields and a message, as pino, and most that are like it, do. */
 export interface EventLogger {
+  /** Takes what is in order. */
   info(fields: object, message: string): void;
+  /** Takes what has failed. */
   warn(fields: object, message: string): void;
 }
 
@@ -11,6 +13,8 @@ export interface EventLogger {
  * Writes a line for each turn that ends, each restart, each session that is set aside and each approval: the session, the length
  * of the prompt, the result and the duration; never a key.
  *
+ * @param logger where lines go
+ * @param options what lines have
  * @param options.prompts whether lines have the text of prompts. Default `false`
  * @returns ends that
  * @example

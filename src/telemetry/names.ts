@@ -25,6 +25,7 @@ export const METRICS = {
   poolExhausted: "castellan.pool.exhausted",
 } as const;
 
+/** The names of attributes of spans and metrics. */
 export const ATTRIBUTES = {
   operation: "gen_ai.operation.name",
   provider: "gen_ai.provider.name",

@@ -1,3 +1,9 @@
+/**
+ * Traces and metrics with OpenTelemetry.
+ *
+ * @module castellan/otel
+ */
+
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { measure } from "./measuring.ts";
 import { traceTurns } from "./tracing.ts";

@@ -1,3 +1,9 @@
+/**
+ * Metrics for Prometheus to read.
+ *
+ * @module castellan/prometheus
+ */
+
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { measure } from "./measuring.ts";

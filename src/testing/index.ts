@@ -1,3 +1,9 @@
+/**
+ * For tests: a fake Claude, a mock of the model's API, recordings, a simulated clock.
+ *
+ * @module castellan/testing
+ */
+
 export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
 export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
 export type { FakeEntry } from "./fake-conversation.ts";

@@ -1,5 +1,6 @@
 /** What the context of a test of vitest's and of `node:test`'s has. */
 export interface SkippableTest {
+  /** Ends the test, which is then shown as skipped, with the reason. */
   skip(reason?: string): void;
 }
 

@@ -8,7 +8,8 @@ import { startAssistants } from "../../examples/web/assistants.ts";
 import { createApp as expressApp } from "../../examples/web/express.ts";
 import { createApp as fastifyApp } from "../../examples/web/fastify.ts";
 import { createApp as honoApp } from "../../examples/web/hono.ts";
-import { POST, register } from "../../examples/web/next.ts";
+import { POST } from "../../examples/web/next/app/api/ask/route.ts";
+import { register } from "../../examples/web/next/instrumentation.ts";
 import { onFake } from "./on-fake.ts";
 
 type Listener = Parameters<typeof createServer>[1];
@@ -34,15 +35,6 @@ async function fastifyServed(): Promise<string> {
 function post(url: string, prompt: string, user = "ada"): Promise<Response> {
   const headers = { "content-type": "application/json", "x-user": user };
   return fetch(url, { method: "POST", headers, body: JSON.stringify({ prompt }) });
-}
-
-/** Serves the route as Next.js does: with the parameters of its path. */
-async function nextServed(): Promise<string> {
-  const route = (request: Request): Promise<Response> => {
-    const assistant = new URL(request.url).pathname.split("/")[2] ?? "";
-    return POST(request, { params: Promise.resolve({ assistant }) });
-  };
-  return await served(getRequestListener(route));
 }
 
 const frameworks: [string, () => Promise<string>][] = [
@@ -100,12 +92,15 @@ test.each(frameworks)("%s: a client that leaves does not end the turn", async (_
 describe("next", () => {
   afterEach(() => void vi.unstubAllEnvs());
 
+  // Next.js itself serves it in test/soak/next.test.ts.
   test("streams from its route handler", async () => {
     const { options } = onFake();
     await using _supervisor = await startAssistants(options);
-    const url = `${await nextServed()}/assistants`;
-    expect(await (await post(`${url}/writer/stream`, "hi")).text()).toContain("event: result\n");
-    expect((await post(`${url}/nobody/stream`, "hi")).status).toBe(404);
+    const url = await served(getRequestListener(POST));
+    const ask = (assistant: string): Promise<Response> =>
+      fetch(url, { method: "POST", body: JSON.stringify({ assistant, prompt: "hi" }) });
+    expect(await (await ask("writer")).text()).toContain("event: result\n");
+    expect((await ask("nobody")).status).toBe(404);
   });
 
   test("starts its supervisor once, on the server only", async () => {
