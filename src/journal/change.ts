@@ -50,6 +50,11 @@ export interface Batch {
   /** Counts the batches since the journal was opened, from 1. */
   readonly number: number;
   readonly changes: readonly Change[];
+  /**
+   * The keys of the sessions whose changes they are, each once, as far as that was said. A journal that several machines write
+   * makes sure that whoever writes owns them; others take no notice.
+   */
+  readonly sessions?: readonly string[];
   /** Whether it must be there also after the machine, and not only the application, has lost its power. */
   readonly durable: boolean;
 }

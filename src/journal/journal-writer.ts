@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
-import type { Change } from "./change.ts";
+import type { Batch, Change } from "./change.ts";
 import type { Journal } from "./journal.ts";
 import { writeFault } from "./journal-errors.ts";
 
@@ -19,10 +19,19 @@ const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
 interface Item {
   readonly changes: readonly Change[];
   readonly durable: boolean;
+  readonly session: string | undefined;
   /** Whether the caller would rather be refused than wait for ever. */
   readonly revocable: boolean;
   readonly written: PromiseWithResolvers<void>;
   timer?: Timer;
+}
+
+/** How changes are written. */
+export interface WriteOptions {
+  /** Whether they must be there also after the machine has lost its power. Default: `false`. */
+  readonly durable?: boolean;
+  /** The key of the session whose changes they are. */
+  readonly session?: string;
 }
 
 export interface JournalWriterDeps {
@@ -75,8 +84,8 @@ export class JournalWriter {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if the journal refuses it, or has not taken it after five seconds. Without
    * `details.applied` it may have been written all the same; `NOT_OWNER`
    */
-  write(changes: readonly Change[], { durable = false }: { readonly durable?: boolean } = {}): Promise<void> {
-    return this.#enter(changes, durable, true);
+  write(changes: readonly Change[], options: WriteOptions = {}): Promise<void> {
+    return this.#enter(changes, options, true);
   }
 
   /**
@@ -86,7 +95,7 @@ export class JournalWriter {
    */
   settled(): Promise<void> {
     if (this.#lost === undefined && this.#flushing === undefined) return Promise.resolve();
-    return this.#enter([], false, true);
+    return this.#enter([], {}, true);
   }
 
   /**
@@ -107,8 +116,8 @@ export class JournalWriter {
    *
    * @throws CastellanError `NOT_OWNER`
    */
-  record(changes: readonly Change[], { durable = false }: { readonly durable?: boolean } = {}): Promise<void> {
-    const written = this.#enter(changes, durable, false);
+  record(changes: readonly Change[], options: WriteOptions = {}): Promise<void> {
+    const written = this.#enter(changes, options, false);
     written.catch(() => {});
     return written;
   }
@@ -129,10 +138,10 @@ export class JournalWriter {
     for (const item of left) this.#refuse(item, this.#closed());
   }
 
-  #enter(changes: readonly Change[], durable: boolean, revocable: boolean): Promise<void> {
+  #enter(changes: readonly Change[], { durable = false, session }: WriteOptions, revocable: boolean): Promise<void> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
-    const item: Item = { changes, durable, revocable, written: Promise.withResolvers() };
+    const item: Item = { changes, durable, session, revocable, written: Promise.withResolvers() };
     if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
     this.#queue.push(item);
     // When the event loop comes round, so that what many sessions say in the same moment is written in one batch.
@@ -160,9 +169,11 @@ export class JournalWriter {
   async #put(items: Item[]): Promise<void> {
     const changes = items.flatMap((item) => item.changes);
     const durable = items.some((item) => item.durable);
+    const sessions = [...new Set(items.flatMap(({ session }) => session ?? []))];
+    const batch = { changes, durable, ...(sessions.length > 0 && { sessions }) };
     for (;;) {
       try {
-        if (changes.length > 0) await this.#write(changes, durable);
+        if (changes.length > 0) await this.#write(batch);
         for (const item of items) {
           item.timer?.cancel();
           item.written.resolve();
@@ -183,8 +194,8 @@ export class JournalWriter {
     }
   }
 
-  async #write(changes: readonly Change[], durable: boolean): Promise<void> {
-    await this.#journal.write({ number: this.#number + 1, changes, durable });
+  async #write(batch: Omit<Batch, "number">): Promise<void> {
+    await this.#journal.write({ number: this.#number + 1, ...batch });
     this.#number += 1;
     this.#failures = 0;
     if (this.#lost === undefined) this.#fault = undefined;

@@ -59,6 +59,7 @@ export interface Journal {
   sessions(keys: readonly string[]): Promise<SessionEntry[]>;
   /** The keys of sessions that begin so and have turns that have not ended, each once, in order. */
   unfinishedBeginning(keyPrefix: string): Promise<string[]>;
+  /** The turn with this id, if it is known. */
   turn(id: string): Promise<TurnEntry | undefined>;
   /**
    * The turns that have not ended of these sessions, of which there are 500 at most. Those of one session come in the order

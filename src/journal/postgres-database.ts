@@ -13,11 +13,13 @@ export interface TransactionOptions {
 }
 
 /** How a database is used. */
-interface DatabaseTerms {
+export interface DatabaseTerms {
   /** How long a statement may take. */
   readonly timeoutMs: number;
   /** How many connections there are at most. Default: 4. */
   readonly connections?: number;
+  /** How long a transaction may do nothing before it is ended with all its locks. Default: half of `timeoutMs`. */
+  readonly idleMs?: number;
 }
 
 const CONNECT_MS = 5_000;
@@ -44,7 +46,7 @@ export class PostgresDatabase {
   readonly #settings: string;
   #closed = false;
 
-  private constructor(pool: Pool, label: string, schema: string, timeoutMs: number) {
+  private constructor(pool: Pool, label: string, schema: string, timeoutMs: number, idleMs: number) {
     this.#pool = pool;
     pool.on("acquire", (client) => this.#busy.add(client));
     pool.on("release", (_, client) => this.#busy.delete(client));
@@ -53,8 +55,7 @@ export class PostgresDatabase {
     this.#settings = [
       `set local search_path to "${schema}"`,
       `set local statement_timeout to ${timeoutMs}`,
-      // Less, so that whoever waits for the locks of an application that stands still gets them in time.
-      `set local idle_in_transaction_session_timeout to ${timeoutMs / 2}`,
+      `set local idle_in_transaction_session_timeout to ${idleMs}`,
     ].join("; ");
   }
 
@@ -67,7 +68,8 @@ export class PostgresDatabase {
   static async load(
     { url, schema, label }: PostgresPlace,
     kind: string,
-    { timeoutMs, connections = 4 }: DatabaseTerms,
+    // Whoever waits for the locks of an application that stands still should get them in time.
+    { timeoutMs, connections = 4, idleMs = timeoutMs / 2 }: DatabaseTerms,
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
     const { Client, Pool } = await importPg().catch((cause: unknown) => {
@@ -94,7 +96,7 @@ export class PostgresDatabase {
     // Whoever uses a connection hears of its loss; unheard, the event would end the application.
     pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
-    return new PostgresDatabase(pool, `The ${kind} ${label}`, schema, timeoutMs);
+    return new PostgresDatabase(pool, `The ${kind} ${label}`, schema, timeoutMs, idleMs);
   }
 
   /** @throws CastellanError `JOURNAL_UNAVAILABLE` */

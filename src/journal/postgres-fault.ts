@@ -7,8 +7,9 @@ export function faultOf(state: string | undefined): JournalFault {
 }
 
 const FAULTS: readonly (readonly [states: RegExp, fault: JournalFault])[] = [
-  // Connections, users and passwords, no such database, too many connections, a server that stops or is starting.
-  [/^(08...|28...|3D000|53300|57P0.)$/, "unreachable"],
+  // Connections, also those that the server has ended, users and passwords, no such database, too many connections, a server
+  // that stops or is starting.
+  [/^(08...|25P03|28...|3D000|53300|57P0.)$/, "unreachable"],
   [/^53100$/, "no_space"],
   [/^25006$/, "read_only"],
   // Tables and columns that are no longer there, and what the server itself calls corrupted.

@@ -68,4 +68,4 @@ const FIRST = `
   );
 `;
 
-export const JOURNAL_TABLES: PostgresTables = { name: "journal", steps: [FIRST] };
+export const JOURNAL_TABLES: PostgresTables = { name: "journal", steps: [{ sql: FIRST }] };

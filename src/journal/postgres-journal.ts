@@ -6,6 +6,7 @@ import type { Journal, JournalOwner, Retention } from "./journal.ts";
 import { statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
 import { notOpen } from "./postgres-fault.ts";
+import type { PostgresHold, PostgresHolding } from "./postgres-hold.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
 import { PostgresOwnership } from "./postgres-ownership.ts";
 import { type PostgresOptions, type PostgresPlace, postgresPlace } from "./postgres-place.ts";
@@ -42,7 +43,10 @@ export interface PostgresJournalOptions extends PostgresOptions {
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function postgresJournal({ clock = systemClock, ...options }: PostgresJournalOptions): Journal {
-  return new PostgresJournal(postgresPlace(options), clock);
+  const place = postgresPlace(options);
+  const take: PostgresHolding["take"] = (database, owner) =>
+    PostgresOwnership.take(database, place.label, owner, clock);
+  return new PostgresJournal(place, clock, { tables: [], take });
 }
 
 /** How long a statement may take. */
@@ -59,20 +63,23 @@ interface OpenJournal {
   readonly common: PostgresDatabase;
   /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
   readonly reserved: PostgresDatabase;
-  readonly ownership: PostgresOwnership;
+  readonly hold: PostgresHold;
 }
 
-class PostgresJournal implements Journal {
+/** A journal in PostgreSQL, whoever may hold it. */
+export class PostgresJournal implements Journal {
   readonly place: string;
   readonly #where: PostgresPlace;
   readonly #clock: Clock;
+  readonly #holding: PostgresHolding;
   #open: OpenJournal | undefined;
   /** The number of a batch that may have been written, although nobody said so. */
   #uncertain: number | undefined;
 
-  constructor(where: PostgresPlace, clock: Clock) {
+  constructor(where: PostgresPlace, clock: Clock, holding: PostgresHolding) {
     this.#where = where;
     this.#clock = clock;
+    this.#holding = holding;
     this.place = where.label;
   }
 
@@ -81,10 +88,10 @@ class PostgresJournal implements Journal {
     const reserved = before?.reserved ?? (await this.#load(1));
     const common = before?.common ?? (await this.#load(COMMON_CONNECTIONS));
     try {
-      await prepare(reserved, JOURNAL_TABLES);
-      const ownership = await PostgresOwnership.take(reserved, this.place, owner, this.#clock);
-      before?.ownership.stop();
-      this.#open = { common, reserved, ownership };
+      for (const tables of [JOURNAL_TABLES, ...this.#holding.tables]) await prepare(reserved, tables);
+      const hold = await this.#holding.take(reserved, owner);
+      before?.hold.stop();
+      this.#open = { common, reserved, hold };
       this.#uncertain = undefined;
     } catch (error) {
       if (before === undefined) await Promise.all([common.close(), reserved.close()]);
@@ -93,29 +100,31 @@ class PostgresJournal implements Journal {
   }
 
   get lost(): Promise<CastellanError> | undefined {
-    return this.#open?.ownership.lost;
+    return this.#open?.hold.lost;
   }
 
   async close(): Promise<void> {
     if (this.#open === undefined) return;
-    const { common, reserved, ownership } = this.#open;
+    const { common, reserved, hold } = this.#open;
     this.#open = undefined;
     const late = this.#clock.schedule(CLOSE_MS, () => {
       common.abandon();
       reserved.abandon();
     });
-    await Promise.all([ownership.release().then(() => reserved.close()), common.close()]);
+    await Promise.all([hold.release().then(() => reserved.close()), common.close()]);
     late.cancel();
   }
 
-  async write({ number, changes, durable }: Batch): Promise<void> {
-    const { reserved, ownership } = this.#opened();
+  async write(batch: Batch): Promise<void> {
+    const { reserved, hold } = this.#opened();
+    const { number, durable } = batch;
     try {
-      const statements = statementsOf(changes, reserved.label);
+      const statements = statementsOf(batch.changes, reserved.label);
       await reserved.transaction(
         async (query) => {
-          if (!(await ownership.fence(query, number))) return;
-          await Promise.all(statements.map(({ text, rows }) => query(text, [rows])));
+          if (!(await hold.fence(query, batch))) return;
+          const made = statements.map(({ text, rows }) => query(text, [rows]));
+          await Promise.all([...made, hold.confirm?.(query, batch)]);
         },
         { durable },
       );
@@ -169,7 +178,7 @@ class PostgresJournal implements Journal {
     return await this.#opened().common.transaction(async (query) => {
       const [[turns]] = await Promise.all([
         query<{ count: number }>(PRUNE_TURNS, [endedSince, turnsPerSession]),
-        query("delete from approvals where settled_at < $1", [endedSince]),
+        query(PRUNE_APPROVALS, [endedSince]),
       ]);
       return turns?.count ?? 0;
     });
@@ -200,11 +209,20 @@ class PostgresJournal implements Journal {
 
 const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model", "day"];
 
+/* What somebody else changes or forgets at the same time is passed over, so that nobody waits for anybody. */
+
 const PRUNE_TURNS = `
   with ended as (
     select id, ended_at, row_number() over (partition by session order by ended_at desc, seq desc) as place
     from turns where ended_at is not null
+  ), old as (
+    select id from turns
+    where id in (select id from ended where ended_at < $1 or place > $2) for update skip locked
   ), dropped as (
-    delete from turns using ended where turns.id = ended.id and (ended.ended_at < $1 or ended.place > $2) returning 1
+    delete from turns using old where turns.id = old.id returning 1
   )
   select count(*)::integer as count from dropped`;
+
+const PRUNE_APPROVALS = `
+  with old as (select id from approvals where settled_at < $1 for update skip locked)
+  delete from approvals using old where approvals.id = old.id`;

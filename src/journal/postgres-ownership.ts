@@ -1,8 +1,10 @@
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import type { Batch } from "./change.ts";
 import type { JournalOwner } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
+import type { PostgresHold } from "./postgres-hold.ts";
 import { fromText, toText } from "./stored-text.ts";
 
 const BEAT_MS = 1_000;
@@ -11,7 +13,7 @@ const BEAT_MS = 1_000;
  * The hold of one application on a journal: a row that has to be refreshed. Whoever finds it not refreshed for five seconds,
  * by the clock of the database, may take it over; what the former owner writes after that is refused.
  */
-export class PostgresOwnership {
+export class PostgresOwnership implements PostgresHold {
   readonly #database: PostgresDatabase;
   readonly #clock: Clock;
   readonly #id: string;
@@ -58,15 +60,9 @@ export class PostgresOwnership {
     return this.#lost.promise;
   }
 
-  /**
-   * To be called at the beginning of a transaction: makes sure that the owner is still the owner when it commits, and that
-   * a batch is not written twice. Tells whether it is to be written; if not, it has been.
-   *
-   * @throws CastellanError `NOT_OWNER`
-   */
-  async fence(query: Query, batch: number): Promise<boolean> {
+  async fence(query: Query, { number }: Batch): Promise<boolean> {
     // The last batch need not be the one before: those that need not be durable may be gone after a crash of the server.
-    const [ours] = await query(FENCE, [this.#id, this.#term, batch]);
+    const [ours] = await query(FENCE, [this.#id, this.#term, number]);
     if (ours !== undefined) return true;
     const [holder] = await query<HolderRow>(HOLDER);
     if (holder?.id === this.#id && holder.term === this.#term) return false;

@@ -30,4 +30,10 @@ const FIRST = `
     where uuid_hash is not null;
 `;
 
-export const TRANSCRIPT_TABLES: PostgresTables = { name: "transcripts", steps: [FIRST] };
+/* Of a session that moves between machines: under which epoch of it the entry was written, see cluster/engine.ts. */
+const EPOCHS = "alter table transcript_entries add column epoch bigint";
+
+export const TRANSCRIPT_TABLES: PostgresTables = {
+  name: "transcripts",
+  steps: [{ sql: FIRST }, { sql: EPOCHS, additive: true }],
+};

@@ -5,7 +5,7 @@ import {
   type SessionStoreEntry,
   type SessionSummaryEntry,
 } from "@anthropic-ai/claude-agent-sdk";
-import type { PostgresDatabase } from "./postgres-database.ts";
+import type { PostgresDatabase, Query } from "./postgres-database.ts";
 import { fromText, toText } from "./stored-text.ts";
 
 /** Entries as they were when they were handed over, and as they are written. */
@@ -13,6 +13,19 @@ export interface Appended {
   readonly entries: readonly SessionStoreEntry[];
   /** JSON: of each entry the hash of its `uuid`, or null, and its own JSON. */
   readonly json: string;
+}
+
+/**
+ * Makes sure that whoever writes may write until the transaction ends: rejects if not. It is sent behind what is written, so
+ * that its locks are not held while that is on its way.
+ */
+export type TranscriptFence = (query: Query) => Promise<unknown>;
+
+/** How transcripts are written that not everybody may write. */
+export interface FencedWrite {
+  readonly fence: TranscriptFence;
+  /** What is kept with each entry. */
+  readonly epoch: number;
 }
 
 /** `entries`, ready to be written; later changes of them are of no account. */
@@ -25,13 +38,18 @@ export function toAppend(entries: readonly SessionStoreEntry[]): Appended {
  * Adds entries to a transcript, which begins with the first ones. An entry whose `uuid` is in it already is left out: it is
  * the one that was stored before, sent again, and what it says has been counted in the summary.
  */
-export async function append(database: PostgresDatabase, key: SessionKey, appended: Appended): Promise<void> {
+export async function append(
+  database: PostgresDatabase,
+  key: SessionKey,
+  appended: Appended,
+  fenced?: FencedWrite,
+): Promise<void> {
   const { projectKey, sessionId, subpath } = key;
   const hashes = [hashOf(projectKey, sessionId, subpath ?? null), sessionHash(key), hashOf(projectKey)];
   const names = [toText(projectKey), toText(sessionId), subpath === undefined ? null : toText(subpath)];
   await database.transaction(async (query) => {
-    const values = [...hashes, ...names, appended.entries.length, appended.json];
-    const [transcript] = await query<AppendRow>(APPEND, values);
+    const values = [...hashes, ...names, appended.entries.length, appended.json, fenced?.epoch ?? null];
+    const [[transcript]] = await Promise.all([query<AppendRow>(APPEND, values), fenced?.fence(query)]);
     if (transcript === undefined || subpath !== undefined) return;
     const { id, mtime, summary, added } = transcript;
     const fresh = added.flatMap((place) => appended.entries[place - 1] ?? []);
@@ -73,13 +91,13 @@ export async function subpaths(
 }
 
 /** Without a subpath, the transcripts of the subagents too. */
-export async function remove(database: PostgresDatabase, key: SessionKey): Promise<void> {
+export async function remove(database: PostgresDatabase, key: SessionKey, fence?: TranscriptFence): Promise<void> {
   const { projectKey, sessionId, subpath } = key;
   const [column, hash] =
     subpath === undefined ? ["session_hash", sessionHash(key)] : ["hash", hashOf(projectKey, sessionId, subpath)];
   // Locked in one order, so that two who delete the same do not wait for each other.
   const text = `delete from transcripts where id in (select id from transcripts where ${column} = $1 order by id for update)`;
-  await database.transaction((query) => query(text, [hash]));
+  await database.transaction((query) => Promise.all([query(text, [hash]), fence?.(query)]));
 }
 
 /** The same for all transcripts of a session, and for no other one. */
@@ -113,8 +131,8 @@ const APPEND = `
       mtime = greatest(known.mtime, excluded.mtime)
     returning id, length - $7 as start, mtime, summary
   ), added as (
-    insert into transcript_entries (transcript, position, uuid_hash, entry)
-    select id, start + place, decode(item->>0, 'hex'), (item->>1)::json
+    insert into transcript_entries (transcript, position, uuid_hash, entry, epoch)
+    select id, start + place, decode(item->>0, 'hex'), (item->>1)::json, $9::bigint
     from transcript, json_array_elements($8::json) with ordinality as item (item, place) order by place
     on conflict do nothing
     returning position

@@ -63,16 +63,16 @@ export class SessionJournal {
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...times };
-    await this.#desk.writer?.write([{ type: "turn_accepted", turn }], { durable });
+    await this.#write({ type: "turn_accepted", turn }, durable);
   }
 
   withdraw({ id }: TurnRecord): void {
-    void this.#desk.writer?.record([{ type: "turn_withdrawn", turn: id }]);
+    void this.#record({ type: "turn_withdrawn", turn: id });
   }
 
   /** Resolves when it is written that the turn is about to be handed out. @throws CastellanError `NOT_OWNER` */
   async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
-    await this.#desk.writer?.record([{ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }], { durable });
+    await this.#record({ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }, durable);
   }
 
   /**
@@ -80,18 +80,18 @@ export class SessionJournal {
    * long as it takes; any other goes on after five seconds.
    */
   async touched({ id, durable }: TurnRecord): Promise<void> {
-    const written = this.#desk.writer?.record([{ type: "turn_touched", turn: id }], { durable });
+    const written = this.#record({ type: "turn_touched", turn: id }, durable);
     await (durable ? written?.catch(() => {}) : this.#within(written));
   }
 
   requeued({ id, position, durable }: TurnRecord): void {
-    void this.#desk.writer?.record([{ type: "turn_requeued", turn: id, position }], { durable });
+    void this.#record({ type: "turn_requeued", turn: id, position }, durable);
   }
 
   /** Resolves when it is written; that is not waited for any longer than five seconds. */
   async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
-    await this.#within(this.#desk.writer?.record([change], { durable }));
+    await this.#within(this.#record(change, durable));
   }
 
   spent(models: readonly ModelSpending[]): void {
@@ -99,17 +99,17 @@ export class SessionJournal {
     const { supervisor, meter } = this.#desk;
     meter.add(models);
     const day = dayOf(this.#clock.now());
-    void this.#desk.writer?.record([{ type: "spent", supervisor, session: this.#session, day, models }]);
+    void this.#record({ type: "spent", supervisor, session: this.#session, day, models });
   }
 
   /** Writes down what is to be remembered. */
   save(memory: SessionMemory): void {
-    void this.#desk.writer?.record([this.#saved(memory)]);
+    void this.#record(this.#saved(memory));
   }
 
   /** Writes it down; resolves when it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(memory: SessionMemory): Promise<void> {
-    await this.#desk.writer?.write([this.#saved(memory)]);
+    await this.#write(this.#saved(memory));
   }
 
   #saved(memory: SessionMemory): Change {
@@ -125,12 +125,12 @@ export class SessionJournal {
 
   approvalRequested({ id, tool, input, requestedAt }: Approval): void {
     const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
-    void this.#desk.writer?.record([{ type: "approval_requested", approval }]);
+    void this.#record({ type: "approval_requested", approval });
   }
 
   approvalSettled(approval: string, outcome: ApprovalOutcome): void {
     const at = this.#clock.now();
-    void this.#desk.writer?.record([{ type: "approval_settled", approval, outcome, at }]);
+    void this.#record({ type: "approval_settled", approval, outcome, at });
   }
 
   /**
@@ -139,7 +139,7 @@ export class SessionJournal {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
    */
   async forget(): Promise<void> {
-    await this.#desk.writer?.write([{ type: "session_forgotten", session: this.#session }]);
+    await this.#write({ type: "session_forgotten", session: this.#session });
   }
 
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -156,6 +156,14 @@ export class SessionJournal {
   /** Why the supervisor's sessions may spend no more, if that is so. */
   get refusal(): CastellanError | undefined {
     return this.#desk.refusal;
+  }
+
+  async #write(change: Change, durable = false): Promise<void> {
+    await this.#desk.writer?.write([change], { durable, session: this.#session });
+  }
+
+  #record(change: Change, durable = false): Promise<void> | undefined {
+    return this.#desk.writer?.record([change], { durable, session: this.#session });
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {

@@ -9,6 +9,7 @@ import type { UsageEntry, UsageQuery } from "../journal/usage-entry.ts";
 /** One thing that a journal has to do. `run` rejects if it does not. */
 export interface ConformanceCase {
   readonly name: string;
+  /** Rejects with what the journal does wrong. */
   run(): Promise<void>;
 }
 

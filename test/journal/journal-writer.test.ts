@@ -65,6 +65,15 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 2]);
   });
 
+  it("says whose changes a batch has, as far as it was told", async () => {
+    const { stubborn, writer } = setUp();
+    const [a, b] = [{ session: "a" }, { session: "b" }];
+    await Promise.all([writer.record([change("1")], a), writer.write([change("2")]), writer.record([change("3")], b)]);
+    await Promise.all([writer.record([change("4")], a), writer.write([change("5")], a)]);
+    await writer.write([change("6")]);
+    expect(stubborn.batches.map(({ sessions }) => sessions)).toEqual([["a", "b"], ["a"], undefined]);
+  });
+
   it("makes a batch durable if anything in it is to be", async () => {
     const { stubborn, writer } = setUp();
     await Promise.all([writer.record([change("a")]), writer.write([change("b")], { durable: true })]);

@@ -13,6 +13,7 @@ describe("what an error of PostgreSQL means", () => {
     ["53300", "unreachable", "too many connections"],
     ["57P01", "unreachable", "shut down by an administrator"],
     ["57P03", "unreachable", "is starting"],
+    ["25P03", "unreachable", "ended because it stood still in a transaction"],
     ["53100", "no_space", "disk full"],
     ["25006", "read_only", "read-only transaction"],
     ["42P01", "damaged", "a table is not there"],

@@ -7,6 +7,7 @@ export class PostgresProxy {
   readonly #sockets = new Set<Socket>();
   #cut: "before" | "after" | undefined;
   #held = false;
+  #delay: { readonly reached: () => void; readonly released: Promise<void> } | undefined;
 
   private constructor(upstreamPort: number) {
     this.#server = createServer({ noDelay: true }, (client) =>
@@ -33,9 +34,21 @@ export class PostgresProxy {
     this.#cut = when;
   }
 
+  /** The next commit does not reach the server before it is released; `reached` resolves when it would have. */
+  holdCommit(): { readonly reached: Promise<void>; release(): void } {
+    const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    this.#delay = { reached: reached.resolve, released: released.promise };
+    return { reached: reached.promise, release: released.resolve };
+  }
+
   /** Nothing gets through any more, and nobody is told. */
   hold(): void {
     this.#held = true;
+  }
+
+  /** Connections that are made from now on get through again. What was held up is lost. */
+  resume(): void {
+    this.#held = false;
   }
 
   async stop(): Promise<void> {
@@ -65,7 +78,11 @@ export class PostgresProxy {
         if (when === "before") return cut();
         isLast = true;
       }
-      upstream.write(data);
+      const delay = data.includes("commit\0") ? this.#delay : undefined;
+      if (delay === undefined) return upstream.write(data);
+      this.#delay = undefined;
+      delay.reached();
+      void delay.released.then(() => upstream.write(data));
     });
     upstream.on("data", (data) => {
       if (this.#held) return;

@@ -71,7 +71,7 @@ export class PostgresServer {
   }
 
   /** A place that nobody else uses: the address of the server and the name of a schema that is not there yet. */
-  fresh(port = this.port): { readonly postgres: string; readonly schema: string } {
+  fresh(port: number = this.port): { readonly postgres: string; readonly schema: string } {
     this.#schemas += 1;
     return { postgres: this.url({ port }), schema: `castellan_${this.#schemas}` };
   }
