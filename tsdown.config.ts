@@ -4,6 +4,7 @@ export default defineConfig({
   entry: {
     index: "src/index.ts",
     "testing/index": "src/testing/index.ts",
+    cluster: "src/connect.ts",
     otel: "src/telemetry/otel.ts",
     prometheus: "src/telemetry/prometheus.ts",
     cli: "src/cli/main.ts",

@@ -21,12 +21,14 @@ export interface FarCount {
 export class FarClaude implements AsyncDisposable {
   readonly #host: ChildProcess;
   readonly #directory: string;
-  readonly #path: string;
+  /** Where they are reached, by {@link farSpawn} from another process too. */
+  readonly path: string;
 
   private constructor(host: ChildProcess, directory: string, path: string) {
     this.#host = host;
     this.#directory = directory;
-    this.#path = path;
+    this.path = path;
+    this.spawn = farSpawn(path);
   }
 
   static async start(): Promise<FarClaude> {
@@ -38,11 +40,7 @@ export class FarClaude implements AsyncDisposable {
   }
 
   /** Give this to the sessions, as their `spawnClaudeCodeProcess`. */
-  readonly spawn = (options: SpawnOptions): SpawnedProcess => {
-    const socket = connect(this.#path);
-    socket.write(`${JSON.stringify({ args: options.args })}\n`);
-    return new FarProcess(socket);
-  };
+  readonly spawn: (options: SpawnOptions) => SpawnedProcess;
 
   async count(): Promise<FarCount> {
     const answer = once(this.#host, "message");
@@ -57,6 +55,15 @@ export class FarClaude implements AsyncDisposable {
     await gone;
     await rm(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** Starts one of those that are reached at `path`, see {@link FarClaude}. */
+export function farSpawn(path: string): (options: SpawnOptions) => SpawnedProcess {
+  return ({ args }) => {
+    const socket = connect(path);
+    socket.write(`${JSON.stringify({ args })}\n`);
+    return new FarProcess(socket);
+  };
 }
 
 /** One of them, as its parent sees it. An end that was not asked for is a crash. */

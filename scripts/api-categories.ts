@@ -27,6 +27,7 @@ const CATEGORIES: Readonly<Record<string, string>> = {
   events: "Health, events and logs",
   telemetry: "Health, events and logs",
   cluster: "Several machines",
+  "session/global-name": "Several machines",
   errors: "Errors",
 };
 

@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
+import { clusterOf } from "./application/clusters.ts";
 import { answered, find, picked, type SessionRef } from "./application/reference.ts";
 import { registry } from "./application/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
+import type { GlobalSession } from "./cluster/global-session.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
 import type { SessionName } from "./names.ts";
 import type { Loan } from "./pool/loan.ts";
 import type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
+import { type GlobalName, type GlobalPlacement, globalName, isGlobalName } from "./session/global-name.ts";
 import type { SessionDefaults } from "./session/options.ts";
 import type { Reply } from "./session/reply.ts";
 import { type Session, serverOf } from "./session/session.ts";
@@ -24,10 +27,11 @@ import { withoutUndefined } from "./session/validation.ts";
  * const { text } = await query("reviewer", `Review this function:\n${source}`, { timeout: "2m" });
  */
 export async function query<Structured = unknown>(
-  session: SessionRef,
+  session: SessionRef | GlobalName,
   prompt: string,
   options: PoolTurnOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
+  if (isGlobalName(session)) return await clusterOf(session).query(session, prompt, options);
   return await answered(session, (one, own) => ask(one, prompt, own), options);
 }
 
@@ -40,20 +44,37 @@ export async function query<Structured = unknown>(
  * for await (const text of stream("assistant", "Analyse this data").text()) process.stdout.write(text);
  */
 export function stream<Structured = unknown>(
-  session: SessionRef,
+  session: SessionRef | GlobalName,
   prompt: string,
   options: PoolTurnOptions<Structured> = {},
 ): Turn<Structured> {
+  if (isGlobalName(session)) return clusterOf(session).stream(session, prompt, options);
   return ask(picked(session), prompt, options);
 }
 
 /**
- * The session of this name, whichever supervisor of this process holds it.
+ * The session of this name, whichever supervisor of this process holds it; a global one wherever it is.
  *
- * @throws CastellanError `SESSION_NOT_FOUND`
+ * @throws CastellanError `SESSION_NOT_FOUND`, `CLUSTER_UNAVAILABLE` for a global name if this process takes part in no cluster
  */
-export function session(name: SessionRef): Session {
-  return find(name);
+export function session(name: GlobalName): GlobalSession;
+export function session(name: SessionRef): Session;
+export function session(name: SessionRef | GlobalName): Session | GlobalSession {
+  return isGlobalName(name) ? clusterOf(name).session(name) : find(name);
+}
+
+/**
+ * The name of a session, a template or a pool that is there once in a cluster, whichever of its machines it is on. Accepted
+ * by {@link query}, {@link stream} and {@link session}, and as the name of a child of a supervisor that has the option `cluster`.
+ *
+ * @param placement where it is declared: which nodes can host it
+ * @throws CastellanError `INVALID_OPTIONS` if it is no name
+ * @example
+ * await Supervisor.start([{ name: global("reviewer") }, template(global("support"), (id) => ({ … }))], { cluster: { … } });
+ * await query(global(["support", 42]), "Hello"); // on any node, or on a client that has called `connect`
+ */
+export function global(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
+  return globalName(name, placement);
 }
 
 function ask<Structured>(

@@ -15,6 +15,7 @@ export interface Clock {
 
 /** A scheduled call. Cancelling twice, or after the call, does nothing. */
 export interface Timer {
+  /** Takes the call back. */
   cancel(): void;
 }
 

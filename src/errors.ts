@@ -115,9 +115,16 @@ export interface ErrorDetails {
     readonly key: RegisteredKey;
     readonly timeoutMs: number;
   };
+  CLUSTER_UNAVAILABLE: { readonly reason: ClusterFault };
   /** Who holds the journal. `startedAt` is in milliseconds since the epoch. */
   JOURNAL_IN_USE: { readonly pid: number; readonly host: string; readonly startedAt: number };
 }
+
+/**
+ * Why nothing could be asked of a cluster: there is no node for it, the one that has it does not answer, or is of a release that
+ * this one cannot talk to; or it was asked and went away, so that nobody knows whether it was done.
+ */
+export type ClusterFault = "no_node" | "unreachable" | "protocol" | "uncertain";
 
 /** A key of a registry. */
 type RegisteredKey = string | number | readonly (string | number)[];
@@ -185,6 +192,7 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
     Object.defineProperty(this, BRAND, { value: true });
   }
 
+  /** Also an error of Castellan that was loaded a second time. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === "object" && value !== null && BRAND in value;
   }

@@ -1,3 +1,9 @@
+/**
+ * Supervisors and their sessions, and what is found by name.
+ *
+ * @module castellan
+ */
+
 export { type Balanced, balance } from "./application/balance.ts";
 export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
@@ -36,8 +42,27 @@ export {
 export { type Via, via } from "./application/via.ts";
 export type { MemorySize } from "./capacity/memory-size.ts";
 export type { SparesStatus } from "./capacity/spares.ts";
-export { checkout, type OnceOptions, once, type ProbeResult, probe, query, session, stream, use } from "./castellan.ts";
+export {
+  checkout,
+  global,
+  type OnceOptions,
+  once,
+  type ProbeResult,
+  probe,
+  query,
+  session,
+  stream,
+  use,
+} from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
+export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
+export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
+export type {
+  GlobalApproval,
+  GlobalSession,
+  GlobalSessionEvent,
+  GlobalSessionStatus,
+} from "./cluster/global-session.ts";
 export {
   type CastellanConfig,
   type ConfigLayer,
@@ -51,6 +76,7 @@ export { type ConfigChange, type FromConfigOptions, startFromConfig } from "./co
 export type { Duration } from "./duration.ts";
 export {
   CastellanError,
+  type ClusterFault,
   type ErrorCode,
   type ErrorDetails,
   type ExitClass,
@@ -96,9 +122,10 @@ export {
 export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
 export type { RegistryKey } from "./registry/registry-key.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
-export type { Budget } from "./session/budget.ts";
+export type { Budget, BudgetStatus } from "./session/budget.ts";
 export type { SessionHealth } from "./session/controls.ts";
 export type { EventStreamOptions } from "./session/event-stream-response.ts";
+export type { GlobalName, GlobalPlacement } from "./session/global-name.ts";
 export type { HistoryOptions } from "./session/history.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
 export type { OutputSchema } from "./session/output-schema.ts";
@@ -107,6 +134,7 @@ export type { Reply } from "./session/reply.ts";
 export type { ConversationOptions, PastApproval, Session } from "./session/session.ts";
 export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";
 export type { SessionFault } from "./session/session-fault.ts";
+export type { SessionState, Stopped } from "./session/session-state.ts";
 export type { SessionStatus, Waiting } from "./session/session-status.ts";
 export type { SseOptions, TurnEvents } from "./session/sse.ts";
 export type { Delta, ToolUse } from "./session/transcript.ts";
@@ -115,7 +143,17 @@ export type { TurnOptions } from "./session/turn-options.ts";
 export type { TurnState } from "./session/turn-state.ts";
 export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";
-export type { Child, ChildExit, Disposition, Restart, Shutdown, StartContext } from "./supervision/child-spec.ts";
+export type { ChildInfo, RecordedExit } from "./supervision/child-info.ts";
+export type {
+  Child,
+  ChildExit,
+  ChildType,
+  Disposition,
+  Restart,
+  Shutdown,
+  StartContext,
+} from "./supervision/child-spec.ts";
+export type { ChildCounts } from "./supervision/supervisor.ts";
 export type { AutoShutdown, Strategy } from "./supervision/supervisor-spec.ts";
 export { type FollowOptions, follow } from "./telemetry/follow.ts";
 export { type EventLogger, logEvents } from "./telemetry/log.ts";

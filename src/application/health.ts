@@ -10,6 +10,8 @@ export interface SupervisorCondition {
   readonly end?: string;
   /** Why its journal takes nothing at this moment, if it does not. */
   readonly journal?: string;
+  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  readonly cluster?: string;
 }
 
 /** How a supervisor and its sessions do. */
@@ -42,7 +44,7 @@ export function healthOf(condition: SupervisorCondition, reports: readonly Sessi
   for (const { state } of reports) states[state] = (states[state] ?? 0) + 1;
   const details = reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }]));
   const lost = details.filter(({ status }) => status === "unhealthy").length;
-  const takes = condition.phase === "running" && condition.journal === undefined;
+  const takes = condition.phase === "running" && condition.journal === undefined && condition.cluster === undefined;
   const none = reports.length > 0 && lost === reports.length;
   const status = !takes || none ? "unhealthy" : details.length > 0 ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
@@ -80,13 +82,14 @@ export function readinessOf(
   condition: SupervisorCondition,
   sessions: readonly { readonly state: SessionState["name"] }[],
 ): HealthChecks {
-  const { phase, journal } = condition;
+  const { phase, journal, cluster } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
   return all([
     phase === "running"
       ? { name: "supervisor", ok: true }
       : { name: "supervisor", ok: false, reason: `it is ${phase}` },
     journal === undefined ? { name: "journal", ok: true } : { name: "journal", ok: false, reason: journal },
+    ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
     lost ? { name: "sessions", ok: false, reason: "all of them are set aside" } : { name: "sessions", ok: true },
   ]);
 }
@@ -104,7 +107,9 @@ function checksResponse({ ok, checks }: HealthChecks): Response {
 
 /** What {@link healthHandlers} makes. */
 export interface HealthHandlers {
+  /** Whether the supervisor goes on: `false` means that a restart of the application would help. */
   livez(request?: Request): Response;
+  /** Whether the application should be sent work: it takes turns, can write them down, and has sessions to run them. */
   readyz(request?: Request): Response;
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ClusterOptions, type ClusterSettings, clusterSettings } from "../cluster/cluster-options.ts";
 import type { Budget } from "../session/budget.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
@@ -11,7 +12,9 @@ import { processDefaults } from "./process-defaults.ts";
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
 export interface Logger {
+  /** Takes what is in order. */
   info(message: string): void;
+  /** Takes what somebody should look at. */
   warn(message: string): void;
 }
 
@@ -54,6 +57,11 @@ export interface SupervisorOptions extends TreeOptions {
   budget?: Budget;
   /** How many processes all its sessions together may have. Default: as many as there are sessions. */
   capacity?: CapacityOptions;
+  /**
+   * Makes the application a node of a cluster, in which names that are `global` are there once on all nodes together, and survive
+   * the machine that they are on. Needs the package `pg`. Default: it is alone.
+   */
+  cluster?: ClusterOptions;
   /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */
   logger?: Logger;
 }
@@ -70,6 +78,7 @@ export interface SupervisorSettings {
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
   readonly capacity: CapacitySettings;
+  readonly cluster: ClusterSettings | undefined;
   readonly logger: Logger | undefined;
 }
 
@@ -90,6 +99,7 @@ const schema = z.strictObject({
   journal: z.unknown().optional(),
   budget: budgetSchema.optional(),
   capacity: z.unknown().optional(),
+  cluster: z.unknown().optional(),
   logger: z
     .custom<Logger>(
       (value) => typeof value === "object" && value !== null && ["info", "warn"].every((level) => level in value),
@@ -119,6 +129,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     defaults: _defaults,
     journal: _,
     capacity: _own,
+    cluster: _cluster,
     budget,
     logger,
     ...tree
@@ -134,6 +145,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     journal: checkJournal(options.journal),
     capacity: capacitySettings(options.capacity),
     budget: budget === undefined ? undefined : withoutUndefined(budget),
+    cluster: options.cluster === undefined ? undefined : clusterSettings(options.cluster),
     logger,
   };
 }

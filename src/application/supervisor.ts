@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { Capacity } from "../capacity/capacity.ts";
 import { MemoryWatch } from "../capacity/memory-watch.ts";
@@ -6,6 +7,9 @@ import { Spares } from "../capacity/spares.ts";
 import { TurnLine } from "../capacity/turn-line.ts";
 import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { GlobalSession } from "../cluster/global-session.ts";
+import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
@@ -13,6 +17,7 @@ import { beginsWith, formatName, nameKey, nearMisses, type SessionName } from ".
 import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
+import { type GlobalName, isGlobalName } from "../session/global-name.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import type { Reply } from "../session/reply.ts";
@@ -23,11 +28,15 @@ import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
-import { didYouMean, durationSchema, nameSchema, validate } from "../session/validation.ts";
+import { didYouMean, durationSchema, invalidOptions, nameSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
+import { clusterOf, enterCluster } from "./clusters.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
+import { type GlobalChildren, globalChildren } from "./global-children.ts";
+import type { HallMeans } from "./global-hall.ts";
+import { hallPool } from "./hall-session.ts";
 import {
   type HealthChecks,
   healthOf,
@@ -77,6 +86,9 @@ const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) })
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
+/** What is wrong with a node that others may take for dead. */
+const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";
+
 /**
  * Starts sessions and keeps them running: a session whose process dies is started again with its conversation, its
  * options and its handshake; one that cannot be kept running is set aside while the others go on.
@@ -103,6 +115,11 @@ export class Supervisor implements AsyncDisposable {
   /** How it has ended, once it has. */
   #over: SupervisorEnd | undefined;
   #draining = false;
+  #membership: Membership | undefined;
+  /** Its children that are there once in the cluster. */
+  #globals: GlobalChildren | undefined;
+  /** Global names are not found by way of this supervisor any more. */
+  #leaveProcess: (() => void) | undefined;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
 
@@ -156,23 +173,31 @@ export class Supervisor implements AsyncDisposable {
    * {@link Supervisor.notStarted} says which and why.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
-   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`; in all cases nothing has been started
+   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`; in all cases nothing has been started, or it has been stopped again
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
   }
 
-  /** As {@link Supervisor.start}, with a clock, ids and chance of the caller's. */
+  /** @internal As {@link Supervisor.start}, with a clock, ids and chance of the caller's. */
   static async startWith(
     children: readonly ChildOptions[],
     options: SupervisorOptions,
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
-    const plans = childPlans(children, settings);
+    const { cluster } = settings;
+    const globals = cluster === undefined ? undefined : globalChildren(children, cluster.labels, settings.defaults);
+    const plans = childPlans(globals?.local ?? children, settings);
     const supervisor = new Supervisor(settings, plans, deps);
     await supervisor.#open(() => openJournal(settings.journal, deps));
+    if (globals !== undefined) await supervisor.#join(globals, deps);
     return supervisor;
+  }
+
+  /** The cluster that it is a node of, if it is one. */
+  get cluster(): Cluster | undefined {
+    return this.#membership?.cluster;
   }
 
   /** The sessions that did not come up when the supervisor was started, and why. They have been set aside. */
@@ -182,28 +207,33 @@ export class Supervisor implements AsyncDisposable {
 
   /** See {@link Session.query}, and {@link Pool.query} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   async query<Structured = unknown>(
-    session: SessionRef,
+    session: SessionRef | GlobalName,
     prompt: string,
     options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
+    if (isGlobalName(session)) return await this.#global(session).query(prompt, options);
     return await answered(session, (one, own) => this.#ask(one, prompt, own), options);
   }
 
   /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   stream<Structured = unknown>(
-    session: SessionRef,
+    session: SessionRef | GlobalName,
     prompt: string,
     options: PoolTurnOptions<Structured> = {},
   ): Turn<Structured> {
+    if (isGlobalName(session)) return this.#global(session).stream(prompt, options);
     return this.#ask(picked(session), prompt, options);
   }
 
   /**
-   * The session of this name, here or in a supervisor below.
+   * The session of this name, here or in a supervisor below; a global one wherever it is.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `CLUSTER_UNAVAILABLE` if it is no node of a cluster
    */
-  session(session: SessionRef): Session {
+  session(session: GlobalName): GlobalSession;
+  session(session: SessionRef): Session;
+  session(session: SessionRef | GlobalName): Session | GlobalSession {
+    if (isGlobalName(session)) return this.#global(session);
     const reference = picked(session);
     const member = this.#member(reference);
     // A loan's handle is not to be exchanged for one that outlives the loan.
@@ -236,6 +266,7 @@ export class Supervisor implements AsyncDisposable {
     return some.map((server) => server.status());
   }
 
+  /** How many sessions of the whole tree are in memory. */
   countSessions(): number {
     return this.#roster.size;
   }
@@ -357,11 +388,14 @@ export class Supervisor implements AsyncDisposable {
    * Makes the tree what `children` say, and touches only what differs: what is new is started, what is missing is ended,
    * a session whose options have changed takes them up, at once where it can and otherwise, when its turn is over, with
    * another process and its conversation. All others keep their processes. Calls are carried out one after the other.
-   * Claude Code keeps the system prompt that a conversation began with: a changed one counts from `clear()` on.
+   * Claude Code keeps the system prompt that a conversation began with: a changed one counts from `clear()` on. Changed options
+   * of global children count when their sessions come to life the next time; which names there are cannot change.
    *
    * Functions in options are the same only if they are identical, so keep hooks and in-process MCP servers where they are
    * made once.
    *
+   * @param children the whole tree, as given to {@link Supervisor.start}
+   * @param options what else has changed
    * @param options.defaults the options of all sessions from now on, in place of the supervisor's `defaults`. Default: as they are
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, in which case nothing has changed;
    * `SUPERVISOR_STOPPED`
@@ -372,7 +406,9 @@ export class Supervisor implements AsyncDisposable {
   ): Promise<ReconcileReport> {
     this.#refuseIfEnding();
     const settings = defaults === undefined ? this.#settings : withDefaults(this.#settings, defaults);
-    const wanted = childPlans(children, settings);
+    const globals = this.#changedGlobals(children, settings);
+    const wanted = childPlans(globals?.local ?? children, settings);
+    this.#globals = globals;
     // What is added by other calls from now on has them too.
     this.#settings = settings;
     const before = this.#reconciling;
@@ -398,12 +434,12 @@ export class Supervisor implements AsyncDisposable {
     return healthOf(this.#condition, await Promise.all(reports));
   }
 
-  /** Whether the application is worth keeping alive; see {@link livenessOf}. At once, and without asking anybody. */
+  /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
   livez(): HealthChecks {
     return livenessOf(this.#condition);
   }
 
-  /** Whether the application should be sent work; see {@link readinessOf}. At once, and without asking anybody. */
+  /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
   readyz(): HealthChecks {
     return readinessOf(this.#condition, this.listSessions());
   }
@@ -411,6 +447,7 @@ export class Supervisor implements AsyncDisposable {
   get #condition(): SupervisorCondition {
     const { reason } = this.#over ?? {};
     const journal = this.#desk.fault?.message;
+    const cluster = this.#membership?.node.phase === "lost" ? ALONE : undefined;
     return {
       phase:
         reason !== undefined
@@ -422,6 +459,7 @@ export class Supervisor implements AsyncDisposable {
               : "running",
       ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
       ...(journal === undefined ? {} : { journal }),
+      ...(cluster === undefined ? {} : { cluster }),
     };
   }
 
@@ -478,6 +516,7 @@ export class Supervisor implements AsyncDisposable {
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
     const { deadline } = validate(drainSchema, options, "drain");
     this.#draining = true;
+    const left = this.#membership?.leave(deadline);
     this.#tree.pools.end(
       new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
     );
@@ -491,6 +530,7 @@ export class Supervisor implements AsyncDisposable {
     await Promise.race([finished, late, this.closed]);
     timer.cancel();
     const report = { completed: over };
+    await left;
     await this.stop();
     return report;
   }
@@ -511,6 +551,7 @@ export class Supervisor implements AsyncDisposable {
    * Ends all children, in reverse order, and the supervisor. Turns end at once; the promise resolves when no process is
    * left. A second call waits for the same end, and with `kill` makes it come at once.
    *
+   * @param options how it ends
    * @param options.kill whether processes are killed instead of asked to end. Default `false`
    */
   async stop({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
@@ -519,6 +560,7 @@ export class Supervisor implements AsyncDisposable {
     await this.#stopping;
   }
 
+  /** As {@link Supervisor.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
@@ -542,6 +584,59 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
+  async #join(globals: GlobalChildren, deps: SupervisorDeps): Promise<void> {
+    const { cluster: settings, logger } = this.#settings;
+    if (settings === undefined) return;
+    this.#globals = globals;
+    const means: HallMeans = {
+      start: (children, options) => Supervisor.startWith(children, options, deps),
+      handOver: (supervisor, name, deadlineMs) => supervisor.#handOver(name, deadlineMs),
+    };
+    try {
+      // Only nodes of a cluster load what it takes to be one.
+      const [{ joinCluster }, { openGlobalHall }] = await Promise.all([
+        import("../cluster/join.ts"),
+        import("./global-hall.ts"),
+      ]);
+      this.#membership = await joinCluster({
+        ...deps,
+        settings,
+        hosts: globals.hosts,
+        wanted: globals.wanted,
+        openHall: (ground) => openGlobalHall(() => this.#globals ?? globals, ground, this.#settings, means),
+        pool: (name) => {
+          const pool = globals.hosts.pools.includes(name) ? this.#tree.pools.find(name) : undefined;
+          return pool === undefined ? undefined : hallPool(name, pool);
+        },
+        warn: (message) => {
+          if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NOT_OWNER" });
+          else logger.warn(message);
+        },
+      });
+      this.#leaveProcess = enterCluster(this.#membership.cluster);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Global children as they are to be from now on; the cluster knows what a node hosts since it has joined. */
+  #changedGlobals(
+    children: readonly ChildOptions[],
+    { cluster, defaults }: SupervisorSettings,
+  ): GlobalChildren | undefined {
+    if (this.#globals === undefined || cluster === undefined) return undefined;
+    const globals = globalChildren(children, cluster.labels, defaults);
+    if (isDeepStrictEqual(globals.hosts, this.#globals.hosts)) return globals;
+    const message = "has other global children than before; that takes another start of the node";
+    throw invalidOptions("supervisor", [{ field: "children", message }]);
+  }
+
+  #global(name: GlobalName): GlobalSession {
+    this.#refuseIfStopped();
+    return (this.cluster ?? clusterOf(name)).session(name);
+  }
+
   async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
     const { conversation } = validate(conversationSchema, options, "terminateSession");
     let forgotten: Promise<void> | undefined;
@@ -552,10 +647,20 @@ export class Supervisor implements AsyncDisposable {
     await forgotten;
   }
 
+  async #handOver(name: SessionName, deadlineMs: number): Promise<void> {
+    await this.#tree.opened();
+    const server = this.#roster.find(name)?.server;
+    await server?.handOver(deadlineMs);
+    if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
+    await this.#tree.templates.left(nameKey(name));
+    await this.#desk.writer?.settled();
+  }
+
   async #stop(): Promise<void> {
     this.#tree.pools.end(this.#stopped());
     for (const { server } of this.#roster) server.close("supervisor");
     void this.#room.spares.close();
+    await this.#membership?.leave(0);
     await this.#tree.opened().catch(() => {});
     await this.#tree.root.tree?.stop();
     await this.closed;
@@ -577,6 +682,8 @@ export class Supervisor implements AsyncDisposable {
     this.#tree.templates.close();
     this.#tree.pools.end(this.#stopped());
     this.#tree.pools.close();
+    await this.#membership?.leave(0);
+    this.#leaveProcess?.();
     await this.#room.spares.close();
     await this.#desk.close();
     const end = this.#end ?? this.#tree.end;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
+import { type GlobalName, refuseGlobalName } from "../session/global-name.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
 import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
@@ -32,7 +33,7 @@ export interface TemplateKeeping {
 /** A family of sessions as a child of a supervisor; made by {@link template}. */
 export interface TemplateOptions extends TemplateKeeping {
   /** What the names of its sessions begin with. */
-  template: string;
+  template: string | GlobalName;
   sessions: TemplateSessions<never>;
 }
 
@@ -50,7 +51,7 @@ export interface TemplateOptions extends TemplateKeeping {
  * await query(["support", 42], "Hello");
  */
 export function template<Key extends TemplateKey>(
-  name: string,
+  name: string | GlobalName,
   sessions: TemplateSessions<Key> = {},
   keeping: TemplateKeeping = {},
 ): TemplateOptions {
@@ -85,6 +86,7 @@ const schema = z.strictObject({
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function templateSettings(options: TemplateOptions, at: string): TemplateSettings {
+  refuseGlobalName(options.template, "template", at === "" ? "template" : `${at}.template`);
   const { template: name, sessions, retention, ...limits } = validate(schema, options, "template", at);
   const what = `template ${JSON.stringify(name)}`;
   if (typeof sessions !== "function") {

@@ -90,6 +90,11 @@ export class Templates {
     this.#deps.roster.abandon(keyPrefix(id));
   }
 
+  /** Resolves when a session that was let go is gone with all that it was to write. */
+  async left(key: string): Promise<void> {
+    await this.#leaving.get(key);
+  }
+
   close(): void {
     for (const id of [...this.#places.keys()]) this.remove(id);
   }

@@ -147,10 +147,15 @@ export class Tree {
    * Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well.
    *
    * @param last is called before the name is free
+   * @param as for whom it ends; with its supervisor, what it has accepted stays in the journal
    */
-  async terminate(server: SessionServer, last: () => void = () => {}): Promise<void> {
+  async terminate(
+    server: SessionServer,
+    last: () => void = () => {},
+    as: "session" | "supervisor" = "session",
+  ): Promise<void> {
     const { key } = server.settings;
-    server.close("session");
+    server.close(as);
     if (this.root.tree === undefined) await this.opened().catch(ignore);
     const branch = this.root.branchOf(key);
     await branch?.opened();

@@ -44,6 +44,11 @@ export interface Journal {
    * write. Each opening has its own; one that never finds out by itself can leave it out.
    */
   readonly lost?: Promise<CastellanError> | undefined;
+  /**
+   * Whether others hold parts of the same journal, and may take over what this application has: then nobody is told what came of a
+   * turn before that is written. Default `false`.
+   */
+  readonly shared?: boolean;
   /** Gives it back. What has been written stays. Does nothing if it is not open. */
   close(): Promise<void>;
   /**

@@ -8,6 +8,7 @@ import type { TurnState } from "../session/turn-state.ts";
 export class PendingTurn implements TurnSource {
   readonly id: string;
   readonly result: Promise<Reply>;
+  readonly accepted: Promise<void>;
   readonly log: TurnSource["log"] = { batches: (from) => this.#batches(from) };
   readonly #withdraw: () => void;
   #turn: { readonly record: TurnRecord; readonly interrupt: () => Promise<void> } | undefined;
@@ -19,8 +20,9 @@ export class PendingTurn implements TurnSource {
     this.id = id;
     this.#withdraw = withdraw;
     this.result = this.#placed.promise.then(({ result }) => result);
+    this.accepted = this.#placed.promise.then(({ accepted }) => accepted);
     // A caller may read the stream and never ask for the result.
-    this.result.catch(() => {});
+    for (const promise of [this.result, this.accepted]) promise.catch(() => {});
   }
 
   get state(): TurnState {
@@ -33,6 +35,10 @@ export class PendingTurn implements TurnSource {
 
   get touched(): boolean {
     return this.#turn?.record.touched ?? false;
+  }
+
+  get left(): boolean {
+    return this.#turn?.record.left ?? false;
   }
 
   get attempts(): number {

@@ -3,6 +3,7 @@ import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
 import { nearMisses } from "../names.ts";
 import { copyConfigured } from "../session/configured-options.ts";
+import { type GlobalName, refuseGlobalName } from "../session/global-name.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults, sessionFields } from "../session/session-settings.ts";
 import { didYouMean, durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
@@ -40,7 +41,7 @@ export interface PoolKeeping {
 /** A pool as a child of a supervisor, with the options of its members; made by {@link pool}. */
 export interface PoolOptions extends PoolKeeping, SessionDefaults {
   /** Its name; its members are called `[name, 0]`, `[name, 1]`, … */
-  pool: string;
+  pool: string | GlobalName;
 }
 
 /**
@@ -55,7 +56,7 @@ export interface PoolOptions extends PoolKeeping, SessionDefaults {
  * await using loan = await checkout("summaries", { timeout: "30s" });
  * await loan.session.query("Read this first: …");
  */
-export function pool(name: string, options: PoolKeeping & SessionDefaults): PoolOptions {
+export function pool(name: string | GlobalName, options: PoolKeeping & SessionDefaults): PoolOptions {
   return { ...options, pool: name };
 }
 
@@ -97,6 +98,7 @@ const OF_ONE = ["resume", "forkSession", "resumeSessionAt", "sessionId", "abortC
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function poolSettings(options: PoolOptions, at: string): PoolSettings {
+  refuseGlobalName(options.pool, "pool", at === "" ? "pool" : `${at}.pool`);
   const given = withoutUndefined(options);
   const own = Object.fromEntries(Object.entries(given).filter(([field]) => field in schema.shape));
   const rest = Object.fromEntries(Object.entries(given).filter(([field]) => !(field in schema.shape)));

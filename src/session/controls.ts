@@ -157,7 +157,9 @@ export class Controls {
 
   /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
   async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
-    return await historyOf(this.#seat.server.conversation.now, this.#seat.server.launch, options);
+    const { server } = this.#seat;
+    // Which conversation it is the journal has to tell first.
+    return await server.fromJournal(() => historyOf(server.conversation.now, server.launch, options));
   }
 
   #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {

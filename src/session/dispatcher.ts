@@ -80,6 +80,8 @@ export class Dispatcher {
   #activation: Activation | undefined;
   /** Whether the process is being ended; then nothing more is handed to it. */
   #retired = false;
+  /** Whether what waits is for another one to do; then nothing more begins here. */
+  #yielding = false;
   #current: CurrentTurn | undefined;
   /** The turn of which it is being written that it begins. It still waits. */
   #beginning: TurnRecord | undefined;
@@ -200,6 +202,12 @@ export class Dispatcher {
   /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
   retire(): void {
     this.#retired = true;
+  }
+
+  /** What waits is for another one to do. Resolves when no turn runs here any more. */
+  async yield(): Promise<void> {
+    this.#yielding = true;
+    await this.quiet();
   }
 
   /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
@@ -341,7 +349,7 @@ export class Dispatcher {
   /** Whether the process would take a turn at once. */
   get free(): boolean {
     const { wait } = this.#hold;
-    const up = this.#activation !== undefined && !this.#retired && !this.#activation.ending;
+    const up = this.#activation !== undefined && !this.#retired && !this.#yielding && !this.#activation.ending;
     return up && this.#current === undefined && wait === undefined;
   }
 

@@ -204,8 +204,10 @@ export class Intake {
       if (takesOver(whenBusy) && !record.ended) this.#events.displace(whenBusy === "rollback");
     } catch (thrown) {
       this.#refuse(record, thrown);
+    } finally {
+      // Whatever became of this one, the one behind it may be the next.
+      this.#events.ready();
     }
-    this.#events.ready();
   }
 
   /** Gives what came of the turn with this key, if there was one before; otherwise it is refused. */
@@ -275,6 +277,7 @@ export class Intake {
     return new TurnRecord(id, prompt, this.#who, {
       ...request,
       onEnd: (record, as, end) => this.#journal.ended(record, as, end),
+      shared: this.#journal.isShared,
     });
   }
 }

@@ -99,6 +99,11 @@ export class JournalDesk {
     return this.#held?.journal.place;
   }
 
+  /** Whether another application may go on with what is written, see `Journal.shared`. */
+  get isShared(): boolean {
+    return this.#held?.journal.shared === true;
+  }
+
   /** Why the sessions may spend no more, if that is so. */
   get refusal(): CastellanError | undefined {
     return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);

@@ -6,6 +6,7 @@ import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
 import type { Restart } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
+import type { GlobalName } from "./global-name.ts";
 import type { OutputSchema } from "./output-schema.ts";
 import type { RegisteredName } from "./registered-name.ts";
 
@@ -117,8 +118,11 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
  * other users of the machine can read it: keep secrets in `env`.
  */
 export interface SessionOptions extends SessionDefaults {
-  /** With `via(registry, key)` the session is registered there while its supervisor holds it, and is named `[registry.name, ...key]`. */
-  name: SessionName | RegisteredName;
+  /**
+   * With `global(name)` it lives on one of the nodes of a cluster; the supervisor must have the option `cluster`.
+   * With `via(registry, key)` the session is registered there while its supervisor holds it, and is named `[registry.name, ...key]`.
+   */
+  name: SessionName | RegisteredName | GlobalName;
   /** Aborting it ends the session, as `terminateSession` does. */
   signal?: AbortSignal;
 }

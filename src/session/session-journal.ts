@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { CastellanError } from "../errors.ts";
+import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { Change } from "../journal/change.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
@@ -16,6 +16,8 @@ import type { TurnRecord } from "./turn-record.ts";
  * How long a reply is held back for a journal that does not take it, since who has a reply should get it again by its key; and
  * a tool, since who has run one should not run it again.
  */
+const NEVER: Promise<never> = new Promise(() => {});
+
 const PATIENCE_MS = 5_000;
 
 /**
@@ -41,6 +43,11 @@ export class SessionJournal {
   /** Why nothing can be written, if that is so. */
   get fault(): Error | undefined {
     return this.#desk.fault;
+  }
+
+  /** Whether another application may go on with what is written, see `Journal.shared`. */
+  get isShared(): boolean {
+    return this.#desk.isShared;
   }
 
   /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -77,21 +84,32 @@ export class SessionJournal {
 
   /**
    * Resolves when it is written that Claude has begun. Only for a turn that somebody will come back for is that waited for as
-   * long as it takes; any other goes on after five seconds.
+   * long as it takes; any other goes on after five seconds. Never, if the session is another's by now: nothing more may be begun in
+   * its name, and its process is about to be killed.
    */
   async touched({ id, durable }: TurnRecord): Promise<void> {
-    const written = this.#record({ type: "turn_touched", turn: id }, durable);
-    await (durable ? written?.catch(() => {}) : this.#within(written));
+    const written = this.#record({ type: "turn_touched", turn: id }, durable)?.catch((error: unknown) =>
+      CastellanError.is(error, "NOT_OWNER") ? NEVER : undefined,
+    );
+    await (durable ? written : this.#within(written));
   }
 
   requeued({ id, position, durable }: TurnRecord): void {
     void this.#record({ type: "turn_requeued", turn: id, position }, durable);
   }
 
-  /** Resolves when it is written; that is not waited for any longer than five seconds. */
+  /**
+   * Resolves when it is written, which is waited for for five seconds, or, where another application may go on with the turn, for as
+   * long as it takes.
+   *
+   * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` if that other application has to come to an end of its own
+   */
   async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
-    await this.#within(this.#record(change, durable));
+    const written = this.#record(change, durable)?.catch((error: unknown) => {
+      if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
+    });
+    await (this.isShared ? written : this.#within(written));
   }
 
   spent(models: readonly ModelSpending[]): void {
@@ -169,7 +187,11 @@ export class SessionJournal {
   async #within(written: Promise<void> | undefined): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.schedule(PATIENCE_MS, resolve);
-    await Promise.race([written?.catch(() => {}), late]);
-    timer.cancel();
+    await Promise.race([written, late]).finally(() => timer.cancel());
   }
+}
+
+/** Whether the journal will never take it, whoever writes it. */
+function isRefused(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
 }

@@ -334,6 +334,18 @@ export class SessionServer {
     return this.dispatcher.finish();
   }
 
+  /**
+   * Ends it for its callers here, so that it can go on elsewhere: its turn may finish until `deadlineMs` is over, what waits stays in
+   * the journal. Its process is ended by the supervisor.
+   */
+  async handOver(deadlineMs: number): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.schedule(deadlineMs, resolve);
+    await Promise.race([this.dispatcher.yield(), late]);
+    timer.cancel();
+    this.close("supervisor");
+  }
+
   /** What another session has to begin with to know what this one does, up to the last turn that has ended. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
     return forkOptions(this.conversation.now, this.dispatcher.busy);

@@ -6,6 +6,7 @@ import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import { copyConfigured } from "./configured-options.ts";
+import { refuseGlobalName } from "./global-name.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
 import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
@@ -121,6 +122,7 @@ export const sessionFields: ReadonlySet<string> = new Set(Object.keys(sessionSch
  */
 export function sessionSettings(options: SessionOptions, defaults: SessionDefaults, at = ""): SessionSettings {
   const registered = isRecord(options) ? registeredPlaceOf(options.name) : undefined;
+  if (isRecord(options)) refuseGlobalName(options.name, "session", at === "" ? "name" : `${at}.name`);
   if (registered === undefined) return settingsOf(options, defaults, undefined, at);
   if (registered.name === undefined) {
     const message = "needs a registry that has a `name`, with which the session's own name begins";

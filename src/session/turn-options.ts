@@ -46,14 +46,18 @@ const turnSchema = z.strictObject({
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
 
-/**
- * The settings of a turn. An option that shapes the process, such as `systemPrompt`, is refused: a live process would
- * ignore it.
- *
- * @throws CastellanError `INVALID_OPTIONS`
- */
-export function turnSettings<Structured>(options: TurnOptions<Structured>, session: SessionSettings): TurnSettings {
-  const what = `turn of session ${formatName(session.name)}`;
+/** {@link TurnOptions}, with spans in milliseconds. */
+interface CheckedTurnOptions {
+  readonly timeout?: number | undefined;
+  readonly queueTimeout?: number | undefined;
+  readonly whenBusy?: WhenBusy | undefined;
+  readonly idempotencyKey?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly outputSchema?: z.ZodType | undefined;
+}
+
+/** What can be said of a turn's options without its session. @throws CastellanError `INVALID_OPTIONS` */
+export function checkTurnOptions<Structured>(options: TurnOptions<Structured>, what: string): CheckedTurnOptions {
   const misplaced = Object.keys(options ?? {}).filter((name) => !(name in turnSchema.shape) && sessionFields.has(name));
   if (misplaced.length > 0) {
     const message = "is an option of a session, not of a turn; a process that runs cannot take it up";
@@ -62,7 +66,18 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
       misplaced.map((field) => ({ field, message })),
     );
   }
-  const parsed = validate(turnSchema, options, what);
+  return validate(turnSchema, options, what);
+}
+
+/**
+ * The settings of a turn. An option that shapes the process, such as `systemPrompt`, is refused: a live process would
+ * ignore it.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function turnSettings<Structured>(options: TurnOptions<Structured>, session: SessionSettings): TurnSettings {
+  const what = `turn of session ${formatName(session.name)}`;
+  const parsed = checkTurnOptions(options, what);
   if (parsed.outputSchema !== undefined && session.sdk.outputFormat === undefined) {
     const message = "needs a session that has one too; a process that runs cannot be told";
     throw invalidOptions(what, [{ field: "outputSchema", message }]);

@@ -24,6 +24,8 @@ export interface TurnRequest {
   readonly attempts?: number;
   /** Writes down what came of it; a reply is not given out before that is done. */
   readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void>;
+  /** Whether errors are not given out before either: somebody else may come to another end, if it cannot be written. */
+  readonly shared?: boolean;
 }
 
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
@@ -52,6 +54,7 @@ export class TurnRecord {
   #before: number;
   readonly #who: string;
   readonly #onEnd: TurnRequest["onEnd"];
+  readonly #shared: boolean;
   #state: TurnState = "accepted";
   /** Whether Claude had begun to answer or to act in a try that was cut. */
   #answeredBefore = false;
@@ -78,6 +81,7 @@ export class TurnRecord {
     this.#before = this.attempts;
     this.#who = `${who}, turn ${id}`;
     this.#onEnd = request.onEnd;
+    this.#shared = request.shared ?? false;
     this.log = new EventLog(this.#who);
     this.result = this.#settle.promise;
     this.accepted = this.#accept.promise;
@@ -165,15 +169,16 @@ export class TurnRecord {
     };
     if (this.#onEnd === undefined || !this.submitted) give();
     else {
-      this.#recorded = this.#onEnd(this, "completed", { reply, output });
-      void this.#recorded.then(give);
+      this.#record("completed", { reply, output }, give);
     }
   }
 
   fail(as: Exclude<EndedTurnState, "completed">, error: CastellanError): void {
     if (!this.#end(as)) return;
-    if (this.submitted && this.#onEnd !== undefined) this.#recorded = this.#onEnd(this, as, { error });
-    this.#reject(error);
+    const give = (): void => this.#reject(error);
+    if (this.#onEnd === undefined || !this.submitted) give();
+    else this.#record(as, { error }, this.#shared ? give : () => {});
+    if (!this.#shared) give();
   }
 
   /** Ends it for those who hold it here. What is in the journal stays as it is, and is taken up at the next start. */
@@ -206,6 +211,15 @@ export class TurnRecord {
     this.#settle.resolve(end.reply);
     const message = `${this.#who}: its messages are no longer there, only what came of it; see \`result()\` and \`text()\`.`;
     this.log.end(new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } }));
+  }
+
+  /** Writes down how it ended, and gives that out then; if the session is another's by now, it goes on there. */
+  #record(as: EndedTurnState, end: TurnEnd, give: () => void): void {
+    this.#recorded =
+      this.#onEnd?.(this, as, end).then(give, (thrown: CastellanError) => {
+        this.#left = true;
+        this.#reject(thrown);
+      }) ?? Promise.resolve();
   }
 
   #reject(error: CastellanError): void {

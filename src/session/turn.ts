@@ -29,8 +29,19 @@ export interface TurnSource {
   readonly touched: boolean;
   readonly attempts: number;
   readonly result: Promise<Reply>;
+  /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
+  readonly accepted: Promise<void>;
+  /** Whether it has ended only here, and goes on elsewhere or later. */
+  readonly left: boolean;
   readonly log: { batches(from?: number): AsyncIterable<readonly SDKMessage[]> };
   attemptOf(number: number): number;
+}
+
+let source: (turn: Turn) => TurnSource;
+
+/** What a turn shows, from the inside. */
+export function sourceOf(turn: Turn): TurnSource {
+  return source(turn);
 }
 
 /**
@@ -55,6 +66,10 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   readonly #interrupt: () => Promise<void>;
   /** The session's name. */
   readonly session: SessionName;
+
+  static {
+    source = (turn) => turn.#record;
+  }
 
   /** Made by a session. */
   constructor(record: TurnSource, session: SessionName, interrupt: () => Promise<void>) {

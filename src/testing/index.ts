@@ -4,6 +4,7 @@
  * @module castellan/testing
  */
 
+export type { Clock, Timer } from "../clock.ts";
 export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
 export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
 export type { FakeEntry } from "./fake-conversation.ts";

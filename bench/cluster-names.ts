@@ -1,0 +1,73 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { RealCluster } from "../test/cluster/real-cluster.ts";
+import type { PostgresServer } from "../test/journal/postgres-server.ts";
+import { FarClaude } from "./far-claude.ts";
+import { timed } from "./rounds.ts";
+
+const CALLERS = 48;
+const PROCESSES = 16;
+
+/** For how long the statements of a cluster that has nothing to do are counted. */
+const IDLE_MS = 15_000;
+const SETTLE_MS = 12_000;
+
+/**
+ * Each of many names is told its number, and then asked for it, over three nodes that have far fewer processes than names; and
+ * what the cluster asks of PostgreSQL when nobody asks it anything, before and after.
+ */
+export async function names(server: PostgresServer, count: number): Promise<Record<string, string>> {
+  await using far = await FarClaude.start();
+  const options = { server, claude: { far: far.path }, cluster: { maxProcesses: PROCESSES } } as const;
+  await using cluster = await RealCluster.start(options, "one", "two", "three");
+  const before = await idleTransactions(server);
+  let wrong = 0;
+  const ask = async (prompt: (at: number) => string, expected: (at: number) => string): Promise<number> => {
+    const numbers = Array.from({ length: count }, (_, at) => at).values();
+    const caller = async (): Promise<void> => {
+      for (const at of numbers) {
+        const { text } = await cluster.client.query(cluster.nameOf("chat", `n${at}`), prompt(at));
+        if (text !== expected(at)) wrong += 1;
+      }
+    };
+    const ms = await timed(() => Promise.all(Array.from({ length: CALLERS }, caller)));
+    return (1_000 * count) / ms;
+  };
+  const told = await ask(
+    (at) => `My number is ${at}.`,
+    (at) => `You said: My number is ${at}.`,
+  );
+  const after = await idleTransactions(server);
+  const asked = await ask(
+    () => "What did I just say?",
+    (at) => `You just said: My number is ${at}.`,
+  );
+  const { most } = await far.count();
+  const owners = (await cluster.client.listSessions()).map(({ node }) => node ?? "none");
+  const shares = Map.groupBy(owners, (node) => node);
+  const spread = [...shares].map(([node, owned]) => `${node} ${owned.length}`).toSorted();
+  return {
+    names: String(count),
+    "wrong answers": String(wrong),
+    "turns/s, first ones": told.toFixed(0),
+    "turns/s, second ones": asked.toFixed(0),
+    "processes at a time": `${most} of ${3 * PROCESSES}`,
+    "sessions by node": spread.join(", "),
+    "transactions/s of the idle cluster, no sessions": before.toFixed(1),
+    [`transactions/s of the idle cluster, ${count} sessions`]: after.toFixed(1),
+  };
+}
+
+async function idleTransactions(server: PostgresServer): Promise<number> {
+  // Sessions of the server that have nothing to do tell what they have done ten seconds later.
+  await delay(SETTLE_MS);
+  const count = async (): Promise<number> => {
+    const [row] = await server.sql<{ readonly n: string }>(
+      "select xact_commit + xact_rollback as n from pg_stat_database where datname = current_database()",
+    );
+    return Number(row?.n);
+  };
+  const since = performance.now();
+  const first = await count();
+  await delay(IDLE_MS);
+  return (1_000 * ((await count()) - first)) / (performance.now() - since);
+}

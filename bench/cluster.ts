@@ -1,0 +1,55 @@
+import { parseArgs } from "node:util";
+import { PostgresServer } from "../test/journal/postgres-server.ts";
+import { claims } from "./cluster-claims.ts";
+import { DEFAULTS, failover, TUNED } from "./cluster-failover.ts";
+import { names } from "./cluster-names.ts";
+import { remote } from "./cluster-remote.ts";
+
+/*
+ * What it costs that a session lives on another machine, and how long it takes until one that was lost is replaced. All nodes
+ * are processes of this machine, so that the network between them costs as little as it can.
+ */
+
+const LINES: Readonly<Record<string, (server: PostgresServer) => Promise<Readonly<Record<string, string>>>>> = {
+  remote,
+  claims,
+  "failover-defaults": (server) => failover(server, DEFAULTS, rounds()),
+  "failover-tuned": (server) => failover(server, TUNED, rounds()),
+  names: (server) => names(server, Number(options.names)),
+};
+
+const USAGE = `npm run bench:cluster -- [options]
+  --only <line>   only this line; may be given more than once: ${Object.keys(LINES).join(", ")}
+  --rounds <n>    how many owners are killed in each of the failover lines (10)
+  --names <n>     how many global names there are (10000)
+  --help          this text`;
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true, default: [] },
+    rounds: { type: "string", default: "10" },
+    names: { type: "string", default: "10000" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+if (options.help) console.log(USAGE);
+else await run();
+
+function rounds(): number {
+  return Number(options.rounds);
+}
+
+async function run(): Promise<void> {
+  const unknown = options.only.filter((name) => LINES[name] === undefined);
+  if (unknown.length > 0) throw new Error(`there is no line ${unknown.join(", ")}; see --help`);
+  const server = await PostgresServer.start();
+  try {
+    for (const [name, line] of Object.entries(LINES)) {
+      if (options.only.length > 0 && !options.only.includes(name)) continue;
+      for (const [what, figure] of Object.entries(await line(server))) console.log(`${name}: ${what}: ${figure}`);
+    }
+  } finally {
+    await server.remove();
+  }
+}

@@ -1,0 +1,35 @@
+import { type Cluster, type ConnectOptions, connect, global } from "castellan/cluster";
+
+// #region connect
+export function open(options: ConnectOptions): Cluster {
+  return connect({ patience: "20s", ...options }); // asks nobody yet
+}
+// #endregion
+
+// #region ask
+export async function ask(cluster: Cluster, userId: number, question: string, message: string): Promise<string> {
+  const { text } = await cluster.query(global(["support", userId]), question, {
+    timeout: "2m",
+    idempotencyKey: message, // asked again, after a crash of the caller, it is the same turn
+  });
+  return text;
+}
+// #endregion
+
+// #region where
+export async function where(cluster: Cluster, userId: number): Promise<string> {
+  const { node, state } = await cluster.session(global(["support", userId])).status();
+  return `${state} on ${node}`;
+}
+// #endregion
+
+// #region move
+export async function move(cluster: Cluster, userId: number): Promise<string> {
+  const { node } = await cluster.session(global(["support", userId])).status();
+  const others = (await cluster.nodes()).filter(({ name, state }) => name !== node && state === "alive");
+  const [target] = others.toSorted((one, other) => one.load - other.load);
+  if (target === undefined) throw new Error("There is no other node.");
+  await cluster.move(global(["support", userId]), target.name); // its turn may finish, those that wait run there
+  return target.name;
+}
+// #endregion

@@ -1,0 +1,166 @@
+import type { Hosted } from "../cluster/engine.ts";
+import { CastellanError, type OptionProblem } from "../errors.ts";
+import { nameKey, type SessionName } from "../names.ts";
+import type { PoolOptions } from "../pool/pool-options.ts";
+import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/global-name.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options.ts";
+import { sessionSettings } from "../session/session-settings.ts";
+import { invalidOptions } from "../session/validation.ts";
+import type { ChildOptions } from "./child-options.ts";
+import { type TemplateOptions, type TemplateSettings, templateSettings } from "./template.ts";
+
+/** Children of a supervisor that are there once in a cluster, apart from those that are there once in this process. */
+export interface GlobalChildren {
+  /** Those of this process. A global pool is one of them: each node has members of its own. */
+  readonly local: readonly ChildOptions[];
+  /** What of the others this node can host. */
+  readonly hosts: Hosted;
+  /** Canonical names of those that are to live on some node at all times. */
+  readonly wanted: readonly string[];
+  /** How the sessions of all templates are kept in memory. */
+  readonly keeping: { readonly maxHibernated: number; readonly retentionMs: number };
+  /** Whether there are options for the global session of this name. */
+  knows(name: SessionName): boolean;
+  /** The options of the global session of this name. @throws CastellanError `INVALID_OPTIONS` */
+  optionsOf(name: SessionName): SessionDefaults | undefined;
+}
+
+/** A session that is global by its name. */
+type GlobalSessionOptions = SessionOptions & { readonly name: GlobalName };
+
+/**
+ * Tells children that are global from the others.
+ *
+ * @param labels of this node, which some of them ask for
+ * @param defaults the options of all sessions
+ * @throws CastellanError `INVALID_OPTIONS` with all that is wrong with those that are global
+ */
+export function globalChildren(
+  children: readonly ChildOptions[],
+  labels: Readonly<Record<string, string>>,
+  defaults: SessionDefaults,
+): GlobalChildren {
+  const sessions = new Map<string, SessionDefaults>();
+  const templates = new Map<string, TemplateSettings>();
+  const pools = new Set<string>();
+  const local: ChildOptions[] = [];
+  const hosts = { sessions: [] as string[], templates: [] as string[], pools: [] as string[] };
+  const problems: OptionProblem[] = [];
+  const take = (at: string, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
+      problems.push(...error.details.problems.map(({ field, message }) => ({ field: field || at, message })));
+    }
+  };
+  const fits = (name: GlobalName): boolean =>
+    Object.entries(labelsOf(name)).every(([label, value]) => labels[label] === value);
+  const single = (name: GlobalName, at: string): string => {
+    const [, first, ...rest] = globalNameOf(name);
+    if (typeof first === "string" && rest.length === 0) return first;
+    throw invalidOptions("supervisor", [{ field: at, message: "expected `global` of a string, not of a tuple" }]);
+  };
+  children.forEach((child, index) => {
+    const at = `children[${index}]`;
+    take(at, () => {
+      if (isGlobalTemplate(child)) {
+        const name = single(child.template, `${at}.template`);
+        if (templates.has(name)) throw twice(`${at}.template`, formatParts([name]));
+        if (typeof child.sessions === "object") refuseStore(child.sessions, `${at}.sessions`);
+        templates.set(name, templateSettings({ ...child, template: name }, at));
+        if (fits(child.template)) hosts.templates.push(name);
+      } else if (isGlobalPool(child)) {
+        const name = single(child.pool, `${at}.pool`);
+        if (pools.has(name) || sessions.has(nameKey([GLOBAL, name]))) throw twice(`${at}.pool`, formatParts([name]));
+        pools.add(name);
+        if (!fits(child.pool)) return;
+        hosts.pools.push(name);
+        local.push({ ...child, pool: name });
+      } else if (isGlobalSession(child)) {
+        const { name, ...options } = child;
+        const [, ...parts] = globalNameOf(name);
+        const key = nameKey(globalNameOf(name));
+        const [first] = parts;
+        if (sessions.has(key) || (parts.length === 1 && pools.has(String(first)))) {
+          throw twice(`${at}.name`, formatParts(parts));
+        }
+        refuseStore(options, at);
+        // What is wrong with it is told before any node tries to start it.
+        sessionSettings({ ...options, name: globalNameOf(name) }, defaults, at);
+        sessions.set(key, { activation: "eager", ...options });
+        if (fits(name)) hosts.sessions.push(key);
+      } else {
+        refuseReserved(child, at);
+        local.push(child);
+      }
+    });
+  });
+  if (defaults.sessionStore !== undefined && sessions.size + templates.size > 0) {
+    problems.push({ field: "defaults.sessionStore", message: `${OWN_STORE}; give it to those that are not global` });
+  }
+  if (problems.length > 0) throw invalidOptions("supervisor", problems);
+  const kept = [...templates.values()];
+  const templateOf = (name: SessionName): TemplateSettings | undefined =>
+    typeof name === "string" || name.length < 3 ? undefined : templates.get(String(name[1]));
+  return {
+    local,
+    hosts,
+    wanted: hosts.sessions.filter((key) => sessions.get(key)?.activation !== "lazy"),
+    keeping: {
+      maxHibernated: sessions.size + kept.reduce((sum, { maxHibernated }) => sum + maxHibernated, 0),
+      retentionMs: Math.min(5 * 60_000, ...kept.map(({ retentionMs }) => retentionMs)),
+    },
+    knows: (name) => sessions.has(nameKey(name)) || templateOf(name) !== undefined,
+    optionsOf: (name) => {
+      const declared = sessions.get(nameKey(name));
+      if (declared !== undefined || typeof name === "string") return declared;
+      const [, first, ...key] = name;
+      return templateOf(name)?.optionsOf([String(first), ...key]);
+    },
+  };
+}
+
+function isGlobalSession(child: ChildOptions): child is GlobalSessionOptions {
+  return typeof child === "object" && child !== null && "name" in child && isGlobalName(child.name);
+}
+
+function isGlobalTemplate(child: ChildOptions): child is TemplateOptions & { template: GlobalName } {
+  return typeof child === "object" && child !== null && "template" in child && isGlobalName(child.template);
+}
+
+function isGlobalPool(child: ChildOptions): child is PoolOptions & { pool: GlobalName } {
+  return typeof child === "object" && child !== null && "pool" in child && isGlobalName(child.pool);
+}
+
+const OWN_STORE = "cannot be given for a global session, whose transcripts are in the cluster's database";
+
+/** @throws CastellanError `INVALID_OPTIONS` */
+function refuseStore(options: SessionDefaults, at: string): void {
+  if (options.sessionStore === undefined) return;
+  throw invalidOptions("supervisor", [{ field: `${at}.sessionStore`, message: OWN_STORE }]);
+}
+
+/**
+ * Refuses what has the names by which this process knows the global sessions that are on this node.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+function refuseReserved(child: ChildOptions, at: string): void {
+  if (typeof child !== "object" || child === null || "children" in child || "start" in child) return;
+  const [field, name] =
+    "template" in child ? ["template", child.template] : "pool" in child ? ["pool", child.pool] : ["name", child.name];
+  const first: unknown = Array.isArray(name) ? name[0] : field === "name" ? undefined : name;
+  if (first !== GLOBAL) return;
+  const message = `names that begin with ${JSON.stringify(GLOBAL)} are kept for global sessions; did you mean \`global(…)\`?`;
+  throw invalidOptions("supervisor", [{ field: `${at}.${field}`, message }]);
+}
+
+function twice(field: string, name: string): CastellanError {
+  return invalidOptions("supervisor", [{ field, message: `${name} is declared twice as ${GLOBAL}` }]);
+}
+
+/** As it was given to `global`. */
+function formatParts(parts: readonly (string | number)[]): string {
+  return JSON.stringify(parts.length === 1 ? parts[0] : parts);
+}

@@ -1,0 +1,78 @@
+import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { Batch } from "../journal/change.ts";
+import type { Journal } from "../journal/journal.ts";
+import { PostgresJournal } from "../journal/postgres-journal.ts";
+import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres-place.ts";
+import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { EpochHold } from "./epoch-hold.ts";
+import type { Holdings } from "./holdings.ts";
+
+/** The journal of the sessions that one run of a node owns. */
+export interface ClusterJournal extends Journal {
+  /**
+   * To be told that the node owns nothing any more, which it finds out by its lease: `lost` resolves with this error, and what
+   * is written from now on is refused with it.
+   */
+  lose(error: CastellanError<"NOT_OWNER">): void;
+}
+
+/**
+ * The journal of one run of a node, in the schema of the cluster; all nodes have it open at the same time. A batch has to say
+ * whose changes it has. It is written if the node owns each of these sessions under the epoch in `holdings`, and is not when
+ * it does not: then the journal rejects with `NOT_OWNER`, and takes nothing more.
+ *
+ * @param boot has joined the engine
+ * @param acts whether the node may act as an owner at this moment, as far as it knows
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function clusterJournal(
+  options: PostgresOptions,
+  boot: string,
+  holdings: Holdings,
+  acts: () => boolean,
+  clock: Clock,
+): ClusterJournal {
+  return new FencedJournal(postgresPlace(options), boot, holdings, acts, clock);
+}
+
+class FencedJournal extends PostgresJournal implements ClusterJournal {
+  readonly shared = true;
+  readonly #holdings: Holdings;
+  readonly #acts: () => boolean;
+  readonly #opened: { hold?: EpochHold };
+
+  constructor(place: PostgresPlace, boot: string, holdings: Holdings, acts: () => boolean, clock: Clock) {
+    const opened: { hold?: EpochHold } = {};
+    super(place, clock, {
+      tables: [CLUSTER_TABLES],
+      take: async (database) => {
+        opened.hold = await EpochHold.take(database, boot, holdings);
+        return opened.hold;
+      },
+    });
+    this.#holdings = holdings;
+    this.#acts = acts;
+    this.#opened = opened;
+  }
+
+  lose(error: CastellanError<"NOT_OWNER">): void {
+    this.#opened.hold?.lose(error);
+  }
+
+  /** A node that stood still while it waited for the answer must not go on as if it had just come. */
+  override async write(batch: Batch): Promise<void> {
+    await super.write(batch);
+    if (this.#acts()) return;
+    const message = `The journal ${this.place} has taken what this node wrote, but by now others may have taken its sessions.`;
+    const error = new CastellanError("NOT_OWNER", message);
+    this.lose(error);
+    throw error;
+  }
+
+  /** Of the sessions that the node owns. */
+  override async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
+    const keys = await super.unfinishedBeginning(keyPrefix);
+    return keys.filter((key) => this.#holdings.epochOf(key) !== undefined);
+  }
+}

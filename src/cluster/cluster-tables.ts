@@ -1,0 +1,37 @@
+import type { PostgresTables } from "../journal/postgres-schema.ts";
+
+/*
+ * Keys and boots are texts as stored-text.ts makes them; times are the server's. A session whose owner has ended, or is not
+ * there, has none. Whoever locks rows of both tables locks those of `globals` first, in the order of their keys.
+ */
+const FIRST = `
+  create table nodes (
+    boot text collate "C" primary key,
+    name text not null,
+    address text not null,
+    lowest_protocol integer not null,
+    highest_protocol integer not null,
+    release text not null,
+    labels json not null,
+    hosts json not null,
+    max_processes double precision,
+    stale_ms double precision not null,
+    load double precision not null default 0,
+    draining boolean not null default false,
+    renewed_at timestamptz not null,
+    ended_at timestamptz
+  );
+  create table globals (
+    key text collate "C" primary key,
+    owner text collate "C",
+    epoch bigint not null
+  );
+  create index globals_by_owner on globals (owner) where owner is not null;
+  create table batches (
+    boot text collate "C" primary key,
+    term bigint not null,
+    number bigint not null
+  );
+`;
+
+export const CLUSTER_TABLES: PostgresTables = { name: "cluster", steps: [{ sql: FIRST }] };

@@ -1,0 +1,260 @@
+import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import { keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
+import { GLOBAL, type GlobalName, globalNameOf } from "../session/global-name.ts";
+import type { Reply } from "../session/reply.ts";
+import type { SessionEvent } from "../session/session-event.ts";
+import type { Turn } from "../session/turn.ts";
+import type { TurnOptions } from "../session/turn-options.ts";
+import { invalidOptions } from "../session/validation.ts";
+import { Caller } from "./caller.ts";
+import type { Engine, NodeEntry } from "./engine.ts";
+import { type GlobalReach, GlobalSession } from "./global-session.ts";
+import { GlobalTurn } from "./global-turn.ts";
+import { pause } from "./pause.ts";
+import { covers } from "./placement.ts";
+import { destinationOf, Router } from "./router.ts";
+import { type Transport, Unreachable } from "./transport.ts";
+
+/** A node as lists show it. */
+export interface NodeInfo {
+  readonly name: string;
+  readonly address: string;
+  /** The release of Castellan that it runs. */
+  readonly release: string;
+  /** `draining`: it takes no more sessions. `dead`: it has not been heard of for its `staleAfter`. */
+  readonly state: "alive" | "draining" | "dead";
+  /** How many processes its global sessions have, and how many wait for one. */
+  readonly load: number;
+  readonly maxProcesses?: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A global session as lists show it. */
+export interface GlobalSessionInfo {
+  readonly name: SessionName;
+  /** The name of the node that has it; left out if none does at this moment. */
+  readonly node?: string;
+  /** How often it has had another owner. */
+  readonly epoch: number;
+}
+
+export interface ClusterDeps {
+  readonly engine: Engine;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  /** A number from 0 to below 1, for jitter. */
+  readonly random: () => number;
+  readonly patienceMs: number;
+}
+
+/** How long an events stream that broke waits before it is looked for again. */
+const EVENTS_RETRY_MS = 200;
+
+/** How often a session is sent to the node that it is to move to, if another one is faster. */
+const MOVE_TRIES = 5;
+
+/**
+ * Several machines, seen from one of them, or from a client that hosts nothing: asks global sessions and pools by name, wherever
+ * they are.
+ */
+export class Cluster implements AsyncDisposable {
+  readonly #deps: ClusterDeps;
+  readonly #router: Router;
+  readonly #caller: Caller;
+  readonly #reach: GlobalReach;
+  readonly #end: () => Promise<void>;
+  readonly #closed = new AbortController();
+  /** Turns that have not ended for their callers here. */
+  readonly #turns = new Set<GlobalTurn>();
+  #closing: Promise<void> | undefined;
+
+  /** Made by a supervisor, or by `connect`. `end` lets go of what it stands on. */
+  constructor(deps: ClusterDeps, end: () => Promise<void>) {
+    const { engine, transport, clock, newId, random, patienceMs } = deps;
+    this.#deps = deps;
+    this.#end = end;
+    this.#router = new Router(engine, clock);
+    const router = this.#router;
+    this.#caller = new Caller({ router, transport, clock, patienceMs });
+    const cancel = (key: string, turnId: string): Promise<void> => this.#cancel(key, turnId);
+    this.#reach = {
+      call: (key, method, ...args) => this.#caller.call(key, method, ...args),
+      turn: (request) => {
+        this.#refuseIfClosed();
+        const turn = new GlobalTurn(request, { router, transport, clock, random, patienceMs, cancel });
+        this.#turns.add(turn);
+        const over = (): void => void this.#turns.delete(turn);
+        turn.result.then(over, over);
+        return turn;
+      },
+      events: (key) => this.#events(key),
+      move: (key, node) => this.#move(key, node),
+      newId,
+    };
+  }
+
+  /** Whether it has been closed, or is about to be. */
+  get closed(): boolean {
+    return this.#closed.signal.aborted;
+  }
+
+  /** Asks a global session or pool, and waits for the answer; see `Session.query`. */
+  async query<Structured = unknown>(
+    name: GlobalName,
+    prompt: string,
+    options: TurnOptions<Structured> = {},
+  ): Promise<Reply<Structured>> {
+    return await this.session(name).query(prompt, options);
+  }
+
+  /** Asks a global session or pool and returns the turn, to be read while it runs; see `Session.stream`. */
+  stream<Structured = unknown>(
+    name: GlobalName,
+    prompt: string,
+    options: TurnOptions<Structured> = {},
+  ): Turn<Structured> {
+    return this.session(name).stream(prompt, options);
+  }
+
+  /** A handle of the global session of this name, wherever it is. Asks nobody. */
+  session(name: GlobalName): GlobalSession {
+    this.#refuseIfClosed();
+    return new GlobalSession(globalNameOf(name), this.#reach);
+  }
+
+  /**
+   * The global sessions that have, or had, a node, in the order of their names.
+   *
+   * @param options.prefix only those whose names begin so: `global("support")`
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `CLUSTER_UNAVAILABLE` if it has been closed
+   */
+  async listSessions(options: { readonly prefix?: GlobalName } = {}): Promise<GlobalSessionInfo[]> {
+    this.#refuseIfClosed();
+    const name = options.prefix === undefined ? undefined : globalNameOf(options.prefix);
+    const begin = name === undefined ? keyPrefix(GLOBAL) : nameKey(name).slice(0, -1);
+    const [sessions, nodes] = await Promise.all([this.#deps.engine.sessions(begin), this.#deps.engine.nodes()]);
+    const some = sessions.filter((session) => {
+      const next = nameKey(session.name).charAt(begin.length);
+      return name === undefined || next === "," || next === "]";
+    });
+    return some.map(({ name: session, epoch, boot }) => {
+      const node = nodes.find((entry) => entry.boot === boot)?.name;
+      return { name: session, epoch, ...(node === undefined ? {} : { node }) };
+    });
+  }
+
+  /** The nodes that there are, and those that have not been heard of lately. @throws CastellanError as {@link Cluster.listSessions} */
+  async nodes(): Promise<NodeInfo[]> {
+    this.#refuseIfClosed();
+    const nodes = await this.#deps.engine.nodes();
+    return nodes.map(infoOf).toSorted((one, other) => one.name.localeCompare(other.name));
+  }
+
+  /** Has another node go on with a session; see `GlobalSession.move`. */
+  async move(name: GlobalName, node: string): Promise<void> {
+    await this.session(name).move(node);
+  }
+
+  /** Ends it for its callers: their turns go on where they are, and end here with `CLUSTER_UNAVAILABLE`. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** As {@link Cluster.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closed.abort(connectionClosed());
+    this.#caller.close(connectionClosed());
+    // What cannot be stopped any more ends here for those who wait for it.
+    await Promise.all([...this.#turns].map((turn) => turn.interrupt()));
+    await this.#deps.transport.close();
+    await this.#end();
+  }
+
+  /** Stops a turn where it is. That of a pool is on one of several nodes, and nobody but its caller knows on which. */
+  async #cancel(key: string, turnId: string): Promise<void> {
+    if (this.closed) throw connectionClosed();
+    const pool = poolOfKey(key);
+    const nodes = pool === undefined ? [] : await this.#router.nodes(Number.POSITIVE_INFINITY);
+    const hosts = nodes.filter((node) => node.alive && pool !== undefined && node.hosts.pools.includes(pool));
+    if (hosts.length === 0) await this.#caller.call(key, "cancel", turnId);
+    else await Promise.any(hosts.map((node) => this.#caller.callAt(destinationOf(node), key, "cancel", turnId)));
+  }
+
+  async *#events(key: string): AsyncGenerator<SessionEvent, void, undefined> {
+    const { transport, clock } = this.#deps;
+    const leaving = new AbortController();
+    const signal = AbortSignal.any([this.#closed.signal, leaving.signal]);
+    try {
+      while (!signal.aborted) {
+        try {
+          const { to } = await this.#router.locate(key);
+          // Whatever a node tells of its session is one of its events.
+          for await (const event of transport.events(to, key, signal)) yield event as SessionEvent;
+          this.#router.forget(key, to.boot);
+        } catch (error) {
+          if (signal.aborted) return;
+          if (!(error instanceof Unreachable) && !CastellanError.is(error)) throw error;
+        }
+        await pause(clock, EVENTS_RETRY_MS, signal);
+      }
+    } finally {
+      leaving.abort();
+    }
+  }
+
+  async #move(key: string, name: string): Promise<void> {
+    const nodes = await this.#router.nodes(0);
+    const target = nodes.find((node) => node.name === name && node.alive && !node.draining);
+    const problem =
+      target === undefined
+        ? `there is no node of this name that takes sessions; there are ${nodes.map((node) => node.name).join(", ")}`
+        : covers(target.hosts, key)
+          ? undefined
+          : "it does not host this session";
+    if (target === undefined || problem !== undefined) {
+      throw invalidOptions("move", [{ field: "node", message: `${JSON.stringify(name)}: ${problem}` }]);
+    }
+    for (let tries = 1; ; tries++) {
+      const owner = await this.#deps.engine.ownerOf(key);
+      if (owner?.boot === target.boot) break;
+      if (owner?.node.alive === true) await this.#caller.call(key, "release");
+      try {
+        await this.#caller.callAt(destinationOf(target), key, "wake");
+        break;
+      } catch (error) {
+        // Another node that saw it without an owner has been faster.
+        const taken = CastellanError.is(error, "CLUSTER_UNAVAILABLE") && error.details.reason === "no_node";
+        if (!taken || tries === MOVE_TRIES) throw error;
+      }
+    }
+    this.#router.learn(key, target.boot);
+  }
+
+  #refuseIfClosed(): void {
+    if (this.closed) throw connectionClosed();
+  }
+}
+
+function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
+  const message =
+    "This process' connection to the cluster has been closed; connect again. What was asked of sessions before goes on where they are.";
+  return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" } });
+}
+
+/** Under which name it is a pool's, if it is one's. */
+function poolOfKey(key: string): string | undefined {
+  const name = nameOfKey(key);
+  return typeof name !== "string" && name.length === 2 ? String(name[1]) : undefined;
+}
+
+function infoOf({ name, address, release, alive, draining, load, maxProcesses, labels }: NodeEntry): NodeInfo {
+  const state = alive ? (draining ? "draining" : "alive") : "dead";
+  return { name, address, release, state, load, ...(maxProcesses === undefined ? {} : { maxProcesses }), labels };
+}

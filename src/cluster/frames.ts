@@ -1,0 +1,124 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { JsonObject } from "../journal/session-entry.ts";
+import type { EndedTurnState } from "../journal/turn-entry.ts";
+import type { WhenBusy } from "../session/options.ts";
+
+/** Asks a node for a turn of a session that it owns: a new one, or one that is there already. */
+export interface TurnRequest {
+  /** Canonical name of the session. */
+  readonly key: string;
+  readonly turnId: string;
+  /** What is to be asked. Left out for a turn that must be there already. */
+  readonly ask?: TurnAsked;
+  /**
+   * How many messages the caller has, of the run of a node that it had them from. Messages before that are not sent again, if
+   * that is still the run.
+   */
+  readonly after?: { readonly boot: string; readonly number: number };
+  /** Whether messages are wanted at all, and not only what comes of the turn. */
+  readonly messages: boolean;
+  /** Whether the node may claim the session, because the caller has found nobody who owns it. */
+  readonly claim: boolean;
+}
+
+/** What a turn is asked with. Asking again with the same key is the same turn. */
+export interface TurnAsked {
+  readonly prompt: string;
+  readonly idempotencyKey: string;
+  readonly timeoutMs?: number | undefined;
+  readonly queueTimeoutMs?: number | undefined;
+  readonly whenBusy?: WhenBusy | undefined;
+}
+
+/** An error on its way between nodes. */
+export interface SentError {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * What a node tells of a turn, in order. It ends with one of `end`, `left`, `unknown`, `refused`, `events_lost`, `not_owner`;
+ * if it breaks off without, the connection did.
+ */
+export type TurnFrame =
+  /**
+   * The turn is there. Messages count from `number` on; it is 0 unless the caller's `after` still holds. It comes again if the turn
+   * turns out to have ended before, which the journal has to be asked for.
+   */
+  | { readonly type: "found"; readonly boot: string; readonly number: number; readonly recalled: boolean }
+  /** It is in the journal, so that it will not be lost. */
+  | { readonly type: "accepted" }
+  /** Messages of one attempt, the first of which has this number. */
+  | {
+      readonly type: "messages";
+      readonly number: number;
+      readonly attempt: number;
+      readonly messages: readonly SDKMessage[];
+    }
+  /** What came of it, as the journal keeps it. */
+  | {
+      readonly type: "end";
+      readonly state: EndedTurnState;
+      readonly attempts: number;
+      readonly touched: boolean;
+      readonly outcome: JsonObject;
+    }
+  /** It goes on elsewhere: this node ends, or the session moves. */
+  | { readonly type: "left" }
+  | { readonly type: "unknown" }
+  /** It has not been accepted, and will not be. */
+  | { readonly type: "refused"; readonly error: SentError }
+  /** The next message that the caller wants is no longer kept. */
+  | { readonly type: "events_lost"; readonly oldest: number }
+  /** The session has another owner, as far as the node knows which, or it must not claim it. */
+  | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };
+
+/** Asks a node something else about a session that it owns. */
+export interface CallRequest {
+  readonly key: string;
+  readonly method: CallMethod;
+  readonly args: readonly unknown[];
+  readonly claim: boolean;
+}
+
+/** What can be called; all but `cancel`, `release` and those of approvals are methods of a session. */
+export const CALL_METHODS = [
+  "cancel",
+  "release",
+  "status",
+  "inspect",
+  "health",
+  "interrupt",
+  "hibernate",
+  "wake",
+  "restart",
+  "clear",
+  "stop",
+  "history",
+  "usage",
+  "approvals",
+  "approve",
+  "deny",
+  "approvalHistory",
+  "setModel",
+  "setPermissionMode",
+  "mcpStatus",
+  "reconnectMcpServer",
+  "toggleMcpServer",
+  "contextUsage",
+  "rewindFiles",
+  "stopTask",
+  "supportedCommands",
+  "supportedModels",
+  "supportedAgents",
+  "accountInfo",
+] as const;
+
+export type CallMethod = (typeof CALL_METHODS)[number];
+
+/** What came of a call. */
+export type CallAnswer =
+  | { readonly type: "answer"; readonly value: unknown }
+  | { readonly type: "failed"; readonly error: SentError }
+  | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };

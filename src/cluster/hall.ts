@@ -1,0 +1,39 @@
+import type { CastellanError } from "../errors.ts";
+import type { SessionName } from "../names.ts";
+import type { SessionEvent } from "../session/session-event.ts";
+import type { TurnSource } from "../session/turn.ts";
+import type { CallMethod, TurnAsked } from "./frames.ts";
+
+/** A session in a hall. */
+export interface HallSession {
+  /** Accepts a turn, or finds the one with this key. @throws CastellanError if it is not accepted */
+  ask(turn: TurnAsked): TurnSource;
+  /** A turn that waits, runs or has ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  turn(id: string): Promise<TurnSource | undefined>;
+  /** Stops a turn, as `Turn.interrupt`. Does nothing to one that is not there. */
+  cancel(id: string): Promise<void>;
+  /** @throws CastellanError, as the method of a session does */
+  call(method: CallMethod, args: readonly unknown[]): Promise<unknown>;
+  events(): AsyncGenerator<SessionEvent, void, undefined>;
+}
+
+/** Where the sessions that one run of a node owns live. It writes under the epochs of the node's holdings. */
+export interface Hall {
+  /**
+   * The session of this name, which comes to life when it is first named and takes up what the journal knows of it.
+   *
+   * @throws CastellanError `SESSION_NOT_FOUND` if there is nothing that says what it is to be, `INVALID_OPTIONS`
+   */
+  session(name: SessionName): HallSession;
+  /** How many processes there are, and how many sessions wait for one. */
+  readonly load: number;
+  /**
+   * Ends the session here: its running turn may finish until `deadlineMs` is over, what it has accepted and not begun stays in the
+   * journal. Resolves when no process of it is left and nothing of it is written any more.
+   */
+  release(name: SessionName, deadlineMs: number): Promise<void>;
+  /** Ends all processes at once, without a word to anybody; turns are left for the next owner. */
+  kill(cause: CastellanError): Promise<void>;
+  /** Ends it after its sessions have been released. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,249 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
+import { CastellanError, type ErrorCode } from "../errors.ts";
+import { nameOfKey } from "../names.ts";
+import { GLOBAL } from "../session/global-name.ts";
+import type { SessionEvent } from "../session/session-event.ts";
+import type { TurnSource } from "../session/turn.ts";
+import { outcomeOf, type TurnEnd } from "../session/turn-end.ts";
+import { hasEnded } from "../session/turn-state.ts";
+import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./frames.ts";
+import type { HallSession } from "./hall.ts";
+import type { ClusterNode, Held } from "./node.ts";
+import { sentErrorOf } from "./sent-error.ts";
+import type { Desk } from "./transport.ts";
+
+/** Why a turn may go no further here and yet go on with the next owner. */
+const GOES_ON: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);
+
+/** For how long it is remembered that a turn that has not come yet was cancelled. */
+const CANCELLED_MS = 60_000;
+
+/** How long a session that is to move may finish its turn. */
+const MOVE_MS = 30_000;
+
+/** Answers what is asked of the sessions and pools of a node. */
+export class OwnerDesk implements Desk {
+  readonly #node: ClusterNode;
+  readonly #pools: (name: string) => HallSession | undefined;
+  readonly #clock: Clock;
+  /** When turns were cancelled that were not there, by their ids. */
+  readonly #cancelled = new Map<string, number>();
+
+  /** `pools` tells those of the node's pools that are global. */
+  constructor(node: ClusterNode, pools: (name: string) => HallSession | undefined, clock: Clock) {
+    this.#node = node;
+    this.#pools = pools;
+    this.#clock = clock;
+  }
+
+  async *turn(request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnFrame, void, undefined> {
+    const found = await this.#find(request.key, request.claim);
+    if (!("session" in found)) {
+      yield found;
+      return;
+    }
+    const source = await this.#source(found.session, request);
+    if ("type" in source) yield source;
+    else yield* framesOf(source, found.boot, request, signal);
+  }
+
+  async call({ key, method, args, claim }: CallRequest): Promise<CallAnswer> {
+    const found = await this.#find(key, claim);
+    if (!("session" in found)) return found.type === "refused" ? { type: "failed", error: found.error } : found;
+    try {
+      return { type: "answer", value: (await this.#answer(key, found.session, method, args)) ?? null };
+    } catch (error) {
+      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await this.#stillHeld(key, found.boot, error))) {
+        return { type: "not_owner" };
+      }
+      return { type: "failed", error: sentErrorOf(error) };
+    }
+  }
+
+  async *events(key: string, signal: AbortSignal): AsyncGenerator<SessionEvent, void, undefined> {
+    const found = await this.#find(key, true);
+    if (!("session" in found)) return;
+    const events = found.session.events();
+    const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    if (signal.aborted) resolve(undefined);
+    try {
+      for (;;) {
+        const next = await Promise.race([aborted, events.next()]);
+        if (next === undefined || next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      void events.return();
+    }
+  }
+
+  async #answer(
+    key: string,
+    session: HallSession,
+    method: CallRequest["method"],
+    args: readonly unknown[],
+  ): Promise<unknown> {
+    const [first] = args;
+    switch (method) {
+      case "cancel":
+        this.#remember(String(first));
+        return await session.cancel(String(first));
+      case "release":
+        return await this.#node.release(key, MOVE_MS);
+      case "stop":
+        await session.call(method, args);
+        return await this.#node.release(key, 0);
+      default:
+        return await session.call(method, args);
+    }
+  }
+
+  async #find(
+    key: string,
+    claim: boolean,
+  ): Promise<
+    | { readonly session: HallSession; readonly boot: string }
+    | (TurnFrame & { readonly type: "not_owner" })
+    | (TurnFrame & { readonly type: "refused" })
+  > {
+    try {
+      const held = this.#pool(key) ?? (await this.#node.hold(key, claim));
+      if (held.held) return held;
+      const { owner } = held;
+      if (owner === undefined || !owner.node.alive) return { type: "not_owner" };
+      return { type: "not_owner", owner: { boot: owner.boot, address: owner.node.address } };
+    } catch (error) {
+      // It is being ended here at this very moment.
+      if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "not_owner" };
+      return { type: "refused", error: sentErrorOf(error) };
+    }
+  }
+
+  /** A global pool has members on every node, and no owner. */
+  #pool(key: string): Held | undefined {
+    const name = nameOfKey(key);
+    const { boot } = this.#node;
+    if (typeof name === "string" || name.length !== 2 || name[0] !== GLOBAL || boot === undefined) return undefined;
+    const session = this.#pools(String(name[1]));
+    return session === undefined ? undefined : { held: true, session, boot };
+  }
+
+  async #source(session: HallSession, { turnId, ask }: TurnRequest): Promise<TurnSource | TurnFrame> {
+    try {
+      if (ask !== undefined) return await this.#ask(session, turnId, ask);
+      return (await session.turn(turnId)) ?? { type: "unknown" };
+    } catch (error) {
+      return refusal(error);
+    }
+  }
+
+  async #ask(session: HallSession, turnId: string, ask: TurnAsked): Promise<TurnSource> {
+    this.#forgetOld();
+    if (!this.#cancelled.has(turnId)) return session.ask(ask);
+    const present = await session.turn(turnId);
+    if (present !== undefined) return present;
+    const message = `turn ${turnId} was cancelled before it had come to its session.`;
+    throw new CastellanError("TURN_CANCELLED", message, { details: { turnId } });
+  }
+
+  #remember(turnId: string): void {
+    this.#forgetOld();
+    this.#cancelled.set(turnId, this.#clock.monotonic());
+  }
+
+  #forgetOld(): void {
+    const until = this.#clock.monotonic() - CANCELLED_MS;
+    for (const [turnId, at] of this.#cancelled) {
+      if (at > until) return;
+      this.#cancelled.delete(turnId);
+    }
+  }
+
+  /** Whether the session is still that of this run, so that what it says of itself is its own answer. */
+  async #stillHeld(key: string, boot: string, { code }: CastellanError): Promise<boolean> {
+    if (code === "NOT_OWNER") return false;
+    return await this.#node.hold(key, false).then(
+      (now) => now.held && now.boot === boot,
+      () => false,
+    );
+  }
+}
+
+/** What is told of a turn, from the message on that its caller wants next. Frames are made as they are asked for. */
+async function* framesOf(
+  source: TurnSource,
+  boot: string,
+  { after, messages }: TurnRequest,
+  signal: AbortSignal,
+): AsyncGenerator<TurnFrame, void, undefined> {
+  let number = after?.boot === boot ? after.number : 0;
+  const found = { type: "found", boot, number, recalled: source.recalled } as const;
+  yield found;
+  const accepted = await succeeds(source.accepted);
+  // Whether it had ended before is known only when the journal has been asked.
+  if (source.recalled && !found.recalled) yield { ...found, recalled: true };
+  if (accepted) yield { type: "accepted" };
+  if (messages && !source.recalled) {
+    try {
+      for await (const batch of source.log.batches(number)) {
+        if (signal.aborted) return;
+        yield* byAttempt(source, number, batch);
+        number += batch.length;
+      }
+    } catch (error) {
+      if (CastellanError.is(error, "EVENTS_LOST")) {
+        yield { type: "events_lost", oldest: error.details.oldest };
+        return;
+      }
+      // What else ends it early is what has ended the turn.
+    }
+  }
+  yield await endOfTurn(source);
+}
+
+async function succeeds(promise: Promise<unknown>): Promise<boolean> {
+  return await promise.then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A piece for each attempt. */
+function* byAttempt(
+  source: TurnSource,
+  first: number,
+  batch: readonly SDKMessage[],
+): Generator<TurnFrame & { readonly type: "messages" }> {
+  for (let from = 0; from < batch.length; ) {
+    const attempt = source.attemptOf(first + from);
+    let to = from + 1;
+    while (to < batch.length && source.attemptOf(first + to) === attempt) to++;
+    yield { type: "messages", number: first + from, attempt, messages: batch.slice(from, to) };
+    from = to;
+  }
+}
+
+async function endOfTurn(source: TurnSource): Promise<TurnFrame> {
+  try {
+    const reply = await source.result;
+    return endFrame(source, { reply, output: reply.structured });
+  } catch (thrown) {
+    if (!CastellanError.is(thrown)) return refusal(thrown);
+    if (source.left) return GOES_ON.has(thrown.code) ? { type: "left" } : refusal(thrown);
+    return endFrame(source, { error: thrown });
+  }
+}
+
+function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
+  const { state, attempts, touched } = source;
+  if (!hasEnded(state)) throw new Error("a turn that has come to its end is not over");
+  return { type: "end", state, attempts, touched, outcome: outcomeOf(end) };
+}
+
+/** What a caller is told who asked for what is not accepted. */
+function refusal(error: unknown): TurnFrame {
+  if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "left" };
+  return { type: "refused", error: sentErrorOf(error) };
+}

@@ -1,0 +1,38 @@
+/**
+ * Several machines: what a process needs that asks the sessions of a cluster and hosts none. A node of a cluster is a
+ * `Supervisor` with the option `cluster`.
+ *
+ * @module castellan/cluster
+ */
+
+import { randomUUID } from "node:crypto";
+import { enterCluster } from "./application/clusters.ts";
+import { systemClock } from "./clock.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { type ConnectOptions, connectSettings } from "./cluster/cluster-options.ts";
+import { connectCluster } from "./cluster/join.ts";
+
+export { global } from "./castellan.ts";
+export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
+export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
+export type {
+  GlobalApproval,
+  GlobalSession,
+  GlobalSessionEvent,
+  GlobalSessionStatus,
+} from "./cluster/global-session.ts";
+export type { GlobalName, GlobalPlacement } from "./session/global-name.ts";
+
+/**
+ * Connects to a cluster without being a node of it. From then on global names are found there, by the calls of `castellan` as well
+ * as by those of the cluster. Asks nobody before something is asked; needs the package `pg`.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ * @example
+ * await using cluster = connect({ postgres: process.env.DATABASE_URL, secret: process.env.CASTELLAN_SECRET });
+ * const { text } = await cluster.query(global(["support", 42]), "Hello");
+ */
+export function connect(options: ConnectOptions): Cluster {
+  const means = { clock: systemClock, newId: randomUUID, random: Math.random };
+  return connectCluster(connectSettings(options), means, enterCluster);
+}

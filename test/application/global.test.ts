@@ -1,0 +1,153 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { query, session, stream } from "../../src/castellan.ts";
+import { type ChildOptions, global, pool, type SessionName, Supervisor, template } from "../../src/index.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
+
+const STORE: SessionStore = { append: async () => {}, load: async () => null };
+const SECRET = "a secret of at least thirty-two characters";
+
+describe("the name of a global session", () => {
+  test.each<[given: unknown, words: string]>([
+    ["", "an empty string"],
+    [[], "an empty tuple"],
+    [[1, "a"], "number 1 where a string is needed"],
+    [["a", ["b"]], "a nested tuple"],
+    [["a", Number.NaN], "number NaN"],
+    [undefined, "nothing"],
+    [global("a"), "an object where a string is needed"],
+    ["x".repeat(600), "longer than 512"],
+  ])("is none: %j", async (given, words) => {
+    const error = await thrown(() => global(given as SessionName), "INVALID_OPTIONS");
+    expect(error.details.problems).toEqual([{ field: "name", message: expect.stringContaining(words) }]);
+  });
+
+  test("may be whatever a plain one may", () => {
+    for (const name of ["a", ["a"], ["a", 1, "ü"], ["global", "a"]] as const) expect(() => global(name)).not.toThrow();
+  });
+});
+
+describe("without a cluster", () => {
+  const name = global(["support", 42]);
+
+  test("nobody can be asked by it, and it is said what is missing", async () => {
+    await using scene = await Scene.open();
+    const { supervisor } = scene;
+    const errors = await Promise.all([
+      failure(query(name, "hi"), "CLUSTER_UNAVAILABLE"),
+      failure(supervisor.query(name, "hi"), "CLUSTER_UNAVAILABLE"),
+      thrown(() => stream(name, "hi"), "CLUSTER_UNAVAILABLE"),
+      thrown(() => supervisor.stream(name, "hi"), "CLUSTER_UNAVAILABLE"),
+      thrown(() => session(name), "CLUSTER_UNAVAILABLE"),
+      thrown(() => supervisor.session(name), "CLUSTER_UNAVAILABLE"),
+    ]);
+    for (const { message, details } of errors) {
+      expect(message).toContain('["global","support",42]: this process takes part in no cluster');
+      expect(details).toEqual({ reason: "no_node" });
+    }
+    expect(supervisor.cluster).toBeUndefined();
+  });
+
+  test.each<[what: string, child: ChildOptions, field: string]>([
+    ["session", { name: global("a") }, "children[0].name"],
+    ["template", template(global("a")), "children[0].template"],
+    ["pool", pool(global("a"), { size: 1 }), "children[0].pool"],
+    ["session further down", { name: "inner", children: [{ name: global("a") }] }, "children[0].children[0].name"],
+  ])("no %s can be global", async (_, child, field) => {
+    const error = await failure(Supervisor.start([child]), "INVALID_OPTIONS");
+    expect(error.details.problems).toEqual([{ field, message: expect.stringContaining("option `cluster`") }]);
+  });
+
+  test("none can be added or put there later", async () => {
+    await using scene = await Scene.open();
+    const { supervisor, name: local } = scene;
+    const wrong = [
+      supervisor.startSession({ name: global("a") }),
+      supervisor.startChild(template(global("a"))),
+      supervisor.startChild(pool(global("a"), { size: 1 })),
+      supervisor.reconcile([{ name: local }, { name: global("a") }]),
+      // @ts-expect-error: the type says no as well
+      supervisor.session(local).fork(global("a")),
+    ];
+    for (const call of wrong) await failure(call, "INVALID_OPTIONS");
+    expect(supervisor.countSessions()).toBe(1);
+  });
+});
+
+describe("in a cluster", () => {
+  let server: PostgresServer;
+
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  });
+
+  afterAll(async () => {
+    await server?.remove();
+  });
+
+  const cluster = () => ({ ...server.fresh(), secret: SECRET, advertise: "http://127.0.0.1:0", name: "one" });
+
+  test.each<[what: string, children: readonly ChildOptions[], field: string, words: string]>([
+    ["two of the same name", [{ name: global("a") }, { name: global("a") }], "children[1].name", "declared twice"],
+    [
+      "one with a store of its own",
+      [{ name: global("a"), sessionStore: STORE }],
+      "children[0].sessionStore",
+      "database",
+    ],
+    [
+      "one below another supervisor",
+      [{ name: "inner", children: [{ name: global("a") }] }],
+      "children[0].children[0].name",
+      "only a direct child",
+    ],
+  ])("%s is refused before anything is started", async (_, children, field, words) => {
+    const error = await failure(Supervisor.start(children, { cluster: cluster() }), "INVALID_OPTIONS");
+    expect(error.details.problems).toEqual([{ field, message: expect.stringContaining(words) }]);
+  });
+
+  test("global children stay as they are; what else changes is reconciled", async () => {
+    const fake = fakeClaude();
+    const local = unique();
+    const children: readonly ChildOptions[] = [
+      { name: global("reviewer"), activation: "lazy" },
+      template(global("chat"), { maxTurns: 3 }),
+    ];
+    const supervisor = await Supervisor.start([...children, { name: local }], {
+      cluster: cluster(),
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    onTestFinished(() => supervisor.stop());
+
+    const fewer = await failure(supervisor.reconcile([{ name: local }]), "INVALID_OPTIONS");
+    expect(fewer.message).toContain("another start of the node");
+    const more = [...children, { name: global("other") }, { name: local }];
+    await failure(supervisor.reconcile(more), "INVALID_OPTIONS");
+    await failure(supervisor.startChild(template(global("more"))), "INVALID_OPTIONS");
+    const wrong = [{ name: global("reviewer"), maxTurns: -1 }, template(global("chat"))];
+    await failure(supervisor.reconcile(wrong), "INVALID_OPTIONS");
+    expect(supervisor.countSessions()).toBe(1);
+
+    const added = unique();
+    const report = await supervisor.reconcile([...children, { name: added }]);
+    expect(report).toMatchObject({ added: [added], removed: [local] });
+
+    // Changed options are those of sessions that come to life from then on.
+    const changed = [{ name: global("reviewer") }, template(global("chat"), { maxTurns: 5 }), { name: added }];
+    expect(await supervisor.reconcile(changed)).toMatchObject({ added: [], removed: [], failed: [] });
+    const name = global(["chat", 1]);
+    expect((await supervisor.query(name, "hi")).text).toBe("You said: hi");
+    expect(await supervisor.session(name).inspect()).toMatchObject({ options: { maxTurns: { value: 5 } } });
+    // It is there by its global name only.
+    expect(supervisor.listSessions().map((status) => status.name)).toEqual([added]);
+    await failure(supervisor.query(["chat", 1], "hi"), "SESSION_NOT_FOUND");
+  });
+
+  test("a store for all sessions is refused as soon as some are global", async () => {
+    const defaults = { sessionStore: STORE };
+    const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });
+    expect((await failure(starting, "INVALID_OPTIONS")).details.problems[0]?.field).toBe("defaults.sessionStore");
+  });
+});

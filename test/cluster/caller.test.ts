@@ -1,0 +1,293 @@
+import { describe, expect, test } from "vitest";
+import { Caller } from "../../src/cluster/caller.ts";
+import { Cluster } from "../../src/cluster/cluster.ts";
+import type { Engine, NodeEntry } from "../../src/cluster/engine.ts";
+import type { CallAnswer, CallRequest } from "../../src/cluster/frames.ts";
+import { Router } from "../../src/cluster/router.ts";
+import { type Destination, type Transport, Unreachable } from "../../src/cluster/transport.ts";
+import { CastellanError } from "../../src/errors.ts";
+import { global } from "../../src/index.ts";
+import { nameKey } from "../../src/names.ts";
+import { SimulatedClock } from "../../src/testing/index.ts";
+import { ticks } from "../session-on-fake/scene.ts";
+import { node } from "./engine-conformance.ts";
+
+const KEY = nameKey(["global", "support", 42]);
+const HOSTS = { sessions: [], templates: ["support"], pools: [] };
+const PATIENCE_MS = 1_000;
+const NOT_OWNER: CallAnswer = { type: "not_owner" };
+const CLOSED = new CastellanError("CLUSTER_UNAVAILABLE", "closed", { details: { reason: "unreachable" } });
+
+function entry(boot: string, changed: Partial<NodeEntry> = {}): NodeEntry {
+  const state = { load: 0, draining: false, alive: true, aliveForMs: 5_000 };
+  return { ...node(boot, { hosts: HOSTS, protocols: [1, 1] }), ...state, ...changed };
+}
+
+type Answering = (to: Destination, request: CallRequest, signal: AbortSignal) => CallAnswer | Promise<CallAnswer>;
+
+/** A caller in a cluster of two nodes whose answers a test says. */
+function scene(answer: Answering, nodes: () => Promise<readonly NodeEntry[]> = async () => [entry("a"), entry("b")]) {
+  const clock = new SimulatedClock();
+  const calls: { readonly boot: string; readonly method: string; readonly claim: boolean; readonly at: number }[] = [];
+  const never = (): never => {
+    throw new Error("is not to be called");
+  };
+  const transport: Transport = {
+    turn: never,
+    events: never,
+    call: async (to, request, signal) => {
+      calls.push({ boot: to.boot, method: request.method, claim: request.claim, at: clock.monotonic() });
+      return await answer(to, request, signal);
+    },
+    close: async () => {},
+  };
+  const engine: Pick<Engine, "nodes" | "ownerOf"> = { nodes, ownerOf: async () => undefined };
+  const caller = new Caller({ router: new Router(engine as Engine, clock), transport, clock, patienceMs: PATIENCE_MS });
+  return { caller, clock, calls };
+}
+
+/** What a call ends with, once so much time has passed. */
+async function endOf(call: Promise<unknown>, clock: SimulatedClock, ms = 0): Promise<unknown> {
+  const end = call.then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  );
+  await clock.advance(ms);
+  return await end;
+}
+
+const answered = (value: unknown): CallAnswer => ({ type: "answer", value });
+
+test("asks a node that may claim the session, and the same one from then on", async () => {
+  const { caller, calls } = scene(({ boot }) => answered(`from ${boot}`));
+  expect(await caller.call(KEY, "status")).toBe("from a");
+  expect(await caller.call(KEY, "health", 1, "two")).toBe("from a");
+  expect(calls.map(({ claim }) => claim)).toEqual([true, false]);
+});
+
+test("goes where it is sent", async () => {
+  const owner = { boot: "b", address: "http://b:7700" };
+  const { caller, clock, calls } = scene(({ boot }) => (boot === "b" ? answered(7) : { type: "not_owner", owner }));
+  expect(await endOf(caller.call(KEY, "status"), clock, 100)).toEqual({ value: 7 });
+  expect(calls.map(({ boot }) => boot)).toEqual(["a", "b"]);
+  expect(clock.timers).toBe(0);
+});
+
+test("throws what the session throws, without another try", async () => {
+  const details = { problems: [{ field: "history.limit", message: "expected a number" }] };
+  const error = { code: "INVALID_OPTIONS", message: "wrong", details };
+  const { caller, clock, calls } = scene(() => ({ type: "failed", error }));
+  expect(await endOf(caller.call(KEY, "history"), clock)).toMatchObject({ code: "INVALID_OPTIONS", details });
+  expect(calls).toHaveLength(1);
+});
+
+describe("what is lost on the way", () => {
+  test("is tried again after longer and longer pauses, until the patience is over", async () => {
+    const cause = new Unreachable("nobody listens there");
+    const { caller, clock, calls } = scene(() => Promise.reject(cause));
+    const end = await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS);
+    expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "unreachable" }, cause });
+    expect(String(end)).toContain("for 1s to `status`");
+    const pauses = calls.slice(1).map(({ at }, index) => at - (calls[index]?.at ?? 0));
+    expect(pauses[0]).toBe(20);
+    expect(pauses).toEqual(pauses.toSorted((one, other) => one - other));
+    expect(Math.max(...pauses)).toBe(200);
+    expect(clock.timers).toBe(0);
+  });
+
+  test.each(["restart", "clear", "stop", "rewindFiles", "approve", "deny"] as const)(
+    "is not tried again if `%s` may have been done",
+    async (method) => {
+      const { caller, clock, calls } = scene(() => Promise.reject(new Unreachable("it broke")));
+      const end = await endOf(caller.call(KEY, method), clock, 2 * PATIENCE_MS);
+      expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "uncertain" } });
+      expect(String(end)).toContain(`\`${method}\``);
+      expect(calls).toHaveLength(1);
+    },
+  );
+
+  test("is tried again if it is certain that it was not done", async () => {
+    let tries = 0;
+    const { caller, clock } = scene(() =>
+      ++tries < 3 ? Promise.reject(new Unreachable("no connection", { unsent: true })) : answered("restarted"),
+    );
+    expect(await endOf(caller.call(KEY, "restart"), clock, PATIENCE_MS)).toEqual({ value: "restarted" });
+  });
+
+  test("because the database is away is tried again, and told as that", async () => {
+    const away = new CastellanError("JOURNAL_UNAVAILABLE", "away", { details: { reason: "unreachable" } });
+    let up = false;
+    const nodes = async (): Promise<NodeEntry[]> => {
+      if (!up) throw away;
+      return [entry("a")];
+    };
+    const { caller, clock } = scene(() => answered(1), nodes);
+    expect(await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS)).toBe(away);
+    const second = caller.call(KEY, "status");
+    await clock.advance(300);
+    up = true;
+    expect(await endOf(second, clock, 300)).toEqual({ value: 1 });
+  });
+
+  test("because no node takes it is told as that", async () => {
+    const { caller, clock } = scene(
+      () => NOT_OWNER,
+      async () => [],
+    );
+    const end = await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS);
+    expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "no_node" } });
+  });
+
+  test("because the releases are too far apart is told at once", async () => {
+    const { caller, clock } = scene(
+      () => answered(1),
+      async () => [entry("a", { protocols: [7, 9] })],
+    );
+    const end = await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS);
+    expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+  });
+
+  test("because of a defect is no matter of patience", async () => {
+    const defect = new TypeError("a defect");
+    const { caller, clock, calls } = scene(() => Promise.reject(defect));
+    expect(await endOf(caller.call(KEY, "status"), clock)).toBe(defect);
+    expect(calls).toHaveLength(1);
+  });
+});
+
+describe("a call to one node", () => {
+  const to = { boot: "b", address: "http://b:7700", protocol: 1 };
+
+  test("may claim, and is not sent elsewhere", async () => {
+    const { caller, calls } = scene(() => answered("awake"));
+    expect(await caller.callAt(to, KEY, "wake")).toBe("awake");
+    expect(calls).toMatchObject([{ boot: "b", claim: true }]);
+  });
+
+  test("says why it was not done", async () => {
+    const refused = scene(() => NOT_OWNER);
+    await expect(refused.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "no_node" } });
+    const lost = scene(() => Promise.reject(new Unreachable("it broke")));
+    await expect(lost.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "uncertain" } });
+    const error = { code: "SESSION_QUARANTINED", message: "set aside", details: {} };
+    const failed = scene(() => ({ type: "failed", error }));
+    await expect(failed.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ code: "SESSION_QUARANTINED" });
+  });
+});
+
+describe("when it is closed", () => {
+  test("calls that wait for another try end with the reason", async () => {
+    const { caller, clock } = scene(() => Promise.reject(new Unreachable("nobody listens there")));
+    const calls = [caller.call(KEY, "status"), caller.call(KEY, "history")];
+    const ends = Promise.allSettled(calls);
+    await clock.advance(100);
+    caller.close(CLOSED);
+    expect(await ends).toEqual(calls.map(() => ({ status: "rejected", reason: CLOSED })));
+    expect(clock.timers).toBe(0);
+  });
+
+  test("calls that are under way do so too, whatever they ask", async () => {
+    const { caller } = scene(
+      (_, __, signal) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true }),
+        ),
+    );
+    const to = { boot: "b", address: "http://b:7700", protocol: 1 };
+    const ends = Promise.allSettled([
+      caller.call(KEY, "status"),
+      caller.call(KEY, "stop"),
+      caller.callAt(to, KEY, "wake"),
+    ]);
+    await ticks(3);
+    caller.close(CLOSED);
+    for (const end of await ends) expect(end).toEqual({ status: "rejected", reason: CLOSED });
+  });
+
+  test("nothing more is asked", async () => {
+    const { caller, calls } = scene(() => answered(1));
+    caller.close(CLOSED);
+    caller.close(CLOSED);
+    await expect(caller.call(KEY, "status")).rejects.toBe(CLOSED);
+    await expect(caller.callAt({ boot: "b", address: "", protocol: 1 }, KEY, "wake")).rejects.toBe(CLOSED);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("what a cluster asks of several nodes", () => {
+  /** A cluster of two nodes; `calls` has what was called, and where. */
+  function clusterOf(answer: Answering, owner: () => string | undefined) {
+    const clock = new SimulatedClock();
+    const nodes = ["a", "b"].map((boot) => entry(boot, { hosts: { ...HOSTS, pools: ["crew"] } }));
+    const calls: string[] = [];
+    const transport: Transport = {
+      turn: async function* (to, _, signal) {
+        yield { type: "found", boot: to.boot, number: 0, recalled: false };
+        yield { type: "accepted" };
+        await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+      events: () => {
+        throw new Error("is not to be called");
+      },
+      call: async (to, request, signal) => {
+        calls.push(`${request.method} at ${to.boot}`);
+        return await answer(to, request, signal);
+      },
+      close: async () => {},
+    };
+    const engine: Pick<Engine, "nodes" | "ownerOf" | "close"> = {
+      nodes: async () => nodes,
+      ownerOf: async () => {
+        const node = nodes.find(({ boot }) => boot === owner());
+        return node && { boot: node.boot, epoch: 1, node };
+      },
+      close: async () => {},
+    };
+    const means = { clock, newId: () => "id", random: () => 0.5, patienceMs: PATIENCE_MS };
+    const cluster = new Cluster({ engine: engine as Engine, transport, ...means }, async () => {});
+    return { cluster, calls };
+  }
+
+  test("a turn of a pool is stopped wherever it may run", async () => {
+    const { cluster, calls } = clusterOf(
+      () => answered(null),
+      () => undefined,
+    );
+    const turn = cluster.stream(global("crew"), "hi");
+    await ticks(3);
+    void turn.interrupt();
+    await ticks(3);
+    expect(calls.toSorted()).toEqual(["cancel at a", "cancel at b"]);
+    await cluster.close();
+    await expect(turn.result()).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+  });
+
+  test("a session that another node has taken on its way is sent on", async () => {
+    let owner: string | undefined = "a";
+    let wakes = 0;
+    const { cluster, calls } = clusterOf(
+      (to, { method }) => {
+        if (method === "release") owner = undefined;
+        else if (++wakes === 1) owner = "a";
+        else owner = to.boot;
+        return owner === "a" ? NOT_OWNER : answered(null);
+      },
+      () => owner,
+    );
+    await cluster.move(global(["support", 42]), "node of b");
+    expect(calls).toEqual(["release at a", "wake at b", "release at a", "wake at b"]);
+    expect(owner).toBe("b");
+    await cluster.close();
+  });
+
+  test("a session is not sent to and fro for ever", async () => {
+    const { cluster, calls } = clusterOf(
+      (_, { method }) => (method === "release" ? answered(null) : NOT_OWNER),
+      () => "a",
+    );
+    const move = cluster.move(global(["support", 42]), "node of b");
+    await expect(move).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "no_node" } });
+    expect(calls.filter((call) => call.startsWith("wake"))).toHaveLength(5);
+    await cluster.close();
+  });
+});

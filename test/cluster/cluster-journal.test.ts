@@ -1,0 +1,358 @@
+import { inspect } from "node:util";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
+import { CastellanError } from "../../src/errors.ts";
+import type { Batch, Change } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { JournalWriter } from "../../src/journal/journal-writer.ts";
+import { toText } from "../../src/journal/stored-text.ts";
+import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { PostgresProxy } from "../journal/postgres-proxy.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { TransactionPooler } from "../journal/transaction-pooler.ts";
+import { type Machine, machine, own, type Place, standStill, waitingFor } from "./postgres-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+const A = '["global","a"]';
+const B = '["global","b"]';
+const IDLE = { load: 0, draining: false };
+
+/** A batch of one session of which one can tell how often it was written. */
+function spend(number: number, session = A): Batch {
+  const usage = { inputTokens: 1, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
+  const models = [{ model: "m", costUsd: 10 ** (number - 1), usage }];
+  const change: Change = { type: "spent", supervisor: "s", session, day: "2026-01-01", models };
+  return { number, changes: [change], sessions: [session], durable: true };
+}
+
+/** Each digit is how often the batch of that number was written for the session, the first one last. */
+async function written(journal: Journal, session = A): Promise<number> {
+  return (await journal.usage({ by: [], session }))[0]?.costUsd ?? 0;
+}
+
+async function journalOf({ boot, holdings }: Machine, where: Place): Promise<ClusterJournal> {
+  const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+  await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
+  onTestFinished(() => journal.close());
+  return journal;
+}
+
+async function refusal(work: Promise<unknown>): Promise<CastellanError> {
+  const error = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (!CastellanError.is(error)) throw new Error(`expected a CastellanError, got ${inspect(error)}`);
+  return error;
+}
+
+/** Whether a promise has been resolved yet. */
+async function isSettled(promise: Promise<unknown> | undefined): Promise<boolean> {
+  const pending = Symbol("pending");
+  return (await Promise.race([promise, Promise.resolve(pending)])) !== pending;
+}
+
+describe("the journal of a cluster", () => {
+  let where: Place | undefined;
+  const NODE_TABLES = ["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"];
+
+  /** An empty journal whose node owns every session that is written of. */
+  const make = async (): Promise<Journal> => {
+    if (where === undefined) where = server.fresh();
+    else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
+    const { boot, engine, holdings } = await machine(where, "a", A);
+    const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+    const write = journal.write.bind(journal);
+    const { schema } = where;
+    journal.write = async (batch) => {
+      const sessions = new Set(batch.changes.flatMap(sessionOf));
+      const missing = [...sessions].filter((key) => holdings.epochOf(key) === undefined);
+      const rows = "select key, 'a', 7 from unnest($1::text[]) as key";
+      if (missing.length > 0) await server.sql(`insert into ${schema}.globals ${rows}`, [missing.map(toText)]);
+      for (const key of missing) holdings.take(key, 7);
+      await write({ ...batch, sessions: [...sessions, A] });
+    };
+    await engine.close();
+    return journal;
+  };
+
+  const sessionOf = (change: Change): string | readonly string[] => {
+    if (change.type === "session_saved") return change.session.key;
+    if (change.type === "turn_accepted") return change.turn.session;
+    if (change.type === "approval_requested") return change.approval.session;
+    return "session" in change ? change.session : [];
+  };
+
+  const cases = journalConformance(make).filter(({ name }) => name !== "is held by one application at a time");
+  for (const { name, run } of cases) it(name, run);
+
+  it("is open on several machines at once, each of which writes of its own sessions", async () => {
+    const where = server.fresh();
+    const [one, other] = [await machine(where, "one", A), await machine(where, "other", B)];
+    const [first, second] = [await journalOf(one, where), await journalOf(other, where)];
+    await Promise.all([first.write(spend(1)), second.write(spend(1, B))]);
+    await Promise.all([second.write(spend(2, B)), first.write(spend(2))]);
+    expect([await written(second), await written(first, B)]).toEqual([11, 11]);
+    const accepted = [A, B].map((session): Batch => {
+      const turn = { id: session, session, prompt: "", position: 0, durable: true, acceptedAt: 0 };
+      return { number: 3, sessions: [session], durable: true, changes: [{ type: "turn_accepted", turn }] };
+    });
+    await Promise.all([first, second].map((journal, at) => journal.write(accepted[at] ?? spend(3))));
+    expect(await first.unfinishedBeginning("")).toEqual([A]);
+    expect(await second.unfinishedBeginning('["global",')).toEqual([B]);
+    expect(await second.unfinishedBeginning('["local",')).toEqual([]);
+  });
+
+  it("may be pruned by all of them at once", async () => {
+    const where = server.fresh();
+    const journal = await journalOf(await machine(where, "one", A), where);
+    const others = await Promise.all(
+      ["b", "c"].map(async (boot) => await journalOf(await machine(where, boot), where)),
+    );
+    const ended = Array.from({ length: 400 }, (_, n): Change[] => [
+      {
+        type: "turn_accepted",
+        turn: { id: `${n}`, session: A, prompt: "", position: n, durable: false, acceptedAt: 0 },
+      },
+      { type: "turn_ended", turn: `${n}`, state: "completed", at: n, outcome: {} },
+    ]);
+    await journal.write({ number: 1, sessions: [A], durable: false, changes: ended.flat() });
+    const retention = { endedSince: 0, turnsPerSession: 10 };
+    const pruned = await Promise.all([journal, ...others].map((each) => each.prune(retention)));
+    expect(pruned.reduce((sum, count) => sum + count, 0)).toBe(390);
+    expect(await journal.turn("389")).toBeUndefined();
+    expect(await journal.turn("390")).toBeDefined();
+  });
+
+  it("takes no batch that does not say whose changes it has", async () => {
+    const where = server.fresh();
+    const journal = await journalOf(await machine(where, "one", A), where);
+    const { sessions, ...anonymous } = spend(1);
+    expect(sessions).toEqual([A]);
+    const refused = { code: "JOURNAL_UNAVAILABLE", details: { reason: "refused", applied: false } };
+    await expect(journal.write(anonymous)).rejects.toMatchObject(refused);
+    await journal.write(spend(1));
+    expect(await written(journal)).toBe(1);
+  });
+
+  it("is told by a writer whose changes they are", async () => {
+    const where = server.fresh();
+    const owner = await machine(where, "one", A, B);
+    const journal = await journalOf(owner, where);
+    const writer = new JournalWriter(journal, { clock: systemClock, random: Math.random });
+    const [a, b] = [spend(1), spend(1, B)].map(({ changes }) => changes) as [Change[], Change[]];
+    await Promise.all([
+      writer.write(a, { session: A }),
+      writer.record(b, { session: B }),
+      writer.record(a, { session: A }),
+    ]);
+    expect([await written(journal), await written(journal, B)]).toEqual([2, 1]);
+    await own(owner, B);
+    owner.holdings.drop(B);
+    expect((await refusal(writer.write(b, { session: B }))).code).toBe("NOT_OWNER");
+    expect((await writer.lost).code).toBe("NOT_OWNER");
+    await writer.close(1_000);
+  });
+});
+
+describe("a node from which a session was taken", () => {
+  it("can write of it no more, and of no other one, and hears of it", async () => {
+    const where = server.fresh();
+    const one = await machine(where, "one", A, B);
+    const journal = await journalOf(one, where);
+    await journal.write(spend(1));
+    const lost = journal.lost;
+    const other = await machine(where, "other");
+    await aged(where, "one");
+    await journal.write(spend(2, B));
+    await own(other, A);
+    expect(await isSettled(lost)).toBe(false);
+    const error = await refusal(journal.write({ ...spend(3), changes: [...spend(3).changes, ...spend(3, B).changes] }));
+    expect(error.code).toBe("NOT_OWNER");
+    expect(error.message).toContain('["global","a"]');
+    expect(await lost).toBe(error);
+    expect(await refusal(journal.write(spend(3, B)))).toBe(error);
+    const next = await journalOf(other, where);
+    expect([await written(next), await written(next, B)]).toEqual([1, 10]);
+    await next.write(spend(1));
+    expect(await written(next)).toBe(2);
+  });
+
+  it("cannot write of the others that it owned either, although nobody has claimed them yet", async () => {
+    const where = server.fresh();
+    const journal = await journalOf(await machine(where, "one", A, B), where);
+    const other = await machine(where, "other");
+    await aged(where, "one");
+    await own(other, A);
+    const error = await refusal(journal.write(spend(1, B)));
+    expect(error.code).toBe("NOT_OWNER");
+    expect(error.message).toContain("given up for dead");
+    expect(await written(journal, B)).toBe(0);
+  });
+
+  it("cannot write under an older epoch when it owns the session again", async () => {
+    const where = server.fresh();
+    const one = await machine(where, "one", A);
+    const journal = await journalOf(one, where);
+    const epoch = one.holdings.epochOf(A) ?? 0;
+    await one.engine.release("one", A, epoch);
+    await one.engine.claim("one", A);
+    expect(one.holdings.epochOf(A)).toBe(epoch);
+    expect((await refusal(journal.write(spend(1)))).code).toBe("NOT_OWNER");
+    expect(await written(journal)).toBe(0);
+  });
+
+  it("cannot write of a session that it does not own, nor after it has left", async () => {
+    const where = server.fresh();
+    for (const sessions of [[B], [A, B]]) {
+      const one = await machine(where, `one of ${sessions.length}`);
+      await own(one, A);
+      const journal = await journalOf(one, where);
+      expect((await refusal(journal.write({ ...spend(1), sessions }))).code).toBe("NOT_OWNER");
+      await one.engine.leave(one.boot);
+    }
+    const one = await machine(where, "one", A);
+    const journal = await journalOf(one, where);
+    await one.engine.leave("one");
+    expect((await refusal(journal.write(spend(1)))).code).toBe("NOT_OWNER");
+    expect(await written(journal)).toBe(0);
+  });
+
+  it("may find that out by itself", async () => {
+    const where = server.fresh();
+    const journal = await journalOf(await machine(where, "one", A), where);
+    const error = new CastellanError("NOT_OWNER", "The lease is over.");
+    journal.lose(error);
+    expect(await journal.lost).toBe(error);
+    expect(await refusal(journal.write(spend(1)))).toBe(error);
+    expect(await written(journal)).toBe(0);
+  });
+
+  it("has written nothing of what was on its way, and delays neither the claim nor a renewal by it", async () => {
+    const where = server.fresh();
+    const one = await machine(where, "one", A, B);
+    const journal = await journalOf(one, where);
+    const other = await machine(where, "other");
+    const goOn = await standStill(server, `lock table ${where.schema}.spent in share mode`);
+    const write = refusal(journal.write(spend(1)));
+    await waitingFor(server, "insert into spent");
+    expect(await one.engine.renew("one", IDLE)).toBe(true);
+    await aged(where, "one");
+    await own(other, A);
+    await goOn();
+    expect((await write).code).toBe("NOT_OWNER");
+    expect(await written(journal)).toBe(0);
+  });
+
+  it("has written all of what it had only to commit", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const where = server.fresh();
+    const one = await machine(where, "one", A, B);
+    const journal = await journalOf(one, { ...where, postgres: server.url({ port: proxy.port }) });
+    await journal.write(spend(1));
+    const other = await machine(where, "other");
+    const goOn = proxy.holdCommit();
+    const write = journal.write(spend(2));
+    await goOn.reached;
+    await aged(where, "one");
+    // The node ends at once; only the session that is being written of has to be waited for.
+    await own(other, B);
+    const claim = other.engine.claim("other", A);
+    await waitingFor(server, "insert into globals");
+    goOn.release();
+    await write;
+    expect(await claim).toEqual({ taken: true, epoch: 2 });
+    expect(await written(journal)).toBe(11);
+    expect((await refusal(journal.write(spend(3)))).code).toBe("NOT_OWNER");
+  });
+
+  it("has written nothing of what came while the session was being taken", async () => {
+    const where = server.fresh();
+    const journal = await journalOf(await machine(where, "one", A), where);
+    await machine(where, "other");
+    const claim = `update ${where.schema}.globals set owner = 'other', epoch = epoch + 1`;
+    const goOn = await standStill(server, claim);
+    const write = refusal(journal.write(spend(1)));
+    await waitingFor(server, "for share");
+    await goOn("commit");
+    expect((await write).code).toBe("NOT_OWNER");
+    expect(await written(journal)).toBe(0);
+  });
+
+  /** Nobody has heard of the node for longer than it has said. */
+  async function aged(where: Place, boot: string): Promise<void> {
+    const renewed = "renewed_at = renewed_at - interval '61 seconds'";
+    await server.sql(`update ${where.schema}.nodes set ${renewed} where boot = $1`, [boot]);
+  }
+});
+
+describe("a batch of a cluster's journal", () => {
+  it("whose commit nobody heard of is not written a second time, and counts as written if the session is gone since", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const where = server.fresh();
+    const one = await machine(where, "one", A);
+    const journal = await journalOf(one, { ...where, postgres: server.url({ port: proxy.port }) });
+    for (const [number, when] of [
+      [1, "after"],
+      [2, "before"],
+      [3, "after"],
+    ] as const) {
+      proxy.cutAtCommit(when);
+      expect((await refusal(journal.write(spend(number)))).details).toEqual({ reason: "unreachable" });
+      if (number === 3) await one.engine.leave("one");
+      await journal.write(spend(number));
+      await journal.write(spend(number));
+    }
+    expect(await written(journal)).toBe(111);
+    expect((await refusal(journal.write(spend(4)))).code).toBe("NOT_OWNER");
+  });
+
+  it("is refused when the journal was opened again for the same node", async () => {
+    const where = server.fresh();
+    const one = await machine(where, "one", A);
+    const [before, after] = [await journalOf(one, where), await journalOf(one, where)];
+    expect((await refusal(before.write(spend(1)))).code).toBe("NOT_OWNER");
+    await after.write(spend(1));
+    expect(await written(after)).toBe(1);
+  });
+
+  it("survives the restart of the server", async () => {
+    const where = server.fresh();
+    const one = await machine(where, "one", A);
+    const journal = await journalOf(one, where);
+    await journal.write(spend(1));
+    await server.end("crash");
+    const unreachable = { code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable", applied: false } };
+    await expect(journal.write(spend(2))).rejects.toMatchObject(unreachable);
+    await server.start();
+    await journal.write(spend(2));
+    expect(await written(journal)).toBe(11);
+  });
+
+  it("is fenced behind a pooler that gives each transaction another session", async () => {
+    const pooler = await TransactionPooler.start(server.url(), 3);
+    const where = server.fresh(pooler.port);
+    const [one, other] = [await machine(where, "one", A, B), await machine(where, "other")];
+    const [journal, next] = [await journalOf(one, where), await journalOf(other, where)];
+    for (let number = 1; number <= 3; number += 1) await journal.write(spend(number));
+    await one.engine.release("one", A, 1);
+    await own(other, A);
+    await next.write(spend(1));
+    expect((await refusal(journal.write(spend(4)))).code).toBe("NOT_OWNER");
+    expect(await written(next)).toBe(112);
+    await Promise.all([journal.close(), next.close(), one.engine.close(), other.engine.close()]);
+    await pooler.stop();
+  });
+});

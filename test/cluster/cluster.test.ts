@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { global } from "../../src/index.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { RealCluster } from "./real-cluster.ts";
+
+/* Real processes and a real PostgreSQL, and a Claude that is fake; test/soak/cluster-*.test.ts have the real one. */
+
+let server: PostgresServer;
+let cluster: RealCluster;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  const spans = { beat: "100ms", staleAfter: "400ms", margin: "100ms", patience: "10s" } as const;
+  cluster = await RealCluster.start({ server, claude: "fake", cluster: spans, deadlineMs: 200 }, "one", "two");
+});
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+  await server?.remove();
+});
+
+describe("two nodes and a client", () => {
+  it("answers wherever it is asked, and streams", async () => {
+    const { client } = cluster;
+    const { text } = await client.query(global(["chat", "a"]), "hello");
+    const owner = await cluster.owner("chat", "a");
+    expect(text).toBe(`hello on ${owner.pid}`);
+    for (const node of cluster.nodes) expect(await node.query(["chat", "a"], "hi")).toBe(`hi on ${owner.pid}`);
+    expect(await Array.fromAsync(client.stream(global(["chat", "a"]), "count 3").text())).toEqual(["1", "2", "3"]);
+  });
+
+  it("shows what there is", async () => {
+    const { client } = cluster;
+    await client.query(global(["chat", "b"]), "hello");
+    const node = await cluster.ownerOf("chat", "b");
+    expect((await client.nodes()).map(({ name, state }) => [name, state])).toEqual([
+      ["one", "alive"],
+      ["two", "alive"],
+    ]);
+    expect(await client.listSessions({ prefix: global(["chat", "b"]) })).toEqual([
+      { name: ["global", "chat", "b"], node, epoch: 1 },
+    ]);
+    const status = await client.session(global(["chat", "b"])).status();
+    expect(status).toMatchObject({ name: ["global", "chat", "b"], state: "idle", activation: 1, node });
+  });
+
+  it("restarts it, and interrupts its turn, where it is", async () => {
+    const session = cluster.client.session(global(["chat", "c"]));
+    const turn = session.stream("hang");
+    for await (const text of turn.text()) if (text === "begun") break;
+    await session.interrupt();
+    await expect(turn.result()).rejects.toMatchObject({
+      code: "TURN_INTERRUPTED",
+      details: { partialText: "begun" },
+    });
+    await session.restart();
+    await session.wake();
+    expect(await session.status()).toMatchObject({ state: "idle", activation: 2 });
+  });
+});
+
+describe("a node that goes", () => {
+  it("hands over what waits when it is told to end", async () => {
+    const { client } = cluster;
+    const session = client.session(global(["chat", "d"]));
+    const running = session.stream("hang");
+    for await (const text of running.text()) if (text === "begun") break;
+    const waiting = await Promise.all([session.enqueue("first"), session.enqueue("second")]);
+    const owner = await cluster.owner("chat", "d");
+    owner.kill("SIGTERM");
+    // It may go on until the deadline; what comes of it then the next owner says.
+    await expect(running.result()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
+    const ends = await Promise.all(waiting.map(async (id) => (await session.turn(id))?.result()));
+    const next = await cluster.owner("chat", "d");
+    expect(next.name).not.toBe(owner.name);
+    expect(ends.map((end) => end?.text)).toEqual([`first on ${next.pid}`, `second on ${next.pid}`]);
+    await owner.gone;
+    await cluster.join(owner.name);
+  });
+
+  it("loses its sessions to another one when it is killed, with the turn that had not begun to answer", async () => {
+    const { client } = cluster;
+    const session = client.session(global(["chat", "e"]));
+    await session.query("hello");
+    const owner = await cluster.owner("chat", "e");
+    const turn = session.stream("hello again");
+    owner.kill("SIGKILL");
+    const { text } = await turn.result();
+    const next = await cluster.owner("chat", "e");
+    expect(next.name).not.toBe(owner.name);
+    expect([`hello again on ${next.pid}`, `hello again on ${owner.pid}`]).toContain(text);
+    expect(await session.query("and again").then((reply) => reply.text)).toBe(`and again on ${next.pid}`);
+    const [info] = await client.listSessions({ prefix: global(["chat", "e"]) });
+    expect(info).toEqual({ name: ["global", "chat", "e"], node: next.name, epoch: 2 });
+  });
+});

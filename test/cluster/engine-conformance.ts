@@ -1,0 +1,355 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import type { Claim, Engine, NodeDescription } from "../../src/cluster/engine.ts";
+import type { ConformanceCase } from "../../src/testing/journal-conformance.ts";
+
+/** An engine that is put to the test. */
+export interface EngineBench extends AsyncDisposable {
+  /** Accesses to the same engine, as several nodes have them. There are two at least. */
+  readonly engines: readonly [Engine, Engine, ...Engine[]];
+  /** Lets so many milliseconds pass by the engine's clock. */
+  pass(ms: number): Promise<void>;
+  /** A turn of the session has been accepted, as the journal of the cluster says. */
+  accepted(key: string, turn: string): Promise<void>;
+  /** It has ended. */
+  ended(turn: string): Promise<void>;
+}
+
+/**
+ * What every engine has to do, as cases for any test runner.
+ *
+ * @param open makes an engine of which nothing is known yet, another one each time
+ */
+export function engineConformance(open: () => Promise<EngineBench>): readonly ConformanceCase[] {
+  return Object.entries(CASES).map(([name, check]) => ({
+    name,
+    run: async () => {
+      await using bench = await open();
+      await check(bench);
+    },
+  }));
+}
+
+/** A node of which only what is of account has to be said. */
+export function node(boot: string, changed: Partial<NodeDescription> = {}): NodeDescription {
+  return {
+    boot,
+    name: `node of ${boot}`,
+    address: `http://${boot}:7700`,
+    protocols: [1, 2],
+    release: "1.2.3",
+    labels: {},
+    hosts: { sessions: [], templates: [], pools: [] },
+    maxProcesses: undefined,
+    staleMs: 5_000,
+    ...changed,
+  };
+}
+
+const IDLE = { load: 0, draining: false };
+const DRAINING = { load: 0, draining: true };
+const KEY = '["global","a"]';
+const UNUSUAL = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE nodes; --";
+
+function epochOf(claim: Claim): number {
+  ok(claim.taken, "the claim was to be granted");
+  return claim.epoch;
+}
+
+function refused(claim: Claim): string | undefined {
+  ok(!claim.taken, "the claim was to be refused");
+  return claim.owner?.boot;
+}
+
+const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } = {
+  "knows nothing at first": async ({ engines: [engine] }) => {
+    deepEqual(await engine.nodes(), []);
+    equal(await engine.ownerOf(KEY), undefined);
+    deepEqual(await engine.unattended([], 10), []);
+    deepEqual(await engine.sessions(""), []);
+    equal(await engine.renew("nobody", IDLE), false);
+    await engine.leave("nobody");
+    await engine.release("nobody", KEY, 1);
+    equal(refused(await engine.claim("nobody", KEY)), undefined);
+    deepEqual(await engine.sessions(""), []);
+  },
+
+  "tells of a node what it has said of itself, to all": async ({ engines: [engine, other] }) => {
+    const described = node(UNUSUAL, {
+      name: UNUSUAL,
+      address: UNUSUAL,
+      release: UNUSUAL,
+      labels: { [UNUSUAL]: UNUSUAL },
+      hosts: { sessions: [UNUSUAL], templates: ["user"], pools: ["p"] },
+      maxProcesses: 7,
+    });
+    await engine.join(described);
+    await engine.join(node("b"));
+    equal(await engine.renew(UNUSUAL, { load: 2.5, draining: true }), true);
+    const found = (await other.nodes()).find(({ boot }) => boot === UNUSUAL);
+    ok(found !== undefined && found.aliveForMs > 0 && found.aliveForMs <= 5_000);
+    deepEqual(found, { ...described, load: 2.5, draining: true, alive: true, aliveForMs: found.aliveForMs });
+    const plain = (await other.nodes()).find(({ boot }) => boot === "b");
+    deepEqual([plain?.load, plain?.draining, plain?.maxProcesses], [0, false, undefined]);
+  },
+
+  "knows a node once that joins again": async ({ engines: [engine] }) => {
+    await engine.join(node("a"));
+    await engine.join(node("a", { address: "http://moved:1" }));
+    deepEqual(
+      (await engine.nodes()).map(({ boot, address }) => [boot, address]),
+      [["a", "http://moved:1"]],
+    );
+  },
+
+  "takes a node for dead that is not heard of for as long as it has said, and for alive when it is": async ({
+    engines: [engine],
+    pass,
+  }) => {
+    await engine.join(node("quick", { staleMs: 1_000 }));
+    await engine.join(node("slow", { staleMs: 10_000 }));
+    await pass(2_000);
+    const alive = async (): Promise<unknown> =>
+      Object.fromEntries((await engine.nodes()).map((each) => [each.boot, each.alive && each.aliveForMs > 0]));
+    deepEqual(await alive(), { quick: false, slow: true });
+    equal(await engine.renew("quick", IDLE), true);
+    deepEqual(await alive(), { quick: true, slow: true });
+  },
+
+  "gives a session to the first that claims it, under the same epoch however often": async ({
+    engines: [engine, other],
+  }) => {
+    await engine.join(node("a"));
+    await engine.join(node("b"));
+    const epoch = epochOf(await engine.claim("a", KEY));
+    equal(epochOf(await other.claim("a", KEY)), epoch);
+    const claim = await other.claim("b", KEY);
+    ok(!claim.taken);
+    deepEqual([claim.owner?.boot, claim.owner?.epoch, claim.owner?.node.address], ["a", epoch, "http://a:7700"]);
+    const owner = await other.ownerOf(KEY);
+    deepEqual([owner?.boot, owner?.epoch, owner?.node.alive], ["a", epoch, true]);
+    equal(await other.ownerOf('["global","b"]'), undefined);
+  },
+
+  "gives a session of a node that is not heard of to another one, by the owner's own measure": async ({
+    engines: [engine, other],
+    pass,
+  }) => {
+    await engine.join(node("owner", { staleMs: 10_000 }));
+    await engine.join(node("next", { staleMs: 60_000 }));
+    const epoch = epochOf(await engine.claim("owner", KEY));
+    epochOf(await engine.claim("owner", '["global","b"]'));
+    await pass(8_000);
+    equal(refused(await other.claim("next", KEY)), "owner");
+    await pass(4_000);
+    equal((await other.ownerOf(KEY))?.node.alive, false);
+    ok(epochOf(await other.claim("next", KEY)) > epoch);
+    equal((await engine.ownerOf(KEY))?.boot, "next");
+  },
+
+  "gives a node up for good from which a session was taken, with all that it owns": async ({
+    engines: [engine, other],
+    pass,
+  }) => {
+    const second = '["global","b"]';
+    await engine.join(node("owner"));
+    await engine.join(node("next", { staleMs: 60_000 }));
+    epochOf(await engine.claim("owner", KEY));
+    const epoch = epochOf(await engine.claim("owner", second));
+    await pass(6_000);
+    epochOf(await other.claim("next", KEY));
+    equal(await engine.renew("owner", IDLE), false);
+    await engine.join(node("owner"));
+    equal(await engine.renew("owner", IDLE), false);
+    equal(await other.ownerOf(second), undefined);
+    equal(refused(await engine.claim("owner", second)), undefined);
+    equal(refused(await engine.claim("owner", '["global","new"]')), undefined);
+    ok(epochOf(await other.claim("next", second)) > epoch);
+    deepEqual(
+      (await other.nodes()).map(({ boot }) => boot),
+      ["next"],
+    );
+  },
+
+  "lets a node come back from which nobody has taken anything": async ({ engines: [engine, other], pass }) => {
+    await engine.join(node("owner"));
+    await engine.join(node("next", { staleMs: 60_000 }));
+    const epoch = epochOf(await engine.claim("owner", KEY));
+    await pass(50_000);
+    equal(await engine.renew("owner", IDLE), true);
+    equal(refused(await other.claim("next", KEY)), "owner");
+    equal(epochOf(await engine.claim("owner", KEY)), epoch);
+  },
+
+  "gives nothing to a node that is not heard of, drains or has left, and ends nobody for it": async ({
+    engines: [engine],
+    pass,
+  }) => {
+    const free = '["global","free"]';
+    await engine.join(node("owner"));
+    epochOf(await engine.claim("owner", KEY));
+    for (const boot of ["stale", "drains", "gone"]) await engine.join(node(boot, { staleMs: 6_000 }));
+    const own = epochOf(await engine.claim("drains", '["global","own"]'));
+    await pass(7_000);
+    await engine.renew("drains", DRAINING);
+    await engine.leave("gone");
+    for (const boot of ["stale", "drains", "gone"]) {
+      equal(refused(await engine.claim(boot, KEY)), undefined);
+      equal(refused(await engine.claim(boot, free)), undefined);
+    }
+    // What it owns already stays its own, so that a claim that it repeats tells it so.
+    equal(epochOf(await engine.claim("drains", '["global","own"]')), own);
+    equal(await engine.renew("owner", IDLE), true);
+    equal((await engine.ownerOf(KEY))?.boot, "owner");
+    equal(await engine.ownerOf(free), undefined);
+  },
+
+  "frees what is released, if it is by its owner and under its epoch": async ({ engines: [engine, other] }) => {
+    await engine.join(node("a"));
+    await engine.join(node("b"));
+    const first = epochOf(await engine.claim("a", KEY));
+    await other.release("b", KEY, first);
+    await other.release("a", KEY, first + 1);
+    equal((await other.ownerOf(KEY))?.boot, "a");
+    await engine.release("a", KEY, first);
+    await engine.release("a", KEY, first);
+    equal(await other.ownerOf(KEY), undefined);
+    const second = epochOf(await engine.claim("a", KEY));
+    ok(second > first);
+    await engine.release("a", KEY, first);
+    equal((await other.ownerOf(KEY))?.epoch, second);
+    await engine.release("a", KEY, second);
+    ok(epochOf(await other.claim("b", KEY)) > second);
+  },
+
+  "frees at once all that a node owns that leaves": async ({ engines: [engine, other] }) => {
+    await engine.join(node("a"));
+    await engine.join(node("b"));
+    const epoch = epochOf(await engine.claim("a", KEY));
+    await engine.leave("a");
+    await engine.leave("a");
+    equal(await engine.renew("a", IDLE), false);
+    equal(await other.ownerOf(KEY), undefined);
+    deepEqual(
+      (await other.nodes()).map(({ boot }) => boot),
+      ["b"],
+    );
+    ok(epochOf(await other.claim("b", KEY)) > epoch);
+  },
+
+  "finds the sessions that want an owner and have none that lives": async ({
+    engines: [engine, other],
+    pass,
+    accepted,
+    ended,
+  }) => {
+    const [owned, stale, free, local, named] = ['["global","1"]', '["global","2"]', '["global","3"]', '"l"', '"n"'];
+    await engine.join(node("a", { staleMs: 60_000 }));
+    await engine.join(node("b"));
+    epochOf(await engine.claim("a", owned));
+    epochOf(await engine.claim("b", stale));
+    await engine.release("a", named, epochOf(await engine.claim("a", named)));
+    for (const key of [owned, stale, free, local, named]) await accepted(key, `turn of ${key}`);
+    await accepted(free, "another");
+    const found = async (...wanted: string[]): Promise<string[]> =>
+      [...(await other.unattended(wanted, 10))].toSorted();
+    deepEqual(await found(), [named, free].toSorted());
+    await pass(6_000);
+    deepEqual(await found(), [named, stale, free].toSorted());
+    deepEqual(await found('"wanted"', owned, free), [named, '"wanted"', stale, free].toSorted());
+    equal((await other.unattended([], 2)).length, 2);
+    epochOf(await other.claim("a", stale));
+    await ended(`turn of ${free}`);
+    deepEqual(await found(), [named, free].toSorted());
+    await ended("another");
+    await ended(`turn of ${named}`);
+    deepEqual(await found(), []);
+    await engine.leave("a");
+    deepEqual(await found(), [owned, stale].toSorted());
+  },
+
+  "lists the sessions that have or had an owner, by the beginning of their keys": async ({
+    engines: [engine, other],
+    pass,
+  }) => {
+    const keys = ['["global","user",10]', '["global","user",2]', '["global","us%r",1]', '["global","users",1]'];
+    const [first, second] = keys as [string, string];
+    await engine.join(node("a"));
+    await engine.join(node("b", { staleMs: 60_000 }));
+    const epochs = new Map<string, number>();
+    for (const key of keys) epochs.set(key, epochOf(await engine.claim(key === second ? "b" : "a", key)));
+    await engine.release("a", first, epochs.get(first) ?? 0);
+    const found = async (prefix: string): Promise<unknown[]> =>
+      (await other.sessions(prefix)).map(({ name, boot }) => [...name, boot]);
+    deepEqual(await found('["global","user",'), [
+      ["global", "user", 10, undefined],
+      ["global", "user", 2, "b"],
+    ]);
+    deepEqual(await found('["global","us%'), [["global", "us%r", 1, "a"]]);
+    await pass(6_000);
+    deepEqual(
+      (await found("")).map((each) => (each as unknown[]).at(-1)),
+      keys.toSorted().map((key) => (key === second ? "b" : undefined)),
+    );
+  },
+
+  "takes any text for a key and a boot": async ({ engines: [engine, other] }) => {
+    const key = JSON.stringify(["global", UNUSUAL]);
+    await engine.join(node(UNUSUAL));
+    const epoch = epochOf(await engine.claim(UNUSUAL, key));
+    equal((await other.ownerOf(key))?.boot, UNUSUAL);
+    deepEqual(await other.sessions('["global",'), [{ name: ["global", UNUSUAL], epoch, boot: UNUSUAL }]);
+    await engine.release(UNUSUAL, key, epoch);
+    deepEqual(await other.unattended([key], 1), [key]);
+  },
+
+  "gives a session to one of many that claim it at once": async ({ engines }) => {
+    const boots = Array.from({ length: 8 }, (_, n) => `node ${n}`);
+    const keys = Array.from({ length: 10 }, (_, n) => `["global",${n}]`);
+    for (const boot of boots) await engines[0].join(node(boot));
+    const claims = await Promise.all(
+      keys.flatMap((key, k) =>
+        boots.map(async (boot, b) => {
+          const engine = engines[(k + b) % engines.length] ?? engines[0];
+          return { key, boot, claim: await engine.claim(boot, key) };
+        }),
+      ),
+    );
+    for (const key of keys) {
+      const taken = claims.filter((each) => each.key === key && each.claim.taken);
+      equal(taken.length, 1);
+      equal((await engines[0].ownerOf(key))?.boot, taken[0]?.boot);
+      const others = claims.filter((each) => each.key === key && !each.claim.taken);
+      for (const { claim } of others) equal(refused(claim), taken[0]?.boot);
+    }
+  },
+
+  "either renews a node or gives it up, if both are asked for at once": async ({ engines: [engine, other], pass }) => {
+    await engine.join(node("next", { staleMs: 100_000_000 }));
+    const seen = new Set<boolean>();
+    for (let n = 0; n < 20; n += 1) {
+      const [boot, key] = [`owner ${n}`, `["global",${n}]`];
+      await engine.join(node(boot));
+      epochOf(await engine.claim(boot, key));
+      await pass(6_000);
+      const [first, second] = n % 2 === 0 ? [engine, other] : [other, engine];
+      const [renewed, claim] = await Promise.all([first.renew(boot, IDLE), second.claim("next", key)]);
+      equal(claim.taken, !renewed);
+      equal(await engine.renew(boot, IDLE), renewed);
+      equal((await engine.ownerOf(key))?.boot, renewed ? boot : "next");
+      seen.add(renewed);
+    }
+    ok(seen.size > 0);
+  },
+
+  "lets several take from a node that is not heard of, at once": async ({ engines: [engine, other], pass }) => {
+    const keys = Array.from({ length: 20 }, (_, n) => `["global",${n}]`);
+    await engine.join(node("owner"));
+    for (const boot of ["b", "c"]) await engine.join(node(boot, { staleMs: 60_000 }));
+    const before = new Map<string, number>();
+    for (const key of keys) before.set(key, epochOf(await engine.claim("owner", key)));
+    await pass(6_000);
+    const claims = await Promise.all(keys.flatMap((key) => [engine.claim("b", key), other.claim("c", key)]));
+    equal(claims.filter(({ taken }) => taken).length, keys.length);
+    for (const key of keys) ok(((await engine.ownerOf(key))?.epoch ?? 0) > (before.get(key) ?? 0));
+  },
+};

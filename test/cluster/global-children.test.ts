@@ -1,0 +1,174 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { describe, expect, test } from "vitest";
+import type { ChildOptions } from "../../src/application/child-options.ts";
+import { type GlobalChildren, globalChildren } from "../../src/application/global-children.ts";
+import { CastellanError } from "../../src/errors.ts";
+import { global, pool, type SessionDefaults, template } from "../../src/index.ts";
+
+const STORE: SessionStore = { append: async () => {}, load: async () => null };
+
+function read(
+  children: readonly ChildOptions[],
+  labels: Readonly<Record<string, string>> = {},
+  defaults: SessionDefaults = {},
+): GlobalChildren {
+  return globalChildren(children, labels, defaults);
+}
+
+/** What is said to be wrong, field by field. */
+function problemsOf(...args: Parameters<typeof read>): Record<string, string> {
+  try {
+    read(...args);
+  } catch (error) {
+    if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
+    return Object.fromEntries(error.details.problems.map(({ field, message }) => [field, message]));
+  }
+  return {};
+}
+
+describe("children are told apart", () => {
+  const local: ChildOptions = { name: "local" };
+  const worker: ChildOptions = { id: "w", start: () => ({ exited: new Promise(() => {}), stop: async () => {} }) };
+  const subtree: ChildOptions = { name: "inner", children: [{ name: "below" }] };
+
+  test("by their names", () => {
+    const children = read([
+      local,
+      { name: global("reviewer") },
+      { name: global(["team", 1]), activation: "lazy" },
+      template(global("support"), { idleTimeout: "10m" }),
+      pool(global("summaries"), { size: 2 }),
+      worker,
+      subtree,
+    ]);
+    expect(children.hosts).toEqual({
+      sessions: ['["global","reviewer"]', '["global","team",1]'],
+      templates: ["support"],
+      pools: ["summaries"],
+    });
+    // A global pool has members on each node, under its plain name.
+    expect(children.local).toEqual([local, { pool: "summaries", size: 2 }, worker, subtree]);
+    expect(children.wanted).toEqual(['["global","reviewer"]']);
+  });
+
+  test("and there may be none that is global", () => {
+    const children = read([local]);
+    expect(children).toMatchObject({ local: [local], wanted: [], hosts: { sessions: [], templates: [], pools: [] } });
+    expect(children.knows(["global", "reviewer"])).toBe(false);
+  });
+
+  test("a node hosts only what its labels fit, and knows all of it", () => {
+    const children: readonly ChildOptions[] = [
+      { name: global("a", { labels: { gpu: "yes" } }) },
+      template(global("b", { labels: { gpu: "yes", zone: "east" } })),
+      pool(global("c", { labels: { zone: "east" } }), { size: 1 }),
+      { name: global("d") },
+    ];
+    const hosted = (labels: Readonly<Record<string, string>>): readonly string[] => {
+      const { hosts, local: here } = read(children, labels);
+      expect(here).toHaveLength(hosts.pools.length);
+      return [...hosts.sessions.map((key) => key.slice(11, -2)), ...hosts.templates, ...hosts.pools];
+    };
+    expect(hosted({})).toEqual(["d"]);
+    expect(hosted({ gpu: "no" })).toEqual(["d"]);
+    expect(hosted({ gpu: "yes" })).toEqual(["a", "d"]);
+    expect(hosted({ zone: "east" })).toEqual(["d", "c"]);
+    expect(hosted({ gpu: "yes", zone: "east", extra: "" })).toEqual(["a", "d", "b", "c"]);
+  });
+});
+
+describe("the options of a global session", () => {
+  const made: unknown[] = [];
+  const children = read([
+    { name: global("reviewer"), systemPrompt: "You review." },
+    { name: global(["support", 1]), systemPrompt: "You help the first." },
+    template(global("support"), (id: number, part?: string) => {
+      made.push([id, part]);
+      return { systemPrompt: `You help ${id} with ${part}.` };
+    }),
+    template(global("alike"), { maxTurns: 3 }),
+  ]);
+
+  test("are its own, or what its template makes", () => {
+    expect(children.optionsOf(["global", "reviewer"])).toEqual({ activation: "eager", systemPrompt: "You review." });
+    expect(children.optionsOf(["global", "support", 2, "x"])).toEqual({ systemPrompt: "You help 2 with x." });
+    expect(children.optionsOf(["global", "support", 1])).toMatchObject({ systemPrompt: "You help the first." });
+    expect(children.optionsOf(["global", "alike", "a"])).toEqual({ maxTurns: 3 });
+    expect(children.optionsOf(["global", "support"])).toBeUndefined();
+    expect(children.optionsOf(["global", "other", 1])).toBeUndefined();
+    expect(children.optionsOf("reviewer")).toBeUndefined();
+  });
+
+  test("are known to be there without being made", () => {
+    made.length = 0;
+    expect(children.knows(["global", "support", 7])).toBe(true);
+    expect(children.knows(["global", "reviewer"])).toBe(true);
+    expect(children.knows(["global", "support"])).toBe(false);
+    expect(children.knows("reviewer")).toBe(false);
+    expect(made).toEqual([]);
+  });
+
+  test("how they are kept in memory is what is narrowest and widest of all", () => {
+    const { keeping } = read([
+      { name: global("a") },
+      template(global("b"), {}, { maxHibernated: 10, retention: "1m" }),
+      template(global("c"), {}, { maxHibernated: 20, retention: "1h" }),
+    ]);
+    expect(keeping).toEqual({ maxHibernated: 31, retentionMs: 60_000 });
+    expect(read([{ name: global("a") }]).keeping).toEqual({ maxHibernated: 1, retentionMs: 300_000 });
+  });
+});
+
+describe("what is wrong is named where it stands", () => {
+  test.each<[what: string, children: readonly ChildOptions[], field: string, words: string]>([
+    ["a wrong option", [{ name: global("a"), maxTurns: -1 }], "children[0].maxTurns", "given was -1"],
+    ["a wrong option of a template", [template(global("a"), { maxTurns: -1 })], "children[0].sessions.maxTurns", "-1"],
+    ["a wrong limit of a template", [template(global("a"), {}, { maxSessions: 0 })], "children[0].maxSessions", "0"],
+    ["a template named by a tuple", [template(global(["a", 1]))], "children[0].template", "not of a tuple"],
+    ["a pool named by a tuple", [pool(global(["a", 1]), { size: 1 })], "children[0].pool", "not of a tuple"],
+    ["a session twice", [{ name: global("a") }, { name: global("a") }], "children[1].name", '"a" is declared twice'],
+    ["also in another form", [{ name: global("a") }, { name: global(["a"]) }], "children[1].name", "twice"],
+    [
+      "with other labels",
+      [{ name: global("a") }, { name: global("a", { labels: { b: "" } }) }],
+      "children[1].name",
+      "",
+    ],
+    ["a template twice", [template(global("a")), template(global("a"))], "children[1].template", "twice"],
+    ["a pool twice", [pool(global("a"), { size: 1 }), pool(global("a"), { size: 1 })], "children[1].pool", "twice"],
+    ["a session and a pool", [{ name: global("a") }, pool(global("a"), { size: 1 })], "children[1].pool", "twice"],
+    ["a pool and a session", [pool(global("a"), { size: 1 }), { name: global("a") }], "children[1].name", "twice"],
+    [
+      "a store of its own",
+      [{ name: global("a"), sessionStore: STORE }],
+      "children[0].sessionStore",
+      "cluster's database",
+    ],
+    [
+      "a store in a template",
+      [template(global("a"), { sessionStore: STORE })],
+      "children[0].sessions.sessionStore",
+      "",
+    ],
+    ["a plain template with our name", [template("global")], "children[0].template", "did you mean `global(…)`?"],
+    ["a plain pool with our name", [pool("global", { size: 1 })], "children[0].pool", "kept for global sessions"],
+    ["a plain session below our name", [{ name: ["global", "a"] }], "children[0].name", "kept for global sessions"],
+  ])("%s", (_, children, field, words) => {
+    expect(problemsOf(children)).toEqual({ [field]: expect.stringContaining(words) });
+  });
+
+  test("all of it at once", () => {
+    const children = [{ name: global("a"), maxTurns: -1 }, template(global("b"), { maxTurns: 0 }), template("global")];
+    expect(Object.keys(problemsOf(children))).toHaveLength(3);
+  });
+
+  test("a store for all sessions, if some of them are global", () => {
+    const defaults = { sessionStore: STORE };
+    expect(problemsOf([{ name: global("a") }], {}, defaults)).toHaveProperty(["defaults.sessionStore"]);
+    expect(problemsOf([{ name: "a" }, pool(global("b"), { size: 1 })], {}, defaults)).toEqual({});
+  });
+
+  test("a plain session that is called so is one like any other", () => {
+    expect(problemsOf([{ name: "global" }])).toEqual({});
+  });
+});

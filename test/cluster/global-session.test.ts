@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import type { CallMethod } from "../../src/cluster/frames.ts";
+import { CALL_METHODS } from "../../src/cluster/frames.ts";
+import { type GlobalReach, GlobalSession } from "../../src/cluster/global-session.ts";
+import type { GlobalTurn, GlobalTurnRequest } from "../../src/cluster/global-turn.ts";
+import { CastellanError } from "../../src/errors.ts";
+import type { Approval } from "../../src/session/approval.ts";
+import type { SessionEvent } from "../../src/session/session-event.ts";
+import { keyedTurnId } from "../../src/session/turn-id.ts";
+
+const NAME = ["global", "support", 42] as const;
+const KEY = '["global","support",42]';
+
+/** A handle, and what it asks of its cluster. */
+function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown = () => null) {
+  const calls: (readonly [method: string, ...args: unknown[]])[] = [];
+  const turns: GlobalTurnRequest[] = [];
+  const moves: string[] = [];
+  const events: SessionEvent[] = [];
+  let ids = 0;
+  const reach: GlobalReach = {
+    turn: (request): GlobalTurn => {
+      turns.push(request);
+      throw new Error("as far as it gets");
+    },
+    call: async (key, method, ...args) => {
+      expect(key).toBe(KEY);
+      calls.push([method, ...args]);
+      return await answer(method, args);
+    },
+    events: async function* () {
+      yield* events;
+    },
+    move: async (_, node) => void moves.push(node),
+    newId: () => `id-${++ids}`,
+  };
+  return { session: new GlobalSession(NAME, reach), calls, turns, moves, events };
+}
+
+describe("a turn", () => {
+  test("is asked with a key, by which asking again is the same turn", async () => {
+    const { session, turns } = scene();
+    await expect(session.query("hi")).rejects.toThrow("as far as it gets");
+    expect(() => session.stream("hi", { idempotencyKey: "mine", timeout: "2m", whenBusy: "reject" })).toThrow();
+    await expect(session.enqueue("hi", { queueTimeout: 500 })).rejects.toThrow();
+    expect(turns).toMatchObject([
+      { key: KEY, turnId: keyedTurnId(KEY, "id-1"), messages: false, ask: { prompt: "hi", idempotencyKey: "id-1" } },
+      {
+        turnId: keyedTurnId(KEY, "mine"),
+        messages: true,
+        ask: { prompt: "hi", idempotencyKey: "mine", timeoutMs: 120_000, whenBusy: "reject" },
+      },
+      { messages: false, ask: { queueTimeoutMs: 500 } },
+    ]);
+  });
+
+  test("that is there already is found by its id alone", async () => {
+    const { session, turns } = scene();
+    await expect(session.turn("some-id")).rejects.toThrow();
+    expect(turns).toEqual([
+      { key: KEY, turnId: "some-id", ask: undefined, messages: true, output: undefined, signal: undefined },
+    ]);
+  });
+
+  test("that is asked wrongly is not asked at all", async () => {
+    const { session, turns } = scene();
+    await expect(session.query("")).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    await expect(session.query("hi", { timeout: "soon" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    // @ts-expect-error: what a caller without types may give
+    await expect(session.query("hi", { timeOut: 5 })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    const reason = new Error("not today");
+    const asked = session.query("hi", { signal: AbortSignal.abort(reason) });
+    await expect(asked).rejects.toMatchObject({ code: "TURN_CANCELLED", cause: reason });
+    expect(turns).toEqual([]);
+  });
+
+  test("whose answer is data is read with its schema", () => {
+    const { session, turns } = scene();
+    const outputSchema = z.object({ total: z.number() });
+    expect(() => session.stream("hi", { outputSchema })).toThrow();
+    expect(turns).toMatchObject([{ output: outputSchema }]);
+  });
+});
+
+describe("its calls", () => {
+  test("are those of its node, each by its name", async () => {
+    const { session, calls } = scene();
+    await session.status();
+    await session.inspect();
+    await session.health();
+    await session.interrupt();
+    await session.hibernate();
+    await session.wake();
+    await session.restart({ conversation: "clear" });
+    await session.clear();
+    await session.stop({ conversation: "clear" });
+    await session.history({ limit: 3 });
+    await session.usage({ by: ["day"] });
+    await session.approvalHistory({ limit: 3 });
+    await session.setModel("haiku");
+    await session.setPermissionMode("plan");
+    await session.mcpStatus();
+    await session.reconnectMcpServer("db");
+    await session.toggleMcpServer("db", false);
+    await session.contextUsage();
+    await session.rewindFiles("uuid", { dryRun: true });
+    await session.stopTask("task");
+    await session.supportedCommands();
+    await session.supportedModels();
+    await session.supportedAgents();
+    await session.accountInfo();
+    expect(calls).toEqual([
+      ["status"],
+      ["inspect"],
+      ["health"],
+      ["interrupt"],
+      ["hibernate"],
+      ["wake"],
+      ["restart", { conversation: "clear" }],
+      ["clear"],
+      ["stop", { conversation: "clear" }],
+      ["history", { limit: 3 }],
+      ["usage", { by: ["day"] }],
+      ["approvalHistory", { limit: 3 }],
+      ["setModel", "haiku"],
+      ["setPermissionMode", "plan"],
+      ["mcpStatus"],
+      ["reconnectMcpServer", "db"],
+      ["toggleMcpServer", "db", false],
+      ["contextUsage"],
+      ["rewindFiles", "uuid", { dryRun: true }],
+      ["stopTask", "task"],
+      ["supportedCommands"],
+      ["supportedModels"],
+      ["supportedAgents"],
+      ["accountInfo"],
+    ]);
+    const elsewhere = ["cancel", "release", "approvals", "approve", "deny"];
+    expect(calls.map(([method]) => method)).toEqual(
+      expect.arrayContaining(CALL_METHODS.filter((method) => !elsewhere.includes(method))),
+    );
+  });
+
+  test("throw what that throws, but for `health`, whose answer it is", async () => {
+    const details = { reason: "unreachable" } as const;
+    const away = new CastellanError("CLUSTER_UNAVAILABLE", "nobody is there", { details });
+    const { session, moves } = scene(() => Promise.reject(away));
+    await expect(session.status()).rejects.toBe(away);
+    expect(await session.health()).toEqual({ status: "unhealthy", reason: "nobody is there" });
+    await session.move("two");
+    expect(moves).toEqual(["two"]);
+  });
+});
+
+describe("approvals", () => {
+  const approval: Omit<Approval, "approve" | "deny"> = {
+    id: "a1",
+    session: NAME,
+    tool: "Bash",
+    input: { command: "ls" },
+    suggestions: [],
+    requestedAt: 0,
+    expiresAt: 1,
+  };
+
+  test("are answered from afar", async () => {
+    const answers: Partial<Record<CallMethod, unknown>> = { approvals: [approval], approve: true, deny: false };
+    const { session, calls } = scene((method) => answers[method] ?? null);
+    const [first] = await session.approvals();
+    expect(first).toMatchObject(approval);
+    expect(await first?.approve({ input: { command: "ls -l" } })).toBe(true);
+    expect(await first?.approve()).toBe(true);
+    expect(await first?.deny("not today")).toBe(false);
+    expect(await first?.deny()).toBe(false);
+    expect(calls.slice(1)).toEqual([
+      ["approve", "a1", { input: { command: "ls -l" } }],
+      ["approve", "a1", {}],
+      ["deny", "a1", "not today"],
+      ["deny", "a1"],
+    ]);
+  });
+
+  test("come as events that can be answered; other events as they are", async () => {
+    const { session, events, calls } = scene((method) => method === "approve");
+    const local = { ...approval, approve: () => false, deny: () => false };
+    events.push(
+      { type: "approval_requested", approval: local },
+      { type: "approval_settled", id: "a1", outcome: "approved" },
+    );
+    const [requested, settled] = await Array.fromAsync(session.events());
+    if (requested?.type !== "approval_requested") throw new Error("is another event");
+    expect(await requested.approval.approve()).toBe(true);
+    expect(calls).toEqual([["approve", "a1", {}]]);
+    expect(settled).toEqual({ type: "approval_settled", id: "a1", outcome: "approved" });
+  });
+});

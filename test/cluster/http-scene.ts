@@ -1,0 +1,188 @@
+import { randomUUID } from "node:crypto";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type Clock, systemClock } from "../../src/clock.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
+import { HEADERS } from "../../src/cluster/http-headers.ts";
+import { type DeskServer, type DeskServerOptions, serveDesk } from "../../src/cluster/http-server.ts";
+import { type HttpTransportOptions, httpTransport } from "../../src/cluster/http-transport.ts";
+import { digestOf, Keyring } from "../../src/cluster/signature.ts";
+import type { Desk, Destination, Transport } from "../../src/cluster/transport.ts";
+
+export const SECRET = "a secret that only tests know about";
+export const BOOT = "boot-of-the-node";
+
+export const TURN: TurnRequest = { key: '["global","a"]', turnId: "turn-1", messages: true, claim: false };
+export const CALL: CallRequest = { key: '["global","a"]', method: "status", args: [], claim: false };
+
+/** A message whose text is as long as is wanted. */
+function messageOf(text: string): SDKMessage {
+  return { type: "user", message: { role: "user", content: text }, parent_tool_use_id: null };
+}
+
+export function messagesFrame(number: number, text = ""): TurnFrame {
+  return { type: "messages", number, attempt: 1, messages: [messageOf(text)] };
+}
+
+/** A desk whose answers a test says. */
+function deskOf(answers: Partial<Desk>): Desk {
+  return {
+    async *turn() {
+      yield { type: "unknown" };
+    },
+    async call(): Promise<CallAnswer> {
+      return { type: "answer", value: null };
+    },
+    async *events() {},
+    ...answers,
+  };
+}
+
+/** A row of values that a test lengthens; whoever reads it waits for more. */
+export class Channel<Value> {
+  readonly #values: Value[] = [];
+  #ended = false;
+  #more = Promise.withResolvers<void>();
+  readonly left = Promise.withResolvers<void>();
+
+  push(...values: Value[]): void {
+    this.#values.push(...values);
+    this.#more.resolve();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#more.resolve();
+  }
+
+  async *read(signal?: AbortSignal): AsyncGenerator<Value, void, undefined> {
+    signal?.addEventListener("abort", () => this.#more.resolve());
+    try {
+      for (;;) {
+        for (let value = this.#values.shift(); value !== undefined; value = this.#values.shift()) yield value;
+        if (this.#ended || signal?.aborted === true) return;
+        this.#more = Promise.withResolvers();
+        await this.#more.promise;
+      }
+    } finally {
+      this.left.resolve();
+    }
+  }
+}
+
+/** What a test has opened, which is closed after it. */
+export class HttpScene implements AsyncDisposable {
+  readonly #closing: (() => Promise<unknown>)[] = [];
+
+  async serve(desk: Partial<Desk>, options: Partial<DeskServerOptions> = {}): Promise<DeskServer> {
+    const listen = { host: "127.0.0.1", port: 0 };
+    const known = { listen, secret: SECRET, clock: systemClock, boot: () => BOOT, release: "1.2.3", lingerMs: 0 };
+    const server = await serveDesk(deskOf(desk), { ...known, ...options });
+    this.#closing.push(() => server.close());
+    return server;
+  }
+
+  transport(options: Partial<HttpTransportOptions> = {}): Transport {
+    const transport = httpTransport({ secret: SECRET, clock: systemClock, newId: randomUUID, ...options });
+    this.#closing.push(() => transport.close());
+    return transport;
+  }
+
+  /** A node that says what it likes, in the name of a real one: the lines as they are. */
+  async pretend(lines: (response: ServerResponse) => void | Promise<void>): Promise<number> {
+    const keyring = new Keyring(SECRET);
+    return await this.stranger(async (request, response) => {
+      await request.toArray();
+      const nonce = String(request.headers[HEADERS.nonce]);
+      response.writeHead(200, { [HEADERS.seal]: keyring.seal({ nonce, status: 200, digest: digestOf("") }) });
+      await lines(response);
+    });
+  }
+
+  /** A server that has nothing to do with the cluster. */
+  async stranger(
+    answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
+  ): Promise<number> {
+    const server = createHttpServer((request, response) => void answer(request, response));
+    this.#closing.push(async () => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return await listening(server);
+  }
+
+  /** A server that takes connections and says nothing. */
+  async mute(): Promise<number> {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket.on("error", () => {})));
+    this.#closing.push(async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    return await listening(server);
+  }
+
+  /** A way to a port that can be cut. */
+  async wire(port: number): Promise<{ readonly port: number; cut(): void; readonly connections: () => number }> {
+    const sockets: Socket[] = [];
+    const server = createServer((from) => {
+      const to = connect(port, "127.0.0.1");
+      sockets.push(from, to);
+      for (const [one, other] of [[from, to] as const, [to, from] as const]) {
+        one.pipe(other);
+        one.on("error", () => {}).on("close", () => other.destroy());
+      }
+    });
+    const cut = (): void => {
+      for (const socket of sockets) socket.destroy();
+    };
+    this.#closing.push(async () => {
+      cut();
+      server.close();
+    });
+    return { port: await listening(server), cut, connections: () => sockets.length / 2 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.#closing.toReversed()) await close();
+  }
+}
+
+export function at(port: number, destination: Partial<Destination> = {}): Destination {
+  return { boot: BOOT, address: `http://127.0.0.1:${port}`, protocol: 1, ...destination };
+}
+
+/** A signed request as it goes over the network, of which a test can change anything. */
+export function signedRequest(
+  body: string,
+  changes: Partial<Record<"path" | "at" | "nonce" | "to" | "protocol" | "digest" | "secret", string>> = {},
+): RequestInit & { readonly headers: Record<string, string> } {
+  const { secret = SECRET, ...others } = changes;
+  const signed = {
+    method: "POST",
+    path: "/castellan/v1/turn",
+    at: String(Date.now()),
+    nonce: randomUUID(),
+    to: BOOT,
+    protocol: "1",
+    digest: digestOf(body),
+    ...others,
+  };
+  const headers = Object.fromEntries(
+    Object.entries(signed).flatMap(([name, value]) => (name in HEADERS ? [[`castellan-${name}`, value]] : [])),
+  );
+  return { method: "POST", body, headers: { ...headers, [HEADERS.signature]: new Keyring(secret).sign(signed) } };
+}
+
+/** A clock that is ahead of the machine's. */
+export function ahead(ms: number): Clock {
+  return { ...systemClock, now: () => Date.now() + ms };
+}
+
+async function listening(server: Pick<Server, "listen" | "address">): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("the server does not listen");
+  return address.port;
+}

@@ -1,0 +1,444 @@
+import { request } from "node:http";
+import { setTimeout as after } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
+import { Refused } from "../../src/cluster/http-refusal.ts";
+import { digestOf } from "../../src/cluster/signature.ts";
+import { Unreachable } from "../../src/cluster/transport.ts";
+import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
+import { at, CALL, Channel, HttpScene, messagesFrame, signedRequest, TURN } from "./http-scene.ts";
+
+const never = new AbortController().signal;
+
+const FRAMES: readonly TurnFrame[] = [
+  { type: "found", boot: "b", number: 0, recalled: false },
+  { type: "accepted" },
+  messagesFrame(0, "one"),
+  messagesFrame(1, "two"),
+  { type: "end", state: "completed", attempts: 1, touched: true, outcome: { text: "two" } },
+];
+
+/** What a promise rejects with, which has to be an `Unreachable`. */
+async function unreachable(promise: Promise<unknown>): Promise<Unreachable> {
+  const error: unknown = await promise.then(
+    (value) => new Error(`resolved with ${JSON.stringify(value)}`),
+    (error: unknown) => error,
+  );
+  if (!(error instanceof Unreachable)) throw error;
+  return error;
+}
+
+describe("between nodes", () => {
+  it("carries a turn's frames in order, and the request as it was", async () => {
+    await using scene = new HttpScene();
+    const asked: TurnRequest[] = [];
+    const { port } = await scene.serve({
+      async *turn(request) {
+        asked.push(request);
+        yield* FRAMES;
+      },
+    });
+    const request: TurnRequest = {
+      ...TURN,
+      ask: { prompt: "p", idempotencyKey: "k", timeoutMs: 5, whenBusy: "reject" },
+      after: { boot: "b", number: 7 },
+    };
+    expect(await Array.fromAsync(scene.transport().turn(at(port), request, never))).toEqual(FRAMES);
+    expect(asked).toEqual([request]);
+  });
+
+  it("gives each frame out as soon as it is there", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
+    const frames = scene.transport().turn(at(port), TURN, never)[Symbol.asyncIterator]();
+    const first = frames.next();
+    channel.push({ type: "accepted" });
+    expect((await first).value).toEqual({ type: "accepted" });
+    const delays: number[] = [];
+    for (let number = 0; number < 20; number++) {
+      const next = frames.next();
+      await settle();
+      const since = performance.now();
+      channel.push(messagesFrame(number));
+      expect((await next).value).toMatchObject({ number });
+      delays.push(performance.now() - since);
+    }
+    expect(Math.min(...delays)).toBeLessThan(20);
+  });
+
+  it("carries calls, one after the other over the same connection", async () => {
+    await using scene = new HttpScene();
+    const asked: CallRequest[] = [];
+    const { port } = await scene.serve({
+      async call(request) {
+        asked.push(request);
+        return { type: "answer", value: asked.length };
+      },
+    });
+    const wire = await scene.wire(port);
+    const transport = scene.transport();
+    for (let value = 1; value <= 10; value++) {
+      expect(await transport.call(at(wire.port), CALL, never)).toEqual({ type: "answer", value });
+    }
+    expect(asked).toEqual(Array(10).fill(CALL));
+    expect(wire.connections()).toBeLessThanOrEqual(2);
+  });
+
+  it("carries events until the session ends, whatever they are", async () => {
+    await using scene = new HttpScene();
+    const events = [{ type: "over" }, { type: "ping" }, null, "text"];
+    const { port } = await scene.serve({
+      async *events(key) {
+        yield key;
+        yield* events;
+      },
+    });
+    expect(await Array.fromAsync(scene.transport().events(at(port), "key", never))).toEqual(["key", ...events]);
+  });
+
+  it("carries any text as it was, also 5 MB of it", async () => {
+    await using scene = new HttpScene();
+    const { port } = await scene.serve({
+      async *turn({ ask }) {
+        yield messagesFrame(0, ask?.prompt);
+      },
+    });
+    const prompt = `\u2028\u0000\ud800 half \udc00\uFEFF\r\n"\\${"lorem ipsum é ".repeat(350_000)}`;
+    const ask = { prompt, idempotencyKey: "k" };
+    const frames = await Array.fromAsync(scene.transport().turn(at(port), { ...TURN, ask }, never));
+    expect(JSON.stringify(frames) === JSON.stringify([messagesFrame(0, prompt)])).toBe(true);
+  });
+
+  it("carries 200 turns at once", async () => {
+    await using scene = new HttpScene();
+    const everybody = Promise.withResolvers<void>();
+    let there = 0;
+    const { port } = await scene.serve({
+      async *turn({ turnId }) {
+        if (++there === 200) everybody.resolve();
+        await everybody.promise;
+        yield* FRAMES;
+        yield { type: "found", boot: turnId, number: 0, recalled: true };
+      },
+    });
+    const transport = scene.transport();
+    const ids = Array.from({ length: 200 }, (_, number) => `turn-${number}`);
+    const all = await Promise.all(
+      ids.map((turnId) => Array.fromAsync(transport.turn(at(port), { ...TURN, turnId }, never))),
+    );
+    expect(all.map((frames) => frames.at(-1))).toEqual(
+      ids.map((boot) => ({ type: "found", boot, number: 0, recalled: true })),
+    );
+  });
+
+  it("tells anybody that it is there, and nothing else", async () => {
+    await using scene = new HttpScene();
+    const { port } = await scene.serve({});
+    const live = await fetch(`http://127.0.0.1:${port}/castellan/v1/live`);
+    expect([live.status, await live.json()]).toEqual([200, { protocols: [1, 1], release: "1.2.3" }]);
+    expect((await fetch(`http://127.0.0.1:${port}/castellan/v1/turn`)).status).toBe(404);
+  });
+});
+
+describe("a reader", () => {
+  it("who aborts is gone from the desk within 50 ms", async () => {
+    await using scene = new HttpScene();
+    let [gone, channel] = [Promise.withResolvers<void>(), new Channel<TurnFrame>()];
+    const { port } = await scene.serve({
+      turn: (_, signal) => {
+        signal.addEventListener("abort", () => gone.resolve());
+        return channel.read(signal);
+      },
+    });
+    const transport = scene.transport();
+    const delays: number[] = [];
+    for (let reader = 0; reader < 5; reader++) {
+      [gone, channel] = [Promise.withResolvers<void>(), new Channel<TurnFrame>()];
+      const abort = new AbortController();
+      const frames = transport.turn(at(port), TURN, abort.signal)[Symbol.asyncIterator]();
+      channel.push({ type: "accepted" });
+      await frames.next();
+      const next = frames.next();
+      const since = performance.now();
+      const reason = new Error("enough");
+      abort.abort(reason);
+      await expect(next).rejects.toBe(reason);
+      await Promise.all([gone.promise, channel.left.promise]);
+      delays.push(performance.now() - since);
+    }
+    // The best of five, since the machine may have other things to do.
+    expect(Math.min(...delays)).toBeLessThan(50);
+  });
+
+  it("who leaves the loop is gone from the desk", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
+    channel.push(...FRAMES);
+    for await (const frame of scene.transport().turn(at(port), TURN, never)) if (frame.type === "messages") break;
+    await channel.left.promise;
+  });
+
+  it("who aborts before anything is sent is not served", async () => {
+    await using scene = new HttpScene();
+    const transport = scene.transport();
+    const reason = new Error("changed my mind");
+    await expect(transport.call(at(1), CALL, AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+
+  it("who does not read makes nothing gather at the node", async () => {
+    await using scene = new HttpScene();
+    const text = "x".repeat(2_000);
+    const left = Promise.withResolvers<void>();
+    const stalled = Promise.withResolvers<void>();
+    let given = 0;
+    let watch: NodeJS.Timeout | undefined;
+    const { port } = await scene.serve({
+      async *turn() {
+        try {
+          for (; given < 200_000; given++) {
+            clearTimeout(watch);
+            watch = setTimeout(stalled.resolve, 150);
+            yield messagesFrame(given, text);
+          }
+        } finally {
+          clearTimeout(watch);
+          left.resolve();
+        }
+      },
+    });
+    const frames = scene.transport().turn(at(port), TURN, never)[Symbol.asyncIterator]();
+    await frames.next();
+    await Promise.race([stalled.promise, left.promise]);
+    // 400 MB in all, of which the operating system holds a few.
+    expect(given).toBeLessThan(20_000);
+    const numbers: unknown[] = [];
+    for (let number = 1; number <= 1_000; number++) numbers.push((await frames.next()).value.number);
+    expect(numbers).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 1));
+    await frames.return?.();
+    await left.promise;
+  });
+});
+
+describe("a connection breaks", () => {
+  it("because it is cut", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_request, signal) => channel.read(signal) });
+    const wire = await scene.wire(port);
+    const frames = scene.transport().turn(at(wire.port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const next = frames.next();
+    wire.cut();
+    const error = await unreachable(next);
+    expect(error).toMatchObject({ unsent: false, message: expect.stringContaining("the connection is broken") });
+    await channel.left.promise;
+  });
+
+  it("because the node ends", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const server = await scene.serve({ turn: (_, signal) => channel.read(signal) });
+    const frames = scene.transport().turn(at(server.port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const next = frames.next();
+    const closed = server.close();
+    expect((await unreachable(next)).unsent).toBe(false);
+    await Promise.all([closed, channel.left.promise]);
+  });
+
+  it("because the node says nothing any more", async () => {
+    await using scene = new HttpScene();
+    const [ours, theirs] = [new SimulatedClock(), new SimulatedClock()];
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { clock: theirs });
+    const frames = scene.transport({ clock: ours }).turn(at(port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const next = unreachable(frames.next());
+    await ours.advance(6_000);
+    expect(await next).toMatchObject({ unsent: false, message: expect.stringContaining("has said nothing for 6s") });
+    await channel.left.promise;
+    expect([ours.timers, theirs.timers]).toEqual([0, 0]);
+  });
+
+  it("because the node takes a request and says nothing at all", async () => {
+    await using scene = new HttpScene();
+    const clock = new SimulatedClock();
+    const got = Promise.withResolvers<void>();
+    const port = await scene.stranger(() => got.resolve());
+    const call = unreachable(scene.transport({ clock }).call(at(port), CALL, never));
+    await got.promise;
+    await clock.advance(6_000);
+    expect((await call).unsent).toBe(false);
+  });
+
+  it("because the desk throws, which the node is told of", async () => {
+    await using scene = new HttpScene();
+    const failures: unknown[] = [];
+    const defect = new Error("a defect");
+    const { port } = await scene.serve(
+      {
+        async *turn() {
+          yield { type: "accepted" };
+          throw defect;
+        },
+        call: () => Promise.reject(defect),
+        events: () => {
+          throw defect;
+        },
+      },
+      { failed: (error) => failures.push(error) },
+    );
+    const transport = scene.transport();
+    expect((await unreachable(Array.fromAsync(transport.turn(at(port), TURN, never)))).unsent).toBe(false);
+    expect((await unreachable(transport.call(at(port), CALL, never))).unsent).toBe(false);
+    expect((await unreachable(Array.fromAsync(transport.events(at(port), "key", never)))).unsent).toBe(false);
+    expect(failures).toEqual([defect, defect, defect]);
+  });
+
+  it("because somebody in between ends it in good order", async () => {
+    await using scene = new HttpScene();
+    const port = await scene.pretend((response) => void response.end('{"type":"accepted"}\n'));
+    const error = await unreachable(Array.fromAsync(scene.transport().turn(at(port), TURN, never)));
+    expect(error.message).toContain("broke off before it was complete");
+  });
+
+  it("because this machine closes its connections", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
+    const transport = scene.transport();
+    const frames = transport.turn(at(port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const next = unreachable(frames.next());
+    await transport.close();
+    expect((await next).unsent).toBe(false);
+    expect((await unreachable(transport.call(at(port), CALL, never))).unsent).toBe(true);
+    await channel.left.promise;
+  });
+
+  it("but not while the node shows that it is there", async () => {
+    await using scene = new HttpScene();
+    const port = await scene.pretend(async (response) => {
+      for (let ping = 0; ping < 8; ping++) {
+        response.write("\n");
+        await after(100);
+      }
+      response.end('{"type":"accepted"}\n{"type":"over"}\n');
+    });
+    const transport = scene.transport({ silenceMs: 500 });
+    expect(await Array.fromAsync(transport.turn(at(port), TURN, never))).toEqual([{ type: "accepted" }]);
+  });
+
+  it("and the node shows that it is there, every two seconds", async () => {
+    await using scene = new HttpScene();
+    const clock = new SimulatedClock();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { clock });
+    const request = signedRequest(JSON.stringify(TURN), { at: "0" });
+    const response = await fetch(`http://127.0.0.1:${port}/castellan/v1/turn`, request);
+    const reader = response.body?.getReader();
+    for (let ping = 0; ping < 3; ping++) {
+      const read = reader?.read();
+      await clock.advance(2_000);
+      expect(Buffer.from((await read)?.value ?? []).toString()).toBe("\n");
+    }
+    await reader?.cancel();
+    await channel.left.promise;
+    expect(clock.timers).toBe(0);
+  });
+});
+
+describe("a node cannot be reached", () => {
+  it("because nobody listens", async () => {
+    await using scene = new HttpScene();
+    const server = await scene.serve({});
+    await server.close();
+    const error = await unreachable(scene.transport().call(at(server.port), CALL, never));
+    expect(error).toMatchObject({ unsent: true, message: expect.stringContaining("ECONNREFUSED") });
+  });
+
+  it("because its name is not found", async () => {
+    await using scene = new HttpScene();
+    const to = at(0, { address: "http://nobody.invalid:7700" });
+    expect((await unreachable(scene.transport().call(to, CALL, never))).unsent).toBe(true);
+  });
+
+  it("because its address is none", async () => {
+    await using scene = new HttpScene();
+    expect((await unreachable(scene.transport().call(at(0, { address: "::" }), CALL, never))).unsent).toBe(true);
+  });
+
+  it("because the connection does not come about in time", async () => {
+    await using scene = new HttpScene();
+    const clock = new SimulatedClock();
+    // It never answers the handshake that comes before anything is sent.
+    const to = at(0, { address: `https://127.0.0.1:${await scene.mute()}` });
+    const call = unreachable(scene.transport({ clock }).call(to, CALL, never));
+    await clock.advance(2_000);
+    expect(await call).toMatchObject({ unsent: true, message: expect.stringContaining("no connection after 2s") });
+  });
+});
+
+describe("a node that closes", () => {
+  it("lets what it is about to say be said, and takes nothing more up", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const server = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { lingerMs: 60_000 });
+    const transport = scene.transport();
+    const frames = transport.turn(at(server.port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const closed = server.close();
+    channel.push({ type: "left" });
+    channel.end();
+    expect((await frames.next()).value).toEqual({ type: "left" });
+    expect((await frames.next()).done).toBe(true);
+    await closed;
+    expect((await unreachable(transport.call(at(server.port), CALL, never))).unsent).toBe(true);
+  });
+});
+
+describe("a node with too much to do", () => {
+  it("refuses what would be one request too many, until another has ended", async () => {
+    await using scene = new HttpScene();
+    const channel = new Channel<TurnFrame>();
+    const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { maxOpen: 1 });
+    const transport = scene.transport();
+    const frames = transport.turn(at(port), TURN, never)[Symbol.asyncIterator]();
+    channel.push({ type: "accepted" });
+    await frames.next();
+    const error = await unreachable(transport.call(at(port), CALL, never));
+    expect(error).toBeInstanceOf(Refused);
+    expect(error).toMatchObject({ reason: "busy", unsent: true, message: expect.stringContaining("(1)") });
+    channel.end();
+    expect((await frames.next()).done).toBe(true);
+    expect(await transport.call(at(port), CALL, never)).toEqual({ type: "answer", value: null });
+  });
+
+  it("does not count who has gone in the middle of a request", async () => {
+    await using scene = new HttpScene();
+    const { port } = await scene.serve({}, { maxOpen: 1 });
+    const { headers } = signedRequest("", { digest: digestOf("whatever") });
+    const options = { port, host: "127.0.0.1", path: "/castellan/v1/turn", method: "POST", headers };
+    const half = request(options).on("error", () => {});
+    half.write("{");
+    const transport = scene.transport();
+    const call = (): Promise<unknown> => transport.call(at(port), CALL, never);
+    const untilIt = async (happens: "refused" | "answered"): Promise<void> => {
+      const outcome = await call().then(
+        () => "answered",
+        () => "refused",
+      );
+      if (outcome !== happens) await untilIt(happens);
+    };
+    await untilIt("refused");
+    half.destroy();
+    await untilIt("answered");
+  });
+});

@@ -1,0 +1,153 @@
+import { farSpawn } from "../../bench/far-claude.ts";
+import {
+  CastellanError,
+  type ClusterOptions,
+  global,
+  pool,
+  type SessionDefaults,
+  Supervisor,
+  template,
+} from "../../src/index.ts";
+import { fakeClaude } from "../../src/testing/index.ts";
+
+/*
+ * A node of a cluster, run as a process of its own by the tests that kill it, stop it and cut it off. It is told what to do over
+ * the channel to its parent, and ends with it.
+ */
+
+export interface NodeStart {
+  readonly do: "start";
+  readonly cluster: ClusterOptions;
+  /** What the real Claude Code finds on this machine; with the fake one it finds nothing. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** `far`: fakes that all nodes share, at the end of a socket. */
+  readonly claude: "real" | "fake" | { readonly far: string };
+  /** Sessions that are to live somewhere at all times. */
+  readonly always: readonly string[];
+  /** How long turns may take to finish when it is told to end. */
+  readonly deadlineMs: number;
+}
+
+export type NodeOrder =
+  | NodeStart
+  /** Ask from here, and say what came of it. */
+  | {
+      readonly do: "query";
+      readonly id: number;
+      readonly name: readonly [string, ...string[]];
+      readonly prompt: string;
+    }
+  /** Ask again and again from here, and say how long each turn took and how many messages it had. */
+  | {
+      readonly do: "measure";
+      readonly id: number;
+      readonly name: readonly [string, ...string[]];
+      readonly prompt: string;
+      readonly turns: number;
+    }
+  /** Say what it has at this moment. */
+  | { readonly do: "look"; readonly id: number };
+
+export type NodeReport =
+  | { readonly is: "ready" }
+  | { readonly is: "answered"; readonly id: number; readonly text: string }
+  | { readonly is: "measured"; readonly id: number; readonly ms: readonly number[]; readonly messages: number }
+  | { readonly is: "failed"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly is: "looked"; readonly id: number; readonly ready: boolean; readonly reasons: readonly string[] }
+  | { readonly is: "warning"; readonly message: string };
+
+let starting: Promise<Supervisor> | undefined;
+
+process.on("message", (order: NodeOrder) => {
+  void obey(order).catch((error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    const id = "id" in order ? order.id : 0;
+    tell({ is: "failed", id, code: CastellanError.is(error) ? error.code : "none", message });
+  });
+});
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+
+async function obey(order: NodeOrder): Promise<void> {
+  switch (order.do) {
+    case "start": {
+      starting = start(order);
+      const supervisor = await starting;
+      supervisor.stopOnSignals({ deadline: order.deadlineMs });
+      return tell({ is: "ready" });
+    }
+    case "query": {
+      const { id, name, prompt } = order;
+      const { text } = await (await started()).query(global(name), prompt);
+      return tell({ is: "answered", id, text });
+    }
+    case "measure": {
+      const { id, name, prompt, turns } = order;
+      const supervisor = await started();
+      const ms: number[] = [];
+      let messages = 0;
+      for (let n = 0; n < turns; n++) {
+        const since = performance.now();
+        for await (const _ of supervisor.stream(global(name), prompt)) messages++;
+        ms.push(performance.now() - since);
+      }
+      return tell({ is: "measured", id, ms, messages });
+    }
+    case "look": {
+      const { ok, checks } = (await started()).readyz();
+      const reasons = checks.flatMap(({ ok: fine, name, reason = name }) => (fine ? [] : [reason]));
+      return tell({ is: "looked", id: order.id, ready: ok, reasons });
+    }
+  }
+}
+
+function started(): Promise<Supervisor> {
+  if (starting === undefined) throw new Error("it has not been told to start");
+  return starting;
+}
+
+async function start({ cluster, env, cwd, claude, always }: NodeStart): Promise<Supervisor> {
+  return await Supervisor.start(
+    [
+      ...always.map((name) => ({ name: global(name) })),
+      template(global("chat")),
+      template(global("asking"), { allowedTools: [], approvals: true }),
+      template(global("east", { labels: { zone: "east" } })),
+      pool(global("crew"), { size: 2 }),
+    ],
+    {
+      name: "node",
+      journal: "memory",
+      cluster,
+      defaults: defaultsFor(claude, env, cwd),
+      logger: { info: () => {}, warn: (message) => tell({ is: "warning", message }) },
+    },
+  );
+}
+
+function defaultsFor(claude: NodeStart["claude"], env: NodeStart["env"], cwd: string): SessionDefaults {
+  if (claude === "real") return { env, cwd, allowedTools: ["Bash", "Read"], includePartialMessages: true };
+  if (claude !== "fake") return { spawnClaudeCodeProcess: farSpawn(claude.far) };
+  // What a fake of one process remembers no other one knows.
+  return { spawnClaudeCodeProcess: fake().spawn, onMissingConversation: "fresh" };
+}
+
+/** `count 3` says three numbers, `hang` says something and never ends; everything else is repeated, with the pid of the node. */
+function fake(): ReturnType<typeof fakeClaude> {
+  return fakeClaude(async (turn) => {
+    const [what, number] = turn.prompt.split(" ");
+    if (what === "hang") {
+      await turn.text("begun");
+      return await turn.hang();
+    }
+    if (what === "wait") {
+      await turn.hang();
+    }
+    for (let at = 1; what === "count" && at <= Number(number); at++) await turn.text(String(at));
+    if (what !== "count") await turn.text(`${turn.prompt} on ${process.pid}`);
+  });
+}
+
+function tell(report: NodeReport): void {
+  process.send?.(report);
+}

@@ -1,0 +1,329 @@
+import { randomInt } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { clusterJournal } from "../../src/cluster/cluster-journal.ts";
+import type { Engine } from "../../src/cluster/engine.ts";
+import { Holdings } from "../../src/cluster/holdings.ts";
+import { type PostgresEngineOptions, postgresEngine } from "../../src/cluster/postgres-engine.ts";
+import { CastellanError } from "../../src/errors.ts";
+import type { Change } from "../../src/journal/change.ts";
+import { PostgresProxy } from "../journal/postgres-proxy.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { TransactionPooler } from "../journal/transaction-pooler.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { type EngineBench, engineConformance, node } from "./engine-conformance.ts";
+import { type Place, pass, postgresBench, standStill, waitingFor } from "./postgres-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+const IDLE = { load: 0, draining: false };
+const KEY = '["global","a"]';
+
+function open(options: Partial<PostgresEngineOptions> & { readonly postgres: string }, clock = systemClock): Engine {
+  const engine = postgresEngine({ renewTimeoutMs: 5_000, listen: false, ...options }, clock);
+  onTestFinished(() => engine.close());
+  return engine;
+}
+
+/** Hears of changes; `next` resolves with the first one after it was asked. */
+function hearing(engine: Engine): { next(): Promise<void> } {
+  let heard = Promise.withResolvers<void>();
+  const stop = engine.listen(() => {
+    heard.resolve();
+    heard = Promise.withResolvers();
+  });
+  onTestFinished(stop);
+  return { next: () => heard.promise };
+}
+
+describe("the engine in PostgreSQL", () => {
+  let where: Place | undefined;
+  const bench = (): Promise<EngineBench> => {
+    where ??= server.fresh();
+    return postgresBench(server, where);
+  };
+  for (const { name, run } of engineConformance(bench)) it(name, run);
+});
+
+describe("claims", () => {
+  it("of twenty nodes for two hundred sessions at once give each one owner", async () => {
+    const where = server.fresh();
+    const engines = Array.from({ length: 10 }, () => open(where));
+    const boots = Array.from({ length: 20 }, (_, n) => `node ${n}`);
+    for (const boot of boots) await engines[0]?.join(node(boot, { staleMs: 60_000 }));
+    const keys = Array.from({ length: 200 }, (_, n) => `["global",${n}]`);
+    const taken = new Map<string, string[]>();
+    await Promise.all(
+      boots.map(async (boot, b) => {
+        for (const at of keys.keys()) {
+          const key = keys[(at + b * 10) % keys.length] ?? KEY;
+          const claim = await engines[b % engines.length]?.claim(boot, key);
+          if (claim?.taken) taken.set(key, [...(taken.get(key) ?? []), `${boot} ${claim.epoch}`]);
+        }
+      }),
+    );
+    expect([...taken.values()].flat()).toHaveLength(keys.length);
+    for (const session of (await engines[0]?.sessions("")) ?? []) {
+      expect(taken.get(JSON.stringify(session.name))).toEqual([`${session.boot} 1`]);
+    }
+  });
+
+  it("beside renewals, batches, joins and ends never wait for each other in a circle", async () => {
+    const where = server.fresh();
+    const engines = Array.from({ length: 4 }, () => open(where));
+    const [engine] = engines as [Engine];
+    const keys = Array.from({ length: 12 }, (_, n) => `["global",${n}]`);
+    await engine.nodes();
+    const before = await deadlocks();
+    const worked = await Promise.all(
+      engines.map(async (own, who) => {
+        let [lives, batches] = [0, 0];
+        const life = async (): Promise<void> => {
+          lives += 1;
+          const boot = `node ${who} life ${lives}`;
+          const holdings = new Holdings();
+          const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+          await own.join(node(boot, { staleMs: 50 }));
+          await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
+          let over = false;
+          const renewing = (async () => {
+            while (!over && (await own.renew(boot, IDLE)));
+          })();
+          for (let number = 1; number <= 12; number += 1) {
+            const wanted = Array.from({ length: 4 }, () => keys[randomInt(keys.length)] ?? KEY);
+            const claims = await Promise.all(wanted.map(async (key) => ({ key, claim: await own.claim(boot, key) })));
+            for (const { key, claim } of claims) if (claim.taken) holdings.take(key, claim.epoch);
+            const sessions = holdings.keys;
+            if (sessions.length === 0) continue;
+            const written = await journal
+              .write({ number, sessions, durable: false, changes: sessions.map(spent) })
+              .then(() => true, refusal);
+            batches += written ? 1 : 0;
+            if (!written) break;
+            for (const key of sessions.slice(4)) {
+              const epoch = holdings.epochOf(key) ?? 0;
+              holdings.drop(key);
+              await own.release(boot, key, epoch);
+            }
+          }
+          if (lives % 2 === 0) await own.leave(boot);
+          over = true;
+          await renewing;
+          await journal.close();
+        };
+        for (let n = 0; n < 3; n += 1) await life();
+        return batches;
+      }),
+    );
+    expect(Math.max(...worked)).toBeGreaterThan(0);
+    expect(await deadlocks()).toBe(before);
+
+    function refusal(error: unknown): false {
+      if (!CastellanError.is(error, "NOT_OWNER")) throw error;
+      return false;
+    }
+
+    function spent(session: string): Change {
+      return { type: "spent", supervisor: "s", session, day: "2026-01-01", models: [] };
+    }
+
+    async function deadlocks(): Promise<unknown> {
+      return (await server.sql("select deadlocks from pg_stat_database where datname = 'postgres'"))[0]?.["deadlocks"];
+    }
+  });
+
+  it("whose answer was lost are repeated under the same epoch", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const where = server.fresh(proxy.port);
+    const engine = open(where);
+    await engine.join(node("a"));
+    for (const when of ["before", "after"] as const) {
+      proxy.cutAtCommit(when);
+      await expect(engine.claim("a", KEY)).rejects.toMatchObject({
+        code: "JOURNAL_UNAVAILABLE",
+        details: { reason: "unreachable" },
+      });
+      expect(await engine.claim("a", KEY)).toEqual({ taken: true, epoch: 1 });
+    }
+  });
+
+  it("wait for what the owner is writing, and for nothing that another one writes", async () => {
+    const where = server.fresh();
+    const engine = open(where);
+    await engine.join(node("a"));
+    await engine.claim("a", KEY);
+    const unlock = await standStill(server, `select from ${where.schema}.globals where key = '${KEY}' for share`);
+    await engine.join(node("b"));
+    await engine.claim("b", '["global","b"]');
+    await engine.leave("a");
+    const claim = engine.claim("b", KEY);
+    await waitingFor(server, "globals");
+    await unlock();
+    expect(await claim).toEqual({ taken: true, epoch: 2 });
+  });
+});
+
+describe("a renewal", () => {
+  it("goes on while all other connections wait", async () => {
+    const where = server.fresh();
+    const engine = open(where);
+    await engine.join(node("a"));
+    await engine.claim("a", KEY);
+    const unlock = await standStill(server, `select from ${where.schema}.globals for update`);
+    const claims = Array.from({ length: 10 }, () => engine.claim("a", KEY));
+    await waitingFor(server, "globals", 4);
+    expect(await engine.renew("a", IDLE)).toBe(true);
+    await unlock();
+    expect((await Promise.all(claims)).every(({ taken }) => taken)).toBe(true);
+  });
+
+  it("is given up in time, and the next one has another connection", async () => {
+    const proxy = await PostgresProxy.start(server.port);
+    onTestFinished(() => proxy.stop());
+    const clock = new SimulatedClock();
+    const engine = open({ ...server.fresh(proxy.port), renewTimeoutMs: 700 }, clock);
+    await engine.join(node("a"));
+    expect(await engine.renew("a", IDLE)).toBe(true);
+    expect(clock.timers).toBe(0);
+    proxy.hold();
+    const late = engine.renew("a", IDLE);
+    const refused = expect(late).rejects.toMatchObject({
+      code: "JOURNAL_UNAVAILABLE",
+      details: { reason: "unreachable" },
+      message: expect.stringContaining("700 ms"),
+    });
+    await clock.advance(700);
+    await refused;
+    proxy.resume();
+    expect(await engine.renew("a", IDLE)).toBe(true);
+  });
+
+  it("fails while the server is gone, and succeeds when it is back", async () => {
+    const engine = open(server.fresh());
+    await engine.join(node("a", { staleMs: 60_000 }));
+    await engine.claim("a", KEY);
+    await engine.renew("a", IDLE);
+    for (const how of ["stop", "crash"] as const) {
+      await server.end(how);
+      const unreachable = { code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable" } };
+      await expect(engine.renew("a", IDLE)).rejects.toMatchObject(unreachable);
+      await expect(engine.ownerOf(KEY)).rejects.toMatchObject(unreachable);
+      await server.start();
+      expect(await engine.renew("a", IDLE)).toBe(true);
+      expect(await engine.claim("a", KEY)).toEqual({ taken: true, epoch: 1 });
+    }
+  });
+});
+
+describe("those who listen", () => {
+  it("hear that an owner leaves, gives something up or is given up, and of no other cluster", async () => {
+    const where = server.fresh();
+    const [engine, other] = [open({ ...where, listen: server.url() }), open(where)];
+    const heard = hearing(engine);
+    await heard.next();
+    await other.join(node("a"));
+    await other.join(node("b", { staleMs: 60_000 }));
+    await other.claim("a", KEY);
+    const released = heard.next();
+    await other.release("a", KEY, 1);
+    await released;
+    await other.claim("a", KEY);
+    await pass(server, where.schema, 6_000);
+    const ended = heard.next();
+    await other.claim("b", KEY);
+    await ended;
+    const left = heard.next();
+    await other.leave("b");
+    await left;
+    const elsewhere = open(server.fresh());
+    await elsewhere.join(node("c"));
+    let news = 0;
+    onTestFinished(engine.listen(() => (news += 1)));
+    await elsewhere.leave("c");
+    const last = heard.next();
+    await other.join(node("d"));
+    await other.leave("d");
+    await last;
+    expect(news).toBe(1);
+  });
+
+  it("hear again after the connection was cut", async () => {
+    const where = server.fresh();
+    const clock = new SimulatedClock();
+    const engine = open({ ...where, listen: server.url() }, clock);
+    const heard = hearing(engine);
+    await heard.next();
+    await server.cutConnections();
+    await expect.poll(() => clock.timers).toBe(1);
+    const again = heard.next();
+    await clock.advance(1_000);
+    await again;
+    const other = open(where);
+    await other.join(node("a"));
+    const left = heard.next();
+    await other.leave("a");
+    await left;
+  });
+
+  it("do no harm if nobody can be heard", async () => {
+    const clock = new SimulatedClock();
+    const engine = open({ ...server.fresh(), listen: server.url({ port: 1 }) }, clock);
+    const stop = engine.listen(() => {});
+    await expect.poll(() => clock.timers).toBe(1);
+    await engine.join(node("a"));
+    expect(await engine.renew("a", IDLE)).toBe(true);
+    stop();
+    expect(clock.timers).toBe(0);
+  });
+});
+
+it("works behind a pooler that gives each transaction another session", async () => {
+  const pooler = await TransactionPooler.start(server.url(), 3);
+  const where = server.fresh(pooler.port);
+  const engines = [open({ ...where, listen: where.postgres }), open(where)] as const;
+  onTestFinished(engines[0].listen(() => {}));
+  await Promise.all(["a", "b"].map((boot, at) => engines[at as 0 | 1].join(node(boot))));
+  const keys = Array.from({ length: 20 }, (_, n) => `["global",${n}]`);
+  const claims = await Promise.all(keys.flatMap((key) => [engines[0].claim("a", key), engines[1].claim("b", key)]));
+  expect(claims.filter(({ taken }) => taken)).toHaveLength(20);
+  const renewed = await Promise.all([engines[0].renew("a", IDLE), engines[1].renew("b", IDLE)]);
+  expect(renewed).toEqual([true, true]);
+  await engines[0].leave("a");
+  const [rest] = await Promise.all([Promise.all(keys.map((key) => engines[1].claim("b", key)))]);
+  expect(rest.every(({ taken }) => taken)).toBe(true);
+  expect(new Set((await engines[1].sessions("")).map(({ boot }) => boot))).toEqual(new Set(["b"]));
+  await Promise.all(engines.map((engine) => engine.close()));
+  await pooler.stop();
+});
+
+it("forgets nodes an hour after their end, unless something is theirs, and ends those that are silent for an hour", async () => {
+  const where = server.fresh();
+  const engine = open(where);
+  for (const boot of ["left", "owner", "silent"]) await engine.join(node(boot));
+  await engine.claim("owner", KEY);
+  await engine.leave("left");
+  await engine.leave("owner");
+  const boots = async (): Promise<unknown[]> =>
+    (await server.sql(`select boot from ${where.schema}.nodes order by boot`)).map(({ boot }) => boot);
+  await pass(server, where.schema, 1_800_000);
+  await engine.join(node("b", { staleMs: 60_000 }));
+  expect(await boots()).toEqual(["b", "left", "owner", "silent"]);
+  await pass(server, where.schema, 1_900_000);
+  await engine.join(node("c"));
+  expect(await boots()).toEqual(["b", "c", "owner", "silent"]);
+  expect((await engine.nodes()).map(({ boot }) => boot)).toEqual(["b", "c"]);
+  await engine.renew("c", IDLE);
+  await engine.claim("c", KEY);
+  await pass(server, where.schema, 4_000_000);
+  await engine.join(node("d"));
+  expect(await boots()).toEqual(["b", "c", "d"]);
+});

@@ -1,0 +1,90 @@
+import pg from "pg";
+import { expect, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import type { Engine } from "../../src/cluster/engine.ts";
+import { Holdings } from "../../src/cluster/holdings.ts";
+import { postgresEngine } from "../../src/cluster/postgres-engine.ts";
+import { toText } from "../../src/journal/stored-text.ts";
+import type { PostgresServer } from "../journal/postgres-server.ts";
+import { type EngineBench, node } from "./engine-conformance.ts";
+
+export interface Place {
+  readonly postgres: string;
+  readonly schema: string;
+}
+
+/** An engine that knows nothing yet in a schema that nobody else uses, and what an onlooker does to its tables. */
+export async function postgresBench(server: PostgresServer, where: Place): Promise<EngineBench> {
+  const options = { ...where, renewTimeoutMs: 5_000, listen: false } as const;
+  const engines = [postgresEngine(options, systemClock), postgresEngine(options, systemClock)] as const;
+  await engines[0].nodes();
+  const { schema } = where;
+  await server.sql(`truncate ${["nodes", "globals", "turns"].map((table) => `${schema}.${table}`).join(", ")}`);
+  return {
+    engines,
+    pass: (ms) => pass(server, schema, ms),
+    accepted: async (key, turn) => {
+      await server.sql(
+        `insert into ${schema}.turns (id, session, prompt, position, durable, accepted_at) values ($1, $2, '', 0, true, 0)`,
+        [toText(turn), toText(key)],
+      );
+    },
+    ended: async (turn) => {
+      await server.sql(`update ${schema}.turns set state = 'completed', ended_at = 1 where id = $1`, [toText(turn)]);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(engines.map((engine) => engine.close()));
+    },
+  };
+}
+
+/** One run of a node, which owns sessions. */
+export interface Machine {
+  readonly boot: string;
+  readonly engine: Engine;
+  readonly holdings: Holdings;
+}
+
+/** Makes a node known that owns these sessions, and that nobody takes for dead before a minute has passed. */
+export async function machine(where: Place, boot: string, ...keys: readonly string[]): Promise<Machine> {
+  const engine = postgresEngine({ ...where, renewTimeoutMs: 5_000, listen: false }, systemClock);
+  onTestFinished(() => engine.close());
+  await engine.join(node(boot, { staleMs: 60_000 }));
+  const made = { boot, engine, holdings: new Holdings() };
+  for (const key of keys) await own(made, key);
+  return made;
+}
+
+/** Claims a session until it is the node's. */
+export async function own({ boot, engine, holdings }: Machine, key: string): Promise<void> {
+  const claim = await engine.claim(boot, key);
+  if (!claim.taken) throw new Error(`${boot} could not claim ${key}`);
+  holdings.take(key, claim.epoch);
+}
+
+/** Lets time pass for the nodes of a cluster. */
+export async function pass(server: PostgresServer, schema: string, ms: number): Promise<void> {
+  const by = "$1 * interval '1 millisecond'";
+  await server.sql(`update ${schema}.nodes set renewed_at = renewed_at - ${by}, ended_at = ended_at - ${by}`, [ms]);
+}
+
+/** Runs a statement in a transaction that then stands still. @returns ends the transaction; default: by a rollback */
+export async function standStill(
+  server: PostgresServer,
+  statement: string,
+): Promise<(how?: "rollback" | "commit") => Promise<void>> {
+  const client = new pg.Client({ connectionString: server.url() });
+  await client.connect();
+  await client.query("begin");
+  await client.query(statement);
+  return async (how = "rollback") => {
+    await client.query(how);
+    await client.end();
+  };
+}
+
+/** Resolves when so many statements with these words wait for a lock. */
+export async function waitingFor(server: PostgresServer, words: string, count = 1): Promise<void> {
+  const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query ~ $1";
+  await expect.poll(async () => (await server.sql(waiting, [words])).length, { interval: 20 }).toBe(count);
+}

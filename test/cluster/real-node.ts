@@ -1,0 +1,166 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ClusterOptions } from "../../src/index.ts";
+import { processesWith } from "../real/processes.ts";
+import type { NodeOrder, NodeReport, NodeStart } from "./node-host.ts";
+import { SeverableLine } from "./severable-line.ts";
+
+const HOST = fileURLToPath(new URL("./node-host.ts", import.meta.url));
+
+export interface RealNodeOptions {
+  readonly name: string;
+  /** A directory that nobody else uses, which tells its processes from all others. */
+  readonly directory: string;
+  /** Where PostgreSQL, or what stands before it, is: the address with this port. */
+  readonly postgres: { readonly port: number; url(port: number): string };
+  readonly cluster: Omit<ClusterOptions, "postgres" | "advertise" | "name">;
+  readonly env: Readonly<Record<string, string>>;
+  readonly claude: NodeStart["claude"];
+  readonly always: readonly string[];
+  readonly deadlineMs: number;
+}
+
+type Answer = Exclude<NodeReport, { readonly is: "ready" | "warning" | "failed" }>;
+
+/** A node as its test sees it: a process, a home of its own, and the lines to PostgreSQL and from the other nodes. */
+export class RealNode {
+  readonly name: string;
+  readonly directory: string;
+  /** Resolves when it has joined. */
+  readonly ready: Promise<void>;
+  /** Resolves when its process is gone. */
+  readonly gone: Promise<void>;
+  /** What it has warned of. */
+  readonly warnings: string[] = [];
+  /** Its line to PostgreSQL. */
+  readonly toPostgres: SeverableLine;
+  /** The line by which all others reach it. */
+  readonly fromOthers: SeverableLine;
+  readonly #process: ChildProcess;
+  readonly #answers = new Map<number, PromiseWithResolvers<Answer>>();
+  #asked = 0;
+
+  private constructor(
+    { name, directory }: RealNodeOptions,
+    process: ChildProcess,
+    [toPostgres, fromOthers]: readonly [SeverableLine, SeverableLine],
+  ) {
+    this.name = name;
+    this.directory = directory;
+    this.#process = process;
+    this.toPostgres = toPostgres;
+    this.fromOthers = fromOthers;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    promise.catch(() => {});
+    process.on("message", (report: NodeReport) => {
+      if (report.is === "ready") resolve();
+      else if (report.is === "warning") this.warnings.push(report.message);
+      else if (report.is === "failed" && report.id === 0) reject(new Error(`${name}: ${report.message}`));
+      else if (report.is === "failed") {
+        this.#answers.get(report.id)?.reject(Object.assign(new Error(report.message), { code: report.code }));
+      } else this.#answers.get(report.id)?.resolve(report);
+    });
+    const over = new Error(`node ${name} has ended`);
+    this.gone = once(process, "exit").then(() => {
+      reject(over);
+      for (const answer of this.#answers.values()) answer.reject(over);
+    });
+  }
+
+  /** Starts it; it joins by itself. */
+  static async start(options: RealNodeOptions): Promise<RealNode> {
+    const { name, directory, postgres, cluster, env, claude, always, deadlineMs } = options;
+    const [home, work] = [join(directory, "home"), join(directory, `work-of-${name}`)];
+    await Promise.all([mkdir(join(home, ".claude"), { recursive: true }), mkdir(work, { recursive: true })]);
+    // Its own port is known before it listens: nobody else has the one that was free a moment ago.
+    const toPostgres = await SeverableLine.start(postgres.port);
+    const port = Promise.withResolvers<number>();
+    const fromOthers = await SeverableLine.start(port.promise);
+    const own = await freePort();
+    port.resolve(own);
+    const child = fork(HOST, [name], { execArgv: [], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const node = new RealNode(options, child, [toPostgres, fromOthers]);
+    node.#send({
+      do: "start",
+      cluster: {
+        ...cluster,
+        name,
+        postgres: postgres.url(toPostgres.port),
+        advertise: `http://127.0.0.1:${fromOthers.port}`,
+        listen: { host: "127.0.0.1", port: own },
+      },
+      env: { ...env, HOME: home, CLAUDE_CONFIG_DIR: join(home, ".claude"), ANTHROPIC_API_KEY: `sk-ant-mock-${name}` },
+      cwd: work,
+      claude,
+      always,
+      deadlineMs,
+    });
+    return node;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** What runs of its sessions: Claude Code, and all that it has started. */
+  get processes(): number[] {
+    return processesWith(this.directory);
+  }
+
+  /** Asks from this node. @throws Error with the `code` of what it threw there */
+  async query(name: readonly [string, ...string[]], prompt: string): Promise<string> {
+    const answer = await this.#ask((id) => ({ do: "query", id, name, prompt }));
+    return answer.is === "answered" ? answer.text : "";
+  }
+
+  /** Asks again and again from this node. */
+  async measure(
+    name: readonly [string, ...string[]],
+    prompt: string,
+    turns: number,
+  ): Promise<{ readonly ms: readonly number[]; readonly messages: number }> {
+    const answer = await this.#ask((id) => ({ do: "measure", id, name, prompt, turns }));
+    return answer.is === "measured" ? answer : { ms: [], messages: 0 };
+  }
+
+  /** Whether it takes turns, and why not. */
+  async look(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
+    const answer = await this.#ask((id) => ({ do: "look", id }));
+    return answer.is === "looked" ? answer : { ready: false, reasons: [] };
+  }
+
+  /** Ends it at once, and the lines with it. */
+  async end(): Promise<void> {
+    this.kill("SIGKILL");
+    await this.gone;
+    await Promise.all([this.toPostgres.stop(), this.fromOthers.stop()]);
+  }
+
+  async #ask(order: (id: number) => NodeOrder): Promise<Answer> {
+    this.#asked += 1;
+    const answer = Promise.withResolvers<Answer>();
+    this.#answers.set(this.#asked, answer);
+    this.#send(order(this.#asked));
+    return await answer.promise;
+  }
+
+  #send(order: NodeOrder): void {
+    // It may have ended, which `gone` tells.
+    this.#process.send(order, () => {});
+  }
+}
+
+async function freePort(): Promise<number> {
+  const line = await SeverableLine.start(0);
+  const { port } = line;
+  await line.stop();
+  return port;
+}

@@ -1,0 +1,77 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+/** A network between those who connect and a server on this machine, which a test can cut and mend. */
+export class SeverableLine {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #cut = false;
+  #bytes = 0;
+
+  /** `to` is the port at which the server is; one that is not known yet may come later. */
+  private constructor(to: number | Promise<number>) {
+    this.#server = createServer({ noDelay: true }, (client) => void this.#join(client, to));
+  }
+
+  static async start(to: number | Promise<number>): Promise<SeverableLine> {
+    const line = new SeverableLine(to);
+    line.#server.listen(0, "127.0.0.1");
+    await once(line.#server, "listening");
+    return line;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** How many bytes have gone through, in both directions. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Nothing gets through any more, and nobody is told. */
+  cut(): void {
+    this.#cut = true;
+  }
+
+  /** Connections that were there are broken; those that are made from now on get through. */
+  mend(): void {
+    this.#cut = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  async #join(client: Socket, to: number | Promise<number>): Promise<void> {
+    this.#hold(client);
+    const upstream = connect({ port: await to, host: "127.0.0.1", noDelay: true });
+    this.#hold(upstream);
+    const both = [
+      [client, upstream],
+      [upstream, client],
+    ] as const;
+    for (const [from, into] of both) {
+      from.on("close", () => into.destroy());
+      from.on("data", (data) => {
+        if (this.#cut) return;
+        this.#bytes += data.length;
+        // Who reads slowly slows who writes, as a network does.
+        if (into.write(data)) return;
+        from.pause();
+        into.once("drain", () => from.resume());
+      });
+    }
+    if (client.destroyed) upstream.destroy();
+  }
+
+  #hold(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#sockets.delete(socket));
+  }
+}

@@ -1,0 +1,95 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Nonces } from "../../src/cluster/http-nonces.ts";
+import { digestOf, Keyring, type SignedRequest } from "../../src/cluster/signature.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+const [ONE, OTHER] = ["one secret of more than 32 characters", "other secret of more than 32 characters"];
+
+const REQUEST: SignedRequest = {
+  method: "POST",
+  path: "/castellan/v1/turn",
+  at: "1000",
+  nonce: "nonce-1",
+  to: "boot",
+  protocol: "1",
+  digest: digestOf("{}"),
+};
+
+describe("Keyring", () => {
+  it("knows what it has signed, and nothing that differs in anything", () => {
+    const keyring = new Keyring(ONE);
+    const field = fc.constantFrom<keyof SignedRequest>("method", "path", "at", "nonce", "to", "protocol", "digest");
+    const signature = keyring.sign(REQUEST);
+    expect(keyring.signerOf(REQUEST, signature)).toBeDefined();
+    const changed = fc.property(field, fc.string(), (name, value) => {
+      fc.pre(value !== REQUEST[name]);
+      expect(keyring.signerOf({ ...REQUEST, [name]: value }, signature)).toBeUndefined();
+    });
+    fc.assert(changed);
+  });
+
+  it.each(["", "00", "no hexadecimal digits", "0".repeat(64), "0".repeat(66)])("does not know %j", (signature) => {
+    expect(new Keyring(ONE).signerOf(REQUEST, signature)).toBeUndefined();
+  });
+
+  it("signs with the first secret and knows all", () => {
+    const both = new Keyring([ONE, OTHER]);
+    expect(both.sign(REQUEST)).toBe(new Keyring(ONE).sign(REQUEST));
+    expect(both.signerOf(REQUEST, new Keyring(OTHER).sign(REQUEST))).toBeDefined();
+    expect(new Keyring(ONE).signerOf(REQUEST, new Keyring(OTHER).sign(REQUEST))).toBeUndefined();
+  });
+
+  it("seals an answer with the secret that the request was signed with", () => {
+    const [asker, node] = [new Keyring(OTHER), new Keyring([ONE, OTHER])];
+    const answer = { nonce: REQUEST.nonce, status: 200, digest: digestOf("") };
+    const key = node.signerOf(REQUEST, asker.sign(REQUEST));
+    const seal = node.seal(answer, key);
+    expect(asker.isSealed(answer, seal)).toBe(true);
+    for (const change of [{ nonce: "nonce-2" }, { status: 401 }, { digest: digestOf("x") }]) {
+      expect(asker.isSealed({ ...answer, ...change }, seal)).toBe(false);
+    }
+    expect(asker.isSealed(answer, node.seal(answer))).toBe(false);
+  });
+
+  it.each([["too short"], [[]], [[ONE, "too short"]]])("refuses %j as a secret and does not tell it", (secret) => {
+    expect(() => new Keyring(secret)).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));
+    expect(() => new Keyring(secret)).not.toThrow("too short");
+  });
+});
+
+describe("Nonces", () => {
+  it("knows one again for as long as it keeps it, and forgets it some time later", async () => {
+    const clock = new SimulatedClock();
+    const nonces = new Nonces(clock, 60_000, 10);
+    await clock.advance(59_000);
+    expect(nonces.take("a")).toBe("new");
+    await clock.advance(60_000);
+    expect(nonces.take("a")).toBe("seen");
+    await clock.advance(60_000);
+    expect(nonces.take("a")).toBe("new");
+  });
+
+  it("takes no more than it may, until it has forgotten some", async () => {
+    const clock = new SimulatedClock();
+    const nonces = new Nonces(clock, 60_000, 2);
+    expect(["a", "b", "c", "a"].map((nonce) => nonces.take(nonce))).toEqual(["new", "new", "full", "seen"]);
+    await clock.advance(120_000);
+    expect(nonces.take("c")).toBe("new");
+  });
+
+  it("remembers each for long enough, whenever it comes", () => {
+    const times = fc.array(fc.nat(50_000), { minLength: 1, maxLength: 20 });
+    const remembers = fc.asyncProperty(times, fc.nat(59_999), async (steps, later) => {
+      const clock = new SimulatedClock();
+      const nonces = new Nonces(clock, 60_000, 1_000);
+      for (const [at, step] of steps.entries()) {
+        await clock.advance(step);
+        expect(nonces.take(`nonce ${at}`)).toBe("new");
+      }
+      await clock.advance(later);
+      expect(nonces.take(`nonce ${steps.length - 1}`)).toBe("seen");
+    });
+    return fc.assert(remembers, { numRuns: 50 });
+  });
+});

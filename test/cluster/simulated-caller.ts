@@ -1,0 +1,167 @@
+import { Caller } from "../../src/cluster/caller.ts";
+import type { Engine } from "../../src/cluster/engine.ts";
+import { GlobalTurn } from "../../src/cluster/global-turn.ts";
+import { Router } from "../../src/cluster/router.ts";
+import type { Transport } from "../../src/cluster/transport.ts";
+import { CastellanError } from "../../src/errors.ts";
+import { keyedTurnId } from "../../src/session/turn-id.ts";
+import type { SimulatedMachine } from "./simulated-machine.ts";
+import type { SimulatedTime } from "./simulated-time.ts";
+import type { PlannedAsk } from "./simulation-plan.ts";
+
+/** What a caller was told of its turn. */
+export interface Told {
+  readonly ask: PlannedAsk;
+  readonly turnId: string;
+  readonly machine: SimulatedMachine;
+  readonly askedAt: number;
+  /** When it was told that the turn is accepted. */
+  acceptedAt: number | undefined;
+  /** Whether the turn is there, once it was told. */
+  found: boolean | undefined;
+  /** The reply's text, or the error's code; how often the caller was told what came of it. */
+  outcome: { readonly text: string } | { readonly code: string; readonly message: string } | undefined;
+  times: number;
+  /** The messages that it has read, and why it could read no more, if that is so. */
+  readonly messages: string[];
+  /** Of which attempt each message was said to be. */
+  readonly attempts: number[];
+  unread: string | undefined;
+  /** Whether it reads, or waits. */
+  open: number;
+}
+
+/** Those who ask from one machine. */
+export class SimulatedCaller {
+  readonly machine: SimulatedMachine;
+  readonly #router: Router;
+  readonly #transport: Transport;
+  readonly #caller: Caller;
+  readonly #patienceMs: number;
+  readonly #random: () => number;
+  readonly #told: (told: Told) => void;
+  readonly #time: SimulatedTime;
+  /** Calls that have not been answered. */
+  calls = 0;
+
+  constructor(
+    machine: SimulatedMachine,
+    engine: Engine,
+    transport: Transport,
+    random: () => number,
+    patienceMs: number,
+    time: SimulatedTime,
+    told: (told: Told) => void,
+  ) {
+    this.#time = time;
+    this.machine = machine;
+    this.#transport = transport;
+    this.#patienceMs = patienceMs;
+    this.#random = random;
+    this.#told = told;
+    this.#router = new Router(engine, machine);
+    this.#caller = new Caller({ router: this.#router, transport, clock: machine, patienceMs });
+  }
+
+  ask(ask: PlannedAsk): Told {
+    const { key, turn: idempotencyKey, looks, messages, timeoutMs, abortAfterMs, interruptAfterMs } = ask;
+    const turnId = keyedTurnId(key, idempotencyKey);
+    const abort = new AbortController();
+    const asked = looks ? undefined : { prompt: `prompt of ${idempotencyKey}`, idempotencyKey, timeoutMs };
+    const turn = new GlobalTurn(
+      { key, turnId, ask: asked, messages, output: undefined, signal: abort.signal },
+      {
+        router: this.#router,
+        transport: this.#transport,
+        clock: this.machine,
+        random: this.#random,
+        patienceMs: this.#patienceMs,
+        cancel: async (of, id) => void (await this.#counted(this.#caller.call(of, "cancel", id))),
+      },
+    );
+    const told: Told = {
+      ask,
+      turnId,
+      machine: this.machine,
+      askedAt: this.#time.now,
+      acceptedAt: undefined,
+      found: undefined,
+      outcome: undefined,
+      times: 0,
+      messages: [],
+      attempts: [],
+      unread: undefined,
+      open: 2,
+    };
+    void this.#hear(turn, told);
+    void this.#read(turn, told);
+    if (abortAfterMs !== undefined) this.#within(turn, abortAfterMs, () => abort.abort());
+    if (interruptAfterMs !== undefined) this.#within(turn, interruptAfterMs, () => void turn.interrupt());
+    return told;
+  }
+
+  /** Has the session's node give it up. */
+  async move(key: string): Promise<void> {
+    await this.#counted(this.#caller.call(key, "release")).catch(() => {});
+  }
+
+  #within(turn: GlobalTurn, ms: number, act: () => void): void {
+    const timer = this.machine.schedule(ms, act);
+    const stop = (): void => timer.cancel();
+    turn.result.then(stop, stop);
+  }
+
+  async #counted<Value>(call: Promise<Value>): Promise<Value> {
+    this.calls++;
+    try {
+      return await call;
+    } finally {
+      this.calls--;
+    }
+  }
+
+  async #hear(turn: GlobalTurn, told: Told): Promise<void> {
+    turn.accepted.then(
+      () => {
+        told.acceptedAt = this.#time.now;
+      },
+      () => {},
+    );
+    turn.found.then(
+      (found) => {
+        told.found = found;
+      },
+      () => {},
+    );
+    const tell = (outcome: NonNullable<Told["outcome"]>): void => {
+      told.outcome = outcome;
+      told.times++;
+      told.open--;
+      this.#told(told);
+    };
+    await turn.result.then(
+      ({ text }) => tell({ text }),
+      (error: unknown) => {
+        if (!CastellanError.is(error)) throw error;
+        tell({ code: error.code, message: error.message });
+      },
+    );
+  }
+
+  async #read(turn: GlobalTurn, told: Told): Promise<void> {
+    let number = 0;
+    try {
+      for await (const batch of turn.log.batches()) {
+        for (const message of batch) {
+          const [block] = message.type === "assistant" ? message.message.content : [];
+          told.messages.push(block?.type === "text" ? block.text : "?");
+          told.attempts.push(turn.attemptOf(number++));
+        }
+      }
+    } catch (error) {
+      told.unread = CastellanError.is(error) ? error.code : String(error);
+    } finally {
+      told.open--;
+    }
+  }
+}

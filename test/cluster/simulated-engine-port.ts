@@ -1,0 +1,198 @@
+import type {
+  Claim,
+  Engine,
+  NodeDescription,
+  NodeEntry,
+  NodeState,
+  OwnedSession,
+  SessionOwnership,
+} from "../../src/cluster/engine.ts";
+import { CastellanError } from "../../src/errors.ts";
+import type { TurnEntry } from "../../src/journal/turn-entry.ts";
+import type { Chance } from "./simulated-chance.ts";
+import type { SimulatedEngine } from "./simulated-engine.ts";
+import type { SimulatedChange } from "./simulated-journal.ts";
+import type { SimulatedMachine } from "./simulated-machine.ts";
+import type { SimulatedTime } from "./simulated-time.ts";
+
+/** How well an engine is reached. It may change while calls are on their way. */
+export interface EngineLine {
+  /** How long one way takes, in milliseconds, at the most. */
+  slownessMs: number;
+  /** How probable it is that a call fails, that its answer is lost, and that it is given up and has its effect afterwards. */
+  fails: number;
+  loses: number;
+  delays: number;
+  /** The machines that cannot reach it; `"all"` while it is away. */
+  readonly cut: Set<string>;
+}
+
+export function engineLine(): EngineLine {
+  return { slownessMs: 4, fails: 0, loses: 0, delays: 0, cut: new Set() };
+}
+
+/** After how long a call is given up, and how much later it may have its effect all the same, in milliseconds. */
+const TIMEOUT_MS = 1_500;
+const LATE_MS = 1_000;
+
+/** An engine as one machine reaches it. */
+export class SimulatedEnginePort implements Engine {
+  readonly place = "the simulated engine";
+  readonly #engine: SimulatedEngine;
+  readonly #line: EngineLine;
+  readonly #machine: SimulatedMachine;
+  readonly #time: SimulatedTime;
+  readonly #chance: Chance;
+  #open = 0;
+
+  constructor(
+    engine: SimulatedEngine,
+    line: EngineLine,
+    machine: SimulatedMachine,
+    time: SimulatedTime,
+    chance: Chance,
+  ) {
+    this.#engine = engine;
+    this.#line = line;
+    this.#machine = machine;
+    this.#time = time;
+    this.#chance = chance;
+  }
+
+  /** How many calls have not been answered. */
+  get open(): number {
+    return this.#open;
+  }
+
+  join(node: NodeDescription): Promise<void> {
+    return this.#call(() => this.#engine.join(node));
+  }
+
+  renew(boot: string, state: NodeState): Promise<boolean> {
+    return this.#call(() => this.#engine.renew(boot, state));
+  }
+
+  leave(boot: string): Promise<void> {
+    return this.#call(() => this.#engine.leave(boot));
+  }
+
+  claim(boot: string, key: string): Promise<Claim> {
+    return this.#call(() => this.#engine.claim(boot, key));
+  }
+
+  release(boot: string, key: string, epoch: number): Promise<void> {
+    return this.#call(() => this.#engine.release(boot, key, epoch));
+  }
+
+  ownerOf(key: string): Promise<SessionOwnership | undefined> {
+    return this.#call(() => this.#engine.ownerOf(key));
+  }
+
+  nodes(): Promise<readonly NodeEntry[]> {
+    return this.#call(() => this.#engine.nodes());
+  }
+
+  unattended(wanted: readonly string[], limit: number): Promise<readonly string[]> {
+    return this.#call(() => this.#engine.unattended(wanted, limit));
+  }
+
+  sessions(keyPrefix: string): Promise<readonly OwnedSession[]> {
+    return this.#call(() => this.#engine.sessions(keyPrefix));
+  }
+
+  /** What it hears comes late, or not at all. */
+  listen(changed: () => void): () => void {
+    let listens = true;
+    const hear = (): void => {
+      if (listens) changed();
+    };
+    const unlisten = this.#engine.listen(() => {
+      if (!this.#reaches || this.#chance.happens(0.2)) return;
+      this.#time.after(this.#chance.between(0, 4 * this.#line.slownessMs), () => this.#machine.deliver(hear));
+    });
+    return () => {
+      listens = false;
+      unlisten();
+    };
+  }
+
+  write(boot: string, key: string, epoch: number, number: number, change: SimulatedChange): Promise<void> {
+    return this.#call(() => this.#engine.write(boot, key, epoch, number, change));
+  }
+
+  find(turn: string): Promise<TurnEntry | undefined> {
+    return this.#call(() => this.#engine.journal.find(turn));
+  }
+
+  /** The turns of a session that have not ended, and whether the transcript has something of the last try of each. */
+  takeUp(key: string): Promise<readonly { readonly entry: TurnEntry; readonly said: boolean }[]> {
+    const { journal } = this.#engine;
+    return this.#call(() =>
+      journal.open(key).map((entry) => ({ entry, said: journal.hasSaid(entry.id, entry.attempts) })),
+    );
+  }
+
+  async close(): Promise<void> {}
+
+  get #reaches(): boolean {
+    const { cut } = this.#line;
+    return !cut.has("all") && !cut.has(this.#machine.name);
+  }
+
+  #call<Value>(effect: () => Value): Promise<Value> {
+    const { promise, resolve, reject } = Promise.withResolvers<Value>();
+    const { fails, loses, delays, slownessMs } = this.#line;
+    const chance = this.#chance;
+    this.#open++;
+    let open = true;
+    const timer = this.#machine.schedule(TIMEOUT_MS, () => settle(() => reject(unavailable())));
+    const settle = (as: () => void): void => {
+      if (!open) return;
+      open = false;
+      this.#open--;
+      timer.cancel();
+      as();
+    };
+    const [there, back] = [chance.between(0.1, slownessMs), chance.between(0.1, slownessMs)];
+    const fate = chance.random();
+    const refuse = (): void => this.#machine.deliver(() => settle(() => reject(unavailable())));
+    const answer = (as: () => void): void => {
+      // An answer that is lost shows at once, when the connection breaks, or only in that none comes.
+      if (!this.#reaches) return;
+      if (fate < fails + loses) this.#time.after(back, chance.happens(0.5) ? refuse : () => {});
+      else this.#time.after(back, () => this.#machine.deliver(() => settle(as)));
+    };
+    const act = (): void => {
+      try {
+        const value = effect();
+        answer(() => resolve(value));
+      } catch (error) {
+        answer(() => reject(error));
+      }
+    };
+    if (!this.#reaches || fate < fails) {
+      // Whoever does not get through is told so at once, or waits in vain.
+      if (chance.happens(0.5)) this.#time.after(there, refuse);
+    } else if (fate > 1 - delays) {
+      this.#time.after(TIMEOUT_MS + chance.between(0, LATE_MS), () => this.#ignoring(effect));
+    } else {
+      this.#time.after(there, () => {
+        if (this.#reaches) act();
+      });
+    }
+    return promise;
+  }
+
+  #ignoring(effect: () => unknown): void {
+    try {
+      effect();
+    } catch {
+      // Nobody is there to be told.
+    }
+  }
+}
+
+function unavailable(): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const message = "the simulated engine does not answer.";
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "unreachable" } });
+}

@@ -1,0 +1,181 @@
+import type {
+  Claim,
+  NodeDescription,
+  NodeEntry,
+  NodeState,
+  OwnedSession,
+  SessionOwnership,
+} from "../../src/cluster/engine.ts";
+import { CastellanError } from "../../src/errors.ts";
+import { keyPrefix, nameOfKey } from "../../src/names.ts";
+import { GLOBAL } from "../../src/session/global-name.ts";
+import { type SimulatedChange, SimulatedJournal } from "./simulated-journal.ts";
+
+interface NodeRow {
+  readonly description: NodeDescription;
+  state: NodeState;
+  heardAt: number;
+  ended: boolean;
+}
+
+interface SessionRow {
+  owner: string | undefined;
+  epoch: number;
+}
+
+/**
+ * What an engine knows, and the journal beside it. Each method is one step, which has its effect at once; how it is reached is
+ * a matter of `SimulatedEnginePort`.
+ */
+export class SimulatedEngine {
+  readonly journal = new SimulatedJournal();
+  readonly #now: () => number;
+  readonly #fenced: boolean;
+  readonly #nodes = new Map<string, NodeRow>();
+  readonly #sessions = new Map<string, SessionRow>();
+  /** The last number that a run of a node has written under, per session: what is repeated is written once. */
+  readonly #numbers = new Map<string, number>();
+  readonly #listeners = new Set<() => void>();
+  #ahead = 0;
+
+  /** @param fenced whether it looks who writes; only a mutant does not */
+  constructor(now: () => number, fenced = true) {
+    this.#now = now;
+    this.#fenced = fenced;
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  /** Sets its clock. */
+  jump(ms: number): void {
+    this.#ahead += ms;
+  }
+
+  join(description: NodeDescription): void {
+    // One that has ended does not come back.
+    if (this.#nodes.get(description.boot)?.ended === true) return;
+    const state = { load: 0, draining: false };
+    this.#nodes.set(description.boot, { description, state, heardAt: this.#clock, ended: false });
+  }
+
+  renew(boot: string, state: NodeState): boolean {
+    const node = this.#nodes.get(boot);
+    if (node === undefined || node.ended) return false;
+    node.heardAt = this.#clock;
+    node.state = state;
+    return true;
+  }
+
+  leave(boot: string): void {
+    const node = this.#nodes.get(boot);
+    if (node === undefined || node.ended) return;
+    node.ended = true;
+    this.#tell();
+  }
+
+  claim(boot: string, key: string): Claim {
+    const claimant = this.#nodes.get(boot);
+    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: 0 };
+    const owner = session.owner === undefined ? undefined : this.#nodes.get(session.owner);
+    const isOwn = session.owner === boot;
+    if (claimant === undefined || !this.#isAlive(claimant) || (claimant.state.draining && !isOwn)) {
+      return { taken: false, owner: undefined };
+    }
+    if (isOwn) return { taken: true, epoch: session.epoch };
+    if (owner !== undefined && this.#isAlive(owner)) return { taken: false, owner: this.ownerOf(key) };
+    if (owner !== undefined && !owner.ended) {
+      owner.ended = true;
+      this.#tell();
+    }
+    session.owner = boot;
+    session.epoch++;
+    this.#sessions.set(key, session);
+    return { taken: true, epoch: session.epoch };
+  }
+
+  release(boot: string, key: string, epoch: number): void {
+    const session = this.#sessions.get(key);
+    if (session === undefined || session.owner !== boot || session.epoch !== epoch) return;
+    session.owner = undefined;
+    this.#tell();
+  }
+
+  ownerOf(key: string): SessionOwnership | undefined {
+    const session = this.#sessions.get(key);
+    const node = session?.owner === undefined ? undefined : this.#nodes.get(session.owner);
+    if (session === undefined || node === undefined || node.ended) return undefined;
+    return { boot: node.description.boot, epoch: session.epoch, node: this.#entryOf(node) };
+  }
+
+  nodes(): readonly NodeEntry[] {
+    return [...this.#nodes.values()].filter(({ ended }) => !ended).map((node) => this.#entryOf(node));
+  }
+
+  unattended(wanted: readonly string[], limit: number): readonly string[] {
+    const asked = this.journal.turns.filter(({ state }) => state === "queued" || state === "running");
+    const keys = new Set([...asked.map(({ session }) => session).filter((key) => this.#isGlobal(key)), ...wanted]);
+    return [...keys].filter((key) => this.ownerOf(key)?.node.alive !== true).slice(0, limit);
+  }
+
+  sessions(prefix: string): readonly OwnedSession[] {
+    const known = [...this.#sessions].filter(([key]) => key.startsWith(prefix));
+    return known
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([key, { epoch }]) => {
+        const owner = this.ownerOf(key);
+        return { name: nameOfKey(key), epoch, boot: owner?.node.alive === true ? owner.boot : undefined };
+      });
+  }
+
+  listen(changed: () => void): () => void {
+    const listener = (): void => changed();
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Whether this run of a node owns the session under this epoch. */
+  isOwner(boot: string, key: string, epoch: number): boolean {
+    const owner = this.ownerOf(key);
+    return owner?.boot === boot && owner.epoch === epoch;
+  }
+
+  /**
+   * Writes a change, if the one who does owns the session; `number` counts what a run of a node writes for a session.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
+  write(boot: string, key: string, epoch: number, number: number, change: SimulatedChange): void {
+    const owned = this.isOwner(boot, key, epoch);
+    if (this.#fenced && !owned) {
+      throw new CastellanError("NOT_OWNER", `${boot} does not own ${key} under epoch ${epoch}.`);
+    }
+    const writer = `${boot} ${key} ${epoch}`;
+    if (number <= (this.#numbers.get(writer) ?? 0)) return;
+    this.#numbers.set(writer, number);
+    this.journal.write({ at: this.#now(), boot, key, epoch, change, owned });
+  }
+
+  get #clock(): number {
+    return this.#now() + this.#ahead;
+  }
+
+  #isGlobal(key: string): boolean {
+    return key.startsWith(keyPrefix(GLOBAL)) || this.#sessions.has(key);
+  }
+
+  #isAlive({ ended, heardAt, description }: NodeRow): boolean {
+    return !ended && this.#clock - heardAt < description.staleMs;
+  }
+
+  #entryOf(node: NodeRow): NodeEntry {
+    const { description, state, heardAt } = node;
+    const aliveForMs = heardAt + description.staleMs - this.#clock;
+    return { ...description, ...state, alive: this.#isAlive(node), aliveForMs };
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,45 @@
+import type { Hall, HallSession } from "../../src/cluster/hall.ts";
+import type { Holdings } from "../../src/cluster/holdings.ts";
+import type { CastellanError } from "../../src/errors.ts";
+import { nameKey, type SessionName } from "../../src/names.ts";
+import { type SessionPlace, SimulatedSession } from "./simulated-session.ts";
+
+/** Room for the simulated sessions of one run of a node. */
+export class SimulatedHall implements Hall {
+  readonly #place: SessionPlace;
+  readonly #sessions = new Map<string, SimulatedSession>();
+
+  constructor(place: Omit<SessionPlace, "epochOf" | "nextNumber">, holdings: Holdings) {
+    const numbers = new Map<string, number>();
+    const nextNumber = (key: string, epoch: number): number => {
+      const number = (numbers.get(`${key} ${epoch}`) ?? 0) + 1;
+      numbers.set(`${key} ${epoch}`, number);
+      return number;
+    };
+    this.#place = { ...place, epochOf: (key) => holdings.epochOf(key), nextNumber };
+  }
+
+  get load(): number {
+    return [...this.#sessions.values()].reduce((sum, session) => sum + session.load, 0);
+  }
+
+  session(name: SessionName): HallSession {
+    const key = nameKey(name);
+    const session = this.#sessions.get(key) ?? new SimulatedSession(key, this.#place);
+    this.#sessions.set(key, session);
+    return session;
+  }
+
+  async release(name: SessionName, deadlineMs: number): Promise<void> {
+    const key = nameKey(name);
+    const session = this.#sessions.get(key);
+    await session?.release(deadlineMs);
+    this.#sessions.delete(key);
+  }
+
+  async kill(cause: CastellanError): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.kill(cause)));
+  }
+
+  async stop(): Promise<void> {}
+}

@@ -1,0 +1,89 @@
+import { ClusterNode, type NodeSettings } from "../../src/cluster/node.ts";
+import { OwnerDesk } from "../../src/cluster/owner-desk.ts";
+import { pause } from "../../src/cluster/pause.ts";
+import type { SimulatedActivations } from "./simulated-activations.ts";
+import type { Chance } from "./simulated-chance.ts";
+import type { SimulatedEnginePort } from "./simulated-engine-port.ts";
+import { SimulatedHall } from "./simulated-hall.ts";
+import type { SimulatedMachine } from "./simulated-machine.ts";
+import type { SimulatedNetwork } from "./simulated-network.ts";
+
+export interface SimulatedNodeGround {
+  readonly machine: SimulatedMachine;
+  readonly port: SimulatedEnginePort;
+  readonly network: SimulatedNetwork;
+  readonly activations: SimulatedActivations;
+  readonly chance: Chance;
+  readonly stepMs: number;
+  readonly crashes: number;
+  /** How long the end of a process takes, in milliseconds, at the most. */
+  readonly endMs: number;
+  readonly newId: () => string;
+  readonly tell: (what: string) => void;
+}
+
+/** A process that hosts a node: it joins, serves its desk, and tries again until it has. */
+export class SimulatedNode {
+  readonly machine: SimulatedMachine;
+  readonly port: SimulatedEnginePort;
+  readonly #ground: SimulatedNodeGround;
+  readonly #given = new AbortController();
+  #node: ClusterNode | undefined;
+  #left = false;
+
+  constructor(settings: NodeSettings, ground: SimulatedNodeGround) {
+    this.machine = ground.machine;
+    this.port = ground.port;
+    this.#ground = ground;
+    void this.#join(settings);
+  }
+
+  get node(): ClusterNode | undefined {
+    return this.#node;
+  }
+
+  /** Whether it has left, or is dead. */
+  get isGone(): boolean {
+    return this.#left || this.machine.state === "dead";
+  }
+
+  /** Whether it is a member at this moment. */
+  get isMember(): boolean {
+    return this.#node?.phase === "member";
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#given.abort();
+    await this.#node?.drain(deadlineMs);
+    this.#ground.network.close(this.machine.name);
+    this.#left = true;
+    this.#ground.tell(`${this.machine.name} has left`);
+  }
+
+  async #join(settings: NodeSettings): Promise<void> {
+    const { machine, port, network, activations, chance, stepMs, crashes, endMs, newId, tell } = this.#ground;
+    while (!this.#given.signal.aborted && this.#node === undefined) {
+      try {
+        const node = await ClusterNode.join(settings, {
+          engine: port,
+          clock: machine,
+          newId,
+          random: chance.random,
+          openHall: async (boot, holdings, lost) => {
+            await pause(machine, chance.between(0, 20), this.#given.signal);
+            const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost };
+            return new SimulatedHall(place, holdings);
+          },
+          warn: tell,
+        });
+        this.#node = node;
+        tell(`${machine.name} has joined as ${node.boot ?? "nobody"}`);
+        const desk = new OwnerDesk(node, () => undefined, machine);
+        network.serve(machine.name, { machine, desk, boot: () => node.boot });
+        if (this.#given.signal.aborted) await this.drain(0);
+      } catch {
+        await pause(machine, 300, this.#given.signal);
+      }
+    }
+  }
+}

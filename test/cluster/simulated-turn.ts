@@ -1,0 +1,85 @@
+import { CastellanError } from "../../src/errors.ts";
+import type { Reply } from "../../src/session/reply.ts";
+import type { TurnSource } from "../../src/session/turn.ts";
+import type { TurnRecord } from "../../src/session/turn-record.ts";
+import type { TurnState } from "../../src/session/turn-state.ts";
+
+/**
+ * A turn as a hall shows it to its node: what came of it is told when it is written, and not at all if it cannot be, because
+ * then it is another one's to say.
+ */
+export class SimulatedTurn implements TurnSource {
+  readonly result: Promise<Reply>;
+  readonly #record: TurnRecord;
+  readonly #unwritten: PromiseWithResolvers<never> = Promise.withResolvers();
+  #written: Promise<void> = Promise.resolve();
+  #left = false;
+
+  constructor(record: TurnRecord) {
+    this.#record = record;
+    this.#unwritten.promise.catch(() => {});
+    this.result = Promise.race([this.#unwritten.promise, this.#settled()]);
+    this.result.catch(() => {});
+  }
+
+  get id(): string {
+    return this.#record.id;
+  }
+
+  get state(): TurnState {
+    return this.#record.state;
+  }
+
+  get recalled(): boolean {
+    return this.#record.recalled;
+  }
+
+  get touched(): boolean {
+    return this.#record.touched;
+  }
+
+  get attempts(): number {
+    return this.#record.attempts;
+  }
+
+  get accepted(): Promise<void> {
+    return this.#record.accepted;
+  }
+
+  get left(): boolean {
+    return this.#left || this.#record.left;
+  }
+
+  get log(): TurnRecord["log"] {
+    return this.#record.log;
+  }
+
+  /** Resolves when what came of it is written, if something has. @throws CastellanError `NOT_OWNER` if it cannot be */
+  get written(): Promise<void> {
+    return this.#written;
+  }
+
+  attemptOf(number: number): number {
+    return this.#record.attemptOf(number);
+  }
+
+  /** What came of it is being written. */
+  ending(written: Promise<void>): void {
+    this.#written = written;
+    written.catch((error: unknown) => {
+      this.#left = true;
+      const lost = CastellanError.is(error) ? error : new CastellanError("NOT_OWNER", String(error));
+      this.#unwritten.reject(lost);
+      this.#record.log.end(lost);
+    });
+  }
+
+  async #settled(): Promise<Reply> {
+    try {
+      return await this.#record.result;
+    } catch (error) {
+      await this.#written;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import type { Told } from "./simulated-caller.ts";
+import type { Simulation } from "./simulation.ts";
+import type { Plan } from "./simulation-plan.ts";
+
+/** What must never be, by a letter that stays with it. */
+export interface Violation {
+  /**
+   * `a`: two who write; `b`: a turn that does not end once, or of which callers are told different things; `c`: an accepted turn
+   * that is lost; `d`: no progress; `e`: something begun by one who had stood still; `f`: two processes at once; `g`: something
+   * left running; `h`: messages that are missing, or come twice.
+   */
+  readonly law: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h";
+  readonly what: string;
+}
+
+/** Errors that leave open what comes of a turn. */
+const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
+
+/** What is said of a turn that is not there. */
+const NO_TURN = /there is no such turn/;
+
+/** How long after it goes on a process that had stood still may take to notice, in milliseconds. */
+const NOTICE_MS = 300;
+
+/** What is wrong with what a simulation has come to. */
+export function violationsOf(simulation: Simulation): Violation[] {
+  return [
+    ...writers(simulation),
+    ...ends(simulation),
+    ...lost(simulation),
+    ...progress(simulation),
+    ...strays(simulation),
+    ...overlaps(simulation),
+    ...simulation.leftovers.map((what) => ({ law: "g", what: `left running: ${what}` }) as const),
+    ...simulation.told.flatMap((told) => [...unread(told)]),
+  ];
+}
+
+function* writers({ engine }: Simulation): Generator<Violation> {
+  const last = new Map<string, { readonly epoch: number; readonly boot: string }>();
+  for (const { key, epoch, boot, owned, change, at } of engine.journal.written) {
+    const what = `${boot} wrote ${change.type} of ${change.turn} for ${key} under ${epoch} at ${at.toFixed(1)}`;
+    if (!owned) yield { law: "a", what: `${what} and did not own it` };
+    const before = last.get(key);
+    if (before !== undefined && (epoch < before.epoch || (epoch === before.epoch && boot !== before.boot))) {
+      yield { law: "a", what: `${what}, after ${before.boot} had under ${before.epoch}` };
+    }
+    last.set(key, { epoch, boot });
+  }
+}
+
+function* ends({ engine, told, activations }: Simulation): Generator<Violation> {
+  const turns = new Map(engine.journal.turns.map((turn) => [turn.id, turn]));
+  for (const { id, state, ends: count, prompt } of turns.values()) {
+    if (count > 1) yield { law: "b", what: `${prompt} (${id}) has ended ${count} times` };
+    if (!told.some(({ turnId }) => turnId === id)) yield { law: "b", what: `nobody has asked for ${prompt} (${id})` };
+    const finished = activations.finished.get(id) ?? 0;
+    if (state === "completed" && finished !== 1)
+      yield { law: "b", what: `${prompt} has run to its end ${finished} times` };
+  }
+  const acceptedAt = new Map<string, number>();
+  for (const { turnId, acceptedAt: at } of told) {
+    if (at !== undefined) acceptedAt.set(turnId, Math.min(at, acceptedAt.get(turnId) ?? at));
+  }
+  for (const { outcome, times, ask, turnId, askedAt } of told) {
+    if (outcome === undefined) continue;
+    // Whoever looks for a turn before it is accepted may find none.
+    if (
+      ask.looks &&
+      "message" in outcome &&
+      NO_TURN.test(outcome.message) &&
+      askedAt <= (acceptedAt.get(turnId) ?? Number.POSITIVE_INFINITY)
+    )
+      continue;
+    if (times > 1) yield { law: "b", what: `the caller of ${ask.turn} was told ${times} times` };
+    const turn = turns.get(turnId);
+    const said = "text" in outcome ? outcome.text : outcome.code;
+    if (isOfItsOwn(ask, said) || OPEN.has(said)) continue;
+    if (turn === undefined) {
+      if ("text" in outcome)
+        yield { law: "b", what: `${ask.turn} is not in the journal, and its caller was told "${said}"` };
+      continue;
+    }
+    const kept = JSON.stringify(turn.outcome);
+    if (!kept?.includes(JSON.stringify(said))) {
+      yield {
+        law: "b",
+        what: `the caller of ${ask.turn} was told "${said}", and the journal says ${turn.state} ${kept}`,
+      };
+    }
+  }
+}
+
+/** Whether the caller's own deadline or signal has ended its call. */
+function isOfItsOwn({ timeoutMs, abortAfterMs }: Told["ask"], said: string): boolean {
+  if (timeoutMs !== undefined && said === "TURN_TIMEOUT") return true;
+  return abortAfterMs !== undefined && (said === "TURN_INTERRUPTED" || said === "TURN_CANCELLED");
+}
+
+function* lost({ engine, told }: Simulation): Generator<Violation> {
+  const known = new Set(engine.journal.turns.map(({ id }) => id));
+  for (const { acceptedAt, ask, turnId } of told) {
+    if (acceptedAt !== undefined && !known.has(turnId))
+      yield { law: "c", what: `${ask.turn} was accepted, and is not in the journal` };
+  }
+}
+
+function* progress({ inTime, openTurns, told }: Simulation): Generator<Violation> {
+  if (!inTime.turns) {
+    const waiting = told.filter(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
+    const callers = waiting.map(({ ask }) => `the caller of ${ask.turn} on ${ask.by}`);
+    yield { law: "d", what: `still waiting: ${[...openTurns, ...callers].join(", ") || "a call"}` };
+  }
+  if (!inTime.nodes) yield { law: "d", what: "a node does not come to its end" };
+}
+
+function* strays({ activations, plan }: Simulation): Generator<Violation> {
+  // Who is given up because the engine's clock was set has not stood still, and cannot know it before it writes.
+  if (setsEngineClock(plan)) return;
+  for (const { at, turn, activation } of activations.strayPrompts) {
+    const { boot, key, machine, endedAt } = activation;
+    // The kernel hands a process that goes on what had come for it, before the process can know how long it has stood still.
+    const isOver = endedAt !== undefined && endedAt <= machine.thawedAt + NOTICE_MS + plan.pace.marginMs / 2;
+    if (at - machine.thawedAt < 1 && isOver) continue;
+    yield { law: "e", what: `${boot} handed out ${turn} at ${at.toFixed(1)}, and did not own ${key}` };
+  }
+}
+
+function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
+  // What a clock that is set does to the engine's spans, or hides from a machine that sleeps, nobody can know.
+  const setsWall = plan.faults.some(({ type }) => type === "set_clock");
+  if (setsEngineClock(plan)) return;
+  for (const { at, older, newer, olderState } of activations.overlaps) {
+    if (older.orphaned) continue;
+    const slept = plan.faults.some((fault) => fault.type === "freeze" && fault.as === "suspended");
+    if (setsWall && slept) continue;
+    const thawedAt = older.machine.thawedAt;
+    const endMs = plan.pace.marginMs / 2;
+    const until = older.endedAt ?? Number.POSITIVE_INFINITY;
+    const stood = olderState === "stopped" || olderState === "suspended" || at <= thawedAt + NOTICE_MS + endMs;
+    if (stood && until <= thawedAt + NOTICE_MS + endMs) continue;
+    // So is a process that was started by what had come in the meantime, and ended as soon as the node knew.
+    const isMistaken = at - newer.machine.thawedAt < 1;
+    if (isMistaken && (newer.endedAt ?? until) <= newer.machine.thawedAt + NOTICE_MS + endMs) continue;
+    const span = `from ${at.toFixed(1)} to ${until.toFixed(1)}`;
+    yield { law: "f", what: `processes of ${older.boot} and ${newer.boot} for ${newer.key} at once, ${span}` };
+  }
+}
+
+function setsEngineClock({ faults }: Plan): boolean {
+  return faults.some(({ type }) => type === "set_engine_clock");
+}
+
+/** Messages are numbered within each attempt; a reader gets each once and in order, from the first one on. */
+function* unread({ ask, messages, attempts, outcome, unread: why }: Told): Generator<Violation> {
+  let last = { attempt: 0, step: 0 };
+  for (const [at, message] of messages.entries()) {
+    const [attempt = 0, step = 0] = message.split(":").map(Number);
+    const goesOn = attempt === last.attempt && step === last.step + 1;
+    if (!goesOn && !(attempt > last.attempt && step === 1)) {
+      yield { law: "h", what: `the reader of ${ask.turn} got ${messages.join(" ")}` };
+      return;
+    }
+    if (attempts[at] !== attempt)
+      yield { law: "h", what: `${message} of ${ask.turn} was said to be of ${attempts[at]}` };
+    last = { attempt, step };
+  }
+  if (outcome === undefined || !("text" in outcome) || why !== undefined || !ask.messages) return;
+  const expected = / in (\d+), (\d+) steps/.exec(outcome.text);
+  if (Number(expected?.[1]) === last.attempt && Number(expected?.[2]) === last.step) return;
+  yield { law: "h", what: `the reader of ${ask.turn} got ${messages.join(" ") || "nothing"} of "${outcome.text}"` };
+}

@@ -1,0 +1,87 @@
+import { describe, expect, test } from "vitest";
+import type { TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
+import type { Transport } from "../../src/cluster/transport.ts";
+import type { Mutation } from "./simulation.ts";
+import { planOf } from "./simulation-plan.ts";
+import { counterexample, report, shrunk } from "./simulation-shrinking.ts";
+import type { Violation } from "./simulation-verdict.ts";
+
+/*
+ * Some hundred schedules each time. Many thousand:
+ * SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
+ */
+const FIRST = Number(process.env["SIMULATION_SEED"] ?? 1);
+const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 300);
+
+/** How many schedules are one test, and within how many a mutant is to be found. */
+const AT_ONCE = 100;
+const MOST_MUTANT_SCHEDULES = 300;
+
+const groups = Array.from({ length: Math.ceil(COUNT / AT_ONCE) }, (_, group) => {
+  const from = FIRST + group * AT_ONCE;
+  return { from, to: Math.min(from + AT_ONCE, FIRST + COUNT) - 1 };
+});
+
+test.each(groups)("no schedule of the seeds $from to $to breaks a law", async ({ from, to }) => {
+  for (let seed = from; seed <= to; seed++) {
+    const found = await counterexample(planOf(seed));
+    if (found !== undefined) expect.fail(report(await shrunk(found)));
+  }
+});
+
+test("a seed is a whole run", async () => {
+  const mutation = { unfenced: true, lateMs: 5_000 };
+  const runs = await Promise.all([1, 2].map(() => findings(mutation, 40)));
+  expect(runs[0]).not.toEqual([]);
+  expect(runs[1]).toEqual(runs[0]);
+});
+
+describe("somebody notices", () => {
+  test("an engine that does not look who writes", async () => {
+    expect(await isNoticed({ unfenced: true }, "a")).toBe(true);
+  });
+
+  test("a node that does not end its processes in time", async () => {
+    expect(await isNoticed({ lateMs: 2_500 }, "f")).toBe(true);
+  });
+
+  test("a turn that is asked for again without its key", async () => {
+    expect(await isNoticed({ transport: withoutKeys }, "b")).toBe(true);
+  });
+});
+
+/** Whether a mutant breaks this law in one of the first schedules. */
+async function isNoticed(mutation: Mutation, law: Violation["law"]): Promise<boolean> {
+  for (let seed = 1; seed <= MOST_MUTANT_SCHEDULES; seed++) {
+    const found = await counterexample(planOf(seed), mutation);
+    if (found?.violations.some((violation) => violation.law === law)) return true;
+  }
+  return false;
+}
+
+async function findings(mutation: Mutation, count: number): Promise<string[]> {
+  const found: string[] = [];
+  for (let seed = 1; seed <= count; seed++) {
+    const example = await counterexample(planOf(seed), mutation);
+    if (example !== undefined) found.push(report(example));
+  }
+  return found;
+}
+
+/** Gives each turn another key whenever it is asked for once more. */
+function withoutKeys(transport: Transport): Transport {
+  const asked = new Map<string, number>();
+  const turn = (
+    to: Parameters<Transport["turn"]>[0],
+    request: TurnRequest,
+    signal: AbortSignal,
+  ): AsyncIterable<TurnFrame> => {
+    const { ask, turnId } = request;
+    const times = asked.get(turnId) ?? 0;
+    asked.set(turnId, times + 1);
+    if (ask === undefined || times === 0) return transport.turn(to, request, signal);
+    const other = { ...ask, idempotencyKey: `${ask.idempotencyKey} for the ${times + 1}. time` };
+    return transport.turn(to, { ...request, ask: other }, signal);
+  };
+  return { ...transport, turn };
+}

@@ -1,0 +1,298 @@
+import type { Engine } from "../../src/cluster/engine.ts";
+import type { NodeSettings } from "../../src/cluster/node.ts";
+import type { Transport } from "../../src/cluster/transport.ts";
+import { SimulatedActivations } from "./simulated-activations.ts";
+import { SimulatedCaller, type Told } from "./simulated-caller.ts";
+import { Chance } from "./simulated-chance.ts";
+import { SimulatedEngine } from "./simulated-engine.ts";
+import { type EngineLine, engineLine, SimulatedEnginePort } from "./simulated-engine-port.ts";
+import { SimulatedMachine } from "./simulated-machine.ts";
+import { networkWeather, SimulatedNetwork } from "./simulated-network.ts";
+import { SimulatedNode } from "./simulated-node.ts";
+import { SimulatedTime } from "./simulated-time.ts";
+import type { Plan, PlannedFault } from "./simulation-plan.ts";
+
+/** What is wrong with one of the parts, so that it can be shown that somebody notices. */
+export interface Mutation {
+  /** The engine does not look who writes. */
+  readonly unfenced?: boolean;
+  /** The node ends its processes so many milliseconds too late. */
+  readonly lateMs?: number;
+  /** What carries requests changes them. */
+  readonly transport?: (transport: Transport) => Transport;
+}
+
+/** How long a caller waits for a node, and how long all that is left may take when nothing goes wrong any more. */
+const PATIENCE_MS = 20_000;
+const QUIET_MS = 60_000;
+
+/** How long what is left of connections and calls may take to be noticed. */
+const REST_MS = 12_000;
+
+/** A plan that is carried out, by the real parts on simulated ground. */
+export class Simulation {
+  readonly plan: Plan;
+  readonly time = new SimulatedTime();
+  readonly engine: SimulatedEngine;
+  readonly activations: SimulatedActivations;
+  readonly network: SimulatedNetwork;
+  /** What was told to callers. */
+  readonly told: Told[] = [];
+  /** What happened, in words. */
+  readonly trace: string[] = [];
+  /** Whether everything was over in time, first the turns and then the nodes. */
+  readonly inTime = { turns: false, nodes: false };
+  readonly #line: EngineLine = engineLine();
+  readonly #chance: Chance;
+  readonly #mutation: Mutation;
+  readonly #nodes = new Map<string, SimulatedNode>();
+  readonly #callers = new Map<string, SimulatedCaller>();
+  /** All that there have been. */
+  readonly #machines: SimulatedMachine[] = [];
+  readonly #ports: SimulatedEnginePort[] = [];
+  readonly #settings: Pick<NodeSettings, "beatMs" | "staleMs" | "marginMs" | "wanted">;
+  #boots = 0;
+  #healed = false;
+  #isOver = false;
+
+  constructor(plan: Plan, mutation: Mutation = {}) {
+    this.plan = plan;
+    this.#mutation = mutation;
+    this.#chance = new Chance(`run ${plan.seed}`);
+    this.engine = new SimulatedEngine(() => this.time.now, mutation.unfenced !== true);
+    this.activations = new SimulatedActivations(this.time, this.engine);
+    this.network = new SimulatedNetwork(networkWeather(), this.time, this.#chance.of("network"));
+    const { beatMs, staleMs, marginMs } = plan.pace;
+    this.#settings = { beatMs, staleMs, marginMs: marginMs - (mutation.lateMs ?? 0), wanted: plan.wanted };
+  }
+
+  /** Carries the plan out until nothing is left to be done, and stops everything. */
+  async run(): Promise<void> {
+    const { nodes, clients, asks, faults, untilMs } = this.plan;
+    for (const node of nodes) this.#boot(node);
+    for (const client of clients) this.#callers.set(client, this.#caller(this.#machine(client)));
+    for (const ask of asks) this.time.after(ask.at, () => this.#ask(ask));
+    for (const fault of faults) this.time.after(fault.at, () => this.#inflict(fault));
+    await this.time.run(untilMs);
+    this.#heal();
+    await this.time.run(this.time.now + QUIET_MS, () => this.#isQuiet);
+    this.inTime.turns = this.#isQuiet;
+    this.#isOver = true;
+    this.#say("everything is quiet; all nodes leave");
+    for (const { drain, machine } of this.#draining) machine.deliver(() => void drain());
+    await this.time.run(this.time.now + QUIET_MS, () => this.#areGone);
+    this.inTime.nodes = this.#areGone;
+    await this.time.run(this.time.now + REST_MS);
+  }
+
+  /** Turns that have been accepted and have not ended. */
+  get openTurns(): readonly string[] {
+    const open = this.engine.journal.turns.filter(({ state }) => state === "queued" || state === "running");
+    return open.map(({ id, state }) => `${id} (${state})`);
+  }
+
+  /** What is left running, in words. */
+  get leftovers(): readonly string[] {
+    const timers = this.#machines.filter(({ timers: left }) => left > 0);
+    return [
+      ...timers.map(({ name, timers: left }) => `${left} timers of ${name}`),
+      ...(this.engine.listeners > this.#deadListeners ? [`${this.engine.listeners} listeners of the engine`] : []),
+      ...(this.network.open > 0 ? [`${this.network.open} ends of connections`] : []),
+      ...(this.activations.alive.size > 0 ? [`${this.activations.alive.size} processes`] : []),
+      ...this.told
+        .filter(({ open, machine }) => open > 0 && machine.state !== "dead")
+        .map(({ ask }) => `a reader of ${ask.turn}`),
+    ];
+  }
+
+  /** Nobody takes back what a process that is dead had listened to. */
+  get #deadListeners(): number {
+    return this.#machines.filter(({ state }) => state === "dead").length;
+  }
+
+  get #areGone(): boolean {
+    return [...this.#nodes.values()].every(({ isGone }) => isGone);
+  }
+
+  get #isQuiet(): boolean {
+    if (!this.#healed) return false;
+    const waiting = this.told.some(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
+    if (waiting) return false;
+    if ([...this.#callers.values()].some(({ calls, machine }) => calls > 0 && machine.state !== "dead")) return false;
+    return this.openTurns.length === 0;
+  }
+
+  get #draining(): { readonly machine: SimulatedMachine; readonly drain: () => Promise<void> }[] {
+    const left = [...this.#nodes.values()].filter(({ isGone }) => !isGone);
+    return left.map((node) => ({ machine: node.machine, drain: () => node.drain(this.#chance.between(0, 500)) }));
+  }
+
+  #boot(name: string): void {
+    const machine = this.#machine(name);
+    const port = this.#port(machine);
+    const description = {
+      name,
+      address: name,
+      protocols: [1, 1],
+      release: "1.0.0",
+      labels: {},
+      hosts: { sessions: this.plan.keys, templates: [], pools: [] },
+      maxProcesses: 4,
+    } as const;
+    const node = new SimulatedNode(
+      { description, ...this.#settings },
+      {
+        machine,
+        port,
+        network: this.network,
+        activations: this.activations,
+        chance: this.#chance.of(`${name} ${this.#boots}`),
+        stepMs: this.plan.stepMs,
+        crashes: this.plan.crashes,
+        endMs: this.plan.pace.marginMs / 2,
+        newId: () => `${name}-${++this.#boots}`,
+        tell: (what) => this.#say(what),
+      },
+    );
+    this.#nodes.set(name, node);
+    this.#callers.set(name, this.#caller(machine, port));
+  }
+
+  #machine(name: string): SimulatedMachine {
+    const machine = new SimulatedMachine(name, this.time);
+    this.#machines.push(machine);
+    return machine;
+  }
+
+  #port(machine: SimulatedMachine): SimulatedEnginePort {
+    const chance = this.#chance.of(`port ${machine.name} ${this.#ports.length}`);
+    const port = new SimulatedEnginePort(this.engine, this.#line, machine, this.time, chance);
+    this.#ports.push(port);
+    return port;
+  }
+
+  #caller(machine: SimulatedMachine, engine: Engine = this.#port(machine)): SimulatedCaller {
+    const { transport: mutate = (transport: Transport) => transport } = this.#mutation;
+    const transport = mutate(this.network.transportOf(machine));
+    const random = this.#chance.of(`caller ${machine.name} ${this.#machines.length}`).random;
+    return new SimulatedCaller(machine, engine, transport, random, PATIENCE_MS, this.time, ({ ask, outcome }) =>
+      this.#say(`${ask.by} is told of ${ask.turn}: ${JSON.stringify(outcome)}`),
+    );
+  }
+
+  #ask(ask: Plan["asks"][number]): void {
+    const caller = this.#callers.get(ask.by);
+    caller?.machine.deliver(() => {
+      this.#say(`${ask.by} ${ask.looks ? "looks for" : "asks"} ${ask.turn} of ${ask.key}`);
+      this.told.push(caller.ask(ask));
+    });
+  }
+
+  #inflict(fault: PlannedFault): void {
+    this.#say(JSON.stringify(fault));
+    switch (fault.type) {
+      case "kill":
+        this.#kill(fault.node);
+        this.time.after(fault.restartAfterMs, () => this.#revive(fault.node));
+        return;
+      case "freeze":
+        this.#nodes.get(fault.node)?.machine.freeze(fault.as);
+        this.time.after(fault.forMs, () => this.#thaw(fault.node));
+        return;
+      case "set_clock":
+        this.#nodes.get(fault.node)?.machine.jump(fault.byMs);
+        return;
+      case "set_engine_clock":
+        this.engine.jump(fault.byMs);
+        return;
+      case "cut":
+        this.#cut(this.network.weather.cut, fault.ways, fault.forMs);
+        return;
+      case "cut_engine":
+        this.#cut(this.#line.cut, [fault.machine], fault.forMs);
+        return;
+      case "drain": {
+        const node = this.#nodes.get(fault.node);
+        node?.machine.deliver(() => void node.drain(fault.deadlineMs));
+        this.time.after(fault.deadlineMs + fault.restartAfterMs, () => this.#revive(fault.node));
+        return;
+      }
+      case "move": {
+        const caller = this.#callers.get(fault.by);
+        caller?.machine.deliver(() => void caller.move(fault.key));
+        return;
+      }
+      case "join":
+        if (!this.#nodes.has(fault.node)) this.#boot(fault.node);
+        return;
+      case "storm":
+        this.#storm(fault.strength);
+        this.time.after(fault.forMs, () => this.#storm(0));
+        return;
+    }
+  }
+
+  #kill(name: string): void {
+    const node = this.#nodes.get(name);
+    if (node === undefined || node.machine.state === "dead") return;
+    node.machine.kill();
+    this.activations.orphan(node.machine, this.#chance.random);
+    this.network.died(node.machine);
+  }
+
+  /** Starts the node's process, if it does not run. */
+  #revive(name: string): void {
+    const node = this.#nodes.get(name);
+    if (node === undefined || !node.isGone || this.#isOver) return;
+    this.#say(`${name} is started again`);
+    // A process that has left ends.
+    this.#kill(name);
+    this.#boot(name);
+  }
+
+  #thaw(name: string): void {
+    const machine = this.#nodes.get(name)?.machine;
+    if (machine?.state === "running" || machine?.state === "dead") return;
+    this.#say(`${name} goes on`);
+    machine?.thaw(this.#chance.random);
+  }
+
+  #cut(cut: Set<string>, ways: readonly string[], forMs: number): void {
+    for (const way of ways) cut.add(way);
+    this.time.after(forMs, () => {
+      for (const way of ways) cut.delete(way);
+    });
+  }
+
+  #storm(strength: number): void {
+    const { weather } = this.network;
+    Object.assign(weather, { loses: strength / 2, breaks: strength / 2, repeats: strength });
+    Object.assign(this.#line, { fails: strength / 2, loses: strength / 2, delays: strength / 4 });
+    weather.slownessMs = strength === 0 ? 3 : 200 * strength;
+    this.#line.slownessMs = strength === 0 ? 4 : 400 * strength;
+  }
+
+  /** From now on everything works. */
+  #heal(): void {
+    this.#say("nothing goes wrong any more");
+    this.network.weather.cut.clear();
+    this.#line.cut.clear();
+    this.#storm(0);
+    for (const name of this.#nodes.keys()) this.#thaw(name);
+    this.time.after(50, () => {
+      this.#healed = true;
+    });
+    this.#care();
+  }
+
+  /** Sees to it that every node runs. */
+  #care(): void {
+    if (this.#isOver) return;
+    for (const name of [...this.#nodes.keys()]) this.#revive(name);
+    this.time.after(1_000, () => this.#care());
+  }
+
+  #say(what: string): void {
+    this.trace.push(`${this.time.now.toFixed(1).padStart(9)} ${what}`);
+  }
+}

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { global } from "../../src/index.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+describe("what is no turn", () => {
+  it("goes to the owner: approvals, controls, history, events", { timeout: 90_000 }, async () => {
+    const at = await scene(server, ["one", "two"]);
+    const { cluster, model, api } = at;
+    const session = cluster.client.session(global(["asking", "a"]));
+    const events = session.events();
+    const requested = (async () => {
+      for await (const event of events) if (event.type === "approval_requested") return event.approval;
+      return undefined;
+    })();
+    const first = session.query("append k1");
+    const approval = await requested;
+    expect(approval).toMatchObject({ tool: "Bash", session: ["global", "asking", "a"] });
+    expect((await session.approvals()).map(({ id }) => id)).toEqual([approval?.id]);
+    expect(await approval?.approve()).toBe(true);
+    expect(await approval?.approve()).toBe(false);
+    expect((await first).text).toBe("k1 answer 1");
+    const second = session.query("append k2");
+    await becomes(async () => (await session.approvals()).length === 1);
+    expect(await (await session.approvals())[0]?.deny("not now")).toBe(true);
+    await second;
+    expect(model.appended).toEqual(["k1"]);
+    expect((await session.approvalHistory()).map(({ outcome }) => outcome)).toEqual(["denied", "approved"]);
+
+    await session.setModel("claude-haiku-4-5");
+    await session.query("say k3");
+    expect(api.lastRequest?.model).toBe("claude-haiku-4-5");
+    const { pid } = await session.status();
+    await session.restart();
+    await session.query("say k4");
+    expect((await session.status()).pid).not.toBe(pid);
+    const owner = await cluster.owner("asking", "a");
+    owner.kill("SIGKILL");
+    // The history is that of the conversation, on whichever node it is.
+    const history = await session.history();
+    const said = JSON.stringify(history);
+    for (const key of ["append k1", "k1 answer 1", "say k3", "k4 answer 1"]) expect(said).toContain(key);
+    expect((await session.usage())[0]?.usage.inputTokens).toBeGreaterThan(0);
+    await expectNoFaults(at);
+  });
+
+  it("an interrupt is there within 50 ms, and `clear` forgets", { timeout: 90_000 }, async () => {
+    const at = await scene(server, ["one", "two"]);
+    const { cluster, model } = at;
+    const session = cluster.client.session(global(["chat", "a"]));
+    await session.query("say k0");
+    const took: number[] = [];
+    for (const key of ["k1", "k2", "k3", "k4", "k5"]) {
+      const running = session.stream(`hold ${key}`);
+      const told = running.result().catch((error: unknown) => error);
+      await model.came(key);
+      const since = performance.now();
+      const interrupted = session.interrupt();
+      expect(await told).toMatchObject({ code: "TURN_INTERRUPTED" });
+      took.push(performance.now() - since);
+      await interrupted;
+    }
+    console.log(`interrupts took ${took.map((ms) => ms.toFixed(1)).join(", ")} ms`);
+    // The machine may be busy with something else now and then.
+    expect(Math.min(...took)).toBeLessThan(50);
+    const { conversationId } = await session.status();
+    await session.clear();
+    await session.query("say k6");
+    expect((await session.status()).conversationId).not.toBe(conversationId);
+    expect(JSON.stringify(model.conversations.get((await session.status()).conversationId ?? ""))).not.toContain("k0");
+  });
+});
+
+describe("where a session is", () => {
+  it("is where its labels say, and nowhere else", { timeout: 90_000 }, async () => {
+    const at = await scene(server, [], { cluster: { patience: "3s" } });
+    const { cluster } = at;
+    const east = await cluster.join("one", { labels: { zone: "east" } });
+    const west = await cluster.join("two", { labels: { zone: "west" } });
+    const session = cluster.client.session(global(["east", "a"]));
+    expect(await west.query(["east", "a"], "say k1")).toBe("k1 answer 1");
+    expect(await cluster.ownerOf("east", "a")).toBe("one");
+    await expect(session.move("two")).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    await expect(session.move("nine")).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
+    east.kill("SIGKILL");
+    await east.gone;
+    await expect(session.query("say k2")).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+    await cluster.join("three", { labels: { zone: "east" } });
+    expect((await session.query("say k3")).text).toBe("k3 answer 1");
+    expect(await cluster.ownerOf("east", "a")).toBe("three");
+    await expectNoFaults(at);
+  });
+
+  it("moves when it is told to, after the turn that runs and before those that wait", { timeout: 90_000 }, async () => {
+    const at = await scene(server, ["one", "two"]);
+    const { cluster, model } = at;
+    const session = cluster.client.session(global(["chat", "a"]));
+    await session.query("say k1");
+    const from = await cluster.owner("chat", "a");
+    const to = cluster.nodes.find(({ name }) => name !== from.name)?.name ?? "";
+    const running = session.stream("talk k2");
+    for await (const _ of running.text()) break;
+    const waiting = await session.enqueue("append k3");
+    await session.move(to);
+    expect((await running.result()).text).toContain("k2 answer 1");
+    expect((await (await session.turn(waiting))?.result())?.text).toBe("k3 answer 1");
+    expect(model.asked.map(({ key, node }) => [key, node])).toEqual([
+      ["k1", from.name],
+      ["k2", from.name],
+      ["k3", to],
+    ]);
+    expect(await cluster.ownerOf("chat", "a")).toBe(to);
+    await expectNoFaults(at);
+  });
+});

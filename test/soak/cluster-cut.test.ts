@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CastellanError, global } from "../../src/index.ts";
+import type { RealCluster } from "../cluster/real-cluster.ts";
+import type { RealNode } from "../cluster/real-node.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+/** When the run of a node that is still there, as far as the others know, is given up for dead, by the clock of this machine. */
+async function givenUpAt({ server: database, schema }: RealCluster, { name }: RealNode): Promise<number | undefined> {
+  const [row] = await database.sql<{ readonly at: number }>(
+    `select extract(epoch from ended_at)::double precision * 1000 as at from ${schema}.nodes
+     where name = $1 and ended_at is not null order by ended_at limit 1`,
+    [name],
+  );
+  return row?.at;
+}
+
+describe("the owner is cut off from PostgreSQL", () => {
+  it("and ends its processes before anybody takes their sessions, in mid-turn too", async () => {
+    const at = await scene(server);
+    const { cluster, model } = at;
+    const session = cluster.client.session(global(["chat", "a"]));
+    await session.query("say k1");
+    const owner = await cluster.owner("chat", "a");
+    const running = session.stream("hold k2");
+    await model.came("k2");
+    const waiting = await session.enqueue("append k3");
+    expect(owner.processes.length).toBeGreaterThan(0);
+    let [lastSeen, givenUp]: [number, number | undefined] = [0, undefined];
+    owner.toPostgres.cut();
+    await becomes(async () => {
+      if (owner.processes.length > 0) lastSeen = Date.now();
+      givenUp ??= await givenUpAt(cluster, owner);
+      return givenUp !== undefined;
+    });
+    expect(lastSeen).toBeGreaterThan(0);
+    expect(lastSeen).toBeLessThan(givenUp ?? 0);
+    expect((await running.result()).text).toBe("k2 answer 2");
+    expect((await (await session.turn(waiting))?.result())?.text).toBe("k3 answer 1");
+    expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
+    // It does not come back as long as it is cut off, and says so.
+    expect(await owner.look()).toMatchObject({ ready: false });
+    owner.toPostgres.mend();
+    await becomes(async () => (await owner.look()).ready);
+    expect(await owner.query(["chat", "a"], "say k4")).toBe("k4 answer 1");
+    await expectNoFaults(at);
+  });
+});
+
+describe("nodes are cut off from each other, and not from PostgreSQL", () => {
+  it("sessions stay where they are; whoever cannot reach them is told in time, and goes on when it can", async () => {
+    const at = await scene(server, ["one", "two"], { cluster: { patience: "4s" } });
+    const { cluster, model } = at;
+    const session = cluster.client.session(global(["chat", "a"]));
+    await session.query("say k1");
+    const owner = await cluster.owner("chat", "a");
+    const other = cluster.nodes.find(({ name }) => name !== owner.name);
+    const running = session.stream("talk k2");
+    const texts = running.text()[Symbol.asyncIterator]();
+    await texts.next();
+    owner.fromOthers.cut();
+    // Nobody takes it, since its owner lives; and it goes on there.
+    const refused = await other?.query(["chat", "a"], "say k3").catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
+    expect(await owner.query(["chat", "a"], "say k4")).toBe("k4 answer 1");
+    expect((await cluster.owner("chat", "a")).name).toBe(owner.name);
+    owner.fromOthers.mend();
+    // A turn that was followed before has not been lost, or its caller has been told that it may still go on.
+    const end = await running.result().then(
+      ({ text }) => text,
+      (error: unknown) => (CastellanError.is(error) ? error.code : String(error)),
+    );
+    expect([`k2 answer 1${" and so on".repeat(30)}`, "CLUSTER_UNAVAILABLE"]).toContain(end);
+    const found = await session.turn(running.id);
+    expect((await found?.result())?.text).toBe(`k2 answer 1${" and so on".repeat(30)}`);
+    expect(await other?.query(["chat", "a"], "say k5")).toBe("k5 answer 1");
+    expect(model.asked.map(({ key }) => key)).toEqual(["k1", "k2", "k4", "k5"]);
+    await expectNoFaults(at);
+  });
+
+  it("a turn that is followed is whole when the line comes back", async () => {
+    const at = await scene(server, ["one", "two"]);
+    const { cluster } = at;
+    const session = cluster.client.session(global(["chat", "b"]));
+    await session.query("say k1");
+    const owner = await cluster.owner("chat", "b");
+    const running = session.stream("talk k2");
+    let text = "";
+    for await (const piece of running.text()) {
+      if (text === "") {
+        owner.fromOthers.cut();
+        owner.fromOthers.mend();
+      }
+      text += piece;
+    }
+    expect(text).toBe(`k2 answer 1${" and so on".repeat(30)}`);
+    expect((await running.result()).text).toBe(text);
+    await expectNoFaults(at);
+  });
+});

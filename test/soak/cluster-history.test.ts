@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { global } from "../../src/index.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { TransactionPooler } from "../journal/transaction-pooler.ts";
+import { ClusterLoad } from "./cluster-load.ts";
+import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+it("a history of 20 MB, with a picture, is resumed on another node, whose paths are others", {
+  timeout: 120_000,
+}, async () => {
+  const at = await scene(server, ["one", "two"]);
+  const { cluster } = at;
+  const session = cluster.client.session(global(["chat", "a"]));
+  for (let n = 1; n <= 8; n++) expect((await session.query(`look k${n}`)).text).toBe(`k${n} answer 1`);
+  // What Claude Code keeps of the files that it edits, which no model is sent: as much as that would be too long for one.
+  const entry = JSON.stringify({ type: "file-history-snapshot", snapshot: { backup: "x".repeat(3_000_000) } });
+  const { schema } = cluster;
+  await server.sql(
+    `with grown as (update ${schema}.transcripts set length = length + 5 where subpath is null returning id, length)
+     insert into ${schema}.transcript_entries (transcript, position, entry, epoch)
+     select id, length - n + 1, $1::json, 1 from grown, generate_series(1, 5) as n`,
+    [entry],
+  );
+  const [size] = await server.sql<{ readonly bytes: string }>(
+    `select sum(length(entry::text)) as bytes from ${cluster.schema}.transcript_entries`,
+  );
+  expect(Number(size?.bytes)).toBeGreaterThan(20_000_000);
+  const owner = await cluster.owner("chat", "a");
+  owner.kill("SIGKILL");
+  expect((await session.query("say k9")).text).toBe("k9 answer 1");
+  expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
+  const history = await session.history();
+  expect(JSON.stringify(history)).toContain('"type":"image"');
+  await expectNoFaults(at);
+});
+
+it("works behind a pooler that changes the connection with every transaction", { timeout: 120_000 }, async () => {
+  const pooler = await TransactionPooler.start(server.url(), 4);
+  try {
+    const at = await scene(server, ["one", "two"], { port: pooler.port, cluster: { notifications: false } });
+    const { cluster } = at;
+    const load = new ClusterLoad(cluster, 2);
+    await load.goesOn(6, becomes);
+    cluster.node("one").kill("SIGTERM");
+    await cluster.node("one").gone;
+    await load.goesOn(4, becomes);
+    await cluster.join("one");
+    cluster.node("two").kill("SIGKILL");
+    await load.goesOn(4, becomes);
+    await load.stop();
+    const cut = load.ends.filter(({ text }) => text === undefined);
+    expect(cut.filter(({ code }) => code !== "TURN_INTERRUPTED")).toEqual([]);
+    expect(pooler.transactions).toBeGreaterThan(100);
+    expect(await server.sql("select from pg_locks where locktype = 'advisory'")).toEqual([]);
+    await expectNoFaults(at);
+    await cluster[Symbol.asyncDispose]();
+  } finally {
+    await pooler.stop();
+  }
+});
