@@ -30,6 +30,13 @@ export interface BorrowerFacts extends PoolFacts {
   readonly wants: "turn" | "loan";
 }
 
+/** Of which node of a cluster something is told. */
+export interface NodeFacts {
+  readonly node: string;
+  /** Of this run of it: a node that was given up for dead comes back as another one. */
+  readonly boot: string;
+}
+
 /** What a finished turn used. Tokens, and US dollars as Claude Code estimates them. */
 export interface TurnUsage {
   readonly costUsd: number;
@@ -128,6 +135,16 @@ export interface CastellanEvents {
     readonly member: SessionName;
     readonly why: "removed" | "ended" | "failed";
   };
+  /** This process is a node of a cluster from now on, or again. */
+  "castellan:node:join": NodeFacts;
+  /** It was given up for dead, or has to take it that it may have been: it gives up all its global sessions at once. */
+  "castellan:node:lose": NodeFacts & { readonly error: CastellanError; readonly sessions: number };
+  /** It has left, in good order. */
+  "castellan:node:leave": NodeFacts;
+  /** A global session is this node's from now on. The epoch rises with each owner. */
+  "castellan:global:claim": NodeFacts & { readonly session: SessionName; readonly epoch: number };
+  /** It is no longer, because it moves, has been stopped, or the node leaves. */
+  "castellan:global:release": NodeFacts & { readonly session: SessionName; readonly epoch: number };
 }
 
 /** A channel of Castellan's. */
@@ -156,6 +173,11 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:pool:checkin": true,
   "castellan:pool:add": true,
   "castellan:pool:remove": true,
+  "castellan:node:join": true,
+  "castellan:node:lose": true,
+  "castellan:node:leave": true,
+  "castellan:global:claim": true,
+  "castellan:global:release": true,
 };
 
 /** The names of all channels. */

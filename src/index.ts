@@ -90,6 +90,7 @@ export {
   type CastellanEvents,
   type EventName,
   eventNames,
+  type NodeFacts,
   type PoolFacts,
   type SessionFacts,
   type TurnFacts,

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { type NodeFacts, tell } from "../events.ts";
 import { nameOfKey } from "../names.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./engine.ts";
@@ -192,6 +193,7 @@ export class ClusterNode {
     }
     this.#run = run;
     this.#apply("joined");
+    tell("castellan:node:join", () => this.#facts(boot));
     this.#scheduleBeat(run);
     this.#watchLease(run);
     // What it was told while the hall was opened.
@@ -276,7 +278,9 @@ export class ClusterNode {
     }
     run.holdings.take(key, claim.epoch);
     try {
-      return this.#held(run, key);
+      const held = this.#held(run, key);
+      tell("castellan:global:claim", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch: claim.epoch }));
+      return held;
     } catch (error) {
       run.holdings.drop(key);
       await this.#deps.engine.release(run.boot, key, claim.epoch).catch(() => {});
@@ -292,7 +296,9 @@ export class ClusterNode {
     const epoch = run.holdings.epochOf(key);
     await run.hall.release(nameOfKey(key), deadlineMs);
     run.holdings.drop(key);
-    if (epoch !== undefined) await this.#free(run, key, epoch);
+    if (epoch === undefined) return;
+    tell("castellan:global:release", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch }));
+    await this.#free(run, key, epoch);
   }
 
   /**
@@ -321,6 +327,8 @@ export class ClusterNode {
     const draining = this.#phase === "draining";
     this.#apply("lost");
     this.#deps.warn(cause.message);
+    const sessions = run.holdings.keys.length;
+    tell("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
     this.#rejoining = this.#end(run, cause).then(() => (draining ? undefined : this.#rejoin()));
   }
 
@@ -373,8 +381,13 @@ export class ClusterNode {
       this.#run = undefined;
       await run.hall.stop();
       await engine.leave(run.boot).catch(() => {});
+      tell("castellan:node:leave", () => this.#facts(run.boot));
     }
     this.#apply("left");
+  }
+
+  #facts(boot: string): NodeFacts {
+    return { node: this.#settings.description.name, boot };
   }
 
   #apply(event: NodePhaseEvent): void {

@@ -1,5 +1,6 @@
+import { z } from "zod";
 import { formatName, nameProblem, type SessionName } from "../names.ts";
-import { invalidOptions } from "./validation.ts";
+import { invalidOptions, validate } from "./validation.ts";
 
 /** What the names of all global sessions begin with. */
 export const GLOBAL = "global";
@@ -22,8 +23,11 @@ export interface GlobalName {
   };
 }
 
+const placementSchema = z.strictObject({ labels: z.record(z.string().min(1), z.string()).optional() });
+
 /** @throws CastellanError `INVALID_OPTIONS` */
-export function globalName(name: SessionName, { labels = {} }: GlobalPlacement = {}): GlobalName {
+export function globalName(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
+  const { labels = {} } = validate(placementSchema, placement, "global");
   const problem = nameProblem(name);
   if (problem !== undefined) {
     const message = `expected a name: a string, or a tuple that begins with one; this is ${problem}`;

@@ -3,9 +3,10 @@ import type { CastellanError, ExitRecord } from "../errors.ts";
 import type { CastellanEvents, EventName, TurnUsage } from "../events.ts";
 import { messageFields } from "./message-fields.ts";
 
-/** What an event may have that a line does not say as it is, besides the name of the supervisor that each has. */
+/** What an event may have that a line does not say as it is, besides the name of the supervisor, or of the node. */
 interface Parts {
-  readonly supervisor: string;
+  readonly supervisor?: string;
+  readonly node?: string;
   readonly prompt?: string;
   readonly exit?: ExitRecord;
   readonly lastExits?: readonly ExitRecord[];

@@ -10,7 +10,8 @@ export interface EventLogger {
 }
 
 /**
- * Writes a line for each turn that ends, each restart, each session that is set aside and each approval: the session, the length
+ * Writes a line for each turn that ends, each restart, each session that is set aside, each approval, and each global session that
+ * this node takes or has to give up: the session, the length
  * of the prompt, the result and the duration; never a key.
  *
  * @param logger where lines go
@@ -51,6 +52,12 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
         exits: lastExits.map(({ class: of, message }) => ({ class: of, message })),
       };
       logger.warn(fields, `session ${formatName(session)} has been set aside`);
+    }),
+    on("castellan:global:claim", ({ session, node, epoch }) => {
+      logger.info({ session, node, epoch }, `global session ${formatName(session)} is on ${node}`);
+    }),
+    on("castellan:node:lose", ({ node, error, sessions }) => {
+      logger.warn({ node, sessions, code: error.code, error: error.message }, `node ${node} has given up its sessions`);
     }),
     on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {
       logger.info({ session, supervisor, id, outcome }, `approval of ${formatName(session)} ${outcome}`);

@@ -2,13 +2,14 @@ import type { Meter } from "@opentelemetry/api";
 import { measureActivations } from "./activation-metrics.ts";
 import { measureApprovals } from "./approval-metrics.ts";
 import { measureCapacity } from "./capacity-metrics.ts";
+import { measureCluster } from "./cluster-metrics.ts";
 import { measurePools } from "./pool-metrics.ts";
 import { measureSessions } from "./session-metrics.ts";
 import { measureTurns } from "./turn-metrics.ts";
 
 /**
- * Measures what happens to sessions, turns, processes and pools. No name of a session, prompt or key is an attribute; their values
- * are those of a fixed set, but for the names of supervisors, pools and models.
+ * Measures what happens to sessions, turns, processes, pools and the node. No name of a session, prompt or key is an attribute; their values
+ * are those of a fixed set, but for the names of supervisors, pools, models and the node.
  *
  * @returns ends that
  */
@@ -20,6 +21,7 @@ export function measure(meter: Meter): () => void {
     ...measureApprovals(meter),
     ...measureCapacity(meter),
     ...measurePools(meter),
+    ...measureCluster(meter),
   ];
   return () => {
     for (const end of ends) end();

@@ -23,6 +23,8 @@ export const METRICS = {
   poolWaiting: "castellan.pool.waiting",
   poolWaitDuration: "castellan.pool.wait.duration",
   poolExhausted: "castellan.pool.exhausted",
+  nodeLosses: "castellan.node.losses",
+  globalClaims: "castellan.global.claims",
 } as const;
 
 /** The names of attributes of spans and metrics. */
@@ -55,6 +57,7 @@ export const ATTRIBUTES = {
   granted: "castellan.capacity.granted",
   pool: "castellan.pool",
   poolGranted: "castellan.pool.granted",
+  node: "castellan.node",
 } as const;
 
 /** What a turn is in the GenAI conventions, and whose model runs it. */

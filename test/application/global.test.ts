@@ -151,3 +151,8 @@ describe("in a cluster", () => {
     expect((await failure(starting, "INVALID_OPTIONS")).details.problems[0]?.field).toBe("defaults.sessionStore");
   });
 });
+
+test("a placement that is none is refused", () => {
+  const misspelt = { label: { gpu: "yes" } } as object;
+  expect(() => global("reviewer", misspelt)).toThrow(/`label`.*labels/s);
+});

@@ -10,7 +10,7 @@ let cluster: RealCluster;
 
 beforeAll(async () => {
   server = await PostgresServer.start();
-  const spans = { beat: "100ms", staleAfter: "400ms", margin: "100ms", patience: "10s" } as const;
+  const spans = { beat: "100ms", staleAfter: "1s", margin: "100ms", patience: "10s" } as const;
   cluster = await RealCluster.start({ server, claude: "fake", cluster: spans, deadlineMs: 200 }, "one", "two");
 });
 
@@ -91,6 +91,8 @@ describe("a node that goes", () => {
     expect([`hello again on ${next.pid}`, `hello again on ${owner.pid}`]).toContain(text);
     expect(await session.query("and again").then((reply) => reply.text)).toBe(`and again on ${next.pid}`);
     const [info] = await client.listSessions({ prefix: global(["chat", "e"]) });
-    expect(info).toEqual({ name: ["global", "chat", "e"], node: next.name, epoch: 2 });
+    expect(info).toMatchObject({ name: ["global", "chat", "e"], node: next.name });
+    // On a machine that is busy, one that lives may be taken for dead.
+    expect(info?.epoch).toBeGreaterThanOrEqual(2);
   });
 });

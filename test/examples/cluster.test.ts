@@ -44,7 +44,7 @@ async function start(name: string): Promise<void> {
       CASTELLAN_SECRET: SECRET,
       CASTELLAN_ADVERTISE: "http://127.0.0.1:0",
       CASTELLAN_BEAT: "100ms",
-      CASTELLAN_STALE_AFTER: "600ms",
+      CASTELLAN_STALE_AFTER: "1s",
       CASTELLAN_JOURNAL: "memory",
       PROBES_PORT: "0",
       FAKE_CONVERSATIONS: conversations,
