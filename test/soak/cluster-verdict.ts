@@ -91,6 +91,8 @@ function turnFaults(turn: TurnRow, turns: readonly TurnRow[], model: ClusterMode
 function memoryFaults(turns: readonly TurnRow[], session: string, model: ClusterModel): string[] {
   const own = turns.filter((turn) => turn.session === session && turn.prompt !== LAST_PROMPT);
   const completed = own.filter(({ state }) => state === "completed").map(keyOf);
+  // One that was cut after it had been answered is remembered all the same.
+  const cut = new Set(own.filter(({ state }) => state === "interrupted").map(keyOf));
   const said = model.conversations.get(own[0]?.conversation ?? "none") ?? [];
   const answers = answersIn(said).map(({ key }) => key);
   const prompts = promptsOf(said).map(({ key }) => key);
@@ -98,7 +100,10 @@ function memoryFaults(turns: readonly TurnRow[], session: string, model: Cluster
   const acceptedAt = new Map(own.map((turn) => [keyOf(turn), turn.acceptedAt]));
   const times = answers.map((key) => acceptedAt.get(key) ?? 0);
   return [
-    ...(answers.toSorted().join() === completed.toSorted().join()
+    ...(answers
+      .filter((key) => !cut.has(key))
+      .toSorted()
+      .join() === completed.toSorted().join()
       ? []
       : [`${session} answered ${completed.join()}, and knows ${answers.join()}`]),
     ...(times.every((time, at) => at === 0 || time >= (times[at - 1] ?? 0))
