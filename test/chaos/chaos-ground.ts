@@ -5,6 +5,7 @@ import type { SessionDefaults } from "../../src/session/options.ts";
 import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
 import { KeyedModel } from "../real/keyed-model.ts";
 import { processesWith } from "../real/processes.ts";
+import { ApiFailures } from "./api-failures.ts";
 
 /** What a model was asked about one key, and said. */
 export interface AskedOfModel {
@@ -26,8 +27,8 @@ export interface ChaosGround extends AsyncDisposable {
   /** How many processes there were at a time, as far as that is known. */
   readonly most: number;
   signal(pid: number, signal: NodeJS.Signals): void;
-  /** The API answers the next request with this status. */
-  failNext(status: number): void;
+  /** The API answers the next request with this status, if one comes within so many milliseconds. */
+  failNext(status: number, withinMs: number): void;
   /** What is wrong with the transcripts on disk. */
   transcriptFaults(): string[];
   /** Processes that are there. */
@@ -36,12 +37,12 @@ export interface ChaosGround extends AsyncDisposable {
 
 const PROMPT = /^(say|talk|append) (k\d+)$/;
 
-/** Fake processes in this one. */
-export function fakeGround(): ChaosGround {
+/** Fake processes in this one. `now` is the time by which the API fails, in milliseconds. */
+export function fakeGround(now: () => number = () => performance.now()): ChaosGround {
   const model = new Map<string, { prompts: number; answers: number }>();
   const doubled: string[] = [];
   const appended: string[] = [];
-  const failures: number[] = [];
+  const failures = new ApiFailures(now);
   let most = 0;
   const script = async (turn: FakeTurn): Promise<void> => {
     most = Math.max(most, fake.running.length);
@@ -50,7 +51,7 @@ export function fakeGround(): ChaosGround {
     model.set(key, asked);
     asked.prompts += 1;
     if (turn.history.some(({ text }) => text === turn.prompt)) doubled.push(key);
-    const status = failures.shift();
+    const status = failures.take();
     if (status !== undefined) {
       await turn.fail({ status });
       return;
@@ -77,7 +78,7 @@ export function fakeGround(): ChaosGround {
       return most;
     },
     signal: (pid, signal) => fake.processes.find((process) => process.pid === pid)?.kill(signal),
-    failNext: (status) => void failures.push(status),
+    failNext: (status, withinMs) => failures.add(status, withinMs),
     transcriptFaults: () => fake.errors.map((error) => `a script threw ${String(error)}`),
     left: () => fake.running.map(({ pid }) => pid),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
@@ -91,10 +92,10 @@ export async function realGround(): Promise<ChaosGround> {
   writeFileSync(file, "");
   const model = new KeyedModel(file, () => {});
   model.serve(api);
-  const failures: number[] = [];
+  const failures = new ApiFailures(() => performance.now());
   api.reply(
-    () => failures.length > 0,
-    () => ({ error: { status: failures.shift() ?? 500, message: "chaos" } }),
+    () => failures.any,
+    () => ({ error: { status: failures.take() ?? 500, message: "chaos" } }),
   );
   const config = api.env["CLAUDE_CONFIG_DIR"] ?? "";
   return {
@@ -118,7 +119,7 @@ export async function realGround(): Promise<ChaosGround> {
         // Gone meanwhile.
       }
     },
-    failNext: (status) => void failures.push(status),
+    failNext: (status, withinMs) => failures.add(status, withinMs),
     transcriptFaults: () => transcriptFaults(join(config, "projects")),
     left: () => processesWith(`CLAUDE_CONFIG_DIR=${config}`),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),

@@ -2,9 +2,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CastellanError, type ErrorCode } from "../../src/errors.ts";
 import { type Session, Supervisor, template } from "../../src/index.ts";
+import { nameKey, type SessionName } from "../../src/names.ts";
 import { type JournalContents, readJournal } from "../real/journal-contents.ts";
 import { unique } from "../session-on-fake/scene.ts";
 import type { ChaosGround } from "./chaos-ground.ts";
+import { ChaosTrace } from "./chaos-trace.ts";
 
 export interface ChaosSetting {
   readonly ground: ChaosGround;
@@ -42,6 +44,9 @@ export interface ChaosRecord {
 /** How long turns may take to end once nothing is done to them any more. */
 const CALM_MS = 60_000;
 
+/** For how long a failure of the API waits for its request, in times that something is done. It fails a fifth of the time at the most. */
+const FAILS_FOR = 2;
+
 /** Sessions that are asked, while everything that can go wrong does. */
 export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   const { ground, random } = setting;
@@ -54,13 +59,14 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
     logger: { info: () => {}, warn: () => {} },
     defaults: { ...ground.defaults, stallTimeout: "3s", idleTimeout: "2s" },
   });
-  const run = new Chaos(setting, supervisor, family, random);
+  using trace = new ChaosTrace(family);
+  const run = new Chaos(setting, supervisor, family, random, trace);
   const until = performance.now() + setting.durationMs;
   const callers = Array.from({ length: setting.callers }, () => run.ask(until));
   await run.disturb(until);
   run.calm();
   const ended = await Promise.race([Promise.all(callers).then(() => true), delay(CALM_MS, false, { ref: false })]);
-  if (!ended) run.complaints.push("turns have not ended");
+  if (!ended) run.complaints.push("turns have not ended", ...run.unended());
   for (const { name, state } of supervisor.listSessions()) {
     if (state === "quarantined") run.complaints.push(`${JSON.stringify(name)} was set aside`);
   }
@@ -77,13 +83,17 @@ class Chaos {
   readonly #supervisor: Supervisor;
   readonly #family: string;
   readonly #random: () => number;
+  readonly #trace: ChaosTrace;
   readonly #stopped = new Set<number>();
+  /** The turns that somebody waits for, and whose they are. */
+  readonly #awaited = new Map<ChaosTurn, SessionName>();
 
-  constructor(setting: ChaosSetting, supervisor: Supervisor, family: string, random: () => number) {
+  constructor(setting: ChaosSetting, supervisor: Supervisor, family: string, random: () => number, trace: ChaosTrace) {
     this.#setting = setting;
     this.#supervisor = supervisor;
     this.#family = family;
     this.#random = random;
+    this.#trace = trace;
   }
 
   /** One caller, who asks one thing after the other. */
@@ -95,9 +105,11 @@ class Chaos {
       this.turns.push(turn);
       const session = this.#session();
       const way = this.#pick(["query", "query", "keyed", "enqueue", "hurry"] as const);
+      this.#awaited.set(turn, session.name);
       await (way === "keyed"
         ? Promise.all([this.#asked(session, turn, way), this.#asked(session, turn, way)])
         : this.#asked(session, turn, way));
+      this.#awaited.delete(turn);
     }
   }
 
@@ -129,10 +141,25 @@ class Chaos {
     for (const pid of this.#stopped) this.#setting.ground.signal(pid, "SIGCONT");
   }
 
+  /** What there is to see of the sessions whose turns somebody still waits for, after what they share. */
+  unended(): string[] {
+    const { children, capacity } = this.#supervisor.inspect();
+    const awaited = Map.groupBy(this.#awaited.keys(), (turn) => nameKey(this.#awaited.get(turn) ?? ""));
+    const each = children.flatMap((child) => {
+      const turns = child.kind === "session" ? awaited.get(nameKey(child.status.name)) : undefined;
+      if (child.kind !== "session" || turns === undefined) return [];
+      const { status, lastExits } = child;
+      const prompts = turns.map(({ prompt }) => prompt).join(", ");
+      return `${prompts} of ${JSON.stringify({ status, lastExits })}\n${this.#trace.of(status.name)}`;
+    });
+    return [`it is ${Date.now()}, and of processes there are ${JSON.stringify(capacity)}`, ...each];
+  }
+
   #do(deed: "kill" | "term" | "freeze" | "api" | "interrupt" | "restart" | "hibernate" | "clear"): void {
     const { ground } = this.#setting;
     const session = this.#session();
     const { pid } = session.status();
+    if (deed !== "api") this.#trace.note(session.name, deed, { pid });
     switch (deed) {
       case "kill":
         if (pid !== undefined) ground.signal(pid, "SIGKILL");
@@ -144,7 +171,7 @@ class Chaos {
         if (pid !== undefined) void this.#freeze(pid, session);
         break;
       case "api":
-        ground.failNext(this.#pick([400, 500, 529]));
+        ground.failNext(this.#pick([400, 500, 529]), FAILS_FOR * this.#setting.everyMs);
         break;
       case "interrupt":
         this.#tolerated(session.interrupt());

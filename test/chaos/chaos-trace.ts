@@ -1,0 +1,47 @@
+import { eventNames, on } from "../../src/events.ts";
+import { nameKey, type SessionName } from "../../src/names.ts";
+
+/** How much is kept of each session. */
+const KEPT = 200;
+
+interface Entry {
+  readonly at: number;
+  readonly what: string;
+  readonly facts: object;
+}
+
+/** The last that happened to each session of a family: what it told on its channels, and what was done to it. */
+export class ChaosTrace implements Disposable {
+  readonly #since = performance.now();
+  readonly #entries = new Map<string, Entry[]>();
+  readonly #unsubscribe: readonly (() => void)[];
+
+  constructor(family: string) {
+    // There are too many messages; they would leave no room for anything else.
+    const names = eventNames.filter((name) => name !== "castellan:session:message");
+    this.#unsubscribe = names.map((name) =>
+      on(name, (event) => {
+        if (!("session" in event) || !("supervisor" in event) || event.session[0] !== family) return;
+        const { session, supervisor: _, ...facts } = event;
+        this.note(session, name, facts);
+      }),
+    );
+  }
+
+  note(session: SessionName, what: string, facts: object = {}): void {
+    const entries = this.#entries.get(nameKey(session)) ?? [];
+    this.#entries.set(nameKey(session), entries);
+    entries.push({ at: performance.now() - this.#since, what, facts });
+    if (entries.length > KEPT) entries.shift();
+  }
+
+  /** A line for each entry, oldest first. */
+  of(session: SessionName): string {
+    const entries = this.#entries.get(nameKey(session)) ?? [];
+    return entries.map(({ at, what, facts }) => `${at.toFixed(0)} ms ${what} ${JSON.stringify(facts)}`).join("\n");
+  }
+
+  [Symbol.dispose](): void {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+  }
+}

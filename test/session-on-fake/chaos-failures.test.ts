@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { Supervisor } from "../../src/index.ts";
+import { fakeGround } from "../chaos/chaos-ground.ts";
+import { unique } from "./scene.ts";
+
+test("a failure of the API that no request came for in time fails none that comes later", async () => {
+  let now = 0;
+  await using ground = fakeGround(() => now);
+  const name = unique("asked");
+  await using supervisor = await Supervisor.start([{ name, ...ground.defaults }]);
+  const ask = (prompt: string): Promise<string> =>
+    supervisor
+      .session(name)
+      .query(prompt)
+      .then(
+        ({ text }) => text,
+        ({ code }) => code,
+      );
+
+  ground.failNext(400, 50);
+  now = 49;
+  expect(await ask("say k1")).toBe("TURN_FAILED");
+  expect(await ask("say k2")).toBe("k2 answer 1");
+
+  ground.failNext(400, 50);
+  ground.failNext(400, 60);
+  now = 100;
+  expect(await ask("say k3")).toBe("TURN_FAILED");
+  expect(await ask("say k4")).toBe("k4 answer 1");
+});
