@@ -67,6 +67,7 @@ export function session(name: SessionRef | GlobalName): Session | GlobalSession 
  * The name of a session, a template or a pool that is there once in a cluster, whichever of its machines it is on. Accepted
  * by {@link query}, {@link stream} and {@link session}, and as the name of a child of a supervisor that has the option `cluster`.
  *
+ * @param name of its own, or as statuses and lists show it: `["global", "support", 42]` is `["support", 42]`
  * @param placement where it is declared: which nodes can host it
  * @throws CastellanError `INVALID_OPTIONS` if it is no name
  * @example

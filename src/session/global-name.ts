@@ -33,7 +33,10 @@ export function globalName(name: SessionName, placement: GlobalPlacement = {}): 
     const message = `expected a name: a string, or a tuple that begins with one; this is ${problem}`;
     throw invalidOptions("global", [{ field: "name", message }]);
   }
-  const parts = typeof name === "string" ? ([name] as const) : name;
+  const given = typeof name === "string" ? ([name] as const) : name;
+  // As statuses and lists show it.
+  const [first, second, ...rest] = given;
+  const parts = first === GLOBAL && second !== undefined ? ([second, ...rest] as const) : given;
   return { [GLOBAL_NAME]: { name: [GLOBAL, ...parts], labels } };
 }
 

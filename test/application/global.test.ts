@@ -2,6 +2,7 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { type ChildOptions, global, pool, type SessionName, Supervisor, template } from "../../src/index.ts";
+import { globalNameOf } from "../../src/session/global-name.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
@@ -27,6 +28,11 @@ describe("the name of a global session", () => {
   test("may be whatever a plain one may", () => {
     for (const name of ["a", ["a"], ["a", 1, "ü"], ["global", "a"]] as const) expect(() => global(name)).not.toThrow();
   });
+});
+
+test("a global name as statuses and lists show it is the same name", () => {
+  expect(globalNameOf(global(["global", "support", 42]))).toEqual(globalNameOf(global(["support", 42])));
+  expect(globalNameOf(global("global"))).toEqual(["global", "global"]);
 });
 
 describe("without a cluster", () => {
