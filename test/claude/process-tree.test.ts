@@ -7,13 +7,16 @@ import { systemClock } from "../../src/clock.ts";
 
 const started: ChildProcess[] = [];
 
-/** A process that runs until it is ended, in a session of its own, with this marker. */
-async function marked(marker: string, command: readonly string[] = ["tail", "-f", "/dev/null"]): Promise<ChildProcess> {
-  const [name = "", ...parameters] = command;
-  const child = spawn(name, parameters, {
+/** Carries its marker only once it is deaf: a supervisor that another test file starts may ask it to end at once. */
+const DEAF = `trap '' TERM; exec env "$0=$1" tail -f /dev/null`;
+
+/** A process that runs until it is ended, in a session of its own, with this marker; `deaf` to being asked to end. */
+async function marked(marker: string, { deaf = false } = {}): Promise<ChildProcess> {
+  const [name, ...parameters] = deaf ? ["sh", "-c", DEAF, MARKER, marker] : ["tail", "-f", "/dev/null"];
+  const child = spawn(name ?? "", parameters, {
     detached: true,
     stdio: "ignore",
-    env: { PATH: process.env["PATH"], [MARKER]: marker },
+    env: { PATH: process.env["PATH"], ...(deaf ? {} : { [MARKER]: marker }) },
   });
   started.push(child);
   await once(child, "spawn");
@@ -71,7 +74,7 @@ describe("endOrphans", () => {
 
   it("kills an orphan that does not end when it is asked to", async () => {
     const marker = formatMarker({ ...thisOwner(), pid: spawnSync("true").pid, startTime: "1" }, "deaf");
-    const deaf = await marked(marker, ["sh", "-c", "trap '' TERM; while :; do tail -f /dev/null; done"]);
+    const deaf = await marked(marker, { deaf: true });
     await endOrphans(systemClock);
     expect(await signalOf(deaf)).toBe("SIGKILL");
     expect(await findMarked((other) => other === marker)).toEqual([]);
