@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { Capacity } from "../capacity/capacity.ts";
 import { MemoryWatch } from "../capacity/memory-watch.ts";
@@ -9,7 +8,6 @@ import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { GlobalSession } from "../cluster/global-session.ts";
-import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
@@ -28,15 +26,13 @@ import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
-import { didYouMean, durationSchema, invalidOptions, nameSchema, validate } from "../session/validation.ts";
+import { didYouMean, durationSchema, nameSchema, validate } from "../session/validation.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
-import { clusterOf, enterCluster } from "./clusters.ts";
+import { clusterOf } from "./clusters.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
-import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { HallMeans } from "./global-hall.ts";
-import { hallPool } from "./hall-session.ts";
 import {
   type HealthChecks,
   healthOf,
@@ -47,6 +43,7 @@ import {
 } from "./health.ts";
 import { inspect, type SupervisorInspection } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
+import { NodeSeat } from "./node-seat.ts";
 import { Reconciler } from "./reconciler.ts";
 import { answered, picked, type SessionRef } from "./reference.ts";
 import { registry } from "./registry.ts";
@@ -86,9 +83,6 @@ const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) })
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
-/** What is wrong with a node that others may take for dead. */
-const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";
-
 /**
  * Starts sessions and keeps them running: a session whose process dies is started again with its conversation, its
  * options and its handshake; one that cannot be kept running is set aside while the others go on.
@@ -115,16 +109,19 @@ export class Supervisor implements AsyncDisposable {
   /** How it has ended, once it has. */
   #over: SupervisorEnd | undefined;
   #draining = false;
-  #membership: Membership | undefined;
-  /** Its children that are there once in the cluster. */
-  #globals: GlobalChildren | undefined;
-  /** Global names are not found by way of this supervisor any more. */
-  #leaveProcess: (() => void) | undefined;
+  /** Its seat in a cluster, if it is a node. */
+  readonly #seat: NodeSeat | undefined;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
 
-  private constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: SupervisorDeps) {
+  private constructor(
+    settings: SupervisorSettings,
+    plans: readonly ChildPlan[],
+    seat: NodeSeat | undefined,
+    deps: SupervisorDeps,
+  ) {
     this.#settings = settings;
+    this.#seat = seat;
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
@@ -186,18 +183,17 @@ export class Supervisor implements AsyncDisposable {
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
-    const { cluster } = settings;
-    const globals = cluster === undefined ? undefined : globalChildren(children, cluster.labels, settings.defaults);
-    const plans = childPlans(globals?.local ?? children, settings);
-    const supervisor = new Supervisor(settings, plans, deps);
+    const seat = NodeSeat.of(children, settings);
+    const plans = childPlans(seat?.local ?? children, settings);
+    const supervisor = new Supervisor(settings, plans, seat, deps);
     await supervisor.#open(() => openJournal(settings.journal, deps));
-    if (globals !== undefined) await supervisor.#join(globals, deps);
+    if (seat !== undefined) await supervisor.#join(seat, deps);
     return supervisor;
   }
 
   /** The cluster that it is a node of, if it is one. */
   get cluster(): Cluster | undefined {
-    return this.#membership?.cluster;
+    return this.#seat?.cluster;
   }
 
   /** The sessions that did not come up when the supervisor was started, and why. They have been set aside. */
@@ -406,9 +402,9 @@ export class Supervisor implements AsyncDisposable {
   ): Promise<ReconcileReport> {
     this.#refuseIfEnding();
     const settings = defaults === undefined ? this.#settings : withDefaults(this.#settings, defaults);
-    const globals = this.#changedGlobals(children, settings);
+    const globals = this.#seat?.revised(children, settings);
     const wanted = childPlans(globals?.local ?? children, settings);
-    this.#globals = globals;
+    if (globals !== undefined) this.#seat?.take(globals, settings);
     // What is added by other calls from now on has them too.
     this.#settings = settings;
     const before = this.#reconciling;
@@ -447,7 +443,7 @@ export class Supervisor implements AsyncDisposable {
   get #condition(): SupervisorCondition {
     const { reason } = this.#over ?? {};
     const journal = this.#desk.fault?.message;
-    const cluster = this.#membership?.node.phase === "lost" ? ALONE : undefined;
+    const cluster = this.#seat?.fault;
     return {
       phase:
         reason !== undefined
@@ -516,7 +512,7 @@ export class Supervisor implements AsyncDisposable {
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
     const { deadline } = validate(drainSchema, options, "drain");
     this.#draining = true;
-    const left = this.#membership?.leave(deadline);
+    const left = this.#seat?.leave(deadline);
     this.#tree.pools.end(
       new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
     );
@@ -584,52 +580,17 @@ export class Supervisor implements AsyncDisposable {
     }
   }
 
-  async #join(globals: GlobalChildren, deps: SupervisorDeps): Promise<void> {
-    const { cluster: settings, logger } = this.#settings;
-    if (settings === undefined) return;
-    this.#globals = globals;
-    const means: HallMeans = {
+  async #join(seat: NodeSeat, deps: SupervisorDeps): Promise<void> {
+    const hall: HallMeans = {
       start: (children, options) => Supervisor.startWith(children, options, deps),
       handOver: (supervisor, name, deadlineMs) => supervisor.#handOver(name, deadlineMs),
     };
     try {
-      // Only nodes of a cluster load what it takes to be one.
-      const [{ joinCluster }, { openGlobalHall }] = await Promise.all([
-        import("../cluster/join.ts"),
-        import("./global-hall.ts"),
-      ]);
-      this.#membership = await joinCluster({
-        ...deps,
-        settings,
-        hosts: globals.hosts,
-        wanted: globals.wanted,
-        openHall: (ground) => openGlobalHall(() => this.#globals ?? globals, ground, this.#settings, means),
-        pool: (name) => {
-          const pool = globals.hosts.pools.includes(name) ? this.#tree.pools.find(name) : undefined;
-          return pool === undefined ? undefined : hallPool(name, pool);
-        },
-        warn: (message) => {
-          if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NOT_OWNER" });
-          else logger.warn(message);
-        },
-      });
-      this.#leaveProcess = enterCluster(this.#membership.cluster);
+      await seat.join({ ...deps, hall, pool: (name) => this.#tree.pools.find(name) });
     } catch (error) {
       await this.stop();
       throw error;
     }
-  }
-
-  /** Global children as they are to be from now on; the cluster knows what a node hosts since it has joined. */
-  #changedGlobals(
-    children: readonly ChildOptions[],
-    { cluster, defaults }: SupervisorSettings,
-  ): GlobalChildren | undefined {
-    if (this.#globals === undefined || cluster === undefined) return undefined;
-    const globals = globalChildren(children, cluster.labels, defaults);
-    if (isDeepStrictEqual(globals.hosts, this.#globals.hosts)) return globals;
-    const message = "has other global children than before; that takes another start of the node";
-    throw invalidOptions("supervisor", [{ field: "children", message }]);
   }
 
   #global(name: GlobalName): GlobalSession {
@@ -660,7 +621,7 @@ export class Supervisor implements AsyncDisposable {
     this.#tree.pools.end(this.#stopped());
     for (const { server } of this.#roster) server.close("supervisor");
     void this.#room.spares.close();
-    await this.#membership?.leave(0);
+    await this.#seat?.leave(0);
     await this.#tree.opened().catch(() => {});
     await this.#tree.root.tree?.stop();
     await this.closed;
@@ -682,8 +643,7 @@ export class Supervisor implements AsyncDisposable {
     this.#tree.templates.close();
     this.#tree.pools.end(this.#stopped());
     this.#tree.pools.close();
-    await this.#membership?.leave(0);
-    this.#leaveProcess?.();
+    await this.#seat?.leave(0);
     await this.#room.spares.close();
     await this.#desk.close();
     const end = this.#end ?? this.#tree.end;

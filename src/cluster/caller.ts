@@ -3,16 +3,13 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import type { CallMethod } from "./frames.ts";
-import { pause } from "./pause.ts";
+import { pause, RETRY } from "./pause.ts";
 import type { FailedRoute, Router } from "./router.ts";
 import { errorOf } from "./sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./transport.ts";
 
 /** What must not be done twice, because the second time does something else than the first. */
 const ONCE: ReadonlySet<CallMethod> = new Set(["restart", "clear", "stop", "rewindFiles", "approve", "deny"]);
-
-/** How long is waited before another try: 20 ms, and more each time, up to a fifth of a second. */
-const RETRY = { first: 20, factor: 1.6, most: 200 };
 
 export interface CallerDeps {
   readonly router: Router;
@@ -41,7 +38,7 @@ export class Caller {
     this.#closed.signal.throwIfAborted();
     const until = clock.monotonic() + patienceMs;
     let failed: FailedRoute | undefined;
-    let delay = RETRY.first;
+    let delay: number = RETRY.first;
     for (;;) {
       let trouble: unknown;
       try {

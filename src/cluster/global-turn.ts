@@ -11,7 +11,7 @@ import type { TurnSource } from "../session/turn.ts";
 import { endOf } from "../session/turn-end.ts";
 import { hasEnded, type TurnState } from "../session/turn-state.ts";
 import type { TurnAsked, TurnFrame } from "./frames.ts";
-import { pause } from "./pause.ts";
+import { pause, RETRY } from "./pause.ts";
 import type { FailedRoute, Router } from "./router.ts";
 import { errorOf } from "./sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./transport.ts";
@@ -44,9 +44,6 @@ export interface GlobalTurnRequest {
 
 /** By how much longer than the owner, whose word counts, the caller waits for the deadline. */
 const GRACE_MS = 500;
-
-/** How long is waited before another try: 20 ms, and more each time, up to a fifth of a second. */
-const RETRY = { first: 20, factor: 1.6, most: 200 };
 
 /**
  * A turn of a session that lives on some node, as its caller sees it: follows it from node to node until it has ended. Asking
@@ -138,7 +135,7 @@ export class GlobalTurn implements TurnSource {
   async #follow(): Promise<void> {
     const { clock, patienceMs, random } = this.#deps;
     let failed: FailedRoute | undefined;
-    let delay = RETRY.first;
+    let delay: number = RETRY.first;
     while (!hasEnded(this.#state)) {
       let trouble: unknown;
       try {

@@ -1,0 +1,114 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { ClusterSettings } from "../cluster/cluster-options.ts";
+import type { ClusterMeans, Membership } from "../cluster/join.ts";
+import type { Pool } from "../pool/pool.ts";
+import { invalidOptions } from "../session/validation.ts";
+import type { ChildOptions } from "./child-options.ts";
+import { enterCluster } from "./clusters.ts";
+import { type GlobalChildren, globalChildren } from "./global-children.ts";
+import type { HallMeans } from "./global-hall.ts";
+import { hallPool } from "./hall-session.ts";
+import type { SupervisorSettings } from "./supervisor-options.ts";
+
+/** What a node takes from its supervisor. */
+export interface NodeSeatDeps extends ClusterMeans {
+  readonly hall: HallMeans;
+  /** A pool of the supervisor's. */
+  pool(name: string): Pool | undefined;
+}
+
+/** What is wrong with a node that others may take for dead. */
+const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";
+
+/** A supervisor's seat in its cluster: which of its children are there once on all nodes, and what it has of the others. */
+export class NodeSeat {
+  readonly #cluster: ClusterSettings;
+  #settings: SupervisorSettings;
+  #globals: GlobalChildren;
+  #membership: Membership | undefined;
+  #leaveProcess: () => void = () => {};
+
+  private constructor(cluster: ClusterSettings, settings: SupervisorSettings, globals: GlobalChildren) {
+    this.#cluster = cluster;
+    this.#settings = settings;
+    this.#globals = globals;
+  }
+
+  /** `undefined` if the supervisor is no node. @throws CastellanError `INVALID_OPTIONS` */
+  static of(children: readonly ChildOptions[], settings: SupervisorSettings): NodeSeat | undefined {
+    const { cluster, defaults } = settings;
+    if (cluster === undefined) return undefined;
+    return new NodeSeat(cluster, settings, globalChildren(children, cluster.labels, defaults));
+  }
+
+  /** The cluster, once it has joined. */
+  get cluster(): Cluster | undefined {
+    return this.#membership?.cluster;
+  }
+
+  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  get fault(): string | undefined {
+    return this.#membership?.node.phase === "lost" ? ALONE : undefined;
+  }
+
+  /** The children that are there once in this process. */
+  get local(): readonly ChildOptions[] {
+    return this.#globals.local;
+  }
+
+  /**
+   * Makes this process a node.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
+   */
+  async join({ hall, pool, ...means }: NodeSeatDeps): Promise<void> {
+    const { hosts, wanted } = this.#globals;
+    const { logger } = this.#settings;
+    // Only nodes of a cluster load what it takes to be one.
+    const [{ joinCluster }, { openGlobalHall }] = await Promise.all([
+      import("../cluster/join.ts"),
+      import("./global-hall.ts"),
+    ]);
+    this.#membership = await joinCluster({
+      ...means,
+      settings: this.#cluster,
+      hosts,
+      wanted,
+      openHall: (ground) => openGlobalHall(() => this.#globals, ground, this.#settings, hall),
+      pool: (name) => {
+        const own = hosts.pools.includes(name) ? pool(name) : undefined;
+        return own === undefined ? undefined : hallPool(name, own);
+      },
+      warn: (message) => {
+        if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NOT_OWNER" });
+        else logger.warn(message);
+      },
+    });
+    this.#leaveProcess = enterCluster(this.#membership.cluster);
+  }
+
+  /**
+   * Its children as they would be. Which global ones there are cannot change: the others know what it hosts since it has joined.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`
+   */
+  revised(children: readonly ChildOptions[], { defaults }: SupervisorSettings): GlobalChildren {
+    const globals = globalChildren(children, this.#cluster.labels, defaults);
+    if (isDeepStrictEqual(globals.hosts, this.#globals.hosts)) return globals;
+    const message = "has other global children than before; that takes another start of the node";
+    throw invalidOptions("supervisor", [{ field: "children", message }]);
+  }
+
+  /** Its children are these from now on: global sessions take up changed options when they come to life the next time. */
+  take(globals: GlobalChildren, settings: SupervisorSettings): void {
+    this.#globals = globals;
+    this.#settings = settings;
+  }
+
+  /** Gives up what it owns, see `ClusterNode.drain`, and leaves. A second call waits for the same end. */
+  async leave(deadlineMs: number): Promise<void> {
+    await this.#membership?.leave(deadlineMs);
+    this.#leaveProcess();
+  }
+}
