@@ -167,7 +167,7 @@ export class GlobalTurn implements TurnSource {
     const { key, turnId, ask } = this.#request;
     const { to, claim, pool } = await router.locate(key, failed);
     const request = { key, turnId, messages: this.#wanted, claim, ...(ask === undefined ? {} : { ask }) };
-    const after = this.#from === undefined ? {} : { after: this.#from };
+    const after = this.#from === undefined ? {} : { after: { ...this.#from } };
     const silentSince = this.#silentSince;
     try {
       for await (const frame of transport.turn(to, { ...request, ...after }, this.#connection.signal)) {
@@ -225,7 +225,7 @@ export class GlobalTurn implements TurnSource {
         this.#attempts = Math.max(this.#attempts, frame.attempts);
         this.#touched = frame.touched;
         const end = endOf(frame.outcome, this.#who, this.#request.output);
-        if ("error" in end) this.#end(frame.state, () => this.#reject(end.error));
+        if ("error" in end) this.#end(frame.state, () => this.#reject(this.#completed(end.error)));
         else this.#end(frame.state, () => this.#resolve(end.reply));
         return;
       }
@@ -241,6 +241,22 @@ export class GlobalTurn implements TurnSource {
         this.log.end(this.#lost(frame.oldest));
         return;
     }
+  }
+
+  /**
+   * An error with what has been seen of the turn here: of what its owner told in its last moments the next one may know nothing.
+   */
+  #completed(error: CastellanError): CastellanError {
+    if (!CastellanError.is(error, "TURN_INTERRUPTED")) return error;
+    const { details, message, cause } = error;
+    const { partialText, toolUses } = this.#partial;
+    const known = new Set(details.toolUses.map(({ id }) => id));
+    const all = {
+      ...details,
+      partialText: partialText.length > details.partialText.length ? partialText : details.partialText,
+      toolUses: [...details.toolUses, ...toolUses.filter(({ id }) => !known.has(id))],
+    };
+    return new CastellanError("TURN_INTERRUPTED", message, { details: all, cause });
   }
 
   #append(number: number, attempt: number, messages: readonly SDKMessage[]): void {
