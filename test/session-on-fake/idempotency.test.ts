@@ -100,3 +100,20 @@ test("a turn that takes over is asked for by its key twice, and takes over once"
   expect(another.state).toBe("running");
   await another.interrupt();
 });
+
+test("a turn behind one that turns out to have ended before begins as soon as that is known", {
+  timeout: 5_000,
+}, async () => {
+  const other = unique("other");
+  await using scene = await Scene.open({ children: [{ name: unique() }, { name: other }] });
+  const { session, supervisor } = scene;
+  const { turnId } = await session.query("go", { idempotencyKey });
+  // What came of it is in the journal only, since it is none of the last sixteen.
+  for (let count = 0; count < 17; count++) await session.query(`${count}`);
+  // While the journal is being written, it is read only together with what comes after it.
+  const enqueued = supervisor.session(other).enqueue("write");
+  const [again, behind] = await Promise.all([session.query("go", { idempotencyKey }), session.query("behind")]);
+  expect(again.turnId).toBe(turnId);
+  expect(behind.text).toBe("You said: behind");
+  await enqueued;
+});
