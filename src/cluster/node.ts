@@ -61,7 +61,7 @@ interface Run {
   looking: boolean;
 }
 
-/** A node that cannot join is tried again after a second, then after longer, up to five. */
+/** A node that cannot join, or give something up, tries again after 200 ms, then after longer, up to two seconds. */
 const REJOIN = { base: 200, factor: 2, max: 2_000, jitter: 0.2 };
 
 /** How often it is looked whether the run may go on: no timer counts the time for which the machine was suspended. */

@@ -85,6 +85,8 @@ export class Dispatcher {
   #current: CurrentTurn | undefined;
   /** The turn of which it is being written that it begins. It still waits. */
   #beginning: TurnRecord | undefined;
+  /** Settles when that is written, and what follows from it has been given to the journal. */
+  #begun: Promise<void> = Promise.resolve();
   /** Resolves when no turn runs. */
   #quiet: PromiseWithResolvers<void> | undefined;
   /** Whether the process says when it takes up a prompt; then its word is waited for. */
@@ -202,6 +204,11 @@ export class Dispatcher {
   /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
   retire(): void {
     this.#retired = true;
+  }
+
+  /** Resolves when of no turn it is still being written that it begins. */
+  get begun(): Promise<void> {
+    return this.#begun;
   }
 
   /** What waits is for another one to do. Resolves when no turn runs here any more. */
@@ -367,8 +374,8 @@ export class Dispatcher {
     this.#beginning = record;
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
-    this.#journal.begin(record, uuid).then(
-      () => this.#begun(record, uuid),
+    this.#begun = this.#journal.begin(record, uuid).then(
+      () => this.#begin(record, uuid),
       (error: CastellanError) => {
         // The journal is another application's by now, or will never take this.
         this.#beginning = undefined;
@@ -379,7 +386,7 @@ export class Dispatcher {
     );
   }
 
-  #begun(record: TurnRecord, uuid: string): void {
+  #begin(record: TurnRecord, uuid: string): void {
     this.#beginning = undefined;
     const activation = this.#activation;
     if (activation === undefined || !this.free || this.#mailbox.first !== record) {

@@ -344,6 +344,8 @@ export class SessionServer {
     await Promise.race([this.dispatcher.yield(), late]);
     timer.cancel();
     this.close("supervisor");
+    // That a turn waits again is written when it has been written that it begins: the last that may be written of it here.
+    await this.dispatcher.begun;
   }
 
   /** What another session has to begin with to know what this one does, up to the last turn that has ended. */

@@ -81,6 +81,22 @@ describe("what is no turn", () => {
   });
 });
 
+it("a pool answers from any node, and its turns can be stopped", { timeout: 90_000 }, async () => {
+  const at = await scene(server, ["one", "two"]);
+  const { cluster } = at;
+  const crew = global("crew");
+  const keys = ["k1", "k2", "k3", "k4"];
+  await cluster.client.query(global(["chat", "a"]), "say k0");
+  const replies = await Promise.all(keys.map((key) => cluster.client.query(crew, `say ${key}`)));
+  expect(replies.map(({ text }) => text)).toEqual(keys.map((key) => `${key} answer 1`));
+  expect(await cluster.node("two").query(["crew"], "say k5")).toBe("k5 answer 1");
+  const running = cluster.client.stream(crew, "hold k6");
+  await at.model.came("k6");
+  await running.interrupt();
+  await expect(running.result()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
+  await expectNoFaults(at);
+});
+
 describe("where a session is", () => {
   it("is where its labels say, and nowhere else", { timeout: 90_000 }, async () => {
     const at = await scene(server, [], { cluster: { patience: "3s" } });

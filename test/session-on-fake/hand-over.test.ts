@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { type Batch, memoryJournal } from "../../src/index.ts";
+import { serverOf } from "../../src/session/session.ts";
+import { failure, Scene } from "./scene.ts";
+
+test("a session is given up only when it is written that a turn waits again of which it was being written that it begins", async () => {
+  const journal = memoryJournal();
+  const [begins, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const written: string[] = [];
+  const slow = {
+    place: journal.place,
+    open: journal.open.bind(journal),
+    close: journal.close.bind(journal),
+    sessions: journal.sessions.bind(journal),
+    unfinishedBeginning: journal.unfinishedBeginning.bind(journal),
+    turn: journal.turn.bind(journal),
+    unfinishedTurns: journal.unfinishedTurns.bind(journal),
+    approvals: journal.approvals.bind(journal),
+    usage: journal.usage.bind(journal),
+    prune: journal.prune.bind(journal),
+    write: async (batch: Batch) => {
+      if (batch.changes.some(({ type }) => type === "turn_begun")) {
+        begins.resolve();
+        await answer.promise;
+      }
+      await journal.write(batch);
+      written.push(...batch.changes.map(({ type }) => type));
+    },
+  };
+  await using scene = await Scene.open({ options: { journal: slow } });
+  const session = scene.supervisor.session(scene.name);
+  const turn = session.stream("hi", { idempotencyKey: "mine" });
+  await begins.promise;
+  const server = serverOf(session);
+  let over = false;
+  const handed = server?.handOver(0).then(() => {
+    over = true;
+  });
+  await failure(turn.result(), "SUPERVISOR_STOPPED");
+  expect(over).toBe(false);
+  answer.resolve();
+  await handed;
+  await server?.journal.find(turn.id);
+  expect(written.filter((type) => type.startsWith("turn_"))).toEqual(["turn_accepted", "turn_begun", "turn_requeued"]);
+  expect(await journal.turn(turn.id)).toMatchObject({ state: "queued" });
+});
