@@ -1,9 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import { query, type SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import { buildEnvironment } from "../src/claude/environment.ts";
 import type { Ground } from "./ground.ts";
 
-/** A conversation with the Agent SDK and nothing around it, with the options that Castellan gives it. */
+/**
+ * A conversation with the Agent SDK and nothing around it, with the options and the environment that Castellan gives it: Claude
+ * Code starts later by what it has to load, as the certificates that `NODE_EXTRA_CA_CERTS` names.
+ */
 export class BareSession {
   /** Resolves when the handshake is done. */
   readonly ready: Promise<unknown>;
@@ -22,6 +26,7 @@ export class BareSession {
         mcpServersDelivery: "initialize",
         permissionPrompts: "none",
         ...ground.options,
+        env: buildEnvironment({ host: process.env, env: ground.options.env }),
         ...(resume === undefined ? {} : { resume }),
       },
     });
