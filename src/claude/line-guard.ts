@@ -1,5 +1,3 @@
-import { Transform, type TransformCallback } from "node:stream";
-
 /** The longest line that is still taken for a message. A message that carries a large file is a few tens of megabytes. */
 const LONGEST_LINE = 64 * 1024 * 1024;
 
@@ -14,24 +12,23 @@ const CLOSE_BRACE = 0x7d;
  *
  * Only the ends of a line are looked at, so that the cost does not depend on what stands between them.
  */
-export class LineGuard extends Transform {
+export class LineGuard {
   readonly #onBreak: (reason: string) => void;
   #length = 0;
   #lastByte = 0;
   #broken = false;
 
   constructor(onBreak: (reason: string) => void) {
-    super({ highWaterMark: 1024 * 1024 });
     this.#onBreak = onBreak;
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    const reason = this.#broken ? undefined : this.#inspect(chunk);
-    if (reason !== undefined) {
-      this.#broken = true;
-      this.#onBreak(reason);
-    }
-    done(null, chunk);
+  /** The next piece of the output, which may end anywhere. */
+  look(chunk: Buffer | string): void {
+    if (this.#broken) return;
+    const reason = this.#inspect(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+    if (reason === undefined) return;
+    this.#broken = true;
+    this.#onBreak(reason);
   }
 
   /** What is wrong with the output up to the end of `chunk`. */

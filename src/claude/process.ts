@@ -1,4 +1,4 @@
-import { ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { ChildProcess, spawn } from "node:child_process";
 import { PassThrough, Readable } from "node:stream";
 import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
@@ -187,28 +187,13 @@ export class ClaudeProcess {
   }
 }
 
-/** The same process, with its output looked at on the way. */
-function guarded(spawned: SpawnedProcess | ChildProcessWithoutNullStreams, watch: ProcessWatch): SpawnedProcess {
+/** The same process. Its output is looked at as it is read, and flows no sooner than whoever reads it wants it to. */
+function guarded<Spawned extends SpawnedProcess>(spawned: Spawned, watch: ProcessWatch): Spawned {
   const guard = new LineGuard(watch.onBreak);
-  spawned.stdout.on("error", () => guard.end());
-  spawned.stdout.pipe(guard);
-  return {
-    stdin: spawned.stdin,
-    stdout: guard,
-    get killed() {
-      return spawned.killed;
-    },
-    get exitCode() {
-      return spawned.exitCode;
-    },
-    get signalCode() {
-      return spawned.signalCode ?? null;
-    },
-    kill: (signal) => spawned.kill(signal),
-    on: spawned.on.bind(spawned),
-    once: spawned.once.bind(spawned),
-    off: spawned.off.bind(spawned),
-  };
+  // A stream that was paused is not set going by a listener, only by the reader.
+  spawned.stdout.pause();
+  spawned.stdout.on("data", (chunk: Buffer | string) => guard.look(chunk));
+  return spawned;
 }
 
 /** Whether there still was a process in the group to send `signal` to. */

@@ -16,13 +16,21 @@ const MOST_CHANGES = 500;
 /** A journal that cannot be written is tried again after 50 ms, then after twice as long each time, up to two seconds. */
 const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
 
-interface Item {
+/** What was given to be written, and is not waited for. */
+export interface Noted {
+  /** Whether it is written by now. */
+  readonly isWritten: boolean;
+}
+
+interface Item extends Noted {
+  isWritten: boolean;
   readonly changes: readonly Change[];
   readonly durable: boolean;
   readonly session: string | undefined;
   /** Whether the caller would rather be refused than wait for ever. */
   readonly revocable: boolean;
-  readonly written: PromiseWithResolvers<void>;
+  /** If somebody waits for it. */
+  readonly written?: PromiseWithResolvers<void>;
   timer?: Timer;
 }
 
@@ -60,6 +68,7 @@ export class JournalWriter {
   #lost: CastellanError | undefined;
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
+  #writing = false;
   #wake: (() => void) | undefined;
 
   /** The journal has just been opened, and nobody else writes to it. */
@@ -71,6 +80,11 @@ export class JournalWriter {
   /** Why the journal does not take what there is to write, if it does not. */
   get fault(): CastellanError | undefined {
     return this.#fault;
+  }
+
+  /** Whether the journal has taken what it was given, and may be expected to take what it is given now. */
+  get keepsUp(): boolean {
+    return !this.#writing && this.#fault === undefined;
   }
 
   /** Resolves when another application has taken the journal over. */
@@ -112,7 +126,7 @@ export class JournalWriter {
   }
 
   /**
-   * Writes what has happened; resolves when it is written, however long that takes. Need not be waited for.
+   * Writes what has happened; resolves when it is written, however long that takes.
    *
    * @throws CastellanError `NOT_OWNER`
    */
@@ -120,6 +134,13 @@ export class JournalWriter {
     const written = this.#enter(changes, options, false);
     written.catch(() => {});
     return written;
+  }
+
+  /** The same for what nobody waits for. */
+  note(changes: readonly Change[], { durable = false, session }: WriteOptions = {}): Noted {
+    const item: Item = { changes, durable, session, revocable: false, isWritten: false };
+    if (this.#lost === undefined && !this.#closing) this.#push(item);
+    return item;
   }
 
   /** Resolves when all that was given so far is written, or after `ms`; then what is left is given up. */
@@ -141,12 +162,17 @@ export class JournalWriter {
   #enter(changes: readonly Change[], { durable = false, session }: WriteOptions, revocable: boolean): Promise<void> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
-    const item: Item = { changes, durable, session, revocable, written: Promise.withResolvers() };
+    const written = Promise.withResolvers<void>();
+    const item: Item = { changes, durable, session, revocable, written, isWritten: false };
     if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
+    this.#push(item);
+    return written.promise;
+  }
+
+  #push(item: Item): void {
     this.#queue.push(item);
     // When the event loop comes round, so that what many sessions say in the same moment is written in one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
-    return item.written.promise;
   }
 
   async #flush(): Promise<void> {
@@ -176,7 +202,8 @@ export class JournalWriter {
         if (changes.length > 0) await this.#write(batch);
         for (const item of items) {
           item.timer?.cancel();
-          item.written.resolve();
+          item.isWritten = true;
+          item.written?.resolve();
         }
         return;
       } catch (thrown) {
@@ -195,7 +222,10 @@ export class JournalWriter {
   }
 
   async #write(batch: Omit<Batch, "number">): Promise<void> {
-    await this.#journal.write({ number: this.#number + 1, ...batch });
+    this.#writing = true;
+    await this.#journal.write({ number: this.#number + 1, ...batch }).finally(() => {
+      this.#writing = false;
+    });
     this.#number += 1;
     this.#failures = 0;
     if (this.#lost === undefined) this.#fault = undefined;
@@ -225,7 +255,7 @@ export class JournalWriter {
     const message = `The journal ${this.#journal.place} could not be written for ${span}: ${this.#fault?.message ?? "it does not answer."}`;
     const reason = CastellanError.is(this.#fault, "JOURNAL_UNAVAILABLE") ? this.#fault.details.reason : "unreachable";
     const details = { reason, ...(index === -1 ? {} : { applied: false }) };
-    item.written.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
+    item.written?.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
   }
 
   async #pause(): Promise<void> {
@@ -245,7 +275,7 @@ export class JournalWriter {
 
   #refuse(item: Item, error: CastellanError): void {
     item.timer?.cancel();
-    item.written.reject(error);
+    item.written?.reject(error);
   }
 
   #closed(): CastellanError {

@@ -52,6 +52,7 @@ export function sqliteJournal(
 
 class SqliteJournal implements Journal {
   readonly place: string;
+  readonly exclusive = true;
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
 

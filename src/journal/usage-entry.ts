@@ -26,7 +26,14 @@ export interface UsageEntry extends Spending {
   readonly day?: string;
 }
 
+const DAY_MS = 86_400_000;
+
+/** The day that was asked for last: nearly always the same. */
+let last = { number: Number.NaN, day: "" };
+
 /** The day of a time in milliseconds since the epoch, in UTC. */
 export function dayOf(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
+  const number = Math.floor(at / DAY_MS);
+  if (number !== last.number) last = { number, day: new Date(at).toISOString().slice(0, 10) };
+  return last.day;
 }

@@ -13,8 +13,8 @@ export interface CurrentTurn {
   begun: boolean;
   /** Runs while the process has been told to stop the turn; ends in its death. */
   stopping: Timer | undefined;
-  /** The writing down that Claude has begun to answer or to act; there is none as long as it has not. */
-  touching: Promise<void> | undefined;
+  /** Whether it has been written down that Claude has begun to answer or to act. */
+  touched: boolean;
   /** Whether it is to be taken out of the conversation when it has stopped. */
   rollback: boolean;
 }

@@ -276,7 +276,7 @@ export class Dispatcher {
     if (!claimed) return false;
     if (current.record.ended) current.record.progress.add(message);
     else current.record.append(message);
-    if (current.record.progress.touched) current.touching ??= this.#journal.touched(current.record);
+    if (current.record.progress.touched) this.#touch(current);
     if (message.type === "result") this.#finish(current, message);
     return true;
   }
@@ -298,8 +298,15 @@ export class Dispatcher {
     const current = this.#current;
     if (current === undefined) return;
     current.record.progress.touch();
-    current.touching ??= this.#journal.touched(current.record);
-    await current.touching;
+    this.#touch(current);
+    await this.#journal.caughtUp(current.record);
+  }
+
+  /** Claude has begun to answer or to act, which is written once. */
+  #touch(current: CurrentTurn): void {
+    if (current.touched) return;
+    current.touched = true;
+    this.#journal.touched(current.record);
   }
 
   /** Stops a turn because its caller wants it; resolves when it has ended. */
@@ -371,10 +378,15 @@ export class Dispatcher {
       return;
     }
     if (!this.#place.take()) return;
-    this.#beginning = record;
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
-    this.#begun = this.#journal.begin(record, uuid).then(
+    const written = this.#journal.begin(record, uuid);
+    if (written === undefined) {
+      this.#begin(record, uuid);
+      return;
+    }
+    this.#beginning = record;
+    this.#begun = written.then(
       () => this.#begin(record, uuid),
       (error: CastellanError) => {
         // The journal is another application's by now, or will never take this.
@@ -404,7 +416,7 @@ export class Dispatcher {
       since: this.#deps.clock.monotonic(),
       begun: false,
       stopping: undefined,
-      touching: undefined,
+      touched: false,
       rollback: false,
     };
     record.started();

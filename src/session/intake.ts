@@ -131,17 +131,17 @@ export class Intake {
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, position, durable, timeoutMs, acceptedAt, attempts } = entry;
     const { output, queueTimeoutMs: usual } = this.#settings;
+    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
     const early = this.#kept.find(id);
     if (early !== undefined) {
       this.#mailbox.remove(early);
       if (!early.ended && early.prompt === prompt) {
-        early.adopt(entry);
+        early.adopt({ durable, position, attempts, ...times });
         return early;
       }
       this.#kept.forget(early);
       if (!early.ended) early.leave(this.#otherPrompt());
     }
-    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
     const record = this.#record(id, prompt, { output, position, durable, attempts, ...times });
     this.#kept.add(record);
     return record;

@@ -15,6 +15,8 @@ export class KeptTurns {
   readonly #turns = new Map<string, TurnRecord>();
   /** Those that have ended, oldest first. */
   readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
+  /** How many events those have. */
+  #events = 0;
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
@@ -36,6 +38,7 @@ export class KeptTurns {
   clear(): void {
     this.#timer?.cancel();
     this.#ended.length = 0;
+    this.#events = 0;
     this.#turns.clear();
   }
 
@@ -45,9 +48,9 @@ export class KeptTurns {
 
   #onEnd(turn: TurnRecord): void {
     this.#ended.push({ turn, at: this.#clock.monotonic() });
-    let events = this.#ended.reduce((sum, { turn: { log } }) => sum + log.length, 0);
-    while (this.#ended.length > 1 && (this.#ended.length > MOST_TURNS || events > MOST_EVENTS)) {
-      events -= this.#dropOldest();
+    this.#events += turn.log.length;
+    while (this.#ended.length > 1 && (this.#ended.length > MOST_TURNS || this.#events > MOST_EVENTS)) {
+      this.#dropOldest();
     }
     this.#watch();
   }
@@ -66,11 +69,10 @@ export class KeptTurns {
     this.#timer = this.#clock.schedule(Math.max(0, KEPT_MS - age), drop, { background: true });
   }
 
-  /** How many events that was. */
-  #dropOldest(): number {
+  #dropOldest(): void {
     const turn = this.#ended.shift()?.turn;
-    if (turn === undefined) return 0;
+    if (turn === undefined) return;
+    this.#events -= turn.log.length;
     this.forget(turn);
-    return turn.log.length;
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { Change } from "../journal/change.ts";
+import type { Noted } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { ModelSpending } from "../journal/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
@@ -50,6 +51,14 @@ export class SessionJournal {
     return this.#desk.isShared;
   }
 
+  /**
+   * Whether a turn goes no further before it is written how far it has come. One that nobody will come back for need not wait for a
+   * journal that takes it in the next round of the event loop: if the application dies before that, its caller does too.
+   */
+  holdsBack({ durable }: TurnRecord): boolean {
+    return durable || !this.#desk.isPrompt;
+  }
+
   /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async read(): Promise<KnownSession> {
     const known = await this.#desk.read([this.#session]);
@@ -63,53 +72,79 @@ export class SessionJournal {
     return turn?.session === this.#session ? turn : undefined;
   }
 
-  /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
-  async accept({ id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt }: TurnRecord): Promise<void> {
+  /**
+   * Resolves when the turn is in the journal, or if that need not be waited for.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async accept(record: TurnRecord): Promise<void> {
+    const { id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
     const times = {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...times };
-    await this.#write({ type: "turn_accepted", turn }, durable);
+    if (this.holdsBack(record)) await this.#write({ type: "turn_accepted", turn }, durable);
+    else this.#note({ type: "turn_accepted", turn });
   }
 
   withdraw({ id }: TurnRecord): void {
-    void this.#record({ type: "turn_withdrawn", turn: id });
-  }
-
-  /** Resolves when it is written that the turn is about to be handed out. @throws CastellanError `NOT_OWNER` */
-  async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
-    await this.#record({ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }, durable);
+    this.#note({ type: "turn_withdrawn", turn: id });
   }
 
   /**
-   * Resolves when it is written that Claude has begun. Only for a turn that somebody will come back for is that waited for as
-   * long as it takes; any other goes on after five seconds. Never, if the session is another's by now: nothing more may be begun in
-   * its name, and its process is about to be killed.
+   * Resolves when it is written that the turn is about to be handed out; `undefined` if that need not be waited for.
+   *
+   * @throws CastellanError `NOT_OWNER`
    */
-  async touched({ id, durable }: TurnRecord): Promise<void> {
-    const written = this.#record({ type: "turn_touched", turn: id }, durable)?.catch((error: unknown) =>
-      CastellanError.is(error, "NOT_OWNER") ? NEVER : undefined,
-    );
+  begin(record: TurnRecord, promptId: string): Promise<void> | undefined {
+    const change = { type: "turn_begun", turn: record.id, promptId, attempt: record.attempts + 1 } as const;
+    if (this.holdsBack(record)) return this.#record(change, record.durable) ?? Promise.resolve();
+    record.begun = this.#note(change);
+    return undefined;
+  }
+
+  /**
+   * Writes that Claude has begun.
+   */
+  touched({ id, durable }: TurnRecord): void {
+    this.#note({ type: "turn_touched", turn: id }, durable);
+  }
+
+  /**
+   * Resolves when all is written that was said so far. Only for a turn that somebody will come back for is that waited for as long as
+   * it takes; any other goes on after five seconds. Never, if the session is another's by now: nothing more may be begun in its name,
+   * and its process is about to be killed.
+   */
+  async caughtUp({ durable }: TurnRecord): Promise<void> {
+    const written = this.#desk.writer
+      ?.record([], { session: this.#session })
+      .catch((error: unknown) => (CastellanError.is(error, "NOT_OWNER") ? NEVER : undefined));
     await (durable ? written : this.#within(written));
   }
 
   requeued({ id, position, durable }: TurnRecord): void {
-    void this.#record({ type: "turn_requeued", turn: id, position }, durable);
+    this.#note({ type: "turn_requeued", turn: id, position }, durable);
   }
 
   /**
    * Resolves when it is written, which is waited for for five seconds, or, where another application may go on with the turn, for as
-   * long as it takes.
+   * long as it takes. `undefined` if it need not be waited for.
    *
    * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` if that other application has to come to an end of its own
    */
-  async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+  ended(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> | undefined {
+    const { id, durable } = record;
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
+    // Whoever has an answer should find it in the conversation, which begins with what is written of the turn's beginning.
+    if (!this.holdsBack(record) && record.begun?.isWritten !== false) {
+      this.#note(change);
+      return undefined;
+    }
     const written = this.#record(change, durable)?.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
     });
-    await (this.isShared ? written : this.#within(written));
+    return this.isShared ? written : this.#within(written);
   }
 
   spent(models: readonly ModelSpending[]): void {
@@ -117,12 +152,12 @@ export class SessionJournal {
     const { supervisor, meter } = this.#desk;
     meter.add(models);
     const day = dayOf(this.#clock.now());
-    void this.#record({ type: "spent", supervisor, session: this.#session, day, models });
+    this.#note({ type: "spent", supervisor, session: this.#session, day, models });
   }
 
   /** Writes down what is to be remembered. */
   save(memory: SessionMemory): void {
-    void this.#record(this.#saved(memory));
+    this.#note(this.#saved(memory));
   }
 
   /** Writes it down; resolves when it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
@@ -143,12 +178,12 @@ export class SessionJournal {
 
   approvalRequested({ id, tool, input, requestedAt }: Approval): void {
     const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
-    void this.#record({ type: "approval_requested", approval });
+    this.#note({ type: "approval_requested", approval });
   }
 
   approvalSettled(approval: string, outcome: ApprovalOutcome): void {
     const at = this.#clock.now();
-    void this.#record({ type: "approval_settled", approval, outcome, at });
+    this.#note({ type: "approval_settled", approval, outcome, at });
   }
 
   /**
@@ -182,6 +217,10 @@ export class SessionJournal {
 
   #record(change: Change, durable = false): Promise<void> | undefined {
     return this.#desk.writer?.record([change], { durable, session: this.#session });
+  }
+
+  #note(change: Change, durable = false): Noted | undefined {
+    return this.#desk.writer?.note([change], { durable, session: this.#session });
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {

@@ -75,6 +75,8 @@ export class SessionServer {
   readonly #meter: BudgetMeter;
   #activation: Activation | undefined;
   #pid: number | undefined;
+  /** The conversation that the process is in. The session may have turned to another one, for the next process. */
+  #spokenIn: string | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
   /** The end of the process that was last ended in order to hibernate. */
@@ -677,6 +679,7 @@ export class SessionServer {
     this.#spare = undefined;
     this.conversation.take({ type: "forgotten", freshId: spare.conversationId });
     this.#activations++;
+    this.#spokenIn = spare.conversationId;
     spare.bind(this.#host);
     return spare.activation;
   }
@@ -691,6 +694,7 @@ export class SessionServer {
   #start(signal: AbortSignal): Promise<Activation> {
     this.#activations++;
     const conversation = conversationStart(this.conversation.now);
+    this.#spokenIn = conversation.id;
     this.#spares.missed(this.#shape, conversation.kind === "new");
     const request = { ...this.#shape, id: this.#deps.newId(), host: this.#host, conversation, signal };
     return Activation.start(request, this.#deps.clock);
@@ -743,7 +747,8 @@ export class SessionServer {
     this.#lastSignOfLife = this.#deps.clock.now();
     this.#lastWord = this.#deps.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
-    if (message.type === "system" && message.subtype === "init" && message.session_id !== this.conversation.now.id) {
+    if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#spokenIn) {
+      this.#spokenIn = message.session_id;
       this.conversation.take({ type: "moved", id: message.session_id });
       void this.#activation?.moved(message.session_id);
     }

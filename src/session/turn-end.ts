@@ -27,7 +27,9 @@ export function outcomeOf(end: TurnEnd): JsonObject {
     return jsonOf({ error: { code, message, details } });
   }
   const { structured: _, ...reply } = end.reply;
-  return jsonOf({ reply: end.output === undefined ? reply : { ...reply, structured: end.output } });
+  // Copied, because whoever has the reply may change it before it is written.
+  const own = { ...reply, usage: { ...reply.usage } };
+  return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }) };
 }
 
 /** What came of a turn, as it was; `reader` reads an answer that is data. */

@@ -2,7 +2,8 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Timer } from "../clock.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
-import type { EndedTurnState } from "../journal/turn-entry.ts";
+import type { Noted } from "../journal/journal-writer.ts";
+import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
 import { Progress } from "./transcript.ts";
@@ -22,11 +23,14 @@ export interface TurnRequest {
   readonly position?: number;
   /** How often it had been handed to a process before the application was restarted. */
   readonly attempts?: number;
-  /** Writes down what came of it; a reply is not given out before that is done. */
-  readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void>;
+  /** Writes down what came of it; a reply is not given out before the promise resolves, if there is one. */
+  readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void> | undefined;
   /** Whether errors are not given out before either: somebody else may come to another end, if it cannot be written. */
   readonly shared?: boolean;
 }
+
+/** What the journal knows of a turn that waits. */
+type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs">;
 
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
 export class TurnRecord {
@@ -34,13 +38,15 @@ export class TurnRecord {
   readonly prompt: string;
   /** What an answer that is data is read with. */
   readonly output: z.ZodType | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly queueTimeoutMs: number;
+  timeoutMs: number | undefined;
+  queueTimeoutMs: number;
   durable: boolean;
-  readonly acceptedAt: number;
+  acceptedAt: number;
   position: number;
   /** Whether the journal has been told of it, or had it already. Until then there is nothing to be written of it. */
   submitted = false;
+  /** What was said to the journal of its last beginning, if it went on before that was written. */
+  begun: Noted | undefined;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
@@ -189,10 +195,13 @@ export class TurnRecord {
   }
 
   /** It turns out to be one that waits in the journal, where another call has put it: what that call asked for counts. */
-  adopt({ durable, position, attempts }: { durable: boolean; position: number; attempts: number }): void {
+  adopt({ durable, position, attempts, ...times }: Required<Adopted> & Pick<TurnRequest, "timeoutMs">): void {
     for (const watch of this.#watches.splice(0)) watch.cancel();
     this.durable ||= durable;
     this.position = position;
+    this.timeoutMs = times.timeoutMs;
+    this.queueTimeoutMs = times.queueTimeoutMs;
+    this.acceptedAt = times.acceptedAt;
     this.attempts = attempts;
     this.#before = attempts;
     this.submitted = true;
@@ -215,11 +224,14 @@ export class TurnRecord {
 
   /** Writes down how it ended, and gives that out then; if the session is another's by now, it goes on there. */
   #record(as: EndedTurnState, end: TurnEnd, give: () => void): void {
-    this.#recorded =
-      this.#onEnd?.(this, as, end).then(give, (thrown: CastellanError) => {
+    const written = this.#onEnd?.(this, as, end);
+    if (written === undefined) give();
+    else {
+      this.#recorded = written.then(give, (thrown: CastellanError) => {
         this.#left = true;
         this.#reject(thrown);
-      }) ?? Promise.resolve();
+      });
+    }
   }
 
   #reject(error: CastellanError): void {

@@ -114,7 +114,10 @@ test("not ready while the journal takes nothing, and ready again when it does", 
     reason: expect.stringContaining("away"),
   });
   expect(supervisor.livez().ok).toBe(true);
+  // What runs goes on; what is asked for now waits for the journal.
+  expect((await turn).text).not.toBe("");
+  const next = supervisor.query(name, "hi");
   away = false;
-  await turn;
+  await next;
   expect(supervisor.readyz().ok).toBe(true);
 });

@@ -250,6 +250,18 @@ describe("ClaudeProcess.adopt", () => {
     await expect.poll(() => breaks).toEqual([expect.stringContaining("connection lost")]);
   });
 
+  it("lets its output flow no sooner than somebody reads it", async () => {
+    const remote = new Remote();
+    const breaks: string[] = [];
+    const watch = { onStderr: () => {}, onBreak: (reason: string) => breaks.push(reason) };
+    const { spawned } = ClaudeProcess.adopt(remote, undefined, systemClock, watch);
+    remote.stdout.end('{"type":"result"}\noops\n');
+    await new Promise(setImmediate);
+    expect(breaks).toEqual([]);
+    expect(await Array.fromAsync(createInterface({ input: spawned.stdout }))).toEqual(['{"type":"result"}', "oops"]);
+    expect(breaks).toEqual([expect.stringContaining("oops")]);
+  });
+
   it("takes an error for the end only of what never ran", async () => {
     const failed = new Remote();
     const { process: gone } = adopt(failed);

@@ -3,6 +3,7 @@ import { session } from "../../src/castellan.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run, said } from "./application.ts";
 import { eventually, failure, ticks, unique } from "./scene.ts";
 
@@ -76,6 +77,7 @@ test.each(["times out", "is given up", "has another prompt", "is the same"])(
       (error: { code: string }) => error.code,
     );
     if (how === "is given up") abort.abort();
+    if (how === "times out") await ended;
     await ticks(5);
     read.resolve();
     await using application = await starting;
@@ -91,6 +93,61 @@ test.each(["times out", "is given up", "has another prompt", "is the same"])(
     expect((await application.query(name, "after")).text).toBe("re: after");
   },
 );
+
+test("a turn that the journal has keeps the time that it was given, whoever asks for it by its key with less", async () => {
+  const { gated, name } = await left();
+  const read = Promise.withResolvers<void>();
+  gated.reading = read.promise;
+  const [clock, fake] = [new SimulatedClock(), fakeClaude((turn) => turn.hang())];
+  const starting = run({ fake, journal: gated.journal, clock }, [{ name, onInterruptedTurn: "fail" }]);
+  const asked = failure(session(name).query("A", { ...key, timeout: "1s" }), "TURN_INTERRUPTED");
+  await ticks(5);
+  read.resolve();
+  await using application = await starting;
+  await fake.prompted(1);
+  await clock.advance(5_000);
+  expect(application.session(name).status().state).toBe("busy");
+  await application.session(name).interrupt();
+  await asked;
+});
+
+test("on an exclusive journal a turn that nobody will come back for goes on while it is written, and no other one then", async () => {
+  const gated = new Gated();
+  const journal = { ...gated.journal, exclusive: true };
+  const name = unique();
+  const fake = fakeClaude(async (turn) => {
+    // No process answers in the same round of the event loop.
+    await ticks(2);
+    await turn.text(`re: ${turn.prompt}`);
+  });
+  await using application = await run({ fake, journal }, [{ name }]);
+  const prompts = (): string[] => fake.processes.flatMap((process) => process.prompts);
+  const written = Promise.withResolvers<void>();
+  gated.writing = written.promise;
+  let told = 0;
+  const asked = ["one", "two"].map((prompt) => application.query(name, prompt).finally(() => told++));
+  await eventually(() => prompts().length === 1);
+  const keyed = application.query(name, "three", key);
+  await ticks(10);
+  expect(prompts()).toEqual(["one"]);
+  expect(told).toBe(0);
+  written.resolve();
+  expect((await Promise.all([...asked, keyed])).map(({ text }) => text)).toEqual(["re: one", "re: two", "re: three"]);
+});
+
+test("on any other journal it waits until it is written that it begins", async () => {
+  const gated = new Gated();
+  const [name, fake] = [unique(), fakeClaude((turn) => turn.text("done"))];
+  await using application = await run({ fake, journal: gated.journal }, [{ name }]);
+  const begins = Promise.withResolvers<void>();
+  gated.beginning = begins.promise;
+  const asked = application.query(name, "one");
+  await eventually(() => gated.begins === 1);
+  await ticks(10);
+  expect(fake.processes.flatMap(({ prompts }) => prompts)).toEqual([]);
+  begins.resolve();
+  expect((await asked).text).toBe("done");
+});
 
 test("a turn with a key outlives a stop, and is not taken for one that was cancelled", async () => {
   const { name, both } = await left();

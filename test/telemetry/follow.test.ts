@@ -47,7 +47,9 @@ test("everything that happens to the session comes in order, and nothing of anot
   expect(written).toHaveLength(before);
   expect(written.every(({ message, fields }) => message.startsWith(`"${name}" `) && "supervisor" in fields)).toBe(true);
   expect(JSON.stringify(written)).not.toContain(other);
-  expect(written.map(short)).toMatchInlineSnapshot(`
+  // How far Claude Code is with a prompt it says beside all else.
+  const told = written.map(short).filter((line) => line !== "session:message command_lifecycle");
+  expect(told).toMatchInlineSnapshot(`
     [
       "session:start",
       "activation:start",
@@ -55,8 +57,6 @@ test("everything that happens to the session comes in order, and nothing of anot
       "turn:accept",
       "session:state busy",
       "turn:begin",
-      "session:message command_lifecycle",
-      "session:message command_lifecycle",
       "session:message system init",
       "session:message system status",
       "session:message stream_event",
@@ -77,13 +77,10 @@ test("everything that happens to the session comes in order, and nothing of anot
       "session:message stream_event",
       "session:message result success",
       "session:state idle",
-      "session:message command_lifecycle",
       "turn:end completed",
       "turn:accept",
       "session:state busy",
       "turn:begin",
-      "session:message command_lifecycle",
-      "session:message command_lifecycle",
       "session:message system init",
       "session:message system status",
       "activation:end",
