@@ -1,10 +1,18 @@
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { PlainClaude } from "./plain-claude.ts";
+
+/** How long a prompt asks the model to take, in milliseconds: `Do it in 17 ms.`; 0 if it does not say. */
+function pauseAsked(line: string): number {
+  return Number(/ in (\d+) ms/.exec(line)?.[1] ?? 0);
+}
 
 /** Runs a Claude on its standard streams, until the end of its input. It waits while its reader is behind. */
 export async function run(claude: PlainClaude, input: AsyncIterable<string>, output: Writable): Promise<void> {
   for await (const line of input) {
+    const ms = pauseAsked(line);
+    if (ms > 0) await delay(ms);
     for (const chunk of claude.take(line)) if (!output.write(chunk)) await once(output, "drain");
   }
 }

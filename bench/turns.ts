@@ -9,11 +9,19 @@ export interface TurnsSetting {
   readonly sessions: number;
   /** How many turns each session is asked in a round. */
   readonly turns: number;
+  /** How long a fake process waits before it answers, in milliseconds. Default: not at all. */
+  readonly pause?: number;
 }
 
 export const TURNS: readonly TurnsSetting[] = [
   { sessions: 1, turns: 200 },
   { sessions: 50, turns: 10 },
+];
+
+/** As long as the real Claude Code takes for a turn of a model that answers at once, when nothing else keeps it. */
+const PACED: readonly TurnsSetting[] = [
+  { sessions: 1, turns: 30, pause: 17 },
+  { sessions: 50, turns: 10, pause: 17 },
 ];
 
 /** Turns a second through one session, and through fifty at a time. */
@@ -31,12 +39,17 @@ export const turns: Line = {
       const far = await compareKept(contenders, setting, rounds);
       rows.push(rowOf(what, "fake process", "/s", far, { atLeast: 0.9 }));
     }
+    for (const setting of PACED) {
+      const scores = await compareKept(contenders, setting, rounds);
+      rows.push(rowOf(turnsOf(setting), "fake process", "/s", scores));
+    }
     return rows;
   },
 };
 
-export function turnsOf({ sessions }: TurnsSetting): string {
-  return `turns, ${sessions} ${sessions === 1 ? "session" : "sessions"}`;
+export function turnsOf({ sessions, pause }: TurnsSetting): string {
+  const pace = pause === undefined ? "" : `, each of ${pause} ms`;
+  return `turns, ${sessions} ${sessions === 1 ? "session" : "sessions"}${pace}`;
 }
 
 /** Begins new conversations in every round, and lets them warm up. */
@@ -80,10 +93,11 @@ async function turnsPerSecond(conversations: Conversations, setting: TurnsSettin
   return (setting.sessions * setting.turns * 1_000) / (await timed(() => askAll(conversations, setting)));
 }
 
-async function askAll({ ask }: Conversations, { sessions, turns: each }: TurnsSetting): Promise<void> {
+async function askAll({ ask }: Conversations, { sessions, turns: each, pause }: TurnsSetting): Promise<void> {
+  const how = pause === undefined ? "" : ` in ${pause} ms`;
   await Promise.all(
     Array.from({ length: sessions }, async (_, session) => {
-      for (let turn = 0; turn < each; turn++) await ask(session, `Do number ${turn}, please.`);
+      for (let turn = 0; turn < each; turn++) await ask(session, `Do number ${turn}, please${how}.`);
     }),
   );
 }
