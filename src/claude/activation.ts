@@ -34,11 +34,12 @@ export class Activation {
     this.#lock = lock;
     this.pid = run.process?.pid;
     this.startedAt = run.clock.now();
-    this.exited = run.exited.then(async (exit) => {
+    // While it is looked for what the process left behind: that writes no transcripts.
+    const released = (run.process?.exited ?? run.exited).then(async () => {
       this.#gone = true;
       await this.#lock.release();
-      return exit;
     });
+    this.exited = Promise.all([run.exited, released]).then(([exit]) => exit);
   }
 
   /**
