@@ -68,7 +68,11 @@ export function globalChildren(
         const name = single(child.template, `${at}.template`);
         if (templates.has(name)) throw twice(`${at}.template`, formatParts([name]));
         if (typeof child.sessions === "object") refuseStore(child.sessions, `${at}.sessions`);
-        templates.set(name, templateSettings({ ...child, template: name }, at));
+        const settings = templateSettings({ ...child, template: name }, at);
+        if (child.maxSessions !== undefined) {
+          throw invalidOptions("supervisor", [{ field: `${at}.maxSessions`, message: UNCOUNTED }]);
+        }
+        templates.set(name, settings);
         if (fits(child.template)) hosts.templates.push(name);
       } else if (isGlobalPool(child)) {
         const name = single(child.pool, `${at}.pool`);
@@ -132,6 +136,8 @@ function isGlobalTemplate(child: ChildOptions): child is TemplateOptions & { tem
 function isGlobalPool(child: ChildOptions): child is PoolOptions & { pool: GlobalName } {
   return typeof child === "object" && child !== null && "pool" in child && isGlobalName(child.pool);
 }
+
+const UNCOUNTED = "cannot be given for a global template, whose sessions no node counts; see `cluster.maxProcesses`";
 
 const OWN_STORE = "cannot be given for a global session, whose transcripts are in the cluster's database";
 

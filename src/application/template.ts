@@ -18,7 +18,7 @@ export type TemplateSessions<Key extends TemplateKey = TemplateKey> =
 export interface TemplateKeeping {
   /**
    * How many may be in memory at a time. For one more, the one that has hibernated for longest is let go: its conversation
-   * stays in the journal, and its name brings it back. Default 10,000.
+   * stays in the journal, and its name brings it back. Default 10,000. Not for a global template.
    */
   maxSessions?: number;
   /**

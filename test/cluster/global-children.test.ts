@@ -124,6 +124,12 @@ describe("what is wrong is named where it stands", () => {
     ["a wrong option", [{ name: global("a"), maxTurns: -1 }], "children[0].maxTurns", "given was -1"],
     ["a wrong option of a template", [template(global("a"), { maxTurns: -1 })], "children[0].sessions.maxTurns", "-1"],
     ["a wrong limit of a template", [template(global("a"), {}, { maxSessions: 0 })], "children[0].maxSessions", "0"],
+    [
+      "a limit no node counts",
+      [template(global("a"), {}, { maxSessions: 5 })],
+      "children[0].maxSessions",
+      "maxProcesses",
+    ],
     ["a template named by a tuple", [template(global(["a", 1]))], "children[0].template", "not of a tuple"],
     ["a pool named by a tuple", [pool(global(["a", 1]), { size: 1 })], "children[0].pool", "not of a tuple"],
     ["a session twice", [{ name: global("a") }, { name: global("a") }], "children[1].name", '"a" is declared twice'],
