@@ -137,7 +137,9 @@ export class SessionJournal {
     const { id, durable } = record;
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
     // Whoever has an answer should find it in the conversation, which begins with what is written of the turn's beginning.
-    if (!this.holdsBack(record) && record.begun?.isWritten !== false) {
+    const begins = record.begun?.isWritten === false;
+    record.begun = undefined;
+    if (!this.holdsBack(record) && !begins) {
       this.#note(change);
       return undefined;
     }
