@@ -16,14 +16,7 @@ const MOST_CHANGES = 500;
 /** A journal that cannot be written is tried again after 50 ms, then after twice as long each time, up to two seconds. */
 const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
 
-/** What was given to be written, and is not waited for. */
-export interface Noted {
-  /** Whether it is written by now. */
-  readonly isWritten: boolean;
-}
-
-interface Item extends Noted {
-  isWritten: boolean;
+interface Item {
   readonly changes: readonly Change[];
   readonly durable: boolean;
   readonly session: string | undefined;
@@ -137,10 +130,8 @@ export class JournalWriter {
   }
 
   /** The same for what nobody waits for. */
-  note(changes: readonly Change[], { durable = false, session }: WriteOptions = {}): Noted {
-    const item: Item = { changes, durable, session, revocable: false, isWritten: false };
-    if (this.#lost === undefined && !this.#closing) this.#push(item);
-    return item;
+  note(changes: readonly Change[], { durable = false, session }: WriteOptions = {}): void {
+    if (this.#lost === undefined && !this.#closing) this.#push({ changes, durable, session, revocable: false });
   }
 
   /** Resolves when all that was given so far is written, or after `ms`; then what is left is given up. */
@@ -163,7 +154,7 @@ export class JournalWriter {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closing) return Promise.reject(this.#closed());
     const written = Promise.withResolvers<void>();
-    const item: Item = { changes, durable, session, revocable, written, isWritten: false };
+    const item: Item = { changes, durable, session, revocable, written };
     if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
     this.#push(item);
     return written.promise;
@@ -202,7 +193,6 @@ export class JournalWriter {
         if (changes.length > 0) await this.#write(batch);
         for (const item of items) {
           item.timer?.cancel();
-          item.isWritten = true;
           item.written?.resolve();
         }
         return;

@@ -2,7 +2,6 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { Change } from "../journal/change.ts";
-import type { Noted } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { ModelSpending } from "../journal/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
@@ -52,8 +51,8 @@ export class SessionJournal {
   }
 
   /**
-   * Whether a turn goes no further before it is written how far it has come. One that nobody will come back for need not wait for a
-   * journal that takes it in the next round of the event loop: if the application dies before that, its caller does too.
+   * Whether a turn does not begin before that is written. One that nobody will come back for need not wait for a journal that takes it
+   * in the next round of the event loop: if the application dies before that, its caller does too.
    */
   holdsBack({ durable }: TurnRecord): boolean {
     return durable || !this.#desk.isPrompt;
@@ -100,7 +99,7 @@ export class SessionJournal {
   begin(record: TurnRecord, promptId: string): Promise<void> | undefined {
     const change = { type: "turn_begun", turn: record.id, promptId, attempt: record.attempts + 1 } as const;
     if (this.holdsBack(record)) return this.#record(change, record.durable) ?? Promise.resolve();
-    record.begun = this.#note(change);
+    this.#note(change);
     return undefined;
   }
 
@@ -129,24 +128,16 @@ export class SessionJournal {
 
   /**
    * Resolves when it is written, which is waited for for five seconds, or, where another application may go on with the turn, for as
-   * long as it takes. `undefined` if it need not be waited for.
+   * long as it takes.
    *
    * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` if that other application has to come to an end of its own
    */
-  ended(record: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> | undefined {
-    const { id, durable } = record;
+  async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
     const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
-    // Whoever has an answer should find it in the conversation, which begins with what is written of the turn's beginning.
-    const begins = record.begun?.isWritten === false;
-    record.begun = undefined;
-    if (!this.holdsBack(record) && !begins) {
-      this.#note(change);
-      return undefined;
-    }
     const written = this.#record(change, durable)?.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
     });
-    return this.isShared ? written : this.#within(written);
+    await (this.isShared ? written : this.#within(written));
   }
 
   spent(models: readonly ModelSpending[]): void {
@@ -221,8 +212,8 @@ export class SessionJournal {
     return this.#desk.writer?.record([change], { durable, session: this.#session });
   }
 
-  #note(change: Change, durable = false): Noted | undefined {
-    return this.#desk.writer?.note([change], { durable, session: this.#session });
+  #note(change: Change, durable = false): void {
+    this.#desk.writer?.note([change], { durable, session: this.#session });
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {

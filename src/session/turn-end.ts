@@ -26,9 +26,9 @@ export function outcomeOf(end: TurnEnd): JsonObject {
     const { code, message, details } = end.error;
     return jsonOf({ error: { code, message, details } });
   }
-  const { structured: _, ...reply } = end.reply;
-  // Copied, because whoever has the reply may change it before it is written.
-  const own = { ...reply, usage: { ...reply.usage } };
+  const { structured: _, usage, ...reply } = end.reply;
+  // Copied, because whoever has the reply after five seconds may change it before it is written.
+  const own = { ...reply, usage: { ...usage } };
   return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }) };
 }
 

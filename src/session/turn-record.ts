@@ -2,7 +2,6 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Timer } from "../clock.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
-import type { Noted } from "../journal/journal-writer.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
@@ -23,8 +22,8 @@ export interface TurnRequest {
   readonly position?: number;
   /** How often it had been handed to a process before the application was restarted. */
   readonly attempts?: number;
-  /** Writes down what came of it; a reply is not given out before the promise resolves, if there is one. */
-  readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void> | undefined;
+  /** Writes down what came of it; a reply is not given out before that is done. */
+  readonly onEnd?: (record: TurnRecord, as: EndedTurnState, end: TurnEnd) => Promise<void>;
   /** Whether errors are not given out before either: somebody else may come to another end, if it cannot be written. */
   readonly shared?: boolean;
 }
@@ -45,8 +44,6 @@ export class TurnRecord {
   position: number;
   /** Whether the journal has been told of it, or had it already. Until then there is nothing to be written of it. */
   submitted = false;
-  /** What was said to the journal of its last beginning, if it went on before that was written. */
-  begun: Noted | undefined;
   readonly log: EventLog<SDKMessage>;
   readonly result: Promise<Reply>;
   /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
@@ -224,14 +221,11 @@ export class TurnRecord {
 
   /** Writes down how it ended, and gives that out then; if the session is another's by now, it goes on there. */
   #record(as: EndedTurnState, end: TurnEnd, give: () => void): void {
-    const written = this.#onEnd?.(this, as, end);
-    if (written === undefined) give();
-    else {
-      this.#recorded = written.then(give, (thrown: CastellanError) => {
+    this.#recorded =
+      this.#onEnd?.(this, as, end).then(give, (thrown: CastellanError) => {
         this.#left = true;
         this.#reject(thrown);
-      });
-    }
+      }) ?? Promise.resolve();
   }
 
   #reject(error: CastellanError): void {
