@@ -128,7 +128,7 @@ export class Roster {
     const known = await this.#desk.read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {
-        await server.restore(known.get(key) ?? { turns: [] }, source);
+        await server.recovery.restore(known.get(key) ?? { turns: [] }, source);
         return [];
       } catch (error) {
         if (!CastellanError.is(error)) throw error;

@@ -197,7 +197,7 @@ export class Tree {
     for (const { server, error } of await this.#roster.restore(members)) {
       // One that cannot go on with what it had fails alone. One that was ended meanwhile does not come up anyway.
       if (!isOfOneSession(error)) throw error;
-      server.setAside(error);
+      server.recovery.setAside(error);
     }
     await this.root.start();
   }

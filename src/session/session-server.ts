@@ -1,35 +1,28 @@
-import type { Query, SDKMessage, SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { MemoryWatch } from "../capacity/memory-watch.ts";
-import type { ClaimedSpare } from "../capacity/spare.ts";
 import type { Spares } from "../capacity/spares.ts";
 import type { TurnLine } from "../capacity/turn-line.ts";
-import { Activation, CONTROL_MS } from "../claude/activation.ts";
+import { type Activation, CONTROL_MS } from "../claude/activation.ts";
 import { credentialsOf } from "../claude/credentials.ts";
-import { buildEnvironment } from "../claude/environment.ts";
-import type { Shape } from "../claude/fingerprint.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
-import { startError } from "../claude/process-run.ts";
-import { steadyStore } from "../claude/steady-store.ts";
-import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
-import type { TurnEntry } from "../journal/turn-entry.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
 import { BudgetMeter, type BudgetStatus } from "./budget.ts";
-import { conversationStart, endIsUnknown, forkOptions } from "./conversation.ts";
+import { forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
-import { historyOf, transcriptOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
-import type { JournalDesk, KnownSession } from "./journal-desk.ts";
+import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
-import { shapeOf } from "./process-shape.ts";
+import { type ProcessLaunch, ProcessStarter } from "./process-starter.ts";
 import { checkPrompt } from "./prompt.ts";
 import { RecentErrors } from "./recent-errors.ts";
+import { Recovery } from "./recovery.ts";
 import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
@@ -39,15 +32,10 @@ import type { SessionSettings } from "./session-settings.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
-import { settle } from "./settlement.ts";
 import { StateMilestone } from "./state-milestone.ts";
 import { Tenancy } from "./tenancy.ts";
-import { evidenceIn, lastOf, type TranscriptEvidence } from "./transcript-evidence.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
-
-/** How far back it is looked for approvals that were never answered. */
-const MOST_OPEN_APPROVALS = 100;
 
 /** What all sessions of a supervisor share for their processes. */
 export interface Room {
@@ -73,10 +61,10 @@ export class SessionServer {
   /** What has gone wrong with its turns not long ago. */
   readonly errors: RecentErrors;
   readonly #meter: BudgetMeter;
+  /** Takes up what the journal knows of it. */
+  readonly recovery: Recovery;
   #activation: Activation | undefined;
   #pid: number | undefined;
-  /** The conversation that the process is in. The session may have turned to another one, for the next process. */
-  #spokenIn: string | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
   #coming: Promise<void> = Promise.resolve();
   /** The end of the process that was last ended in order to hibernate. */
@@ -96,12 +84,6 @@ export class SessionServer {
   /** How many requests besides turns need a process at this moment. */
   #requests = 0;
   #draining = false;
-  /** Why what the journal knows of it could not be taken up, if that is so. */
-  #obstacle: CastellanError | undefined;
-  /** Whether turns of it wait in the journal only, since it was set aside. */
-  #paused = false;
-  #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
-  #activations = 0;
   /** When its process was up, on the monotonic clock. */
   #upSince = 0;
   /** How many starts in a row have failed. */
@@ -116,10 +98,7 @@ export class SessionServer {
   /** Its process is up, or none will come up. */
   readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
   readonly #capacity: Capacity;
-  readonly #spares: Spares;
-  /** A process that was started ahead, to be used for the one that comes up. */
-  #spare: ClaimedSpare | undefined;
-  readonly #host: ProcessHost;
+  readonly #starter: ProcessStarter;
   readonly #turns: TurnLine;
   /** With what its process authenticates, as a digest, if that is of interest. */
   #credentials = "";
@@ -149,9 +128,8 @@ export class SessionServer {
     );
     this.#capacity = capacity;
     this.#memory = memory;
-    this.#spares = spares;
     this.#turns = turns;
-    this.#host = {
+    const host: ProcessHost = {
       who: this.#who,
       message: (message) => this.#receive(message),
       spawned: (pid) => {
@@ -160,6 +138,7 @@ export class SessionServer {
       toolBegins: () => this.dispatcher.toolBegins(),
       canUseTool: this.view.approvals.canUseTool,
     };
+    this.#starter = new ProcessStarter(host, this.conversation, spares, deps, () => this.settings);
     this.#tenancy = new Tenancy(capacity, deps.clock, {
       between: () => this.#between,
       turnsWait: () => this.dispatcher.waiting > 0,
@@ -192,6 +171,19 @@ export class SessionServer {
       renew: () => void this.#renew(),
       fault: (fault) => void this.#activation?.kill(fault),
     });
+    this.recovery = new Recovery(
+      this.#who,
+      this.conversation,
+      this.journal,
+      this.dispatcher.intake,
+      this.#meter,
+      deps,
+      {
+        settings: () => this.settings,
+        launch: () => this.launch,
+        refuseIfEnded: () => this.#refuseIfEnded(),
+      },
+    );
   }
 
   get settings(): SessionSettings {
@@ -200,34 +192,6 @@ export class SessionServer {
 
   get state(): SessionState {
     return this.#state;
-  }
-
-  /**
-   * Takes up what the journal knows of the session: its conversation, and the turns that had not ended.
-   *
-   * @param source what it begins with what it remembers of, whatever it had before
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation, or why the
-   * session has ended meanwhile
-   */
-  async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
-    try {
-      this.#refuseIfEnded();
-      const goesOn = this.conversation.restore(known.entry, source);
-      await this.#loadSpending();
-      await this.#takeBack(known.turns, goesOn);
-      await this.#withdrawApprovals();
-      this.#obstacle = undefined;
-      this.dispatcher.intake.restored();
-    } catch (thrown) {
-      const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#who, thrown);
-      this.dispatcher.intake.restored(error);
-      throw error;
-    }
-  }
-
-  /** What the journal knows of it cannot be taken up; its processes do not come up, and say so. */
-  setAside(error: CastellanError): void {
-    this.#obstacle = error;
   }
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
@@ -276,7 +240,7 @@ export class SessionServer {
     this.#changed = false;
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
-    if (unmetered) void this.#loadSpending().catch(() => {});
+    if (unmetered) void this.recovery.loadSpending().catch(() => {});
     this.#recycling?.watch(this.#capacity.measures);
     this.#rests(false);
   }
@@ -313,21 +277,8 @@ export class SessionServer {
   }
 
   /** The SDK's options and the environment of a process as it would be started now. */
-  get launch(): { readonly sdk: SessionSettings["sdk"]; readonly environment: Readonly<Record<string, string>> } {
-    const { sdk, inheritEnv } = this.settings;
-    const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
-    return {
-      sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
-      environment,
-    };
-  }
-
-  /** The same for the same store, since it knows whether that has come back. */
-  #store(given: SessionStore): SessionStore {
-    if (this.#steady?.given !== given) {
-      this.#steady = { given, store: steadyStore(given, this.conversation.storeKey, this.#deps.clock) };
-    }
-    return this.#steady.store;
+  get launch(): ProcessLaunch {
+    return this.#starter.launch;
   }
 
   /** Accepts no more turns; resolves with their number when those that it has have ended. */
@@ -437,7 +388,7 @@ export class SessionServer {
   /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.#failedStarts = 0;
-    this.#paused = true;
+    this.recovery.pause();
     this.#apply({ type: "quarantine", lastExits });
     tell("castellan:session:quarantine", () => ({ ...this.#facts, lastExits }));
     this.#dismiss();
@@ -471,7 +422,7 @@ export class SessionServer {
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
       ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
       conversationId: this.conversation.now.id,
-      activation: this.#activations,
+      activation: this.#starter.count,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
       backgroundTasks: this.view.backgroundTasks,
@@ -565,9 +516,9 @@ export class SessionServer {
 
   /** Takes what a process needs: one that is up already, with its slot, or a slot for a new one. */
   #takeRoom(): boolean {
-    this.#spare = this.#spares.claim(this.#shape, this.conversation.now.kind === "new", this.#tenancy);
-    if (this.#spare === undefined) return this.#tenancy.take();
-    this.#tenancy.takeOver(this.#spare.slot);
+    const slot = this.#starter.claimSpare(this.#tenancy);
+    if (slot === undefined) return this.#tenancy.take();
+    this.#tenancy.takeOver(slot);
     return true;
   }
 
@@ -594,22 +545,21 @@ export class SessionServer {
   async #bringUp(incarnation: Incarnation): Promise<void> {
     const since = this.#deps.clock.monotonic();
     try {
-      await this.#resume();
-      const spare = await this.#bindSpare();
-      const activation = spare ?? (await this.#activate(incarnation.cancelled));
+      await this.recovery.resume();
+      const { activation, spare } = await this.#starter.start(incarnation.cancelled);
       this.conversation.take({ type: "resumed" });
       this.#upSince = this.#deps.clock.monotonic();
       tell("castellan:activation:start", () => ({
         ...this.#facts,
         pid: activation.pid,
-        activation: this.#activations,
+        activation: this.#starter.count,
         conversationId: this.conversation.now.id,
         durationMs: this.#upSince - since,
         resumed: this.conversation.now.kind !== "new",
-        spare: spare !== undefined,
+        spare,
       }));
       this.#activation = activation;
-      if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#shape);
+      if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#starter.shape);
       this.#failedStarts = 0;
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
@@ -632,7 +582,7 @@ export class SessionServer {
       );
       if (!incarnation.stopping) this.dispatcher.attach(activation);
     } catch (error) {
-      await this.#dropSpare();
+      await this.#starter.abandon();
       this.#pid = undefined;
       this.#failedStarts++;
       this.#tenancy.release();
@@ -640,115 +590,11 @@ export class SessionServer {
     }
   }
 
-  /** Takes up what waits in the journal only: since the session was set aside, or because it could not be taken up before. */
-  async #resume(): Promise<void> {
-    if (!this.#paused && this.#obstacle === undefined) return;
-    const known = await this.journal.read();
-    if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
-    else {
-      await this.restore(known).catch((error: CastellanError) => {
-        const fault = { class: "bad_config", message: error.message } as const;
-        throw startError("START_FAILED", this.#who, this.#deps.clock, fault, error);
-      });
-    }
-    this.#paused = false;
-  }
-
-  /** A process with the conversation as it can be had. */
-  async #activate(signal: AbortSignal): Promise<Activation> {
-    for (;;) {
-      try {
-        await this.#bringTranscript();
-        if (endIsUnknown(this.conversation.now)) await this.#readEnd();
-        return await this.#start(signal);
-      } catch (error) {
-        if (signal.aborted || !this.#adapt(error)) throw error;
-      }
-    }
-  }
-
-  /** The process that was claimed, if it can still be used; otherwise it is ended. */
-  async #bindSpare(): Promise<Activation | undefined> {
-    const spare = this.#spare;
-    if (spare === undefined) return undefined;
-    await this.#bringTranscript();
-    if (spare.activation.ending || this.conversation.now.kind !== "new") {
-      await this.#dropSpare();
-      return undefined;
-    }
-    this.#spare = undefined;
-    this.conversation.take({ type: "forgotten", freshId: spare.conversationId });
-    this.#activations++;
-    this.#spokenIn = spare.conversationId;
-    spare.bind(this.#host);
-    return spare.activation;
-  }
-
-  /** Ends the process that was claimed and is not used. Its slot is another one's only when it is gone. */
-  async #dropSpare(): Promise<void> {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    await spare?.activation.end(endingStages(this.settings.shutdown, false));
-  }
-
-  #start(signal: AbortSignal): Promise<Activation> {
-    this.#activations++;
-    const conversation = conversationStart(this.conversation.now);
-    this.#spokenIn = conversation.id;
-    this.#spares.missed(this.#shape, conversation.kind === "new");
-    const request = { ...this.#shape, id: this.#deps.newId(), host: this.#host, conversation, signal };
-    return Activation.start(request, this.#deps.clock);
-  }
-
-  /** All that its process is started with, apart from the conversation. */
-  get #shape(): Shape {
-    return { ...shapeOf(this.settings), options: this.launch.sdk };
-  }
-
-  /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
-  async #bringTranscript(): Promise<void> {
-    const { sdk, environment } = this.launch;
-    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
-    const message = await this.conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
-    if (message === undefined) return;
-    throw startError("START_FAILED", this.#who, this.#deps.clock, { class: "bad_config", message });
-  }
-
-  /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
-  async #readEnd(): Promise<void> {
-    const lastUuid = await historyOf(this.conversation.now, this.launch, {}).then(lastOf, () => undefined);
-    if (lastUuid !== undefined) this.conversation.take({ type: "read", lastUuid });
-  }
-
-  /** Whether `error` was about the conversation, and another start can do better with it. */
-  #adapt(error: unknown): boolean {
-    const { kind } = this.conversation.now;
-    const exit = exitOfError(error, this.#deps.clock);
-    if (exit.class === "conversation_missing" && kind === "kept") {
-      const { cut, lastUuid } = this.conversation.now;
-      // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
-      if (cut && lastUuid === this.settings.sdk.resumeSessionAt) return false;
-      if (cut) this.conversation.take({ type: "cut_refused" });
-      else if (this.conversation.now.empty || this.settings.onMissingConversation === "fresh") {
-        this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
-      } else if (this.conversation.now.unwritten !== undefined) {
-        this.conversation.take({ type: "missing", freshId: this.#deps.newId() });
-      } else return false;
-      return true;
-    }
-    if (exit.class === "conversation_exists" && kind === "new") {
-      this.conversation.take({ type: "found" });
-      return true;
-    }
-    return false;
-  }
-
   #receive(message: SDKMessage): void {
     this.#lastSignOfLife = this.#deps.clock.now();
     this.#lastWord = this.#deps.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
-    if (message.type === "system" && message.subtype === "init" && message.session_id !== this.#spokenIn) {
-      this.#spokenIn = message.session_id;
+    if (message.type === "system" && message.subtype === "init" && this.#starter.hasMoved(message.session_id)) {
       this.conversation.take({ type: "moved", id: message.session_id });
       void this.#activation?.moved(message.session_id);
     }
@@ -826,50 +672,10 @@ export class SessionServer {
     this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
-  /**
-   * Turns that had not ended when the application did. One that ran is run again, or is over; if it ran in this conversation,
-   * that is cut back, or goes on from there.
-   */
-  async #takeBack(turns: readonly TurnEntry[], goesOn: boolean): Promise<void> {
-    for (const turn of turns) {
-      let cut: CastellanError | undefined;
-      if (turn.state === "running") {
-        const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
-        this.#refuseIfEnded();
-        const end = settle(this.#who, turn, evidence, this.settings.onInterruptedTurn, this.#deps.newId());
-        if (goesOn) this.conversation.take(end.conversation);
-        cut = end.cut;
-      }
-      this.dispatcher.intake.restore(turn, cut);
-    }
-  }
-
-  /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
-  async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
-    const said = await transcriptOf(this.conversation.now, this.launch).catch(() => undefined);
-    return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
-  }
-
   /** One that is stopped as a child of its tree may be started again, and then goes on. */
   #refuseIfEnded(): void {
     const refusal = this.#state.name === "stopped" && this.#state.as !== "child" ? this.refusal() : undefined;
     if (refusal !== undefined) throw refusal;
-  }
-
-  /** The process that asked for them is gone, and nobody was there to say so. */
-  async #withdrawApprovals(): Promise<void> {
-    if (this.settings.approvalTimeoutMs === undefined) return;
-    const asked = await this.journal.approvals(MOST_OPEN_APPROVALS);
-    this.#refuseIfEnded();
-    for (const { id, outcome } of asked) {
-      if (outcome === undefined) this.journal.approvalSettled(id, "withdrawn");
-    }
-  }
-
-  async #loadSpending(): Promise<void> {
-    if (this.settings.budget === undefined) return;
-    this.#meter.load(await this.journal.usage({ by: ["day"] }));
-    this.#refuseIfEnded();
   }
 
   #overBudget(): CastellanError | undefined {
@@ -933,10 +739,4 @@ export class SessionServer {
 
 function isSettled({ name }: SessionState): boolean {
   return name !== "starting" && name !== "restarting";
-}
-
-function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {
-  const words = thrown instanceof Error ? thrown.message : String(thrown);
-  const message = `${who}: the journal could not be read: ${words}`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
 }

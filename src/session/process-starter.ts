@@ -1,0 +1,191 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Slot, Tenant } from "../capacity/capacity.ts";
+import type { ClaimedSpare } from "../capacity/spare.ts";
+import type { Spares } from "../capacity/spares.ts";
+import { Activation } from "../claude/activation.ts";
+import { buildEnvironment } from "../claude/environment.ts";
+import type { Shape } from "../claude/fingerprint.ts";
+import type { ProcessHost } from "../claude/process-host.ts";
+import { startError } from "../claude/process-run.ts";
+import { steadyStore } from "../claude/steady-store.ts";
+import { transcriptPlaceOf } from "../claude/transcript-place.ts";
+import type { Clock } from "../clock.ts";
+import { conversationStart, endIsUnknown } from "./conversation.ts";
+import { endingStages } from "./ending.ts";
+import { historyOf } from "./history.ts";
+import { shapeOf } from "./process-shape.ts";
+import type { SessionConversation } from "./session-conversation.ts";
+import { exitOfError } from "./session-exit.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import { lastOf } from "./transcript-evidence.ts";
+
+/** The SDK's options and the environment of a process. */
+export interface ProcessLaunch {
+  readonly sdk: SessionSettings["sdk"];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Brings up processes with the conversation of a session: one that was started ahead, if it fits, or a new one. */
+export class ProcessStarter {
+  readonly #host: ProcessHost;
+  readonly #conversation: SessionConversation;
+  readonly #spares: Spares;
+  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
+  readonly #settings: () => SessionSettings;
+  #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
+  /** A process that was started ahead, to be used for the one that comes up. */
+  #spare: ClaimedSpare | undefined;
+  #count = 0;
+  /** The conversation that the process is in. The session may have turned to another one, for the next process. */
+  #spokenIn: string | undefined;
+
+  /** `settings` tells those of the session as they are. */
+  constructor(
+    host: ProcessHost,
+    conversation: SessionConversation,
+    spares: Spares,
+    deps: { readonly clock: Clock; readonly newId: () => string },
+    settings: () => SessionSettings,
+  ) {
+    this.#host = host;
+    this.#conversation = conversation;
+    this.#spares = spares;
+    this.#deps = deps;
+    this.#settings = settings;
+  }
+
+  /** How many there have been. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** What a process would be started with now. */
+  get launch(): ProcessLaunch {
+    const { sdk, inheritEnv } = this.#settings();
+    const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+    return {
+      sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
+      environment,
+    };
+  }
+
+  /** All that it would be started with, apart from the conversation. */
+  get shape(): Shape {
+    return { ...shapeOf(this.#settings()), options: this.launch.sdk };
+  }
+
+  /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `tenant`'s now */
+  claimSpare(tenant: Tenant): Slot | undefined {
+    this.#spare = this.#spares.claim(this.shape, this.#conversation.now.kind === "new", tenant);
+    return this.#spare?.slot;
+  }
+
+  /**
+   * A process with the conversation as it can be had; `spare` says whether it is the one that was claimed.
+   *
+   * @throws CastellanError `CLAUDE_NOT_FOUND`, `START_FAILED`; then what was claimed has to be abandoned
+   */
+  async start(signal: AbortSignal): Promise<{ readonly activation: Activation; readonly spare: boolean }> {
+    const spare = await this.#bindSpare();
+    return { activation: spare ?? (await this.#activate(signal)), spare: spare !== undefined };
+  }
+
+  /** Ends the process that was claimed and is not used. Its slot is another one's only when it is gone. */
+  async abandon(): Promise<void> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    await spare?.activation.end(endingStages(this.#settings().shutdown, false));
+  }
+
+  /** Whether the process, which speaks in this conversation now, was in another one before. */
+  hasMoved(conversationId: string): boolean {
+    const moved = conversationId !== this.#spokenIn;
+    this.#spokenIn = conversationId;
+    return moved;
+  }
+
+  /** The same for the same store, since it knows whether that has come back. */
+  #store(given: SessionStore): SessionStore {
+    if (this.#steady?.given !== given) {
+      this.#steady = { given, store: steadyStore(given, this.#conversation.storeKey, this.#deps.clock) };
+    }
+    return this.#steady.store;
+  }
+
+  /** The process that was claimed, if it can still be used; otherwise it is ended. */
+  async #bindSpare(): Promise<Activation | undefined> {
+    const spare = this.#spare;
+    if (spare === undefined) return undefined;
+    await this.#bringTranscript();
+    if (spare.activation.ending || this.#conversation.now.kind !== "new") {
+      await this.abandon();
+      return undefined;
+    }
+    this.#spare = undefined;
+    this.#conversation.take({ type: "forgotten", freshId: spare.conversationId });
+    this.#count++;
+    this.#spokenIn = spare.conversationId;
+    spare.bind(this.#host);
+    return spare.activation;
+  }
+
+  async #activate(signal: AbortSignal): Promise<Activation> {
+    for (;;) {
+      try {
+        await this.#bringTranscript();
+        if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
+        return await this.#start(signal);
+      } catch (error) {
+        if (signal.aborted || !this.#adapt(error)) throw error;
+      }
+    }
+  }
+
+  #start(signal: AbortSignal): Promise<Activation> {
+    this.#count++;
+    const conversation = conversationStart(this.#conversation.now);
+    this.#spokenIn = conversation.id;
+    this.#spares.missed(this.shape, conversation.kind === "new");
+    const request = { ...this.shape, id: this.#deps.newId(), host: this.#host, conversation, signal };
+    return Activation.start(request, this.#deps.clock);
+  }
+
+  /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
+  async #bringTranscript(): Promise<void> {
+    const { sdk, environment } = this.launch;
+    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
+    const message = await this.#conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
+    if (message === undefined) return;
+    throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message });
+  }
+
+  /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
+  async #readEnd(): Promise<void> {
+    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
+    if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
+  }
+
+  /** Whether `error` was about the conversation, and another start can do better with it. */
+  #adapt(error: unknown): boolean {
+    const conversation = this.#conversation.now;
+    const { sdk, onMissingConversation } = this.#settings();
+    const exit = exitOfError(error, this.#deps.clock);
+    if (exit.class === "conversation_missing" && conversation.kind === "kept") {
+      const { cut, lastUuid, empty, unwritten } = conversation;
+      // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
+      if (cut && lastUuid === sdk.resumeSessionAt) return false;
+      if (cut) this.#conversation.take({ type: "cut_refused" });
+      else if (empty || onMissingConversation === "fresh") {
+        this.#conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+      } else if (unwritten !== undefined) {
+        this.#conversation.take({ type: "missing", freshId: this.#deps.newId() });
+      } else return false;
+      return true;
+    }
+    if (exit.class === "conversation_exists" && conversation.kind === "new") {
+      this.#conversation.take({ type: "found" });
+      return true;
+    }
+    return false;
+  }
+}

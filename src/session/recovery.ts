@@ -1,0 +1,158 @@
+import { startError } from "../claude/process-run.ts";
+import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { TurnEntry } from "../journal/turn-entry.ts";
+import type { BudgetMeter } from "./budget.ts";
+import { transcriptOf } from "./history.ts";
+import type { Intake } from "./intake.ts";
+import type { KnownSession } from "./journal-desk.ts";
+import type { ProcessLaunch } from "./process-starter.ts";
+import type { SessionConversation } from "./session-conversation.ts";
+import type { SessionJournal } from "./session-journal.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import { settle } from "./settlement.ts";
+import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
+
+/** How far back it is looked for approvals that were never answered. */
+const MOST_OPEN_APPROVALS = 100;
+
+/** What a recovery asks of its session. */
+export interface RecoverySession {
+  settings(): SessionSettings;
+  launch(): ProcessLaunch;
+  /** @throws CastellanError why the session has ended for good, if it has */
+  refuseIfEnded(): void;
+}
+
+/** Takes up what the journal knows of a session: its conversation, the turns that had not ended, what it has spent. */
+export class Recovery {
+  readonly #who: string;
+  readonly #conversation: SessionConversation;
+  readonly #journal: SessionJournal;
+  readonly #intake: Intake;
+  readonly #meter: BudgetMeter;
+  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
+  readonly #session: RecoverySession;
+  /** Why what the journal knows of it could not be taken up, if that is so. */
+  #obstacle: CastellanError | undefined;
+  /** Whether turns of it wait in the journal only, since it was set aside. */
+  #paused = false;
+
+  /** `who` is the session, for messages. */
+  constructor(
+    who: string,
+    conversation: SessionConversation,
+    journal: SessionJournal,
+    intake: Intake,
+    meter: BudgetMeter,
+    deps: { readonly clock: Clock; readonly newId: () => string },
+    session: RecoverySession,
+  ) {
+    this.#who = who;
+    this.#conversation = conversation;
+    this.#journal = journal;
+    this.#intake = intake;
+    this.#meter = meter;
+    this.#deps = deps;
+    this.#session = session;
+  }
+
+  /**
+   * Takes up what is known of the session.
+   *
+   * @param source what it begins with what it remembers of, whatever it had before
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation, or why the
+   * session has ended meanwhile
+   */
+  async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
+    try {
+      this.#session.refuseIfEnded();
+      const goesOn = this.#conversation.restore(known.entry, source);
+      await this.loadSpending();
+      await this.#takeBack(known.turns, goesOn);
+      await this.#withdrawApprovals();
+      this.#obstacle = undefined;
+      this.#intake.restored();
+    } catch (thrown) {
+      const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#who, thrown);
+      this.#intake.restored(error);
+      throw error;
+    }
+  }
+
+  /** What is known of it cannot be taken up; its processes do not come up, and say so. */
+  setAside(error: CastellanError): void {
+    this.#obstacle = error;
+  }
+
+  /** From now on turns of it may wait in the journal only. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /**
+   * Takes up what waits in the journal only: since the session was set aside, or because it could not be taken up before.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be taken up
+   */
+  async resume(): Promise<void> {
+    if (!this.#paused && this.#obstacle === undefined) return;
+    const known = await this.#journal.read();
+    if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
+    else {
+      await this.restore(known).catch((error: CastellanError) => {
+        const fault = { class: "bad_config", message: error.message } as const;
+        throw startError("START_FAILED", this.#who, this.#deps.clock, fault, error);
+      });
+    }
+    this.#paused = false;
+  }
+
+  /** Has the meter know what was spent so far, if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async loadSpending(): Promise<void> {
+    if (this.#session.settings().budget === undefined) return;
+    this.#meter.load(await this.#journal.usage({ by: ["day"] }));
+    this.#session.refuseIfEnded();
+  }
+
+  /**
+   * Turns that had not ended when the application did. One that ran is run again, or is over; if it ran in this conversation,
+   * that is cut back, or goes on from there.
+   */
+  async #takeBack(turns: readonly TurnEntry[], goesOn: boolean): Promise<void> {
+    for (const turn of turns) {
+      let cut: CastellanError | undefined;
+      if (turn.state === "running") {
+        const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
+        this.#session.refuseIfEnded();
+        const { onInterruptedTurn } = this.#session.settings();
+        const end = settle(this.#who, turn, evidence, onInterruptedTurn, this.#deps.newId());
+        if (goesOn) this.#conversation.take(end.conversation);
+        cut = end.cut;
+      }
+      this.#intake.restore(turn, cut);
+    }
+  }
+
+  /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
+  async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
+    const said = await transcriptOf(this.#conversation.now, this.#session.launch()).catch(() => undefined);
+    return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
+  }
+
+  /** The process that asked for them is gone, and nobody was there to say so. */
+  async #withdrawApprovals(): Promise<void> {
+    if (this.#session.settings().approvalTimeoutMs === undefined) return;
+    const asked = await this.#journal.approvals(MOST_OPEN_APPROVALS);
+    this.#session.refuseIfEnded();
+    for (const { id, outcome } of asked) {
+      if (outcome === undefined) this.#journal.approvalSettled(id, "withdrawn");
+    }
+  }
+}
+
+function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = `${who}: the journal could not be read: ${words}`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
+}
