@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ClusterOptions } from "../../src/index.ts";
+import { freePort } from "../free-port.ts";
 import { processesWith } from "../real/processes.ts";
 import type { NodeOrder, NodeReport, NodeStart } from "./node-host.ts";
 import { SeverableLine } from "./severable-line.ts";
@@ -76,7 +77,7 @@ export class RealNode {
     const { name, directory, postgres, cluster, env, claude, always, deadlineMs } = options;
     const [home, work] = [join(directory, "home"), join(directory, `work-of-${name}`)];
     await Promise.all([mkdir(join(home, ".claude"), { recursive: true }), mkdir(work, { recursive: true })]);
-    // Its own port is known before it listens: nobody else has the one that was free a moment ago.
+    // Its own port is known before it listens.
     const toPostgres = await SeverableLine.start(postgres.port);
     const port = Promise.withResolvers<number>();
     const fromOthers = await SeverableLine.start(port.promise);
@@ -156,11 +157,4 @@ export class RealNode {
     // It may have ended, which `gone` tells.
     this.#process.send(order, () => {});
   }
-}
-
-async function freePort(): Promise<number> {
-  const line = await SeverableLine.start(0);
-  const { port } = line;
-  await line.stop();
-  return port;
 }

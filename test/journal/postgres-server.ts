@@ -1,15 +1,14 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import pg from "pg";
 import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
+import { freePort } from "../free-port.ts";
 
 const run = promisify(execFile);
 
@@ -157,21 +156,5 @@ async function reachableBinaries(directory: string): Promise<string> {
     const copy = join(directory, "native");
     await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
     return join(copy, "bin");
-  }
-}
-
-/** Below those that systems give to connections, so that nobody has it while the server is down for a test. */
-async function freePort(): Promise<number> {
-  for (let attempt = 1; ; attempt += 1) {
-    const port = randomInt(20_000, 30_000);
-    const server = createServer().listen(port, "127.0.0.1");
-    try {
-      await once(server, "listening");
-      server.close();
-      await once(server, "close");
-      return port;
-    } catch (error) {
-      if (attempt === 20) throw error;
-    }
   }
 }

@@ -133,7 +133,9 @@ describe("a journal that is open twice in one process", () => {
       `const { parentPort, workerData } = require("node:worker_threads");
       parentPort.on("message", () => {});
       import(workerData.module).then(async ({ sqliteJournal }) => {
-        await sqliteJournal({ sqlite: workerData.path }).open(workerData.owner);
+        // What nobody holds any more is closed by the collector.
+        globalThis.journal = sqliteJournal({ sqlite: workerData.path });
+        await globalThis.journal.open(workerData.owner);
         parentPort.postMessage("open");
       });`,
       { eval: true, workerData: { path, module, owner: { ...OWNER, id: "thread" } } },
