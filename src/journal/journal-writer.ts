@@ -213,9 +213,11 @@ export class JournalWriter {
 
   async #write(batch: Omit<Batch, "number">): Promise<void> {
     this.#writing = true;
-    await this.#journal.write({ number: this.#number + 1, ...batch }).finally(() => {
+    try {
+      await this.#journal.write({ number: this.#number + 1, ...batch });
+    } finally {
       this.#writing = false;
-    });
+    }
     this.#number += 1;
     this.#failures = 0;
     if (this.#lost === undefined) this.#fault = undefined;
