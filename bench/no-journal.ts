@@ -4,7 +4,6 @@ import type { Journal } from "../src/index.ts";
 export function noJournal(): Journal {
   return {
     place: "nowhere",
-    exclusive: true,
     open: async () => {},
     close: async () => {},
     write: async () => {},

@@ -61,7 +61,6 @@ export class JournalWriter {
   #lost: CastellanError | undefined;
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #closing = false;
-  #writing = false;
   #wake: (() => void) | undefined;
 
   /** The journal has just been opened, and nobody else writes to it. */
@@ -73,11 +72,6 @@ export class JournalWriter {
   /** Why the journal does not take what there is to write, if it does not. */
   get fault(): CastellanError | undefined {
     return this.#fault;
-  }
-
-  /** Whether the journal has taken what it was given, and may be expected to take what it is given now. */
-  get keepsUp(): boolean {
-    return !this.#writing && this.#fault === undefined;
   }
 
   /** Resolves when another application has taken the journal over. */
@@ -212,12 +206,7 @@ export class JournalWriter {
   }
 
   async #write(batch: Omit<Batch, "number">): Promise<void> {
-    this.#writing = true;
-    try {
-      await this.#journal.write({ number: this.#number + 1, ...batch });
-    } finally {
-      this.#writing = false;
-    }
+    await this.#journal.write({ number: this.#number + 1, ...batch });
     this.#number += 1;
     this.#failures = 0;
     if (this.#lost === undefined) this.#fault = undefined;

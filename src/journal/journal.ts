@@ -49,11 +49,6 @@ export interface Journal {
    * turn before that is written. Default `false`.
    */
   readonly shared?: boolean;
-  /**
-   * Whether no other application can take it over as long as this one lives: then a turn that nobody will come back for begins while
-   * that is written, unless a write is under way. Default `false`.
-   */
-  readonly exclusive?: boolean;
   /** Gives it back. What has been written stays. Does nothing if it is not open. */
   close(): Promise<void>;
   /**

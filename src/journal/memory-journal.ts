@@ -21,7 +21,6 @@ export function memoryJournal(): Journal {
 
 class MemoryJournal implements Journal {
   readonly place: string = "memory";
-  readonly exclusive = true;
   readonly #sessions = new Map<string, SessionEntry>();
   readonly #turns = new Map<string, TurnEntry>();
   /** The ids of the turns that have not ended, by session, in the order in which they were accepted. */

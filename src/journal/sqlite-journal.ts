@@ -52,7 +52,6 @@ export function sqliteJournal(
 
 class SqliteJournal implements Journal {
   readonly place: string;
-  readonly exclusive = true;
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
 

@@ -378,15 +378,10 @@ export class Dispatcher {
       return;
     }
     if (!this.#place.take()) return;
+    this.#beginning = record;
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
-    const written = this.#journal.begin(record, uuid);
-    if (written === undefined) {
-      this.#begin(record, uuid);
-      return;
-    }
-    this.#beginning = record;
-    this.#begun = written.then(
+    this.#begun = this.#journal.begin(record, uuid).then(
       () => this.#begin(record, uuid),
       (error: CastellanError) => {
         // The journal is another application's by now, or will never take this.

@@ -104,11 +104,6 @@ export class JournalDesk {
     return this.#held?.journal.shared === true;
   }
 
-  /** Whether what is said now will be written in a moment, and by nobody else's leave; see `Journal.exclusive`. */
-  get isPrompt(): boolean {
-    return this.#held?.journal.exclusive === true && this.#held.writer.keepsUp;
-  }
-
   /** Why the sessions may spend no more, if that is so. */
   get refusal(): CastellanError | undefined {
     return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);

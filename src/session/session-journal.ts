@@ -50,14 +50,6 @@ export class SessionJournal {
     return this.#desk.isShared;
   }
 
-  /**
-   * Whether a turn does not begin before that is written. One that nobody will come back for need not wait for a journal that takes it
-   * in the next round of the event loop: if the application dies before that, its caller does too.
-   */
-  holdsBack({ durable }: TurnRecord): boolean {
-    return durable || !this.#desk.isPrompt;
-  }
-
   /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async read(): Promise<KnownSession> {
     const known = await this.#desk.read([this.#session]);
@@ -71,41 +63,26 @@ export class SessionJournal {
     return turn?.session === this.#session ? turn : undefined;
   }
 
-  /**
-   * Resolves when the turn is in the journal, or if that need not be waited for.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
-   */
-  async accept(record: TurnRecord): Promise<void> {
-    const { id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
+  /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async accept({ id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt }: TurnRecord): Promise<void> {
     const times = {
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...times };
-    if (this.holdsBack(record)) await this.#write({ type: "turn_accepted", turn }, durable);
-    else this.#note({ type: "turn_accepted", turn });
+    await this.#write({ type: "turn_accepted", turn }, durable);
   }
 
   withdraw({ id }: TurnRecord): void {
     this.#note({ type: "turn_withdrawn", turn: id });
   }
 
-  /**
-   * Resolves when it is written that the turn is about to be handed out; `undefined` if that need not be waited for.
-   *
-   * @throws CastellanError `NOT_OWNER`
-   */
-  begin(record: TurnRecord, promptId: string): Promise<void> | undefined {
-    const change = { type: "turn_begun", turn: record.id, promptId, attempt: record.attempts + 1 } as const;
-    if (this.holdsBack(record)) return this.#record(change, record.durable) ?? Promise.resolve();
-    this.#note(change);
-    return undefined;
+  /** Resolves when it is written that the turn is about to be handed out. @throws CastellanError `NOT_OWNER` */
+  async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
+    await this.#record({ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }, durable);
   }
 
-  /**
-   * Writes that Claude has begun.
-   */
+  /** Writes that Claude has begun. */
   touched({ id, durable }: TurnRecord): void {
     this.#note({ type: "turn_touched", turn: id }, durable);
   }

@@ -15,11 +15,10 @@ class Until {
   lost: readonly Change[] = [];
   readonly journal: Journal;
 
-  constructor(batches: number, exclusive: boolean) {
+  constructor(batches: number) {
     const inner = this.#inner;
     this.journal = {
       place: "until",
-      exclusive,
       open: (owner) => inner.open(owner),
       close: () => inner.close(),
       write: async (batch) => {
@@ -54,8 +53,8 @@ class Until {
 
 const KEYS = ["a", "b", "touches", "c", "d"];
 
-/** Runs an application up to this batch, crashes it, and starts it again. @param exclusive see `Journal.exclusive` */
-async function crashAt(batches: number, exclusive: boolean) {
+/** Runs an application up to this batch, crashes it, and starts it again. */
+async function crashAt(batches: number) {
   const [clock, name] = [new SimulatedClock(), unique()];
   const answered: string[] = [];
   const fake = fakeClaude(async (turn) => {
@@ -68,7 +67,7 @@ async function crashAt(batches: number, exclusive: boolean) {
     await turn.text(turn.prompt === "touches" ? text.slice(2) : text);
     answered.push(turn.prompt);
   });
-  const until = new Until(batches, exclusive);
+  const until = new Until(batches);
   const first = await within(clock, run({ fake, journal: until.journal, clock }, [{ name }]));
   const acknowledged = new Map<string, string>();
   const asked = KEYS.map(async (key) => {
@@ -101,39 +100,33 @@ async function crashAt(batches: number, exclusive: boolean) {
   return { until, answered, heard, ends };
 }
 
-test.each([
-  ["an exclusive journal", true],
-  ["any other journal", false],
-])(
-  "wherever the application crashes, on %s, each acknowledged turn ends once, and none is answered twice",
-  async (_, exclusive) => {
-    const whole = await crashAt(Number.POSITIVE_INFINITY, exclusive);
-    expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
-    const batches = whole.until.taken.length;
-    expect(batches).toBeGreaterThan(5);
-    let cut = 0;
-    for (let n = 0; n < batches; n++) {
-      const { until, answered, heard, ends } = await crashAt(n, exclusive);
-      const at = `crash at batch ${n}, acknowledged ${[...heard.keys()]}`;
-      for (const [key, end] of ends) {
-        expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
-        if (end === "TURN_INTERRUPTED") cut += 1;
-        // That Claude had begun was what could not be written; the fake has no transcript that tells it.
-        const untold = until.lost.some((change) => change.type === "turn_touched");
-        const times = answered.filter((prompt) => prompt === key).length;
-        expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
-        if (end !== "TURN_INTERRUPTED") expect(times, `${at}: ${key}`).toBeGreaterThan(0);
-      }
+test("wherever the application crashes, each acknowledged turn ends once, and none is answered twice", async () => {
+  const whole = await crashAt(Number.POSITIVE_INFINITY);
+  expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
+  const batches = whole.until.taken.length;
+  expect(batches).toBeGreaterThan(5);
+  let cut = 0;
+  for (let n = 0; n < batches; n++) {
+    const { until, answered, heard, ends } = await crashAt(n);
+    const at = `crash at batch ${n}, acknowledged ${[...heard.keys()]}`;
+    for (const [key, end] of ends) {
+      expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
+      if (end === "TURN_INTERRUPTED") cut += 1;
+      // That Claude had begun was what could not be written; the fake has no transcript that tells it.
+      const untold = until.lost.some((change) => change.type === "turn_touched");
+      const times = answered.filter((prompt) => prompt === key).length;
+      expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
+      if (end !== "TURN_INTERRUPTED") expect(times, `${at}: ${key}`).toBeGreaterThan(0);
     }
-    expect(cut).toBeGreaterThan(0);
-  },
-);
+  }
+  expect(cut).toBeGreaterThan(0);
+});
 
 /** The same for turns that nobody will come back for, asked one after the other. */
-async function crashPlainAt(batches: number, exclusive: boolean) {
+async function crashPlainAt(batches: number) {
   const [clock, name] = [new SimulatedClock(), unique()];
   const fake = fakeClaude((turn) => turn.text(`re: ${turn.prompt}`));
-  const until = new Until(batches, exclusive);
+  const until = new Until(batches);
   const first = await within(clock, run({ fake, journal: until.journal, clock }, [{ name }]));
   const heard: string[] = [];
   const asking = (async () => {
@@ -162,26 +155,18 @@ async function crashPlainAt(batches: number, exclusive: boolean) {
   };
 }
 
-test.each([
-  ["an exclusive journal", true],
-  ["any other journal", false],
-])(
-  "wherever the application crashes, on %s, what was answered stands in the conversation once",
-  async (_, exclusive) => {
-    const exchange = (key: string): string[] => [`user: ${key}`, `assistant: re: ${key}`];
-    const whole = await crashPlainAt(Number.POSITIVE_INFINITY, exclusive);
-    expect(whole.said).toEqual([...KEYS, "after"].flatMap(exchange));
-    for (let n = 0; n < whole.until.taken.length; n++) {
-      const { until, heard, prompted, said } = await crashPlainAt(n, exclusive);
-      const at = `crash at batch ${n}, answered ${heard}`;
-      expect(said.slice(0, 2 * heard.length), at).toEqual(heard.flatMap(exchange));
-      expect(said.slice(-2), at).toEqual(exchange("after"));
-      // No more than the one turn that ran has gone on without the journal.
-      expect(prompted - heard.length, at).toBeLessThanOrEqual(1);
-      const more = said.slice(2 * heard.length, -2);
-      expect([[], exchange(KEYS[heard.length] ?? "")], `${at}, lost ${JSON.stringify(until.lost)}`).toContainEqual(
-        more,
-      );
-    }
-  },
-);
+test("wherever the application crashes, what was answered stands in the conversation once", async () => {
+  const exchange = (key: string): string[] => [`user: ${key}`, `assistant: re: ${key}`];
+  const whole = await crashPlainAt(Number.POSITIVE_INFINITY);
+  expect(whole.said).toEqual([...KEYS, "after"].flatMap(exchange));
+  for (let n = 0; n < whole.until.taken.length; n++) {
+    const { until, heard, prompted, said } = await crashPlainAt(n);
+    const at = `crash at batch ${n}, answered ${heard}`;
+    expect(said.slice(0, 2 * heard.length), at).toEqual(heard.flatMap(exchange));
+    expect(said.slice(-2), at).toEqual(exchange("after"));
+    // No more than the one turn that ran has gone on without the journal.
+    expect(prompted - heard.length, at).toBeLessThanOrEqual(1);
+    const more = said.slice(2 * heard.length, -2);
+    expect([[], exchange(KEYS[heard.length] ?? "")], `${at}, lost ${JSON.stringify(until.lost)}`).toContainEqual(more);
+  }
+});

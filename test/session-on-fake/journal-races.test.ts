@@ -111,31 +111,7 @@ test("a turn that the journal has keeps the time that it was given, whoever asks
   await asked;
 });
 
-test("on an exclusive journal a turn that nobody will come back for goes on while it is written, and no other one then", async () => {
-  const gated = new Gated();
-  const journal = { ...gated.journal, exclusive: true };
-  const name = unique();
-  const fake = fakeClaude(async (turn) => {
-    // No process answers in the same round of the event loop.
-    await ticks(2);
-    await turn.text(`re: ${turn.prompt}`);
-  });
-  await using application = await run({ fake, journal }, [{ name }]);
-  const prompts = (): string[] => fake.processes.flatMap((process) => process.prompts);
-  const written = Promise.withResolvers<void>();
-  gated.writing = written.promise;
-  let told = 0;
-  const asked = ["one", "two"].map((prompt) => application.query(name, prompt).finally(() => told++));
-  await eventually(() => prompts().length === 1);
-  const keyed = application.query(name, "three", key);
-  await ticks(10);
-  expect(prompts()).toEqual(["one"]);
-  expect(told).toBe(0);
-  written.resolve();
-  expect((await Promise.all([...asked, keyed])).map(({ text }) => text)).toEqual(["re: one", "re: two", "re: three"]);
-});
-
-test("on any other journal it waits until it is written that it begins", async () => {
+test("a turn that nobody will come back for waits until it is written that it begins, too", async () => {
   const gated = new Gated();
   const [name, fake] = [unique(), fakeClaude((turn) => turn.text("done"))];
   await using application = await run({ fake, journal: gated.journal }, [{ name }]);
