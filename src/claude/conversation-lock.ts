@@ -39,8 +39,9 @@ export interface ConversationLock {
 export async function lockConversation(id: string, marker: string, config: string): Promise<ConversationLock> {
   const path = join(config, FOLDER, id);
   try {
+    for (const folder of [config, dirname(path)]) await makeFolder(folder);
     for (let tries = 0; tries < TRIES; tries++) {
-      if (await putInFolder(path, marker, config)) return { release: () => remove(path, marker) };
+      if (await put(path, marker)) return { release: () => remove(path, marker) };
       await takeOver(path, id);
     }
     throw new ConversationInUse(id);
@@ -49,17 +50,6 @@ export async function lockConversation(id: string, marker: string, config: strin
     // Where nothing can be written, Claude Code cannot write a transcript either.
   }
   return { release: async () => {} };
-}
-
-/** As {@link put}; where there is no folder yet, that is made first. */
-async function putInFolder(path: string, marker: string, config: string): Promise<boolean> {
-  try {
-    return await put(path, marker);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    for (const folder of [config, dirname(path)]) await makeFolder(folder);
-    return await put(path, marker);
-  }
 }
 
 /** Not with all that is above it: where that is not there, Claude Code has never been. */
@@ -71,10 +61,6 @@ async function makeFolder(folder: string): Promise<void> {
 
 function isExisting(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "EEXIST";
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 /** Whether there was no such file. It appears with all that it says, or not at all. */
