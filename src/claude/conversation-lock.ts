@@ -1,12 +1,17 @@
-import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rmdir, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { isAlive, type Owner, ownerOf, thisOwner } from "./marker.ts";
 
 /** Beside Claude Code's own files, since it is their transcripts that have one writer. */
 const FOLDER = "castellan-locks";
 
-/** How often a lock that changes hands meanwhile is tried for. */
+/** How often a lock that changes hands meanwhile is tried for, and how long is waited for another one who takes it over. */
 const TRIES = 5;
+const PAUSE_MS = 5;
+
+/** After how long whoever takes a lock over must have died over it. It takes a millisecond. */
+const ABANDONED_MS = 5_000;
 
 /** A conversation that another application of this machine writes to. */
 export class ConversationInUse extends Error {
@@ -83,12 +88,30 @@ async function takeOver(path: string, id: string): Promise<void> {
   const found = await readFile(path, "utf8").catch(() => undefined);
   const owner = found === undefined ? undefined : ownerOf(found);
   if (owner !== undefined && isAnother(owner) && isAlive(owner)) throw new ConversationInUse(id, owner);
-  const aside = `${path}.gone-${thisOwner().pid}-${thisOwner().startTime}`;
-  await rename(path, aside).catch(() => {});
-  // Another application may have been faster, and this is what it put there.
-  const taken = await readFile(aside, "utf8").catch(() => undefined);
-  if (taken !== undefined && taken !== found) await link(aside, path).catch(() => {});
-  await unlink(aside).catch(() => {});
+  // One at a time, so that nobody takes away what another one, who was faster, has put there.
+  const turn = `${path}.taking`;
+  try {
+    await mkdir(turn);
+  } catch (error) {
+    if (!isExisting(error)) throw error;
+    await awaitTurn(turn);
+    return;
+  }
+  try {
+    if ((await readFile(path, "utf8").catch(() => undefined)) === found) await unlink(path).catch(() => {});
+  } finally {
+    await rmdir(turn).catch(() => {});
+  }
+}
+
+/** Waits a moment for who takes a lock over, and takes away what one who died over it has left. */
+async function awaitTurn(turn: string): Promise<void> {
+  const since = await stat(turn).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+  if (since !== undefined && Date.now() - since > ABANDONED_MS) await rmdir(turn).catch(() => {});
+  else await delay(PAUSE_MS);
 }
 
 async function remove(path: string, marker: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -87,7 +87,7 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
   it("is had by one of many that ask at once for that of a dead one", async () => {
     const owners = await Promise.all(Array.from({ length: 8 }, another));
     const dead = await another();
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 100; round++) {
       await (await lockConversation(id, marker(), home)).release();
       await writeFile(path(), marker(dead.owner));
       if (round === 0) await dead.end();
@@ -97,6 +97,22 @@ describe.skipIf(process.platform !== "linux")("the lock of a conversation", () =
       await Promise.all(got.map(async (one) => one.status === "fulfilled" && (await one.value.release())));
     }
     await Promise.all(owners.map(({ end }) => end()));
+  });
+
+  it("is not taken over by two at once, and not kept by one who died over it", async () => {
+    const turn = `${path()}.taking`;
+    await (await lockConversation(id, marker(), home)).release();
+    await writeFile(path(), "");
+    await mkdir(turn);
+    await expect(lockConversation(id, marker(), home)).rejects.toBeInstanceOf(ConversationInUse);
+    expect(await readFile(path(), "utf8")).toBe("");
+    const longAgo = new Date(Date.now() - 60_000);
+    await utimes(turn, longAgo, longAgo);
+    const mine = marker();
+    const lock = await lockConversation(id, mine, home);
+    expect(await readFile(path(), "utf8")).toBe(mine);
+    await lock.release();
+    expect(await readdir(join(home, "castellan-locks"))).toEqual([]);
   });
 
   it("keeps nobody from starting where it cannot be written", async () => {
