@@ -41,6 +41,7 @@ const STARTUP_FAILURES: { readonly [Reason in SDKStartupFailureReason]: ExitClas
   config_file_invalid: "bad_config",
   managed_settings_not_delivered: "bad_config",
   initialize_fields_not_delivered: "bad_config",
+  sideload_flags_disabled: "bad_config",
   org_pin_mismatch: "auth",
   gateway_signin_required: "auth",
   gateway_access_denied: "auth",

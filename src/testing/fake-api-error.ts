@@ -20,7 +20,7 @@ interface Known {
   readonly text: (message: string) => string;
 }
 
-/** What Claude Code 2.1.330 makes of an error of the API, as recorded from it. */
+/** What Claude Code 2.1.332 makes of an error of the API, as recorded from it. */
 export function spokenApiError(given: FakeApiError): SpokenApiError {
   const { status } = given;
   if (status === undefined) {

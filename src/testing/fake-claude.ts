@@ -35,7 +35,7 @@ export interface FakeClaude {
 
 /**
  * A fake Claude Code that runs in this process and is driven by the real Agent SDK: its parsing, control protocol and exit handling run,
- * no binary and no network. It says what Claude Code 2.1.330 says, and can be made to crash, hang, flood and refuse.
+ * no binary and no network. It says what Claude Code 2.1.332 says, and can be made to crash, hang, flood and refuse.
  *
  * @param script What it does with every turn. Default: it answers `You said: …`.
  *

@@ -49,6 +49,7 @@ export function handshake(facts: FakeControlFacts): WireObject {
     other_hook_ask_outranks_host: true,
     feedback_mode: { kind: "disabled" },
     analytics_disabled: true,
+    sandbox_enabled: false,
     remote_control_auto_enable: false,
     remote_control_auto_connect_default: false,
     remote_control_available: false,

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { WireMessage, WireObject } from "./fake-wire.ts";
 
 /** The version of Claude Code whose messages these are. */
-export const CLAUDE_CODE_VERSION = "2.1.330";
+export const CLAUDE_CODE_VERSION = "2.1.332";
 
 /** A content block of an assistant message: text, thinking or a tool use. */
 export type FakeBlock = { readonly type: string; readonly [field: string]: unknown };
@@ -46,6 +46,7 @@ export function initMessage(init: FakeInit): WireObject {
     analytics_disabled: true,
     product_feedback_disabled: true,
     served_by_anthropic: false,
+    sandbox_enabled: false,
     memory_paths: {},
     original_cwd: init.cwd,
     additional_directories: [],
