@@ -13,6 +13,7 @@ export interface SessionFacts {
 /** Of which turn something is told. */
 export interface TurnFacts extends SessionFacts {
   readonly turnId: string;
+  readonly origin: TurnOrigin;
 }
 
 /** Of which pool something is told. */
@@ -52,6 +53,12 @@ export interface TurnUsage {
  * What is told on the channels of `node:diagnostics_channel`, by the name of the channel. Spans are in milliseconds. Events are
  * told at once, in the call that brings them about; what a subscriber throws reaches the process as an uncaught exception.
  */
+/**
+ * Who began a turn: a caller, a background task that has ended, or a schedule such as a wakeup. Turns of the latter two are those
+ * that Claude Code begins by itself.
+ */
+export type TurnOrigin = "caller" | "task" | "schedule";
+
 export interface CastellanEvents {
   /** A life of a session begins: it is started, or started again. */
   "castellan:session:start": SessionFacts;

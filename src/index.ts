@@ -94,6 +94,7 @@ export {
   type PoolFacts,
   type SessionFacts,
   type TurnFacts,
+  type TurnOrigin,
   type TurnUsage,
 } from "./events.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/approval-entry.ts";
@@ -144,6 +145,7 @@ export type { TurnOptions } from "./session/turn-options.ts";
 export type { TurnState } from "./session/turn-state.ts";
 export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";
+export type { Wakeup } from "./session/wakeups.ts";
 export type { ChildInfo, RecordedExit } from "./supervision/child-info.ts";
 export type {
   Child,

@@ -84,13 +84,17 @@ export class Activation {
     }
   }
 
-  /** Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. */
+  /**
+   * Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. One that comes while Claude
+   * Code works on something that it began by itself waits, instead of becoming part of that.
+   */
   send(uuid: string, prompt: string): void {
     const message = { role: "user" as const, content: prompt };
     this.#run.input.push({
       type: "user",
       message,
       parent_tool_use_id: null,
+      priority: "later",
       uuid: uuid as UUID,
     } satisfies SDKUserMessage);
   }
@@ -100,6 +104,13 @@ export class Activation {
     return this.control("interrupt", async (sdk) => {
       await sdk.interrupt();
     });
+  }
+
+  /** Takes a prompt back that the process has not begun with. Whether it did so; not if it has begun, or does not answer. */
+  async withdraw(uuid: string): Promise<boolean> {
+    return await this.control("cancel_async_message", async (sdk) =>
+      takesPromptsBack(sdk) ? await sdk.cancelAsyncMessage(uuid) : false,
+    ).catch(() => false);
   }
 
   /**
@@ -165,6 +176,15 @@ export class Activation {
     await this.#run.end(AT_ONCE);
     return await this.exited;
   }
+}
+
+/** The SDK's types leave it out. */
+interface TakesPromptsBack {
+  cancelAsyncMessage(uuid: string): Promise<boolean>;
+}
+
+function takesPromptsBack(sdk: Query): sdk is Query & TakesPromptsBack {
+  return "cancelAsyncMessage" in sdk && typeof sdk.cancelAsyncMessage === "function";
 }
 
 /** A process that the application started by itself may run on another machine, with other files. */

@@ -58,6 +58,8 @@ export function sdkOptions(
       ...buildEnvironment({ host, inheritEnv: launch.inheritEnv, env, apiKey: resolveApiKey(launch.apiKey, host) }),
       // Makes Claude Code say in a result why it does not start, where it would otherwise only print it.
       CLAUDE_CODE_STARTUP_FAILURE_RESULTS: "1",
+      // Makes it say when it works and when it rests, also where nobody has asked it anything.
+      CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS: "1",
       [MARKER]: marker,
     },
     spawnClaudeCodeProcess: spawn,

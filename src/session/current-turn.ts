@@ -9,6 +9,8 @@ export interface CurrentTurn {
   readonly uuid: string;
   /** When the process got it, on the monotonic clock. */
   readonly since: number;
+  /** The same in milliseconds since the epoch. */
+  readonly startedAt: number;
   /** Whether the process has taken it up; what it says before that belongs to something else. */
   begun: boolean;
   /** Runs while the process has been told to stop the turn; ends in its death. */
@@ -23,13 +25,18 @@ export interface CurrentTurn {
 interface Lifecycle {
   readonly uuid: string;
   readonly state: string;
+  /** What began it, if no caller did. */
+  readonly wakeupSource: string | undefined;
 }
 
 /** What `message` says about the progress of a prompt, if it does. */
 export function lifecycleOf(message: SDKMessage): Lifecycle | undefined {
   if (!("command_uuid" in message && "state" in message)) return undefined;
   const { command_uuid: uuid, state } = message;
-  return typeof uuid === "string" && typeof state === "string" ? { uuid, state } : undefined;
+  if (typeof uuid !== "string" || typeof state !== "string") return undefined;
+  const wakeupSource =
+    "wakeup_source" in message && typeof message.wakeup_source === "string" ? message.wakeup_source : undefined;
+  return { uuid, state, wakeupSource };
 }
 
 /** Whether `message` says that the process has taken up, or answers, the prompt with this id. */
@@ -49,6 +56,11 @@ export function isAboutAnother(message: SDKMessage, uuid: string): boolean {
 /** Whether `message` is of a turn that Claude Code began by itself, because a background task had something to tell. */
 function isUnprompted(message: SDKMessage): boolean {
   return "origin" in message && message.origin?.kind === "task-notification";
+}
+
+/** Whether `message` names a prompt that it answers. */
+export function answersPrompt(message: SDKMessage): boolean {
+  return promptsOf(message) !== undefined;
 }
 
 /** The ids of the prompts that `message` says it answers. */

@@ -6,7 +6,7 @@ import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.t
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
-import { tell } from "../events.ts";
+import { type CastellanEvents, tell } from "../events.ts";
 import { type ModelSpending, type Spending, sumOf } from "../journal/spending.ts";
 import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
@@ -21,6 +21,8 @@ import type { SessionSettings } from "./session-settings.ts";
 import { isRunAgain } from "./settlement.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import { type CapacityLack, cancelled, TurnWatches } from "./turn-watches.ts";
+import type { PromptStage } from "./unprompted.ts";
+import { UnpromptedTurns } from "./unprompted-turns.ts";
 
 /** How long a process may take to end a turn that it was told to stop. Then it is killed. */
 const YIELD_MS = 5_000;
@@ -38,9 +40,12 @@ export interface SessionDeps {
 
 /** What a dispatcher tells its session. */
 export interface DispatcherEvents {
+  /** The process works, on a turn of a caller or by itself. */
   turnStarted(): void;
-  /** The process is done with its turn. */
+  /** The process is done with its turn, and has nothing to do by itself either. */
   turnEnded(): void;
+  /** Claude Code has begun a turn by itself, or that has come to its end. */
+  unprompted(record: TurnRecord): void;
   spent(models: readonly ModelSpending[]): void;
   /** Turns are held back, or no longer. */
   held(wait: Wait | undefined): void;
@@ -83,6 +88,8 @@ export class Dispatcher {
   /** Whether what waits is for another one to do; then nothing more begins here. */
   #yielding = false;
   #current: CurrentTurn | undefined;
+  /** What Claude Code does by itself. */
+  readonly #unprompted: UnpromptedTurns;
   /** The turn of which it is being written that it begins. It still waits. */
   #beginning: TurnRecord | undefined;
   /** Settles when that is written, and what follows from it has been given to the journal. */
@@ -125,6 +132,16 @@ export class Dispatcher {
       ready: () => this.#next(),
       displace: (rollback) => this.#displace(rollback),
     });
+    this.#unprompted = new UnpromptedTurns(who, deps, {
+      works: () => events.turnStarted(),
+      began: ({ record }) => {
+        this.#conversation.take({ type: "prompted" });
+        this.intake.keep(record);
+        tell("castellan:turn:begin", () => this.#beginningOf(record, record.id));
+        events.unprompted(record);
+      },
+      rests: (left) => this.#rested(left),
+    });
     this.#hold = new Hold(deps.clock, deps.random, () => {
       events.held(undefined);
       this.#next();
@@ -141,9 +158,14 @@ export class Dispatcher {
     return this.#mailbox.first?.state === "queued" && this.wait === undefined;
   }
 
-  /** Whether the process works on a turn, be it one that is over for its caller. */
+  /** Whether the process works on a turn, be it one that is over for its caller, or one that Claude Code begins by itself. */
   get busy(): boolean {
-    return this.#current !== undefined;
+    return this.#current !== undefined || this.#unprompted.busy;
+  }
+
+  /** The turn that runs, if one does. */
+  get running(): CurrentTurn | undefined {
+    return this.#unprompted.current ?? this.#current;
   }
 
   /** What turns are held back for, if they are. */
@@ -163,7 +185,7 @@ export class Dispatcher {
 
   /** What the process is known to do, as far as its turn shows it. */
   get work(): { readonly busy: boolean; readonly since: number; readonly openTools: number } {
-    const current = this.#current;
+    const current = this.running;
     return {
       busy: current !== undefined,
       since: current?.since ?? 0,
@@ -180,14 +202,15 @@ export class Dispatcher {
 
   /** Resolves when the process works on no turn. */
   async quiet(): Promise<void> {
-    if (this.#current === undefined) return;
+    if (!this.busy) return;
     this.#quiet ??= Promise.withResolvers();
     await this.#quiet.promise;
   }
 
-  /** Resolves when all turns that have been accepted so far have ended; says how many there were. */
+  /** Resolves when all turns that have been accepted so far have ended; says how many there were, and Claude Code's own. */
   async finish(): Promise<number> {
-    const turns = [...this.#mailbox, ...(this.#current === undefined ? [] : [this.#current.record])];
+    const running = [this.#current, this.#unprompted.current].flatMap((turn) => turn?.record ?? []);
+    const turns = [...this.#mailbox, ...running];
     await Promise.allSettled(turns.map(({ result }) => result));
     return turns.length;
   }
@@ -220,6 +243,7 @@ export class Dispatcher {
   /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
   detach(exit: ExitRecord): void {
     this.#activation = undefined;
+    this.#cutUnprompted(exit);
     const current = this.#takeCurrent();
     if (this.#beginning !== undefined) {
       // It was to be handed its prompt, and never was.
@@ -260,20 +284,24 @@ export class Dispatcher {
     if (lifecycleOf(message) !== undefined) this.#announces = true;
     const current = this.#current;
     const claimed = current !== undefined && this.#isOf(current, message);
+    const unprompted = claimed ? undefined : this.#unprompted.take(message, this.#stage);
     tell("castellan:session:message", () => ({
       session: this.#settings.name,
       supervisor: this.#journal.supervisor,
-      turnId: claimed ? current.record.id : undefined,
+      turnId: claimed ? current.record.id : unprompted?.record.id,
       message,
     }));
     const fault = apiFaultOf(message);
     if (fault?.class === "quota") this.#holdFor(() => this.#hold.forQuota(fault.until));
-    if (fault?.class === "auth") this.#giveUp(current, fault);
-    // Claude Code may begin a turn by itself, which costs too.
-    if (message.type === "result" && (current === undefined || isAboutAnother(message, current.uuid))) {
-      this.#spent(message);
+    if (fault?.class === "auth") this.#giveUp(unprompted ?? current, fault);
+    if (unprompted !== undefined) {
+      if (unprompted.record.ended) unprompted.record.progress.add(message);
+      else unprompted.record.append(message);
     }
-    if (!claimed) return false;
+    if (!claimed) {
+      if (message.type === "result") this.#finishUnprompted(message);
+      return unprompted !== undefined;
+    }
     if (current.record.ended) current.record.progress.add(message);
     else current.record.append(message);
     if (current.record.progress.touched) this.#touch(current);
@@ -287,15 +315,16 @@ export class Dispatcher {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
       if (!initiated && !isAbout(message, current.uuid)) return false;
       current.begun = true;
-      // A request to stop that came before the process had begun was for nothing; it is made again.
-      if (current.stopping !== undefined) this.#askToStop();
+      // It could not be taken back any more.
+      if (current.stopping !== undefined) this.#stopBegun(current);
     }
     return !isAboutAnother(message, current.uuid) && !current.record.progress.isForeign(message);
   }
 
   /** A tool is about to run. Resolves when that can no longer be forgotten, so that its turn is not taken for untouched. */
   async toolBegins(): Promise<void> {
-    const current = this.#current;
+    const current = this.#unprompted.busy ? undefined : this.#current;
+    this.#unprompted.current?.record.progress.touch();
     if (current === undefined) return;
     current.record.progress.touch();
     this.#touch(current);
@@ -312,21 +341,23 @@ export class Dispatcher {
   /** Stops a turn because its caller wants it; resolves when it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
     if (this.#withdraw(record)) record.fail("cancelled", cancelled(this.#who, record));
-    else if (this.#current?.record === record) this.#stopCurrent(this.#current);
+    else this.#stop(record);
     await record.result.catch(() => {});
     await record.recorded;
   }
 
   /** Stops the turn that runs, if one does; resolves when it has ended. */
   async interruptCurrent(): Promise<void> {
-    if (this.#current !== undefined) await this.interrupt(this.#current.record);
+    if (this.running !== undefined) await this.interrupt(this.running.record);
   }
 
   /** Stops the turn that runs, and cancels those that wait; resolves when all have ended and the process is done with them. */
   async cancelAll(): Promise<void> {
     // Those that wait first, so that none of them begins.
     const waiting = [...this.#mailbox].map((record) => this.interrupt(record));
-    await Promise.all([...waiting, this.interruptCurrent()]);
+    if (this.#unprompted.current !== undefined) waiting.push(this.interruptCurrent());
+    if (this.#current !== undefined) waiting.push(this.interrupt(this.#current.record));
+    await Promise.all(waiting);
     await this.quiet();
   }
 
@@ -346,25 +377,25 @@ export class Dispatcher {
         record.leave(reason);
       }
     }
+    const interrupt = (record: TurnRecord): void => {
+      const message = `${this.#who}: the turn was cut: ${reason.message}`;
+      const details = record.partial;
+      record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
+    };
+    const unprompted = this.#unprompted.current?.record;
+    if (unprompted !== undefined) interrupt(unprompted);
     const record = this.#current?.record;
     if (record === undefined) {
       if (this.#beginning === undefined) this.#place.release();
-      return;
-    }
-    if (pauses(record)) {
-      record.leave(reason);
-      return;
-    }
-    const message = `${this.#who}: the turn was cut: ${reason.message}`;
-    const details = record.partial;
-    record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
+    } else if (pauses(record)) record.leave(reason);
+    else interrupt(record);
   }
 
   /** Whether the process would take a turn at once. */
   get free(): boolean {
     const { wait } = this.#hold;
     const up = this.#activation !== undefined && !this.#retired && !this.#yielding && !this.#activation.ending;
-    return up && this.#current === undefined && wait === undefined;
+    return up && !this.busy && wait === undefined;
   }
 
   /** Begins the next turn, if there is one and the process is free. It is written down before the process hears of it. */
@@ -409,6 +440,7 @@ export class Dispatcher {
       record,
       uuid,
       since: this.#deps.clock.monotonic(),
+      startedAt: this.#deps.clock.now(),
       begun: false,
       stopping: undefined,
       touched: false,
@@ -416,17 +448,29 @@ export class Dispatcher {
     };
     record.started();
     this.#events.turnStarted();
-    tell("castellan:turn:begin", () => ({
+    tell("castellan:turn:begin", () => this.#beginningOf(record, uuid));
+    activation.send(uuid, record.prompt);
+  }
+
+  #beginningOf(record: TurnRecord, promptId: string): CastellanEvents["castellan:turn:begin"] {
+    return {
       session: this.#settings.name,
       supervisor: this.#journal.supervisor,
       turnId: record.id,
-      promptId: uuid,
+      origin: record.origin,
+      promptId,
       attempt: record.attempts,
       queuedMs: this.#deps.clock.now() - record.acceptedAt,
       conversationId: this.#conversation.now.id,
       model: this.#settings.sdk.model,
-    }));
-    activation.send(uuid, record.prompt);
+    };
+  }
+
+  /** How far the prompt has come that the process has, if it has one. */
+  get #stage(): PromptStage {
+    if (this.#current === undefined) return "none";
+    // A process that does not say when it takes up a prompt has taken it up.
+    return this.#current.begun || !this.#announces ? "begun" : "waits";
   }
 
   #finish(current: CurrentTurn, result: SDKResultMessage): void {
@@ -446,10 +490,8 @@ export class Dispatcher {
     } else {
       this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
     }
-    if (wasInterrupted(result)) {
-      const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
-      record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details: record.partial }));
-    } else if (failure !== undefined || result.subtype !== "success") {
+    if (wasInterrupted(result)) record.fail("interrupted", this.#interrupted(record));
+    else if (failure !== undefined || result.subtype !== "success") {
       this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
     } else {
       this.#hold.succeeded();
@@ -463,9 +505,70 @@ export class Dispatcher {
       if ("problem" in read)
         this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
     }
-    this.#events.turnEnded();
+    this.#turnOver();
     if (undone) this.#events.renew();
     this.#next();
+  }
+
+  /** The process is done with a turn, of whoever. */
+  #turnOver(): void {
+    if (this.busy) return;
+    this.#settleQuiet();
+    this.#events.turnEnded();
+  }
+
+  #settleQuiet(): void {
+    this.#quiet?.resolve();
+    this.#quiet = undefined;
+  }
+
+  /** A result that answers no caller: of a turn that Claude Code began by itself. */
+  #finishUnprompted(result: SDKResultMessage): void {
+    const spent = this.#spent(result);
+    const current = this.#unprompted.current;
+    if (current === undefined) return;
+    const { record, since } = current;
+    record.costUsd = spent.costUsd;
+    this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+    const failure = failureOf(result, record.progress.error);
+    if (wasInterrupted(result)) record.fail("interrupted", this.#interrupted(record));
+    else if (failure !== undefined || result.subtype !== "success") {
+      this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
+    } else {
+      this.#hold.succeeded();
+      const durationMs = this.#deps.clock.monotonic() - since;
+      record.complete(replyOf(result, { id: record.id, spent, durationMs, structured: undefined }));
+    }
+    this.#unprompted.end();
+    this.#events.unprompted(record);
+  }
+
+  /** Claude Code has nothing to do by itself any more. `left` is a turn of its own of which it has told no result. */
+  #rested(left: CurrentTurn | undefined): void {
+    if (left !== undefined) {
+      this.#conversation.take({ type: "turn_cut", lastUuid: left.record.progress.lastUuid });
+      left.record.fail("interrupted", this.#interrupted(left.record));
+      this.#events.unprompted(left.record);
+    }
+    this.#turnOver();
+    this.#next();
+  }
+
+  /** The process is gone in a turn that Claude Code had begun by itself, which nobody begins again. */
+  #cutUnprompted(exit: ExitRecord): void {
+    const current = this.#unprompted.gone();
+    if (current === undefined) return;
+    const { record } = current;
+    this.#conversation.take({ type: "turn_cut", lastUuid: record.progress.lastUuid });
+    const message = `${this.#who}: the turn that Claude Code had begun by itself was cut: ${withoutStop(exit.message)}.`;
+    const details = { ...record.partial, exit };
+    record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details }));
+    this.#events.unprompted(record);
+  }
+
+  #interrupted(record: TurnRecord): CastellanError<"TURN_INTERRUPTED"> {
+    const message = `${this.#who}: the turn was interrupted; \`details\` has what had arrived.`;
+    return new CastellanError("TURN_INTERRUPTED", message, { details: record.partial });
   }
 
   /** What a result has added to the costs, which are written down. */
@@ -521,7 +624,7 @@ export class Dispatcher {
   #cut(record: TurnRecord, as: "timed_out" | "cancelled" | "interrupted", error: CastellanError): void {
     this.#withdraw(record);
     record.fail(as, error);
-    if (this.#current?.record === record) this.#stopCurrent(this.#current);
+    this.#stop(record);
   }
 
   /** Takes a turn out of the mailbox. Whether it was there. */
@@ -532,13 +635,45 @@ export class Dispatcher {
     return waited;
   }
 
+  /** Stops the turn, if the process has it. */
+  #stop(record: TurnRecord): void {
+    const turns = [this.#current, this.#unprompted.current];
+    const current = turns.find((turn) => turn?.record === record);
+    if (current !== undefined) this.#stopCurrent(current);
+  }
+
   #stopCurrent(current: CurrentTurn): void {
     if (current.stopping !== undefined) return;
+    if (current.begun || !this.#announces) this.#stopBegun(current);
+    else void this.#takeBack(current);
+  }
+
+  #stopBegun(current: CurrentTurn): void {
+    current.stopping?.cancel();
     current.stopping = this.#deps.clock.schedule(YIELD_MS, () => {
       const message = `it did not stop its turn within ${formatDuration(YIELD_MS)} of being told to`;
       void this.#activation?.kill({ class: "stalled", message });
     });
     this.#askToStop();
+  }
+
+  /** A prompt that the process has not begun with is taken back, so that what it works on meanwhile goes on. */
+  async #takeBack(current: CurrentTurn): Promise<void> {
+    current.stopping = { cancel: () => {} };
+    const taken = await this.#activation?.withdraw(current.uuid);
+    if (this.#current !== current) return;
+    if (taken !== true) {
+      // Either it begins just now, and is stopped then, or the process does not know how to take prompts back.
+      if (!current.begun && !this.#unprompted.busy) this.#stopBegun(current);
+      return;
+    }
+    this.#takeCurrent();
+    const { record } = current;
+    // It waits again, and is cancelled as one that never ran.
+    record.requeued();
+    record.fail("cancelled", cancelled(this.#who, record));
+    this.#turnOver();
+    this.#next();
   }
 
   /** If the request fails, the process is dying or hangs; then its exit, or the timer, ends the turn. */
@@ -551,8 +686,8 @@ export class Dispatcher {
     current?.stopping?.cancel();
     this.#current = undefined;
     if (current !== undefined) this.#place.release();
-    this.#quiet?.resolve();
-    this.#quiet = undefined;
+    this.#unprompted.promptEnded();
+    if (!this.busy) this.#settleQuiet();
     return current;
   }
 }

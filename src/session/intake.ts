@@ -170,6 +170,12 @@ export class Intake {
     return record;
   }
 
+  /** Takes note of a turn that Claude Code has begun by itself, so that it can be found by its id. */
+  keep(record: TurnRecord): void {
+    this.#kept.add(record);
+    this.#tellOf(record, false);
+  }
+
   /** Nobody asks for its turns here any more. */
   letGo(): void {
     this.#kept.clear();
@@ -258,9 +264,9 @@ export class Intake {
 
   /** Tells that a turn is there, and what will have come of it. */
   #tellOf(record: TurnRecord, recovered: boolean): void {
-    const { id: turnId, prompt } = record;
+    const { id: turnId, prompt, origin } = record;
     const { clock } = this.#deps;
-    const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId };
+    const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId, origin };
     tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
     const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
       const { state, left, attempts, acceptedAt } = record;

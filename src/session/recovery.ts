@@ -20,6 +20,8 @@ const MOST_OPEN_APPROVALS = 100;
 export interface RecoverySession {
   settings(): SessionSettings;
   launch(): ProcessLaunch;
+  /** The process that kept the wakeups, if there are any, is gone. */
+  wakeupsLost(): void;
   /** @throws CastellanError why the session has ended for good, if it has */
   refuseIfEnded(): void;
 }
@@ -68,6 +70,7 @@ export class Recovery {
     try {
       this.#session.refuseIfEnded();
       const goesOn = this.#conversation.restore(known.entry, source);
+      this.#session.wakeupsLost();
       await this.loadSpending();
       await this.#takeBack(known.turns, goesOn);
       await this.#withdrawApprovals();

@@ -10,6 +10,7 @@ import type { SessionJournal } from "./session-journal.ts";
 import { goesOn, originOf, readMemory, type SessionMemory } from "./session-memory.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { invalidOptions } from "./validation.ts";
+import type { Wakeup } from "./wakeups.ts";
 
 /** What a session's conversation asks of the session. */
 export interface SessionConversationEvents {
@@ -32,6 +33,8 @@ export class SessionConversation {
   #now: Conversation;
   /** The running totals of the last result; a process that is resumed goes on from them. */
   totals: Totals = {};
+  /** The turns that Claude has scheduled for itself, which its process keeps. */
+  wakeups: readonly Wakeup[] = [];
   #place: TranscriptPlace | undefined;
   #projectKey: string | undefined;
 
@@ -76,6 +79,7 @@ export class SessionConversation {
       this.unclaim();
       this.#now = memory.conversation;
       this.totals = memory.totals;
+      this.wakeups = memory.wakeups ?? [];
       this.#place = memory.place;
       this.#projectKey = memory.projectKey;
     }
@@ -141,7 +145,8 @@ export class SessionConversation {
   get #memory(): SessionMemory {
     const origin = originOf(this.#session.settings().sdk);
     const place = { place: this.#place, projectKey: this.#projectKey };
-    return { conversation: this.#now, origin, totals: this.totals, ...place };
+    const wakeups = this.wakeups.length === 0 ? undefined : this.wakeups;
+    return { conversation: this.#now, origin, totals: this.totals, ...place, wakeups };
   }
 
   /** Whether the session may go from one conversation to the other. */

@@ -1,8 +1,10 @@
 import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitRecord } from "../errors.ts";
+import type { TurnOrigin } from "../events.ts";
 import type { Approval } from "./approval.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
+import type { TurnState } from "./turn-state.ts";
 
 /** Work that goes on in a process after the turn that started it. */
 export type BackgroundTask = SDKBackgroundTasksChangedMessage["tasks"][number];
@@ -16,6 +18,16 @@ export type SessionEvent =
   | { readonly type: "conversation"; readonly conversationId: string }
   /** All background tasks that there are now. */
   | { readonly type: "background_tasks"; readonly tasks: readonly BackgroundTask[] }
+  /** Claude Code has begun a turn by itself, since a background task has ended or a schedule was due; `session.turn` finds it. */
+  | { readonly type: "turn_began"; readonly turnId: string; readonly origin: TurnOrigin }
+  /** That turn has come to its end. `costUsd` is what it cost, if that is known. */
+  | {
+      readonly type: "turn_ended";
+      readonly turnId: string;
+      readonly origin: TurnOrigin;
+      readonly state: TurnState;
+      readonly costUsd?: number;
+    }
   /** Claude asks for a permission. */
   | { readonly type: "approval_requested"; readonly approval: Approval }
   /** An approval has been answered, has expired, or is no longer waited for. */

@@ -1,12 +1,14 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Wakeup } from "./wakeups.ts";
 
 /** Something that went wrong beside the turns, and would otherwise pass in silence. */
 export interface SessionFault {
   /**
    * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
-   * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full.
+   * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full;
+   * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone.
    */
-  readonly kind: "mirror_error" | "session_writes_lost";
+  readonly kind: "mirror_error" | "session_writes_lost" | "wakeups_lost";
   readonly message: string;
   /** In milliseconds since the epoch. */
   readonly at: number;
@@ -27,6 +29,15 @@ export function sessionFaultOf(message: SDKMessage, at: number): SessionFault | 
     return { kind: "session_writes_lost", message: text, at };
   }
   return undefined;
+}
+
+/** Wakeups are gone with their process. `at` is now, in milliseconds since the epoch. */
+export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFault {
+  const due = wakeups.flatMap((wakeup) => (wakeup.at === undefined ? [] : [new Date(wakeup.at).toISOString()]));
+  const when = due.length === 0 ? "" : `, due at ${due.join(", ")}`;
+  const what =
+    wakeups.length === 1 ? "a turn that Claude had scheduled" : `${wakeups.length} turns that Claude had scheduled`;
+  return { kind: "wakeups_lost", message: `${what} will not come, since the process is gone${when}`, at };
 }
 
 const WRITES: { readonly [What in string]?: string } = {

@@ -7,6 +7,7 @@ import type { JsonObject } from "../journal/session-entry.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Totals } from "./cost.ts";
 import { jsonOf } from "./turn-end.ts";
+import type { Wakeup } from "./wakeups.ts";
 
 /** The options that say which conversation a session begins with. */
 export type Origin = Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">;
@@ -22,6 +23,8 @@ export interface SessionMemory {
   readonly place?: TranscriptPlace | undefined;
   /** Under which key they are, if they are in a session store. */
   readonly projectKey?: string | undefined;
+  /** The turns that Claude has scheduled for itself, which its process keeps. */
+  readonly wakeups?: readonly Wakeup[] | undefined;
 }
 
 const forkSchema = z.object({ from: z.string(), at: z.string().optional() });
@@ -62,6 +65,7 @@ const schema = z.object({
   totals: z.record(z.string(), spendingSchema),
   place: z.object({ config: z.string(), cwd: z.string() }).optional(),
   projectKey: z.string().optional(),
+  wakeups: z.array(z.object({ id: z.string(), at: z.number().optional(), recurring: z.boolean() })).optional(),
 });
 
 /** The memory as the journal keeps it. */

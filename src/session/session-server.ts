@@ -26,7 +26,9 @@ import { Recovery } from "./recovery.ts";
 import { Recycling } from "./recycling.ts";
 import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
+import type { SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
+import { wakeupsLost } from "./session-fault.ts";
 import { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
@@ -36,6 +38,7 @@ import { StateMilestone } from "./state-milestone.ts";
 import { Tenancy } from "./tenancy.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
+import { type Wakeup, Wakeups } from "./wakeups.ts";
 
 /** What all sessions of a supervisor share for their processes. */
 export interface Room {
@@ -58,6 +61,8 @@ export class SessionServer {
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
   readonly conversation: SessionConversation;
+  /** The turns that Claude has scheduled for itself. */
+  readonly #wakeups: Wakeups = new Wakeups();
   /** What has gone wrong with its turns not long ago. */
   readonly errors: RecentErrors;
   readonly #meter: BudgetMeter;
@@ -100,6 +105,8 @@ export class SessionServer {
   readonly #capacity: Capacity;
   readonly #starter: ProcessStarter;
   readonly #turns: TurnLine;
+  /** Resolves when something in the process has come to its end. */
+  #workSettled: PromiseWithResolvers<void> | undefined;
   /** With what its process authenticates, as a digest, if that is of interest. */
   #credentials = "";
 
@@ -124,6 +131,7 @@ export class SessionServer {
       (state) => {
         tell("castellan:session:state", () => ({ ...this.#facts, state }));
         if (state === "idle") this.#rests(true);
+        this.#settleWork();
       },
     );
     this.#capacity = capacity;
@@ -140,7 +148,7 @@ export class SessionServer {
     };
     this.#starter = new ProcessStarter(host, this.conversation, spares, deps, () => this.settings);
     this.#tenancy = new Tenancy(capacity, deps.clock, {
-      between: () => this.#between,
+      between: () => this.#between && this.#armed.length === 0,
       turnsWait: () => this.dispatcher.waiting > 0,
       pinned: () => this.settings.pinned,
       idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
@@ -158,6 +166,7 @@ export class SessionServer {
         this.#held();
         if (!this.#recycled()) this.#tenancy.turnEnded();
       },
+      unprompted: (record) => this.view.tell(unpromptedEvent(record)),
       spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
       rests: () => this.#rests(true),
@@ -181,6 +190,7 @@ export class SessionServer {
       {
         settings: () => this.settings,
         launch: () => this.launch,
+        wakeupsLost: () => this.#wakeupsLost(),
         refuseIfEnded: () => this.#refuseIfEnded(),
       },
     );
@@ -218,7 +228,9 @@ export class SessionServer {
     if (refusal !== undefined) throw refusal;
     if (this.#tenancy.idle) this.#sleep();
     else if (this.#state.name !== "hibernated" || this.#wanted) {
-      const message = `${this.#who} is at work, so that it cannot hibernate; ask again when it is idle.`;
+      const message = this.#between
+        ? `${this.#who} cannot hibernate, since Claude has scheduled a turn, which its process keeps; see \`status().wakeups\`.`
+        : `${this.#who} is at work, so that it cannot hibernate; ask again when it is idle.`;
       throw new CastellanError("SESSION_BUSY", message);
     }
     await this.#going;
@@ -281,10 +293,28 @@ export class SessionServer {
     return this.#starter.launch;
   }
 
-  /** Accepts no more turns; resolves with their number when those that it has have ended. */
-  drain(): Promise<number> {
+  /**
+   * Accepts no more turns; resolves with their number when those that it has have ended, and what goes on in the background, with the
+   * turns that Claude Code begins on it.
+   */
+  async drain(): Promise<number> {
     this.#draining = true;
-    return this.dispatcher.finish();
+    const turns = await this.dispatcher.finish();
+    await this.#workOver();
+    return turns;
+  }
+
+  /** Resolves when nothing goes on in the process: no turn, no background task. */
+  async #workOver(): Promise<void> {
+    while (this.#activation !== undefined && (this.dispatcher.busy || this.view.works)) {
+      this.#workSettled ??= Promise.withResolvers();
+      await this.#workSettled.promise;
+    }
+  }
+
+  #settleWork(): void {
+    this.#workSettled?.resolve();
+    this.#workSettled = undefined;
   }
 
   /**
@@ -294,7 +324,7 @@ export class SessionServer {
   async handOver(deadlineMs: number): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#deps.clock.schedule(deadlineMs, resolve);
-    await Promise.race([this.dispatcher.yield(), late]);
+    await Promise.race([this.dispatcher.yield().then(() => this.#workOver()), late]);
     timer.cancel();
     this.close("supervisor");
     // That a turn waits again is written when it has been written that it begins: the last that may be written of it here.
@@ -410,6 +440,7 @@ export class SessionServer {
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
+    const { running } = this.dispatcher;
     const waitingFor = waitingOf(
       this.view.approvals.pending,
       this.dispatcher.wait,
@@ -425,7 +456,11 @@ export class SessionServer {
       activation: this.#starter.count,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(running === undefined
+        ? {}
+        : { turn: { id: running.record.id, origin: running.record.origin, since: running.startedAt } }),
       backgroundTasks: this.view.backgroundTasks,
+      wakeups: this.#armed,
       faults: this.view.faults,
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
@@ -476,6 +511,20 @@ export class SessionServer {
     return free && this.#life?.stopping === false;
   }
 
+  /** The turns that Claude has scheduled for itself, and for which its process has to stay. */
+  get #armed(): readonly Wakeup[] {
+    return this.#wakeups.armed(this.#deps.clock.now());
+  }
+
+  /** The process that kept them is gone. */
+  #wakeupsLost(): void {
+    const { wakeups } = this.conversation;
+    if (wakeups.length === 0) return;
+    this.conversation.wakeups = [];
+    this.conversation.save();
+    this.view.fault(wakeupsLost(wakeups, this.#deps.clock.now()));
+  }
+
   /** There may be nothing to do; `anew` says whether there was until now. */
   #rests(anew: boolean): void {
     if (!this.#recycled()) this.#tenancy.rests({ anew });
@@ -483,7 +532,7 @@ export class SessionServer {
 
   /** Whether the process, which was to be replaced, is being replaced now. */
   #recycled(): boolean {
-    if (this.#recycling?.due !== true || !this.#between) return false;
+    if (this.#recycling?.due !== true || !this.#between || this.#armed.length > 0) return false;
     this.dispatcher.retire();
     void this.#renew();
     return true;
@@ -599,7 +648,12 @@ export class SessionServer {
       void this.#activation?.moved(message.session_id);
     }
     // What is said about the progress of prompts is told by the turns.
-    const claimed = lifecycleOf(message) !== undefined;
+    const isState = message.type === "system" && message.subtype === "session_state_changed";
+    const claimed = isState || lifecycleOf(message) !== undefined;
+    if (this.#wakeups.receive(message, this.#deps.clock.now())) {
+      this.conversation.wakeups = this.#armed;
+      this.conversation.save();
+    }
     this.view.receive(message, this.dispatcher.receive(message) || claimed);
   }
 
@@ -618,7 +672,11 @@ export class SessionServer {
     this.#activation = undefined;
     this.#pid = undefined;
     this.view.processGone();
+    this.#wakeups.lost();
+    // One that has been stopped tells it when it is started again.
+    if (this.#state.name !== "stopped") this.#wakeupsLost();
     this.dispatcher.detach(exit);
+    this.#settleWork();
     this.#forgetIfAsked();
     this.view.tell({ type: "exit", exit });
     const uptimeMs = this.#deps.clock.monotonic() - this.#upSince;
@@ -735,6 +793,12 @@ export class SessionServer {
   refusal(): CastellanError | undefined {
     return refusalOf(this.#who, this.#state, this.settings.restart === "temporary" ? this.#lastExit : undefined);
   }
+}
+
+/** What is told of a turn that Claude Code has begun by itself. */
+function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
+  if (!ended) return { type: "turn_began", turnId, origin };
+  return { type: "turn_ended", turnId, origin, state, ...(costUsd === undefined ? {} : { costUsd }) };
 }
 
 function isSettled({ name }: SessionState): boolean {

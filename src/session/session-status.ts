@@ -1,10 +1,12 @@
 import type { ExitRecord } from "../errors.ts";
+import type { TurnOrigin } from "../events.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
 import type { Wait } from "./hold.ts";
 import type { BackgroundTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
+import type { Wakeup } from "./wakeups.ts";
 
 /**
  * What a session waits for: one or more approvals, the oldest of which expires at `until`, the API, or that a process or a turn
@@ -36,8 +38,15 @@ export interface SessionStatus {
   readonly lastSignOfLife?: number;
   /** What it waits for, if it does: a permission, the API, or room. */
   readonly waitingFor?: Waiting;
+  /** The turn that runs, if one does: its id, who began it, and since when it runs. Claude Code begins turns by itself too. */
+  readonly turn?: { readonly id: string; readonly origin: TurnOrigin; readonly since: number };
   /** How many tasks go on in the process besides its turn. */
   readonly backgroundTasks: number;
+  /**
+   * The turns that Claude has scheduled for itself, by `ScheduleWakeup` or `CronCreate`. Its process keeps them, so the session keeps its
+   * process until they have come; those that are lost with it are told as a fault.
+   */
+  readonly wakeups: readonly Wakeup[];
   /** What went wrong in this conversation besides its turns, the last eight of it; see {@link SessionFault}. */
   readonly faults: readonly SessionFault[];
   /** How many turns wait. */

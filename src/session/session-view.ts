@@ -67,6 +67,11 @@ export class SessionView {
     return this.#tasks.length;
   }
 
+  /** Whether something goes on in the background that is to come to an end. */
+  get works(): boolean {
+    return this.#tasks.some(({ ambient }) => ambient !== true);
+  }
+
   /** What went wrong in this conversation, the last of it. */
   get faults(): readonly SessionFault[] {
     return this.#faults;
@@ -93,11 +98,14 @@ export class SessionView {
   receive(message: SDKMessage, claimed: boolean): void {
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
     const fault = sessionFaultOf(message, this.#clock.now());
-    if (fault !== undefined) {
-      this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
-      this.tell({ type: "fault", fault });
-    }
+    if (fault !== undefined) this.fault(fault);
     if (!claimed) this.tell({ type: "message", message });
+  }
+
+  /** Something has gone wrong besides the turns. */
+  fault(fault: SessionFault): void {
+    this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
+    this.tell({ type: "fault", fault });
   }
 
   /** The process is gone, and with it what it worked on and asked for. */

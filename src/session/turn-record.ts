@@ -2,6 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Timer } from "../clock.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
+import type { TurnOrigin } from "../events.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
@@ -11,6 +12,8 @@ import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-
 
 /** What of a turn's settings it carries along. */
 export interface TurnRequest {
+  /** Default `"caller"`. */
+  readonly origin?: TurnOrigin;
   readonly output?: z.ZodType | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
@@ -34,7 +37,9 @@ type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
 export class TurnRecord {
   readonly id: string;
+  /** Empty if Claude Code began it by itself. */
   readonly prompt: string;
+  readonly origin: TurnOrigin;
   /** What an answer that is data is read with. */
   readonly output: z.ZodType | undefined;
   timeoutMs: number | undefined;
@@ -74,6 +79,7 @@ export class TurnRecord {
   constructor(id: string, prompt: string, who: string, request: TurnRequest = {}) {
     this.id = id;
     this.prompt = prompt;
+    this.origin = request.origin ?? "caller";
     this.output = request.output;
     this.timeoutMs = request.timeoutMs;
     this.queueTimeoutMs = request.queueTimeoutMs ?? Number.POSITIVE_INFINITY;

@@ -25,7 +25,7 @@ export class FakeAnswer {
   lastText = "";
   #characters = 0;
   readonly #sink: FakeAnswerSink;
-  readonly #userMessageUuid: string;
+  readonly #userMessageUuid: string | undefined;
   #echo: FakeEcho | undefined;
   #startEcho: FakeEcho | undefined;
   #messageId: string | undefined;

@@ -14,6 +14,12 @@ export interface FakeHome {
   nextTurn(): number;
 }
 
+/** A turn that a fake process begins by itself. */
+export interface FakeUnprompted {
+  readonly script: FakeScript;
+  readonly origin: "task" | "schedule";
+}
+
 /** The process around a Claude Code: its arguments, its standard streams, its end. */
 export interface FakeBody extends FakeProcess {
   readonly arguments: FakeArguments;

@@ -50,7 +50,7 @@ export class FakeHost {
   async permission(toolName: string, input: WireObject, toolUseId: string): Promise<PermissionResult> {
     if (!this.#claude.settings.asksHost)
       throw new Error(`permission for ${toolName}: this session was started without canUseTool`);
-    this.#claude.send(stateMessage("requires_action"));
+    this.#claude.send(stateMessage("requires_action", this.#claude.settings.tellsState));
     const request = {
       tool_name: toolName,
       display_name: toolName,
@@ -59,7 +59,7 @@ export class FakeHost {
       tool_use_id: toolUseId,
     };
     const answer = await this.#claude.ask({ subtype: "can_use_tool", ...request }, this.#signal);
-    this.#claude.send(stateMessage("running"));
+    this.#claude.send(stateMessage("running", this.#claude.settings.tellsState));
     if (isPermission(answer)) return answer;
     throw new Error(`permission for ${toolName}: canUseTool returned ${JSON.stringify(answer)}`);
   }

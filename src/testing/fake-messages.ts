@@ -9,8 +9,8 @@ export type FakeBlock = { readonly type: string; readonly [field: string]: unkno
 
 /** Who a turn answers: the uuids of its prompts, the last one in the singular field. */
 export interface FakeEcho {
-  readonly user_message_uuid: string;
-  readonly user_message_uuids: readonly string[];
+  readonly user_message_uuid?: string;
+  readonly user_message_uuids?: readonly string[];
 }
 
 /** What the first message of a turn says of the process. */
@@ -56,17 +56,18 @@ export function initMessage(init: FakeInit): WireObject {
     ultrathink_available: false,
     ultrathink_typed_raises: false,
     view_mode: "default",
-    user_message_uuids: init.promptUuids,
+    ...(init.promptUuids.length === 0 ? {} : { user_message_uuids: init.promptUuids }),
   };
 }
 
 export function requestingMessage(promptUuids: readonly string[]): WireObject {
-  return { type: "system", subtype: "status", status: "requesting", user_message_uuids: promptUuids };
+  const named = promptUuids.length === 0 ? {} : { user_message_uuids: promptUuids };
+  return { type: "system", subtype: "status", status: "requesting", ...named };
 }
 
-/** Hosts never see these: the SDK keeps them to itself. */
-export function stateMessage(state: "running" | "idle" | "requires_action"): WireObject {
-  return { type: "system", subtype: "session_state_changed", state, sdk_host_only: true };
+/** Hosts see these only if they have asked for them by `CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS`; otherwise the SDK keeps them to itself. */
+export function stateMessage(state: "running" | "idle" | "requires_action", told: boolean): WireObject {
+  return { type: "system", subtype: "session_state_changed", state, ...(told ? {} : { sdk_host_only: true }) };
 }
 
 export function lifecycleMessage(

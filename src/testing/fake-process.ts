@@ -1,4 +1,5 @@
 import type { FakeExit } from "./fake-child.ts";
+import type { FakeScript } from "./fake-options.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** How a fake process is made to die. Give a code or a signal. */
@@ -37,6 +38,13 @@ export interface FakeProcess {
   readonly exited: Promise<FakeExit>;
   /** Sends it a signal, as anybody on the machine could. `SIGSTOP` and `SIGCONT` freeze and thaw it. */
   kill(signal?: NodeJS.Signals): void;
+  /**
+   * Begins a turn that nobody has asked for, as the real one does when a background task has ended or a schedule is due. It runs as soon
+   * as no turn does, before the prompts that wait.
+   *
+   * @param origin what it begins on. Default `"task"`
+   */
+  beginTurn(script: FakeScript, origin?: "task" | "schedule"): void;
   /** It dies at once, by itself. */
   crash(how?: FakeCrash): void;
   /** It refuses to begin, as the real one does: a line on standard error, an error result, exit code 1. */

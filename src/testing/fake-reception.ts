@@ -14,6 +14,8 @@ export interface FakeReceptionDesk {
   respond(response: WireObject): void;
   handshakeDone(): void;
   cancelQueued(): void;
+  /** Takes a prompt that waits out of the queue. Whether it was there. */
+  cancel(uuid: string): boolean;
   /** Stops the turn, if there is one, and calls `acknowledge` where the real one answers. */
   interrupt(acknowledge: () => void): void;
 }
@@ -39,6 +41,9 @@ export class FakeReception {
       case "interrupt":
         if (request["cancel_queued"] === true) this.#desk.cancelQueued();
         this.#desk.interrupt(() => this.#answer(id, { still_queued: this.#desk.queuedUuids }));
+        break;
+      case "cancel_async_message":
+        this.#answer(id, { cancelled: this.#desk.cancel(stringOf(request, "message_uuid") ?? "") });
         break;
       case "set_model":
         settings.model = stringOf(request, "model") ?? this.#defaultModel;

@@ -45,6 +45,8 @@ export interface FakeTurnFacts {
   readonly denials: readonly SDKPermissionDenial[];
   readonly queued: number;
   readonly resultIndex: number;
+  /** What the turn was begun on, if that was a task. */
+  readonly origin?: WireObject;
   /** What the result tells of the API's error, if that ended the turn. */
   readonly apiError?: WireObject;
 }
@@ -102,6 +104,7 @@ export function resultMessage(result: FakeResult, facts: FakeTurnFacts): WireObj
         }
       : {}),
     ...facts.echo,
+    ...(facts.origin === undefined ? {} : { origin: facts.origin }),
     ...facts.apiError,
   };
 }

@@ -7,6 +7,8 @@ import type { WireObject } from "./fake-wire.ts";
 export class FakeSettings {
   readonly cwd: string;
   readonly partialMessages: boolean;
+  /** Whether the host has asked to be told when it works and when it rests. */
+  readonly tellsState: boolean;
   /** Whether the session has a `canUseTool`. */
   readonly asksHost: boolean;
   model: string;
@@ -14,8 +16,9 @@ export class FakeSettings {
   /** The payload of the handshake; `undefined` before it. */
   initialize: WireObject | undefined;
 
-  constructor(args: FakeArguments, cwd: string) {
+  constructor(args: FakeArguments, cwd: string, env: Readonly<Record<string, string | undefined>>) {
     this.cwd = cwd;
+    this.tellsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1";
     this.partialMessages = args.partialMessages;
     this.asksHost = args.askHost;
     this.model = args.model;

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeConversation } from "./fake-conversation.ts";
-import type { FakeBody, FakeHome } from "./fake-home.ts";
+import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
 import { lifecycleMessage, stamp, stateMessage } from "./fake-messages.ts";
+import type { FakeScript } from "./fake-options.ts";
 import type { FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
 import { FakeReception } from "./fake-reception.ts";
@@ -22,6 +23,7 @@ export class SimulatedClaude {
   readonly #requests: FakeRequests;
   readonly #reception: FakeReception;
   readonly #queue: SDKUserMessage[] = [];
+  readonly #unprompted: FakeUnprompted[] = [];
   #conversation: FakeConversation;
   #turn: SimulatedTurn | undefined;
   #inputEnded = false;
@@ -32,7 +34,7 @@ export class SimulatedClaude {
     this.#home = home;
     this.#body = body;
     this.process = body;
-    this.settings = new FakeSettings(body.arguments, body.cwd);
+    this.settings = new FakeSettings(body.arguments, body.cwd, body.env);
     this.#conversation = conversation;
     this.#requests = new FakeRequests((message) => body.write(`${JSON.stringify(message)}\n`));
     this.#reception = new FakeReception(this);
@@ -125,6 +127,20 @@ export class SimulatedClaude {
     for (const { uuid } of this.#queue.splice(0)) this.send(lifecycleMessage(uuid ?? "", "cancelled"));
   }
 
+  cancel(uuid: string): boolean {
+    const at = this.#queue.findIndex((message) => message.uuid === uuid);
+    if (at >= 0) this.#queue.splice(at, 1);
+    if (at >= 0) this.send(lifecycleMessage(uuid, "cancelled"));
+    return at >= 0;
+  }
+
+  /** Begins a turn that nobody has asked for, as soon as none runs; before the prompts that wait. */
+  beginBySelf(began: FakeUnprompted): void {
+    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.tellsState));
+    this.#unprompted.push(began);
+    this.#next();
+  }
+
   /** The process has ended. */
   abandon(): void {
     this.#turn?.abandon();
@@ -133,7 +149,7 @@ export class SimulatedClaude {
   /** Called by the turn once its result is sent. */
   turnEnded(turn: SimulatedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
     this.#lastTurnFailed = how.isError;
-    for (const uuid of turn.promptUuids) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
+    for (const uuid of turn.named) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
     void this.#afterTurn(turn);
   }
 
@@ -151,17 +167,17 @@ export class SimulatedClaude {
     const prompt = promptText(message);
     const uuid = message.uuid ?? randomUUID();
     this.prompts.push(prompt);
-    if (this.#turn === undefined) this.send(stateMessage("running"));
+    if (this.#turn === undefined) this.send(stateMessage("running", this.settings.tellsState));
     this.send(lifecycleMessage(uuid, "queued"));
     this.#queue.push({ ...message, uuid });
     this.#home.prompted(this.process, prompt);
     this.#next();
   }
 
-  /** The prompts that wait, up to the next `/clear`, which is a turn of its own. They count as begun. */
-  takeQueued(): SDKUserMessage[] {
-    const clear = this.#queue.findIndex(isClear);
-    const taken = this.#queue.splice(0, clear < 0 ? this.#queue.length : clear);
+  /** The prompts that wait, up to the next `/clear`, which is a turn of its own, or one that `joins` excludes. They count as begun. */
+  takeQueued(joins: (message: SDKUserMessage) => boolean = () => true): SDKUserMessage[] {
+    const end = this.#queue.findIndex((message) => isClear(message) || !joins(message));
+    const taken = this.#queue.splice(0, end < 0 ? this.#queue.length : end);
     for (const { uuid } of taken) this.send(lifecycleMessage(uuid ?? "", "started"));
     return taken;
   }
@@ -169,6 +185,11 @@ export class SimulatedClaude {
   /** Begins the next turn. Messages that waited together become one turn, as in the real one. */
   #next(): void {
     if (this.#turn !== undefined || this.#body.state === "exited") return;
+    const unprompted = this.#unprompted.shift();
+    if (unprompted !== undefined) {
+      void this.#runUnprompted(unprompted);
+      return;
+    }
     const [first] = this.#queue;
     if (first !== undefined && isClear(first)) {
       this.#queue.shift();
@@ -178,7 +199,7 @@ export class SimulatedClaude {
     const batch = this.takeQueued();
     const last = batch.at(-1);
     if (last === undefined) {
-      this.send(stateMessage("idle"));
+      this.send(stateMessage("idle", this.settings.tellsState));
       if (this.#inputEnded) this.endOfInput();
       return;
     }
@@ -186,11 +207,29 @@ export class SimulatedClaude {
   }
 
   async #run(batch: readonly SDKUserMessage[], last: SDKUserMessage): Promise<void> {
-    const turn = new SimulatedTurn(this, batch, last, this.#home.nextTurn());
+    await this.#play(new SimulatedTurn(this, batch, last, this.#home.nextTurn()), this.#home.script);
+  }
+
+  async #runUnprompted({ script, origin }: FakeUnprompted): Promise<void> {
+    const uuid = randomUUID();
+    if (origin === "schedule") {
+      this.send({ ...lifecycleMessage(uuid, "started"), wakeup_source: "schedule_wakeup" });
+    }
+    const message: SDKUserMessage = {
+      type: "user",
+      message: { role: "user", content: origin === "task" ? TASK_NOTIFICATION : "scheduled" },
+      parent_tool_use_id: null,
+      uuid,
+    };
+    await this.#play(new SimulatedTurn(this, [message], message, this.#home.nextTurn(), origin), script);
+    if (origin === "schedule") this.send(lifecycleMessage(uuid, "completed"));
+  }
+
+  async #play(turn: SimulatedTurn, script: FakeScript): Promise<void> {
     this.#turn = turn;
     try {
       await turn.begin();
-      await this.#home.script(turn);
+      await script(turn);
       await turn.finish();
     } catch (error) {
       if (!(turn.over && error instanceof FakeTurnOver)) this.#scriptFailed(error);
@@ -226,6 +265,8 @@ export class SimulatedClaude {
     this.#body.crash({ code: 1, stderr: `${error instanceof Error ? error.stack : String(error)}\n` });
   }
 }
+
+const TASK_NOTIFICATION = "<task-notification>A task has ended.</task-notification>";
 
 function isClear(message: SDKUserMessage): boolean {
   return promptText(message).trim() === "/clear";

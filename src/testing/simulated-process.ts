@@ -3,6 +3,7 @@ import { type FakeArguments, parseArguments } from "./fake-arguments.ts";
 import { FakeChild, type FakeExit } from "./fake-child.ts";
 import type { FakeBody, FakeHome } from "./fake-home.ts";
 import { stamp } from "./fake-messages.ts";
+import type { FakeScript } from "./fake-options.ts";
 import type { FakeCrash } from "./fake-process.ts";
 import { startFailureResult } from "./fake-result.ts";
 import { parseLine, type WireObject } from "./fake-wire.ts";
@@ -128,6 +129,10 @@ export class SimulatedProcess implements FakeBody {
     else if (signal === "SIGCONT") this.thaw();
     else if (this.#frozen) this.#pendingSignals.push(signal);
     else this.#react(signal);
+  }
+
+  beginTurn(script: FakeScript, origin: "task" | "schedule" = "task"): void {
+    if (this.#exit === undefined) this.#claude?.beginBySelf({ script, origin });
   }
 
   crash(how: FakeCrash = {}): void {

@@ -3,6 +3,7 @@ import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@a
 import { FakeAnswer } from "./fake-answer.ts";
 import { spokenApiError } from "./fake-api-error.ts";
 import type { FakeEntry } from "./fake-conversation.ts";
+import type { FakeUnprompted } from "./fake-home.ts";
 import { FakeHost } from "./fake-host.ts";
 import {
   apiErrorMessage,
@@ -45,9 +46,12 @@ export class SimulatedTurn implements FakeTurn {
   readonly joined: string[] = [];
   /** The prompts that the turn was begun with. */
   readonly promptUuids: readonly string[];
+  /** Those of callers, which its messages name. */
+  readonly named: readonly string[];
   /** What `afterResult` was given. */
   readonly late: (() => void | Promise<void>)[] = [];
   readonly #claude: SimulatedClaude;
+  readonly #origin: FakeUnprompted["origin"] | undefined;
   readonly #host: FakeHost;
   readonly #answer: FakeAnswer;
   readonly #echo: FakeEcho;
@@ -58,16 +62,28 @@ export class SimulatedTurn implements FakeTurn {
   readonly #tools: FakeToolUses;
   #over = false;
 
-  constructor(claude: SimulatedClaude, messages: readonly SDKUserMessage[], last: SDKUserMessage, index: number) {
+  /** `origin` is what it was begun on, if no caller has asked for it. */
+  constructor(
+    claude: SimulatedClaude,
+    messages: readonly SDKUserMessage[],
+    last: SDKUserMessage,
+    index: number,
+    origin?: FakeUnprompted["origin"],
+  ) {
     this.#claude = claude;
+    this.#origin = origin;
     this.process = claude.process;
     this.message = last;
     this.index = index;
     this.prompt = messages.map(promptText).join("\n");
     this.history = claude.conversation.entries.slice();
     this.promptUuids = messages.map((message) => message.uuid ?? randomUUID());
-    this.#answered = [...this.promptUuids];
-    this.#echo = { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.#answered };
+    this.named = origin === undefined ? this.promptUuids : [];
+    this.#answered = [...this.named];
+    this.#echo =
+      origin === undefined
+        ? { user_message_uuid: this.promptUuids.at(-1) ?? "", user_message_uuids: this.#answered }
+        : {};
     this.#host = new FakeHost(claude, this.signal);
     this.#answer = new FakeAnswer(
       {
@@ -98,7 +114,7 @@ export class SimulatedTurn implements FakeTurn {
   /** What comes before the script: hooks, the `init` message, the first request to the model. */
   async begin(): Promise<void> {
     await this.hook("UserPromptSubmit", { prompt: this.prompt });
-    this.#claude.send(this.#claude.settings.init(this.promptUuids));
+    this.#claude.send(this.#claude.settings.init(this.named));
     this.#request();
   }
 
@@ -271,7 +287,7 @@ export class SimulatedTurn implements FakeTurn {
 
   /** Prompts that came while a tool ran become part of the turn when it is done, as in the real one: they get no result of their own. */
   #join(): void {
-    for (const message of this.#claude.takeQueued()) {
+    for (const message of this.#claude.takeQueued(({ priority }) => priority !== "later")) {
       const uuid = message.uuid ?? randomUUID();
       this.joined.push(promptText(message));
       this.#answered.push(uuid);
@@ -297,7 +313,7 @@ export class SimulatedTurn implements FakeTurn {
       outputTokens: result.usage?.outputTokens ?? Math.ceil(this.#answer.characters / 4),
       costUsd: result.costUsd ?? claude.costPerTurnUsd,
     };
-    for (const uuid of this.#answered.slice(this.promptUuids.length)) claude.send(lifecycleMessage(uuid, "completed"));
+    for (const uuid of this.#answered.slice(this.named.length)) claude.send(lifecycleMessage(uuid, "completed"));
     const isError = result.isError ?? (result.subtype ?? "success") !== "success";
     const turnUsage = isError && usage.costUsd === 0 ? {} : ledger.add(claude.settings.model, usage);
     claude.send(
@@ -305,6 +321,7 @@ export class SimulatedTurn implements FakeTurn {
         stopReason: ending.stopReason,
         steps: 1 + this.#tools.count + (ending.moreSteps ?? 0),
         ...(ending.apiError === undefined ? {} : { apiError: ending.apiError }),
+        ...(this.#origin === "task" ? { origin: { kind: "task-notification", producer: "session-task" } } : {}),
         echo: this.#echo,
         startedAt: this.#startedAt,
         partialMessages: claude.settings.partialMessages,

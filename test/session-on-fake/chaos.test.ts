@@ -16,7 +16,7 @@ test(`whatever goes wrong, each turn ends once, and nothing is done or said twic
   const record = await chaos({ ground, random: randomFrom(SEED), ...setting });
   expect(faultsIn(record)).toEqual([]);
   expect(record.journal.turns.some(({ state }) => state === "completed")).toBe(true);
-  expect([...record.deeds.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(20);
+  expect([...record.deeds.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(5);
 });
 
 test("a turn that was told to have completed and is done twice, or asked of the model too often, would be found", async () => {

@@ -97,6 +97,7 @@ test("a session's life is told: start, turn, approval, crash, restart, end", asy
     session: name,
     supervisor: "supervisor",
     turnId: expect.any(String),
+    origin: "caller",
     prompt: "ask",
     recovered: false,
   });

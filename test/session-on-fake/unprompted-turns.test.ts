@@ -1,0 +1,238 @@
+import { expect, test } from "vitest";
+import { query, stream } from "../../src/castellan.ts";
+import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { FakeScript } from "../../src/testing/index.ts";
+import { collect, eventually, failure, Scene } from "./scene.ts";
+
+/** A turn that Claude Code begins by itself, held open until `release`. */
+function heldTurn(): { readonly script: FakeScript; readonly release: () => void; readonly begun: Promise<void> } {
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const script: FakeScript = async (turn) => {
+    begin();
+    const stopped = new Promise<never>((_, reject) => {
+      turn.signal.addEventListener("abort", () => reject(turn.signal.reason), { once: true });
+    });
+    await turn.text("I saw that the task has ended.");
+    await Promise.race([promise, stopped]);
+    await turn.text("I have dealt with it.");
+  };
+  return { script, release, begun };
+}
+
+async function withOwnTurn(
+  origin: "task" | "schedule" = "task",
+  setting: Parameters<typeof Scene.open>[0] = {},
+): Promise<{ scene: Scene; own: ReturnType<typeof heldTurn> }> {
+  const scene = await Scene.open(setting);
+  await query(scene.name, "one");
+  const own = heldTurn();
+  scene.fake.processes[0]?.beginTurn(own.script, origin);
+  await own.begun;
+  await eventually(() => scene.session.status().turn?.origin === origin);
+  return { scene, own };
+}
+
+test.each(["task", "schedule"] as const)("a turn on a %s has an id, an origin, messages and a cost", async (origin) => {
+  const { scene, own } = await withOwnTurn(origin);
+  await using _ = scene;
+  const status = scene.session.status();
+  expect(status).toMatchObject({ state: "busy", turn: { origin } });
+  const turn = await scene.session.turn(status.turn?.id ?? "");
+  own.release();
+  expect(await turn?.result()).toMatchObject({ text: "I have dealt with it.", costUsd: 0.01 });
+  expect((await collect(turn?.text() ?? (async function* () {})())).join("")).toContain("I saw that");
+  await eventually(() => scene.session.status().state === "idle");
+  expect(scene.session.status().turn).toBeUndefined();
+  expect(await scene.session.usage()).toMatchObject([{ costUsd: 0.02 }]);
+});
+
+test("events tell of its beginning and its end, and its messages are of no event", async () => {
+  const scene = await Scene.open();
+  await using _ = scene;
+  await query(scene.name, "one");
+  const events: SessionEvent[] = [];
+  const reading = (async () => {
+    for await (const event of scene.session.events()) events.push(event);
+  })();
+  const own = heldTurn();
+  scene.fake.processes[0]?.beginTurn(own.script);
+  own.release();
+  await eventually(() => events.some(({ type }) => type === "turn_ended"));
+  await scene.supervisor.stop();
+  await reading;
+  expect(events.filter(({ type }) => type === "turn_began" || type === "turn_ended")).toMatchObject([
+    { type: "turn_began", origin: "task" },
+    { type: "turn_ended", origin: "task", state: "completed", costUsd: 0.01 },
+  ]);
+  expect(events.flatMap((event) => (event.type === "message" ? [event.message.type] : []))).not.toContain("assistant");
+});
+
+test("nothing hibernates, evicts or replaces the process meanwhile", async () => {
+  const { scene, own } = await withOwnTurn();
+  await using _ = scene;
+  scene.supervisor.reconcile([{ name: scene.name, idleTimeout: 1 }]);
+  const [process] = scene.fake.processes;
+  await failure(scene.session.hibernate(), "SESSION_BUSY");
+  expect(process?.state).toBe("running");
+  own.release();
+  await eventually(() => process?.state === "exited");
+  expect(scene.transcript().slice(-1)).toEqual(["assistant: I have dealt with it."]);
+});
+
+test("a caller's turn waits behind it, and is not part of it", async () => {
+  const { scene, own } = await withOwnTurn();
+  await using _ = scene;
+  const turn = stream(scene.name, "two");
+  expect(scene.session.status().mailbox).toBe(1);
+  own.release();
+  expect((await turn.result()).text).toBe("You said: two");
+  expect(scene.transcript().slice(-4)).toEqual([
+    "assistant: I saw that the task has ended.",
+    "assistant: I have dealt with it.",
+    "user: two",
+    "assistant: You said: two",
+  ]);
+});
+
+test.each([
+  ["a timeout", (scene: Scene) => failure(query(scene.name, "two", { timeout: 10 }), "TURN_TIMEOUT")],
+  [
+    "an interrupt",
+    async (scene: Scene) => {
+      const turn = stream(scene.name, "two");
+      await turn.interrupt();
+      await failure(turn.result(), "TURN_CANCELLED");
+    },
+  ],
+  [
+    "an abort",
+    (scene: Scene) => failure(query(scene.name, "two", { signal: AbortSignal.timeout(10) }), "TURN_CANCELLED"),
+  ],
+  [
+    "a turn that takes over",
+    async (scene: Scene) => {
+      stream(scene.name, "two", { whenBusy: "interrupt" });
+    },
+  ],
+])("%s of a prompt behind it leaves the work alone", async (_name, act) => {
+  const { scene, own } = await withOwnTurn();
+  await using _ = scene;
+  const id = scene.session.status().turn?.id ?? "";
+  await act(scene);
+  own.release();
+  expect((await (await scene.session.turn(id))?.result())?.text).toBe("I have dealt with it.");
+  expect((await query(scene.name, "three")).text).toBe("You said: three");
+});
+
+test("a prompt that the process had just got is taken back, and the work left alone", async () => {
+  const own = heldTurn();
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "one") {
+        // Its notification is in the queue before the next prompt is.
+        turn.afterResult(async () => {
+          scene.fake.processes[0]?.beginTurn(own.script);
+          await asked;
+        });
+      }
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  await query(scene.name, "one");
+  const turn = stream(scene.name, "two");
+  await scene.fake.prompted(2);
+  ask();
+  await own.begun;
+  await eventually(() => scene.session.status().turn?.origin === "task");
+  const id = scene.session.status().turn?.id ?? "";
+  await turn.interrupt();
+  await failure(turn.result(), "TURN_CANCELLED");
+  own.release();
+  expect((await (await scene.session.turn(id))?.result())?.text).toBe("I have dealt with it.");
+  expect((await query(scene.name, "three")).text).toBe("re: three");
+  expect(scene.transcript()).not.toContain("user: two");
+});
+
+test("an interrupt of the session, or of the turn itself, stops it", async () => {
+  const { scene } = await withOwnTurn();
+  await using _ = scene;
+  const turn = await scene.session.turn(scene.session.status().turn?.id ?? "");
+  await scene.session.interrupt();
+  await failure(turn?.result() ?? Promise.resolve(), "TURN_INTERRUPTED");
+  expect((await query(scene.name, "two")).text).toBe("You said: two");
+});
+
+test("a crash in it is told, and what it had said stays in the conversation", async () => {
+  const { scene } = await withOwnTurn();
+  await using _ = scene;
+  const turn = await scene.session.turn(scene.session.status().turn?.id ?? "");
+  scene.fake.processes[0]?.crash({ signal: "SIGKILL" });
+  const { details } = await failure(turn?.result() ?? Promise.resolve(), "TURN_INTERRUPTED");
+  expect(details).toMatchObject({ partialText: "I saw that the task has ended.", exit: { class: "crash" } });
+  expect((await query(scene.name, "two")).text).toBe("You said: two");
+  expect(scene.transcript()).toContain("assistant: I saw that the task has ended.");
+});
+
+test("a crash in a caller's turn after it cuts the conversation back to it", async () => {
+  let crashed = false;
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "two" && !crashed) {
+        crashed = true;
+        await turn.crash({ signal: "SIGKILL" });
+      }
+      await turn.text(`re: ${turn.prompt}`);
+    },
+  });
+  await query(scene.name, "one");
+  const own = heldTurn();
+  own.release();
+  scene.fake.processes[0]?.beginTurn(own.script);
+  await own.begun;
+  expect((await query(scene.name, "two")).text).toBe("re: two");
+  expect(scene.transcript().slice(-3)).toEqual(["assistant: I have dealt with it.", "user: two", "assistant: re: two"]);
+});
+
+test("drain waits for it, and for background tasks", async () => {
+  const { scene, own } = await withOwnTurn();
+  await using _ = scene;
+  const tasks = (list: object[]): string =>
+    `${JSON.stringify({ type: "system", subtype: "background_tasks_changed", tasks: list, session_id: "", uuid: "" })}\n`;
+  const [process] = scene.fake.processes;
+  process?.write(tasks([{ task_id: "t", task_type: "local_bash", description: "x" }]));
+  await eventually(() => scene.session.status().backgroundTasks === 1);
+  let drained = false;
+  const draining = scene.supervisor.drain({ deadline: "1m" }).then((report) => {
+    drained = true;
+    return report;
+  });
+  own.release();
+  await eventually(() => scene.session.status().turn === undefined);
+  expect([drained, process?.state]).toEqual([false, "running"]);
+  process?.write(tasks([]));
+  expect(await draining).toEqual({ completed: true });
+});
+
+test("a task that has ended keeps the session busy until its turn has come, or the process rests", async () => {
+  await using scene = await Scene.open();
+  await query(scene.name, "one");
+  const [process] = scene.fake.processes;
+  const tell = (message: object): void =>
+    void process?.write(`${JSON.stringify({ ...message, session_id: "", uuid: "" })}\n`);
+  tell({ type: "system", subtype: "task_notification", task_id: "t", status: "stopped" });
+  await eventually(() => scene.session.status().state === "busy");
+  const turn = stream(scene.name, "two");
+  expect(scene.session.status().mailbox).toBe(1);
+  tell({ type: "system", subtype: "session_state_changed", state: "idle" });
+  expect((await turn.result()).text).toBe("You said: two");
+});
+
+test("a failure of the API in it holds the turns of callers", async () => {
+  await using scene = await Scene.open();
+  await query(scene.name, "one");
+  scene.fake.processes[0]?.beginTurn((turn) => turn.fail({ status: 529, message: "Overloaded" }));
+  await eventually(() => scene.session.status().waitingFor?.for === "overload");
+  expect(scene.session.status().state).toBe("waiting");
+});
