@@ -9,6 +9,8 @@ export const REFUSED_SDK_OPTIONS = {
   continue: "a session's conversation is known by its name; to take over an existing one, give its id as `resume`",
   persistSession: "a session restarts with its conversation, which needs the transcript on disk",
   resumeDropsTurn: "Castellan decides what a restart resumes",
+  maxBudgetUsd:
+    "Claude Code counts it over all turns of a process, and answers none any more once it is reached; `budget` limits what a session spends, `maxTurns` how far one turn may go",
 } as const;
 
 const callback: z.ZodType = z.custom((value) => typeof value === "function", "expected a function");
@@ -54,7 +56,6 @@ export const sdkOptionsShape: Record<Exclude<keyof SdkOptions, keyof typeof REFU
   includePartialMessages: flag,
   loadTimeoutMs: count,
   managedSettings: record,
-  maxBudgetUsd: z.number().positive(),
   maxThinkingTokens: z.int().nonnegative(),
   maxTurns: count,
   mcpServers: servers,
@@ -134,6 +135,9 @@ export function contradictions(options: SdkOptions): { field: string; message: s
   }
   for (const name of MANAGED_FLAGS) {
     if (options.extraArgs?.[name] !== undefined) add(`extraArgs.${name}`, "is set by Castellan");
+  }
+  if (options.extraArgs?.["max-budget-usd"] !== undefined) {
+    add("extraArgs.max-budget-usd", REFUSED_SDK_OPTIONS.maxBudgetUsd);
   }
   return found;
 }

@@ -43,7 +43,6 @@ describe("sdkOptionsShape takes", () => {
     ["resume", ID],
     ["thinking", { type: "enabled", budgetTokens: 1000 }],
     ["maxThinkingTokens", 0],
-    ["maxBudgetUsd", 0.01],
     ["outputFormat", { type: "json_schema", schema: { type: "object" } }],
     ["agents", { reviewer: { description: "reviews", prompt: "You review", tools: ["Read"] } }],
     ["plugins", [{ type: "local", path: "./plugin" }]],
@@ -66,7 +65,6 @@ describe("sdkOptionsShape refuses", () => {
     ["maxTurns", -1],
     ["maxTurns", 1.5],
     ["maxTurns", "3"],
-    ["maxBudgetUsd", 0],
     ["permissionMode", "yolo"],
     ["permissionPrompts", "all"],
     ["settingSources", ["everything"]],
@@ -128,6 +126,7 @@ describe("contradictions", () => {
     ["extraArgs.continue", { extraArgs: { continue: null } }],
     ["extraArgs.session-id", { extraArgs: { "session-id": ID } }],
     ["extraArgs.output-format", { extraArgs: { "output-format": "text" } }],
+    ["extraArgs.max-budget-usd", { extraArgs: { "max-budget-usd": "1" } }],
   ])("names %s in %o", (field, options) => {
     const found = contradictions(options);
     expect(found.map((problem) => problem.field)).toEqual([field]);

@@ -317,6 +317,12 @@ describe("the options of the Agent SDK", () => {
   });
 });
 
+it("points who wants `maxBudgetUsd` to `budget`, also where it is a flag", () => {
+  for (const options of [{ maxBudgetUsd: 1 }, { extraArgs: { "max-budget-usd": "1" } }]) {
+    expect(problemsOf(options)[0]?.message).toContain("`budget`");
+  }
+});
+
 describe("checkSessionDefaults", () => {
   it("takes any options but a name, and drops what is undefined", () => {
     const gap: object = { maxTurns: undefined };
