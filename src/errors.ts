@@ -41,7 +41,7 @@ export interface OptionProblem {
 /** What is known of a turn that did not complete. */
 export interface PartialTurn {
   readonly turnId: string;
-  /** The text that had arrived. */
+  /** The text of Claude's that had arrived; never the words of an error. */
   readonly partialText: string;
   /** The tools that had been called, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];

@@ -1,4 +1,4 @@
-import type { SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { SDKAssistantMessage, SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 
 /** A tool that Claude called in a turn. */
 export interface ToolUse {
@@ -16,11 +16,19 @@ export interface Delta {
 }
 
 /**
+ * Whether Claude Code says in the model's place what became of a request that failed. Not all that it says so has an `error`;
+ * the other field is not in the SDK's types.
+ */
+function isOfFailure(message: SDKAssistantMessage): boolean {
+  return message.error !== undefined || ("is_api_error_message" in message && message.is_api_error_message === true);
+}
+
+/**
  * Reads pieces of text out of the messages of a turn. With partial messages they come as they are written, and the
  * whole message that follows repeats them; without, or where Claude Code speaks for itself, only whole messages come.
  * One reader reads one turn from its beginning.
  *
- * What subagents write is not part of the answer and is left out.
+ * What subagents write is not part of the answer and is left out, and so are the words of an error, which the turn fails with.
  */
 export class DeltaReader {
   /** Ids of API messages of which pieces have been seen. A turn has few. */
@@ -37,7 +45,7 @@ export class DeltaReader {
       if (event.delta.type === "thinking_delta") return [{ type: "thinking", text: event.delta.thinking }];
       return [];
     }
-    if (message.type !== "assistant" || message.parent_tool_use_id !== null) return [];
+    if (message.type !== "assistant" || message.parent_tool_use_id !== null || isOfFailure(message)) return [];
     if (this.#streamed.has(message.message.id)) return [];
     return message.message.content.flatMap((block): Delta[] => {
       if (block.type === "text") return [{ type: "text", text: block.text }];
@@ -98,7 +106,7 @@ export class Progress {
     if (message.type === "assistant" || message.type === "user") {
       this.#touched = true;
       // What Claude Code says of a request that failed is no answer.
-      this.#answered ||= message.type === "user" || message.error === undefined;
+      this.#answered ||= message.type === "user" || !isOfFailure(message);
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#open.add(use.id);
@@ -134,7 +142,7 @@ export class Progress {
     return this.#open.size;
   }
 
-  /** The text that has arrived. */
+  /** The text of Claude's that has arrived. */
   get text(): string {
     return this.#text.join("");
   }

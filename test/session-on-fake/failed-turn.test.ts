@@ -22,13 +22,40 @@ test.each([
   const turn = stream(scene.name, "hi");
   const error = await failure(turn.result(), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: expected, status, turnId: turn.id });
-  expect(error.details.partialText).toContain("I was about to");
+  expect(error.details.partialText).toBe("I was about to");
   await failure(collect(turn), "TURN_FAILED");
   expect(turn.state).toBe("failed");
   // The process is sound; the session goes on with it.
   expect((await within(clock, query(scene.name, "again"))).text).toBe("fine");
   expect(scene.fake.processes).toHaveLength(1);
   expect(scene.session.status().restarts).toBe(0);
+});
+
+test.each([
+  ["nothing", "", false],
+  ["a piece", "I was about to", true],
+  ["a whole message", "I was about to", false],
+] as const)("the words of an error are no text of a turn that had shown %s", async (_, shown, partial) => {
+  const text = "API Error: 500 boom";
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (partial) await turn.partial(shown);
+      else if (shown !== "") await turn.text(shown);
+      await turn.fail({ status: 500, text });
+    },
+  });
+  const turn = stream(scene.name, "hi");
+  const pieces: string[] = [];
+  const read = async (): Promise<void> => {
+    for await (const piece of turn.text()) pieces.push(piece);
+  };
+  const error = await failure(read(), "TURN_FAILED");
+  expect(error.message).toContain(text);
+  expect([pieces.join(""), error.details.partialText]).toEqual([shown, shown]);
+  const events = (await turn.toResponse().text()).split("\n\n").filter((event) => event.includes(text));
+  expect(events).toEqual([expect.stringMatching(/^event: error\n/)]);
+  const chunks = (await turn.toUIMessageStreamResponse().text()).split("\n\n").filter((chunk) => chunk.includes(text));
+  expect(chunks).toEqual([expect.stringContaining('"type":"error"')]);
 });
 
 test("a prompt whose key was refused does not stand in the conversation when it is asked again with another key", async () => {

@@ -76,6 +76,29 @@ describe("DeltaReader", () => {
     expect(deltas).toEqual([{ type: "text", text: "main" }]);
   });
 
+  it("leaves out the words of an error, before, amid and after what Claude wrote", () => {
+    const words = assistant("e", [textBlock("API Error: 500 boom")]);
+    const unnamed = { ...words, is_api_error_message: true };
+    const failed: SDKAssistantMessage[] = [
+      { ...words, error: "server_error" },
+      unnamed,
+      { ...unnamed, error: "unknown" },
+    ];
+    for (const message of failed) {
+      const told = [
+        message,
+        messageStart("m1"),
+        textDelta("half"),
+        message,
+        assistant("m2", [textBlock("!")]),
+        message,
+      ];
+      expect(read(told).map(({ text }) => text)).toEqual(["half", "!"]);
+      expect(progressOf(...told).text).toBe("half!");
+      expect(progressOf(message)).toMatchObject({ text: "", answered: false });
+    }
+  });
+
   it("gives the same text whether or not it was streamed, however it was cut", () => {
     const piece = fc.string({ minLength: 1 });
     const turn = fc.array(fc.tuple(fc.boolean(), fc.array(piece, { minLength: 1, maxLength: 6 })), { maxLength: 6 });
