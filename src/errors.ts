@@ -61,8 +61,11 @@ export interface ErrorDetails {
   TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
   TURN_CANCELLED: { readonly turnId: string };
   TURN_FAILED: PartialTurn & {
-    /** `auth`, `quota` and `overload` are the API's; `turn` is the turn's own limit, such as `maxTurns`. */
-    readonly class: "auth" | "quota" | "overload" | "request" | "turn" | "unknown";
+    /**
+     * `auth`, `billing`, `quota` and `overload` are the API's: the key or the account is refused, there is nothing left to pay
+     * with, a limit of use is reached, it has too much to do; `turn` is the turn's own limit, such as `maxTurns`.
+     */
+    readonly class: "auth" | "billing" | "quota" | "overload" | "request" | "turn" | "unknown";
     /** HTTP status of the API, if there was one. */
     readonly status?: number;
     /** When it may work again, in milliseconds since the epoch, if that is known. */

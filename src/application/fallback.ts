@@ -26,15 +26,15 @@ const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** What failures of the API's are this session's: another one may have another key, account or model. */
-const OF_THE_API: ReadonlySet<string> = new Set(["overload", "quota", "auth"]);
+const OF_THE_API: ReadonlySet<string> = new Set(["overload", "quota", "billing", "auth"]);
 
 /**
  * The first of several sessions, or pools, that can answer: a primary one and those that stand in for it. Accepted wherever a
  * name is.
  *
- * A `query` goes to the first whose turns are not held back for a limit of use or an overload. If that fails before Claude
+ * A `query` goes to the first whose turns are not held back for a limit of use, credit or an overload. If that fails before Claude
  * began to answer or to act, because the session does not exist, has ended, is set aside, busy, full or over its budget, or has
- * waited in vain, or because the API refused (overload, limit of use, key), the next one is asked; those that are held back
+ * waited in vain, or because the API refused (overload, limit of use, credit, key), the next one is asked; those that are held back
  * come last, the one that is free soonest first. A turn that had touched anything, that somebody stopped, whose process died
  * or whose `timeout` is over, is never asked again elsewhere. The `timeout` of the call is for all of them together; what a
  * session has as its own counts for itself.
@@ -153,7 +153,7 @@ function found(reference: SessionRef, failures: CastellanError[]): SessionName |
 
 function heldUntil(session: Session): number | undefined {
   const { waitingFor } = session.status();
-  return waitingFor?.for === "quota" || waitingFor?.for === "overload" ? waitingFor.until : undefined;
+  return waitingFor !== undefined && OF_THE_API.has(waitingFor.for) ? waitingFor.until : undefined;
 }
 
 function isNoAnswer(error: unknown): error is CastellanError {

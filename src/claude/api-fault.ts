@@ -1,5 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import { classOfApiError } from "./failure.ts";
+import { faultOf } from "./failure.ts";
 
 /** What a message says of the API, beyond the turn that it belongs to. */
 export type ApiFault =
@@ -17,7 +17,7 @@ export type ApiFault =
 export function apiFaultOf(message: SDKMessage): ApiFault | undefined {
   if (message.type === "system" && message.subtype === "api_retry") {
     const { error, error_status: status } = message;
-    if (classOfApiError(error, status ?? undefined) !== "auth") return undefined;
+    if (faultOf({ error, status: status ?? undefined })?.class !== "auth") return undefined;
     const words = `the API does not accept the key: ${status === null ? "" : `${status} `}${error}`;
     return { class: "auth", message: words, ...(status === null ? {} : { status }) };
   }

@@ -1,10 +1,46 @@
 import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ErrorDetails } from "../errors.ts";
+import { faultInWords } from "./api-words.ts";
 
 /** Why a turn failed although its process did its work. */
 export interface TurnFailure extends Pick<ErrorDetails["TURN_FAILED"], "class" | "status"> {
   readonly message: string;
+  /** When a limit of use is lifted, in milliseconds since the epoch, if that was said. */
+  readonly until?: number;
 }
+
+/** What is known of an error of the API. */
+interface ApiError {
+  /** What the turn's last assistant message said. */
+  readonly error: SDKAssistantMessageError | undefined;
+  readonly status: number | undefined;
+  /** Claude Code's name for it, where it has one that is more exact. Not in the SDK's types, like the next one. */
+  readonly code?: unknown;
+  /** The API's name for it. */
+  readonly type?: unknown;
+  readonly words?: string;
+}
+
+/** Errors that Claude Code names exactly, of those whose `error` says something else. */
+const CLASS_OF_CODE: ReadonlyMap<unknown, TurnFailure["class"]> = new Map([
+  ["org_disabled_credential", "auth"],
+  ["api_key_auth_disabled", "auth"],
+  ["invalid_credential_header", "auth"],
+  ["named_profile_unusable", "auth"],
+  ["stored_login_refused", "auth"],
+  ["oauth_refresh_store_refused", "auth"],
+  // The network is refused, as one in another country is; no turn from it would fare better.
+  ["network_edge_blocked", "auth"],
+  ["model_requires_usage_credits", "billing"],
+  ["long_context_credits_required", "billing"],
+]);
+
+/** Statuses of the Messages API that say that it is not the request: https://docs.claude.com/en/api/errors */
+const DENIALS: ReadonlyMap<number | undefined, TurnFailure["class"]> = new Map([
+  [401, "auth"],
+  [402, "billing"],
+  [403, "auth"],
+]);
 
 /** What Claude Code calls the error of a request, and the class of each. */
 const CLASS_OF_ERROR: { readonly [Name in SDKAssistantMessageError]: TurnFailure["class"] } = {
@@ -12,7 +48,7 @@ const CLASS_OF_ERROR: { readonly [Name in SDKAssistantMessageError]: TurnFailure
   oauth_org_not_allowed: "auth",
   account_on_hold: "auth",
   verification_required: "auth",
-  billing_error: "auth",
+  billing_error: "billing",
   cloud_credential_error: "auth",
   // Without the time of a reset, which comes in another message, all that is known is that it is too much now.
   rate_limit: "overload",
@@ -62,20 +98,41 @@ export function failureOf(
   if (limit !== undefined) return { class: "turn", message: limit };
   const status = result.subtype === "success" ? (result.api_error_status ?? undefined) : undefined;
   const words = result.subtype === "success" ? result.result : result.errors.join("; ");
+  const code = "api_error" in result ? result.api_error : undefined;
+  const type = "api_error_type" in result ? result.api_error_type : undefined;
+  const found = faultOf({ error, status, code, type, words });
   return {
-    class: classOfApiError(error, status) ?? classOfTerminal(result.terminal_reason) ?? "unknown",
+    class: found?.class ?? classOfTerminal(result.terminal_reason) ?? "unknown",
     message: words || "Claude Code gave no reason",
     ...(status === undefined ? {} : { status }),
+    ...(found?.until === undefined ? {} : { until: found.until }),
   };
 }
 
-/** The class of an error of the API, if it can be told. */
-export function classOfApiError(
-  error: SDKAssistantMessageError | undefined,
-  status: number | undefined,
-): TurnFailure["class"] | undefined {
-  const known = error === undefined ? "unknown" : CLASS_OF_ERROR[error];
-  return known === "unknown" ? classOfStatus(status) : known;
+/**
+ * The class of an error of the API, if it can be told. Structured fields decide; words do where those leave it open: the API
+ * answers 400 also where the request is not at fault, and 429 also where waiting a little is of no use.
+ */
+export function faultOf({
+  error,
+  status,
+  code,
+  type,
+  words = "",
+}: ApiError): Pick<TurnFailure, "class" | "until"> | undefined {
+  const exact = CLASS_OF_CODE.get(code);
+  if (exact !== undefined) return { class: exact };
+  if (type === "billing_error") return { class: "billing" };
+  // Newer releases may have other names.
+  const named = (error === undefined ? undefined : CLASS_OF_ERROR[error]) ?? "unknown";
+  // What Claude Code has no name for, and what it takes for the fault of the request, may be another's.
+  const isOpen = named === "unknown" || error === "invalid_request";
+  const denied = isOpen ? DENIALS.get(status) : undefined;
+  if (denied !== undefined) return { class: denied };
+  const spoken = isOpen || error === "rate_limit" ? faultInWords(words) : undefined;
+  if (spoken !== undefined) return spoken;
+  const other = named === "unknown" ? classOfStatus(status) : named;
+  return other === undefined ? undefined : { class: other };
 }
 
 /** Whether the process cut the turn short because it was told to. */
@@ -87,9 +144,8 @@ function classOfTerminal(reason: TerminalReason | undefined): TurnFailure["class
   return reason === undefined ? undefined : CLASS_OF_TERMINAL[reason];
 }
 
-/** Statuses of the Messages API: https://docs.claude.com/en/api/errors */
+/** All other statuses. */
 function classOfStatus(status: number | undefined): TurnFailure["class"] | undefined {
   if (status === undefined) return undefined;
-  if (status === 401 || status === 402 || status === 403) return "auth";
   return status === 429 || status >= 500 ? "overload" : "request";
 }

@@ -19,8 +19,13 @@ export type Change =
   /** It is about to be handed to a process, for the `attempt`-th time; nothing of it is touched. */
   | { readonly type: "turn_begun"; readonly turn: string; readonly promptId: string; readonly attempt: number }
   | { readonly type: "turn_touched"; readonly turn: string }
-  /** It waits again. */
-  | { readonly type: "turn_requeued"; readonly turn: string; readonly position: number }
+  /** It waits again. `attempts` is how often it has been handed to a process, where the last time does not count. */
+  | {
+      readonly type: "turn_requeued";
+      readonly turn: string;
+      readonly position: number;
+      readonly attempts?: number;
+    }
   | {
       readonly type: "turn_ended";
       readonly turn: string;

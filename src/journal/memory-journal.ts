@@ -148,9 +148,11 @@ class MemoryJournal implements Journal {
       case "turn_touched":
         this.#changeTurn(change.turn, { touched: true });
         break;
-      case "turn_requeued":
-        this.#changeTurn(change.turn, { state: "queued", position: change.position });
+      case "turn_requeued": {
+        const { position, attempts } = change;
+        this.#changeTurn(change.turn, { state: "queued", position, ...(attempts === undefined ? {} : { attempts }) });
         break;
+      }
       case "turn_ended": {
         const { state, at, outcome } = change;
         this.#changeTurn(change.turn, { state, endedAt: at, outcome: copy(outcome) });

@@ -39,8 +39,8 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     where turns.id = row.id and ended_at is null`,
 
   turn_requeued: `
-    update turns set state = 'queued', position = row.position
-    from json_to_recordset($1) as row (id text, position double precision)
+    update turns set state = 'queued', position = row.position, attempts = coalesce(row.attempts, turns.attempts)
+    from json_to_recordset($1) as row (id text, position double precision, attempts integer)
     where turns.id = row.id and ended_at is null`,
 
   turn_ended: `

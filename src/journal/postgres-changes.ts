@@ -64,7 +64,7 @@ function changeRows(group: ChangeGroup): object[] {
     case "turn_touched":
       return group.changes.map(({ turn }) => ({ id: toText(turn) }));
     case "turn_requeued":
-      return group.changes.map(({ turn, position }) => ({ id: toText(turn), position }));
+      return group.changes.map(({ turn, position, attempts }) => ({ id: toText(turn), position, attempts }));
     case "turn_ended":
       return group.changes.map(({ turn, state, at, outcome }) => ({
         id: toText(turn),

@@ -35,7 +35,7 @@ export function makeChange(statements: Statements, change: Change): void {
       statements.touchTurn.run(toText(change.turn));
       break;
     case "turn_requeued":
-      statements.requeueTurn.run(change.position, toText(change.turn));
+      statements.requeueTurn.run(change.position, change.attempts ?? null, toText(change.turn));
       break;
     case "turn_ended":
       statements.endTurn.run(change.state, change.at, JSON.stringify(change.outcome), toText(change.turn));

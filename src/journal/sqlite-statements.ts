@@ -26,7 +26,8 @@ const SQL = {
   beginTurn: `UPDATE turns SET state = 'running', prompt_id = ?, attempts = ?, touched = 0
     WHERE id = ? AND ended_at IS NULL`,
   touchTurn: "UPDATE turns SET touched = 1 WHERE id = ? AND ended_at IS NULL",
-  requeueTurn: "UPDATE turns SET state = 'queued', position = ? WHERE id = ? AND ended_at IS NULL",
+  requeueTurn: `UPDATE turns SET state = 'queued', position = ?, attempts = coalesce(?, attempts)
+    WHERE id = ? AND ended_at IS NULL`,
   endTurn: "UPDATE turns SET state = ?, ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL",
   turn: "SELECT * FROM turns WHERE id = ?",
   unfinishedTurns: `SELECT * FROM turns WHERE session IN (SELECT value FROM json_each(?)) AND ended_at IS NULL

@@ -302,6 +302,10 @@ export class Dispatcher {
       if (message.type === "result") this.#finishUnprompted(message);
       return unprompted !== undefined;
     }
+    if (message.type === "result" && this.#wasTriedInVain(current, message)) {
+      this.#putBack(current, message);
+      return true;
+    }
     if (current.record.ended) current.record.progress.add(message);
     else current.record.append(message);
     if (current.record.progress.touched) this.#touch(current);
@@ -571,6 +575,29 @@ export class Dispatcher {
     return new CastellanError("TURN_INTERRUPTED", message, { details: record.partial });
   }
 
+  /** Whether the turn has only shown that the account cannot pay yet, which was known while it waited. */
+  #wasTriedInVain({ record, stopping, rollback }: CurrentTurn, result: SDKResultMessage): boolean {
+    if (failureOf(result, record.progress.error)?.class !== "billing") return false;
+    const stands = !record.ended && stopping === undefined && !rollback;
+    return stands && !record.progress.answered && this.#hold.hasHeld(record.acceptedAt);
+  }
+
+  /** Puts a turn back in its place, as if it had not been handed out; also in the conversation, which another process takes up. */
+  #putBack({ record }: CurrentTurn, result: SDKResultMessage): void {
+    this.#takeCurrent();
+    this.#spent(result);
+    this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
+    this.retire();
+    this.#holdFor(() => this.#hold.forBilling());
+    record.putBack();
+    this.#mailbox.putFirst(record);
+    this.#journal.putBack(record);
+    this.#watches.putBack(record);
+    this.#turnOver();
+    this.#events.renew();
+    this.#next();
+  }
+
   /** What a result has added to the costs, which are written down. */
   #spent(result: SDKResultMessage): Spending {
     const models = spentBy(result, this.#conversation.totals);
@@ -590,13 +617,16 @@ export class Dispatcher {
 
   /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
   #fail({ record }: CurrentTurn, failure: TurnFailure): void {
+    const { message: why, until, ...facts } = failure;
+    const holds = failure.class === "overload" || failure.class === "quota" || failure.class === "billing";
     if (failure.class === "overload") this.#holdFor(() => this.#hold.forOverload());
-    const { message: why, ...facts } = failure;
+    if (failure.class === "billing") this.#holdFor(() => this.#hold.forBilling());
+    if (until !== undefined) this.#holdFor(() => this.#hold.forQuota(until));
     const { wait } = this;
     const details = {
       ...record.partial,
       ...facts,
-      ...(wait === undefined || failure.class !== "overload" ? {} : { class: wait.for, retryAt: wait.until }),
+      ...(wait === undefined || !holds ? {} : { class: wait.for, retryAt: wait.until }),
     };
     const message = `${this.#who}: the turn failed: ${withoutStop(why)}.`;
     record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));

@@ -1,17 +1,24 @@
 import type { Clock, Timer } from "../clock.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 
-/** What a session waits for before it hands out its next turn. `until` is in milliseconds since the epoch. */
+/**
+ * What a session waits for before it hands out its next turn: that a limit of use is lifted, that its account can pay again, or
+ * that the API has less to do. `until` is in milliseconds since the epoch.
+ */
 export interface Wait {
-  readonly for: "quota" | "overload";
+  readonly for: "quota" | "billing" | "overload";
   readonly until: number;
 }
 
 /** An API that has too much to do is left alone for a second, then twice as long each time, up to five minutes. */
 const OVERLOAD = { base: 1_000, factor: 2, max: 300_000, jitter: 0.2 };
 
+/** Whether an account can pay again is tried with a turn that waits: after fifteen seconds, then after twice as long each time. */
+const BILLING = { base: 15_000, factor: 2, max: 300_000, jitter: 0.2 };
+
 /**
- * Holds back turns while the API takes none: until a limit of use is lifted, or for a growing time after each overload.
+ * Holds back turns while the API takes none: until a limit of use is lifted, or for a growing time after each overload, and after
+ * each answer that the account cannot pay.
  */
 export class Hold {
   readonly #clock: Clock;
@@ -20,6 +27,9 @@ export class Hold {
   #wait: Wait | undefined;
   #timer: Timer | undefined;
   #overloads = 0;
+  #unpaid = 0;
+  /** When turns were held back last, or could have been before the application was started. */
+  #heldUntil: number;
   #closed = false;
 
   /** `released` is called when a hold has passed. */
@@ -27,15 +37,32 @@ export class Hold {
     this.#clock = clock;
     this.#random = random;
     this.#released = released;
+    this.#heldUntil = clock.now();
   }
 
   get wait(): Wait | undefined {
     return this.#wait;
   }
 
-  /** A limit of use is reached. */
+  /** A limit of use is reached. Where it should be lifted by now, and is not, nobody knows when it will be. */
   forQuota(until: number): void {
-    this.#set({ for: "quota", until });
+    if (until > this.#clock.now()) this.#set({ for: "quota", until });
+    else this.forOverload();
+  }
+
+  /** The account cannot pay. A limit of use that is known says more. */
+  forBilling(): void {
+    this.#unpaid++;
+    if (this.#wait?.for === "quota") return;
+    this.#set({ for: "billing", until: this.#clock.now() + backoffDelay(this.#unpaid + 1, BILLING, this.#random) });
+  }
+
+  /**
+   * Whether a turn that was accepted then has waited until now because turns were held back, or since before the application was
+   * started.
+   */
+  hasHeld(acceptedAt: number): boolean {
+    return acceptedAt < this.#heldUntil;
   }
 
   /** The API has too much to do. A limit of use that is known says more. */
@@ -51,6 +78,7 @@ export class Hold {
   /** The API answers: whatever was held back for need not be. */
   succeeded(): void {
     this.#overloads = 0;
+    this.#unpaid = 0;
     this.#timer?.cancel();
     this.#wait = undefined;
   }
@@ -73,6 +101,7 @@ export class Hold {
     this.#wait = wait;
     const release = (): void => {
       this.#wait = undefined;
+      this.#heldUntil = this.#clock.now();
       this.#released();
     };
     // Turns that wait keep the host alive by their own timers.

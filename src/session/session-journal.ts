@@ -103,6 +103,11 @@ export class SessionJournal {
     this.#note({ type: "turn_requeued", turn: id, position }, durable);
   }
 
+  /** It waits again, and its last attempt does not count. */
+  putBack({ id, position, durable, attempts }: TurnRecord): void {
+    this.#note({ type: "turn_requeued", turn: id, position, attempts }, durable);
+  }
+
   /**
    * Resolves when it is written, which is waited for for five seconds, or, where another application may go on with the turn, for as
    * long as it takes.

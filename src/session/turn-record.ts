@@ -55,6 +55,8 @@ export class TurnRecord {
   readonly accepted: Promise<void>;
   /** How often it has been handed to a process. */
   attempts: number;
+  /** After how many attempts it had waited for longer than its `queueTimeoutMs`, if the process had it at that moment. */
+  overdue: number | undefined;
   /** What it has cost, once that is known. */
   costUsd: number | undefined;
   /** The number in the log with which each attempt begins, and how many there were before the log. */
@@ -149,7 +151,7 @@ export class TurnRecord {
   started(): void {
     if (!this.#advance({ type: "run" })) return;
     this.attempts++;
-    this.#starts.push(this.log.length);
+    if (this.#starts.length < this.attempts - this.#before) this.#starts.push(this.log.length);
   }
 
   /** Which attempt the message with this number is of, counted from 1. */
@@ -161,6 +163,13 @@ export class TurnRecord {
   requeued(): void {
     if (!this.#advance({ type: "requeue" })) return;
     this.#answeredBefore ||= this.#progress.answered;
+    this.#progress = new Progress();
+  }
+
+  /** Makes as if it had not been handed out, because that has shown nothing of it. */
+  putBack(): void {
+    if (!this.#advance({ type: "requeue" })) return;
+    this.attempts--;
     this.#progress = new Progress();
   }
 

@@ -63,22 +63,31 @@ export class TurnWatches {
     const clock = this.#clock;
     record.watch(
       clock.schedule(queueTimeoutMs, () => {
-        if (record.attempts !== attempts) return;
-        const lack = this.#events.lacks();
-        if (!this.#events.waits(record)) return;
-        if (lack !== undefined) {
-          record.fail("timed_out", exhausted(this.#who, record, queueTimeoutMs, lack));
-          return;
-        }
-        const wait = this.#events.held();
-        const held =
-          wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
-        const span = formatDuration(queueTimeoutMs);
-        const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run${held}.`;
-        const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
-        record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
+        if (record.attempts === attempts) this.#expire(record, queueTimeoutMs);
+        else record.overdue = attempts;
       }),
     );
+  }
+
+  /** Goes on counting for a turn that is in the mailbox again as if it had not left it. */
+  putBack(record: TurnRecord): void {
+    if (record.overdue === record.attempts) this.#expire(record, record.queueTimeoutMs);
+  }
+
+  #expire(record: TurnRecord, queueTimeoutMs: number): void {
+    const lack = this.#events.lacks();
+    if (!this.#events.waits(record)) return;
+    if (lack !== undefined) {
+      record.fail("timed_out", exhausted(this.#who, record, queueTimeoutMs, lack));
+      return;
+    }
+    const wait = this.#events.held();
+    const held =
+      wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
+    const span = formatDuration(queueTimeoutMs);
+    const message = `${this.#who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run${held}.`;
+    const details = { turnId: record.id, timeoutMs: queueTimeoutMs };
+    record.fail("timed_out", new CastellanError("QUEUE_TIMEOUT", message, { details }));
   }
 
   #abort(record: TurnRecord, reason: unknown): void {

@@ -32,14 +32,34 @@ export function spokenApiError(given: FakeApiError): SpokenApiError {
     };
   }
   const known = KNOWN[status] ?? otherError(status);
-  const error = given.error ?? known.error;
+  const message = given.message ?? known.message;
+  const understood = UNDERSTOOD.find(({ status: only, words }) => (only ?? status) === status && words.test(message));
+  const error = given.error ?? understood?.error ?? known.error;
   return {
     error,
     retryError: known.retryError ?? error,
-    text: given.text ?? known.text(given.message ?? known.message),
-    facts: { api_error_status: status, api_error_type: known.type },
+    text: given.text ?? understood?.text ?? known.text(message),
+    facts: { api_error_status: status, api_error_type: known.type, ...understood?.facts },
   };
 }
+
+/** Words of the API that Claude Code looks for, some only in an answer of one status, and puts in words of its own. */
+const UNDERSTOOD: readonly {
+  readonly status?: number;
+  readonly words: RegExp;
+  readonly error: string;
+  readonly text: string;
+  readonly facts?: Readonly<Record<string, unknown>>;
+}[] = [
+  { words: /credit balance is too low/i, error: "billing_error", text: "Credit balance is too low" },
+  {
+    status: 400,
+    words: /organization has been disabled/i,
+    error: "invalid_request",
+    text: "Your ANTHROPIC_API_KEY belongs to a disabled organization · Update or unset the environment variable",
+    facts: { api_error: "org_disabled_credential" },
+  },
+];
 
 const SERVER =
   "This is a server-side issue, usually temporary — try again in a moment. If it persists, check your inference gateway (127.0.0.1).";
@@ -56,6 +76,12 @@ const KNOWN: Readonly<Record<number, Known>> = {
     type: "authentication_error",
     message: "invalid x-api-key",
     text: (message) => `Failed to authenticate. API Error: 401 ${message}`,
+  },
+  402: {
+    error: "unknown",
+    type: "billing_error",
+    message: "There's an issue with your billing or payment information.",
+    text: (message) => `API Error: 402 ${message}`,
   },
   403: {
     error: "authentication_failed",

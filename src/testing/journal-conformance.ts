@@ -130,6 +130,26 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     deepEqual([again?.state, again?.attempts, again?.promptId, again?.touched], ["running", 2, "p2", false]);
   },
 
+  "takes back an attempt that does not count": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") }, { type: "turn_accepted", turn: turn("t2") });
+    await write(
+      { type: "turn_begun", turn: "t1", promptId: "p1", attempt: 3 },
+      { type: "turn_begun", turn: "t2", promptId: "p2", attempt: 3 },
+    );
+    await write(
+      { type: "turn_requeued", turn: "t1", position: -1, attempts: 2 },
+      { type: "turn_requeued", turn: "t2", position: -2 },
+    );
+    const entries = [await journal.turn("t1"), await journal.turn("t2")];
+    deepEqual(
+      entries.map((entry) => [entry?.state, entry?.position, entry?.attempts]),
+      [
+        ["queued", -1, 2],
+        ["queued", -2, 3],
+      ],
+    );
+  },
+
   "ends a turn once": async ({ journal, write }) => {
     await write({ type: "turn_accepted", turn: turn("t1") });
     await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: { first: true } });

@@ -37,7 +37,7 @@ describe("a query to a fallback", () => {
     expect(one.asked).toEqual(["primary: hi", "primary: again"]);
   });
 
-  test.each([401, 429, 500, 529])("goes to the next one where the API answers %i", async (status) => {
+  test.each([401, 402, 429, 500, 529])("goes to the next one where the API answers %i", async (status) => {
     await using one = await pair((turn) => turn.fail({ status }), {}, new SimulatedClock());
     expect((await query(one.both, "hi")).text).toBe("from the backup");
     expect(one.asked).toEqual(["primary: hi", "backup: hi"]);

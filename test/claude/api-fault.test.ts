@@ -25,7 +25,7 @@ function limit(rate_limit_info: SDKRateLimitInfo): SDKMessage {
 describe("apiFaultOf", () => {
   it.each<[SDKAssistantMessageError, number | null]>([
     ["authentication_failed", 401],
-    ["billing_error", null],
+    ["verification_required", null],
     ["unknown", 401],
     ["unknown", 403],
   ])("takes the first retry after %s (%s) for a key that is not accepted", (error, status) => {
@@ -37,6 +37,8 @@ describe("apiFaultOf", () => {
     ["overloaded", 529],
     ["rate_limit", 429],
     ["server_error", 500],
+    ["billing_error", 402],
+    ["unknown", 402],
     ["unknown", null],
   ])("leaves a retry after %s (%s) to Claude Code", (error, status) => {
     expect(apiFaultOf(retry(error, status))).toBeUndefined();

@@ -1,15 +1,15 @@
 import type { SDKAssistantMessageError, SDKResultError, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { failureOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
+import { failureOf, faultOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
 import { failure, success } from "../session/messages.ts";
 
-/** What a caller should do about each: `auth` mend the account, `overload` wait, `request` change the prompt. */
+/** What a caller should do about each: `auth` mend the account, `billing` pay, `overload` wait, `request` change the prompt. */
 const BY_ERROR: Record<SDKAssistantMessageError, TurnFailure["class"]> = {
   authentication_failed: "auth",
   oauth_org_not_allowed: "auth",
   account_on_hold: "auth",
   verification_required: "auth",
-  billing_error: "auth",
+  billing_error: "billing",
   cloud_credential_error: "auth",
   rate_limit: "overload",
   overloaded: "overload",
@@ -23,7 +23,7 @@ const BY_ERROR: Record<SDKAssistantMessageError, TurnFailure["class"]> = {
 const BY_STATUS: [number | null | undefined, TurnFailure["class"]][] = [
   [400, "request"],
   [401, "auth"],
-  [402, "auth"],
+  [402, "billing"],
   [403, "auth"],
   [404, "request"],
   [413, "request"],
@@ -41,6 +41,10 @@ const BY_LIMIT: Record<SDKResultError["subtype"], [TurnFailure["class"], string]
   error_max_structured_output_retries: ["turn", "`outputFormat`"],
   error_during_execution: ["unknown", "it broke; badly"],
 };
+
+const BAD_REQUEST = { error: "invalid_request", status: 400 } as const;
+// What the SDK's types do not know yet.
+const LATER = "too_hot" as SDKAssistantMessageError;
 
 describe("failureOf", () => {
   it("finds nothing wrong with a turn that went well, even if an earlier request of it had failed", () => {
@@ -82,6 +86,52 @@ describe("failureOf", () => {
     expect(failureOf(success({ is_error: true, terminal_reason, api_error_status: 401 }), undefined)?.class).toBe(
       "auth",
     );
+  });
+
+  it.each<[string, Parameters<typeof faultOf>[0], TurnFailure["class"]]>([
+    ["its exact code, whatever the error is called", { ...BAD_REQUEST, code: "org_disabled_credential" }, "auth"],
+    ["its exact code, of a key", { error: "invalid_request", status: 403, code: "api_key_auth_disabled" }, "auth"],
+    [
+      "its exact code, of credit",
+      { error: "rate_limit", status: 429, code: "model_requires_usage_credits" },
+      "billing",
+    ],
+    ["a code that is of no account", { error: "overloaded", status: 529, code: "toString" }, "overload"],
+    ["the API's name for it", { error: "rate_limit", status: 429, type: "billing_error" }, "billing"],
+    ["the API's name for it, which says nothing", { ...BAD_REQUEST, type: "invalid_request_error" }, "request"],
+    ["the status, where the error is vague", { error: "invalid_request", status: 401 }, "auth"],
+    ["the status, of a proxy's", { error: "invalid_request", status: 403 }, "auth"],
+    ["the error, where that is not vague", { error: "model_not_found", status: 403 }, "request"],
+    ["the status, where the error is of a later release", { error: LATER, status: 529 }, "overload"],
+  ])("reads %s", (_, facts, expected) => {
+    expect(faultOf(facts)?.class).toBe(expected);
+  });
+
+  it("asks the words only where the fields leave it open", () => {
+    const words = "API Error: 400 Your credit balance is too low to access the Anthropic API.";
+    const facts = [
+      [{ error: "unknown", status: 400 }, "billing"],
+      [{ error: "invalid_request", status: 400 }, "billing"],
+      [{ error: "rate_limit", status: 429 }, "billing"],
+      [{ error: undefined, status: undefined }, "billing"],
+      [{ error: "authentication_failed", status: 401 }, "auth"],
+      [{ error: "unknown", status: 403 }, "auth"],
+      [{ error: "overloaded", status: 529 }, "overload"],
+      [{ error: "model_not_found", status: 404 }, "request"],
+    ] as const;
+    for (const [fact, expected] of facts) expect(faultOf({ ...fact, words })?.class).toBe(expected);
+  });
+
+  it("reads from the words until when a limit of use holds", () => {
+    const words =
+      "API Error: 400 You have reached your specified workspace API usage limits. You will regain access on";
+    const result = `${words} 2026-12-01 at 00:00 UTC.`;
+    expect(failureOf(success({ is_error: true, api_error_status: 400, result }), "unknown")).toEqual({
+      class: "quota",
+      until: Date.UTC(2026, 11, 1),
+      status: 400,
+      message: result,
+    });
   });
 
   it("is never without words", () => {

@@ -55,6 +55,53 @@ describe("Hold", () => {
     expect(clock.timers).toBe(0);
   });
 
+  it("tries an account that cannot pay after longer each time, up to five minutes, until it can", async () => {
+    const { clock, hold } = setUp();
+    const waits: number[] = [];
+    for (let count = 0; count < 8; count++) {
+      hold.forBilling();
+      expect(hold.wait?.for).toBe("billing");
+      waits.push((hold.wait?.until ?? 0) - clock.now());
+      await clock.advance(300_000);
+    }
+    expect(waits).toEqual([15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000]);
+    hold.succeeded();
+    hold.forBilling();
+    expect((hold.wait?.until ?? 0) - clock.now()).toBe(15_000);
+  });
+
+  it("lets nothing shorten a limit of use that is known, nor an overload the wait for credit", () => {
+    const { hold } = setUp();
+    hold.forBilling();
+    hold.forOverload();
+    expect(hold.wait).toEqual({ for: "billing", until: 15_000 });
+    hold.forQuota(60_000);
+    hold.forBilling();
+    expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
+  });
+
+  it("takes a limit of use that should be lifted by now, and is not, for an overload", async () => {
+    const { clock, hold } = setUp();
+    await clock.advance(10_000);
+    for (const until of [10_000, 9_999, 0]) {
+      hold.forQuota(until);
+      expect(hold.wait?.for).toBe("overload");
+      expect(hold.wait?.until).toBeGreaterThan(clock.now());
+      await clock.advance(300_000);
+    }
+  });
+
+  it("knows which turns have waited for it, or since before it was there", async () => {
+    const { clock, hold } = setUp();
+    await clock.advance(1_000);
+    expect([-1, 0, 1_000].map((at) => hold.hasHeld(at))).toEqual([true, false, false]);
+    hold.forBilling();
+    await clock.advance(14_999);
+    expect(hold.hasHeld(1_000)).toBe(false);
+    await clock.advance(1);
+    expect([1_000, 15_999, 16_000].map((at) => hold.hasHeld(at))).toEqual([true, true, false]);
+  });
+
   it("can be given up, without a word", async () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(5_000);
