@@ -11,10 +11,10 @@ export interface TurnRequest {
   /** What is to be asked. Left out for a turn that must be there already. */
   readonly ask?: TurnAsked;
   /**
-   * How many messages the caller has, of the run of a node that it had them from. Messages before that are not sent again, if
-   * that is still the run.
+   * How many messages the caller has, of the life of the turn on the run of a node that it had them from. Messages before that are
+   * not sent again, if it is still that life; where none is told, that run.
    */
-  readonly after?: { readonly boot: string; readonly number: number };
+  readonly after?: { readonly boot: string; readonly life?: string; readonly number: number };
   /** Whether messages are wanted at all, and not only what comes of the turn. */
   readonly messages: boolean;
   /** Whether the node may claim the session, because the caller has found nobody who owns it. */
@@ -49,14 +49,15 @@ export type TurnFrame =
   | { readonly type: "found"; readonly boot: string; readonly number: number; readonly recalled: boolean }
   /** It is in the journal, so that it will not be lost. */
   | { readonly type: "accepted" }
-  /** Messages of one attempt, the first of which has this number. */
+  /** Messages of one attempt, the first of which has this number in this life of the turn; older nodes do not tell which. */
   | {
       readonly type: "messages";
+      readonly life?: string;
       readonly number: number;
       readonly attempt: number;
       readonly messages: readonly SDKMessage[];
     }
-  /** What came of it, as the journal keeps it. */
+  /** What came of it, as the journal keeps it; with what it had shown if it was recalled. */
   | {
       readonly type: "end";
       readonly state: EndedTurnState;

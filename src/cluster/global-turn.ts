@@ -4,11 +4,13 @@ import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
+import type { EventPlace } from "../session/event-id.ts";
 import { EventLog } from "../session/event-log.ts";
 import type { Reply } from "../session/reply.ts";
+import { type ShownPiece, shownIn } from "../session/shown.ts";
 import { Progress } from "../session/transcript.ts";
-import type { TurnSource } from "../session/turn.ts";
 import { endOf } from "../session/turn-end.ts";
+import type { TurnSource } from "../session/turn-source.ts";
 import { hasEnded, type TurnState } from "../session/turn-state.ts";
 import type { TurnAsked, TurnFrame } from "./frames.ts";
 import { pause, RETRY } from "./pause.ts";
@@ -68,11 +70,12 @@ export class GlobalTurn implements TurnSource {
   #recalled = false;
   #touched = false;
   #attempts = 0;
-  /** The number in the log with which each attempt begins. */
-  readonly #starts: { readonly attempt: number; readonly number: number }[] = [];
+  #shown: readonly ShownPiece[] | undefined;
+  /** The number in the log with which each attempt begins, and where its owner has that. */
+  readonly #starts: { readonly number: number; readonly at: EventPlace }[] = [];
   #progress = new Progress();
-  /** Of which run of a node the last messages came, and how many it has sent. */
-  #from: { boot: string; number: number } | undefined;
+  /** Of which run of a node, and of which life of the turn there, the last messages came, and how many it has sent. */
+  #from: { readonly boot: string; life?: string; number: number } | undefined;
   /** Why the last node could not be reached. */
   #trouble: Unreachable | undefined;
   /** Since when no node has said anything of it, if that is so. */
@@ -117,8 +120,19 @@ export class GlobalTurn implements TurnSource {
     return this.#found.promise;
   }
 
-  attemptOf(number: number): number {
-    return this.#starts.findLast((start) => start.number <= number)?.attempt ?? Math.max(1, this.#attempts);
+  get shown(): readonly ShownPiece[] | undefined {
+    return this.#shown;
+  }
+
+  get life(): string | undefined {
+    return this.#starts.at(-1)?.at.life;
+  }
+
+  /** Where its owner has it, which is the same for whoever follows it, on whichever node. */
+  placeOf(number: number): EventPlace {
+    const start = this.#starts.findLast((one) => one.number <= number);
+    if (start === undefined) return { life: "", attempt: Math.max(1, this.#attempts), number };
+    return { ...start.at, number: start.at.number + number - start.number };
   }
 
   /** Stops it; resolves when it has ended. */
@@ -211,7 +225,10 @@ export class GlobalTurn implements TurnSource {
     switch (frame.type) {
       case "found":
         this.#found.resolve(true);
-        if (this.#from?.boot !== frame.boot) this.#from = { boot: frame.boot, number: frame.number };
+        // The same run of a node may have taken the turn up anew.
+        if (this.#from?.boot !== frame.boot || this.#from.number !== frame.number) {
+          this.#from = { boot: frame.boot, number: frame.number };
+        }
         if (frame.recalled) this.#recall();
         return;
       case "accepted":
@@ -219,12 +236,15 @@ export class GlobalTurn implements TurnSource {
         this.#accept.resolve();
         return;
       case "messages":
-        this.#append(frame.number, frame.attempt, frame.messages);
+        this.#append(frame);
         return;
       case "end": {
         this.#attempts = Math.max(this.#attempts, frame.attempts);
         this.#touched = frame.touched;
         const end = endOf(frame.outcome, this.#who, this.#request.output);
+        if (this.#recalled) this.#shown = shownIn(frame.outcome, end);
+        // Whoever has read a part of it cannot be given the rest.
+        if (this.#recalled && "reply" in end) this.log.end(this.#lost(0));
         if ("error" in end) this.#end(frame.state, () => this.#reject(this.#completed(end.error)));
         else this.#end(frame.state, () => this.#resolve(end.reply));
         return;
@@ -259,15 +279,18 @@ export class GlobalTurn implements TurnSource {
     return new CastellanError("TURN_INTERRUPTED", message, { details: all, cause });
   }
 
-  #append(number: number, attempt: number, messages: readonly SDKMessage[]): void {
+  #append({ number, attempt, messages, life }: TurnFrame & { readonly type: "messages" }): void {
     const from = this.#from;
     if (from === undefined || number > from.number) return;
-    if (attempt > this.#attempts || this.#starts.length === 0) {
-      this.#attempts = attempt;
-      this.#starts.push({ attempt, number: this.log.length });
+    // An older node takes a turn up again in another run only.
+    const at = { life: life ?? from.boot, attempt, number: from.number };
+    if (attempt > this.#attempts || this.life !== at.life) {
+      this.#attempts = Math.max(this.#attempts, attempt);
+      this.#starts.push({ at, number: this.log.length });
       this.#touched ||= this.#progress.answered;
       this.#progress = new Progress();
     }
+    if (life !== undefined) from.life = life;
     if (this.#state === "accepted" || this.#state === "queued") this.#state = "running";
     for (const message of messages.slice(from.number - number)) {
       this.#progress.add(message);
@@ -276,11 +299,10 @@ export class GlobalTurn implements TurnSource {
     from.number = Math.max(from.number, number + messages.length);
   }
 
-  /** It had ended before it was asked for here; whoever has read a part of it cannot be given the rest. */
+  /** It had ended before it was asked for there; what came of it is told next. */
   #recall(): void {
     this.#recalled = true;
     this.#accept.resolve();
-    this.log.end(this.#lost(0));
   }
 
   #resolve(reply: Reply): void {

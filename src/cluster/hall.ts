@@ -1,7 +1,7 @@
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import type { SessionEvent } from "../session/session-event.ts";
-import type { TurnSource } from "../session/turn.ts";
+import type { TurnSource } from "../session/turn-source.ts";
 import type { CallMethod, TurnAsked } from "./frames.ts";
 
 /** A session in a hall. */

@@ -4,8 +4,8 @@ import { CastellanError, type ErrorCode } from "../errors.ts";
 import { nameOfKey } from "../names.ts";
 import { GLOBAL } from "../session/global-name.ts";
 import type { SessionEvent } from "../session/session-event.ts";
-import type { TurnSource } from "../session/turn.ts";
 import { outcomeOf, type TurnEnd } from "../session/turn-end.ts";
+import type { TurnSource } from "../session/turn-source.ts";
 import { hasEnded } from "../session/turn-state.ts";
 import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./frames.ts";
 import type { HallSession } from "./hall.ts";
@@ -178,7 +178,7 @@ async function* framesOf(
   { after, messages }: TurnRequest,
   signal: AbortSignal,
 ): AsyncGenerator<TurnFrame, void, undefined> {
-  let number = after?.boot === boot ? after.number : 0;
+  let number = after !== undefined && isStillOf(source, boot, after) ? after.number : 0;
   const found = { type: "found", boot, number, recalled: source.recalled } as const;
   yield found;
   const accepted = await succeeds(source.accepted);
@@ -210,6 +210,11 @@ async function succeeds(promise: Promise<unknown>): Promise<boolean> {
   );
 }
 
+/** Whether the numbers of the messages are those that the caller knows. */
+function isStillOf(source: TurnSource, boot: string, after: NonNullable<TurnRequest["after"]>): boolean {
+  return after.life === undefined ? after.boot === boot : after.life === source.life;
+}
+
 /** A piece for each attempt. */
 function* byAttempt(
   source: TurnSource,
@@ -217,10 +222,10 @@ function* byAttempt(
   batch: readonly SDKMessage[],
 ): Generator<TurnFrame & { readonly type: "messages" }> {
   for (let from = 0; from < batch.length; ) {
-    const attempt = source.attemptOf(first + from);
+    const { life, attempt, number } = source.placeOf(first + from);
     let to = from + 1;
-    while (to < batch.length && source.attemptOf(first + to) === attempt) to++;
-    yield { type: "messages", number: first + from, attempt, messages: batch.slice(from, to) };
+    while (to < batch.length && source.placeOf(first + to).attempt === attempt) to++;
+    yield { type: "messages", life, number, attempt, messages: batch.slice(from, to) };
     from = to;
   }
 }
@@ -239,7 +244,7 @@ async function endOfTurn(source: TurnSource): Promise<TurnFrame> {
 function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
   const { state, attempts, touched } = source;
   if (!hasEnded(state)) throw new Error("a turn that has come to its end is not over");
-  return { type: "end", state, attempts, touched, outcome: outcomeOf(end) };
+  return { type: "end", state, attempts, touched, outcome: outcomeOf(end, source.shown) };
 }
 
 /** What a caller is told who asked for what is not accepted. */

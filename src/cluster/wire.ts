@@ -30,7 +30,7 @@ const turnRequest = z.looseObject({
       whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).exactOptional(),
     })
     .exactOptional(),
-  after: z.looseObject({ boot: z.string(), number: count }).exactOptional(),
+  after: z.looseObject({ boot: z.string(), life: z.string().exactOptional(), number: count }).exactOptional(),
   messages: z.boolean(),
   claim: z.boolean(),
 });
@@ -47,7 +47,13 @@ const eventsRequest = z.looseObject({ key: z.string() });
 const turnFrame = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("found"), boot: z.string(), number: count, recalled: z.boolean() }),
   z.looseObject({ type: z.literal("accepted") }),
-  z.looseObject({ type: z.literal("messages"), number: count, attempt: count, messages: z.array(message) }),
+  z.looseObject({
+    type: z.literal("messages"),
+    life: z.string().exactOptional(),
+    number: count,
+    attempt: count,
+    messages: z.array(message),
+  }),
   z.looseObject({
     type: z.literal("end"),
     state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),

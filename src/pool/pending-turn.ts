@@ -1,7 +1,8 @@
 import { CastellanError } from "../errors.ts";
+import type { EventPlace } from "../session/event-id.ts";
 import type { Reply } from "../session/reply.ts";
-import type { TurnSource } from "../session/turn.ts";
 import type { TurnRecord } from "../session/turn-record.ts";
+import type { TurnSource } from "../session/turn-source.ts";
 import type { TurnState } from "../session/turn-state.ts";
 
 /** A turn that is asked of a pool, and has a session as soon as a member is free for it. */
@@ -45,8 +46,17 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.attempts ?? 0;
   }
 
-  attemptOf(number: number): number {
-    return this.#turn?.record.attemptOf(number) ?? 0;
+  /** Never read back from the journal: whoever asks a pool for one asks the member that has it. */
+  get shown(): undefined {
+    return undefined;
+  }
+
+  get life(): string | undefined {
+    return this.#turn?.record.life;
+  }
+
+  placeOf(number: number): EventPlace {
+    return this.#turn?.record.placeOf(number) ?? { life: "", attempt: 0, number };
   }
 
   /** It is this session's turn from now on. */

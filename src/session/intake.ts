@@ -1,12 +1,14 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { tell } from "../events.ts";
-import type { TurnEntry } from "../journal/turn-entry.ts";
+import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
+import type { TurnCut } from "./settlement.ts";
+import { shownIn } from "./shown.ts";
 import { endOf } from "./turn-end.ts";
 import { keyedTurnId } from "./turn-id.ts";
 import type { TurnSettings } from "./turn-options.ts";
@@ -106,10 +108,10 @@ export class Intake {
   }
 
   /**
-   * Takes back a turn that was accepted before the application was restarted. One that was running waits again, or ends with
-   * `cut`.
+   * Takes back a turn that was accepted before the application was restarted. One that was running waits again, or is over as
+   * `cut` says.
    */
-  restore(entry: TurnEntry, cut: CastellanError | undefined): void {
+  restore(entry: TurnEntry, cut: TurnCut | undefined): void {
     const record = this.#recordOf(entry);
     record.submitted = true;
     record.enqueued();
@@ -117,8 +119,7 @@ export class Intake {
     this.#tellOf(record, true);
     if (cut !== undefined) {
       this.#mailbox.remove(record);
-      record.started();
-      record.fail("interrupted", cut);
+      record.cutBefore(cut.error, cut.shown);
       return;
     }
     if (entry.state === "running") this.#journal.requeued(record);
@@ -166,7 +167,7 @@ export class Intake {
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
     const record = this.#record(entry.id, entry.prompt, { attempts: entry.attempts });
-    record.recall(entry.state, endOf(entry.outcome, this.#who, this.#settings.output));
+    this.#recall(record, entry, entry.state, this.#settings.output);
     return record;
   }
 
@@ -233,8 +234,14 @@ export class Intake {
     this.#same(entry, record.prompt);
     if (entry.state === "queued" || entry.state === "running") return false;
     this.#mailbox.remove(record);
-    record.recall(entry.state, endOf(entry.outcome, this.#who, record.output));
+    record.attempts = entry.attempts;
+    this.#recall(record, entry, entry.state, record.output);
     return true;
+  }
+
+  #recall(record: TurnRecord, { outcome }: TurnEntry, as: EndedTurnState, output: TurnRecord["output"]): void {
+    const end = endOf(outcome, this.#who, output);
+    record.recall(as, end, shownIn(outcome, end));
   }
 
   /** A turn that could not be accepted. Its key is free. */
@@ -281,6 +288,7 @@ export class Intake {
 
   #record(id: string, prompt: string, request: TurnRequest): TurnRecord {
     return new TurnRecord(id, prompt, this.#who, {
+      life: this.#deps.newId().slice(-12),
       ...request,
       onEnd: (record, as, end) => this.#journal.ended(record, as, end),
       shared: this.#journal.isShared,

@@ -10,7 +10,7 @@ import type { ProcessLaunch } from "./process-starter.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
-import { settle } from "./settlement.ts";
+import { settle, type TurnCut } from "./settlement.ts";
 import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
 
 /** How far back it is looked for approvals that were never answered. */
@@ -124,7 +124,7 @@ export class Recovery {
    */
   async #takeBack(turns: readonly TurnEntry[], goesOn: boolean): Promise<void> {
     for (const turn of turns) {
-      let cut: CastellanError | undefined;
+      let cut: TurnCut | undefined;
       if (turn.state === "running") {
         const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
         this.#session.refuseIfEnded();

@@ -114,8 +114,9 @@ export class SessionJournal {
    *
    * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` if that other application has to come to an end of its own
    */
-  async ended({ id, durable }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
-    const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome: outcomeOf(end) } as const;
+  async ended({ id, durable, known }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
+    const outcome = outcomeOf(end, known);
+    const change = { type: "turn_ended", turn: id, state, at: this.#clock.now(), outcome } as const;
     const written = this.#record(change, durable)?.catch((error: unknown) => {
       if (CastellanError.is(error, "NOT_OWNER") || (this.isShared && !isRefused(error))) throw error;
     });

@@ -107,7 +107,7 @@ export class Session extends Controls implements AsyncDisposable {
   /**
    * A turn that waits, runs or has ended, as long as the journal keeps it. The messages of those that have ended are kept of
    * the last sixteen only, for two minutes, and of fewer if they are long: 5,000 messages in all, or the last one. Of the
-   * others there is the reply, or the error; see {@link Turn.recalled}.
+   * others there is what the journal keeps: the reply, or the error, and what they had shown; see {@link Turn.recalled}.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */

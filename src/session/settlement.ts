@@ -2,6 +2,7 @@ import { CastellanError } from "../errors.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import type { ConversationEvent } from "./conversation.ts";
 import type { OnInterruptedTurn } from "./options.ts";
+import type { ShownPiece } from "./shown.ts";
 import type { TranscriptEvidence } from "./transcript-evidence.ts";
 
 /** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
@@ -13,6 +14,13 @@ export interface CutTurn {
   readonly touched: boolean;
   /** How often it has been handed to a process. */
   readonly attempts: number;
+}
+
+/** How a turn ended that ran when the application died. */
+export interface TurnCut {
+  readonly error: CastellanError;
+  /** What is known of what it had shown. */
+  readonly shown: readonly ShownPiece[];
 }
 
 /** Whether a turn that was cut is run again; otherwise it ends as interrupted. */
@@ -30,10 +38,10 @@ export function isRunAgain({ touched, attempts }: CutTurn, policy: OnInterrupted
 export function settle(
   who: string,
   { id, attempts, promptId, touched: seen }: TurnEntry,
-  { touched: written, partialText, toolUses, lastUuid }: TranscriptEvidence,
+  { touched: written, shown, partialText, toolUses, lastUuid }: TranscriptEvidence,
   policy: OnInterruptedTurn,
   freshId: string,
-): { readonly conversation: ConversationEvent; readonly cut: CastellanError | undefined } {
+): { readonly conversation: ConversationEvent; readonly cut: TurnCut | undefined } {
   const touched = seen || written;
   const again = isRunAgain({ touched, attempts }, policy);
   const conversation: ConversationEvent =
@@ -42,5 +50,7 @@ export function settle(
   const known = touched ? "after Claude had begun to answer; `details` has what is known" : "before it was answered";
   const message = `${who}: the turn was cut by the end of the application, ${known}.`;
   const details = { turnId: id, partialText, toolUses };
-  return { conversation, cut: new CastellanError("TURN_INTERRUPTED", message, { details }) };
+  const error = new CastellanError("TURN_INTERRUPTED", message, { details });
+  // What was not written down yet may have been shown.
+  return { conversation, cut: { error, shown: touched ? [...shown, { type: "lost" }] : [] } };
 }

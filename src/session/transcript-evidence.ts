@@ -1,4 +1,5 @@
 import type { SDKAssistantMessage, SDKMessage, SDKUserMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { ShownPiece } from "./shown.ts";
 import { Progress } from "./transcript.ts";
 
 /** What the transcript tells of a turn that was cut. */
@@ -10,7 +11,9 @@ export interface TranscriptEvidence {
    * come to its end, and its tools are started before. They may even have finished.
    */
   readonly touched: boolean;
-  /** What Claude had written, as far as its messages were whole. */
+  /** What had been shown, as far as messages were whole. */
+  readonly shown: readonly ShownPiece[];
+  /** The text in it. */
   readonly partialText: string;
   /** The tools that had been called, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
@@ -36,6 +39,7 @@ export function evidenceIn(said: readonly SessionMessage[], promptId: string | u
   return {
     found: prompt !== -1,
     touched: progress.touched,
+    shown: progress.shown,
     partialText: progress.text,
     toolUses: progress.toolUses.map(({ id, name }) => ({ id, name })),
     ...(lastUuid === undefined ? {} : { lastUuid }),

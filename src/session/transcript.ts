@@ -1,4 +1,5 @@
 import type { SDKAssistantMessage, SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type ShownPiece, ShownPieces } from "./shown.ts";
 
 /** A tool that Claude called in a turn. */
 export interface ToolUse {
@@ -95,7 +96,7 @@ export class Progress {
   /** Ids of all tools that have been called. */
   readonly #known = new Set<string>();
   readonly #deltas = new DeltaReader();
-  readonly #text: string[] = [];
+  readonly #shown = new ShownPieces();
   #touched = false;
   #answered = false;
   #lastUuid: string | undefined;
@@ -103,12 +104,14 @@ export class Progress {
 
   add(message: SDKMessage): void {
     if (message.type === "stream_event" && message.event.type === "content_block_start") this.touch();
+    for (const delta of this.#deltas.read(message)) this.#shown.add(delta);
     if (message.type === "assistant" || message.type === "user") {
       this.#touched = true;
       // What Claude Code says of a request that failed is no answer.
       this.#answered ||= message.type === "user" || !isOfFailure(message);
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
+        this.#shown.use(use);
         this.#open.add(use.id);
         this.#known.add(use.id);
       }
@@ -117,7 +120,6 @@ export class Progress {
       if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
     }
     if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
-    for (const delta of this.#deltas.read(message)) if (delta.type === "text") this.#text.push(delta.text);
   }
 
   /**
@@ -144,7 +146,12 @@ export class Progress {
 
   /** The text of Claude's that has arrived. */
   get text(): string {
-    return this.#text.join("");
+    return this.#shown.text;
+  }
+
+  /** What has been shown, in order. */
+  get shown(): readonly ShownPiece[] {
+    return this.#shown.all;
   }
 
   /** Whether Claude had begun to answer or to act: what comes after a cut is then no longer a first try. */

@@ -3,6 +3,7 @@ import { CastellanError, type ErrorDetails } from "../errors.ts";
 import type { JsonObject } from "../journal/session-entry.ts";
 import { readOutput } from "./output-schema.ts";
 import type { Reply } from "./reply.ts";
+import { keptOf, type ShownPiece } from "./shown.ts";
 
 /** What came of a turn. */
 export type TurnEnd =
@@ -20,16 +21,17 @@ const outcomeSchema = z.union([
   }),
 ]);
 
-/** What came of a turn, as the journal keeps it. */
-export function outcomeOf(end: TurnEnd): JsonObject {
+/** What came of a turn, as the journal keeps it; with what it has shown, unless others tell that. */
+export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObject {
+  const kept = shown === undefined ? {} : { shown: keptOf(shown, "reply" in end ? end.reply.text : undefined) };
   if ("error" in end) {
     const { code, message, details } = end.error;
-    return jsonOf({ error: { code, message, details } });
+    return jsonOf({ error: { code, message, details }, ...kept });
   }
   const { structured: _, usage, ...reply } = end.reply;
   // Copied, because whoever has the reply after five seconds may change it before it is written.
   const own = { ...reply, usage: { ...usage } };
-  return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }) };
+  return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }), ...kept };
 }
 
 /** What came of a turn, as it was; `reader` reads an answer that is data. */

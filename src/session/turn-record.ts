@@ -4,8 +4,10 @@ import type { Timer } from "../clock.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
+import type { EventPlace } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
+import type { ShownPiece } from "./shown.ts";
 import { Progress } from "./transcript.ts";
 import type { TurnEnd } from "./turn-end.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
@@ -14,6 +16,8 @@ import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-
 export interface TurnRequest {
   /** Default `"caller"`. */
   readonly origin?: TurnOrigin;
+  /** Tells the numbers of this record's messages from those of another one of the same turn. */
+  readonly life?: string;
   readonly output?: z.ZodType | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
@@ -47,6 +51,8 @@ export class TurnRecord {
   durable: boolean;
   acceptedAt: number;
   position: number;
+  /** Whose numbers the messages in its log have. */
+  readonly life: string;
   /** Whether the journal has been told of it, or had it already. Until then there is nothing to be written of it. */
   submitted = false;
   readonly log: EventLog<SDKMessage>;
@@ -68,7 +74,8 @@ export class TurnRecord {
   #state: TurnState = "accepted";
   /** Whether Claude had begun to answer or to act in a try that was cut. */
   #answeredBefore = false;
-  #recalled = false;
+  /** What is known of what it had shown before this record was made, if it was over by then. */
+  #recalled: readonly ShownPiece[] | undefined;
   #left = false;
   #recorded: Promise<void> = Promise.resolve();
   #progress = new Progress();
@@ -83,6 +90,7 @@ export class TurnRecord {
     this.prompt = prompt;
     this.origin = request.origin ?? "caller";
     this.output = request.output;
+    this.life = request.life ?? "";
     this.timeoutMs = request.timeoutMs;
     this.queueTimeoutMs = request.queueTimeoutMs ?? Number.POSITIVE_INFINITY;
     this.durable = request.durable ?? false;
@@ -110,7 +118,17 @@ export class TurnRecord {
 
   /** Whether it had ended before this record was made, and only what came of it is known. */
   get recalled(): boolean {
+    return this.#recalled !== undefined;
+  }
+
+  /** What is known of what it has shown, if it was recalled. */
+  get shown(): readonly ShownPiece[] | undefined {
     return this.#recalled;
+  }
+
+  /** What is known of what its last attempt has shown. */
+  get known(): readonly ShownPiece[] {
+    return this.#recalled ?? this.#progress.shown;
   }
 
   /** Whether it has ended only here, see {@link TurnRecord.leave}. */
@@ -130,7 +148,7 @@ export class TurnRecord {
 
   /** Whether Claude has begun to answer or to act, in any try; of one that began before this record was made nobody knows. */
   get touched(): boolean {
-    return this.#recalled || this.#before > 0 || this.#answeredBefore || this.#progress.answered;
+    return this.recalled || this.#before > 0 || this.#answeredBefore || this.#progress.answered;
   }
 
   get partial(): PartialTurn {
@@ -157,6 +175,11 @@ export class TurnRecord {
   /** Which attempt the message with this number is of, counted from 1. */
   attemptOf(number: number): number {
     return this.#before + this.#starts.findLastIndex((start) => start <= number) + 1;
+  }
+
+  /** Where the message with this number stands. */
+  placeOf(number: number): EventPlace {
+    return { life: this.life, attempt: this.attemptOf(number), number };
   }
 
   /** Forgets the attempt that was cut. */
@@ -192,11 +215,14 @@ export class TurnRecord {
   }
 
   fail(as: Exclude<EndedTurnState, "completed">, error: CastellanError): void {
-    if (!this.#end(as)) return;
-    const give = (): void => this.#reject(error);
-    if (this.#onEnd === undefined || !this.submitted) give();
-    else this.#record(as, { error }, this.#shared ? give : () => {});
-    if (!this.#shared) give();
+    if (this.#end(as)) this.#giveOut(as, error);
+  }
+
+  /** It ran when the application died, and is over. `shown` is what is known of it. */
+  cutBefore(error: CastellanError, shown: readonly ShownPiece[]): void {
+    if (!this.#advance({ type: "run" }) || !this.#end("interrupted")) return;
+    this.#recalled = shown;
+    this.#giveOut("interrupted", error);
   }
 
   /** Ends it for those who hold it here. What is in the journal stays as it is, and is taken up at the next start. */
@@ -220,18 +246,25 @@ export class TurnRecord {
     this.enqueued();
   }
 
-  /** It turns out to have ended before, in this way. */
-  recall(as: EndedTurnState, end: TurnEnd): void {
+  /** It turns out to have ended before, in this way, after it had shown this. */
+  recall(as: EndedTurnState, end: TurnEnd, shown: readonly ShownPiece[]): void {
     if (!this.#over({ type: "recall", as })) return;
-    this.#recalled = true;
+    this.#recalled = shown;
     this.#accept.resolve();
     if ("error" in end) {
       this.#reject(end.error);
       return;
     }
     this.#settle.resolve(end.reply);
-    const message = `${this.#who}: its messages are no longer there, only what came of it; see \`result()\` and \`text()\`.`;
+    const message = `${this.#who}: its messages are no longer there, only what came of it; see \`result()\` and \`deltas()\`.`;
     this.log.end(new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } }));
+  }
+
+  #giveOut(as: Exclude<EndedTurnState, "completed">, error: CastellanError): void {
+    const give = (): void => this.#reject(error);
+    if (this.#onEnd === undefined || !this.submitted) give();
+    else this.#record(as, { error }, this.#shared ? give : () => {});
+    if (!this.#shared) give();
   }
 
   /** Writes down how it ended, and gives that out then; if the session is another's by now, it goes on there. */

@@ -4,7 +4,9 @@ import { formatName, type SessionName } from "../names.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
-import { type Delta, DeltaReader, type ToolUse, toolUsesOf } from "./transcript.ts";
+import type { Delta, ToolUse } from "./transcript.ts";
+import { piecesOf, type TriedPiece } from "./turn-reader.ts";
+import type { TurnSource } from "./turn-source.ts";
 import type { TurnState } from "./turn-state.ts";
 import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
 
@@ -19,22 +21,6 @@ export interface NumberedMessage {
 /** A piece of what Claude wrote, and of which try it is; see {@link NumberedMessage}. */
 export interface TurnDelta extends Delta {
   readonly attempt: number;
-}
-
-/** What a turn shows to callers. */
-export interface TurnSource {
-  readonly id: string;
-  readonly state: TurnState;
-  readonly recalled: boolean;
-  readonly touched: boolean;
-  readonly attempts: number;
-  readonly result: Promise<Reply>;
-  /** Resolves when it is in the journal; rejects if it could not be accepted, or ended before. */
-  readonly accepted: Promise<void>;
-  /** Whether it has ended only here, and goes on elsewhere or later. */
-  readonly left: boolean;
-  readonly log: { batches(from?: number): AsyncIterable<readonly SDKMessage[]> };
-  attemptOf(number: number): number;
 }
 
 let source: (turn: Turn) => TurnSource;
@@ -87,8 +73,10 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * Whether the turn had ended before it was asked for, and was read back from the journal. Then there is its result, and its
-   * text in one piece, but its messages are gone: reading them fails with `EVENTS_LOST`.
+   * Whether the turn had ended before it was asked for, and was read back from the journal. Then there is its result, and the text,
+   * the thinking and the tools of its last try, in as few pieces as possible. If that is more than 64 kB besides the answer, the
+   * journal keeps the beginning, and readers fail with `EVENTS_LOST` where it ends. Its messages are gone: reading them fails with
+   * `EVENTS_LOST`, or with the error that ended the turn.
    */
   get recalled(): boolean {
     return this.#record.recalled;
@@ -120,7 +108,7 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
     let number = from;
     for await (const batch of this.#record.log.batches(from)) {
       for (const message of batch) {
-        yield { number, message, attempt: this.#record.attemptOf(number) };
+        yield { number, message, attempt: this.#record.placeOf(number).attempt };
         number++;
       }
     }
@@ -134,19 +122,16 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /** What Claude writes and thinks, piece by piece. */
   async *deltas(): AsyncGenerator<TurnDelta, void, undefined> {
-    if (this.recalled) {
-      const { text } = await this.result();
-      yield { type: "text", text, attempt: this.#record.attempts };
-      return;
+    for await (const batch of this.#tried()) {
+      for (const { piece, attempt } of batch) if (piece.type !== "tool_use") yield { ...piece, attempt };
     }
-    const reader = new DeltaReader();
-    let number = 0;
-    for await (const batch of this.#record.log.batches()) {
-      for (const message of batch) {
-        const attempt = this.#record.attemptOf(number++);
-        for (const delta of reader.read(message)) yield { ...delta, attempt };
-      }
-    }
+  }
+
+  #tried(): AsyncGenerator<readonly TriedPiece[], void, undefined> {
+    return piecesOf(this.#record, () => {
+      const message = `turn ${this.id} of session ${formatName(this.session)}: what came here is no longer there; see \`result()\`.`;
+      return new CastellanError("EVENTS_LOST", message, { details: { oldest: 0 } });
+    });
   }
 
   /**
@@ -180,7 +165,13 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
 
   /** The tools that are called, in every try; those of subagents are among them. */
   async *toolUses(): AsyncGenerator<ToolUse, void, undefined> {
-    for await (const message of this) yield* toolUsesOf(message);
+    for await (const batch of this.#tried()) {
+      for (const { piece } of batch) {
+        if (piece.type !== "tool_use") continue;
+        const { type: _, ...use } = piece;
+        yield use;
+      }
+    }
   }
 
   /**
@@ -192,14 +183,15 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   }
 
   /**
-   * The turn as server-sent events, for a web page; see {@link TurnEvents} for what they carry. Their ids are message
-   * numbers: a browser that reconnects sends the last one as `Last-Event-ID`; give it as `lastEventId`.
+   * The turn as server-sent events, for a web page; see {@link TurnEvents} for what they carry. A browser that reconnects sends the
+   * id of the last one as `Last-Event-ID`; give it as `lastEventId`, and it gets what came after that. If what it has is of another
+   * try, of before a restart of the application, or of a turn whose messages are gone by now, it gets `retry` and everything.
    *
    * @example
    * app.post("/ask", async (c) => stream("assistant", await c.req.text()).toResponse());
    */
   toResponse(options: SseOptions = {}): Response {
-    return turnResponse(this, options);
+    return turnResponse(this.#record, options);
   }
 
   /**
@@ -217,6 +209,6 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
    * });
    */
   toUIMessageStreamResponse(options: EventStreamOptions = {}): Response {
-    return uiMessageStreamResponse(this, options);
+    return uiMessageStreamResponse(this.#record, this.session, options);
   }
 }

@@ -23,6 +23,8 @@ export type UIMessageChunk =
   | { readonly type: "reasoning-delta"; readonly id: string; readonly delta: string }
   | ToolChunk
   | { readonly type: "finish-step" }
+  /** Something came here that is no longer there; see {@link Turn.recalled}. */
+  | { readonly type: "data-lost"; readonly data: { readonly code: "EVENTS_LOST" } }
   /** Takes back what the step has so far. */
   | { readonly type: "reset-step" }
   | { readonly type: "finish"; readonly finishReason: FinishReason; readonly messageMetadata: TurnMetadata }

@@ -3,6 +3,7 @@ import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { finishReasonOf } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
+import type { ShownPiece } from "./shown.ts";
 import { type Delta, DeltaReader, toolUsesOf } from "./transcript.ts";
 import type { NumberedMessage } from "./turn.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
@@ -10,6 +11,9 @@ import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 type Chunks = Generator<UIMessageChunk, void, undefined>;
 type Content = SDKUserMessage["message"]["content"];
 type ToolResult = Extract<Exclude<Content, string>[number], { type: "tool_result" }>;
+
+/** In the place of what a tool answered in a turn that was recalled. */
+const NOT_KEPT = "(the answer of this tool is no longer kept)";
 
 /**
  * Tells a turn as the one assistant message of the AI SDK that it is: a step for each message of the API, in it the text,
@@ -56,9 +60,25 @@ export class UIMessageStream {
     if (message.type === "user") yield* this.#answers(message.message.content);
   }
 
-  /** A turn of which only the reply is known. */
-  *recall({ text }: Reply): Chunks {
-    yield* this.#write("text", text);
+  /** A turn of which only this is known, besides what came of it. What its tools answered is not. */
+  *recall(shown: readonly ShownPiece[], completed: boolean): Chunks {
+    for (const piece of shown) {
+      if (piece.type === "lost") {
+        yield* this.#endPart();
+        yield { type: "data-lost", data: { code: "EVENTS_LOST" } };
+      } else if (piece.type !== "tool_use") yield* this.#write(piece.type, piece.text);
+      else if (piece.parentToolUseId === undefined) {
+        yield* this.#endPart();
+        yield* this.#inStep({
+          type: "tool-input-available",
+          ...tool(piece.id),
+          toolName: piece.name,
+          input: piece.input,
+        });
+        // Of a turn that completed each tool has answered.
+        if (completed) yield { type: "tool-output-available", ...tool(piece.id), output: NOT_KEPT };
+      }
+    }
   }
 
   *complete({ usage, costUsd, stopReason }: Reply): Chunks {

@@ -29,6 +29,30 @@ describe("two nodes and a client", () => {
     expect(await Array.fromAsync(client.stream(global(["chat", "a"]), "count 3").text())).toEqual(["1", "2", "3"]);
   });
 
+  it("gives a page that comes back what it lacks, whoever follows the turn for it", async () => {
+    const session = cluster.client.session(global(["chat", "page"]));
+    const id = await session.enqueue("count 3");
+    const follow = async (lastEventId: string | null): Promise<string> => {
+      const turn = await session.turn(id);
+      return (await turn?.toResponse({ lastEventId }).text()) ?? "";
+    };
+    const all = await follow(null);
+    expect(all.match(/^event: \w+$/gm)).toEqual(["event: text", "event: text", "event: text", "event: result"]);
+    const pieces = all.split("\n\n").slice(0, -1);
+    for (const [index, piece] of pieces.entries()) {
+      const [, last] = /^id: (.+)$/m.exec(piece) ?? [];
+      if (last !== undefined) expect(await follow(last)).toBe(`${pieces.slice(index + 1).join("\n\n")}\n\n`);
+    }
+    const [, first = ""] = /^id: (.+)$/m.exec(all) ?? [];
+    for (let n = 0; n < 17; n++) await session.query("hello");
+    // Its messages have made room for others.
+    const anew = await follow(first);
+    expect(anew.match(/^event: \w+$/gm)).toEqual(["event: retry", "event: text", "event: text", "event: result"]);
+    expect(anew.match(/(?<=^data: \{"text":")\d+(?="\}$)/gm)?.join("")).toBe("123");
+    const [, place = ""] = /^id: (.+)$/m.exec(anew) ?? [];
+    expect((await follow(place)).match(/^event: \w+$/gm)).toEqual(["event: text", "event: result"]);
+  });
+
   it("shows what there is", async () => {
     const { client } = cluster;
     await client.query(global(["chat", "b"]), "hello");

@@ -3,11 +3,19 @@ import { systemClock } from "../../src/clock.ts";
 import type { Engine } from "../../src/cluster/engine.ts";
 import type { TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
 import { GlobalTurn } from "../../src/cluster/global-turn.ts";
+import type { HallSession } from "../../src/cluster/hall.ts";
+import type { ClusterNode } from "../../src/cluster/node.ts";
+import { OwnerDesk } from "../../src/cluster/owner-desk.ts";
 import { Router } from "../../src/cluster/router.ts";
 import { type Transport, Unreachable } from "../../src/cluster/transport.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";
+import type { ShownPiece } from "../../src/session/shown.ts";
+import { Turn } from "../../src/session/turn.ts";
+import { outcomeOf } from "../../src/session/turn-end.ts";
+import { TurnRecord } from "../../src/session/turn-record.ts";
 import { assistantMessage } from "../../src/testing/index.ts";
+import { replyOf } from "../session/replies.ts";
 import { node } from "./engine-conformance.ts";
 
 const KEY = nameKey(["global", "support", 42]);
@@ -95,6 +103,152 @@ describe("a turn whose node is lost", () => {
     if (!CastellanError.is(error, "TURN_INTERRUPTED")) throw new Error(String(error));
     expect(error.message).toBe("it was cut");
     expect(error.details).toMatchObject({ partialText: "I do it.", toolUses: [{ id: "tool-1", name: "Bash" }] });
+  });
+});
+
+/** The events of a turn as a page gets them, and the ids that it has to come back with. */
+async function pageOf(turn: GlobalTurn, lastEventId: string | null = null): Promise<[events: string[], ids: string[]]> {
+  const page = await new Turn(turn, ["global", "support", 42], async () => {}).toResponse({ lastEventId }).text();
+  const events = [...page.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, event, data = ""]) => {
+    const { text, code }: { text?: string; code?: string } = JSON.parse(data);
+    return event === "result" || event === "retry" ? event : `${event} ${text ?? code}`;
+  });
+  return [events, [...page.matchAll(/^id: (.+)$/gm)].map(([, id = ""]) => id)];
+}
+
+const said = (life: string | undefined, number: number, attempt: number, ...texts: string[]): TurnFrame => ({
+  type: "messages",
+  ...(life === undefined ? {} : { life }),
+  number,
+  attempt,
+  messages: texts.map((text) => assistantMessage(text)),
+});
+
+function done(attempts: number, shown?: readonly ShownPiece[]): TurnFrame {
+  const outcome = outcomeOf({ reply: replyOf({ text: "two" }), output: undefined }, shown);
+  return { type: "end", state: "completed", attempts, touched: true, outcome };
+}
+
+describe("a page that follows a turn", () => {
+  test("is given ids that mean the same to whoever follows it, from wherever he began", async () => {
+    const whole = scene([[FOUND, ACCEPTED, said("x", 0, 1, "one", "two"), done(1)]]);
+    const pieces = scene([
+      [FOUND, ACCEPTED, said("x", 0, 1, "one")],
+      [{ ...FOUND, number: 1 }, said("x", 1, 1, "two"), done(1)],
+    ]);
+    const [events, ids] = await pageOf(whole.turn);
+    expect([events, ids]).toEqual([
+      ["text one", "text two", "result"],
+      ["x.1.0", "x.1.1"],
+    ]);
+    expect(await pageOf(pieces.turn)).toEqual([events, ids]);
+    expect(pieces.asked[1]?.after).toEqual({ boot: "a", life: "x", number: 1 });
+    expect(await pageOf(pieces.turn, "x.1.0")).toEqual([["text two", "result"], ["x.1.1"]]);
+  });
+
+  test("is given what the next owner says anew, also if that is the same run of a node", async () => {
+    for (const boot of ["a", "b"]) {
+      const { turn } = scene([
+        [FOUND, ACCEPTED, said("x", 0, 1, "one", "of the first")],
+        [{ ...FOUND, boot }, said("y", 0, 2, "one", "two", "three"), done(2)],
+      ]);
+      const [events, ids] = await pageOf(turn);
+      expect(events).toEqual([
+        "text one",
+        "text of the first",
+        "retry",
+        "text one",
+        "text two",
+        "text three",
+        "result",
+      ]);
+      expect(ids).toEqual(["x.1.0", "x.1.1", "y.2.0", "y.2.1", "y.2.2"]);
+      // Whoever comes to another node has only what the next owner says.
+      const other = scene([[{ ...FOUND, boot }, said("y", 0, 2, "one", "two", "three"), done(2)]]);
+      expect((await pageOf(other.turn, "x.1.1"))[0]).toEqual(["retry", "text one", "text two", "text three", "result"]);
+      expect((await pageOf(other.turn, "y.2.1"))[0]).toEqual(["text three", "result"]);
+    }
+  });
+
+  test("of an older node is given ids that hold for that run of it", async () => {
+    const { turn } = scene([[FOUND, said(undefined, 0, 1, "one", "two"), done(1)]]);
+    expect(await pageOf(turn, "a.1.0")).toEqual([["text two", "result"], ["a.1.1"]]);
+    expect((await pageOf(turn, "b.1.0"))[0]).toEqual(["retry", "text one", "text two", "result"]);
+  });
+
+  test("gets what the journal keeps of a turn that had ended, also after a part of it had come", async () => {
+    const shown: readonly ShownPiece[] = [
+      { type: "text", text: "one" },
+      { type: "lost" },
+      { type: "text", text: "two" },
+    ];
+    const recalled = { ...FOUND, boot: "b", recalled: true };
+    const { turn } = scene([[recalled, ACCEPTED, done(1, shown)]]);
+    const known = ["text one", "lost EVENTS_LOST", "text two", "result"];
+    expect(await pageOf(turn)).toEqual([known, ["turn-1.1.0", "turn-1.1.1", "turn-1.1.2"]]);
+    expect((await pageOf(turn, "x.1.7"))[0]).toEqual(["retry", ...known]);
+    const late = scene([
+      [FOUND, ACCEPTED, said("x", 0, 1, "one")],
+      [recalled, done(1, shown)],
+    ]);
+    expect((await pageOf(late.turn))[0]).toEqual(["text one", "retry", ...known]);
+    const reader = new Turn(late.turn, "a", async () => {});
+    const given: string[] = [];
+    const read = async (): Promise<void> => {
+      for await (const text of reader.text()) given.push(text);
+    };
+    // What has been read cannot be taken back, and the rest is not known.
+    await expect(read()).rejects.toMatchObject({ code: "EVENTS_LOST" });
+    expect(given).toEqual(["one"]);
+  });
+
+  test("of a turn that the next owner has settled keeps what it has, and is told the error", async () => {
+    const details = { turnId: "turn-1", partialText: "", toolUses: [] };
+    const error = new CastellanError("TURN_INTERRUPTED", "it was cut", { details });
+    const outcome = outcomeOf({ error }, [{ type: "lost" }]);
+    const end: TurnFrame = { type: "end", state: "interrupted", attempts: 1, touched: true, outcome };
+    const recalled = { ...FOUND, boot: "b", recalled: true };
+    const { turn } = scene([
+      [FOUND, ACCEPTED, said("x", 0, 1, "one")],
+      [recalled, end],
+    ]);
+    expect((await pageOf(turn))[0]).toEqual(["text one", "error TURN_INTERRUPTED"]);
+    await expect(Array.fromAsync(new Turn(turn, "a", async () => {}))).rejects.toMatchObject({
+      code: "TURN_INTERRUPTED",
+    });
+    // Whoever comes to another node is told that what he has may not be all.
+    const other = scene([[recalled, end]]);
+    expect((await pageOf(other.turn, "x.1.0"))[0]).toEqual(["retry", "lost EVENTS_LOST", "error TURN_INTERRUPTED"]);
+  });
+});
+
+describe("the desk of an owner", () => {
+  test("sends on from where the caller is in this life of the turn, and all of any other", async () => {
+    const record = new TurnRecord("turn-1", "hi", "support", { life: "x" });
+    record.enqueued();
+    record.started();
+    for (const text of ["one", "two"]) record.append(assistantMessage(text));
+    record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over"));
+    const session: Pick<HallSession, "turn"> = { turn: async () => record };
+    const held: Pick<ClusterNode, "boot" | "hold"> = {
+      boot: "a",
+      hold: async () => ({ held: true, session: session as HallSession, boot: "a" }),
+    };
+    const desk = new OwnerDesk(held as ClusterNode, () => undefined, systemClock);
+    const sent = async (after: TurnRequest["after"]): Promise<unknown[]> => {
+      const request = { key: KEY, turnId: "turn-1", messages: true, claim: false, ...(after && { after }) };
+      const frames = await Array.fromAsync(desk.turn(request, new AbortController().signal));
+      return frames.flatMap((frame): unknown[] => {
+        if (frame.type === "found") return [frame.number];
+        return frame.type === "messages" ? [[frame.life, frame.number, frame.messages.length]] : [];
+      });
+    };
+    expect(await sent(undefined)).toEqual([0, ["x", 0, 2]]);
+    expect(await sent({ boot: "a", life: "x", number: 1 })).toEqual([1, ["x", 1, 1]]);
+    expect(await sent({ boot: "a", life: "w", number: 1 })).toEqual([0, ["x", 0, 2]]);
+    // An older node does not tell whose numbers it has.
+    expect(await sent({ boot: "a", number: 1 })).toEqual([1, ["x", 1, 1]]);
+    expect(await sent({ boot: "b", number: 1 })).toEqual([0, ["x", 0, 2]]);
   });
 });
 

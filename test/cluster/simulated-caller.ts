@@ -155,7 +155,7 @@ export class SimulatedCaller {
         for (const message of batch) {
           const [block] = message.type === "assistant" ? message.message.content : [];
           told.messages.push(block?.type === "text" ? block.text : "?");
-          told.attempts.push(turn.attemptOf(number++));
+          told.attempts.push(turn.placeOf(number++).attempt);
         }
       }
     } catch (error) {

@@ -7,10 +7,11 @@ import type { TurnEntry } from "../../src/journal/turn-entry.ts";
 import type { Reply } from "../../src/session/reply.ts";
 import type { SessionEvent } from "../../src/session/session-event.ts";
 import { isRunAgain } from "../../src/session/settlement.ts";
-import type { TurnSource } from "../../src/session/turn.ts";
+import { shownIn } from "../../src/session/shown.ts";
 import { endOf, outcomeOf } from "../../src/session/turn-end.ts";
 import { keyedTurnId } from "../../src/session/turn-id.ts";
 import { TurnRecord } from "../../src/session/turn-record.ts";
+import type { TurnSource } from "../../src/session/turn-source.ts";
 import { assistantMessage } from "../../src/testing/messages.ts";
 import type { SeenActivation, SimulatedActivations } from "./simulated-activations.ts";
 import type { Chance } from "./simulated-chance.ts";
@@ -36,6 +37,9 @@ export interface SessionPlace {
   nextNumber(key: string, epoch: number): number;
   lost(cause: CastellanError): void;
 }
+
+/** How many records of turns there have been: each is another life of its turn. */
+let lives = 0;
 
 interface Kept {
   readonly record: TurnRecord;
@@ -310,11 +314,12 @@ export class SimulatedSession implements HallSession {
 
   #keep(id: string, prompt: string, timeoutMs: number | undefined, acceptedAt: number, attempts: number): Kept {
     const record: TurnRecord = new TurnRecord(id, prompt, this.#key, {
+      life: `life ${++lives}`,
       timeoutMs,
       acceptedAt,
       attempts,
       onEnd: async (_, state, end) => {
-        const written = this.#write({ type: "ended", turn: id, state, outcome: outcomeOf(end) });
+        const written = this.#write({ type: "ended", turn: id, state, outcome: outcomeOf(end, record.known) });
         shown.ending(written);
         await written.catch(never);
       },
@@ -373,7 +378,8 @@ function never(): Promise<void> {
 /** Whether the turn has ended before; then the record is what came of it. */
 function recall(record: TurnRecord, entry: TurnEntry): boolean {
   if (entry.state === "queued" || entry.state === "running") return false;
-  record.recall(entry.state, endOf(entry.outcome, record.id, undefined));
+  const end = endOf(entry.outcome, record.id, undefined);
+  record.recall(entry.state, end, shownIn(entry.outcome, end));
   return true;
 }
 

@@ -1,7 +1,7 @@
 import { CastellanError } from "../../src/errors.ts";
 import type { Reply } from "../../src/session/reply.ts";
-import type { TurnSource } from "../../src/session/turn.ts";
 import type { TurnRecord } from "../../src/session/turn-record.ts";
+import type { TurnSource } from "../../src/session/turn-source.ts";
 import type { TurnState } from "../../src/session/turn-state.ts";
 
 /**
@@ -59,8 +59,16 @@ export class SimulatedTurn implements TurnSource {
     return this.#written;
   }
 
-  attemptOf(number: number): number {
-    return this.#record.attemptOf(number);
+  get shown(): TurnRecord["shown"] {
+    return this.#record.shown;
+  }
+
+  get life(): string {
+    return this.#record.life;
+  }
+
+  placeOf(number: number): ReturnType<TurnRecord["placeOf"]> {
+    return this.#record.placeOf(number);
   }
 
   /** What came of it is being written. */

@@ -44,7 +44,7 @@ const turnRequest = fc.record(
       },
       { requiredKeys: ["prompt", "idempotencyKey"] },
     ),
-    after: fc.record({ boot: text, number: fc.nat() }),
+    after: fc.record({ boot: text, life: text, number: fc.nat() }, { requiredKeys: ["boot", "number"] }),
     messages: fc.boolean(),
     claim: fc.boolean(),
   },
@@ -61,7 +61,10 @@ const callRequest = fc.record({
 const turnFrame = fc.oneof(
   fc.record({ type: of("found"), boot: text, number: fc.nat(), recalled: fc.boolean() }),
   fc.record({ type: of("accepted") }),
-  fc.record({ type: of("messages"), number: fc.nat(), attempt: fc.nat(), messages: fc.array(message) }),
+  fc.record(
+    { type: of("messages"), life: text, number: fc.nat(), attempt: fc.nat(), messages: fc.array(message) },
+    { requiredKeys: ["type", "number", "attempt", "messages"] },
+  ),
   fc.record({
     type: of("end"),
     state: fc.constantFrom("completed", "failed", "interrupted", "cancelled", "timed_out"),

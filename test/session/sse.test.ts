@@ -41,7 +41,7 @@ const STORY: readonly SDKMessage[] = [
 ];
 
 function running(messages: readonly SDKMessage[] = []): { turn: Turn; record: TurnRecord } {
-  const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000 });
+  const record = new TurnRecord("t", "prompt", 'session "a"', { queueTimeoutMs: 600_000, life: "life" });
   record.enqueued();
   record.started();
   for (const message of messages) record.append(message);
@@ -123,7 +123,7 @@ describe("Turn.toResponse", () => {
   it("goes on after a reconnect where the client left off, wherever that was, without loss or repetition", async () => {
     const all = await eventsOf(completed());
     for (const [index, { id }] of all.entries()) {
-      if (id === undefined || index === all.length - 1) continue;
+      if (id === undefined) continue;
       const rest = await eventsOf(completed(), { lastEventId: id });
       expect(simply(rest)).toEqual(ALL.slice(index + 1));
     }
@@ -133,18 +133,46 @@ describe("Turn.toResponse", () => {
     const events = await eventsOf(completed());
     const thinking = events.findIndex(({ event }) => event === "thinking");
     expect(events[thinking]?.id).toBeUndefined();
-    expect(events[thinking + 1]?.id).toBe("6");
-    const ids = events.flatMap(({ id }) => (id === undefined ? [] : [Number(id)]));
-    expect(ids).toEqual(ids.toSorted((one, other) => one - other));
+    expect(events[thinking + 1]?.id).toBe("life.1.6");
+    expect(events.map(({ id }) => id?.split(".").at(-1))).toEqual(["2", "3", "5", undefined, "6", undefined]);
   });
 
-  it.each([[null], [""], ["x"], [undefined]])(
-    "begins at the beginning with %j for the last id",
+  it.each([[null], [""], [undefined]])("begins at the beginning with %j for the last id", async (lastEventId) => {
+    const options = lastEventId === undefined ? {} : { lastEventId };
+    expect(simply(await eventsOf(completed(), options))).toEqual(ALL);
+  });
+
+  it.each(["x", "17", "life.1", "another.1.3", "t.1.0", ".1.1", "life.1.3.", "9".repeat(1_000)])(
+    "takes back what a client has that comes with %j, which is of something else, and sends everything",
     async (lastEventId) => {
-      const options = lastEventId === undefined ? {} : { lastEventId };
-      expect(simply(await eventsOf(completed(), options))).toEqual(ALL);
+      const [retry, ...rest] = simply(await eventsOf(completed(), { lastEventId }));
+      expect([retry, ...rest]).toEqual([{ event: "retry", data: { attempt: 1 } }, ...ALL]);
     },
   );
+
+  it("takes back what a client has also where nothing comes in its place", async () => {
+    const silent = running();
+    silent.record.complete(reply);
+    const retry = { event: "retry", data: { attempt: 1 } };
+    const result = { event: "result", data: reply };
+    expect(simply(await eventsOf(silent.turn, { lastEventId: "before.1.3" }))).toEqual([retry, result]);
+    expect(simply(await eventsOf(silent.turn))).toEqual([result]);
+    const { turn, record } = running([messageStart("m1"), textDelta("half")]);
+    record.requeued();
+    record.started();
+    record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over."));
+    const error = { event: "error", data: { code: "SESSION_STOPPED", message: "it is over." } };
+    const half = { event: "text", data: { text: "half" } };
+    expect(simply(await eventsOf(turn))).toEqual([half, { event: "retry", data: { attempt: 2 } }, error]);
+  });
+
+  it("leaves a client what it has of the last try of a turn that failed", async () => {
+    const { turn, record } = running();
+    record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over."));
+    expect(simply(await eventsOf(turn, { lastEventId: "before.1.3" }))).toEqual([
+      { event: "error", data: { code: "SESSION_STOPPED", message: "it is over." } },
+    ]);
+  });
 
   it("carries any text unharmed", async () => {
     await fc.assert(

@@ -30,7 +30,7 @@ function synthetic(text: string) {
 }
 
 const before = [user("earlier"), assistant("m0", [textBlock("an earlier answer"), toolBlock("t0", "Read")])];
-const NOTHING = { touched: false, partialText: "", toolUses: [] };
+const NOTHING = { touched: false, shown: [], partialText: "", toolUses: [] };
 
 describe("evidenceIn", () => {
   it("finds nothing of a prompt that was not written, or that was handed to nobody", () => {
@@ -52,6 +52,11 @@ describe("evidenceIn", () => {
     expect(evidenceIn(turn, prompt.uuid)).toEqual({
       found: true,
       touched: true,
+      shown: [
+        { type: "thinking", text: "hm" },
+        { type: "text", text: "Let me run it." },
+        { type: "tool_use", id: "t1", name: "Bash", input: {} },
+      ],
       partialText: "Let me run it.",
       toolUses: [{ id: "t1", name: "Bash" }],
       // At the call, which nothing has answered, it could be cut back only once.

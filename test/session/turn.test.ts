@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/spending.ts";
 import { replyOf } from "../../src/session/reply.ts";
+import type { ShownPiece } from "../../src/session/shown.ts";
 import { Turn } from "../../src/session/turn.ts";
 import { TurnRecord } from "../../src/session/turn-record.ts";
 import {
@@ -14,6 +15,16 @@ import {
   thinkingBlock,
   toolBlock,
 } from "./messages.ts";
+
+const READ = { id: "x", name: "Read", input: {} };
+const BASH = { id: "y", name: "Bash", input: {}, parentToolUseId: "x" };
+const SHOWN: readonly ShownPiece[] = [
+  { type: "text", text: "Let me look. " },
+  { type: "tool_use", ...READ },
+  { type: "tool_use", ...BASH },
+  { type: "thinking", text: "hm" },
+  { type: "text", text: "Done." },
+];
 
 const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5, structured: undefined };
 
@@ -45,6 +56,69 @@ describe("Turn", () => {
       expect((await Array.fromAsync(turn)).map(({ type }) => type)).toHaveLength(5);
       expect((await Array.fromAsync(turn.messages(3))).map(({ number }) => number)).toEqual([3, 4]);
     }
+  });
+
+  it("that was recalled gives text, thinking and tools again, at once or if that turns out while it is read", async () => {
+    for (const early of [true, false]) {
+      const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 2 });
+      const turn = new Turn(record, "a", async () => {});
+      const end = { reply: replyOf(success({ result: "Done." }), SPENT), output: undefined };
+      const recall = (): void => record.recall("completed", end, SHOWN);
+      if (early) recall();
+      const reading = [turn.text(), turn.thinking(), turn.toolUses()].map((read) => Array.fromAsync<unknown>(read));
+      const page = turn.toResponse().text();
+      const messages = Array.fromAsync(turn).catch((error: unknown) => error);
+      if (!early) recall();
+      expect(await Promise.all(reading)).toEqual([["Let me look. ", "Done."], ["hm"], [READ, BASH]]);
+      expect((await Array.fromAsync(turn.deltas())).map(({ attempt }) => attempt)).toEqual([2, 2, 2]);
+      expect([...(await page).matchAll(/^event: (\w+)$/gm)].map(([, name]) => name)).toEqual([
+        ...["text", "tool_use", "tool_use", "thinking", "text", "result"],
+      ]);
+      expect(await messages).toMatchObject({ code: "EVENTS_LOST" });
+    }
+  });
+
+  it("that was recalled fails where something is lost, after what came before, and in a page it is told", async () => {
+    const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
+    const turn = new Turn(record, "a", async () => {});
+    const reply = replyOf(success({ result: "Done." }), SPENT);
+    record.recall("completed", { reply, output: undefined }, [
+      ...SHOWN.slice(0, 2),
+      { type: "lost" },
+      ...SHOWN.slice(-1),
+    ]);
+    const given: string[] = [];
+    const read = async (): Promise<void> => {
+      for await (const text of turn.text()) given.push(text);
+    };
+    await expect(read()).rejects.toMatchObject({ code: "EVENTS_LOST" });
+    expect(given).toEqual(["Let me look. "]);
+    await expect(Array.fromAsync(turn.toolUses())).rejects.toMatchObject({ code: "EVENTS_LOST" });
+    expect((await turn.result()).text).toBe("Done.");
+    const page = await turn.toResponse().text();
+    expect([...page.matchAll(/^event: (\w+)$/gm)].map(([, name]) => name)).toEqual([
+      ...["text", "tool_use", "lost", "text", "result"],
+    ]);
+    expect(page).toContain('event: lost\ndata: {"code":"EVENTS_LOST"');
+  });
+
+  it("that was recalled and had failed gives what it had shown, and then fails", async () => {
+    const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
+    const turn = new Turn(record, "a", async () => {});
+    const details = { turnId: "t", partialText: "Let me look. ", toolUses: [] };
+    record.recall(
+      "interrupted",
+      { error: new CastellanError("TURN_INTERRUPTED", "cut", { details }) },
+      SHOWN.slice(0, 1),
+    );
+    const given: string[] = [];
+    const read = async (): Promise<void> => {
+      for await (const text of turn.text()) given.push(text);
+    };
+    await expect(read()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
+    expect(given).toEqual(["Let me look. "]);
+    const page = await turn.toResponse().text();
+    expect([...page.matchAll(/^event: (\w+)$/gm)].map(([, name]) => name)).toEqual(["text", "error"]);
   });
 
   it("goes on when a reader leaves its loop", async () => {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import type { Reply } from "../../src/session/reply.ts";
+import type { ShownPiece } from "../../src/session/shown.ts";
 import { Turn } from "../../src/session/turn.ts";
 import { TurnRecord } from "../../src/session/turn-record.ts";
 import type { TurnMetadata, UIMessageChunk } from "../../src/session/ui-message-chunk.ts";
@@ -415,6 +416,47 @@ describe("Turn.toUIMessageStreamResponse", () => {
   ])("says why the model stopped: %j as %j", async (stopReason, finishReason) => {
     const { chunks } = await completed([], { ...reply, stopReason });
     expect(chunks.at(-1)).toMatchObject({ type: "finish", finishReason, messageMetadata: { stopReason } });
+  });
+
+  describe("a turn that was recalled", () => {
+    const SHOWN: readonly ShownPiece[] = [
+      { type: "thinking", text: "hm" },
+      { type: "text", text: "I look." },
+      { type: "tool_use", id: "a", name: "Task", input: { of: 1 } },
+      { type: "tool_use", id: "b", name: "Bash", input: {}, parentToolUseId: "a" },
+      { type: "lost" },
+      { type: "text", text: "Done." },
+    ];
+
+    it.each([true, false])("is told with its tools, and what is lost of it (known before: %s)", async (early) => {
+      const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
+      const turn = new Turn(record, BEGUN.session, async () => {});
+      const recall = (): void => record.recall("completed", { reply, output: undefined }, SHOWN);
+      if (early) recall();
+      const reading = readUI(turn.toUIMessageStreamResponse());
+      await settle();
+      if (!early) recall();
+      const { message, errors } = await reading;
+      expect(errors).toEqual([]);
+      expect(message?.metadata).toEqual(ENDED);
+      expect(message?.parts).toMatchObject([
+        { type: "step-start" },
+        { type: "reasoning", text: "hm", state: "done" },
+        { type: "text", text: "I look.", state: "done" },
+        { toolName: "Task", toolCallId: "a", state: "output-available", input: { of: 1 } },
+        { type: "data-lost", data: { code: "EVENTS_LOST" } },
+        { type: "text", text: "Done.", state: "done" },
+      ]);
+    });
+
+    it("leaves the tools open of one that did not complete", async () => {
+      const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
+      const turn = new Turn(record, BEGUN.session, async () => {});
+      record.recall("failed", { error: new CastellanError("SESSION_STOPPED", "why") }, SHOWN.slice(0, 3));
+      const { message, errors } = await readUI(turn.toUIMessageStreamResponse());
+      expect(errors).toEqual(["why"]);
+      expect(message?.parts.at(-1)).toMatchObject({ toolCallId: "a", state: "input-available" });
+    });
   });
 
   describe("a turn that does not complete", () => {

@@ -1,0 +1,180 @@
+import { createParser } from "eventsource-parser";
+import { expect, test } from "vitest";
+import { query } from "../../src/castellan.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import type { Turn } from "../../src/session/turn.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { expectNothingLeft, run } from "./application.ts";
+import { failure, Scene, ticks, unique } from "./scene.ts";
+
+const world = (script: FakeScript) => ({ fake: fakeClaude(script), journal: memoryJournal() });
+
+/** A page that shows a turn: what it has been told, and the id of the last event. */
+class Page {
+  readonly events: string[] = [];
+  text = "";
+  tools: string[] = [];
+  lastEventId: string | null = null;
+
+  /** Follows a turn to its end, or until it shows `until`. */
+  async follow(turn: Turn | undefined, until?: string): Promise<void> {
+    if (turn === undefined) throw new Error("there is no such turn");
+    const body = turn.toResponse({ lastEventId: this.lastEventId }).body?.pipeThrough(new TextDecoderStream());
+    const parser = createParser({ onEvent: ({ event, data, id }) => this.#take(event ?? "", JSON.parse(data), id) });
+    for await (const piece of body ?? []) {
+      parser.feed(piece);
+      if (until !== undefined && this.text.includes(until)) return;
+    }
+  }
+
+  #take(event: string, data: { text?: string; name?: string; code?: string }, id: string | undefined): void {
+    this.lastEventId = id ?? this.lastEventId;
+    this.events.push(data.code === undefined ? event : `${event} ${data.code}`);
+    if (event === "text") this.text += data.text;
+    if (event === "tool_use") this.tools.push(data.name ?? "");
+    if (event !== "retry") return;
+    this.text = "";
+    this.tools = [];
+  }
+}
+
+test("a page that comes back after a restart does not get two answers in one", async () => {
+  let cut = true;
+  const both = world(async (turn) => {
+    await turn.toolUse("Read", { file_path: "/x" });
+    if (!cut) return await turn.text("An answer of another kind.", { partials: 8 });
+    for (const text of ["The ", "first ", "answer "]) await turn.partial(text);
+    return await turn.hang();
+  });
+  const name = unique();
+  const page = new Page();
+  const first = await run(both, [{ name, onInterruptedTurn: "retry" }]);
+  const id = await first.session(name).enqueue("go");
+  await page.follow(await first.session(name).turn(id), "answer ");
+  expect(page.text).toBe("The first answer ");
+  await first.stop();
+  cut = false;
+  const second = await run(both, [{ name, onInterruptedTurn: "retry" }]);
+  const before = page.events.length;
+  await page.follow(await second.session(name).turn(id));
+  expect(page.events[before]).toBe("retry");
+  expect([page.text, page.tools]).toEqual(["An answer of another kind.", ["Read"]]);
+  expect(page.events.filter((event) => event === "retry")).toHaveLength(1);
+  expect(page.events.at(-1)).toBe("result");
+  await second.stop();
+  expectNothingLeft(both.fake);
+});
+
+test("a page that comes back to a turn that is over by now gets its text and its tools, also after `clear()`", async () => {
+  const both = world(async (turn) => {
+    await turn.thinking("hm");
+    await turn.text("Let me look. ");
+    await turn.toolUse("Read", { file_path: "/x" });
+    await turn.text("Done.");
+  });
+  const name = unique();
+  const [seen, fresh] = [new Page(), new Page()];
+  const first = await run(both, [{ name }]);
+  const id = await first.session(name).enqueue("go");
+  await seen.follow(await first.session(name).turn(id), "look");
+  await (await first.session(name).turn(id))?.result();
+  await first.session(name).clear();
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  const turn = await second.session(name).turn(id);
+  expect(turn?.recalled).toBe(true);
+  const begun = seen.events.length;
+  await seen.follow(turn);
+  await fresh.follow(turn);
+  const all = ["thinking", "text", "tool_use", "text", "result"];
+  expect(fresh.events).toEqual(all);
+  expect(seen.events.slice(begun)).toEqual(["retry", ...all]);
+  for (const page of [seen, fresh]) expect([page.text, page.tools]).toEqual(["Let me look. Done.", ["Read"]]);
+  // One that loses its connection in the middle of that goes on where it was.
+  const again = new Page();
+  await again.follow(turn, "Let me look. ");
+  await again.follow(await second.session(name).turn(id));
+  expect([again.text, again.tools]).toEqual(["Let me look. Done.", ["Read"]]);
+  expect(again.events).toEqual(all);
+});
+
+test("a page that comes back to a turn whose messages have made room for others gets everything anew", async () => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      await turn.toolUse("Read", { file_path: turn.prompt });
+      await turn.text(`You said: ${turn.prompt}`);
+    },
+  });
+  const page = new Page();
+  const id = await scene.session.enqueue("first");
+  await page.follow(await scene.session.turn(id), "You said");
+  for (let n = 0; n < 17; n++) await query(scene.name, `${n}`);
+  await ticks(1);
+  const turn = await scene.session.turn(id);
+  expect(turn?.recalled).toBe(true);
+  await page.follow(turn);
+  expect(page.events.slice(-4)).toEqual(["retry", "tool_use", "text", "result"]);
+  expect([page.text, page.tools]).toEqual(["You said: first", ["Read"]]);
+  expect(await Array.fromAsync(turn?.toolUses() ?? [])).toMatchObject([
+    { name: "Read", input: { file_path: "first" } },
+  ]);
+});
+
+test.each(["fail", "retry_if_untouched"] as const)(
+  "a turn that the end of the application cut gives what is known of it, and says that there may have been more (%s)",
+  async (onInterruptedTurn) => {
+    const both = world(async (turn) => {
+      await turn.text("I look. ");
+      await turn.toolUse("Read", { file_path: "/x" });
+      await turn.partial("And");
+      await turn.hang();
+    });
+    const name = unique();
+    const [seen, fresh] = [new Page(), new Page()];
+    const first = await run(both, [{ name, onInterruptedTurn }]);
+    const id = await first.session(name).enqueue("go");
+    await seen.follow(await first.session(name).turn(id), "And");
+    await first.stop();
+    await using second = await run(both, [{ name, onInterruptedTurn }]);
+    const turn = await second.session(name).turn(id);
+    expect(turn).toMatchObject({ state: "interrupted", recalled: true });
+    await failure(turn?.result() ?? Promise.resolve(), "TURN_INTERRUPTED");
+    await failure(Array.fromAsync(turn ?? []), "TURN_INTERRUPTED");
+    await seen.follow(turn);
+    await fresh.follow(turn);
+    const end = ["lost EVENTS_LOST", "error TURN_INTERRUPTED"];
+    expect(fresh.events.slice(-2)).toEqual(end);
+    expect(seen.events.slice(-2)).toEqual(end);
+    expect(seen.events).toContain("retry");
+    expect(seen.text).toBe(fresh.text);
+    // And so it is after one more restart, when the journal tells it.
+    await second.stop();
+    await using third = await run(both, [{ name, onInterruptedTurn }]);
+    const later = new Page();
+    await later.follow(await third.session(name).turn(id));
+    expect([later.events, later.text]).toEqual([fresh.events, fresh.text]);
+  },
+);
+
+test("a turn that is asked for by its key after a restart is streamed as it was", async () => {
+  const both = world(async (turn) => {
+    await turn.toolUse("Read", { file_path: "/x" });
+    await turn.text("Done.");
+  });
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  await first.query(name, "go", { idempotencyKey: "k" });
+  await first.stop();
+  await using second = await run(both, [{ name }]);
+  // Whether it is a new one is known only when the journal has been asked.
+  const turns = Array.from({ length: 4 }, () => second.stream(name, "go", { idempotencyKey: "k" }));
+  expect(turns[0]?.recalled).toBe(false);
+  const page = new Page();
+  await page.follow(turns[0]);
+  expect(page.events).toEqual(["tool_use", "text", "result"]);
+  expect(await turns[1]?.toUIMessageStreamResponse().text()).toContain('"toolName":"Read"');
+  const fourth = turns[3];
+  expect(await Array.fromAsync(turns[2]?.text() ?? [])).toEqual(["Done."]);
+  expect((await Array.fromAsync(fourth?.toolUses() ?? [])).map(({ name }) => name)).toEqual(["Read"]);
+  expect(both.fake.processes.flatMap(({ prompts }) => prompts)).toEqual(["go"]);
+});

@@ -1,0 +1,15 @@
+import { NOTHING_SPENT } from "../../src/journal/spending.ts";
+import type { Reply } from "../../src/session/reply.ts";
+
+/** A reply of no particular turn. */
+export function replyOf(fields: Partial<Reply> = {}): Reply {
+  return {
+    text: "Done.",
+    ...NOTHING_SPENT,
+    sessionId: "s",
+    turnId: "turn",
+    stopReason: "end_turn",
+    durationMs: 1,
+    ...fields,
+  };
+}
