@@ -1,9 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SessionDefaults } from "../../src/session/options.ts";
 import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
-import { KeyedModel } from "../real/keyed-model.ts";
+import { KeyedModel, NOTICED } from "../real/keyed-model.ts";
 import { processesWith } from "../real/processes.ts";
 import { ApiFailures } from "./api-failures.ts";
 
@@ -35,7 +36,7 @@ export interface ChaosGround extends AsyncDisposable {
   left(): readonly number[];
 }
 
-const PROMPT = /^(say|talk|append) (k\d+)$/;
+const PROMPT = /^(say|talk|append|background) (k\d+)$/;
 
 /** Fake processes in this one. `now` is the time by which the API fails, in milliseconds. */
 export function fakeGround(now: () => number = () => performance.now()): ChaosGround {
@@ -62,6 +63,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
       appended.push(key);
       await turn.toolUse("Bash", { command: `echo ${key}` });
     }
+    if (what === "background") backgroundTask(turn);
     asked.answers += 1;
     await turn.text(`${key} answer ${asked.answers}`);
   };
@@ -146,6 +148,28 @@ function transcriptFaults(folder: string): string[] {
       const twice = seen.has(entry.uuid);
       seen.add(entry.uuid);
       return twice ? [`${name}:${index + 1} stands there twice: ${entry.uuid}`] : [];
+    });
+  });
+}
+
+/** Leaves a task behind in the turn, on whose end the process begins a turn of its own. */
+function backgroundTask(turn: FakeTurn): void {
+  const { process } = turn;
+  const task_id = `task-${turn.index}`;
+  const tell = (message: object): void => {
+    process.write(
+      `${JSON.stringify({ type: "system", session_id: process.sessionId, uuid: randomUUID(), ...message })}\n`,
+    );
+  };
+  const tasks = [{ task_id, task_type: "local_bash", description: "Wait" }];
+  tell({ subtype: "background_tasks_changed", tasks });
+  void pause(new AbortController().signal, 40).then(() => {
+    if (process.state === "exited") return;
+    tell({ subtype: "task_notification", task_id, status: "completed" });
+    tell({ subtype: "background_tasks_changed", tasks: [] });
+    process.beginTurn(async (own) => {
+      await pause(own.signal, 20);
+      await own.text(NOTICED);
     });
   });
 }

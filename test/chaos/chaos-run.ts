@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CastellanError, type ErrorCode } from "../../src/errors.ts";
+import { on } from "../../src/events.ts";
 import { type Session, Supervisor, template } from "../../src/index.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { type JournalContents, readJournal } from "../real/journal-contents.ts";
@@ -38,6 +39,8 @@ export interface ChaosRecord {
   /** How often each thing was done. */
   readonly deeds: ReadonlyMap<string, number>;
   readonly complaints: readonly string[];
+  /** Of the turns that Claude Code began by itself: how each ended, as often as that was told. */
+  readonly unprompted: ReadonlyMap<string, readonly string[]>;
   readonly left: readonly number[];
 }
 
@@ -60,6 +63,7 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
     defaults: { ...ground.defaults, stallTimeout: "3s", idleTimeout: "2s" },
   });
   using trace = new ChaosTrace(family);
+  using unprompted = new UnpromptedEnds(family);
   const run = new Chaos(setting, supervisor, family, random, trace);
   const until = performance.now() + setting.durationMs;
   const callers = Array.from({ length: setting.callers }, () => run.ask(until));
@@ -72,7 +76,30 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   }
   await supervisor.drain({ deadline: "30s" });
   const { turns, deeds, complaints } = run;
-  return { ground, turns, journal: readJournal(sqlite), deeds, complaints, left: ground.left() };
+  const { ends } = unprompted;
+  return { ground, turns, journal: readJournal(sqlite), deeds, complaints, unprompted: ends, left: ground.left() };
+}
+
+/** What is told of the turns that Claude Code begins by itself, of the sessions of a family. */
+class UnpromptedEnds implements Disposable {
+  readonly ends = new Map<string, string[]>();
+  readonly #unwatch: readonly (() => void)[];
+
+  constructor(family: string) {
+    const mine = (session: SessionName): boolean => Array.isArray(session) && session[0] === family;
+    this.#unwatch = [
+      on("castellan:turn:begin", ({ session, turnId, origin }) => {
+        if (origin !== "caller" && mine(session)) this.ends.set(turnId, []);
+      }),
+      on("castellan:turn:end", ({ session, turnId, origin, state, reply }) => {
+        if (origin !== "caller" && mine(session)) this.ends.get(turnId)?.push(reply?.text ?? state);
+      }),
+    ];
+  }
+
+  [Symbol.dispose](): void {
+    for (const unwatch of this.#unwatch) unwatch();
+  }
 }
 
 class Chaos {
@@ -100,7 +127,7 @@ class Chaos {
   async ask(until: number): Promise<void> {
     while (performance.now() < until) {
       const key = `k${this.turns.length}`;
-      const prompt = `${this.#pick(["say", "say", "talk", "append"])} ${key}`;
+      const prompt = `${this.#pick(["say", "say", "talk", "append", "background"])} ${key}`;
       const turn: ChaosTurn = { key, prompt, told: [] };
       this.turns.push(turn);
       const session = this.#session();

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../src/errors.ts";
+import { NOTICED } from "../real/keyed-model.ts";
 import type { ChaosRecord, ChaosTurn } from "./chaos-run.ts";
 
 type Entry = ChaosRecord["journal"]["turns"][number];
@@ -26,8 +27,18 @@ export function faultsIn(record: ChaosRecord): string[] {
     ...(record.left.length === 0 ? [] : [`processes were left: ${record.left.join()}`]),
     ...ground.doubled.map((key) => `${key} stands twice in a conversation`),
     ...ground.transcriptFaults(),
+    ...[...record.unprompted].flatMap(([id, ends]) => unpromptedFaults(id, ends)),
     ...record.turns.flatMap((turn) => turnFaults(turn, byPrompt.get(turn.prompt) ?? [], record)),
   ];
+}
+
+/** A turn that Claude Code began by itself ends once, and is no caller's answer. */
+function unpromptedFaults(id: string, ends: readonly string[]): string[] {
+  const [end] = ends;
+  if (ends.length !== 1) return [`the turn ${id} that Claude Code began by itself ended ${ends.length} times`];
+  // A task that ended with its process is told of in a turn of which the model is not asked.
+  const known = end === NOTICED || end === "" || end === "interrupted" || end === "failed";
+  return known ? [] : [`the turn ${id} that Claude Code began by itself ended with "${end}"`];
 }
 
 function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground }: ChaosRecord): string[] {

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 import { randomFrom } from "../../bench/random.ts";
+import { NOTICED } from "../real/keyed-model.ts";
 import { fakeGround, realGround } from "./chaos-ground.ts";
 import { chaos } from "./chaos-run.ts";
 import { faultsIn } from "./chaos-verdict.ts";
@@ -24,11 +25,16 @@ it.each(["fake", "real"] as const)(
     const record = await chaos({ ground, random: randomFrom(SEED), durationMs: MINUTES * 60_000, ...numbers });
     const ends = Object.groupBy(record.journal.turns, ({ state, attempts }) => `${state} after ${attempts}`);
     const counts = Object.fromEntries(Object.entries(ends).map(([end, turns]) => [end, turns?.length]));
-    console.log(`${on}, seed ${SEED}:`, JSON.stringify({ ...counts, deeds: Object.fromEntries(record.deeds) }));
+    console.log(
+      `${on}, seed ${SEED}:`,
+      JSON.stringify({ ...counts, unprompted: record.unprompted.size, deeds: Object.fromEntries(record.deeds) }),
+    );
     expect(faultsIn(record)).toEqual([]);
     // Things have gone wrong, and most turns have come to their end all the same.
     const completed = record.journal.turns.filter(({ state }) => state === "completed").length;
     expect(completed).toBeGreaterThan(record.turns.length / 3);
+    const noticed = [...record.unprompted.values()].filter(([end]) => end === NOTICED).length;
+    expect(noticed).toBeGreaterThan(0);
     expect(record.deeds.size).toBeGreaterThan(MINUTES > 0.5 ? 7 : 3);
   },
 );

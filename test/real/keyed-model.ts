@@ -13,11 +13,14 @@ export interface KeyedTurn {
 /** Asked last, so that the model is sent all that is remembered. */
 export const LAST_PROMPT = "What was said?";
 
+/** What the model says in a turn that Claude Code begins by itself. */
+export const NOTICED = "I have noticed it.";
+
 /** What each request costs, in tokens. */
 export const USAGE = { inputTokens: 1_000, outputTokens: 100 };
 
 /** A prompt, by what is to be done and the key by which it is known. */
-const PROMPT = /^(say|talk|append slowly|append) (k\d+)$/;
+const PROMPT = /^(say|talk|append slowly|append|background) (k\d+)$/;
 
 /**
  * The model behind the sessions of an application that is killed. Each prompt has a key, and each answer a number, so that it
@@ -51,6 +54,7 @@ export class KeyedModel {
   #answer(request: MockRequest): MockReply {
     this.requests += 1;
     this.#remember(request);
+    if (isTaskEnd(request)) return { text: NOTICED, usage: USAGE };
     const asked = promptsOf(request.messages).at(-1);
     if (asked === undefined || request.prompt.endsWith(LAST_PROMPT)) return { text: "That was all.", usage: USAGE };
     const { what, key } = asked;
@@ -67,6 +71,10 @@ export class KeyedModel {
       // The key is written at the beginning; what comes after is only there to be cut.
       const slowly = toolUses(`${command}; timeout 0.3 tail -f /dev/null; true`);
       return { text: "I append it.", toolUses: slowly, tokensPerSecond: 400, usage: USAGE };
+    }
+    if (what === "background" && !answered) {
+      const input = { command: "timeout 0.3 tail -f /dev/null; true", description: "Wait", run_in_background: true };
+      return { toolUses: [{ name: "Bash", input }], usage: USAGE };
     }
     turn.answers += 1;
     const text = `${key} answer ${turn.answers}${what === "talk" ? " and so on".repeat(20) : ""}`;
@@ -86,6 +94,14 @@ export class KeyedModel {
     this.turns.set(key, turn);
     return turn;
   }
+}
+
+/** Whether Claude Code tells, in a turn of its own and not beside a prompt, that a background task has ended. */
+function isTaskEnd({ raw, prompt }: MockRequest): boolean {
+  if (promptsOf([{ role: "user", text: prompt }]).length > 0) return false;
+  const { messages } = raw as { readonly messages: readonly object[] };
+  const last = messages.findLast((message) => "role" in message && message.role === "user");
+  return JSON.stringify(last ?? "").includes("SYSTEM NOTIFICATION");
 }
 
 function lastIndexOf({ messages }: MockRequest, wanted: "assistant" | "user"): number {
