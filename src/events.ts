@@ -66,6 +66,8 @@ export interface CastellanEvents {
   "castellan:session:state": SessionFacts & { readonly state: string };
   /** Its process has ended and nobody asked for that; it is started again. */
   "castellan:session:restart": SessionFacts & { readonly exit: ExitRecord; readonly restarts: number };
+  /** The API refuses the key of its process, which has changed since: another process with the new one takes its place. */
+  "castellan:session:rekey": SessionFacts;
   "castellan:session:quarantine": SessionFacts & { readonly lastExits: readonly ExitRecord[] };
   /** It has ended for its callers. */
   "castellan:session:stop": SessionFacts & { readonly as: "session" | "child" | "supervisor" };
@@ -161,6 +163,7 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:session:start": true,
   "castellan:session:state": true,
   "castellan:session:restart": true,
+  "castellan:session:rekey": true,
   "castellan:session:quarantine": true,
   "castellan:session:stop": true,
   "castellan:session:message": true,

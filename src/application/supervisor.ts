@@ -130,7 +130,16 @@ export class Supervisor implements AsyncDisposable {
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
     const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
     const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
-    this.#room = { capacity, memory, spares, turns };
+    this.#room = {
+      capacity,
+      memory,
+      spares,
+      turns,
+      keyRefused: (credentials) => {
+        for (const { server } of this.#roster) server.keyRefused(credentials);
+        spares.renew();
+      },
+    };
     this.#roster = new Roster(this.name, this.#desk, this.#room, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);

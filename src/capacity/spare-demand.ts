@@ -54,6 +54,17 @@ export class SpareDemand {
     for (let i = FEWEST; i > 0; i--) this.note(id, shape, now - i * BURST_MS);
   }
 
+  /** Takes kinds whose fingerprint is another one by now for what they are. */
+  rekey(idOf: (shape: Shape) => string): void {
+    const kinds = [...this.#kinds.values()];
+    this.#kinds.clear();
+    for (const kind of kinds) {
+      const id = idOf(kind.shape);
+      const times = [...(this.#kinds.get(id)?.times ?? []), ...kind.times];
+      this.#kinds.set(id, { shape: kind.shape, times: times.toSorted((one, other) => one - other).slice(-MOST_TIMES) });
+    }
+  }
+
   forget(id: string): void {
     this.#kinds.delete(id);
   }

@@ -96,6 +96,13 @@ export class Spares {
     if (fingerprint !== undefined) this.#asked(fingerprint.id, shape);
   }
 
+  /** Puts others in the place of those that nobody can use any more, since the environment is another one by now. */
+  renew(): void {
+    if (this.#off) return;
+    this.#demand.rekey((shape) => fingerprintOf(shape).id);
+    this.#fillSoon(0);
+  }
+
   /** Ends them; resolves when they are gone. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -144,6 +144,11 @@ export class Activation {
     return formatMarker(thisOwner(), this.#run.request.id);
   }
 
+  /** A digest of that with which its process authenticates. */
+  get credentials(): string {
+    return this.#run.credentials;
+  }
+
   /** Whether it is being ended, or is gone; then nothing should be handed to it. */
   get ending(): boolean {
     return this.#gone || this.#run.expected || this.#run.found !== undefined;

@@ -96,7 +96,7 @@ export function buildEnvironment(request: EnvironmentRequest): Record<string, st
 }
 
 /** Proxies are also written in lower case, and Windows ignores case altogether, so names are compared without it. */
-function matcher(patterns: readonly string[]): (name: string) => boolean {
+export function matcher(patterns: readonly string[]): (name: string) => boolean {
   const upper = patterns.map((pattern) => pattern.toUpperCase());
   const names = new Set(upper.filter((pattern) => !pattern.endsWith("*")));
   const beginnings = upper.filter((pattern) => pattern.endsWith("*")).map((pattern) => pattern.slice(0, -1));

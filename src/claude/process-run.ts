@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { traceEnvironment } from "../trace-context.ts";
+import { credentialsIn } from "./credentials.ts";
 import { secretsIn } from "./environment.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { HostCalls } from "./host-calls.ts";
@@ -48,6 +49,8 @@ export class ProcessRun {
   found: ExitEvidence["found"];
   readonly hostCalls: HostCalls = new HostCalls();
   process: ClaudeProcess | undefined;
+  /** A digest of that with which the process authenticates. */
+  credentials = "";
   readonly request: RunRequest;
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
@@ -157,6 +160,7 @@ export class ProcessRun {
       ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
     this.process.stderr.secrets = secretsIn(options.env);
+    this.credentials = credentialsIn(options.env);
     this.#spawned.resolve();
     this.request.host.spawned(this.process.pid);
     return this.process.spawned;

@@ -19,6 +19,8 @@ export interface CurrentTurn {
   touched: boolean;
   /** Whether it is to be taken out of the conversation when it has stopped. */
   rollback: boolean;
+  /** Whether its key was refused and has changed, so that another process is to run it. */
+  anew: boolean;
 }
 
 /** What Claude Code says about the progress of a prompt. The SDK's types leave it out. */

@@ -17,6 +17,7 @@ import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import type { SessionJournal } from "./session-journal.ts";
+import type { RefusedKey } from "./session-key.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { isRunAgain } from "./settlement.ts";
 import type { TurnRecord } from "./turn-record.ts";
@@ -61,6 +62,8 @@ export interface DispatcherEvents {
   lacks(): CapacityLack | undefined;
   /** The conversation has been cut back, which only another process can take up. */
   renew(): void;
+  /** What is known of the key of the process, which the API refuses. */
+  keyRefused(): RefusedKey;
   /** The process is of no use as it is. */
   fault(fault: { readonly class: ExitClass; readonly message: string }): void;
 }
@@ -254,11 +257,12 @@ export class Dispatcher {
       return;
     }
     const { record, uuid } = current;
-    const { touched, lastUuid } = record.progress;
-    const { onInterruptedTurn } = this.#settings;
+    const { lastUuid } = record.progress;
+    const touched = current.anew ? record.progress.answered : record.progress.touched;
     const { attempts } = record;
-    const again =
-      !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, onInterruptedTurn);
+    // One whose key was refused has done nothing that anybody could mind to be done again.
+    const policy = current.anew ? "retry_if_untouched" : this.#settings.onInterruptedTurn;
+    const again = !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, policy);
     // What becomes of one that goes on in the journal, and of the conversation with it, is settled when it is taken up again.
     if (record.left) return;
     this.#conversation.take(
@@ -306,10 +310,14 @@ export class Dispatcher {
       this.#putBack(current, message);
       return true;
     }
-    if (current.record.ended) current.record.progress.add(message);
-    else current.record.append(message);
-    if (current.record.progress.touched) this.#touch(current);
-    if (message.type === "result") this.#finish(current, message);
+    const { record } = current;
+    const anew = message.type === "result" && this.#runsAnew(current, failureOf(message, record.progress.error));
+    // The result of a try that is run again is none of the turn's.
+    if (record.ended || anew) record.progress.add(message);
+    else record.append(message);
+    if (record.progress.touched) this.#touch(current);
+    if (anew) this.#spent(message);
+    else if (message.type === "result") this.#finish(current, message);
     return true;
   }
 
@@ -449,6 +457,7 @@ export class Dispatcher {
       stopping: undefined,
       touched: false,
       rollback: false,
+      anew: false,
     };
     record.started();
     this.#events.turnStarted();
@@ -617,26 +626,43 @@ export class Dispatcher {
 
   /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
   #fail({ record }: CurrentTurn, failure: TurnFailure): void {
-    const { message: why, until, ...facts } = failure;
+    const { message: words, until, ...facts } = failure;
     const holds = failure.class === "overload" || failure.class === "quota" || failure.class === "billing";
     if (failure.class === "overload") this.#holdFor(() => this.#hold.forOverload());
     if (failure.class === "billing") this.#holdFor(() => this.#hold.forBilling());
     if (until !== undefined) this.#holdFor(() => this.#hold.forQuota(until));
+    const why = withoutStop(words) + (failure.class === "auth" ? OF_REFUSED_KEY[this.#events.keyRefused()] : "");
     const { wait } = this;
     const details = {
       ...record.partial,
       ...facts,
       ...(wait === undefined || !holds ? {} : { class: wait.for, retryAt: wait.until }),
     };
-    const message = `${this.#who}: the turn failed: ${withoutStop(why)}.`;
-    record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
-    if (failure.class === "auth") this.#condemn({ class: "auth", message: withoutStop(why) });
+    record.fail("failed", new CastellanError("TURN_FAILED", `${this.#who}: the turn failed: ${why}.`, { details }));
+    if (failure.class === "auth") this.#condemn({ class: "auth", message: why });
   }
 
   /** The API does not accept the key, and Claude Code would go on trying. */
   #giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
-    if (current !== undefined) this.#fail(current, failure);
-    else this.#condemn(failure);
+    if (current === undefined) this.#condemn(failure);
+    else if (!this.#runsAnew(current, failure)) this.#fail(current, failure);
+  }
+
+  /**
+   * Whether a turn whose key was refused is run by another process, which has another key; then this one gets no more. A turn that
+   * Claude has begun to answer is not.
+   */
+  #runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
+    if (failure?.class !== "auth") return false;
+    const { record, stopping } = current;
+    if (current.anew) return true;
+    // One that Claude Code began by itself is begun again by nobody.
+    if (record.origin !== "caller") return false;
+    if (record.ended || stopping !== undefined || this.#events.keyRefused() !== "changed") return false;
+    const { progress, attempts } = record;
+    current.anew = isRunAgain({ touched: progress.answered, attempts }, "retry_if_untouched");
+    if (current.anew) this.#condemn({ class: "auth", message: withoutStop(failure.message) });
+    return current.anew;
   }
 
   /** The process gets no more turns. */
@@ -721,6 +747,13 @@ export class Dispatcher {
     return current;
   }
 }
+
+/** What is said of a key that was refused, besides that. */
+const OF_REFUSED_KEY: { readonly [Key in RefusedKey]: string } = {
+  changed: "; the key has changed since, and the next turn has the new one",
+  again: "; this key is in the place of one that was refused before",
+  same: "",
+};
 
 /** Others' sentences stand in the middle of ours. */
 function withoutStop(sentence: string): string {

@@ -54,7 +54,7 @@ export class Recycling {
     if (budgeted || maxMemory !== undefined) this.#watch.watch(this.#activation.marker, (bytes) => this.#judge(bytes));
     if (maxAgeMs === undefined) return;
     const leftMs = Math.max(0, this.#since + maxAgeMs - this.#clock.monotonic());
-    this.#timer = this.#clock.schedule(leftMs, () => this.#isDue(), { background: true });
+    this.#timer = this.#clock.schedule(leftMs, () => this.demand(), { background: true });
   }
 
   /** The process has a turn. */
@@ -71,13 +71,14 @@ export class Recycling {
     this.#session.measured(bytes);
     const { maxMemory } = this.#session.limits();
     const verdict = verdictOn(bytes, maxMemory, this.#session.busy());
-    if (verdict === "recycle" && this.#worked) this.#isDue();
+    if (verdict === "recycle" && this.#worked) this.demand();
     if (verdict !== "kill") return;
     const message = `it used ${formatMemory(bytes)} in the middle of a turn, more than twice its \`maxMemory\``;
     void this.#activation.kill({ class: "out_of_memory", message });
   }
 
-  #isDue(): void {
+  /** The process is to be replaced, whatever it is like. */
+  demand(): void {
     this.#due = true;
     this.#session.due();
   }

@@ -4,10 +4,10 @@ import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import type { Spares } from "../capacity/spares.ts";
 import type { TurnLine } from "../capacity/turn-line.ts";
 import { type Activation, CONTROL_MS } from "../claude/activation.ts";
-import { credentialsOf } from "../claude/credentials.ts";
+import { accountOf, credentialsOf } from "../claude/credentials.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError, type ExitRecord } from "../errors.ts";
+import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
@@ -30,6 +30,7 @@ import type { SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
 import { wakeupsLost } from "./session-fault.ts";
 import { SessionJournal } from "./session-journal.ts";
+import { SessionKey } from "./session-key.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
 import { type SessionStatus, waitingOf } from "./session-status.ts";
@@ -46,6 +47,8 @@ export interface Room {
   readonly memory: MemoryWatch;
   readonly spares: Spares;
   readonly turns: TurnLine;
+  /** The API refuses what a process authenticates with, as a digest, and it would have something else by now. */
+  keyRefused(credentials: string): void;
 }
 
 /**
@@ -107,11 +110,14 @@ export class SessionServer {
   readonly #turns: TurnLine;
   /** Resolves when something in the process has come to its end. */
   #workSettled: PromiseWithResolvers<void> | undefined;
-  /** With what its process authenticates, as a digest, if that is of interest. */
-  #credentials = "";
+  /** The account of its process, as a digest, if that is of interest. */
+  #account = "";
+  readonly #key: SessionKey = new SessionKey(() => credentialsOf(this.#starter.shape));
+  readonly #keyRefused: Room["keyRefused"];
 
   constructor(settings: SessionSettings, desk: JournalDesk, room: Room, deps: SessionDeps) {
     const { capacity, memory, spares, turns } = room;
+    this.#keyRefused = (credentials) => room.keyRefused(credentials);
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
@@ -175,10 +181,11 @@ export class SessionServer {
         else this.#tenancy.leaveLine();
       },
       asleep: () => this.#state.name === "hibernated" && !this.#tenancy.inLine,
-      apiKey: () => this.#credentials,
+      apiKey: () => this.#account,
       lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
-      fault: (fault) => void this.#activation?.kill(fault),
+      keyRefused: () => this.#key.refusal,
+      fault: (fault) => this.#faulty(fault),
     });
     this.recovery = new Recovery(
       this.#who,
@@ -358,6 +365,12 @@ export class SessionServer {
       await activation.exited;
     }
     await this.settled();
+  }
+
+  /** The API refuses these credentials. A process with them is replaced, if another one would have others. */
+  keyRefused(credentials: string): void {
+    const affected = this.#key.used === credentials && this.#recycling?.due === false;
+    if (affected && this.#key.changed) this.#recycling?.demand();
   }
 
   /** Whether nothing has been said in its conversation, and nothing goes on in its process. */
@@ -595,6 +608,7 @@ export class SessionServer {
     const since = this.#deps.clock.monotonic();
     try {
       await this.recovery.resume();
+      this.#key.starting();
       const { activation, spare } = await this.#starter.start(incarnation.cancelled);
       this.conversation.take({ type: "resumed" });
       this.#upSince = this.#deps.clock.monotonic();
@@ -608,7 +622,8 @@ export class SessionServer {
         spare,
       }));
       this.#activation = activation;
-      if (this.#turns.limits.perKey !== undefined) this.#credentials = credentialsOf(this.#starter.shape);
+      this.#key.started(activation.credentials);
+      if (this.#turns.limits.perKey !== undefined) this.#account = accountOf(this.#starter.shape);
       this.#failedStarts = 0;
       void activation.exited.then((exit) => this.#gone(incarnation, exit));
       this.#apply({ type: "ready" });
@@ -709,6 +724,20 @@ export class SessionServer {
     this.#ending = "renew";
     this.#apply({ type: "begin" });
     await this.#activation?.end(endingStages(this.settings.shutdown, false));
+  }
+
+  /** Its process is of no use. One whose key was refused and has changed since is replaced within the same life. */
+  #faulty(fault: { readonly class: ExitClass; readonly message: string }): void {
+    const { used } = this.#key;
+    const goesOn = this.#ending !== "renew" && this.#life?.stopping === false;
+    if (fault.class === "auth" && goesOn && this.#activation !== undefined && used !== undefined && this.#key.changed) {
+      this.#key.leave();
+      this.#ending = "renew";
+      this.#apply({ type: "begin" });
+      tell("castellan:session:rekey", () => this.#facts);
+      this.#keyRefused(used);
+    }
+    void this.#activation?.kill(fault);
   }
 
   #exit(incarnation: Incarnation, exit: ExitRecord): void {

@@ -113,6 +113,7 @@ export class UnpromptedTurns {
       begun: true,
       stopping: undefined,
       touched: false,
+      anew: false,
       rollback: false,
     };
     this.#events.began(this.#current, origin);

@@ -53,3 +53,12 @@ test("it forgets the oldest of too many kinds, and the oldest of too many times"
   for (let at = 0; at < 1_000; at++) demand.note("kind 99", shape, 1);
   expect(demand.wanted(1)[0]).toEqual({ id: "kind 99", shape, count: 256 });
 });
+
+test("kinds that are others by now are wanted as what they are, together with those that are the same", () => {
+  const demand = new SpareDemand();
+  for (const at of [0, 5_000]) demand.note("a", shape, at);
+  for (const at of [1_000, 1_001]) demand.note("b", shape, at);
+  demand.rekey(() => "c");
+  expect(demand.wanted(5_000)).toEqual([{ id: "c", shape, count: 3 }]);
+  expect(demand.wanted(605_000)).toEqual([]);
+});

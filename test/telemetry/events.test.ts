@@ -37,6 +37,7 @@ test("the channels have these names", () => {
       "castellan:pool:wait",
       "castellan:session:message",
       "castellan:session:quarantine",
+      "castellan:session:rekey",
       "castellan:session:restart",
       "castellan:session:start",
       "castellan:session:state",

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { query } from "../../src/castellan.ts";
 import { logEvents } from "../../src/index.ts";
 import { failure, Scene } from "../session-on-fake/scene.ts";
@@ -36,5 +36,26 @@ test.each([false, true])("a line for each turn and each restart, with the prompt
     { level: "warn", fields: { result: "interrupted", code: "TURN_INTERRUPTED", promptLength: 3 } },
   ]);
   expect(JSON.stringify(written).includes("hello")).toBe(prompts);
+  expect(JSON.stringify(written)).not.toContain("secret");
+});
+
+test("a line for a key that is refused and has changed, without the key", async () => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv("ANTHROPIC_API_KEY", "sk-secret-old");
+  const { written, logger } = lines();
+  const stop = logEvents(logger);
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.process.env["ANTHROPIC_API_KEY"] === "sk-secret-old") await turn.fail({ status: 401 });
+      else await turn.text("done");
+    },
+  });
+  vi.stubEnv("ANTHROPIC_API_KEY", "sk-secret-new");
+  await query(scene.name, "hello");
+  stop();
+  expect(written).toMatchObject([
+    { level: "warn", message: `session "${scene.name}" had its key refused, and has the changed one` },
+    { level: "info", fields: { result: "completed", attempts: 2 } },
+  ]);
   expect(JSON.stringify(written)).not.toContain("secret");
 });

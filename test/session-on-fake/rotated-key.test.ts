@@ -1,0 +1,315 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { query, session, stream } from "../../src/castellan.ts";
+import { on } from "../../src/events.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { type FakeProcess, type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
+import { hearing } from "../telemetry/told.ts";
+import { expectNothingLeft, run, said } from "./application.ts";
+import { collect, eventually, failure, Scene, type Setting, unique } from "./scene.ts";
+
+const KEY = "CASTELLAN_TEST_ROTATED";
+
+const keyOf = ({ env }: FakeProcess): string => env["ANTHROPIC_API_KEY"] ?? "";
+
+afterEach(() => vi.unstubAllEnvs());
+
+/** How the API refuses a key: Claude Code announces a further try and goes on trying, or says it in the result. */
+const refusals: { readonly [How in "announced" | "at once"]: (turn: FakeTurn, status?: number) => Promise<void> } = {
+  announced: async (turn, status = 401) => {
+    const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: status };
+    await turn.emit({ type: "system", subtype: "api_retry", ...facts, error: "authentication_failed" });
+    await turn.hang();
+  },
+  "at once": (turn, status = 401) => turn.fail({ status }),
+};
+
+/** Answers with what it remembers and the key; `good` tells which keys the API takes. `meanwhile` happens before a refusal. */
+function api(
+  good: (key: string) => boolean,
+  how: keyof typeof refusals = "announced",
+  meanwhile: (turn: FakeTurn) => void | Promise<void> = () => {},
+): FakeScript {
+  return async (turn) => {
+    if (good(keyOf(turn.process))) return turn.text(`${turn.history.length} with ${keyOf(turn.process)}`);
+    await meanwhile(turn);
+    await refusals[how](turn);
+  };
+}
+
+const isNew = (key: string): boolean => key === "new";
+
+/** A session whose process has the key "old". */
+function opened(setting: Setting): Promise<Scene> {
+  vi.stubEnv(KEY, "old");
+  return Scene.open({ ...setting, session: { apiKey: { env: KEY }, ...setting.session } });
+}
+
+describe.each(["announced", "at once"] as const)("a key that is refused, %s", (how) => {
+  test("and has changed since means another process and the same turn, and nothing else", async () => {
+    using rekeyed = hearing("castellan:session:rekey");
+    await using scene = await opened({
+      script: api((key) => key === "new" || stillGood, how),
+      // The first restart that counted would be one too many.
+      options: { maxRestarts: 0 },
+    });
+    let stillGood = true;
+    expect((await query(scene.name, "one")).text).toBe("0 with old");
+    stillGood = false;
+    vi.stubEnv(KEY, "new");
+    const turn = stream(scene.name, "two");
+    const queued = query(scene.name, "three");
+    expect((await collect(turn.text())).join("")).toBe("2 with new");
+    expect(await turn.toResponse().text()).not.toMatch(/event: (retry|error)/);
+    expect((await queued).text).toBe("4 with new");
+    expect(scene.transcript().filter((said) => said.includes("two"))).toEqual(["user: two"]);
+    expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(scene.session.status().lastExit).toBeUndefined();
+    expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([
+      ["one", "two"],
+      ["two", "three"],
+    ]);
+    expect(rekeyed.heard).toMatchObject([{ session: scene.name }]);
+  });
+
+  test("already in the first turn of a conversation", async () => {
+    await using scene = await opened({ script: api(isNew, how) });
+    vi.stubEnv(KEY, "new");
+    const turn = stream(scene.name, "one");
+    expect((await turn.result()).text).toBe("0 with new");
+    expect(scene.transcript()).toEqual(["user: one", "assistant: 0 with new"]);
+    // Messages have the refusal in the first try, but no result beside the one that counts.
+    const results = (await collect(turn.messages())).filter(({ message }) => message.type === "result");
+    expect(results.map(({ attempt }) => attempt)).toEqual([2]);
+  });
+
+  test("gets one fresh process for each key, and the session is set aside with the last", async () => {
+    await using scene = await opened({ script: api(() => false, how) });
+    vi.stubEnv(KEY, "wrong");
+    const error = await failure(query(scene.name, "one"), "TURN_FAILED");
+    expect(error.details).toMatchObject({ class: "auth", partialText: "" });
+    expect(error.message).toMatch(/; this key is in the place of one that was refused before\.$/);
+    const aside = await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
+    expect(aside.details.lastExits.map((exit) => exit.class)).toEqual(["auth"]);
+    expect(aside.message).toContain("in the place of one that was refused before");
+    expect(scene.fake.processes.map(keyOf)).toEqual(["old", "wrong"]);
+  });
+
+  test("gets another one if the key changes again", async () => {
+    const next: Record<string, string> = { old: "wrong", wrong: "new" };
+    await using scene = await opened({
+      script: api(isNew, how, ({ process }) => void vi.stubEnv(KEY, next[keyOf(process)])),
+    });
+    expect((await query(scene.name, "one")).text).toBe("0 with new");
+    expect(scene.fake.processes.map(keyOf)).toEqual(["old", "wrong", "new"]);
+    expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
+  });
+
+  test("ends a turn that has seen three of them; the session goes on with the next", async () => {
+    let n = 0;
+    await using scene = await opened({
+      script: api(
+        (key) => key === "key 3",
+        how,
+        () => void vi.stubEnv(KEY, `key ${++n}`),
+      ),
+    });
+    const error = await failure(query(scene.name, "one"), "TURN_FAILED");
+    expect(error.message).toMatch(/; the key has changed since, and the next turn has the new one\.$/);
+    expect((await query(scene.name, "two")).text).toBe("0 with key 3");
+    expect(scene.fake.processes.map(keyOf)).toEqual(["old", "key 1", "key 2", "key 3"]);
+    expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
+  });
+
+  test("ends a turn that Claude had begun to answer, and costs the session nothing else", async () => {
+    await using scene = await opened({
+      session: { onInterruptedTurn: "retry" },
+      script: api(isNew, how, async (turn) => {
+        await turn.toolUse("Bash", { command: "make" }, { result: "made" });
+        vi.stubEnv(KEY, "new");
+      }),
+    });
+    const error = await failure(query(scene.name, "one"), "TURN_FAILED");
+    expect(error.details).toMatchObject({ class: "auth", status: 401, toolUses: [{ name: "Bash" }] });
+    expect(error.message).toMatch(/; the key has changed since, and the next turn has the new one\.$/);
+    expect((await query(scene.name, "two")).text).toMatch(/with new$/);
+    expect(scene.fake.processes).toHaveLength(2);
+    expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
+  });
+
+  test("is asked with anew also where a cut turn is never run again: this one has done nothing", async () => {
+    await using scene = await opened({ session: { onInterruptedTurn: "fail" }, script: api(isNew, how) });
+    vi.stubEnv(KEY, "new");
+    expect((await query(scene.name, "one")).text).toBe("0 with new");
+  });
+
+  test("and is gone since is no other key", async () => {
+    await using scene = await opened({ script: api(() => false, how) });
+    vi.stubEnv(KEY, "");
+    const error = await failure(query(scene.name, "one"), "TURN_FAILED");
+    expect(error.message).not.toMatch(/place|changed/);
+    await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
+    expect(scene.fake.processes).toHaveLength(1);
+  });
+
+  test.each(["interrupt", "signal"])(
+    "does not bring a turn back that its caller stops at that moment (%s)",
+    async (by) => {
+      const abort = new AbortController();
+      await using scene = await opened({ script: api(isNew, how) });
+      vi.stubEnv(KEY, "new");
+      const turn = stream(scene.name, "one", { signal: abort.signal });
+      const end = on("castellan:session:rekey", () => (by === "signal" ? abort.abort() : void turn.interrupt()));
+      await failure(turn.result(), "TURN_INTERRUPTED");
+      end();
+      expect((await query(scene.name, "two")).text).toBe("0 with new");
+      expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["one"], ["two"]]);
+    },
+  );
+
+  test("leaves the turn in the journal until it is answered, and its key gives one reply", async () => {
+    const both = { fake: fakeClaude(api(isNew, how)), journal: memoryJournal() };
+    const name = unique();
+    vi.stubEnv(KEY, "old");
+    const children = [{ name, apiKey: { env: KEY } }];
+    const first = await run(both, children);
+    vi.stubEnv(KEY, "new");
+    const id = await first.session(name).enqueue("one", { idempotencyKey: "order" });
+    expect(await first.session(name).enqueue("one", { idempotencyKey: "order" })).toBe(id);
+    const reply = await first.query(name, "one", { idempotencyKey: "order" });
+    expect(reply.text).toBe("0 with new");
+    expect(await both.journal.turn(id)).toMatchObject({ state: "completed", attempts: 2 });
+    const { conversationId } = first.session(name).status();
+    await first.stop();
+    // The conversation is the one that was begun with the new key.
+    await using second = await run(both, children);
+    expect(await second.query(name, "one", { idempotencyKey: "order" })).toEqual(reply);
+    expect((await second.query(name, "two")).text).toBe("2 with new");
+    expect(said(both.fake, conversationId).filter((line) => line === "user: one")).toHaveLength(1);
+    await second.stop();
+    expectNothingLeft(both.fake);
+  });
+});
+
+test("a turn that waits for the process with the changed key when the application ends is run by the next one", async () => {
+  const name = unique();
+  const fake = fakeClaude(api(isNew), { startup: (_, n) => (n === 2 ? new Promise(() => {}) : undefined) });
+  const both = { fake, journal: memoryJournal() };
+  vi.stubEnv(KEY, "old");
+  const children = [{ name, apiKey: { env: KEY } }];
+  const first = await run(both, children);
+  vi.stubEnv(KEY, "new");
+  const id = await first.session(name).enqueue("one");
+  await eventually(() => fake.processes.length === 2);
+  await expect.poll(() => both.journal.turn(id)).toMatchObject({ state: "queued", attempts: 1, touched: false });
+  await first.stop();
+  await using second = await run(both, children);
+  const turn = await second.session(name).turn(id);
+  expect((await turn?.result())?.text).toBe("0 with new");
+  expect(await both.journal.turn(id)).toMatchObject({ state: "completed", attempts: 2 });
+  await second.stop();
+  expectNothingLeft(fake);
+});
+
+test.each([403, 402])("so does a result that says %i", async (status) => {
+  await using scene = await opened({
+    script: async (turn) => {
+      if (isNew(keyOf(turn.process))) await turn.text("fine");
+      else await turn.fail({ status });
+    },
+  });
+  vi.stubEnv(KEY, "new");
+  expect((await query(scene.name, "one")).text).toBe("fine");
+});
+
+test.each([
+  ["ANTHROPIC_API_KEY", {}],
+  ["ANTHROPIC_AUTH_TOKEN", {}],
+  ["CLAUDE_CODE_OAUTH_TOKEN", {}],
+  ["ANTHROPIC_CUSTOM_HEADERS", {}],
+  ["AWS_SESSION_TOKEN", { inheritEnv: ["AWS_*"] }],
+  ["GOOGLE_APPLICATION_CREDENTIALS", { inheritEnv: true }],
+] as const)("%s of the host counts like a key of the session's own", async (variable, own) => {
+  vi.stubEnv(variable, "old");
+  await using scene = await Scene.open({
+    session: own,
+    script: (turn) => (turn.process.env[variable] === "new" ? turn.text("fine") : refusals.announced(turn)),
+  });
+  vi.stubEnv(variable, "new");
+  expect((await query(scene.name, "one")).text).toBe("fine");
+  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2 });
+});
+
+test("a variable that no process authenticates with is no other key, nor is one that the session does not inherit", async () => {
+  await using scene = await opened({ script: api(() => false) });
+  vi.stubEnv("ANTHROPIC_MODEL", "another");
+  vi.stubEnv("ANTHROPIC_API_KEY", "the host's");
+  vi.stubEnv("AWS_SESSION_TOKEN", "another");
+  await failure(query(scene.name, "one"), "TURN_FAILED");
+  await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
+  expect(scene.fake.processes).toHaveLength(1);
+});
+
+test("a key that an idle process is refused, which has begun by itself, costs it nothing", async () => {
+  await using scene = await opened({
+    script: async (turn) => {
+      if (turn.prompt === "one") {
+        turn.afterResult(async () => {
+          vi.stubEnv(KEY, "new");
+          const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 401 };
+          await turn.emit({ type: "system", subtype: "api_retry", ...facts, error: "authentication_failed" });
+        });
+      }
+      await turn.text(`${turn.history.length} with ${keyOf(turn.process)}`);
+    },
+  });
+  await query(scene.name, "one");
+  await scene.fake.started(2);
+  expect((await query(scene.name, "two")).text).toBe("2 with new");
+  expect(scene.session.status()).toMatchObject({ activation: 2, restarts: 0 });
+});
+
+test("the first that is refused has all others with the same key replaced, and only those", async () => {
+  const names = ["asked", "idle", "busy", "other"].map(unique) as [string, string, string, string];
+  const [asked, idle, busy, other] = names;
+  const [gate, OTHER] = [Promise.withResolvers<void>(), "CASTELLAN_TEST_OTHER"];
+  vi.stubEnv(KEY, "old");
+  vi.stubEnv(OTHER, "old other");
+  let revoked = false;
+  await using scene = await Scene.open({
+    children: names.map((name) => ({ name, apiKey: { env: name === other ? OTHER : KEY } })),
+    script: async (turn) => {
+      if (turn.prompt === "long") await gate.promise;
+      if (revoked && turn.prompt !== "long" && !keyOf(turn.process).includes("new")) return refusals.announced(turn);
+      await turn.text(keyOf(turn.process));
+    },
+  });
+  const long = query(busy, "long");
+  await scene.fake.prompted(1);
+  vi.stubEnv(KEY, "new");
+  vi.stubEnv(OTHER, "new other");
+  revoked = true;
+  expect((await query(asked, "one")).text).toBe("new");
+  await eventually(() => session(idle).status().activation === 2 && session(idle).status().state === "idle");
+  expect((await query(idle, "one")).text).toBe("new");
+  expect(session(busy).status()).toMatchObject({ state: "busy", activation: 1 });
+  const next = query(busy, "next");
+  gate.resolve();
+  expect([(await long).text, (await next).text]).toEqual(["old", "new"]);
+  expect(session(other).status()).toMatchObject({ state: "idle", activation: 1 });
+  // Nobody but the first was refused.
+  expect(scene.fake.processes.flatMap(({ prompts }) => prompts).filter((prompt) => prompt === "one")).toHaveLength(3);
+});
+
+test("many that are refused at once come back, each with its turn", async () => {
+  const names = Array.from({ length: 12 }, () => unique());
+  vi.stubEnv(KEY, "old");
+  await using scene = await Scene.open({
+    children: names.map((name) => ({ name, apiKey: { env: KEY } })),
+    script: api(isNew),
+  });
+  vi.stubEnv(KEY, "new");
+  const replies = await Promise.all(names.map((name) => query(name, "one")));
+  expect(replies.map(({ text }) => text)).toEqual(names.map(() => "0 with new"));
+  expect(scene.fake.processes).toHaveLength(24);
+  for (const name of names) expect(session(name).status()).toMatchObject({ state: "idle", restarts: 0 });
+});

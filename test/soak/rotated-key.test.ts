@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { query, Supervisor, stream } from "../../src/index.ts";
+import { type MessagesApi, type MessagesRequest, messagesApi } from "../../src/testing/index.ts";
+
+const KEY = "CASTELLAN_TEST_ROTATED";
+const quiet = { info: () => {}, warn: () => {} };
+
+let api: MessagesApi;
+/** The keys and tokens that the API takes. */
+let good: readonly string[];
+
+const keyOf = ({ headers }: MessagesRequest): string =>
+  String(headers["x-api-key"] ?? headers["authorization"]?.replace("Bearer ", ""));
+
+/** The prompts in a request, without what Claude Code adds to them. */
+const promptsIn = ({ texts }: MessagesRequest): string[] =>
+  texts.flatMap(({ role, text }) => (role === "user" && /^Say \w+\.$/.test(text) ? [text] : []));
+
+beforeEach(async () => {
+  good = ["old"];
+  api = await messagesApi((request) =>
+    good.includes(keyOf(request))
+      ? { text: `${promptsIn(request).join(" ")} With ${keyOf(request)}.` }
+      : { error: { status: 401, message: "invalid x-api-key" } },
+  );
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await api.stop();
+  expect(api.errors).toEqual([]);
+});
+
+/** What the sessions get besides the variable that is changed. `retries` is how often Claude Code tries again. */
+function defaults(retries: number | undefined) {
+  const env = { ...api.env, ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_MAX_RETRIES: retries?.toString() };
+  return { env, cwd: api.cwd };
+}
+
+describe.each([
+  ["announced", undefined],
+  ["told in a result", 0],
+] as const)("a key that is refused, %s", (_, retries) => {
+  it.each([
+    [KEY, { apiKey: { env: KEY } }],
+    ["ANTHROPIC_AUTH_TOKEN", {}],
+    ["CLAUDE_CODE_OAUTH_TOKEN", {}],
+  ] as const)("and has changed in %s since costs a process and nothing else", async (variable, own) => {
+    vi.stubEnv(variable, "old");
+    await using supervisor = await Supervisor.start([{ name: "rotated", ...own }], {
+      defaults: defaults(retries),
+      maxRestarts: 0,
+      logger: quiet,
+      journal: "memory",
+    });
+    expect((await query("rotated", "Say one.")).text).toBe("Say one. With old.");
+    good = ["new"];
+    vi.stubEnv(variable, "new");
+    const since = performance.now();
+    const turn = stream("rotated", "Say two.");
+    const queued = query("rotated", "Say three.");
+    let text = "";
+    for await (const piece of turn.text()) text += piece;
+    expect(text).toBe("Say one. Say two. With new.");
+    // Claude Code would ask for three minutes.
+    expect(performance.now() - since).toBeLessThan(10_000);
+    expect((await queued).text).toBe("Say one. Say two. Say three. With new.");
+    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(api.requests.map(keyOf)).toEqual(["old", "old", "new", "new"]);
+  });
+
+  it("sets the session aside if the changed one is refused too", async () => {
+    vi.stubEnv(KEY, "old");
+    good = [];
+    await using supervisor = await Supervisor.start([{ name: "rotated", apiKey: { env: KEY } }], {
+      defaults: defaults(retries),
+      logger: quiet,
+      journal: "memory",
+    });
+    vi.stubEnv(KEY, "wrong");
+    await expect(query("rotated", "Say one.")).rejects.toMatchObject({
+      code: "TURN_FAILED",
+      details: { class: "auth", status: 401 },
+      message: expect.stringContaining("this key is in the place of one that was refused before"),
+    });
+    await vi.waitUntil(() => supervisor.session("rotated").status().state === "quarantined");
+    expect(api.requests.map(keyOf)).toEqual(["old", "wrong"]);
+  });
+
+  it("ends a turn that had used a tool, and the next one has the changed key", async () => {
+    vi.stubEnv(KEY, "old");
+    const answer = api.model;
+    api.model = (request) => {
+      if (keyOf(request) !== "old") return answer(request);
+      if (api.requests.length > 1) return { error: { status: 401, message: "invalid x-api-key" } };
+      good = ["new"];
+      vi.stubEnv(KEY, "new");
+      return { toolUses: [{ name: "Bash", input: { command: "echo done", description: "Say it" } }] };
+    };
+    await using supervisor = await Supervisor.start(
+      [{ name: "rotated", apiKey: { env: KEY }, allowedTools: ["Bash"] }],
+      { defaults: defaults(retries), logger: quiet, journal: "memory" },
+    );
+    await expect(query("rotated", "Say one.")).rejects.toMatchObject({
+      code: "TURN_FAILED",
+      details: { class: "auth", toolUses: [{ name: "Bash" }] },
+      message: expect.stringContaining("the next turn has the new one"),
+    });
+    expect((await query("rotated", "Say two.")).text).toMatch(/With new\.$/);
+    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+  });
+});
+
+it("the first that is refused has the others replaced", async () => {
+  vi.stubEnv(KEY, "old");
+  const names = ["first", "second", "third"];
+  await using supervisor = await Supervisor.start(
+    names.map((name) => ({ name, apiKey: { env: KEY } })),
+    { defaults: defaults(undefined), logger: quiet, journal: "memory" },
+  );
+  good = ["new"];
+  vi.stubEnv(KEY, "new");
+  expect((await query("first", "Say one.")).text).toBe("Say one. With new.");
+  const up = (name: string): boolean => supervisor.session(name).status().activation === 2;
+  await vi.waitUntil(() => names.every(up), { timeout: 20_000 });
+  for (const name of ["second", "third"]) expect((await query(name, "Say one.")).text).toBe("Say one. With new.");
+  expect(api.requests.map(keyOf)).toEqual(["old", "new", "new", "new"]);
+});
