@@ -1,4 +1,4 @@
-import { CastellanError, query, Supervisor, type SupervisorOptions, session } from "castellan";
+import { CastellanError, query, type SessionName, Supervisor, type SupervisorOptions, session } from "castellan";
 
 // #region errors
 export async function ask(prompt: string): Promise<string> {
@@ -29,6 +29,15 @@ export async function bringBack(supervisor: Supervisor): Promise<void> {
   for (const { name } of supervisor.listSessions().filter(({ state }) => state === "quarantined")) {
     await supervisor.restartSession(name);
   }
+}
+// #endregion
+
+// #region rotate
+/** @returns the sessions that may not have the new key yet: as long as there are any, the old one should not be revoked */
+export async function rotate(supervisor: Supervisor, key: string): Promise<SessionName[]> {
+  process.env["ANTHROPIC_API_KEY"] = key;
+  const { waiting, failed } = await supervisor.refreshCredentials({ deadline: "5m" });
+  return [...waiting, ...failed.map(({ name }) => name)];
 }
 // #endregion
 

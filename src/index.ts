@@ -27,6 +27,7 @@ export type { Logger, SupervisorOptions, TreeOptions } from "./application/super
 export type {
   CapacityStatus,
   ChildSummary,
+  CredentialsReport,
   DrainReport,
   NotStarted,
   ReconcileReport,

@@ -45,6 +45,18 @@ export interface DrainReport {
   readonly completed: boolean;
 }
 
+/** What `refreshCredentials` did, by the names of the sessions. */
+export interface CredentialsReport {
+  /** Their processes had other credentials than they would be given now, and are gone; or they were set aside for theirs, and are back. */
+  readonly replaced: readonly SessionName[];
+  /** They were still at work at the deadline. Each gets another process when it has nothing to do, before its next turn. */
+  readonly waiting: readonly SessionName[];
+  /** No process came up with the new credentials; or there are none, and the process goes on. */
+  readonly failed: readonly NotStarted[];
+  /** How many had nothing to be replaced: no process, or one with the credentials that it would be given now. */
+  readonly unchanged: number;
+}
+
 /** What `reconcile` did, each child by its name or id. Those that are not named have not been touched. */
 export interface ReconcileReport {
   readonly added: readonly SessionName[];

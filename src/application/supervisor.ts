@@ -31,6 +31,7 @@ import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
 import { clusterOf } from "./clusters.ts";
+import { CredentialsRefresh, joined } from "./credentials-refresh.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
 import type { HallMeans } from "./global-hall.ts";
 import {
@@ -58,6 +59,7 @@ import {
 import type {
   CapacityStatus,
   ChildSummary,
+  CredentialsReport,
   DrainReport,
   NotStarted,
   ReconcileReport,
@@ -79,7 +81,7 @@ const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear
 
 const listSchema = z.strictObject({ prefix: nameSchema.optional() });
 
-const drainSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
+const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
@@ -111,6 +113,8 @@ export class Supervisor implements AsyncDisposable {
   #draining = false;
   /** Its seat in a cluster, if it is a node. */
   readonly #seat: NodeSeat | undefined;
+  /** The supervisor of the global sessions that this node has. */
+  #hall: Supervisor | undefined;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
 
@@ -428,6 +432,33 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
+   * Gives each session, here and below, a process with the credentials that it would be started with now, if it has others: after
+   * a key has been changed in the environment, and before the old one is revoked. A session that has nothing to do gets it at once,
+   * any other one when it has; conversations go on. Sessions that were set aside for their key come back, if it is another one by
+   * now. Global sessions count that are on this node. Whether the API takes the new key is not asked; see {@link probe}.
+   *
+   * Without this call a session gets another process when the API refuses its key and that has changed.
+   *
+   * @param options how long it is waited
+   * @param options.deadline for how long those that are at work are waited for; they get their process all the same. Default `"30s"`
+   * @throws CastellanError `INVALID_OPTIONS`, `SUPERVISOR_STOPPED`
+   * @example
+   * process.env.ANTHROPIC_API_KEY = await newKey();
+   * const { waiting, failed } = await supervisor.refreshCredentials({ deadline: "5m" });
+   */
+  async refreshCredentials(options: { readonly deadline?: Duration } = {}): Promise<CredentialsReport> {
+    this.#refuseIfStopped();
+    const { deadline } = validate(deadlineSchema, options, "refreshCredentials");
+    this.#room.spares.renew();
+    const [own, global] = await Promise.all([
+      new CredentialsRefresh(this.#tree, this.#roster, this.#clock).run(deadline, this.closed),
+      // A node that has been given up for dead has none.
+      this.#hall?.refreshCredentials(options).catch(() => undefined),
+    ]);
+    return joined(own, global);
+  }
+
+  /**
    * How it does, and how its sessions do. Those that have a process are asked, which costs no tokens and takes ten seconds at the
    * most; those that hibernate are not woken.
    */
@@ -519,7 +550,7 @@ export class Supervisor implements AsyncDisposable {
    * @param options.deadline default `"30s"`
    */
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
-    const { deadline } = validate(drainSchema, options, "drain");
+    const { deadline } = validate(deadlineSchema, options, "drain");
     this.#draining = true;
     const left = this.#seat?.leave(deadline);
     this.#tree.pools.end(
@@ -591,7 +622,10 @@ export class Supervisor implements AsyncDisposable {
 
   async #join(seat: NodeSeat, deps: SupervisorDeps): Promise<void> {
     const hall: HallMeans = {
-      start: (children, options) => Supervisor.startWith(children, options, deps),
+      start: async (children, options) => {
+        this.#hall = await Supervisor.startWith(children, options, deps);
+        return this.#hall;
+      },
       handOver: (supervisor, name, deadlineMs) => supervisor.#handOver(name, deadlineMs),
     };
     try {

@@ -5,7 +5,7 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type ConversationLock, lockConversation } from "./conversation-lock.ts";
 import { buildEnvironment } from "./environment.ts";
-import { resolveApiKey } from "./launch.ts";
+import { missingKey } from "./launch.ts";
 import { formatMarker, thisOwner } from "./marker.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
@@ -207,10 +207,8 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
     apiKey,
     host: { who },
   } = request;
-  if (typeof apiKey === "object" && resolveApiKey(apiKey, process.env) === undefined) {
-    const message = `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
-    throw startError("START_FAILED", who, clock, { class: "auth", message });
-  }
+  const missing = missingKey(apiKey);
+  if (missing !== undefined) throw startError("START_FAILED", who, clock, { class: "auth", message: missing });
   // A process of the application's own may run on another machine, with other directories and binaries.
   if (options.spawnClaudeCodeProcess !== undefined) return;
   const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });

@@ -66,6 +66,15 @@ export function sdkOptions(
   };
 }
 
+/** What is wrong if the variable that is to have the key is not set. */
+export function missingKey(
+  apiKey: ApiKey | undefined,
+  host: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  if (typeof apiKey !== "object" || resolveApiKey(apiKey, host) !== undefined) return undefined;
+  return `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
+}
+
 /** The key itself; `undefined` if none was given or the variable is empty. */
 export function resolveApiKey(
   apiKey: ApiKey | undefined,

@@ -31,6 +31,11 @@ export class SessionKey {
     return now !== undefined && now !== this.#used;
   }
 
+  /** Whether the variable that is to have the key is not set. */
+  get missing(): boolean {
+    return this.#now() === undefined;
+  }
+
   get refusal(): RefusedKey {
     if (this.changed) return "changed";
     return this.#again ? "again" : "same";

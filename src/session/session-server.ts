@@ -5,7 +5,9 @@ import type { Spares } from "../capacity/spares.ts";
 import type { TurnLine } from "../capacity/turn-line.ts";
 import { type Activation, CONTROL_MS } from "../claude/activation.ts";
 import { accountOf, credentialsOf } from "../claude/credentials.ts";
+import { missingKey } from "../claude/launch.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
+import { startError } from "../claude/process-run.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
@@ -371,6 +373,35 @@ export class SessionServer {
   keyRefused(credentials: string): void {
     const affected = this.#key.used === credentials && this.#recycling?.due === false;
     if (affected && this.#key.changed) this.#recycling?.demand();
+  }
+
+  /** Whether it has been set aside because of what it authenticated with, and would have something else now. */
+  get mayComeBack(): boolean {
+    const aside = this.#state.name === "quarantined" && this.#state.lastExits.at(-1)?.class === "auth";
+    return aside && this.#key.changed;
+  }
+
+  /**
+   * Has a process that authenticates with something else than another one would now replaced, when it has nothing to do. Resolves
+   * when none is left, with whether there was one.
+   *
+   * @throws CastellanError `START_FAILED` if there is nothing that another one could have; then the process goes on
+   */
+  async rekeyed(): Promise<boolean> {
+    for (let replaced = false; ; replaced = true) {
+      // One that waits in line for a process gets one that is new.
+      if (this.#state.name !== "hibernated") await this.#coming;
+      const activation = this.#activation;
+      if (activation === undefined) return replaced;
+      if (this.#key.missing) {
+        const message = `${missingKey(this.settings.apiKey)}; its process goes on with the key that it has`;
+        throw startError("START_FAILED", this.#who, this.#deps.clock, { class: "auth", message });
+      }
+      if (!this.#key.changed) return replaced;
+      this.#recycling?.demand();
+      await activation.exited;
+      await this.settled();
+    }
   }
 
   /** Whether nothing has been said in its conversation, and nothing goes on in its process. */

@@ -1,5 +1,5 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { type ChildOptions, global, pool, type SessionName, Supervisor, template } from "../../src/index.ts";
 import { globalNameOf } from "../../src/session/global-name.ts";
@@ -149,6 +149,36 @@ describe("in a cluster", () => {
     // It is there by its global name only.
     expect(supervisor.listSessions().map((status) => status.name)).toEqual([added]);
     await failure(supervisor.query(["chat", 1], "hi"), "SESSION_NOT_FOUND");
+  });
+
+  test("a changed key is given to the global sessions of the node too, when it is refused and ahead of that", async () => {
+    const KEY = "CASTELLAN_TEST_ROTATED";
+    onTestFinished(() => void vi.unstubAllEnvs());
+    vi.stubEnv(KEY, "first");
+    let revoked = "";
+    const fake = fakeClaude(async (turn) => {
+      const key = turn.process.env["ANTHROPIC_API_KEY"] ?? "";
+      if (key === revoked) await turn.fail({ status: 401 });
+      else await turn.text(`${turn.history.length} with ${key}`);
+    });
+    const local = unique();
+    const supervisor = await Supervisor.start([template(global("chat")), { name: local }], {
+      cluster: cluster(),
+      defaults: { spawnClaudeCodeProcess: fake.spawn, apiKey: { env: KEY } },
+    });
+    onTestFinished(() => supervisor.stop());
+    const name = global(["chat", 1]);
+    expect((await supervisor.query(name, "one")).text).toBe("0 with first");
+    vi.stubEnv(KEY, "second");
+    const report = await supervisor.refreshCredentials();
+    expect(report).toEqual({ replaced: [local, ["global", "chat", 1]], waiting: [], failed: [], unchanged: 0 });
+    expect((await supervisor.query(name, "two")).text).toBe("2 with second");
+    vi.stubEnv(KEY, "third");
+    revoked = "second";
+    expect((await supervisor.query(name, "three")).text).toBe("4 with third");
+    expect(fake.processes).toHaveLength(5);
+    await supervisor.stop();
+    expect(fake.errors).toEqual([]);
   });
 
   test("a store for all sessions is refused as soon as some are global", async () => {

@@ -2,13 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { query, Supervisor, session } from "castellan";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import {
   ask,
   bill,
   bringBack,
   invoice,
   quarantined,
+  rotate,
   startCareful,
   startInvoices,
 } from "../../examples/fault-tolerance.ts";
@@ -60,6 +61,25 @@ test("a session that cannot be kept running is set aside with the reason, and br
   broken = false;
   await bringBack(supervisor);
   expect(await ask("hi")).toBe("well again");
+});
+
+test("a key is exchanged while a session is at work with the old one", async () => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv("ANTHROPIC_API_KEY", "old");
+  const gate = Promise.withResolvers<void>();
+  const { fake, options } = onFake(async (turn) => {
+    if (turn.prompt === "slowly") await gate.promise;
+    await turn.text(`with ${turn.process.env["ANTHROPIC_API_KEY"]}`);
+  });
+  await using supervisor = await Supervisor.start([{ name: "assistant" }, { name: "other" }], options);
+  const slow = query("assistant", "slowly");
+  await fake.prompted(1);
+  const rotated = rotate(supervisor, "new");
+  expect((await query("other", "hi")).text).toBe("with new");
+  gate.resolve();
+  expect((await slow).text).toBe("with old");
+  expect(await rotated).toEqual([]);
+  expect((await query("assistant", "hi")).text).toBe("with new");
 });
 
 test("the same key gives the same turn, also after a restart of the application", async () => {

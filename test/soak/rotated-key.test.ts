@@ -69,7 +69,7 @@ describe.each([
     expect(api.requests.map(keyOf)).toEqual(["old", "old", "new", "new"]);
   });
 
-  it("sets the session aside if the changed one is refused too", async () => {
+  it("sets the session aside if the changed one is refused too, until the next change", async () => {
     vi.stubEnv(KEY, "old");
     good = [];
     await using supervisor = await Supervisor.start([{ name: "rotated", apiKey: { env: KEY } }], {
@@ -85,6 +85,11 @@ describe.each([
     });
     await vi.waitUntil(() => supervisor.session("rotated").status().state === "quarantined");
     expect(api.requests.map(keyOf)).toEqual(["old", "wrong"]);
+    good = ["new"];
+    vi.stubEnv(KEY, "new");
+    expect(await supervisor.refreshCredentials()).toMatchObject({ replaced: ["rotated"], failed: [] });
+    // Neither of the two that were refused stands in the conversation.
+    expect((await query("rotated", "Say one.")).text).toBe("Say one. With new.");
   });
 
   it("ends a turn that had used a tool, and the next one has the changed key", async () => {
@@ -109,6 +114,36 @@ describe.each([
     expect((await query("rotated", "Say two.")).text).toMatch(/With new\.$/);
     expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
   });
+});
+
+it("a key that is given to all ahead of time is never refused; one that is at work finishes with the old one", async () => {
+  vi.stubEnv(KEY, "old");
+  const gate = Promise.withResolvers<void>();
+  const answer = api.model;
+  api.model = async (request) => {
+    if (promptsIn(request).includes("Say slowly.") && keyOf(request) === "old") await gate.promise;
+    return await answer(request);
+  };
+  const names = ["idle", "busy", "asleep"];
+  await using supervisor = await Supervisor.start(
+    names.map((name) => ({ name, apiKey: { env: KEY } })),
+    { defaults: defaults(undefined), logger: quiet, journal: "memory" },
+  );
+  for (const name of names) await query(name, "Say one.");
+  await supervisor.session("asleep").hibernate();
+  const slow = query("busy", "Say slowly.");
+  await api.requested(4);
+  good = ["old", "new"];
+  vi.stubEnv(KEY, "new");
+  const refresh = supervisor.refreshCredentials();
+  await vi.waitUntil(() => supervisor.session("idle").status().activation === 2, { timeout: 10_000 });
+  gate.resolve();
+  expect((await slow).text).toBe("Say one. Say slowly. With old.");
+  expect(await refresh).toEqual({ replaced: ["idle", "busy"], waiting: [], failed: [], unchanged: 1 });
+  good = ["new"];
+  for (const name of names) expect((await query(name, "Say two.")).text).toMatch(/^Say one\..* Say two\. With new\.$/);
+  expect(api.requests.slice(4).map(keyOf)).toEqual(["new", "new", "new"]);
+  expect(await supervisor.refreshCredentials()).toEqual({ replaced: [], waiting: [], failed: [], unchanged: 3 });
 });
 
 it("the first that is refused has the others replaced", async () => {
