@@ -306,12 +306,12 @@ export class Dispatcher {
       if (message.type === "result") this.#finishUnprompted(message);
       return unprompted !== undefined;
     }
-    if (message.type === "result" && this.#wasTriedInVain(current, message)) {
+    const { record } = current;
+    const anew = message.type === "result" && this.#runsAnew(current, failureOf(message, record.progress.error));
+    if (message.type === "result" && !anew && this.#wasTriedInVain(current, message)) {
       this.#putBack(current, message);
       return true;
     }
-    const { record } = current;
-    const anew = message.type === "result" && this.#runsAnew(current, failureOf(message, record.progress.error));
     // The result of a try that is run again is none of the turn's.
     if (record.ended || anew) record.progress.add(message);
     else record.append(message);
@@ -649,11 +649,11 @@ export class Dispatcher {
   }
 
   /**
-   * Whether a turn whose key was refused is run by another process, which has another key; then this one gets no more. A turn that
+   * Whether a turn whose key was refused, or whose account cannot pay, is run by another process, which has another key; then this one gets no more. A turn that
    * Claude has begun to answer is not.
    */
   #runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
-    if (failure?.class !== "auth") return false;
+    if (failure?.class !== "auth" && failure?.class !== "billing") return false;
     const { record, stopping } = current;
     if (current.anew) return true;
     // One that Claude Code began by itself is begun again by nobody.
