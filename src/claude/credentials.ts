@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { buildEnvironment, matcher } from "./environment.ts";
+import { buildEnvironment } from "./environment.ts";
 import type { Shape } from "./fingerprint.ts";
+import { matcher } from "./inherited-variables.ts";
 import { resolveApiKey } from "./launch.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { buildEnvironment } from "../../src/claude/environment.ts";
+import { REFUSED_VARIABLES } from "../../src/claude/inherited-variables.ts";
 
 const host = {
   PATH: "/bin",
@@ -95,6 +97,132 @@ describe("buildEnvironment", () => {
     expect(built).not.toHaveProperty("ANTHROPIC_AUTH_TOKEN");
     expect(built).not.toHaveProperty("CLAUDE_CODE_USE_BEDROCK");
     expect(built["CLAUDE_CODE_OAUTH_TOKEN"]).toBe("own");
+  });
+
+  describe("of a session with a key of its own", () => {
+    const names = [
+      ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_PROFILE", "ANTHROPIC_FEDERATION_RULE_ID"],
+      ["CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_EXTRA_BODY", "ANTHROPIC_IDENTITY_TOKEN"],
+      ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY", "ANTHROPIC_FOUNDRY_API_KEY"],
+      ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_PROFILE"],
+      ["GOOGLE_APPLICATION_CREDENTIALS", "AZURE_CLIENT_SECRET", "aws_secret_access_key"],
+    ].flat();
+    const credentials = Object.fromEntries(names.map((name) => [name, "host's"]));
+    const others = { AWS_REGION: "eu-west-1", ANTHROPIC_BASE_URL: "http://gateway", CLAUDE_CODE_CLIENT_CERT: "/cert" };
+
+    it.each<[boolean | readonly string[]]>([[false], [true], [["AWS_*", "ANTHROPIC_*", "CLAUDE_*", "*"]]])(
+      "no credential of the host is there, with `inheritEnv` %j",
+      (inheritEnv) => {
+        const built = buildEnvironment({ host: { ...credentials, ...others }, inheritEnv, apiKey: "sk-own" });
+        expect(Object.keys(built).filter((name) => name in credentials)).toEqual([]);
+        expect(built).toMatchObject({ ANTHROPIC_API_KEY: "sk-own", ANTHROPIC_BASE_URL: "http://gateway" });
+        expect("AWS_REGION" in built).toBe(inheritEnv !== false);
+      },
+    );
+
+    it.each(names)("%s is there if `inheritEnv` names it in full, or `env` has it", (name) => {
+      const named = buildEnvironment({ host: credentials, inheritEnv: [name.toLowerCase()], apiKey: "sk-own" });
+      expect(named).toHaveProperty(name, "host's");
+      const given = buildEnvironment({ host: credentials, env: { [name]: "own" }, apiKey: "sk-own" });
+      expect(given).toHaveProperty(name, "own");
+    });
+
+    it("all of them that Claude Code reads are there without that key", () => {
+      const inherited = names.filter((name) => !/^(aws|google|azure)/i.test(name));
+      expect(Object.keys(buildEnvironment({ host: credentials })).toSorted()).toEqual(inherited.toSorted());
+    });
+  });
+
+  describe("of an application that runs inside a Claude Code", () => {
+    // What that one tells its commands, its hooks and the sessions that it starts.
+    const SURROUNDING = [
+      ["CLAUDECODE", "CLAUDE_PROJECT_DIR", "CLAUDE_ENV_FILE", "CLAUDE_PID", "CLAUDE_EFFORT", "CLAUDE_JOB_DIR"],
+      ["CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH", "CLAUDE_CODE_SESSION_ID"],
+      ["CLAUDE_CODE_CHILD_SESSION", "CLAUDE_CODE_MESSAGING_SOCKET", "CLAUDE_CODE_MESSAGING_TOKEN"],
+      ["CLAUDE_CODE_SKIP_PROMPT_HISTORY", "CLAUDE_CODE_EXIT_AFTER_STOP_DELAY", "CLAUDE_CODE_RESUME_INTERRUPTED_TURN"],
+      ["CLAUDE_CODE_REMOTE", "CLAUDE_CODE_REMOTE_SESSION_ID", "CLAUDE_CODE_SIMPLE", "CLAUDE_CODE_TASK_LIST_ID"],
+      [
+        "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+        "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST",
+        "CLAUDE_CODE_HOST_CREDS_FILE",
+      ],
+      ["CLAUDE_COWORK_MEMORY_PATH_OVERRIDE", "CLAUDE_MEMORY_STORES", "CLAUDE_CODE_PROJECT_DIR_NAME"],
+      ["CLAUDE_RUNNER_SESSION_ID", "CLAUDE_BG_SESSION_CREDENTIAL", "CLAUDE_PLUGIN_ROOT", "CLAUDE_AGENT_SDK_VERSION"],
+      ["ANTHROPIC_UNIX_SOCKET", "ANTHROPIC_WORK_SECRET", "ANTHROPIC_WEBHOOK_SIGNING_KEY", "ANTHROPIC_ADMIN_KEY"],
+    ].flat();
+    const surrounded = { ...host, ...Object.fromEntries(SURROUNDING.map((name) => [name, "1"])) };
+
+    it("nothing of it is there", () => {
+      expect(buildEnvironment({ host: surrounded })).toEqual(buildEnvironment({ host }));
+    });
+
+    it.each(SURROUNDING.filter((name) => !(name in REFUSED_VARIABLES)))("%s is there if somebody names it", (name) => {
+      expect(buildEnvironment({ host: surrounded, inheritEnv: [name] })).toHaveProperty(name, "1");
+      expect(buildEnvironment({ host: surrounded, inheritEnv: true })).toHaveProperty(name, "1");
+      expect(buildEnvironment({ host, env: { [name]: "2" } })).toHaveProperty(name, "2");
+    });
+
+    it.each(Object.keys(REFUSED_VARIABLES))("%s is not inherited by whatever `inheritEnv` says", (name) => {
+      for (const inheritEnv of [true, [name], [name.toLowerCase()], ["CLAUDE_*"], ["*"]]) {
+        expect(buildEnvironment({ host: surrounded, inheritEnv })).not.toHaveProperty(name);
+      }
+    });
+  });
+
+  it("keeps what Claude Code is configured by: addresses, models, limits, and what is switched off", () => {
+    const configured = {
+      CLAUDE_CONFIG_DIR: "/config",
+      ANTHROPIC_MODEL: "m",
+      ANTHROPIC_DEFAULT_OPUS_MODEL: "o",
+      CLAUDE_CODE_SUBAGENT_MODEL: "s",
+      ANTHROPIC_BEDROCK_BASE_URL: "http://bedrock",
+      ANTHROPIC_VERTEX_PROJECT_ID: "p",
+      CLAUDE_CODE_MAX_OUTPUT_TOKENS: "9",
+      CLAUDE_CODE_MAX_RETRIES: "2",
+      API_TIMEOUT_MS: "1",
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS: "1",
+      DISABLE_TELEMETRY: "1",
+      CLAUDE_CODE_SHELL_PREFIX: "/usr/bin/jail",
+      CLAUDE_CODE_SUBPROCESS_ENV_SCRUB: "1",
+    };
+    expect(buildEnvironment({ host: configured })).toEqual(configured);
+  });
+
+  it("sets what follows from other options over the host's, and `env` over that", () => {
+    const built = buildEnvironment({
+      host: { CLAUDE_CODE_DISABLE_CRON: "host", HOME: "/home", LANG: "C" },
+      implied: { CLAUDE_CODE_DISABLE_CRON: "implied", HOME: undefined, IMPLIED: "1", OVER: "implied" },
+      env: { OVER: "env" },
+    });
+    expect(built).toEqual({ CLAUDE_CODE_DISABLE_CRON: "implied", LANG: "C", IMPLIED: "1", OVER: "env" });
+  });
+
+  it("has a variable only because the host has it and it is listed, or because `env` has it (property)", () => {
+    const name = fc.constantFrom(
+      "PATH",
+      "A",
+      "AWS_KEY",
+      "AWS_PROFILE",
+      "CLAUDE_X",
+      "CLAUDE_CODE_OAUTH_TOKEN",
+      "LC_ALL",
+    );
+    const values = fc.dictionary(name, fc.string());
+    const listed = fc.array(fc.oneof(name, fc.constantFrom("AWS_*", "CLAUDE_*", "*")));
+    const key = fc.option(fc.constant("sk-own"), { nil: undefined });
+    fc.assert(
+      fc.property(values, values, listed, key, (host, env, inheritEnv, apiKey) => {
+        const built = buildEnvironment({ host, env, inheritEnv, apiKey });
+        const { ANTHROPIC_API_KEY: own, ...rest } = built;
+        expect(own).toBe(apiKey);
+        for (const [variable, value] of Object.entries(rest)) expect(value).toBe({ ...host, ...env }[variable]);
+        for (const variable of Object.keys(env)) expect(built).toHaveProperty([variable]);
+        expect(Object.keys(buildEnvironment({ host, inheritEnv }))).toEqual(
+          expect.arrayContaining(Object.keys(buildEnvironment({ host }))),
+        );
+      }),
+    );
   });
 
   it("leaves out what is undefined in `env`", () => {
