@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import type { z } from "zod";
 import { clusterOf } from "./application/clusters.ts";
 import { answered, find, picked, type SessionRef } from "./application/reference.ts";
@@ -144,8 +145,8 @@ export interface OnceOptions<Structured = unknown>
 }
 
 /**
- * Asks once, in a session and process of its own that end with the answer. Nothing is restarted; a turn that is cut fails.
- * Deadline and signal count from the call; what ends the call is thrown when no process is left.
+ * Asks once, in a session and process of its own that end with the answer, and with `isolate` in a directory that is removed then.
+ * Nothing is restarted; a turn that is cut fails. Deadline and signal count from the call; what ends the call is thrown when no process is left.
  *
  * @throws CastellanError `INVALID_OPTIONS`, how the turn can end, or `START_FAILED` with the exit if there was no process
  * @example
@@ -175,12 +176,21 @@ export async function once<Structured = unknown>(
     if (session === undefined) await starting;
     throw startFailure(error, session?.status().lastExit) ?? error;
   } finally {
+    const directory = session === undefined ? undefined : serverOf(session)?.settings.ownDirectory;
     await session?.[Symbol.asyncDispose]();
     await starting.then(
       (supervisor) => supervisor.stop(),
       () => {},
     );
+    if (directory !== undefined) await removeScratch(directory.path);
   }
+}
+
+/** Nobody can name this session again. What cannot be removed is no reason to lose the answer. */
+async function removeScratch(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) => {
+    process.emitWarning(`\`once\`: ${path} could not be removed: ${error}`, { type: "CastellanWarning" });
+  });
 }
 
 /** What a {@link probe} found. */
@@ -222,10 +232,13 @@ export async function probe(
 const PROBE = "Answer with the word ok, and nothing else.";
 
 /** What decides whether the model can be reached; the session's tools, hooks and servers are left alone. */
-function probeOptions({ sdk, apiKey, inheritEnv }: SessionSettings): OnceOptions {
-  const { model, env, cwd, pathToClaudeCodeExecutable, spawnClaudeCodeProcess } = sdk;
-  const reach = { model, env, cwd, pathToClaudeCodeExecutable, spawnClaudeCodeProcess, apiKey, inheritEnv };
-  return { ...withoutUndefined(reach), tools: [], maxTurns: 1 };
+function probeOptions({ sdk, apiKey, inheritEnv, ownDirectory }: SessionSettings): OnceOptions {
+  const { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess } = sdk;
+  const reach = { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess, apiKey, inheritEnv };
+  // One beside that of the session, which may not be there yet.
+  const place =
+    ownDirectory === undefined ? { cwd: sdk.cwd, isolate: false } : { isolate: { root: ownDirectory.root } };
+  return { ...withoutUndefined({ ...reach, ...place }), tools: [], maxTurns: 1 };
 }
 
 /** What ended a session that nobody knows, in words that do not speak of it. */

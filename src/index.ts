@@ -130,6 +130,7 @@ export type { SessionHealth } from "./session/controls.ts";
 export type { EventStreamOptions } from "./session/event-stream-response.ts";
 export type { GlobalName, GlobalPlacement } from "./session/global-name.ts";
 export type { HistoryOptions } from "./session/history.ts";
+export type { Isolate } from "./session/isolation.ts";
 export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
 export type { OutputSchema } from "./session/output-schema.ts";
 export type { RegisteredName } from "./session/registered-name.ts";

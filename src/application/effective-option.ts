@@ -59,6 +59,8 @@ export function effectiveOptions(
     if (value === undefined || NO_OPTIONS.has(option)) continue;
     found[option] = { value: shownValue(option, value), origin: originIn(layers, option) };
   }
+  // A directory of its own is where `isolate` says, whatever stands for `cwd` elsewhere.
+  if (now.ownDirectory !== undefined) found["cwd"] = { value: now.sdk.cwd, origin: originIn(layers, "isolate") };
   for (const option of CHANGED_BY_CALLS) {
     const value = now.sdk[option];
     if (value !== undefined && value !== planned.sdk[option]) found[option] = { value, origin: { from: "call" } };

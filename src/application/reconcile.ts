@@ -27,7 +27,7 @@ const CONVERSATION_OPTIONS: readonly (keyof SdkOptions)[] = ["resume", "forkSess
 const CHILD_SETTINGS: readonly (keyof SessionSettings)[] = ["restart", "shutdown", "significant"];
 
 /** Settings that shape a process, besides the SDK's options. */
-const PROCESS_SETTINGS: readonly (keyof SessionSettings)[] = ["apiKey", "inheritEnv"];
+const PROCESS_SETTINGS: readonly (keyof SessionSettings)[] = ["apiKey", "inheritEnv", "autoMemory", "ownDirectory"];
 
 /** How the settings of one session differ. Functions are the same only if they are identical. */
 export function sessionChange(before: SessionSettings, after: SessionSettings): SessionChange {

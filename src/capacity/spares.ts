@@ -20,8 +20,8 @@ export interface SparesStatus {
   /** How many processes were not started because there was a spare. */
   readonly hits: number;
   /**
-   * How many were started, by the reason: `conversation` (it has one to go on with), `session_id`, `session_store`,
-   * `setting_sources`, `plugins`, `start_hooks`, `in_process_mcp` (options that no spare can have), `none_ready`, or
+   * How many were started, by the reason: `conversation` (it has one to go on with), `own_directory`, `session_id`,
+   * `session_store`, `setting_sources`, `plugins`, `start_hooks`, `in_process_mcp` (options that no spare can have), `none_ready`, or
    * `differs:` and the option in which the nearest spare was another one.
    */
   readonly misses: Readonly<Record<string, number>>;

@@ -7,6 +7,7 @@ import { type ConversationLock, lockConversation } from "./conversation-lock.ts"
 import { buildEnvironment } from "./environment.ts";
 import { missingKey } from "./launch.ts";
 import { formatMarker, thisOwner } from "./marker.ts";
+import { makeOwnDirectory } from "./own-directory.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
@@ -209,6 +210,12 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
   } = request;
   const missing = missingKey(apiKey);
   if (missing !== undefined) throw startError("START_FAILED", who, clock, { class: "auth", message: missing });
+  if (request.ownDirectory !== undefined) {
+    await makeOwnDirectory(request.ownDirectory.path).catch((error: unknown) => {
+      const message = `the directory of the session could not be made: ${messageOf(error)}`;
+      throw startError("START_FAILED", who, clock, { class: "bad_config", message }, error);
+    });
+  }
   // A process of the application's own may run on another machine, with other directories and binaries.
   if (options.spawnClaudeCodeProcess !== undefined) return;
   const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });

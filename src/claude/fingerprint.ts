@@ -5,6 +5,8 @@ import { type Launch, sdkOptions } from "./launch.ts";
 
 /** Why no other process can stand in for one that would be started with these options. */
 export type SpareObstacle =
+  /** It works in a directory that no other session has. */
+  | "own_directory"
   /** Its id is given. */
   | "session_id"
   /** What is stored is kept under a key of the session's own. */
@@ -30,7 +32,8 @@ export interface Fingerprint {
 }
 
 /** Why a process that was started ahead could not be used in the place of one with this shape, if that is so. */
-export function spareObstacle({ options }: Shape): SpareObstacle | undefined {
+export function spareObstacle({ options, ownDirectory }: Shape): SpareObstacle | undefined {
+  if (ownDirectory !== undefined) return "own_directory";
   const { sessionId, resume, sessionStore, settingSources, plugins, hooks, mcpServers } = options;
   if (sessionId !== undefined || resume !== undefined) return "session_id";
   if (sessionStore !== undefined) return "session_store";

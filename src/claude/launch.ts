@@ -1,7 +1,8 @@
-import type { Options as SdkOptions, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { Options as SdkOptions, Settings, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import { type ConversationStart, conversationOptions } from "./conversation-start.ts";
 import { buildEnvironment } from "./environment.ts";
 import { MARKER } from "./marker.ts";
+import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
 
 /** An API key, or the name of the variable that holds it when a process is started. */
 export type ApiKey = string | { readonly env: string };
@@ -14,6 +15,10 @@ export interface Launch {
   readonly inheritEnv?: boolean | readonly string[] | undefined;
   /** Whether the session decides on tools. */
   readonly approvals?: boolean;
+  /** Whether Claude remembers things by itself, from one conversation to the next. */
+  readonly autoMemory?: boolean;
+  /** The working directory, if it is the session's own: its file tools are kept in there. */
+  readonly ownDirectory?: OwnDirectory | undefined;
   readonly conversation: ConversationStart;
 }
 
@@ -28,9 +33,10 @@ export interface Start {
  * The options that the SDK gets for `launch`: the session's own over Castellan's defaults, then what a session may not
  * choose for itself.
  *
- * The defaults differ from the SDK's in four points. No settings of the host leak in (`settingSources: []`); nobody waits
+ * The defaults differ from the SDK's in six points. No settings of the host leak in (`settingSources: []`); nobody waits
  * for a permission prompt that no one sees (`permissionPrompts: "none"`, unless the options say who answers); text
- * arrives as it is written (`includePartialMessages`); and the keys of MCP servers stay off the command line.
+ * arrives as it is written (`includePartialMessages`); the keys of MCP servers stay off the command line; Claude remembers nothing
+ * by itself; and sessions do not message each other.
  */
 export function sdkOptions(
   launch: Launch,
@@ -46,6 +52,7 @@ export function sdkOptions(
     ...own
   } = launch.options;
   const { stderr: _5, env, ...rest } = own;
+  const { autoMemory = false, ownDirectory } = launch;
   const answered = own.canUseTool !== undefined || own.permissionPromptToolName !== undefined;
   return {
     settingSources: [],
@@ -53,9 +60,18 @@ export function sdkOptions(
     mcpServersDelivery: "initialize",
     ...(answered ? {} : { permissionPrompts: "none" }),
     ...rest,
+    ...(ownDirectory === undefined
+      ? {}
+      : { settings: settingsWithin(ownDirectory, inlineOf(rest.settings), autoMemory) }),
     ...conversationOptions(launch.conversation),
     env: {
-      ...buildEnvironment({ host, inheritEnv: launch.inheritEnv, env, apiKey: resolveApiKey(launch.apiKey, host) }),
+      ...buildEnvironment({
+        host,
+        inheritEnv: launch.inheritEnv,
+        implied: impliedEnvironment(launch),
+        env,
+        apiKey: resolveApiKey(launch.apiKey, host),
+      }),
       // Makes Claude Code say in a result why it does not start, where it would otherwise only print it.
       CLAUDE_CODE_STARTUP_FAILURE_RESULTS: "1",
       // Makes it say when it works and when it rests, also where nobody has asked it anything.
@@ -73,6 +89,25 @@ export function missingKey(
 ): string | undefined {
   if (typeof apiKey !== "object" || resolveApiKey(apiKey, host) !== undefined) return undefined;
   return `no API key: the environment variable ${apiKey.env}, named by \`apiKey\`, is not set`;
+}
+
+/** Variables that follow from options. */
+function impliedEnvironment({ options, autoMemory = false, ownDirectory }: Launch): Record<string, string | undefined> {
+  const { crossSessionInbound: inbound } = inlineOf(options.settings);
+  const messaging = inbound === "accept" || inbound === "hold";
+  return {
+    CLAUDE_CODE_DISABLE_AUTO_MEMORY: autoMemory ? undefined : "1",
+    // Has no other switch that leaves Claude the messages to its own agents: it lists the sessions of all processes of this user, and
+    // a message to one of them begins a turn there. Claude Code knows it since 2.1.224, and does not document it.
+    ...(messaging ? {} : { CLAUDE_CODE_HARBOR_KITE: "0" }),
+    // The repository that the directory may be in is the application's.
+    ...(ownDirectory === undefined ? {} : { CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS: "1" }),
+  };
+}
+
+/** Settings that are given as an object; those of a file are not known here. */
+function inlineOf(settings: SdkOptions["settings"]): Settings {
+  return typeof settings === "object" ? settings : {};
 }
 
 /** The key itself; `undefined` if none was given or the variable is empty. */

@@ -106,7 +106,7 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
 async function claude(cwd: string, { defaults = {} }: SupervisorOptions): Promise<Finding> {
   const subject = "Claude Code";
   const since = performance.now();
-  const session: SessionOptions = { cwd, ...defaults, name: "castellan-doctor", restart: "temporary" };
+  const session: SessionOptions = { cwd, ...defaults, isolate: false, name: "castellan-doctor", restart: "temporary" };
   const supervisor = await Supervisor.start([], { journal: "memory" });
   try {
     const started = supervisor.startSession(session);

@@ -171,6 +171,8 @@ export class PoolServer {
   async giveBack(member: Member, why: GivenBack): Promise<void> {
     this.#news.givenBack(member, why);
     if (member.use === "lent") member.use = "tidying";
+    // A borrower may have put files there without having asked anything.
+    if (this.#settings.fresh) member.server.emptyFirst();
     if (why !== "turn_ended") await member.server.dispatcher.cancelAll().catch(() => {});
     if (member.use === "tidying") void this.#tidy(member);
     this.tend();
@@ -342,7 +344,9 @@ export class PoolServer {
     try {
       await begin(() => {
         // An application that has ended may have left it in another's conversation; what waits in it still belongs there.
-        if (this.#settings.fresh && !server.untouched && member.rests) server.forget();
+        if (!this.#settings.fresh || !member.rests) return;
+        if (!server.untouched) server.forget();
+        server.emptyFirst();
       });
     } catch {
       this.#drop(member, "failed");

@@ -41,6 +41,8 @@ async function tidy(
 ): Promise<void> {
   const { server, owner } = member;
   await restOf(server);
+  // A process that is on its way up may do it.
+  await server.settled();
   const { changed } = member;
   if (changed) reconfigure(server, member.settings);
   if (fresh() && (changed || !server.untouched)) await server.startAfresh();

@@ -7,6 +7,7 @@ import type { SessionName } from "../names.ts";
 import type { Restart } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import type { GlobalName } from "./global-name.ts";
+import type { Isolate } from "./isolation.ts";
 import type { OutputSchema } from "./output-schema.ts";
 import type { RegisteredName } from "./registered-name.ts";
 
@@ -20,8 +21,8 @@ export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
 export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_SDK_OPTIONS> {
   /**
    * The key for Anthropic's API, or the name of the environment variable that holds it, which is read whenever a process
-   * is started. It goes over `env`, and keeps the host's own credentials out of the process. Default: what Claude Code finds
-   * by itself, such as `ANTHROPIC_API_KEY`.
+   * is started. It goes over `env`, and keeps the host's own credentials out of the process: other keys and tokens, custom headers,
+   * profiles, and those of clouds. Default: what Claude Code finds by itself, such as `ANTHROPIC_API_KEY`.
    * @example { env: "REVIEWER_KEY" }
    */
   apiKey?: ApiKey;
@@ -102,10 +103,27 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**
-   * What the process gets of the host's environment besides paths, locale, proxies, certificates, `ANTHROPIC_*` and
-   * `CLAUDE_*`: `true` for all, or a list of names and of beginnings such as `"AWS_*"`. Default: nothing.
+   * What the process gets of the host's environment besides paths, locale, proxies, certificates and what Claude Code is configured by
+   * (credentials, addresses, models, limits, what is switched off): `true` for all, or a list of names and of beginnings such as
+   * `"AWS_*"`. A session with an `apiKey` gets a credential of the host only if it is named here in full. Default: nothing.
    */
   inheritEnv?: boolean | readonly string[];
+  /**
+   * Gives the session a working directory of its own in the place of `cwd`: a folder named for it in `root`, which is made for this
+   * user only before its first process starts, and stays when the session ends. Claude's file tools then read and write nothing
+   * outside it and `additionalDirectories`, whatever rules and permission mode allow; what Claude remembers is in it too, see
+   * `autoMemory`. Shell commands that do not name a path outside are not held back; for those take `sandbox`, a user or a container
+   * of its own. Default `false`; with `true` the root is `.castellan/sessions` in the working directory of the application.
+   * @example
+   * { root: "/var/lib/support/sessions" }
+   */
+  isolate?: Isolate;
+  /**
+   * Whether Claude remembers things by itself, in files that all sessions of the same directory, or of the same repository, read and
+   * write. Agents with `memory` need it too. Default: what `settings.autoMemoryEnabled` says if `settings` is an object, otherwise
+   * `false`.
+   */
+  autoMemory?: boolean;
 }
 
 /**

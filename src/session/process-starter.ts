@@ -5,8 +5,9 @@ import type { Spares } from "../capacity/spares.ts";
 import { Activation } from "../claude/activation.ts";
 import { buildEnvironment } from "../claude/environment.ts";
 import type { Shape } from "../claude/fingerprint.ts";
+import { emptyOwnDirectory } from "../claude/own-directory.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
-import { startError } from "../claude/process-run.ts";
+import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Clock } from "../clock.ts";
@@ -36,6 +37,9 @@ export class ProcessStarter {
   /** A process that was started ahead, to be used for the one that comes up. */
   #spare: ClaimedSpare | undefined;
   #count = 0;
+  /** Whether the session's own directory is to be emptied before anything else happens in it. */
+  #toEmpty = false;
+  #emptying: Promise<void> | undefined;
   /** The conversation that the process is in. The session may have turned to another one, for the next process. */
   #spokenIn: string | undefined;
 
@@ -86,6 +90,7 @@ export class ProcessStarter {
    * @throws CastellanError `CLAUDE_NOT_FOUND`, `START_FAILED`; then what was claimed has to be abandoned
    */
   async start(signal: AbortSignal): Promise<{ readonly activation: Activation; readonly spare: boolean }> {
+    await this.emptyIfDue();
     const spare = await this.#bindSpare();
     return { activation: spare ?? (await this.#activate(signal)), spare: spare !== undefined };
   }
@@ -95,6 +100,32 @@ export class ProcessStarter {
     const spare = this.#spare;
     this.#spare = undefined;
     await spare?.activation.end(endingStages(this.#settings().shutdown, false));
+  }
+
+  /** Has the session's own directory, if it has one, emptied before its next process starts. */
+  emptyFirst(): void {
+    this.#toEmpty = this.#settings().ownDirectory !== undefined;
+  }
+
+  get emptiesFirst(): boolean {
+    return this.#toEmpty;
+  }
+
+  /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
+  async emptyIfDue(): Promise<void> {
+    const path = this.#toEmpty ? this.#settings().ownDirectory?.path : undefined;
+    if (path === undefined) return;
+    this.#emptying ??= emptyOwnDirectory(path)
+      .then(() => {
+        this.#toEmpty = false;
+      })
+      .finally(() => {
+        this.#emptying = undefined;
+      });
+    await this.#emptying.catch((error: unknown) => {
+      const message = `the directory of the session could not be emptied: ${messageOf(error)}`;
+      throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message }, error);
+    });
   }
 
   /** Whether the process, which speaks in this conversation now, was in another one before. */

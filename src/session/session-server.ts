@@ -351,15 +351,21 @@ export class SessionServer {
   }
 
   /**
-   * Begins an empty conversation in place of the one that there is; a process that is up is replaced within its life. Resolves
-   * when that is done, or nothing comes up. To be called when no turn runs or waits.
+   * Begins an empty conversation in place of the one that there is, in an empty directory if it has one of its own; a process that
+   * is up is replaced within its life. Resolves when that is done, or nothing comes up. To be called when no turn runs or waits.
+   *
+   * @throws CastellanError `SESSION_QUARANTINED` if the directory cannot be emptied
    */
   async startAfresh(): Promise<void> {
     this.#toForget = true;
+    this.emptyFirst();
     await this.#coming;
     const activation = this.#activation;
-    if (activation === undefined) this.#forgetIfAsked();
-    else {
+    if (activation === undefined) {
+      this.#forgetIfAsked();
+      // It is the start of a process that says what is wrong, and sets the session aside for it.
+      await this.#starter.emptyIfDue().catch(() => this.wake());
+    } else {
       if (this.#ending === undefined && this.#life?.stopping === false) {
         this.dispatcher.retire();
         void this.#renew();
@@ -404,10 +410,15 @@ export class SessionServer {
     }
   }
 
-  /** Whether nothing has been said in its conversation, and nothing goes on in its process. */
+  /** Has its own directory, if it has one, emptied before its next process starts. Until then it is not untouched. */
+  emptyFirst(): void {
+    this.#starter.emptyFirst();
+  }
+
+  /** Whether nothing has been said in its conversation, nothing goes on in its process, and nothing is left to be cleaned up. */
   get untouched(): boolean {
     const rests = this.dispatcher.waiting === 0 && !this.dispatcher.busy && this.view.backgroundTasks === 0;
-    return rests && this.conversation.now.kind === "new" && !this.#toForget;
+    return rests && this.conversation.now.kind === "new" && !this.#toForget && !this.#starter.emptiesFirst;
   }
 
   /**

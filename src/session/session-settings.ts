@@ -1,14 +1,17 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { ApiKey } from "../claude/launch.ts";
+import type { OwnDirectory } from "../claude/own-directory.ts";
 import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/sdk-options.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import { copyConfigured } from "./configured-options.ts";
 import { refuseGlobalName } from "./global-name.ts";
+import { isolateSchema, isolationProblems, remembers } from "./isolation.ts";
 import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./options.ts";
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
+import { ownDirectoryOf } from "./own-directory.ts";
 import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
 import {
   budgetSchema,
@@ -47,6 +50,10 @@ export interface SessionSettings {
   readonly significant: boolean;
   readonly apiKey: ApiKey | undefined;
   readonly inheritEnv: boolean | readonly string[] | undefined;
+  /** Whether Claude remembers things by itself. */
+  readonly autoMemory: boolean;
+  /** The working directory that it has for itself, if it has one; it is the SDK's `cwd` then. */
+  readonly ownDirectory: OwnDirectory | undefined;
   readonly sdk: SdkOptions;
   /** The form of the answers, as it was given; the SDK's options have it as `outputFormat`. */
   readonly outputSchema: OutputSchema | undefined;
@@ -87,6 +94,8 @@ const ownShape = {
   significant: z.boolean().default(false),
   budget: budgetSchema.optional(),
   inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),
+  isolate: isolateSchema.default(false),
+  autoMemory: z.boolean().optional(),
 };
 
 const refusedShape = Object.fromEntries(
@@ -140,12 +149,25 @@ function settingsOf(
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
   const given = isRecord(options) ? withoutUndefined(options) : options;
   const parsed = validate(sessionSchema, isRecord(given) ? { ...defaults, ...given } : given, what, at);
-  const { name, signal, timeout, queueTimeout, stallTimeout, idleTimeout, maxAge, approvals, outputSchema, ...own } =
-    pick(parsed, ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])]);
+  const {
+    name,
+    signal,
+    timeout,
+    queueTimeout,
+    stallTimeout,
+    idleTimeout,
+    maxAge,
+    approvals,
+    outputSchema,
+    isolate,
+    autoMemory,
+    ...own
+  } = pick(parsed, ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])]);
   const sdk: SdkOptions = withoutUndefined(
     omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
   );
   const problems = contradictions(sdk);
+  problems.push(...isolationProblems({ sdk, cwd: given.cwd, isolate, autoMemory, inheritEnv: own.inheritEnv }));
   if (approvals !== false && (sdk.canUseTool ?? sdk.permissionPromptToolName) !== undefined) {
     const message = "cannot be combined with `canUseTool` or `permissionPromptToolName`; choose who answers";
     problems.push({ field: "approvals", message });
@@ -168,6 +190,9 @@ function settingsOf(
       problems.map(({ field, message }) => ({ field: at === "" ? field : `${at}.${field}`, message })),
     );
   }
+  const ownDirectory =
+    isolate === false ? undefined : ownDirectoryOf(name, typeof isolate === "object" ? isolate.root : undefined);
+  const placed = ownDirectory === undefined ? sdk : { ...sdk, cwd: ownDirectory.path };
   return {
     ...own,
     name,
@@ -183,7 +208,9 @@ function settingsOf(
     apiKey: own.apiKey,
     budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),
     inheritEnv: own.inheritEnv,
-    sdk: output === undefined ? sdk : { ...sdk, outputFormat: output.format },
+    autoMemory: remembers({ sdk, autoMemory }),
+    ownDirectory,
+    sdk: output === undefined ? placed : { ...placed, outputFormat: output.format },
     outputSchema,
     output: output?.reader,
     signal,
@@ -212,11 +239,26 @@ function outputOf(
 /** Options that make another session like the one of `settings`, with a conversation of its own. */
 export function likeOptions(settings: SessionSettings): SessionDefaults {
   const { abortController: _, resume: _1, forkSession: _2, resumeSessionAt: _3, sessionId: _4, ...sdk } = settings.sdk;
-  const { timeoutMs: timeout, apiKey, inheritEnv, approvalTimeoutMs, outputSchema } = settings;
-  return withoutUndefined({
-    ...(outputSchema === undefined ? sdk : { ...omit(sdk, ["outputFormat"]), outputSchema }),
+  const {
+    timeoutMs: timeout,
     apiKey,
     inheritEnv,
+    approvalTimeoutMs,
+    outputSchema,
+    ownDirectory,
+    autoMemory,
+  } = settings;
+  const made = [
+    ...(outputSchema === undefined ? [] : ["outputFormat"]),
+    ...(ownDirectory === undefined ? [] : ["cwd"]),
+  ];
+  return withoutUndefined({
+    ...omit(sdk, made),
+    outputSchema,
+    apiKey,
+    inheritEnv,
+    isolate: ownDirectory === undefined ? false : { root: ownDirectory.root },
+    autoMemory,
     timeout,
     queueTimeout: settings.queueTimeoutMs,
     stallTimeout: settings.stallTimeoutMs,

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { z } from "zod";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
@@ -59,6 +60,14 @@ export class Session extends Controls implements AsyncDisposable {
    */
   get closed(): Promise<void> {
     return this.#seat.closed;
+  }
+
+  /**
+   * The directory in which Claude works, as an absolute path. One that the session has for itself, by `isolate`, is made before its
+   * first process starts.
+   */
+  get cwd(): string {
+    return resolve(this.#seat.server.settings.sdk.cwd ?? ".");
   }
 
   /**

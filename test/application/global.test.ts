@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { type ChildOptions, global, pool, type SessionName, Supervisor, template } from "../../src/index.ts";
 import { globalNameOf } from "../../src/session/global-name.ts";
+import { ownDirectoryOf } from "../../src/session/own-directory.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
@@ -179,6 +183,19 @@ describe("in a cluster", () => {
     expect(fake.processes).toHaveLength(5);
     await supervisor.stop();
     expect(fake.errors).toEqual([]);
+  });
+
+  test("a global session has a directory of its own on the node that it is on", async () => {
+    const root = await mkdtemp(join(tmpdir(), "castellan-global-"));
+    onTestFinished(() => rm(root, { recursive: true, force: true }));
+    const fake = fakeClaude();
+    await using supervisor = await Supervisor.start([template(global("chat"), { isolate: { root } })], {
+      cluster: cluster(),
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    for (const key of ["alice", "bob"]) await supervisor.query(global(["chat", key]), "hi");
+    const places = ["alice", "bob"].map((key) => ownDirectoryOf(["global", "chat", key], root).path);
+    expect(fake.processes.map(({ cwd }) => cwd)).toEqual(places);
   });
 
   test("a store for all sessions is refused as soon as some are global", async () => {

@@ -11,6 +11,7 @@ type Fields = Omit<SessionOptions, "name">;
 const [ONE, OTHER] = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 const [hook, otherHook] = [async () => ({}), async () => ({})];
 const hooks = (callback: () => Promise<object>): Fields => ({ hooks: { Stop: [{ hooks: [callback] }] } });
+const remembering: Fields = { settings: { autoMemoryEnabled: true } };
 
 const change = (before: Fields, after: Fields): SessionChange =>
   sessionChange(sessionSettings({ name: "a", ...before }, {}), sessionSettings({ name: "a", ...after }, {}));
@@ -40,6 +41,11 @@ describe("sessionChange", () => {
     ["functions that do the same", hooks(hook), hooks(otherHook), "process"],
     ["apiKey", {}, { apiKey: "k" }, "process"],
     ["inheritEnv", {}, { inheritEnv: ["A"] }, "process"],
+    ["autoMemory", {}, { autoMemory: true }, "process"],
+    ["autoMemory that is written out", { ...remembering }, { ...remembering, autoMemory: true }, "none"],
+    ["isolate", {}, { isolate: true }, "process"],
+    ["the root of isolate", { isolate: true }, { isolate: { root: "/elsewhere" } }, "process"],
+    ["the root of isolate in another form", { isolate: true }, { isolate: { root: ".castellan/sessions" } }, "none"],
     ["live and process at once", {}, { timeout: 1, maxTurns: 2 }, "process"],
     ["restart", {}, { restart: "transient" }, "child"],
     ["shutdown", {}, { shutdown: "brutal_kill" }, "child"],

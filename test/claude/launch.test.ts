@@ -83,6 +83,41 @@ describe("sdkOptions", () => {
     expect(own).not.toHaveProperty("PATH");
   });
 
+  it("has Claude remember nothing by itself, unless the session is to", () => {
+    const name = "CLAUDE_CODE_DISABLE_AUTO_MEMORY";
+    expect(launched().env).toHaveProperty(name, "1");
+    expect(launched({}, { autoMemory: true }).env).not.toHaveProperty(name);
+    expect(launched({ env: { [name]: "0" } }).env).toHaveProperty(name, "0");
+    const request = { options: {}, conversation: { kind: "new", id: "c" } } as const;
+    const remembering = sdkOptions({ ...request, autoMemory: true }, { marker: "", spawn }, { [name]: "1" });
+    expect(remembering.env).not.toHaveProperty(name);
+  });
+
+  it("keeps sessions from messaging each other, unless a session is to take messages", () => {
+    const name = "CLAUDE_CODE_HARBOR_KITE";
+    expect(launched().env).toHaveProperty(name, "0");
+    expect(launched({ settings: { crossSessionInbound: "refuse" } }).env).toHaveProperty(name, "0");
+    expect(launched({ settings: { crossSessionInbound: "accept" } }).env).not.toHaveProperty(name);
+    expect(launched({ settings: { crossSessionInbound: "hold" } }).env).not.toHaveProperty(name);
+    expect(launched({ settings: "/settings.json" }).env).toHaveProperty(name, "0");
+  });
+
+  it("keeps a session with a directory of its own in there, and tells it nothing of the repository around", () => {
+    const { settings, env } = launched(
+      { settings: { model: "m" } },
+      { ownDirectory: { root: "/all", path: "/all/own" }, autoMemory: true },
+    );
+    expect(settings).toMatchObject({
+      model: "m",
+      autoMemoryDirectory: "/all/own/.memory",
+      permissions: { blockReadsOutsideWorkingDirectories: true, blockWritesOutsideWorkingDirectories: true },
+    });
+    expect(env).toHaveProperty("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1");
+    expect(launched()).not.toHaveProperty("settings");
+    expect(launched({ settings: "/settings.json" })).toHaveProperty("settings", "/settings.json");
+    expect(launched().env).not.toHaveProperty("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS");
+  });
+
   it("lets no option take the marker off the process", () => {
     expect(launched({ env: { [MARKER]: undefined } }).env).toHaveProperty(MARKER, "marker");
     expect(launched({ env: { [MARKER]: "another" } }).env).toHaveProperty(MARKER, "marker");

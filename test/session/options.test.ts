@@ -6,7 +6,12 @@ import { describe, expect, it } from "vitest";
 import { REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../src/claude/sdk-options.ts";
 import { CastellanError, type OptionProblem } from "../../src/errors.ts";
 import type { SessionDefaults, SessionOptions } from "../../src/session/options.ts";
-import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../../src/session/session-settings.ts";
+import {
+  checkSessionDefaults,
+  likeOptions,
+  type SessionSettings,
+  sessionSettings,
+} from "../../src/session/session-settings.ts";
 import { turnSettings } from "../../src/session/turn-options.ts";
 
 const SECRET = "sk-ant-very-secret";
@@ -61,6 +66,8 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   significant: { values: ["yes", 1, null], allowed: ["boolean"] },
   budget: { values: [5, "5", null, []], allowed: ["expected object"] },
   inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
+  isolate: { values: ["yes", 1, null], allowed: ["boolean", "object"] },
+  autoMemory: { values: ["yes", 1, null], allowed: ["boolean"] },
 };
 
 describe("an option of Castellan's own that is wrong", () => {
@@ -116,6 +123,8 @@ describe("sessionSettings", () => {
       significant: false,
       apiKey: undefined,
       inheritEnv: undefined,
+      autoMemory: false,
+      ownDirectory: undefined,
       sdk: {},
     });
   });
@@ -236,6 +245,83 @@ describe("sessionSettings", () => {
 
   it("lets a session that is not permanent be significant", () => {
     expect(sessionSettings({ name: "a", significant: true, restart: "transient" }, {}).significant).toBe(true);
+  });
+});
+
+describe("what keeps sessions apart", () => {
+  const at = (options: Partial<SessionOptions>, defaults: SessionDefaults = {}): SessionSettings =>
+    sessionSettings({ name: ["support", "../42"], ...options }, defaults);
+
+  it("gives a session a directory of its own in the place of the default `cwd`", () => {
+    const { ownDirectory, sdk } = at({ isolate: { root: "/tenants" } }, { cwd: "/app", model: "m" });
+    expect(ownDirectory).toMatchObject({ root: "/tenants" });
+    expect(sdk).toEqual({ cwd: ownDirectory?.path, model: "m" });
+    expect(at({}, { isolate: { root: "/tenants" }, cwd: "/app" }).ownDirectory).toEqual(ownDirectory);
+    expect(at({ isolate: { root: "/tenants" } }).sdk.cwd).toBe(ownDirectory?.path);
+  });
+
+  it.each<[unknown, string]>([
+    [{}, "isolate"],
+    [{ root: "" }, "isolate.root"],
+    [{ root: 1 }, "isolate"],
+    [{ root: "/tenants", mode: 0o777 }, "isolate"],
+    [["/tenants"], "isolate"],
+  ])("refuses `isolate: %j`", (isolate, field) => {
+    expect(problemsOf({ isolate }).map((problem) => problem.field)).toEqual([field]);
+  });
+
+  it("refuses a `cwd` of the session itself beside `isolate`, and takes it with `isolate: false`", () => {
+    const both = refusalOf(() => at({ cwd: "/app", isolate: true }));
+    expect(both.details.problems.map(({ field }) => field)).toEqual(["cwd"]);
+    const inherited = refusalOf(() => at({ cwd: "/app" }, { isolate: true }));
+    expect(inherited.message).toContain("`isolate: false`");
+    expect(at({ cwd: "/app", isolate: false }, { isolate: true })).toMatchObject({
+      ownDirectory: undefined,
+      sdk: { cwd: "/app" },
+    });
+  });
+
+  it("refuses settings of a file beside `isolate`, which has to add to them", () => {
+    const { problems } = refusalOf(() => at({ isolate: true, settings: "/settings.json" })).details;
+    expect(problems.map(({ field }) => field)).toEqual(["settings"]);
+    expect(at({ settings: "/settings.json" }).sdk.settings).toBe("/settings.json");
+  });
+
+  it("has another session like one with a directory of its own in one of its own, in the same root", () => {
+    const settings = at({ isolate: { root: "/tenants" }, autoMemory: true });
+    const other = sessionSettings({ ...likeOptions(settings), name: ["support", 43] }, { cwd: "/app" });
+    expect(other.ownDirectory).toMatchObject({ root: "/tenants" });
+    expect(other.ownDirectory?.path).not.toBe(settings.ownDirectory?.path);
+    expect(other).toMatchObject({ autoMemory: true, sdk: { cwd: other.ownDirectory?.path } });
+    const plain = sessionSettings({ ...likeOptions(at({ cwd: "/app" })), name: "other" }, { isolate: true });
+    expect(plain).toMatchObject({ ownDirectory: undefined, sdk: { cwd: "/app" } });
+  });
+
+  it("remembers only if it is asked for, by the option or by Claude Code's own setting", () => {
+    expect(at({}).autoMemory).toBe(false);
+    expect(at({ autoMemory: true }).autoMemory).toBe(true);
+    expect(at({ settings: { autoMemoryEnabled: true } }).autoMemory).toBe(true);
+    expect(at({ settings: { autoMemoryEnabled: true }, autoMemory: false }).autoMemory).toBe(false);
+    expect(at({ settings: "/settings.json" }).autoMemory).toBe(false);
+    const { problems } = refusalOf(() => at({ settings: { autoMemoryEnabled: false }, autoMemory: true })).details;
+    expect(problems.map(({ field }) => field)).toEqual(["autoMemory"]);
+  });
+
+  it("refuses the memory of an agent that would not be kept", () => {
+    const agents = { helper: { description: "helps", prompt: "You help", memory: "user" } } as const;
+    const { problems } = refusalOf(() => at({ agents })).details;
+    expect(problems.map(({ field }) => field)).toEqual(["agents.helper.memory"]);
+    expect(() => at({ agents, autoMemory: true })).not.toThrow();
+  });
+
+  it.each([
+    "CLAUDE_CODE_SKIP_PROMPT_HISTORY",
+    "CLAUDE_CODE_EXIT_AFTER_STOP_DELAY",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+  ])("refuses the variable %s, with the reason", (name) => {
+    const error = refusalOf(() => at({ env: { [name]: "1" }, inheritEnv: [name] }));
+    expect(error.details.problems.map(({ field }) => field)).toEqual([`env.${name}`, `inheritEnv.${name}`]);
+    expect(() => at({ env: { [name]: undefined }, inheritEnv: ["CLAUDE_*"] })).not.toThrow();
   });
 });
 

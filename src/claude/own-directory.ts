@@ -1,0 +1,56 @@
+import { lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Settings } from "@anthropic-ai/claude-agent-sdk";
+
+/** The working directory that a session has for itself, in a folder that it shares with others. Absolute, without symbolic links. */
+export interface OwnDirectory {
+  readonly root: string;
+  readonly path: string;
+}
+
+/** The folder in it where Claude keeps what it remembers by itself. */
+const MEMORY = ".memory";
+
+/**
+ * Makes the directory, for this user only, if there is none.
+ *
+ * @throws Error if it cannot be made, or something else has its name
+ */
+export async function makeOwnDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  await refuseLink(path);
+}
+
+/** Removes what is in the directory, if there is one. @throws Error if that cannot be done */
+export async function emptyOwnDirectory(path: string): Promise<void> {
+  await makeOwnDirectory(path);
+  for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
+}
+
+/** A link would lead what is written, or removed, to where another session is. */
+async function refuseLink(path: string): Promise<void> {
+  if (!(await lstat(path)).isDirectory()) throw new Error(`${path} is no directory`);
+}
+
+/**
+ * The settings of a session with a directory of its own: `settings` over what keeps its file tools in there, whatever rules and modes
+ * allow, what Claude remembers, and, in a sandbox, commands away from the directories of others.
+ */
+export function settingsWithin({ root, path }: OwnDirectory, settings: Settings, autoMemory: boolean): Settings {
+  const { permissions, sandbox } = settings;
+  return {
+    crossSessionInbound: "refuse",
+    // Claude Code's own choice is a folder for the whole repository that the directory may be in.
+    ...(autoMemory ? { autoMemoryDirectory: join(path, MEMORY) } : {}),
+    ...settings,
+    permissions: {
+      blockReadsOutsideWorkingDirectories: true,
+      blockWritesOutsideWorkingDirectories: true,
+      ...permissions,
+    },
+    sandbox: {
+      ...sandbox,
+      filesystem: { ...sandbox?.filesystem, denyRead: [root, ...(sandbox?.filesystem?.denyRead ?? [])] },
+    },
+  };
+}

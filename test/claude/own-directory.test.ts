@@ -1,0 +1,100 @@
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Settings } from "@anthropic-ai/claude-agent-sdk";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { emptyOwnDirectory, makeOwnDirectory, settingsWithin } from "../../src/claude/own-directory.ts";
+
+let base: string;
+
+beforeEach(async () => {
+  base = await realpath(await mkdtemp(join(tmpdir(), "castellan-own-")));
+});
+
+afterEach(async () => {
+  await rm(base, { recursive: true, force: true });
+});
+
+const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+
+describe("makeOwnDirectory", () => {
+  it("makes it and what is above it, for this user only", async () => {
+    const path = join(base, "a", "sessions", "one");
+    await makeOwnDirectory(path);
+    expect(await modeOf(path)).toBe(0o700);
+    expect(await modeOf(join(base, "a", "sessions"))).toBe(0o700);
+  });
+
+  it("leaves one that is there as it is, also when it is made twice at once", async () => {
+    const path = join(base, "one");
+    await Promise.all([makeOwnDirectory(path), makeOwnDirectory(path)]);
+    await writeFile(join(path, "file"), "kept");
+    await makeOwnDirectory(path);
+    expect(await readFile(join(path, "file"), "utf8")).toBe("kept");
+  });
+
+  it("takes no link, which would lead to another session's, and no file", async () => {
+    await mkdir(join(base, "neighbour"));
+    await symlink(join(base, "neighbour"), join(base, "link"));
+    await writeFile(join(base, "file"), "");
+    await expect(makeOwnDirectory(join(base, "link"))).rejects.toThrow("is no directory");
+    await expect(makeOwnDirectory(join(base, "file"))).rejects.toThrow("EEXIST");
+    await expect(makeOwnDirectory(join(base, "file", "one"))).rejects.toThrow("ENOTDIR");
+  });
+});
+
+describe("emptyOwnDirectory", () => {
+  it("removes all that is in it, and nothing that links lead to", async () => {
+    const [path, neighbour] = [join(base, "one"), join(base, "neighbour")];
+    await mkdir(join(path, ".memory", "deep"), { recursive: true });
+    await mkdir(neighbour);
+    for (const file of [join(path, "a"), join(path, ".b"), join(path, ".memory", "deep", "c"), join(neighbour, "d")]) {
+      await writeFile(file, "");
+    }
+    await symlink(neighbour, join(path, "link"));
+    await symlink(join(neighbour, "d"), join(path, "linked file"));
+    await emptyOwnDirectory(path);
+    expect(await readdir(path)).toEqual([]);
+    expect(await readdir(neighbour)).toEqual(["d"]);
+  });
+
+  it("makes one that is not there, and does not follow one that is a link", async () => {
+    const [path, neighbour] = [join(base, "one"), join(base, "neighbour")];
+    await emptyOwnDirectory(path);
+    expect(await readdir(path)).toEqual([]);
+    await mkdir(neighbour);
+    await writeFile(join(neighbour, "d"), "");
+    await symlink(neighbour, join(base, "link"));
+    await expect(emptyOwnDirectory(join(base, "link"))).rejects.toThrow("is no directory");
+    expect(await readdir(neighbour)).toEqual(["d"]);
+  });
+});
+
+describe("settingsWithin", () => {
+  const own = { root: "/all", path: "/all/own" };
+  const block = { blockReadsOutsideWorkingDirectories: true, blockWritesOutsideWorkingDirectories: true };
+
+  it("keeps file tools inside, messages outside, and commands of a sandbox away from others; remembers in the directory", () => {
+    expect(settingsWithin(own, {}, false)).toEqual({
+      crossSessionInbound: "refuse",
+      permissions: block,
+      sandbox: { filesystem: { denyRead: ["/all"] } },
+    });
+    expect(settingsWithin(own, {}, true)).toMatchObject({ autoMemoryDirectory: join("/all/own", ".memory") });
+  });
+
+  it("adds to what the application says, which goes first", () => {
+    const settings = {
+      model: "m",
+      crossSessionInbound: "accept",
+      autoMemoryDirectory: "/elsewhere",
+      permissions: { deny: ["WebFetch"], blockWritesOutsideWorkingDirectories: false },
+      sandbox: { enabled: true, filesystem: { denyRead: ["/secret"], allowWrite: ["/cache"] } },
+    } satisfies Settings;
+    expect(settingsWithin(own, settings, true)).toEqual({
+      ...settings,
+      permissions: { ...block, deny: ["WebFetch"], blockWritesOutsideWorkingDirectories: false },
+      sandbox: { enabled: true, filesystem: { denyRead: ["/all", "/secret"], allowWrite: ["/cache"] } },
+    });
+  });
+});

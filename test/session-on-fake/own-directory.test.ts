@@ -1,0 +1,240 @@
+import { mkdir, mkdtemp, readdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { checkout, once, probe, query, session } from "../../src/castellan.ts";
+import { type ChildInspection, pool, template } from "../../src/index.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { folderNameOf } from "../../src/session/own-directory.ts";
+import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { run } from "./application.ts";
+import { eventually, failure, Scene, unique } from "./scene.ts";
+
+let root: string;
+
+beforeEach(async () => {
+  root = await realpath(await mkdtemp(join(tmpdir(), "castellan-own-")));
+});
+
+afterEach(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
+
+test("each session of a template works in a directory of its own, for this user only, whatever its key is", async () => {
+  const name = unique("tenants");
+  await using scene = await Scene.open({ script: count, children: [template(name, { isolate: { root } })] });
+  const keys = ["alice", "Alice", "../alice", "a/b", "..", "名前", "CON"];
+  for (const key of keys) await query([name, key], "hi");
+  const places = scene.fake.processes.map(({ cwd }) => cwd);
+  expect(places).toEqual(keys.map((key) => join(root, folderNameOf([name, key]))));
+  expect(new Set(places.map((place) => place.toLowerCase())).size).toBe(keys.length);
+  for (const place of places) {
+    expect(dirname(place)).toBe(root);
+    expect((await stat(place)).mode & 0o777).toBe(0o700);
+  }
+  expect(session([name, "alice"]).cwd).toBe(places[0]);
+});
+
+test("it keeps its directory over hibernation, a crash, another process and an end, and so does what is in there", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: count, children: [{ name, isolate: { root } }] });
+  const { cwd } = session(name);
+  await writeFile(join(cwd, "notes"), "kept");
+  await session(name).hibernate();
+  expect((await query(name, "one")).text).toBe("0");
+  scene.fake.running[0]?.kill();
+  await eventually(() => session(name).status().restarts === 1 && session(name).status().state === "idle");
+  await session(name).clear();
+  expect(await scene.supervisor.reconcile([{ name, isolate: { root }, maxTurns: 3 }])).toMatchObject({ failed: [] });
+  await scene.supervisor.terminateSession(name);
+  await scene.supervisor.startSession({ name, isolate: { root } });
+  expect(new Set(scene.fake.processes.map((process) => process.cwd))).toEqual(new Set([cwd]));
+  expect(scene.fake.processes.length).toBeGreaterThan(4);
+  expect(await readdir(cwd)).toEqual(["notes"]);
+});
+
+test("after a restart of the application it is in the same directory, with its conversation", async () => {
+  const name = unique("tenants");
+  const fake = fakeClaude(count);
+  const application = { fake, journal: memoryJournal() };
+  for (const text of ["0", "2"]) {
+    await using _ = await run(application, [template(name, { isolate: { root } })]);
+    expect((await query([name, 1], "hi")).text).toBe(text);
+  }
+  expect(new Set(fake.processes.map(({ cwd }) => cwd)).size).toBe(1);
+});
+
+test("a fork goes on with the conversation in a directory of its own", async () => {
+  const [name, other] = [unique(), unique()];
+  await using scene = await Scene.open({ script: count, children: [{ name, isolate: { root } }] });
+  await query(name, "one");
+  const fork = await session(name).fork(other);
+  expect((await fork.query("two")).text).toBe("2");
+  expect(fork.cwd).toBe(join(root, folderNameOf(other)));
+  expect(scene.fake.processes.map(({ cwd }) => cwd)).toEqual([session(name).cwd, fork.cwd]);
+});
+
+test("a changed `isolate` moves the session with its conversation by another process, and back", async () => {
+  const name = unique();
+  await using scene = await Scene.open({ script: count, children: [{ name, cwd: root }] });
+  await query(name, "one");
+  for (const [options, place] of [
+    [{ isolate: { root } }, join(root, folderNameOf(name))],
+    [{ cwd: root }, root],
+  ] as const) {
+    const before = scene.fake.processes.length;
+    expect(await scene.supervisor.reconcile([{ name, ...options }])).toMatchObject({ failed: [] });
+    await query(name, "again");
+    expect(scene.fake.processes.length).toBe(before + 1);
+    expect(scene.fake.processes.at(-1)?.cwd).toBe(place);
+  }
+  expect((await query(name, "more")).text).toBe("6");
+});
+
+test("a directory that cannot be made sets the session aside at once, with the reason, and loses nothing", async () => {
+  const name = unique();
+  await writeFile(join(root, "file"), "");
+  await using scene = await Scene.open({
+    script: count,
+    children: [{ name, isolate: { root: join(root, "file") }, activation: "lazy" }],
+  });
+  const turn = session(name).stream("hi");
+  const error = await failure(turn.result(), "SESSION_QUARANTINED");
+  expect(error.message).toContain("the directory of the session could not be made");
+  expect(session(name).status().lastExit).toMatchObject({ class: "bad_config" });
+  expect(scene.fake.processes).toEqual([]);
+  await rm(join(root, "file"));
+  await scene.supervisor.restartSession(name);
+  expect((await query(name, "hi")).text).toBe("0");
+});
+
+test("no process is started ahead for sessions that have directories of their own", async () => {
+  const name = unique("tenants");
+  const capacity = { spares: 2 };
+  await using scene = await Scene.open({ children: [template(name, { isolate: { root } })], options: { capacity } });
+  await query([name, 1], "hi");
+  await query([name, 2], "hi");
+  expect(scene.supervisor.capacity().spares).toMatchObject({ hits: 0, misses: { own_directory: 2 } });
+  expect(await readdir(root)).toHaveLength(2);
+  expect(scene.fake.processes).toHaveLength(2);
+});
+
+test("`inspect` shows the directory, and that `isolate` put the session there", async () => {
+  const name = unique("tenants");
+  await using scene = await Scene.open({
+    children: [template(name, { isolate: { root }, autoMemory: true })],
+    options: { defaults: { cwd: tmpdir() } },
+  });
+  await query([name, 1], "hi");
+  const isSession = (child: ChildInspection) => child.kind === "session";
+  const options = scene.supervisor.inspect().children.find(isSession)?.options;
+  const origin = { from: "template", name };
+  expect(options).toMatchObject({
+    isolate: { value: { root }, origin },
+    autoMemory: { value: true, origin },
+    cwd: { value: session([name, 1]).cwd, origin },
+  });
+});
+
+test("`once` leaves no directory behind, also when it fails", async () => {
+  const fake = fakeClaude((turn) => {
+    if (turn.prompt === "fail") return turn.fail({ status: 400, message: "no" });
+    return turn.text("done");
+  });
+  const own = { spawnClaudeCodeProcess: fake.spawn, isolate: { root } };
+  await once("hi", own);
+  await once("fail", own).catch(() => {});
+  expect(fake.processes.map(({ cwd }) => dirname(cwd))).toEqual([root, root]);
+  expect(await readdir(root)).toEqual([]);
+});
+
+test("`probe` asks in a directory beside that of the session, which may not be there yet", async () => {
+  const name = unique("tenants");
+  await using scene = await Scene.open({ children: [template(name, { isolate: { root } })] });
+  expect(await probe([name, 1])).toMatchObject({ ok: true });
+  expect(scene.fake.processes.map(({ cwd }) => dirname(cwd))).toEqual([root]);
+  expect(await readdir(root)).toEqual([]);
+});
+
+test("a borrower of a pool finds an empty directory, whatever the one before left there, also without having asked", async () => {
+  const name = unique("pool");
+  await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1, isolate: { root } })] });
+  for (const asks of [true, false, true]) {
+    await using loan = await checkout(name);
+    const { cwd } = loan.session;
+    expect(await readdir(cwd)).toEqual([]);
+    await mkdir(join(cwd, ".memory"));
+    await writeFile(join(cwd, ".memory", "MEMORY.md"), "a secret");
+    await writeFile(join(cwd, "upload"), "another");
+    if (asks) expect((await loan.session.query("hi")).text).toBe("0");
+    expect(await readdir(cwd)).toEqual([".memory", "upload"]);
+  }
+  await eventually(() => scene.supervisor.pool(name).status().idle === 1);
+  expect(await readdir(join(root, folderNameOf([name, 0])))).toEqual([]);
+  await query(name, "hi");
+});
+
+test("turns of a pool find it empty too, and so does the first borrower after an application that was cut off", async () => {
+  const name = unique("pool");
+  const place = join(root, folderNameOf([name, 0]));
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, "left behind"), "");
+  const seen: string[][] = [];
+  const script: FakeScript = async (turn) => {
+    seen.push(await readdir(place));
+    await writeFile(join(place, turn.prompt), "");
+    await turn.text("done");
+  };
+  await using _ = await Scene.open({ script, children: [pool(name, { size: 1, isolate: { root } })] });
+  for (const prompt of ["one", "two"]) await query(name, prompt);
+  expect(seen).toEqual([[], []]);
+});
+
+test("a pool whose conversation is shared keeps its directories as they are", async () => {
+  const name = unique("pool");
+  const options = { size: 1, isolate: { root }, conversation: "shared" } as const;
+  await using _ = await Scene.open({ script: count, children: [pool(name, options)] });
+  {
+    await using loan = await checkout(name);
+    await loan.session.query("hi");
+    await writeFile(join(loan.session.cwd, "kept"), "");
+  }
+  await using loan = await checkout(name);
+  expect(await readdir(loan.session.cwd)).toEqual(["kept"]);
+  expect((await loan.session.query("hi")).text).toBe("2");
+});
+
+test("a member whose directory cannot be emptied is set aside, and lent again once that is mended", async () => {
+  const name = unique("pool");
+  const options = { size: 1, isolate: { root } };
+  await using scene = await Scene.open({ script: count, children: [pool(name, options)] });
+  const loan = await checkout(name);
+  await loan.session.query("hi");
+  await loan.session.hibernate();
+  const { cwd } = loan.session;
+  // What somebody has put there in its place is not followed.
+  await rm(cwd, { recursive: true });
+  await writeFile(cwd, "a file");
+  await loan.checkin();
+  await eventually(() => session([name, 0]).status().state === "quarantined");
+  expect(session([name, 0]).status().lastExit?.message).toContain("the directory of the session could not be emptied");
+  await failure(checkout(name, { timeout: 0 }), "POOL_EXHAUSTED");
+  await rm(cwd);
+  await scene.supervisor.restartSession([name, 0]);
+  await using next = await checkout(name);
+  expect((await next.session.query("hi")).text).toBe("0");
+  expect(await readdir(next.session.cwd)).toEqual([]);
+});
+
+test("a member whose process is started with the pool is started once", async () => {
+  const name = unique("pool");
+  const options = { size: 2, isolate: { root }, activation: "eager" } as const;
+  await using scene = await Scene.open({ script: count, children: [pool(name, options)] });
+  await eventually(() => scene.supervisor.pool(name).status().idle === 2);
+  expect(scene.fake.processes).toHaveLength(2);
+  await query(name, "hi");
+  await eventually(() => scene.supervisor.pool(name).status().idle === 2);
+  expect(scene.fake.processes).toHaveLength(3);
+});
