@@ -211,7 +211,7 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
   const missing = missingKey(apiKey);
   if (missing !== undefined) throw startError("START_FAILED", who, clock, { class: "auth", message: missing });
   if (request.ownDirectory !== undefined) {
-    await makeOwnDirectory(request.ownDirectory.path).catch((error: unknown) => {
+    await makeOwnDirectory(request.ownDirectory).catch((error: unknown) => {
       const message = `the directory of the session could not be made: ${messageOf(error)}`;
       throw startError("START_FAILED", who, clock, { class: "bad_config", message }, error);
     });

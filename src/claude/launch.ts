@@ -100,8 +100,10 @@ function impliedEnvironment({ options, autoMemory = false, ownDirectory }: Launc
     // Has no other switch that leaves Claude the messages to its own agents: it lists the sessions of all processes of this user, and
     // a message to one of them begins a turn there. Claude Code knows it since 2.1.224, and does not document it.
     ...(messaging ? {} : { CLAUDE_CODE_HARBOR_KITE: "0" }),
-    // The repository that the directory may be in is the application's.
-    ...(ownDirectory === undefined ? {} : { CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS: "1" }),
+    // The repository that the directory may be in is the application's: Claude is not told of it, and git does not find it.
+    ...(ownDirectory === undefined
+      ? {}
+      : { CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS: "1", GIT_CEILING_DIRECTORIES: ownDirectory.root }),
   };
 }
 

@@ -1,6 +1,7 @@
-import { lstat, mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Settings } from "@anthropic-ai/claude-agent-sdk";
+import { makeFolder } from "../journal/sqlite-file.ts";
 
 /** The working directory that a session has for itself, in a folder that it shares with others. Absolute, without symbolic links. */
 export interface OwnDirectory {
@@ -16,14 +17,20 @@ const MEMORY = ".memory";
  *
  * @throws Error if it cannot be made, or something else has its name
  */
-export async function makeOwnDirectory(path: string): Promise<void> {
+export async function makeOwnDirectory({ root, path }: OwnDirectory): Promise<void> {
+  makeFolder(dirname(root));
   await mkdir(path, { recursive: true, mode: 0o700 });
   await refuseLink(path);
+  // The folder above is kept out of repositories, and Claude would search nothing that is ignored there.
+  await writeFile(join(root, ".gitignore"), "!*\n", { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
 }
 
 /** Removes what is in the directory, if there is one. @throws Error if that cannot be done */
-export async function emptyOwnDirectory(path: string): Promise<void> {
-  await makeOwnDirectory(path);
+export async function emptyOwnDirectory(directory: OwnDirectory): Promise<void> {
+  const { path } = directory;
+  await makeOwnDirectory(directory);
   for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
 }
 

@@ -57,8 +57,11 @@ export function identityOf(path: string): string | undefined {
   return found === undefined ? undefined : `${found.dev}:${found.ino}`;
 }
 
-/** The folder comes with a `.gitignore`, so that nobody commits prompts, and appears only when it is complete. */
-function makeFolder(folder: string): void {
+/**
+ * Makes a folder that only this user can read, unless there is one. It comes with a `.gitignore`, so that nobody commits prompts, and
+ * appears only when it is complete.
+ */
+export function makeFolder(folder: string): void {
   if (existsSync(folder)) return;
   mkdirSync(dirname(folder), { recursive: true });
   const unfinished = mkdtempSync(`${folder}-`);

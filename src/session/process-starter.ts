@@ -113,9 +113,9 @@ export class ProcessStarter {
 
   /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
   async emptyIfDue(): Promise<void> {
-    const path = this.#toEmpty ? this.#settings().ownDirectory?.path : undefined;
-    if (path === undefined) return;
-    this.#emptying ??= emptyOwnDirectory(path)
+    const { ownDirectory } = this.#settings();
+    if (!this.#toEmpty || ownDirectory === undefined) return;
+    this.#emptying ??= emptyOwnDirectory(ownDirectory)
       .then(() => {
         this.#toEmpty = false;
       })

@@ -112,7 +112,7 @@ describe("sdkOptions", () => {
       autoMemoryDirectory: "/all/own/.memory",
       permissions: { blockReadsOutsideWorkingDirectories: true, blockWritesOutsideWorkingDirectories: true },
     });
-    expect(env).toHaveProperty("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1");
+    expect(env).toMatchObject({ CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS: "1", GIT_CEILING_DIRECTORIES: "/all" });
     expect(launched()).not.toHaveProperty("settings");
     expect(launched({ settings: "/settings.json" })).toHaveProperty("settings", "/settings.json");
     expect(launched().env).not.toHaveProperty("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS");

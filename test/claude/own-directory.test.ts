@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,31 +16,48 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
+const at = (name: string) => ({ root: base, path: join(base, name) });
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 
 describe("makeOwnDirectory", () => {
   it("makes it and what is above it, for this user only", async () => {
-    const path = join(base, "a", "sessions", "one");
-    await makeOwnDirectory(path);
-    expect(await modeOf(path)).toBe(0o700);
-    expect(await modeOf(join(base, "a", "sessions"))).toBe(0o700);
+    const root = join(base, "a", "sessions");
+    await makeOwnDirectory({ root, path: join(root, "one") });
+    for (const path of [join(base, "a"), root, join(root, "one")]) expect(await modeOf(path)).toBe(0o700);
+    expect(await readdir(join(root, "one"))).toEqual([]);
   });
 
   it("leaves one that is there as it is, also when it is made twice at once", async () => {
-    const path = join(base, "one");
-    await Promise.all([makeOwnDirectory(path), makeOwnDirectory(path)]);
-    await writeFile(join(path, "file"), "kept");
-    await makeOwnDirectory(path);
+    const [one, other] = [at("one"), at("other")];
+    await Promise.all([one, one, other].map(makeOwnDirectory));
+    await writeFile(join(one.path, "file"), "kept");
+    await writeFile(join(base, ".gitignore"), "kept");
+    await makeOwnDirectory(one);
+    expect(await readFile(join(base, ".gitignore"), "utf8")).toBe("kept");
+    const { path } = one;
     expect(await readFile(join(path, "file"), "utf8")).toBe("kept");
+  });
+
+  it("is searched by programs that heed what repositories ignore, which the folder above is", async () => {
+    execFileSync("git", ["init", "-q"], { cwd: base });
+    const root = join(base, ".castellan", "sessions");
+    const own = { root, path: join(root, "one") };
+    await makeOwnDirectory(own);
+    await writeFile(join(own.path, "file"), "");
+    expect(execFileSync("git", ["status", "--short", "-uall"], { cwd: base, encoding: "utf8" })).toBe("");
+    expect(await readFile(join(base, ".castellan", ".gitignore"), "utf8")).toBe("*\n");
+    expect(await readFile(join(root, ".gitignore"), "utf8")).toBe("!*\n");
   });
 
   it("takes no link, which would lead to another session's, and no file", async () => {
     await mkdir(join(base, "neighbour"));
     await symlink(join(base, "neighbour"), join(base, "link"));
     await writeFile(join(base, "file"), "");
-    await expect(makeOwnDirectory(join(base, "link"))).rejects.toThrow("is no directory");
-    await expect(makeOwnDirectory(join(base, "file"))).rejects.toThrow("EEXIST");
-    await expect(makeOwnDirectory(join(base, "file", "one"))).rejects.toThrow("ENOTDIR");
+    await expect(makeOwnDirectory(at("link"))).rejects.toThrow("is no directory");
+    await expect(makeOwnDirectory(at("file"))).rejects.toThrow("EEXIST");
+    await expect(makeOwnDirectory({ root: join(base, "file"), path: join(base, "file", "one") })).rejects.toThrow(
+      "ENOTDIR",
+    );
   });
 });
 
@@ -53,19 +71,19 @@ describe("emptyOwnDirectory", () => {
     }
     await symlink(neighbour, join(path, "link"));
     await symlink(join(neighbour, "d"), join(path, "linked file"));
-    await emptyOwnDirectory(path);
+    await emptyOwnDirectory(at("one"));
     expect(await readdir(path)).toEqual([]);
     expect(await readdir(neighbour)).toEqual(["d"]);
   });
 
   it("makes one that is not there, and does not follow one that is a link", async () => {
     const [path, neighbour] = [join(base, "one"), join(base, "neighbour")];
-    await emptyOwnDirectory(path);
+    await emptyOwnDirectory(at("one"));
     expect(await readdir(path)).toEqual([]);
     await mkdir(neighbour);
     await writeFile(join(neighbour, "d"), "");
     await symlink(neighbour, join(base, "link"));
-    await expect(emptyOwnDirectory(join(base, "link"))).rejects.toThrow("is no directory");
+    await expect(emptyOwnDirectory(at("link"))).rejects.toThrow("is no directory");
     expect(await readdir(neighbour)).toEqual(["d"]);
   });
 });

@@ -20,6 +20,9 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+/** What is in the root besides the file that says that it can be searched. */
+const foldersIn = async (path: string): Promise<string[]> =>
+  (await readdir(path)).filter((name) => name !== ".gitignore");
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
 test("each session of a template works in a directory of its own, for this user only, whatever its key is", async () => {
@@ -117,7 +120,7 @@ test("no process is started ahead for sessions that have directories of their ow
   await query([name, 1], "hi");
   await query([name, 2], "hi");
   expect(scene.supervisor.capacity().spares).toMatchObject({ hits: 0, misses: { own_directory: 2 } });
-  expect(await readdir(root)).toHaveLength(2);
+  expect(await foldersIn(root)).toHaveLength(2);
   expect(scene.fake.processes).toHaveLength(2);
 });
 
@@ -147,7 +150,7 @@ test("`once` leaves no directory behind, also when it fails", async () => {
   await once("hi", own);
   await once("fail", own).catch(() => {});
   expect(fake.processes.map(({ cwd }) => dirname(cwd))).toEqual([root, root]);
-  expect(await readdir(root)).toEqual([]);
+  expect(await foldersIn(root)).toEqual([]);
 });
 
 test("`probe` asks in a directory beside that of the session, which may not be there yet", async () => {
@@ -155,7 +158,7 @@ test("`probe` asks in a directory beside that of the session, which may not be t
   await using scene = await Scene.open({ children: [template(name, { isolate: { root } })] });
   expect(await probe([name, 1])).toMatchObject({ ok: true });
   expect(scene.fake.processes.map(({ cwd }) => dirname(cwd))).toEqual([root]);
-  expect(await readdir(root)).toEqual([]);
+  expect(await foldersIn(root)).toEqual([]);
 });
 
 test("a borrower of a pool finds an empty directory, whatever the one before left there, also without having asked", async () => {
