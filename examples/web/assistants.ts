@@ -5,7 +5,7 @@ import { CastellanError, type ErrorCode, query, Supervisor, type SupervisorOptio
 export async function startAssistants(options: SupervisorOptions = {}): Promise<Supervisor> {
   return await Supervisor.start(
     [
-      template("reviewer", { systemPrompt: "You review code for bugs and improvements", allowedTools: [] }),
+      template("reviewer", { systemPrompt: "You review code for bugs and improvements", tools: [] }),
       template("writer", (user: string) => ({ systemPrompt: `You help ${user} to write letters`, tools: [] })),
     ],
     {

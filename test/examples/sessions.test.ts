@@ -6,3 +6,4 @@ import "./pools.ts";
 import "./quick-start.ts";
 import "./registry.ts";
 import "./static-sessions.ts";
+import "./tenants.ts";

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { withCommands } from "../../examples/tenants.ts";
 import { buildEnvironment } from "../../src/claude/environment.ts";
 import { transcriptFolderOf, transcriptPlaceOf } from "../../src/claude/transcript-place.ts";
 import { query, type SessionDefaults, Supervisor, session, template } from "../../src/index.ts";
@@ -107,11 +108,18 @@ describe("what Claude remembers by itself", () => {
       "The commit of the application",
     );
     const root = join(api.cwd, ".castellan", "sessions");
-    const { supervisor, family } = await neighbours({ isolate: { root }, autoMemory: true, systemPrompt: PRESET });
+    const { supervisor, family } = await neighbours({
+      isolate: { root },
+      autoMemory: true,
+      systemPrompt: PRESET,
+      allowedTools: ["Bash"],
+    });
     await using _ = supervisor;
     const alice = session([family, "alice"]).cwd;
     const memory = join(alice, ".memory", "MEMORY.md");
-    expect(await used([family, "alice"], [write(memory)])).toMatchObject([{ refused: false }]);
+    const [written, log] = await used([family, "alice"], [write(memory), bash("git log")]);
+    expect(written?.refused).toBe(false);
+    expect(log?.text).toContain("not a git repository");
     const from = api.requests.length;
     for (const key of ["alice", "bob"]) {
       await session([family, key]).clear();
@@ -174,6 +182,27 @@ describe("the files of a neighbour", () => {
     expect(own).toMatchObject([{ refused: false, text: expect.stringContaining("mine") }, { refused: false }]);
   });
 
+  it("do not come up in a search of its own, which finds them also where the repository ignores all of them", async () => {
+    execFileSync("git", ["init", "-q"], { cwd: api.cwd });
+    const root = join(api.cwd, ".castellan", "sessions");
+    const { supervisor, family } = await neighbours({ isolate: { root }, tools: ["Grep", "Glob"] });
+    await using _ = supervisor;
+    for (const key of ["alice", "bob"]) await writeFile(join(session([family, key]).cwd, `${key}.txt`), "needle\n");
+    const outcomes = await used(
+      [family, "bob"],
+      [
+        { name: "Grep", input: { pattern: "needle", output_mode: "files_with_matches" } },
+        { name: "Glob", input: { pattern: "**/*.txt" } },
+        { name: "Grep", input: { pattern: "needle", path: root } },
+      ],
+    );
+    expect(outcomes.map(({ refused }) => refused)).toEqual([false, false, true]);
+    for (const { text } of outcomes.slice(0, 2)) {
+      expect(text).toContain("bob.txt");
+      expect(text).not.toContain("alice.txt");
+    }
+  });
+
   it("can be shared as far as `additionalDirectories` say, and a shell command gets out, as the guide says", async () => {
     const shared = join(api.cwd, "shared");
     await mkdir(shared);
@@ -194,34 +223,36 @@ describe("the files of a neighbour", () => {
 });
 
 describe("commands in a sandbox", () => {
-  const sandbox = { enabled: true, autoAllowBashIfSandboxed: true, allowUnsandboxedCommands: false };
   const hasSandbox = ["bwrap", "socat"].every((tool) => spawnSync(tool, ["--version"]).error === undefined);
 
   it.skipIf(!hasSandbox)("see neither the directory of a neighbour nor transcripts", async () => {
     const root = join(api.cwd, "tenants");
     const env = { ...api.env, LD_LIBRARY_PATH: process.env["LD_LIBRARY_PATH"] };
-    const { supervisor, family } = await neighbours({ isolate: { root }, sandbox, env });
+    const { supervisor, family } = await neighbours({ ...withCommands(root), env });
     await using _ = supervisor;
     const [alice, bob] = [session([family, "alice"]).cwd, session([family, "bob"]).cwd];
     await writeFile(join(alice, "notes"), "a secret");
     const script = `const fs = require("fs");
       const all = (path) => { try { return fs.readdirSync(path).map((name) => path + "/" + name) } catch { return [] } };
       const text = (path) => { try { return fs.readFileSync(path, "utf8") } catch (error) { return error.code } };
-      const config = process.argv[2];
+      const [, , config, neighbour, application] = process.argv;
       for (const path of [...all(".."), ...all(config + "/projects")].flatMap(all)) console.log(path, text(path));
-      try { fs.writeFileSync(process.argv[3] + "/planted", "") } catch (error) { console.log(error.code) }
-      console.log(text("own"));`;
+      try { fs.writeFileSync(neighbour + "/planted", "") } catch (error) { console.log(error.code) }
+      console.log(all(application).length, text(application + "/package.json"), text("own"));`;
     await writeFile(join(bob, "a.js"), script);
     await writeFile(join(bob, "own"), "mine");
-    const [outcome] = await used([family, "bob"], [bash(`node a.js ${api.env["CLAUDE_CONFIG_DIR"]} ${alice}`)]);
-    expect(outcome).toMatchObject({ refused: false, text: expect.stringContaining("mine") });
+    const [outcome] = await used(
+      [family, "bob"],
+      [bash(`node a.js ${api.env["CLAUDE_CONFIG_DIR"]} ${alice} ${process.cwd()}`)],
+    );
+    expect(outcome).toMatchObject({ refused: false, text: expect.stringContaining("0 ENOENT mine") });
     expect(outcome?.text).not.toMatch(/a secret|I am alice/);
     expect(await readdir(alice)).toEqual(["notes"]);
   });
 
   it.skipIf(hasSandbox)("are not run where there is none: the session is set aside, with what to install", async () => {
     const name = unique();
-    await using supervisor = await Supervisor.start([{ name, sandbox, isolate: { root: join(api.cwd, "tenants") } }], {
+    await using supervisor = await Supervisor.start([{ name, ...withCommands(join(api.cwd, "tenants")) }], {
       defaults: { env: api.env },
       logger: { info: () => {}, warn: () => {} },
     });
