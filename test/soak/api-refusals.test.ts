@@ -16,7 +16,7 @@ const REFUSALS: readonly [status: number, message: string, details: object, stat
   [400, LIMIT, { class: "quota", retryAt: UNTIL }, "waiting"],
   [400, LIMIT.replace("workspace ", ""), { class: "quota", retryAt: UNTIL }, "waiting"],
   [429, LIMIT, { class: "quota", retryAt: UNTIL }, "waiting"],
-  [400, LIMIT.replace(/You will.*/, ""), { class: "billing" }, "waiting"],
+  [400, LIMIT.replace(/ You will.*/, ""), { class: "billing" }, "waiting"],
   [400, CREDIT, { class: "billing" }, "waiting"],
   [402, CREDIT, { class: "billing" }, "waiting"],
   [402, "There's an issue with your billing or payment information.", { class: "billing" }, "waiting"],
