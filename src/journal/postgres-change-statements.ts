@@ -19,9 +19,10 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     delete from sessions using forgotten where sessions.key = forgotten.session`,
 
   turn_accepted: `
-    insert into turns (id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at)
-    select id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at from json_to_recordset($1)
-      as row (id text, session text, prompt text, position double precision, durable boolean,
+    insert into turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at)
+    select id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at
+      from json_to_recordset($1)
+      as row (id text, session text, prompt text, prompt_kind text, position double precision, durable boolean,
         timeout_ms double precision, queue_timeout_ms double precision, accepted_at double precision)
     on conflict (id) do nothing`,
 

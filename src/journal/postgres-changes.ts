@@ -48,6 +48,7 @@ function changeRows(group: ChangeGroup): object[] {
         id: toText(turn.id),
         session: toText(turn.session),
         prompt: toText(turn.prompt),
+        prompt_kind: turn.promptKind,
         position: turn.position,
         durable: turn.durable,
         timeout_ms: turn.timeoutMs,

@@ -68,4 +68,10 @@ const FIRST = `
   );
 `;
 
-export const JOURNAL_TABLES: PostgresTables = { name: "journal", steps: [{ sql: FIRST }] };
+/** Turns of earlier releases are text from here on, which can do no harm. */
+const PROMPT_KIND = "alter table turns add column prompt_kind text";
+
+export const JOURNAL_TABLES: PostgresTables = {
+  name: "journal",
+  steps: [{ sql: FIRST }, { sql: PROMPT_KIND, additive: true }],
+};

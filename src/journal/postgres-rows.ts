@@ -1,7 +1,7 @@
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import { fromText } from "./stored-text.ts";
-import type { TurnEntry, TurnEntryState } from "./turn-entry.ts";
+import type { PromptKind, TurnEntry, TurnEntryState } from "./turn-entry.ts";
 import type { UsageDimension, UsageEntry } from "./usage-entry.ts";
 
 /* What the tables of the journal hold, row by row, and what it says. A column that holds nothing is a property left out. */
@@ -26,13 +26,14 @@ export function sessionOf(row: SessionRow): SessionEntry {
   };
 }
 
-export const TURN_COLUMNS: string = `id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at, state,
-  attempts, prompt_id, touched, ended_at, outcome`;
+export const TURN_COLUMNS: string = `id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms,
+  accepted_at, state, attempts, prompt_id, touched, ended_at, outcome`;
 
 export interface TurnRow {
   readonly id: string;
   readonly session: string;
   readonly prompt: string;
+  readonly prompt_kind: PromptKind | null;
   readonly position: number;
   readonly durable: boolean;
   readonly timeout_ms: number | null;
@@ -51,6 +52,7 @@ export function turnOf(row: TurnRow): TurnEntry {
     id: fromText(row.id),
     session: fromText(row.session),
     prompt: fromText(row.prompt),
+    ...(row.prompt_kind !== null && { promptKind: row.prompt_kind }),
     position: row.position,
     durable: row.durable,
     ...(row.timeout_ms !== null && { timeoutMs: row.timeout_ms }),

@@ -19,10 +19,20 @@ export function makeChange(statements: Statements, change: Change): void {
       break;
     }
     case "turn_accepted": {
-      const { id, session, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = change.turn;
+      const {
+        id,
+        session,
+        prompt,
+        promptKind = null,
+        position,
+        durable,
+        timeoutMs,
+        queueTimeoutMs,
+        acceptedAt,
+      } = change.turn;
       const texts = [toText(id), toText(session), toText(prompt)];
       const limits = [timeoutMs ?? null, queueTimeoutMs ?? null];
-      statements.acceptTurn.run(...texts, position, Number(durable), ...limits, acceptedAt);
+      statements.acceptTurn.run(...texts, promptKind, position, Number(durable), ...limits, acceptedAt);
       break;
     }
     case "turn_withdrawn":

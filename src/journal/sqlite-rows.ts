@@ -3,7 +3,7 @@ import type { ApprovalEntry } from "./approval-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import { DIMENSIONS } from "./sqlite-usage.ts";
 import { fromText } from "./stored-text.ts";
-import type { TurnEntry, TurnEntryState } from "./turn-entry.ts";
+import type { PromptKind, TurnEntry, TurnEntryState } from "./turn-entry.ts";
 import type { UsageEntry } from "./usage-entry.ts";
 
 export interface Row {
@@ -25,6 +25,7 @@ export function turnOf(row: Row): TurnEntry {
     id: text(row["id"]),
     session: text(row["session"]),
     prompt: text(row["prompt"]),
+    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as PromptKind }),
     position: Number(row["position"]),
     durable: row["durable"] === 1,
     ...(row["timeout_ms"] === null ? {} : { timeoutMs: Number(row["timeout_ms"]) }),

@@ -73,8 +73,11 @@ const VERSION_1 = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** Turns of earlier releases are text from here on, which can do no harm. */
+const PROMPT_KIND = "ALTER TABLE turns ADD COLUMN prompt_kind TEXT";
+
 /**
  * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
  * been released is never changed, only added to.
  */
-export const MIGRATIONS: readonly string[] = [VERSION_1];
+export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND];

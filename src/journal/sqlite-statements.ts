@@ -19,9 +19,9 @@ const SQL = {
   unfinishedBeginning: `SELECT DISTINCT session FROM turns
     WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
-  acceptTurn: `INSERT INTO turns (id, session, prompt, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
+  acceptTurn: `INSERT INTO turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
       state, attempts, touched)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0) ON CONFLICT (id) DO NOTHING`,
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0) ON CONFLICT (id) DO NOTHING`,
   withdrawTurn: "DELETE FROM turns WHERE id = ? AND attempts = 0 AND ended_at IS NULL",
   beginTurn: `UPDATE turns SET state = 'running', prompt_id = ?, attempts = ?, touched = 0
     WHERE id = ? AND ended_at IS NULL`,

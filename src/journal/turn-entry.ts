@@ -6,6 +6,12 @@ export type TurnEntryState = "queued" | "running" | EndedTurnState;
 /** How a turn can end. */
 export type EndedTurnState = "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
 
+/**
+ * How Claude Code takes the prompt of a turn: as text, as a command of its own with arguments, or as what is typed to it, where
+ * commands run and files are read in. A value that is not known here is text.
+ */
+export type PromptKind = "text" | "command" | "typed";
+
 /** A turn as it is accepted. */
 export interface AcceptedTurn {
   /** Unlike that of any other turn in the journal. */
@@ -13,6 +19,8 @@ export interface AcceptedTurn {
   /** The canonical form of the name of its session. */
   readonly session: string;
   readonly prompt: string;
+  /** Default `"text"`. */
+  readonly promptKind?: PromptKind;
   /** Its place among the turns of its session that wait: the lowest goes first. */
   readonly position: number;
   /** Whether somebody has been told that it is on disk, and will come back for it. */

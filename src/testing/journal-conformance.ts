@@ -118,6 +118,21 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     deepEqual(await journal.turn("t1"), { ...running, state: "completed", endedAt: 99, outcome });
   },
 
+  "keeps how the prompt of a turn is to be taken": async ({ journal, write, reopen }) => {
+    const turns = [
+      turn("text", { session: '"b"', position: 1 }),
+      turn("command", { session: '"b"', position: 2, prompt: "/compact", promptKind: "command" }),
+      turn("typed", { session: '"b"', position: 3, promptKind: "typed" }),
+    ];
+    await write(...turns.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await reopen();
+    deepEqual(
+      await journal.unfinishedTurns(['"b"']),
+      turns.map((one) => ({ ...one, state: "queued", attempts: 0, touched: false })),
+    );
+    deepEqual((await journal.turn("command"))?.promptKind, "command");
+  },
+
   "begins a turn anew, untouched": async ({ journal, write }) => {
     await write({ type: "turn_accepted", turn: turn("t1") });
     await write({ type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 }, { type: "turn_touched", turn: "t1" });

@@ -58,7 +58,7 @@ describe("a file that is none of this release's", () => {
     const error = await openError(path);
     expect(error.details).toEqual({ reason: "foreign" });
     expect(error.message).toBe(
-      `The journal ${path} cannot be used (foreign): its version is 2, written by a newer release of Castellan; this release knows versions up to 1. It is left as it is. Update Castellan, or name another path.`,
+      `The journal ${path} cannot be used (foreign): its version is ${MIGRATIONS.length + 1}, written by a newer release of Castellan; this release knows versions up to ${MIGRATIONS.length}. It is left as it is. Update Castellan, or name another path.`,
     );
     expect(contentsOf(folder)).toEqual(before);
   });

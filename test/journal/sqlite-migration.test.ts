@@ -42,18 +42,34 @@ describe("a file of an earlier release", () => {
     old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
       VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0)`);
     old.close();
-    const migrations = [EARLIER, LATER, "CREATE TABLE third (a); INSERT INTO third VALUES (3)"];
+    const [, ...since] = MIGRATIONS;
+    const migrations = [EARLIER, LATER, ...since, "CREATE TABLE last (a); INSERT INTO last VALUES (3)"];
     const journal = sqliteJournal({ sqlite }, { migrations });
     await journal.open(OWNER);
     await journal.write(accepting(1, turn("new", { queueTimeoutMs: 5 })));
     expect(await journal.turn("old")).toEqual({ ...turn("old"), state: "queued", attempts: 0, touched: false });
     expect((await journal.turn("new"))?.queueTimeoutMs).toBe(5);
     await journal.close();
-    expect(versionOf(sqlite)).toBe(3);
+    expect(versionOf(sqlite)).toBe(migrations.length);
     // What has been done once is not done again.
     await journal.open(OWNER);
     using tool = new DatabaseSync(sqlite, { readOnly: true });
-    expect({ ...tool.prepare("SELECT count(*) AS rows FROM third").get() }).toEqual({ rows: 1 });
+    expect({ ...tool.prepare("SELECT count(*) AS rows FROM last").get() }).toEqual({ rows: 1 });
+    await journal.close();
+  });
+
+  it("has turns whose prompts are text from then on", async () => {
+    const sqlite = join(newFolder(), "castellan.db");
+    using old = new DatabaseSync(sqlite);
+    migrate(old, 0, [FIRST]);
+    old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
+      VALUES ('old', '"a"', '/compact', 0, 1, 1, 'queued', 0, 0)`);
+    old.close();
+    const journal = sqliteJournal({ sqlite });
+    await journal.open(OWNER);
+    expect(await journal.turn("old")).not.toHaveProperty("promptKind");
+    await journal.write(accepting(1, turn("new", { promptKind: "command" })));
+    expect((await journal.turn("new"))?.promptKind).toBe("command");
     await journal.close();
   });
 
@@ -70,7 +86,7 @@ describe("a file of an earlier release", () => {
     const error = await errorOf(wrong.open(OWNER));
     expect(error.details).toEqual({ reason: "failed" });
     expect(error.message).toContain("no such table: nowhere");
-    expect(versionOf(sqlite)).toBe(1);
+    expect(versionOf(sqlite)).toBe(MIGRATIONS.length);
     await journal.open(OWNER);
     expect(await journal.turn("t")).toBeDefined();
     await journal.close();
