@@ -18,6 +18,7 @@ import { HostCalls } from "./host-calls.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import { memoryKills } from "./memory-kills.ts";
+import { releaseProblem } from "./oldest-release.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
@@ -115,7 +116,13 @@ export class ProcessRun {
     if (signal.aborted) abort();
     try {
       const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
-      const { account } = await Promise.race([this.query.initializationResult(), given, gone]);
+      const hello = await Promise.race([this.query.initializationResult(), given, gone]);
+      const { account, claude_code_version: version } = hello;
+      const problem = releaseProblem(version);
+      if (problem !== undefined) {
+        this.found = { class: "bad_config", message: problem };
+        throw new Error(problem);
+      }
       if (lacksCredentials(account)) {
         this.found = {
           class: "auth",

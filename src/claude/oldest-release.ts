@@ -1,0 +1,18 @@
+/** The first release of Claude Code that takes a prompt as text when it is told to. Those before it say nothing, and run it. */
+const OLDEST = "2.1.248";
+
+/** Why this release of Claude Code cannot be used, if that is so. One that does not say which it is may be any. */
+export function releaseProblem(version: string | undefined): string | undefined {
+  if (version === undefined || !/^\d+\.\d+\.\d+/.test(version) || !isBefore(version, OLDEST)) return undefined;
+  return `Claude Code ${version} is older than ${OLDEST}, so that it would run commands, and read in files, that stand in the prompts of users; update it`;
+}
+
+function isBefore(one: string, other: string): boolean {
+  const [ones, others] = [numbersOf(one), numbersOf(other)];
+  const at = ones.findIndex((number, index) => number !== others[index]);
+  return at !== -1 && (ones[at] ?? 0) < (others[at] ?? 0);
+}
+
+function numbersOf(version: string): number[] {
+  return version.split(".", 3).map((part) => Number.parseInt(part, 10));
+}
