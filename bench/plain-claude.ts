@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { parseArguments } from "../src/testing/fake-arguments.ts";
 import { answerTo, handshake } from "../src/testing/fake-control.ts";
 import { FakeLedger } from "../src/testing/fake-ledger.ts";
-import { assistantMessage, type FakeEcho, stamp } from "../src/testing/fake-messages.ts";
+import { assistantMessage, CLAUDE_CODE_VERSION, type FakeEcho, stamp } from "../src/testing/fake-messages.ts";
 import { type FakeResult, resultMessage } from "../src/testing/fake-result.ts";
 import { FakeSettings } from "../src/testing/fake-settings.ts";
 import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-wire.ts";
@@ -54,7 +54,15 @@ export class PlainClaude {
   #answer(id: unknown, request: WireObject): WireObject {
     const { model, permissionMode } = this.#settings;
     const initializes = request["subtype"] === "initialize";
-    const facts = { pid: process.pid, model, permissionMode, initialize: initializes ? request : {}, characters: 0 };
+    const facts = {
+      pid: process.pid,
+      model,
+      permissionMode,
+      initialize: initializes ? request : {},
+      characters: 0,
+      commands: [],
+      version: CLAUDE_CODE_VERSION,
+    };
     const response = initializes ? handshake(facts) : (answerTo(request, facts) ?? {});
     return { subtype: "success", request_id: id, response };
   }

@@ -1,4 +1,3 @@
-import { CLAUDE_CODE_VERSION } from "./fake-messages.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** What the answers to a host's requests need to know of the process. */
@@ -8,6 +7,9 @@ export interface FakeControlFacts {
   readonly permissionMode: string;
   readonly initialize: WireObject;
   readonly characters: number;
+  /** The names of the commands that are not Claude Code's own. */
+  readonly commands: readonly string[];
+  readonly version: string;
 }
 
 /** The answer to `initialize`: the handshake. */
@@ -21,6 +23,7 @@ export function handshake(facts: FakeControlFacts): WireObject {
         argumentHint: "",
         builtin: true,
       },
+      ...facts.commands.map((name) => ({ name, description: "", argumentHint: "" })),
     ],
     agents: [
       { name: "general-purpose", description: "General-purpose agent" },
@@ -42,7 +45,7 @@ export function handshake(facts: FakeControlFacts): WireObject {
     ],
     account: { tokenSource: "none", apiKeySource: "ANTHROPIC_API_KEY", apiProvider: "firstParty" },
     pid: facts.pid,
-    claude_code_version: CLAUDE_CODE_VERSION,
+    claude_code_version: facts.version,
     current_permission_mode: facts.permissionMode,
     hook_on_failure_supported: true,
     hooks_when_unanswered_kept: 0,
@@ -76,7 +79,7 @@ export function answerTo(request: WireObject, facts: FakeControlFacts): WireObje
     case "get_session_cost":
       return { text: "" };
     case "get_binary_version":
-      return { version: CLAUDE_CODE_VERSION };
+      return { version: facts.version };
     case "mcp_set_servers":
       return { added: Object.keys(objectOf(request, "servers")), removed: [], errors: {} };
     case "rewind_files":

@@ -131,6 +131,12 @@ export class FakeConversation {
     this.save();
   }
 
+  /** Puts a summary in the place of all that was said but `kept`; nothing before it can be gone back to. */
+  compact(uuid: string, summary: string, kept: readonly FakeEntry[]): void {
+    this.#entries.splice(0, this.#entries.length, { uuid, role: "user", text: summary }, ...kept);
+    this.save();
+  }
+
   /** Writes what Claude Code says by itself. */
   note(uuid: string, text: string): void {
     this.#entries.push({ uuid, role: "assistant", text, synthetic: true });

@@ -16,6 +16,13 @@ export interface FakeClaudeOptions {
    * @example startup: (process, n) => { if (n === 2) process.crash({ code: 1, stderr: "out of luck" }); }
    */
   readonly startup?: (process: FakeProcess, n: number) => void | Promise<void>;
+  /**
+   * The names of commands and skills that the processes know besides `clear` and `compact`, see `command()`. Their prompts are given
+   * to the script. Default: none.
+   */
+  readonly commands?: readonly string[];
+  /** The version of Claude Code that the processes say they are. Default: the one whose messages they send. */
+  readonly version?: string;
   /** What every turn costs, in US dollars. Default: 0.01. */
   readonly costPerTurnUsd?: number;
   /** Whether an interrupt is acknowledged but changes nothing. Default: `false`. */

@@ -8,6 +8,9 @@ export interface FakeReceptionDesk {
   readonly settings: FakeSettings;
   /** Characters said in the conversation so far. */
   readonly characters: number;
+  /** The names of the commands that are not Claude Code's own. */
+  readonly commands: readonly string[];
+  readonly version: string;
   /** The uuids of the prompts that wait. */
   readonly queuedUuids: readonly (string | undefined)[];
   send(message: WireObject): void;
@@ -61,9 +64,9 @@ export class FakeReception {
   }
 
   get #facts(): FakeControlFacts {
-    const { pid, settings, characters } = this.#desk;
+    const { pid, settings, characters, commands, version } = this.#desk;
     const { model, permissionMode, initialize = {} } = settings;
-    return { pid, model, permissionMode, initialize, characters };
+    return { pid, model, permissionMode, initialize, characters, commands, version };
   }
 
   /** `undefined` is the answer to what the fake does not know. */

@@ -129,12 +129,15 @@ export function startFailureResult(errors: readonly string[], reason: string | u
   };
 }
 
-/** The result of `/clear`, which no model answers. */
+const NOTHING = { totalCostUsd: 0, modelUsage: {}, turnUsage: {} };
+
+/** The result of a command of Claude Code's own, which no model answers; `spent` is the conversation's and the command's cost, if it has any. */
 export function localCommandResult(
   command: string,
   echo: FakeEcho,
   startedAt: number,
   resultIndex: number,
+  spent: { readonly totalCostUsd: number; readonly modelUsage: WireObject; readonly turnUsage: WireObject } = NOTHING,
 ): WireObject {
   return {
     type: "result",
@@ -144,9 +147,9 @@ export function localCommandResult(
     duration_api_ms: 0,
     num_turns: 0,
     stop_reason: null,
-    total_cost_usd: 0,
+    total_cost_usd: spent.totalCostUsd,
     usage: usageFigures({ inputTokens: 0, outputTokens: 0, costUsd: 0 }),
-    modelUsage: {},
+    modelUsage: spent.modelUsage,
     permission_denials: [],
     fast_mode_state: "off",
     fast_mode_disabled_reason: "sdk_opt_in_required",
@@ -156,7 +159,7 @@ export function localCommandResult(
     local_command: command,
     queued_turn_count: 0,
     result_index: resultIndex,
-    model_usage_since_last_result: {},
+    model_usage_since_last_result: spent.turnUsage,
     ...echo,
   };
 }

@@ -46,6 +46,11 @@ export interface FakeApiError {
 export interface FakeTurn {
   /** The text of the user message; of several that were waiting together, the lines of all. */
   readonly prompt: string;
+  /**
+   * Whether the prompt is text, whatever stands in it. Where it is not, the real Claude Code reads in files that it names, and runs the
+   * command that it begins with; the fake leaves that to the script, but for `/clear` and `/compact`.
+   */
+  readonly verbatim: boolean;
   /** The last user message of the turn, as it was sent. */
   readonly message: SDKUserMessage;
   /** The texts of user messages that came while a tool ran: they joined this turn when the tool was done, and get no result of their own. */

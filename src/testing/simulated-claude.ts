@@ -1,8 +1,19 @@
 import { randomUUID } from "node:crypto";
 import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import {
+  boundaryMessage,
+  COMPACTED,
+  COMPACTING,
+  commandFailedMessage,
+  echoOf,
+  outputMessage,
+  ownCommandIn,
+  summaryMessage,
+  summaryUsage,
+} from "./fake-command.ts";
 import type { FakeConversation } from "./fake-conversation.ts";
 import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
-import { lifecycleMessage, stamp, stateMessage } from "./fake-messages.ts";
+import { CLAUDE_CODE_VERSION, lifecycleMessage, stamp, stateMessage } from "./fake-messages.ts";
 import type { FakeScript } from "./fake-options.ts";
 import type { FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
@@ -54,6 +65,14 @@ export class SimulatedClaude {
 
   get queuedUuids(): (string | undefined)[] {
     return this.#queue.map(({ uuid }) => uuid);
+  }
+
+  get commands(): readonly string[] {
+    return this.#home.options.commands ?? [];
+  }
+
+  get version(): string {
+    return this.#home.options.version ?? CLAUDE_CODE_VERSION;
   }
 
   get costPerTurnUsd(): number {
@@ -174,9 +193,12 @@ export class SimulatedClaude {
     this.#next();
   }
 
-  /** The prompts that wait, up to the next `/clear`, which is a turn of its own, or one that `joins` excludes. They count as begun. */
+  /**
+   * The prompts that wait, up to the next command of Claude Code's own, which is a turn of its own, or one that `joins` excludes. They
+   * count as begun.
+   */
   takeQueued(joins: (message: SDKUserMessage) => boolean = () => true): SDKUserMessage[] {
-    const end = this.#queue.findIndex((message) => isClear(message) || !joins(message));
+    const end = this.#queue.findIndex((message) => ownCommandIn(message) !== undefined || !joins(message));
     const taken = this.#queue.splice(0, end < 0 ? this.#queue.length : end);
     for (const { uuid } of taken) this.send(lifecycleMessage(uuid ?? "", "started"));
     return taken;
@@ -191,9 +213,11 @@ export class SimulatedClaude {
       return;
     }
     const [first] = this.#queue;
-    if (first !== undefined && isClear(first)) {
+    const command = first === undefined ? undefined : ownCommandIn(first);
+    if (first !== undefined && command !== undefined) {
       this.#queue.shift();
-      this.#clear(first);
+      if (command === "clear") this.#clear(first);
+      else this.#compact(first);
       return;
     }
     const batch = this.takeQueued();
@@ -253,8 +277,51 @@ export class SimulatedClaude {
     this.send({ type: "system", subtype: "background_tasks_changed", tasks: [] });
     this.#conversation = this.#home.transcripts.fresh(this.#body.cwd, this.#body.arguments.persist);
     this.send(this.settings.init([uuid]));
-    const echo = { user_message_uuid: uuid, user_message_uuids: [uuid] };
-    this.send(localCommandResult("clear", echo, startedAt, this.nextResultIndex()));
+    this.send(localCommandResult("clear", echoOf(uuid), startedAt, this.nextResultIndex()));
+    this.#commandEnded(uuid);
+  }
+
+  /** Claude Code's own `/compact`: what was said is all in the summary, so that a script can find it there. */
+  #compact(message: SDKUserMessage): void {
+    const uuid = message.uuid ?? "";
+    const startedAt = performance.now();
+    const conversation = this.#conversation;
+    const { entries, ledger } = conversation;
+    this.send(lifecycleMessage(uuid, "started"));
+    if (entries.length === 0) {
+      this.#compactNothing(message, uuid, startedAt);
+      return;
+    }
+    const summary = entries.map(({ role, text }) => `${role}: ${text}`).join("\n");
+    const usage = summaryUsage(summary, this.costPerTurnUsd);
+    this.send(COMPACTING);
+    this.send(COMPACTED);
+    const turnUsage = ledger.add(this.settings.model, usage);
+    this.send(this.settings.init([uuid]));
+    // An answer after a longer conversation stays as it was.
+    const kept = entries.length > 2 ? entries.slice(-1) : [];
+    const summaryUuid = randomUUID();
+    const keptUuids = kept.map((entry) => entry.uuid);
+    this.send(boundaryMessage(usage, entries.at(-1)?.uuid ?? "", summaryUuid, keptUuids));
+    this.send(summaryMessage(summaryUuid, summary));
+    conversation.compact(summaryUuid, summary, kept);
+    conversation.note(this.send(outputMessage("Compacted ")), "Compacted ");
+    const { totalCostUsd, modelUsage } = ledger;
+    const spent = { totalCostUsd, modelUsage, turnUsage };
+    this.send(localCommandResult("compact", echoOf(uuid), startedAt, this.nextResultIndex(), spent));
+    this.#commandEnded(uuid);
+  }
+
+  #compactNothing(message: SDKUserMessage, uuid: string, startedAt: number): void {
+    const words = "Error: No messages to compact";
+    const args = promptText(message).replace(/^\S+\s*/, "");
+    this.send(this.settings.init([uuid]));
+    this.#conversation.note(this.send(commandFailedMessage("compact", args, words)), words);
+    this.send(localCommandResult("compact", echoOf(uuid), startedAt, this.nextResultIndex()));
+    this.#commandEnded(uuid);
+  }
+
+  #commandEnded(uuid: string): void {
     this.#lastTurnFailed = false;
     this.send(lifecycleMessage(uuid, "completed"));
     this.#next();
@@ -267,10 +334,6 @@ export class SimulatedClaude {
 }
 
 const TASK_NOTIFICATION = "<task-notification>A task has ended.</task-notification>";
-
-function isClear(message: SDKUserMessage): boolean {
-  return promptText(message).trim() === "/clear";
-}
 
 function isUserMessage(message: WireObject): message is WireObject & SDKUserMessage {
   const { content } = objectOf(message, "message");

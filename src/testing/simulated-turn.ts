@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { FakeAnswer } from "./fake-answer.ts";
 import { spokenApiError } from "./fake-api-error.ts";
+import { isVerbatim } from "./fake-command.ts";
 import type { FakeEntry } from "./fake-conversation.ts";
 import type { FakeUnprompted } from "./fake-home.ts";
 import { FakeHost } from "./fake-host.ts";
@@ -39,6 +40,7 @@ interface Ending {
 
 export class SimulatedTurn implements FakeTurn {
   readonly prompt: string;
+  readonly verbatim: boolean;
   readonly message: SDKUserMessage;
   readonly index: number;
   readonly process: FakeProcess;
@@ -76,6 +78,7 @@ export class SimulatedTurn implements FakeTurn {
     this.message = last;
     this.index = index;
     this.prompt = messages.map(promptText).join("\n");
+    this.verbatim = messages.every(isVerbatim);
     this.history = claude.conversation.entries.slice();
     this.promptUuids = messages.map((message) => message.uuid ?? randomUUID());
     this.named = origin === undefined ? this.promptUuids : [];

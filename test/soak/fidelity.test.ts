@@ -49,6 +49,25 @@ const scenarios: Scenario[] = [
     },
   },
   {
+    name: "/compact of nothing",
+    act: async (session) => {
+      await session.ask("/compact now");
+      await session.ask("one");
+      await session.end();
+    },
+  },
+  {
+    name: "/compact, and what only looks like a command",
+    act: async (session) => {
+      await session.ask("one");
+      await session.ask("/clear", { client_composed: true });
+      await session.ask("/compact keep the names");
+      await session.ask("two");
+      await session.ask("  /compact");
+      await session.end();
+    },
+  },
+  {
     name: "thinking, a tool, its hooks, an in-process MCP tool, settings",
     options: () => ({
       allowedTools: ["Bash", "mcp__sums__add"],

@@ -28,8 +28,12 @@ export class BareSession implements AsyncDisposable {
   }
 
   /** Sends a user message and returns its uuid. */
-  send(content: string, uuid: `${string}-${string}-${string}-${string}-${string}` = randomUUID()): string {
-    this.#outbox.push({ type: "user", message: { role: "user", content }, parent_tool_use_id: null, uuid });
+  send(
+    content: string,
+    uuid: `${string}-${string}-${string}-${string}-${string}` = randomUUID(),
+    more: Partial<SDKUserMessage> = {},
+  ): string {
+    this.#outbox.push({ type: "user", message: { role: "user", content }, parent_tool_use_id: null, uuid, ...more });
     this.#sent();
     return uuid;
   }
@@ -54,8 +58,8 @@ export class BareSession implements AsyncDisposable {
   }
 
   /** Sends a prompt and waits for its result. */
-  async ask(content: string): Promise<SDKResultMessage> {
-    this.send(content);
+  async ask(content: string, more: Partial<SDKUserMessage> = {}): Promise<SDKResultMessage> {
+    this.send(content, randomUUID(), more);
     return await this.result();
   }
 

@@ -643,6 +643,42 @@ describe("conversations", () => {
   });
 });
 
+describe("what a message begins with", () => {
+  const how: FakeScript = (turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`);
+
+  test("is a command, unless the message is text", async () => {
+    begin(how);
+    const bare = session();
+    for (const prompt of ["/clear", "/compact", "/greet Ada"]) {
+      const result = await bare.ask(prompt, { client_composed: true });
+      expect(result).toMatchObject({ result: `text: ${prompt}` });
+      expect(result).not.toHaveProperty("local_command");
+    }
+    expect(await bare.ask("/greet Ada")).toMatchObject({ result: "typed: /greet Ada" });
+    expect(await bare.ask(" /clear")).toMatchObject({ result: "typed:  /clear" });
+    expect(await bare.ask("/new")).toMatchObject({ local_command: "clear" });
+  });
+
+  test("may be /compact, after which the model remembers a summary, and what cannot be cut back to is gone", async () => {
+    begin((turn) => turn.text(turn.history.map(({ text }) => text).join("|")));
+    const bare = session();
+    await bare.ask("one");
+    const [first] = fake.transcript(fake.processes[0]?.sessionId ?? "");
+    const compacted = await bare.ask("/compact keep the names");
+    expect(compacted).toMatchObject({ local_command: "compact", result: "", total_cost_usd: 0.02 });
+    expect(await bare.ask("two")).toMatchObject({ result: "user: one\nassistant: " });
+    await bare.end();
+    const cut = session({ resume: compacted.session_id, ...(first && { resumeSessionAt: first.uuid }) });
+    await expect(cut.query.initializationResult()).rejects.toThrow("No message found");
+  });
+
+  test("is known if the fake has it, as in the handshake", async () => {
+    begin(how, { commands: ["greet"] });
+    const names = (await session().query.supportedCommands()).map(({ name }) => name);
+    expect(names).toEqual(["clear", "compact", "greet"]);
+  });
+});
+
 describe("control requests", () => {
   test("change the model and the permission mode", async () => {
     begin();
