@@ -12,6 +12,9 @@ export function noJournal(): Journal {
     turn: async () => undefined,
     unfinishedTurns: async () => [],
     approvals: async () => [],
+    conversations: async () => [],
+    records: async function* () {},
+    extent: async () => ({ turns: 0, approvals: 0 }),
     usage: async () => [],
     prune: async () => 0,
   };

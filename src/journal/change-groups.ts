@@ -7,19 +7,21 @@ export type ChangeGroup = {
   [Type in Change["type"]]: { readonly type: Type; readonly changes: ChangeOf<Type>[] };
 }[Change["type"]];
 
+/** What keeps its place among all the others, since it is about any number of things. */
+const BARRIERS: ReadonlySet<Change["type"]> = new Set(["session_forgotten", "session_erased", "conversation_erased"]);
+
 /**
  * Puts changes together that may be made at once. The groups, made in order, come to the same as the changes: those of the
- * same thing keep their order, and what is forgotten keeps its place among all the others. What is spent is only ever
- * added, so that its order is of no account.
+ * same thing keep their order, and what is forgotten or erased keeps its place among all the others. What is only ever added is of
+ * no thing.
  */
 export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   const groups: { readonly group: ChangeGroup; readonly things: Set<string | undefined> }[] = [];
   for (const change of changes) {
     const thing = thingOf(change);
     const isBefore = ({ group, things }: (typeof groups)[number]): boolean =>
-      group.type === "session_forgotten" || things.has(thing);
-    const first = thing === undefined ? 0 : groups.findLastIndex(isBefore) + 1;
-    const from = change.type === "session_forgotten" ? groups.length : first;
+      BARRIERS.has(group.type) || (thing !== undefined && things.has(thing));
+    const from = BARRIERS.has(change.type) ? groups.length : groups.findLastIndex(isBefore) + 1;
     const found = groups.find(({ group }, index) => index >= from && group.type === change.type);
     if (found === undefined) {
       groups.push({ group: { type: change.type, changes: [change] } as ChangeGroup, things: new Set([thing]) });
@@ -37,6 +39,8 @@ function thingOf(change: Change): string | undefined {
     case "session_saved":
       return `session ${change.session.key}`;
     case "session_forgotten":
+    case "session_erased":
+    case "conversation_erased":
       return `session ${change.session}`;
     case "turn_accepted":
       return `turn ${change.turn.id}`;
@@ -47,6 +51,7 @@ function thingOf(change: Change): string | undefined {
     case "turn_ended":
       return `turn ${change.turn}`;
     case "spent":
+    case "conversation_left":
       return undefined;
     case "approval_requested":
       return `approval ${change.approval.id}`;

@@ -1,4 +1,5 @@
 import type { ApprovalEntry, RequestedApproval } from "./approval-entry.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
@@ -10,8 +11,16 @@ import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 export type Change =
   /** In the place of what was known of the session. */
   | { readonly type: "session_saved"; readonly session: SessionEntry }
-  /** Nothing is to be kept of the session but what it spent: not its turns, not its approvals. */
+  /** Nothing is to be kept of the session but what it spent: not its turns, not its approvals, not which conversations it had. */
   | { readonly type: "session_forgotten"; readonly session: string }
+  /**
+   * The same, and its name is not to be kept either: what it spent stays, added to what stands under the key `as`, which is no
+   * session's.
+   */
+  | { readonly type: "session_erased"; readonly session: string; readonly as: string }
+  | { readonly type: "conversation_left"; readonly conversation: ConversationEntry }
+  /** Nothing is left of a conversation that the session had left. */
+  | { readonly type: "conversation_erased"; readonly session: string; readonly conversationId: string }
   /** A turn of an id that is there already stays as it is. */
   | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn }
   /** Its caller was told that it is not accepted. Nothing is kept of it, unless it has begun or ended. */

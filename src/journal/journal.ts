@@ -1,7 +1,9 @@
 import type { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
 
@@ -73,8 +75,24 @@ export interface Journal {
   unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]>;
   /** The last approvals of a session, newest first; of those asked for at the same time, the one written last. */
   approvals(session: string, limit: number): Promise<ApprovalEntry[]>;
+  /** The conversations that a session has left, in the order in which that was written. */
+  conversations(session: string): Promise<ConversationEntry[]>;
+  /**
+   * The turns of a session in the order in which they were written, then its approvals likewise. They are read in pieces, so that
+   * few of them are in memory; what is written meanwhile may be among them, or not.
+   */
+  records(session: string): AsyncIterable<SessionRecord>;
+  /** How many turns and approvals of a session there are. */
+  extent(session: string): Promise<SessionExtent>;
   /** What was spent; the entries stand in no particular order. */
   usage(query: UsageQuery): Promise<UsageEntry[]>;
   /** Forgets turns and settled approvals that need not be kept; resolves with how many turns those were. */
   prune(retention: Retention): Promise<number>;
+  /**
+   * Sees to it that nothing stands in its own files any more that was forgotten or erased before this was called; one that is not
+   * `urgent` may do so later, by itself. A journal that has no files of its own can leave it out.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`; it can be called again
+   */
+  expunge?(urgent: boolean): Promise<void>;
 }

@@ -1,9 +1,11 @@
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch, Change } from "./change.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { Journal, JournalOwner, Retention } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import { sumOf } from "./spending.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "./usage-entry.ts";
@@ -28,6 +30,8 @@ class MemoryJournal implements Journal {
   /** In the order in which they were asked for. */
   readonly #approvals = new Map<string, ApprovalEntry>();
   readonly #spent = new Map<string, Spent>();
+  /** Those that each session has left, in order. */
+  readonly #left = new Map<string, ConversationEntry[]>();
   #owner: JournalOwner | undefined;
   #written = 0;
 
@@ -79,6 +83,26 @@ class MemoryJournal implements Journal {
     return asked.toSorted((one, other) => other.requestedAt - one.requestedAt).slice(0, limit);
   }
 
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    this.#refuseIfClosed();
+    return [...(this.#left.get(session) ?? [])];
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    this.#refuseIfClosed();
+    for (const turn of this.#turns.values()) if (turn.session === session) yield { type: "turn", turn };
+    for (const approval of this.#approvals.values()) {
+      if (approval.session === session) yield { type: "approval", approval };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    this.#refuseIfClosed();
+    const count = (entries: Iterable<{ readonly session: string }>): number =>
+      [...entries].filter((entry) => entry.session === session).length;
+    return { turns: count(this.#turns.values()), approvals: count(this.#approvals.values()) };
+  }
+
   async usage({ supervisor, session, since = "", until = "9", by }: UsageQuery): Promise<UsageEntry[]> {
     this.#refuseIfClosed();
     const wanted = [...this.#spent.values()].filter(
@@ -122,6 +146,23 @@ class MemoryJournal implements Journal {
       case "session_forgotten":
         this.#forget(change.session);
         break;
+      case "session_erased":
+        this.#forget(change.session);
+        this.#rename(change.session, change.as);
+        break;
+      case "conversation_left": {
+        const { conversation } = change;
+        const left = this.#left.get(conversation.session) ?? [];
+        this.#left.set(conversation.session, [...left, copy(conversation)]);
+        break;
+      }
+      case "conversation_erased": {
+        const left = this.#left.get(change.session) ?? [];
+        const others = left.filter(({ conversationId }) => conversationId !== change.conversationId);
+        if (others.length > 0) this.#left.set(change.session, others);
+        else this.#left.delete(change.session);
+        break;
+      }
       case "turn_accepted": {
         const { turn } = change;
         if (this.#turns.has(turn.id)) break;
@@ -159,12 +200,9 @@ class MemoryJournal implements Journal {
         break;
       }
       case "spent":
-        for (const { model, ...spending } of change.models) {
+        for (const spending of change.models) {
           const { supervisor, session, day } = change;
-          const id = JSON.stringify([supervisor, session, model, day]);
-          const before = this.#spent.get(id);
-          const sum = before === undefined ? spending : sumOf([before, spending]);
-          this.#spent.set(id, { supervisor, session, model, day, ...sum });
+          this.#spend({ supervisor, session, day, ...spending });
         }
         break;
       case "approval_requested":
@@ -176,6 +214,22 @@ class MemoryJournal implements Journal {
         this.#approvals.set(approval.id, { ...approval, outcome: change.outcome, settledAt: change.at });
         break;
       }
+    }
+  }
+
+  #spend(spent: Spent): void {
+    const { supervisor, session, model, day } = spent;
+    const id = JSON.stringify([supervisor, session, model, day]);
+    const before = this.#spent.get(id);
+    this.#spent.set(id, before === undefined ? spent : { ...spent, ...sumOf([before, spent]) });
+  }
+
+  /** What was spent under one key was spent under another one. */
+  #rename(session: string, as: string): void {
+    for (const [id, spent] of [...this.#spent]) {
+      if (spent.session !== session) continue;
+      this.#spent.delete(id);
+      this.#spend({ ...spent, session: as });
     }
   }
 
@@ -195,6 +249,7 @@ class MemoryJournal implements Journal {
   #forget(key: string): void {
     this.#sessions.delete(key);
     this.#unfinished.delete(key);
+    this.#left.delete(key);
     for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
     for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
   }

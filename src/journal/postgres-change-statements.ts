@@ -1,5 +1,11 @@
 import type { Change } from "./change.ts";
 
+/* What is forgotten with a session, of which `forgotten` has the keys. */
+const NOTHING_OF_IT = `
+      no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
+      no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
+      no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
+
 /**
  * How changes of each type are made, any number of them at once. The one parameter is the rows, as JSON; what is JSON itself
  * stands in them as text, because PostgreSQL takes JSON apart only if no text in it has U+0000 or half a surrogate pair.
@@ -13,10 +19,26 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
       memory = excluded.memory, saved_at = excluded.saved_at`,
 
   session_forgotten: `
-    with forgotten as (select session from json_to_recordset($1) as row (session text)),
-      no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
-      no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session)
+    with forgotten as (select session from json_to_recordset($1) as row (session text)), ${NOTHING_OF_IT}
     delete from sessions using forgotten where sessions.key = forgotten.session`,
+
+  /* No two sessions get the same new key, so that a digest of the old one and that stays unlike any other. */
+  session_erased: `
+    with forgotten as (select session, "as" from json_to_recordset($1) as row (session text, "as" text)), ${NOTHING_OF_IT},
+      renamed as (
+        update spent set session = forgotten."as", digest = sha256(spent.digest || convert_to(forgotten."as", 'UTF8'))
+        from forgotten where spent.session = forgotten.session
+      )
+    delete from sessions using forgotten where sessions.key = forgotten.session`,
+
+  conversation_left: `
+    insert into conversations (session, conversation_id, memory, left_at)
+    select session, conversation_id, memory::json, left_at from json_to_recordset($1)
+      as row (session text, conversation_id text, memory text, left_at double precision)`,
+
+  conversation_erased: `
+    delete from conversations using json_to_recordset($1) as row (session text, conversation_id text)
+    where conversations.session = row.session and conversations.conversation_id = row.conversation_id`,
 
   turn_accepted: `
     insert into turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at)

@@ -43,6 +43,20 @@ function changeRows(group: ChangeGroup): object[] {
       }));
     case "session_forgotten":
       return group.changes.map(({ session }) => ({ session: toText(session) }));
+    case "session_erased":
+      return group.changes.map(({ session, as }) => ({ session: toText(session), as: toText(as) }));
+    case "conversation_left":
+      return group.changes.map(({ conversation }) => ({
+        session: toText(conversation.session),
+        conversation_id: toText(conversation.conversationId),
+        memory: JSON.stringify(conversation.memory),
+        left_at: conversation.leftAt,
+      }));
+    case "conversation_erased":
+      return group.changes.map(({ session, conversationId }) => ({
+        session: toText(session),
+        conversation_id: toText(conversationId),
+      }));
     case "turn_accepted":
       return group.changes.map(({ turn }) => ({
         id: toText(turn.id),

@@ -71,7 +71,19 @@ const FIRST = `
 /** Turns of earlier releases are text from here on, which can do no harm. */
 const PROMPT_KIND = "alter table turns add column prompt_kind text";
 
+/* Conversations that sessions have left. */
+const CONVERSATIONS = `
+  create table conversations (
+    seq bigint generated always as identity primary key,
+    session text not null,
+    conversation_id text not null,
+    memory json not null,
+    left_at double precision not null
+  );
+  create index conversations_by_session on conversations (session, seq);
+`;
+
 export const JOURNAL_TABLES: PostgresTables = {
   name: "journal",
-  steps: [{ sql: FIRST }, { sql: PROMPT_KIND, additive: true }],
+  steps: [{ sql: FIRST }, { sql: PROMPT_KIND, additive: true }, { sql: CONVERSATIONS, additive: true }],
 };

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { Journal, JournalOwner, Retention } from "./journal.ts";
 import { statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
@@ -14,6 +15,9 @@ import {
   APPROVAL_COLUMNS,
   type ApprovalRow,
   approvalOf,
+  CONVERSATION_COLUMNS,
+  type ConversationRow,
+  conversationOf,
   SESSION_COLUMNS,
   type SessionRow,
   SPENT_SUMS,
@@ -26,6 +30,7 @@ import {
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import { fromText, toText } from "./stored-text.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "./usage-entry.ts";
@@ -54,6 +59,9 @@ const STATEMENT_MS = 10_000;
 
 /** How many connections there are for everything that need not be done in time. */
 const COMMON_CONNECTIONS = 3;
+
+/** How many rows are read at a time where they are read in pieces. */
+const PAGE = 50;
 
 /** How long a server is waited for when the journal is given back. */
 const CLOSE_MS = 3_000;
@@ -163,6 +171,27 @@ export class PostgresJournal implements Journal {
     return (await this.#read<ApprovalRow>(text, [toText(session), limit])).map(approvalOf);
   }
 
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    const text = `select ${CONVERSATION_COLUMNS} from conversations where session = $1 order by seq`;
+    return (await this.#read<ConversationRow>(text, [toText(session)])).map(conversationOf);
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    for await (const row of this.#pages<TurnRow>("turns", TURN_COLUMNS, session)) {
+      yield { type: "turn", turn: turnOf(row) };
+    }
+    for await (const row of this.#pages<ApprovalRow>("approvals", APPROVAL_COLUMNS, session)) {
+      yield { type: "approval", approval: approvalOf(row) };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    const text = `select (select count(*)::integer from turns where session = $1) as turns,
+      (select count(*)::integer from approvals where session = $1) as approvals`;
+    const [row] = await this.#read<SessionExtent>(text, [toText(session)]);
+    return row ?? { turns: 0, approvals: 0 };
+  }
+
   async usage({ supervisor, session, since, until, by }: UsageQuery): Promise<UsageEntry[]> {
     const columns = DIMENSIONS.filter((dimension) => by.includes(dimension));
     const text = `
@@ -182,6 +211,22 @@ export class PostgresJournal implements Journal {
       ]);
       return turns?.count ?? 0;
     });
+  }
+
+  /** The rows of a session in a table, in the order in which they were written. */
+  async *#pages<Row extends object>(
+    table: "turns" | "approvals",
+    columns: string,
+    session: string,
+  ): AsyncGenerator<Row & Numbered, void, undefined> {
+    const text = `select ${columns}, seq::text as number from ${table} where session = $1 and seq > $2 order by seq limit ${PAGE}`;
+    for (let last = "0"; ; ) {
+      const rows = await this.#read<Row & Numbered>(text, [toText(session), last]);
+      yield* rows;
+      const number = rows.at(-1)?.number;
+      if (number === undefined || rows.length < PAGE) return;
+      last = number;
+    }
   }
 
   async #load(connections: number): Promise<PostgresDatabase> {
@@ -205,6 +250,11 @@ export class PostgresJournal implements Journal {
     if (applied === undefined || this.#uncertain !== number) return error;
     return new CastellanError("JOURNAL_UNAVAILABLE", error.message, { details: { reason }, cause: error.cause });
   }
+}
+
+/** A row with its number, which may be too large for a number of JavaScript. */
+interface Numbered {
+  readonly number: string;
 }
 
 const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model", "day"];

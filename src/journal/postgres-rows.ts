@@ -1,4 +1,5 @@
 import type { ApprovalEntry } from "./approval-entry.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import { fromText } from "./stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "./turn-entry.ts";
@@ -88,6 +89,24 @@ export function approvalOf(row: ApprovalRow): ApprovalEntry {
     requestedAt: row.requested_at,
     ...(row.outcome !== null && { outcome: row.outcome }),
     ...(row.settled_at !== null && { settledAt: row.settled_at }),
+  };
+}
+
+export const CONVERSATION_COLUMNS: string = "session, conversation_id, memory, left_at";
+
+export interface ConversationRow {
+  readonly session: string;
+  readonly conversation_id: string;
+  readonly memory: JsonObject;
+  readonly left_at: number;
+}
+
+export function conversationOf(row: ConversationRow): ConversationEntry {
+  return {
+    session: fromText(row.session),
+    conversationId: fromText(row.conversation_id),
+    memory: row.memory,
+    leftAt: row.left_at,
   };
 }
 

@@ -11,13 +11,21 @@ export function makeChange(statements: Statements, change: Change): void {
       statements.saveSession.run(...texts, savedAt);
       break;
     }
-    case "session_forgotten": {
-      const key = toText(change.session);
-      statements.forgetSession.run(key);
-      statements.forgetTurns.run(key);
-      statements.forgetApprovals.run(key);
+    case "session_forgotten":
+      forget(statements, toText(change.session));
+      break;
+    case "session_erased":
+      forget(statements, toText(change.session));
+      statements.renameSpender.run(toText(change.as), toText(change.session));
+      break;
+    case "conversation_left": {
+      const { session, conversationId, memory, leftAt } = change.conversation;
+      statements.leaveConversation.run(toText(session), toText(conversationId), JSON.stringify(memory), leftAt);
       break;
     }
+    case "conversation_erased":
+      statements.eraseConversation.run(toText(change.session), toText(change.conversationId));
+      break;
     case "turn_accepted": {
       const {
         id,
@@ -76,4 +84,12 @@ export function makeChange(statements: Statements, change: Change): void {
     default:
       change satisfies never;
   }
+}
+
+function forget(statements: Statements, key: string): void {
+  statements.leaveResidue.run();
+  statements.forgetSession.run(key);
+  statements.forgetTurns.run(key);
+  statements.forgetApprovals.run(key);
+  statements.forgetConversations.run(key);
 }

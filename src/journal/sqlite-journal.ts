@@ -3,16 +3,19 @@ import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { Journal, JournalOwner, Retention } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
 import type { SessionEntry } from "./session-entry.ts";
+import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import { makeChange } from "./sqlite-changes.ts";
 import { inTransaction } from "./sqlite-connection.ts";
+import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { closeFile, type OpenFile, openFile, refuseIfReplaced, seemsReplaced, waitForDisk } from "./sqlite-opening.ts";
 import { claim } from "./sqlite-owner.ts";
 import { pruning } from "./sqlite-pruning.ts";
-import { approvalOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
+import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import { usageQuestion } from "./sqlite-usage.ts";
 import { fromText, toText } from "./stored-text.ts";
@@ -54,6 +57,7 @@ class SqliteJournal implements Journal {
   readonly place: string;
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
+  #expunging: SqliteExpunging | undefined;
 
   constructor(place: string, parts: SqliteParts) {
     this.place = place;
@@ -64,20 +68,26 @@ class SqliteJournal implements Journal {
     const held = this.#file;
     if (held !== undefined && held.owner.id !== owner.id) throw inUse(this.place, held.owner);
     try {
-      if (held === undefined) this.#file = await openFile(this.place, { owner, ...this.#parts });
-      else claim(held.database, owner);
+      await this.#expunging?.free();
+      if (held !== undefined) claim(held.database, owner);
+      else {
+        this.#file = await openFile(this.place, { owner, ...this.#parts });
+        this.#expunging = new SqliteExpunging(this.#file, this.place, this.#parts.clock);
+      }
     } catch (error) {
       throw unavailable(this.place, error);
     }
   }
 
   async close(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
+    const [file, expunging] = [this.#file, this.#expunging];
+    [this.#file, this.#expunging] = [undefined, undefined];
+    await expunging?.close();
     if (file !== undefined) closeFile(file);
   }
 
   async write({ number, changes, durable }: Batch): Promise<void> {
+    await this.#expunging?.free();
     const file = this.#opened();
     try {
       if (seemsReplaced(file)) await refuseIfReplaced(file);
@@ -114,6 +124,28 @@ class SqliteJournal implements Journal {
     return this.#read(({ statements }) => statements.approvals.all(toText(session), limit)).map(approvalOf);
   }
 
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    return this.#read(({ statements }) => statements.conversations.all(toText(session))).map(conversationOf);
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    const key = toText(session);
+    for (const { seq } of this.#read(({ statements }) => statements.turnsOf.all(key))) {
+      const row = this.#read(({ statements }) => statements.turnAt.get(seq ?? 0));
+      if (row !== undefined) yield { type: "turn", turn: turnOf(row) };
+    }
+    for (const { seq } of this.#read(({ statements }) => statements.approvalsOf.all(key))) {
+      const row = this.#read(({ statements }) => statements.approvalAt.get(seq ?? 0));
+      if (row !== undefined) yield { type: "approval", approval: approvalOf(row) };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    const key = toText(session);
+    const row = this.#read(({ statements }) => statements.extent.get(key, key));
+    return { turns: Number(row?.["turns"]), approvals: Number(row?.["approvals"]) };
+  }
+
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     const { sql, parameters } = usageQuestion(query);
     return this.#read(({ database }) => database.prepare(sql).all(...parameters)).map(usageOf);
@@ -123,11 +155,17 @@ class SqliteJournal implements Journal {
     let sum = 0;
     const steps = this.#read(({ statements }) => pruning(statements, retention));
     for (;;) {
+      await this.#expunging?.free();
       const { done, value } = this.#read(() => steps.next());
       if (done === true) return sum;
       sum += value;
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+
+  async expunge(urgent: boolean): Promise<void> {
+    this.#opened();
+    await this.#expunging?.expunge(urgent);
   }
 
   /** Whether the batch is to be made: not if it was already. */

@@ -1,5 +1,6 @@
 import type { SQLOutputValue } from "node:sqlite";
 import type { ApprovalEntry } from "./approval-entry.ts";
+import type { ConversationEntry } from "./conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import { DIMENSIONS } from "./sqlite-usage.ts";
 import { fromText } from "./stored-text.ts";
@@ -51,6 +52,15 @@ export function approvalOf(row: Row): ApprovalEntry {
   if (row["settled_at"] === null) return asked;
   const outcome = text(row["outcome"]) as NonNullable<ApprovalEntry["outcome"]>;
   return { ...asked, outcome, settledAt: Number(row["settled_at"]) };
+}
+
+export function conversationOf(row: Row): ConversationEntry {
+  return {
+    session: text(row["session"]),
+    conversationId: text(row["conversation_id"]),
+    memory: json(row["memory"]),
+    leftAt: Number(row["left_at"]),
+  };
 }
 
 export function usageOf(row: Row): UsageEntry {

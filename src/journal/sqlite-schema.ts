@@ -76,8 +76,23 @@ const VERSION_1 = `
 /** Turns of earlier releases are text from here on, which can do no harm. */
 const PROMPT_KIND = "ALTER TABLE turns ADD COLUMN prompt_kind TEXT";
 
+const CONVERSATIONS = `
+  -- Conversations that sessions have left.
+  CREATE TABLE conversations (
+    seq INTEGER PRIMARY KEY,
+    session TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    memory TEXT NOT NULL,
+    left_at REAL NOT NULL
+  ) STRICT;
+  CREATE INDEX conversations_of_session ON conversations (session);
+
+  -- Has a row while what was removed may still stand in unused parts of the file.
+  CREATE TABLE residue (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT;
+`;
+
 /**
  * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
  * been released is never changed, only added to.
  */
-export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND];
+export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS];

@@ -14,6 +14,14 @@ const SQL = {
   forgetSession: "DELETE FROM sessions WHERE key = ?",
   forgetTurns: "DELETE FROM turns WHERE session = ?",
   forgetApprovals: "DELETE FROM approvals WHERE session = ?",
+  leaveResidue: "INSERT OR IGNORE INTO residue (only) VALUES (1)",
+  hasResidue: "SELECT 1 FROM residue",
+  noResidue: "DELETE FROM residue",
+  forgetConversations: "DELETE FROM conversations WHERE session = ?",
+  renameSpender: "UPDATE spending SET session = ? WHERE session = ?",
+  leaveConversation: "INSERT INTO conversations (session, conversation_id, memory, left_at) VALUES (?, ?, ?, ?)",
+  eraseConversation: "DELETE FROM conversations WHERE session = ? AND conversation_id = ?",
+  conversations: "SELECT * FROM conversations WHERE session = ? ORDER BY seq",
   sessions: "SELECT * FROM sessions WHERE key IN (SELECT value FROM json_each(?))",
   /* Nothing in UTF-8 comes after the byte FF. */
   unfinishedBeginning: `SELECT DISTINCT session FROM turns
@@ -37,6 +45,14 @@ const SQL = {
     ON CONFLICT (id) DO NOTHING`,
   settleApproval: "UPDATE approvals SET outcome = ?, settled_at = ? WHERE id = ? AND settled_at IS NULL",
   approvals: "SELECT * FROM approvals WHERE session = ? ORDER BY requested_at DESC, seq DESC LIMIT ?",
+
+  /* Only numbers, so that what stands in the rows is read one at a time. */
+  turnsOf: "SELECT seq FROM turns WHERE session = ? ORDER BY seq",
+  approvalsOf: "SELECT seq FROM approvals WHERE session = ? ORDER BY seq",
+  turnAt: "SELECT * FROM turns WHERE seq = ?",
+  approvalAt: "SELECT * FROM approvals WHERE seq = ?",
+  extent: `SELECT (SELECT count(*) FROM turns WHERE session = ?) AS turns,
+    (SELECT count(*) FROM approvals WHERE session = ?) AS approvals`,
 
   spend: `INSERT INTO spending (supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
       cache_read_input_tokens, cache_creation_input_tokens)

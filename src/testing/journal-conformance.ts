@@ -1,6 +1,7 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import type { CastellanError, ErrorCode } from "../errors.ts";
 import type { Change } from "../journal/change.ts";
+import type { ConversationEntry } from "../journal/conversation-entry.ts";
 import type { Journal, JournalOwner } from "../journal/journal.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { AcceptedTurn } from "../journal/turn-entry.ts";
@@ -61,6 +62,9 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     equal(await journal.turn("t1"), undefined);
     deepEqual(await journal.unfinishedTurns(['"a"']), []);
     deepEqual(await journal.approvals('"a"', 10), []);
+    deepEqual(await journal.conversations('"a"'), []);
+    deepEqual(await Array.fromAsync(journal.records('"a"')), []);
+    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0 });
     deepEqual(await journal.usage({ by: [] }), []);
     equal(await journal.prune({ endedSince: Number.MAX_SAFE_INTEGER, turnsPerSession: 0 }), 0);
   },
@@ -212,9 +216,12 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
       { type: "turn_ended", turn: "t1", state: "completed", at: 1, outcome: {} },
       { type: "approval_settled", approval: "a1", outcome: "denied", at: 1 },
       { type: "session_forgotten", session: '"a"' },
+      { type: "session_erased", session: '"a"', as: '"gone"' },
+      { type: "conversation_erased", session: '"a"', conversationId: "c" },
     );
     equal(await journal.turn("t1"), undefined);
     deepEqual(await journal.approvals('"a"', 10), []);
+    deepEqual(await journal.usage({ by: ["session"] }), []);
   },
 
   "tells the turns that have not ended, the running one first, then by position": async ({ journal, write }) => {
@@ -374,6 +381,122 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     equal((await journal.usage({ by: [] }))[0]?.costUsd, 1);
   },
 
+  "keeps the conversations that a session has left, in order, until nothing is left of them": async ({
+    journal,
+    write,
+    reopen,
+  }) => {
+    const left = [
+      conversation("c1", { leftAt: 3 }),
+      conversation("c2", { memory: { place: "/one", deep: [{ n: null }] }, leftAt: 1 }),
+      conversation("c1", { memory: { place: "/two" }, leftAt: 2 }),
+    ];
+    await write(...left.map((one): Change => ({ type: "conversation_left", conversation: one })));
+    await write({ type: "conversation_left", conversation: conversation("c1", { session: '"b"' }) });
+    deepEqual(await journal.conversations('"a"'), left);
+    await write({ type: "session_saved", session: session('"a"', { conversationId: "c3" }) });
+    await reopen();
+    deepEqual(await journal.conversations('"a"'), left);
+    await write({ type: "conversation_erased", session: '"a"', conversationId: "c1" });
+    deepEqual(await journal.conversations('"a"'), [left[1]]);
+    deepEqual(await journal.conversations('"b"'), [conversation("c1", { session: '"b"' })]);
+    await write({ type: "session_forgotten", session: '"b"' });
+    deepEqual(await journal.conversations('"b"'), []);
+  },
+
+  "tells all turns and approvals of a session, in the order in which they were written": async ({ journal, write }) => {
+    const ids = Array.from({ length: 120 }, (_, n) => `t${n}`);
+    const others = ids.map((id) => turn(`${id} of b`, { session: '"b"' }));
+    await write(...ids.map((id, n): Change => ({ type: "turn_accepted", turn: turn(id, { position: -n }) })));
+    await write(...others.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await write(
+      { type: "turn_begun", turn: "t7", promptId: "p", attempt: 1 },
+      { type: "turn_ended", turn: "t7", state: "completed", at: 5, outcome: { reply: 1 } },
+      { type: "turn_withdrawn", turn: "t8" },
+    );
+    const asked = ["a2", "a1"].map((id) => ({ id, session: '"a"', tool: "T", input: { id }, requestedAt: 1 }));
+    await write(...asked.map((approval): Change => ({ type: "approval_requested", approval })));
+    await write({ type: "approval_settled", approval: "a1", outcome: "denied", at: 2 });
+    const records = await Array.fromAsync(journal.records('"a"'));
+    const found = records.map((record) => (record.type === "turn" ? record.turn.id : record.approval.id));
+    deepEqual(found, [...ids.filter((id) => id !== "t8"), "a2", "a1"]);
+    deepEqual(records[7], { type: "turn", turn: await journal.turn("t7") });
+    deepEqual(records.slice(-2), [
+      { type: "approval", approval: asked[0] },
+      { type: "approval", approval: { ...asked[1], outcome: "denied", settledAt: 2 } },
+    ]);
+    deepEqual(await journal.extent('"a"'), { turns: 119, approvals: 2 });
+    deepEqual(await journal.extent('"b"'), { turns: 120, approvals: 0 });
+  },
+
+  "erases a session, and keeps what it spent under another key": async ({ journal, write, reopen }) => {
+    const [day1, day2] = ["2026-01-01", "2026-01-02"] as const;
+    const other: AcceptedTurn = turn("t2", { session: '"b"' });
+    await write(
+      { type: "session_saved", session: session('"a"') },
+      { type: "turn_accepted", turn: turn("t1") },
+      { type: "turn_begun", turn: "t1", promptId: "p", attempt: 1 },
+      { type: "turn_accepted", turn: other },
+      { type: "approval_requested", approval: { id: "x", session: '"a"', tool: "T", input: {}, requestedAt: 1 } },
+      { type: "conversation_left", conversation: conversation("c1") },
+      { type: "spent", ...SPENDER, day: day1, models: [spent("m", 1), spent("n", 2)] },
+      { type: "spent", ...SPENDER, day: day2, models: [spent("m", 4)] },
+      { type: "spent", supervisor: "s", session: '"b"', day: day1, models: [spent("m", 8)] },
+    );
+    const before = await journal.usage({ by: ["supervisor", "day", "model"] });
+    await write({ type: "session_erased", session: '"a"', as: '["erased","1"]' });
+    await reopen();
+    deepEqual(await journal.sessions(['"a"']), []);
+    equal(await journal.turn("t1"), undefined);
+    deepEqual(await journal.unfinishedBeginning(""), ['"b"']);
+    deepEqual(await journal.unfinishedTurns(['"a"']), []);
+    deepEqual(await journal.approvals('"a"', 10), []);
+    deepEqual(await journal.conversations('"a"'), []);
+    deepEqual(await Array.fromAsync(journal.records('"a"')), []);
+    deepEqual(await journal.extent('"a"'), { turns: 0, approvals: 0 });
+    equal((await journal.turn("t2"))?.session, '"b"');
+    deepEqual(ordered(await journal.usage({ by: ["supervisor", "day", "model"] })), ordered(before));
+    deepEqual(await costs(journal), [
+      ['["erased","1"]', 7],
+      ['"b"', 8],
+    ]);
+    deepEqual(await journal.usage({ by: [], session: '"a"' }), []);
+  },
+
+  "erases as often as it is told, each time under a key of its own": async ({ journal, write }) => {
+    const spend: Change = { type: "spent", ...SPENDER, day: "2026-01-01", models: [spent("m", 1)] };
+    const erase = (as: string): Change => ({ type: "session_erased", session: '"a"', as });
+    await write(spend, erase('"e1"'), spend, spend, erase('"e2"'), erase('"e3"'), spend);
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "anew" }) });
+    await write({ type: "spent", supervisor: "s", session: '"b"', day: "2026-01-01", models: [spent("m", 8)] });
+    await write({ type: "session_erased", session: '"b"', as: '"e4"' });
+    deepEqual(await costs(journal), [
+      ['"a"', 1],
+      ['"e1"', 1],
+      ['"e2"', 2],
+      ['"e4"', 8],
+    ]);
+    equal((await journal.turn("t1"))?.prompt, "anew");
+  },
+
+  "has nothing to remove from its files that it still knows": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("t1") },
+      { type: "turn_accepted", turn: turn("t2", { session: '"b"' }) },
+    );
+    await write({ type: "session_erased", session: '"a"', as: '"e"' });
+    // Writes go on meanwhile.
+    const writes = ["t3", "t4"].map((id) => () => write({ type: "turn_accepted", turn: turn(id) }));
+    const expunged = [journal.expunge?.(true), journal.expunge?.(true), journal.expunge?.(false)];
+    for (const next of writes) await next();
+    await Promise.all(expunged);
+    const found = await Promise.all(["t1", "t2", "t3", "t4"].map((id) => journal.turn(id)));
+    deepEqual(
+      found.map((entry) => entry?.id),
+      [undefined, "t2", "t3", "t4"],
+    );
+  },
+
   "forgets old turns by age and by count, and none that has not ended": async ({ journal, write }) => {
     const ended = (id: string, at: number, session = '"a"'): Change[] => [
       { type: "turn_accepted", turn: turn(id, { session }) },
@@ -461,7 +584,13 @@ const CASES: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
     await write({ type: "turn_ended", turn: unusual.id, state: "failed", at: 3, outcome });
     const saved = session(UNUSUAL, { conversationId: UNUSUAL, supervisor: UNUSUAL, memory: { [UNUSUAL]: UNUSUAL } });
     await write({ type: "session_saved", session: saved });
+    const left = conversation(UNUSUAL, { session: UNUSUAL, memory: { [UNUSUAL]: UNUSUAL } });
+    await write({ type: "conversation_left", conversation: left });
+    await write({ type: "spent", supervisor: "s", session: '"u"', day: "2026-01-01", models: [spent("m", 1)] });
+    await write({ type: "session_erased", session: '"u"', as: `as ${UNUSUAL}` });
     await reopen();
+    deepEqual(await journal.conversations(UNUSUAL), [left]);
+    deepEqual(await costs(journal), [[`as ${UNUSUAL}`, 1]]);
     const found = await journal.turn(unusual.id);
     deepEqual([found?.prompt, found?.session, found?.outcome], [UNUSUAL, UNUSUAL, outcome]);
     deepEqual(await journal.sessions(wanted), [saved]);
@@ -498,6 +627,20 @@ function spent(model: string, costUsd: number): Extract<Change, { type: "spent" 
 
 function session(key: string, changed: Partial<SessionEntry> = {}): SessionEntry {
   return { key, supervisor: "s", conversationId: "c", memory: { kind: "new" }, savedAt: 1_700_000_000_000, ...changed };
+}
+
+function conversation(conversationId: string, changed: Partial<ConversationEntry> = {}): ConversationEntry {
+  return { session: '"a"', conversationId, memory: { kind: "kept" }, leftAt: 1_700_000_000_000, ...changed };
+}
+
+/** What each session has spent. */
+async function costs(journal: Journal): Promise<[string | undefined, number][]> {
+  const entries = await journal.usage({ by: ["session"] });
+  return ordered(entries.map(({ session, costUsd }): [string | undefined, number] => [session, costUsd]));
+}
+
+function ordered<Value>(values: readonly Value[]): Value[] {
+  return values.toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1));
 }
 
 function turn(id: string, changed: Partial<AcceptedTurn> = {}): AcceptedTurn {

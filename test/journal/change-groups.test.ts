@@ -19,6 +19,16 @@ const anyChange: fc.Arbitrary<Change> = fc.oneof(
     }),
   ),
   session.map((key): Change => ({ type: "session_forgotten", session: key })),
+  fc.tuple(session, number).map(([key, n]): Change => ({ type: "session_erased", session: key, as: `gone ${n}` })),
+  fc.tuple(session, id).map(
+    ([key, conversationId]): Change => ({
+      type: "conversation_left",
+      conversation: { session: key, conversationId, memory: {}, leftAt: 0 },
+    }),
+  ),
+  fc
+    .tuple(session, id)
+    .map(([key, conversationId]): Change => ({ type: "conversation_erased", session: key, conversationId })),
   fc.tuple(id, session, number).map(
     ([turn, key, position]): Change => ({
       type: "turn_accepted",
@@ -65,7 +75,10 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
     unfinished: (await journal.unfinishedTurns(["a", "b"])).map((turn) => turn.id).toSorted(),
     turns: await Promise.all(["1", "2", "3"].map((turn) => journal.turn(turn))),
     approvals: approvals.map((all) => all.toSorted((one, other) => (one.id < other.id ? -1 : 1))),
-    usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) => one.costUsd - other.costUsd),
+    left: await Promise.all(["a", "b"].map((key) => journal.conversations(key))),
+    usage: (await journal.usage({ by: ["session"] })).toSorted((one, other) =>
+      (one.session ?? "") < (other.session ?? "") ? -1 : 1,
+    ),
   };
 }
 

@@ -34,6 +34,9 @@ class Until {
       turn: (id) => inner.turn(id),
       unfinishedTurns: (keys) => inner.unfinishedTurns(keys),
       approvals: (key, limit) => inner.approvals(key, limit),
+      conversations: (key) => inner.conversations(key),
+      records: (key) => inner.records(key),
+      extent: (key) => inner.extent(key),
       usage: (query) => inner.usage(query),
       prune: (retention) => inner.prune(retention),
     };

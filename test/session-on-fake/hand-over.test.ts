@@ -16,6 +16,9 @@ test("a session is given up only when it is written that a turn waits again of w
     turn: journal.turn.bind(journal),
     unfinishedTurns: journal.unfinishedTurns.bind(journal),
     approvals: journal.approvals.bind(journal),
+    conversations: journal.conversations.bind(journal),
+    records: journal.records.bind(journal),
+    extent: journal.extent.bind(journal),
     usage: journal.usage.bind(journal),
     prune: journal.prune.bind(journal),
     write: async (batch: Batch) => {

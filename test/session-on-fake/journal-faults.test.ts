@@ -28,6 +28,9 @@ class Faulty {
     turn: (id) => this.#read(() => this.inner.turn(id)),
     unfinishedTurns: (keys) => this.#read(() => this.inner.unfinishedTurns(keys)),
     approvals: (key, limit) => this.#read(() => this.inner.approvals(key, limit)),
+    conversations: (key) => this.#read(() => this.inner.conversations(key)),
+    records: (key) => this.inner.records(key),
+    extent: (key) => this.#read(() => this.inner.extent(key)),
     usage: (query) => this.#read(() => this.inner.usage(query)),
     prune: (retention) => this.#read(() => this.inner.prune(retention)),
   };

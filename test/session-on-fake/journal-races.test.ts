@@ -33,6 +33,9 @@ class Gated {
     turn: (id) => this.inner.turn(id),
     unfinishedTurns: (keys) => this.inner.unfinishedTurns(keys),
     approvals: (key, limit) => this.inner.approvals(key, limit),
+    conversations: (key) => this.inner.conversations(key),
+    records: (key) => this.inner.records(key),
+    extent: (key) => this.inner.extent(key),
     usage: (query) => this.inner.usage(query),
     prune: (retention) => this.inner.prune(retention),
   };
