@@ -12,6 +12,7 @@ import type { Loan } from "./pool/loan.ts";
 import type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
 import { type GlobalName, type GlobalPlacement, globalName, isGlobalName } from "./session/global-name.ts";
 import type { SessionDefaults } from "./session/options.ts";
+import type { Prompt } from "./session/prompt.ts";
 import type { Reply } from "./session/reply.ts";
 import { type Session, serverOf } from "./session/session.ts";
 import type { SessionSettings } from "./session/session-settings.ts";
@@ -29,7 +30,7 @@ import { withoutUndefined } from "./session/validation.ts";
  */
 export async function query<Structured = unknown>(
   session: SessionRef | GlobalName,
-  prompt: string,
+  prompt: Prompt,
   options: PoolTurnOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
   if (isGlobalName(session)) return await clusterOf(session).query(session, prompt, options);
@@ -46,7 +47,7 @@ export async function query<Structured = unknown>(
  */
 export function stream<Structured = unknown>(
   session: SessionRef | GlobalName,
-  prompt: string,
+  prompt: Prompt,
   options: PoolTurnOptions<Structured> = {},
 ): Turn<Structured> {
   if (isGlobalName(session)) return clusterOf(session).stream(session, prompt, options);
@@ -81,7 +82,7 @@ export function global(name: SessionName, placement: GlobalPlacement = {}): Glob
 
 function ask<Structured>(
   session: SessionName | Session,
-  prompt: string,
+  prompt: Prompt,
   options: PoolTurnOptions<Structured>,
 ): Turn<Structured> {
   const pool = typeof session === "string" ? registry.pool(session) : undefined;
@@ -153,7 +154,7 @@ export interface OnceOptions<Structured = unknown>
  * const { text } = await once("Summarise this: …", { model: "claude-haiku-4-5", timeout: "1m" });
  */
 export async function once<Structured = unknown>(
-  prompt: string,
+  prompt: Prompt,
   options: OnceOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
   const { timeout, signal, ...shape } = options;

@@ -60,6 +60,8 @@ export interface ErrorDetails {
   TURN_TIMEOUT: PartialTurn & { readonly timeoutMs: number };
   TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
   TURN_CANCELLED: { readonly turnId: string };
+  /** A turn that is a command, or a skill, that the process does not know. Nothing of it was run. */
+  COMMAND_NOT_FOUND: { readonly command: string; readonly nearMisses: readonly string[] };
   TURN_FAILED: PartialTurn & {
     /**
      * `auth`, `billing`, `quota` and `overload` are the API's: the key or the account is refused, there is nothing left to pay

@@ -5,8 +5,10 @@ import type { HallSession } from "../cluster/hall.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Approval } from "../session/approval.ts";
+import { command } from "../session/command.ts";
 import { GLOBAL } from "../session/global-name.ts";
 import type { HistoryOptions } from "../session/history.ts";
+import type { Prompt } from "../session/prompt.ts";
 import type { ConversationOptions, Session } from "../session/session.ts";
 import { sourceOf, type Turn } from "../session/turn.ts";
 import { keyedTurnId } from "../session/turn-id.ts";
@@ -24,8 +26,8 @@ import type { Supervisor } from "./supervisor.ts";
 export function hallSession(supervisor: Supervisor, name: SessionName, node: string): HallSession {
   const session = supervisor.session(name);
   return {
-    ask: ({ prompt, idempotencyKey, ...asked }) =>
-      sourceOf(session.stream(prompt, { idempotencyKey, ...optionsOf(asked) })),
+    ask: (asked) =>
+      sourceOf(session.stream(promptOf(asked), { idempotencyKey: asked.idempotencyKey, ...optionsOf(asked) })),
     turn: async (id) => {
       const turn = await session.turn(id);
       return turn === undefined ? undefined : sourceOf(turn);
@@ -57,9 +59,9 @@ function newHallPool(name: string, pool: Pool): HallSession {
   const key = nameKey([GLOBAL, name]);
   const turns = new Map<string, Turn>();
   return {
-    ask: ({ prompt, idempotencyKey, ...asked }): TurnSource => {
-      const turn = pool.stream(prompt, optionsOf(asked));
-      const id = keyedTurnId(key, idempotencyKey);
+    ask: (asked): TurnSource => {
+      const turn = pool.stream(promptOf(asked), optionsOf(asked));
+      const id = keyedTurnId(key, asked.idempotencyKey);
       turns.set(id, turn);
       const over = (): void => void turns.delete(id);
       turn.result().then(over, over);
@@ -75,12 +77,17 @@ function newHallPool(name: string, pool: Pool): HallSession {
   };
 }
 
+function promptOf({ prompt, command: call }: TurnAsked): Prompt {
+  return call === undefined ? prompt : command(call.name, call.args);
+}
+
 function optionsOf({
   timeoutMs: timeout,
   queueTimeoutMs: queueTimeout,
   whenBusy,
-}: Pick<TurnAsked, "timeoutMs" | "queueTimeoutMs" | "whenBusy">): TurnOptions {
-  return withoutUndefined({ timeout, queueTimeout, whenBusy }) as TurnOptions;
+  verbatimPrompts,
+}: TurnAsked): TurnOptions {
+  return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts }) as TurnOptions;
 }
 
 const text = z.string();

@@ -18,6 +18,7 @@ import type { SessionDeps } from "../session/dispatcher.ts";
 import { type GlobalName, isGlobalName } from "../session/global-name.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
+import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
@@ -217,7 +218,7 @@ export class Supervisor implements AsyncDisposable {
   /** See {@link Session.query}, and {@link Pool.query} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   async query<Structured = unknown>(
     session: SessionRef | GlobalName,
-    prompt: string,
+    prompt: Prompt,
     options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
     if (isGlobalName(session)) return await this.#global(session).query(prompt, options);
@@ -227,7 +228,7 @@ export class Supervisor implements AsyncDisposable {
   /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
   stream<Structured = unknown>(
     session: SessionRef | GlobalName,
-    prompt: string,
+    prompt: Prompt,
     options: PoolTurnOptions<Structured> = {},
   ): Turn<Structured> {
     if (isGlobalName(session)) return this.#global(session).stream(prompt, options);
@@ -708,7 +709,7 @@ export class Supervisor implements AsyncDisposable {
 
   #ask<Structured>(
     session: SessionName | Session,
-    prompt: string,
+    prompt: Prompt,
     options: PoolTurnOptions<Structured>,
   ): Turn<Structured> {
     const pool = typeof session === "string" ? this.#tree.pools.find(session) : undefined;

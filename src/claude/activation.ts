@@ -86,10 +86,11 @@ export class Activation {
   }
 
   /**
-   * Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. One that comes while Claude
-   * Code works on something that it began by itself waits, instead of becoming part of that.
+   * Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. A prompt that is not
+   * `verbatim` is taken as typed: Claude Code reads in files that it names, and runs commands. One that comes while Claude Code works on
+   * something that it began by itself waits, instead of becoming part of that.
    */
-  send(uuid: string, prompt: string): void {
+  send(uuid: string, prompt: string, verbatim: boolean): void {
     const message = { role: "user" as const, content: prompt };
     this.#run.input.push({
       type: "user",
@@ -97,6 +98,7 @@ export class Activation {
       parent_tool_use_id: null,
       priority: "later",
       uuid: uuid as UUID,
+      ...(verbatim ? { client_composed: true as const } : {}),
     } satisfies SDKUserMessage);
   }
 

@@ -135,6 +135,32 @@ export function faultOf({
   return other === undefined ? undefined : { class: other };
 }
 
+/** What a turn has shown of a command of Claude Code's own that it ran. */
+export interface CommandProgress {
+  /** Whether the command has said that it did not do what it was to do. */
+  readonly commandRefused: boolean;
+  /** Whether the conversation has been replaced by a summary. */
+  readonly compacted: boolean;
+  /** What it has said. */
+  readonly text: string;
+}
+
+/** Why a command of Claude Code's own has not done what it was to do, if that is so. Its result tells of a success. */
+export function commandFailureOf(
+  result: SDKResultMessage,
+  { commandRefused, compacted, text }: CommandProgress,
+): TurnFailure | undefined {
+  if (result.subtype !== "success") return undefined;
+  if (!commandRefused && (result.local_command !== "compact" || compacted)) return undefined;
+  // Of an error of the API there are only these words.
+  const status = /\bAPI Error: (\d{3})\b/.exec(text)?.[1];
+  return {
+    class: classOfStatus(status === undefined ? undefined : Number(status)) ?? "turn",
+    message: text.replace(/^Error: /, "") || "the command did nothing",
+    ...(status === undefined ? {} : { status: Number(status) }),
+  };
+}
+
 /** Whether the process cut the turn short because it was told to. */
 export function wasInterrupted(result: SDKResultMessage): boolean {
   return result.terminal_reason === "aborted_streaming" || result.terminal_reason === "aborted_tools";

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/global-name.ts";
+import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { Turn } from "../session/turn.ts";
@@ -103,7 +104,7 @@ export class Cluster implements AsyncDisposable {
   /** Asks a global session or pool, and waits for the answer; see `Session.query`. */
   async query<Structured = unknown>(
     name: GlobalName,
-    prompt: string,
+    prompt: Prompt,
     options: TurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
     return await this.session(name).query(prompt, options);
@@ -112,7 +113,7 @@ export class Cluster implements AsyncDisposable {
   /** Asks a global session or pool and returns the turn, to be read while it runs; see `Session.stream`. */
   stream<Structured = unknown>(
     name: GlobalName,
-    prompt: string,
+    prompt: Prompt,
     options: TurnOptions<Structured> = {},
   ): Turn<Structured> {
     return this.session(name).stream(prompt, options);

@@ -23,7 +23,11 @@ export interface TurnRequest {
 
 /** What a turn is asked with. Asking again with the same key is the same turn. */
 export interface TurnAsked {
+  /** Of a command the line that Claude Code takes. */
   readonly prompt: string;
+  /** The command, if it is one. */
+  readonly command?: { readonly name: string; readonly args: string } | undefined;
+  readonly verbatimPrompts?: boolean | undefined;
   readonly idempotencyKey: string;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;

@@ -13,9 +13,10 @@ import type {
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Approval } from "../session/approval.ts";
+import { command } from "../session/command.ts";
 import type { SessionHealth } from "../session/controls.ts";
 import type { HistoryOptions } from "../session/history.ts";
-import { checkPrompt } from "../session/prompt.ts";
+import { type Prompt, readPrompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import type { ConversationOptions, PastApproval } from "../session/session.ts";
 import type { SessionEvent } from "../session/session-event.ts";
@@ -83,22 +84,27 @@ export class GlobalSession {
   }
 
   /** As `Session.query`. */
-  async query<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
+  async query<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
     const turn = this.#ask(prompt, options, false);
     // The schema that the turn was asked with has read it, and gave `Structured` its meaning.
     return (await turn.result) as Reply<Structured>;
   }
 
   /** As `Session.stream`. The turn is followed wherever it goes. */
-  stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
+  stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
     return this.#turnOf<Structured>(this.#ask(prompt, options, true));
   }
 
   /** As `Session.enqueue`. */
-  async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
+  async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
     const turn = this.#ask(prompt, options, false);
     await turn.accepted;
     return turn.id;
+  }
+
+  /** As `Session.compact`. */
+  async compact(instructions = "", options: TurnOptions = {}): Promise<Reply> {
+    return await this.query(command("compact", instructions), options);
   }
 
   /** As `Session.turn`. */
@@ -266,10 +272,12 @@ export class GlobalSession {
     return (await this.#call("accountInfo")) as AccountInfo;
   }
 
-  #ask<Structured>(prompt: string, options: TurnOptions<Structured>, messages: boolean): GlobalTurn {
-    checkPrompt(prompt, this.#who);
+  #ask<Structured>(prompt: Prompt, options: TurnOptions<Structured>, messages: boolean): GlobalTurn {
+    // The rest is for its node to check, which knows the session's options.
+    const { text, command: call } = readPrompt(prompt, this.#who);
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
-    const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, whenBusy, signal, outputSchema: output } = checked;
+    const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
+    const { whenBusy, verbatimPrompts } = checked;
     // A key makes it safe to ask again, on whichever node.
     const idempotencyKey = checked.idempotencyKey ?? this.#reach.newId();
     const turnId = keyedTurnId(this.#key, idempotencyKey);
@@ -277,7 +285,7 @@ export class GlobalSession {
       const message = `${this.#who}: the turn was cancelled before it was asked.`;
       throw new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause: signal.reason });
     }
-    const ask = { prompt, idempotencyKey, timeoutMs, queueTimeoutMs, whenBusy };
+    const ask = { prompt: text, command: call, idempotencyKey, timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts };
     return this.#reach.turn({ key: this.#key, turnId, ask, messages, output, signal });
   }
 

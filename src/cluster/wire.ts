@@ -24,6 +24,8 @@ const turnRequest = z.looseObject({
   ask: z
     .looseObject({
       prompt: z.string(),
+      command: z.looseObject({ name: z.string(), args: z.string() }).exactOptional(),
+      verbatimPrompts: z.boolean().exactOptional(),
       idempotencyKey: z.string(),
       timeoutMs: z.number().nonnegative().exactOptional(),
       queueTimeoutMs: z.number().nonnegative().exactOptional(),

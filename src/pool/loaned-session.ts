@@ -1,3 +1,4 @@
+import type { Prompt } from "../session/prompt.ts";
 import { type PastApproval, Session } from "../session/session.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { Seat } from "../session/session-seat.ts";
@@ -20,14 +21,14 @@ export class LoanedSession extends Session {
     this.#over = over;
   }
 
-  override stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
+  override stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
     refuseKey(options);
     const turn = super.stream(prompt, options);
     this.#turns.add(turn.id);
     return turn;
   }
 
-  override async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
+  override async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
     refuseKey(options);
     const id = await super.enqueue(prompt, options);
     this.#turns.add(id);

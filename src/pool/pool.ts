@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { checkPrompt } from "../session/prompt.ts";
+import { type Prompt, promptText } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import type { Session } from "../session/session.ts";
 import { Turn } from "../session/turn.ts";
@@ -113,7 +113,7 @@ export class Pool {
 
   /** Asks a member that the balancer picks, and waits for the answer. @throws CastellanError as {@link Pool.stream} */
   async query<Structured = unknown>(
-    prompt: string,
+    prompt: Prompt,
     options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
     return await this.stream(prompt, options).result();
@@ -127,13 +127,13 @@ export class Pool {
    * `POOL_EXHAUSTED` if too many wait, and, by the turn, if none was free in time; `TURN_CANCELLED` if the signal is already
    * aborted; `SUPERVISOR_STOPPED`
    */
-  stream<Structured = unknown>(prompt: string, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
+  stream<Structured = unknown>(prompt: Prompt, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
     const server = this.#server;
     const { clock, newId } = server.host;
-    checkPrompt(prompt, server.who);
     const { key, ...own } = options;
     validate(keyedSchema, { key }, `turn of ${server.who}`);
     const settings = turnSettings(own, server.common);
+    promptText(prompt, settings.verbatimPrompts, server.who);
     const problems = problemsOf(settings);
     if (problems.length > 0) throw invalidOptions(`turn of ${server.who}`, problems);
     const { timeoutMs = Number.POSITIVE_INFINITY, queueTimeoutMs, whenBusy, signal } = settings;
@@ -161,7 +161,7 @@ export class Pool {
   }
 
   /** Has a member run a turn. One that is the turn's alone is given back when it has ended. */
-  #place(turn: PendingTurn, member: Member, prompt: string, options: TurnOptions): void {
+  #place(turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
     const { server, use } = member;
     const done = (): void => {
       if (use === "lent") void this.#server.giveBack(member, "turn_ended");

@@ -135,7 +135,7 @@ export class Controls {
     await this.#ask("stop_task", (sdk) => sdk.stopTask(taskId));
   }
 
-  /** The slash commands that the process knows. */
+  /** The commands and skills that the process knows, see `command()`. Those of MCP servers are among them after the first turn. */
   supportedCommands(): Promise<SlashCommand[]> {
     return this.#ask("supported_commands", (sdk) => sdk.supportedCommands());
   }

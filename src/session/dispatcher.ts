@@ -2,12 +2,14 @@ import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sd
 import { type TurnLine, TurnPlace } from "../capacity/turn-line.ts";
 import type { Activation } from "../claude/activation.ts";
 import { apiFaultOf } from "../claude/api-fault.ts";
-import { failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
+import { commandFailureOf, failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type CastellanEvents, tell } from "../events.ts";
 import { type ModelSpending, type Spending, sumOf } from "../journal/spending.ts";
+import { typedCommand } from "./command.ts";
+import { commandProblem } from "./command-problem.ts";
 import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
 import { Hold, type Wait } from "./hold.ts";
@@ -422,9 +424,34 @@ export class Dispatcher {
     }
     if (!this.#place.take()) return;
     this.#beginning = record;
+    this.#begun =
+      record.promptKind === "command" ? this.#beginCommand(record, this.#activation) : this.#beginWritten(record);
+  }
+
+  /** Begins a command, unless the process does not know it. */
+  async #beginCommand(record: TurnRecord, activation: Activation | undefined): Promise<void> {
+    const name = typedCommand(record.prompt) ?? "";
+    const problem =
+      activation === undefined ? undefined : await commandProblem(this.#who, name, activation, this.#deps.clock);
+    // Another process may know another command, and what came between may go before.
+    const holds = activation === this.#activation && this.free && this.#mailbox.first === record;
+    if (holds && problem === undefined) {
+      await this.#beginWritten(record);
+      return;
+    }
+    this.#beginning = undefined;
+    if (holds && problem !== undefined) {
+      this.#mailbox.remove(record);
+      record.fail("failed", problem);
+    }
+    this.#next();
+  }
+
+  /** Begins a turn when it is written that it does. */
+  #beginWritten(record: TurnRecord): Promise<void> {
     const uuid = this.#deps.newId();
     this.#conversation.take({ type: "prompted" });
-    this.#begun = this.#journal.begin(record, uuid).then(
+    return this.#journal.begin(record, uuid).then(
       () => this.#begin(record, uuid),
       (error: CastellanError) => {
         // The journal is another application's by now, or will never take this.
@@ -462,7 +489,7 @@ export class Dispatcher {
     record.started();
     this.#events.turnStarted();
     tell("castellan:turn:begin", () => this.#beginningOf(record, uuid));
-    activation.send(uuid, record.prompt);
+    activation.send(uuid, record.prompt, record.promptKind !== "command" && record.promptKind !== "typed");
   }
 
   #beginningOf(record: TurnRecord, promptId: string): CastellanEvents["castellan:turn:begin"] {
@@ -491,8 +518,11 @@ export class Dispatcher {
     this.#takeCurrent();
     const spent = this.#spent(result);
     record.costUsd = spent.costUsd;
-    const failure = failureOf(result, record.progress.error);
-    const completed = !record.ended && failure === undefined && !wasInterrupted(result) && result.subtype === "success";
+    const undoneCommand = commandFailureOf(result, record.progress);
+    const failure = failureOf(result, record.progress.error) ?? undoneCommand;
+    // A command that is stopped says that it has failed.
+    const interrupted = wasInterrupted(result) || (undoneCommand !== undefined && current.stopping !== undefined);
+    const completed = !record.ended && failure === undefined && !interrupted && result.subtype === "success";
     // One that was faster than the wish to take it back has been answered, and stands.
     const undone = current.rollback && !completed;
     // One whose key was refused gets another process in any case, to which it can be asked anew without standing there twice.
@@ -503,7 +533,7 @@ export class Dispatcher {
     } else {
       this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
     }
-    if (wasInterrupted(result)) record.fail("interrupted", this.#interrupted(record));
+    if (interrupted) record.fail("interrupted", this.#interrupted(record));
     else if (failure !== undefined || result.subtype !== "success") {
       this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
     } else {

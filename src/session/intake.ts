@@ -1,9 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { tell } from "../events.ts";
-import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
+import type { EndedTurnState, PromptKind, TurnEntry } from "../journal/turn-entry.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
+import type { PromptText } from "./prompt.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
@@ -78,7 +79,7 @@ export class Intake {
    * another turn's
    */
   accept(
-    prompt: string,
+    { text: prompt, kind: promptKind }: PromptText,
     settings: TurnSettings,
     durable: boolean,
     obstacle?: CastellanError,
@@ -88,10 +89,10 @@ export class Intake {
     const keyed = idempotencyKey !== undefined;
     const id = keyed ? keyedTurnId(this.#settings.key, idempotencyKey) : freshId;
     const present = this.#kept.find(id);
-    if (present !== undefined) return this.#same(present, prompt);
+    if (present !== undefined) return this.#same(present, prompt, promptKind);
     const refusal = obstacle ?? this.#refusal(whenBusy);
     if (refusal !== undefined && !keyed) throw refusal;
-    const request = { ...settings, durable: durable || keyed, acceptedAt: this.#deps.clock.now() };
+    const request = { ...settings, promptKind, durable: durable || keyed, acceptedAt: this.#deps.clock.now() };
     const record = this.#record(id, prompt, request);
     if (signal?.aborted) throw cancelled(this.#who, record, signal.reason);
     if (refusal !== undefined) {
@@ -130,20 +131,20 @@ export class Intake {
 
   /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
   #recordOf(entry: TurnEntry): TurnRecord {
-    const { id, prompt, position, durable, timeoutMs, acceptedAt, attempts } = entry;
+    const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
     const { output, queueTimeoutMs: usual } = this.#settings;
     const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
     const early = this.#kept.find(id);
     if (early !== undefined) {
       this.#mailbox.remove(early);
-      if (!early.ended && early.prompt === prompt) {
+      if (!early.ended && early.prompt === prompt && early.promptKind === promptKind) {
         early.adopt({ durable, position, attempts, ...times });
         return early;
       }
       this.#kept.forget(early);
       if (!early.ended) early.leave(this.#otherPrompt());
     }
-    const record = this.#record(id, prompt, { output, position, durable, attempts, ...times });
+    const record = this.#record(id, prompt, { output, promptKind, position, durable, attempts, ...times });
     this.#kept.add(record);
     return record;
   }
@@ -166,7 +167,8 @@ export class Intake {
   /** A turn that the journal has, and that had ended before it was asked for. */
   recall(entry: TurnEntry): TurnRecord | undefined {
     if (entry.state === "queued" || entry.state === "running") return undefined;
-    const record = this.#record(entry.id, entry.prompt, { attempts: entry.attempts });
+    const { id, prompt, promptKind, attempts } = entry;
+    const record = this.#record(id, prompt, { promptKind, attempts });
     this.#recall(record, entry, entry.state, this.#settings.output);
     return record;
   }
@@ -231,7 +233,7 @@ export class Intake {
   async #recalled(record: TurnRecord): Promise<boolean> {
     const entry = await this.#journal.find(record.id);
     if (entry === undefined || record.ended) return record.ended;
-    this.#same(entry, record.prompt);
+    this.#same(entry, record.prompt, record.promptKind);
     if (entry.state === "queued" || entry.state === "running") return false;
     this.#mailbox.remove(record);
     record.attempts = entry.attempts;
@@ -259,8 +261,8 @@ export class Intake {
   }
 
   /** The turn with the same key. @throws CastellanError `INVALID_OPTIONS` if it asks something else */
-  #same<Asked extends { readonly prompt: string }>(turn: Asked, prompt: string): Asked {
-    if (turn.prompt === prompt) return turn;
+  #same<Asked extends Pick<TurnEntry, "prompt" | "promptKind">>(turn: Asked, prompt: string, kind: PromptKind): Asked {
+    if (turn.prompt === prompt && (turn.promptKind ?? "text") === kind) return turn;
     throw this.#otherPrompt();
   }
 

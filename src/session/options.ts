@@ -58,6 +58,13 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
   /**
+   * Whether prompts are text, whatever stands in them. With `false`, which is for input that can be trusted as much as the code
+   * of the application, Claude Code takes them as typed by its user: `@path` sends the file to the model, without a tool,
+   * permission or hook being asked, `@agent-name` and `@server:resource` do the like, and what begins with `/` is run as a
+   * command. Can be set for a turn, too; for commands and skills by name there is `command()`. Default `true`.
+   */
+  verbatimPrompts?: boolean;
+  /**
    * `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY` if there are any, `"interrupt"` stops the
    * turn that runs and goes first, and `"rollback"` also takes that turn out of the conversation, for which the process is
    * replaced. A turn that is done before it can be stopped stands. Default `"enqueue"`.

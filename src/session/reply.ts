@@ -1,10 +1,16 @@
 import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import type { Spending, Usage } from "../journal/spending.ts";
+import { answerOf } from "./local-command.ts";
 
 /** What a finished turn returns. */
 export interface Reply<Structured = unknown> {
-  /** What Claude answered: the text after its last tool use. */
+  /**
+   * What Claude answered: the text after its last tool use, which is empty if the model had nothing to say. Of a command that says
+   * nothing of what it did, such as `/compact`, a sentence that it was done.
+   */
   readonly text: string;
+  /** The command of Claude Code's own that has answered in the place of the model: `compact`, `clear`, `context`, … */
+  readonly command?: string;
   /** The answer as data, if the session has an `outputSchema` or `outputFormat`. */
   readonly structured?: Structured;
   /** Tokens of this turn, over all models and subagents. */
@@ -25,7 +31,8 @@ export function replyOf(
   turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number; readonly structured: unknown },
 ): Reply {
   return {
-    text: result.result,
+    text: answerOf(result),
+    ...(result.local_command === undefined ? {} : { command: result.local_command }),
     ...(turn.structured === undefined ? {} : { structured: turn.structured }),
     ...turn.spent,
     sessionId: result.session_id,

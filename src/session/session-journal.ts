@@ -64,12 +64,14 @@ export class SessionJournal {
   }
 
   /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
-  async accept({ id, prompt, position, durable, timeoutMs, queueTimeoutMs, acceptedAt }: TurnRecord): Promise<void> {
-    const times = {
+  async accept(record: TurnRecord): Promise<void> {
+    const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
+    const rest = {
+      ...(promptKind === "text" ? {} : { promptKind }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
-    const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...times };
+    const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...rest };
     await this.#write({ type: "turn_accepted", turn }, durable);
   }
 

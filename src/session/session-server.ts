@@ -22,7 +22,7 @@ import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { type ProcessLaunch, ProcessStarter } from "./process-starter.ts";
-import { checkPrompt } from "./prompt.ts";
+import { type Prompt, promptText } from "./prompt.ts";
 import { RecentErrors } from "./recent-errors.ts";
 import { Recovery } from "./recovery.ts";
 import { Recycling } from "./recycling.ts";
@@ -428,18 +428,18 @@ export class SessionServer {
    * `BUDGET_EXCEEDED`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`
    */
   submit<Structured>(
-    prompt: string,
+    prompt: Prompt,
     options: TurnOptions<Structured>,
     { durable = false, id }: { readonly durable?: boolean; readonly id?: string } = {},
   ): TurnRecord {
-    checkPrompt(prompt, this.#who);
     const settings = turnSettings(options, this.settings);
+    const asked = promptText(prompt, settings.verbatimPrompts, this.#who);
     const refusal = this.refusal();
     if (refusal !== undefined && this.#state.name === "stopped") throw refusal;
     if (this.#draining) {
       throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
     }
-    const record = this.dispatcher.intake.accept(prompt, settings, durable, refusal ?? this.#overBudget(), id);
+    const record = this.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.#overBudget(), id);
     this.errors.watch(record.result);
     return record;
   }

@@ -42,6 +42,7 @@ export interface SessionSettings {
   /** `undefined` if the session takes no approvals. */
   readonly approvalTimeoutMs: number | undefined;
   readonly mailboxLimit: number;
+  readonly verbatimPrompts: boolean;
   readonly whenBusy: WhenBusy;
   readonly onInterruptedTurn: OnInterruptedTurn;
   readonly onMissingConversation: "fail" | "fresh";
@@ -83,6 +84,8 @@ const ownShape = {
   activation: z.enum(["eager", "lazy"]).default("eager"),
   approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
   mailboxLimit: z.int().nonnegative().default(100),
+  // In the place of the SDK's option of that name, which is for all messages of a process.
+  verbatimPrompts: z.boolean().default(true),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
   onInterruptedTurn: z.enum(["retry_if_untouched", "fail", "retry"]).default("retry_if_untouched"),
   onMissingConversation: z.enum(["fail", "fresh"]).default("fail"),
@@ -269,6 +272,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     activation: settings.activation,
     approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
     mailboxLimit: settings.mailboxLimit,
+    verbatimPrompts: settings.verbatimPrompts,
     whenBusy: settings.whenBusy,
     onInterruptedTurn: settings.onInterruptedTurn,
     onMissingConversation: settings.onMissingConversation,

@@ -4,8 +4,10 @@ import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
+import { command } from "./command.ts";
 import { Controls } from "./controls.ts";
 import type { SessionDefaults } from "./options.ts";
+import type { Prompt } from "./prompt.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionEvent } from "./session-event.ts";
 import type { Seat } from "./session-seat.ts";
@@ -77,19 +79,30 @@ export class Session extends Controls implements AsyncDisposable {
    * @example
    * const { text } = await session.query("Review this function", { timeout: "2m" });
    */
-  async query<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
+  async query<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
     return await this.stream(prompt, options).result();
   }
 
   /**
    * Asks, and returns the turn at once, to be read while it runs.
    *
-   * @throws CastellanError `INVALID_OPTIONS` (also for a prompt that is empty or no text), `MAILBOX_FULL`,
+   * @throws CastellanError `INVALID_OPTIONS` (also for a prompt that is empty or no text, or a command that is refused), `MAILBOX_FULL`,
    * `SESSION_BUSY`, `BUDGET_EXCEEDED`, `TURN_CANCELLED` if the signal is already aborted, `SESSION_QUARANTINED`, `SESSION_STOPPED`,
    * `SUPERVISOR_STOPPED`
    */
-  stream<Structured = unknown>(prompt: string, options: TurnOptions<Structured> = {}): Turn<Structured> {
+  stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
     return this.#turn<Structured>(this.#seat.server.submit(prompt, options));
+  }
+
+  /**
+   * Has Claude Code replace the conversation so far by a summary of it, as a turn of its own: it waits for those before it, costs
+   * what the summary costs, and can be asked again with an `idempotencyKey`. Its reply says that it was done.
+   *
+   * @param instructions what the summary is to keep
+   * @throws CastellanError what {@link Session.query} throws; `TURN_FAILED` if there was nothing to summarise, or it went wrong
+   */
+  async compact(instructions = "", options: TurnOptions = {}): Promise<Reply> {
+    return await this.query(command("compact", instructions), options);
   }
 
   /** What is known of the session at this moment, without asking anybody. */
@@ -107,7 +120,7 @@ export class Session extends Controls implements AsyncDisposable {
    * const id = await session("invoices").enqueue(prompt, { idempotencyKey: order.id });
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
-  async enqueue(prompt: string, options: TurnOptions = {}): Promise<string> {
+  async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
     const record = this.#seat.server.submit(prompt, options, { durable: true });
     await record.accepted;
     return record.id;

@@ -1,4 +1,5 @@
 import type { SDKAssistantMessage, SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { answerOf, commandRefused } from "./local-command.ts";
 import { type ShownPiece, ShownPieces } from "./shown.ts";
 
 /** A tool that Claude called in a turn. */
@@ -34,9 +35,32 @@ function isOfFailure(message: SDKAssistantMessage): boolean {
 export class DeltaReader {
   /** Ids of API messages of which pieces have been seen. A turn has few. */
   readonly #streamed = new Set<string>();
+  readonly #repeated = new Set<string>();
   #current = "";
+  #given = false;
+  #compacted = false;
 
   read(message: SDKMessage): Delta[] {
+    const deltas = this.#deltasOf(message);
+    this.#given ||= deltas.length > 0;
+    return deltas;
+  }
+
+  /** Whether it was told before, and is told again because a summary of the conversation has left it as it is. */
+  isRepeated({ uuid }: SDKMessage): boolean {
+    return uuid !== undefined && this.#repeated.has(uuid);
+  }
+
+  #deltasOf(message: SDKMessage): Delta[] {
+    if (message.type === "system" && message.subtype === "compact_boundary") {
+      this.#compacted = true;
+      for (const uuid of message.compact_metadata.preserved_messages?.uuids ?? []) this.#repeated.add(uuid);
+    }
+    // A command that has said nothing.
+    if (message.type === "result" && message.subtype === "success" && message.local_command !== undefined) {
+      const silent = this.#given || (message.local_command === "compact" && !this.#compacted);
+      return silent ? [] : [{ type: "text", text: answerOf(message) }];
+    }
     if (message.type === "stream_event" && message.parent_tool_use_id === null) {
       const { event } = message;
       if (event.type === "message_start") this.#current = event.message.id;
@@ -47,7 +71,7 @@ export class DeltaReader {
       return [];
     }
     if (message.type !== "assistant" || message.parent_tool_use_id !== null || isOfFailure(message)) return [];
-    if (this.#streamed.has(message.message.id)) return [];
+    if (this.#streamed.has(message.message.id) || this.isRepeated(message)) return [];
     return message.message.content.flatMap((block): Delta[] => {
       if (block.type === "text") return [{ type: "text", text: block.text }];
       if (block.type === "thinking") return [{ type: "thinking", text: block.thinking }];
@@ -101,6 +125,8 @@ export class Progress {
   #answered = false;
   #lastUuid: string | undefined;
   #error: SDKAssistantMessageError | undefined;
+  #compacted = false;
+  #commandRefused = false;
 
   add(message: SDKMessage): void {
     if (message.type === "stream_event" && message.event.type === "content_block_start") this.touch();
@@ -120,6 +146,8 @@ export class Progress {
       if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
     }
     if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
+    this.#compacted ||= message.type === "system" && message.subtype === "compact_boundary";
+    this.#commandRefused ||= commandRefused(message) && !this.#deltas.isRepeated(message);
   }
 
   /**
@@ -167,6 +195,16 @@ export class Progress {
   /** What the last message of Claude said that went wrong with its request. */
   get error(): SDKAssistantMessageError | undefined {
     return this.#error;
+  }
+
+  /** Whether the conversation so far has been replaced by a summary. */
+  get compacted(): boolean {
+    return this.#compacted;
+  }
+
+  /** Whether a command of Claude Code's own has said that it did not do what it was to do. */
+  get commandRefused(): boolean {
+    return this.#commandRefused;
   }
 
   /**

@@ -19,6 +19,8 @@ export interface TurnOptions<Structured = unknown> {
    * for as long as the journal keeps the turn. Only the first call's other options count. Each session has keys of its own.
    */
   idempotencyKey?: string;
+  /** As the session's `verbatimPrompts`. */
+  verbatimPrompts?: boolean;
   /** Aborting it ends the call at once: a turn that waits never runs, one that runs is stopped. */
   signal?: AbortSignal;
   /**
@@ -33,6 +35,7 @@ export interface TurnSettings {
   readonly queueTimeoutMs: number;
   readonly whenBusy: WhenBusy;
   readonly idempotencyKey: string | undefined;
+  readonly verbatimPrompts: boolean;
   readonly signal: AbortSignal | undefined;
   readonly output: z.ZodType | undefined;
 }
@@ -42,6 +45,7 @@ const turnSchema = z.strictObject({
   queueTimeout: durationSchema.optional(),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).optional(),
   idempotencyKey: z.string().min(1).max(512).optional(),
+  verbatimPrompts: z.boolean().optional(),
   signal: z.instanceof(AbortSignal).optional(),
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
@@ -52,6 +56,7 @@ interface CheckedTurnOptions {
   readonly queueTimeout?: number | undefined;
   readonly whenBusy?: WhenBusy | undefined;
   readonly idempotencyKey?: string | undefined;
+  readonly verbatimPrompts?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly outputSchema?: z.ZodType | undefined;
 }
@@ -87,6 +92,7 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
     queueTimeoutMs: parsed.queueTimeout ?? session.queueTimeoutMs,
     whenBusy: parsed.whenBusy ?? session.whenBusy,
     idempotencyKey: parsed.idempotencyKey,
+    verbatimPrompts: parsed.verbatimPrompts ?? session.verbatimPrompts,
     signal: parsed.signal,
     output: parsed.outputSchema ?? session.output,
   };

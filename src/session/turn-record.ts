@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { Timer } from "../clock.ts";
 import { CastellanError, type PartialTurn } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
-import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
+import type { EndedTurnState, PromptKind, TurnEntry } from "../journal/turn-entry.ts";
 import type { EventPlace } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply } from "./reply.ts";
@@ -19,6 +19,8 @@ export interface TurnRequest {
   /** Tells the numbers of this record's messages from those of another one of the same turn. */
   readonly life?: string;
   readonly output?: z.ZodType | undefined;
+  /** Default `"text"`. */
+  readonly promptKind?: PromptKind | undefined;
   readonly timeoutMs?: number | undefined;
   readonly queueTimeoutMs?: number | undefined;
   /** Whether somebody will come back for it, also after a restart of the application. */
@@ -44,6 +46,7 @@ export class TurnRecord {
   /** Empty if Claude Code began it by itself. */
   readonly prompt: string;
   readonly origin: TurnOrigin;
+  readonly promptKind: PromptKind;
   /** What an answer that is data is read with. */
   readonly output: z.ZodType | undefined;
   timeoutMs: number | undefined;
@@ -89,6 +92,7 @@ export class TurnRecord {
     this.id = id;
     this.prompt = prompt;
     this.origin = request.origin ?? "caller";
+    this.promptKind = request.promptKind ?? "text";
     this.output = request.output;
     this.life = request.life ?? "";
     this.timeoutMs = request.timeoutMs;

@@ -94,9 +94,10 @@ export class Turn<Structured = unknown> implements AsyncIterable<SDKMessage> {
   /**
    * The finished turn.
    *
-   * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`, or what
-   * happened to the session: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`; `JOURNAL_UNAVAILABLE` if it could
-   * not be accepted, `NOT_OWNER` if another application has the journal by now.
+   * @throws CastellanError `TURN_FAILED`, `TURN_INTERRUPTED`, `TURN_TIMEOUT`, `TURN_CANCELLED`, `QUEUE_TIMEOUT`,
+   * `COMMAND_NOT_FOUND` if it is a command that the process does not know, or what happened to the session:
+   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`; `JOURNAL_UNAVAILABLE` if it could not be accepted, `NOT_OWNER`
+   * if another application has the journal by now.
    */
   result(): Promise<Reply<Structured>> {
     // The schema that the turn was asked with has read it, and gave `Structured` its meaning.

@@ -8,7 +8,7 @@ import type { Reply } from "./reply.ts";
  * @example
  * const { messages } = useChat<UIMessage<TurnMetadata>>();
  */
-export interface TurnMetadata extends Partial<Pick<Reply, "usage" | "costUsd" | "stopReason">> {
+export interface TurnMetadata extends Partial<Pick<Reply, "usage" | "costUsd" | "stopReason" | "command">> {
   readonly session: SessionName;
   readonly turnId: string;
 }

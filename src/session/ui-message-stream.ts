@@ -48,10 +48,13 @@ export class UIMessageStream {
 
   *read({ message, attempt }: Pick<NumberedMessage, "message" | "attempt">): Chunks {
     if (attempt !== this.#attempt) yield* this.#retry(attempt);
-    if (!("parent_tool_use_id" in message) || message.parent_tool_use_id !== null) return;
+    const deltas = this.#deltas.read(message);
+    // What a command has done stands in its result, if it has said nothing.
+    const isAnswer = message.type === "result";
+    if (!isAnswer && !("parent_tool_use_id" in message && message.parent_tool_use_id === null)) return;
     if (message.type === "stream_event") yield* this.#event(message.event);
     if (message.type === "assistant") yield* this.#turnTo(message.message.id);
-    for (const { type, text } of this.#deltas.read(message)) yield* this.#write(type, text);
+    for (const { type, text } of deltas) yield* this.#write(type, text);
     if (message.type === "assistant") yield* this.#endPart();
     for (const { id, name, input } of toolUsesOf(message)) {
       this.#called.add(id);
@@ -81,10 +84,11 @@ export class UIMessageStream {
     }
   }
 
-  *complete({ usage, costUsd, stopReason }: Reply): Chunks {
+  *complete({ usage, costUsd, stopReason, command }: Reply): Chunks {
     yield* this.#endPart();
     if (this.#step !== "none") yield { type: "finish-step" };
-    const messageMetadata = { ...this.#metadata, usage, costUsd, stopReason };
+    const told = command === undefined ? {} : { command };
+    const messageMetadata = { ...this.#metadata, usage, costUsd, stopReason, ...told };
     yield { type: "finish", finishReason: finishReasonOf(stopReason), messageMetadata };
   }
 

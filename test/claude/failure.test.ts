@@ -1,6 +1,6 @@
 import type { SDKAssistantMessageError, SDKResultError, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { failureOf, faultOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
+import { commandFailureOf, failureOf, faultOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
 import { failure, success } from "../session/messages.ts";
 
 /** What a caller should do about each: `auth` mend the account, `billing` pay, `overload` wait, `request` change the prompt. */
@@ -45,6 +45,37 @@ const BY_LIMIT: Record<SDKResultError["subtype"], [TurnFailure["class"], string]
 const BAD_REQUEST = { error: "invalid_request", status: 400 } as const;
 // What the SDK's types do not know yet.
 const LATER = "too_hot" as SDKAssistantMessageError;
+
+describe("commandFailureOf", () => {
+  const did = { commandRefused: false, compacted: false, text: "" };
+
+  it("finds nothing wrong with commands that did what they were to do, nor with the model", () => {
+    expect(commandFailureOf(success(), did)).toBeUndefined();
+    expect(commandFailureOf(success({ local_command: "context" }), did)).toBeUndefined();
+    expect(commandFailureOf(success({ local_command: "compact" }), { ...did, compacted: true })).toBeUndefined();
+    expect(commandFailureOf(failure("error_during_execution"), { ...did, commandRefused: true })).toBeUndefined();
+  });
+
+  it("finds a command that says that it failed", () => {
+    const found = commandFailureOf(success({ local_command: "custom" }), {
+      ...did,
+      commandRefused: true,
+      text: "Shell command permission check failed",
+    });
+    expect(found).toEqual({ class: "turn", message: "Shell command permission check failed" });
+  });
+
+  it.each([
+    ["Error: No messages to compact", { class: "turn", message: "No messages to compact" }],
+    ["Error during compaction: API Error: 500 boom", { class: "overload", status: 500 }],
+    ["Error during compaction: API Error: 401 bad key", { class: "auth", status: 401 }],
+    ["Error during compaction: API Error: 400 bad", { class: "request", status: 400 }],
+    ["", { class: "turn", message: "the command did nothing" }],
+  ])("takes a summary that was not made for a failure: %s", (text, expected) => {
+    const found = commandFailureOf(success({ local_command: "compact", result: "" }), { ...did, text });
+    expect(found).toMatchObject(expected);
+  });
+});
 
 describe("failureOf", () => {
   it("finds nothing wrong with a turn that went well, even if an earlier request of it had failed", () => {

@@ -6,6 +6,7 @@ import { type GlobalReach, GlobalSession } from "../../src/cluster/global-sessio
 import type { GlobalTurn, GlobalTurnRequest } from "../../src/cluster/global-turn.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Approval } from "../../src/session/approval.ts";
+import { command } from "../../src/session/command.ts";
 import type { SessionEvent } from "../../src/session/session-event.ts";
 import { keyedTurnId } from "../../src/session/turn-id.ts";
 
@@ -52,6 +53,18 @@ describe("a turn", () => {
         ask: { prompt: "hi", idempotencyKey: "mine", timeoutMs: 120_000, whenBusy: "reject" },
       },
       { messages: false, ask: { queueTimeoutMs: 500 } },
+    ]);
+  });
+
+  test("says how its prompt is to be taken, and leaves it to its node what that allows", async () => {
+    const { session, turns } = scene();
+    await expect(session.query("/model opus", { verbatimPrompts: false })).rejects.toThrow("as far as it gets");
+    await expect(session.query(command("greet", "@Ada"))).rejects.toThrow("as far as it gets");
+    await expect(session.compact("keep the names", { timeout: 5 })).rejects.toThrow("as far as it gets");
+    expect(turns.map(({ ask }) => ask)).toMatchObject([
+      { prompt: "/model opus", command: undefined, verbatimPrompts: false },
+      { prompt: "/greet @Ada", command: { name: "greet", args: "@Ada" }, verbatimPrompts: undefined },
+      { prompt: "/compact keep the names", command: { name: "compact", args: "keep the names" }, timeoutMs: 5 },
     ]);
   });
 

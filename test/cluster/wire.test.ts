@@ -37,6 +37,8 @@ const turnRequest = fc.record(
     ask: fc.record(
       {
         prompt: text,
+        command: fc.record({ name: text, args: text }),
+        verbatimPrompts: fc.boolean(),
         idempotencyKey: text,
         timeoutMs: fc.nat(),
         queueTimeoutMs: fc.nat(),

@@ -1,5 +1,6 @@
 // In one process, since loading the library takes longer than these tests.
 import "./balancing.ts";
+import "./commands.ts";
 import "./dynamic-sessions.ts";
 import "./migration.ts";
 import "./pools.ts";

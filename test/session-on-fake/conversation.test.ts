@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
+import { command } from "../../src/session/command.ts";
 import type { FakeClaudeOptions, FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, unique } from "./scene.ts";
 
@@ -84,7 +85,7 @@ test("`resumeSessionAt` cuts back at the first start only", async () => {
 test("Claude's own `/clear` moves the session to the new conversation, for good", async () => {
   await using scene = await Scene.open({ script: count });
   const before = await query(scene.name, "one");
-  await query(scene.name, "/clear");
+  await query(scene.name, command("clear"));
   const after = await query(scene.name, "two");
   expect(after.text).toBe("0");
   expect(after.sessionId).not.toBe(before.sessionId);
@@ -97,7 +98,7 @@ test("Claude's own `/clear` moves the session to the new conversation, for good"
 test("a crash right after `/clear` does not bring back what was forgotten", async () => {
   await using scene = await Scene.open({ script: count });
   await query(scene.name, "secret");
-  await query(scene.name, "/clear");
+  await query(scene.name, command("clear"));
   scene.fake.running[0]?.crash();
   await scene.fake.started(2);
   expect((await query(scene.name, "what did I say?")).text).toBe("0");

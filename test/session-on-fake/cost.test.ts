@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
+import { command } from "../../src/session/command.ts";
+import type { Prompt } from "../../src/session/prompt.ts";
 import { failure, Scene } from "./scene.ts";
 
 test("each turn tells its own cost and tokens, not the process's running total", async () => {
@@ -31,13 +33,13 @@ test("so it does after a crash, after a restart by hand, and after `/clear`", as
       await turn.text("ok");
     },
   });
-  const cost = async (prompt: string) => (await query(scene.name, prompt)).costUsd;
+  const cost = async (prompt: Prompt) => (await query(scene.name, prompt)).costUsd;
   expect(await cost("one")).toBeCloseTo(0.5);
   expect(await cost("die")).toBeCloseTo(0.5);
   expect(await cost("two")).toBeCloseTo(0.5);
   await scene.session.restart();
   expect(await cost("three")).toBeCloseTo(0.5);
-  expect(await cost("/clear")).toBe(0);
+  expect(await cost(command("clear"))).toBe(0);
   expect(await cost("four")).toBeCloseTo(0.5);
   await scene.session.restart({ conversation: "clear" });
   expect(await cost("five")).toBeCloseTo(0.5);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { session } from "../../src/castellan.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { command } from "../../src/session/command.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run, said } from "./application.ts";
 import { collect, failure, unique } from "./scene.ts";
@@ -35,7 +36,7 @@ test("so it does when it was cleared, when Claude's own `/clear` moved it, and w
   await first.session(name).clear();
   await first.query(name, "kept");
   await (await first.session(name).fork(fork)).query("forked");
-  await first.query(name, "/clear");
+  await first.query(name, command("clear"));
   await first.query(name, "after");
   const ids = [name, fork].map((which) => first.session(which).status().conversationId);
   await first.stop();

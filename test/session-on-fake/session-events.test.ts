@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
+import { command } from "../../src/session/command.ts";
 import type { SessionEvent } from "../../src/session/session-event.ts";
 import type { FakeTurn } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
@@ -80,7 +81,7 @@ test("tell of another conversation", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "one");
   const { seen } = listen(scene);
-  await query(scene.name, "/clear");
+  await query(scene.name, command("clear"));
   await eventually(() => seen.some(({ type }) => type === "conversation"));
   await scene.session.clear();
   const conversations = seen.flatMap((event) => (event.type === "conversation" ? [event.conversationId] : []));

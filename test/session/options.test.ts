@@ -38,7 +38,8 @@ function problemsOf(fields: Record<string, unknown>): readonly OptionProblem[] {
   return refusalOf(() => untyped({ name: "a", ...fields })).details.problems;
 }
 
-type OwnOption = Exclude<keyof SessionOptions, keyof SdkOptions>;
+/** Among them one of the SDK's that Castellan has in its place. */
+type OwnOption = Exclude<keyof SessionOptions, Exclude<keyof SdkOptions, "verbatimPrompts">>;
 
 const NO_DURATION = ["soon", "5 parsecs", "", -1, "-5s", Number.NaN, Number.POSITIVE_INFINITY, true, null, {}];
 
@@ -57,6 +58,7 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   approvals: { values: ["yes", 1, null, {}, { timeout: "soon" }], allowed: [] },
   outputSchema: { values: ["a form", 7, [], null], allowed: ["zod", "JSON Schema"] },
   signal: { values: [new AbortController(), "abort", null], allowed: ["AbortSignal"] },
+  verbatimPrompts: { values: ["no", 0, null], allowed: ["boolean"] },
   mailboxLimit: { values: [-1, 1.5, "10", Number.POSITIVE_INFINITY, null], allowed: ["expected"] },
   whenBusy: { values: ["sometimes", 1, true, null], allowed: ["enqueue", "reject"] },
   onInterruptedTurn: { values: ["ignore", false], allowed: ["retry_if_untouched", "fail", "retry"] },
@@ -115,6 +117,7 @@ describe("sessionSettings", () => {
       maxAgeMs: undefined,
       activation: "eager",
       mailboxLimit: 100,
+      verbatimPrompts: true,
       whenBusy: "enqueue",
       onInterruptedTurn: "retry_if_untouched",
       onMissingConversation: "fail",
@@ -435,6 +438,8 @@ describe("turnSettings", () => {
       timeoutMs: 60_000,
       queueTimeoutMs: 120_000,
       whenBusy: "reject",
+      idempotencyKey: undefined,
+      verbatimPrompts: true,
       signal: undefined,
       output: undefined,
     });
@@ -442,9 +447,26 @@ describe("turnSettings", () => {
 
   it("takes what the turn says before the session's", () => {
     const { signal } = new AbortController();
-    const settings = turnSettings({ timeout: 0, queueTimeout: "5s", whenBusy: "enqueue", signal }, session);
-    expect(settings).toEqual({ timeoutMs: 0, queueTimeoutMs: 5_000, whenBusy: "enqueue", signal, output: undefined });
+    const settings = turnSettings(
+      { timeout: 0, queueTimeout: "5s", whenBusy: "enqueue", verbatimPrompts: false, signal },
+      session,
+    );
+    expect(settings).toEqual({
+      timeoutMs: 0,
+      queueTimeoutMs: 5_000,
+      whenBusy: "enqueue",
+      idempotencyKey: undefined,
+      verbatimPrompts: false,
+      signal,
+      output: undefined,
+    });
     expect(settings.signal).toBe(signal);
+  });
+
+  it("can take prompts as text also where the session does not", () => {
+    const trusting = sessionSettings({ name: "a", verbatimPrompts: false }, {});
+    expect(turnSettings({}, trusting).verbatimPrompts).toBe(false);
+    expect(turnSettings({ verbatimPrompts: true }, trusting).verbatimPrompts).toBe(true);
   });
 
   it.each(["systemPrompt", "model", "mcpServers", "cwd", "apiKey", "mailboxLimit", "name"])(
@@ -464,6 +486,7 @@ describe("turnSettings", () => {
     ["signal", { signal: new AbortController() }],
     ["signal", { signal: "abort" }],
     ["timeot", { timeot: 5 }],
+    ["verbatimPrompts", { verbatimPrompts: "no" }],
   ])("refuses a wrong %s", (field, options) => {
     const error = refusalOf(() => turnSettings(options, session));
     expect(error.details.problems.map((problem) => problem.field)).toEqual([field]);

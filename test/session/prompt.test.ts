@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { checkPrompt } from "../../src/session/prompt.ts";
+import { command } from "../../src/session/command.ts";
+import { promptText } from "../../src/session/prompt.ts";
 
-function refusal(prompt: unknown): string {
+const WHO = 'session "a"';
+
+function refusal(prompt: unknown, verbatim = true): string {
   try {
-    checkPrompt(prompt, 'session "a"');
+    promptText(prompt, verbatim, WHO);
   } catch (error) {
     if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
     expect(error.details.problems.map(({ field }) => field)).toEqual(["prompt"]);
@@ -13,9 +16,32 @@ function refusal(prompt: unknown): string {
   return "";
 }
 
-describe("checkPrompt", () => {
-  it.each(["Hello", " x ", "/clear", "日本", "x".repeat(1_000_000)])("takes text", (prompt) => {
-    expect(refusal(prompt)).toBe("");
+describe("a prompt", () => {
+  it.each(["Hello", " x ", "/clear", "/model opus", "@/etc/passwd", "日本", "x".repeat(1_000_000)])(
+    "is text, whatever it looks like",
+    (prompt) => {
+      expect(promptText(prompt, true, WHO)).toEqual({ text: prompt, kind: "text" });
+    },
+  );
+
+  it("is taken as typed where that is asked for", () => {
+    expect(promptText("/clear", false, WHO)).toEqual({ text: "/clear", kind: "typed" });
+    expect(promptText("Summarise @notes.md", false, WHO)).toEqual({ text: "Summarise @notes.md", kind: "typed" });
+  });
+
+  it("may be a command", () => {
+    expect(promptText(command("compact"), true, WHO)).toEqual({ text: "/compact", kind: "command" });
+    expect(promptText(command("/greet", "Ada\nand Bob"), false, WHO)).toEqual({
+      text: "/greet Ada\nand Bob",
+      kind: "command",
+    });
+    expect(promptText(command("greet", "  "), true, WHO).text).toBe("/greet");
+  });
+
+  it("is no command for being an object that looks like one, as a page might send it", () => {
+    const sent: unknown = JSON.parse(JSON.stringify({ ...command("compact"), name: "compact", command: "compact" }));
+    expect(refusal(sent)).toContain("type object");
+    expect(JSON.stringify(command("compact"))).toBe("{}");
   });
 
   it.each<[unknown, string]>([
@@ -28,10 +54,96 @@ describe("checkPrompt", () => {
     [["hi"], "an array"],
     [Promise.resolve("hi"), "type object"],
     ["x".repeat(20_000_001), "20000001 characters"],
-  ])("refuses what is no prompt (%#)", (prompt, words) => {
+    [command("greet", "x".repeat(20_000_001)), "20000008 characters"],
+  ])("is refused if it is none (%#)", (prompt, words) => {
     const message = refusal(prompt);
     expect(message).toContain(words);
-    expect(message).toContain('session "a"');
+    expect(message).toContain(WHO);
     expect(message.length).toBeLessThan(200);
   });
+
+  it.each([
+    ["model", "setModel()"],
+    ["effort", "`effort`"],
+    ["config", "`permissionMode`"],
+    ["settings", "`permissionMode`"],
+    ["autocompact", "`settings`"],
+    ["output-style", "`outputStyle`"],
+    ["fast", "`fastMode`"],
+    ["mcp", "toggleMcpServer()"],
+  ])("is refused if it would change with /%s what Castellan controls", (name, instead) => {
+    expect(refusal(command(name, "x"))).toContain(instead);
+    expect(refusal(`/${name}`, false)).toContain(instead);
+    expect(refusal(`/${name} x`, false)).toContain(instead);
+    expect(refusal(`/${name}\nx`, false)).toContain(instead);
+    // As text, and where Claude Code sees no command, it does nothing of the kind.
+    expect(refusal(`/${name} x`)).toBe("");
+    expect(refusal(`see /${name}`, false)).toBe("");
+    expect(refusal(`/${name}s x`, false)).toBe("");
+  });
 });
+
+describe("the arguments of a command", () => {
+  it.each([
+    "@notes.md",
+    "read @notes.md",
+    "read\n@notes.md",
+    "read\u2028@notes.md",
+    "read。@notes.md",
+    '@"my notes.md"',
+    '""@notes.md',
+    "''@notes.md",
+    "'read @notes.md'",
+    "\\@notes.md",
+    "(@notes.md)",
+    "x;@notes.md",
+    "@agent-reviewer",
+    "@server:resource://one",
+    "$@notes.md",
+  ])("are refused if Claude Code would bring something in for them: %j", (args) => {
+    expect(refusal(command("greet", args))).toContain("`verbatimPrompts: false`");
+    expect(refusal(command("greet", args), false)).toBe("");
+  });
+
+  it.each([
+    "ada@example.com",
+    "a.b-c_d+e%@example.com",
+    "5 @ 3",
+    "@",
+    "é@example.com",
+    "＠x",
+    "/model opus",
+    "!`ls`",
+    "",
+  ])("are text otherwise: %j", (args) => {
+    expect(refusal(command("greet", args))).toBe("");
+  });
+});
+
+describe("the name of a command", () => {
+  it.each([
+    ["", "name"],
+    ["/", "name"],
+    ["a b", "name"],
+    ["a\nb", "name"],
+    ["//x", "name"],
+    [" x", "name"],
+  ])("is refused if it can be none: %j", (name, field) => {
+    expect(fieldsOf(() => command(name))).toEqual([field]);
+  });
+
+  it("and its arguments are refused if they are no text", () => {
+    expect(fieldsOf(() => command(7 as never))).toEqual(["name"]);
+    expect(fieldsOf(() => command("x", 7 as never))).toEqual(["args"]);
+  });
+});
+
+function fieldsOf(make: () => unknown): string[] {
+  try {
+    make();
+  } catch (error) {
+    if (CastellanError.is(error, "INVALID_OPTIONS")) return error.details.problems.map(({ field }) => field);
+    throw error;
+  }
+  return [];
+}

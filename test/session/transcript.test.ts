@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { SDKAssistantMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -8,6 +9,7 @@ import {
   blockStart,
   keepAlive,
   messageStart,
+  SESSION,
   success,
   textBlock,
   textDelta,
@@ -30,6 +32,45 @@ function progressOf(...messages: SDKMessage[]): Progress {
 }
 
 describe("DeltaReader", () => {
+  const boundary = (uuids: string[] = []): SDKMessage => ({
+    type: "system",
+    subtype: "compact_boundary",
+    compact_metadata: {
+      trigger: "manual",
+      pre_tokens: 9,
+      preserved_messages: { anchor_uuid: randomUUID(), uuids: uuids as ReturnType<typeof randomUUID>[] },
+    },
+    uuid: randomUUID(),
+    session_id: SESSION,
+  });
+
+  it("says of a command that says nothing that it was run", () => {
+    expect(read([boundary(), success({ result: "", local_command: "compact" })])).toEqual([
+      { type: "text", text: "The conversation has been compacted." },
+    ]);
+    expect(read([success({ result: "", local_command: "reload_skills" })])).toEqual([
+      { type: "text", text: "/reload-skills has been run." },
+    ]);
+    expect(read([success({ result: "Three skills.", local_command: "reload_skills" })])).toEqual([
+      { type: "text", text: "Three skills." },
+    ]);
+  });
+
+  it("does not repeat what a command has said, says nothing of one that did nothing, and nothing for the model", () => {
+    const said = assistant("m1", [textBlock("Three skills.")]);
+    expect(read([said, success({ result: "Three skills.", local_command: "reload_skills" })])).toEqual([
+      { type: "text", text: "Three skills." },
+    ]);
+    expect(read([success({ result: "", local_command: "compact" })])).toEqual([]);
+    expect(read([success({ result: "" })])).toEqual([]);
+  });
+
+  it("leaves out what is told again after the conversation was summarised", () => {
+    const before = assistant("m1", [textBlock("from before")]);
+    const told = read([boundary([before.uuid]), before, assistant("m2", [textBlock("new")])]);
+    expect(told).toEqual([{ type: "text", text: "new" }]);
+  });
+
   it("reads pieces as they come, and does not repeat the whole message that follows", () => {
     const deltas = read([
       messageStart("m1"),

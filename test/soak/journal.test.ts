@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { InMemorySessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { query, Supervisor, type SupervisorOptions, session } from "../../src/index.ts";
+import { command, query, Supervisor, type SupervisorOptions, session } from "../../src/index.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";
@@ -64,7 +64,7 @@ describe("a name, over restarts of the application", () => {
       await using _ = await Supervisor.start([{ name }], options());
       await query(name, "first");
       await (await session(name).fork(fork)).query("in the fork");
-      await query(name, "/clear");
+      await query(name, command("clear"));
       await query(name, "second");
     }
     {
