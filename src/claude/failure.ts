@@ -153,11 +153,14 @@ export function commandFailureOf(
   if (result.subtype !== "success") return undefined;
   if (!commandRefused && (result.local_command !== "compact" || compacted)) return undefined;
   // Of an error of the API there are only these words.
-  const status = /\bAPI Error: (\d{3})\b/.exec(text)?.[1];
+  const [, digits, words = ""] = /\bAPI Error: (\d{3})\b(.*)/s.exec(text) ?? [];
+  const status = digits === undefined ? undefined : Number(digits);
+  const fault = status === undefined ? undefined : faultOf({ error: undefined, status, words: words.trim() });
   return {
-    class: classOfStatus(status === undefined ? undefined : Number(status)) ?? "turn",
+    class: "turn",
+    ...fault,
     message: text.replace(/^Error: /, "") || "the command did nothing",
-    ...(status === undefined ? {} : { status: Number(status) }),
+    ...(status === undefined ? {} : { status }),
   };
 }
 
