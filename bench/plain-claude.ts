@@ -33,7 +33,7 @@ export class PlainClaude {
 
   constructor(args: readonly string[], memory: Memory, die: () => void) {
     const read = parseArguments(args);
-    this.#settings = new FakeSettings(read, process.cwd(), {});
+    this.#settings = new FakeSettings(read, process.cwd(), {}, () => {});
     this.#memory = memory;
     this.#die = die;
     this.#sessionId = (read.forkSession ? undefined : read.resume) ?? read.sessionId ?? randomUUID();

@@ -11,6 +11,9 @@ export interface FakeArguments {
   readonly model: string;
   readonly permissionMode: string;
   readonly allowedTools: readonly string[];
+  readonly disallowedTools: readonly string[];
+  /** Those besides the working directory. */
+  readonly directories: readonly string[];
 }
 
 /** Reads a command line as the SDK writes it: `--name`, `--name=value` and `--name value`. */
@@ -36,5 +39,7 @@ export function parseArguments(args: readonly string[]): FakeArguments {
     model: value("--model") ?? "claude-opus-5-5",
     permissionMode: value("--permission-mode") ?? "default",
     allowedTools: value("--allowedTools")?.split(",") ?? [],
+    disallowedTools: value("--disallowedTools")?.split(",") ?? [],
+    directories: args.filter((_, at) => args[at - 1] === "--add-dir"),
   };
 }

@@ -89,7 +89,6 @@ export function answerTo(request: WireObject, facts: FakeControlFacts): WireObje
     case "mcp_toggle":
     case "stop_task":
     case "background_tasks":
-    case "apply_flag_settings":
     case "set_has_subscribers":
     case "reload_plugins":
     case "rename_session":

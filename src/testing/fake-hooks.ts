@@ -1,3 +1,4 @@
+import type { PermissionResult } from "@anthropic-ai/claude-agent-sdk";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** The ids of the host's callbacks for a hook event, those whose matcher fits the tool, in the order they were registered. */
@@ -12,6 +13,18 @@ export function hookCallbacks(initialize: WireObject, event: string, toolName: s
 function matches(matcher: string | undefined, toolName: string | undefined): boolean {
   if (matcher === undefined || matcher === "" || matcher === "*" || toolName === undefined) return true;
   return new RegExp(`^(?:${matcher})$`).test(toolName);
+}
+
+/** What hooks for `PermissionRequest` have decided, the first that has. */
+export function hookDecision(outputs: readonly WireObject[]): PermissionResult | undefined {
+  for (const output of outputs) {
+    const decision = objectOf(objectOf(output, "hookSpecificOutput"), "decision");
+    if (decision["behavior"] === "deny") {
+      return { behavior: "deny", message: stringOf(decision, "message") ?? "Permission denied by hook" };
+    }
+    if (decision["behavior"] === "allow") return { ...decision, behavior: "allow" };
+  }
+  return undefined;
 }
 
 /** Why hooks forbid a tool, in the words of the real one, or `undefined` if none of their outputs does. */

@@ -25,7 +25,8 @@ export class FakeHost {
     this.#signal = signal;
   }
 
-  async hook(event: HookEvent, input: WireObject): Promise<WireObject[]> {
+  /** `toolUseId` is what the hook is about, if `input` does not say it. */
+  async hook(event: HookEvent, input: WireObject, toolUseId: string = randomUUID()): Promise<WireObject[]> {
     this.#signal.throwIfAborted();
     const outputs: WireObject[] = [];
     for (const callback_id of hookCallbacks(
@@ -37,7 +38,7 @@ export class FakeHost {
         subtype: "hook_callback",
         callback_id,
         input: { ...this.#facts(event), hook_event_name: event, ...input },
-        tool_use_id: stringOf(input, "tool_use_id") ?? randomUUID(),
+        tool_use_id: stringOf(input, "tool_use_id") ?? toolUseId,
       };
       outputs.push(
         await this.#claude.ask(request, this.#signal).catch((error) => this.#hookFailed(event, callback_id, error)),
@@ -46,8 +47,13 @@ export class FakeHost {
     return outputs;
   }
 
-  /** Rejects if the session has no `canUseTool`. */
-  async permission(toolName: string, input: WireObject, toolUseId: string): Promise<PermissionResult> {
+  /** Rejects if the session has no `canUseTool`, and when `signal` aborts. */
+  async permission(
+    toolName: string,
+    input: WireObject,
+    toolUseId: string,
+    signal: AbortSignal = this.#signal,
+  ): Promise<PermissionResult> {
     if (!this.#claude.settings.asksHost)
       throw new Error(`permission for ${toolName}: this session was started without canUseTool`);
     this.#claude.send(stateMessage("requires_action", this.#claude.settings.tellsState));
@@ -55,10 +61,10 @@ export class FakeHost {
       tool_name: toolName,
       display_name: toolName,
       input,
-      permission_suggestions: [],
+      permission_suggestions: this.#claude.settings.permissions.suggestions(toolName, input),
       tool_use_id: toolUseId,
     };
-    const answer = await this.#claude.ask({ subtype: "can_use_tool", ...request }, this.#signal);
+    const answer = await this.#claude.ask({ subtype: "can_use_tool", ...request }, signal);
     this.#claude.send(stateMessage("running", this.#claude.settings.tellsState));
     if (isPermission(answer)) return answer;
     throw new Error(`permission for ${toolName}: canUseTool returned ${JSON.stringify(answer)}`);

@@ -20,6 +20,7 @@ export interface FakeInit {
   readonly permissionMode: string;
   readonly tools: readonly string[];
   readonly mcpServers: readonly string[];
+  readonly directories: readonly string[];
   readonly promptUuids: readonly string[];
 }
 
@@ -49,7 +50,7 @@ export function initMessage(init: FakeInit): WireObject {
     sandbox_enabled: false,
     memory_paths: {},
     original_cwd: init.cwd,
-    additional_directories: [],
+    additional_directories: init.directories,
     fast_mode_state: "off",
     fast_mode_disabled_reason: "sdk_opt_in_required",
     per_turn_effort_active: true,
@@ -63,6 +64,10 @@ export function initMessage(init: FakeInit): WireObject {
 export function requestingMessage(promptUuids: readonly string[]): WireObject {
   const named = promptUuids.length === 0 ? {} : { user_message_uuids: promptUuids };
   return { type: "system", subtype: "status", status: "requesting", ...named };
+}
+
+export function modeMessage(permissionMode: string): WireObject {
+  return { type: "system", subtype: "status", status: null, permissionMode };
 }
 
 /** Hosts see these only if they have asked for them by `CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS`; otherwise the SDK keeps them to itself. */
@@ -148,10 +153,16 @@ export interface FakeToolResult {
   readonly isError: boolean | undefined;
   /** Why the tool did not run at all, or not to its end. */
   readonly refused?: "permission-rule" | "user-rejected";
+  /** Whether there is no such tool, or it cannot be used now, so that nobody was asked. */
+  readonly unusable?: true;
+  /** Who has let it run. Default: rules or the mode. */
+  readonly permittedBy?: "user_temporary" | "hook" | undefined;
 }
 
-export function toolResultMessage(id: string, { content, isError, refused }: FakeToolResult): WireObject {
-  const accepted = { decision: "accept", source: "config", reason_type: "rule" };
+export function toolResultMessage(id: string, result: FakeToolResult): WireObject {
+  const { content, isError, refused, unusable, permittedBy = "config" } = result;
+  const reason = { config: "rule", hook: "hook", user_temporary: undefined }[permittedBy];
+  const accepted = { decision: "accept", source: permittedBy, reason_type: reason };
   return {
     type: "user",
     message: {
@@ -164,9 +175,13 @@ export function toolResultMessage(id: string, { content, isError, refused }: Fak
     timestamp: new Date().toISOString(),
     tool_use_result:
       refused === "user-rejected" ? "User rejected tool use" : isError === true ? `Error: ${String(content)}` : content,
-    tool_result_meta: [
-      { id, ...(refused === undefined ? { permission_decision: accepted } : { non_execution_kind: refused }) },
-    ],
+    ...(unusable === true
+      ? {}
+      : {
+          tool_result_meta: [
+            { id, ...(refused === undefined ? { permission_decision: accepted } : { non_execution_kind: refused }) },
+          ],
+        }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { answerTo, type FakeControlFacts, handshake } from "./fake-control.ts";
 import type { FakeSettings } from "./fake-settings.ts";
-import { stringOf, type WireObject } from "./fake-wire.ts";
+import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** What the requests of a host act upon. */
 export interface FakeReceptionDesk {
@@ -54,9 +54,12 @@ export class FakeReception {
         this.#answer(id, { model: settings.model });
         break;
       case "set_permission_mode":
-        settings.permissionMode = stringOf(request, "mode") ?? settings.permissionMode;
-        this.#answer(id, { mode: settings.permissionMode });
-        this.#desk.send({ type: "system", subtype: "status", status: null, permissionMode: settings.permissionMode });
+        this.#answer(id, { mode: stringOf(request, "mode") });
+        settings.permissions.enter(stringOf(request, "mode") ?? settings.permissionMode);
+        break;
+      case "apply_flag_settings":
+        settings.permissions.sent(objectOf(request, "settings"));
+        this.#answer(id, {});
         break;
       default:
         this.#answer(id, answerTo(request, this.#facts));

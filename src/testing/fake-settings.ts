@@ -1,6 +1,7 @@
 import type { FakeArguments } from "./fake-arguments.ts";
 import { sdkServers, sdkTools } from "./fake-control.ts";
 import { initMessage } from "./fake-messages.ts";
+import { FakePermissions } from "./fake-permissions.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** How a Claude Code is set: by its command line, by the handshake, and by what a session may change while it lives. */
@@ -12,17 +13,27 @@ export class FakeSettings {
   /** Whether the session has a `canUseTool`. */
   readonly asksHost: boolean;
   model: string;
-  permissionMode: string;
+  readonly permissions: FakePermissions;
   /** The payload of the handshake; `undefined` before it. */
   initialize: WireObject | undefined;
 
-  constructor(args: FakeArguments, cwd: string, env: Readonly<Record<string, string | undefined>>) {
+  /** `tellMode` is called when the permission mode has changed. */
+  constructor(
+    args: FakeArguments,
+    cwd: string,
+    env: Readonly<Record<string, string | undefined>>,
+    tellMode: (mode: string) => void,
+  ) {
     this.cwd = cwd;
     this.tellsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1";
     this.partialMessages = args.partialMessages;
     this.asksHost = args.askHost;
     this.model = args.model;
-    this.permissionMode = args.permissionMode;
+    this.permissions = new FakePermissions(args, cwd, tellMode);
+  }
+
+  get permissionMode(): string {
+    return this.permissions.mode;
   }
 
   /** The message that a turn begins with. */
@@ -38,6 +49,7 @@ export class FakeSettings {
       permissionMode,
       tools: ["Task", "Bash", "Edit", "Read", "Write", ...tools],
       mcpServers,
+      directories: this.permissions.directories,
       promptUuids,
     });
   }

@@ -1,11 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { PermissionResult, SDKPermissionDenial } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeAnswer } from "./fake-answer.ts";
-import { hookDenial } from "./fake-hooks.ts";
+import { hookDecision, hookDenial } from "./fake-hooks.ts";
 import type { FakeHost } from "./fake-host.ts";
 import { type FakeToolResult, INTERRUPTED_TOOL, toolResultMessage } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 import type { SimulatedClaude } from "./simulated-claude.ts";
+
+/** Why a tool may not run, or who lets it if that is not rules or the mode. */
+interface Leave {
+  readonly refusal?: FakeToolResult;
+  readonly by?: FakeToolResult["permittedBy"];
+}
 
 /** A tool that is about to be used. */
 export interface FakeToolCall {
@@ -25,9 +31,17 @@ export class FakeToolUses {
   readonly #answer: FakeAnswer;
   /** Stops the turn, which a `canUseTool` that denies may want, too. Throws what the script is to meet. */
   readonly #interrupt: () => never;
+  readonly #signal: AbortSignal;
   #current: { readonly id: string; readonly running: boolean } | undefined;
 
-  constructor(claude: SimulatedClaude, host: FakeHost, answer: FakeAnswer, interrupt: () => never) {
+  constructor(
+    claude: SimulatedClaude,
+    host: FakeHost,
+    answer: FakeAnswer,
+    signal: AbortSignal,
+    interrupt: () => never,
+  ) {
+    this.#signal = signal;
     this.#claude = claude;
     this.#host = host;
     this.#answer = answer;
@@ -39,14 +53,15 @@ export class FakeToolUses {
     return this.#current !== undefined;
   }
 
+  /** `ask` says whether the mode, rules and whoever decides have a say in it. */
   async use(call: FakeToolCall, ask: boolean, run: () => Promise<FakeToolResult>): Promise<void> {
     this.#answer.toolUse(call.id, call.name, call.input);
     this.#answer.closeMessage("tool_use");
     this.#current = { id: call.id, running: false };
-    const refusal = await this.#refusal(call, ask);
+    const leave = await this.#leave(call, ask);
     this.#current = { id: call.id, running: true };
-    const result = refusal ?? (await run());
-    if (refusal === undefined) {
+    const result = leave.refusal ?? { ...(await run()), permittedBy: leave.by };
+    if (leave.refusal === undefined) {
       const event = result.isError === true ? "PostToolUseFailure" : "PostToolUse";
       await this.#host.hook(event, { ...facts(call), tool_response: result.content, duration_ms: 0 });
     }
@@ -56,12 +71,10 @@ export class FakeToolUses {
   }
 
   /** Asks the session's `canUseTool`. */
-  async ask(call: FakeToolCall): Promise<PermissionResult> {
-    const decision = await this.#host.permission(call.name, call.input, call.id);
-    if (decision.behavior === "deny") {
-      this.#denied(call);
-      if (decision.interrupt === true) this.#interrupt();
-    }
+  async ask(call: FakeToolCall, signal?: AbortSignal): Promise<PermissionResult> {
+    const decision = await this.#host.permission(call.name, call.input, call.id, signal);
+    this.#take(call, decision);
+    if (decision.behavior === "deny" && decision.interrupt === true) this.#interrupt();
     return decision;
   }
 
@@ -72,34 +85,74 @@ export class FakeToolUses {
     this.#claude.send(toolResultMessage(this.#current.id, { content, isError: true, refused: "user-rejected" }));
   }
 
-  /** Why the tool may not run, as its result; `undefined` if it may. */
-  async #refusal(call: FakeToolCall, ask: boolean): Promise<FakeToolResult | undefined> {
+  /** Why the tool may not run, as its result, or who lets it. */
+  async #leave(call: FakeToolCall, ask: boolean): Promise<Leave> {
     const denial = hookDenial(call.name, await this.#host.hook("PreToolUse", facts(call)));
     if (denial !== undefined) {
       this.#denied(call);
-      return { content: denial, isError: true, refused: "permission-rule" };
+      return { refusal: { content: denial, isError: true, refused: "permission-rule" } };
     }
-    if (!ask) return undefined;
-    if (this.#claude.settings.asksHost) {
-      const decision = await this.ask(call);
-      if (decision.behavior === "allow") return undefined;
-      return { content: decision.message, isError: true, refused: "permission-rule" };
-    }
-    const message = `Claude requested permissions to use ${call.name}, but you haven't granted it yet.`;
-    this.#denied(call);
-    this.#claude.send({
-      type: "system",
-      subtype: "permission_denied",
-      tool_name: call.name,
-      tool_use_id: call.id,
-      message,
+    if (!ask) return {};
+    const verdict = this.#claude.settings.permissions.verdict(call.name, call.input);
+    if (verdict === "allowed") return {};
+    if (verdict === "ask") return await this.#asked(call);
+    const why =
+      verdict === "denied" ? "has been denied." : "has been denied because Claude Code is running in don't ask mode.";
+    const refused = this.#refusedAtOnce(call, `Permission to use ${call.name} ${why}`, "permission-rule", {
+      decision_reason_type: verdict === "denied" ? "rule" : "mode",
     });
-    return { content: message, isError: true, refused: "user-rejected" };
+    return { refusal: refused };
+  }
+
+  /** Hooks and the host are asked at the same time, and the first to decide counts. */
+  async #asked(call: FakeToolCall): Promise<Leave> {
+    const withdrawn = new AbortController();
+    const { permissions } = this.#claude.settings;
+    const { tool_use_id: _, ...known } = facts(call);
+    const told = { ...known, permission_suggestions: permissions.suggestions(call.name, call.input) };
+    const byHooks = this.#host.hook("PermissionRequest", told, call.id).then(hookDecision);
+    const { asksHost } = this.#claude.settings;
+    const byHost = asksHost ? this.ask(call, AbortSignal.any([withdrawn.signal, this.#signal])) : undefined;
+    byHost?.catch(() => {});
+    const first = byHooks.then((decision) =>
+      decision === undefined ? byHost?.then(byUser) : { decision, by: "hook" },
+    );
+    const decided = await (byHost === undefined ? first : Promise.race([byHost.then(byUser), first]));
+    withdrawn.abort(new Error("a hook has decided"));
+    if (decided === undefined) {
+      const message = `Claude requested permissions to use ${call.name}, but you haven't granted it yet.`;
+      return { refusal: this.#refusedAtOnce(call, message, "user-rejected") };
+    }
+    const { decision, by } = decided;
+    if (by === "hook") this.#take(call, decision);
+    if (decision.behavior === "allow") return { by: by === "hook" ? "hook" : "user_temporary" };
+    return { refusal: { content: decision.message, isError: true, refused: "permission-rule" } };
+  }
+
+  #take(call: FakeToolCall, decision: PermissionResult): void {
+    if (decision.behavior === "deny") this.#denied(call);
+    else this.#claude.settings.permissions.update(decision.updatedPermissions);
+  }
+
+  #refusedAtOnce(
+    call: FakeToolCall,
+    message: string,
+    refused: FakeToolResult["refused"] & string,
+    reason: WireObject = {},
+  ): FakeToolResult {
+    this.#denied(call);
+    const { id: tool_use_id, name: tool_name } = call;
+    this.#claude.send({ type: "system", subtype: "permission_denied", tool_name, tool_use_id, ...reason, message });
+    return { content: message, isError: true, refused };
   }
 
   #denied({ id, name, input }: FakeToolCall): void {
     this.denials.push({ tool_name: name, tool_use_id: id, tool_input: { ...input } });
   }
+}
+
+function byUser(decision: PermissionResult): { readonly decision: PermissionResult; readonly by: string } {
+  return { decision, by: "user" };
 }
 
 export function toolUseId(): string {

@@ -19,7 +19,10 @@ export interface FakeToolOutcome {
   readonly result?: string;
   /** Default: `false`. */
   readonly isError?: boolean;
-  /** Whether the session's `canUseTool` is asked before; without one, the tool is denied. Default: `false`. */
+  /**
+   * Whether the tool needs leave: by the permission mode, by rules, which fit by the name of a tool or the command of Bash, by a
+   * `PermissionRequest` hook, or by the session's `canUseTool`; without any, the tool is denied. Default: `false`.
+   */
   readonly ask?: boolean;
   /** Whether the tool runs until the turn is interrupted or the process ends. Default: `false`. */
   readonly hang?: boolean;
@@ -71,7 +74,8 @@ export interface FakeTurn {
   thinking(text: string): Promise<void>;
   /**
    * Uses a tool that only seems to run: the tool use, the session's real `PreToolUse` and `PostToolUse` hooks, the result. A hook or a
-   * `canUseTool` that denies makes the result an error. Returns the id of the tool use.
+   * `canUseTool` that denies makes the result an error. `EnterPlanMode` and `ExitPlanMode` change the permission mode. Returns the id of
+   * the tool use.
    */
   toolUse(name: string, input: WireObject, outcome?: FakeToolOutcome): Promise<string>;
   /** Uses a tool of an in-process MCP server of the session; its function really runs. Hooks as in `toolUse`. Returns what the tool returned. */

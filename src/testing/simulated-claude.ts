@@ -13,7 +13,7 @@ import {
 } from "./fake-command.ts";
 import type { FakeConversation } from "./fake-conversation.ts";
 import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
-import { CLAUDE_CODE_VERSION, lifecycleMessage, stamp, stateMessage } from "./fake-messages.ts";
+import { CLAUDE_CODE_VERSION, lifecycleMessage, modeMessage, stamp, stateMessage } from "./fake-messages.ts";
 import type { FakeScript } from "./fake-options.ts";
 import type { FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
@@ -45,7 +45,7 @@ export class SimulatedClaude {
     this.#home = home;
     this.#body = body;
     this.process = body;
-    this.settings = new FakeSettings(body.arguments, body.cwd, body.env);
+    this.settings = new FakeSettings(body.arguments, body.cwd, body.env, (mode) => this.send(modeMessage(mode)));
     this.#conversation = conversation;
     this.#requests = new FakeRequests((message) => body.write(`${JSON.stringify(message)}\n`));
     this.#reception = new FakeReception(this);

@@ -15,6 +15,7 @@ import {
   requestingMessage,
   retryMessage,
 } from "./fake-messages.ts";
+import { planTool } from "./fake-plan-tool.ts";
 import type { FakeCrash, FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
 import { type FakeResult, resultMessage } from "./fake-result.ts";
@@ -97,7 +98,7 @@ export class SimulatedTurn implements FakeTurn {
       },
       this.#echo,
     );
-    this.#tools = new FakeToolUses(claude, this.#host, this.#answer, () => {
+    this.#tools = new FakeToolUses(claude, this.#host, this.#answer, this.signal, () => {
       this.interrupt(() => {});
       throw this.signal.reason;
     });
@@ -175,8 +176,10 @@ export class SimulatedTurn implements FakeTurn {
   toolUse(name: string, input: WireObject, outcome: FakeToolOutcome = {}): Promise<string> {
     return this.#speak(async () => {
       const id = toolUseId();
-      await this.#tools.use({ id, name, input }, outcome.ask ?? false, async () => {
+      const plan = planTool(name, this.#claude.settings);
+      await this.#tools.use({ id, name, input }, plan?.ask ?? outcome.ask ?? false, async () => {
         if (outcome.hang === true) await this.hang();
+        if (plan !== undefined) return plan.run();
         return { content: outcome.result ?? "", isError: outcome.isError ?? false };
       });
       this.#join();

@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { createSdkMcpServer, type HookCallback, type Options, tool } from "@anthropic-ai/claude-agent-sdk";
+import {
+  type CanUseTool,
+  createSdkMcpServer,
+  type HookCallback,
+  type Options,
+  type PermissionUpdate,
+  tool,
+} from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type FakeScript, fakeClaude, type MockApi, mockApi } from "../../src/testing/index.ts";
@@ -115,6 +122,46 @@ const scenarios: Scenario[] = [
     },
   },
   {
+    name: "plan mode entered and left, a mode and a rule that an answer grants, rules that the host sends",
+    options: () => ({ permissionMode: "acceptEdits", canUseTool: granting }),
+    replies: (api) => {
+      for (const [prompt, name, input] of PERMITTED) api.reply(prompt, { toolUses: [{ name, input }] });
+    },
+    script: async (turn) => {
+      const [, name, input] = PERMITTED.find(([prompt]) => prompt === turn.prompt) ?? [];
+      if (name !== undefined && input !== undefined) await turn.toolUse(name, input, { ask: true });
+      await turn.text("done");
+    },
+    act: async (session) => {
+      for (const prompt of ["write", "enter", "write", "exit", "write", "bash", "bash"]) await session.ask(prompt);
+      await session.query.applyFlagSettings({ permissions: { deny: ["Bash"], additionalDirectories: ["/tmp"] } });
+      await session.ask("bash");
+      await session.query.setPermissionMode("plan");
+      await session.ask("exit");
+      await session.ask("exit");
+      await session.end();
+    },
+  },
+  {
+    name: "a permission that a hook gives while somebody else is asked",
+    options: () => ({
+      canUseTool: (_tool, _input, { signal }) =>
+        new Promise((resolve) => {
+          signal.addEventListener("abort", () => resolve({ behavior: "deny", message: "too late" }));
+        }),
+      hooks: { PermissionRequest: [{ hooks: [permitting] }] },
+    }),
+    replies: (api) => api.reply("bash", { toolUses: [{ name: "Bash", input: { command: "mkdir -p made" } }] }),
+    script: async (turn) => {
+      await turn.toolUse("Bash", { command: "mkdir -p made" }, { ask: true });
+      await turn.text("done");
+    },
+    act: async (session) => {
+      await session.ask("bash");
+      await session.end();
+    },
+  },
+  {
     name: "an interrupt while a tool runs, the end of input after it",
     options: () => ({ includePartialMessages: true, allowedTools: ["Bash"] }),
     replies: (api) => api.reply("wait", { toolUses: [{ name: "Bash", input: { command: "tail -f /dev/null" } }] }),
@@ -149,6 +196,34 @@ const scenarios: Scenario[] = [
 ];
 
 const WRITTEN = { file_path: "/nowhere/x", content: "x" };
+
+/** Tools that need leave, by the prompt. */
+const PERMITTED: readonly (readonly [string, string, Record<string, unknown>])[] = [
+  ["enter", "EnterPlanMode", {}],
+  ["exit", "ExitPlanMode", { plan: "the plan" }],
+  ["write", "Write", WRITTEN],
+  ["bash", "Bash", { command: "mkdir -p made" }],
+];
+
+const MKDIR: PermissionUpdate = {
+  type: "addRules",
+  rules: [{ toolName: "Bash", ruleContent: "mkdir:*" }],
+  behavior: "allow",
+  destination: "session",
+};
+
+/** Denies to write, and grants a mode or a rule with all else. */
+const granting: CanUseTool = async (name, input) => {
+  if (name === "Write") return { behavior: "deny", message: "no" };
+  const mode: PermissionUpdate = { type: "setMode", mode: "default", destination: "session" };
+  return { behavior: "allow", updatedInput: input, updatedPermissions: [name === "Bash" ? MKDIR : mode] };
+};
+
+const permitting: HookCallback = async (input) => {
+  await note(input, undefined, { signal: new AbortController().signal });
+  const decision = { behavior: "allow" as const, updatedPermissions: [MKDIR] };
+  return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
+};
 
 const add = tool("add", "adds", { a: z.number(), b: z.number() }, async ({ a, b }) => ({
   content: [{ type: "text", text: String(a + b) }],
