@@ -1,3 +1,4 @@
+import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import { type ConfiguredPlace, configuredPlaces } from "../session/configured-options.ts";
 import { likeOptions, type SessionSettings } from "../session/session-settings.ts";
 import type { OptionLayer, OptionOwner } from "./option-layer.ts";
@@ -5,11 +6,13 @@ import { shownValue } from "./shown-value.ts";
 
 /**
  * Where the value of an option came from: the options of a session, template, pool or supervisor, which may stand in a file of
- * configuration; a call such as `setModel`; an environment variable; or nobody's, so that it is as it is without.
+ * configuration; a call such as `setModel`; the conversation, in which the session came to be in a permission mode; an environment variable; or
+ * nobody's, so that it is as it is without.
  */
 export type OptionOrigin =
   | ({ readonly from: OptionOwner["kind"]; readonly name?: string } & { readonly configured?: ConfiguredPlace })
   | { readonly from: "call" }
+  | { readonly from: "conversation" }
   | { readonly from: "environment"; readonly variable: string }
   | { readonly from: "built_in" };
 
@@ -28,9 +31,6 @@ const IN_ENVIRONMENT = [
   { option: "model", variables: ["ANTHROPIC_MODEL"] },
 ] as const;
 
-/** Options that a call can change. */
-const CHANGED_BY_CALLS = ["model", "permissionMode"] as const;
-
 /** What is not of the options of a session. */
 const NO_OPTIONS: ReadonlySet<string> = new Set(["name", "signal", "abortController"]);
 
@@ -40,12 +40,14 @@ const NO_OPTIONS: ReadonlySet<string> = new Set(["name", "signal", "abortControl
  * @param planned as its supervisor was told them
  * @param layers what those are made of
  * @param now as they are now, which calls may have changed
+ * @param mode the permission mode that it has come to be in, if that is not the options'
  * @param environment that its process gets
  */
 export function effectiveOptions(
   planned: SessionSettings,
   layers: readonly OptionLayer[],
   now: SessionSettings,
+  mode: PermissionMode | undefined,
   environment: Readonly<Record<string, string>>,
 ): EffectiveOptions {
   const given = layers.flatMap(({ options }) => Object.entries(options));
@@ -61,10 +63,9 @@ export function effectiveOptions(
   }
   // A directory of its own is where `isolate` says, whatever stands for `cwd` elsewhere.
   if (now.ownDirectory !== undefined) found["cwd"] = { value: now.sdk.cwd, origin: originIn(layers, "isolate") };
-  for (const option of CHANGED_BY_CALLS) {
-    const value = now.sdk[option];
-    if (value !== undefined && value !== planned.sdk[option]) found[option] = { value, origin: { from: "call" } };
-  }
+  const { model } = now.sdk;
+  if (model !== undefined && model !== planned.sdk.model) found["model"] = { value: model, origin: { from: "call" } };
+  if (mode !== undefined) found["permissionMode"] = { value: mode, origin: { from: "conversation" } };
   for (const { option, variables } of IN_ENVIRONMENT) {
     const variable = variables.find((name) => environment[name] !== undefined);
     if (variable === undefined || found[option] !== undefined) continue;
@@ -92,6 +93,8 @@ export function describeOrigin(origin: OptionOrigin): string {
   switch (origin.from) {
     case "call":
       return "by a call";
+    case "conversation":
+      return "came to be so in the conversation";
     case "environment":
       return `variable ${origin.variable}`;
     case "built_in":

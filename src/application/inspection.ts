@@ -113,7 +113,13 @@ export function inspect(
 }
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {
-  return effectiveOptions(settings, layers, server.settings, server.launch.environment);
+  return effectiveOptions(
+    settings,
+    layers,
+    server.settings,
+    server.conversation.granted.mode?.now,
+    server.launch.environment,
+  );
 }
 
 /** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */

@@ -22,8 +22,8 @@ export type SpareObstacle =
 /** The SDK sets it in the host's environment when it is first used. */
 const SDK_VERSION = "CLAUDE_AGENT_SDK_VERSION";
 
-/** What a process is started with, apart from its conversation. */
-export type Shape = Omit<Launch, "conversation">;
+/** What a process is started with, apart from its conversation and what was granted in that. */
+export type Shape = Omit<Launch, "conversation" | "standing">;
 
 /** All that shapes a process, each part as a digest, so that no key can be read from it. */
 export interface Fingerprint {

@@ -3,6 +3,7 @@ import { type ConversationStart, conversationOptions } from "./conversation-star
 import { buildEnvironment } from "./environment.ts";
 import { MARKER } from "./marker.ts";
 import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
+import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
 
 /** An API key, or the name of the variable that holds it when a process is started. */
 export type ApiKey = string | { readonly env: string };
@@ -20,6 +21,8 @@ export interface Launch {
   /** The working directory, if it is the session's own: its file tools are kept in there. */
   readonly ownDirectory?: OwnDirectory | undefined;
   readonly conversation: ConversationStart;
+  /** What it is to be given besides its options. */
+  readonly standing?: StandingPermissions | undefined;
 }
 
 /** What is of one start only. */
@@ -53,6 +56,7 @@ export function sdkOptions(
   } = launch.options;
   const { stderr: _5, env, ...rest } = own;
   const { autoMemory = false, ownDirectory } = launch;
+  const permissionMode = startingMode(own, launch.standing ?? {});
   const answered = own.canUseTool !== undefined || own.permissionPromptToolName !== undefined;
   return {
     settingSources: [],
@@ -63,6 +67,7 @@ export function sdkOptions(
     ...(ownDirectory === undefined
       ? {}
       : { settings: settingsWithin(ownDirectory, inlineOf(rest.settings), autoMemory) }),
+    ...(permissionMode === undefined ? {} : { permissionMode }),
     ...conversationOptions(launch.conversation),
     env: {
       ...buildEnvironment({

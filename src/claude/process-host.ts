@@ -1,4 +1,4 @@
-import type { CanUseTool, SDKMessage, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
+import type { CanUseTool, PermissionUpdate, SDKMessage, Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { beforeTools } from "./before-tools.ts";
 
 /** Whom a process tells what it says, and asks before it does something. */
@@ -13,6 +13,8 @@ export interface ProcessHost {
   toolBegins(): Promise<void>;
   /** Decides on tools, if that is not for the options to do. */
   readonly canUseTool: CanUseTool;
+  /** An answer of the application grants this for longer than one use of a tool. The answer is given when it resolves. */
+  granted(updates: readonly PermissionUpdate[]): Promise<void>;
 }
 
 /** The options with what a process asks its host. @param approvals whether the host decides on tools */
@@ -52,6 +54,10 @@ export class ParkedHost implements ProcessHost {
       ? { behavior: "deny", message: "The process is nobody's yet." }
       : await this.#host.canUseTool(...request);
   };
+
+  async granted(updates: readonly PermissionUpdate[]): Promise<void> {
+    await this.#host?.granted(updates);
+  }
 
   /** The process is `host`'s from now on. */
   bind(host: ProcessHost): void {

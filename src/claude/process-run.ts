@@ -14,6 +14,7 @@ import { traceEnvironment } from "../trace-context.ts";
 import { credentialsIn } from "./credentials.ts";
 import { secretsIn } from "./environment.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
+import { GrantWatch } from "./grant-watch.ts";
 import { HostCalls } from "./host-calls.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
@@ -22,6 +23,7 @@ import { releaseProblem } from "./oldest-release.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
+import { giveStanding } from "./standing-permissions.ts";
 
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
 const HANDSHAKE_MS = 60_000;
@@ -53,6 +55,9 @@ export class ProcessRun {
   /** A digest of that with which the process authenticates. */
   credentials = "";
   readonly request: RunRequest;
+  readonly #grants: GrantWatch;
+  /** Settles when the process has what it is to be given besides its options, or refuses it. */
+  readonly #given: Promise<void>;
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
@@ -67,7 +72,8 @@ export class ProcessRun {
     this.request = request;
     this.clock = clock;
     this.input = new Readable({ objectMode: true, read() {} });
-    const own = hosted(request.options, request.host, request.approvals === true);
+    this.#grants = new GrantWatch((updates) => request.host.granted(updates));
+    const own = this.#grants.watch(hosted(request.options, request.host, request.approvals === true));
     const options = { ...own, env: { ...traceEnvironment(), ...own.env } };
     this.query = query({
       prompt: this.input,
@@ -79,6 +85,10 @@ export class ProcessRun {
         },
       ),
     });
+    const { standing } = request;
+    this.#given = standing === undefined ? Promise.resolve() : giveStanding(this.query, request.options, standing);
+    // Who waits for the handshake hears of it.
+    this.#given.catch(() => {});
     const drained = this.#pump();
     this.exited = this.#settle(drained);
   }
@@ -123,6 +133,7 @@ export class ProcessRun {
         this.found = { class: "bad_config", message: problem };
         throw new Error(problem);
       }
+      await Promise.race([this.#given.catch((error: unknown) => this.#refused(error)), given, gone]);
       if (lacksCredentials(account)) {
         this.found = {
           class: "auth",
@@ -134,6 +145,13 @@ export class ProcessRun {
       timer.cancel();
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** One that does not take what it is to be given could do more than it may, or less. */
+  #refused(error: unknown): never {
+    const message = `it did not take the permissions of its conversation: ${messageOf(error)}`;
+    this.found ??= { class: "crash", message };
+    throw new Error(message, { cause: error });
   }
 
   /** Ends what was started and says why it did not come up. */
@@ -188,6 +206,7 @@ export class ProcessRun {
         if (message.type === "result" && message.subtype === "error_during_execution") {
           this.#startupFailure = message.startup_failure_reason;
         }
+        this.#grants.see(message);
         this.request.host.message(message);
       }
     } catch (error) {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionName } from "../names.ts";
+import { isNothing } from "../session/granted.ts";
 import type { SessionOwner } from "../session/session-seat.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
@@ -61,9 +62,11 @@ export class Member {
     return !dispatcher.busy && dispatcher.waiting === 0;
   }
 
-  /** Whether somebody has changed its options by calls, such as `setModel`. */
+  /** Whether it is no longer as its options say: by calls, such as `setModel`, or by what was approved in it. */
   get changed(): boolean {
-    return !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk);
+    return (
+      !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || !isNothing(this.server.conversation.granted)
+    );
   }
 
   get candidate(): Candidate | undefined {

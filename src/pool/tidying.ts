@@ -44,7 +44,10 @@ async function tidy(
   // A process that is on its way up may do it.
   await server.settled();
   const { changed } = member;
-  if (changed) reconfigure(server, member.settings);
+  if (changed) {
+    reconfigure(server, member.settings);
+    server.conversation.grant({ type: "revoked" });
+  }
   if (fresh() && (changed || !server.untouched)) await server.startAfresh();
   else if (changed) await owner.restart({});
 }

@@ -21,7 +21,10 @@ export interface Approval {
   readonly requestedAt: number;
   /** When it is denied if nobody has answered. */
   readonly expiresAt: number;
-  /** Lets the tool run, optionally with another input or with rules for the future. Whether this was the first answer. */
+  /**
+   * Lets the tool run, optionally with another input or with rules for the future: those for `"session"` hold as long as the conversation,
+   * over hibernation, crashes and restarts; those for files of settings as long as they stand there. Whether this was the first answer.
+   */
   approve(changes?: {
     readonly input?: Record<string, unknown>;
     readonly rules?: readonly PermissionUpdate[];

@@ -45,10 +45,15 @@ export class Controls {
     this.#seat.server.remember({ model });
   }
 
-  /** Changes the permission mode, for this process and all later ones. */
+  /**
+   * Changes the permission mode, for this process and all later ones that go on with the conversation, also after a restart of the
+   * application. An empty conversation, and a changed option, begin with the mode of the options.
+   */
   async setPermissionMode(mode: PermissionMode): Promise<void> {
-    await this.#ask("set_permission_mode", (sdk) => sdk.setPermissionMode(mode));
-    this.#seat.server.remember({ permissionMode: mode });
+    await this.#ask("set_permission_mode", async (sdk) => {
+      const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
+      this.#seat.server.conversation.toldMode(now, true);
+    });
   }
 
   /**

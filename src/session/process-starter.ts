@@ -13,6 +13,7 @@ import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Clock } from "../clock.ts";
 import { conversationStart, endIsUnknown } from "./conversation.ts";
 import { endingStages } from "./ending.ts";
+import { isNothing } from "./granted.ts";
 import { historyOf } from "./history.ts";
 import { shapeOf } from "./process-shape.ts";
 import type { SessionConversation } from "./session-conversation.ts";
@@ -80,7 +81,7 @@ export class ProcessStarter {
 
   /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `tenant`'s now */
   claimSpare(tenant: Tenant): Slot | undefined {
-    this.#spare = this.#spares.claim(this.shape, this.#conversation.now.kind === "new", tenant);
+    this.#spare = this.#spares.claim(this.shape, this.#begins, tenant);
     return this.#spare?.slot;
   }
 
@@ -135,6 +136,11 @@ export class ProcessStarter {
     return moved;
   }
 
+  /** Whether its conversation begins, and nothing was granted for it that a process would have to be given. */
+  get #begins(): boolean {
+    return this.#conversation.now.kind === "new" && isNothing(this.#conversation.granted);
+  }
+
   /** The same for the same store, since it knows whether that has come back. */
   #store(given: SessionStore): SessionStore {
     if (this.#steady?.given !== given) {
@@ -148,7 +154,7 @@ export class ProcessStarter {
     const spare = this.#spare;
     if (spare === undefined) return undefined;
     await this.#bringTranscript();
-    if (spare.activation.ending || this.#conversation.now.kind !== "new") {
+    if (spare.activation.ending || !this.#begins) {
       await this.abandon();
       return undefined;
     }
@@ -176,8 +182,16 @@ export class ProcessStarter {
     this.#count++;
     const conversation = conversationStart(this.#conversation.now);
     this.#spokenIn = conversation.id;
-    this.#spares.missed(this.shape, conversation.kind === "new");
-    const request = { ...this.shape, id: this.#deps.newId(), host: this.#host, conversation, signal };
+    this.#spares.missed(this.shape, this.#begins);
+    const { granted } = this.#conversation;
+    const request = {
+      ...this.shape,
+      id: this.#deps.newId(),
+      host: this.#host,
+      conversation,
+      standing: isNothing(granted) ? undefined : granted,
+      signal,
+    };
     return Activation.start(request, this.#deps.clock);
   }
 
@@ -206,9 +220,9 @@ export class ProcessStarter {
       // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
       if (cut && lastUuid === sdk.resumeSessionAt) return false;
       if (cut) this.#conversation.take({ type: "cut_refused" });
-      else if (empty || onMissingConversation === "fresh") {
-        this.#conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
-      } else if (unwritten !== undefined) {
+      else if (empty) this.#conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+      else if (onMissingConversation === "fresh") this.#conversation.clear();
+      else if (unwritten !== undefined) {
         this.#conversation.take({ type: "missing", freshId: this.#deps.newId() });
       } else return false;
       return true;

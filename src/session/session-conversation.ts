@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import { bringTranscript } from "../claude/bring-transcript.ts";
 import type { StoreKey } from "../claude/steady-store.ts";
 import type { TranscriptPlace } from "../claude/transcript-place.ts";
@@ -6,6 +7,7 @@ import type { SessionEntry } from "../journal/session-entry.ts";
 import { type Conversation, type ConversationEvent, firstConversation, nextConversation } from "./conversation.ts";
 import { conversationClaims } from "./conversation-claims.ts";
 import type { Totals } from "./cost.ts";
+import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "./granted.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import { goesOn, originOf, readMemory, type SessionMemory } from "./session-memory.ts";
 import type { SessionSettings } from "./session-settings.ts";
@@ -37,6 +39,9 @@ export class SessionConversation {
   wakeups: readonly Wakeup[] = [];
   #place: TranscriptPlace | undefined;
   #projectKey: string | undefined;
+  #granted: Granted = NOTHING_GRANTED;
+  /** The mode in which the process has said that it is. */
+  #mode: PermissionMode | undefined;
 
   constructor(who: string, journal: SessionJournal, session: SessionConversationEvents) {
     this.#who = who;
@@ -47,6 +52,16 @@ export class SessionConversation {
 
   get now(): Conversation {
     return this.#now;
+  }
+
+  /** What the session may do besides what its options say. */
+  get granted(): Granted {
+    return this.#granted;
+  }
+
+  /** The mode that its process is in, or that the next one is to be in. `undefined` if that is for Claude Code to choose. */
+  get permissionMode(): PermissionMode | undefined {
+    return this.#mode ?? this.#granted.mode?.now ?? this.#session.settings().sdk.permissionMode;
   }
 
   /** Makes the conversation this session's, and no other's. @throws CastellanError `INVALID_OPTIONS` */
@@ -82,6 +97,7 @@ export class SessionConversation {
       this.wakeups = memory.wakeups ?? [];
       this.#place = memory.place;
       this.#projectKey = memory.projectKey;
+      this.#granted = memory.granted ?? NOTHING_GRANTED;
     }
     if (source !== undefined) {
       this.#place = source.#place;
@@ -89,6 +105,7 @@ export class SessionConversation {
     }
     this.claim();
     if (entry !== undefined && !goes) this.save();
+    this.grant({ type: "configured", option: this.#session.settings().sdk.permissionMode });
     return goes;
   }
 
@@ -132,6 +149,35 @@ export class SessionConversation {
     this.save();
   }
 
+  /** Something is granted to the session, or no longer. */
+  grant(event: GrantedEvent): void {
+    const before = this.#granted;
+    this.#granted = nextGranted(before, event);
+    if (this.#granted !== before) this.save();
+  }
+
+  /** Begins an empty conversation, for which nothing is granted. */
+  clear(): void {
+    this.#granted = NOTHING_GRANTED;
+    this.#mode = undefined;
+    this.take({ type: "forgotten", freshId: this.#session.newId() });
+  }
+
+  /** A process begins, or the mode is to be another one by the options: what the last one has said of it no longer counts. */
+  forgetMode(): void {
+    this.#mode = undefined;
+  }
+
+  /** The process says in which mode it is; `changed` if it has just come to be in it. */
+  toldMode(now: PermissionMode, changed: boolean): void {
+    const option = this.#session.settings().sdk.permissionMode;
+    const before = this.#mode ?? this.#granted.mode?.now;
+    this.#mode = now;
+    // What a process chooses by itself when it begins is nothing that was granted.
+    if (before === undefined && !changed) return;
+    if (before !== now) this.grant({ type: "mode", now, from: before ?? option, option });
+  }
+
   /** Has the journal know the conversation as it is now. */
   save(): void {
     this.#journal.save(this.#memory);
@@ -144,9 +190,10 @@ export class SessionConversation {
 
   get #memory(): SessionMemory {
     const origin = originOf(this.#session.settings().sdk);
+    const granted = isNothing(this.#granted) ? undefined : this.#granted;
     const place = { place: this.#place, projectKey: this.#projectKey };
     const wakeups = this.wakeups.length === 0 ? undefined : this.wakeups;
-    return { conversation: this.#now, origin, totals: this.totals, ...place, wakeups };
+    return { conversation: this.#now, origin, totals: this.totals, ...place, wakeups, granted };
   }
 
   /** Whether the session may go from one conversation to the other. */

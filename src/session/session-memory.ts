@@ -6,6 +6,7 @@ import { CastellanError } from "../errors.ts";
 import type { JsonObject } from "../journal/session-entry.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Totals } from "./cost.ts";
+import { type Granted, grantedSchema } from "./granted.ts";
 import { jsonOf } from "./turn-end.ts";
 import type { Wakeup } from "./wakeups.ts";
 
@@ -25,6 +26,8 @@ export interface SessionMemory {
   readonly projectKey?: string | undefined;
   /** The turns that Claude has scheduled for itself, which its process keeps. */
   readonly wakeups?: readonly Wakeup[] | undefined;
+  /** What it may do besides what its options say, if that is anything. */
+  readonly granted?: Granted | undefined;
 }
 
 const forkSchema = z.object({ from: z.string(), at: z.string().optional() });
@@ -66,6 +69,7 @@ const schema = z.object({
   place: z.object({ config: z.string(), cwd: z.string() }).optional(),
   projectKey: z.string().optional(),
   wakeups: z.array(z.object({ id: z.string(), at: z.number().optional(), recurring: z.boolean() })).optional(),
+  granted: grantedSchema.optional(),
 });
 
 /** The memory as the journal keeps it. */

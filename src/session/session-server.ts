@@ -1,4 +1,4 @@
-import type { Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { PermissionUpdate, Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import type { Spares } from "../capacity/spares.ts";
@@ -8,6 +8,7 @@ import { accountOf, credentialsOf } from "../claude/credentials.ts";
 import { missingKey } from "../claude/launch.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { startError } from "../claude/process-run.ts";
+import { applyStanding } from "../claude/standing-permissions.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
@@ -18,6 +19,7 @@ import { forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
+import { hasLess, isNothing, toldMode } from "./granted.ts";
 import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
@@ -153,6 +155,7 @@ export class SessionServer {
       },
       toolBegins: () => this.dispatcher.toolBegins(),
       canUseTool: this.view.approvals.canUseTool,
+      granted: (updates) => this.#granted(updates),
     };
     this.#starter = new ProcessStarter(host, this.conversation, spares, deps, () => this.settings);
     this.#tenancy = new Tenancy(capacity, deps.clock, {
@@ -257,7 +260,12 @@ export class SessionServer {
   /** Takes up changed settings; what shapes a process, the next process. */
   reconfigure(settings: SessionSettings): void {
     const unmetered = this.#settings.budget === undefined;
+    const before = this.#settings.sdk.permissionMode;
     this.#settings = settings;
+    if (settings.sdk.permissionMode !== before) {
+      this.conversation.forgetMode();
+      this.conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
+    }
     this.#changed = false;
     this.dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
@@ -278,7 +286,8 @@ export class SessionServer {
     await this.#coming;
     const { model, permissionMode } = this.settings.sdk;
     if (model !== undefined) await this.#activation?.control("set_model", (sdk) => sdk.setModel(model));
-    if (permissionMode === undefined) return;
+    // The mode that the session has come to be in stays, unless the option has changed.
+    if (permissionMode === undefined || this.conversation.granted.mode !== undefined) return;
     await this.#activation?.control("set_permission_mode", (sdk) => sdk.setPermissionMode(permissionMode));
   }
 
@@ -418,7 +427,8 @@ export class SessionServer {
   /** Whether nothing has been said in its conversation, nothing goes on in its process, and nothing is left to be cleaned up. */
   get untouched(): boolean {
     const rests = this.dispatcher.waiting === 0 && !this.dispatcher.busy && this.view.backgroundTasks === 0;
-    return rests && this.conversation.now.kind === "new" && !this.#toForget && !this.#starter.emptiesFirst;
+    const { now, granted } = this.conversation;
+    return rests && now.kind === "new" && isNothing(granted) && !this.#toForget && !this.#starter.emptiesFirst;
   }
 
   /**
@@ -501,6 +511,7 @@ export class SessionServer {
       this.dispatcher.wait,
       this.#tenancy.inLine || this.dispatcher.inLine,
     );
+    const { permissionMode } = this.conversation;
     return {
       name,
       state: this.view.state,
@@ -514,6 +525,7 @@ export class SessionServer {
       ...(running === undefined
         ? {}
         : { turn: { id: running.record.id, origin: running.record.origin, since: running.startedAt } }),
+      ...(permissionMode === undefined ? {} : { permissionMode }),
       backgroundTasks: this.view.backgroundTasks,
       wakeups: this.#armed,
       faults: this.view.faults,
@@ -651,6 +663,7 @@ export class SessionServer {
     try {
       await this.recovery.resume();
       this.#key.starting();
+      this.conversation.forgetMode();
       const { activation, spare } = await this.#starter.start(incarnation.cancelled);
       this.conversation.take({ type: "resumed" });
       this.#upSince = this.#deps.clock.monotonic();
@@ -704,6 +717,8 @@ export class SessionServer {
       this.conversation.take({ type: "moved", id: message.session_id });
       void this.#activation?.moved(message.session_id);
     }
+    const mode = toldMode(message);
+    if (mode !== undefined) this.conversation.toldMode(mode.now, mode.changed);
     // What is said about the progress of prompts is told by the turns.
     const isState = message.type === "system" && message.subtype === "session_state_changed";
     const claimed = isState || lifecycleOf(message) !== undefined;
@@ -712,6 +727,20 @@ export class SessionServer {
       this.conversation.save();
     }
     this.view.receive(message, this.dispatcher.receive(message) || claimed);
+  }
+
+  /** Keeps what an answer to the process grants. A process that holds what that takes back is told so first. */
+  async #granted(updates: readonly PermissionUpdate[]): Promise<void> {
+    const before = this.conversation.granted;
+    this.conversation.grant({ type: "approved", updates });
+    const { granted } = this.conversation;
+    if (!hasLess(before, granted)) return;
+    try {
+      await this.#activation?.control("apply_flag_settings", (sdk) => applyStanding(sdk, granted));
+    } catch {
+      const message = "it did not take back a permission that it had been given";
+      void this.#activation?.kill({ class: "crash", message });
+    }
   }
 
   #work(): Work {
@@ -757,7 +786,7 @@ export class SessionServer {
   }
 
   #forgetIfAsked(): void {
-    if (this.#toForget) this.conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+    if (this.#toForget) this.conversation.clear();
     this.#toForget = false;
   }
 

@@ -1,3 +1,4 @@
+import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { SessionName } from "../names.ts";
@@ -32,6 +33,11 @@ export interface SessionStatus {
   readonly memoryBytes?: number;
   /** Claude's id of the conversation. */
   readonly conversationId: string;
+  /**
+   * The permission mode that it is in: by its options, by `setPermissionMode`, by what was approved, or because Claude has entered plan
+   * mode. Left out until it is known, if the options do not say it.
+   */
+  readonly permissionMode?: PermissionMode;
   /** How many processes this session has had. */
   readonly activation: number;
   /** When the process last said anything. */

@@ -36,7 +36,7 @@ test("`inspect` says of each option where it came from, the nearest giver first"
     timeout: { value: 60_000, origin: { from: "supervisor", name: "main" } },
     mailboxLimit: { value: 100, origin: { from: "built_in" } },
     model: { value: "another", origin: { from: "call" } },
-    permissionMode: { value: "plan", origin: { from: "call" } },
+    permissionMode: { value: "plan", origin: { from: "conversation" } },
   });
   expect(optionsIn(children, deep)).toMatchObject({
     timeout: { value: 5_000, origin: { from: "supervisor", name: "inner" } },

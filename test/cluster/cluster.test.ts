@@ -102,6 +102,19 @@ describe("a node that goes", () => {
     await cluster.join(owner.name);
   });
 
+  it("leaves the permission mode of its sessions to the next one when it is killed", async () => {
+    const session = cluster.client.session(global(["chat", "f"]));
+    await session.setPermissionMode("acceptEdits");
+    await session.setPermissionMode("plan");
+    const owner = await cluster.owner("chat", "f");
+    owner.kill("SIGKILL");
+    await owner.gone;
+    await session.wake();
+    expect(await session.status()).toMatchObject({ permissionMode: "plan", activation: 1 });
+    expect((await cluster.owner("chat", "f")).name).not.toBe(owner.name);
+    await cluster.join(owner.name);
+  });
+
   it("loses its sessions to another one when it is killed, with the turn that had not begun to answer", async () => {
     const { client } = cluster;
     const session = client.session(global(["chat", "e"]));

@@ -1,3 +1,4 @@
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
@@ -95,6 +96,34 @@ it("a pool answers from any node, and its turns can be stopped", { timeout: 90_0
   await running.interrupt();
   await expect(running.result()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
   await expectNoFaults(at);
+});
+
+describe("what was approved for a session", () => {
+  it("goes where the session goes: when it moves, and when its node is killed", { timeout: 120_000 }, async () => {
+    const at = await scene(server, ["one", "two"]);
+    const { cluster, model } = at;
+    const session = cluster.client.session(global(["asking", "a"]));
+    const first = session.query("append k1");
+    await becomes(async () => (await session.approvals()).length === 1);
+    const rules: PermissionUpdate[] = [
+      { type: "addRules", rules: [{ toolName: "Bash" }], behavior: "allow", destination: "session" },
+    ];
+    await (await session.approvals())[0]?.approve({ rules });
+    await first;
+    await session.setPermissionMode("acceptEdits");
+    const from = await cluster.owner("asking", "a");
+    const to = cluster.nodes.find(({ name }) => name !== from.name)?.name ?? "";
+    await session.move(to);
+    // Nobody answers for it: what has to be asked would wait for ten minutes.
+    await session.query("append k2");
+    expect(await session.status()).toMatchObject({ permissionMode: "acceptEdits", node: to });
+    (await cluster.owner("asking", "a")).kill("SIGKILL");
+    await session.query("append k3");
+    expect(await session.status()).toMatchObject({ permissionMode: "acceptEdits", node: from.name });
+    expect(model.appended).toEqual(["k1", "k2", "k3"]);
+    expect((await session.approvalHistory()).map(({ outcome }) => outcome)).toEqual(["approved"]);
+    await expectNoFaults(at);
+  });
 });
 
 describe("where a session is", () => {

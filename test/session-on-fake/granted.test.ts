@@ -1,0 +1,509 @@
+import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { expect, test } from "vitest";
+import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { Supervisor } from "../../src/application/supervisor.ts";
+import { pool, template } from "../../src/index.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import type { Approval } from "../../src/session/approval.ts";
+import type { SessionOptions } from "../../src/session/options.ts";
+import type { Session } from "../../src/session/session.ts";
+import { type FakeClaude, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { expectNothingLeft, run } from "./application.ts";
+import { eventually, failure, Scene, unique } from "./scene.ts";
+
+const EDIT = ["Write", { file_path: "a", content: "a" }] as const;
+
+/** `enter` and `exit` plan mode, `write` a file, `fetch`, or run what else is asked for as a command. */
+const script: FakeScript = async (turn) => {
+  if (turn.prompt === "enter") await turn.toolUse("EnterPlanMode", {});
+  else if (turn.prompt === "exit") await turn.toolUse("ExitPlanMode", {});
+  else if (turn.prompt === "write") await turn.toolUse(...EDIT, { ask: true });
+  else if (turn.prompt !== "hi") await turn.toolUse("Bash", { command: turn.prompt }, { ask: true });
+  await turn.text(turn.process.permissionMode);
+};
+
+const allow = (ruleContent: string): PermissionUpdate => ({
+  type: "addRules",
+  rules: [{ toolName: "Bash", ruleContent }],
+  behavior: "allow",
+  destination: "session",
+});
+
+/** An application that can be run again. Its answers to questions for permission are in `answers`, by tool; all others are denials. */
+class World implements AsyncDisposable {
+  readonly fake: FakeClaude = fakeClaude(script);
+  readonly journal: Journal = memoryJournal();
+  readonly name: string = unique();
+  readonly answers = new Map<string, (approval: Approval) => void>();
+  /** The tools that somebody was asked about, since the last look. */
+  #asked: string[] = [];
+  #options: Omit<SessionOptions, "name">;
+  #supervisor: Supervisor | undefined;
+
+  constructor(options: Omit<SessionOptions, "name">) {
+    this.#options = { approvals: true, ...options };
+  }
+
+  get session(): Session {
+    if (this.#supervisor === undefined) throw new Error("not begun");
+    return this.#supervisor.session(this.name);
+  }
+
+  async begin(options: Omit<SessionOptions, "name"> = this.#options): Promise<void> {
+    this.#options = options;
+    const children: ChildOptions[] = [{ name: this.name, ...options }];
+    this.#supervisor = await run(this, children);
+    void this.#answer(this.session);
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor?.stop();
+  }
+
+  /** Asks the session to do something; resolves with the tools that somebody was asked about meanwhile. */
+  async asked(prompt: string): Promise<string[]> {
+    await this.session.query(prompt);
+    return this.#asked.splice(0);
+  }
+
+  async #answer(session: Session): Promise<void> {
+    for await (const event of session.events()) {
+      if (event.type !== "approval_requested") continue;
+      const { approval } = event;
+      this.#asked.push(approval.tool);
+      const answer = this.answers.get(approval.tool);
+      if (answer === undefined) approval.deny();
+      else answer(approval);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    expectNothingLeft(this.fake);
+  }
+}
+
+async function worldOf(options: Omit<SessionOptions, "name">): Promise<World> {
+  const world = new World(options);
+  await world.begin();
+  return world;
+}
+
+const WAYS: [string, (world: World) => Promise<void>][] = [
+  ["hibernation", ({ session }) => session.hibernate()],
+  [
+    "kill -9",
+    async ({ session, fake }) => {
+      fake.running[0]?.kill("SIGKILL");
+      await eventually(() => session.status().restarts > 0 && session.status().state === "idle");
+    },
+  ],
+  ["a restart by hand", ({ session }) => session.restart()],
+  [
+    "a restart of the application",
+    async (world) => {
+      await world.stop();
+      await world.begin();
+    },
+  ],
+];
+
+test.each(WAYS)(
+  "plan mode that the model has entered is kept over %s, and leads back to the mode before",
+  async (_, way) => {
+    await using world = await worldOf({ permissionMode: "acceptEdits" });
+    expect(await world.asked("write")).toEqual([]);
+    await world.asked("enter");
+    expect(world.session.status().permissionMode).toBe("plan");
+    expect(await world.asked("write")).toEqual(["Write"]);
+    await way(world);
+    expect(world.session.status().permissionMode).toBe("plan");
+    expect(await world.asked("write")).toEqual(["Write"]);
+    world.answers.set("ExitPlanMode", (approval) => approval.approve());
+    expect(await world.asked("exit")).toEqual(["ExitPlanMode"]);
+    expect(world.session.status().permissionMode).toBe("acceptEdits");
+    expect(await world.asked("write")).toEqual([]);
+  },
+);
+
+test.each(WAYS)("the mode after an approved plan is kept over %s", async (_, way) => {
+  await using world = await worldOf({ permissionMode: "plan" });
+  const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
+  world.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
+  await world.asked("exit");
+  expect(await world.asked("write")).toEqual([]);
+  await way(world);
+  expect(await world.asked("write")).toEqual([]);
+  expect(world.session.status().permissionMode).toBe("acceptEdits");
+});
+
+test.each(WAYS)(
+  "rules of each kind and directories that were approved for the session are kept over %s",
+  async (_, way) => {
+    await using world = await worldOf({ permissionMode: "default" });
+    const rules: PermissionUpdate[] = [
+      allow("touch:*"),
+      {
+        type: "addRules",
+        rules: [{ toolName: "Bash", ruleContent: "rm:*" }],
+        behavior: "deny",
+        destination: "session",
+      },
+      {
+        type: "addRules",
+        rules: [{ toolName: "Bash", ruleContent: "touch b" }],
+        behavior: "ask",
+        destination: "session",
+      },
+      { type: "addDirectories", directories: ["/elsewhere"], destination: "session" },
+    ];
+    world.answers.set("Bash", (approval) => approval.approve({ rules }));
+    expect(await world.asked("touch a")).toEqual(["Bash"]);
+    world.answers.clear();
+    await way(world);
+    expect(await world.asked("touch c")).toEqual([]);
+    expect(await world.asked("touch b")).toEqual(["Bash"]);
+    expect(await world.asked("rm a")).toEqual([]);
+    expect(await world.asked("ls")).toEqual(["Bash"]);
+    expect(await directoriesOf(world.session)).toEqual(["/elsewhere"]);
+  },
+);
+
+test.each(WAYS)("what `setPermissionMode` has set is kept over %s", async (_, way) => {
+  await using world = await worldOf({ permissionMode: "default" });
+  await world.session.setPermissionMode("acceptEdits");
+  await world.session.setPermissionMode("plan");
+  expect(world.session.status().permissionMode).toBe("plan");
+  await way(world);
+  world.answers.set("ExitPlanMode", (approval) => approval.approve());
+  await world.asked("exit");
+  expect(await world.asked("write")).toEqual([]);
+});
+
+test("nothing that was approved once, denied, or meant for a file of settings is kept", async () => {
+  await using world = await worldOf({ permissionMode: "default" });
+  world.answers.set("Bash", (approval) => approval.approve());
+  await world.asked("touch a");
+  const forFile = { ...allow("touch:*"), destination: "localSettings" } as PermissionUpdate;
+  world.answers.set("Bash", (approval) => approval.approve({ rules: [forFile] }));
+  await world.asked("touch a");
+  world.answers.set("Bash", (approval) => approval.deny("no"));
+  await world.asked("touch a");
+  await world.session.hibernate();
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  const process = world.fake.processes.at(-1);
+  expect(process?.args.join(" ")).not.toContain("touch");
+  expect(world.session.status().permissionMode).toBe("default");
+});
+
+test("a rule that is taken back is gone at once, also from a process that was given it when it came up", async () => {
+  await using world = await worldOf({ permissionMode: "default" });
+  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*"), allow("mkdir:*")] }));
+  await world.asked("touch a");
+  await world.session.hibernate();
+  expect(await world.asked("touch a")).toEqual([]);
+  const back = { ...allow("touch:*"), type: "removeRules" } as PermissionUpdate;
+  world.answers.set("Bash", (approval) => approval.approve({ rules: [back] }));
+  expect(await world.asked("ls")).toEqual(["Bash"]);
+  world.answers.clear();
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  expect(await world.asked("mkdir a")).toEqual([]);
+  await world.session.hibernate();
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  expect(await world.asked("mkdir a")).toEqual([]);
+});
+
+test.each(["clear()", "a restart that clears"])("%s begins with what the options say", async (how) => {
+  await using world = await worldOf({ permissionMode: "default" });
+  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
+  await world.asked("touch a");
+  world.answers.clear();
+  await world.asked("enter");
+  if (how === "clear()") await world.session.clear();
+  else await world.session.restart({ conversation: "clear" });
+  expect(world.session.status().permissionMode).toBe("default");
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  await world.stop();
+  await world.begin();
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  expect(world.session.status().permissionMode).toBe("default");
+});
+
+test("Claude's own `/clear` leaves in the process what it was granted, and the next process has it too", async () => {
+  await using world = await worldOf({ permissionMode: "default" });
+  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
+  await world.asked("touch a");
+  world.answers.clear();
+  await world.session.query("/clear");
+  expect(await world.asked("touch a")).toEqual([]);
+  await world.session.hibernate();
+  expect(await world.asked("touch a")).toEqual([]);
+});
+
+test("a fork, and another session, have nothing of it", async () => {
+  const [other, forked] = [unique("other"), unique("fork")];
+  await using scene = await Scene.open({ script, session: { approvals: true, permissionMode: "default" } });
+  await scene.supervisor.startSession({ name: other, approvals: true, permissionMode: "default" });
+  const reply = scene.session.query("touch a");
+  await eventually(() => scene.session.approvals().length > 0);
+  scene.session.approvals()[0]?.approve({
+    rules: [allow("touch:*"), { type: "setMode", mode: "acceptEdits", destination: "session" }],
+  });
+  await reply;
+  const fork = await scene.session.fork(forked);
+  for (const one of [fork, scene.supervisor.session(other)]) {
+    const waiting = one.query("touch a");
+    await eventually(() => one.approvals().length > 0);
+    one.approvals()[0]?.deny();
+    expect((await waiting).text).toBe("default");
+  }
+  expect((await scene.session.query("touch a")).text).toBe("acceptEdits");
+});
+
+test("a turn that is taken back takes nothing back of what somebody has approved in it", async () => {
+  await using scene = await Scene.open({
+    session: { approvals: true, permissionMode: "default", whenBusy: "rollback" },
+    script: async (turn) => {
+      await turn.toolUse("Bash", { command: "touch a" }, { ask: true });
+      if (turn.prompt === "long") await turn.hang();
+      await turn.text(`${turn.history.length}`);
+    },
+  });
+  const long = failure(scene.session.query("long"), "TURN_INTERRUPTED");
+  await eventually(() => scene.session.approvals().length > 0);
+  scene.session.approvals()[0]?.approve({ rules: [allow("touch:*")] });
+  await eventually(() => scene.session.status().state === "busy");
+  const { text } = await scene.session.query("short");
+  await long;
+  expect(text).toBe("0");
+  expect(scene.fake.processes).toHaveLength(2);
+});
+
+test("an option that has changed wins over the mode that the session was in, live and at the next start", async () => {
+  await using world = await worldOf({ permissionMode: "acceptEdits" });
+  await world.asked("enter");
+  await world.stop();
+  await world.begin({ approvals: true, permissionMode: "dontAsk" });
+  expect((await world.session.query("hi")).text).toBe("dontAsk");
+  await world.stop();
+  // What was given up stays so, also if the option comes back.
+  await world.begin({ approvals: true, permissionMode: "acceptEdits" });
+  expect((await world.session.query("hi")).text).toBe("acceptEdits");
+});
+
+test("a reconciliation changes the mode if that is what has changed, and leaves plan mode alone otherwise", async () => {
+  const name = unique();
+  await using scene = await Scene.open({
+    script,
+    children: [{ name, approvals: true, permissionMode: "acceptEdits" }],
+  });
+  await scene.session.query("enter");
+  const changed = { name, approvals: true, permissionMode: "acceptEdits", timeout: "5m" } as const;
+  expect((await scene.supervisor.reconcile([changed])).changed).toEqual([name]);
+  expect((await scene.session.query("hi")).text).toBe("plan");
+  const report = await scene.supervisor.reconcile([{ ...changed, permissionMode: "default" }]);
+  expect(report).toMatchObject({ changed: [name], failed: [] });
+  expect((await scene.session.query("hi")).text).toBe("default");
+  await scene.session.hibernate();
+  expect((await scene.session.query("hi")).text).toBe("default");
+});
+
+test("a spare process is not taken in the place of one that would have to be given something", async () => {
+  const family = unique("family");
+  await using scene = await Scene.open({
+    script,
+    options: { capacity: { maxProcesses: 4, spares: 1 } },
+    children: [template(family, { permissionMode: "default" })],
+  });
+  await scene.supervisor.session([family, 1]).query("hi");
+  await eventually(() => scene.supervisor.capacity().spares.ready === 1);
+  const second = scene.supervisor.session([family, 2]);
+  await second.wake();
+  const before = scene.supervisor.capacity().spares.hits;
+  await eventually(() => scene.supervisor.capacity().spares.ready === 1);
+  await second.setPermissionMode("plan");
+  await second.hibernate();
+  expect((await second.query("hi")).text).toBe("plan");
+  expect(scene.supervisor.capacity().spares.hits).toBe(before);
+});
+
+test("a member of a pool is lent as its options say, whoever had it before", async () => {
+  for (const conversation of ["fresh", "shared"] as const) {
+    const name = unique("pool");
+    await using scene = await Scene.open({
+      script,
+      children: [pool(name, { size: 1, approvals: true, permissionMode: "default", conversation })],
+    });
+    await scene.supervisor.pool(name).use(async (loan) => {
+      await loan.setPermissionMode("acceptEdits");
+      const reply = loan.query("touch a");
+      await eventually(() => loan.approvals().length > 0);
+      loan.approvals()[0]?.approve({ rules: [allow("touch:*")] });
+      await reply;
+    });
+    await scene.supervisor.pool(name).use(async (loan) => {
+      const reply = loan.query("touch a");
+      await eventually(() => loan.approvals().length > 0);
+      loan.approvals()[0]?.deny();
+      expect((await reply).text).toBe("default");
+    });
+  }
+});
+
+test("what `canUseTool` of the application grants is kept too, and what a withdrawn question would have granted is not", async () => {
+  const answer = Promise.withResolvers<void>();
+  let asked = 0;
+  await using scene = await Scene.open({
+    script,
+    session: {
+      permissionMode: "default",
+      canUseTool: async (_tool, input, { signal }) => {
+        asked++;
+        if (input["command"] === "slow") await answer.promise;
+        const rule = signal.aborted ? "slow" : "touch:*";
+        return { behavior: "allow", updatedInput: input, updatedPermissions: [allow(rule)] };
+      },
+    },
+  });
+  await scene.session.query("touch a");
+  const turn = scene.session.stream("slow");
+  await eventually(() => asked === 2);
+  await turn.interrupt();
+  await failure(turn.result(), "TURN_INTERRUPTED");
+  answer.resolve();
+  await scene.session.hibernate();
+  await scene.session.query("touch a");
+  expect(asked).toBe(2);
+  await scene.session.query("slow");
+  expect(asked).toBe(3);
+});
+
+test.each([
+  ["is kept where the hook has decided", true],
+  ["is not kept where somebody else has decided first", false],
+])("what a PermissionRequest hook grants %s", async (_, wins) => {
+  const decided = Promise.withResolvers<void>();
+  let asked = 0;
+  await using scene = await Scene.open({
+    script,
+    session: {
+      permissionMode: "default",
+      canUseTool: async (_tool, input, { signal }) => {
+        asked++;
+        if (!wins) return { behavior: "allow", updatedInput: input };
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        return { behavior: "deny", message: "too late" };
+      },
+      hooks: {
+        PermissionRequest: [
+          {
+            hooks: [
+              async () => {
+                if (!wins) await decided.promise;
+                const decision = { behavior: "allow" as const, updatedPermissions: [allow("touch:*")] };
+                return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
+              },
+            ],
+          },
+        ],
+      },
+    },
+  });
+  const reply = scene.session.query("touch a");
+  if (!wins) {
+    await reply;
+    decided.resolve();
+  }
+  await reply;
+  await scene.session.hibernate();
+  await scene.session.query("touch a");
+  expect(asked).toBe(wins ? 1 : 2);
+});
+
+test("`status` and `inspect` show the mode that it is in, and where that comes from", async () => {
+  await using scene = await Scene.open({ script, session: { approvals: true, permissionMode: "acceptEdits" } });
+  const shown = () => {
+    const [child] = scene.supervisor.inspect().children;
+    return child?.kind === "session" ? child.options["permissionMode"] : undefined;
+  };
+  expect(scene.session.status().permissionMode).toBe("acceptEdits");
+  expect(shown()).toEqual({ value: "acceptEdits", origin: { from: "session" } });
+  await scene.session.query("enter");
+  expect(scene.session.status().permissionMode).toBe("plan");
+  expect(shown()).toEqual({ value: "plan", origin: { from: "conversation" } });
+});
+
+test("a session of a template that was let go comes back with what was granted", async () => {
+  const [family, clock] = [unique("family"), new SimulatedClock()];
+  const children = [template(family, { permissionMode: "default", idleTimeout: "1m" })];
+  await using scene = await Scene.open({ clock, script, children });
+  await scene.supervisor.session([family, 1]).setPermissionMode("plan");
+  await clock.advance(60_000);
+  await eventually(() => scene.fake.running.length === 0);
+  await clock.advance(10 * 60_000);
+  expect(scene.supervisor.countSessions()).toBe(0);
+  expect((await scene.supervisor.session([family, 1]).query("hi")).text).toBe("plan");
+});
+
+test.each([
+  ["refuses", { subtype: "error", error: "not today" }, "not today"],
+  [
+    "goes into another mode than",
+    { subtype: "success", response: { mode: "acceptEdits" } },
+    "it is in the permission mode acceptEdits where plan was asked for",
+  ],
+])("a process that %s what was granted does not come up, and says so", async (_, answer, why) => {
+  const name = unique();
+  const fake = fakeClaude(script);
+  const refusing = (options: Parameters<FakeClaude["spawn"]>[0]) => {
+    const child = fake.spawn(options);
+    const write = child.stdin.write.bind(child.stdin);
+    child.stdin.write = (chunk: unknown, ...rest: unknown[]): boolean => {
+      const { request_id, request } = JSON.parse(String(chunk)) as {
+        request_id: string;
+        request?: { subtype: string };
+      };
+      if (request?.subtype !== "set_permission_mode") return write(chunk, ...(rest as []));
+      const response = { ...answer, request_id };
+      fake.processes.at(-1)?.write(`${JSON.stringify({ type: "control_response", response })}\n`);
+      return true;
+    };
+    return child;
+  };
+  const journal = memoryJournal();
+  const first = await run({ fake, journal }, [{ name, permissionMode: "acceptEdits" }]);
+  await first.session(name).setPermissionMode("plan");
+  await first.stop();
+  const options = { maxRestarts: 0, defaults: { spawnClaudeCodeProcess: refusing } };
+  const second = await run({ fake, journal }, [{ name, permissionMode: "acceptEdits" }], options);
+  expect(second.session(name).status()).toMatchObject({
+    state: "quarantined",
+    lastExit: { class: "crash", message: `it did not take the permissions of its conversation: ${why}` },
+  });
+  await second.stop();
+  expectNothingLeft(fake);
+});
+
+test("a mode that needs leave is not given back to a session that has that leave no longer", async () => {
+  await using world = await worldOf({ permissionMode: "default", allowDangerouslySkipPermissions: true });
+  await world.session.setPermissionMode("bypassPermissions");
+  await world.asked("enter");
+  await world.stop();
+  await world.begin({ approvals: true, permissionMode: "default" });
+  world.answers.set("ExitPlanMode", (approval) => approval.approve());
+  expect((await world.session.query("hi")).text).toBe("plan");
+  await world.asked("exit");
+  expect(world.session.status().permissionMode).toBe("default");
+  expect(await world.asked("write")).toEqual(["Write"]);
+});
+
+async function directoriesOf(session: Session): Promise<unknown> {
+  for await (const message of session.stream("hi")) if (isInit(message)) return message["additional_directories"];
+  return undefined;
+}
+
+function isInit(message: SDKMessage): message is SDKMessage & Record<string, unknown> {
+  return message.type === "system" && message.subtype === "init";
+}

@@ -1,0 +1,221 @@
+import type { PermissionMode, PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type Granted,
+  type GrantedEvent,
+  grantedSchema,
+  hasLess,
+  isNothing,
+  NOTHING_GRANTED,
+  nextGranted,
+  toldMode,
+} from "../../src/session/granted.ts";
+
+const having = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
+const approved = (...updates: PermissionUpdate[]): GrantedEvent => ({ type: "approved", updates });
+const configured = (option?: PermissionMode): GrantedEvent => ({ type: "configured", option });
+
+/** The modes that a process tells one after the other, the first of which is that of the options. */
+function going(option: PermissionMode | undefined, ...modes: PermissionMode[]): Granted {
+  return modes.slice(1).reduce((granted, now, at) => {
+    const from = modes[at];
+    return nextGranted(granted, { type: "mode", now, from, option });
+  }, NOTHING_GRANTED);
+}
+
+type RulesUpdate = Extract<PermissionUpdate, { rules: unknown }>;
+
+function rules(
+  type: RulesUpdate["type"],
+  behavior: RulesUpdate["behavior"],
+  given: readonly (readonly [string, (string | undefined)?])[],
+  destination: RulesUpdate["destination"] = "session",
+): PermissionUpdate {
+  const written = given.map(([toolName, ruleContent]) => ({
+    toolName,
+    ...(ruleContent === undefined ? {} : { ruleContent }),
+  }));
+  return { type, behavior, rules: written, destination };
+}
+
+describe("the mode", () => {
+  it("is kept if it is not that of the options, with the mode to which a plan leads back", () => {
+    expect(going("default", "default", "acceptEdits").mode).toEqual({ now: "acceptEdits", option: "default" });
+    expect(going("acceptEdits", "acceptEdits", "plan").mode).toEqual({
+      now: "plan",
+      back: "acceptEdits",
+      option: "acceptEdits",
+    });
+    expect(going("default", "default", "acceptEdits", "plan").mode).toEqual({
+      now: "plan",
+      back: "acceptEdits",
+      option: "default",
+    });
+    expect(going("plan", "plan", "default", "acceptEdits", "plan").mode).toMatchObject({ back: "acceptEdits" });
+  });
+
+  it("is nothing to keep once it is that of the options again", () => {
+    expect(going("acceptEdits", "acceptEdits", "plan", "acceptEdits")).toEqual(NOTHING_GRANTED);
+    expect(going("plan", "plan", "default", "plan")).toEqual(NOTHING_GRANTED);
+    expect(going("default", "default", "plan", "default")).toEqual(NOTHING_GRANTED);
+  });
+
+  it("is kept as it is told if the options do not say one", () => {
+    expect(going(undefined, "default", "plan", "default").mode).toEqual({ now: "default" });
+    expect(having({ type: "mode", now: "plan", from: undefined, option: undefined }).mode).toEqual({ now: "plan" });
+  });
+
+  it("is told twice without anything changing", () => {
+    const plan = going("acceptEdits", "acceptEdits", "plan");
+    const again: GrantedEvent = { type: "mode", now: "plan", from: "plan", option: "acceptEdits" };
+    expect(nextGranted(plan, again)).toBe(plan);
+  });
+
+  it("gives way to a changed option, and rules do not", () => {
+    const both = nextGranted(
+      going("default", "default", "acceptEdits"),
+      approved(rules("addRules", "allow", [["Read"]])),
+    );
+    expect(nextGranted(both, configured("default"))).toBe(both);
+    expect(nextGranted(both, configured("dontAsk"))).toEqual({ ...NOTHING_GRANTED, allow: ["Read"] });
+    expect(nextGranted(both, configured())).toEqual({ ...NOTHING_GRANTED, allow: ["Read"] });
+    expect(nextGranted(NOTHING_GRANTED, configured("plan"))).toBe(NOTHING_GRANTED);
+  });
+
+  it("is read from the messages that tell it, and from no other", () => {
+    const message = (fields: object): SDKMessage => ({ type: "system", ...fields }) as SDKMessage;
+    expect(toldMode(message({ subtype: "status", status: null, permissionMode: "plan" }))).toEqual({
+      now: "plan",
+      changed: true,
+    });
+    expect(toldMode(message({ subtype: "init", permissionMode: "default" }))).toEqual({
+      now: "default",
+      changed: false,
+    });
+    expect(toldMode(message({ subtype: "status", status: "requesting" }))).toBeUndefined();
+    expect(
+      toldMode(message({ subtype: "status", status: null, permissionMode: "of a later release" })),
+    ).toBeUndefined();
+    expect(toldMode(message({ subtype: "task_started", permissionMode: "plan" }))).toBeUndefined();
+  });
+});
+
+describe("rules and directories", () => {
+  it("are added, replaced and removed as in Claude Code, each kind by itself", () => {
+    const granted = having(
+      approved(
+        rules("addRules", "allow", [["Bash", "touch:*"], ["WebFetch"], ["WebFetch"]]),
+        rules("addRules", "deny", [["Bash", "rm:*"]]),
+        rules("addRules", "ask", [["Bash", "git push:*"]]),
+      ),
+      approved(
+        rules("replaceRules", "allow", [["Bash", "echo:*"]]),
+        rules("removeRules", "deny", [["Bash", "rm:*"]]),
+        { type: "addDirectories", directories: ["/a", "/b", "/a"], destination: "session" },
+        { type: "removeDirectories", directories: ["/b"], destination: "session" },
+      ),
+    );
+    expect(granted).toEqual({ allow: ["Bash(echo:*)"], deny: [], ask: ["Bash(git push:*)"], directories: ["/a"] });
+  });
+
+  it("are written as settings write them", () => {
+    const given = [["Bash", "echo (a) \\b"], ["Edit", "*"], ["mcp__s__t"]] as const;
+    expect(having(approved(rules("addRules", "allow", given))).allow).toEqual([
+      "Bash(echo \\(a\\) \\\\b)",
+      "Edit(*)",
+      "mcp__s__t",
+    ]);
+  });
+
+  it("are not kept if Claude Code does not take them: a rule that says nothing and would allow everything", () => {
+    const before = having(approved(rules("addRules", "allow", [["Bash", "a"]])));
+    for (const [tool, content] of [
+      ["Bash", "*"],
+      ["Bash", ""],
+      ["Edit", ""],
+      ["mcp__s__t", "*"],
+    ] as const) {
+      for (const type of ["addRules", "replaceRules"] as const) {
+        const update = rules(type, "allow", [["Read"], [tool, content]]);
+        expect(nextGranted(before, approved(update))).toBe(before);
+      }
+    }
+    expect(having(approved(rules("addRules", "deny", [["Bash", "*"]]))).deny).toEqual(["Bash"]);
+    const whole = having(approved(rules("addRules", "allow", [["Bash"]])));
+    expect(nextGranted(whole, approved(rules("removeRules", "allow", [["Bash", "*"]]))).allow).toEqual([]);
+  });
+
+  it("are kept for the session and the command line, and left to files that they are for", () => {
+    for (const destination of ["localSettings", "userSettings", "projectSettings"] as const) {
+      const updates: PermissionUpdate[] = [
+        rules("addRules", "allow", [["Read"]], destination),
+        { type: "addDirectories", directories: ["/a"], destination },
+        { type: "setMode", mode: "acceptEdits", destination },
+      ];
+      expect(having(approved(...updates))).toBe(NOTHING_GRANTED);
+    }
+    expect(having(approved(rules("addRules", "allow", [["Read"]], "cliArg"))).allow).toEqual(["Read"]);
+  });
+
+  it("are not kept at all where something of a list is not understood", () => {
+    const good = rules("addRules", "allow", [["Read"]]);
+    for (const bad of [{ type: "garbage" }, { ...good, destination: "nowhere" }, { ...good, rules: "x" }, null, 7]) {
+      const updates: unknown = [good, bad];
+      expect(having({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
+    }
+    const updates: unknown = "x";
+    expect(having({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
+  });
+
+  it("are bounded where that means that it is asked again, and nowhere else", () => {
+    const many = Array.from({ length: 1_200 }, (_, at) => ["Bash", `x${at}`] as const);
+    const granted = having(approved(rules("addRules", "allow", many), rules("addRules", "deny", many)));
+    expect(granted.allow).toHaveLength(1_000);
+    expect(granted.allow.at(-1)).toBe("Bash(x1199)");
+    expect(granted.deny).toHaveLength(1_200);
+  });
+
+  it("are known to be less when one of them is gone", () => {
+    const before = having(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
+    const less = nextGranted(before, approved(rules("removeRules", "allow", [["Read"]])));
+    expect([hasLess(before, less), hasLess(less, before), hasLess(before, before)]).toEqual([true, false, false]);
+  });
+});
+
+it("is nothing after it has been revoked", () => {
+  const granted = having(approved(rules("addRules", "deny", [["Read"]])));
+  expect(isNothing(granted)).toBe(false);
+  expect(nextGranted(granted, { type: "revoked" })).toEqual(NOTHING_GRANTED);
+});
+
+it("is read from a journal as it was written, and allows nothing that nobody has added", () => {
+  const mode = fc.constantFrom<PermissionMode>("default", "acceptEdits", "plan", "dontAsk");
+  const rule = fc.tuple(fc.constantFrom("Bash", "Edit", "mcp__s__t"), fc.option(fc.string(), { nil: undefined }));
+  const type = fc.constantFrom("addRules", "replaceRules", "removeRules");
+  const behavior = fc.constantFrom("allow", "deny", "ask");
+  const event: fc.Arbitrary<GrantedEvent> = fc.oneof(
+    fc.record({ type: fc.constant("mode"), now: mode, from: fc.option(mode, { nil: undefined }), option: mode }),
+    fc.tuple(type, behavior, fc.array(rule)).map(([how, kind, given]) => approved(rules(how, kind, given))),
+  );
+  fc.assert(
+    fc.property(fc.array(event), (events) => {
+      const granted = having(...events);
+      expect(grantedSchema.parse(JSON.parse(JSON.stringify(granted)))).toEqual(granted);
+      const added = events.flatMap((one) => (one.type === "approved" ? one.updates : []));
+      for (const text of granted.allow) {
+        const [tool] = text.split("(");
+        const fits = added.some(
+          (update) =>
+            update.type !== "removeRules" &&
+            "rules" in update &&
+            update.behavior === "allow" &&
+            update.rules.some(
+              ({ toolName, ruleContent }) => toolName === tool && (ruleContent === undefined) === (text === tool),
+            ),
+        );
+        expect(fits).toBe(true);
+      }
+    }),
+  );
+});

@@ -1,0 +1,6 @@
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+
+/** Allows commands for the session. */
+export function allowing(ruleContent: string): PermissionUpdate {
+  return { type: "addRules", rules: [{ toolName: "Bash", ruleContent }], behavior: "allow", destination: "session" };
+}

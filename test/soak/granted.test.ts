@@ -1,0 +1,331 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Session, type SessionOptions, Supervisor, session } from "../../src/index.ts";
+import type { Approval } from "../../src/session/approval.ts";
+import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
+import { processesWith } from "../real/processes.ts";
+import { unique } from "../session-on-fake/scene.ts";
+import { type Acts, actingModel } from "./acting-model.ts";
+import { allowing } from "./allowing.ts";
+
+type Options = Omit<SessionOptions, "name">;
+
+let api: MessagesApi;
+let folder: string;
+
+beforeEach(async () => {
+  api = await messagesApi(actingModel(acts));
+  folder = await realpath(await mkdtemp(join(tmpdir(), "castellan-granted-")));
+  await mkdir(join(folder, "elsewhere"));
+});
+
+afterEach(async () => {
+  expect(processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`)).toEqual([]);
+  await api.stop();
+  await rm(folder, { recursive: true });
+});
+
+/** What the model does when a user says so. */
+function acts(): Acts {
+  return {
+    enter: { name: "EnterPlanMode", input: {} },
+    exit: { name: "ExitPlanMode", input: { plan: "the plan" } },
+    write: { name: "Write", input: { file_path: file("written"), content: "x" } },
+    elsewhere: { name: "Write", input: { file_path: join(folder, "elsewhere", "written"), content: "x" } },
+    touch: { name: "Bash", input: { command: "touch touched" } },
+    remove: { name: "Bash", input: { command: "rm -f touched" } },
+    push: { name: "Bash", input: { command: "git push" } },
+    peek: { name: "Read", input: { file_path: "/etc/hostname" } },
+    wait: { name: "Bash", input: { command: "tail -f /dev/null", run_in_background: true } },
+  };
+}
+
+const file = (name: string): string => join(api.cwd, name);
+
+/** An application that can be run again over one file, with one session. What `answers` does not approve is denied. */
+class Application implements AsyncDisposable {
+  readonly name: string = unique();
+  readonly answers = new Map<string, (approval: Approval) => void>();
+  #asked: string[] = [];
+  #options: Options;
+  #supervisor: Supervisor | undefined;
+
+  constructor(options: Options) {
+    this.#options = { approvals: true, ...options };
+  }
+
+  get session(): Session {
+    return session(this.name);
+  }
+
+  async begin(options: Options = this.#options): Promise<void> {
+    this.#options = options;
+    this.#supervisor = await Supervisor.start([{ name: this.name, ...options }], {
+      name: "application",
+      journal: { sqlite: join(folder, "castellan.db") },
+      defaults: { env: api.env, cwd: api.cwd },
+    });
+    void this.#answer();
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor?.stop();
+  }
+
+  /** Says it, and resolves with the tools that somebody was asked about. */
+  async asked(prompt: string): Promise<string[]> {
+    await this.session.query(prompt);
+    return this.#asked.splice(0);
+  }
+
+  async #answer(): Promise<void> {
+    for await (const event of this.session.events()) {
+      if (event.type !== "approval_requested") continue;
+      const { approval } = event;
+      this.#asked.push(approval.tool);
+      const answer = this.answers.get(approval.tool);
+      if (answer === undefined) approval.deny("no");
+      else answer(approval);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+async function applicationOf(options: Options): Promise<Application> {
+  const application = new Application(options);
+  await application.begin();
+  return application;
+}
+
+const WAYS: [string, (application: Application) => Promise<void>][] = [
+  ["hibernation", ({ session }) => session.hibernate()],
+  [
+    "kill -9",
+    async ({ session }) => {
+      const { pid } = session.status();
+      if (pid === undefined) throw new Error("no process");
+      const exits = session.events();
+      process.kill(pid, "SIGKILL");
+      for await (const event of exits) if (event.type === "exit") break;
+    },
+  ],
+  [
+    "a restart of the application",
+    async (application) => {
+      await application.stop();
+      await application.begin();
+    },
+  ],
+];
+
+/** What Claude Code told the model of plan mode, the last time that it did. */
+const planNotice = (): string | undefined =>
+  api.lastRequest?.texts.findLast(({ text }) => text.includes("Plan mode is active"))?.text;
+
+describe.each(WAYS)("over %s", (_, way) => {
+  it("plan mode that the model has entered stays, is told the model, and leads back to the mode before", async () => {
+    await using application = await applicationOf({ permissionMode: "acceptEdits" });
+    await application.asked("enter");
+    expect(application.session.status().permissionMode).toBe("plan");
+    await application.asked("hi");
+    const before = planNotice();
+    expect(before).toMatch(/You should create your plan at \S+\.md/);
+    await way(application);
+    expect(await application.asked("write")).toEqual(["Write"]);
+    expect(existsSync(file("written"))).toBe(false);
+    expect(planNotice()).toBe(before);
+    application.answers.set("ExitPlanMode", (approval) => approval.approve());
+    expect(await application.asked("exit")).toEqual(["ExitPlanMode"]);
+    expect(application.session.status().permissionMode).toBe("acceptEdits");
+    expect(await application.asked("write")).toEqual([]);
+    expect(existsSync(file("written"))).toBe(true);
+  });
+
+  it("the mode after an approved plan stays", async () => {
+    await using application = await applicationOf({ permissionMode: "plan" });
+    const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
+    application.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
+    expect(await application.asked("exit")).toEqual(["ExitPlanMode"]);
+    await way(application);
+    expect(await application.asked("write")).toEqual([]);
+    expect(existsSync(file("written"))).toBe(true);
+    expect(application.session.status().permissionMode).toBe("acceptEdits");
+  });
+
+  it("rules and directories that were approved for the session stay, and nothing more is allowed", async () => {
+    await using application = await applicationOf({ permissionMode: "default" });
+    const rules: PermissionUpdate[] = [
+      allowing("touch:*"),
+      { ...allowing("rm:*"), behavior: "deny" } as PermissionUpdate,
+      { ...allowing("git push"), behavior: "ask" } as PermissionUpdate,
+      { ...allowing("git:*"), destination: "cliArg" } as PermissionUpdate,
+    ];
+    application.answers.set("Bash", (approval) => approval.approve({ rules }));
+    expect(await application.asked("touch")).toEqual(["Bash"]);
+    // What Claude Code suggests for a file elsewhere: the mode that accepts edits, and the directory.
+    application.answers.set("Write", (approval) => approval.approve({ rules: approval.suggestions }));
+    expect(await application.asked("elsewhere")).toEqual(["Write"]);
+    application.answers.clear();
+    await rm(file("touched"));
+    await way(application);
+    expect(await application.asked("touch")).toEqual([]);
+    expect(existsSync(file("touched"))).toBe(true);
+    expect(await application.asked("remove")).toEqual([]);
+    expect(existsSync(file("touched"))).toBe(true);
+    expect(await application.asked("push")).toEqual(["Bash"]);
+    expect(await application.asked("elsewhere")).toEqual([]);
+    expect(application.session.status().permissionMode).toBe("acceptEdits");
+  });
+});
+
+it("what was approved comes back after the application was killed", async () => {
+  const name = unique();
+  const journal = join(folder, "castellan.db");
+  const args = [join(import.meta.dirname, "granting-host.ts"), name, "push,enter", journal, api.cwd];
+  const host = spawn(process.execPath, [...args, JSON.stringify(api.env)], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(createInterface({ input: host.stdout }), "line");
+  host.kill("SIGKILL");
+  await once(host, "exit");
+  await using _ = await Supervisor.start([{ name, approvals: true, permissionMode: "acceptEdits" }], {
+    name: "application",
+    journal: { sqlite: journal },
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  const events = session(name).events();
+  const asked: string[] = [];
+  void (async () => {
+    for await (const event of events) {
+      if (event.type !== "approval_requested") continue;
+      asked.push(event.approval.tool);
+      event.approval.deny("no");
+    }
+  })();
+  expect(session(name).status().permissionMode).toBe("plan");
+  await session(name).query("push");
+  expect(asked).toEqual([]);
+  await session(name).query("write");
+  expect(asked).toEqual(["Write"]);
+  expect(existsSync(file("written"))).toBe(false);
+});
+
+it("a rule that is taken back is gone at once from a process that was given it", async () => {
+  await using application = await applicationOf({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
+  await application.asked("touch");
+  await application.session.hibernate();
+  expect(await application.asked("touch")).toEqual([]);
+  const back = { ...allowing("touch:*"), type: "removeRules" } as PermissionUpdate;
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [back] }));
+  expect(await application.asked("push")).toEqual(["Bash"]);
+  application.answers.clear();
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+  await application.session.hibernate();
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+});
+
+it("what a hook grants stays, and an approval once or for a file of settings does not", async () => {
+  let granting = true;
+  await using application = await applicationOf({
+    permissionMode: "default",
+    hooks: {
+      PermissionRequest: [
+        {
+          hooks: [
+            async (input) => {
+              if (!granting || !JSON.stringify(input).includes("git push")) return {};
+              const decision = { behavior: "allow" as const, updatedPermissions: [allowing("git:*")] };
+              return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
+            },
+          ],
+        },
+      ],
+    },
+  });
+  application.answers.set("Bash", () => {});
+  expect(await application.asked("push")).toEqual(["Bash"]);
+  granting = false;
+  application.answers.set("Bash", (approval) => approval.approve({ rules: approval.suggestions.filter(isForFile) }));
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+  application.answers.set("Bash", (approval) => approval.approve());
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+  application.answers.clear();
+  await application.session.hibernate();
+  expect(await application.asked("push")).toEqual([]);
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+  // Claude Code wrote it there, for sessions that read the file.
+  expect(existsSync(file(".claude/settings.local.json"))).toBe(true);
+});
+
+it("a session with a directory of its own does not get out of that by what it is given", async () => {
+  await using application = await applicationOf({ isolate: { root: join(folder, "own") }, permissionMode: "default" });
+  const reading: PermissionUpdate = {
+    type: "addRules",
+    rules: [{ toolName: "Read" }],
+    behavior: "allow",
+    destination: "session",
+  };
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("git:*"), reading] }));
+  const inside = async (): Promise<void> => {
+    expect(await application.asked("peek")).toEqual([]);
+    expect(api.lastRequest?.texts.at(-1)?.text).toContain("blockReadsOutsideWorkingDirectories");
+  };
+  expect(await application.asked("push")).toEqual(["Bash"]);
+  await inside();
+  await application.session.hibernate();
+  expect(await application.asked("push")).toEqual([]);
+  await inside();
+});
+
+it("a conversation that was cleared, a fork, and another session begin with what the options say", async () => {
+  await using application = await applicationOf({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
+  await application.asked("touch");
+  application.answers.clear();
+  await application.asked("enter");
+  const fork = await application.session.fork(unique("fork"));
+  expect(fork.status().permissionMode).toBe("default");
+  const waiting = fork.query("touch");
+  for await (const event of fork.events()) {
+    if (event.type !== "approval_requested") continue;
+    event.approval.deny("no");
+    break;
+  }
+  await waiting;
+  await application.session.clear();
+  expect(await application.asked("touch")).toEqual(["Bash"]);
+  expect(application.session.status().permissionMode).toBe("default");
+});
+
+it("a turn that Claude Code begins by itself as soon as it comes back is in the mode that was kept", async () => {
+  await using application = await applicationOf({ permissionMode: "acceptEdits" });
+  application.answers.set("Bash", (approval) => approval.approve());
+  await application.asked("wait");
+  await application.asked("enter");
+  const events = application.session.events();
+  process.kill(application.session.status().pid ?? Number.NaN, "SIGKILL");
+  // It tells the conversation that the command was stopped, with its own process.
+  const began = await (async () => {
+    for await (const event of events) if (event.type === "turn_began") return event;
+    throw new Error("it has begun nothing");
+  })();
+  expect(began.origin).toBe("task");
+  const messages = await Array.fromAsync((await application.session.turn(began.turnId)) ?? []);
+  const modes = messages.map((message) =>
+    message.type === "system" && message.subtype === "init" ? message.permissionMode : undefined,
+  );
+  expect(modes.filter((mode) => mode !== undefined)).toEqual(["plan"]);
+});
+
+function isForFile({ destination }: PermissionUpdate): boolean {
+  return destination === "localSettings";
+}

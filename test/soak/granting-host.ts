@@ -1,0 +1,20 @@
+import { Supervisor, session } from "../../src/index.ts";
+import { allowing } from "./allowing.ts";
+
+/*
+ * An application that asks its session what it is told, approves everything, and says when that is done; it is killed then.
+ */
+
+const [name = "", prompts = "", journal = "", cwd = "", env = "{}"] = process.argv.slice(2);
+await Supervisor.start([{ name, approvals: true, permissionMode: "acceptEdits" }], {
+  name: "application",
+  journal: { sqlite: journal },
+  defaults: { env: JSON.parse(env), cwd },
+});
+void (async () => {
+  for await (const event of session(name).events()) {
+    if (event.type === "approval_requested") event.approval.approve({ rules: [allowing("git:*")] });
+  }
+})();
+for (const prompt of prompts.split(",")) await session(name).query(prompt);
+process.stdout.write("done\n");
