@@ -1,4 +1,5 @@
 // In one process, since loading the library takes longer than these tests.
+import "./approvals.ts";
 import "./balancing.ts";
 import "./commands.ts";
 import "./dynamic-sessions.ts";

@@ -1,0 +1,42 @@
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
+import { type Approval, type SessionOptions, session } from "castellan";
+
+// #region options
+export const OPTIONS: Omit<SessionOptions, "name"> = { approvals: { timeout: "1h" }, permissionMode: "default" };
+// #endregion
+
+// #region answer
+type Answer = "once" | "for the session" | "no";
+
+/** Has somebody decide on what a session asks, for as long as it lives. */
+export async function decideOn(name: string, decide: (approval: Approval) => Promise<Answer>): Promise<void> {
+  for await (const event of session(name).events()) {
+    if (event.type !== "approval_requested") continue;
+    const { approval } = event;
+    // Others may be asked for meanwhile, and answered sooner.
+    void decide(approval).then((how) => answer(approval, how));
+  }
+}
+
+function answer(approval: Approval, how: Answer): boolean {
+  if (how === "no") return approval.deny("The user does not want this.");
+  return how === "once" ? approval.approve() : approval.approve({ rules: forSession(approval.suggestions) });
+}
+
+/** Claude Code suggests rules for commands for a file of settings, which a session does not read unless its options say so. */
+function forSession(suggestions: readonly PermissionUpdate[]): PermissionUpdate[] {
+  return suggestions
+    .filter(({ type }) => type === "addRules" || type === "addDirectories")
+    .map((update) => ({ ...update, destination: "session" }));
+}
+// #endregion
+
+// #region plan
+/** Approves the plan that a session proposes, and with it the edits that come of it. */
+export function approvePlan(name: string): boolean {
+  const plan = session(name)
+    .approvals()
+    .find(({ tool }) => tool === "ExitPlanMode");
+  return plan?.approve({ rules: [{ type: "setMode", mode: "acceptEdits", destination: "session" }] }) ?? false;
+}
+// #endregion

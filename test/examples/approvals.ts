@@ -1,0 +1,29 @@
+import { query, Supervisor, session } from "castellan";
+import { expect, test, vi } from "vitest";
+import { approvePlan, decideOn, OPTIONS } from "../../examples/approvals.ts";
+import { onFake } from "./on-fake.ts";
+
+test("an approval lasts as long as it says, and the mode after a plan stays", async () => {
+  const { options } = onFake(async (turn) => {
+    if (turn.prompt === "plan") await turn.toolUse("EnterPlanMode", {});
+    if (turn.prompt === "plan") await turn.toolUse("ExitPlanMode", { plan: "First this, then that." });
+    if (turn.prompt.startsWith("run")) await turn.toolUse("Bash", { command: turn.prompt.slice(4) }, { ask: true });
+    await turn.text(turn.process.permissionMode);
+  });
+  await using _supervisor = await Supervisor.start([{ name: "worker", ...OPTIONS }], options);
+  const asked: string[] = [];
+  void decideOn("worker", async ({ tool, input }) => {
+    if (tool === "ExitPlanMode") return await new Promise(() => {});
+    asked.push(String(input["command"]));
+    return input["command"] === "ls" ? "for the session" : input["command"] === "date" ? "once" : "no";
+  });
+  for (const command of ["ls", "date", "rm"]) await query("worker", `run ${command}`);
+  const planned = query("worker", "plan");
+  await vi.waitUntil(() => approvePlan("worker"));
+  await planned;
+  await session("worker").hibernate();
+  asked.splice(0);
+  for (const command of ["ls", "date", "rm"]) await query("worker", `run ${command}`);
+  expect(asked).toEqual(["date", "rm"]);
+  expect(session("worker").status().permissionMode).toBe("acceptEdits");
+});
