@@ -29,7 +29,7 @@ export function startingMode(
  */
 export async function giveStanding(sdk: Query, options: SdkOptions, standing: StandingPermissions): Promise<void> {
   const { mode, allow, deny, ask, directories } = standing;
-  const requests: Promise<void>[] = [];
+  const requests: Promise<unknown>[] = [];
   if ([allow, deny, ask, directories].some(({ length }) => length > 0)) requests.push(applyStanding(sdk, standing));
   if (mode !== undefined && mayBe(mode.now, options) && startingMode(options, standing) !== mode.now) {
     requests.push(enter(sdk, mode.now));

@@ -2,7 +2,7 @@ import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sd
 import { expect, test } from "vitest";
 import type { ChildOptions } from "../../src/application/child-options.ts";
 import type { Supervisor } from "../../src/application/supervisor.ts";
-import { pool, template } from "../../src/index.ts";
+import { command, pool, template } from "../../src/index.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import type { Approval } from "../../src/session/approval.ts";
@@ -236,7 +236,7 @@ test("Claude's own `/clear` leaves in the process what it was granted, and the n
   world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
   await world.asked("touch a");
   world.answers.clear();
-  await world.session.query("/clear");
+  await world.session.query(command("clear"));
   expect(await world.asked("touch a")).toEqual([]);
   await world.session.hibernate();
   expect(await world.asked("touch a")).toEqual([]);
