@@ -121,6 +121,8 @@ export interface ErrorDetails {
     readonly timeoutMs: number;
   };
   CLUSTER_UNAVAILABLE: { readonly reason: ClusterFault };
+  /** What of a session is still there, in words or as paths. */
+  ERASURE_INCOMPLETE: { readonly remaining: readonly string[] };
   /** Who holds the journal. `startedAt` is in milliseconds since the epoch. */
   JOURNAL_IN_USE: { readonly pid: number; readonly host: string; readonly startedAt: number };
 }

@@ -3,8 +3,11 @@ import type { HallGround, HallParts } from "../cluster/join.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import { GLOBAL } from "../session/global-name.ts";
+import type { SessionDefaults } from "../session/options.ts";
+import { sessionSettings } from "../session/session-settings.ts";
 import { invalidOptions } from "../session/validation.ts";
 import type { ChildOptions } from "./child-options.ts";
+import { eraseFiles } from "./erasing.ts";
 import type { GlobalChildren } from "./global-children.ts";
 import { hallSession } from "./hall-session.ts";
 import type { Supervisor } from "./supervisor.ts";
@@ -18,6 +21,7 @@ const MOST_SESSIONS = 1_000_000;
 export interface HallMeans {
   start(children: readonly ChildOptions[], options: SupervisorOptions): Promise<Supervisor>;
   handOver(supervisor: Supervisor, name: SessionName, deadlineMs: number): Promise<void>;
+  newId(): string;
 }
 
 /**
@@ -30,7 +34,7 @@ export async function openGlobalHall(
   children: () => GlobalChildren,
   { journal, node, owns, storeOf }: HallGround,
   { name, given, cluster, logger }: SupervisorSettings,
-  { start, handOver }: HallMeans,
+  { start, handOver, newId }: HallMeans,
 ): Promise<HallParts> {
   const { keeping } = children();
   // What a turn has done is to be known when its node is lost in the middle of it.
@@ -69,9 +73,23 @@ export async function openGlobalHall(
       return processes + waiting;
     },
     release: (session, deadlineMs) => handOver(supervisor, session, deadlineMs),
+    eraseFiles: async (session, conversations, memory) => {
+      const options = optionsOrNone(() => children().optionsOf(session));
+      const settings = sessionSettings({ ...options, name: session }, given.defaults ?? {});
+      return await eraseFiles(settings, conversations, memory, newId());
+    },
     closed: supervisor.closed,
     stop: () => supervisor.stop(),
   };
+}
+
+/** Whoever is to be erased may be gone already for the function that makes the options. */
+function optionsOrNone(options: () => SessionDefaults | undefined): SessionDefaults {
+  try {
+    return options() ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** The names of a process are one set, and so are those of the global sessions that are in it. */

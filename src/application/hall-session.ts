@@ -1,11 +1,14 @@
+import { randomUUID } from "node:crypto";
 import type { PermissionMode, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
+import { systemClock } from "../clock.ts";
 import type { CallMethod, TurnAsked } from "../cluster/frames.ts";
 import type { HallSession } from "../cluster/hall.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Approval } from "../session/approval.ts";
 import { command } from "../session/command.ts";
+import type { EraseOptions } from "../session/erasure.ts";
 import { GLOBAL } from "../session/global-name.ts";
 import type { HistoryOptions } from "../session/history.ts";
 import type { Prompt } from "../session/prompt.ts";
@@ -16,6 +19,7 @@ import type { TurnOptions } from "../session/turn-options.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import type { UsageOptions } from "../session/usage.ts";
 import { invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
+import { ExportPages } from "./export-pages.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 /**
@@ -43,6 +47,15 @@ export function hallSession(supervisor: Supervisor, name: SessionName, node: str
       method === "status" ? { ...session.status(), node } : await call(supervisor, session, method, args),
     events: () => session.events(),
   };
+}
+
+/** The exports that other nodes read of each supervisor. */
+const exportPages = new WeakMap<Supervisor, ExportPages>();
+
+function pagesOf(supervisor: Supervisor): ExportPages {
+  const pages = exportPages.get(supervisor) ?? new ExportPages(systemClock, randomUUID);
+  exportPages.set(supervisor, pages);
+  return pages;
 }
 
 /** What has been made of pools: their turns have to be found again. */
@@ -160,8 +173,18 @@ async function call(
       return await session.supportedAgents();
     case "accountInfo":
       return await session.accountInfo();
+    case "conversations":
+      return await supervisor.conversationsOf(session.name);
+    case "erase":
+      return await supervisor.eraseSession(session.name, (first ?? {}) as EraseOptions);
+    case "export":
+      return await pagesOf(supervisor).page(
+        () => supervisor.exportSession(session.name),
+        first === undefined ? undefined : given(text, first),
+      );
     case "cancel":
     case "release":
+    case "eraseFiles":
       throw invalidOptions("session", [{ field: method, message: "is not for a session to do" }]);
   }
 }

@@ -7,6 +7,7 @@ import { Pool } from "../pool/pool.ts";
 import { PoolServer } from "../pool/pool-server.ts";
 import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import type { SessionSettings } from "../session/session-settings.ts";
 import type { Branch } from "./branch.ts";
 import type { PoolPlan, SessionPlan } from "./child-options.ts";
 import { registry } from "./registry.ts";
@@ -89,6 +90,13 @@ export class Pools {
     const keys = await this.#deps.roster.unfinished(keyPrefix(id)).catch((): string[] => []);
     const indexes = keys.flatMap((key) => indexOf(nameOfKey(key)) ?? []);
     this.#places.get(id)?.server.begin(indexes);
+  }
+
+  /** The settings that the session of this name has, if it is, or was, a member of a pool. @throws CastellanError `INVALID_OPTIONS` */
+  settingsOf(name: SessionName): SessionSettings | undefined {
+    const index = indexOf(name);
+    const place = typeof name === "string" || index === undefined ? undefined : this.#places.get(name[0]);
+    return index === undefined ? undefined : place?.plan.member(index).settings;
   }
 
   /** Something has happened to a session. */

@@ -100,6 +100,11 @@ export class SessionRegistry {
     for (const thing of registration.exclusive.keys()) exclusive.set(thing, key);
   }
 
+  /** The name of the supervisor that has a session of this name. */
+  holderOf(name: SessionName): string | undefined {
+    return this.#shared.sessions.get(nameKey(name))?.supervisor;
+  }
+
   /** Gives the name back, if it is still this registration's. */
   unregister(registration: Registration): void {
     const { sessions, exclusive } = this.#shared;

@@ -125,6 +125,7 @@ export class Roster {
     members: readonly Member[],
     source?: SessionConversation,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
+    for (const { key } of members) await this.#desk.erasures.over(key);
     const known = await this.#desk.read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {

@@ -15,13 +15,15 @@ import { beginsWith, formatName, nameKey, nearMisses, type SessionName } from ".
 import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import { type GlobalName, isGlobalName } from "../session/global-name.ts";
+import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
+import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/global-name.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
+import type { ExportOptions } from "../session/session-export.ts";
 import type { Room, SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -34,6 +36,7 @@ import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan }
 import { clusterOf } from "./clusters.ts";
 import { CredentialsRefresh, joined } from "./credentials-refresh.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
+import { Erasing } from "./erasing.ts";
 import type { HallMeans } from "./global-hall.ts";
 import {
   type HealthChecks,
@@ -104,6 +107,7 @@ export class Supervisor implements AsyncDisposable {
   readonly #tree: Tree;
   readonly #desk: JournalDesk;
   readonly #room: Room;
+  readonly #erasing: Erasing;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
   #stopping: Promise<void> | undefined;
@@ -175,6 +179,14 @@ export class Supervisor implements AsyncDisposable {
       spares,
       supervisor: this.name,
       refuseIfEnding: () => this.#refuseIfEnding(),
+    });
+    this.#erasing = new Erasing({
+      supervisor: this.name,
+      desk: this.#desk,
+      roster: this.#roster,
+      tree: this.#tree,
+      newId,
+      defaults: () => this.#settings.defaults,
     });
   }
 
@@ -302,12 +314,61 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Ends a session: its turns end with `SESSION_STOPPED`, its process is ended, its name is free. Resolves when the
    * process is gone. A session that is started under the same name goes on with its conversation, unless that is cleared
-   * here: then nothing of it is kept in the journal but what it has spent.
+   * here: then nothing is kept of it but what it has spent, not the transcripts of any conversation that it has had.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`; with `clear` also `JOURNAL_UNAVAILABLE`, and `ERASURE_INCOMPLETE`
+   * if something could not be removed, which {@link Supervisor.eraseSession} can be asked to do then
    */
   async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     await this.#terminate(this.#member(session).server, options);
+  }
+
+  /**
+   * Erases what is known of a session under its name, whether it runs, hibernates, has been let go by its template or set aside, or
+   * only the journal knows of it: turns, approvals, and of all conversations that it has had the transcripts and whatever else
+   * Claude Code keeps of them. One that is there is ended first, as by {@link Supervisor.terminateSession}; whoever has the name next
+   * begins empty. What it spent stays, under a name that is nobody's.
+   *
+   * Resolves when all of that is gone, from the files of a journal in SQLite also where it was no longer used; which takes as long as a
+   * copy of the file. It can be called again, and side by side: what was cut off is finished by the next call.
+   *
+   * @param session a name, or a handle, which stands for its name; nobody needs to know it
+   * @throws CastellanError `INVALID_OPTIONS`; `SESSION_ALREADY_STARTED` if another supervisor has the session; `ERASURE_INCOMPLETE` if
+   * something cannot be removed, `JOURNAL_UNAVAILABLE`: then the journal still knows what there is to erase; `SUPERVISOR_STOPPED`; for
+   * a global name also `CLUSTER_UNAVAILABLE`
+   * @example
+   * const { turns, files, left } = await supervisor.eraseSession(["support", userId]);
+   */
+  async eraseSession(session: SessionRef | GlobalName, options: EraseOptions = {}): Promise<ErasureReport> {
+    this.#refuseIfStopped();
+    const global = this.#globalNameOf(session);
+    if (global !== undefined) return await this.#clusterOf(global).eraseSession(global, options);
+    return await this.#erasing.erase(session as SessionRef, options);
+  }
+
+  /**
+   * All that {@link Supervisor.eraseSession} would erase of a session, and what it has spent, as lines of JSON, each with its line
+   * feed; see {@link ExportedLine}. It is read while it is asked for. A session that runs goes on: what it says meanwhile may be in it, or not.
+   *
+   * Throws, while it is read, a CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `JOURNAL_UNAVAILABLE` or `SUPERVISOR_STOPPED`.
+   *
+   * @example
+   * await pipeline(supervisor.exportSession(["support", userId]), createWriteStream("export.jsonl"));
+   */
+  async *exportSession(
+    session: SessionRef | GlobalName,
+    options: ExportOptions = {},
+  ): AsyncGenerator<string, void, undefined> {
+    this.#refuseIfStopped();
+    const global = this.#globalNameOf(session);
+    if (global !== undefined) yield* this.#clusterOf(global).exportSession(global);
+    else yield* this.#erasing.export(session as SessionRef, options);
+  }
+
+  /** @internal Claude's ids of all conversations that a session has had, the present one last. */
+  async conversationsOf(name: SessionName): Promise<readonly string[]> {
+    this.#refuseIfStopped();
+    return await this.#erasing.conversations(name);
   }
 
   /**
@@ -628,6 +689,7 @@ export class Supervisor implements AsyncDisposable {
         return this.#hall;
       },
       handOver: (supervisor, name, deadlineMs) => supervisor.#handOver(name, deadlineMs),
+      newId: deps.newId,
     };
     try {
       await seat.join({ ...deps, hall, pool: (name) => this.#tree.pools.find(name) });
@@ -639,17 +701,28 @@ export class Supervisor implements AsyncDisposable {
 
   #global(name: GlobalName): GlobalSession {
     this.#refuseIfStopped();
-    return (this.cluster ?? clusterOf(name)).session(name);
+    return this.#clusterOf(name).session(name);
+  }
+
+  #clusterOf(name: GlobalName): Cluster {
+    return this.cluster ?? clusterOf(name);
+  }
+
+  /** The name as a global one, if it is one, also as lists of a cluster show it. */
+  #globalNameOf(session: SessionRef | GlobalName): GlobalName | undefined {
+    if (isGlobalName(session)) return session;
+    const isShown = this.#seat !== undefined && Array.isArray(session) && session[0] === GLOBAL;
+    return isShown ? globalName(session as SessionName) : undefined;
   }
 
   async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
     const { conversation } = validate(conversationSchema, options, "terminateSession");
-    let forgotten: Promise<void> | undefined;
+    let cleared: Promise<void> | undefined;
     await this.#tree.terminate(server, () => {
-      if (conversation === "clear") forgotten = server.journal.forget();
-      forgotten?.catch(() => {});
+      if (conversation === "clear") cleared = this.#erasing.clear(server);
+      cleared?.catch(() => {});
     });
-    await forgotten;
+    await cleared;
   }
 
   async #handOver(name: SessionName, deadlineMs: number): Promise<void> {

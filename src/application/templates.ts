@@ -4,6 +4,7 @@ import { CastellanError } from "../errors.ts";
 import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../names.ts";
 import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import type { SessionSettings } from "../session/session-settings.ts";
 import type { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
 import type { SessionPlan, TemplatePlan } from "./child-options.ts";
@@ -122,6 +123,12 @@ export class Templates {
     this.#watch(place);
     void this.#begin(place, plan, member);
     return member;
+  }
+
+  /** The settings that the session of this name has, if there is a template for it. @throws whatever its function throws */
+  settingsOf(name: SessionName): SessionSettings | undefined {
+    const place = typeof name === "string" ? undefined : this.#places.get(name[0]);
+    return place?.plan.session(name).settings;
   }
 
   async #takeUp(id: string): Promise<void> {

@@ -99,6 +99,11 @@ export class Tree {
     return await this.failures([...members, ...this.pools.members]);
   }
 
+  /** Whether the tree has been started. */
+  get isOpen(): boolean {
+    return this.root.tree !== undefined;
+  }
+
   /** Resolves when the tree has been started, or could not be. */
   async opened(): Promise<void> {
     if (this.root.tree === undefined) await this.#opening;

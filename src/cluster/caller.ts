@@ -9,7 +9,16 @@ import { errorOf } from "./sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./transport.ts";
 
 /** What must not be done twice, because the second time does something else than the first. */
-const ONCE: ReadonlySet<CallMethod> = new Set(["restart", "clear", "stop", "rewindFiles", "approve", "deny"]);
+const ONCE: ReadonlySet<CallMethod> = new Set([
+  "restart",
+  "clear",
+  "stop",
+  "rewindFiles",
+  "approve",
+  "deny",
+  "erase",
+  "export",
+]);
 
 export interface CallerDeps {
   readonly router: Router;

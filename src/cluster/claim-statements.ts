@@ -24,7 +24,8 @@ export const END_STALE_OWNER: string = `
 
 /** Gives the session to the claimant, if it has no owner. Parameters: the key, the boot that claims. */
 export const TAKE_SESSION: string = `
-  update globals set owner = $2, epoch = epoch + (owner is distinct from $2)::integer
+  update globals set owner = $2, epoch = case when epoch > 0 then epoch else coalesce((select epoch from forgotten), 0) end
+    + (owner is distinct from $2)::integer
   where key = $1
     and exists (select from nodes where boot = $2 and ${isAlive("nodes")} and (not draining or globals.owner = $2))
     and (owner = $2 or not exists (select from nodes where boot = globals.owner and ended_at is null))

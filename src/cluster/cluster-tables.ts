@@ -34,4 +34,15 @@ const FIRST = `
   );
 `;
 
-export const CLUSTER_TABLES: PostgresTables = { name: "cluster", steps: [{ sql: FIRST }] };
+/* The highest epoch of sessions whose rows are gone: one of the same name goes on above it, so that no epoch comes twice. */
+const FORGOTTEN = `
+  create table forgotten (
+    only_one boolean primary key default true check (only_one),
+    epoch bigint not null
+  );
+`;
+
+export const CLUSTER_TABLES: PostgresTables = {
+  name: "cluster",
+  steps: [{ sql: FIRST }, { sql: FORGOTTEN, additive: true }],
+};

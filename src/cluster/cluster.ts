@@ -1,15 +1,18 @@
+import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
+import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/erasure.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/global-name.ts";
 import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { Turn } from "../session/turn.ts";
 import type { TurnOptions } from "../session/turn-options.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { invalidOptions, validate } from "../session/validation.ts";
 import { Caller } from "./caller.ts";
 import type { Engine, NodeEntry } from "./engine.ts";
+import type { ExportPage } from "./frames.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
 import { pause } from "./pause.ts";
@@ -49,6 +52,8 @@ export interface ClusterDeps {
   readonly random: () => number;
   readonly patienceMs: number;
 }
+
+const eraseSchema = z.strictObject({ memory: z.boolean().default(false) });
 
 /** How long an events stream that broke waits before it is looked for again. */
 const EVENTS_RETRY_MS = 200;
@@ -158,6 +163,47 @@ export class Cluster implements AsyncDisposable {
     await this.session(name).move(node);
   }
 
+  /**
+   * Erases what is known of a global session, see `Supervisor.eraseSession`: on the node that has it, which gives it up, in the
+   * database, and the files that its conversations have left on other nodes. What nodes have that are not there stands in `left`.
+   *
+   * @throws CastellanError as `Supervisor.eraseSession`; `CLUSTER_UNAVAILABLE` if a node that may have files of it does not answer, in
+   * which case it can be called again
+   */
+  async eraseSession(name: GlobalName, options: Pick<EraseOptions, "memory"> = {}): Promise<ErasureReport> {
+    this.#refuseIfClosed();
+    const { memory } = validate(eraseSchema, options, "eraseSession");
+    const key = nameKey(globalNameOf(name));
+    const known = (await this.#caller.call(key, "conversations")) as readonly string[];
+    // Before the only one who knows of them knows nothing any more.
+    const before = await this.#eraseFiles(key, known, memory);
+    const report = (await this.#caller.call(key, "erase", { memory })) as ErasureReport;
+    const later = report.conversations.filter((id) => !known.includes(id));
+    const after = later.length > 0 ? await this.#eraseFiles(key, later, memory) : [];
+    await this.#deps.engine.forget(key);
+    const elsewhere = [...before, ...after];
+    return {
+      ...report,
+      files: elsewhere.reduce((sum, { files }) => sum + files, report.files),
+      left: [...report.left, ...elsewhere.flatMap(({ left }) => left)],
+    };
+  }
+
+  /**
+   * What is known of a global session, as lines of JSON, see `Supervisor.exportSession`: what the database has, and the files of the
+   * node that has the session. It throws `CLUSTER_UNAVAILABLE` if the session moves meanwhile, or nobody has read for a minute.
+   */
+  async *exportSession(name: GlobalName): AsyncGenerator<string, void, undefined> {
+    this.#refuseIfClosed();
+    const key = nameKey(globalNameOf(name));
+    for (let next: string | undefined; ; ) {
+      const page = (await this.#caller.call(key, "export", ...(next === undefined ? [] : [next]))) as ExportPage;
+      yield* page.lines;
+      if (page.next === undefined) return;
+      next = page.next;
+    }
+  }
+
   /** Ends it for its callers: their turns go on where they are, and end here with `CLUSTER_UNAVAILABLE`. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -210,6 +256,23 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
+  /** What other nodes have kept of conversations of a session, that of each removed by itself. */
+  async #eraseFiles(
+    key: string,
+    conversations: readonly string[],
+    memory: boolean,
+  ): Promise<Pick<Removed, "files" | "left">[]> {
+    const nodes = (await this.#router.nodes(0)).filter(({ hosts }) => covers(hosts, key));
+    return await Promise.all(
+      nodes.map(async (node): Promise<Pick<Removed, "files" | "left">> => {
+        if (!node.alive) return { files: 0, left: [unheard(node)] };
+        const removed = await this.#caller.callAt(destinationOf(node), key, "eraseFiles", conversations, memory);
+        const { files, left } = removed as Removed;
+        return { files, left: left.map((one) => ({ ...one, node: node.name })) };
+      }),
+    );
+  }
+
   async #move(key: string, name: string): Promise<void> {
     const nodes = await this.#router.nodes(0);
     const target = nodes.find((node) => node.name === name && node.alive && !node.draining);
@@ -247,6 +310,11 @@ function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
   const message =
     "This process' connection to the cluster has been closed; connect again. What was asked of sessions before goes on where they are.";
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" } });
+}
+
+function unheard({ name }: NodeEntry): LeftBehind {
+  const why = "the node has not been heard of; if it has had the session, its disk may have files of `conversations`";
+  return { what: "files", where: `node ${name}`, why, node: name };
 }
 
 /** Under which name it is a pool's, if it is one's. */

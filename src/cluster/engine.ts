@@ -95,6 +95,8 @@ export interface Engine {
   claim(boot: string, key: string): Promise<Claim>;
   /** Gives it up, if it is still the node's under this epoch. */
   release(boot: string, key: string, epoch: number): Promise<void>;
+  /** Knows nothing of the session any more, if nobody owns it. Whoever owns one of that name later does so under a higher epoch. */
+  forget(key: string): Promise<void>;
   /** Who owns it, also if that one counts as dead; `undefined` if nobody does. */
   ownerOf(key: string): Promise<SessionOwnership | undefined>;
   /** All nodes that have not ended. */

@@ -87,7 +87,10 @@ export interface CallRequest {
   readonly claim: boolean;
 }
 
-/** What can be called; all but `cancel`, `release` and those of approvals are methods of a session. */
+/**
+ * What can be called; all but `cancel`, `release`, those of approvals and those of erasing and exporting are methods of a session.
+ * `eraseFiles` is for nodes that do not have it: they may have had it.
+ */
 export const CALL_METHODS = [
   "cancel",
   "release",
@@ -118,9 +121,19 @@ export const CALL_METHODS = [
   "supportedModels",
   "supportedAgents",
   "accountInfo",
+  "conversations",
+  "erase",
+  "eraseFiles",
+  "export",
 ] as const;
 
 export type CallMethod = (typeof CALL_METHODS)[number];
+
+/** A part of an export, and what the next one is asked with, if there is one. */
+export interface ExportPage {
+  readonly lines: readonly string[];
+  readonly next?: string;
+}
 
 /** What came of a call. */
 export type CallAnswer =

@@ -1,5 +1,6 @@
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
+import type { Removed } from "../session/erasure.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import type { CallMethod, TurnAsked } from "./frames.ts";
@@ -32,6 +33,12 @@ export interface Hall {
    * journal. Resolves when no process of it is left and nothing of it is written any more.
    */
   release(name: SessionName, deadlineMs: number): Promise<void>;
+  /**
+   * Removes the files that conversations of a session have left on this machine, which has had it before.
+   *
+   * @param memory whether the working directory is the session's alone
+   */
+  eraseFiles(name: SessionName, conversations: readonly string[], memory: boolean): Promise<Removed>;
   /** Ends all processes at once, without a word to anybody; turns are left for the next owner. */
   kill(cause: CastellanError): Promise<void>;
   /** Ends it after its sessions have been released. */

@@ -40,7 +40,7 @@ export interface HallGround {
 }
 
 /** A hall as it is made; the rest of {@link Hall} is the same for all. */
-export type HallParts = Pick<Hall, "session" | "release" | "stop"> & {
+export type HallParts = Pick<Hall, "session" | "release" | "eraseFiles" | "stop"> & {
   readonly load: number;
   /** Resolves when it has ended, for whatever reason, and no process of it is left. */
   readonly closed: Promise<unknown>;
@@ -221,6 +221,7 @@ async function openedHall(
           await stopping;
         }
       },
+      eraseFiles: (...request) => parts.eraseFiles(...request),
       get load() {
         return parts.load;
       },

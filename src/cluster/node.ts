@@ -3,6 +3,7 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { type NodeFacts, tell } from "../events.ts";
 import { nameOfKey } from "../names.ts";
+import { NOTHING_REMOVED, type Removed } from "../session/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./engine.ts";
 import type { Hall, HallSession } from "./hall.ts";
@@ -146,6 +147,18 @@ export class ClusterNode {
     const present = run.releasing.get(key) ?? this.#release(run, key, deadlineMs);
     run.releasing.set(key, present);
     await present.finally(() => run.releasing.delete(key));
+  }
+
+  /**
+   * Removes what this machine has kept of conversations of a session that another node has by now; nothing of one that is this
+   * node's, which is erased as a whole.
+   *
+   * @throws CastellanError `ERASURE_INCOMPLETE`
+   */
+  async eraseFiles(key: string, conversations: readonly string[], memory: boolean): Promise<Removed> {
+    const run = this.#acting();
+    if (run === undefined || run.holdings.epochOf(key) !== undefined) return NOTHING_REMOVED;
+    return await run.hall.eraseFiles(nameOfKey(key), conversations, memory);
   }
 
   /**

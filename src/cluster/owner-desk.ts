@@ -48,7 +48,9 @@ export class OwnerDesk implements Desk {
     else yield* framesOf(source, found.boot, request, signal);
   }
 
-  async call({ key, method, args, claim }: CallRequest): Promise<CallAnswer> {
+  async call(request: CallRequest): Promise<CallAnswer> {
+    const { key, method, args, claim } = request;
+    if (method === "eraseFiles") return await this.#eraseFiles(request);
     const found = await this.#find(key, claim);
     if (!("session" in found)) return found.type === "refused" ? { type: "failed", error: found.error } : found;
     try {
@@ -93,11 +95,22 @@ export class OwnerDesk implements Desk {
       case "release":
         return await this.#node.release(key, MOVE_MS);
       case "stop":
-        await session.call(method, args);
-        return await this.#node.release(key, 0);
+      case "erase": {
+        const answer = await session.call(method, args);
+        await this.#node.release(key, 0);
+        return answer;
+      }
       default:
         return await session.call(method, args);
     }
+  }
+
+  async #eraseFiles({ key, args: [conversations, memory] }: CallRequest): Promise<CallAnswer> {
+    const ids = Array.isArray(conversations) ? conversations.map(String) : [];
+    return await this.#node.eraseFiles(key, ids, memory === true).then(
+      (value): CallAnswer => ({ type: "answer", value }),
+      (error: unknown): CallAnswer => ({ type: "failed", error: sentErrorOf(error) }),
+    );
   }
 
   async #find(

@@ -85,6 +85,12 @@ class PostgresEngine implements Engine {
     await this.#change(RELEASE, [toText(boot), this.#schema, toText(key), epoch]);
   }
 
+  async forget(key: string): Promise<void> {
+    const database = await this.#database.use();
+    const values = [toText(key)];
+    await database.transaction((query) => Promise.all([query(LOCK_ROW, values), query(FORGET, values)]));
+  }
+
   async ownerOf(key: string): Promise<SessionOwnership | undefined> {
     const [owner] = await this.#read<OwnerRow>(OWNER, [toText(key)]);
     return owner && ownershipOf(owner);
@@ -150,6 +156,17 @@ const RELEASE = `
     update globals set owner = null where owner = $1 and key = $3 and epoch = $4 returning key
   )
   ${notifyIfAny("$2", "released")}`;
+
+/* Whoever claims the session meanwhile comes before the next statement sees the row, or after it is gone. */
+const LOCK_ROW = "select from globals where key = $1 for update";
+
+const FORGET = `
+  with gone as (
+    delete from globals where key = $1 and not exists (select from nodes where boot = globals.owner and ended_at is null)
+    returning epoch
+  )
+  insert into forgotten (epoch) select epoch from gone
+  on conflict (only_one) do update set epoch = greatest(forgotten.epoch, excluded.epoch)`;
 
 const NODES = `select ${NODE_COLUMNS} from nodes where ended_at is null order by boot`;
 

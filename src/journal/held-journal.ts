@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { Erasures } from "./erasures.ts";
 import type { Journal, JournalOwner } from "./journal.ts";
 import { JournalWriter } from "./journal-writer.ts";
 
@@ -30,6 +31,8 @@ export interface HeldJournalDeps {
 export interface HeldJournal {
   readonly journal: Journal;
   readonly writer: JournalWriter;
+  /** What is being erased from it by any of them. */
+  readonly erasures: Erasures;
   /** Gives it up; the last one to do so closes it. Does nothing the second time. */
   release(): Promise<void>;
 }
@@ -42,6 +45,7 @@ interface Opened {
 
 interface Holding {
   holders: number;
+  readonly erasures: Erasures;
   readonly opened: Promise<Opened>;
   closing?: Promise<void>;
 }
@@ -68,12 +72,13 @@ export async function holdJournal(
       await present.closing;
       continue;
     }
-    const holding = present ?? { holders: 0, opened: open(make(), terms, deps) };
+    const holding = present ?? { holders: 0, erasures: new Erasures(), opened: open(make(), terms, deps) };
     holding.holders += 1;
     held.set(identity, holding);
     try {
       const { journal, writer } = await holding.opened;
-      return { journal, writer, release: once(() => release(held, identity, holding)) };
+      const { erasures } = holding;
+      return { journal, writer, erasures, release: once(() => release(held, identity, holding)) };
     } catch (error) {
       if (held.get(identity) === holding) held.delete(identity);
       throw error;

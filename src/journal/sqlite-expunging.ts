@@ -49,7 +49,7 @@ export class SqliteExpunging {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async expunge(urgent: boolean): Promise<void> {
-    if (!urgent && this.#running === undefined && !this.#due) return;
+    if (this.#running === undefined && !this.#due) return;
     if (!urgent && this.#clock.monotonic() < this.#restsUntil) this.#later();
     else await this.#once();
   }

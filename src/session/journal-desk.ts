@@ -1,12 +1,17 @@
 import type { Clock } from "../clock.ts";
 import type { CastellanError } from "../errors.ts";
+import type { Change } from "../journal/change.ts";
+import type { ConversationEntry } from "../journal/conversation-entry.ts";
+import { Erasures } from "../journal/erasures.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
 import type { Journal } from "../journal/journal.ts";
 import { readFault } from "../journal/journal-errors.ts";
 import type { JournalWriter } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
+import type { SessionExtent, SessionRecord } from "../journal/session-record.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../journal/usage-entry.ts";
+import type { KnownConversations } from "./belongings.ts";
 import { type Budget, BudgetMeter, type BudgetStatus } from "./budget.ts";
 
 /** What the journal knows of a session. */
@@ -19,18 +24,23 @@ export interface KnownSession {
 /** How many sessions are asked for at a time. */
 const MOST_KEYS = 500;
 
+/** How long an erasure that is under way is waited for at the end. */
+const ERASURE_MS = 5_000;
+
 /** Where the sessions of one supervisor write, and what they spend together. */
 export class JournalDesk {
   /** The name of the supervisor at the root of the tree. */
   readonly supervisor: string;
   readonly meter: BudgetMeter;
   readonly #budget: Budget | undefined;
+  readonly #clock: Clock;
   #held: HeldJournal | undefined;
 
   constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
     this.supervisor = supervisor;
     this.meter = new BudgetMeter(clock);
     this.#budget = budget;
+    this.#clock = clock;
   }
 
   /** The journal is there from now on. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
@@ -69,14 +79,63 @@ export class JournalDesk {
     return await this.journal.unfinishedBeginning(keyPrefix);
   }
 
+  /** The conversations of a session that are known. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async conversations(key: string): Promise<KnownConversations> {
+    await this.writer?.settled();
+    const [[entry], left] = await Promise.all([this.journal.sessions([key]), this.journal.conversations(key)]).catch(
+      (thrown: unknown) => {
+        throw readFault(thrown, this.journal.place);
+      },
+    );
+    return { entry, left };
+  }
+
+  /** How much there is of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async extent(key: string): Promise<SessionExtent> {
+    await this.writer?.settled();
+    return await this.journal.extent(key);
+  }
+
+  /** The turns and approvals of a session, see `Journal.records`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async *records(key: string): AsyncGenerator<SessionRecord, void, undefined> {
+    await this.writer?.settled();
+    yield* this.journal.records(key);
+  }
+
+  /**
+   * Keeps nothing of a session; what it spent stays under the key `as`, or, without one, under its own.
+   *
+   * @param conversations are known as left all the same, since something of them may still be there
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async erase(key: string, as: string | undefined, conversations: readonly ConversationEntry[] = []): Promise<void> {
+    const change: Change =
+      as === undefined ? { type: "session_forgotten", session: key } : { type: "session_erased", session: key, as };
+    const left = conversations.map((conversation): Change => ({ type: "conversation_left", conversation }));
+    await this.writer?.write([change, ...left], { durable: true, session: key });
+  }
+
+  /** See `Journal.expunge`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async expunge(urgent: boolean): Promise<void> {
+    await this.journal.expunge?.(urgent);
+  }
+
+  /** What is being erased from the journal; nothing until it is open. */
+  get erasures(): Erasures {
+    return this.#held?.erasures ?? new Erasures();
+  }
+
   /** What was spent, with all that has been written so far. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     await this.writer?.settled();
     return await this.journal.usage(query);
   }
 
-  /** Gives the journal back, if there is one. */
+  /** Gives the journal back, if there is one; what is being erased may come to its end first, if that takes no longer than it should. */
   async close(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.schedule(ERASURE_MS, resolve);
+    await Promise.race([this.erasures.allOver(), late]).finally(() => timer.cancel());
     await this.#held?.release();
   }
 

@@ -9,7 +9,14 @@ import { conversationClaims } from "./conversation-claims.ts";
 import type { Totals } from "./cost.ts";
 import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "./granted.ts";
 import type { SessionJournal } from "./session-journal.ts";
-import { goesOn, originOf, readMemory, type SessionMemory } from "./session-memory.ts";
+import {
+  goesOn,
+  type LeftConversation,
+  originOf,
+  readMemory,
+  readWhere,
+  type SessionMemory,
+} from "./session-memory.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { invalidOptions } from "./validation.ts";
 import type { Wakeup } from "./wakeups.ts";
@@ -104,7 +111,7 @@ export class SessionConversation {
       this.#projectKey = source.#projectKey;
     }
     this.claim();
-    if (entry !== undefined && !goes) this.save();
+    if (entry !== undefined && !goes) this.#save({ id: entry.conversationId, ...readWhere(entry.memory) });
     this.grant({ type: "configured", option: this.#session.settings().sdk.permissionMode });
     return goes;
   }
@@ -125,7 +132,7 @@ export class SessionConversation {
       }
     }
     this.#place = place;
-    if (before !== undefined) this.save();
+    if (before !== undefined) this.#save(this.#mayHaveFiles ? { ...this.#where, place: before } : undefined);
     return undefined;
   }
 
@@ -144,9 +151,10 @@ export class SessionConversation {
     const before = this.#now;
     const after = nextConversation(before, event);
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
+    const left = after.id !== before.id && this.#mayHaveFiles ? this.#where : undefined;
     this.#now = after;
     if (after.id !== before.id) this.#session.moved(after.id);
-    this.save();
+    this.#save(left);
   }
 
   /** Something is granted to the session, or no longer. */
@@ -180,12 +188,26 @@ export class SessionConversation {
 
   /** Has the journal know the conversation as it is now. */
   save(): void {
-    this.#journal.save(this.#memory);
+    this.#save();
   }
 
   /** Resolves when the journal knows it. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(): Promise<void> {
     await this.#journal.saveNow(this.#memory);
+  }
+
+  /** Whether anything may have been said in it, so that Claude Code may have written something. */
+  get #mayHaveFiles(): boolean {
+    return this.#now.kind === "kept";
+  }
+
+  get #where(): LeftConversation {
+    return { id: this.#now.id, place: this.#place, projectKey: this.#projectKey };
+  }
+
+  /** Has the journal know the conversation as it is now, and the one that was left for it, if there is one. */
+  #save(left?: LeftConversation): void {
+    this.#journal.save(this.#memory, left);
   }
 
   get #memory(): SessionMemory {

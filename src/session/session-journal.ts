@@ -2,13 +2,15 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { Change } from "../journal/change.ts";
+import type { ConversationEntry } from "../journal/conversation-entry.ts";
+import type { JournalWriter } from "../journal/journal-writer.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
 import type { ModelSpending } from "../journal/spending.ts";
 import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../journal/usage-entry.ts";
 import type { Approval, ApprovalOutcome } from "./approval.ts";
 import type { JournalDesk, KnownSession } from "./journal-desk.ts";
-import { type SessionMemory, writeMemory } from "./session-memory.ts";
+import { type LeftConversation, type SessionMemory, writeMemory } from "./session-memory.ts";
 import { jsonOf, outcomeOf, type TurnEnd } from "./turn-end.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
@@ -28,6 +30,7 @@ export class SessionJournal {
   readonly #session: string;
   readonly #desk: JournalDesk;
   readonly #clock: Clock;
+  #sealed = false;
 
   constructor(session: string, desk: JournalDesk, clock: Clock) {
     this.#session = session;
@@ -86,7 +89,7 @@ export class SessionJournal {
 
   /** Writes that Claude has begun. */
   touched({ id, durable }: TurnRecord): void {
-    this.#note({ type: "turn_touched", turn: id }, durable);
+    this.#writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session });
   }
 
   /**
@@ -102,12 +105,12 @@ export class SessionJournal {
   }
 
   requeued({ id, position, durable }: TurnRecord): void {
-    this.#note({ type: "turn_requeued", turn: id, position }, durable);
+    this.#writer?.note([{ type: "turn_requeued", turn: id, position }], { durable, session: this.#session });
   }
 
   /** It waits again, and its last attempt does not count. */
   putBack({ id, position, durable, attempts }: TurnRecord): void {
-    this.#note({ type: "turn_requeued", turn: id, position, attempts }, durable);
+    this.#writer?.note([{ type: "turn_requeued", turn: id, position, attempts }], { durable, session: this.#session });
   }
 
   /**
@@ -133,9 +136,9 @@ export class SessionJournal {
     this.#note({ type: "spent", supervisor, session: this.#session, day, models });
   }
 
-  /** Writes down what is to be remembered. */
-  save(memory: SessionMemory): void {
-    this.#note(this.#saved(memory));
+  /** Writes down what is to be remembered, and, if the session has just left a conversation or a place of it, which. */
+  save(memory: SessionMemory, left?: LeftConversation): void {
+    this.#note(this.#saved(memory), ...(left === undefined ? [] : [this.#leaving(left)]));
   }
 
   /** Writes it down; resolves when it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
@@ -154,6 +157,16 @@ export class SessionJournal {
     return { type: "session_saved", session };
   }
 
+  #leaving({ id, ...where }: LeftConversation): Change {
+    const conversation: ConversationEntry = {
+      session: this.#session,
+      conversationId: id,
+      memory: jsonOf(where),
+      leftAt: this.#clock.now(),
+    };
+    return { type: "conversation_left", conversation };
+  }
+
   approvalRequested({ id, tool, input, requestedAt }: Approval): void {
     const approval = { id, session: this.#session, tool, input: jsonOf(input), requestedAt };
     this.#note({ type: "approval_requested", approval });
@@ -164,13 +177,9 @@ export class SessionJournal {
     this.#note({ type: "approval_settled", approval, outcome, at });
   }
 
-  /**
-   * Keeps nothing of the session but what it has spent; resolves when that is written.
-   *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
-   */
-  async forget(): Promise<void> {
-    await this.#write({ type: "session_forgotten", session: this.#session });
+  /** Writes nothing any more, whatever is still said: the session has ended, and nothing of it is to be kept. */
+  seal(): void {
+    this.#sealed = true;
   }
 
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -189,16 +198,20 @@ export class SessionJournal {
     return this.#desk.refusal;
   }
 
+  get #writer(): JournalWriter | undefined {
+    return this.#sealed ? undefined : this.#desk.writer;
+  }
+
   async #write(change: Change, durable = false): Promise<void> {
-    await this.#desk.writer?.write([change], { durable, session: this.#session });
+    await this.#writer?.write([change], { durable, session: this.#session });
   }
 
   #record(change: Change, durable = false): Promise<void> | undefined {
-    return this.#desk.writer?.record([change], { durable, session: this.#session });
+    return this.#writer?.record([change], { durable, session: this.#session });
   }
 
-  #note(change: Change, durable = false): void {
-    this.#desk.writer?.note([change], { durable, session: this.#session });
+  #note(...changes: readonly Change[]): void {
+    this.#writer?.note(changes, { session: this.#session });
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {

@@ -30,6 +30,12 @@ export interface SessionMemory {
   readonly granted?: Granted | undefined;
 }
 
+/** A conversation that the session has left, or a place of it: where its transcripts may still be. */
+export interface LeftConversation extends Pick<SessionMemory, "place" | "projectKey"> {
+  /** Claude's id of it. */
+  readonly id: string;
+}
+
 const forkSchema = z.object({ from: z.string(), at: z.string().optional() });
 
 const conversationSchema: z.ZodType<Conversation> = z.discriminatedUnion("kind", [
@@ -57,6 +63,13 @@ const spendingSchema = z.object({
   }),
 });
 
+const whereShape = {
+  place: z.object({ config: z.string(), cwd: z.string() }).optional(),
+  projectKey: z.string().optional(),
+};
+
+const whereSchema = z.object(whereShape);
+
 const schema = z.object({
   conversation: conversationSchema,
   origin: z.object({
@@ -66,8 +79,7 @@ const schema = z.object({
     sessionId: z.string().optional(),
   }),
   totals: z.record(z.string(), spendingSchema),
-  place: z.object({ config: z.string(), cwd: z.string() }).optional(),
-  projectKey: z.string().optional(),
+  ...whereShape,
   wakeups: z.array(z.object({ id: z.string(), at: z.number().optional(), recurring: z.boolean() })).optional(),
   granted: grantedSchema.optional(),
 });
@@ -87,6 +99,11 @@ export function readMemory(json: JsonObject, who: string): SessionMemory {
   if (read.success) return read.data as SessionMemory;
   const message = `${who}: the journal does not tell its conversation in a way that this release understands.`;
   throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" } });
+}
+
+/** Where the transcripts are of a conversation of which the journal has this, as far as that can be read. */
+export function readWhere(json: JsonObject): Pick<SessionMemory, "place" | "projectKey"> {
+  return whereSchema.safeParse(json).data ?? {};
 }
 
 export function originOf({ resume, forkSession, resumeSessionAt, sessionId }: Origin): Origin {

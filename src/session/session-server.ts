@@ -563,6 +563,12 @@ export class SessionServer {
     this.dispatcher.intake.letGo();
   }
 
+  /** It has ended, and is to be forgotten: writes nothing any more, and gives out nothing that it has in memory. */
+  silence(): void {
+    this.journal.seal();
+    this.dispatcher.intake.letGo();
+  }
+
   get #facts(): SessionFacts {
     return { session: this.settings.name, supervisor: this.journal.supervisor };
   }

@@ -198,6 +198,54 @@ describe("in a cluster", () => {
     expect(fake.processes.map(({ cwd }) => cwd)).toEqual(places);
   });
 
+  test("a session is exported and erased by its global name, and the next one of the name begins empty", async () => {
+    const fake = fakeClaude((turn) => turn.text(`${turn.history.length / 2} before, and a secret`));
+    const place = cluster();
+    const supervisor = await Supervisor.start([template(global("chat")), pool(global("many"), { size: 1 })], {
+      cluster: place,
+      defaults: { spawnClaudeCodeProcess: fake.spawn },
+    });
+    onTestFinished(() => supervisor.stop());
+    const [carol, dave] = [global(["chat", "carol"]), global(["chat", "dave"])];
+    const first = await supervisor.query(carol, "a secret");
+    await supervisor.session(carol).clear();
+    const second = await supervisor.query(carol, "another secret");
+    await supervisor.query(dave, "hi");
+    const spent = await server.sql(`select sum(cost_usd) as sum from ${place.schema}.spent`);
+
+    const lines = (await Array.fromAsync(supervisor.exportSession(carol))).map((line) => JSON.parse(line));
+    expect(lines.map(({ type }) => type)).toEqual(["session", "turn", "turn", "usage"]);
+    expect(lines[0]).toMatchObject({ conversations: [first.sessionId, second.sessionId] });
+    const cluster1 = supervisor.cluster;
+    if (cluster1 === undefined) throw new Error("it is no node");
+    expect(await Array.fromAsync(cluster1.exportSession(carol))).toHaveLength(4);
+
+    const [{ epoch = 0 } = {}] = await cluster1.listSessions({ prefix: carol });
+    const report = await supervisor.eraseSession(carol);
+    expect(report).toMatchObject({
+      name: ["global", "chat", "carol"],
+      turns: 2,
+      conversations: [first.sessionId, second.sessionId],
+      spentBy: ["erased", expect.any(String)],
+    });
+    expect((await cluster1.listSessions()).map(({ name }) => name)).toEqual([["global", "chat", "dave"]]);
+    for (const table of ["sessions", "turns", "conversations", "spent", "globals"]) {
+      const rows = JSON.stringify(await server.sql(`select * from ${place.schema}.${table}`));
+      expect([table, rows]).not.toEqual([table, expect.stringMatching(/carol/)]);
+    }
+    expect(await server.sql(`select sum(cost_usd) as sum from ${place.schema}.spent`)).toEqual(spent);
+
+    expect((await supervisor.query(carol, "who am I?")).text).toMatch(/^0 before/);
+    const [again] = await cluster1.listSessions({ prefix: carol });
+    expect(again?.epoch).toBeGreaterThan(epoch);
+    // By its name as lists show it, too; and again, when nothing is left.
+    expect(await supervisor.eraseSession(["global", "chat", "carol"])).toMatchObject({ turns: 1 });
+    expect(await supervisor.eraseSession(carol)).toMatchObject({ turns: 0, conversations: [] });
+    await failure(supervisor.eraseSession(global("many")), "INVALID_OPTIONS");
+    await failure(supervisor.eraseSession(carol, { sessionStore: STORE }), "INVALID_OPTIONS");
+    expect((await supervisor.query(dave, "hi")).text).toMatch(/^1 before/);
+  });
+
   test("a store for all sessions is refused as soon as some are global", async () => {
     const defaults = { sessionStore: STORE };
     const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });

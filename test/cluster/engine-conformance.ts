@@ -221,6 +221,43 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     ok(epochOf(await other.claim("b", KEY)) > second);
   },
 
+  "forgets a session that nobody owns, and never gives an epoch of it again": async ({ engines: [engine, other] }) => {
+    await Promise.all(["a", "b"].map((boot) => engine.join(node(boot))));
+    equal(epochOf(await engine.claim("a", KEY)), 1);
+    await engine.forget(KEY);
+    equal((await engine.ownerOf(KEY))?.epoch, 1, "one that is owned is not forgotten");
+    await engine.release("a", KEY, 1);
+    equal(epochOf(await other.claim("b", KEY)), 2);
+    await other.release("b", KEY, 2);
+    await Promise.all([engine.forget(KEY), other.forget(KEY)]);
+    await engine.forget(KEY);
+    deepEqual(await engine.sessions(""), []);
+    equal(await engine.ownerOf(KEY), undefined);
+    const epoch = epochOf(await engine.claim("a", KEY));
+    ok(epoch > 2, `${epoch} has been before`);
+    // What was still on its way for the one before is not for this one.
+    for (const old of [1, 2]) await engine.release("a", KEY, old);
+    equal((await engine.ownerOf(KEY))?.epoch, epoch);
+    equal(epochOf(await engine.claim("a", KEY)), epoch);
+    const next = '["global","next"]';
+    ok(epochOf(await other.claim("b", next)) > 0);
+    await engine.release("a", KEY, epoch);
+    equal(epochOf(await other.claim("b", KEY)), epoch + 1);
+  },
+
+  "either forgets a session or gives it away, if both are asked for at once": async ({ engines: [engine, other] }) => {
+    await engine.join(node("a"));
+    let last = 0;
+    for (let n = 0; n < 20; n++) {
+      const [claim] = await Promise.all([engine.claim("a", KEY), other.forget(KEY)]);
+      const epoch = epochOf(claim);
+      ok(epoch > last, `${epoch} after ${last}`);
+      equal((await other.ownerOf(KEY))?.epoch, epoch);
+      last = epoch;
+      await engine.release("a", KEY, epoch);
+    }
+  },
+
   "frees at once all that a node owns that leaves": async ({ engines: [engine, other] }) => {
     await engine.join(node("a"));
     await engine.join(node("b"));

@@ -149,7 +149,8 @@ describe("its calls", () => {
       ["supportedAgents"],
       ["accountInfo"],
     ]);
-    const elsewhere = ["cancel", "release", "approvals", "approve", "deny"];
+    const erasing = ["conversations", "erase", "eraseFiles", "export"];
+    const elsewhere = ["cancel", "release", "approvals", "approve", "deny", ...erasing];
     expect(calls.map(([method]) => method)).toEqual(
       expect.arrayContaining(CALL_METHODS.filter((method) => !elsewhere.includes(method))),
     );

@@ -84,6 +84,10 @@ export class SimulatedEnginePort implements Engine {
     return this.#call(() => this.#engine.release(boot, key, epoch));
   }
 
+  forget(key: string): Promise<void> {
+    return this.#call(() => this.#engine.forget(key));
+  }
+
   ownerOf(key: string): Promise<SessionOwnership | undefined> {
     return this.#call(() => this.#engine.ownerOf(key));
   }

@@ -36,6 +36,8 @@ export class SimulatedEngine {
   /** The last number that a run of a node has written under, per session: what is repeated is written once. */
   readonly #numbers = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
+  /** The highest epoch of sessions that are not known any more. */
+  #forgotten = 0;
   #ahead = 0;
 
   /** @param fenced whether it looks who writes; only a mutant does not */
@@ -77,7 +79,7 @@ export class SimulatedEngine {
 
   claim(boot: string, key: string): Claim {
     const claimant = this.#nodes.get(boot);
-    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: 0 };
+    const session = this.#sessions.get(key) ?? { owner: undefined, epoch: this.#forgotten };
     const owner = session.owner === undefined ? undefined : this.#nodes.get(session.owner);
     const isOwn = session.owner === boot;
     if (claimant === undefined || !this.#isAlive(claimant) || (claimant.state.draining && !isOwn)) {
@@ -100,6 +102,13 @@ export class SimulatedEngine {
     if (session === undefined || session.owner !== boot || session.epoch !== epoch) return;
     session.owner = undefined;
     this.#tell();
+  }
+
+  forget(key: string): void {
+    const session = this.#sessions.get(key);
+    if (session === undefined || this.ownerOf(key) !== undefined) return;
+    this.#sessions.delete(key);
+    this.#forgotten = Math.max(this.#forgotten, session.epoch);
   }
 
   ownerOf(key: string): SessionOwnership | undefined {

@@ -2,6 +2,7 @@ import type { Hall, HallSession } from "../../src/cluster/hall.ts";
 import type { Holdings } from "../../src/cluster/holdings.ts";
 import type { CastellanError } from "../../src/errors.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
+import type { Removed } from "../../src/session/erasure.ts";
 import { type SessionPlace, SimulatedSession } from "./simulated-session.ts";
 
 /** Room for the simulated sessions of one run of a node. */
@@ -35,6 +36,10 @@ export class SimulatedHall implements Hall {
     const session = this.#sessions.get(key);
     await session?.release(deadlineMs);
     this.#sessions.delete(key);
+  }
+
+  async eraseFiles(): Promise<Removed> {
+    return { conversations: [], transcripts: 0, files: 0, left: [] };
   }
 
   async kill(cause: CastellanError): Promise<void> {

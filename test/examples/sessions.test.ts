@@ -3,6 +3,7 @@ import "./approvals.ts";
 import "./balancing.ts";
 import "./commands.ts";
 import "./dynamic-sessions.ts";
+import "./erasure.ts";
 import "./migration.ts";
 import "./pools.ts";
 import "./quick-start.ts";

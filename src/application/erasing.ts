@@ -1,0 +1,194 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+import { buildEnvironment } from "../claude/environment.ts";
+import { CastellanError } from "../errors.ts";
+import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts";
+import { Belongings, type KnownConversations } from "../session/belongings.ts";
+import { type EraseOptions, type ErasureReport, type Removed, removeBelongings } from "../session/erasure.ts";
+import type { JournalDesk } from "../session/journal-desk.ts";
+import type { SessionDefaults } from "../session/options.ts";
+import { isSession } from "../session/session.ts";
+import type { ExportOptions } from "../session/session-export.ts";
+import { exportLines } from "../session/session-export.ts";
+import type { SessionServer } from "../session/session-server.ts";
+import { type SessionSettings, sessionSettings } from "../session/session-settings.ts";
+import { validate } from "../session/validation.ts";
+import { picked, type SessionRef } from "./reference.ts";
+import { registry } from "./registry.ts";
+import type { Roster } from "./roster.ts";
+import type { Tree } from "./tree.ts";
+
+/** What the names begin with under which `usage()` shows what erased sessions have spent. */
+const ERASED = "erased";
+
+const storeSchema = z
+  .custom<SessionStore>(
+    (value) => typeof value === "object" && value !== null && "load" in value,
+    "expected a session store",
+  )
+  .optional();
+
+const eraseSchema = z.strictObject({ memory: z.boolean().default(false), sessionStore: storeSchema });
+
+const exportSchema = z.strictObject({ sessionStore: storeSchema });
+
+/** What the end of a session's data asks of its supervisor. */
+export interface ErasingDeps {
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  readonly desk: JournalDesk;
+  readonly roster: Roster;
+  readonly tree: Tree;
+  readonly newId: () => string;
+  /** The options of all sessions. */
+  defaults(): SessionDefaults;
+}
+
+/** Removes what is known of sessions, and tells it: of those that run, and of those of which only the journal knows. */
+export class Erasing {
+  readonly #deps: ErasingDeps;
+
+  constructor(deps: ErasingDeps) {
+    this.#deps = deps;
+  }
+
+  /** See `Supervisor.eraseSession`. */
+  async erase(reference: SessionRef, options: EraseOptions): Promise<ErasureReport> {
+    const { desk, tree, roster, newId } = this.#deps;
+    const terms = validate(eraseSchema, options, "eraseSession");
+    const name = this.#nameOf(reference);
+    const key = nameKey(name);
+    if (!tree.isOpen) await tree.opened();
+    // One that comes later, of the same name, has nothing that is to be erased: it waits until it can begin.
+    const server = roster.find(name)?.server;
+    return await desk.erasures.run(key, async () => {
+      const settings = server?.settings ?? this.#settingsOf(name);
+      if (server !== undefined && roster.holds(server)) await tree.terminate(server);
+      await tree.templates.left(key);
+      server?.silence();
+      const extent = await desk.extent(key);
+      const known = await desk.conversations(key);
+      const removed = await removeBelongings(await belongingsOf(known, settings, terms.sessionStore), {
+        key,
+        memory: terms.memory,
+        id: newId(),
+      });
+      const spent = (await desk.usage({ session: key, by: [] })).length > 0;
+      const spentBy = [ERASED, newId()] as const;
+      if (spent || isKnown(known) || extent.turns + extent.approvals > 0) await desk.erase(key, nameKey(spentBy));
+      await desk.expunge(true);
+      return { name, ...extent, ...removed, ...(spent ? { spentBy } : {}) };
+    });
+  }
+
+  /**
+   * Has nothing left of a session but what it has spent, under its name. It has no process any more, and its name is still its own.
+   *
+   * @throws CastellanError `ERASURE_INCOMPLETE`, `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  clear(server: SessionServer): Promise<void> {
+    const { desk, newId } = this.#deps;
+    const { settings } = server;
+    const { key } = settings;
+    return desk.erasures.run(key, async () => {
+      server.silence();
+      const known = await desk.conversations(key);
+      try {
+        await removeBelongings(await belongingsOf(known, settings), { key, memory: false, id: newId() });
+      } catch (error) {
+        // The next session of this name is to begin empty all the same, and whoever erases it has to find what is still there.
+        await desk.erase(key, undefined, [...known.left, ...leftBy(known)]);
+        throw error;
+      }
+      await desk.erase(key, undefined);
+      await desk.expunge(false);
+    });
+  }
+
+  /** Claude's ids of all conversations that a session has had. */
+  async conversations(name: SessionName): Promise<readonly string[]> {
+    const { desk, tree } = this.#deps;
+    await tree.opened();
+    const known = await desk.conversations(nameKey(name));
+    return (await belongingsOf(known, this.#settingsOf(name))).conversations;
+  }
+
+  /** See `Supervisor.exportSession`. */
+  async *export(reference: SessionRef, options: ExportOptions): AsyncGenerator<string, void, undefined> {
+    const { desk, tree, roster } = this.#deps;
+    const { sessionStore } = validate(exportSchema, options, "exportSession");
+    const name = this.#nameOf(reference);
+    const key = nameKey(name);
+    await tree.opened();
+    await tree.templates.left(key);
+    const settings = roster.find(name)?.server.settings ?? this.#settingsOf(name);
+    const known = await desk.conversations(key);
+    yield* exportLines({ name, key, known, belongings: await belongingsOf(known, settings, sessionStore), desk });
+  }
+
+  /**
+   * The name that is meant, which need not be that of a session that runs.
+   *
+   * @throws CastellanError `INVALID_OPTIONS` if it is none, `SESSION_NOT_FOUND` if it is a pool's, `SESSION_ALREADY_STARTED` if another
+   * supervisor has it
+   */
+  #nameOf(reference: SessionRef): SessionName {
+    const { supervisor, tree } = this.#deps;
+    const session = picked(reference);
+    const name = isSession(session) ? session.name : session;
+    const isPool = typeof name === "string" && tree.pools.find(name) !== undefined;
+    if (nameProblem(name) !== undefined || isPool) throw registry.missing(name, supervisor);
+    const holder = registry.holderOf(name);
+    if (holder === undefined || holder === supervisor) return name;
+    const message = `Session ${formatName(name)} belongs to ${holder}; ask that supervisor.`;
+    throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor: holder } });
+  }
+
+  /** The options that a session of this name would have. What makes them may not know of it any more. */
+  #settingsOf(name: SessionName): SessionSettings {
+    const { tree, defaults } = this.#deps;
+    try {
+      const settings = tree.templates.settingsOf(name) ?? tree.pools.settingsOf(name);
+      if (settings !== undefined) return settings;
+    } catch {
+      // Of a template's function, for which whoever is to be erased may be gone already.
+    }
+    return sessionSettings({ name }, defaults());
+  }
+}
+
+/** Removes the files that conversations of a session with these settings have left on this machine. */
+export async function eraseFiles(
+  settings: SessionSettings,
+  conversations: readonly string[],
+  memory: boolean,
+  id: string,
+): Promise<Removed> {
+  const { key } = settings;
+  const left = conversations.map((conversationId) => ({ session: key, conversationId, memory: {}, leftAt: 0 }));
+  const known = { entry: undefined, left };
+  return await removeBelongings(await belongingsOf(known, settings), { key, memory, id });
+}
+
+async function belongingsOf(
+  known: KnownConversations,
+  { sdk, inheritEnv }: SessionSettings,
+  sessionStore: SessionStore | undefined = sdk.sessionStore,
+): Promise<Belongings> {
+  const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+  return await Belongings.of(known, {
+    sdk: { ...sdk, ...(sessionStore === undefined ? {} : { sessionStore }) },
+    environment,
+  });
+}
+
+function isKnown({ entry, left }: KnownConversations): boolean {
+  return entry !== undefined || left.length > 0;
+}
+
+/** The conversation that a session was in, as one that it has left. */
+function leftBy({ entry }: KnownConversations): KnownConversations["left"] {
+  if (entry === undefined) return [];
+  const { key: session, conversationId, memory, savedAt: leftAt } = entry;
+  return [{ session, conversationId, memory, leftAt }];
+}

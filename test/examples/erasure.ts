@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { query, Supervisor, type SupervisorOptions, template } from "castellan";
+import { expect, test, vi } from "vitest";
+import { endChat, eraseForGood, eraseUser, exportUser, promptsOf } from "../../examples/erasure.ts";
+import { newFolder } from "../journal/sqlite-scene.ts";
+import { onFake } from "./on-fake.ts";
+
+const start = (options: SupervisorOptions): Promise<Supervisor> => Supervisor.start([template("support")], options);
+
+test("a user is exported and erased, and what was left is told", async () => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const { options } = onFake();
+  await using supervisor = await start(options);
+  for (const prompt of ["one", "two"]) await query(["support", 7], prompt);
+  const path = join(newFolder(), "export.jsonl");
+  await exportUser(supervisor, 7, path);
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line).type)).toEqual(["session", "turn", "turn", "usage"]);
+  expect(await promptsOf(supervisor, 7)).toEqual(["one", "two"]);
+  expect(await eraseUser(supervisor, 7)).toMatchObject({ turns: 2, conversations: [expect.any(String)] });
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining("files in where `spawnClaudeCodeProcess`"));
+  expect(await promptsOf(supervisor, 7)).toEqual([]);
+  expect(await eraseForGood(supervisor, 7)).toBe(true);
+});
+
+test("a chat that is ended leaves nothing but its costs", async () => {
+  const { options } = onFake();
+  await using supervisor = await start(options);
+  await query(["support", 8], "secret");
+  await endChat(supervisor, 8);
+  expect(await promptsOf(supervisor, 8)).toEqual([]);
+  expect(await supervisor.usage({ by: ["session"] })).toMatchObject([{ session: ["support", 8], costUsd: 0.01 }]);
+});

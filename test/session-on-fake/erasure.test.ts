@@ -1,0 +1,439 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { afterEach, expect, test } from "vitest";
+import type { Supervisor } from "../../src/application/supervisor.ts";
+import { query, session } from "../../src/castellan.ts";
+import { CastellanError, type ExportedLine, pool, template } from "../../src/index.ts";
+import type { Batch } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { nameKey, type SessionName } from "../../src/names.ts";
+import { conversationClaims } from "../../src/session/conversation-claims.ts";
+import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
+import { newFolder } from "../journal/sqlite-scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { expectNothingLeft, run } from "./application.ts";
+import { collect, eventually, failure, unique } from "./scene.ts";
+
+let fake: FakeClaude;
+
+afterEach(() => expectNothingLeft(fake));
+
+function world(script?: Parameters<typeof fakeClaude>[0]): { fake: FakeClaude; journal: Journal } {
+  fake = fakeClaude(script ?? ((turn) => turn.text(`${turn.history.length / 2} before`)));
+  return { fake, journal: memoryJournal() };
+}
+
+/** A session store in memory that can be made to fail. */
+class Store implements SessionStore {
+  readonly kept = new Map<string, SessionStoreEntry[]>();
+  fault: Error | undefined;
+
+  #id({ projectKey, sessionId, subpath = "" }: SessionKey): string {
+    return JSON.stringify([projectKey, sessionId, subpath]);
+  }
+
+  async append(key: SessionKey, entries: SessionStoreEntry[]): Promise<void> {
+    this.kept.set(this.#id(key), [...(this.kept.get(this.#id(key)) ?? []), ...entries]);
+  }
+
+  async load(key: SessionKey): Promise<SessionStoreEntry[] | null> {
+    return this.kept.get(this.#id(key)) ?? null;
+  }
+
+  async delete(key: SessionKey): Promise<void> {
+    if (this.fault !== undefined) throw this.fault;
+    this.kept.delete(this.#id(key));
+  }
+}
+
+const ELSEWHERE = expect.objectContaining({ what: "files" });
+
+/** Everything that a journal in SQLite says, as text. */
+function contentsOf(path: string): string {
+  using database = new DatabaseSync(path, { readOnly: true });
+  const tables = ["sessions", "turns", "approvals", "spending", "conversations"];
+  return JSON.stringify(tables.map((table) => database.prepare(`SELECT * FROM ${table}`).all()));
+}
+
+async function exported(supervisor: Supervisor, name: SessionName): Promise<ExportedLine[]> {
+  const lines = await collect(supervisor.exportSession(name));
+  expect(lines.every((line) => line.endsWith("\n") && !line.slice(0, -1).includes("\n"))).toBe(true);
+  return lines.map((line) => JSON.parse(line) as ExportedLine);
+}
+
+test("a session that runs is ended, and nothing is known of it but what it spent, without its name", async () => {
+  const both = world(async (turn) => {
+    if (turn.prompt === "hang") await turn.hang();
+    await turn.text("a secret answer");
+  });
+  const [name, other] = [unique("carol"), unique("other")];
+  await using supervisor = await run(both, [{ name, approvals: true }, { name: other }]);
+  const [first, second] = [await query(name, "a secret"), await query(name, "another")];
+  await session(name).clear();
+  await query(name, "after it");
+  await query(other, "stays");
+  const handle = session(name);
+  const cut = handle.stream("hang");
+  const ended = failure(cut.result(), "TURN_INTERRUPTED");
+  await fake.prompted(5);
+  const { conversationId } = handle.status();
+  const before = await supervisor.usage();
+  const report = await supervisor.eraseSession(name);
+  await ended;
+  expect(report).toEqual({
+    name,
+    turns: 4,
+    approvals: 0,
+    conversations: [first.sessionId, conversationId],
+    transcripts: 0,
+    files: 0,
+    spentBy: ["erased", expect.any(String)],
+    left: [ELSEWHERE],
+  });
+  expect(supervisor.listSessions().map((status) => status.name)).toEqual([other]);
+  expect(await supervisor.usage()).toEqual(before);
+  const spenders = (await supervisor.usage({ by: ["session"] })).map((entry) => entry.session);
+  expect(spenders).toEqual([report.spentBy, other]);
+  // Nor from what this process has in memory.
+  expect(await handle.turn(second.turnId)).toBeUndefined();
+  await failure(handle.query("more"), "SESSION_STOPPED");
+  expect(JSON.stringify(await Array.fromAsync(both.journal.records(nameKey(name))))).toBe("[]");
+  await supervisor.startSession({ name });
+  const anew = await query(name, "who am I?");
+  expect(anew.sessionId).not.toBe(conversationId);
+  expect(fake.transcript(anew.sessionId)).toHaveLength(2);
+  expect(await session(name).usage()).toMatchObject([{ costUsd: 0.01 }]);
+  await supervisor.stop();
+});
+
+test("one that hibernates, one that was let go, and one of which only the journal knows", async () => {
+  const both = world();
+  const name = unique("user");
+  const family = template(name, { activation: "lazy", idleTimeout: "1s" }, { retention: "5s" });
+  const clock = new SimulatedClock();
+  const first = await run({ ...both, clock }, [family]);
+  const ids = new Map<number, string>();
+  for (const user of [1, 2, 3]) ids.set(user, (await query([name, user], `secret ${user}`)).sessionId);
+  await clock.advance(2_000);
+  await eventually(() => session([name, 1]).status().state === "hibernated");
+  expect((await first.eraseSession([name, 1])).conversations).toEqual([ids.get(1)]);
+  await clock.advance(10_000);
+  expect(first.listSessions()).toEqual([]);
+  expect((await first.eraseSession(session([name, 2]))).conversations).toEqual([ids.get(2)]);
+  await first.stop();
+
+  await using second = await run({ ...both, clock }, [family]);
+  expect(await second.eraseSession([name, 3])).toMatchObject({ turns: 1, conversations: [ids.get(3)] });
+  for (const user of [1, 2, 3]) expect((await query([name, user], "hi")).text).toBe("0 before");
+  await second.stop();
+});
+
+test("one that is not declared any more, or whose template's function does not know it any more", async () => {
+  const both = world();
+  const [name, gone] = [unique("user"), unique("gone")];
+  const users = new Set([7]);
+  const family = template(name, (user: number) => {
+    if (!users.has(user)) throw new Error(`there is no user ${user}`);
+    return {};
+  });
+  const first = await run(both, [{ name: gone }, family]);
+  await query(gone, "secret");
+  await query([name, 7], "secret");
+  await first.stop();
+  users.delete(7);
+  await using second = await run(both, [family]);
+  expect(await second.eraseSession(gone)).toMatchObject({ turns: 1, conversations: [expect.any(String)] });
+  expect(await second.eraseSession([name, 7])).toMatchObject({ turns: 1, conversations: [expect.any(String)] });
+  expect(await both.journal.sessions([nameKey(gone), nameKey([name, 7])])).toEqual([]);
+});
+
+test("one that was set aside, and a member of a pool, which gets another one in its place", async () => {
+  const both = world(async (turn) => {
+    if (turn.prompt === "die") await turn.crash({ code: 1 });
+    await turn.text(`${turn.history.length / 2} before`);
+  });
+  const [name, pooled] = [unique(), unique("pool")];
+  await using supervisor = await run(both, [{ name }, pool(pooled, { size: 1, conversation: "shared" })], {
+    maxRestarts: 0,
+  });
+  await query(name, "secret");
+  await failure(query(name, "die"), "TURN_INTERRUPTED").catch(() => {});
+  await eventually(() => session(name).status().state === "quarantined");
+  expect(await supervisor.eraseSession(name)).toMatchObject({ conversations: [expect.any(String)] });
+  expect(supervisor.listSessions({ prefix: name })).toEqual([]);
+  expect((await query(pooled, "secret")).text).toBe("0 before");
+  expect((await query(pooled, "secret")).text).toBe("1 before");
+  await failure(supervisor.eraseSession(pooled), "SESSION_NOT_FOUND");
+  expect(await supervisor.eraseSession([pooled, 0])).toMatchObject({ turns: 2 });
+  expect((await query(pooled, "who am I?")).text).toBe("0 before");
+});
+
+test("all conversations that a name has had: cleared, moved by `/clear`, taken back, and those that other options led away from", async () => {
+  const both = world(async (turn) => {
+    if (turn.prompt === "long") await turn.hang();
+    await turn.text("ok");
+  });
+  const name = unique();
+  const first = await run(both, [{ name }]);
+  const ids = new Set<string>();
+  const ask = async (prompt: string): Promise<void> => void ids.add((await query(name, prompt)).sessionId);
+  await ask("one");
+  await session(name).clear();
+  // Taken out of a conversation in which nothing else was said, which is then given up.
+  const long = session(name).stream("long");
+  const cut = failure(long.result(), "TURN_INTERRUPTED");
+  await fake.prompted(2);
+  ids.add(session(name).status().conversationId);
+  await session(name).query("instead", { whenBusy: "rollback" });
+  await cut;
+  await ask("two");
+  await query(name, "/clear");
+  await ask("three");
+  await first.stop();
+  const other = unique("other");
+  const before = await run(both, [{ name: other }]);
+  const { sessionId: elsewhere } = await query(other, "of another name");
+  await before.stop();
+  await using second = await run(both, [{ name, resume: elsewhere }]);
+  await ask("in the other one");
+  const { conversations } = await second.eraseSession(name);
+  expect(new Set(conversations)).toEqual(ids);
+  expect(ids.size).toBe(5);
+  expect(conversations.at(-1)).toBe(elsewhere);
+  await second.stop();
+});
+
+test("erasing again, side by side, and what nobody knows, is fine; who asks meanwhile begins empty", async () => {
+  const both = world();
+  const name = unique("user");
+  await using supervisor = await run(both, [template(name)]);
+  const before = await query([name, 1], "secret");
+  const erasing = [1, 1, 1, 2].map((user) => supervisor.eraseSession([name, user]));
+  // Another one comes to life while it is being erased.
+  await eventually(() => supervisor.countSessions() === 0);
+  const asked = query([name, 1], "hi");
+  const reports = await Promise.all(erasing);
+  expect(reports.map(({ turns }) => turns).toSorted()).toEqual([0, 0, 0, 1]);
+  expect(reports[3]).toMatchObject({ turns: 0, conversations: [], left: [ELSEWHERE] });
+  expect(reports[3]).not.toHaveProperty("spentBy");
+  const reply = await asked;
+  expect(reply.text).toBe("0 before");
+  expect(reply.sessionId).not.toBe(before.sessionId);
+  expect(await supervisor.eraseSession("nobody")).toMatchObject({ turns: 0, conversations: [] });
+  await failure(supervisor.eraseSession(""), "INVALID_OPTIONS");
+  await failure(supervisor.eraseSession([name, 1], { memory: "yes" } as never), "INVALID_OPTIONS");
+});
+
+test("amounts stay apart, add up, and count for the budget of the supervisor, not for the next one of the name", async () => {
+  const both = world();
+  const name = unique("user");
+  await using supervisor = await run(both, [template(name, { budget: { usd: 0.015 } })], { budget: { usd: 0.055 } });
+  const spentBy: unknown[] = [];
+  for (const user of [1, 2, 1]) {
+    await query([name, user], "hi");
+    await query([name, user], "hi");
+    await failure(query([name, user], "hi"), "BUDGET_EXCEEDED");
+    spentBy.push((await supervisor.eraseSession([name, user])).spentBy);
+  }
+  expect(new Set(spentBy.map((spender) => JSON.stringify(spender))).size).toBe(3);
+  const usage = await supervisor.usage({ by: ["session"] });
+  expect(usage).toHaveLength(3);
+  expect(usage.map((entry) => entry.session)).toEqual(expect.arrayContaining(spentBy));
+  for (const { costUsd } of usage) expect(costUsd).toBeCloseTo(0.02);
+  await failure(query([name, 3], "hi"), "BUDGET_EXCEEDED");
+  expect((await supervisor.usage())[0]?.costUsd).toBeCloseTo(0.06);
+});
+
+test("a journal that cannot be written loses nothing, and the next call does the rest", async () => {
+  const both = world();
+  let fault: CastellanError | undefined;
+  const journal: Journal = new Proxy(both.journal, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== "write") return typeof value === "function" ? value.bind(target) : value;
+      return async (batch: Batch) => {
+        if (fault !== undefined && batch.changes.some(({ type }) => type === "session_erased")) throw fault;
+        await target.write(batch);
+      };
+    },
+  });
+  const name = unique();
+  await using supervisor = await run({ fake, journal }, [{ name }]);
+  await query(name, "secret");
+  const details = { reason: "no_space", applied: false } as const;
+  fault = new CastellanError("JOURNAL_UNAVAILABLE", "full", { details });
+  await failure(supervisor.eraseSession(name), "JOURNAL_UNAVAILABLE");
+  expect(await exported(supervisor, name)).toHaveLength(3);
+  fault = undefined;
+  expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 1, conversations: [expect.any(String)] });
+  expect(await both.journal.sessions([nameKey(name)])).toEqual([]);
+  expect(await both.journal.usage({ by: [], session: nameKey(name) })).toEqual([]);
+});
+
+test("transcripts in a session store are removed, or it is said why they are not", async () => {
+  const both = world();
+  const store = new Store();
+  const name = unique();
+  const children = [{ name, sessionStore: store }];
+  const first = await run(both, children);
+  const one = await query(name, "one");
+  // The SDK asks the store when a process resumes, by which the key is learned.
+  await first.restartSession(name);
+  await query(name, "two");
+  const known = (await both.journal.sessions([nameKey(name)]))[0]?.memory;
+  const projectKey = String(known?.["projectKey"]);
+  const entry = (text: string): SessionStoreEntry => ({ type: "user", text });
+  await store.append({ projectKey, sessionId: one.sessionId }, [entry("secret")]);
+  await store.append({ projectKey, sessionId: "another's" }, [entry("theirs")]);
+  await session(name).clear();
+  const three = await query(name, "three");
+  await store.append({ projectKey, sessionId: three.sessionId }, [entry("secret too")]);
+  const lines = await exported(first, name);
+  expect(lines.filter(({ type }) => type === "transcript")).toEqual([
+    { type: "transcript", conversationId: one.sessionId, entry: entry("secret") },
+    { type: "transcript", conversationId: three.sessionId, entry: entry("secret too") },
+  ]);
+  store.fault = new Error("no way");
+  const error = await failure(first.eraseSession(name), "ERASURE_INCOMPLETE");
+  expect(error.details.remaining).toEqual([
+    `the transcript of ${one.sessionId} in its session store`,
+    `the transcript of ${three.sessionId} in its session store`,
+  ]);
+  expect((await both.journal.extent(nameKey(name))).turns).toBe(3);
+  await first.stop();
+
+  // Nothing declares it any more, so that nobody knows the store.
+  store.fault = undefined;
+  await using second = await run(both, []);
+  await failure(second.eraseSession(name), "ERASURE_INCOMPLETE");
+  const worm = { append: store.append.bind(store), load: store.load.bind(store) };
+  const report = await second.eraseSession(name, { sessionStore: store });
+  expect(report).toMatchObject({ turns: 3, transcripts: 2, conversations: [one.sessionId, three.sessionId] });
+  expect([...store.kept.values()]).toEqual([[entry("theirs")]]);
+  await second.startSession({ name, sessionStore: worm });
+  await query(name, "four");
+  await second.restartSession(name);
+  await query(name, "five");
+  expect((await second.eraseSession(name)).left).toContainEqual({
+    what: "transcript",
+    where: "session store",
+    why: expect.stringContaining("no `delete`"),
+  });
+});
+
+test("one that is ended with `clear` leaves no prompt behind; what could not be removed can still be erased", async () => {
+  const both = world();
+  const store = new Store();
+  const name = unique();
+  await using supervisor = await run(both, [{ name, sessionStore: store }]);
+  const first = await query(name, "one");
+  await supervisor.restartSession(name);
+  await query(name, "two");
+  const projectKey = String((await both.journal.sessions([nameKey(name)]))[0]?.memory["projectKey"]);
+  await store.append({ projectKey, sessionId: first.sessionId }, [{ type: "user", text: "secret" }]);
+  await session(name).clear();
+  await query(name, "three");
+  store.fault = new Error("no way");
+  const handle = session(name);
+  await failure(supervisor.terminateSession(name, { conversation: "clear" }), "ERASURE_INCOMPLETE");
+  expect(await handle.turn(first.turnId)).toBeUndefined();
+  expect((await both.journal.extent(nameKey(name))).turns).toBe(0);
+  expect(await both.journal.sessions([nameKey(name)])).toEqual([]);
+  expect(await both.journal.conversations(nameKey(name))).toHaveLength(2);
+  store.fault = undefined;
+  await supervisor.startSession({ name, sessionStore: store });
+  expect((await query(name, "anew")).text).toBe("0 before");
+  await session(name).stop({ conversation: "clear" });
+  expect(store.kept.size).toBe(0);
+  expect(await both.journal.conversations(nameKey(name))).toEqual([]);
+  // What it spent is still its own.
+  expect((await both.journal.usage({ by: [], session: nameKey(name) }))[0]?.costUsd).toBeCloseTo(0.04);
+});
+
+test("what another session goes on with is left to that one", async () => {
+  const both = world();
+  const [name, heir] = [unique(), unique("heir")];
+  await using supervisor = await run(both, [{ name }]);
+  const { sessionId } = await query(name, "one");
+  await session(name).clear();
+  await query(name, "two");
+  await supervisor.startSession({ name: heir, resume: sessionId });
+  const { conversations, left } = await supervisor.eraseSession(name);
+  expect(conversations).not.toContain(sessionId);
+  expect(left).toContainEqual({
+    what: "transcript",
+    where: `conversation ${sessionId}`,
+    why: expect.stringContaining("another session's"),
+  });
+  expect((await query(heir, "three")).text).toBe("1 before");
+  expect((await supervisor.eraseSession(heir)).conversations).toEqual([sessionId]);
+  expect(conversationClaims.claim(sessionId, "free again")).toBeUndefined();
+  conversationClaims.release(sessionId, "free again");
+});
+
+test("another supervisor's session is that one's to erase", async () => {
+  const both = world();
+  const name = unique();
+  await using _ = await run(both, [{ name }], { name: unique("theirs") });
+  await using supervisor = await run(both, [], { name: unique("ours") });
+  await failure(supervisor.eraseSession(name), "SESSION_ALREADY_STARTED");
+  await query(name, "still there");
+});
+
+test("an export has turns, approvals and costs, of one that runs and of one that does not; erasing leaves an empty one", async () => {
+  const both = world(async (turn) => {
+    await turn.askPermission("Bash", { command: "ls" });
+    await turn.text("done");
+  });
+  const name = unique();
+  await using supervisor = await run(both, [{ name, approvals: true }]);
+  const turn = session(name).stream("may I?");
+  await eventually(() => session(name).approvals().length === 1);
+  session(name).approvals()[0]?.approve();
+  const reply = await turn.result();
+  const lines = await exported(supervisor, name);
+  expect(lines.map(({ type }) => type)).toEqual(["session", "turn", "approval", "usage"]);
+  expect(lines[0]).toEqual({ type: "session", name, conversations: [reply.sessionId] });
+  expect(lines[1]).toMatchObject({
+    id: reply.turnId,
+    prompt: "may I?",
+    state: "completed",
+    outcome: { reply: { text: "done" } },
+  });
+  expect(lines[1]).not.toHaveProperty("session");
+  expect(lines[2]).toMatchObject({ tool: "Bash", input: { command: "ls" }, outcome: "approved" });
+  expect(lines[3]).toMatchObject({ costUsd: 0.01, day: expect.stringMatching(/^\d{4}-/) });
+  await supervisor.terminateSession(name);
+  expect(await exported(supervisor, name)).toEqual(lines);
+  expect(await supervisor.eraseSession(name)).toMatchObject({ turns: 1, approvals: 1 });
+  expect(await exported(supervisor, name)).toEqual([{ type: "session", name, conversations: [] }]);
+});
+
+test("a stop while a session is cleared waits for that", async () => {
+  const both = world();
+  const name = unique();
+  const supervisor = await run(both, [{ name }]);
+  await query(name, "secret");
+  const cleared = session(name).stop({ conversation: "clear" });
+  await supervisor.stop();
+  await cleared;
+  await both.journal.open({ id: "later", pid: 1, host: "here", startedAt: 0 });
+  expect(await both.journal.sessions([nameKey(name)])).toEqual([]);
+  expect((await both.journal.extent(nameKey(name))).turns).toBe(0);
+});
+
+test("nothing of it stands in the file of a journal in SQLite", async () => {
+  const { fake } = world((turn) => turn.text(`you told me: ${turn.prompt}`));
+  const sqlite = join(newFolder(), "castellan.db");
+  const name = unique("carol");
+  const supervisor = await run({ fake, journal: { sqlite } as never }, [template(name)]);
+  for (const user of [1, 2]) await query([name, user], `the secret of ${user}`);
+  await supervisor.eraseSession([name, 1]);
+  expect(contentsOf(sqlite)).not.toContain("secret of 1");
+  expect(contentsOf(sqlite)).toContain("secret of 2");
+  await supervisor.terminateSession([name, 2], { conversation: "clear" });
+  await supervisor.stop();
+  expect(contentsOf(sqlite)).not.toContain("secret of");
+});
