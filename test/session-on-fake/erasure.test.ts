@@ -4,7 +4,7 @@ import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/
 import { afterEach, expect, test } from "vitest";
 import type { Supervisor } from "../../src/application/supervisor.ts";
 import { query, session } from "../../src/castellan.ts";
-import { CastellanError, type ExportedLine, pool, template } from "../../src/index.ts";
+import { CastellanError, command, type ExportedLine, pool, template } from "../../src/index.ts";
 import type { Batch } from "../../src/journal/change.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
@@ -189,7 +189,7 @@ test("all conversations that a name has had: cleared, moved by `/clear`, taken b
   await session(name).query("instead", { whenBusy: "rollback" });
   await cut;
   await ask("two");
-  await query(name, "/clear");
+  await query(name, command("clear"));
   await ask("three");
   await first.stop();
   const other = unique("other");
