@@ -160,6 +160,7 @@ describe("a turn of the real Claude Code that is cut by a kill", () => {
     expect(known).toEqual({
       found: true,
       touched: true,
+      shown: [{ type: "text", text: "Let me run it." }, expect.objectContaining({ type: "tool_use", name: "Bash" })],
       partialText: "Let me run it.",
       toolUses: [{ id: expect.any(String), name: "Bash" }],
     });
