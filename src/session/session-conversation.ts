@@ -27,6 +27,8 @@ export interface SessionConversationEvents {
   settings(): SessionSettings;
   /** The session is in another conversation than it was. */
   moved(id: string): void;
+  /** The session has left a conversation, or a place of it, of which something may still be there. */
+  left(): void;
   /** The process went on in a conversation that is another session's, and may not. */
   conflict(message: string): void;
 }
@@ -208,6 +210,7 @@ export class SessionConversation {
   /** Has the journal know the conversation as it is now, and the one that was left for it, if there is one. */
   #save(left?: LeftConversation): void {
     this.#journal.save(this.#memory, left);
+    if (left !== undefined) this.#session.left();
   }
 
   get #memory(): SessionMemory {

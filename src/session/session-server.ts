@@ -14,11 +14,13 @@ import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
+import type { BelongingsSource } from "./belongings.ts";
 import { BudgetMeter, type BudgetStatus } from "./budget.ts";
 import { forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
+import { FormerConversations } from "./former-conversations.ts";
 import { hasLess, isNothing, toldMode } from "./granted.ts";
 import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk } from "./journal-desk.ts";
@@ -126,10 +128,13 @@ export class SessionServer {
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
     this.journal = new SessionJournal(settings.key, desk, deps.clock);
+    const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.launch.environment });
+    const former = new FormerConversations(settings.key, desk, source, deps.newId);
     this.conversation = new SessionConversation(this.#who, this.journal, {
       newId: deps.newId,
       settings: () => this.settings,
       moved: (id) => this.view.moved(id),
+      left: () => former.left(),
       conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
     });
     this.view = new SessionView(

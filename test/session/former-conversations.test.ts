@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import type { Change } from "../../src/journal/change.ts";
+import { holdJournal } from "../../src/journal/held-journal.ts";
+import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { FormerConversations } from "../../src/session/former-conversations.ts";
+import { JournalDesk } from "../../src/session/journal-desk.ts";
+import { eventually } from "../session-on-fake/scene.ts";
+
+const KEY = '"a"';
+
+async function scene(fault?: Error) {
+  const [journal, clock] = [memoryJournal(), systemClock];
+  const deps = { clock, newId: randomUUID, random: () => 0.5 };
+  const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 10 };
+  const desk = new JournalDesk("s", undefined, clock);
+  await desk.open(await holdJournal(journal, () => journal, terms, deps));
+  onTestFinished(() => desk.close());
+  const removed: string[] = [];
+  const sessionStore: SessionStore = {
+    append: async () => {},
+    load: async () => null,
+    delete: async ({ projectKey, sessionId }) => {
+      if (fault !== undefined) throw fault;
+      removed.push(`${projectKey} ${sessionId}`);
+    },
+  };
+  const spawnClaudeCodeProcess = (): never => {
+    throw new Error("nothing is started");
+  };
+  const source = () => ({ sdk: { sessionStore, spawnClaudeCodeProcess }, environment: {} });
+  const former = new FormerConversations(KEY, desk, source, randomUUID);
+  const leave = async (...ids: readonly string[]): Promise<void> => {
+    const changes = ids.map((conversationId): Change => {
+      return {
+        type: "conversation_left",
+        conversation: { session: KEY, conversationId, memory: { projectKey: "p" }, leftAt: 1 },
+      };
+    });
+    await desk.writer?.write(changes, { session: KEY });
+  };
+  const kept = async (): Promise<string[]> => (await journal.conversations(KEY)).map((one) => one.conversationId);
+  return { former, leave, kept, removed };
+}
+
+const ids = Array.from({ length: 1_003 }, (_, n) => `c${n}`);
+
+it("keeps the last thousand, and removes what is left of those before", async () => {
+  const { former, leave, kept, removed } = await scene();
+  await leave(...ids.slice(0, 1_000));
+  await former.trim();
+  expect(removed).toEqual([]);
+  // The first one was left again, and counts as late.
+  await leave(...ids.slice(1_000), "c0");
+  await former.trim();
+  expect(removed).toEqual(["p c1", "p c2", "p c3"]);
+  expect(new Set(await kept()).size).toBe(1_000);
+  expect(await kept()).toContain("c0");
+});
+
+it("looks for them now and then, and tries again what did not succeed", async () => {
+  const { former, leave, removed } = await scene();
+  await leave(...ids);
+  former.left();
+  await eventually(() => removed.length === 3);
+  await leave("one more");
+  for (let n = 1; n < 100; n++) former.left();
+  expect(removed).toHaveLength(3);
+  former.left();
+  await eventually(() => removed.length === 4);
+  const failing = await scene(new Error("no way"));
+  await failing.leave(...ids);
+  failing.former.left();
+  await expect(failing.former.trim()).rejects.toMatchObject({ code: "ERASURE_INCOMPLETE" });
+  expect(await failing.kept()).toHaveLength(1_003);
+});
