@@ -43,7 +43,7 @@ const SIDE_BY_SIDE = 64;
 export async function conversationFiles(search: FileSearch): Promise<ConversationPath[]> {
   const ids = new Set(search.ids.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()));
   if (ids.size === 0) return [];
-  const temporary = [...new Set([tmpdir(), ...(search.temporary ?? [])])];
+  const temporary = [...new Set([tmpdir(), "/tmp", ...(search.temporary ?? [])])];
   const inTemporary = (await Promise.all(temporary.map((folder) => foldersIn(folder)))).flat();
   const resumed = inTemporary.filter((path) => basename(path).startsWith(RESUMED));
   const scratch = inTemporary.filter((path) => basename(path) === `claude-${process.getuid?.() ?? 0}`);

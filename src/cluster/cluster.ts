@@ -97,6 +97,9 @@ export class Cluster implements AsyncDisposable {
       },
       events: (key) => this.#events(key),
       move: (key, node) => this.#move(key, node),
+      eraseElsewhere: async (key) => {
+        await this.#eraseFiles(key, await this.#conversations(key), false);
+      },
       newId,
     };
   }
@@ -174,7 +177,7 @@ export class Cluster implements AsyncDisposable {
     this.#refuseIfClosed();
     const { memory } = validate(eraseSchema, options, "eraseSession");
     const key = nameKey(globalNameOf(name));
-    const known = (await this.#caller.call(key, "conversations")) as readonly string[];
+    const known = await this.#conversations(key);
     // Before the only one who knows of them knows nothing any more.
     const before = await this.#eraseFiles(key, known, memory);
     const report = (await this.#caller.call(key, "erase", { memory })) as ErasureReport;
@@ -254,6 +257,11 @@ export class Cluster implements AsyncDisposable {
     } finally {
       leaving.abort();
     }
+  }
+
+  /** The ids of all conversations that a session has had. */
+  async #conversations(key: string): Promise<readonly string[]> {
+    return (await this.#caller.call(key, "conversations")) as readonly string[];
   }
 
   /** What other nodes have kept of conversations of a session, that of each removed by itself. */

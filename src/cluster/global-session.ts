@@ -56,6 +56,8 @@ export interface GlobalReach {
   call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown>;
   events(key: string): AsyncGenerator<SessionEvent, void, undefined>;
   move(key: string, node: string): Promise<void>;
+  /** Removes what nodes that do not have the session have kept of its conversations. */
+  eraseElsewhere(key: string): Promise<void>;
   newId(): string;
 }
 
@@ -196,9 +198,12 @@ export class GlobalSession {
 
   /**
    * Ends the session, and gives it up: its turns end with `SESSION_STOPPED`. Asking it again brings it back; one that is declared
-   * with `activation: "eager"`, the default, is brought back by the cluster.
+   * with `activation: "eager"`, the default, is brought back by the cluster. With `conversation: "clear"` the nodes that had it before
+   * remove what they have of it, too.
    */
   async stop(options: ConversationOptions = {}): Promise<void> {
+    // Before the only one who knows of its conversations knows nothing any more.
+    if (options.conversation === "clear") await this.#reach.eraseElsewhere(this.#key);
     await this.#call("stop", options);
   }
 

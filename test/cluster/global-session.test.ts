@@ -18,6 +18,8 @@ function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown
   const calls: (readonly [method: string, ...args: unknown[]])[] = [];
   const turns: GlobalTurnRequest[] = [];
   const moves: string[] = [];
+  /** What was to be erased on other nodes, and after which call. */
+  const elsewhere: unknown[] = [];
   const events: SessionEvent[] = [];
   let ids = 0;
   const reach: GlobalReach = {
@@ -34,9 +36,10 @@ function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown
       yield* events;
     },
     move: async (_, node) => void moves.push(node),
+    eraseElsewhere: async (key) => void elsewhere.push([key, calls.at(-1)?.[0]]),
     newId: () => `id-${++ids}`,
   };
-  return { session: new GlobalSession(NAME, reach), calls, turns, moves, events };
+  return { session: new GlobalSession(NAME, reach), calls, turns, moves, elsewhere, events };
 }
 
 describe("a turn", () => {
@@ -98,7 +101,7 @@ describe("a turn", () => {
 
 describe("its calls", () => {
   test("are those of its node, each by its name", async () => {
-    const { session, calls } = scene();
+    const { session, calls, elsewhere } = scene();
     await session.status();
     await session.inspect();
     await session.health();
@@ -108,6 +111,7 @@ describe("its calls", () => {
     await session.restart({ conversation: "clear" });
     await session.clear();
     await session.stop({ conversation: "clear" });
+    expect(elsewhere).toEqual([[KEY, "clear"]]);
     await session.history({ limit: 3 });
     await session.usage({ by: ["day"] });
     await session.approvalHistory({ limit: 3 });
@@ -150,9 +154,9 @@ describe("its calls", () => {
       ["accountInfo"],
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
-    const elsewhere = ["cancel", "release", "approvals", "approve", "deny", ...erasing];
+    const others = ["cancel", "release", "approvals", "approve", "deny", ...erasing];
     expect(calls.map(([method]) => method)).toEqual(
-      expect.arrayContaining(CALL_METHODS.filter((method) => !elsewhere.includes(method))),
+      expect.arrayContaining(CALL_METHODS.filter((method) => !others.includes(method))),
     );
   });
 

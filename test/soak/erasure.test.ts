@@ -255,5 +255,12 @@ describe("a session whose transcripts are in PostgreSQL", () => {
     expect(await client.session(other).history()).toHaveLength(2);
     await client.query(name, "who am I?");
     expect(JSON.stringify(api.lastRequest?.body)).not.toContain(SECRET);
+
+    const at = (await client.listSessions({ prefix: other }))[0]?.node;
+    await client.move(other, at === "one" ? "two" : "one");
+    await client.query(other, "daves-word again");
+    await client.session(other).stop({ conversation: "clear" });
+    const theirs = cluster.nodes.flatMap(({ directory }) => run("grep", ["-rlaF", "daves-word", directory]));
+    expect(theirs).toEqual([]);
   });
 });
