@@ -8,8 +8,10 @@ import { CastellanError, command, type ExportedLine, pool, template } from "../.
 import type { Batch } from "../../src/journal/change.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { NOTHING_SPENT } from "../../src/journal/spending.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { conversationClaims } from "../../src/session/conversation-claims.ts";
+import { serverOf } from "../../src/session/session.ts";
 import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
@@ -99,6 +101,11 @@ test("a session that runs is ended, and nothing is known of it but what it spent
   // Nor from what this process has in memory.
   expect(await handle.turn(second.turnId)).toBeUndefined();
   await failure(handle.query("more"), "SESSION_STOPPED");
+  // Whatever what is left of it would still like to write.
+  serverOf(handle)?.conversation.save();
+  serverOf(handle)?.journal.spent([{ model: "m", costUsd: 1, usage: NOTHING_SPENT.usage }]);
+  expect(await supervisor.usage()).toEqual(before);
+  expect(await both.journal.sessions([nameKey(name)])).toEqual([]);
   expect(JSON.stringify(await Array.fromAsync(both.journal.records(nameKey(name))))).toBe("[]");
   await supervisor.startSession({ name });
   const anew = await query(name, "who am I?");
