@@ -172,13 +172,14 @@ export async function eraseFiles(
 
 async function belongingsOf(
   known: KnownConversations,
-  { sdk, inheritEnv }: SessionSettings,
+  { sdk, inheritEnv, ownDirectory }: SessionSettings,
   sessionStore: SessionStore | undefined = sdk.sessionStore,
 ): Promise<Belongings> {
   const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
   return await Belongings.of(known, {
     sdk: { ...sdk, ...(sessionStore === undefined ? {} : { sessionStore }) },
     environment,
+    ownDirectory,
   });
 }
 

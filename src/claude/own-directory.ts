@@ -34,6 +34,15 @@ export async function emptyOwnDirectory(directory: OwnDirectory): Promise<void> 
   for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
 }
 
+/** Where Claude keeps in it what it remembers, and what it has scheduled for good; no path of one that is no directory. */
+export async function keptInOwnDirectory({ path }: OwnDirectory): Promise<string[]> {
+  const isThere = await refuseLink(path).then(
+    () => true,
+    () => false,
+  );
+  return isThere ? [join(path, MEMORY), join(path, ".claude", "scheduled_tasks.json")] : [];
+}
+
 /** A link would lead what is written, or removed, to where another session is. */
 async function refuseLink(path: string): Promise<void> {
   if (!(await lstat(path)).isDirectory()) throw new Error(`${path} is no directory`);

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Options as SdkOptions, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type ConversationPath, conversationFiles, filesAt } from "../claude/conversation-files.ts";
+import { keptInOwnDirectory, type OwnDirectory } from "../claude/own-directory.ts";
 import { type TranscriptPlace, transcriptFolderOf, transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { ConversationEntry } from "../journal/conversation-entry.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
@@ -8,6 +9,8 @@ import { readWhere } from "./session-memory.ts";
 
 /** With what processes of a session are started, as far as that says where they leave something. */
 export interface BelongingsSource {
+  /** The working directory that the session has for itself, if it has one. */
+  readonly ownDirectory?: OwnDirectory | undefined;
   readonly sdk: Pick<SdkOptions, "cwd" | "sessionStore" | "spawnClaudeCodeProcess">;
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -38,11 +41,15 @@ export class Belongings {
   readonly #projects: ReadonlySet<string>;
   readonly #temporary: readonly string[];
 
+  readonly #ownDirectory: OwnDirectory | undefined;
+
   private constructor(
     { conversations, places, store, elsewhere }: Pick<Belongings, "conversations" | "places" | "store" | "elsewhere">,
     projects: ReadonlySet<string>,
     temporary: readonly string[],
+    ownDirectory: OwnDirectory | undefined,
   ) {
+    this.#ownDirectory = ownDirectory;
     this.conversations = conversations;
     this.places = places;
     this.store = store;
@@ -52,7 +59,10 @@ export class Belongings {
     this.#temporary = temporary;
   }
 
-  static async of({ entry, left }: KnownConversations, { sdk, environment }: BelongingsSource): Promise<Belongings> {
+  static async of(
+    { entry, left }: KnownConversations,
+    { sdk, environment, ownDirectory }: BelongingsSource,
+  ): Promise<Belongings> {
     const whereabouts = [...left, ...(entry === undefined ? [] : [entry])].map(({ conversationId, memory }) => ({
       id: conversationId,
       ...readWhere(memory),
@@ -71,6 +81,7 @@ export class Belongings {
       },
       new Set(whereabouts.flatMap(({ projectKey }) => projectKey ?? [])),
       [environment["CLAUDE_CODE_TMPDIR"], environment["TMPDIR"]].filter((folder) => folder !== undefined),
+      ownDirectory,
     );
   }
 
@@ -93,6 +104,13 @@ export class Belongings {
       folders.map(async (folder) => ((await filesAt(folder)).length > 0 ? [folder] : [])),
     );
     return [...new Set(filled.flat())];
+  }
+
+  /** The files and folders of what Claude remembers, and has scheduled, in the directory that is the session's alone. */
+  async ownMemories(): Promise<string[]> {
+    const paths = this.#ownDirectory === undefined ? [] : await keptInOwnDirectory(this.#ownDirectory);
+    const filled = await Promise.all(paths.map(async (path) => ((await filesAt(path)).length > 0 ? [path] : [])));
+    return filled.flat();
   }
 
   /** Where the transcripts of these conversations are in the session store, if they are in one. */

@@ -83,7 +83,8 @@ export async function removeBelongings(belongings: Belongings, { key, memory, id
     const stored = await removedFromStore(belongings, own, obstacles);
     const files = await removed(found, obstacles);
     const remembered = await belongings.memories();
-    const forgotten = memory ? await removed(remembered.map(asPath), obstacles) : 0;
+    const alone = [...(await belongings.ownMemories()), ...(memory ? remembered : [])];
+    const forgotten = await removed(alone.map(asPath), obstacles);
     if (obstacles.length > 0) throw incomplete(key, obstacles);
     if (memory)
       for (const path of [...remembered, ...found.map(({ path }) => path)]) await removeProject(dirname(path));

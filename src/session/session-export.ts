@@ -93,7 +93,7 @@ async function* exported({
       else if (!stored.has(conversationId)) yield* transcriptLines(file, path, conversationId);
     }
   }
-  for (const folder of await belongings.memories()) {
+  for (const folder of [...(await belongings.memories()), ...(await belongings.ownMemories())]) {
     for (const path of await filesAt(folder)) yield { type: "memory", path, ...(await contentOf(path)) };
   }
 }

@@ -1,3 +1,4 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
@@ -11,6 +12,7 @@ import { memoryJournal } from "../../src/journal/memory-journal.ts";
 import { NOTHING_SPENT } from "../../src/journal/spending.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { conversationClaims } from "../../src/session/conversation-claims.ts";
+import { ownDirectoryOf } from "../../src/session/own-directory.ts";
 import { serverOf } from "../../src/session/session.ts";
 import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";
@@ -175,6 +177,33 @@ test("one that was set aside, and a member of a pool, which gets another one in 
   await failure(supervisor.eraseSession(pooled), "SESSION_NOT_FOUND");
   expect(await supervisor.eraseSession([pooled, 0])).toMatchObject({ turns: 2 });
   expect((await query(pooled, "who am I?")).text).toBe("0 before");
+});
+
+test("what Claude remembers in a directory of the session's own, and not what its tools have written there", async () => {
+  const root = newFolder();
+  const both = world();
+  const [alice, bob] = [
+    [unique(), "alice"],
+    [unique(), "bob"],
+  ] as const;
+  await using supervisor = await run(
+    both,
+    [alice, bob].map((name) => ({ name, isolate: { root } })),
+  );
+  const places = [alice, bob].map((name) => ownDirectoryOf(name, root).path);
+  for (const [index, name] of [alice, bob].entries()) {
+    const place = places[index] ?? "";
+    await query(name, "hi");
+    await mkdir(join(place, ".memory"));
+    await writeFile(join(place, ".memory", "MEMORY.md"), "secret");
+    await writeFile(join(place, "report.txt"), "work");
+  }
+  const remembered = (await exported(supervisor, alice)).filter(({ type }) => type === "memory");
+  expect(remembered).toMatchObject([{ path: join(places[0] ?? "", ".memory", "MEMORY.md") }]);
+  expect((await supervisor.eraseSession(alice)).files).toBe(1);
+  const left = await Promise.all(places.map((place) => readdir(place)));
+  expect(left.map((names) => names.toSorted())).toEqual([["report.txt"], [".memory", "report.txt"]]);
+  expect((await supervisor.eraseSession(alice)).files).toBe(0);
 });
 
 test("all conversations that a name has had: cleared, moved by `/clear`, taken back, and those that other options led away from", async () => {
