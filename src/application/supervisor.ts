@@ -607,7 +607,8 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Takes no more turns, lets those that have been accepted finish, and stops; at the deadline, with what is left.
+   * Takes no more turns, lets those that have been accepted finish, and what goes on in the background with the turns that Claude Code
+   * begins on it, and stops; at the deadline, with what is left.
    *
    * @param options.deadline default `"30s"`
    */

@@ -197,7 +197,7 @@ export class Session extends Controls implements AsyncDisposable {
     return usageReports(await this.#seat.server.fromJournal((journal) => journal.usage(query)));
   }
 
-  /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */
+  /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
   async interrupt(): Promise<void> {
     await this.#seat.server.dispatcher.interruptCurrent();
   }
@@ -206,7 +206,8 @@ export class Session extends Controls implements AsyncDisposable {
    * Ends the process of a session that has nothing to do, and keeps the session; resolves when it is gone. The next turn, or
    * {@link Session.wake}, starts another one with the conversation, the model and the permission mode.
    *
-   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on or a permission is waited for;
+   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on, a permission is waited for, or Claude has
+   * scheduled a turn, see `status().wakeups`;
    * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   async hibernate(): Promise<void> {

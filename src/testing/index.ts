@@ -25,7 +25,7 @@ export {
   toolResultMessage,
 } from "./messages.ts";
 export type { MessagesAnswer, MessagesFailure, MessagesReply } from "./messages-answer.ts";
-export { type MessagesApi, type MessagesApiOptions, type MessagesModel, messagesApi } from "./messages-api.ts";
+export { type MessagesApi, type MessagesModel, messagesApi } from "./messages-api.ts";
 export type { MessagesBlock, MessagesBody, MessagesRequest } from "./messages-request.ts";
 export { type MockApi, type MockApiOptions, mockApi } from "./mock-api.ts";
 export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-reply.ts";

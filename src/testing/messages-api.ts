@@ -4,18 +4,11 @@ import { text } from "node:stream/consumers";
 import { type MessagesAnswer, sendAnswer } from "./messages-answer.ts";
 import { type MessagesRequest, readMessagesRequest } from "./messages-request.ts";
 import { Milestones } from "./milestones.ts";
+import type { MockApiOptions } from "./mock-api.ts";
 import { makeMockHome } from "./mock-home.ts";
 
 /** Says what the model answers to a request. */
 export type MessagesModel = (request: MessagesRequest) => MessagesAnswer | Promise<MessagesAnswer>;
-
-/** How the API is started. */
-export interface MessagesApiOptions {
-  /** Default: a free one. */
-  readonly port?: number;
-  /** How often Claude Code tries again after an error of the API, each time after a growing pause. Default: 0. */
-  readonly retries?: number;
-}
 
 /** A Messages API on this machine that keeps whole requests, and all that the real Claude Code needs to use it without a key. */
 export interface MessagesApi extends AsyncDisposable {
@@ -49,7 +42,7 @@ export interface MessagesApi extends AsyncDisposable {
  */
 export async function messagesApi(
   model: MessagesModel = repeat,
-  { port = 0, retries = 0 }: MessagesApiOptions = {},
+  { port = 0, retries = 0 }: MockApiOptions = {},
 ): Promise<MessagesApi> {
   const requests: MessagesRequest[] = [];
   const errors: unknown[] = [];
