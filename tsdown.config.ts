@@ -15,4 +15,6 @@ export default defineConfig({
   fixedExtension: false,
   dts: true,
   sourcemap: true,
+  // Lines of stack traces are found without them, and they would be half of the package.
+  outputOptions: { sourcemapExcludeSources: true },
 });
