@@ -54,6 +54,8 @@ export class Controls {
       const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
       this.#seat.server.conversation.toldMode(now, true);
     });
+    // Whoever is told that it holds may count on that, whatever becomes of the application.
+    await this.#seat.server.conversation.written();
   }
 
   /**

@@ -188,6 +188,11 @@ export class SessionConversation {
     if (before !== now) this.grant({ type: "mode", now, from: before ?? option, option });
   }
 
+  /** Resolves when the journal knows it as it is, which is waited for for five seconds. @throws CastellanError `NOT_OWNER` */
+  async written(): Promise<void> {
+    await this.#journal.settled();
+  }
+
   /** Has the journal know the conversation as it is now. */
   save(): void {
     this.#save();

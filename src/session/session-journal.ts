@@ -104,6 +104,11 @@ export class SessionJournal {
     await (durable ? written : this.#within(written));
   }
 
+  /** Resolves when all is written that was said so far, which is waited for for five seconds. @throws CastellanError `NOT_OWNER` */
+  async settled(): Promise<void> {
+    await this.#within(this.#writer?.record([], { session: this.#session }));
+  }
+
   requeued({ id, position, durable }: TurnRecord): void {
     this.#writer?.note([{ type: "turn_requeued", turn: id, position }], { durable, session: this.#session });
   }
