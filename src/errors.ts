@@ -47,7 +47,16 @@ export interface PartialTurn {
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
   /** What it cost all the same, in US dollars, if that is known. */
   readonly costUsd?: number;
+  /** What has become of it in the conversation, if that is known. */
+  readonly conversation?: ConversationFate;
 }
+
+/**
+ * What becomes of a turn in the conversation. `kept`: it stands there as far as it has come, and the model is told of it from then
+ * on. `undone`: it has been taken out, and the model is told nothing of it. `cut_back`: the API refuses what it, or a turn before it,
+ * has brought into the conversation, which goes on from the last turn that worked.
+ */
+export type ConversationFate = "kept" | "undone" | "cut_back";
 
 /** What each error carries in `details`, by code. Codes that are not listed carry nothing. */
 export interface ErrorDetails {

@@ -11,10 +11,14 @@ import { makeOwnDirectory } from "./own-directory.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
+import { type Rewound, rewind } from "./rewind.ts";
 import { transcriptPlaceOf } from "./transcript-place.ts";
 
 /** How long a control request may take. The SDK sets no limit. */
 export const CONTROL_MS = 10_000;
+
+/** How long a process may take to forget a turn, which is a matter of milliseconds. Another process can do it too. */
+const REWIND_MS = 2_000;
 
 /**
  * A live Claude Code process whose handshake is done: one incarnation of a session. It knows nothing of names, mailboxes
@@ -114,6 +118,12 @@ export class Activation {
     return await this.control("cancel_async_message", async (sdk) =>
       takesPromptsBack(sdk) ? await sdk.cancelAsyncMessage(uuid) : false,
     ).catch(() => false);
+  }
+
+  /** Takes a prompt, and all that followed on it, out of what the process remembers. Waits for no longer than two seconds. */
+  async rewind(uuid: string): Promise<Rewound> {
+    const request = this.control("rewind_conversation", (sdk) => rewind(sdk, uuid), REWIND_MS);
+    return await request.catch(() => "refused" as const);
   }
 
   /**

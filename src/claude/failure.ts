@@ -1,6 +1,7 @@
 import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ErrorDetails } from "../errors.ts";
 import { faultInWords } from "./api-words.ts";
+import { failedCompaction } from "./failed-compaction.ts";
 
 /** Why a turn failed although its process did its work. */
 export interface TurnFailure extends Pick<ErrorDetails["TURN_FAILED"], "class" | "status"> {
@@ -98,12 +99,22 @@ export function failureOf(
   if (limit !== undefined) return { class: "turn", message: limit };
   const status = result.subtype === "success" ? (result.api_error_status ?? undefined) : undefined;
   const words = result.subtype === "success" ? result.result : result.errors.join("; ");
+  const compaction = failedCompaction(words);
+  if (compaction !== undefined) {
+    const why = `the conversation is to be compacted, which failed: ${compaction.words}`;
+    return withFault(compaction, why, result.terminal_reason);
+  }
   const code = "api_error" in result ? result.api_error : undefined;
   const type = "api_error_type" in result ? result.api_error_type : undefined;
-  const found = faultOf({ error, status, code, type, words });
+  return withFault({ error, status, code, type, words }, words || "Claude Code gave no reason", result.terminal_reason);
+}
+
+function withFault(given: ApiError, message: string, reason: TerminalReason | undefined): TurnFailure {
+  const { status } = given;
+  const found = faultOf(given);
   return {
-    class: found?.class ?? classOfTerminal(result.terminal_reason) ?? "unknown",
-    message: words || "Claude Code gave no reason",
+    class: found?.class ?? classOfTerminal(reason) ?? "unknown",
+    message,
     ...(status === undefined ? {} : { status }),
     ...(found?.until === undefined ? {} : { until: found.until }),
   };

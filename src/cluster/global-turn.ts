@@ -108,7 +108,7 @@ export class GlobalTurn implements TurnSource {
   }
 
   get touched(): boolean {
-    return this.#touched || this.#progress.answered;
+    return this.#touched || this.#progress.touched;
   }
 
   get attempts(): number {
@@ -287,7 +287,7 @@ export class GlobalTurn implements TurnSource {
     if (attempt > this.#attempts || this.life !== at.life) {
       this.#attempts = Math.max(this.#attempts, attempt);
       this.#starts.push({ at, number: this.log.length });
-      this.#touched ||= this.#progress.answered;
+      this.#touched ||= this.#progress.touched;
       this.#progress = new Progress();
     }
     if (life !== undefined) from.life = life;

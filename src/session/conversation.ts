@@ -16,12 +16,16 @@ export type Conversation =
       /** The last message of it that is to be kept, as far as that is known. */
       readonly lastUuid?: string | undefined;
       /**
-       * The last message before a turn that was cut: where to cut back to if `lastUuid`, which is that turn's, was spoken and never
-       * written.
+       * Where to cut back to if Claude Code does not find `lastUuid`: the last message before a turn that was cut, whose own were spoken
+       * and perhaps never written, or the summary of a compaction, in which what was said before has gone.
        */
       readonly before?: string | undefined;
       /** Whether a resume leaves out what came after `lastUuid`; Claude Code forgets that only when a turn follows. */
       readonly cut: boolean;
+      /** Whether a compaction has put a summary in the place of what was said up to `lastUuid`, so that it has to be copied. */
+      readonly summarised?: boolean;
+      /** Whether the API refuses what stands in it up to `lastUuid`, so that it is to be cut back further. */
+      readonly suspect?: boolean;
       /** What it was made from, while no turn has ended in it. */
       readonly fork?: ForkSource;
       /**
@@ -44,8 +48,20 @@ export type ConversationEvent =
   | { readonly type: "turn_kept"; readonly lastUuid: string | undefined }
   /** A turn was cut by the end of its process after it had shown something; `lastUuid` is the last message of it. */
   | { readonly type: "turn_cut"; readonly lastUuid: string | undefined }
-  /** A turn is to be run again as if it had not been; `freshId` serves if nothing else was said. */
-  | { readonly type: "turn_undone"; readonly freshId: string }
+  /**
+   * A turn is taken out, as if it had not been; `freshId` serves if nothing else was said. `summary` is that of a compaction in it.
+   * `suspect` says that it was not to blame for what the API refused, but what was said before.
+   */
+  | {
+      readonly type: "turn_undone";
+      readonly freshId: string;
+      readonly summary?: string | undefined;
+      readonly suspect?: boolean;
+    }
+  /** The transcript of a suspect one has been read; `lastUuid` is the last message of the last turn that worked, if one did. */
+  | { readonly type: "looked_back"; readonly lastUuid: string | undefined }
+  /** What was said before a compaction has been copied into another conversation; without an id it could not be. */
+  | { readonly type: "copied"; readonly id: string | undefined }
   /** Claude Code is in another conversation than it was, as after its `/clear`. */
   | { readonly type: "moved"; readonly id: string }
   /** Claude Code already has a transcript of it. */
@@ -101,7 +117,24 @@ export function nextConversation(conversation: Conversation, event: Conversation
       if (kind !== "kept") return conversation;
       if (conversation.empty) return { kind: "new", id: event.freshId };
       if (conversation.fork !== undefined) return { kind: "fork", id: event.freshId, fork: conversation.fork };
-      return { ...conversation, cut: conversation.lastUuid !== undefined };
+      return undone(conversation, event);
+    case "looked_back": {
+      if (kind !== "kept") return conversation;
+      const { suspect: _, lastUuid, before, ...rest } = conversation;
+      const cut = event.lastUuid ?? lastUuid;
+      // Where Claude Code does not find that message, what is suspect is better than what is refused.
+      const other = cut === lastUuid ? before : lastUuid;
+      return { ...rest, lastUuid: cut, cut: cut !== undefined, ...(other === undefined ? {} : { before: other }) };
+    }
+    case "copied": {
+      if (kind !== "kept") return conversation;
+      const { summarised: _, suspect, ...rest } = conversation;
+      const still = suspect === undefined ? {} : { suspect };
+      // The messages of a copy have other ids.
+      return event.id === undefined
+        ? { ...rest, ...still }
+        : { kind, id: event.id, empty: false, cut: false, ...still };
+    }
     case "moved":
       return { kind: "kept", id: event.id, empty: true, cut: false };
     case "found":
@@ -128,6 +161,21 @@ export function nextConversation(conversation: Conversation, event: Conversation
   }
 }
 
+/** One that goes on as it was before its last turn. */
+function undone(
+  conversation: Conversation & { readonly kind: "kept" },
+  { summary, suspect = false }: ConversationEvent & { readonly type: "turn_undone" },
+): Conversation {
+  const lastUuid = conversation.lastUuid ?? summary;
+  return {
+    ...conversation,
+    lastUuid,
+    cut: lastUuid !== undefined,
+    ...(summary === undefined ? {} : { before: summary, summarised: conversation.lastUuid !== undefined }),
+    ...(suspect ? { suspect } : {}),
+  };
+}
+
 /** What it was made from, while no turn has ended in it. */
 function sourceOf({ empty, fork }: Conversation & { readonly kind: "kept" }): ForkSource | "nothing" | undefined {
   return fork ?? (empty ? "nothing" : undefined);
@@ -145,6 +193,18 @@ export function endIsUnknown(conversation: Conversation): conversation is Conver
   );
 }
 
+/** Whether what it is to be cut back to is to be had by a copy only. */
+export function isSummarised(
+  conversation: Conversation,
+): conversation is Conversation & { readonly kind: "kept"; readonly lastUuid: string } {
+  return conversation.kind === "kept" && conversation.summarised === true && conversation.lastUuid !== undefined;
+}
+
+/** Whether the API refuses what stands in it, so that it is to be cut back to a turn that worked. */
+export function isSuspect(conversation: Conversation): boolean {
+  return conversation.kind === "kept" && conversation.suspect === true;
+}
+
 /** The options of a session that is to begin with what this one remembers, without the turn that runs if one does. */
 export function forkOptions(
   conversation: Conversation,
@@ -158,7 +218,10 @@ export function forkOptions(
   if (conversation.kind === "fork") return begin(conversation.fork.from, conversation.fork.at);
   if (conversation.kind === "new" || conversation.empty) return {};
   if (conversation.fork !== undefined) return begin(conversation.fork.from, conversation.fork.at);
-  return begin(conversation.id, busy || conversation.cut ? conversation.lastUuid : undefined);
+  // What a compaction has summarised is not found; the summary is.
+  const { lastUuid, before } = conversation;
+  const at = isSummarised(conversation) ? before : lastUuid;
+  return begin(conversation.id, busy || conversation.cut ? at : undefined);
 }
 
 /** How the next process is to begin. */

@@ -17,10 +17,12 @@ export interface CurrentTurn {
   stopping: Timer | undefined;
   /** Whether it has been written down that Claude has begun to answer or to act. */
   touched: boolean;
-  /** Whether it is to be taken out of the conversation when it has stopped. */
-  rollback: boolean;
+  /** How another turn takes its place, if one does; after a rollback it is taken out of the conversation when it has stopped. */
+  displaced: "interrupt" | "rollback" | undefined;
   /** Whether its key was refused and has changed, so that another process is to run it. */
   anew: boolean;
+  /** Ends it, once its result has come and it is being taken out of the conversation. */
+  end: (() => void) | undefined;
 }
 
 /** What Claude Code says about the progress of a prompt. The SDK's types leave it out. */

@@ -2,14 +2,16 @@ import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sd
 import { type TurnLine, TurnPlace } from "../capacity/turn-line.ts";
 import type { Activation } from "../claude/activation.ts";
 import { apiFaultOf } from "../claude/api-fault.ts";
+import { contentRefusalOf } from "../claude/content-refusal.ts";
 import { commandFailureOf, failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
+import { CastellanError, type ConversationFate, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type CastellanEvents, tell } from "../events.ts";
 import { type ModelSpending, type Spending, sumOf } from "../journal/spending.ts";
 import { typedCommand } from "./command.ts";
 import { commandProblem } from "./command-problem.ts";
+import { type Decision, fateOf } from "./conversation-fate.ts";
 import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
 import { Hold, type Wait } from "./hold.ts";
@@ -41,6 +43,14 @@ export interface SessionDeps {
   readonly random: () => number;
 }
 
+/** How the process is done with a turn. */
+interface Ending {
+  readonly result: SDKResultMessage;
+  readonly failure: TurnFailure | undefined;
+  readonly interrupted: boolean;
+  readonly spent: Spending;
+}
+
 /** What a dispatcher tells its session. */
 export interface DispatcherEvents {
   /** The process works, on a turn of a caller or by itself. */
@@ -66,6 +76,8 @@ export interface DispatcherEvents {
   renew(): void;
   /** What is known of the key of the process, which the API refuses. */
   keyRefused(): RefusedKey;
+  /** It has been cut back to the last turn that worked, because the API refuses what stands in it. */
+  cutBack(why: string): void;
   /** The process is of no use as it is. */
   fault(fault: { readonly class: ExitClass; readonly message: string }): void;
 }
@@ -90,6 +102,8 @@ export class Dispatcher {
   #activation: Activation | undefined;
   /** Whether the process is being ended; then nothing more is handed to it. */
   #retired = false;
+  /** Whether another process is to take the conversation up as soon as this one has nothing to do. */
+  #stale = false;
   /** Whether what waits is for another one to do; then nothing more begins here. */
   #yielding = false;
   #current: CurrentTurn | undefined;
@@ -224,6 +238,7 @@ export class Dispatcher {
   attach(activation: Activation): void {
     this.#activation = activation;
     this.#retired = false;
+    this.#stale = false;
     this.#hold.reopen();
     this.#announces = false;
     this.#next();
@@ -258,19 +273,26 @@ export class Dispatcher {
       if (this.#beginning === undefined) this.#place.release();
       return;
     }
+    if (current.end !== undefined) {
+      // It had come to its end.
+      current.end();
+      return;
+    }
     const { record, uuid } = current;
     const { lastUuid } = record.progress;
-    const touched = current.anew ? record.progress.answered : record.progress.touched;
+    const { touched } = record.progress;
     const { attempts } = record;
     // One whose key was refused has done nothing that anybody could mind to be done again.
     const policy = current.anew ? "retry_if_untouched" : this.#settings.onInterruptedTurn;
     const again = !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, policy);
     // What becomes of one that goes on in the journal, and of the conversation with it, is settled when it is taken up again.
     if (record.left) return;
+    const kept = touched && !again && current.displaced !== "rollback";
+    const summary = record.progress.compaction?.summary;
     this.#conversation.take(
-      touched && !again && !current.rollback
+      kept
         ? { type: "turn_cut", lastUuid: lastUuid ?? uuid }
-        : { type: "turn_undone", freshId: this.#deps.newId() },
+        : { type: "turn_undone", freshId: this.#deps.newId(), summary },
     );
     if (again) {
       record.requeued();
@@ -278,6 +300,7 @@ export class Dispatcher {
       this.#journal.requeued(record);
       this.#watches.queue(record, record.queueTimeoutMs);
     } else {
+      record.conversation = kept ? "kept" : "undone";
       const details = { ...record.partial, exit };
       const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
       const message = `${this.#who}: the turn was cut ${known}: ${withoutStop(exit.message)}.`;
@@ -325,6 +348,7 @@ export class Dispatcher {
 
   /** Whether a message belongs to the turn that runs, which begins with its first one. */
   #isOf(current: CurrentTurn, message: SDKMessage): boolean {
+    if (current.end !== undefined) return false;
     if (!current.begun) {
       const initiated = !this.#announces && message.type === "system" && message.subtype === "init";
       if (!initiated && !isAbout(message, current.uuid)) return false;
@@ -483,8 +507,9 @@ export class Dispatcher {
       begun: false,
       stopping: undefined,
       touched: false,
-      rollback: false,
       anew: false,
+      displaced: undefined,
+      end: undefined,
     };
     record.started();
     this.#events.turnStarted();
@@ -508,31 +533,94 @@ export class Dispatcher {
 
   /** How far the prompt has come that the process has, if it has one. */
   get #stage(): PromptStage {
-    if (this.#current === undefined) return "none";
+    if (this.#current === undefined || this.#current.end !== undefined) return "none";
     // A process that does not say when it takes up a prompt has taken it up.
     return this.#current.begun || !this.#announces ? "begun" : "waits";
   }
 
   #finish(current: CurrentTurn, result: SDKResultMessage): void {
-    const { record, since } = current;
-    this.#takeCurrent();
+    const { record } = current;
     const spent = this.#spent(result);
     record.costUsd = spent.costUsd;
     const undoneCommand = commandFailureOf(result, record.progress);
     const failure = failureOf(result, record.progress.error) ?? undoneCommand;
     // A command that is stopped says that it has failed.
     const interrupted = wasInterrupted(result) || (undoneCommand !== undefined && current.stopping !== undefined);
-    const completed = !record.ended && failure === undefined && !interrupted && result.subtype === "success";
-    // One that was faster than the wish to take it back has been answered, and stands.
-    const undone = current.rollback && !completed;
-    // One whose key was refused gets another process in any case, to which it can be asked anew without standing there twice.
-    const refused = failure?.class === "auth" && !record.progress.answered;
-    if (undone || refused) {
+    const ending = { result, failure, interrupted, spent };
+    const end = (fate: ConversationFate): void => {
+      record.conversation = fate;
+      this.#end(current, ending);
+      if (fate === "cut_back") this.#events.cutBack(withoutStop(failure?.message ?? ""));
+    };
+    const decision = this.#decide(current, ending);
+    if (decision.fate === "kept") {
+      this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+      this.#over(() => end("kept"));
+    } else if (failure?.class === "auth") {
+      // Its process is ended in any case.
       this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
       this.retire();
-    } else {
-      this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+      this.#over(() => end(decision.fate));
+    } else this.#takeOut(current, decision, end);
+  }
+
+  #decide({ record, displaced }: CurrentTurn, { result, failure, interrupted }: Omit<Ending, "spent">): Decision {
+    const { touched, compaction } = record.progress;
+    const succeeded = failure === undefined && !interrupted && result.subtype === "success";
+    return fateOf({
+      // One that was faster than the wish to take it back has been answered, and stands.
+      answered: succeeded && !(displaced === "rollback" && record.ended),
+      touched,
+      displaced,
+      refusal: contentRefusalOf(result, failure),
+      compaction: compaction?.state,
+      prompt: record.prompt,
+    });
+  }
+
+  /** Takes a turn out of the conversation and ends it then. The process forgets it, or another one takes the conversation up. */
+  #takeOut(current: CurrentTurn, { fate, suspect }: Decision, end: (fate: ConversationFate) => void): void {
+    const { lastUuid, compaction } = current.record.progress;
+    const { id } = this.#conversation.now;
+    const summary = compaction?.summary;
+    this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId(), summary, suspect });
+    // A process would forget it, and keep the summary; what was said before is to be had from the transcript.
+    const elsewhere = suspect || summary !== undefined || this.#conversation.now.id !== id;
+    if (elsewhere || this.#activation === undefined) {
+      this.#over(() => end(fate), { stale: true });
+      return;
     }
+    current.stopping?.cancel();
+    current.end = () => end(fate);
+    void this.#activation.rewind(current.uuid).then((rewound) => {
+      if (this.#current !== current) return;
+      if (rewound === "overtaken" && this.#unprompted.busy) {
+        // What Claude Code works on by now goes on from it.
+        this.#conversation.take({ type: "turn_kept", lastUuid });
+        this.#over(() => end("kept"));
+        return;
+      }
+      this.#over(() => end(fate), { stale: rewound !== "done" && rewound !== "absent" });
+    });
+  }
+
+  /** The process is done with the turn of a caller. `stale` says that another one has to take up the conversation. */
+  #over(end: () => void, { stale = false } = {}): void {
+    this.#takeCurrent();
+    if (stale) this.#retireStale();
+    end();
+    this.#turnOver();
+    this.#next();
+  }
+
+  #retireStale(): void {
+    this.#stale = true;
+    this.retire();
+  }
+
+  /** Ends a turn of a caller by its result. */
+  #end(current: CurrentTurn, { result, failure, interrupted, spent }: Ending): void {
+    const { record, since } = current;
     if (interrupted) record.fail("interrupted", this.#interrupted(record));
     else if (failure !== undefined || result.subtype !== "success") {
       this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
@@ -548,9 +636,6 @@ export class Dispatcher {
       if ("problem" in read)
         this.#fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
     }
-    this.#turnOver();
-    if (undone) this.#events.renew();
-    this.#next();
   }
 
   /** The process is done with a turn, of whoever. */
@@ -558,6 +643,9 @@ export class Dispatcher {
     if (this.busy) return;
     this.#settleQuiet();
     this.#events.turnEnded();
+    if (!this.#stale) return;
+    this.#stale = false;
+    this.#events.renew();
   }
 
   #settleQuiet(): void {
@@ -572,9 +660,18 @@ export class Dispatcher {
     if (current === undefined) return;
     const { record, since } = current;
     record.costUsd = spent.costUsd;
-    this.#conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
     const failure = failureOf(result, record.progress.error);
-    if (wasInterrupted(result)) record.fail("interrupted", this.#interrupted(record));
+    const { touched, lastUuid, compaction } = record.progress;
+    // What it was begun on, which Claude has to be told, stays also if it had not begun to answer.
+    const interrupted = wasInterrupted(result);
+    const cutBack = touched && this.#decide(current, { result, failure, interrupted }).fate === "cut_back";
+    if (cutBack) {
+      this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId(), summary: compaction?.summary });
+      this.#retireStale();
+      this.#events.cutBack(withoutStop(failure?.message ?? ""));
+    } else this.#conversation.take({ type: "turn_kept", lastUuid });
+    record.conversation = cutBack ? "cut_back" : "kept";
+    if (interrupted) record.fail("interrupted", this.#interrupted(record));
     else if (failure !== undefined || result.subtype !== "success") {
       this.#fail(current, failure ?? { message: "no reason was given", class: "unknown" });
     } else {
@@ -615,26 +712,29 @@ export class Dispatcher {
   }
 
   /** Whether the turn has only shown that the account cannot pay yet, which was known while it waited. */
-  #wasTriedInVain({ record, stopping, rollback }: CurrentTurn, result: SDKResultMessage): boolean {
+  #wasTriedInVain({ record, stopping, displaced }: CurrentTurn, result: SDKResultMessage): boolean {
     if (failureOf(result, record.progress.error)?.class !== "billing") return false;
-    const stands = !record.ended && stopping === undefined && !rollback;
-    return stands && !record.progress.answered && this.#hold.hasHeld(record.acceptedAt);
+    const stands = !record.ended && stopping === undefined && displaced === undefined;
+    return stands && !record.progress.touched && this.#hold.hasHeld(record.acceptedAt);
   }
 
-  /** Puts a turn back in its place, as if it had not been handed out; also in the conversation, which another process takes up. */
-  #putBack({ record }: CurrentTurn, result: SDKResultMessage): void {
-    this.#takeCurrent();
+  /** Puts a turn back in its place, as if it had not been handed out; also in the conversation. */
+  #putBack(current: CurrentTurn, result: SDKResultMessage): void {
+    const { record } = current;
+    const failure = failureOf(result, record.progress.error);
     this.#spent(result);
-    this.#conversation.take({ type: "turn_undone", freshId: this.#deps.newId() });
-    this.retire();
-    this.#holdFor(() => this.#hold.forBilling());
-    record.putBack();
-    this.#mailbox.putFirst(record);
-    this.#journal.putBack(record);
-    this.#watches.putBack(record);
-    this.#turnOver();
-    this.#events.renew();
-    this.#next();
+    this.#takeOut(current, { fate: "undone", suspect: false }, (fate) => {
+      if (fate === "kept" || record.ended) {
+        record.conversation = fate;
+        this.#fail(current, failure ?? { class: "billing", message: "the account cannot pay" });
+        return;
+      }
+      this.#holdFor(() => this.#hold.forBilling());
+      record.putBack();
+      this.#mailbox.putFirst(record);
+      this.#journal.putBack(record);
+      this.#watches.putBack(record);
+    });
   }
 
   /** What a result has added to the costs, which are written down. */
@@ -650,7 +750,7 @@ export class Dispatcher {
   #displace(rollback: boolean): void {
     const current = this.#current;
     if (current === undefined) return;
-    current.rollback ||= rollback;
+    if (rollback || current.displaced === undefined) current.displaced = rollback ? "rollback" : "interrupt";
     this.#stopCurrent(current);
   }
 
@@ -668,7 +768,10 @@ export class Dispatcher {
       ...facts,
       ...(wait === undefined || !holds ? {} : { class: wait.for, retryAt: wait.until }),
     };
-    record.fail("failed", new CastellanError("TURN_FAILED", `${this.#who}: the turn failed: ${why}.`, { details }));
+    const goesOn =
+      record.conversation === "cut_back" ? "; the conversation goes on from the last turn that worked" : "";
+    const message = `${this.#who}: the turn failed: ${why}${goesOn}.`;
+    record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
     if (failure.class === "auth") this.#condemn({ class: "auth", message: why });
   }
 
@@ -679,8 +782,8 @@ export class Dispatcher {
   }
 
   /**
-   * Whether a turn whose key was refused, or whose account cannot pay, is run by another process, which has another key; then this one gets no more. A turn that
-   * Claude has begun to answer is not.
+   * Whether a turn whose key was refused, or whose account cannot pay, is run by another process, which has another key; then this
+   * one gets no more. A turn that Claude has begun to answer is not.
    */
   #runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "auth" && failure?.class !== "billing") return false;
@@ -690,7 +793,7 @@ export class Dispatcher {
     if (record.origin !== "caller") return false;
     if (record.ended || stopping !== undefined || this.#events.keyRefused() !== "changed") return false;
     const { progress, attempts } = record;
-    current.anew = isRunAgain({ touched: progress.answered, attempts }, "retry_if_untouched");
+    current.anew = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
     if (current.anew) this.#condemn({ class: "auth", message: withoutStop(failure.message) });
     return current.anew;
   }
@@ -729,7 +832,7 @@ export class Dispatcher {
   }
 
   #stopCurrent(current: CurrentTurn): void {
-    if (current.stopping !== undefined) return;
+    if (current.stopping !== undefined || current.end !== undefined) return;
     if (current.begun || !this.#announces) this.#stopBegun(current);
     else void this.#takeBack(current);
   }

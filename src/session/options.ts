@@ -66,8 +66,7 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   verbatimPrompts?: boolean;
   /**
    * `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY` if there are any, `"interrupt"` stops the
-   * turn that runs and goes first, and `"rollback"` also takes that turn out of the conversation, for which the process is
-   * replaced. A turn that is done before it can be stopped stands. One that Claude Code has begun by itself is never stopped so; the
+   * turn that runs and goes first, and `"rollback"` also takes that turn out of the conversation. A turn that is done before it can be stopped stands. One that Claude Code has begun by itself is never stopped so; the
    * turn goes before the others that wait for it. Default `"enqueue"`.
    */
   whenBusy?: WhenBusy;

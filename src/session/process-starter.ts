@@ -3,6 +3,7 @@ import type { Slot, Tenant } from "../capacity/capacity.ts";
 import type { ClaimedSpare } from "../capacity/spare.ts";
 import type { Spares } from "../capacity/spares.ts";
 import { Activation } from "../claude/activation.ts";
+import { copyConversation } from "../claude/copy-conversation.ts";
 import { buildEnvironment } from "../claude/environment.ts";
 import type { Shape } from "../claude/fingerprint.ts";
 import { emptyOwnDirectory } from "../claude/own-directory.ts";
@@ -11,7 +12,7 @@ import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Clock } from "../clock.ts";
-import { conversationStart, endIsUnknown } from "./conversation.ts";
+import { type Conversation, conversationStart, endIsUnknown, isSummarised, isSuspect } from "./conversation.ts";
 import { endingStages } from "./ending.ts";
 import { isNothing } from "./granted.ts";
 import { historyOf } from "./history.ts";
@@ -19,7 +20,7 @@ import { shapeOf } from "./process-shape.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import { exitOfError } from "./session-exit.ts";
 import type { SessionSettings } from "./session-settings.ts";
-import { lastOf } from "./transcript-evidence.ts";
+import { lastOf, lastThatWorked } from "./transcript-evidence.ts";
 
 /** The SDK's options and the environment of a process. */
 export interface ProcessLaunch {
@@ -170,7 +171,9 @@ export class ProcessStarter {
     for (;;) {
       try {
         await this.#bringTranscript();
+        if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
+        if (isSuspect(this.#conversation.now)) await this.#lookBack();
         return await this.#start(signal);
       } catch (error) {
         if (signal.aborted || !this.#adapt(error)) throw error;
@@ -204,10 +207,26 @@ export class ProcessStarter {
     throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message });
   }
 
+  /** What cannot be copied is told by its summary. */
+  async #copy({ id, lastUuid }: Conversation & { readonly lastUuid: string }): Promise<void> {
+    const { sdk, environment } = this.launch;
+    const cwd = sdk.cwd ?? process.cwd();
+    const store = sdk.sessionStore;
+    const transcripts = store === undefined ? transcriptPlaceOf(cwd, environment) : { cwd, store };
+    const copied = copyConversation(id, lastUuid, await transcripts).catch(() => undefined);
+    this.#conversation.take({ type: "copied", id: await copied });
+  }
+
   /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
   async #readEnd(): Promise<void> {
     const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
     if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
+  }
+
+  /** Where no turn before is known to have worked, there is nothing that it would be better cut back to. */
+  async #lookBack(): Promise<void> {
+    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastThatWorked, () => undefined);
+    this.#conversation.take({ type: "looked_back", lastUuid });
   }
 
   /** Whether `error` was about the conversation, and another start can do better with it. */

@@ -13,7 +13,7 @@ export interface PromptText {
   readonly kind: PromptKind;
 }
 
-/** The longest prompt, in characters. Claude Code takes 5 MB in one message; what a model can read is far less. */
+/** The longest prompt, in characters. The API takes 32 MB in one request; what a model can read is less. */
 const LONGEST_PROMPT = 20_000_000;
 
 /** What a prompt says, before it is known how it is to be taken. @throws CastellanError `INVALID_OPTIONS` if it is none */
@@ -52,9 +52,12 @@ function checked(prompt: unknown, who: string): string {
     const given = prompt === null ? "null" : Array.isArray(prompt) ? "an array" : `a value of type ${typeof prompt}`;
     throw refused(who, `expected text; given was ${given}`);
   }
+  // Before anything looks at its characters, for which a text that was put together of many is copied.
+  if (prompt.length > LONGEST_PROMPT) {
+    throw refused(who, `has ${prompt.length} characters; at most ${LONGEST_PROMPT} are allowed`);
+  }
   if (prompt.trim() === "") throw refused(who, "is empty");
-  if (prompt.length <= LONGEST_PROMPT) return prompt;
-  throw refused(who, `has ${prompt.length} characters; at most ${LONGEST_PROMPT} are allowed`);
+  return prompt;
 }
 
 function refused(who: string, message: string): Error {

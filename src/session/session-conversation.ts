@@ -25,8 +25,8 @@ import type { Wakeup } from "./wakeups.ts";
 export interface SessionConversationEvents {
   readonly newId: () => string;
   settings(): SessionSettings;
-  /** The session is in another conversation than it was. */
-  moved(id: string): void;
+  /** The session is in another conversation than it was; `same` says that it goes on with what was said in the one before. */
+  moved(id: string, same: boolean): void;
   /** The session has left a conversation, or a place of it, of which something may still be there. */
   left(): void;
   /** The process went on in a conversation that is another session's, and may not. */
@@ -155,7 +155,7 @@ export class SessionConversation {
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
     const left = after.id !== before.id && this.#mayHaveFiles ? this.#where : undefined;
     this.#now = after;
-    if (after.id !== before.id) this.#session.moved(after.id);
+    if (after.id !== before.id) this.#session.moved(after.id, event.type === "copied");
     this.#save(left);
   }
 

@@ -6,9 +6,10 @@ export interface SessionFault {
   /**
    * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
    * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full;
-   * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone.
+   * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone;
+   * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn.
    */
-  readonly kind: "mirror_error" | "session_writes_lost" | "wakeups_lost";
+  readonly kind: "mirror_error" | "session_writes_lost" | "wakeups_lost" | "conversation_cut_back";
   readonly message: string;
   /** In milliseconds since the epoch. */
   readonly at: number;
@@ -38,6 +39,12 @@ export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFaul
   const what =
     wakeups.length === 1 ? "a turn that Claude had scheduled" : `${wakeups.length} turns that Claude had scheduled`;
   return { kind: "wakeups_lost", message: `${what} will not come, since the process is gone${when}`, at };
+}
+
+/** The conversation goes on from the last turn that worked. `why` is what the API said, `at` now, in milliseconds since the epoch. */
+export function conversationCutBack(why: string, at: number): SessionFault {
+  const message = `the API refused the conversation, which goes on from the last turn that worked: ${why}`;
+  return { kind: "conversation_cut_back", message, at };
 }
 
 const WRITES: { readonly [What in string]?: string } = {

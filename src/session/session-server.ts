@@ -34,7 +34,7 @@ import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
 import type { SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { wakeupsLost } from "./session-fault.ts";
+import { conversationCutBack, wakeupsLost } from "./session-fault.ts";
 import { SessionJournal } from "./session-journal.ts";
 import { SessionKey } from "./session-key.ts";
 import type { SessionSettings } from "./session-settings.ts";
@@ -133,7 +133,7 @@ export class SessionServer {
     this.conversation = new SessionConversation(this.#who, this.journal, {
       newId: deps.newId,
       settings: () => this.settings,
-      moved: (id) => this.view.moved(id),
+      moved: (id, same) => this.view.moved(id, same),
       left: () => former.left(),
       conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
     });
@@ -195,6 +195,7 @@ export class SessionServer {
       lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
       keyRefused: () => this.#key.refusal,
+      cutBack: (why) => this.view.fault(conversationCutBack(why, deps.clock.now())),
       fault: (fault) => this.#faulty(fault),
     });
     this.recovery = new Recovery(

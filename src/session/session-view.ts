@@ -77,9 +77,9 @@ export class SessionView {
     return this.#faults;
   }
 
-  /** The session is in another conversation, which has no faults yet. */
-  moved(conversationId: string): void {
-    this.#faults = [];
+  /** The session is in another conversation, which has no faults yet, unless it is the `same` in a copy. */
+  moved(conversationId: string, same: boolean): void {
+    if (!same) this.#faults = [];
     this.tell({ type: "conversation", conversationId });
   }
 

@@ -44,12 +44,14 @@ export function settle(
 ): { readonly conversation: ConversationEvent; readonly cut: TurnCut | undefined } {
   const touched = seen || written;
   const again = isRunAgain({ touched, attempts }, policy);
-  const conversation: ConversationEvent =
-    touched && !again ? { type: "turn_cut", lastUuid: lastUuid ?? promptId } : { type: "turn_undone", freshId };
+  const kept = touched && !again;
+  const conversation: ConversationEvent = kept
+    ? { type: "turn_cut", lastUuid: lastUuid ?? promptId }
+    : { type: "turn_undone", freshId };
   if (again) return { conversation, cut: undefined };
   const known = touched ? "after Claude had begun to answer; `details` has what is known" : "before it was answered";
   const message = `${who}: the turn was cut by the end of the application, ${known}.`;
-  const details = { turnId: id, partialText, toolUses };
+  const details = { turnId: id, partialText, toolUses, conversation: kept ? "kept" : "undone" } as const;
   const error = new CastellanError("TURN_INTERRUPTED", message, { details });
   // What was not written down yet may have been shown.
   return { conversation, cut: { error, shown: touched ? [...shown, { type: "lost" }] : [] } };

@@ -66,11 +66,36 @@ export function lastOf(said: readonly SessionMessage[]): string | undefined {
   for (const message of said) {
     const told = asWhenItCame(message);
     // A prompt: what was left open before it is over.
-    if (message.type === "user" && told.length === 0) progress = new Progress();
+    if (isPrompt(message)) progress = new Progress();
     for (const one of told) progress.add(one);
     if (progress.openTools === 0) last = message.uuid;
   }
   return last;
+}
+
+/**
+ * The last message of the last turn that worked, other than the last turn of all; `undefined` if there is none. A turn has worked
+ * if an answer of Claude's stands at its end.
+ */
+export function lastThatWorked(said: readonly SessionMessage[]): string | undefined {
+  const turns: SessionMessage[][] = [];
+  for (const message of said) {
+    if (isPrompt(message)) turns.push([]);
+    turns.at(-1)?.push(message);
+  }
+  const hasWorked = (turn: readonly SessionMessage[]): boolean => {
+    const end = turn.at(-1);
+    return end?.type === "assistant" && !isSynthetic(end) && lastOf(turn) === end.uuid;
+  };
+  const last = turns.at(-1);
+  // What failed at the end is not the last that worked, nor is what was said before it all that can be refused.
+  const candidates = last !== undefined && hasWorked(last) ? turns.slice(0, -1) : turns;
+  return candidates.findLast(hasWorked)?.at(-1)?.uuid;
+}
+
+/** Whether it is said by a user, or in the place of one, and no answer of a tool. */
+function isPrompt(message: SessionMessage): boolean {
+  return message.type === "user" && asWhenItCame(message).length === 0;
 }
 
 function isSynthetic({ type, message }: SessionMessage): boolean {

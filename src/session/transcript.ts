@@ -1,4 +1,5 @@
 import type { SDKAssistantMessage, SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type Compaction, compactionAfter } from "./compaction.ts";
 import { answerOf, commandRefused } from "./local-command.ts";
 import { type ShownPiece, ShownPieces } from "./shown.ts";
 
@@ -122,7 +123,7 @@ export class Progress {
   readonly #deltas = new DeltaReader();
   readonly #shown = new ShownPieces();
   #touched = false;
-  #answered = false;
+  #compaction: Compaction | undefined;
   #lastUuid: string | undefined;
   #error: SDKAssistantMessageError | undefined;
   #compacted = false;
@@ -131,10 +132,10 @@ export class Progress {
   add(message: SDKMessage): void {
     if (message.type === "stream_event" && message.event.type === "content_block_start") this.touch();
     for (const delta of this.#deltas.read(message)) this.#shown.add(delta);
+    this.#compaction = compactionAfter(this.#compaction, message);
     if (message.type === "assistant" || message.type === "user") {
-      this.#touched = true;
-      // What Claude Code says of a request that failed is no answer.
-      this.#answered ||= message.type === "user" || !isOfFailure(message);
+      // What Claude Code says of a request that failed is no answer, and neither are its own words in the place of the user.
+      if (message.type === "user" ? toolResultsOf(message).length > 0 : !isOfFailure(message)) this.touch();
       for (const use of toolUsesOf(message)) {
         this.toolUses.push(use);
         this.#shown.use(use);
@@ -164,7 +165,6 @@ export class Progress {
   /** A tool is about to run, of which no message has told yet. */
   touch(): void {
     this.#touched = true;
-    this.#answered = true;
   }
 
   /** How many tools have been called and have not answered. */
@@ -182,14 +182,17 @@ export class Progress {
     return this.#shown.all;
   }
 
-  /** Whether Claude had begun to answer or to act: what comes after a cut is then no longer a first try. */
+  /**
+   * Whether Claude had begun to answer or to act: what comes after a cut is then no longer a first try. What Claude Code itself says,
+   * of a request that failed or of an interrupt, is no answer, although it stands in the conversation.
+   */
   get touched(): boolean {
     return this.#touched;
   }
 
-  /** The same, but for what Claude Code itself says of a request that failed, which also stands in the conversation. */
-  get answered(): boolean {
-    return this.#answered;
+  /** The compaction that a request of the turn was too long without, if there was one. */
+  get compaction(): Compaction | undefined {
+    return this.#compaction;
   }
 
   /** What the last message of Claude said that went wrong with its request. */

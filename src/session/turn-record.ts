@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Timer } from "../clock.ts";
-import { CastellanError, type PartialTurn } from "../errors.ts";
+import { CastellanError, type ConversationFate, type PartialTurn } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../journal/turn-entry.ts";
 import type { EventPlace } from "./event-id.ts";
@@ -68,6 +68,8 @@ export class TurnRecord {
   overdue: number | undefined;
   /** What it has cost, once that is known. */
   costUsd: number | undefined;
+  /** What has become of it in the conversation, once that is known. */
+  conversation: ConversationFate | undefined;
   /** The number in the log with which each attempt begins, and how many there were before the log. */
   readonly #starts: number[] = [];
   #before: number;
@@ -152,13 +154,19 @@ export class TurnRecord {
 
   /** Whether Claude has begun to answer or to act, in any try; of one that began before this record was made nobody knows. */
   get touched(): boolean {
-    return this.recalled || this.#before > 0 || this.#answeredBefore || this.#progress.answered;
+    return this.recalled || this.#before > 0 || this.#answeredBefore || this.#progress.touched;
   }
 
   get partial(): PartialTurn {
     const toolUses = this.#progress.toolUses.map(({ id, name }) => ({ id, name }));
-    const cost = this.costUsd === undefined ? {} : { costUsd: this.costUsd };
-    return { turnId: this.id, partialText: this.#progress.text, toolUses, ...cost };
+    const { costUsd, conversation } = this;
+    return {
+      turnId: this.id,
+      partialText: this.#progress.text,
+      toolUses,
+      ...(costUsd === undefined ? {} : { costUsd }),
+      ...(conversation === undefined ? {} : { conversation }),
+    };
   }
 
   /** Keeps a watch until the turn ends. */
@@ -189,7 +197,7 @@ export class TurnRecord {
   /** Forgets the attempt that was cut. */
   requeued(): void {
     if (!this.#advance({ type: "requeue" })) return;
-    this.#answeredBefore ||= this.#progress.answered;
+    this.#answeredBefore ||= this.#progress.touched;
     this.#progress = new Progress();
   }
 

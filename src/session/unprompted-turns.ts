@@ -114,7 +114,8 @@ export class UnpromptedTurns {
       stopping: undefined,
       touched: false,
       anew: false,
-      rollback: false,
+      displaced: undefined,
+      end: undefined,
     };
     this.#events.began(this.#current, origin);
   }

@@ -1,3 +1,4 @@
+import type { TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeApiError } from "./fake-turn.ts";
 
 /** An API error in the words that Claude Code has for it. */
@@ -10,6 +11,10 @@ export interface SpokenApiError {
   readonly text: string;
   /** What the message and the result tell of the API's answer. */
   readonly facts: Readonly<Record<string, unknown>>;
+  /** Why the turn ends with it. */
+  readonly terminalReason: TerminalReason;
+  /** Whether Claude Code has tried to make the conversation shorter before. */
+  readonly compacted: boolean;
 }
 
 interface Known {
@@ -29,6 +34,8 @@ export function spokenApiError(given: FakeApiError): SpokenApiError {
       retryError: "unknown",
       text: given.text ?? "API Error: Connection refused — a firewall or proxy may be blocking it (ECONNREFUSED)",
       facts: { api_error: "connection_failed" },
+      terminalReason: "api_error",
+      compacted: false,
     };
   }
   const known = KNOWN[status] ?? otherError(status);
@@ -40,6 +47,8 @@ export function spokenApiError(given: FakeApiError): SpokenApiError {
     retryError: known.retryError ?? error,
     text: given.text ?? understood?.text ?? known.text(message),
     facts: { api_error_status: status, api_error_type: known.type, ...understood?.facts },
+    terminalReason: understood?.terminalReason ?? "api_error",
+    compacted: understood?.terminalReason !== undefined,
   };
 }
 
@@ -50,7 +59,22 @@ const UNDERSTOOD: readonly {
   readonly error: string;
   readonly text: string;
   readonly facts?: Readonly<Record<string, unknown>>;
+  readonly terminalReason?: TerminalReason;
 }[] = [
+  {
+    status: 400,
+    words: /prompt is too long/i,
+    error: "invalid_request",
+    text: "Prompt is too long",
+    terminalReason: "prompt_too_long",
+  },
+  {
+    status: 413,
+    words: /^/,
+    error: "invalid_request",
+    text: "Request too large (max 32MB). Accumulated images and attachments in the conversation pushed the request over the limit. Remove older images or compact the conversation.",
+    terminalReason: "image_error",
+  },
   { words: /credit balance is too low/i, error: "billing_error", text: "Credit balance is too low" },
   {
     status: 400,
@@ -94,6 +118,12 @@ const KNOWN: Readonly<Record<number, Known>> = {
     type: "not_found_error",
     message: "model not found",
     text: () => "There's an issue with the selected model. It may not exist or you may not have access to it.",
+  },
+  413: {
+    error: "invalid_request",
+    type: "request_too_large",
+    message: "Request exceeds the maximum size",
+    text: (message) => `API Error: 413 ${message}`,
   },
   429: {
     error: "rate_limit",

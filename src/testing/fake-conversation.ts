@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { FakeArguments } from "./fake-arguments.ts";
 import { FakeLedger } from "./fake-ledger.ts";
+import type { WireObject } from "./fake-wire.ts";
 
 /** One thing said in a conversation, as the fake remembers it. */
 export interface FakeEntry {
@@ -12,6 +13,8 @@ export interface FakeEntry {
 /** What stands in a transcript. Of what Claude Code says by itself, such as an error of the API, the model is told nothing. */
 interface WrittenEntry extends FakeEntry {
   readonly synthetic?: boolean;
+  /** Whether it is the prompt of a caller. */
+  readonly asked?: boolean;
 }
 
 /** What Claude Code keeps in a transcript file: what was said, and what it has cost. */
@@ -86,12 +89,12 @@ export class FakeTranscripts {
     persist: boolean,
     resumedFrom?: string,
   ): FakeConversation {
-    const save = (): void => {
+    const write = (entries: readonly WrittenEntry[]): void => {
       if (!persist) return;
       this.#transcripts.delete(id);
       this.#transcripts.set(id, { cwd, entries, ledger });
     };
-    return new FakeConversation(id, entries, ledger, resumedFrom, save);
+    return new FakeConversation(id, entries, ledger, resumedFrom, write);
   }
 }
 
@@ -101,24 +104,49 @@ export class FakeTranscripts {
  */
 export class FakeConversation {
   readonly id: string;
-  readonly #entries: WrittenEntry[];
+  #entries: WrittenEntry[];
   readonly ledger: FakeLedger;
   readonly resumedFrom: string | undefined;
-  /** Writes the transcript. */
-  readonly save: () => void;
+  readonly #write: (entries: readonly WrittenEntry[]) => void;
 
   constructor(
     id: string,
     entries: WrittenEntry[],
     ledger: FakeLedger,
     resumedFrom: string | undefined,
-    save: () => void,
+    write: (entries: readonly WrittenEntry[]) => void,
   ) {
     this.id = id;
     this.#entries = entries;
     this.ledger = ledger;
     this.resumedFrom = resumedFrom;
-    this.save = save;
+    this.#write = write;
+  }
+
+  /** Writes the transcript. */
+  save(): void {
+    this.#write(this.#entries);
+  }
+
+  /**
+   * Forgets a prompt and all that followed on it, in this process only: what is written changes when something new is said.
+   *
+   * @param lastSeen the last prompt of a caller that the host knows of; a later one is not forgotten unseen
+   * @returns the answer of the real one
+   */
+  rewind(promptId: string, lastSeen: string): WireObject {
+    const at = this.#entries.findIndex(({ uuid }) => uuid === promptId);
+    const target = this.#entries[at];
+    const refused = { rewound: false, prefillText: null, precedingAssistantUuid: null };
+    if (target === undefined) return { ...refused, error: "target not found", reason: "target_not_found" };
+    const seen = this.#entries.findIndex(({ uuid }) => uuid === lastSeen);
+    if (this.#entries.some(({ asked }, index) => asked === true && index > seen)) {
+      return { ...refused, error: "unseen later turn", reason: "unseen_later_turn" };
+    }
+    // A copy: what was written is as it was.
+    this.#entries = this.#entries.slice(0, at);
+    const precedingAssistantUuid = this.#entries.findLast(({ role }) => role === "assistant")?.uuid ?? null;
+    return { rewound: true, targetMessageUuid: promptId, prefillText: target.text, precedingAssistantUuid };
   }
 
   /** What the model is told. */
@@ -126,7 +154,7 @@ export class FakeConversation {
     return rememberedOf(this.#entries);
   }
 
-  append(entry: FakeEntry): void {
+  append(entry: WrittenEntry): void {
     this.#entries.push(entry);
     this.save();
   }

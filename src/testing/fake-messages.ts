@@ -146,6 +146,16 @@ export function retryMessage(attempt: number, of: number, status: number | undef
   };
 }
 
+/** Claude Code makes a conversation shorter that is too long. */
+export function compactingMessage(): WireObject {
+  return { type: "system", subtype: "status", status: "compacting", compact_output_chars: 0 };
+}
+
+/** The API takes none of the requests of the compaction either. */
+export function notCompactedMessage(): WireObject {
+  return { type: "system", subtype: "status", status: null, compact_result: "failed", compact_error: "exhausted" };
+}
+
 /** What became of a tool use. */
 export interface FakeToolResult {
   readonly content: unknown;

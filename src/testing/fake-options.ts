@@ -30,6 +30,11 @@ export interface FakeClaudeOptions {
   /** Whether only `SIGKILL` ends a process. Default: `false`. */
   readonly ignoreSigterm?: boolean;
   /**
+   * What becomes of a request to forget a prompt: it is done, refused as by a release that does not know it, or never answered.
+   * Default: `"done"`.
+   */
+  readonly rewind?: "done" | "refused" | "hangs";
+  /**
    * What the end of input does: `"exit"` finishes the turn and exits, `"ignore"` stays, as the real process does while a background task
    * runs. Default: `"exit"`.
    */

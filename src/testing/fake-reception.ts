@@ -1,4 +1,5 @@
 import { answerTo, type FakeControlFacts, handshake } from "./fake-control.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeSettings } from "./fake-settings.ts";
 import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
@@ -19,6 +20,9 @@ export interface FakeReceptionDesk {
   cancelQueued(): void;
   /** Takes a prompt that waits out of the queue. Whether it was there. */
   cancel(uuid: string): boolean;
+  /** Forgets a prompt and what followed on it, unless something runs or has come since that the host has not seen. The answer. */
+  rewind(promptId: string, lastSeen: string): WireObject | undefined;
+  readonly rewinds: FakeClaudeOptions["rewind"];
   /** Stops the turn, if there is one, and calls `acknowledge` where the real one answers. */
   interrupt(acknowledge: () => void): void;
 }
@@ -48,6 +52,12 @@ export class FakeReception {
       case "cancel_async_message":
         this.#answer(id, { cancelled: this.#desk.cancel(stringOf(request, "message_uuid") ?? "") });
         break;
+      case "rewind_conversation": {
+        const target = stringOf(request, "target_message_uuid") ?? "";
+        const lastSeen = stringOf(request, "last_seen_user_message_uuid") ?? target;
+        if (this.#desk.rewinds !== "hangs") this.#answer(id, this.#desk.rewind(target, lastSeen));
+        break;
+      }
       case "set_model":
         settings.model = stringOf(request, "model") ?? this.#defaultModel;
         this.#desk.send(modelMessage(settings.model));

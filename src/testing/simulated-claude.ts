@@ -14,7 +14,7 @@ import {
 import type { FakeConversation } from "./fake-conversation.ts";
 import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
 import { CLAUDE_CODE_VERSION, lifecycleMessage, modeMessage, stamp, stateMessage } from "./fake-messages.ts";
-import type { FakeScript } from "./fake-options.ts";
+import type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
 import type { FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
 import { FakeReception } from "./fake-reception.ts";
@@ -151,6 +151,22 @@ export class SimulatedClaude {
     if (at >= 0) this.#queue.splice(at, 1);
     if (at >= 0) this.send(lifecycleMessage(uuid, "cancelled"));
     return at >= 0;
+  }
+
+  get rewinds(): FakeClaudeOptions["rewind"] {
+    return this.#home.options.rewind;
+  }
+
+  rewind(promptId: string, lastSeen: string): WireObject | undefined {
+    if (this.rewinds === "refused") return undefined;
+    if (this.#turn === undefined || this.#turn.over) return this.#conversation.rewind(promptId, lastSeen);
+    return {
+      rewound: false,
+      prefillText: null,
+      precedingAssistantUuid: null,
+      error: "turn running",
+      reason: "turn_running",
+    };
   }
 
   /** Begins a turn that nobody has asked for, as soon as none runs; before the prompts that wait. */

@@ -8,10 +8,12 @@ import type { FakeUnprompted } from "./fake-home.ts";
 import { FakeHost } from "./fake-host.ts";
 import {
   apiErrorMessage,
+  compactingMessage,
   type FakeEcho,
   interruptedMessage,
   interruptedText,
   lifecycleMessage,
+  notCompactedMessage,
   requestingMessage,
   retryMessage,
 } from "./fake-messages.ts";
@@ -244,12 +246,16 @@ export class SimulatedTurn implements FakeTurn {
       for (let attempt = 1; attempt <= retries; attempt++) {
         this.#claude.send(retryMessage(attempt, retries, status, spoken.retryError));
       }
+      if (spoken.compacted && this.history.length > 0) {
+        this.#claude.send(compactingMessage());
+        this.#claude.send(notCompactedMessage());
+      }
       const uuid = randomUUID();
       this.#claude.send({ ...apiErrorMessage(spoken.text, spoken.error, spoken.facts, this.#echo), uuid });
       this.#claude.conversation.note(uuid, spoken.text);
       this.#over = true;
       this.#end(
-        { text: spoken.text, isError: true, terminalReason: "api_error", costUsd: 0 },
+        { text: spoken.text, isError: true, terminalReason: spoken.terminalReason, costUsd: 0 },
         { stopReason: "stop_sequence", apiError: spoken.facts },
       );
     });
@@ -302,7 +308,8 @@ export class SimulatedTurn implements FakeTurn {
   }
 
   #prompted(uuid: string, message: SDKUserMessage): void {
-    this.#claude.conversation.append({ uuid, role: "user", text: promptText(message) });
+    const asked = this.#origin === undefined;
+    this.#claude.conversation.append({ uuid, role: "user", text: promptText(message), asked });
   }
 
   /** The model is asked. Like the real one, it says so only to a session that streams. */

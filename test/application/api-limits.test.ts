@@ -14,8 +14,9 @@ test("a limit of use holds the mailbox until it is lifted, and is no crash", asy
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
-    script: (turn) => (turn.index === 0 ? refuse(turn, 60) : turn.text(`after ${turn.history.length}`)),
+    script: (turn) => (turn.index === 1 ? refuse(turn, 60) : turn.text(`after ${turn.history.length}`)),
   });
+  await query(scene.name, "before");
   const { details } = await failure(query(scene.name, "one"), "TURN_FAILED");
   expect(details).toMatchObject({ class: "quota", status: 429, retryAt: 60_000 });
   const replies = ["two", "three"].map((prompt) => query(scene.name, prompt));
@@ -26,10 +27,11 @@ test("a limit of use holds the mailbox until it is lifted, and is no crash", asy
     restarts: 0,
   });
   await clock.advance(59_999);
-  expect(scene.fake.processes[0]?.prompts).toEqual(["one"]);
+  expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one"]);
   await clock.advance(1);
-  await Promise.all(replies);
-  expect(scene.fake.processes[0]?.prompts).toEqual(["one", "two", "three"]);
+  // What was refused is no longer in the conversation.
+  expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["after 2", "after 4"]);
+  expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one", "two", "three"]);
   expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1, restarts: 0 });
   expect(scene.session.status().waitingFor).toBeUndefined();
 });
@@ -70,8 +72,9 @@ test("turns that are held back can be stopped, time out, and fill the mailbox", 
   await using scene = await Scene.open({
     clock,
     session: { mailboxLimit: 2, queueTimeout: "10s" },
-    script: (turn) => (turn.index === 0 ? refuse(turn, 60) : turn.text("fine")),
+    script: (turn) => (turn.index === 1 ? refuse(turn, 60) : turn.text("fine")),
   });
+  await query(scene.name, "before");
   await failure(query(scene.name, "one"), "TURN_FAILED");
   const stopped = scene.session.stream("two");
   const late = failure(query(scene.name, "three"), "QUEUE_TIMEOUT");
@@ -82,7 +85,7 @@ test("turns that are held back can be stopped, time out, and fill the mailbox", 
   await late;
   const reply = query(scene.name, "five", { queueTimeout: "1h" });
   expect((await within(clock, reply)).text).toBe("fine");
-  expect(scene.fake.processes[0]?.prompts).toEqual(["one", "five"]);
+  expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one", "five"]);
 });
 
 test("an overloaded API is left alone for longer each time, until it answers again", async () => {
@@ -92,7 +95,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
     clock,
     script: (turn) => (turn.prompt === "good" ? turn.text("fine") : turn.fail({ status: 529 })),
   });
-  for (const prompt of ["bad", "bad", "bad", "good", "bad"]) {
+  for (const prompt of ["good", "bad", "bad", "bad", "good", "bad"]) {
     const asked = query(scene.name, prompt).then(
       () => undefined,
       (error: unknown) => error,
@@ -104,7 +107,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
     if (prompt === "bad")
       expect(await asked).toMatchObject({ details: { class: "overload", retryAt: waitingFor?.until } });
   }
-  expect(waits).toEqual([1_000, 2_000, 4_000, 0, 1_000]);
+  expect(waits).toEqual([0, 1_000, 2_000, 4_000, 0, 1_000]);
   expect(scene.session.status()).toMatchObject({ state: "waiting", activation: 1, restarts: 0 });
 });
 

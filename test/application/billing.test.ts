@@ -93,7 +93,7 @@ describe("an account that cannot pay", () => {
     const turn = stream(scene.name, "two");
     for (let tried = 1; tried <= 5; tried++) {
       await clock.advance((scene.session.status().waitingFor?.until ?? 0) - clock.now());
-      await eventually(() => scene.fake.processes.length === tried + 1 && scene.session.status().state === "waiting");
+      await eventually(() => scene.fake.processes.length === tried + 2 && scene.session.status().state === "waiting");
     }
     account.pays = true;
     expect((await within(clock, turn.result())).text).toContain("two");
@@ -197,8 +197,9 @@ test("a limit of use whose end is told in words holds the mailbox until then", a
     "You have reached your specified workspace API usage limits. You will regain access on 1970-01-02 at 00:00 UTC.";
   await using scene = await Scene.open({
     clock,
-    script: (turn) => (turn.index === 0 ? turn.fail({ status: 400, message }) : turn.text("fine")),
+    script: (turn) => (turn.index === 1 ? turn.fail({ status: 400, message }) : turn.text("fine")),
   });
+  await query(scene.name, "before");
   const { details } = await failure(query(scene.name, "one"), "TURN_FAILED");
   expect(details).toMatchObject({ class: "quota", status: 400, retryAt: until });
   expect(details).not.toHaveProperty("until");

@@ -128,7 +128,9 @@ test("turns that a limit of use holds back are waited for until the deadline", a
   });
   await failure(query(scene.name, "one"), "TURN_FAILED");
   const held = failure(query(scene.name, "two"), "SUPERVISOR_STOPPED");
-  expect(scene.session.status()).toMatchObject({ state: "waiting", mailbox: 1 });
+  // An empty conversation is begun anew.
+  await eventually(() => scene.session.status().state === "waiting");
+  expect(scene.session.status()).toMatchObject({ mailbox: 1 });
   const drained = scene.supervisor.drain({ deadline: "30s" });
   await clock.advance(30_000);
   await held;

@@ -76,8 +76,47 @@ describe("commandFailureOf", () => {
     expect(found).toMatchObject(expected);
   });
 });
+/** As Claude Code 2.1.332 says it of a request that is too long, where the API fails at its compaction. */
+const COMPACTIONS: [string, TurnFailure["class"], number | undefined][] = [
+  ["API Error: Connection dropped (ECONNRESET). Check the gateway, then try again.", "overload", undefined],
+  ["API Error: 500 x. This is a server-side issue.", "overload", 500],
+  ["API Error: 529 Overloaded. This is a server-side issue.", "overload", 529],
+  ["API Error: Request rejected (429) · rate", "overload", 429],
+  ["Invalid API key · Fix external API key", "auth", undefined],
+  ["Failed to authenticate. API Error: 403 forbidden", "auth", 403],
+  ["API Error: 402 billing", "billing", 402],
+  ["API Error: 400 Your credit balance is too low", "billing", 400],
+  ["API Error: 400 weird", "request", 400],
+];
 
 describe("failureOf", () => {
+  it.each(COMPACTIONS)("does not call too long what could not be compacted: %s", (words, expected, status) => {
+    for (const [reason, answered] of [
+      ["blocking_limit", null],
+      ["prompt_too_long", 400],
+    ] as const) {
+      const result = success({
+        is_error: true,
+        result: `Prompt is too long · automatic compaction failed: ${words}`,
+        api_error_status: answered,
+        terminal_reason: reason,
+      });
+      const found = failureOf(result, "invalid_request");
+      expect(found).toMatchObject({ class: expected, ...(status === undefined ? {} : { status }) });
+      expect(found?.status).toBe(status);
+      expect(found?.message).not.toMatch(/too long/);
+      expect(found?.message).toContain(words);
+    }
+  });
+
+  it("calls too long what is, also where the compaction has failed for that", () => {
+    const words = "Prompt is too long · automatic compaction failed: There's an issue with the selected model.";
+    for (const result of ["Prompt is too long", words]) {
+      const given = success({ is_error: true, result, api_error_status: 400, terminal_reason: "prompt_too_long" });
+      expect(failureOf(given, "invalid_request")).toEqual({ class: "request", status: 400, message: result });
+    }
+  });
+
   it("finds nothing wrong with a turn that went well, even if an earlier request of it had failed", () => {
     expect(failureOf(success(), undefined)).toBeUndefined();
     expect(failureOf(success(), "overloaded")).toBeUndefined();

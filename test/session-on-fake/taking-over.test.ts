@@ -84,7 +84,7 @@ test("`rollback` takes the cut turn out of the conversation, and is no restart",
     "user: waiting",
     "assistant: re: waiting",
   ]);
-  expect(scene.session.status()).toMatchObject({ conversationId, restarts: 0, activation: 2, state: "idle" });
+  expect(scene.session.status()).toMatchObject({ conversationId, restarts: 0, activation: 1, state: "idle" });
   expect(scene.session.status().lastExit).toBeUndefined();
   expect(scene.log).toEqual([]);
 });
@@ -149,7 +149,7 @@ test("two rollbacks in a row take out two turns", async () => {
   await failure(two.result(), "TURN_INTERRUPTED");
   expect((await three).text).toBe("re: three");
   expect(scene.transcript()).toEqual(["user: before", "assistant: re: before", "user: three", "assistant: re: three"]);
-  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 3 });
+  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 1 });
 });
 
 test("two rollbacks at once take out the turn that runs once; the later one goes first, and both are answered", async () => {

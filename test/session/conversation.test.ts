@@ -6,6 +6,9 @@ import {
   conversationStart,
   endIsUnknown,
   firstConversation,
+  forkOptions,
+  isSummarised,
+  isSuspect,
   nextConversation,
 } from "../../src/session/conversation.ts";
 
@@ -146,6 +149,49 @@ describe("the life of a conversation", () => {
       refused,
     );
     expect(conversationStart(later)).toEqual({ kind: "resume", id: "a", at: undefined });
+  });
+
+  it("is copied up to what a compaction has summarised in a turn that is taken out; the summary serves if it cannot be", () => {
+    const compacted: ConversationEvent = { type: "turn_undone", freshId: "b", summary: "s1" };
+    const copied = (id?: string): ConversationEvent => ({ type: "copied", id });
+    const cut = having(FRESH, prompted, kept("m1"), prompted, compacted);
+    expect(isSummarised(cut)).toBe(true);
+    expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a", at: "m1" });
+    expect(forkOptions(cut, false)).toEqual({ resume: "a", forkSession: true, resumeSessionAt: "s1" });
+    const copy = having(cut, copied("c"));
+    expect(copy).toEqual({ kind: "kept", id: "c", empty: false, cut: false });
+    expect(endIsUnknown(copy)).toBe(true);
+    const not = having(cut, copied());
+    expect(isSummarised(not)).toBe(false);
+    expect(conversationStart(not)).toEqual({ kind: "resume", id: "a", at: "m1" });
+    expect(conversationStart(having(not, { type: "cut_refused" }))).toEqual({ kind: "resume", id: "a", at: "s1" });
+    expect(isSummarised(having(cut, prompted, undone))).toBe(true);
+    expect(having(cut, prompted, kept("m2"))).toEqual(having(FRESH, prompted, kept("m2")));
+    expect(isSuspect(having(cut, { ...compacted, suspect: true }, copied("c")))).toBe(true);
+    // One whose end is not known is known to go on from the summary.
+    const unknown: Conversation = { kind: "kept", id: "a", empty: false, cut: false };
+    expect(conversationStart(having(unknown, compacted))).toEqual({ kind: "resume", id: "a", at: "s1" });
+    expect(isSummarised(having(unknown, compacted))).toBe(false);
+  });
+
+  it("is suspect until its transcript has been read, or a turn has worked in it", () => {
+    const refused: ConversationEvent = { type: "turn_undone", freshId: "b", suspect: true };
+    const lookedBack = (lastUuid?: string): ConversationEvent => ({ type: "looked_back", lastUuid });
+    const suspect = having(FRESH, prompted, kept("m1"), prompted, kept("m2"), prompted, refused);
+    expect(isSuspect(suspect)).toBe(true);
+    expect(isSuspect(having(suspect, prompted, undone))).toBe(true);
+    expect(isSuspect(having(suspect, prompted, kept("m3")))).toBe(false);
+    const back = having(suspect, lookedBack("m1"));
+    expect(isSuspect(back)).toBe(false);
+    expect(conversationStart(back)).toEqual({ kind: "resume", id: "a", at: "m1" });
+    // What Claude Code does not find is no reason to bring back what was taken out.
+    expect(conversationStart(having(back, { type: "cut_refused" }))).toEqual({ kind: "resume", id: "a", at: "m2" });
+    expect(conversationStart(having(suspect, lookedBack()))).toEqual({ kind: "resume", id: "a", at: "m2" });
+    expect(isSuspect(having(suspect, lookedBack()))).toBe(false);
+    // Of one in which nothing else was said, nothing is left that could be.
+    expect(having(FRESH, prompted, refused)).toEqual({ kind: "new", id: "b" });
+    const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
+    expect(having(fork, prompted, refused)).toEqual({ ...fork, id: "b" });
   });
 
   it("forgets only when told to", () => {

@@ -114,6 +114,30 @@ export function keepAlive(): SDKMessage {
   return { type: "system", subtype: "status", status: "requesting", uuid: randomUUID(), session_id: SESSION };
 }
 
+/** A compaction has failed. */
+export function notCompacted(): SDKMessage {
+  return {
+    type: "system",
+    subtype: "status",
+    status: null,
+    compact_result: "failed",
+    compact_error: "exhausted",
+    uuid: randomUUID(),
+    session_id: SESSION,
+  };
+}
+
+/** A compaction has come to its end; its summary follows. */
+export function boundary(): SDKMessage {
+  return {
+    type: "system",
+    subtype: "compact_boundary",
+    compact_metadata: { trigger: "auto", pre_tokens: 100 },
+    uuid: randomUUID(),
+    session_id: SESSION,
+  };
+}
+
 const COUNTED: Omit<SDKResultSuccess, "subtype" | "result"> = {
   type: "result",
   duration_ms: 1,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { evidenceIn, lastOf } from "../../src/session/transcript-evidence.ts";
+import { evidenceIn, lastOf, lastThatWorked } from "../../src/session/transcript-evidence.ts";
 import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
 
 /** What the SDK reads from a transcript, of what a process once told. */
@@ -124,5 +124,33 @@ describe("lastOf", () => {
     const answer = assistant("m2", [textBlock("fine")]);
     expect(lastOf(said(one, assistant("m1", [toolBlock("t1", "Bash")]), two))).toBe(two.uuid);
     expect(lastOf(said(one, assistant("m1", [toolBlock("t1", "Bash")]), two, answer))).toBe(answer.uuid);
+  });
+});
+
+describe("lastThatWorked", () => {
+  const turn = (word: string) => [user(word), assistant("m", [textBlock(`re: ${word}`)])] as const;
+  const [one, two] = [turn("one"), turn("two")];
+  const failed = (word: string) => [user(word), synthetic("API Error: 400")];
+
+  it("is the end of the turn before the last, where all have worked", () => {
+    expect(lastThatWorked(said(...one, ...two))).toBe(one[1].uuid);
+  });
+
+  it("is the end of the last one that worked, where others have failed since", () => {
+    const read = [user("look"), assistant("m", [textBlock("so"), toolBlock("t", "Read")]), toolResult("t", "poison")];
+    expect(lastThatWorked(said(...one, ...two, ...read, synthetic("refused"), ...failed("next")))).toBe(two[1].uuid);
+    expect(lastThatWorked(said(...one, ...two, ...read))).toBe(two[1].uuid);
+    expect(lastThatWorked(said(...one, ...failed("x"), ...two))).toBe(one[1].uuid);
+  });
+
+  it("is none where no other has worked, or nothing was said", () => {
+    expect(lastThatWorked([])).toBeUndefined();
+    expect(lastThatWorked(said(...one))).toBeUndefined();
+    expect(lastThatWorked(said(...failed("one"), ...failed("two")))).toBeUndefined();
+  });
+
+  it("is never one that was stopped while a tool ran", () => {
+    const stopped = [user("run"), assistant("m", [toolBlock("t", "Bash")])];
+    expect(lastThatWorked(said(...one, ...stopped, ...two))).toBe(one[1].uuid);
   });
 });

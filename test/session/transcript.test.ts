@@ -7,8 +7,10 @@ import {
   assistant,
   blockDelta,
   blockStart,
+  boundary,
   keepAlive,
   messageStart,
+  notCompacted,
   SESSION,
   success,
   textBlock,
@@ -136,7 +138,7 @@ describe("DeltaReader", () => {
       ];
       expect(read(told).map(({ text }) => text)).toEqual(["half", "!"]);
       expect(progressOf(...told).text).toBe("half!");
-      expect(progressOf(message)).toMatchObject({ text: "", answered: false });
+      expect(progressOf(message)).toMatchObject({ text: "", touched: false });
     }
   });
 
@@ -188,10 +190,33 @@ describe("Progress", () => {
     ["a block of a subagent", blockStart({ type: "text", text: "", citations: null }, SUB)],
     ["an answer", assistant("m", [textBlock("hi")])],
     ["a tool use", assistant("m", [toolBlock("a", "Bash")])],
-    ["a tool result", user("done")],
+    ["a tool result", user([{ type: "tool_result", tool_use_id: "tool-1", content: "ok" }])],
     ["a subagent's answer", assistant("m", [textBlock("hi")], SUB)],
   ])("is touched by %s", (_, message) => {
     expect(progressOf(message).touched).toBe(true);
+  });
+
+  it("is untouched by what Claude Code says in the place of the user: of an interrupt, and the summary of a compaction", () => {
+    const interrupted = user([{ type: "text", text: "[Request interrupted by user]" }]);
+    expect(progressOf(interrupted).touched).toBe(false);
+    expect(progressOf(user("This session is being continued from a previous conversation.")).touched).toBe(false);
+    // It stands in the conversation, which can be cut back to it.
+    expect(progressOf(interrupted).lastUuid).toBe(interrupted.uuid);
+  });
+
+  it("knows the summary that stands for what was said before, and whether there was one at all", () => {
+    const summary = user([{ type: "text", text: "This session is being continued." }]);
+    const later = user([{ type: "text", text: "and again" }]);
+    expect(progressOf(user("hi")).compaction).toBeUndefined();
+    expect(progressOf(notCompacted()).compaction).toEqual({ state: "failed", summary: undefined });
+    expect(progressOf(boundary(), summary, user("more")).compaction).toEqual({ state: "done", summary: summary.uuid });
+    expect(progressOf(boundary(), summary, boundary(), later).compaction?.summary).toBe(later.uuid);
+    // What was summarised stays so, also if it cannot be made shorter still.
+    expect(progressOf(boundary(), summary, notCompacted()).compaction).toEqual({
+      state: "failed",
+      summary: summary.uuid,
+    });
+    expect(progressOf(boundary(), user("sub", SUB)).compaction?.summary).toBeUndefined();
   });
 
   it("collects the text and the tools, the latter also of subagents", () => {

@@ -9,6 +9,7 @@ import {
 } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { rewind } from "../../src/claude/rewind.ts";
 import { type FakeScript, fakeClaude, type MockApi, mockApi } from "../../src/testing/index.ts";
 import { BareSession, textDelta } from "../testing/bare-session.ts";
 import { shapeOf, shapesOf } from "../testing/shape.ts";
@@ -71,6 +72,23 @@ const scenarios: Scenario[] = [
       await session.ask("/compact keep the names");
       await session.ask("two");
       await session.ask("  /compact");
+      await session.end();
+    },
+  },
+  {
+    name: "a prompt that failed, and is forgotten",
+    replies: (api) => api.reply("boom", { error: { status: 500, message: "boom" } }),
+    script: async (turn) => {
+      if (turn.prompt === "boom") await turn.fail({ status: 500, message: "boom" });
+      else await turn.text(`You said: ${turn.prompt}`);
+    },
+    act: async (session) => {
+      await session.ask("one");
+      const uuid = randomUUID();
+      session.send("boom", uuid);
+      await session.result();
+      hooked.push(await rewind(session.query, randomUUID()), await rewind(session.query, uuid));
+      await session.ask("two");
       await session.end();
     },
   },

@@ -37,6 +37,7 @@ test("turns go one after the other as they are told: steps, a crash, an error, t
 test("a limit of use holds turns back until it is lifted, and a process that says nothing is replaced", async () => {
   const clock = new SimulatedClock();
   const script = turnByTurn(
+    inOrder(says("before")),
     inOrder(hitsLimit(600_000)),
     inOrder(says("again")),
     inOrder(stalls()),
@@ -44,6 +45,7 @@ test("a limit of use holds turns back until it is lifted, and a process that say
   );
   await using scene = await Scene.open({ clock, script, session: { stallTimeout: "1m", onInterruptedTurn: "retry" } });
   const { name } = scene;
+  await query(name, "0");
   await failure(query(name, "1"), "TURN_FAILED");
   const next = query(name, "2");
   await eventually(() => session(name).status().waitingFor?.for === "quota");
@@ -51,7 +53,7 @@ test("a limit of use holds turns back until it is lifted, and a process that say
   await clock.advance(600_000);
   expect((await next).text).toBe("again");
   const stalled = query(name, "3");
-  await scene.fake.prompted(3);
+  await scene.fake.prompted(4);
   await clock.advance(120_000);
   expect((await stalled).text).toBe("up");
 });
