@@ -1,5 +1,10 @@
-interface Failure {
+/** What the API answers instead of a model. */
+export interface ApiFailure {
   readonly status: number;
+  readonly message: string;
+}
+
+interface Failure extends ApiFailure {
   /** When it is too late for it, in milliseconds. */
   readonly until: number;
 }
@@ -17,9 +22,9 @@ export class ApiFailures {
     this.#now = now;
   }
 
-  /** The next request fails with this status, if one comes within so many milliseconds. */
-  add(status: number, withinMs: number): void {
-    this.#failures = [...this.#due, { status, until: this.#now() + withinMs }];
+  /** The next request fails so, if one comes within so many milliseconds. */
+  add(failure: ApiFailure, withinMs: number): void {
+    this.#failures = [...this.#due, { ...failure, until: this.#now() + withinMs }];
   }
 
   /** Whether a request would fail now. */
@@ -27,11 +32,11 @@ export class ApiFailures {
     return this.#due.length > 0;
   }
 
-  /** The status with which a request fails that comes now, if it is to. */
-  take(): number | undefined {
+  /** How a request fails that comes now, if it is to. */
+  take(): ApiFailure | undefined {
     const [first, ...rest] = this.#due;
     this.#failures = rest;
-    return first?.status;
+    return first && { status: first.status, message: first.message };
   }
 
   get #due(): readonly Failure[] {

@@ -6,7 +6,7 @@ import type { SessionDefaults } from "../../src/session/options.ts";
 import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
 import { KeyedModel, NOTICED } from "../real/keyed-model.ts";
 import { processesWith } from "../real/processes.ts";
-import { ApiFailures } from "./api-failures.ts";
+import { type ApiFailure, ApiFailures } from "./api-failures.ts";
 
 /** What a model was asked about one key, and said. */
 export interface AskedOfModel {
@@ -28,8 +28,8 @@ export interface ChaosGround extends AsyncDisposable {
   /** How many processes there were at a time, as far as that is known. */
   readonly most: number;
   signal(pid: number, signal: NodeJS.Signals): void;
-  /** The API answers the next request with this status, if one comes within so many milliseconds. */
-  failNext(status: number, withinMs: number): void;
+  /** The API answers the next request so, if one comes within so many milliseconds. */
+  failNext(failure: ApiFailure, withinMs: number): void;
   /** What is wrong with the transcripts on disk. */
   transcriptFaults(): string[];
   /** Processes that are there. */
@@ -52,9 +52,9 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
     model.set(key, asked);
     asked.prompts += 1;
     if (turn.history.some(({ text }) => text === turn.prompt)) doubled.push(key);
-    const status = failures.take();
-    if (status !== undefined) {
-      await turn.fail({ status });
+    const failure = failures.take();
+    if (failure !== undefined) {
+      await turn.fail(failure);
       return;
     }
     await pause(turn.signal, what === "talk" ? 60 : 5);
@@ -80,7 +80,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
       return most;
     },
     signal: (pid, signal) => fake.processes.find((process) => process.pid === pid)?.kill(signal),
-    failNext: (status, withinMs) => failures.add(status, withinMs),
+    failNext: (failure, withinMs) => failures.add(failure, withinMs),
     transcriptFaults: () => fake.errors.map((error) => `a script threw ${String(error)}`),
     left: () => fake.running.map(({ pid }) => pid),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
@@ -97,7 +97,7 @@ export async function realGround(): Promise<ChaosGround> {
   const failures = new ApiFailures(() => performance.now());
   api.reply(
     () => failures.any,
-    () => ({ error: { status: failures.take() ?? 500, message: "chaos" } }),
+    () => ({ error: failures.take() ?? { status: 500, message: "chaos" } }),
   );
   const config = api.env["CLAUDE_CONFIG_DIR"] ?? "";
   return {
@@ -121,7 +121,7 @@ export async function realGround(): Promise<ChaosGround> {
         // Gone meanwhile.
       }
     },
-    failNext: (status, withinMs) => failures.add(status, withinMs),
+    failNext: (failure, withinMs) => failures.add(failure, withinMs),
     transcriptFaults: () => transcriptFaults(join(config, "projects")),
     left: () => processesWith(`CLAUDE_CONFIG_DIR=${config}`),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),

@@ -6,6 +6,7 @@ import { type Session, Supervisor, template } from "../../src/index.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { type JournalContents, readJournal } from "../real/journal-contents.ts";
 import { unique } from "../session-on-fake/scene.ts";
+import type { ApiFailure } from "./api-failures.ts";
 import type { ChaosGround } from "./chaos-ground.ts";
 import { ChaosTrace } from "./chaos-trace.ts";
 
@@ -43,6 +44,14 @@ export interface ChaosRecord {
   readonly unprompted: ReadonlyMap<string, readonly string[]>;
   readonly left: readonly number[];
 }
+
+/** What the API refuses by chance: for its own sake, for a prompt, for what stands in the conversation. */
+const API_FAILURES: readonly ApiFailure[] = [
+  { status: 529, message: "Overloaded" },
+  { status: 500, message: "chaos" },
+  { status: 400, message: "chaos" },
+  { status: 400, message: "messages.3: `tool_use` ids were found without `tool_result` blocks immediately after" },
+];
 
 /** How long turns may take to end once nothing is done to them any more. */
 const CALM_MS = 60_000;
@@ -198,7 +207,7 @@ class Chaos {
         if (pid !== undefined) void this.#freeze(pid, session);
         break;
       case "api":
-        ground.failNext(this.#pick([400, 500, 529]), FAILS_FOR * this.#setting.everyMs);
+        ground.failNext(this.#pick(API_FAILURES), FAILS_FOR * this.#setting.everyMs);
         break;
       case "interrupt":
         this.#tolerated(session.interrupt());

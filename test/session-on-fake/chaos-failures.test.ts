@@ -17,13 +17,13 @@ test("a failure of the API that no request came for in time fails none that come
         ({ code }) => code,
       );
 
-  ground.failNext(400, 50);
+  ground.failNext({ status: 400, message: "x" }, 50);
   now = 49;
   expect(await ask("say k1")).toBe("TURN_FAILED");
   expect(await ask("say k2")).toBe("k2 answer 1");
 
-  ground.failNext(400, 50);
-  ground.failNext(400, 60);
+  ground.failNext({ status: 400, message: "x" }, 50);
+  ground.failNext({ status: 400, message: "x" }, 60);
   now = 100;
   expect(await ask("say k3")).toBe("TURN_FAILED");
   expect(await ask("say k4")).toBe("k4 answer 1");
