@@ -78,6 +78,7 @@ export type { Duration } from "./duration.ts";
 export {
   CastellanError,
   type ClusterFault,
+  type ConversationFate,
   type ErrorCode,
   type ErrorDetails,
   type ExitClass,

@@ -77,6 +77,7 @@ describe("the real Claude Code", () => {
     await using supervisor = await Supervisor.start([{ name: "late" }], { defaults: { env: api.env, cwd: api.cwd } });
     // Not what is said next, which comes together with this where the deadline was faster than the request.
     api.reply(/^Answer slowly\.$/, { text: "never", delayMs: 60_000 }, { times: 1 });
+    await query("late", "First.");
     const { pid } = supervisor.session("late").status();
     const since = performance.now();
     await expect(query("late", "Answer slowly.", { timeout: 300 })).rejects.toMatchObject({ code: "TURN_TIMEOUT" });
