@@ -1,23 +1,24 @@
-import { link, mkdir, readFile, rmdir, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { isAlive, type Owner, ownerOf, thisOwner } from "./marker.ts";
+import { type FileLock, fileLocks, type TryLock } from "../journal/file-lock.ts";
+import { type Owner, ownerOf } from "./marker.ts";
 
 /** Beside Claude Code's own files, since it is their transcripts that have one writer. */
 const FOLDER = "castellan-locks";
 
-/** How often a lock that changes hands meanwhile is tried for, and how long is waited for another one who takes it over. */
-const TRIES = 5;
-const PAUSE_MS = 5;
+/** Locked while a lock is taken or given back, so that nobody locks a file that another deletes at that moment. */
+const GUARD = "guard";
 
-/** After how long whoever takes a lock over must have died over it. It takes a millisecond. */
-const ABANDONED_MS = 5_000;
+/** An application keeps the guard for less than a millisecond, unless its process is stopped in between. */
+const GUARD_MS = 5_000;
+const PAUSE_MS = 2;
 
 /** A conversation that another application of this machine writes to. */
 export class ConversationInUse extends Error {
   override readonly name: string = "ConversationInUse";
 
-  /** Without an owner, several want it at this moment. */
+  /** Without an owner, nobody can tell which application it is. */
   constructor(id: string, owner?: Owner) {
     super(
       `the conversation ${id} is in use by another application${owner === undefined ? "" : `, process ${owner.pid}`}`,
@@ -31,99 +32,130 @@ export interface ConversationLock {
   release(): Promise<void>;
 }
 
+/** A lock of this application, and the activations that have it. */
+interface HeldLock {
+  readonly lock: FileLock;
+  readonly markers: Set<string>;
+}
+
+const held = new Map<string, HeldLock>();
+
 /**
  * Makes a conversation this application's, as far as the transcripts in this directory of Claude Code's own go. Within an
- * application it is the sessions that see to it that each has a conversation of its own; this is for two that know nothing of
- * each other.
+ * application the sessions see to it that each has a conversation of its own; this is for two applications that know nothing
+ * of each other.
  *
- * The file names its owner by pid and start time. One whose owner is not proven to be alive is taken over; only Linux proves it.
+ * The kernel holds the lock, and frees it when the application ends, however it ends. A second file names the owner, for
+ * messages only.
  *
  * @param marker of the activation that is about to write to it
  * @throws ConversationInUse
  */
 export async function lockConversation(id: string, marker: string, config: string): Promise<ConversationLock> {
-  const path = join(config, FOLDER, id);
   try {
-    for (const folder of [config, dirname(path)]) await makeFolder(folder);
-    for (let tries = 0; tries < TRIES; tries++) {
-      if (await put(path, marker)) return { release: () => remove(path, marker) };
-      await takeOver(path, id);
-    }
-    throw new ConversationInUse(id);
+    const tryLock = await fileLocks();
+    const path = join(folderIn(config), `${id}.lock`);
+    const take = (): void => {
+      if (!share(path, marker)) lock(path, marker, tryLock, id);
+    };
+    if (!share(path, marker) && !(await underGuard(path, tryLock, take))) throw new ConversationInUse(id);
+    return { release: () => release(path, marker, tryLock) };
   } catch (error) {
     if (error instanceof ConversationInUse) throw error;
     // Where nothing can be written, Claude Code cannot write a transcript either.
+    return { release: async () => {} };
   }
-  return { release: async () => {} };
 }
 
-/** Not with all that is above it: where that is not there, Claude Code has never been. */
-async function makeFolder(folder: string): Promise<void> {
-  await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
-    if (!isExisting(error)) throw error;
-  });
+/** Not with all that is above it: where that is missing, Claude Code has never been. */
+function folderIn(config: string): string {
+  makeFolder(config);
+  const folder = join(realpathSync(config), FOLDER);
+  makeFolder(folder);
+  return folder;
 }
 
-function isExisting(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EEXIST";
-}
-
-/** Whether there was no such file. It appears with all that it says, or not at all. */
-async function put(path: string, marker: string): Promise<boolean> {
-  const draft = asideOf(path, marker);
-  await writeFile(draft, marker, { mode: 0o600 });
+function makeFolder(folder: string): void {
   try {
-    await link(draft, path);
-    return true;
+    mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    if (isExisting(error)) return false;
-    throw error;
-  } finally {
-    await unlink(draft);
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   }
 }
 
-/** Takes the file away if its owner is gone. @throws ConversationInUse if it is not */
-async function takeOver(path: string, id: string): Promise<void> {
-  const found = await readFile(path, "utf8").catch(() => undefined);
-  const owner = found === undefined ? undefined : ownerOf(found);
-  if (owner !== undefined && isAnother(owner) && isAlive(owner)) throw new ConversationInUse(id, owner);
-  // One at a time, so that nobody takes away what another one, who was faster, has put there.
-  const turn = `${path}.taking`;
+/** Whether this application has the lock already; then the activation has it too. */
+function share(path: string, marker: string): boolean {
+  return held.get(path)?.markers.add(marker) !== undefined;
+}
+
+/** @throws ConversationInUse */
+function lock(path: string, marker: string, tryLock: TryLock, id: string): void {
+  const taken = lockFile(path, tryLock);
+  if (taken === undefined) throw new ConversationInUse(id, ownerOfLock(path));
+  held.set(path, { lock: taken, markers: new Set([marker]) });
   try {
-    await mkdir(turn);
-  } catch (error) {
-    if (!isExisting(error)) throw error;
-    await awaitTurn(turn);
-    return;
+    writeFileSync(ownerFile(path), marker, { mode: 0o600 });
+  } catch {
+    // A full disk. The lock holds without it.
   }
+}
+
+/** Nobody can lock a file that holds something else, so that it is replaced. */
+function lockFile(path: string, tryLock: TryLock): FileLock | undefined {
   try {
-    if ((await readFile(path, "utf8").catch(() => undefined)) === found) await unlink(path).catch(() => {});
-  } finally {
-    await rmdir(turn).catch(() => {});
+    return tryLock(path);
+  } catch {
+    rmSync(path, { force: true });
+    return tryLock(path);
   }
 }
 
-/** Waits a moment for who takes a lock over, and takes away what one who died over it has left. */
-async function awaitTurn(turn: string): Promise<void> {
-  const since = await stat(turn).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => undefined,
-  );
-  if (since !== undefined && Date.now() - since > ABANDONED_MS) await rmdir(turn).catch(() => {});
-  else await delay(PAUSE_MS);
+async function release(path: string, marker: string, tryLock: TryLock): Promise<void> {
+  const mine = held.get(path);
+  if (mine === undefined || !mine.markers.delete(marker)) return;
+  // Another activation may share it, or give it back, while this one waits for the guard.
+  const isLast = (): boolean => mine.markers.size === 0 && held.get(path) === mine;
+  const unlock = (): void => {
+    held.delete(path);
+    mine.lock.close();
+  };
+  const unlockAndRemove = (): void => {
+    if (!isLast()) return;
+    unlock();
+    for (const file of [path, ownerFile(path)]) rmSync(file, { force: true });
+  };
+  if (!isLast()) return;
+  await underGuard(path, tryLock, unlockAndRemove).catch(() => {});
+  // Without the guard the files stay. They lock nothing.
+  if (isLast()) unlock();
 }
 
-async function remove(path: string, marker: string): Promise<void> {
-  if ((await readFile(path, "utf8").catch(() => undefined)) === marker) await unlink(path).catch(() => {});
+/** Does `work` while no other application takes or gives back a lock of this folder. Returns whether it came to that. */
+async function underGuard(path: string, tryLock: TryLock, work: () => void): Promise<boolean> {
+  const deadline = performance.now() + GUARD_MS;
+  for (;;) {
+    const guard = tryLock(join(dirname(path), GUARD));
+    if (guard !== undefined) {
+      try {
+        work();
+        return true;
+      } finally {
+        guard.close();
+      }
+    }
+    if (performance.now() >= deadline) return false;
+    await delay(PAUSE_MS);
+  }
 }
 
-/** Whether it is another process, of which it can be told whether it lives. */
-function isAnother({ namespace, pid, startTime }: Owner): boolean {
-  const self = thisOwner();
-  return self.namespace === namespace && !(self.pid === pid && self.startTime === startTime);
+function ownerFile(path: string): string {
+  return `${path}-owner`;
 }
 
-function asideOf(path: string, marker: string): string {
-  return `${path}.${marker.replaceAll("/", "-")}`;
+function ownerOfLock(path: string): Owner | undefined {
+  try {
+    return ownerOf(readFileSync(ownerFile(path), "utf8"));
+  } catch {
+    return undefined;
+  }
 }

@@ -1,12 +1,10 @@
 import { hostname } from "node:os";
-import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { type FileLock, fileLocks } from "./file-lock.ts";
 import type { JournalOwner } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
-import { connect } from "./sqlite-connection.ts";
 import { codeOf } from "./sqlite-fault.ts";
-import { makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { ownerIn } from "./sqlite-owner.ts";
 
 /** How long an application that has just taken the lock may take to say who it is, and how often that is looked at. */
@@ -14,19 +12,16 @@ const INTRODUCTION_MS = 2_000;
 const POLL_MS = 20;
 
 /**
- * Takes the lock that makes an application the only one on a journal, for as long as the connection stays open. The kernel
- * gives it back when the process ends, however it does; nothing has to be proven about the last owner, and a pid that was
- * given away again deceives nobody.
- *
- * It is on a file of its own, which is never deleted, so that others can read the journal meanwhile. A lock of SQLite's also
- * holds between two connections of one process.
+ * Takes the lock that makes an application the only one on a journal, for as long as it stays open. It is on a file of its own, which is never
+ * deleted, so that others can read the journal meanwhile.
  *
  * @throws CastellanError `JOURNAL_IN_USE`
  */
-export async function takeLock(path: string, clock: Clock): Promise<DatabaseSync> {
+export async function takeLock(path: string, clock: Clock): Promise<FileLock> {
   const deadline = clock.monotonic() + INTRODUCTION_MS;
+  const tryLock = await fileLocks();
   for (;;) {
-    const lock = await tryLock(`${path}-owner`);
+    const lock = tryLock(`${path}-owner`);
     if (lock !== undefined) return lock;
     // Right after the death of an owner, what it left in the file is still there while the next one holds the lock already.
     const owner = await ownerIn(path);
@@ -35,26 +30,6 @@ export async function takeLock(path: string, clock: Clock): Promise<DatabaseSync
     await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));
   }
 }
-
-/** `undefined` if it is taken. */
-async function tryLock(path: string): Promise<DatabaseSync | undefined> {
-  makeFile(path);
-  // Of a file that may only be read SQLite takes no lock, and does not say so.
-  refuseUnwritable(path);
-  const database = await connect(path, { busyMs: 0 });
-  try {
-    // Without it there would be one more file.
-    database.exec("PRAGMA journal_mode = MEMORY");
-    database.exec("BEGIN EXCLUSIVE");
-    return database;
-  } catch (error) {
-    database.close();
-    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) return undefined;
-    throw error;
-  }
-}
-
-const SQLITE_BUSY = 5;
 
 /** Only of processes of the same host can it be told. */
 function isGone({ pid, host }: JournalOwner): boolean {

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../clock.ts";
+import type { FileLock } from "./file-lock.ts";
 import type { JournalOwner } from "./journal.ts";
 import { connect } from "./sqlite-connection.ts";
 import { fault } from "./sqlite-fault.ts";
@@ -17,7 +18,7 @@ export interface OpenFile {
   readonly owner: JournalOwner;
   readonly database: DatabaseSync;
   readonly statements: Statements;
-  readonly lock: DatabaseSync;
+  readonly lock: FileLock;
   identity: string | undefined;
   /** Whether commits wait for the disk. */
   durable: boolean;
@@ -110,9 +111,9 @@ function useWal(path: string, database: DatabaseSync): void {
   throw fault(path, "failed", "its file system has no memory that processes share", { advice });
 }
 
-function closeQuietly(database: DatabaseSync | undefined): void {
+function closeQuietly(open: { close(): void } | undefined): void {
   try {
-    database?.close();
+    open?.close();
   } catch {
     // Nobody can do anything about it.
   }

@@ -1,122 +1,146 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ConversationInUse, lockConversation } from "../../src/claude/conversation-lock.ts";
-import { formatMarker, type Owner, thisOwner } from "../../src/claude/marker.ts";
+import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
+import { contest, verdict } from "./lock-contest.ts";
 
 let home: string;
 const id = randomUUID();
+const others: ChildProcess[] = [];
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "castellan-lock-"));
 });
 
 afterEach(async () => {
+  for (const other of others.splice(0)) other.kill("SIGKILL");
   await rm(home, { recursive: true });
 });
 
-const path = (): string => join(home, "castellan-locks", id);
-const marker = (owner: Owner = thisOwner()): string => formatMarker(owner, randomUUID());
+const marker = (): string => formatMarker(thisOwner(), randomUUID());
+const files = async (): Promise<string[]> => (await readdir(join(home, "castellan-locks"))).sort();
+const FREE = ["guard"];
 
-/** Another process, as an owner, and its death. */
-async function another(): Promise<{ readonly owner: Owner; end(): Promise<void> }> {
-  const child = spawn("cat");
-  await once(child, "spawn");
-  const stat = await readFile(`/proc/${child.pid}/stat`, "latin1");
-  const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+interface Other {
+  readonly pid: number;
+  /** `"held"`, or why not. */
+  lock(conversation: string): Promise<string>;
+  /** Kills it. */
+  end(): Promise<void>;
+}
+
+/** Another application. */
+function another(): Other {
+  const holder = fileURLToPath(new URL("./lock-holder.ts", import.meta.url));
+  const child = spawn(process.execPath, [holder, home], { stdio: ["pipe", "pipe", "inherit"] });
+  others.push(child);
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
-    owner: { ...thisOwner(), pid: child.pid ?? 0, startTime },
+    pid: child.pid ?? 0,
+    lock: async (conversation) => {
+      child.stdin.write(`${conversation}\n`);
+      return String((await answers.next()).value);
+    },
     end: async () => {
+      const gone = once(child, "exit");
       child.kill("SIGKILL");
-      await once(child, "exit");
+      await gone;
     },
   };
 }
 
-describe.skipIf(process.platform !== "linux")("the lock of a conversation", () => {
-  it("is refused while another application holds it, which is named, and taken over when that is dead", async () => {
-    const other = await another();
-    await lockConversation(id, marker(other.owner), home);
+describe("lockConversation", () => {
+  it("refuses a conversation that another application has, names that, and gives it when that is killed", async () => {
+    const other = another();
+    expect(await other.lock(id)).toBe("held");
     const refused = await lockConversation(id, marker(), home).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ConversationInUse);
-    expect(String(refused)).toContain(`process ${other.owner.pid}`);
+    expect(String(refused)).toContain(`process ${other.pid}`);
     await other.end();
-    const mine = marker();
-    const lock = await lockConversation(id, mine, home);
-    expect(await readFile(path(), "utf8")).toBe(mine);
+    const lock = await lockConversation(id, marker(), home);
+    expect(await another().lock(id)).toContain(`process ${process.pid}`);
     await lock.release();
-    expect(await readdir(join(home, "castellan-locks"))).toEqual([]);
+    expect(await files()).toEqual(FREE);
   });
 
-  it("is refused to none of this application's own activations, and the last one has it", async () => {
-    const [first, second] = [marker(), marker()];
-    const before = await lockConversation(id, first, home);
-    const after = await lockConversation(id, second, home);
+  it("gives it to all activations of one application, and keeps it until the last gives it up", async () => {
+    const before = await lockConversation(id, marker(), home);
+    const after = await lockConversation(id, marker(), home);
+    const other = another();
     await before.release();
-    expect(await readFile(path(), "utf8")).toBe(second);
+    await before.release();
+    expect(await other.lock(id)).toContain("is in use");
     await after.release();
     await after.release();
-    expect(await readdir(join(home, "castellan-locks"))).toEqual([]);
+    expect(await other.lock(id)).toBe("held");
   });
 
-  it("does not believe an owner whose life nobody here can prove, or that says nothing", async () => {
-    const elsewhere = { ...thisOwner(), namespace: "pid:[1]", pid: 1 };
-    const reborn = { ...thisOwner(), startTime: "1" };
-    for (const content of [marker(elsewhere), marker(reborn), "", "nonsense"]) {
-      await (await lockConversation(id, marker(), home)).release();
-      await writeFile(path(), content);
-      const mine = marker();
-      const lock = await lockConversation(id, mine, home);
-      expect(await readFile(path(), "utf8")).toBe(mine);
+  it("gives it to one that asks while the last gives it up", async () => {
+    const other = another();
+    for (let round = 0; round < 20; round++) {
+      const before = await lockConversation(id, marker(), home);
+      const [, after] = await Promise.all([before.release(), lockConversation(id, marker(), home)]);
+      if (round === 0) expect(await other.lock(id)).toContain("is in use");
+      await after.release();
+    }
+    expect(await files()).toEqual(FREE);
+    expect(await other.lock(id)).toBe("held");
+  });
+
+  it("knows one folder under two names", async () => {
+    const link = `${home}-link`;
+    await symlink(home, link);
+    const [one, two] = [await lockConversation(id, marker(), home), await lockConversation(id, marker(), link)];
+    await one.release();
+    expect(await another().lock(id)).toContain("is in use");
+    await two.release();
+    expect(await files()).toEqual(FREE);
+    await rm(link);
+  });
+
+  it("replaces a file that is no lock", async () => {
+    await (await lockConversation(id, marker(), home)).release();
+    for (const content of ["", "nonsense", "x".repeat(10_000)]) {
+      await writeFile(join(home, "castellan-locks", `${id}.lock`), content);
+      const lock = await lockConversation(id, marker(), home);
+      expect(await another().lock(id)).toContain("is in use");
       await lock.release();
+      expect(await files()).toEqual(FREE);
     }
   });
 
-  it("is one for each conversation and each place of transcripts", async () => {
-    const other = await another();
-    await lockConversation(id, marker(other.owner), home);
+  it("locks one conversation in one folder of Claude Code's", async () => {
+    expect(await another().lock(id)).toBe("held");
     await (await lockConversation(randomUUID(), marker(), home)).release();
     await (await lockConversation(id, marker(), join(home, "other"))).release();
-    await other.end();
   });
 
-  it("is had by one of many that ask at once for that of a dead one", async () => {
-    const owners = await Promise.all(Array.from({ length: 8 }, another));
-    const dead = await another();
-    for (let round = 0; round < 100; round++) {
-      await (await lockConversation(id, marker(), home)).release();
-      await writeFile(path(), marker(dead.owner));
-      if (round === 0) await dead.end();
-      const asked = owners.map(({ owner }) => lockConversation(id, marker(owner), home));
-      const got = (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled");
-      expect(got).toHaveLength(1);
-      await Promise.all(got.map(async (one) => one.status === "fulfilled" && (await one.value.release())));
-    }
-    await Promise.all(owners.map(({ end }) => end()));
-  });
-
-  it("is not taken over by two at once, and not kept by one who died over it", async () => {
-    const turn = `${path()}.taking`;
-    await (await lockConversation(id, marker(), home)).release();
-    await writeFile(path(), "");
-    await mkdir(turn);
-    await expect(lockConversation(id, marker(), home)).rejects.toBeInstanceOf(ConversationInUse);
-    expect(await readFile(path(), "utf8")).toBe("");
-    const longAgo = new Date(Date.now() - 60_000);
-    await utimes(turn, longAgo, longAgo);
-    const mine = marker();
-    const lock = await lockConversation(id, mine, home);
-    expect(await readFile(path(), "utf8")).toBe(mine);
-    await lock.release();
-    expect(await readdir(join(home, "castellan-locks"))).toEqual([]);
-  });
-
-  it("keeps nobody from starting where it cannot be written", async () => {
+  it("keeps nobody from starting where it cannot write", async () => {
     const lock = await lockConversation(id, marker(), "/dev/null/nowhere");
     await lock.release();
+  });
+
+  it("has one holder at a time among processes that are killed at random", { timeout: 60_000 }, async () => {
+    const { rounds, violations } = await contest(home, { processes: 4, rounds: 200 });
+    expect(violations).toEqual([]);
+    expect(rounds).toBeGreaterThanOrEqual(200);
+  });
+});
+
+describe("the verdict on a contest", () => {
+  it("finds two holders, and one that goes on after its death was believed", () => {
+    const one = ["", "holds a 1", "holds a 2", "leaves a 2"].join("\n");
+    const dead = ["", "holds a 1", "kill - 1", "holds a 2", "still a 1", "leaves a 2"].join("\n");
+    const right = ["", "holds a 1", "kill - 1", "still a 1", "holds a 2", "leaves a 2", "holds a 3"].join("\n");
+    expect(verdict(one).violations).toHaveLength(1);
+    expect(verdict(dead).violations).toHaveLength(1);
+    expect(verdict(right)).toEqual({ rounds: 3, killedHolding: 1, violations: [] });
   });
 });

@@ -48,7 +48,8 @@ describe("what the API refuses", () => {
     for (const name of [real, faked]) {
       const error = await failure(supervisor.query(name, "hi"), "TURN_FAILED");
       expect(error.details, name).toMatchObject({ ...details, status, partialText: "", toolUses: [] });
-      await expect.poll(() => supervisor.session(name).status().state).toBe(state);
+      // A first turn that is taken out costs another process, which takes its time.
+      await expect.poll(() => supervisor.session(name).status().state, { timeout: 20_000 }).toBe(state);
       told.push(error.message.replace(name, ""));
     }
     // The fake says it as the real one does.

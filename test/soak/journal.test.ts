@@ -178,6 +178,6 @@ describe("a conversation that another application has", () => {
     expect((await query(thief, "What did I just say?")).text).toBe("You just said: hello");
     await refused.stop();
     expect(processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`)).toEqual([]);
-    expect(await readdir(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "castellan-locks"))).toEqual([]);
+    expect(await readdir(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "castellan-locks"))).toEqual(["guard"]);
   });
 });

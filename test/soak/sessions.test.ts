@@ -23,7 +23,7 @@ function said(request: MockRequest | undefined): string[] {
 }
 
 describe("a turn that is taken over", () => {
-  it("is taken out of the conversation by a rollback, which is no restart", async () => {
+  it("is taken out of the conversation by a rollback, in the same process", async () => {
     await using supervisor = await Supervisor.start([{ name: "rolled-back" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -39,7 +39,7 @@ describe("a turn that is taken over", () => {
       "assistant: You said: Keep this.",
       "user: Say it right.",
     ]);
-    expect(supervisor.session("rolled-back").status()).toMatchObject({ restarts: 0, activation: 2 });
+    expect(supervisor.session("rolled-back").status()).toMatchObject({ restarts: 0, activation: 1 });
     const history = await supervisor.session("rolled-back").history();
     expect(history.map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
   });
