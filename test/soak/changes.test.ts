@@ -84,6 +84,8 @@ describe("the tree on the real Claude Code", () => {
 
   it("holds turns back while the API is overloaded, counts nothing, and goes on", async () => {
     await using supervisor = await start([{ name: "overloaded" }]);
+    // A first turn that is taken out costs another process.
+    await query("overloaded", "good morning");
     api.reply(/./, { error: { status: 529, message: "Overloaded" } }, { times: 1 });
     const since = Date.now();
     const failed = query("overloaded", "hello");
