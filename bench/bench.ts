@@ -6,6 +6,7 @@ import { fakeCost } from "./fake-cost.ts";
 import { hibernatedMemory } from "./hibernated-memory.ts";
 import { journals } from "./journals.ts";
 import { isMet, type Row } from "./line.ts";
+import { longPrompts } from "./long-prompts.ts";
 import { restart } from "./restart.ts";
 import { streaming } from "./streaming.ts";
 import { tableOf } from "./table.ts";
@@ -19,7 +20,7 @@ import { warmTurn } from "./warm-turn.ts";
  * answers at once.
  */
 
-const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, journals];
+const LINES = [fakeCost, turns, streaming, warmTurn, restart, wake, hibernatedMemory, longPrompts, journals];
 
 const USAGE = `npm run bench -- [options]
   --only <line>      only this line; may be given more than once:

@@ -11,6 +11,8 @@ import { pieces, piecesAsked } from "./pieces.ts";
 /** The last prompt of each conversation, by its id: what the processes of one machine find when they resume. */
 export type Memory = Map<string, string>;
 
+const LONGEST_ANSWER = 500_000;
+
 const USAGE = { inputTokens: 10, outputTokens: 10, costUsd: 0.01 };
 
 /**
@@ -19,7 +21,7 @@ const USAGE = { inputTokens: 10, outputTokens: 10, costUsd: 0.01 };
  * - `Stream 2000 pieces.` streams a text in so many pieces.
  * - `What did I just say?` is answered with the prompt before, as `mockApi` does it.
  * - `Hang.` goes on until it is interrupted; `Die.` ends the process.
- * - Everything else it repeats.
+ * - Everything else it repeats, unless that is longer than any answer of a model.
  */
 export class PlainClaude {
   readonly #settings: FakeSettings;
@@ -95,6 +97,7 @@ export class PlainClaude {
   #text(prompt: string): string {
     const before = this.#memory.get(this.#sessionId);
     this.#memory.set(this.#sessionId, prompt);
+    if (prompt.length > LONGEST_ANSWER) return `You said ${prompt.length} characters.`;
     if (!prompt.startsWith("What did I just say?")) return `You said: ${prompt}`;
     return before === undefined ? "You have not said anything yet." : `You just said: ${before}`;
   }

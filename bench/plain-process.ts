@@ -17,12 +17,15 @@ export async function run(claude: PlainClaude, input: AsyncIterable<string>, out
   }
 }
 
-/** The lines of a stream, without their ends. */
+/** The lines of a stream, without their ends. What belongs to an unfinished line is looked at once, however long that gets. */
 export async function* linesOf(stream: Readable): AsyncGenerator<string, void, undefined> {
-  let rest = "";
+  let unfinished: string[] = [];
   for await (const chunk of stream.setEncoding("utf8")) {
-    const lines = `${rest}${chunk}`.split("\n");
-    rest = lines.pop() ?? "";
+    const lines = String(chunk).split("\n");
+    unfinished.push(lines.shift() ?? "");
+    if (lines.length === 0) continue;
+    yield unfinished.join("");
+    unfinished = [lines.pop() ?? ""];
     yield* lines;
   }
 }
