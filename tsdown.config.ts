@@ -11,7 +11,8 @@ export default defineConfig({
   },
   format: "esm",
   platform: "node",
-  target: "node24",
+  // What an older Node.js can parse, so that it comes as far as to say in words which one is needed.
+  target: "node18",
   fixedExtension: false,
   dts: true,
   sourcemap: true,

@@ -5,6 +5,8 @@
  * @module castellan/cluster
  */
 
+import "./required-node.ts";
+
 import { randomUUID } from "node:crypto";
 import { enterCluster } from "./application/clusters.ts";
 import { systemClock } from "./clock.ts";

@@ -4,6 +4,8 @@
  * @module castellan
  */
 
+import "./required-node.ts";
+
 export { type Balanced, balance } from "./application/balance.ts";
 export type { CapacityOptions } from "./application/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";

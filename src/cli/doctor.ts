@@ -1,12 +1,15 @@
 import { constants } from "node:fs";
 import { access, readdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { JournalOptions } from "../application/journal-options.ts";
+import { Supervisor } from "../application/supervisor.ts";
+import type { SupervisorOptions } from "../application/supervisor-options.ts";
 import { parentDeathPrefix } from "../claude/parent-death.ts";
 import { readsMarkers } from "../claude/process-tree.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
-import { type JournalOptions, type SessionOptions, Supervisor, type SupervisorOptions } from "../index.ts";
+import type { SessionOptions } from "../session/options.ts";
 
 /** What was looked at, and what is wrong with it, in words that a person can act on. */
 export interface Finding {
@@ -24,29 +27,19 @@ export interface DoctorOptions {
   readonly config?: string;
 }
 
-/** The first release of Node.js that the library runs on. */
-const FIRST_NODE = 24;
-
 /** How long Claude Code may take to be up here. */
 const START_MS = 60_000;
 
 /**
- * Looks at all that sessions need on this machine: Node.js, the platform, the configuration, the journal, and Claude Code itself,
+ * Looks at all that sessions need on this machine: the platform, the configuration, the journal, and Claude Code itself,
  * of which one process is started and ended again. No tokens are used.
  */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
-  const findings: Finding[] = [nodeVersion(), await orphans()];
+  const findings: Finding[] = [{ subject: "Node.js", verdict: "ok", message: process.versions.node }, await orphans()];
   const { finding, options: configured } = await configuration(options);
   if (finding !== undefined) findings.push(finding);
   findings.push(await journal(options.cwd, configured.journal), await claude(options.cwd, configured));
   return findings;
-}
-
-function nodeVersion(): Finding {
-  const { node } = process.versions;
-  const fits = Number(node.split(".")[0]) >= FIRST_NODE;
-  const message = fits ? node : `this is ${node}; install Node.js ${FIRST_NODE} or newer`;
-  return { subject: "Node.js", verdict: fits ? "ok" : "failed", message };
 }
 
 async function orphans(): Promise<Finding> {

@@ -1,33 +1,11 @@
 #!/usr/bin/env node
-import { createRequire } from "node:module";
-import { styleText } from "node:util";
-import { Command } from "commander";
-import { examine, type Finding } from "./doctor.ts";
+import { nodeProblem } from "../node-release.ts";
 
-const { version } = createRequire(import.meta.url)("castellan/package.json") as { readonly version: string };
-
-const MARKS = {
-  ok: styleText("green", "ok     "),
-  warning: styleText("yellow", "warning"),
-  failed: styleText("red", "failed "),
-} as const satisfies Record<Finding["verdict"], string>;
-
-const program = new Command("castellan")
-  .description("Supervision for Claude Code sessions")
-  .version(version)
-  .showHelpAfterError();
-
-program
-  .command("doctor")
-  .description("looks whether sessions can run here, and says what is missing; exits with 1 if something is")
-  .option("--cwd <folder>", "the working directory of a session", process.cwd())
-  .option("--config <file>", "a file of configuration other than castellan.config.*")
-  .option("--json", "for programs")
-  .action(async ({ json, ...options }: { cwd: string; config?: string; json?: boolean }) => {
-    const findings = await examine(options);
-    if (json) console.log(JSON.stringify(findings, null, 2));
-    else for (const { subject, verdict, message } of findings) console.log(`${MARKS[verdict]}  ${subject}: ${message}`);
-    if (findings.some(({ verdict }) => verdict === "failed")) process.exitCode = 1;
-  });
-
-await program.parseAsync();
+const problem = nodeProblem(process.versions.node);
+if (problem === undefined) {
+  const { program } = await import("./program.ts");
+  await program.parseAsync();
+} else {
+  console.error(problem);
+  process.exitCode = 1;
+}

@@ -4,6 +4,8 @@
  * @module castellan/otel
  */
 
+import "../required-node.ts";
+
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { measure } from "./measuring.ts";
 import { traceTurns } from "./tracing.ts";

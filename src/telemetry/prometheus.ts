@@ -4,6 +4,8 @@
  * @module castellan/prometheus
  */
 
+import "../required-node.ts";
+
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { measure } from "./measuring.ts";

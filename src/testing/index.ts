@@ -4,6 +4,8 @@
  * @module castellan/testing
  */
 
+import "../required-node.ts";
+
 export type { Clock, Timer } from "../clock.ts";
 export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
 export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
