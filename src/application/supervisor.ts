@@ -46,6 +46,7 @@ import {
   type SupervisorCondition,
   type SupervisorHealth,
 } from "./health.ts";
+import { warnWithoutInit } from "./init-warning.ts";
 import { inspect, type SupervisorInspection } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
 import { NodeSeat } from "./node-seat.ts";
@@ -209,6 +210,7 @@ export class Supervisor implements AsyncDisposable {
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
+    warnWithoutInit(settings.logger);
     const seat = NodeSeat.of(children, settings);
     const plans = childPlans(seat?.local ?? children, settings);
     const supervisor = new Supervisor(settings, plans, seat, deps);

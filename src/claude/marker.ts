@@ -45,12 +45,13 @@ function thisNamespace(): string {
   }
 }
 
-/** `undefined` if there is no such process, or no /proc to ask. */
+/** `undefined` if there is no such process, if it is dead and only not cleared away yet, or if there is no /proc to ask. */
 function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The name of the program stands second, in parentheses, and may hold anything; the fields after it are plain.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z" || state === "X" ? undefined : fields[18];
   } catch {
     return undefined;
   }

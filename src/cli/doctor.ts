@@ -4,8 +4,10 @@ import { dirname, join, resolve } from "node:path";
 import type { JournalOptions } from "../application/journal-options.ts";
 import { Supervisor } from "../application/supervisor.ts";
 import type { SupervisorOptions } from "../application/supervisor-options.ts";
+import { RUN_AN_INIT, reapsOrphans } from "../claude/orphan-reaping.ts";
 import { parentDeathPrefix } from "../claude/parent-death.ts";
 import { readsMarkers } from "../claude/process-tree.ts";
+import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -35,10 +37,12 @@ const START_MS = 60_000;
  * of which one process is started and ended again. No tokens are used.
  */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
+  // Takes its time where nothing clears orphans away.
+  const cleared = zombies();
   const findings: Finding[] = [{ subject: "Node.js", verdict: "ok", message: process.versions.node }, await orphans()];
   const { finding, options: configured } = await configuration(options);
   if (finding !== undefined) findings.push(finding);
-  findings.push(await journal(options.cwd, configured.journal), await claude(options.cwd, configured));
+  findings.push(await journal(options.cwd, configured.journal), await claude(options.cwd, configured), await cleared);
   return findings;
 }
 
@@ -51,6 +55,15 @@ async function orphans(): Promise<Finding> {
   if ((await parentDeathPrefix()).length > 0) return { subject, verdict: "ok", message: "end with it" };
   const message =
     "are ended at the next start only, since there is no `setpriv --pdeathsig`; install util-linux 2.33 or newer";
+  return { subject, verdict: "warning", message };
+}
+
+async function zombies(): Promise<Finding> {
+  const subject = "orphans";
+  const reaped = await reapsOrphans(systemClock);
+  if (reaped !== false)
+    return { subject, verdict: "ok", message: reaped ? "are cleared away" : "are not looked at here" };
+  const message = `are not cleared away, and pile up as zombies; ${RUN_AN_INIT}`;
   return { subject, verdict: "warning", message };
 }
 

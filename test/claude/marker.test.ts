@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatMarker, isAlive, MARKER, ownerOf, thisOwner } from "../../src/claude/marker.ts";
@@ -36,6 +37,31 @@ describe("the marker", () => {
     expect(isAlive({ ...thisOwner(), startTime: "1" })).toBe(false);
     expect(isAlive({ ...thisOwner(), pid: 2 ** 30 })).toBe(false);
   });
+});
+
+it.skipIf(process.platform !== "linux")("a dead owner that nobody has cleared away is not alive", async () => {
+  // The shell makes way for one that does not wait for what the shell has started.
+  const script = "cat <&3 & echo $!; exec tail -f /dev/null";
+  const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore", "pipe"] });
+  const { stdout } = parent;
+  if (stdout === null) throw new Error("its output was asked for");
+  try {
+    const [said] = await once(stdout, "data");
+    const pid = Number(said);
+    const stat = (): string[] =>
+      readFileSync(`/proc/${pid}/stat`, "latin1")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+    const owner = { ...thisOwner(), pid, startTime: String(stat()[19]) };
+    expect(isAlive(owner)).toBe(true);
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => stat()[0], { interval: 5 }).toBe("Z");
+    expect(isAlive(owner)).toBe(false);
+  } finally {
+    const ended = once(parent, "exit");
+    parent.kill("SIGKILL");
+    await ended;
+  }
 });
 
 describe.skipIf(process.platform !== "linux")("endMarked", () => {
