@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /**
  * How a Claude Code process ended, as callers see it: in errors, in `status()` and in `inspect()`.
  */
@@ -13,7 +15,7 @@ export interface ExitRecord {
   readonly code?: number;
   /** Signal that ended the process, if one did. */
   readonly signal?: string;
-  /** The last 2 kB that the process wrote to its error output. */
+  /** The last 2 kB that the process wrote to its error output, without keys, colours and what else a terminal obeys. */
   readonly stderr?: string;
 }
 
@@ -202,7 +204,7 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly details: Readonly<DetailsOf<Code>>;
 
   constructor(code: Code, message: string, ...[init]: ErrorArguments<Code>) {
-    super(message, init?.cause === undefined ? undefined : { cause: init.cause });
+    super(printable(message), init?.cause === undefined ? undefined : { cause: init.cause });
     this.code = code;
     this.details = (init?.details ?? {}) as DetailsOf<Code>;
     Object.defineProperty(this, BRAND, { value: true });

@@ -1,4 +1,5 @@
 import leven from "leven";
+import { printable } from "./printable.ts";
 
 /**
  * The name of a session: a string, or a tuple that begins with one, such as `["user", 42]`. Names are compared by value;
@@ -49,9 +50,9 @@ function partsOf(name: SessionName): readonly (string | number)[] {
   return typeof name === "string" ? [name] : name;
 }
 
-/** A name for people: `"assistant"`, `["user",42]`. */
+/** A name for people: `"assistant"`, `["user",42]`. What a terminal would obey in it is escaped. */
 export function formatName(name: SessionName): string {
-  return JSON.stringify(name);
+  return printable(JSON.stringify(name));
 }
 
 /** Up to three of `known` that `wanted` may have been meant for, the nearest first. */

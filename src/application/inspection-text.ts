@@ -1,6 +1,7 @@
 import { formatDuration } from "../duration.ts";
 import type { ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
+import { printable } from "../printable.ts";
 import type { BudgetStatus } from "../session/budget.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import { describeOrigin, type EffectiveOptions } from "./effective-option.ts";
@@ -29,7 +30,7 @@ export function formatInspection(
   inspection: SupervisorInspection | Inspection,
   { options: all = false }: { readonly options?: boolean } = {},
 ): string {
-  return written(nodeOf(inspection, all)).join("\n");
+  return printable(written(nodeOf(inspection, all)).join("\n"));
 }
 
 function written({ lines: [heading = "", ...lines], below }: Node): string[] {

@@ -1,5 +1,6 @@
 import type { ExitRecord } from "../errors.ts";
 import type { PoolStatus } from "../pool/pool-status.ts";
+import { printable } from "../printable.ts";
 import type { BudgetStatus } from "../session/budget.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -125,5 +126,5 @@ function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): Ef
 /** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
 export function exitRecord(cause: unknown, at: number): ExitRecord {
   if (typeof cause === "object" && cause !== null && "class" in cause && "message" in cause) return cause as ExitRecord;
-  return { class: "crash", message: cause instanceof Error ? cause.message : String(cause), at };
+  return { class: "crash", message: printable(cause instanceof Error ? cause.message : String(cause)), at };
 }

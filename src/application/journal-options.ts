@@ -46,7 +46,17 @@ const keepingShape = {
     .optional(),
 };
 
-const sqliteSchema = z.strictObject({ sqlite: z.string().min(1), ...keepingShape });
+const sqliteSchema = z.strictObject({
+  sqlite: z
+    .string()
+    .min(1)
+    // The password in it would be in the name of a folder.
+    .refine(
+      (path) => !/^[a-z][a-z\d+.-]*:\/\//i.test(path),
+      "expected the path of a file, and this is a URL; a database is `{ postgres: url }`",
+    ),
+  ...keepingShape,
+});
 
 const postgresSchema = z.strictObject({
   postgres: z.string().regex(/^postgres(ql)?:\/\//, "expected a URL that begins with postgres:// or postgresql://"),

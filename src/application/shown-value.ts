@@ -1,12 +1,18 @@
 /** Options of which the value, or a part of it, may be a secret. */
 const SECRET: ReadonlySet<string> = new Set([
+  "agents",
   "apiKey",
   "env",
-  "mcpServers",
+  "executableArgs",
   "extraArgs",
-  "settings",
   "journal",
   "logger",
+  "managedSettings",
+  "mcpServers",
+  "plugins",
+  "sandbox",
+  "settings",
+  "toolConfig",
 ]);
 
 /** What stands in the place of a secret. */
@@ -20,8 +26,10 @@ export function shownValue(option: string, value: unknown): unknown {
   if (!SECRET.has(option)) return plain(value);
   // As an object it is the name of a variable, which is no secret.
   if (option === "apiKey") return typeof value === "string" ? HIDDEN : value;
+  // Settings are the path of a file, or all that would be in it.
+  if (typeof value === "string") return value.trimStart().startsWith("{") ? HIDDEN : value;
   if (typeof value !== "object" || value === null) return value;
-  return Object.keys(value);
+  return Array.isArray(value) ? value.map(() => HIDDEN) : Object.keys(value);
 }
 
 function plain(value: unknown): unknown {

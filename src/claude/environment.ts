@@ -1,17 +1,5 @@
 import { INHERITED, matcher, OTHER_CREDENTIALS, REFUSED_VARIABLES } from "./inherited-variables.ts";
 
-/** The shortest value that is taken for a secret: what is shorter may stand anywhere. */
-const SHORTEST_SECRET = 8;
-
-/** The keys and tokens in an environment. */
-export function secretsIn(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const names = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
-  return names.flatMap((name) => {
-    const value = environment[name];
-    return value !== undefined && value.length >= SHORTEST_SECRET ? [value] : [];
-  });
-}
-
 export interface EnvironmentRequest {
   /** The host's own environment. */
   readonly host: Readonly<Record<string, string | undefined>>;

@@ -1,5 +1,6 @@
 import type { SDKStartupFailureReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitClass, ExitRecord } from "../errors.ts";
+import { own } from "../own.ts";
 
 /** What is known of a process that ended, or that never came up. */
 export interface ExitEvidence {
@@ -94,7 +95,7 @@ export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" |
   if (expected) return { class: "done", message: "ended as asked" };
   if (startupFailure !== undefined) {
     return {
-      class: STARTUP_FAILURES[startupFailure] ?? "bad_config",
+      class: own(STARTUP_FAILURES, startupFailure) ?? "bad_config",
       message: `${error ?? "it refused to start"} (${startupFailure})`,
     };
   }

@@ -1,5 +1,6 @@
 import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ErrorDetails } from "../errors.ts";
+import { own } from "../own.ts";
 import { faultInWords } from "./api-words.ts";
 import { failedCompaction } from "./failed-compaction.ts";
 
@@ -95,7 +96,7 @@ export function failureOf(
   error: SDKAssistantMessageError | undefined,
 ): TurnFailure | undefined {
   if (!result.is_error && result.subtype === "success") return undefined;
-  const limit = LIMITS[result.subtype];
+  const limit = own(LIMITS, result.subtype);
   if (limit !== undefined) return { class: "turn", message: limit };
   const status = result.subtype === "success" ? (result.api_error_status ?? undefined) : undefined;
   const words = result.subtype === "success" ? result.result : result.errors.join("; ");
@@ -135,7 +136,7 @@ export function faultOf({
   if (exact !== undefined) return { class: exact };
   if (type === "billing_error") return { class: "billing" };
   // Newer releases may have other names.
-  const named = (error === undefined ? undefined : CLASS_OF_ERROR[error]) ?? "unknown";
+  const named = (error === undefined ? undefined : own(CLASS_OF_ERROR, error)) ?? "unknown";
   // What Claude Code has no name for, and what it takes for the fault of the request, may be another's.
   const isOpen = named === "unknown" || error === "invalid_request";
   const denied = isOpen ? DENIALS.get(status) : undefined;
@@ -181,7 +182,7 @@ export function wasInterrupted(result: SDKResultMessage): boolean {
 }
 
 function classOfTerminal(reason: TerminalReason | undefined): TurnFailure["class"] | undefined {
-  return reason === undefined ? undefined : CLASS_OF_TERMINAL[reason];
+  return reason === undefined ? undefined : own(CLASS_OF_TERMINAL, reason);
 }
 
 /** All other statuses. */

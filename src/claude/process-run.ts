@@ -3,6 +3,7 @@ import {
   type AccountInfo,
   type Query,
   query,
+  type SDKMessage,
   type SDKStartupFailureReason,
   type SpawnedProcess,
   type SpawnOptions,
@@ -10,9 +11,9 @@ import {
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { traceEnvironment } from "../trace-context.ts";
 import { credentialsIn } from "./credentials.ts";
-import { secretsIn } from "./environment.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { GrantWatch } from "./grant-watch.ts";
 import { HostCalls } from "./host-calls.ts";
@@ -23,6 +24,7 @@ import { releaseProblem } from "./oldest-release.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
+import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
 
 /** How long a process may take from its start to the end of the handshake. The SDK's own limit. */
@@ -61,6 +63,8 @@ export class ProcessRun {
   readonly #spawned = Promise.withResolvers<void>();
   readonly #memoryKills: number | undefined = memoryKills();
   #streamError: string | undefined;
+  /** What no text of an error may show. */
+  #secrets: Secrets = [];
   #startupFailure: SDKStartupFailureReason | undefined;
 
   /** The session, for messages. */
@@ -184,7 +188,8 @@ export class ProcessRun {
     this.process = own
       ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
       : ClaudeProcess.spawn(options, prefix, this.clock, watch);
-    this.process.stderr.secrets = secretsIn(options.env);
+    this.#secrets = secretsIn(options.env, serversOf(this.request.options));
+    this.process.stderr.secrets = this.#secrets;
     this.credentials = credentialsIn(options.env);
     this.#spawned.resolve();
     this.request.host.spawned(this.process.pid);
@@ -202,7 +207,8 @@ export class ProcessRun {
 
   async #pump(): Promise<void> {
     try {
-      for await (const message of this.query) {
+      for await (const said of this.query) {
+        const message = isError(said) ? hideInMessage(said, this.#secrets) : said;
         if (message.type === "result" && message.subtype === "error_during_execution") {
           this.#startupFailure = message.startup_failure_reason;
         }
@@ -232,8 +238,11 @@ export class ProcessRun {
       memoryKill: (memoryKills() ?? 0) > (this.#memoryKills ?? 0),
       error: exit?.error === undefined ? this.#streamError : messageOf(exit.error),
     };
+    const { class: kind, message } = classifyExit(evidence);
     return {
-      ...classifyExit(evidence),
+      class: kind,
+      // The SDK, and a line that is no message, may quote what the process wrote.
+      message: printable(hide(message, this.#secrets)),
       at: this.clock.now(),
       ...defined({ pid: this.process?.pid, code: evidence.code, signal: evidence.signal, stderr: evidence.stderr }),
     };
@@ -270,6 +279,20 @@ function spawnedBy(own: (options: SpawnOptions) => SpawnedProcess, options: Spaw
   } catch (cause) {
     throw new SpawnError(`\`spawnClaudeCodeProcess\` threw: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** Whether the words of an error are in it, which a gateway may have put the key into that it refuses. */
+function isError(message: SDKMessage): boolean {
+  if (message.type === "result") return message.is_error;
+  return message.type === "assistant" ? message.error !== undefined : message.type === "system" && "error" in message;
+}
+
+/** The servers of tools of a session and of its agents. */
+function serversOf({ mcpServers, agents }: RunRequest["options"]): Record<string, object> {
+  const ofAgents = Object.values(agents ?? {}).flatMap(({ mcpServers: own = [] }) =>
+    own.flatMap((server) => (typeof server === "object" ? Object.entries(server) : [])),
+  );
+  return Object.fromEntries([...ofAgents, ...Object.entries(mcpServers ?? {})].map(([, server], at) => [at, server]));
 }
 
 /** Whether Claude Code says that it found nothing to authenticate with at Anthropic's own API. */

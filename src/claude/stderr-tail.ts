@@ -1,19 +1,30 @@
+import { stripVTControlCharacters } from "node:util";
+import { printable } from "../printable.ts";
+import { begunAtEnd, hide, hideBegun, type Secrets } from "./secrets.ts";
+
 /** How much of a process's error output is kept as evidence, in characters. */
 const KEPT = 2048;
 
-/** The last 2 kB of what a process wrote to its error output. */
+/** The last 2 kB of what a process wrote to its error output, as it may be shown. */
 export class StderrTail {
+  /** Without secrets, so that it may be cut anywhere. */
   #text = "";
+  /** What came last, if it may be the beginning of a secret. */
+  #begun = "";
   /** What must not be shown, wherever the evidence is. */
-  secrets: readonly string[] = [];
+  secrets: Secrets = [];
 
   append(text: string): void {
-    this.#text = (this.#text + text).slice(-KEPT);
+    const hidden = hide(this.#begun + text, this.secrets);
+    const end = hidden.length - begunAtEnd(hidden, this.secrets);
+    this.#text = (this.#text + hidden.slice(0, end)).slice(-KEPT);
+    this.#begun = hidden.slice(end);
   }
 
   /** `undefined` if nothing was written. */
   get text(): string | undefined {
-    const trimmed = this.secrets.reduce((text, secret) => text.replaceAll(secret, "[hidden]"), this.#text).trim();
+    const shown = printable(stripVTControlCharacters(this.#text + hideBegun(this.#begun)));
+    const trimmed = shown.slice(-KEPT).trim();
     return trimmed === "" ? undefined : trimmed;
   }
 }

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { styleText } from "node:util";
 import { Command } from "commander";
+import { printable } from "../printable.ts";
 import { examine, type Finding } from "./doctor.ts";
 
 const { version } = createRequire(import.meta.url)("castellan/package.json") as { readonly version: string };
@@ -26,6 +27,8 @@ program
   .action(async ({ json, ...options }: { cwd: string; config?: string; json?: boolean }) => {
     const findings = await examine(options);
     if (json) console.log(JSON.stringify(findings, null, 2));
-    else for (const { subject, verdict, message } of findings) console.log(`${MARKS[verdict]}  ${subject}: ${message}`);
+    else
+      for (const { subject, verdict, message } of findings)
+        console.log(`${MARKS[verdict]}  ${subject}: ${printable(message)}`);
     if (findings.some(({ verdict }) => verdict === "failed")) process.exitCode = 1;
   });

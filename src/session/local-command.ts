@@ -1,5 +1,7 @@
 import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 
+import { own } from "../own.ts";
+
 /** What has been done by commands that say nothing of it. */
 const DONE: { readonly [command: string]: string } = {
   compact: "The conversation has been compacted.",
@@ -12,7 +14,7 @@ export function answerOf({
   result,
 }: Pick<SDKResultSuccess, "local_command" | "result">): string {
   if (command === undefined || result.trim() !== "") return result;
-  return DONE[command] ?? `${nameOf(command)} has been run.`;
+  return own(DONE, command) ?? `${nameOf(command)} has been run.`;
 }
 
 /** Claude Code names its commands with `_` in results. */

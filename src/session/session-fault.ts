@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { own } from "../own.ts";
 import type { Wakeup } from "./wakeups.ts";
 
 /** Something that went wrong beside the turns, and would otherwise pass in silence. */
@@ -26,7 +27,7 @@ export function sessionFaultOf(message: SDKMessage, at: number): SessionFault | 
   }
   if (message.subtype === "session_writes_lost") {
     const { lost, error_code: code } = message;
-    const text = `Claude Code could not write ${lost.map((what) => WRITES[what] ?? what).join(" and ")} (${code})`;
+    const text = `Claude Code could not write ${lost.map((what) => own(WRITES, what) ?? what).join(" and ")} (${code})`;
     return { kind: "session_writes_lost", message: text, at };
   }
   return undefined;

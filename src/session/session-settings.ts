@@ -13,6 +13,7 @@ import type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } fro
 import { isZodSchema, jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
 import { ownDirectoryOf } from "./own-directory.ts";
 import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
+import { withVariablesOfSettings } from "./settings-variables.ts";
 import {
   budgetSchema,
   durationSchema,
@@ -67,8 +68,11 @@ export interface SessionSettings {
 /** What is silent for less than this has not stalled. */
 const SHORTEST_STALL_MS = 100;
 
+/** A key that stands where the name of its variable should is not taken for one, and not repeated in messages. */
+const variableSchema = z.string().regex(/^[A-Za-z_][\w()]*$/, "expected the name of a variable of the environment");
+
 const ownShape = {
-  apiKey: z.union([z.string().min(1), z.strictObject({ env: z.string().min(1) })]).optional(),
+  apiKey: z.union([z.string().min(1), z.strictObject({ env: variableSchema })]).optional(),
   timeout: durationSchema.optional(),
   queueTimeout: durationSchema.default(10 * 60_000),
   stallTimeout: durationSchema
@@ -166,8 +170,8 @@ function settingsOf(
     autoMemory,
     ...own
   } = pick(parsed, ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])]);
-  const sdk: SdkOptions = withoutUndefined(
-    omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)]),
+  const sdk: SdkOptions = withVariablesOfSettings(
+    withoutUndefined(omit({ ...defaults, ...given }, ["name", "signal", ...Object.keys(ownShape)])),
   );
   const problems = contradictions(sdk);
   problems.push(...isolationProblems({ sdk, cwd: given.cwd, isolate, autoMemory, inheritEnv: own.inheritEnv }));

@@ -5,7 +5,8 @@ import { CastellanError, type OptionProblem } from "../errors.ts";
 import { nameProblem, nearMisses, type SessionName } from "../names.ts";
 
 /** Options whose values never appear in an error. */
-const SECRET = /key|token(?!s)|secret|password|env|header|extraArgs|mcpServers|agents|managedSettings|\bsettings\b/i;
+const SECRET =
+  /key|token(?!s)|secret|password|env|header|extraArgs|executableArgs|mcpServers|agents|managedSettings|\bsettings\b|plugins|sandbox|toolConfig|journal$|sqlite|postgres|notifications|advertise|cluster$/i;
 
 /** A {@link Duration}, as milliseconds. */
 export const durationSchema: z.ZodType<number> = z.unknown().transform((value, context) => {

@@ -1,3 +1,4 @@
+import { printable } from "../printable.ts";
 import type { EventLogger } from "./log.ts";
 
 /** Writes lines for people to the standard error output: when, what, and each field as `name=value`. */
@@ -5,7 +6,7 @@ export function stderrLogger(write: (line: string) => void = (line) => void proc
   const line = (level: string) => (fields: object, message: string) => {
     const known = Object.entries(fields).filter(([, value]) => value !== undefined);
     const shown = known.map(([name, value]) => `${name}=${shownValue(value)}`);
-    write(`${[new Date().toISOString(), level, message, ...shown].join(" ")}\n`);
+    write(`${printable([new Date().toISOString(), level, message, ...shown].join(" "))}\n`);
   };
   return { info: line("info"), warn: line("warn") };
 }
