@@ -68,6 +68,8 @@ export type ConversationEvent =
   | { readonly type: "found" }
   /** Its transcript has been read; `lastUuid` is the last message of it. */
   | { readonly type: "read"; readonly lastUuid: string }
+  /** Its transcript lacks what the session knows of; `lastUuid` is the last message that it has, if it has one. */
+  | { readonly type: "behind"; readonly lastUuid: string | undefined }
   /** A process has resumed it, so that it has a transcript. */
   | { readonly type: "resumed" }
   /** Claude Code has no transcript of it; `freshId` serves if there may never have been one. */
@@ -138,9 +140,15 @@ export function nextConversation(conversation: Conversation, event: Conversation
     case "moved":
       return { kind: "kept", id: event.id, empty: true, cut: false };
     case "found":
-      return { kind: "kept", id, empty: false, cut: false };
+      // What Claude Code says it has may be an empty file.
+      return { kind: "kept", id, empty: false, cut: false, unwritten: "nothing" };
     case "read":
       return endIsUnknown(conversation) ? { ...conversation, lastUuid: event.lastUuid } : conversation;
+    case "behind": {
+      if (kind !== "kept") return conversation;
+      const { lastUuid: _, before: _1, ...rest } = conversation;
+      return { ...rest, ...(event.lastUuid === undefined ? {} : { lastUuid: event.lastUuid }) };
+    }
     case "resumed": {
       if (kind !== "kept" || conversation.unwritten === undefined) return conversation;
       const { unwritten: _, ...written } = conversation;
@@ -191,6 +199,21 @@ export function endIsUnknown(conversation: Conversation): conversation is Conver
     conversation.fork === undefined &&
     conversation.lastUuid === undefined
   );
+}
+
+/**
+ * The messages of which its transcript has to have one, if the next process is to know all that the session does: what Claude had
+ * told in a turn that was cut may never have been written, and then it is what was said before. None if that is not known, and where
+ * Claude Code itself looks for the message.
+ */
+export function knownEnd(conversation: Conversation): readonly string[] {
+  if (conversation.kind !== "kept" || conversation.cut || conversation.lastUuid === undefined) return [];
+  return [conversation.lastUuid, ...(conversation.before === undefined ? [] : [conversation.before])];
+}
+
+/** Whether Claude Code may never have written what the session knows of it, since its only turns were cut. */
+export function mayBeUnwritten(conversation: Conversation): boolean {
+  return conversation.kind === "kept" && conversation.unwritten !== undefined;
 }
 
 /** Whether what it is to be cut back to is to be had by a copy only. */

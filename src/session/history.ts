@@ -1,6 +1,13 @@
-import { getSessionMessages, type Options as SdkOptions, type SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import {
+  getSessionMessages,
+  type Options as SdkOptions,
+  type SessionKey,
+  type SessionMessage,
+  type SessionStoreEntry,
+} from "@anthropic-ai/claude-agent-sdk";
 import { localTranscripts } from "../claude/local-transcripts.ts";
-import { transcriptPlaceOf } from "../claude/transcript-place.ts";
+import { transcriptAt, transcriptPlaceOf } from "../claude/transcript-place.ts";
+import { transcriptHas } from "../claude/transcript-search.ts";
 import type { Conversation } from "./conversation.ts";
 
 /** Which part of a history is wanted. */
@@ -39,6 +46,34 @@ export async function historyOf(
  */
 export async function transcriptOf(conversation: Conversation, source: HistorySource): Promise<SessionMessage[]> {
   return await readTranscript(sourceOf(conversation).id, source);
+}
+
+/**
+ * Whether a message with one of these ids stands in the transcript of a conversation. `undefined` if there is none, or it cannot be
+ * read or is not on this machine.
+ */
+export async function hasOneOf(
+  uuids: readonly string[],
+  id: string,
+  { sdk, environment }: HistorySource & { readonly sdk: Pick<SdkOptions, "spawnClaudeCodeProcess"> },
+): Promise<boolean | undefined> {
+  const { sessionStore, spawnClaudeCodeProcess } = sdk;
+  const dir = sdk.cwd ?? process.cwd();
+  if (sessionStore !== undefined) {
+    let found: boolean | undefined;
+    // It is the SDK that knows under which key they are.
+    const load = async (key: SessionKey): Promise<SessionStoreEntry[] | null> => {
+      const entries = await sessionStore.load(key);
+      if (entries !== null) found = entries.some(({ uuid }) => uuid !== undefined && uuids.includes(uuid));
+      return null;
+    };
+    await getSessionMessages(id, { dir, sessionStore: { append: () => Promise.resolve(), load } }).catch(() => {});
+    return found;
+  }
+  if (spawnClaudeCodeProcess !== undefined) return undefined;
+  const file = await transcriptAt(id, await transcriptPlaceOf(dir, environment));
+  if (file === undefined) return undefined;
+  return await transcriptHas(file, uuids).catch(() => undefined);
 }
 
 async function readTranscript(id: string, { sdk, environment }: HistorySource): Promise<SessionMessage[]> {

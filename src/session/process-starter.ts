@@ -12,13 +12,22 @@ import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Clock } from "../clock.ts";
-import { type Conversation, conversationStart, endIsUnknown, isSummarised, isSuspect } from "./conversation.ts";
+import {
+  type Conversation,
+  conversationStart,
+  endIsUnknown,
+  isSummarised,
+  isSuspect,
+  knownEnd,
+  mayBeUnwritten,
+} from "./conversation.ts";
 import { endingStages } from "./ending.ts";
 import { isNothing } from "./granted.ts";
-import { historyOf } from "./history.ts";
+import { hasOneOf, historyOf } from "./history.ts";
 import { shapeOf } from "./process-shape.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import { exitOfError } from "./session-exit.ts";
+import { IS_BEHIND } from "./session-fault.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { lastOf, lastThatWorked } from "./transcript-evidence.ts";
 
@@ -173,6 +182,7 @@ export class ProcessStarter {
         await this.#bringTranscript();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
+        await this.#compareEnd();
         if (isSuspect(this.#conversation.now)) await this.#lookBack();
         return await this.#start(signal);
       } catch (error) {
@@ -221,6 +231,19 @@ export class ProcessStarter {
   async #readEnd(): Promise<void> {
     const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
     if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
+  }
+
+  /** Finds a transcript that lacks what the session knows of. @throws CastellanError `START_FAILED` if it is not to go on with that */
+  async #compareEnd(): Promise<void> {
+    const { now } = this.#conversation;
+    const end = knownEnd(now);
+    if (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false) return;
+    if (this.#settings().onMissingConversation === "fail" && !mayBeUnwritten(now)) {
+      const message = `${IS_BEHIND}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
+      throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "conversation_missing", message });
+    }
+    const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);
+    this.#conversation.take({ type: "behind", lastUuid });
   }
 
   /** Where no turn before is known to have worked, there is nothing that it would be better cut back to. */

@@ -4,7 +4,13 @@ import { bringTranscript } from "../claude/bring-transcript.ts";
 import type { StoreKey } from "../claude/steady-store.ts";
 import type { TranscriptPlace } from "../claude/transcript-place.ts";
 import type { SessionEntry } from "../journal/session-entry.ts";
-import { type Conversation, type ConversationEvent, firstConversation, nextConversation } from "./conversation.ts";
+import {
+  type Conversation,
+  type ConversationEvent,
+  firstConversation,
+  mayBeUnwritten,
+  nextConversation,
+} from "./conversation.ts";
 import { conversationClaims } from "./conversation-claims.ts";
 import type { Totals } from "./cost.ts";
 import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "./granted.ts";
@@ -29,6 +35,8 @@ export interface SessionConversationEvents {
   moved(id: string, same: boolean): void;
   /** The session has left a conversation, or a place of it, of which something may still be there. */
   left(): void;
+  /** What there is of the conversation is less than the session knew of. */
+  behind(): void;
   /** The process went on in a conversation that is another session's, and may not. */
   conflict(message: string): void;
 }
@@ -155,6 +163,7 @@ export class SessionConversation {
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
     const left = after.id !== before.id && this.#mayHaveFiles ? this.#where : undefined;
     this.#now = after;
+    if (event.type === "behind" && !mayBeUnwritten(before)) this.#session.behind();
     if (after.id !== before.id) this.#session.moved(after.id, event.type === "copied");
     this.#save(left);
   }

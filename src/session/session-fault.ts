@@ -8,9 +8,16 @@ export interface SessionFault {
    * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
    * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full;
    * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone;
-   * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn.
+   * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn;
+   * `conversation_behind`: the transcript is older than the journal knows, as one from a backup is, and the conversation goes on from
+   * what it has.
    */
-  readonly kind: "mirror_error" | "session_writes_lost" | "wakeups_lost" | "conversation_cut_back";
+  readonly kind:
+    | "mirror_error"
+    | "session_writes_lost"
+    | "wakeups_lost"
+    | "conversation_cut_back"
+    | "conversation_behind";
   readonly message: string;
   /** In milliseconds since the epoch. */
   readonly at: number;
@@ -46,6 +53,15 @@ export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFaul
 export function conversationCutBack(why: string, at: number): SessionFault {
   const message = `the API refused the conversation, which goes on from the last turn that worked: ${why}`;
   return { kind: "conversation_cut_back", message, at };
+}
+
+/** What a transcript is that lacks the end of the last turn that the session knows of. */
+export const IS_BEHIND: string =
+  "the transcript of the conversation is older than the journal knows: it lacks the end of the last turn";
+
+/** The conversation goes on from what its transcript has. `at` is now, in milliseconds since the epoch. */
+export function conversationBehind(at: number): SessionFault {
+  return { kind: "conversation_behind", message: `${IS_BEHIND}; the session goes on from what it has`, at };
 }
 
 const WRITES: { readonly [What in string]?: string } = {

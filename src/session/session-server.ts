@@ -34,7 +34,7 @@ import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
 import type { SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { conversationCutBack, wakeupsLost } from "./session-fault.ts";
+import { conversationBehind, conversationCutBack, wakeupsLost } from "./session-fault.ts";
 import { SessionJournal } from "./session-journal.ts";
 import { SessionKey } from "./session-key.ts";
 import type { SessionSettings } from "./session-settings.ts";
@@ -135,6 +135,7 @@ export class SessionServer {
       settings: () => this.settings,
       moved: (id, same) => this.view.moved(id, same),
       left: () => former.left(),
+      behind: () => this.view.fault(conversationBehind(deps.clock.now())),
       conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
     });
     this.view = new SessionView(

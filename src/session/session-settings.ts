@@ -46,7 +46,8 @@ export interface SessionSettings {
   readonly verbatimPrompts: boolean;
   readonly whenBusy: WhenBusy;
   readonly onInterruptedTurn: OnInterruptedTurn;
-  readonly onMissingConversation: "fail" | "fresh";
+  /** `undefined` if one that is gone is a failure, and one that is older than the journal knows is none. */
+  readonly onMissingConversation: "fail" | "fresh" | undefined;
   readonly restart: Restart;
   readonly shutdown: Shutdown;
   readonly significant: boolean;
@@ -92,7 +93,7 @@ const ownShape = {
   verbatimPrompts: z.boolean().default(true),
   whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
   onInterruptedTurn: z.enum(["retry_if_untouched", "fail", "retry"]).default("retry_if_untouched"),
-  onMissingConversation: z.enum(["fail", "fresh"]).default("fail"),
+  onMissingConversation: z.enum(["fail", "fresh"]).optional(),
   restart: z.enum(["permanent", "transient", "temporary"]).default("permanent"),
   shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).default(5_000),
   outputSchema: z
@@ -211,6 +212,7 @@ function settingsOf(
     idleTimeoutMs: idleTimeout,
     maxMemory: own.maxMemory,
     maxAgeMs: maxAge,
+    onMissingConversation: own.onMissingConversation,
     approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
     budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),

@@ -9,6 +9,7 @@ import {
   forkOptions,
   isSummarised,
   isSuspect,
+  knownEnd,
   nextConversation,
 } from "../../src/session/conversation.ts";
 
@@ -100,6 +101,35 @@ describe("the life of a conversation", () => {
     const found = having(FRESH, { type: "found" });
     expect(conversationStart(found)).toEqual({ kind: "resume", id: "a" });
     expect(found).toMatchObject({ empty: false });
+  });
+
+  it("begins anew if what Claude Code says it has is nothing", () => {
+    const found = having(FRESH, { type: "found" });
+    expect(nextConversation(found, { type: "missing", freshId: "b" })).toEqual({ kind: "new", id: "b" });
+    const resumed = nextConversation(found, { type: "resumed" });
+    expect(nextConversation(resumed, { type: "missing", freshId: "b" })).toEqual(resumed);
+  });
+
+  it("knows which message its transcript has to have", () => {
+    const worked = having(FRESH, prompted, kept("m1"));
+    expect(knownEnd(worked)).toEqual(["m1"]);
+    // What was told in a turn that was cut may not be written.
+    const cut = having(worked, prompted, { type: "turn_cut", lastUuid: "m2" });
+    expect(knownEnd(cut)).toEqual(["m2", "m1"]);
+    expect(knownEnd(having(cut, prompted, kept("m3")))).toEqual(["m3"]);
+    // Claude Code itself looks for the message to which it is to be cut back.
+    expect(knownEnd(having(worked, prompted, { type: "turn_undone", freshId: "b" }))).toEqual([]);
+    for (const unknown of [FRESH, having(FRESH, prompted), having(FRESH, { type: "found" })]) {
+      expect(knownEnd(unknown)).toEqual([]);
+    }
+  });
+
+  it("goes on from the end of a transcript that is older", () => {
+    const worked = having(FRESH, prompted, kept("m1"), prompted, { type: "turn_cut", lastUuid: "m2" });
+    const behind = nextConversation(worked, { type: "behind", lastUuid: "m0" });
+    expect(knownEnd(behind)).toEqual(["m0"]);
+    expect(conversationStart(behind)).toEqual({ kind: "resume", id: "a" });
+    expect(knownEnd(nextConversation(worked, { type: "behind", lastUuid: undefined }))).toEqual([]);
   });
 
   it("forks, and resumes the fork as soon as something was said in it", () => {

@@ -120,7 +120,7 @@ describe("sessionSettings", () => {
       verbatimPrompts: true,
       whenBusy: "enqueue",
       onInterruptedTurn: "retry_if_untouched",
-      onMissingConversation: "fail",
+      onMissingConversation: undefined,
       restart: "permanent",
       shutdown: 5_000,
       significant: false,

@@ -1,0 +1,30 @@
+import { type FileHandle, open } from "node:fs/promises";
+
+/** How much of a transcript is read at a time. What is looked for mostly stands in the last piece. */
+const PIECE = 256 * 1_024;
+
+/**
+ * Whether a message with one of these ids stands in a transcript, which is a file of JSON lines.
+ *
+ * @throws Error of the file system
+ */
+export async function transcriptHas(file: string, uuids: readonly string[]): Promise<boolean> {
+  // As Claude Code writes it. In a text the quotes would be escaped, and a parent's id has another key.
+  const wanted = uuids.map((uuid) => Buffer.from(`"uuid":${JSON.stringify(uuid)}`));
+  const overlap = Math.max(0, ...wanted.map(({ length }) => length));
+  const handle = await open(file);
+  try {
+    for (let end = (await handle.stat()).size; end > 0; end -= PIECE) {
+      const piece = await read(handle, Math.max(0, end - PIECE), end + overlap);
+      if (wanted.some((id) => piece.includes(id))) return true;
+    }
+    return false;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function read(handle: FileHandle, from: number, to: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(to - from), 0, to - from, from);
+  return buffer.subarray(0, bytesRead);
+}
