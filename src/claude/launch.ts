@@ -1,6 +1,7 @@
 import type { Options as SdkOptions, Settings, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import { type ConversationStart, conversationOptions } from "./conversation-start.ts";
 import { buildEnvironment } from "./environment.ts";
+import { keepingConversations } from "./kept-conversations.ts";
 import { MARKER } from "./marker.ts";
 import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
 import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
@@ -36,10 +37,10 @@ export interface Start {
  * The options that the SDK gets for `launch`: the session's own over Castellan's defaults, then what a session may not
  * choose for itself.
  *
- * The defaults differ from the SDK's in six points. No settings of the host leak in (`settingSources: []`); nobody waits
+ * The defaults differ from the SDK's in seven points. No settings of the host leak in (`settingSources: []`); nobody waits
  * for a permission prompt that no one sees (`permissionPrompts: "none"`, unless the options say who answers); text
  * arrives as it is written (`includePartialMessages`); the keys of MCP servers stay off the command line; Claude remembers nothing
- * by itself; and sessions do not message each other.
+ * by itself; sessions do not message each other; and conversations are not deleted for their age.
  */
 export function sdkOptions(
   launch: Launch,
@@ -56,6 +57,8 @@ export function sdkOptions(
   } = launch.options;
   const { stderr: _5, env, ...rest } = own;
   const { autoMemory = false, ownDirectory } = launch;
+  const kept = keepingConversations(rest);
+  const settings = ownDirectory === undefined ? kept : settingsWithin(ownDirectory, inlineOf(kept), autoMemory);
   const permissionMode = startingMode(own, launch.standing ?? {});
   const answered = own.canUseTool !== undefined || own.permissionPromptToolName !== undefined;
   return {
@@ -64,9 +67,7 @@ export function sdkOptions(
     mcpServersDelivery: "initialize",
     ...(answered ? {} : { permissionPrompts: "none" }),
     ...rest,
-    ...(ownDirectory === undefined
-      ? {}
-      : { settings: settingsWithin(ownDirectory, inlineOf(rest.settings), autoMemory) }),
+    ...(settings === undefined ? {} : { settings }),
     ...(permissionMode === undefined ? {} : { permissionMode }),
     ...conversationOptions(launch.conversation),
     env: {

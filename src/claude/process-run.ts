@@ -17,6 +17,7 @@ import { credentialsIn } from "./credentials.ts";
 import { classifyExit, type ExitEvidence } from "./exit.ts";
 import { GrantWatch } from "./grant-watch.ts";
 import { HostCalls } from "./host-calls.ts";
+import { keepConversations } from "./kept-conversations.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import { memoryKills } from "./memory-kills.ts";
@@ -90,7 +91,10 @@ export class ProcessRun {
       ),
     });
     const { standing } = request;
-    this.#given = standing === undefined ? Promise.resolve() : giveStanding(this.query, request.options, standing);
+    this.#given = Promise.all([
+      standing === undefined ? undefined : giveStanding(this.query, request.options, standing),
+      keepConversations(this.query, request.options),
+    ]).then(() => {});
     // Who waits for the handshake hears of it.
     this.#given.catch(() => {});
     const drained = this.#pump();
@@ -153,7 +157,7 @@ export class ProcessRun {
 
   /** One that does not take what it is to be given could do more than it may, or less. */
   #refused(error: unknown): never {
-    const message = `it did not take the permissions of its conversation: ${messageOf(error)}`;
+    const message = `it did not take what belongs to its conversation: ${messageOf(error)}`;
     this.found ??= { class: "crash", message };
     throw new Error(message, { cause: error });
   }

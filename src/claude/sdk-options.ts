@@ -112,7 +112,7 @@ const MANAGED_FLAGS = [
 /** What contradicts itself in `options`: the field that has to change, and why. */
 export function contradictions(options: SdkOptions): { field: string; message: string }[] {
   const found: { field: string; message: string }[] = [];
-  const add = (field: keyof SdkOptions | `extraArgs.${string}`, message: string): void => {
+  const add = (field: keyof SdkOptions | `extraArgs.${string}` | `settings.${string}`, message: string): void => {
     found.push({ field, message });
   };
   if (options.permissionMode === "bypassPermissions" && options.allowDangerouslySkipPermissions !== true) {
@@ -135,6 +135,11 @@ export function contradictions(options: SdkOptions): { field: string; message: s
   }
   for (const name of MANAGED_FLAGS) {
     if (options.extraArgs?.[name] !== undefined) add(`extraArgs.${name}`, "is set by Castellan");
+  }
+  if (typeof options.settings === "object" && options.settings.cleanupPeriodDays !== undefined) {
+    const message =
+      "is set by Castellan: Claude Code would delete the conversations of sessions that sleep; `eraseSession` removes one";
+    add("settings.cleanupPeriodDays", message);
   }
   if (options.extraArgs?.["max-budget-usd"] !== undefined) {
     add("extraArgs.max-budget-usd", REFUSED_SDK_OPTIONS.maxBudgetUsd);

@@ -27,6 +27,21 @@ describe("sdkOptions", () => {
     });
   });
 
+  it.each<[string, Options]>([
+    ["settings of the machine", { settingSources: ["user"] }],
+    ["settings of the project, besides its own", { settingSources: ["project"], settings: { model: "haiku" } }],
+    ["a flag", { extraArgs: { "setting-sources": "user" } }],
+  ])("has Claude Code keep conversations, where it reads %s", (_, options) => {
+    const own = typeof options.settings === "object" ? options.settings : {};
+    expect(launched(options).settings).toEqual({ ...own, cleanupPeriodDays: 36_500 });
+  });
+
+  it("leaves settings in a file as they are, and those of a session that reads no others", () => {
+    expect(launched({ settingSources: ["user"], settings: "/settings.json" }).settings).toBe("/settings.json");
+    expect(launched({ settings: { model: "haiku" } }).settings).toEqual({ model: "haiku" });
+    expect(launched()).not.toHaveProperty("settings");
+  });
+
   it("puts the session's own options over those defaults", () => {
     const own: Options = {
       settingSources: ["project"],

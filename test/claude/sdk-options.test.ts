@@ -109,6 +109,7 @@ describe("contradictions", () => {
     ["forkSession: false", { forkSession: false }],
     ["flags of the application's own", { extraArgs: { "max-old-space-size": "1000" } }],
     ["no dialogs", { supportedDialogKinds: [] }],
+    ["settings of the application's own", { settings: { model: "haiku" } }],
   ])("finds none in %s", (_, options) => {
     expect(contradictions(options)).toEqual([]);
   });
@@ -122,6 +123,7 @@ describe("contradictions", () => {
     ["forkSession", { forkSession: true }],
     ["resumeSessionAt", { resumeSessionAt: ID }],
     ["sessionId", { resume: ID, sessionId: OTHER_ID }],
+    ["settings.cleanupPeriodDays", { settings: { cleanupPeriodDays: 7 } }],
     ["extraArgs.resume", { extraArgs: { resume: ID } }],
     ["extraArgs.continue", { extraArgs: { continue: null } }],
     ["extraArgs.session-id", { extraArgs: { "session-id": ID } }],

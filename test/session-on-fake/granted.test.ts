@@ -480,7 +480,7 @@ test.each([
   const second = await run({ fake, journal }, [{ name, permissionMode: "acceptEdits" }], options);
   expect(second.session(name).status()).toMatchObject({
     state: "quarantined",
-    lastExit: { class: "crash", message: `it did not take the permissions of its conversation: ${why}` },
+    lastExit: { class: "crash", message: `it did not take what belongs to its conversation: ${why}` },
   });
   await second.stop();
   expectNothingLeft(fake);
