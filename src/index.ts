@@ -130,6 +130,7 @@ export {
 export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
 export type { RegistryKey } from "./registry/registry-key.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
+export type { RunningTask } from "./session/background-tasks.ts";
 export type { Budget, BudgetStatus } from "./session/budget.ts";
 export { type Command, command } from "./session/command.ts";
 export type { SessionHealth } from "./session/controls.ts";

@@ -90,14 +90,14 @@ function describeShared({ capacity, journal, budget, options }: SupervisorInspec
 }
 
 function describeStatus(status: SessionStatus, budget: BudgetStatus | undefined): string {
-  const { state, pid, startedAt, memoryBytes, mailbox, backgroundTasks, restarts, waitingFor, retryAt } = status;
+  const { state, pid, startedAt, memoryBytes, mailbox, tasks, restarts, waitingFor, retryAt } = status;
   return [
     state,
     ...(pid === undefined ? [] : [`pid ${pid}`]),
     ...(startedAt === undefined ? [] : [`since ${time(startedAt)}`]),
     ...(memoryBytes === undefined ? [] : [`${Math.round(memoryBytes / 1e6)} MB`]),
     `mailbox ${mailbox}`,
-    ...(backgroundTasks === 0 ? [] : [`background tasks ${backgroundTasks}`]),
+    ...(tasks[0] === undefined ? [] : [`background tasks ${tasks.length}, since ${time(tasks[0].since)}`]),
     `restarts ${restarts}`,
     ...(waitingFor === undefined ? [] : [`waits for ${waitingFor.for}${until(waitingFor.until)}`]),
     ...(retryAt === undefined ? [] : [`next start ${time(retryAt)}`]),

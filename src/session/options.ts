@@ -47,10 +47,15 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   /**
    * How much memory the process may use, with all that it started, as proportional set size: `"500MB"`, or bytes. It is
    * measured every ten seconds. When it is more, the process is replaced by another one with the same conversation as soon
-   * as its turn is over; when it is more than twice that in the middle of a turn, the process is killed, which counts as a
+   * as its turn and its background tasks are over; when it is more than twice that before, the process is killed, which counts as a
    * crash. Default: no limit. Only Linux tells it; elsewhere it means nothing.
    */
   maxMemory?: MemorySize;
+  /**
+   * How long a background task may run, such as a server that Claude has started. One that runs for longer is stopped, which Claude is
+   * told, and the event `background_task_stopped` tells of. Default: no limit; `status().tasks` tells since when each runs.
+   */
+  backgroundTaskTimeout?: Duration;
   /** How old the process may become before it is replaced between turns, with the same conversation. Default: no limit. */
   maxAge?: Duration;
   /** Whether a process is started with the session, or, with `"lazy"`, when it is first needed. Default `"eager"`. */

@@ -3,19 +3,23 @@ import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import type { Activation } from "../claude/activation.ts";
 import type { Clock, Timer } from "../clock.ts";
 
-/** A process that has grown to this many times its `maxMemory` is not let finish its turn. */
+/** A process that has grown to this many times its `maxMemory` is not let finish what it is at. */
 const TOO_MUCH = 2;
 
-/** What is to become of a process that uses so much: nothing, another one in its place when its turn is over, or its death. */
-export function verdictOn(bytes: number, maxMemory: number | undefined, busy: boolean): "fine" | "recycle" | "kill" {
+/**
+ * What is to become of a process that uses so much: nothing, another one in its place when it has nothing to do, or its death. `works`
+ * says whether a turn or a background task runs, which may go on for long.
+ */
+export function verdictOn(bytes: number, maxMemory: number | undefined, works: boolean): "fine" | "recycle" | "kill" {
   if (maxMemory === undefined || bytes <= maxMemory) return "fine";
-  return busy && bytes > maxMemory * TOO_MUCH ? "kill" : "recycle";
+  return works && bytes > maxMemory * TOO_MUCH ? "kill" : "recycle";
 }
 
 /** What the recycling of processes asks of the session. */
 export interface RecyclingSession {
   limits(): { readonly maxMemory: number | undefined; readonly maxAgeMs: number | undefined };
-  busy(): boolean;
+  /** What the process is at, if that has to end before it can be replaced. */
+  at(): "turn" | "background task" | undefined;
   /** How much its process uses is known. */
   measured(bytes: number): void;
   /** The process is to be replaced as soon as it has nothing to do. */
@@ -70,10 +74,11 @@ export class Recycling {
   #judge(bytes: number): void {
     this.#session.measured(bytes);
     const { maxMemory } = this.#session.limits();
-    const verdict = verdictOn(bytes, maxMemory, this.#session.busy());
+    const at = this.#session.at();
+    const verdict = verdictOn(bytes, maxMemory, at !== undefined);
     if (verdict === "recycle" && this.#worked) this.demand();
     if (verdict !== "kill") return;
-    const message = `it used ${formatMemory(bytes)} in the middle of a turn, more than twice its \`maxMemory\``;
+    const message = `it used ${formatMemory(bytes)} in the middle of a ${at}, more than twice its \`maxMemory\``;
     void this.#activation.kill({ class: "out_of_memory", message });
   }
 

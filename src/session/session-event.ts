@@ -2,6 +2,7 @@ import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai
 import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { Approval } from "./approval.ts";
+import type { RunningTask } from "./background-tasks.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 import type { TurnState } from "./turn-state.ts";
@@ -18,6 +19,8 @@ export type SessionEvent =
   | { readonly type: "conversation"; readonly conversationId: string }
   /** All background tasks that there are now. */
   | { readonly type: "background_tasks"; readonly tasks: readonly BackgroundTask[] }
+  /** A background task has run for longer than `backgroundTaskTimeout`, and is told to stop. */
+  | { readonly type: "background_task_stopped"; readonly task: RunningTask }
   /** Claude Code has begun a turn by itself, since a background task has ended or a schedule was due; `session.turn` finds it. */
   | { readonly type: "turn_began"; readonly turnId: string; readonly origin: TurnOrigin }
   /** That turn has come to its end. `costUsd` is what it cost, if that is known. */

@@ -14,6 +14,7 @@ import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
+import { BackgroundTasks, type RunningTask } from "./background-tasks.ts";
 import type { BelongingsSource } from "./belongings.ts";
 import { BudgetMeter, type BudgetStatus } from "./budget.ts";
 import { forkOptions } from "./conversation.ts";
@@ -47,6 +48,9 @@ import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import { type Wakeup, Wakeups } from "./wakeups.ts";
 
+/** How long a background task may take to end after it was told to. */
+const TASK_END_MS = 5_000;
+
 /** What all sessions of a supervisor share for their processes. */
 export interface Room {
   readonly capacity: Capacity;
@@ -72,6 +76,7 @@ export class SessionServer {
   readonly conversation: SessionConversation;
   /** The turns that Claude has scheduled for itself. */
   readonly #wakeups: Wakeups = new Wakeups();
+  readonly #tasks: BackgroundTasks;
   /** What has gone wrong with its turns not long ago. */
   readonly errors: RecentErrors;
   readonly #meter: BudgetMeter;
@@ -171,6 +176,11 @@ export class SessionServer {
       idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
       sleep: () => this.#sleep(),
     });
+    this.#tasks = new BackgroundTasks(
+      deps.clock,
+      () => this.settings.backgroundTaskTimeoutMs,
+      (task) => void this.#stopTask(task),
+    );
     this.#meter = new BudgetMeter(deps.clock);
     this.errors = new RecentErrors(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
@@ -278,6 +288,7 @@ export class SessionServer {
     // Until it is known what was spent before, it counts from now.
     if (unmetered) void this.recovery.loadSpending().catch(() => {});
     this.#recycling?.watch(this.#capacity.measures);
+    this.#tasks.relimit();
     this.#rests(false);
   }
 
@@ -534,6 +545,7 @@ export class SessionServer {
         : { turn: { id: running.record.id, origin: running.record.origin, since: running.startedAt } }),
       ...(permissionMode === undefined ? {} : { permissionMode }),
       backgroundTasks: this.view.backgroundTasks,
+      tasks: this.#tasks.all,
       wakeups: this.#armed,
       faults: this.view.faults,
       mailbox: this.dispatcher.waiting,
@@ -698,7 +710,7 @@ export class SessionServer {
       this.#held();
       this.#recycling = new Recycling(activation, this.#memory, this.#deps.clock, {
         limits: () => this.settings,
-        busy: () => this.dispatcher.busy,
+        at: () => (this.dispatcher.busy ? "turn" : this.view.works ? "background task" : undefined),
         measured: (bytes) => {
           this.#memoryBytes = bytes;
           this.#tenancy.measured(bytes);
@@ -730,6 +742,7 @@ export class SessionServer {
       this.conversation.take({ type: "moved", id: message.session_id });
       void this.#activation?.moved(message.session_id);
     }
+    if (message.type === "system" && message.subtype === "background_tasks_changed") this.#tasks.changed(message.tasks);
     const mode = toldMode(message);
     if (mode !== undefined) this.conversation.toldMode(mode.now, mode.changed);
     // What is said about the progress of prompts is told by the turns.
@@ -740,6 +753,23 @@ export class SessionServer {
       this.conversation.save();
     }
     this.view.receive(message, this.dispatcher.receive(message) || claimed);
+  }
+
+  /** Ends a background task that has run for too long. A process that does not get it to end goes with it. */
+  async #stopTask(task: RunningTask): Promise<void> {
+    const activation = this.#activation;
+    if (activation === undefined) return;
+    this.view.tell({ type: "background_task_stopped", task });
+    await activation.control("stop_task", (sdk) => sdk.stopTask(task.id)).catch(() => {});
+    this.#deps.clock.schedule(
+      TASK_END_MS,
+      () => {
+        const message = `a background task did not end within ${formatDuration(TASK_END_MS)} of being told to`;
+        if (this.#activation === activation && this.#tasks.has(task.id))
+          void activation.kill({ class: "stalled", message });
+      },
+      { background: true },
+    );
   }
 
   /** Keeps what an answer to the process grants. A process that holds what that takes back is told so first. */
@@ -770,6 +800,7 @@ export class SessionServer {
     this.#memoryBytes = undefined;
     this.#activation = undefined;
     this.#pid = undefined;
+    this.#tasks.changed([]);
     this.view.processGone();
     this.#wakeups.lost();
     // One that has been stopped tells it when it is started again.

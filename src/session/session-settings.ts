@@ -39,6 +39,8 @@ export interface SessionSettings {
   /** In bytes. */
   readonly maxMemory: number | undefined;
   readonly maxAgeMs: number | undefined;
+  /** `undefined` if background tasks may run for as long as they like. */
+  readonly backgroundTaskTimeoutMs: number | undefined;
   readonly activation: "eager" | "lazy";
   /** `undefined` if the session takes no approvals. */
   readonly approvalTimeoutMs: number | undefined;
@@ -86,6 +88,7 @@ const ownShape = {
   pinned: z.boolean().default(false),
   maxMemory: memorySchema.optional(),
   maxAge: durationSchema.optional(),
+  backgroundTaskTimeout: durationSchema.optional(),
   activation: z.enum(["eager", "lazy"]).default("eager"),
   approvals: z.union([z.boolean(), z.strictObject({ timeout: durationSchema })]).default(false),
   mailboxLimit: z.int().nonnegative().default(100),
@@ -165,6 +168,7 @@ function settingsOf(
     stallTimeout,
     idleTimeout,
     maxAge,
+    backgroundTaskTimeout,
     approvals,
     outputSchema,
     isolate,
@@ -212,6 +216,7 @@ function settingsOf(
     idleTimeoutMs: idleTimeout,
     maxMemory: own.maxMemory,
     maxAgeMs: maxAge,
+    backgroundTaskTimeoutMs: backgroundTaskTimeout,
     onMissingConversation: own.onMissingConversation,
     approvalTimeoutMs: typeof approvals === "object" ? approvals.timeout : approvals ? 10 * 60_000 : undefined,
     apiKey: own.apiKey,
@@ -275,6 +280,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     pinned: settings.pinned,
     maxMemory: settings.maxMemory,
     maxAge: settings.maxAgeMs,
+    backgroundTaskTimeout: settings.backgroundTaskTimeoutMs,
     activation: settings.activation,
     approvals: approvalTimeoutMs === undefined ? false : { timeout: approvalTimeoutMs },
     mailboxLimit: settings.mailboxLimit,

@@ -3,6 +3,7 @@ import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
+import type { RunningTask } from "./background-tasks.ts";
 import type { Wait } from "./hold.ts";
 import type { BackgroundTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
@@ -48,6 +49,8 @@ export interface SessionStatus {
   readonly turn?: { readonly id: string; readonly origin: TurnOrigin; readonly since: number };
   /** How many tasks go on in the process besides its turn. */
   readonly backgroundTasks: number;
+  /** Those tasks, and since when each of them runs; the oldest first. */
+  readonly tasks: readonly RunningTask[];
   /**
    * The turns that Claude has scheduled for itself, by `ScheduleWakeup` or `CronCreate`. Its process keeps them, so the session keeps its
    * process until they have come; those that are lost with it are told as a fault.

@@ -14,6 +14,7 @@ const OWN = {
   apiKey: "sk-ant-of-its-own",
   approvals: { timeout: 40_000_001 },
   autoMemory: true,
+  backgroundTaskTimeout: 40_000_011,
   budget: { usd: 40_000_002, per: "day" },
   idleTimeout: 40_000_003,
   inheritEnv: ["CASTELLAN_FAULTS_*"],

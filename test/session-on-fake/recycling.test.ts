@@ -83,6 +83,31 @@ test("in mid-turn it is let finish; the turns that wait go to the next one", asy
   expect(scene.session.status().restarts).toBe(0);
 });
 
+test("a background task keeps one that is too large, up to twice its limit", async () => {
+  const sizes = [150, 201];
+  const task = { task_id: "t", task_type: "local_bash", description: "grows" };
+  const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, {
+    session: { maxMemory: "100MB" },
+    script: async (turn) => {
+      if (turn.prompt === "start") {
+        await turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [task] });
+      }
+      await turn.text(`${turn.history.length}`);
+    },
+  });
+  await using _ = scene;
+  await query(scene.name, "start");
+  await clock.advance(10_000);
+  expect(scene.session.status()).toMatchObject({ state: "busy", memoryBytes: 150 * MB, activation: 1 });
+  await clock.advance(10_000);
+  await eventually(() => scene.session.status().activation === 2 && scene.session.status().state === "idle");
+  expect(scene.session.status().lastExit).toMatchObject({
+    class: "out_of_memory",
+    message: expect.stringContaining("201 MB in the middle of a background task"),
+  });
+  expect((await query(scene.name, "two")).text).toBe("2");
+});
+
 test("one that grows past twice its limit in mid-turn is killed, as for lack of memory", async () => {
   const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 201 : 50) * MB, {
     session: { maxMemory: "100MB" },

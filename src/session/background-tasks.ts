@@ -1,0 +1,84 @@
+import type { Clock, Timer } from "../clock.ts";
+import type { BackgroundTask } from "./session-event.ts";
+
+/** A task that goes on in the process besides its turn. */
+export interface RunningTask {
+  /** By which `stopTask` knows it. */
+  readonly id: string;
+  /** What it is: `local_bash`, `local_agent` and others of Claude Code's. */
+  readonly type: string;
+  readonly description: string;
+  /** Since when it runs, in milliseconds since the epoch. */
+  readonly since: number;
+  /** Whether it only watches something, so that it keeps nobody from resting. */
+  readonly ambient: boolean;
+}
+
+interface Watched {
+  readonly task: RunningTask;
+  /** When it was first told of, on the monotonic clock. */
+  readonly began: number;
+  timer: Timer | undefined;
+}
+
+/** The background tasks of a process, and for how long they run. */
+export class BackgroundTasks {
+  readonly #clock: Clock;
+  readonly #limitMs: () => number | undefined;
+  readonly #overdue: (task: RunningTask) => void;
+  /** By the id of the run; a task that is resumed is another one. */
+  readonly #running = new Map<string, Watched>();
+
+  /** `limitMs` tells for how long one may run, if there is a limit; `overdue` is called once for one that has. */
+  constructor(clock: Clock, limitMs: () => number | undefined, overdue: (task: RunningTask) => void) {
+    this.#clock = clock;
+    this.#limitMs = limitMs;
+    this.#overdue = overdue;
+  }
+
+  /** All that run, those that began first before the others. */
+  get all(): readonly RunningTask[] {
+    return [...this.#running.values()].map(({ task }) => task);
+  }
+
+  /** Whether one of this id runs. */
+  has(id: string): boolean {
+    return this.all.some((task) => task.id === id);
+  }
+
+  /** These are all that run now. */
+  changed(tasks: readonly BackgroundTask[]): void {
+    const keys = new Set(tasks.map(keyOf));
+    for (const [key, { timer }] of this.#running) {
+      if (keys.has(key)) continue;
+      timer?.cancel();
+      this.#running.delete(key);
+    }
+    for (const told of tasks) {
+      if (this.#running.has(keyOf(told))) continue;
+      const { task_id: id, task_type: type, description, ambient = false } = told;
+      const task = { id, type, description, since: this.#clock.now(), ambient };
+      const watched = { task, began: this.#clock.monotonic(), timer: undefined };
+      this.#running.set(keyOf(told), watched);
+      this.#limit(watched);
+    }
+  }
+
+  /** The limit may be another one. */
+  relimit(): void {
+    for (const watched of this.#running.values()) this.#limit(watched);
+  }
+
+  #limit(watched: Watched): void {
+    watched.timer?.cancel();
+    const limitMs = this.#limitMs();
+    const { task, began } = watched;
+    if (limitMs === undefined || task.ambient) return;
+    const leftMs = Math.max(0, began + limitMs - this.#clock.monotonic());
+    watched.timer = this.#clock.schedule(leftMs, () => this.#overdue(task), { background: true });
+  }
+}
+
+function keyOf({ run_id: run, task_id: id }: BackgroundTask): string {
+  return run ?? id;
+}
