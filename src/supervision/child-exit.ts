@@ -23,3 +23,9 @@ function isExit(value: unknown): value is ChildExit {
   if (typeof value !== "object" || value === null || !("reason" in value)) return false;
   return value.reason === "normal" || value.reason === "shutdown" || value.reason === "abnormal";
 }
+
+/** The cause of an exit in words. */
+export function reasonOf(cause: unknown): string {
+  if (typeof cause === "object" && cause !== null && "message" in cause) return String(cause.message);
+  return cause === undefined ? "no reason given" : String(cause);
+}

@@ -22,7 +22,8 @@ export type ChildType = "worker" | "supervisor";
  *
  * - `count`: the restart counts toward the intensity.
  * - `free`: the child is restarted and nothing is counted, for faults that are not the child's own.
- * - `quarantine`: the child is set aside at once, for faults that a restart cannot mend.
+ * - `quarantine`: the child is set aside at once, for faults that a restart cannot mend; where `onMaxRestarts` is `escalate`, the
+ *   supervisor ends.
  */
 export type Disposition = "count" | "free" | "quarantine";
 

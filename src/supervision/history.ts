@@ -7,6 +7,8 @@ export interface History {
   readonly restarts: number;
   /** Milliseconds that the last restart waited. */
   readonly delay: number;
+  /** Starts in a row that have failed. */
+  readonly failedStarts: number;
   /** When the restarts happened that count toward the child's own intensity, monotonic, newest first. */
   readonly counted: readonly number[];
   /** The last exits, oldest first. */
@@ -16,7 +18,7 @@ export interface History {
 /** How many exits of a child are kept. */
 const KEPT_EXITS = 10;
 
-export const noHistory: History = { restarts: 0, delay: 0, counted: [], exits: [] };
+export const noHistory: History = { restarts: 0, delay: 0, failedStarts: 0, counted: [], exits: [] };
 
 /** Adds an exit seen at `at` (milliseconds since the epoch) and lets go of the oldest beyond ten. */
 export function withExit(history: History, exit: ChildExit, at: number): History {

@@ -1,11 +1,13 @@
 import { announcer } from "./announcer.ts";
 import { endsSupervisor } from "./auto-shutdown.ts";
 import { backoffDelay } from "./backoff.ts";
+import { reasonOf } from "./child-exit.ts";
 import type { ChildSlot, SlotOwner } from "./child-slot.ts";
 import type { ChildExit, Shutdown } from "./child-spec.ts";
 import { isActive, type Rest } from "./child-state.ts";
 import { SupervisionError } from "./errors.ts";
 import { withExit } from "./history.ts";
+import type { Intensity } from "./intensity.ts";
 import { Round } from "./round.ts";
 import { restartedWith } from "./strategy.ts";
 import type { SupervisionEvent } from "./supervision-event.ts";
@@ -104,6 +106,7 @@ export class Keeper implements SlotOwner {
 
   arrived(slot: ChildSlot): void {
     slot.round?.drop(slot);
+    slot.history = { ...slot.history, failedStarts: 0 };
     this.#announce({ type: "started", id: slot.settings.id, restarts: slot.restarts });
     this.#opened(slot);
   }
@@ -112,6 +115,7 @@ export class Keeper implements SlotOwner {
     const { id } = slot.settings;
     slot.round?.drop(slot);
     this.#note(slot, exit);
+    if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
     this.#announce({ type: "start_failed", id, exit });
     const error = new SupervisionError("CHILD_START_FAILED", `child ${id} did not come up`, { id, cause: exit.cause });
     slot.refuse(error);
@@ -152,7 +156,8 @@ export class Keeper implements SlotOwner {
     const now = this.#deps.clock.monotonic();
     const shared = onMaxRestarts === "escalate";
     const counted = shared ? this.#counted : slot.history.counted;
-    const verdict = judge({ restart, exit, counted, now, intensity, onMaxRestarts });
+    const { failedStarts } = slot.history;
+    const verdict = judge({ restart, exit, counted, now, intensity, failedStarts, onMaxRestarts });
     switch (verdict.outcome) {
       case "restart":
         if (shared) this.#counted = verdict.counted;
@@ -165,7 +170,7 @@ export class Keeper implements SlotOwner {
       case "escalate":
         this.#rest(slot, { name: "terminated" }, exit);
         this.#announce({ type: "escalated", id, exit });
-        this.end({ reason: "abnormal", cause: tooManyRestarts(id, intensity.maxRestarts, intensity.maxSeconds, exit) });
+        this.end({ reason: "abnormal", cause: escalation(slot, intensity, exit) });
         break;
       case "rest":
       case "forget":
@@ -240,7 +245,14 @@ function cancelled(slot: ChildSlot): SupervisionError {
   return new SupervisionError("CHILD_START_CANCELLED", `the start of child ${id} was called off`, { id });
 }
 
-function tooManyRestarts(id: string, maxRestarts: number, maxSeconds: number, exit: ChildExit): SupervisionError {
-  const message = `child ${id} ended once too often: more than ${maxRestarts} restarts in ${maxSeconds} s`;
+function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit: ChildExit): SupervisionError {
+  const { id } = settings;
+  const message = `child ${id} ended ${excess(history.failedStarts, intensity, exit)}; the last time: ${reasonOf(exit.cause)}`;
   return new SupervisionError("MAX_RESTARTS", message, { id, cause: exit.cause });
+}
+
+function excess(failedStarts: number, { maxRestarts, maxSeconds }: Intensity, exit: ChildExit): string {
+  if (exit.disposition === "quarantine") return "in a way that no restart mends";
+  const starts = failedStarts > maxRestarts ? `, ${failedStarts} failed starts in a row` : "";
+  return `once too often: more than ${maxRestarts} restarts in ${maxSeconds} s${starts}`;
 }

@@ -37,9 +37,9 @@ export interface SupervisorSpec {
   /** The length in seconds of the period in which restarts are counted. Default 5. */
   readonly maxSeconds?: number;
   /**
-   * What happens when there are too many. `quarantine` counts each child for itself and sets the one aside that has
-   * too many; `escalate`, OTP's own, counts them together, stops all children and ends the supervisor. Default
-   * `quarantine`.
+   * What happens when there are too many, when no restart would mend a child, or when more than five starts in a row, and more
+   * than `maxRestarts`, have failed. `quarantine` counts each child for itself and sets that one aside; `escalate`, OTP's own,
+   * counts them together, stops all children and ends the supervisor. Default `quarantine`.
    */
   readonly onMaxRestarts?: "quarantine" | "escalate";
   /** Default `never`. */

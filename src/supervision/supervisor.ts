@@ -145,6 +145,11 @@ export class ChildSupervisor implements Child {
     return up;
   }
 
+  /** Whether it has begun to end, or has ended. */
+  get ending(): boolean {
+    return !this.#keeper.isOpen;
+  }
+
   /** What is known of a child, or nothing if there is none. */
   child(id: string): ChildInfo | undefined {
     return this.#keeper.slots.get(id)?.describe();

@@ -10,6 +10,8 @@ export interface Case {
   /** Monotonic milliseconds. */
   readonly now: number;
   readonly intensity: Intensity;
+  /** Starts in a row that have failed, this one included. */
+  readonly failedStarts: number;
   readonly onMaxRestarts: "quarantine" | "escalate";
 }
 
@@ -25,13 +27,21 @@ export type Verdict =
   /** The supervisor ends. */
   | { readonly outcome: "escalate" };
 
+/**
+ * How many starts in a row may fail, if `maxRestarts` is not more. Restarts are counted within a few seconds, and a start that takes
+ * its time to fail would stay below that for ever.
+ */
+const MOST_FAILED_STARTS = 5;
+
 /** Decides what becomes of a child that ended. One clause per rule. */
-export function judge({ restart, exit, counted, now, intensity, onMaxRestarts }: Case): Verdict {
+export function judge({ restart, exit, counted, now, intensity, failedStarts, onMaxRestarts }: Case): Verdict {
   if (restart === "temporary") return { outcome: "forget" };
   if (restart === "transient" && exit.reason !== "abnormal") return { outcome: "rest" };
   const disposition = exit.reason === "abnormal" ? (exit.disposition ?? "count") : "count";
-  if (disposition === "quarantine") return { outcome: "quarantine" };
+  // Where children escalate none is set aside: the supervisor goes on with all of them or not at all.
+  if (disposition === "quarantine") return { outcome: onMaxRestarts };
   if (disposition === "free") return { outcome: "restart", counted };
   const { restarts, exceeded } = addRestart(counted, now, intensity);
-  return exceeded ? { outcome: onMaxRestarts } : { outcome: "restart", counted: restarts };
+  const hopeless = failedStarts > Math.max(MOST_FAILED_STARTS, intensity.maxRestarts);
+  return exceeded || hopeless ? { outcome: onMaxRestarts } : { outcome: "restart", counted: restarts };
 }

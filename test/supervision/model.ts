@@ -19,6 +19,7 @@ interface ModelChild {
   everUp: boolean;
   restarts: number;
   delay: number;
+  failedStarts: number;
   counted: number[];
   since: number;
   inner: Model | undefined;
@@ -151,14 +152,18 @@ export class Model {
     } else if (restart === "transient" && exit.reason !== "abnormal") {
       this.#autoShutdown(child);
     } else if (disposition === "quarantine") {
-      child.state = "quarantined";
+      this.#giveUp(child);
     } else if (disposition === "free" || this.#bears(child)) {
       this.#restart(child);
-    } else if (this.#team.options.onMaxRestarts === "escalate") {
-      this.#end({ reason: "abnormal" });
     } else {
-      child.state = "quarantined";
+      this.#giveUp(child);
     }
+  }
+
+  /** Gives up on a child. */
+  #giveUp(child: ModelChild): void {
+    if (this.#team.options.onMaxRestarts === "escalate") this.#end({ reason: "abnormal" });
+    else child.state = "quarantined";
   }
 
   /** Counts a restart and tells whether it is borne. */
@@ -166,7 +171,7 @@ export class Model {
     const { maxRestarts = 3, maxSeconds = 5, onMaxRestarts } = this.#team.options;
     const shared = onMaxRestarts === "escalate";
     const earlier = (shared ? this.#counted : child.counted).filter((at) => at + maxSeconds * 1_000 >= this.#world.now);
-    if (earlier.length >= maxRestarts) return false;
+    if (earlier.length >= maxRestarts || child.failedStarts > Math.max(5, maxRestarts)) return false;
     if (shared) this.#counted = [...earlier, this.#world.now];
     else child.counted = [...earlier, this.#world.now];
     return true;
@@ -236,7 +241,11 @@ export class Model {
     }
     if (failure !== undefined) child.inner = undefined;
     child.outcome ??= failure === undefined ? "ok" : "CHILD_START_FAILED";
-    if (failure !== undefined) return failure;
+    if (failure !== undefined) {
+      if (failure !== "free") child.failedStarts++;
+      return failure;
+    }
+    child.failedStarts = 0;
     child.state = "running";
     child.everUp = true;
     child.since = this.#world.now;
@@ -298,7 +307,7 @@ export class Model {
 }
 
 function newChild(plan: Plan): ModelChild {
-  const past = { everUp: false, restarts: 0, delay: 0, counted: [], since: 0 };
+  const past = { everUp: false, restarts: 0, delay: 0, failedStarts: 0, counted: [], since: 0 };
   return { plan, state: "waiting", batch: undefined, inner: undefined, outcome: undefined, ...past };
 }
 
@@ -307,7 +316,7 @@ function isFirst(child: ModelChild): boolean {
 }
 
 function pardon(child: ModelChild): void {
-  Object.assign(child, { restarts: 0, delay: 0, counted: [] });
+  Object.assign(child, { restarts: 0, delay: 0, failedStarts: 0, counted: [] });
 }
 
 function leaveBatch(child: ModelChild): void {

@@ -124,11 +124,20 @@ describe("a disposition", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 6 });
   });
 
-  it("quarantine sets aside at once, also where others escalate", async () => {
+  it("quarantine sets aside at once", async () => {
     const stage = new Stage();
-    const supervisor = await stage.supervise(stage.specs("a", "b"), { onMaxRestarts: "escalate" });
+    const supervisor = await stage.supervise(stage.specs("a", "b"));
     await stage.exit("a", { reason: "abnormal", disposition: "quarantine" });
     expect(supervisor.whichChildren().map(({ state }) => state)).toEqual(["quarantined", "running"]);
+  });
+
+  it("quarantine ends the supervisor at once where children escalate", async () => {
+    const stage = new Stage();
+    const supervisor = await stage.supervise(stage.specs("a", "b"), { onMaxRestarts: "escalate" });
+    await stage.exit("a", { reason: "abnormal", disposition: "quarantine", cause: new Error("no key") });
+    const { reason, cause } = await supervisor.exited;
+    expect(reason).toBe("abnormal");
+    expect(cause).toMatchObject({ code: "MAX_RESTARTS", id: "a", message: expect.stringContaining("no key") });
   });
 
   it("is read only from an abnormal exit", async () => {
@@ -169,6 +178,43 @@ describe("a child that does not come up at the start", () => {
     // Its own first start was the first restart of the series, so this one waits.
     await stage.clock.advance(100);
     expect(stage.take()).toEqual(["stop a", "start a", "start b"]);
+  });
+
+  it("is set aside after six failed starts in a row, however long each one takes", async () => {
+    const stage = new Stage();
+    let starts = 0;
+    const start = (): Promise<never> => {
+      starts++;
+      const { promise, reject } = Promise.withResolvers<never>();
+      stage.clock.schedule(10_000, () => reject(new Error("no answer")));
+      return promise;
+    };
+    const opening = stage.supervise([{ id: "a", start }, ...stage.specs("b")]);
+    await stage.clock.advance(10_000);
+    const supervisor = await opening;
+    await stage.clock.advance(600_000);
+    expect(starts).toBe(6);
+    expect(supervisor.whichChildren()).toMatchObject([
+      { id: "a", state: "quarantined" },
+      { id: "b", state: "running" },
+    ]);
+  });
+
+  it("ends the supervisor after as many where children escalate, and as often as `maxRestarts` allows", async () => {
+    const stage = new Stage();
+    let starts = 0;
+    const start = (): Promise<never> => {
+      starts++;
+      const { promise, reject } = Promise.withResolvers<never>();
+      stage.clock.schedule(10_000, () => reject(new Error("no answer")));
+      return promise;
+    };
+    const opening = stage.supervise([{ id: "a", start }], { onMaxRestarts: "escalate", maxRestarts: 8 });
+    await stage.clock.advance(10_000);
+    const supervisor = await opening;
+    await stage.clock.advance(600_000);
+    expect(await supervisor.exited).toMatchObject({ reason: "abnormal", cause: { code: "MAX_RESTARTS" } });
+    expect(starts).toBe(9);
   });
 
   it("is forgotten when it is temporary", async () => {
