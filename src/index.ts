@@ -19,7 +19,7 @@ export {
   type SupervisorCondition,
   type SupervisorHealth,
 } from "./application/health.ts";
-export type { ChildInspection, Inspection, SupervisorInspection } from "./application/inspection.ts";
+export type { ChildEnd, ChildInspection, Inspection, SupervisorInspection } from "./application/inspection.ts";
 export { formatInspection } from "./application/inspection-text.ts";
 export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
 export type { Picker, SessionRef } from "./application/reference.ts";

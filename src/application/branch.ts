@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { ChildSpec } from "../supervision/child-spec.ts";
+import type { Child, ChildExit, ChildSpec } from "../supervision/child-spec.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { ChildSupervisor } from "../supervision/supervisor.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
@@ -193,11 +193,14 @@ export class Branch {
     return { id, type: "supervisor", ...keeping, start };
   }
 
-  #begin(id: string): ReturnType<ChildSpec["start"]> {
-    const member = this.#deps.roster.ofChild(id);
-    // Ended by its owner before its turn to start had come.
-    if (member === undefined)
-      throw Object.assign(new Error("the session has been ended"), { disposition: "quarantine" });
-    return member.server.begin();
+  #begin(id: string): Child {
+    const server = this.#deps.roster.ofChild(id)?.server;
+    return server === undefined || server.hasEnded ? vacancy() : server.begin();
   }
+}
+
+/** In the place of a session that was ended before its turn to start had come, until the tree is told to forget it. */
+function vacancy(): Child {
+  const { promise, resolve } = Promise.withResolvers<ChildExit>();
+  return { exited: promise, stop: async () => resolve({ reason: "shutdown" }) };
 }

@@ -19,12 +19,13 @@ export function effectiveSupervisorOptions({
   given,
   tree,
   budget,
+  onStartFailure,
   capacity,
   journal,
 }: SupervisorSettings): EffectiveOptions {
   const owner = { kind: "supervisor", name } as const;
   const own = { owner, options: given };
-  const values = { ...TREE_DEFAULTS, ...tree, budget, journal };
+  const values = { ...TREE_DEFAULTS, ...tree, onStartFailure, budget, journal };
   const options = Object.entries(values).map(([option, value]) => [option, value, originIn([own], option)] as const);
   const limits = { owner, options: given.capacity ?? {} };
   const capacities = Object.entries(capacity).map(

@@ -1,6 +1,7 @@
 import type { SessionName } from "../names.ts";
 import type { SessionHealth } from "../session/controls.ts";
 import type { SessionState } from "../session/session-state.ts";
+import { type ChildStanding, lackOf } from "./child-standing.ts";
 
 /** How a supervisor does as a whole: whether it takes turns, and why if not. */
 export interface SupervisorCondition {
@@ -16,13 +17,16 @@ export interface SupervisorCondition {
 
 /** How a supervisor and its sessions do. */
 export interface SupervisorHealth extends SupervisorCondition {
-  /** `unhealthy` if it takes no turns, or none of its sessions does; `degraded` if some of them do not, or not well. */
+  /**
+   * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers have been set aside;
+   * `degraded` if some of its children are not up, or not well.
+   */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
   /** How many have a process. */
   readonly active: number;
   readonly states: Readonly<Partial<Record<SessionState["name"], number>>>;
-  /** Those that are not healthy, and why. */
+  /** The children that are not healthy, and why: sessions by their names, workers and supervisors by theirs. */
   readonly details: readonly {
     readonly name: SessionName;
     readonly status: SessionHealth["status"];
@@ -38,23 +42,40 @@ export interface SessionReport {
   readonly health: SessionHealth;
 }
 
-/** What the health of sessions comes to. */
-export function healthOf(condition: SupervisorCondition, reports: readonly SessionReport[]): SupervisorHealth {
+/** What the health of sessions comes to, and how the other children stand. */
+export function healthOf(
+  condition: SupervisorCondition,
+  reports: readonly SessionReport[],
+  others: readonly ChildStanding[],
+): SupervisorHealth {
   const states: Partial<Record<SessionState["name"], number>> = {};
   for (const { state } of reports) states[state] = (states[state] ?? 0) + 1;
-  const details = reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }]));
-  const lost = details.filter(({ status }) => status === "unhealthy").length;
+  const details = [
+    ...reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }])),
+    ...others.flatMap((child) => failing(child)),
+  ];
   const takes = condition.phase === "running" && condition.journal === undefined && condition.cluster === undefined;
-  const none = reports.length > 0 && lost === reports.length;
+  const none =
+    reports.length > 0
+      ? reports.every(({ health }) => health.status === "unhealthy")
+      : others.length > 0 && others.every(({ standing }) => standing === "set_aside");
   const status = !takes || none ? "unhealthy" : details.length > 0 ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
   return { ...condition, status, sessions: reports.length, active, states, details };
+}
+
+/** What is wrong with a worker or a supervisor, if something is. */
+function failing(child: ChildStanding): SupervisorHealth["details"] {
+  const reason = lackOf(child);
+  if (reason === undefined) return [];
+  return [{ name: child.id, status: child.standing === "set_aside" ? "unhealthy" : "degraded", reason }];
 }
 
 /** One thing that was looked at, and what is wrong with it if something is. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
+  /** What is wrong with it, also where the answer to the probe is `ok` all the same. */
   readonly reason?: string;
 }
 
@@ -66,21 +87,33 @@ export interface HealthChecks {
 
 /**
  * Whether the application is worth keeping alive, in the sense of Kubernetes' liveness: `false` means that a restart would help,
- * since the supervisor has ended by itself. Sessions that are set aside, a journal that is away and an API that is overloaded are
- * no reason for a restart.
+ * since the supervisor has ended by itself. Children that are set aside, a journal that is away and an API that is overloaded are
+ * no reason for a restart; workers and supervisors that are set aside are named.
  */
-export function livenessOf(condition: SupervisorCondition): HealthChecks {
+export function livenessOf(condition: SupervisorCondition, others: readonly ChildStanding[]): HealthChecks {
   const { end } = condition;
-  return all([end === undefined ? { name: "supervisor", ok: true } : { name: "supervisor", ok: false, reason: end }]);
+  return all([
+    end === undefined ? { name: "supervisor", ok: true } : { name: "supervisor", ok: false, reason: end },
+    ...childrenCheck(others, true),
+  ]);
+}
+
+/** How workers and supervisors stand, if there are any; `ok` says what the probe makes of those that are not up. */
+function childrenCheck(others: readonly ChildStanding[], ok: boolean): Check[] {
+  if (others.length === 0) return [];
+  const reasons = others.flatMap((child) => lackOf(child) ?? []);
+  return [reasons.length === 0 ? { name: "children", ok: true } : { name: "children", ok, reason: reasons.join("; ") }];
 }
 
 /**
  * Whether the application should be sent work, in the sense of Kubernetes' readiness: it neither drains nor stops, can
- * write down what it accepts, and not all of its sessions are set aside.
+ * write down what it accepts, not all of its sessions are set aside, and none of its workers and supervisors is being restarted or set
+ * aside.
  */
 export function readinessOf(
   condition: SupervisorCondition,
   sessions: readonly { readonly state: SessionState["name"] }[],
+  others: readonly ChildStanding[],
 ): HealthChecks {
   const { phase, journal, cluster } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
@@ -91,6 +124,7 @@ export function readinessOf(
     journal === undefined ? { name: "journal", ok: true } : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
     lost ? { name: "sessions", ok: false, reason: "all of them are set aside" } : { name: "sessions", ok: true },
+    ...childrenCheck(others, false),
   ]);
 }
 

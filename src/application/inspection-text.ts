@@ -5,7 +5,7 @@ import { printable } from "../printable.ts";
 import type { BudgetStatus } from "../session/budget.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import { describeOrigin, type EffectiveOptions } from "./effective-option.ts";
-import type { ChildInspection, Inspection, SupervisorInspection } from "./inspection.ts";
+import type { ChildEnd, ChildInspection, Inspection, SupervisorInspection } from "./inspection.ts";
 
 /** How much of a value, or of what an exit said, there is in a line. */
 const MOST_CHARACTERS = 80;
@@ -63,13 +63,18 @@ function nodeOf(child: ChildInspection | SupervisorInspection, all: boolean): No
     }
     case "worker": {
       const { name, state, restarts, lastExits } = child;
-      const exits = lastExits.map(({ at, cause }) => `exit ${time(at)}: ${cut(String(cause))}`);
-      return { lines: [`worker ${JSON.stringify(name)}  ${state}  restarts ${restarts}`, ...exits], below: [] };
+      const lines = [`worker ${JSON.stringify(name)}  ${state}  restarts ${restarts}`, ...lastExits.map(describeEnd)];
+      return { lines, below: [] };
     }
     default: {
-      const heading = `supervisor ${JSON.stringify(child.name)}  ${child.state}  ${child.strategy}`;
+      const { name, state, strategy, restarts, lastExits = [] } = child;
+      const often = restarts === undefined ? "" : `  restarts ${restarts}`;
+      const heading = `supervisor ${JSON.stringify(name)}  ${state}  ${strategy}${often}`;
       const shared = "capacity" in child ? describeShared(child, all) : [];
-      return { lines: [heading, ...shared], below: child.children.map((below) => nodeOf(below, all)) };
+      return {
+        lines: [heading, ...lastExits.map(describeEnd), ...shared],
+        below: child.children.map((below) => nodeOf(below, all)),
+      };
     }
   }
 }
@@ -107,6 +112,10 @@ function describeStatus(status: SessionStatus, budget: BudgetStatus | undefined)
 
 function describeBudget({ spentUsd, limitUsd, per }: BudgetStatus): string {
   return `spent $${spentUsd.toFixed(4)} of $${limitUsd}${per === "day" ? " a day" : ""}`;
+}
+
+function describeEnd({ at, message }: ChildEnd): string {
+  return `exit ${time(at)}: ${cut(message)}`;
 }
 
 function describeExit({ at, class: of, message, pid }: ExitRecord): string {

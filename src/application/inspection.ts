@@ -4,6 +4,7 @@ import { printable } from "../printable.ts";
 import type { BudgetStatus } from "../session/budget.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
+import { reasonOf } from "../supervision/child-exit.ts";
 import type { ChildInfo } from "../supervision/child-info.ts";
 import type { Strategy } from "../supervision/supervisor-spec.ts";
 import type { Branch } from "./branch.ts";
@@ -31,6 +32,19 @@ export interface Inspection {
   readonly state: ChildInfo["state"];
   readonly strategy: Strategy;
   readonly children: readonly ChildInspection[];
+  /** Of one below another one: how often it was restarted, and its ends that were not asked for. */
+  readonly restarts?: number;
+  readonly lastExits?: readonly ChildEnd[];
+}
+
+/** An end of a worker or a supervisor that was not asked for, or a start of it that failed; the last ten are kept, oldest first. */
+export interface ChildEnd {
+  /** In milliseconds since the epoch. */
+  readonly at: number;
+  /** The cause in words. */
+  readonly message: string;
+  /** What the child gave as the reason, or what its start threw. */
+  readonly cause: unknown;
 }
 
 /** A child as {@link Inspection} shows it; `restarts` counts those of the current series of crashes. */
@@ -62,8 +76,7 @@ export type ChildInspection =
       readonly name: string;
       readonly state: ChildInfo["state"];
       readonly restarts: number;
-      /** What the last ten exits that were not asked for had as their cause, oldest first. */
-      readonly lastExits: readonly { readonly at: number; readonly cause: unknown }[];
+      readonly lastExits: readonly ChildEnd[];
     };
 
 /** The tree below `branch`, without asking anybody. */
@@ -101,16 +114,21 @@ export function inspect(
         return status === undefined ? [] : [{ kind: "pool", status }];
       }
       case "worker": {
-        const lastExits = exits.map(({ exit, at }) => ({ at, cause: exit.cause }));
-        return [{ kind: "worker", name: plan.id, state: childState, restarts: info?.restarts ?? 0, lastExits }];
+        return [{ kind: "worker", name: plan.id, state: childState, ...endsOf(info) }];
       }
       default: {
         const below = branch.below(plan.id);
-        return below === undefined ? [] : [inspect(below, plan.id, childState, roster, pools)];
+        if (below === undefined) return [];
+        return [{ ...inspect(below, plan.id, childState, roster, pools), ...endsOf(info) }];
       }
     }
   });
   return { kind: "supervisor", name, state, strategy: branch.settings.strategy ?? "one_for_one", children };
+}
+
+function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: ChildEnd[] } {
+  const lastExits = (info?.lastExits ?? []).map(({ exit: { cause }, at }) => ({ at, message: reasonOf(cause), cause }));
+  return { restarts: info?.restarts ?? 0, lastExits };
 }
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {

@@ -27,8 +27,9 @@ export interface TreeOptions {
   /** Default 5. */
   maxSeconds?: number;
   /**
-   * What happens when there are more. `"quarantine"` sets the child aside, and the others go on; `"escalate"`, as in
-   * OTP, stops them all and ends the supervisor, and the one above it decides. Default `"quarantine"`.
+   * What happens when there are more, when no restart would mend a child, or when more than five starts of it in a row, and more than
+   * `maxRestarts`, have failed. `"quarantine"` sets the child aside, and the others go on; `"escalate"`, as in OTP, stops them all and
+   * ends the supervisor, and the one above it decides. Default `"quarantine"`.
    */
   onMaxRestarts?: "quarantine" | "escalate";
   /** Whether the supervisor ends by itself when children that are `significant` do. Default `"never"`. */
@@ -55,6 +56,13 @@ export interface SupervisorOptions extends TreeOptions {
    * has spent; supervisors without a name count together. Default: no limit.
    */
   budget?: Budget;
+  /**
+   * What a start does if a child, here or below, is set aside instead of coming up. `"set_aside"`: the others go on, and
+   * {@link Supervisor.notStarted} says which and why. `"throw"`, as in OTP: all that is up is stopped again, and
+   * {@link Supervisor.start} rejects with `CHILD_START_FAILED`. How often a start is tried `maxRestarts` says. Later starts of children
+   * are none of its business. Default `"set_aside"`.
+   */
+  onStartFailure?: "set_aside" | "throw";
   /** How many processes all its sessions together may have. Default: as many as there are sessions. */
   capacity?: CapacityOptions;
   /**
@@ -77,6 +85,7 @@ export interface SupervisorSettings {
   readonly layers: readonly OptionLayer[];
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
+  readonly onStartFailure: "set_aside" | "throw";
   readonly capacity: CapacitySettings;
   readonly cluster: ClusterSettings | undefined;
   readonly logger: Logger | undefined;
@@ -98,6 +107,7 @@ const schema = z.strictObject({
   defaults: z.looseObject({}).optional(),
   journal: z.unknown().optional(),
   budget: budgetSchema.optional(),
+  onStartFailure: z.enum(["set_aside", "throw"]).optional(),
   capacity: z.unknown().optional(),
   cluster: z.unknown().optional(),
   logger: z
@@ -131,6 +141,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     capacity: _own,
     cluster: _cluster,
     budget,
+    onStartFailure = "set_aside",
     logger,
     ...tree
   } = validate(schema, options, "supervisor");
@@ -145,6 +156,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     journal: checkJournal(options.journal),
     capacity: capacitySettings(options.capacity),
     budget: budget === undefined ? undefined : withoutUndefined(budget),
+    onStartFailure,
     cluster: options.cluster === undefined ? undefined : clusterSettings(options.cluster),
     logger,
   };

@@ -30,9 +30,11 @@ import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
 import { didYouMean, durationSchema, nameSchema, validate } from "../session/validation.ts";
+import { reasonOf } from "../supervision/child-exit.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
+import { standingsOf, startError } from "./child-standing.ts";
 import { clusterOf } from "./clusters.ts";
 import { CredentialsRefresh, joined } from "./credentials-refresh.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
@@ -194,10 +196,11 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Starts a supervisor with these children, in order. A session counts as started when its start has begun: processes
    * come up side by side. The promise resolves when each of them is up or has been set aside, in which case
-   * {@link Supervisor.notStarted} says which and why.
+   * {@link Supervisor.notStarted} says which and why; `onStartFailure: "throw"` has it reject instead.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
-   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`; in all cases nothing has been started, or it has been stopped again
+   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`, `CHILD_START_FAILED` with `onStartFailure: "throw"`, or if children escalate meanwhile;
+   * in all cases nothing has been started, or it has been stopped again
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
@@ -224,7 +227,10 @@ export class Supervisor implements AsyncDisposable {
     return this.#seat?.cluster;
   }
 
-  /** The sessions that did not come up when the supervisor was started, and why. They have been set aside. */
+  /**
+   * The children, of whatever kind and here or below, that did not come up when the supervisor was started, and why. They have been set
+   * aside; a temporary one is gone. How they do now {@link Supervisor.health} says.
+   */
   get notStarted(): readonly NotStarted[] {
     return this.#notStarted;
   }
@@ -531,17 +537,17 @@ export class Supervisor implements AsyncDisposable {
       const { name, state, pid } = session.status();
       return { name, state, active: pid !== undefined, health: await session.health() };
     });
-    return healthOf(this.#condition, await Promise.all(reports));
+    return healthOf(this.#condition, await Promise.all(reports), standingsOf(this.#tree.root));
   }
 
   /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
   livez(): HealthChecks {
-    return livenessOf(this.#condition);
+    return livenessOf(this.#condition, standingsOf(this.#tree.root));
   }
 
   /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
   readyz(): HealthChecks {
-    return readinessOf(this.#condition, this.listSessions());
+    return readinessOf(this.#condition, this.listSessions(), standingsOf(this.#tree.root));
   }
 
   get #condition(): SupervisorCondition {
@@ -677,10 +683,17 @@ export class Supervisor implements AsyncDisposable {
       () => {},
     );
     try {
-      this.#notStarted = await opened;
+      const failed = await opened;
+      if (this.#settings.onStartFailure === "throw" && failed.length > 0) throw bootFailure(this.name, failed);
+      this.#notStarted = failed;
     } catch (error) {
-      await this.#room.spares.close();
-      await this.#desk.close();
+      if (this.#tree.isOpen) {
+        await this.stop();
+        await this.closed;
+      } else {
+        await this.#room.spares.close();
+        await this.#desk.close();
+      }
       throw error;
     }
   }
@@ -832,6 +845,20 @@ export class Supervisor implements AsyncDisposable {
     const refusal = this.#roster.holds(server) ? undefined : server.refusal();
     if (refusal !== undefined) throw refusal;
   }
+}
+
+/** What a start is rejected with, of which each child has to come up. */
+function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {
+  const errors = failed.map(({ error }) => error);
+  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, "children did not come up");
+  const why = failed.map(({ name, error }) => `${formatName(name)}: ${startReason(error)}`).join("; ");
+  return startError(`${supervisor} has not been started, since not all of its children have come up. ${why}.`, cause);
+}
+
+/** The same as the error says, without advice for what is set aside. */
+function startReason(error: CastellanError): string {
+  if (CastellanError.is(error, "SESSION_QUARANTINED")) return error.details.lastExits.at(-1)?.message ?? error.message;
+  return error.cause === undefined ? error.message : reasonOf(error.cause);
 }
 
 /** The name is another session's by now, which must not be taken for the one that is meant. */

@@ -6,7 +6,9 @@ import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
+import { SupervisionError } from "../supervision/errors.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Branch } from "./branch.ts";
 import { translated } from "./child-errors.ts";
 import {
@@ -17,6 +19,7 @@ import {
   type SessionPlan,
   sessionsOf,
 } from "./child-options.ts";
+import { startError, whoOf } from "./child-standing.ts";
 import { exitRecord } from "./inspection.ts";
 import { Pools } from "./pools.ts";
 import type { Member, Roster } from "./roster.ts";
@@ -50,6 +53,7 @@ export class Tree {
   readonly #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #roster: Roster;
+  readonly #arrivals: Arrivals;
   /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
@@ -61,6 +65,7 @@ export class Tree {
     this.#roster = roster;
     const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
     this.root = new Branch(settings.tree, plans, { clock, random, roster, onEvent });
+    this.#arrivals = new Arrivals(this.root, clock);
     this.templates = new Templates({
       clock,
       roster,
@@ -79,7 +84,10 @@ export class Tree {
     return this.#end;
   }
 
-  /** Takes all names, then starts all children; resolves with those sessions that did not come up. */
+  /**
+   * Takes all names, then starts all children; resolves with those that did not come up, or with the first of them if none may be
+   * missing. Rejects with what ended the tree, if it has escalated meanwhile.
+   */
   async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
     try {
@@ -94,9 +102,13 @@ export class Tree {
       }
       this.templates.close();
       this.pools.close();
-      throw translated(error);
+      throw startRefusal(error);
     }
-    return await this.failures([...members, ...this.pools.members]);
+    const early = this.#settings.onStartFailure === "throw";
+    const sessions = [...members, ...this.pools.members].map((member) => this.failures([member]));
+    const failures = await collected([...sessions, this.#arrivals.failures(early, START_MS)], early);
+    if (this.#end.reason === "max_restarts") throw startRefusal((await this.root.tree?.exited)?.cause);
+    return failures;
   }
 
   /** Whether the tree has been started. */
@@ -276,10 +288,10 @@ export class Tree {
         break;
       case "exited":
       case "start_failed":
-        this.#ceased(event.id, branch, event.exit.reason !== "abnormal");
+        this.#ceased(event, branch, event.exit.reason !== "abnormal");
         break;
       case "terminated":
-        this.#ceased(event.id, branch, false);
+        this.#ceased(event, branch, false);
         break;
       case "auto_shutdown":
         if (branch === this.root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
@@ -290,10 +302,12 @@ export class Tree {
       default:
     }
     this.pools.seen(event.id);
+    this.#arrivals.seen();
   }
 
   /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
-  #ceased(id: string, branch: Branch, asMeant: boolean): void {
+  #ceased(event: SupervisionEvent, branch: Branch, asMeant: boolean): void {
+    const { id } = event;
     const plan = branch.plans.find((candidate) => candidate.id === id);
     if (plan === undefined) return;
     if (isFamily(plan)) return;
@@ -303,7 +317,9 @@ export class Tree {
     const rests = restart === "transient" && asMeant;
     if (!forgotten && !rests) return;
     for (const { server } of this.membersOf(plan)) server.close(forgotten ? "session" : "child");
-    if (forgotten) this.forget(branch, plan);
+    if (!forgotten) return;
+    if (event.type === "start_failed") this.#arrivals.forgotten(id, whoOf(plan, []), event.exit.cause);
+    this.forget(branch, plan);
   }
 
   #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
@@ -312,8 +328,6 @@ export class Tree {
     const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
     const plan = branch.plans.find((candidate) => candidate.id === id);
     const members = plan === undefined ? [] : this.membersOf(plan);
-    // Ended by its owner before its turn to start had come: that is no fault.
-    if (plan?.kind === "session" && members[0]?.server.state.name === "stopped") return;
     for (const { server } of members) server.quarantine(exits);
     const message =
       this.#roster.ofChild(id)?.server.refusal()?.message ??
@@ -322,6 +336,26 @@ export class Tree {
     if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
     else logger.warn(message);
   }
+}
+
+/** Why the tree could not be started, for whoever starts it. */
+function startRefusal(error: unknown): unknown {
+  const escalated = error instanceof SupervisionError && error.code === "MAX_RESTARTS";
+  return escalated
+    ? startError(`the supervisor has ended while it started: ${error.message}.`, error)
+    : translated(error);
+}
+
+/** All that `waits` come to; with `early`, as soon as there is something. */
+async function collected<Found>(
+  waits: readonly Promise<readonly Found[]>[],
+  early: boolean,
+): Promise<readonly Found[]> {
+  const all = Promise.all(waits).then((lists) => lists.flat());
+  if (!early) return await all;
+  const { promise, resolve } = Promise.withResolvers<readonly Found[]>();
+  for (const wait of waits) void wait.then((found) => (found.length > 0 ? resolve(found) : undefined));
+  return await Promise.race([promise, all]);
 }
 
 /** Whether what the journal knows of a session is what stands in its way, and not the journal itself. */

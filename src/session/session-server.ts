@@ -730,7 +730,8 @@ export class SessionServer {
       this.#pid = undefined;
       this.#failedStarts++;
       this.#tenancy.release();
-      if (!incarnation.stopping) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
+      // One that has ended meanwhile is about to be stopped by its supervisor, and has not crashed.
+      if (!incarnation.stopping && !this.hasEnded) this.#exit(incarnation, exitOfError(error, this.#deps.clock));
     }
   }
 
@@ -874,9 +875,13 @@ export class SessionServer {
     this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
-  /** One that is stopped as a child of its tree may be started again, and then goes on. */
+  /** Whether it has ended for good: one that is stopped as a child of its tree may be started again, and then goes on. */
+  get hasEnded(): boolean {
+    return this.#state.name === "stopped" && this.#state.as !== "child";
+  }
+
   #refuseIfEnded(): void {
-    const refusal = this.#state.name === "stopped" && this.#state.as !== "child" ? this.refusal() : undefined;
+    const refusal = this.hasEnded ? this.refusal() : undefined;
     if (refusal !== undefined) throw refusal;
   }
 

@@ -143,7 +143,7 @@ test("as text: the tree with states, processes, mailboxes, budgets, exits, and w
     '│      spawnClaudeCodeProcess = "[function]"  (supervisor "main")',
     '│      timeout = 1m  (supervisor "main")',
     '│      budget = {"usd":2}  (session)',
-    '└─ supervisor "inner"  running  one_for_one',
+    '└─ supervisor "inner"  running  one_for_one  restarts 0',
     `   └─ template "${family}"  0 in memory`,
   ]);
   expect(formatInspection(scene.supervisor.inspect(), { options: true })).toContain("mailboxLimit = 100  (built in)");

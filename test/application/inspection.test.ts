@@ -32,9 +32,19 @@ test("`inspect` shows the whole tree in its order, with what is known of each", 
         name: "inner",
         state: "terminated",
         strategy: "one_for_all",
+        restarts: 0,
+        lastExits: [],
         children: [
           { kind: "worker", name: "db", state: "terminated", restarts: 0, lastExits: [] },
-          { kind: "supervisor", name: "empty", state: "terminated", strategy: "one_for_one", children: [] },
+          {
+            kind: "supervisor",
+            name: "empty",
+            state: "terminated",
+            strategy: "one_for_one",
+            restarts: 0,
+            lastExits: [],
+            children: [],
+          },
         ],
       },
       { kind: "session", status: session(deep).status(), options: expect.anything(), lastExits: [] },
@@ -75,7 +85,7 @@ test("`inspect` shows the last exits, oldest first, with their evidence", async 
     name: "db",
     state: "running",
     restarts: 1,
-    lastExits: [{ at: 2_000, cause }],
+    lastExits: [{ at: 2_000, message: "no route", cause }],
   });
 });
 

@@ -111,15 +111,17 @@ test("escalation ends the supervisor, and `closed` tells why", async () => {
   await scene.supervisor.stop();
 });
 
-test("a start that escalates does not hang", async () => {
+test("a start that escalates fails, and leaves nothing", async () => {
   const name = unique();
-  await using scene = await Scene.open({
+  const opening = Scene.open({
     children: [{ name }],
     options: { onMaxRestarts: "escalate" },
     fake: { startup: (process) => process.crash() },
   });
-  expect(scene.supervisor.notStarted.map((one) => one.name)).toEqual([name]);
-  expect((await scene.supervisor.closed).reason).toBe("max_restarts");
+  const error = await failure(opening, "CHILD_START_FAILED");
+  expect(error.message).toContain(name);
+  expect(error.message).toContain("more than 3 restarts in 5 s");
+  await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
 test("a temporary session ends with its process, and its name is free", async () => {

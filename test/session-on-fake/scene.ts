@@ -70,7 +70,11 @@ export class Scene implements AsyncDisposable {
         random: () => 0.5,
         ...(setting.readMemory === undefined ? {} : { readMemory: setting.readMemory }),
       },
-    );
+    ).catch(async (error: unknown) => {
+      await watch.end();
+      expect(fake.running, "processes that outlived a start that failed").toEqual([]);
+      throw error;
+    });
     const [first] = children;
     const name = first !== undefined && "name" in first ? first.name : undefined;
     return new Scene({ fake, supervisor, log, name: typeof name === "string" ? name : "" }, setting, watch);

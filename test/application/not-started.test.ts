@@ -1,0 +1,208 @@
+import { expect, test } from "vitest";
+import type { ChildOptions, WorkerOptions } from "../../src/application/child-options.ts";
+import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
+import { session } from "../../src/castellan.ts";
+import { formatInspection } from "../../src/index.ts";
+import type { FakeClaudeOptions } from "../../src/testing/index.ts";
+import { eventually, failure, Scene, thrown, unique, within } from "../session-on-fake/scene.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { Service } from "./service.ts";
+
+/** A worker that never comes up. */
+function dead(id: string, keeping: Omit<WorkerOptions, "id" | "start"> = {}): WorkerOptions {
+  return { id, start: () => Promise.reject(new Error("connection refused")), ...keeping };
+}
+
+/** Sessions with `BROKEN` in their environment do not come up. */
+const fake: FakeClaudeOptions = {
+  startup: (process) => {
+    if (process.env["BROKEN"] === "1") process.crash({ code: 7, stderr: "no good" });
+  },
+};
+
+async function open(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Scene> {
+  return await Scene.open({ children, options, fake });
+}
+
+const messages = ({ supervisor }: Scene): readonly (readonly [unknown, string])[] =>
+  supervisor.notStarted.map(({ name, error }) => [name, error.message]);
+
+test("a worker that does not come up is named with its reason, and shown wherever the supervisor tells how it does", async () => {
+  const name = unique();
+  await using scene = await open([dead("db"), { name }]);
+  const { supervisor } = scene;
+  const reason = expect.stringContaining(
+    'worker "db" has been set aside after 4 failed starts or crashes, the last: connection refused',
+  );
+  expect(supervisor.notStarted).toMatchObject([
+    { name: "db", error: { code: "CHILD_START_FAILED", message: reason, cause: { message: "connection refused" } } },
+  ]);
+  expect(await supervisor.health()).toMatchObject({
+    status: "degraded",
+    sessions: 1,
+    details: [{ name: "db", status: "unhealthy", reason }],
+  });
+  expect(supervisor.readyz().ok).toBe(false);
+  expect(supervisor.readyz().checks).toContainEqual({ name: "children", ok: false, reason });
+  // A restart of the application would only bring the others down with it.
+  expect(supervisor.livez().ok).toBe(true);
+  expect(supervisor.livez().checks).toContainEqual({ name: "children", ok: true, reason });
+  const [db] = supervisor.inspect().children;
+  expect(db).toMatchObject({ name: "db", state: "quarantined", restarts: 3 });
+  expect(JSON.parse(JSON.stringify(db)).lastExits.at(-1)).toMatchObject({ message: "connection refused" });
+  expect(formatInspection(supervisor.inspect())).toContain("connection refused");
+});
+
+test("what is said of a worker is over when it is up again", async () => {
+  const [service, name] = [new Service("db"), unique()];
+  service.failures.push(...Array.from({ length: 4 }, () => new Error("connection refused")));
+  await using scene = await open([service.child(), { name }]);
+  const { supervisor } = scene;
+  expect(supervisor.readyz().ok).toBe(false);
+  await supervisor.restartChild("db");
+  expect(supervisor.readyz().ok).toBe(true);
+  expect(supervisor.livez().checks).toContainEqual({ name: "children", ok: true });
+  expect((await supervisor.health()).status).toBe("healthy");
+});
+
+test("a worker that crashes later is told while it is being restarted, and when it is set aside", async () => {
+  const clock = new SimulatedClock();
+  const [service, name] = [new Service("db"), unique()];
+  await using scene = await within(
+    clock,
+    Scene.open({ children: [service.child(), { name }], clock, options: { maxRestarts: 2 } }),
+  );
+  const { supervisor } = scene;
+  service.failures.push(new Error("no route"), new Error("no route"));
+  service.crash();
+  await eventually(() => service.starts === 2);
+  expect(supervisor.readyz().checks).toContainEqual({
+    name: "children",
+    ok: false,
+    reason: 'worker "db" is being restarted; the last exit: no route',
+  });
+  expect(await supervisor.health()).toMatchObject({
+    status: "degraded",
+    details: [{ name: "db", status: "degraded" }],
+  });
+  await clock.advance(200);
+  await eventually(() => service.starts === 3);
+  expect(await supervisor.health()).toMatchObject({ details: [{ name: "db", status: "unhealthy" }] });
+});
+
+test("a temporary worker has but one start, and is named if that fails", async () => {
+  const name = unique();
+  await using scene = await open([dead("once", { restart: "temporary" }), { name }]);
+  expect(messages(scene)).toEqual([["once", expect.stringContaining("connection refused")]]);
+  expect((await scene.supervisor.health()).status).toBe("healthy");
+});
+
+test("workers and sessions below are named with the supervisors that they are in", async () => {
+  const [good, bad] = [unique("good"), unique("bad")];
+  const inner = { name: "inner", children: [dead("db"), { name: bad, env: { BROKEN: "1" } }] };
+  await using scene = await open([{ name: "outer", children: [inner] }, { name: good }]);
+  expect(messages(scene)).toEqual([
+    [bad, expect.stringContaining("no good")],
+    ["db", expect.stringContaining('worker "db" of supervisor "outer" / "inner" has been set aside')],
+  ]);
+  expect(scene.supervisor.readyz().ok).toBe(false);
+});
+
+test("a supervisor below that is set aside is named, with what was one too many in it", async () => {
+  const name = unique();
+  await using scene = await open([
+    { name: "below", onMaxRestarts: "escalate", maxRestarts: 0, children: [dead("db")] },
+    { name },
+  ]);
+  expect(messages(scene)).toEqual([["below", expect.stringContaining("connection refused")]]);
+  expect(scene.supervisor.notStarted[0]?.error.message).toContain('supervisor "below" has been set aside');
+  expect(await scene.supervisor.health()).toMatchObject({ status: "degraded", details: [{ name: "below" }] });
+  expect(formatInspection(scene.supervisor.inspect())).toMatch(/supervisor "below" {2}quarantined .*restarts 3/);
+});
+
+test("a supervisor without sessions whose workers have all been set aside is unhealthy", async () => {
+  await using scene = await open([dead("a"), dead("b")]);
+  expect((await scene.supervisor.health()).status).toBe("unhealthy");
+  expect(scene.supervisor.readyz().ok).toBe(false);
+});
+
+for (const [what, child] of [
+  ["a worker", (): ChildOptions => dead("db")],
+  ["a temporary worker", (): ChildOptions => dead("db", { restart: "temporary" })],
+  ["a worker below", (): ChildOptions => ({ name: "below", children: [dead("db")] })],
+  ["a session", (): ChildOptions => ({ name: unique("bad"), env: { BROKEN: "1" } })],
+  [
+    "a session whose key is missing",
+    (): ChildOptions => ({ name: unique("bad"), apiKey: { env: "NOT_SET_ANYWHERE" } }),
+  ],
+  [
+    "a session below",
+    (): ChildOptions => ({ name: "below", children: [{ name: unique("bad"), env: { BROKEN: "1" } }] }),
+  ],
+] as const) {
+  test(`with onStartFailure "throw" ${what} that does not come up fails the start, and nothing is left`, async () => {
+    const [service, good] = [new Service("service"), unique("good")];
+    const children = [service.child(), { name: good }, child()];
+    const error = await failure(open(children, { name: "app", onStartFailure: "throw" }), "CHILD_START_FAILED");
+    expect(error.message).toMatch(/^app has not been started, .*(connection refused|no good|NOT_SET_ANYWHERE)/);
+    expect(error.cause).toBeInstanceOf(Error);
+    expect(service.diary).toEqual(["service started", "service stopped"]);
+    await thrown(() => session(good), "SESSION_NOT_FOUND");
+    // The names, and the journal, are free again.
+    await using again = await open([{ name: good }], { onStartFailure: "throw" });
+    expect(again.supervisor.notStarted).toEqual([]);
+  });
+}
+
+test('with onStartFailure "throw" the first that does not come up is enough', async () => {
+  const clock = new SimulatedClock();
+  const never = (): Promise<never> => new Promise(() => {});
+  const startup = (process: { readonly env: NodeJS.ProcessEnv }): Promise<never> | undefined =>
+    process.env["SLOW"] === "1" ? never() : undefined;
+  const children = [{ name: unique("slow"), env: { SLOW: "1" } }, dead("db", { restart: "temporary" })];
+  const begun = clock.now();
+  const opening = Scene.open({ clock, children, fake: { startup }, options: { onStartFailure: "throw" } });
+  await failure(within(clock, opening), "CHILD_START_FAILED");
+  expect(clock.now() - begun).toBeLessThan(60_000);
+});
+
+for (const [what, child] of [
+  ["a worker", (): ChildOptions => dead("db")],
+  ["a session", (): ChildOptions => ({ name: unique("bad"), env: { BROKEN: "1" } })],
+  [
+    "a session that no restart would mend",
+    (): ChildOptions => ({ name: unique("bad"), apiKey: { env: "NOT_SET_ANYWHERE" } }),
+  ],
+] as const) {
+  test(`where children escalate ${what} that cannot start ends the supervisor, and the start fails`, async () => {
+    const [service, good] = [new Service("service"), unique("good")];
+    const children = [service.child(), { name: good }, child()];
+    const error = await failure(open(children, { onMaxRestarts: "escalate" }), "CHILD_START_FAILED");
+    expect(error.message).toMatch(/connection refused|no good|NOT_SET_ANYWHERE/);
+    expect(service.diary).toEqual(["service started", "service stopped"]);
+    await using again = await open([{ name: good }]);
+    expect(again.supervisor.notStarted).toEqual([]);
+  });
+}
+
+test("a session that its owner ends while the tree is started is no crash, also where children escalate", async () => {
+  const gate = Promise.withResolvers<void>();
+  const [ended, other] = [unique("ended"), unique("other")];
+  const slow = new Service("slow");
+  const { start } = slow.child();
+  const waiting = {
+    id: "slow",
+    start: async (context: Parameters<typeof start>[0]) => {
+      await gate.promise;
+      return await start(context);
+    },
+  };
+  const opening = open([waiting, { name: ended }, { name: other }], { onMaxRestarts: "escalate", maxRestarts: 0 });
+  const stopped = session(ended).stop();
+  gate.resolve();
+  await using scene = await opening;
+  await stopped;
+  expect(scene.supervisor.notStarted.map(({ name }) => name)).toEqual([ended]);
+  expect(scene.supervisor.whichChildren().map(({ id }) => id)).toEqual(["slow", other]);
+  expect(scene.supervisor.livez().ok).toBe(true);
+});
