@@ -123,7 +123,7 @@ function describe({ code, signal, error, stderr }: ExitEvidence): string {
         : code !== undefined
           ? `the process exited with code ${code}`
           : "the process broke off";
-  const why = lastLine(stderr) ?? (signal === undefined && code === undefined ? error : undefined);
+  const why = lastLine(stderr) ?? (signal === undefined && (code ?? 0) === 0 ? error : undefined);
   return why === undefined ? how : `${how}: ${why}`;
 }
 

@@ -21,6 +21,7 @@ import { keepConversations } from "./kept-conversations.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import { memoryKills } from "./memory-kills.ts";
+import { formProblem } from "./message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
@@ -183,10 +184,7 @@ export class ProcessRun {
   #spawn(options: SpawnOptions, prefix: readonly string[]): SpawnedProcess {
     const watch = {
       onStderr: (text: string) => this.#report(text),
-      onBreak: (reason: string) => {
-        this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
-        void this.end(AT_ONCE);
-      },
+      onBreak: (reason: string) => this.#broke(reason),
     };
     const own = this.request.options.spawnClaudeCodeProcess;
     this.process = own
@@ -212,16 +210,35 @@ export class ProcessRun {
   async #pump(): Promise<void> {
     try {
       for await (const said of this.query) {
-        const message = isError(said) ? hideInMessage(said, this.#secrets) : said;
-        if (message.type === "result" && message.subtype === "error_during_execution") {
-          this.#startupFailure = message.startup_failure_reason;
+        const problem = formProblem(said);
+        if (problem !== undefined) {
+          this.#broke(`of a message of type "${said.type}", ${problem}`);
+          return;
         }
-        this.#grants.see(message);
-        this.request.host.message(message);
+        this.#take(isError(said) ? hideInMessage(said, this.#secrets) : said);
       }
     } catch (error) {
       this.#streamError = messageOf(error);
     }
+  }
+
+  #take(message: SDKMessage): void {
+    if (message.type === "result" && message.subtype === "error_during_execution") {
+      this.#startupFailure = message.startup_failure_reason;
+    }
+    try {
+      this.#grants.see(message);
+      this.request.host.message(message);
+    } catch (error) {
+      // What it says would be wrong from here on.
+      this.#broke(`a message of type "${message.type}" cannot be taken: ${messageOf(error)}`);
+    }
+  }
+
+  /** Nothing that it says can be relied on any more. */
+  #broke(reason: string): void {
+    this.found ??= { class: "crash", message: `the output of Claude Code broke: ${reason}` };
+    void this.end(AT_ONCE);
   }
 
   async #settle(drained: Promise<void>): Promise<ExitRecord> {

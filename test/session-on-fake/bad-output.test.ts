@@ -92,3 +92,43 @@ test("error output is kept with the exit, its last 2 kB", async () => {
   expect(stderr.endsWith("last words")).toBe(true);
   expect(error.message).toContain("last words");
 });
+
+/** Messages that are JSON, of a type that is read, and of a form that it does not have. */
+const malformed: readonly (readonly [string, object])[] = [
+  ["an answer without content", { type: "assistant", message: {} }],
+  ["an answer whose blocks are none", { type: "assistant", message: { content: [null] } }],
+  ["a message of a user that is nothing", { type: "user", message: null }],
+  [
+    "a part of an answer that is nothing",
+    { type: "stream_event", event: { type: "content_block_delta", delta: null } },
+  ],
+  ["a result without text", { type: "result", subtype: "success", is_error: false, modelUsage: {} }],
+  [
+    "a result whose figures are none",
+    { type: "result", subtype: "success", is_error: false, result: "x", modelUsage: { m: null } },
+  ],
+  ["a list of tasks that is none", { type: "system", subtype: "background_tasks_changed", tasks: null }],
+  ["a list of tasks that are none", { type: "system", subtype: "background_tasks_changed", tasks: ["constructor"] }],
+  ["a conversation that is a path", { type: "system", subtype: "init", session_id: "../../../etc/passwd" }],
+];
+
+test.each(malformed)("%s ends the process with a reason, and the session answers the next turn", async (_, message) => {
+  await using scene = await Scene.open({
+    script: async (turn) => {
+      if (turn.prompt === "bad") {
+        await turn.partial("so far");
+        await turn.raw(`${JSON.stringify(message)}\n`);
+        await turn.hang();
+      }
+      await turn.text("sound");
+    },
+  });
+  const { conversationId } = scene.session.status();
+  const error = await failure(query(scene.name, "bad"), "TURN_INTERRUPTED");
+  expect(error.details.exit).toMatchObject({
+    class: "crash",
+    message: expect.stringContaining("output of Claude Code broke"),
+  });
+  expect((await query(scene.name, "next")).text).toBe("sound");
+  expect(scene.session.status()).toMatchObject({ conversationId, state: "idle", backgroundTasks: 0 });
+});
