@@ -8,6 +8,7 @@ import { buildEnvironment } from "./environment.ts";
 import { missingKey } from "./launch.ts";
 import { formatMarker, thisOwner } from "./marker.ts";
 import { makeOwnDirectory } from "./own-directory.ts";
+import { scheduleDeadline } from "./patience.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
@@ -138,7 +139,7 @@ export class Activation {
   ): Promise<Answer> {
     const { query: sdk, clock, who } = this.#run;
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = clock.schedule(limitMs, () => {
+    const timer = scheduleDeadline(clock, limitMs, () => {
       const message = `${who}: Claude Code did not answer "${what}" within ${formatDuration(limitMs)}.`;
       reject(new CastellanError("CONTROL_TIMEOUT", message));
     });

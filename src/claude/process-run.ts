@@ -24,6 +24,7 @@ import { memoryKills } from "./memory-kills.ts";
 import { formProblem } from "./message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
+import { scheduleDeadline } from "./patience.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
@@ -123,7 +124,7 @@ export class ProcessRun {
   async handshake(): Promise<void> {
     const { signal } = this.request;
     const { promise: given, reject } = Promise.withResolvers<never>();
-    const timer = this.clock.schedule(HANDSHAKE_MS, () => {
+    const timer = scheduleDeadline(this.clock, HANDSHAKE_MS, () => {
       this.found = { class: "crash", message: `no handshake within ${formatDuration(HANDSHAKE_MS)}` };
       reject(new Error(this.found.message));
     });

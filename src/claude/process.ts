@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import { LineGuard } from "./line-guard.ts";
 import { MARKER } from "./marker.ts";
 import type { CommandPrefix } from "./parent-death.ts";
+import { scheduleDeadline } from "./patience.ts";
 import { endMarked, readsMarkers } from "./process-tree.ts";
 import { StderrTail } from "./stderr-tail.ts";
 import { postWarden } from "./warden.ts";
@@ -181,7 +182,7 @@ export class ClaudeProcess {
       return;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(ms, resolve);
+    const timer = scheduleDeadline(this.#clock, ms, resolve);
     await Promise.race([this.exited, promise]);
     timer.cancel();
   }

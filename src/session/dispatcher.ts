@@ -4,6 +4,7 @@ import type { Activation } from "../claude/activation.ts";
 import { apiFaultOf } from "../claude/api-fault.ts";
 import { contentRefusalOf } from "../claude/content-refusal.ts";
 import { commandFailureOf, failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
+import { scheduleDeadline } from "../claude/patience.ts";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ConversationFate, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
@@ -839,7 +840,7 @@ export class Dispatcher {
 
   #stopBegun(current: CurrentTurn): void {
     current.stopping?.cancel();
-    current.stopping = this.#deps.clock.schedule(YIELD_MS, () => {
+    current.stopping = scheduleDeadline(this.#deps.clock, YIELD_MS, () => {
       const message = `it did not stop its turn within ${formatDuration(YIELD_MS)} of being told to`;
       void this.#activation?.kill({ class: "stalled", message });
     });

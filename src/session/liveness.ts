@@ -1,4 +1,5 @@
 import type { Activation } from "../claude/activation.ts";
+import { isHeldUp } from "../claude/patience.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
@@ -9,9 +10,6 @@ const PING_LIMIT_MS = 10_000;
 
 /** How many questions in a row may go without an answer. */
 const MOST_MISSES = 2;
-
-/** How late a timer of this host may be before its own delay is taken for the cause of a missing answer. */
-const HOST_LAG_MS = 500;
 
 /** What is known of a process's work at a moment. */
 export interface Work {
@@ -39,6 +37,12 @@ export class Liveness {
   readonly #work: () => Work;
   readonly #timers = new Map<() => void, Timer>();
   #misses = 0;
+  /** When the next look at its silence is due, and when the last one was. */
+  #lookDue = 0;
+  #looked = 0;
+  /** How much of its silence is this host's own. */
+  #heldUpMs = 0;
+  #wasHeldUp = false;
   #over = false;
 
   /** `stallTimeout` tells the milliseconds that are allowed; it is asked anew each time. */
@@ -47,7 +51,8 @@ export class Liveness {
     this.#clock = clock;
     this.#stallTimeout = stallTimeout;
     this.#work = work;
-    this.#after(this.#lookMs, this.#look);
+    this.#looked = clock.monotonic();
+    this.#lookAgain();
     this.#after(PING_MS, this.#ping);
   }
 
@@ -64,10 +69,25 @@ export class Liveness {
     if (!this.#over) this.#timers.set(act, this.#clock.schedule(ms, act, { background: true }));
   }
 
+  #lookAgain(): void {
+    const ms = this.#lookMs;
+    this.#lookDue = this.#clock.monotonic() + ms;
+    this.#after(ms, this.#look);
+  }
+
   readonly #look = (): void => {
-    if (hasStalled(this.#work(), this.#stallTimeout())) {
+    const now = this.#clock.monotonic();
+    const lateMs = now - this.#lookDue;
+    const work = this.#work();
+    const spoke = work.silentMs < now - this.#looked;
+    this.#looked = now;
+    this.#heldUpMs = (spoke ? 0 : this.#heldUpMs) + (isHeldUp(lateMs) ? lateMs : 0);
+    // What it said while this host was held up is read only now. A host that is held up all the time does not wait for that.
+    const unread = isHeldUp(lateMs) && !this.#wasHeldUp;
+    this.#wasHeldUp = unread;
+    if (!unread && hasStalled({ ...work, silentMs: work.silentMs - this.#heldUpMs }, this.#stallTimeout())) {
       this.#kill(`it said nothing for ${formatDuration(this.#stallTimeout())} in the middle of a turn`);
-    } else this.#after(this.#lookMs, this.#look);
+    } else this.#lookAgain();
   };
 
   readonly #ping = (): void => {
@@ -80,15 +100,12 @@ export class Liveness {
   };
 
   async #answers(): Promise<boolean> {
-    const since = this.#clock.monotonic();
     try {
       await this.#activation.ping(PING_LIMIT_MS);
       return true;
     } catch (error) {
-      // A refusal is an answer, and a death is found out elsewhere. If this host itself was held up, the answer may lie
-      // unread.
-      const late = this.#clock.monotonic() - since > PING_LIMIT_MS + HOST_LAG_MS;
-      return late || !CastellanError.is(error, "CONTROL_TIMEOUT");
+      // A refusal is an answer, and a death is found out elsewhere.
+      return !CastellanError.is(error, "CONTROL_TIMEOUT");
     }
   }
 

@@ -6,6 +6,7 @@ import type { TurnLine } from "../capacity/turn-line.ts";
 import { type Activation, CONTROL_MS } from "../claude/activation.ts";
 import { accountOf, credentialsOf } from "../claude/credentials.ts";
 import { missingKey } from "../claude/launch.ts";
+import { scheduleDeadline } from "../claude/patience.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { startError } from "../claude/process-run.ts";
 import { applyStanding } from "../claude/standing-permissions.ts";
@@ -762,7 +763,8 @@ export class SessionServer {
     if (activation === undefined) return;
     this.view.tell({ type: "background_task_stopped", task });
     await activation.control("stop_task", (sdk) => sdk.stopTask(task.id)).catch(() => {});
-    this.#deps.clock.schedule(
+    scheduleDeadline(
+      this.#deps.clock,
       TASK_END_MS,
       () => {
         const message = `a background task did not end within ${formatDuration(TASK_END_MS)} of being told to`;
