@@ -26,6 +26,8 @@ export type Conversation =
       readonly summarised?: boolean;
       /** Whether the API refuses what stands in it up to `lastUuid`, so that it is to be cut back further. */
       readonly suspect?: boolean;
+      /** Whether its transcript lacks something that was said before `lastUuid`, which breaks off the conversation for the next process. */
+      readonly broken?: boolean;
       /** What it was made from, while no turn has ended in it. */
       readonly fork?: ForkSource;
       /**
@@ -68,6 +70,8 @@ export type ConversationEvent =
   | { readonly type: "found" }
   /** Its transcript has been read; `lastUuid` is the last message of it. */
   | { readonly type: "read"; readonly lastUuid: string }
+  /** Something was said in it that does not stand in the transcript. */
+  | { readonly type: "unwritten" }
   /** Its transcript lacks what the session knows of; `lastUuid` is the last message that it has, if it has one. */
   | { readonly type: "behind"; readonly lastUuid: string | undefined }
   /** A process has resumed it, so that it has a transcript. */
@@ -101,8 +105,18 @@ export function nextConversation(conversation: Conversation, event: Conversation
         : { kind: "kept", id, empty: false, lastUuid: conversation.fork.at, cut: false, fork: conversation.fork };
     case "turn_kept": {
       const known = kind === "kept" ? conversation.lastUuid : undefined;
-      return { kind: "kept", id, empty: false, lastUuid: event.lastUuid ?? known, cut: false };
+      const broken = kind === "kept" && conversation.broken === true;
+      return {
+        kind: "kept",
+        id,
+        empty: false,
+        lastUuid: event.lastUuid ?? known,
+        cut: false,
+        ...(broken ? { broken } : {}),
+      };
     }
+    case "unwritten":
+      return kind === "kept" ? { ...conversation, broken: true } : conversation;
     case "turn_cut": {
       const unwritten = kind === "kept" ? (conversation.unwritten ?? sourceOf(conversation)) : undefined;
       const kept = nextConversation(conversation, { type: "turn_kept", lastUuid: event.lastUuid });
@@ -146,7 +160,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       return endIsUnknown(conversation) ? { ...conversation, lastUuid: event.lastUuid } : conversation;
     case "behind": {
       if (kind !== "kept") return conversation;
-      const { lastUuid: _, before: _1, ...rest } = conversation;
+      const { lastUuid: _, before: _1, broken: _2, ...rest } = conversation;
       return { ...rest, ...(event.lastUuid === undefined ? {} : { lastUuid: event.lastUuid }) };
     }
     case "resumed": {
@@ -209,6 +223,11 @@ export function endIsUnknown(conversation: Conversation): conversation is Conver
 export function knownEnd(conversation: Conversation): readonly string[] {
   if (conversation.kind !== "kept" || conversation.cut || conversation.lastUuid === undefined) return [];
   return [conversation.lastUuid, ...(conversation.before === undefined ? [] : [conversation.before])];
+}
+
+/** Whether its transcript is known to lack something of it. */
+export function isBroken(conversation: Conversation): boolean {
+  return conversation.kind === "kept" && conversation.broken === true;
 }
 
 /** Whether Claude Code may never have written what the session knows of it, since its only turns were cut. */

@@ -16,6 +16,7 @@ import {
   type Conversation,
   conversationStart,
   endIsUnknown,
+  isBroken,
   isSummarised,
   isSuspect,
   knownEnd,
@@ -27,7 +28,7 @@ import { hasOneOf, historyOf } from "./history.ts";
 import { shapeOf } from "./process-shape.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import { exitOfError } from "./session-exit.ts";
-import { IS_BEHIND } from "./session-fault.ts";
+import { whatIsBehind } from "./session-fault.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { lastOf, lastThatWorked } from "./transcript-evidence.ts";
 
@@ -237,9 +238,9 @@ export class ProcessStarter {
   async #compareEnd(): Promise<void> {
     const { now } = this.#conversation;
     const end = knownEnd(now);
-    if (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false) return;
+    if (!isBroken(now) && (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false)) return;
     if (this.#settings().onMissingConversation === "fail" && !mayBeUnwritten(now)) {
-      const message = `${IS_BEHIND}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
+      const message = `${whatIsBehind(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
       throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "conversation_missing", message });
     }
     const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);

@@ -8,6 +8,7 @@ import {
   type Conversation,
   type ConversationEvent,
   firstConversation,
+  isBroken,
   mayBeUnwritten,
   nextConversation,
 } from "./conversation.ts";
@@ -35,8 +36,10 @@ export interface SessionConversationEvents {
   moved(id: string, same: boolean): void;
   /** The session has left a conversation, or a place of it, of which something may still be there. */
   left(): void;
-  /** What there is of the conversation is less than the session knew of. */
-  behind(): void;
+  /** A turn has come to its end with this message. */
+  kept(lastUuid: string): void;
+  /** What there is of the conversation is less than the session knew of; `broken` if a part of it was never written. */
+  behind(broken: boolean): void;
   /** The process went on in a conversation that is another session's, and may not. */
   conflict(message: string): void;
 }
@@ -163,7 +166,8 @@ export class SessionConversation {
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
     const left = after.id !== before.id && this.#mayHaveFiles ? this.#where : undefined;
     this.#now = after;
-    if (event.type === "behind" && !mayBeUnwritten(before)) this.#session.behind();
+    if (event.type === "turn_kept" && event.lastUuid !== undefined) this.#session.kept(event.lastUuid);
+    if (event.type === "behind" && !mayBeUnwritten(before)) this.#session.behind(isBroken(before));
     if (after.id !== before.id) this.#session.moved(after.id, event.type === "copied");
     this.#save(left);
   }

@@ -6,7 +6,7 @@ import type { Wakeup } from "./wakeups.ts";
 export interface SessionFault {
   /**
    * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
-   * `session_writes_lost`: Claude Code could not write its transcript or its settings, because the disk was full;
+   * `session_writes_lost`: Claude Code could not write its transcript or its settings, as when the disk is full;
    * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone;
    * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn;
    * `conversation_behind`: the transcript is older than the journal knows, as one from a backup is, and the conversation goes on from
@@ -55,13 +55,23 @@ export function conversationCutBack(why: string, at: number): SessionFault {
   return { kind: "conversation_cut_back", message, at };
 }
 
-/** What a transcript is that lacks the end of the last turn that the session knows of. */
-export const IS_BEHIND: string =
-  "the transcript of the conversation is older than the journal knows: it lacks the end of the last turn";
+/** What a process has told does not stand in its transcript. `at` is now, in milliseconds since the epoch. */
+export function transcriptUnwritten(why: string | undefined, at: number): SessionFault {
+  const reason = why === undefined ? "" : ` (${why})`;
+  const message = `Claude Code has not written ${WRITES["transcript"]}${reason}`;
+  return { kind: "session_writes_lost", message, at };
+}
+
+/** How a transcript is less than the session knows of; `broken` if a part of it was never written. */
+export function whatIsBehind(broken: boolean): string {
+  return broken
+    ? "the transcript of the conversation lacks a part that Claude Code could not write"
+    : "the transcript of the conversation is older than the journal knows: it lacks the end of the last turn";
+}
 
 /** The conversation goes on from what its transcript has. `at` is now, in milliseconds since the epoch. */
-export function conversationBehind(at: number): SessionFault {
-  return { kind: "conversation_behind", message: `${IS_BEHIND}; the session goes on from what it has`, at };
+export function conversationBehind(broken: boolean, at: number): SessionFault {
+  return { kind: "conversation_behind", message: `${whatIsBehind(broken)}; the session goes on from what it has`, at };
 }
 
 const WRITES: { readonly [What in string]?: string } = {

@@ -36,7 +36,7 @@ import { refusalOf } from "./refusal.ts";
 import { SessionConversation } from "./session-conversation.ts";
 import type { SessionEvent } from "./session-event.ts";
 import { childExitOf, exitOfError } from "./session-exit.ts";
-import { conversationBehind, conversationCutBack, wakeupsLost } from "./session-fault.ts";
+import { conversationBehind, conversationCutBack, transcriptUnwritten, wakeupsLost } from "./session-fault.ts";
 import { SessionJournal } from "./session-journal.ts";
 import { SessionKey } from "./session-key.ts";
 import type { SessionSettings } from "./session-settings.ts";
@@ -45,6 +45,7 @@ import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
 import { StateMilestone } from "./state-milestone.ts";
 import { Tenancy } from "./tenancy.ts";
+import { TranscriptWatch } from "./transcript-watch.ts";
 import { type TurnOptions, turnSettings } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import { type Wakeup, Wakeups } from "./wakeups.ts";
@@ -78,6 +79,7 @@ export class SessionServer {
   /** The turns that Claude has scheduled for itself. */
   readonly #wakeups: Wakeups = new Wakeups();
   readonly #tasks: BackgroundTasks;
+  readonly #transcript: TranscriptWatch;
   /** What has gone wrong with its turns not long ago. */
   readonly errors: RecentErrors;
   readonly #meter: BudgetMeter;
@@ -141,7 +143,8 @@ export class SessionServer {
       settings: () => this.settings,
       moved: (id, same) => this.view.moved(id, same),
       left: () => former.left(),
-      behind: () => this.view.fault(conversationBehind(deps.clock.now())),
+      kept: (lastUuid) => this.#transcript.ended(lastUuid),
+      behind: (broken) => this.view.fault(conversationBehind(broken, deps.clock.now())),
       conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
     });
     this.view = new SessionView(
@@ -182,6 +185,14 @@ export class SessionServer {
       () => this.settings.backgroundTaskTimeoutMs,
       (task) => void this.#stopTask(task),
     );
+    this.#transcript = new TranscriptWatch(deps.clock, {
+      source: () => this.#transcriptSource,
+      conversationId: () => this.conversation.now.id,
+      lost: (why) => {
+        this.conversation.take({ type: "unwritten" });
+        this.view.fault(transcriptUnwritten(why, deps.clock.now()));
+      },
+    });
     this.#meter = new BudgetMeter(deps.clock);
     this.errors = new RecentErrors(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
@@ -593,6 +604,13 @@ export class SessionServer {
     return { session: this.settings.name, supervisor: this.journal.supervisor };
   }
 
+  /** Where its process writes its transcript, if there is one and that is on this machine. */
+  get #transcriptSource(): ProcessLaunch | undefined {
+    const { sessionStore, spawnClaudeCodeProcess } = this.settings.sdk;
+    const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
+    return isHere && this.#activation?.ending === false ? this.launch : undefined;
+  }
+
   /** Whether there is something to do for a process. */
   get #wanted(): boolean {
     return this.dispatcher.wanting || this.#requests > 0;
@@ -745,6 +763,8 @@ export class SessionServer {
       void this.#activation?.moved(message.session_id);
     }
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#tasks.changed(message.tasks);
+    const uuid = writtenMessageOf(message);
+    if (uuid !== undefined) this.#transcript.said(uuid);
     const mode = toldMode(message);
     if (mode !== undefined) this.conversation.toldMode(mode.now, mode.changed);
     // What is said about the progress of prompts is told by the turns.
@@ -804,6 +824,7 @@ export class SessionServer {
     this.#activation = undefined;
     this.#pid = undefined;
     this.#tasks.changed([]);
+    this.#transcript.stop();
     this.view.processGone();
     this.#wakeups.lost();
     // One that has been stopped tells it when it is started again.
@@ -950,6 +971,12 @@ export class SessionServer {
 function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
   if (!ended) return { type: "turn_began", turnId, origin };
   return { type: "turn_ended", turnId, origin, state, ...(costUsd === undefined ? {} : { costUsd }) };
+}
+
+/** The id of an answer of the model's in the main conversation, which is written. */
+function writtenMessageOf(message: SDKMessage): string | undefined {
+  const isAnswer = message.type === "assistant" && message.parent_tool_use_id === null && message.error === undefined;
+  return isAnswer && message.message.model !== "<synthetic>" ? message.uuid : undefined;
 }
 
 function isSettled({ name }: SessionState): boolean {

@@ -7,6 +7,7 @@ import {
   endIsUnknown,
   firstConversation,
   forkOptions,
+  isBroken,
   isSummarised,
   isSuspect,
   knownEnd,
@@ -122,6 +123,14 @@ describe("the life of a conversation", () => {
     for (const unknown of [FRESH, having(FRESH, prompted), having(FRESH, { type: "found" })]) {
       expect(knownEnd(unknown)).toEqual([]);
     }
+  });
+
+  it("is broken until it goes on from what there is, once something could not be written", () => {
+    const broken = having(FRESH, prompted, kept("m1"), { type: "unwritten" }, prompted, kept("m2"));
+    expect(isBroken(broken)).toBe(true);
+    expect(isBroken(nextConversation(broken, { type: "behind", lastUuid: "m1" }))).toBe(false);
+    expect(isBroken(nextConversation(broken, { type: "forgotten", freshId: "b" }))).toBe(false);
+    expect(isBroken(having(FRESH, prompted, kept("m1")))).toBe(false);
   });
 
   it("goes on from the end of a transcript that is older", () => {
