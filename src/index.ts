@@ -58,6 +58,7 @@ export {
   use,
 } from "./castellan.ts";
 export type { ApiKey } from "./claude/launch.ts";
+export type { McpServer } from "./claude/mcp-servers.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
 export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
 export type {

@@ -66,6 +66,11 @@ export function nearMisses(wanted: string, known: Iterable<string>): string[] {
     .map(({ candidate }) => candidate);
 }
 
+/** A suggestion to put behind a message: `; did you mean "a" or "b"?`, or nothing. */
+export function didYouMean(candidates: readonly string[]): string {
+  return candidates.length === 0 ? "" : `; did you mean ${candidates.map((name) => `\`${name}\``).join(" or ")}?`;
+}
+
 function distance(a: string, b: string, limit: number): number {
   return Math.abs(a.length - b.length) > limit ? Number.POSITIVE_INFINITY : leven(a.toLowerCase(), b.toLowerCase());
 }

@@ -1,8 +1,8 @@
 import { CastellanError } from "../errors.ts";
-import { formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
+import { didYouMean, formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
 import { type Session, serverOf } from "../session/session.ts";
-import { didYouMean, invalidOptions } from "../session/validation.ts";
+import { invalidOptions } from "../session/validation.ts";
 
 /** A session and who holds it. */
 export interface Registration {

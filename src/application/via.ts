@@ -1,10 +1,10 @@
 import { CastellanError } from "../errors.ts";
-import { nearMisses, type SessionName } from "../names.ts";
+import { didYouMean, nearMisses, type SessionName } from "../names.ts";
 import type { Registry } from "../registry/keyed-registry.ts";
 import { canonical, partsOf, type RegistryKey } from "../registry/registry-key.ts";
 import { type RegisteredName, registeredName } from "../session/registered-name.ts";
 import type { Session } from "../session/session.ts";
-import { didYouMean, invalidOptions } from "../session/validation.ts";
+import { invalidOptions } from "../session/validation.ts";
 import { type Picker, picked, picker, type SessionRef } from "./reference.ts";
 
 /** A session by its place in a registry; also what names a session that is to be found there. */

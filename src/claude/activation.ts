@@ -7,6 +7,7 @@ import { type ConversationLock, lockConversation } from "./conversation-lock.ts"
 import { buildEnvironment } from "./environment.ts";
 import { missingKey } from "./launch.ts";
 import { formatMarker, thisOwner } from "./marker.ts";
+import type { McpServer } from "./mcp-servers.ts";
 import { makeOwnDirectory } from "./own-directory.ts";
 import { scheduleDeadline } from "./patience.ts";
 import { preflight } from "./preflight.ts";
@@ -67,7 +68,8 @@ export class Activation {
     });
     try {
       const run = await ProcessRun.begin(request, clock);
-      await run.handshake().catch(async (error: unknown) => {
+      const up = run.handshake().then(() => run.awaitServers());
+      await up.catch(async (error: unknown) => {
         throw await run.failure(error);
       });
       return new Activation(run, lock);
@@ -180,6 +182,15 @@ export class Activation {
    */
   async ping(limitMs: number): Promise<void> {
     await this.control("mcp_status", (sdk) => sdk.mcpServerStatus(), limitMs);
+  }
+
+  /**
+   * Its MCP servers, and how they do.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
+   */
+  async mcpServers(): Promise<McpServer[]> {
+    return await this.#run.servers.of(await this.control("mcp_status", (sdk) => sdk.mcpServerStatus()));
   }
 
   /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */

@@ -52,7 +52,7 @@ export function fingerprintOf(
   shape: Shape,
   host: Readonly<Record<string, string | undefined>> = process.env,
 ): Fingerprint {
-  const { options, approvals = false } = shape;
+  const { options, approvals = false, requiredServers } = shape;
   const { stderr, spawnClaudeCodeProcess } = options;
   const given = sdkOptions({ ...shape, conversation: { kind: "new", id: "" } }, { marker: "", spawn: nobody }, host);
   // A process of the application's own may run on another machine, with other files.
@@ -62,6 +62,7 @@ export function fingerprintOf(
     ...given,
     env: { ...given.env, [SDK_VERSION]: undefined },
     approvals,
+    requiredServers,
     stderr,
     spawnClaudeCodeProcess,
     sessionId: undefined,

@@ -4,6 +4,7 @@ import { buildEnvironment } from "./environment.ts";
 import { keepingConversations } from "./kept-conversations.ts";
 import { MARKER } from "./marker.ts";
 import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
+import type { RequiredServers } from "./required-servers.ts";
 import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
 
 /** An API key, or the name of the variable that holds it when a process is started. */
@@ -21,6 +22,8 @@ export interface Launch {
   readonly autoMemory?: boolean;
   /** The working directory, if it is the session's own: its file tools are kept in there. */
   readonly ownDirectory?: OwnDirectory | undefined;
+  /** The MCP servers without which a process is of no use. */
+  readonly requiredServers?: RequiredServers | undefined;
   readonly conversation: ConversationStart;
   /** What it is to be given besides its options. */
   readonly standing?: StandingPermissions | undefined;

@@ -20,6 +20,8 @@ import { HostCalls } from "./host-calls.ts";
 import { keepConversations } from "./kept-conversations.ts";
 import { type Launch, sdkOptions } from "./launch.ts";
 import { formatMarker, MARKER, thisOwner } from "./marker.ts";
+import type { McpServer } from "./mcp-servers.ts";
+import { McpSurvey } from "./mcp-survey.ts";
 import { memoryKills } from "./memory-kills.ts";
 import { formProblem } from "./message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
@@ -27,6 +29,7 @@ import { parentDeathPrefix } from "./parent-death.ts";
 import { scheduleDeadline } from "./patience.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
+import { lackOfServers } from "./required-servers.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
 
@@ -56,6 +59,7 @@ export class ProcessRun {
   expected = false;
   found: ExitEvidence["found"];
   readonly hostCalls: HostCalls = new HostCalls();
+  readonly servers: McpSurvey;
   process: ClaudeProcess | undefined;
   /** A digest of that with which the process authenticates. */
   credentials = "";
@@ -78,6 +82,7 @@ export class ProcessRun {
   private constructor(request: RunRequest, clock: Clock, prefix: readonly string[]) {
     this.request = request;
     this.clock = clock;
+    this.servers = new McpSurvey(request, clock, () => this.#secrets);
     this.input = new Readable({ objectMode: true, read() {} });
     this.#grants = new GrantWatch((updates) => request.host.granted(updates));
     const own = this.#grants.watch(hosted(request.options, request.host, request.approvals === true));
@@ -153,6 +158,32 @@ export class ProcessRun {
       }
     } finally {
       timer.cancel();
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Waits for the MCP servers without which the process is of no use. Throws if it does not get them. */
+  async awaitServers(): Promise<void> {
+    const { requiredServers, signal } = this.request;
+    if (requiredServers === undefined) return;
+    const over = new AbortController();
+    const ends = AbortSignal.any([signal, over.signal]);
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = (): void => {
+      this.expected = true;
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    const look = async (): Promise<McpServer[]> => await this.servers.of(await this.query.mcpServerStatus());
+    try {
+      const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
+      const lack = await Promise.race([lackOfServers(requiredServers, look, this.clock, ends), aborted, gone]);
+      if (lack === undefined) return;
+      this.found = lack;
+      throw new Error(lack.message);
+    } finally {
+      over.abort();
       signal.removeEventListener("abort", abort);
     }
   }

@@ -66,8 +66,8 @@ async function projectKeyOf(cwd: string): Promise<string> {
   return key;
 }
 
-/** An empty variable counts as none here, for Claude Code too. */
-function homeOf(environment: Readonly<Record<string, string | undefined>>): string {
+/** The home directory of a process. An empty variable counts as none here, for Claude Code too. */
+export function homeOf(environment: Readonly<Record<string, string | undefined>>): string {
   const home = environment[process.platform === "win32" ? "USERPROFILE" : "HOME"];
   if (home) return home;
   try {

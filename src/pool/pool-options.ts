@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
-import { nearMisses } from "../names.ts";
+import { didYouMean, nearMisses } from "../names.ts";
 import { copyConfigured } from "../session/configured-options.ts";
 import { type GlobalName, refuseGlobalName } from "../session/global-name.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults, sessionFields } from "../session/session-settings.ts";
-import { didYouMean, durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
+import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
 import { type Balance, balanceSchema } from "./balance-option.ts";
 
 /** How the members of a pool are kept and lent. */

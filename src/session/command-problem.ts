@@ -2,8 +2,7 @@ import type { SlashCommand } from "@anthropic-ai/claude-agent-sdk";
 import { type Activation, CONTROL_MS } from "../claude/activation.ts";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { nearMisses } from "../names.ts";
-import { didYouMean } from "./validation.ts";
+import { didYouMean, nearMisses } from "../names.ts";
 
 /** How often it is looked whether an MCP server has been connected. */
 const LOOK_MS = 100;

@@ -63,7 +63,7 @@ export class Controls {
    * seconds is an answer too.
    */
   async health(): Promise<SessionHealth> {
-    const { state, lastExit, waitingFor, faults } = this.#seat.server.status();
+    const { state, lastExit, waitingFor } = this.#seat.server.status();
     if (state === "quarantined" || state === "stopped") {
       return { status: "unhealthy", reason: this.#seat.server.refusal()?.message ?? `the session is ${state}` };
     }
@@ -73,10 +73,11 @@ export class Controls {
     }
     try {
       // One that hibernates is not woken to say that it is well.
-      if (state !== "hibernated") await this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
+      if (state !== "hibernated") await this.#seat.server.ask();
     } catch (error) {
       return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
     }
+    const { faults } = this.#seat.server.status();
     const reasons = [
       ...(waitingFor === undefined || waitingFor.for === "approval"
         ? []
@@ -98,12 +99,15 @@ export class Controls {
 
   /** Connects an MCP server of the process again. */
   async reconnectMcpServer(name: string): Promise<void> {
-    await this.#ask("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name));
+    await this.#ask("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name)).finally(() => {
+      this.#seat.server.lookAtServers();
+    });
   }
 
   /** Switches an MCP server of the process on or off. */
   async toggleMcpServer(name: string, enabled: boolean): Promise<void> {
     await this.#ask("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
+    this.#seat.server.lookAtServers();
   }
 
   /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
@@ -121,6 +125,7 @@ export class Controls {
       ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
     );
     this.#seat.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
+    this.#seat.server.lookAtServers();
     return result;
   }
 

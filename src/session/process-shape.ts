@@ -3,7 +3,7 @@ import type { SessionSettings } from "./session-settings.ts";
 
 /** All that a process of a session with these settings is started with, apart from the conversation. */
 export function shapeOf(settings: SessionSettings): Shape {
-  const { sdk, apiKey, inheritEnv, approvalTimeoutMs, autoMemory, ownDirectory } = settings;
+  const { sdk, apiKey, inheritEnv, approvalTimeoutMs, autoMemory, ownDirectory, requireMcpServers } = settings;
   const approvals = approvalTimeoutMs !== undefined;
-  return { options: sdk, apiKey, inheritEnv, approvals, autoMemory, ownDirectory };
+  return { options: sdk, apiKey, inheritEnv, approvals, autoMemory, ownDirectory, requiredServers: requireMcpServers };
 }

@@ -1,4 +1,5 @@
 import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { McpServer } from "../claude/mcp-servers.ts";
 import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { Approval } from "./approval.ts";
@@ -39,6 +40,8 @@ export type SessionEvent =
       readonly id: string;
       readonly outcome: "approved" | "denied" | "expired" | "withdrawn";
     }
+  /** The MCP servers of the process, of which one does otherwise than before. What is wrong with one is told as a fault, too. */
+  | { readonly type: "mcp_servers"; readonly servers: readonly McpServer[] }
   /** Something went wrong that no turn fails of; see {@link SessionFault}. */
   | { readonly type: "fault"; readonly fault: SessionFault }
   /** A message that belongs to no turn. */

@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { McpServer } from "../claude/mcp-servers.ts";
 import { own } from "../own.ts";
 import type { Wakeup } from "./wakeups.ts";
 
@@ -10,15 +11,19 @@ export interface SessionFault {
    * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone;
    * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn;
    * `conversation_behind`: the transcript is older than the journal knows, as one from a backup is, and the conversation goes on from
-   * what it has.
+   * what it has;
+   * `mcp_server_failed`: an MCP server is not connected, does not answer, or has ended. That one is gone when the server is connected.
    */
   readonly kind:
     | "mirror_error"
     | "session_writes_lost"
     | "wakeups_lost"
     | "conversation_cut_back"
-    | "conversation_behind";
+    | "conversation_behind"
+    | "mcp_server_failed";
   readonly message: string;
+  /** The name of the MCP server, if it is about one. */
+  readonly server?: string;
   /** In milliseconds since the epoch. */
   readonly at: number;
 }
@@ -72,6 +77,22 @@ export function whatIsBehind(broken: boolean): string {
 /** The conversation goes on from what its transcript has. `at` is now, in milliseconds since the epoch. */
 export function conversationBehind(broken: boolean, at: number): SessionFault {
   return { kind: "conversation_behind", message: `${whatIsBehind(broken)}; the session goes on from what it has`, at };
+}
+
+/** What is wrong with MCP servers, by their names, after these have been seen; `before` is what was wrong until now. */
+export function serverFaults(
+  before: ReadonlyMap<string, SessionFault>,
+  servers: readonly McpServer[],
+  at: number,
+): Map<string, SessionFault> {
+  const faults = servers.flatMap(({ name, status, reason }): [string, SessionFault][] => {
+    const known = before.get(name);
+    if (reason === undefined) return status === "pending" && known !== undefined ? [[name, known]] : [];
+    const message = `the MCP server ${JSON.stringify(name)}: ${reason}`;
+    const isSame = known?.message === message;
+    return [[name, isSame ? known : { kind: "mcp_server_failed", message, server: name, at }]];
+  });
+  return new Map(faults);
 }
 
 const WRITES: { readonly [What in string]?: string } = {

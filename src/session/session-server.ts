@@ -27,6 +27,7 @@ import { hasLess, isNothing, toldMode } from "./granted.ts";
 import { Incarnation } from "./incarnation.ts";
 import type { JournalDesk } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
+import { McpWatch } from "./mcp-watch.ts";
 import { type ProcessLaunch, ProcessStarter } from "./process-starter.ts";
 import { type Prompt, promptText } from "./prompt.ts";
 import { RecentErrors } from "./recent-errors.ts";
@@ -115,6 +116,7 @@ export class SessionServer {
   /** The same on the monotonic clock. */
   #lastWord = 0;
   #liveness: Liveness | undefined;
+  #servers: McpWatch | undefined;
   #lastExit: ExitRecord | undefined;
   readonly #settled = new StateMilestone(this.#state, isSettled);
   /** Its process is up, or none will come up. */
@@ -328,6 +330,15 @@ export class SessionServer {
    */
   async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
     return await this.#needing(what, CONTROL_MS, (activation) => activation.control(what, request));
+  }
+
+  /**
+   * Asks the process for a sign of life, and how its MCP servers do. One that hibernates is not woken for it.
+   *
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
+   */
+  async ask(): Promise<void> {
+    await this.#needing("mcp_status", CONTROL_MS, async () => await this.#servers?.look());
   }
 
   /** Keeps what a control has changed, so that the next process is told. */
@@ -559,6 +570,7 @@ export class SessionServer {
       backgroundTasks: this.view.backgroundTasks,
       tasks: this.#tasks.all,
       wakeups: this.#armed,
+      ...(this.view.servers.length === 0 ? {} : { mcpServers: this.view.servers }),
       faults: this.view.faults,
       mailbox: this.dispatcher.waiting,
       restarts: this.#restarts,
@@ -743,6 +755,12 @@ export class SessionServer {
         () => this.settings.stallTimeoutMs,
         () => this.#work(),
       );
+      this.#servers = new McpWatch(
+        () => activation.mcpServers(),
+        this.#deps.clock,
+        (servers) => this.view.sees(servers),
+      );
+      if (mayHaveServers(this.settings.sdk) || this.view.faults.length > 0) this.lookAtServers();
       if (!incarnation.stopping) this.dispatcher.attach(activation);
     } catch (error) {
       await this.#starter.abandon();
@@ -765,6 +783,7 @@ export class SessionServer {
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#tasks.changed(message.tasks);
     const uuid = writtenMessageOf(message);
     if (uuid !== undefined) this.#transcript.said(uuid);
+    if (this.#tellsOfServers(message)) this.lookAtServers();
     const mode = toldMode(message);
     if (mode !== undefined) this.conversation.toldMode(mode.now, mode.changed);
     // What is said about the progress of prompts is told by the turns.
@@ -809,6 +828,18 @@ export class SessionServer {
     }
   }
 
+  /** Its MCP servers may do otherwise than before. */
+  lookAtServers(): void {
+    void this.#servers?.look().catch(ignore);
+  }
+
+  /** Whether there are servers that are not known yet, or a turn has ended, in which they may have been used. */
+  #tellsOfServers(message: SDKMessage): boolean {
+    if (message.type === "result") return this.view.servers.length > 0;
+    if (message.type !== "system" || message.subtype !== "init") return false;
+    return message.mcp_servers.some(({ name }) => this.view.servers.every((known) => known.name !== name));
+  }
+
   #work(): Work {
     const { busy, since, openTools } = this.dispatcher.work;
     const silentMs = this.#deps.clock.monotonic() - Math.max(since, this.#lastWord);
@@ -818,6 +849,8 @@ export class SessionServer {
   #gone(incarnation: Incarnation, exit: ExitRecord): void {
     this.#liveness?.stop();
     this.#liveness = undefined;
+    this.#servers?.stop();
+    this.#servers = undefined;
     this.#recycling?.stop();
     this.#recycling = undefined;
     this.#memoryBytes = undefined;
@@ -978,6 +1011,14 @@ function writtenMessageOf(message: SDKMessage): string | undefined {
   const isAnswer = message.type === "assistant" && message.parent_tool_use_id === null && message.error === undefined;
   return isAnswer && message.message.model !== "<synthetic>" ? message.uuid : undefined;
 }
+
+/** Whether a process with these options can have MCP servers before its first turn tells of them. */
+function mayHaveServers({ mcpServers = {}, settingSources = [], plugins = [] }: SessionSettings["sdk"]): boolean {
+  return Object.keys(mcpServers).length > 0 || settingSources.length > 0 || plugins.length > 0;
+}
+
+/** A process that does not answer is found out by others. */
+function ignore(): void {}
 
 function isSettled({ name }: SessionState): boolean {
   return name !== "starting" && name !== "restarting";

@@ -2,8 +2,10 @@ import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { ApiKey } from "../claude/launch.ts";
 import type { OwnDirectory } from "../claude/own-directory.ts";
+import type { RequiredServers } from "../claude/required-servers.ts";
 import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../claude/sdk-options.ts";
-import { formatName, nameKey, type SessionName } from "../names.ts";
+import type { OptionProblem } from "../errors.ts";
+import { didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
 import type { Restart, Shutdown } from "../supervision/child-spec.ts";
 import type { Budget } from "./budget.ts";
 import { copyConfigured } from "./configured-options.ts";
@@ -57,6 +59,8 @@ export interface SessionSettings {
   readonly inheritEnv: boolean | readonly string[] | undefined;
   /** Whether Claude remembers things by itself. */
   readonly autoMemory: boolean;
+  /** The MCP servers without which a start fails: these, or all, if there are any. */
+  readonly requireMcpServers: RequiredServers | undefined;
   /** The working directory that it has for itself, if it has one; it is the SDK's `cwd` then. */
   readonly ownDirectory: OwnDirectory | undefined;
   readonly sdk: SdkOptions;
@@ -107,6 +111,7 @@ const ownShape = {
   inheritEnv: z.union([z.boolean(), z.array(z.string().min(1))]).optional(),
   isolate: isolateSchema.default(false),
   autoMemory: z.boolean().optional(),
+  requireMcpServers: z.union([z.boolean(), z.array(z.string().min(1))]).default(false),
 };
 
 const refusedShape = Object.fromEntries(
@@ -173,6 +178,7 @@ function settingsOf(
     outputSchema,
     isolate,
     autoMemory,
+    requireMcpServers,
     ...own
   } = pick(parsed, ["name", "signal", ...(Object.keys(ownShape) as (keyof typeof ownShape)[])]);
   const sdk: SdkOptions = withVariablesOfSettings(
@@ -180,6 +186,7 @@ function settingsOf(
   );
   const problems = contradictions(sdk);
   problems.push(...isolationProblems({ sdk, cwd: given.cwd, isolate, autoMemory, inheritEnv: own.inheritEnv }));
+  problems.push(...serverProblems(requireMcpServers, sdk));
   if (approvals !== false && (sdk.canUseTool ?? sdk.permissionPromptToolName) !== undefined) {
     const message = "cannot be combined with `canUseTool` or `permissionPromptToolName`; choose who answers";
     problems.push({ field: "approvals", message });
@@ -223,12 +230,27 @@ function settingsOf(
     budget: own.budget === undefined ? undefined : withoutUndefined(own.budget),
     inheritEnv: own.inheritEnv,
     autoMemory: remembers({ sdk, autoMemory }),
+    requireMcpServers: requireMcpServers === false ? undefined : requireMcpServers,
     ownDirectory,
     sdk: output === undefined ? placed : { ...placed, outputFormat: output.format },
     outputSchema,
     output: output?.reader,
     signal,
   };
+}
+
+/** Servers that are required and that nobody could bring: neither the options nor files. */
+function serverProblems(
+  required: boolean | readonly string[],
+  { mcpServers = {}, settingSources = [], plugins = [] }: SdkOptions,
+): OptionProblem[] {
+  if (typeof required === "boolean" || settingSources.length > 0 || plugins.length > 0) return [];
+  const known = Object.keys(mcpServers);
+  const unknown = required.filter((name) => !known.includes(name));
+  return unknown.map((name) => ({
+    field: "requireMcpServers",
+    message: `${JSON.stringify(name)} is none of \`mcpServers\`${didYouMean(nearMisses(name, known))}`,
+  }));
 }
 
 /** The form that Claude Code is told, and what the answers are read with. */
@@ -261,6 +283,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     outputSchema,
     ownDirectory,
     autoMemory,
+    requireMcpServers = false,
   } = settings;
   const made = [
     ...(outputSchema === undefined ? [] : ["outputFormat"]),
@@ -273,6 +296,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
     inheritEnv,
     isolate: ownDirectory === undefined ? false : { root: ownDirectory.root },
     autoMemory,
+    requireMcpServers,
     timeout,
     queueTimeout: settings.queueTimeoutMs,
     stallTimeout: settings.stallTimeoutMs,

@@ -1,4 +1,5 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
+import type { McpServer } from "../claude/mcp-servers.ts";
 import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { SessionName } from "../names.ts";
@@ -56,7 +57,12 @@ export interface SessionStatus {
    * process until they have come; those that are lost with it are told as a fault.
    */
   readonly wakeups: readonly Wakeup[];
-  /** What went wrong in this conversation besides its turns, the last eight of it; see {@link SessionFault}. */
+  /** The MCP servers of its process as they were last seen, if it has any: every ten seconds, and more often while some are being connected. */
+  readonly mcpServers?: readonly McpServer[];
+  /**
+   * What went wrong in this conversation besides its turns, the last eight of it, and what is wrong with MCP servers; see
+   * {@link SessionFault}.
+   */
   readonly faults: readonly SessionFault[];
   /** How many turns wait. */
   readonly mailbox: number;

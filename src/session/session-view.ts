@@ -1,11 +1,13 @@
+import { isDeepStrictEqual } from "node:util";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { McpServer } from "../claude/mcp-servers.ts";
 import type { Clock } from "../clock.ts";
 import { type SessionFacts, tell } from "../events.ts";
 import type { SessionName } from "../names.ts";
 import { Approvals, type ApprovalsDeps } from "./approval.ts";
 import { EventLog } from "./event-log.ts";
 import type { BackgroundTask, SessionEvent } from "./session-event.ts";
-import { type SessionFault, sessionFaultOf } from "./session-fault.ts";
+import { type SessionFault, serverFaults, sessionFaultOf } from "./session-fault.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionState } from "./session-state.ts";
 import { visibleState } from "./session-status.ts";
@@ -24,6 +26,9 @@ export class SessionView {
   #state: SessionState = { name: "starting" };
   #tasks: readonly BackgroundTask[] = [];
   #faults: readonly SessionFault[] = [];
+  #servers: readonly McpServer[] = [];
+  /** What is wrong with MCP servers, by their names. */
+  #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
   readonly #clock: Clock;
   /** Told of every change of what callers see. */
   readonly #tellState: (state: SessionState["name"]) => void;
@@ -72,9 +77,25 @@ export class SessionView {
     return this.#tasks.some(({ ambient }) => ambient !== true);
   }
 
-  /** What went wrong in this conversation, the last of it. */
+  /** What went wrong in this conversation, the last of it, and what is wrong with MCP servers. */
   get faults(): readonly SessionFault[] {
-    return this.#faults;
+    return [...this.#faults, ...this.#serverFaults.values()];
+  }
+
+  /** The MCP servers of the process, as they were last seen. */
+  get servers(): readonly McpServer[] {
+    return this.#servers;
+  }
+
+  /** These are the MCP servers of the process, and so they do. */
+  sees(servers: readonly McpServer[]): void {
+    if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
+    this.#servers = servers;
+    const before = this.#serverFaults;
+    this.#serverFaults = serverFaults(before, servers, this.#clock.now());
+    for (const [name, fault] of this.#serverFaults) {
+      if (before.get(name) !== fault) this.tell({ type: "fault", fault });
+    }
   }
 
   /** The session is in another conversation, which has no faults yet, unless it is the `same` in a copy. */
@@ -111,6 +132,8 @@ export class SessionView {
   /** The process is gone, and with it what it worked on and asked for. */
   processGone(): void {
     if (this.#tasks.length > 0) this.#goesOn([]);
+    // What was wrong with them is so until another process has seen them.
+    this.#servers = [];
     this.approvals.withdrawAll();
   }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { MEMORY_FORMS, parseMemory } from "../capacity/memory-size.ts";
 import { DURATION_FORMS, parseDuration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { nameProblem, nearMisses, type SessionName } from "../names.ts";
+import { didYouMean, nameProblem, nearMisses, type SessionName } from "../names.ts";
 
 /** Options whose values never appear in an error. */
 const SECRET =
@@ -85,11 +85,6 @@ function expectationOf(issue: z.core.$ZodIssue): string {
     return [`${where}${expectationOf(first).replace(/^invalid (input|option): /, "")}`];
   });
   return [...new Set(choices)].join(", or ");
-}
-
-/** A suggestion to put behind a message: `; did you mean "a" or "b"?`, or nothing. */
-export function didYouMean(candidates: readonly string[]): string {
-  return candidates.length === 0 ? "" : `; did you mean ${candidates.map((name) => `\`${name}\``).join(" or ")}?`;
 }
 
 /** A plain value as it is; what is in an object or an array may be a secret, too long, or endless. */

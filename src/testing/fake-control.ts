@@ -1,3 +1,4 @@
+import type { FakeClaudeOptions } from "./fake-options.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** What the answers to a host's requests need to know of the process. */
@@ -10,6 +11,7 @@ export interface FakeControlFacts {
   /** The names of the commands that are not Claude Code's own. */
   readonly commands: readonly string[];
   readonly version: string;
+  readonly mcpServer?: FakeClaudeOptions["mcpServer"];
 }
 
 /** The answer to `initialize`: the handshake. */
@@ -73,7 +75,12 @@ export function answerTo(request: WireObject, facts: FakeControlFacts): WireObje
     case "get_context_usage":
       return contextUsage(facts);
     case "mcp_status":
-      return { mcpServers: sdkServers(facts.initialize).map((name) => serverStatus(name, facts.initialize)) };
+      return {
+        mcpServers: [
+          ...sdkServers(facts.initialize).map((name) => serverStatus(name, facts.initialize)),
+          ...ownServers(facts.initialize, facts.mcpServer).map((server) => ({ ...server, scope: "dynamic" })),
+        ],
+      };
     case "list_models":
       return { models: [{ value: "default", displayName: "Default (recommended)", description: "The fake model" }] };
     case "get_session_cost":
@@ -101,6 +108,12 @@ export function answerTo(request: WireObject, facts: FakeControlFacts): WireObje
 /** The names of the in-process MCP servers that the host announced. */
 export function sdkServers(initialize: WireObject): string[] {
   return listOf(initialize, "sdkMcpServers").filter((name) => typeof name === "string");
+}
+
+/** The MCP servers that Claude Code runs or connects to itself, and how they do. */
+export function ownServers(initialize: WireObject, mcpServer: FakeClaudeOptions["mcpServer"]): WireObject[] {
+  const names = Object.keys(objectOf(initialize, "mcpServers"));
+  return names.map((name) => ({ name, source: "dynamic", ...(mcpServer?.(name) ?? { status: "connected" }) }));
 }
 
 /** The tools of an announced server. */

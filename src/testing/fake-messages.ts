@@ -19,7 +19,7 @@ export interface FakeInit {
   readonly model: string;
   readonly permissionMode: string;
   readonly tools: readonly string[];
-  readonly mcpServers: readonly string[];
+  readonly mcpServers: readonly WireObject[];
   readonly directories: readonly string[];
   readonly promptUuids: readonly string[];
 }
@@ -32,7 +32,7 @@ export function initMessage(init: FakeInit): WireObject {
     subtype: "init",
     cwd: init.cwd,
     tools: init.tools,
-    mcp_servers: init.mcpServers.map((name) => ({ name, status: "connected", source: "sdk" })),
+    mcp_servers: init.mcpServers,
     model: init.model,
     permissionMode: init.permissionMode,
     slash_commands: ["clear", "compact", "context"],

@@ -7,6 +7,13 @@ import type { FakeTurn } from "./fake-turn.ts";
  */
 export type FakeScript = (turn: FakeTurn) => void | Promise<void>;
 
+/** How an MCP server does, as Claude Code tells it. */
+export interface FakeMcpServer {
+  readonly status: "connected" | "failed" | "needs-auth" | "pending" | "disabled";
+  /** What it says went wrong. */
+  readonly error?: string;
+}
+
 /** How the processes of a fake Claude behave. */
 export interface FakeClaudeOptions {
   /**
@@ -21,6 +28,13 @@ export interface FakeClaudeOptions {
    * to the script. Default: none.
    */
   readonly commands?: readonly string[];
+  /**
+   * How the MCP servers do that Claude Code runs or connects to, as `mcpServers` names them; it is asked anew each time. In-process servers are
+   * always connected. Default: connected, without tools.
+   *
+   * @example mcpServer: (name) => (name === "db" ? { status: "failed", error: "Connection closed" } : undefined)
+   */
+  readonly mcpServer?: (name: string) => FakeMcpServer | undefined;
   /** The version of Claude Code that the processes say they are. Default: the one whose messages they send. */
   readonly version?: string;
   /** What every turn costs, in US dollars. Default: 0.01. */

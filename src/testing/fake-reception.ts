@@ -12,6 +12,8 @@ export interface FakeReceptionDesk {
   /** The names of the commands that are not Claude Code's own. */
   readonly commands: readonly string[];
   readonly version: string;
+  /** How the servers do that are not the host's. */
+  readonly mcpServer: FakeClaudeOptions["mcpServer"];
   /** The uuids of the prompts that wait. */
   readonly queuedUuids: readonly (string | undefined)[];
   send(message: WireObject): void;
@@ -77,9 +79,9 @@ export class FakeReception {
   }
 
   get #facts(): FakeControlFacts {
-    const { pid, settings, characters, commands, version } = this.#desk;
+    const { pid, settings, characters, commands, version, mcpServer } = this.#desk;
     const { model, permissionMode, initialize = {} } = settings;
-    return { pid, model, permissionMode, initialize, characters, commands, version };
+    return { pid, model, permissionMode, initialize, characters, commands, version, mcpServer };
   }
 
   /** `undefined` is the answer to what the fake does not know. */

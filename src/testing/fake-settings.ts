@@ -1,6 +1,7 @@
 import type { FakeArguments } from "./fake-arguments.ts";
-import { sdkServers, sdkTools } from "./fake-control.ts";
+import { ownServers, sdkServers, sdkTools } from "./fake-control.ts";
 import { initMessage } from "./fake-messages.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
 import { FakePermissions } from "./fake-permissions.ts";
 import type { WireObject } from "./fake-wire.ts";
 
@@ -14,6 +15,8 @@ export class FakeSettings {
   readonly asksHost: boolean;
   model: string;
   readonly permissions: FakePermissions;
+  /** How the MCP servers do that are not the host's. */
+  readonly mcpServer: FakeClaudeOptions["mcpServer"];
   /** The payload of the handshake; `undefined` before it. */
   initialize: WireObject | undefined;
 
@@ -23,8 +26,10 @@ export class FakeSettings {
     cwd: string,
     env: Readonly<Record<string, string | undefined>>,
     tellMode: (mode: string) => void,
+    mcpServer?: FakeClaudeOptions["mcpServer"],
   ) {
     this.cwd = cwd;
+    this.mcpServer = mcpServer;
     this.tellsState = env["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] === "1";
     this.partialMessages = args.partialMessages;
     this.asksHost = args.askHost;
@@ -38,10 +43,13 @@ export class FakeSettings {
 
   /** The message that a turn begins with. */
   init(promptUuids: readonly string[]): WireObject {
-    const mcpServers = sdkServers(this.initialize ?? {});
-    const tools = mcpServers.flatMap((server) =>
-      sdkTools(server, this.initialize ?? {}).map((tool) => `mcp__${server}__${tool}`),
-    );
+    const { initialize = {} } = this;
+    const inProcess = sdkServers(initialize);
+    const tools = inProcess.flatMap((server) => sdkTools(server, initialize).map((tool) => `mcp__${server}__${tool}`));
+    const mcpServers = [
+      ...inProcess.map((name) => ({ name, status: "connected", source: "sdk" })),
+      ...ownServers(initialize, this.mcpServer).map(({ error: _, ...server }) => server),
+    ];
     const { cwd, model, permissionMode } = this;
     return initMessage({
       cwd,

@@ -10,7 +10,7 @@ export type { Clock, Timer } from "../clock.ts";
 export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
 export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
 export type { FakeEntry } from "./fake-conversation.ts";
-export type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
+export type { FakeClaudeOptions, FakeMcpServer, FakeScript } from "./fake-options.ts";
 export type { FakeCrash, FakeProcess } from "./fake-process.ts";
 export type { FakeResult } from "./fake-result.ts";
 export type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";

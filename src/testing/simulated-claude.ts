@@ -45,7 +45,13 @@ export class SimulatedClaude {
     this.#home = home;
     this.#body = body;
     this.process = body;
-    this.settings = new FakeSettings(body.arguments, body.cwd, body.env, (mode) => this.send(modeMessage(mode)));
+    this.settings = new FakeSettings(
+      body.arguments,
+      body.cwd,
+      body.env,
+      (mode) => this.send(modeMessage(mode)),
+      home.options.mcpServer,
+    );
     this.#conversation = conversation;
     this.#requests = new FakeRequests((message) => body.write(`${JSON.stringify(message)}\n`));
     this.#reception = new FakeReception(this);
@@ -73,6 +79,10 @@ export class SimulatedClaude {
 
   get version(): string {
     return this.#home.options.version ?? CLAUDE_CODE_VERSION;
+  }
+
+  get mcpServer(): FakeClaudeOptions["mcpServer"] {
+    return this.#home.options.mcpServer;
   }
 
   get costPerTurnUsd(): number {

@@ -65,13 +65,16 @@ test("MCP servers are told of, connected again and switched; those that are set 
     },
   });
   const { session } = scene;
-  expect((await session.mcpStatus()).map(({ name, status }) => [name, status])).toEqual([["own", "connected"]]);
+  expect((await session.mcpStatus()).map(({ name, status }) => [name, status])).toEqual([
+    ["own", "connected"],
+    ["docs", "connected"],
+  ]);
   await session.reconnectMcpServer("docs");
   await session.toggleMcpServer("docs", false);
   await session.setMcpServers({ later: server("later"), web: { type: "http", url: "http://127.0.0.1:9/web" } });
   await session.restart();
   // The in-process one of the options has been replaced; the other one of the options stays.
-  expect((await session.mcpStatus()).map(({ name }) => name)).toEqual(["later"]);
+  expect((await session.mcpStatus()).map(({ name }) => name)).toEqual(["later", "docs", "web"]);
   expect(JSON.stringify([scene.fake.processes[1]?.args, scene.fake.processes[1]?.initialize])).toMatch(
     /docs.*web|web.*docs/,
   );

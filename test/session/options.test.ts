@@ -71,6 +71,7 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
   isolate: { values: ["yes", 1, null], allowed: ["boolean", "object"] },
   autoMemory: { values: ["yes", 1, null], allowed: ["boolean"] },
+  requireMcpServers: { values: ["db", 1, null, [1]], allowed: ["boolean", "array"] },
 };
 
 describe("an option of Castellan's own that is wrong", () => {

@@ -1,0 +1,64 @@
+import type { McpServerStatus } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
+import { printable } from "../printable.ts";
+import { buildEnvironment } from "./environment.ts";
+import type { Launch } from "./launch.ts";
+import { McpLog, type McpTrace, mcpLogFolder } from "./mcp-log.ts";
+import { type McpServer, mcpServerOf } from "./mcp-servers.ts";
+import { hide, type Secrets } from "./secrets.ts";
+import { transcriptPlaceOf } from "./transcript-place.ts";
+
+/** How long after a server has failed Claude Code may take to write down what it said. */
+const WORDS_MS = 1_000;
+
+/** Tells how the MCP servers of one process do. */
+export class McpSurvey {
+  readonly #launch: Launch;
+  readonly #since: number;
+  readonly #clock: Clock;
+  readonly #secrets: () => Secrets;
+  #log: Promise<McpLog | undefined> | undefined;
+  /** The servers whose last words have been waited for. */
+  readonly #awaited = new Set<string>();
+
+  /** The process is being started now. `secrets` tells what it is given and must not be shown. */
+  constructor(launch: Launch, clock: Clock, secrets: () => Secrets) {
+    this.#secrets = secrets;
+    this.#launch = launch;
+    this.#clock = clock;
+    this.#since = clock.now();
+  }
+
+  /** The servers of which Claude Code says this, with what it does not say. */
+  async of(statuses: readonly McpServerStatus[]): Promise<McpServer[]> {
+    return await Promise.all(
+      statuses.map(async (status) => {
+        const isRead = status.source !== "sdk" && (status.status === "connected" || status.status === "failed");
+        const shown =
+          status.error === undefined ? status : { ...status, error: printable(hide(status.error, this.#secrets())) };
+        return mcpServerOf(shown, isRead ? await this.#read(status) : undefined);
+      }),
+    );
+  }
+
+  async #read({ name, status, config, error = "" }: McpServerStatus): Promise<McpTrace | undefined> {
+    this.#log ??= this.#open();
+    const log = await this.#log;
+    const trace = await log?.read(name);
+    const speaks = status === "failed" && !(config !== undefined && "url" in config) && !error.startsWith("ENOENT");
+    if (log === undefined || !speaks || trace?.words !== undefined || this.#awaited.has(name)) return trace;
+    // They come in a moment, if there are any.
+    this.#awaited.add(name);
+    await new Promise<void>((resolve) => void this.#clock.schedule(WORDS_MS, resolve));
+    return await log.read(name);
+  }
+
+  async #open(): Promise<McpLog | undefined> {
+    const { options, inheritEnv, conversation } = this.#launch;
+    // A process of the application's own may run on another machine, with other files.
+    if (options.spawnClaudeCodeProcess !== undefined) return undefined;
+    const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
+    const { cwd } = await transcriptPlaceOf(options.cwd ?? process.cwd(), environment);
+    return new McpLog(mcpLogFolder(cwd, environment), conversation.id, this.#since, this.#secrets());
+  }
+}

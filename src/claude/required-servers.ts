@@ -1,0 +1,93 @@
+import type { Clock } from "../clock.ts";
+import { formatDuration } from "../duration.ts";
+import type { ExitClass } from "../errors.ts";
+import { didYouMean, nearMisses } from "../names.ts";
+import type { McpServer } from "./mcp-servers.ts";
+
+/** How often servers are looked at, and how long they have to be connected. Claude Code gives up after thirty seconds. */
+const LOOK_MS = 100;
+const LIMIT_MS = 60_000;
+
+/** Which servers a start waits for: those of these names, or all that there are. */
+export type RequiredServers = true | readonly string[];
+
+/** Why a start is of no use: a server that it needs is not there. */
+export interface ServerLack {
+  readonly class: ExitClass;
+  readonly message: string;
+}
+
+/**
+ * Waits until all required servers are connected. Resolves with what is in the way as soon as that is known, or when they have had a
+ * minute.
+ */
+export async function lackOfServers(
+  required: RequiredServers,
+  look: () => Promise<readonly McpServer[]>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<ServerLack | undefined> {
+  const since = clock.monotonic();
+  const over = pause(LIMIT_MS, clock, signal).then(() => undefined);
+  let servers: readonly McpServer[] = [];
+  while (!signal.aborted && clock.monotonic() - since < LIMIT_MS) {
+    // A process that hangs does not answer.
+    const seen = await Promise.race([look(), over]);
+    if (seen === undefined) break;
+    servers = seen;
+    const lack = lackAmong(servers, required);
+    if (lack !== "pending") return lack;
+    await pause(LOOK_MS, clock, signal);
+  }
+  const silent = servers.flatMap(({ name, status }) => (status === "pending" ? [JSON.stringify(name)] : []));
+  const which = silent.length === 0 ? "" : `: ${silent.join(", ")}`;
+  const message = `MCP servers that it requires did not answer within ${formatDuration(LIMIT_MS)}${which}`;
+  return { class: "crash", message };
+}
+
+/** What is in the way of a start with these servers; `pending` while that cannot be told. */
+export function lackAmong(
+  servers: readonly McpServer[],
+  required: RequiredServers,
+): ServerLack | "pending" | undefined {
+  const wanted = required === true ? servers.map(({ name }) => name) : required;
+  let pending = false;
+  for (const name of wanted) {
+    const server = servers.find((one) => one.name === name);
+    if (server === undefined) return unknownServer(name, servers);
+    if (server.status === "pending") pending = true;
+    else if (server.status !== "connected") return lackOf(server);
+  }
+  return pending ? "pending" : undefined;
+}
+
+function unknownServer(name: string, servers: readonly McpServer[]): ServerLack {
+  const near = didYouMean(
+    nearMisses(
+      name,
+      servers.map((server) => server.name),
+    ),
+  );
+  return {
+    class: "bad_config",
+    message: `it requires the MCP server ${JSON.stringify(name)}, which it does not have${near}`,
+  };
+}
+
+function lackOf({ name, status, reason = `it is ${status}` }: McpServer): ServerLack {
+  // What is not there to be started will not be there at the next try.
+  const hopeless = status === "needs-auth" || status === "disabled" || / ENOENT\b/.test(reason);
+  const message = `the MCP server ${JSON.stringify(name)}, which it requires: ${reason}`;
+  return { class: hopeless ? "bad_config" : "crash", message };
+}
+
+/** Waits so long, or until `signal` is aborted. */
+async function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = clock.schedule(ms, resolve);
+  const wake = (): void => resolve();
+  signal.addEventListener("abort", wake, { once: true });
+  await promise;
+  timer.cancel();
+  signal.removeEventListener("abort", wake);
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import type { McpServer } from "../../src/claude/mcp-servers.ts";
+import { lackAmong, lackOfServers } from "../../src/claude/required-servers.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+
+const good: McpServer = { name: "good", status: "connected" };
+const slow: McpServer = { name: "slow", status: "pending" };
+const failed: McpServer = { name: "db", status: "failed", reason: "it is not connected: Connection closed" };
+const absent: McpServer = { name: "db", status: "failed", reason: "it is not connected: ENOENT: no such file" };
+
+describe("lackAmong", () => {
+  it.each([
+    ["nothing, if all are connected", [good], true, undefined],
+    ["nothing, if there are none", [], true, undefined],
+    ["nothing, if those that are named are connected", [good, failed, slow], ["good"], undefined],
+    ["pending, while one is being connected", [good, slow], true, "pending"],
+    ["a failure, though others are being connected", [slow, failed], true, { class: "crash" }],
+    ["what no second try mends", [absent], true, { class: "bad_config" }],
+    ["one that asks for an authentication", [{ name: "db", status: "needs-auth" }], true, { class: "bad_config" }],
+    ["one that is switched off", [{ name: "db", status: "disabled" }], ["db"], { class: "bad_config" }],
+    ["one that has ended", [{ name: "db", status: "ended", reason: "it has ended" }], true, { class: "crash" }],
+  ] as const)("finds %s", (_, servers, required, lack) => {
+    const found = lackAmong(servers, required);
+    if (typeof lack === "object") expect(found).toMatchObject(lack);
+    else expect(found).toBe(lack);
+  });
+
+  it("names a server that there is not, and what may be meant", () => {
+    expect(lackAmong([failed, good], ["goood"])).toEqual({
+      class: "bad_config",
+      message: 'it requires the MCP server "goood", which it does not have; did you mean `good`?',
+    });
+  });
+});
+
+describe("lackOfServers", () => {
+  it("waits until servers are connected", async () => {
+    const clock = new SimulatedClock();
+    const answers: McpServer[][] = [[slow], [slow], [{ name: "slow", status: "connected" }]];
+    const look = async (): Promise<McpServer[]> => answers.shift() ?? [];
+    const waiting = lackOfServers(true, look, clock, new AbortController().signal);
+    await clock.advance(100);
+    expect(answers).toHaveLength(1);
+    await clock.advance(100);
+    expect(await waiting).toBeUndefined();
+  });
+
+  it.each([
+    ["silent", async (): Promise<McpServer[]> => [slow, good]],
+    ["of a process that does not answer", (): Promise<McpServer[]> => new Promise(() => {})],
+  ])("does not wait for ever for servers that are %s", async (_, look) => {
+    const clock = new SimulatedClock();
+    const waiting = lackOfServers(["slow"], look, clock, new AbortController().signal);
+    await clock.advance(61_000);
+    expect(await waiting).toMatchObject({ class: "crash", message: expect.stringContaining("within 1m") });
+  });
+
+  it("is over when nobody waits any more", async () => {
+    const clock = new SimulatedClock();
+    const over = new AbortController();
+    let looks = 0;
+    const look = async (): Promise<McpServer[]> => {
+      looks++;
+      return [slow];
+    };
+    const waiting = lackOfServers(true, look, clock, over.signal);
+    await clock.advance(100);
+    over.abort();
+    await waiting;
+    const before = looks;
+    await clock.advance(10_000);
+    expect(looks).toBe(before);
+  });
+});

@@ -1,0 +1,135 @@
+import { expect, test } from "vitest";
+import { query, session } from "../../src/castellan.ts";
+import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { FakeMcpServer } from "../../src/testing/index.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
+
+const mcpServers = { db: { command: "db-server" }, docs: { command: "docs-server" } };
+
+/** How servers do, by their names; the others are connected. */
+type Doing = Record<string, FakeMcpServer>;
+
+function fakeOf(doing: Doing): { mcpServer(name: string): FakeMcpServer | undefined } {
+  return { mcpServer: (name) => doing[name] };
+}
+
+test("a server that is not connected is a fault with its name, an event, and the reason why the session is degraded", async () => {
+  const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
+  await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
+  const events: SessionEvent[] = [];
+  const reading = (async () => {
+    for await (const event of scene.session.events()) events.push(event);
+  })();
+  await eventually(() => scene.session.status().faults.length === 1);
+  const message = 'the MCP server "db": it is not connected: Connection closed';
+  expect(scene.session.status()).toMatchObject({
+    mcpServers: [
+      { name: "db", status: "failed" },
+      { name: "docs", status: "connected" },
+    ],
+    faults: [{ kind: "mcp_server_failed", server: "db", message }],
+  });
+  expect(await scene.session.health()).toEqual({ status: "degraded", reason: message });
+  expect((await scene.supervisor.health()).status).toBe("degraded");
+  // A turn goes on without it.
+  expect((await query(scene.name, "hi")).text).toBe("You said: hi");
+  await scene.supervisor.stop();
+  await reading;
+  expect(events.filter(({ type }) => type === "fault")).toHaveLength(1);
+  expect(events).toContainEqual({
+    type: "mcp_servers",
+    servers: expect.arrayContaining([{ name: "docs", status: "connected" }]),
+  });
+});
+
+test("the fault is gone when the server is connected, and back when it fails again", async () => {
+  const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
+  await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
+  await scene.session.health();
+  expect(scene.session.status().faults).toHaveLength(1);
+  doing["db"] = { status: "connected" };
+  expect(await scene.session.health()).toEqual({ status: "healthy" });
+  expect(scene.session.status().faults).toEqual([]);
+  doing["docs"] = { status: "needs-auth" };
+  await query(scene.name, "hi");
+  await eventually(() => scene.session.status().faults.length === 1);
+  expect(scene.session.status().faults[0]).toMatchObject({ server: "docs" });
+});
+
+test("a server that does not answer is a fault after ten seconds", async () => {
+  const clock = new SimulatedClock();
+  const doing: Doing = { db: { status: "pending" } };
+  await using scene = await within(clock, Scene.open({ clock, session: { mcpServers }, fake: fakeOf(doing) }));
+  await eventually(() => scene.session.status().mcpServers !== undefined);
+  expect(scene.session.status().faults).toEqual([]);
+  for (let i = 0; i < 22; i++) {
+    await clock.advance(500);
+    await ticks(5);
+  }
+  expect(scene.session.status().faults).toMatchObject([{ server: "db", message: expect.stringContaining("for 10s") }]);
+});
+
+test("what is wrong with a server stays known while the session hibernates, and is told once", async () => {
+  const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
+  await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
+  await scene.session.health();
+  const [fault] = scene.session.status().faults;
+  await scene.session.hibernate();
+  expect(scene.session.status().faults).toEqual([fault]);
+  await scene.session.wake();
+  await scene.session.health();
+  expect(scene.session.status().faults).toEqual([fault]);
+  doing["db"] = { status: "connected" };
+  await scene.session.restart();
+  await scene.session.health();
+  expect(scene.session.status().faults).toEqual([]);
+});
+
+test("with requireMcpServers a start waits until they are connected", async () => {
+  const doing: Doing = { db: { status: "pending" }, docs: { status: "failed", error: "not asked for" } };
+  const name = unique();
+  const session_ = { mcpServers, requireMcpServers: ["db"] };
+  const opening = Scene.open({ children: [{ name, ...session_ }], fake: fakeOf(doing) });
+  await eventually(() => session(name).status().pid !== undefined);
+  await ticks(20);
+  expect(session(name).status().state).toBe("starting");
+  doing["db"] = { status: "connected" };
+  await using scene = await opening;
+  expect(scene.supervisor.notStarted).toEqual([]);
+});
+
+for (const [what, doing, requireMcpServers, starts] of [
+  ["ends at once", { db: { status: "failed", error: "Connection closed" } }, true, 4],
+  ["is not there", { db: { status: "failed", error: "ENOENT: no such file or directory" } }, ["db", "docs"], 1],
+  ["asks for an authentication", { docs: { status: "needs-auth" } }, ["docs"], 1],
+] as const) {
+  test(`with requireMcpServers a server that ${what} fails the start`, async () => {
+    await using scene = await Scene.open({ session: { mcpServers, requireMcpServers }, fake: fakeOf({ ...doing }) });
+    const [failed] = scene.supervisor.notStarted;
+    expect(failed?.error.message).toMatch(/the MCP server "(db|docs)", which it requires: it is not connected/);
+    expect(scene.fake.processes).toHaveLength(starts);
+    expect(scene.session.status().state).toBe("quarantined");
+  });
+}
+
+test("a server that is required and that nobody could bring is refused with what may be meant", async () => {
+  const opening = Scene.open({ session: { mcpServers, requireMcpServers: ["dbs"] } });
+  const error = await failure(opening, "INVALID_OPTIONS");
+  expect(error.message).toContain('"dbs" is none of `mcpServers`; did you mean `db`');
+});
+
+test("a process that was started ahead serves no session that requires servers it did not wait for", async () => {
+  const doing: Doing = { db: { status: "pending" } };
+  const name = unique();
+  await using scene = await Scene.open({
+    children: [{ name, mcpServers, requireMcpServers: true, activation: "lazy" }],
+    options: { capacity: { spares: 1 } },
+    fake: fakeOf(doing),
+  });
+  const reply = query(name, "hi");
+  await ticks(50);
+  expect(scene.session.status().state).toBe("starting");
+  doing["db"] = { status: "connected" };
+  expect((await reply).text).toBe("You said: hi");
+});

@@ -1,0 +1,140 @@
+import { join } from "node:path";
+import type { McpServerConfig } from "@anthropic-ai/claude-agent-sdk";
+import { expect, it } from "vitest";
+import { type Session, type SessionEvent, type SessionFault, Supervisor } from "../../src/index.ts";
+import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
+import { processesWith } from "../real/processes.ts";
+import { unique } from "../session-on-fake/scene.ts";
+
+/* What is said of MCP servers that are absent, die, or never answer, on the real Claude Code and real servers. */
+
+const SCRIPT = join(import.meta.dirname, "failing-mcp-server.ts");
+const ABSENT: McpServerConfig = { type: "stdio", command: "/nowhere/server" };
+const REFUSED: McpServerConfig = { type: "http", url: "http://127.0.0.1:9/mcp" };
+
+function server(mode: string, tag: string, env: Record<string, string> = {}): McpServerConfig {
+  return { type: "stdio", command: process.execPath, args: [SCRIPT, mode, tag], env };
+}
+
+async function open(api: MessagesApi, options: object): Promise<{ supervisor: Supervisor; session: Session }> {
+  const name = unique();
+  const supervisor = await Supervisor.start([{ name, ...options }], {
+    journal: "memory",
+    logger: { info: () => {}, warn: () => {} },
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  return { supervisor, session: supervisor.session(name) };
+}
+
+/** The next fault of this server that says so, or one that there is already. */
+async function faultOf(session: Session, name: string, words: string): Promise<SessionFault> {
+  const says = (fault: SessionFault): boolean => fault.server === name && fault.message.includes(words);
+  const events: AsyncIterable<SessionEvent> = session.events();
+  const known = session.status().faults.find(says);
+  if (known !== undefined) return known;
+  for await (const event of events) if (event.type === "fault" && says(event.fault)) return event.fault;
+  throw new Error("the session has ended");
+}
+
+it("servers that are absent, refuse or end at once are faults, with their names and last words", async () => {
+  await using api = await messagesApi();
+  const tag = unique();
+  const { supervisor, session } = await open(api, {
+    mcpServers: {
+      absent: ABSENT,
+      refused: REFUSED,
+      falls: server("exit", tag, { SERVER_KEY: "very-secret-key" }),
+      good: server("serve", tag),
+    },
+  });
+  await using _ = supervisor;
+  const faults = await Promise.all([
+    faultOf(session, "absent", "ENOENT"),
+    faultOf(session, "refused", "ECONNREFUSED"),
+    faultOf(session, "falls", "its last words: DATABASE_URL is not set, the key is [hidden]"),
+  ]);
+  const health = await session.health();
+  expect(health.status).toBe("degraded");
+  for (const { kind, message } of faults) {
+    expect(kind).toBe("mcp_server_failed");
+    expect(health).toMatchObject({ reason: expect.stringContaining(message) });
+  }
+  expect(session.status().mcpServers).toContainEqual({ name: "good", status: "connected" });
+  expect(session.status().faults).toHaveLength(3);
+  expect((await supervisor.health()).status).toBe("degraded");
+  expect((await session.query("hi")).text).toBe("You said: hi");
+});
+
+it("a server that dies while it is idle is a fault, until a call of its tools brings it back", async () => {
+  await using api = await messagesApi(({ raw }) =>
+    raw.includes("call it") && !raw.includes("tool_result")
+      ? { toolUses: [{ name: "mcp__db__ping", input: {} }] }
+      : { text: "done" },
+  );
+  const tag = unique();
+  const { supervisor, session } = await open(api, {
+    mcpServers: { db: server("serve", tag) },
+    allowedTools: ["mcp__db__ping"],
+    requireMcpServers: true,
+  });
+  await using _ = supervisor;
+  expect(await session.health()).toEqual({ status: "healthy" });
+  const [pid] = processesWith(tag);
+  if (pid === undefined) throw new Error("no server");
+  process.kill(pid, "SIGUSR2");
+  await faultOf(session, "db", "it has ended");
+  expect(await session.health()).toMatchObject({ status: "degraded" });
+  await session.query("call it");
+  expect(processesWith(tag)).not.toContain(pid);
+  // Claude Code writes down a moment later that it is connected.
+  await expect.poll(async () => (await session.health()).status, { timeout: 15_000 }).toBe("healthy");
+  expect(session.status().faults).toEqual([]);
+});
+
+it("a server that never answers is a fault after ten seconds", async () => {
+  await using api = await messagesApi();
+  const { supervisor, session } = await open(api, { mcpServers: { hangs: server("hang", unique()) } });
+  await using _ = supervisor;
+  const since = performance.now();
+  await faultOf(session, "hangs", "has not answered for 10s");
+  expect(performance.now() - since).toBeLessThan(20_000);
+  expect((await session.health()).status).toBe("degraded");
+});
+
+it("a required server is connected when the start is over, and its tools are there in the first turn", async () => {
+  await using api = await messagesApi();
+  const { supervisor, session } = await open(api, {
+    mcpServers: { db: { ...server("serve", unique()), alwaysLoad: true }, absent: ABSENT },
+    requireMcpServers: ["db"],
+  });
+  await using _ = supervisor;
+  expect(supervisor.notStarted).toEqual([]);
+  expect((await session.mcpStatus()).find(({ name }) => name === "db")?.status).toBe("connected");
+  await session.query("hi");
+  expect(api.lastRequest?.body.tools?.map((tool) => tool.name)).toContain("mcp__db__ping");
+});
+
+it("a required server that is absent, ends at once or never answers fails the start, and says why", async () => {
+  await using api = await messagesApi();
+  const tag = unique();
+  const servers = { absent: ABSENT, falls: server("exit", tag), hangs: server("hang", tag) };
+  const children = Object.entries(servers).map(([name, config]) => ({
+    name: unique(name),
+    mcpServers: { [name]: config },
+    requireMcpServers: true,
+  }));
+  await using supervisor = await Supervisor.start(children, {
+    journal: "memory",
+    maxRestarts: 0,
+    logger: { info: () => {}, warn: () => {} },
+    defaults: { env: api.env, cwd: api.cwd },
+  });
+  expect(supervisor.notStarted.map(({ error }) => error.message)).toEqual([
+    expect.stringMatching(/the MCP server "absent", which it requires: .*ENOENT/),
+    expect.stringMatching(/the MCP server "falls", which it requires: .*DATABASE_URL is not set/),
+    expect.stringMatching(/the MCP server "hangs", which it requires: .*timed out after 30000ms/),
+  ]);
+  expect(supervisor.readyz().ok).toBe(false);
+  // Nothing of what was started is left.
+  expect(processesWith(tag)).toEqual([]);
+}, 90_000);
