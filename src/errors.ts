@@ -149,10 +149,18 @@ type RegisteredKey = string | number | readonly (string | number)[];
 
 /**
  * What keeps a journal from being read or written: it cannot be reached (a server, a path), there is no room, it may only be
- * read, it is damaged, it is of another version or another program's, it does not take what was to be written, or the system
- * failed in another way.
+ * read, it is damaged, it is of another version or another program's, it does not take what was to be written, another program has
+ * it locked, or the system failed in another way.
  */
-export type JournalFault = "unreachable" | "no_space" | "read_only" | "damaged" | "foreign" | "refused" | "failed";
+export type JournalFault =
+  | "unreachable"
+  | "no_space"
+  | "busy"
+  | "read_only"
+  | "damaged"
+  | "foreign"
+  | "refused"
+  | "failed";
 
 /** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
 export type ErrorCode =

@@ -105,6 +105,7 @@ async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps
     }
   }
   const writer = new JournalWriter(journal, deps);
+  if (journal.unwritable !== undefined) writer.impair(journal.unwritable);
   journal.lost?.then(
     (error) => writer.lose(error),
     () => {},

@@ -1,7 +1,7 @@
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
+import { CastellanError, type JournalFault } from "../errors.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 import type { Batch, Change } from "./change.ts";
 import type { Journal } from "./journal.ts";
@@ -15,6 +15,12 @@ const MOST_CHANGES = 500;
 
 /** A journal that cannot be written is tried again after 50 ms, then after twice as long each time, up to two seconds. */
 const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
+
+/** One that another program has locked may be free at any moment. */
+const RETRY_BUSY = { ...RETRY, max: 200 };
+
+/** Of these no item of a batch is the reason. */
+const WAITED_FOR: ReadonlySet<string> = new Set(["unreachable", "busy"] satisfies JournalFault[]);
 
 interface Item {
   readonly changes: readonly Change[];
@@ -57,6 +63,8 @@ export class JournalWriter {
   /** Whether the next batch is to be of one item only, to find out which one is refused. */
   #alone = 0;
   #flushing: Promise<void> | undefined;
+  /** Whether it is only being found out if the journal can be written again. */
+  #probing = false;
   #fault: CastellanError | undefined;
   #lost: CastellanError | undefined;
   readonly #whenLost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
@@ -95,7 +103,8 @@ export class JournalWriter {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if that takes more than five seconds; `NOT_OWNER`
    */
   settled(): Promise<void> {
-    if (this.#lost === undefined && this.#flushing === undefined) return Promise.resolve();
+    if (this.#lost === undefined && (this.#flushing === undefined || (this.#probing && this.#queue.length === 0)))
+      return Promise.resolve();
     return this.#enter([], {}, true);
   }
 
@@ -154,15 +163,37 @@ export class JournalWriter {
     return written.promise;
   }
 
+  /**
+   * To be told that the journal cannot be written, although it could be opened; whether it can be is tried from now on, so that it
+   * is known without somebody having something to write.
+   */
+  impair(error: CastellanError): void {
+    this.#fault = error;
+    this.#flushing ??= this.#flush();
+  }
+
   #push(item: Item): void {
     this.#queue.push(item);
+    if (this.#probing) this.#wake?.();
     // When the event loop comes round, so that what many sessions say in the same moment is written in one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
   }
 
   async #flush(): Promise<void> {
-    while (this.#queue.length > 0 && this.#lost === undefined && !this.#closing) await this.#put(this.#take());
+    while (this.#lost === undefined && !this.#closing) {
+      if (this.#queue.length > 0) await this.#put(this.#take());
+      else if (this.#fault !== undefined && this.#journal.shared !== true) await this.#probe();
+      else break;
+    }
     this.#flushing = undefined;
+  }
+
+  /** Finds out whether the journal can be written again, so that nobody has to ask for a turn for that. */
+  async #probe(): Promise<void> {
+    this.#probing = true;
+    await this.#pause();
+    if (this.#queue.length === 0 && this.#lost === undefined && !this.#closing) await this.#put([]);
+    this.#probing = false;
   }
 
   #take(): Item[] {
@@ -176,7 +207,7 @@ export class JournalWriter {
     return this.#queue.splice(0, items);
   }
 
-  /** Writes a batch. One that may have been applied is tried until it has been; one that has not goes back into the queue. */
+  /** Writes a batch, also an empty one if there are no items. One that may have been applied is tried until it has been; one that has not goes back into the queue. */
   async #put(items: Item[]): Promise<void> {
     const changes = items.flatMap((item) => item.changes);
     const durable = items.some((item) => item.durable);
@@ -184,7 +215,7 @@ export class JournalWriter {
     const batch = { changes, durable, ...(sessions.length > 0 && { sessions }) };
     for (;;) {
       try {
-        if (changes.length > 0) await this.#write(batch);
+        if (changes.length > 0 || items.length === 0) await this.#write(batch);
         for (const item of items) {
           item.timer?.cancel();
           item.written?.resolve();
@@ -199,7 +230,7 @@ export class JournalWriter {
           ? error.details
           : { reason: "failed" };
         if (applied === false) return await this.#putBack(items, error, reason);
-        await this.#pause();
+        await this.#pause(reason);
         if (this.#lost !== undefined || this.#closing) return this.#refuseAll(items, this.#lost ?? error);
       }
     }
@@ -215,7 +246,8 @@ export class JournalWriter {
   /** Finds out which item it is that is refused. A journal that cannot be reached refuses none. */
   async #putBack(items: Item[], error: CastellanError, reason: string): Promise<void> {
     const [first] = items;
-    if (first !== undefined && items.length === 1 && reason !== "unreachable") {
+    if (first === undefined) return;
+    if (items.length === 1 && !WAITED_FOR.has(reason)) {
       if (first.revocable) return this.#refuse(first, error);
       if (reason === "refused") {
         const message = `The journal ${this.#journal.place} does not take what has happened, which is lost to it: ${error.message}`;
@@ -224,8 +256,8 @@ export class JournalWriter {
       }
     }
     this.#queue.unshift(...items);
-    if (items.length > 1 && reason !== "unreachable") this.#alone = items.length;
-    else await this.#pause();
+    if (items.length > 1 && !WAITED_FOR.has(reason)) this.#alone = items.length;
+    else await this.#pause(reason);
   }
 
   /** Nobody waits for it any more; if it is being written, it may still come to be. */
@@ -239,11 +271,12 @@ export class JournalWriter {
     item.written?.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
   }
 
-  async #pause(): Promise<void> {
+  async #pause(reason?: string): Promise<void> {
     this.#failures += 1;
     if (this.#closing) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const delay = backoffDelay(this.#failures + 1, RETRY, this.#deps.random);
+    const retry = reason === "busy" ? RETRY_BUSY : RETRY;
+    const delay = backoffDelay(this.#failures + 1, retry, this.#deps.random);
     const timer = this.#deps.clock.schedule(delay, resolve, { background: true });
     this.#wake = resolve;
     await promise;

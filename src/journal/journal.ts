@@ -42,6 +42,11 @@ export interface Journal {
    */
   open(owner: JournalOwner): Promise<void>;
   /**
+   * Why it has been opened only to be read, if that is so: there is no room where it is. `write` takes up the rest once it can, and is
+   * tried until then. One that is refused in such a case can leave it out.
+   */
+  readonly unwritable?: CastellanError | undefined;
+  /**
    * Resolves, to `NOT_OWNER`, when the journal finds out that another application has taken it, without having been asked to
    * write. Each opening has its own; one that never finds out by itself can leave it out.
    */

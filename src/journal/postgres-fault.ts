@@ -21,6 +21,7 @@ const FAULTS: readonly (readonly [states: RegExp, fault: JournalFault])[] = [
 const ADVICE: { readonly [Fault in JournalFault]: string } = {
   unreachable: "See that the server runs and that address, user and password are right.",
   no_space: "Free some space on the server; it then goes on.",
+  busy: "Another program has locked something of it. It goes on when that is over.",
   read_only: "Give the address of the primary server, and a user who may write.",
   damaged: "It is left as it is. Put a backup in its place, or choose another schema.",
   foreign: "It is left as it is. Choose another schema.",

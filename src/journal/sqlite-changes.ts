@@ -1,95 +1,67 @@
+import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "./change.ts";
-import type { Statements } from "./sqlite-statements.ts";
+import type { Step } from "./sqlite-messages.ts";
+import { SQL } from "./sqlite-statements.ts";
 import { toText } from "./stored-text.ts";
 
-/** Makes one change, in the transaction that is open. */
-export function makeChange(statements: Statements, change: Change): void {
+/** The statements that make one change. @throws TypeError if no statement can say it */
+export function stepsOf(change: Change): Step[] {
   switch (change.type) {
     case "session_saved": {
       const { key, supervisor, conversationId, memory, savedAt } = change.session;
       const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
-      statements.saveSession.run(...texts, savedAt);
-      break;
+      return [step("saveSession", ...texts, savedAt)];
     }
     case "session_forgotten":
-      forget(statements, toText(change.session));
-      break;
+      return forgetting(toText(change.session));
     case "session_erased":
-      forget(statements, toText(change.session));
-      statements.renameSpender.run(toText(change.as), toText(change.session));
-      break;
+      return [...forgetting(toText(change.session)), step("renameSpender", toText(change.as), toText(change.session))];
     case "conversation_left": {
       const { session, conversationId, memory, leftAt } = change.conversation;
-      statements.leaveConversation.run(toText(session), toText(conversationId), JSON.stringify(memory), leftAt);
-      break;
+      return [step("leaveConversation", toText(session), toText(conversationId), JSON.stringify(memory), leftAt)];
     }
     case "conversation_erased":
-      statements.eraseConversation.run(toText(change.session), toText(change.conversationId));
-      break;
+      return [step("eraseConversation", toText(change.session), toText(change.conversationId))];
     case "turn_accepted": {
-      const {
-        id,
-        session,
-        prompt,
-        promptKind = null,
-        position,
-        durable,
-        timeoutMs,
-        queueTimeoutMs,
-        acceptedAt,
-      } = change.turn;
-      const texts = [toText(id), toText(session), toText(prompt)];
-      const limits = [timeoutMs ?? null, queueTimeoutMs ?? null];
-      statements.acceptTurn.run(...texts, promptKind, position, Number(durable), ...limits, acceptedAt);
-      break;
+      const { id, session, prompt, promptKind = null, position, durable, acceptedAt } = change.turn;
+      const texts = [toText(id), toText(session), toText(prompt), promptKind];
+      const limits = [change.turn.timeoutMs ?? null, change.turn.queueTimeoutMs ?? null];
+      return [step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt)];
     }
     case "turn_withdrawn":
-      statements.withdrawTurn.run(toText(change.turn));
-      break;
+      return [step("withdrawTurn", toText(change.turn))];
     case "turn_begun":
-      statements.beginTurn.run(toText(change.promptId), change.attempt, toText(change.turn));
-      break;
+      return [step("beginTurn", toText(change.promptId), change.attempt, toText(change.turn))];
     case "turn_touched":
-      statements.touchTurn.run(toText(change.turn));
-      break;
+      return [step("touchTurn", toText(change.turn))];
     case "turn_requeued":
-      statements.requeueTurn.run(change.position, change.attempts ?? null, toText(change.turn));
-      break;
+      return [step("requeueTurn", change.position, change.attempts ?? null, toText(change.turn))];
     case "turn_ended":
-      statements.endTurn.run(change.state, change.at, JSON.stringify(change.outcome), toText(change.turn));
-      break;
+      return [step("endTurn", change.state, change.at, JSON.stringify(change.outcome), toText(change.turn))];
     case "spent":
-      for (const { model, costUsd, usage } of change.models) {
+      return change.models.map(({ model, costUsd, usage }) => {
         const texts = [change.supervisor, change.session, model, change.day].map(toText);
         const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = usage;
-        statements.spend.run(
-          ...texts,
-          costUsd,
-          inputTokens,
-          outputTokens,
-          cacheReadInputTokens,
-          cacheCreationInputTokens,
-        );
-      }
-      break;
+        const tokens = [inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
+        return step("spend", ...texts, costUsd, ...tokens);
+      });
     case "approval_requested": {
       const { id, session, tool, input, requestedAt } = change.approval;
       const texts = [toText(id), toText(session), toText(tool), JSON.stringify(input)];
-      statements.requestApproval.run(...texts, requestedAt);
-      break;
+      return [step("requestApproval", ...texts, requestedAt)];
     }
     case "approval_settled":
-      statements.settleApproval.run(change.outcome, change.at, toText(change.approval));
-      break;
+      return [step("settleApproval", change.outcome, change.at, toText(change.approval))];
     default:
-      change satisfies never;
+      return change satisfies never;
   }
 }
 
-function forget(statements: Statements, key: string): void {
-  statements.leaveResidue.run();
-  statements.forgetSession.run(key);
-  statements.forgetTurns.run(key);
-  statements.forgetApprovals.run(key);
-  statements.forgetConversations.run(key);
+function forgetting(key: string): Step[] {
+  const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
+  return [step("leaveResidue"), ...names.map((name) => step(name, key))];
+}
+
+function step(name: keyof typeof SQL, ...parameters: SQLInputValue[]): Step {
+  return { sql: SQL[name], parameters };
 }

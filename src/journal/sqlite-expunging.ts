@@ -1,8 +1,10 @@
 import { statSync } from "node:fs";
 import type { Clock, Timer } from "../clock.ts";
 import { unavailable } from "./sqlite-fault.ts";
+import { change } from "./sqlite-guard.ts";
 import type { OpenFile } from "./sqlite-opening.ts";
 import { rewrite } from "./sqlite-rewrite.ts";
+import { SQL } from "./sqlite-statements.ts";
 
 /**
  * Rewriting that nobody waits for may take this part of the time, and comes no sooner than this after the last one, so that many who
@@ -35,7 +37,11 @@ export class SqliteExpunging {
     this.#file = file;
     this.#place = place;
     this.#clock = clock;
-    if (this.#due) this.#later();
+  }
+
+  /** Makes up for what was not done before. */
+  async start(): Promise<void> {
+    if (await this.#isDue()) this.#later();
   }
 
   /** Resolves when the file can be written to. */
@@ -49,7 +55,7 @@ export class SqliteExpunging {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async expunge(urgent: boolean): Promise<void> {
-    if (this.#running === undefined && !this.#due) return;
+    if (this.#running === undefined && !(await this.#isDue())) return;
     if (!urgent && this.#clock.monotonic() < this.#restsUntil) this.#later();
     else await this.#once();
   }
@@ -60,12 +66,13 @@ export class SqliteExpunging {
     this.#timer = undefined;
     await this.free();
     const { size } = statSync(this.#file.path, { throwIfNoEntry: false }) ?? { size: 0 };
-    if (this.#due && size <= LARGEST_AT_CLOSE) await this.#once().catch(() => {});
+    if (size <= LARGEST_AT_CLOSE && (await this.#isDue().catch(() => false))) await this.#once().catch(() => {});
     await this.free();
   }
 
-  get #due(): boolean {
-    return this.#file.statements.hasResidue.get() !== undefined;
+  async #isDue(): Promise<boolean> {
+    const { connection, unwritable } = this.#file;
+    return unwritable === undefined && (await connection.get(SQL.hasResidue)) !== undefined;
   }
 
   /** Those who come while one is under way share the next. */
@@ -89,8 +96,12 @@ export class SqliteExpunging {
   async #rewrite(): Promise<void> {
     const since = this.#clock.monotonic();
     try {
+      if (!(await this.#isDue())) return;
+      // What somebody else has done to the file has to be found out before.
+      await change(this.#file, []);
       await rewrite(this.#file.path);
-      this.#file.statements.noResidue.run();
+      await this.#file.connection.settle();
+      await change(this.#file, [{ sql: SQL.noResidue }]);
     } catch (error) {
       this.#later(RETRY_MS);
       throw unavailable(this.#place, error, true);
@@ -104,7 +115,7 @@ export class SqliteExpunging {
     if (this.#timer !== undefined) return;
     const begin = (): void => {
       this.#timer = undefined;
-      if (this.#due) void this.#once().catch(() => {});
+      void this.#once().catch(() => {});
     };
     this.#timer = this.#clock.schedule(ms, begin, { background: true });
   }

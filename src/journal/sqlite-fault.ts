@@ -12,6 +12,8 @@ export class UncertainCommit extends Error {
 /** By SQLite's primary result codes. */
 const BY_RESULT: { readonly [code: number]: JournalFault } = {
   3: "read_only", // SQLITE_PERM
+  5: "busy", // SQLITE_BUSY
+  6: "busy", // SQLITE_LOCKED
   8: "read_only", // SQLITE_READONLY
   11: "damaged", // SQLITE_CORRUPT
   13: "no_space", // SQLITE_FULL
@@ -46,6 +48,7 @@ const BY_CODE: { readonly [code: string]: JournalFault } = {
 const ADVICE: { readonly [Fault in JournalFault]: string } = {
   unreachable: "Name a file in a folder that exists or can be made.",
   no_space: "Free some space there; it then goes on.",
+  busy: "Another program has it locked. It goes on when that is over.",
   read_only: "Let this user write to the file and to its folder, or name another path.",
   damaged:
     "It is left as it is. Put a backup in its place, save what can be saved with `.recover` of the sqlite3 program, or " +
@@ -54,6 +57,12 @@ const ADVICE: { readonly [Fault in JournalFault]: string } = {
   refused: "Nothing of it was written.",
   failed: "See the cause for what the system said.",
 };
+
+/** Whether SQLite could not do something because somebody else has the file locked. */
+export function isBusy(error: unknown): boolean {
+  const result = resultOf(error);
+  return result !== undefined && BY_RESULT[result & 0xff] === "busy";
+}
 
 /** What an error of SQLite, of the file system or of the values given comes to. */
 export function faultOf(error: unknown): JournalFault {

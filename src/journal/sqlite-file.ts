@@ -10,7 +10,6 @@ import {
   realpathSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -49,12 +48,6 @@ export function makeFile(path: string): void {
 /** @throws Error if this process may not write to it */
 export function refuseUnwritable(path: string): void {
   accessSync(path, constants.W_OK);
-}
-
-/** Tells the file at a path from one that is put in its place; `undefined` if there is none. */
-export function identityOf(path: string): string | undefined {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? undefined : `${found.dev}:${found.ino}`;
 }
 
 /**

@@ -1,11 +1,11 @@
 import { statSync } from "node:fs";
-import type { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import type { CastellanError } from "../errors.ts";
-import { connect } from "./sqlite-connection.ts";
 import { fault } from "./sqlite-fault.ts";
 import { refuseUnwritable } from "./sqlite-file.ts";
+import type { Step } from "./sqlite-messages.ts";
 import { APPLICATION_ID } from "./sqlite-schema.ts";
+import type { SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
 /** What a SQLite file says of itself. */
 export interface FileFacts {
@@ -26,18 +26,17 @@ export function verdictOn({ applicationId, version, objects }: FileFacts, newest
   return applicationId === 0 && version === 0 && objects === 0 ? "empty" : "foreign";
 }
 
-export function factsOf(database: DatabaseSync): FileFacts {
-  const number = (sql: string): number => Number(Object.values(database.prepare(sql).get() ?? {})[0]);
-  // All as of one moment: somebody else may be filling the file just now.
-  database.exec("BEGIN");
+export async function factsOf(connection: SqliteConnection): Promise<FileFacts> {
+  const asked = ["PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema"];
+  const steps = asked.map((sql): Step => ({ sql, want: "row" }));
   try {
-    return {
-      applicationId: number("PRAGMA application_id"),
-      version: number("PRAGMA user_version"),
-      objects: number("SELECT count(*) FROM sqlite_schema"),
-    };
-  } finally {
-    database.exec("COMMIT");
+    // All as of one moment: somebody else may be filling the file just now.
+    const { results } = await connection.run([{ sql: "BEGIN" }, ...steps, { sql: "COMMIT" }]);
+    const [, applicationId = 0, version = 0, objects = 0] = results.map((row) => Number(Object.values(row ?? {})[0]));
+    return { applicationId, version, objects };
+  } catch (error) {
+    await connection.exec("ROLLBACK").catch(() => {});
+    throw error;
   }
 }
 
@@ -46,7 +45,7 @@ export function factsOf(database: DatabaseSync): FileFacts {
  *
  * @throws CastellanError `JOURNAL_UNAVAILABLE` if it is none that this release can use
  */
-export async function inspect(path: string, newest: number): Promise<void> {
+export async function inspect(thread: SqliteThread, path: string, newest: number): Promise<void> {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isFile()) throw fault(path, "unreachable", found.isDirectory() ? "it is a folder" : "it is not a file");
@@ -55,11 +54,12 @@ export async function inspect(path: string, newest: number): Promise<void> {
   // To open a file in WAL mode makes files beside it, if they are not there. One that is said to be immutable is only read, but
   // without what is in the WAL.
   const recent = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-  const database = await connect(recent ? path : `${pathToFileURL(path)}?immutable=1`, { readOnly: true });
+  const location = recent ? path : `${pathToFileURL(path)}?immutable=1`;
+  const connection = await thread.connect(location, { readOnly: true });
   try {
-    refuseForeign(path, factsOf(database), newest);
+    refuseForeign(path, await factsOf(connection), newest);
   } finally {
-    database.close();
+    await connection.close();
   }
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { SQLInputValue } from "node:sqlite";
 import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
@@ -8,15 +9,18 @@ import type { Journal, JournalOwner, Retention } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
 import type { SessionEntry } from "./session-entry.ts";
 import type { SessionExtent, SessionRecord } from "./session-record.ts";
-import { makeChange } from "./sqlite-changes.ts";
-import { inTransaction } from "./sqlite-connection.ts";
+import { stepsOf } from "./sqlite-changes.ts";
 import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
-import { closeFile, type OpenFile, openFile, refuseIfReplaced, seemsReplaced, waitForDisk } from "./sqlite-opening.ts";
-import { claim } from "./sqlite-owner.ts";
-import { pruning } from "./sqlite-pruning.ts";
+import { change } from "./sqlite-guard.ts";
+import type { Row } from "./sqlite-messages.ts";
+import { closeFile, type OpenFile, openAgain, openFile, startAgain } from "./sqlite-opening.ts";
+import { claim, disclaiming, standing } from "./sqlite-owner.ts";
+import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
+import { SQL } from "./sqlite-statements.ts";
+import type { SqliteConnection } from "./sqlite-thread.ts";
 import { usageQuestion } from "./sqlite-usage.ts";
 import { fromText, toText } from "./stored-text.ts";
 import type { TurnEntry } from "./turn-entry.ts";
@@ -58,6 +62,8 @@ class SqliteJournal implements Journal {
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
+  /** While the file is opened again nobody may ask it anything. */
+  #opening: Promise<void> | undefined;
 
   constructor(place: string, parts: SqliteParts) {
     this.place = place;
@@ -69,97 +75,110 @@ class SqliteJournal implements Journal {
     if (held !== undefined && held.owner.id !== owner.id) throw inUse(this.place, held.owner);
     try {
       await this.#expunging?.free();
-      if (held !== undefined) claim(held.database, owner);
-      else {
+      if (held === undefined) {
         this.#file = await openFile(this.place, { owner, ...this.#parts });
         this.#expunging = new SqliteExpunging(this.#file, this.place, this.#parts.clock);
+        await this.#expunging.start();
+      } else if (held.unwritable === undefined) {
+        await claim(held.connection, owner);
+        await held.connection.settle();
+        held.written = 0;
       }
     } catch (error) {
       throw unavailable(this.place, error);
     }
   }
 
+  get unwritable(): CastellanError | undefined {
+    return this.#file?.unwritable;
+  }
+
   async close(): Promise<void> {
     const [file, expunging] = [this.#file, this.#expunging];
     [this.#file, this.#expunging] = [undefined, undefined];
+    await this.#opening;
+    if (file === undefined) return;
     await expunging?.close();
-    if (file !== undefined) closeFile(file);
+    // A disk may be full; the lock decides. But what has become of the file should not go unsaid.
+    if (file.unwritable === undefined) await change(file, [disclaiming(file.owner)]).catch(warn);
+    await closeFile(file);
   }
 
   async write({ number, changes, durable }: Batch): Promise<void> {
     await this.#expunging?.free();
-    const file = this.#opened();
     try {
-      if (seemsReplaced(file)) await refuseIfReplaced(file);
-      waitForDisk(file, durable);
-      inTransaction(file.database, () => {
-        if (!this.#isNext(file, number)) return;
-        for (const change of changes) makeChange(file.statements, change);
-      });
+      const file = await this.#writable();
+      const counted = [number, toText(file.owner.id), number];
+      const steps = [{ sql: SQL.count, parameters: counted, mustChange: true }, ...changes.flatMap(stepsOf)];
+      const { stopped } = await change(file, steps, { durable });
+      if (stopped === true) await this.#refuseUnlessOwner(file);
+      file.written = number;
     } catch (error) {
       throw unavailable(this.place, error, error instanceof UncertainCommit ? undefined : false);
     }
   }
 
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
-    return this.#read(({ statements }) => statements.sessions.all(toTexts(keys))).map(sessionOf);
+    return (await this.#all(SQL.sessions, toTexts(keys))).map(sessionOf);
   }
 
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const prefix = toText(keyPrefix);
-    const rows = this.#read(({ statements }) => statements.unfinishedBeginning.all(prefix, prefix));
+    const rows = await this.#all(SQL.unfinishedBeginning, prefix, prefix);
     return rows.map(({ session }) => fromText(String(session))).toSorted();
   }
 
   async turn(id: string): Promise<TurnEntry | undefined> {
-    const row = this.#read(({ statements }) => statements.turn.get(toText(id)));
+    const row = await this.#get(SQL.turn, toText(id));
     return row === undefined ? undefined : turnOf(row);
   }
 
   async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
-    return this.#read(({ statements }) => statements.unfinishedTurns.all(toTexts(sessions))).map(turnOf);
+    return (await this.#all(SQL.unfinishedTurns, toTexts(sessions))).map(turnOf);
   }
 
   async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
-    return this.#read(({ statements }) => statements.approvals.all(toText(session), limit)).map(approvalOf);
+    return (await this.#all(SQL.approvals, toText(session), limit)).map(approvalOf);
   }
 
   async conversations(session: string): Promise<ConversationEntry[]> {
-    return this.#read(({ statements }) => statements.conversations.all(toText(session))).map(conversationOf);
+    return (await this.#all(SQL.conversations, toText(session))).map(conversationOf);
   }
 
   async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
     const key = toText(session);
-    for (const { seq } of this.#read(({ statements }) => statements.turnsOf.all(key))) {
-      const row = this.#read(({ statements }) => statements.turnAt.get(seq ?? 0));
+    for (const { seq } of await this.#all(SQL.turnsOf, key)) {
+      const row = await this.#get(SQL.turnAt, seq ?? 0);
       if (row !== undefined) yield { type: "turn", turn: turnOf(row) };
     }
-    for (const { seq } of this.#read(({ statements }) => statements.approvalsOf.all(key))) {
-      const row = this.#read(({ statements }) => statements.approvalAt.get(seq ?? 0));
+    for (const { seq } of await this.#all(SQL.approvalsOf, key)) {
+      const row = await this.#get(SQL.approvalAt, seq ?? 0);
       if (row !== undefined) yield { type: "approval", approval: approvalOf(row) };
     }
   }
 
   async extent(session: string): Promise<SessionExtent> {
     const key = toText(session);
-    const row = this.#read(({ statements }) => statements.extent.get(key, key));
+    const row = await this.#get(SQL.extent, key, key);
     return { turns: Number(row?.["turns"]), approvals: Number(row?.["approvals"]) };
   }
 
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     const { sql, parameters } = usageQuestion(query);
-    return this.#read(({ database }) => database.prepare(sql).all(...parameters)).map(usageOf);
+    return (await this.#all(sql, ...parameters)).map(usageOf);
   }
 
   async prune(retention: Retention): Promise<number> {
-    let sum = 0;
-    const steps = this.#read(({ statements }) => pruning(statements, retention));
-    for (;;) {
+    const remove = async (sql: string, ...parameters: SQLInputValue[]): Promise<number> => {
       await this.#expunging?.free();
-      const { done, value } = this.#read(() => steps.next());
-      if (done === true) return sum;
-      sum += value;
-      await new Promise((resolve) => setImmediate(resolve));
+      const { results } = await change(await this.#writable(), [{ sql, parameters, want: "changes" }]);
+      return Number(results[0]);
+    };
+    const get = (sql: string, ...parameters: SQLInputValue[]) => this.#get(sql, ...parameters);
+    try {
+      return await prune({ get, remove }, retention);
+    } catch (error) {
+      throw unavailable(this.place, error);
     }
   }
 
@@ -168,27 +187,64 @@ class SqliteJournal implements Journal {
     await this.#expunging?.expunge(urgent);
   }
 
-  /** Whether the batch is to be made: not if it was already. */
-  #isNext({ statements, owner }: OpenFile, number: number): boolean {
-    if (Number(statements.count.run(number, toText(owner.id), number).changes) === 1) return true;
-    if (statements.isOwner.get(toText(owner.id)) !== undefined) return false;
+  /** A batch that was made already is not made again. */
+  async #refuseUnlessOwner({ connection, owner }: OpenFile): Promise<void> {
+    if ((await standing(connection)).id === owner.id) return;
     const message = `The journal ${this.place} was taken over by another application. Let one application use it at a time.`;
     throw new CastellanError("NOT_OWNER", message);
   }
 
-  #read<Result>(question: (file: OpenFile) => Result): Result {
-    const file = this.#opened();
+  async #all(sql: string, ...parameters: SQLInputValue[]): Promise<readonly Row[]> {
+    return await this.#read((connection) => connection.all(sql, ...parameters));
+  }
+
+  async #get(sql: string, ...parameters: SQLInputValue[]): Promise<Row | undefined> {
+    return await this.#read((connection) => connection.get(sql, ...parameters));
+  }
+
+  async #read<Result>(question: (connection: SqliteConnection) => Promise<Result>): Promise<Result> {
     try {
-      return question(file);
+      const { connection } = await this.#readable();
+      return await question(connection);
     } catch (error) {
       throw unavailable(this.place, error);
     }
+  }
+
+  async #readable(): Promise<OpenFile> {
+    await this.#opening?.catch(() => {});
+    const file = this.#opened();
+    if (!file.thread.hasEnded) return file;
+    await this.#again(() => startAgain(file));
+    return this.#opened();
+  }
+
+  async #writable(): Promise<OpenFile> {
+    const file = await this.#readable();
+    if (file.unwritable === undefined) return file;
+    await this.#again(async () => {
+      Object.assign(file, await openAgain(file, { owner: file.owner, ...this.#parts }));
+      await this.#expunging?.start();
+    });
+    return this.#opened();
+  }
+
+  async #again(open: () => Promise<void>): Promise<void> {
+    this.#opening ??= open().finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
   }
 
   #opened(): OpenFile {
     if (this.#file !== undefined) return this.#file;
     throw fault(this.place, "failed", "it is not open", { applied: false, advice: "Open it first." });
   }
+}
+
+function warn(error: unknown): void {
+  if (!CastellanError.is(error)) return;
+  process.emitWarning(error.message, { type: "CastellanWarning", code: error.code });
 }
 
 /** Any number of texts as one parameter. */

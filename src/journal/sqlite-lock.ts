@@ -6,6 +6,7 @@ import type { JournalOwner } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
 import { codeOf } from "./sqlite-fault.ts";
 import { ownerIn } from "./sqlite-owner.ts";
+import type { SqliteThread } from "./sqlite-thread.ts";
 
 /** How long an application that has just taken the lock may take to say who it is, and how often that is looked at. */
 const INTRODUCTION_MS = 2_000;
@@ -17,14 +18,14 @@ const POLL_MS = 20;
  *
  * @throws CastellanError `JOURNAL_IN_USE`
  */
-export async function takeLock(path: string, clock: Clock): Promise<FileLock> {
+export async function takeLock(thread: SqliteThread, path: string, clock: Clock): Promise<FileLock> {
   const deadline = clock.monotonic() + INTRODUCTION_MS;
   const tryLock = await fileLocks();
   for (;;) {
     const lock = tryLock(`${path}-owner`);
     if (lock !== undefined) return lock;
     // Right after the death of an owner, what it left in the file is still there while the next one holds the lock already.
-    const owner = await ownerIn(path);
+    const owner = await ownerIn(thread, path);
     if (owner !== undefined && !isGone(owner)) throw inUse(path, owner);
     if (clock.monotonic() >= deadline) throw owner === undefined ? inUseByUnknown(path) : inUse(path, owner);
     await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));

@@ -1,6 +1,5 @@
-import type { DatabaseSync } from "node:sqlite";
-import { inTransaction } from "./sqlite-connection.ts";
 import { APPLICATION_ID } from "./sqlite-schema.ts";
+import type { SqliteConnection } from "./sqlite-thread.ts";
 
 /**
  * Brings a file from one version of the schema up to the last of `migrations`, one at a time, each in a transaction: what is
@@ -8,19 +7,20 @@ import { APPLICATION_ID } from "./sqlite-schema.ts";
  *
  * @param begun called after the first, as soon as there is anything to write to
  */
-export function migrate(
-  database: DatabaseSync,
+export async function migrate(
+  connection: SqliteConnection,
   version: number,
   migrations: readonly string[],
-  begun: () => void = () => {},
-): void {
-  if (version > 0) begun();
+  begun: () => Promise<void> = async () => {},
+): Promise<void> {
+  if (version > 0) await begun();
   for (const [index, migration] of migrations.entries()) {
     if (index < version) continue;
-    inTransaction(database, () => {
-      database.exec(migration);
-      database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`);
-    });
-    if (index === 0) begun();
+    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`;
+    await connection.run(
+      [migration, marks].map((sql) => ({ sql, script: true })),
+      { transaction: true },
+    );
+    if (index === 0) await begun();
   }
 }

@@ -1,27 +1,35 @@
-import { dirname } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
+import { statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
 import type { FileLock } from "./file-lock.ts";
 import type { JournalOwner } from "./journal.ts";
-import { connect } from "./sqlite-connection.ts";
-import { fault } from "./sqlite-fault.ts";
-import { identityOf, locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
-import { factsOf, inspect, refuseForeign } from "./sqlite-inspection.ts";
+import { fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
+import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
+import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
 import { takeLock } from "./sqlite-lock.ts";
 import { migrate } from "./sqlite-migration.ts";
-import { claim, disclaim, ownerIn } from "./sqlite-owner.ts";
-import { prepareStatements, type Statements } from "./sqlite-statements.ts";
+import { claim, standing } from "./sqlite-owner.ts";
+import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
 /** A file that is open, and this owner's. */
 export interface OpenFile {
   readonly path: string;
   readonly owner: JournalOwner;
-  readonly database: DatabaseSync;
-  readonly statements: Statements;
-  readonly lock: FileLock;
-  identity: string | undefined;
-  /** Whether commits wait for the disk. */
-  durable: boolean;
+  readonly clock: Clock;
+  thread: SqliteThread;
+  connection: SqliteConnection;
+  /** Without one there was nothing yet that could be locked. */
+  lock: FileLock | undefined;
+  /** Why it could be opened only to be read. */
+  unwritable: CastellanError | undefined;
+  /** Who had it before. */
+  readonly formerOwner: string | undefined;
+  /** How many batches it has taken. */
+  written: number;
+  /** Why it takes no more, whatever becomes of it. */
+  broken: CastellanError | undefined;
 }
 
 /** What a file is opened with, besides. */
@@ -31,6 +39,10 @@ export interface Opening {
   readonly migrations: readonly string[];
 }
 
+/** How long another program that has the file locked is waited for, and how long between two tries. */
+const BUSY_MS = 5_000;
+const RETRY_MS = 50;
+
 const SETTINGS = `
   -- How much of the WAL is kept for reuse after somebody's long read has made it grow, in bytes.
   PRAGMA journal_size_limit = 16777216;
@@ -38,83 +50,190 @@ const SETTINGS = `
   PRAGMA fullfsync = 1;
 `;
 
-/** Opens the file at `place` for one owner, makes it if it is not there, and brings it up to date. */
-export async function openFile(place: string, { owner, clock, migrations }: Opening): Promise<OpenFile> {
-  const path = locate(place);
-  refuseUnwritable(dirname(path));
-  await inspect(path, migrations.length);
-  const lock = await takeLock(path, clock);
-  let database: DatabaseSync | undefined;
+/**
+ * Opens the file at `place` for one owner, makes it if it is not there, and brings it up to date. Where there is no room for that,
+ * what is there can be read all the same, see `OpenFile.unwritable`.
+ */
+export async function openFile(place: string, opening: Opening): Promise<OpenFile> {
+  const thread = new SqliteThread();
   try {
-    makeFile(path);
-    database = await connect(path);
-    const facts = factsOf(database);
-    // Again, since it may have changed before the lock was taken.
-    refuseForeign(path, facts, migrations.length);
-    useWal(path, database);
-    database.exec(SETTINGS);
-    const claimed = database;
-    migrate(database, facts.version, migrations, () => claim(claimed, owner));
-    const statements = prepareStatements(database);
-    return { path, owner, database, statements, lock, identity: identityOf(path), durable: true };
+    return await openIn(thread, place, opening);
   } catch (error) {
-    closeQuietly(database);
-    closeQuietly(lock);
+    await thread.end();
+    throw error;
+  }
+}
+
+async function openIn(thread: SqliteThread, place: string, opening: Opening): Promise<OpenFile> {
+  const { owner, clock, migrations } = opening;
+  const known = { owner, clock, thread, unwritable: undefined, written: 0, broken: undefined };
+  let path = resolve(place);
+  let lock: FileLock | undefined;
+  try {
+    path = locate(place);
+    refuseUnwritable(dirname(path));
+    await inspect(thread, path, migrations.length).catch(ignoreUnread);
+    lock = await takeLock(thread, path, clock);
+    return { ...known, path, lock, ...(await openWhole(thread, path, opening)) };
+  } catch (error) {
+    try {
+      if (faultOf(error) !== "no_space" || (lock === undefined && isThere(path))) throw error;
+      const unwritable = unavailable(path, error, false);
+      const connection = await openToRead(thread, path, migrations, unwritable);
+      return { ...known, path, lock, connection, formerOwner: undefined, unwritable };
+    } catch (error) {
+      lock?.close();
+      throw error;
+    }
+  }
+}
+
+/**
+ * Opens what could be opened only to be read, now that there may be room.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if there was nothing to lock, and another application was faster
+ */
+export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenFile> {
+  const { thread, path } = file;
+  await file.connection.close().catch(() => {});
+  try {
+    const place = locate(path);
+    file.lock ??= await takeLock(thread, place, opening.clock);
+    const opened = await openWhole(thread, place, opening);
+    return { ...file, path: place, ...opened, unwritable: undefined };
+  } catch (error) {
+    if (CastellanError.is(error, "JOURNAL_IN_USE")) throw new CastellanError("NOT_OWNER", error.message);
+    file.connection = await openToRead(thread, path, opening.migrations, unavailable(path, error, false));
+    throw error;
+  }
+}
+
+/** Closes the connection to a file and opens another one. What it has to have in it is not looked at. */
+export async function connectAgain(file: OpenFile): Promise<void> {
+  await file.connection.close().catch(() => {});
+  file.connection = await connect(file.thread, file.path);
+}
+
+/** The same, in another thread, since the one before has ended by itself. */
+export async function startAgain(file: OpenFile): Promise<void> {
+  const thread = new SqliteThread();
+  try {
+    const connection = await connect(thread, file.path);
+    Object.assign(file, { thread, connection });
+  } catch (error) {
+    await thread.end();
     throw error;
   }
 }
 
 /** Closes it. What is in the WAL goes into the file, unless somebody still reads. */
-export function closeFile({ database, owner, lock }: OpenFile): void {
-  try {
-    disclaim(database, owner);
-  } catch {
-    // A disk that is full. The lock decides.
+export async function closeFile({ thread, connection, lock }: OpenFile): Promise<void> {
+  await connection.close().catch(() => {});
+  await thread.end();
+  lock?.close();
+}
+
+type Opened = Pick<OpenFile, "connection" | "formerOwner">;
+
+async function openWhole(thread: SqliteThread, path: string, { owner, clock, migrations }: Opening): Promise<Opened> {
+  const deadline = clock.monotonic() + BUSY_MS;
+  for (;;) {
+    try {
+      return await fill(thread, path, owner, migrations);
+    } catch (error) {
+      if (!isBusy(error) || clock.monotonic() >= deadline) throw error;
+      await new Promise<void>((resolve) => clock.schedule(RETRY_MS, resolve));
+    }
   }
-  closeQuietly(database);
-  closeQuietly(lock);
 }
 
-/** Makes the commits that follow wait for the disk, or not. */
-export function waitForDisk(file: OpenFile, durable: boolean): void {
-  if (file.durable === durable) return;
-  file.database.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
-  file.durable = durable;
+async function fill(
+  thread: SqliteThread,
+  path: string,
+  owner: JournalOwner,
+  migrations: readonly string[],
+): Promise<Opened> {
+  makeFile(path);
+  const connection = await thread.connect(path);
+  try {
+    const facts = await factsOf(connection);
+    // Again, since it may have changed before the lock was taken.
+    refuseForeign(path, facts, migrations.length);
+    await configure(path, connection);
+    const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
+    await migrate(connection, facts.version, migrations, () => claim(connection, owner));
+    await connection.watch(path);
+    return { connection, formerOwner };
+  } catch (error) {
+    await connection.close().catch(() => {});
+    throw error;
+  }
 }
 
-/** A file that was deleted or replaced would take what is written, and lose it when it is closed. */
-export function seemsReplaced({ path, identity }: OpenFile): boolean {
-  return identityOf(path) !== identity;
+async function connect(thread: SqliteThread, path: string): Promise<SqliteConnection> {
+  const connection = await thread.connect(path);
+  try {
+    await configure(path, connection);
+    await standing(connection);
+    await connection.watch(path);
+    return connection;
+  } catch (error) {
+    await connection.close().catch(() => {});
+    throw error;
+  }
 }
 
 /**
- * Looks again, since some file systems number their files anew now and then.
+ * Opens it without anything that has to be written for that: the index of the write-ahead log is kept in memory, which nobody else
+ * can share.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE`
+ * @throws CastellanError `unwritable` if a file of an earlier release would have to be brought up to date
  */
-export async function refuseIfReplaced(file: OpenFile): Promise<void> {
-  const identity = identityOf(file.path);
-  const owner = identity === undefined ? undefined : await ownerIn(file.path);
-  if (owner?.id === file.owner.id) {
-    file.identity = identity;
-    return;
-  }
-  const what = `it was ${identity === undefined ? "deleted" : "replaced by another file"} while it was open`;
-  const advice = "Put it back, or start the application again to begin with what is there.";
-  throw fault(file.path, "unreachable", what, { applied: false, advice });
-}
-
-function useWal(path: string, database: DatabaseSync): void {
-  const mode = database.prepare("PRAGMA journal_mode = WAL").get()?.["journal_mode"];
-  if (mode === "wal") return;
-  const advice = "Name a path on a local disk.";
-  throw fault(path, "failed", "its file system has no memory that processes share", { advice });
-}
-
-function closeQuietly(open: { close(): void } | undefined): void {
+async function openToRead(
+  thread: SqliteThread,
+  path: string,
+  migrations: readonly string[],
+  unwritable: CastellanError,
+): Promise<SqliteConnection> {
+  const connection = await connectToRead(thread, path);
   try {
-    open?.close();
-  } catch {
-    // Nobody can do anything about it.
+    const facts = await factsOf(connection);
+    refuseForeign(path, facts, migrations.length);
+    if (facts.version === migrations.length) return connection;
+    if (verdictOn(facts, migrations.length) !== "empty") throw unwritable;
+    await connection.close();
+    const empty = await thread.connect(":memory:");
+    await migrate(empty, 0, migrations);
+    return empty;
+  } catch (error) {
+    await connection.close().catch(() => {});
+    throw error;
   }
+}
+
+async function connectToRead(thread: SqliteThread, path: string): Promise<SqliteConnection> {
+  if (!isThere(path)) return await thread.connect(":memory:");
+  if (!isThere(`${path}-wal`)) return await thread.connect(`${pathToFileURL(path)}?immutable=1`, { readOnly: true });
+  const connection = await thread.connect(path);
+  await connection.exec("PRAGMA locking_mode = EXCLUSIVE");
+  return connection;
+}
+
+/** Whether something stands in a file. */
+function isThere(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+/** It is looked at again once it is locked, and may be locked as a whole by its owner, who has no room. */
+function ignoreUnread(error: unknown): void {
+  if (faultOf(error) !== "no_space" && !isBusy(error)) throw error;
+}
+
+async function configure(path: string, connection: SqliteConnection): Promise<void> {
+  const mode = (await connection.get("PRAGMA journal_mode = WAL"))?.["journal_mode"];
+  if (mode !== "wal") {
+    const advice = "Name a path on a local disk.";
+    throw fault(path, "failed", "its file system has no memory that processes share", { advice });
+  }
+  await connection.exec(SETTINGS);
 }

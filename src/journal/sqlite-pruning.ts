@@ -1,21 +1,35 @@
 import type { Retention } from "./journal.ts";
-import { CHUNK, type Statements } from "./sqlite-statements.ts";
+import type { Row } from "./sqlite-messages.ts";
+import { CHUNK, SQL } from "./sqlite-statements.ts";
 
-/**
- * Forgets what need not be kept, one small transaction after the other, and yields after each how many turns it was, so that
- * the caller can let others in between.
- */
-export function* pruning(statements: Statements, retention: Retention): Generator<number, void, void> {
-  for (const session of sessionsWithTurns(statements)) yield* pruneTurns(statements, session, retention);
-  while (Number(statements.pruneApprovals.run(retention.endedSince).changes) === CHUNK) yield 0;
+type Parameter = string | number | null;
+
+/** The file that is pruned. */
+interface Prunable {
+  get(sql: string, ...parameters: Parameter[]): Promise<Row | undefined>;
+  /** Resolves with how many rows it was. */
+  remove(sql: string, ...parameters: Parameter[]): Promise<number>;
 }
 
-function* pruneTurns(statements: Statements, session: string, retention: Retention): Generator<number, void, void> {
-  const last = lastToForget(statements, session, retention);
-  for (;;) {
-    const gone = Number(statements.pruneTurns.run(session, last.endedAt, last.seq).changes);
-    yield gone;
-    if (gone < CHUNK) return;
+/**
+ * Forgets what need not be kept, one small transaction after the other, so that others come in between. Resolves with how many
+ * turns it was.
+ */
+export async function prune(file: Prunable, retention: Retention): Promise<number> {
+  let sum = 0;
+  for await (const session of sessionsWithTurns(file)) {
+    const last = await lastToForget(file, session, retention);
+    sum += await repeatedly(() => file.remove(SQL.pruneTurns, session, last.endedAt, last.seq));
+  }
+  await repeatedly(() => file.remove(SQL.pruneApprovals, retention.endedSince));
+  return sum;
+}
+
+async function repeatedly(removeSome: () => Promise<number>): Promise<number> {
+  for (let sum = 0; ; ) {
+    const gone = await removeSome();
+    sum += gone;
+    if (gone < CHUNK) return sum;
   }
 }
 
@@ -25,21 +39,24 @@ interface LastToForget {
   readonly seq: number;
 }
 
-function lastToForget(statements: Statements, session: string, retention: Retention): LastToForget {
-  const { endedSince, turnsPerSession } = retention;
+async function lastToForget(
+  file: Prunable,
+  session: string,
+  { endedSince, turnsPerSession }: Retention,
+): Promise<LastToForget> {
   const byAge = { endedAt: endedSince, seq: 0 };
   if (turnsPerSession === Number.POSITIVE_INFINITY) return byAge;
-  const row = statements.firstTooMany.get(session, turnsPerSession);
+  const row = await file.get(SQL.firstTooMany, session, turnsPerSession);
   const byCount = row === undefined ? byAge : { endedAt: Number(row["ended_at"]), seq: Number(row["seq"]) };
   return byCount.endedAt < endedSince ? byAge : byCount;
 }
 
 /** In order, and found one after the other, so that the list need not be held while it changes. */
-function* sessionsWithTurns(statements: Statements): Generator<string, void, void> {
-  let row = statements.nextSessionWithTurns.get("", null);
+async function* sessionsWithTurns(file: Prunable): AsyncGenerator<string, void, void> {
+  let row = await file.get(SQL.nextSessionWithTurns, "", null);
   while (row?.["session"] !== null && row !== undefined) {
     const session = String(row["session"]);
     yield session;
-    row = statements.nextSessionWithTurns.get(session, session);
+    row = await file.get(SQL.nextSessionWithTurns, session, session);
   }
 }

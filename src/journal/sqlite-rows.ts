@@ -2,14 +2,11 @@ import type { SQLOutputValue } from "node:sqlite";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
+import type { Row } from "./sqlite-messages.ts";
 import { DIMENSIONS } from "./sqlite-usage.ts";
 import { fromText } from "./stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "./turn-entry.ts";
 import type { UsageEntry } from "./usage-entry.ts";
-
-export interface Row {
-  readonly [column: string]: SQLOutputValue;
-}
 
 export function sessionOf(row: Row): SessionEntry {
   return {

@@ -1,10 +1,8 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-
 /** At most this many rows are deleted at once, so that nothing else has to wait for long. */
 export const CHUNK = 200;
 
-/* Without numbers at the question marks: early releases of Node 24 do not take them. */
-const SQL = {
+/** Everything that a journal is asked and told. Without numbers at the question marks: early releases of Node 24 do not take them. */
+const statements = {
   /* One row changes if the batch is the next one and the journal is still this owner's. */
   count: "UPDATE owner SET written = ? WHERE id = ? AND written < ?",
   isOwner: "SELECT 1 FROM owner WHERE id = ?",
@@ -75,10 +73,4 @@ const SQL = {
     SELECT seq FROM approvals WHERE settled_at < ? LIMIT ${CHUNK})`,
 };
 
-/** Everything that a journal is asked and told again and again, prepared. */
-export type Statements = { readonly [Name in keyof typeof SQL]: StatementSync };
-
-export function prepareStatements(database: DatabaseSync): Statements {
-  const prepared = Object.entries(SQL).map(([name, sql]) => [name, database.prepare(sql)]);
-  return Object.fromEntries(prepared) as Statements;
-}
+export const SQL: { readonly [Name in keyof typeof statements]: string } = statements;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Order } from "./sqlite-host.ts";
@@ -13,6 +13,13 @@ export interface Answer {
   };
 }
 
+interface ApplicationOptions {
+  readonly within?: readonly string[];
+  readonly uid?: number | undefined;
+  /** Besides that of the test. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 const HOST = new URL("./sqlite-host.ts", import.meta.url).pathname;
 
 /** An application in a process of its own, with a journal at `path`. Ends with the scope that it was made in. */
@@ -21,10 +28,14 @@ export class Application {
   readonly #waiting: ((answer: Answer | undefined) => void)[] = [];
 
   /** @param options.within a command that the application is started by; the application's own follows it */
-  constructor(path: string, { within = [], uid }: { within?: readonly string[]; uid?: number | undefined } = {}) {
+  constructor(path: string, { within = [], uid, env = {} }: ApplicationOptions = {}) {
     const [program = "", ...args] = [...within, process.execPath, HOST, path];
     const user = uid === undefined ? {} : { uid, gid: uid };
-    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], ...user });
+    this.#child = spawn(program, args, {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, ...env },
+      ...user,
+    });
     this.#child.stdin?.on("error", () => {});
     if (this.#child.stdout === null) throw new Error("It has no output.");
     createInterface(this.#child.stdout)
@@ -68,3 +79,37 @@ export const canMount: boolean = (() => {
   const [program = "", ...args] = withMounts("mount -t tmpfs tmpfs /tmp");
   return spawnSync(program, [...args, "true"], { stdio: "ignore" }).status === 0;
 })();
+
+/**
+ * A file system of its own at `folder`, which outlives the applications on it: they are started by way of `within`. Ends with the
+ * scope that it was made in.
+ */
+export class PrivateDisk {
+  readonly #holder: ChildProcess;
+  readonly within: readonly string[];
+
+  private constructor(holder: ChildProcess) {
+    this.#holder = holder;
+    this.within = ["nsenter", "--target", String(holder.pid), "--user", "--mount", "--preserve-credentials"];
+  }
+
+  static async at(folder: string, options: string): Promise<PrivateDisk> {
+    const mounting = withMounts(`mount -t tmpfs -o ${options} tmpfs ${folder} && echo mounted`);
+    const [program = "", ...args] = [...mounting, "tail", "-f", "/dev/null"];
+    const holder = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    if (holder.stdout !== null) await once(holder.stdout, "data");
+    return new PrivateDisk(holder);
+  }
+
+  /** Runs a command on it. */
+  run(...command: string[]): void {
+    const [program = "", ...args] = [...this.within, ...command];
+    execFileSync(program, args, { stdio: "ignore" });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = once(this.#holder, "exit");
+    this.#holder.kill("SIGKILL");
+    await gone;
+  }
+}

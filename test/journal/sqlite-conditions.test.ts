@@ -2,14 +2,13 @@ import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
+  closeSync,
   copyFileSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -20,7 +19,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
 import { MIGRATIONS } from "../../src/journal/sqlite-schema.ts";
-import { Application, canMount, withMounts } from "./sqlite-application.ts";
+import { Application, canMount, PrivateDisk, withMounts } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 /** Somebody who is not root, for whom permissions count. */
@@ -241,18 +240,60 @@ describe("a disk that is full", () => {
     expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
   });
 
-  it.skipIf(!canMount)("lets nothing be opened, until there is room", async () => {
+  it.skipIf(!canMount)("can be opened and read where there is no room, and written once there is", async () => {
     const folder = newFolder();
-    const within = withMounts(`mount -t tmpfs -o size=64k tmpfs ${folder}`);
-    await using application = new Application(join(folder, "new", "castellan.db"), { within });
-    await application.order({ do: "run", command: ["sh", "-c", `cat /dev/zero > ${folder}/ballast || true`] });
-    for (const room of [0, 4, 8, 12]) {
-      await application.order({ do: "run", command: ["truncate", "-s", `${64 - room}k`, `${folder}/ballast`] });
-      const refused = await application.order({ do: "open" });
-      expect([room, refused?.error?.details]).toEqual([room, { reason: "no_space" }]);
+    const path = join(folder, "castellan.db");
+    await using disk = await PrivateDisk.at(folder, "size=2m");
+    const options = { within: disk.within };
+    const before = new Application(path, options);
+    await before.order({ do: "open" });
+    for (let number = 1; number <= 3; number += 1) {
+      expect(await before.order({ do: "write", batch: big(number) })).toEqual({});
     }
-    await application.order({ do: "run", command: ["mount", "-o", "remount,size=1m", folder] });
-    expect(await application.order({ do: "open" })).toEqual({});
+    await before.kill();
+    const turns = ["t1", "t2", "t3"];
+    for (const state of ["as it was left", "with nothing in the log"]) {
+      disk.run("rm", "-f", `${path}-shm`);
+      disk.run("sh", "-c", `cat /dev/zero > ${folder}/ballast || true`);
+      await using application = new Application(path, options);
+      expect(await application.order({ do: "open" })).toEqual({});
+      expect(await application.order({ do: "unwritable" })).toEqual({ value: "no_space" });
+      expect([state, await application.order({ do: "find", turns: [...turns, "t4"] })]).toEqual([
+        state,
+        { value: turns },
+      ]);
+      const refused = await application.order({ do: "write", batch: accepting(1, turn("t4")) });
+      expect(refused?.error?.details).toEqual({ reason: "no_space", applied: false });
+      expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
+      // It is this application's all the same.
+      await using other = new Application(path, options);
+      expect((await other.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
+      disk.run("rm", `${folder}/ballast`);
+      expect(await application.order({ do: "write", batch: accepting(1, turn(`later, ${state}`)) })).toEqual({});
+      expect(await application.order({ do: "unwritable" })).toEqual({});
+      turns.push(`later, ${state}`);
+      expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
+      expect(await application.order({ do: "close" })).toEqual({});
+    }
+  });
+
+  it.skipIf(!canMount)("can be opened where there is no room to make anything, and is made once there is", async () => {
+    const folder = newFolder();
+    const path = join(folder, "new", "castellan.db");
+    await using disk = await PrivateDisk.at(folder, "size=64k");
+    disk.run("sh", "-c", `cat /dev/zero > ${folder}/ballast || true`);
+    await using application = new Application(path, { within: disk.within });
+    for (const room of [0, 4, 8, 12]) {
+      disk.run("truncate", "-s", `${64 - room}k`, `${folder}/ballast`);
+      expect([room, await application.order({ do: "open" })]).toEqual([room, {}]);
+      expect(await application.order({ do: "find", turns: ["t1"] })).toEqual({ value: [] });
+      const refused = await application.order({ do: "write", batch: accepting(1, turn("t1")) });
+      expect([room, refused?.error?.details]).toEqual([room, { reason: "no_space", applied: false }]);
+      if (room < 8) await application.order({ do: "close" });
+    }
+    disk.run("mount", "-o", "remount,size=1m", folder);
+    expect(await application.order({ do: "write", batch: accepting(1, turn("t1")) })).toEqual({});
+    expect(await application.order({ do: "find", turns: ["t1"] })).toEqual({ value: ["t1"] });
   });
 
   it("is the same where SQLite itself says that it is", async () => {
@@ -295,6 +336,9 @@ describe("a disk that is full", () => {
 });
 
 describe("a file that is taken away while it is open", () => {
+  /** Some hundred of them are more than a checkpoint. */
+  const large = (number: number) => turn(`t${number}`, { prompt: "x".repeat(80_000) });
+
   it("is noticed when it was deleted, and written again when it is back", async () => {
     const folder = join(newFolder(), "data");
     const path = join(folder, "castellan.db");
@@ -326,22 +370,104 @@ describe("a file that is taken away while it is open", () => {
     await other.close();
   });
 
-  it("is told from one whose number has changed", async () => {
-    const folder = newFolder();
-    const path = join(folder, "castellan.db");
+  for (const [what, parts] of Object.entries({ "the file": [""], "all files": ["", "-wal", "-shm"] })) {
+    it(`is noticed when a copy of itself stands in its place: ${what}`, async () => {
+      const path = join(newFolder(), "castellan.db");
+      const journal = sqliteJournal({ sqlite: path });
+      await journal.open(OWNER);
+      for (let number = 1; number <= 100; number += 1) await journal.write(accepting(number, large(number)));
+      for (const part of parts) {
+        copyFileSync(path + part, `${path}.copy`);
+        renameSync(`${path}.copy`, path + part);
+      }
+      const error = await errorOf(journal.write(accepting(101, large(101))));
+      expect(error.details).toEqual({ reason: "unreachable", applied: false });
+      expect(error.message).toContain("it was replaced by another file while it was open. Put it back, or");
+      await journal.close();
+    });
+  }
+
+  for (const part of ["-wal", "-shm"]) {
+    it(`is noticed when its ${part} file was deleted, saves what was in it, and goes on`, async () => {
+      const path = join(newFolder(), "castellan.db");
+      await using application = new Application(path);
+      await application.order({ do: "open" });
+      const write = (number: number) => application.order({ do: "write", batch: accepting(number, large(number)) });
+      for (let number = 1; number <= 70; number += 1) expect(await write(number)).toEqual({});
+      rmSync(path + part);
+      const error = (await write(71))?.error;
+      expect(error?.details).toEqual({ reason: "unreachable", applied: false });
+      expect(error?.message).toContain(
+        `its ${part} file was deleted while it was open. Nothing is lost, and it goes on`,
+      );
+      for (let number = 71; number <= 75; number += 1) expect(await write(number)).toEqual({});
+      await application.kill();
+      await using next = new Application(path);
+      await next.order({ do: "open" });
+      const turns = Array.from({ length: 75 }, (_, index) => `t${index + 1}`);
+      expect(await next.order({ do: "find", turns })).toEqual({ value: turns });
+    });
+  }
+
+  const damage: { readonly [what: string]: (file: number) => void } = {
+    "its headers": (file) => writeSync(file, new Uint8Array(96).fill(7), 0, 96, 0),
+    "which pages are in the log": (file) => writeSync(file, new Uint8Array(4_000).fill(7), 0, 4_000, 136),
+    "where they are looked for": (file) => writeSync(file, new Uint8Array(16_384), 0, 16_384, 16_384),
+  };
+  for (const [what, spoil] of Object.entries(damage)) {
+    it(`is noticed when its -shm file was damaged: ${what}`, async () => {
+      const path = join(newFolder(), "castellan.db");
+      await using application = new Application(path);
+      await application.order({ do: "open" });
+      const write = (number: number) => application.order({ do: "write", batch: accepting(number, large(number)) });
+      for (let number = 1; number <= 70; number += 1) expect(await write(number)).toEqual({});
+      const file = openSync(`${path}-shm`, "r+");
+      spoil(file);
+      closeSync(file);
+      const refused = (await write(71))?.error;
+      if (refused !== undefined) expect(refused.details).toEqual({ reason: "unreachable", applied: false });
+      for (let number = 71; number <= 75; number += 1) expect(await write(number)).toEqual({});
+      await application.kill();
+      await using next = new Application(path);
+      await next.order({ do: "open" });
+      const turns = Array.from({ length: 75 }, (_, index) => `t${index + 1}`);
+      expect(await next.order({ do: "find", turns })).toEqual({ value: turns });
+    });
+  }
+
+  it("takes nothing more when its log was damaged, and says so when it is closed", async () => {
+    const path = join(newFolder(), "castellan.db");
+    await using application = new Application(path);
+    await application.order({ do: "open" });
+    const write = (number: number) => application.order({ do: "write", batch: accepting(number, large(number)) });
+    for (let number = 1; number <= 70; number += 1) expect(await write(number)).toEqual({});
+    truncateSync(`${path}-wal`, 100_000);
+    for (let tried = 0; tried < 3; tried += 1) {
+      const error = (await write(71))?.error;
+      expect(error?.details).toEqual({ reason: "damaged", applied: false });
+      expect(error?.message).toContain(
+        "what was written last was destroyed in it while it was open. It takes nothing more.",
+      );
+    }
+  });
+
+  it("leaves a backup that was copied over it as it is", async () => {
+    const path = join(newFolder(), "castellan.db");
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
-    const inode = statSync(path).ino;
-    copyFileSync(path, join(folder, "copy"));
-    copyFileSync(`${path}-wal`, join(folder, "copy-wal"));
-    mkdirSync(join(folder, "old"));
-    for (const suffix of ["", "-wal"]) {
-      renameSync(path + suffix, join(folder, "old", `castellan.db${suffix}`));
-      renameSync(join(folder, `copy${suffix}`), path + suffix);
-    }
-    expect(statSync(path).ino).not.toBe(inode);
-    await journal.write(accepting(1, turn("t1")));
+    for (let number = 1; number <= 40; number += 1) await journal.write(accepting(number, large(number)));
+    using tool = new DatabaseSync(path, { readOnly: true });
+    tool.exec(`VACUUM INTO '${path}.backup'`);
+    tool.close();
+    for (let number = 41; number <= 80; number += 1) await journal.write(accepting(number, large(number)));
+    const backup = readFileSync(`${path}.backup`);
+    copyFileSync(`${path}.backup`, path);
+    const error = await errorOf(journal.write(accepting(81, large(81))));
+    expect(error.details).toEqual({ reason: "damaged", applied: false });
+    expect(error.message).toContain(`something other than SQLite has written to it while it was open`);
+    expect(error.message).toContain(`${path}-wal-saved`);
     await journal.close();
+    expect(readFileSync(path).equals(backup)).toBe(true);
   });
 
   it("is noticed when somebody else's name stands in it", async () => {

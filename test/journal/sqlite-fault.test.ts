@@ -13,7 +13,8 @@ function systemError(code: string): Error {
 describe("what an error comes to", () => {
   it.each([
     ["SQLITE_ERROR", sqliteError(1), "failed"],
-    ["SQLITE_BUSY", sqliteError(5), "failed"],
+    ["SQLITE_BUSY", sqliteError(5), "busy"],
+    ["SQLITE_BUSY_RECOVERY", sqliteError(261), "busy"],
     ["SQLITE_READONLY", sqliteError(8), "read_only"],
     ["SQLITE_READONLY_DIRECTORY", sqliteError(1544), "read_only"],
     ["SQLITE_IOERR", sqliteError(10), "failed"],

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { createInterface } from "node:readline";
+import { CastellanError } from "../../src/errors.ts";
 import type { Batch } from "../../src/journal/change.ts";
 import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
 
@@ -12,6 +13,8 @@ import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
 
 export type Order =
   | { readonly do: "open" | "close" }
+  /** Tells why it can only be read. */
+  | { readonly do: "unwritable" }
   | { readonly do: "write"; readonly batch: Batch }
   /** Tells which of these turns are there. */
   | { readonly do: "find"; readonly turns: readonly string[] }
@@ -37,6 +40,10 @@ async function obey(order: Order): Promise<unknown> {
       return await journal.open(owner);
     case "close":
       return await journal.close();
+    case "unwritable":
+      return CastellanError.is(journal.unwritable, "JOURNAL_UNAVAILABLE")
+        ? journal.unwritable.details.reason
+        : undefined;
     case "write":
       return await journal.write(order.batch);
     case "find": {

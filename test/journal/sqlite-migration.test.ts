@@ -5,6 +5,7 @@ import { verdictOn } from "../../src/journal/sqlite-inspection.ts";
 import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
 import { migrate } from "../../src/journal/sqlite-migration.ts";
 import { APPLICATION_ID, MIGRATIONS } from "../../src/journal/sqlite-schema.ts";
+import { SqliteThread } from "../../src/journal/sqlite-thread.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const FIRST = MIGRATIONS[0] ?? "";
@@ -37,11 +38,12 @@ describe("a file of an earlier release", () => {
   it("is brought up to date, with what is in it", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     expect(EARLIER).not.toBe(FIRST);
-    using old = new DatabaseSync(sqlite);
-    migrate(old, 0, [EARLIER]);
-    old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
+    const thread = new SqliteThread();
+    const old = await thread.connect(sqlite);
+    await migrate(old, 0, [EARLIER]);
+    await old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
       VALUES ('old', '"a"', 'hello', 0, 1, 1, 'queued', 0, 0)`);
-    old.close();
+    await thread.end();
     const [, ...since] = MIGRATIONS;
     const migrations = [EARLIER, LATER, ...since, "CREATE TABLE last (a); INSERT INTO last VALUES (3)"];
     const journal = sqliteJournal({ sqlite }, { migrations });
@@ -60,11 +62,12 @@ describe("a file of an earlier release", () => {
 
   it("has turns whose prompts are text from then on", async () => {
     const sqlite = join(newFolder(), "castellan.db");
-    using old = new DatabaseSync(sqlite);
-    migrate(old, 0, [FIRST]);
-    old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
+    const thread = new SqliteThread();
+    const old = await thread.connect(sqlite);
+    await migrate(old, 0, [FIRST]);
+    await old.exec(`INSERT INTO turns (id, session, prompt, position, durable, accepted_at, state, attempts, touched)
       VALUES ('old', '"a"', '/compact', 0, 1, 1, 'queued', 0, 0)`);
-    old.close();
+    await thread.end();
     const journal = sqliteJournal({ sqlite });
     await journal.open(OWNER);
     expect(await journal.turn("old")).not.toHaveProperty("promptKind");
@@ -92,12 +95,16 @@ describe("a file of an earlier release", () => {
     await journal.close();
   });
 
-  it("says whose it is before it is brought up to date, which may take long", () => {
-    using database = new DatabaseSync(":memory:");
+  it("says whose it is before it is brought up to date, which may take long", async () => {
+    const thread = new SqliteThread();
+    const database = await thread.connect(":memory:");
     const versions: unknown[] = [];
-    const begun = (): void => void versions.push(database.prepare("PRAGMA user_version").get()?.["user_version"]);
-    migrate(database, 0, [EARLIER, LATER], begun);
-    migrate(database, 2, [EARLIER, LATER, "CREATE TABLE third (a)"], begun);
+    const begun = async (): Promise<void> => {
+      versions.push((await database.get("PRAGMA user_version"))?.["user_version"]);
+    };
+    await migrate(database, 0, [EARLIER, LATER], begun);
+    await migrate(database, 2, [EARLIER, LATER, "CREATE TABLE third (a)"], begun);
     expect(versions).toEqual([1, 2]);
+    await thread.end();
   });
 });

@@ -1,0 +1,172 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { MessagePort } from "node:worker_threads";
+import type { Answer, Examined, Failure, Question, Result, Run, Step } from "./sqlite-messages.ts";
+import type { SqliteWatch } from "./sqlite-watch.ts";
+
+/**
+ * Answers what the thread of a SQLite file is asked, one question after the other. It is taken into the thread as a text, so that
+ * there is no file of its own that a bundle would have to carry: it may use nothing but its parameters.
+ */
+export function serve(port: MessagePort, Database: typeof DatabaseSync, watch: (path: string) => SqliteWatch): void {
+  interface Connection {
+    readonly database: DatabaseSync;
+    readonly statements: Map<string, StatementSync>;
+    watch?: SqliteWatch;
+    durable?: boolean;
+  }
+
+  const SQLITE_BUSY = 5;
+
+  const connections = new Map<number, Connection>();
+  let committing = false;
+
+  function statementOf({ database, statements }: Connection, sql: string): StatementSync {
+    const prepared = statements.get(sql) ?? database.prepare(sql);
+    statements.set(sql, prepared);
+    return prepared;
+  }
+
+  function take(connection: Connection, { sql, parameters = [], want, mustChange, script }: Step): Result | "nothing" {
+    if (script === true) {
+      connection.database.exec(sql);
+      return undefined;
+    }
+    const statement = statementOf(connection, sql);
+    if (want === "rows") return statement.all(...parameters);
+    if (want === "row") return statement.get(...parameters);
+    const changes = Number(statement.run(...parameters).changes);
+    if (mustChange === true && changes === 0) return "nothing";
+    return want === "changes" ? changes : undefined;
+  }
+
+  function takeAll(connection: Connection, steps: readonly Step[]): Run {
+    const results: Result[] = [];
+    for (const step of steps) {
+      const result = take(connection, step);
+      if (result === "nothing") return { results, stopped: true };
+      results.push(result);
+    }
+    return { results };
+  }
+
+  /** Some faults end the transaction by themselves, and some roll-backs fail too; the next transaction then does it. */
+  function rollBack(database: DatabaseSync): void {
+    if (!database.isTransaction) return;
+    try {
+      database.exec("ROLLBACK");
+    } catch {
+      // What went wrong first is what is told.
+    }
+  }
+
+  function inTransaction(database: DatabaseSync, work: () => Run): Run {
+    rollBack(database);
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      const run = work();
+      if (run.stopped === true) {
+        rollBack(database);
+        return run;
+      }
+      committing = true;
+      database.exec("COMMIT");
+      return run;
+    } catch (error) {
+      rollBack(database);
+      throw error;
+    }
+  }
+
+  function run(connection: Connection, { steps, running }: Extract<Question, { ask: "run" }>): Run {
+    const { transaction = false, checked = false, writes = false, durable } = running;
+    connection.watch?.guard();
+    const found = checked ? connection.watch?.check() : undefined;
+    if (found !== undefined) return { results: [], found };
+    if (durable !== undefined && connection.durable !== durable) {
+      connection.database.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
+      connection.durable = durable;
+    }
+    try {
+      const work = (): Run => takeAll(connection, steps);
+      return transaction ? inTransaction(connection.database, work) : work();
+    } finally {
+      if (writes) connection.watch?.written();
+    }
+  }
+
+  /** While nobody else writes. */
+  function examine({ database, watch }: Connection): Examined | undefined {
+    rollBack(database);
+    try {
+      database.exec("BEGIN IMMEDIATE");
+    } catch (error) {
+      if (failureOf(error).errcode === SQLITE_BUSY) throw error;
+      // What is damaged has to be examined all the same.
+    }
+    try {
+      return watch?.examine();
+    } finally {
+      rollBack(database);
+    }
+  }
+
+  function close(connection: Connection): void {
+    try {
+      connection.watch?.guard();
+      connection.database.close();
+    } finally {
+      connection.watch?.close();
+    }
+  }
+
+  function answer(question: Question): Run | Examined | undefined {
+    if (question.ask === "open") {
+      const { connection, location, readOnly, busyMs } = question;
+      const database = new Database(location, { readOnly, timeout: busyMs, enableForeignKeyConstraints: false });
+      connections.set(connection, { database, statements: new Map() });
+      return undefined;
+    }
+    const connection = connections.get(question.connection);
+    if (connection === undefined) throw new Error("the connection is closed");
+    switch (question.ask) {
+      case "run":
+        return run(connection, question);
+      case "close":
+        connections.delete(question.connection);
+        close(connection);
+        break;
+      case "watch":
+        connection.watch = watch(question.path);
+        break;
+      case "examine":
+        return examine(connection);
+      case "settle":
+        connection.watch?.settle();
+        break;
+      case "reindex":
+        connection.watch?.spoil();
+        break;
+      case "set aside":
+        connection.watch?.setAside();
+        break;
+    }
+    return undefined;
+  }
+
+  function failureOf(error: unknown): Failure {
+    const { name, message } = error instanceof Error ? error : { name: "Error", message: String(error) };
+    const told = error instanceof Error ? (error as Error & { errcode?: number; code?: string }) : undefined;
+    return { name, message, errcode: told?.errcode, code: told?.code, committing };
+  }
+
+  port.on("message", ({ id, question }: { id: number; question: Question }) => {
+    committing = false;
+    let told: Answer;
+    try {
+      told = { id, value: answer(question) };
+    } catch (error) {
+      told = { id, failure: failureOf(error) };
+    }
+    port.postMessage(told);
+  });
+}

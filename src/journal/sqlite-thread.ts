@@ -1,0 +1,164 @@
+import type { SQLInputValue } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { isUncertain, UncertainCommit } from "./sqlite-fault.ts";
+import type { Answer, Examined, Failure, Question, Row, Run, Running, Step } from "./sqlite-messages.ts";
+import { serve } from "./sqlite-thread-work.ts";
+import { watching } from "./sqlite-watch.ts";
+
+/**
+ * How long a question waits, in its thread, for another program that has the file locked, in milliseconds. Readers lock nobody out;
+ * it takes somebody who writes by hand.
+ */
+const BUSY_MS = 100;
+
+/** Bundlers that keep names put calls of such a function into the text of others. */
+const WORK = `
+  globalThis.__name ??= (named) => named;
+  (${serve})(
+    require("node:worker_threads").parentPort,
+    require("node:sqlite").DatabaseSync,
+    (${watching})(require("node:fs")),
+  );
+`;
+
+interface ConnectOptions {
+  readonly readOnly?: boolean;
+  /** @defaultValue 100 */
+  readonly busyMs?: number;
+}
+
+/**
+ * A thread in which SQLite works: it waits for disks and for locks, which nobody else in the process should have to. The thread does
+ * not keep the process alive, but what it was asked does.
+ */
+export class SqliteThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Run | Examined | undefined>>();
+  #questions = 0;
+  #connections = 0;
+  #ended: Error | undefined;
+
+  constructor() {
+    // Early releases of Node 24 warn of `node:sqlite` in each thread.
+    this.#worker = new Worker(WORK, { eval: true, execArgv: ["--disable-warning=ExperimentalWarning"] });
+    this.#worker.on("message", (answer: Answer) => this.#answered(answer));
+    this.#worker.once("error", (error) => this.#end(error));
+    this.#worker.once("exit", (code) => this.#end(new Error(`the thread of the file ended with code ${code}`)));
+    this.#worker.unref();
+  }
+
+  /** Whether it has ended by itself. */
+  get hasEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** Opens the file at a path or `file:` URL. Nothing is read from it yet. */
+  async connect(
+    location: string,
+    { readOnly = false, busyMs = BUSY_MS }: ConnectOptions = {},
+  ): Promise<SqliteConnection> {
+    const connection = ++this.#connections;
+    await this.ask({ ask: "open", connection, location, readOnly, busyMs });
+    return new SqliteConnection(this, connection);
+  }
+
+  /** @throws Error with the `errcode` of SQLite or the `code` of the system; UncertainCommit */
+  async ask(question: Question): Promise<Run | Examined | undefined> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const id = ++this.#questions;
+    const answered = Promise.withResolvers<Run | Examined | undefined>();
+    this.#worker.postMessage({ id, question });
+    if (this.#waiting.size === 0) this.#worker.ref();
+    this.#waiting.set(id, answered);
+    return await answered.promise;
+  }
+
+  /** Ends it; what it still works on is left. */
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #answered(answer: Answer): void {
+    const waiting = this.#waiting.get(answer.id);
+    this.#waiting.delete(answer.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ("failure" in answer) waiting?.reject(errorOf(answer.failure));
+    else waiting?.resolve(answer.value);
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    // What it was working on may be there.
+    for (const waiting of this.#waiting.values()) waiting.reject(new UncertainCommit(this.#ended));
+    this.#waiting.clear();
+  }
+}
+
+/** A connection to a SQLite file, in its thread. */
+export class SqliteConnection {
+  readonly #thread: SqliteThread;
+  readonly #number: number;
+
+  constructor(thread: SqliteThread, number: number) {
+    this.#thread = thread;
+    this.#number = number;
+  }
+
+  /** Runs a script, without anything else in between. @throws as `SqliteThread.ask` */
+  async run(steps: readonly Step[], running: Running = {}): Promise<Run> {
+    return (await this.#thread.ask({ ask: "run", connection: this.#number, steps, running })) as Run;
+  }
+
+  /** Runs any number of statements. */
+  async exec(sql: string): Promise<void> {
+    await this.run([{ sql, script: true }]);
+  }
+
+  async get(sql: string, ...parameters: SQLInputValue[]): Promise<Row | undefined> {
+    const { results } = await this.run([{ sql, parameters, want: "row" }]);
+    return results[0] as Row | undefined;
+  }
+
+  async all(sql: string, ...parameters: SQLInputValue[]): Promise<readonly Row[]> {
+    const { results } = await this.run([{ sql, parameters, want: "rows" }]);
+    return results[0] as readonly Row[];
+  }
+
+  /** Runs a statement; resolves with how many rows it has changed. */
+  async change(sql: string, ...parameters: SQLInputValue[]): Promise<number> {
+    const { results } = await this.run([{ sql, parameters, want: "changes" }]);
+    return results[0] as number;
+  }
+
+  /** Begins to watch the files, which lie at `path`. */
+  async watch(path: string): Promise<void> {
+    await this.#thread.ask({ ask: "watch", connection: this.#number, path });
+  }
+
+  async examine(): Promise<Examined> {
+    return (await this.#thread.ask({ ask: "examine", connection: this.#number })) as Examined;
+  }
+
+  async settle(): Promise<void> {
+    await this.#thread.ask({ ask: "settle", connection: this.#number });
+  }
+
+  async reindex(): Promise<void> {
+    await this.#thread.ask({ ask: "reindex", connection: this.#number });
+  }
+
+  async setAside(): Promise<void> {
+    await this.#thread.ask({ ask: "set aside", connection: this.#number });
+  }
+
+  async close(): Promise<void> {
+    await this.#thread.ask({ ask: "close", connection: this.#number });
+  }
+}
+
+function errorOf({ name, message, errcode, code, committing }: Failure): Error {
+  const Kind = name === "TypeError" ? TypeError : name === "RangeError" ? RangeError : Error;
+  const known = { ...(errcode !== undefined && { errcode }), ...(code !== undefined && { code }) };
+  const error = Object.assign(new Kind(message), known);
+  return committing && isUncertain(error) ? new UncertainCommit(error) : error;
+}

@@ -1,0 +1,154 @@
+import type { DatabasePart, Examined, Found } from "./sqlite-messages.ts";
+
+/** Watches the files of a database in WAL mode for what SQLite does not notice. */
+export interface SqliteWatch {
+  /** What has become of them since it was last known that they are right. */
+  check(): Found | undefined;
+  /** Reads them. */
+  examine(): Examined;
+  /** They are right as they are. */
+  settle(): void;
+  /** The connection has just written to them. */
+  written(): void;
+  /** Sees to it that SQLite does not read the index beyond its end, which would kill the process. */
+  guard(): void;
+  /** Spoils the index, so that SQLite makes it anew. */
+  spoil(): void;
+  /** Takes what stands in the log away, to a file beside it, so that it is not mixed with what stands in the database by now. */
+  setAside(): void;
+  /** To be called after the connection is closed: it takes the locks of the process from the files. */
+  close(): void;
+}
+
+/**
+ * Makes what watches files; runs in the thread that has them open, where its text is taken to: it may use nothing but its
+ * parameters.
+ *
+ * The index of the write-ahead log, which connections share as memory, is compared with what it was, since no time says when it was
+ * written. What readers write there is left out.
+ */
+export function watching(fs: typeof import("node:fs")): (path: string) => SqliteWatch {
+  /** Where the index says how many frames stand in the database already, and what readers write behind that. */
+  const BACKFILLED = 96;
+  const READERS = { from: 100, to: 136 };
+  const HEADERS = 96;
+  const SALTS = { from: 32, to: 40 };
+
+  interface Stamp {
+    readonly size: number;
+    readonly mtimeMs: number;
+  }
+
+  return (path) => {
+    const parts: DatabasePart[] = ["", "-wal", "-shm"];
+    const files = parts.map((part) => ({ part, fd: fs.openSync(path + part, part === "" ? "r" : "r+") }));
+    const ids = files.map(({ fd }) => fs.fstatSync(fd));
+    let known = { shm: readIndex(), stamps: files.map(({ fd }): Stamp => fs.fstatSync(fd)) };
+    let largest = known.shm.length;
+
+    function fdOf(part: DatabasePart): number {
+      return files.find((file) => file.part === part)?.fd ?? -1;
+    }
+
+    function readAll(part: DatabasePart): Buffer {
+      const fd = fdOf(part);
+      const content = Buffer.alloc(fs.fstatSync(fd).size);
+      let length = 0;
+      for (;;) {
+        const read = fs.readSync(fd, content, length, content.length - length, length);
+        if (read === 0) return content.subarray(0, length);
+        length += read;
+      }
+    }
+
+    function readIndex(): Buffer {
+      const index = readAll("-shm");
+      return index.fill(0, Math.min(READERS.from, index.length), Math.min(READERS.to, index.length));
+    }
+
+    function stampOf(part: DatabasePart): Stamp {
+      return known.stamps[parts.indexOf(part)] ?? { size: -1, mtimeMs: -1 };
+    }
+
+    function isGone(index: number, there: Stamp & { readonly dev: number; readonly ino: number }): boolean {
+      if (there.dev === ids[index]?.dev && there.ino === ids[index]?.ino) return false;
+      // Some file systems number their files anew now and then.
+      const now = fs.fstatSync(files[index]?.fd ?? -1);
+      if (now.dev !== there.dev || now.ino !== there.ino) return true;
+      ids[index] = now;
+      return false;
+    }
+
+    function check(): Found | undefined {
+      const gone: { [Part in DatabasePart]?: "deleted" | "replaced" } = {};
+      const changed: DatabasePart[] = [];
+      for (const [index, part] of parts.entries()) {
+        const there = fs.statSync(path + part, { throwIfNoEntry: false });
+        if (there === undefined) gone[part] = "deleted";
+        else if (isGone(index, there)) gone[part] = "replaced";
+        else if (part !== "-shm") {
+          const stamp = stampOf(part);
+          if (there.size !== stamp.size || there.mtimeMs !== stamp.mtimeMs) changed.push(part);
+        }
+      }
+      if (!readIndex().equals(known.shm)) changed.push("-shm");
+      return changed.length === 0 && Object.keys(gone).length === 0 ? undefined : { gone, changed };
+    }
+
+    /** How the index has changed: the log has begun anew, or more of it has been copied into the database. */
+    function changeOf(before: Buffer, after: Buffer): "restarted" | "backfilled" | "other" {
+      const differ = (from: number, to: number): boolean => !before.subarray(from, to).equals(after.subarray(from, to));
+      if (differ(SALTS.from, SALTS.to)) return "restarted";
+      return differ(BACKFILLED, READERS.from) ? "backfilled" : "other";
+    }
+
+    function spoil(): void {
+      const fd = fdOf("-shm");
+      if (fs.fstatSync(fd).size < largest) fs.ftruncateSync(fd, largest);
+      fs.writeSync(fd, new Uint8Array(HEADERS), 0, HEADERS, 0);
+    }
+
+    return {
+      check,
+      examine() {
+        const [now, before] = [fs.fstatSync(fdOf("")), stampOf("")];
+        const databaseChanged = now.size !== before.size || now.mtimeMs !== before.mtimeMs;
+        const shm = readIndex();
+        const change = changeOf(known.shm, shm);
+        const copy = (index: Uint8Array): Uint8Array => new Uint8Array(index);
+        return {
+          database: `${now.size} ${now.mtimeMs}`,
+          wal: copy(readAll("-wal")),
+          shm: copy(shm),
+          overwritten: databaseChanged && change === "other",
+          forged: !databaseChanged && change === "backfilled",
+        };
+      },
+      settle() {
+        known = { shm: readIndex(), stamps: files.map(({ fd }): Stamp => fs.fstatSync(fd)) };
+        largest = Math.max(largest, known.shm.length);
+      },
+      written() {
+        const shm = readIndex();
+        const stamps = files.map(({ part, fd }): Stamp => {
+          // It is written by nothing but a checkpoint.
+          return part === "" && changeOf(known.shm, shm) === "other" ? stampOf("") : fs.fstatSync(fd);
+        });
+        known = { shm, stamps };
+        largest = Math.max(largest, shm.length);
+      },
+      guard() {
+        if (fs.fstatSync(fdOf("-shm")).size < largest) spoil();
+      },
+      spoil,
+      setAside() {
+        fs.writeFileSync(`${path}-wal-saved`, readAll("-wal"), { mode: 0o600 });
+        fs.ftruncateSync(fdOf("-wal"), 0);
+        spoil();
+      },
+      close() {
+        for (const { fd } of files) fs.closeSync(fd);
+      },
+    };
+  };
+}
