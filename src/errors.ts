@@ -71,6 +71,11 @@ export interface ErrorDetails {
   TURN_TIMEOUT: PartialTurn & { readonly timeoutMs: number };
   TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
   TURN_CANCELLED: { readonly turnId: string };
+  /**
+   * A turn that was accepted, and that the database does not know any more: it has failed over to a replica that lacked it, or was put
+   * back to a backup. Nobody knows how far it came.
+   */
+  TURN_LOST: PartialTurn;
   /** A turn that is a command, or a skill, that the process does not know. Nothing of it was run. */
   COMMAND_NOT_FOUND: { readonly command: string; readonly nearMisses: readonly string[] };
   TURN_FAILED: PartialTurn & {

@@ -58,6 +58,9 @@ const eraseSchema = z.strictObject({ memory: z.boolean().default(false) });
 /** How long an events stream that broke waits before it is looked for again. */
 const EVENTS_RETRY_MS = 200;
 
+/** Of how many turns it is remembered that they are lost. */
+const MOST_LOST = 10_000;
+
 /** How often a session is sent to the node that it is to move to, if another one is faster. */
 const MOVE_TRIES = 5;
 
@@ -74,6 +77,8 @@ export class Cluster implements AsyncDisposable {
   readonly #closed = new AbortController();
   /** Turns that have not ended for their callers here. */
   readonly #turns = new Set<GlobalTurn>();
+  /** Turns that the database has lost after they were accepted. */
+  readonly #lost = new Set<string>();
   #closing: Promise<void> | undefined;
 
   /** Made by a supervisor, or by `connect`. `end` lets go of what it stands on. */
@@ -89,10 +94,22 @@ export class Cluster implements AsyncDisposable {
       call: (key, method, ...args) => this.#caller.call(key, method, ...args),
       turn: (request) => {
         this.#refuseIfClosed();
-        const turn = new GlobalTurn(request, { router, transport, clock, random, patienceMs, cancel });
+        // The one who has asked it may not have found out yet that it is lost.
+        const known = request.ask === undefined && this.#isAccepted(request.turnId);
+        const turn = new GlobalTurn(known ? { ...request, known } : request, {
+          router,
+          transport,
+          clock,
+          random,
+          patienceMs,
+          cancel,
+        });
         this.#turns.add(turn);
         const over = (): void => void this.#turns.delete(turn);
-        turn.result.then(over, over);
+        turn.result.then(over, (error: unknown) => {
+          if (CastellanError.is(error, "TURN_LOST")) this.#remember(turn.id);
+          over();
+        });
         return turn;
       },
       events: (key) => this.#events(key),
@@ -225,6 +242,17 @@ export class Cluster implements AsyncDisposable {
     await Promise.all([...this.#turns].map((turn) => turn.interrupt()));
     await this.#deps.transport.close();
     await this.#end();
+  }
+
+  /** Whether somebody here has been told of a turn that it is accepted, and not that it has ended. */
+  #isAccepted(turnId: string): boolean {
+    return this.#lost.has(turnId) || [...this.#turns].some(({ id, state }) => id === turnId && state !== "accepted");
+  }
+
+  #remember(turnId: string): void {
+    this.#lost.add(turnId);
+    const [oldest] = this.#lost;
+    if (this.#lost.size > MOST_LOST && oldest !== undefined) this.#lost.delete(oldest);
   }
 
   /** Stops a turn where it is. That of a pool is on one of several nodes, and nobody but its caller knows on which. */

@@ -15,6 +15,11 @@ export interface TurnRequest {
    * not sent again, if it is still that life; where none is told, that run.
    */
   readonly after?: { readonly boot: string; readonly life?: string; readonly number: number };
+  /**
+   * Whether the caller has been told that the turn is accepted. One that the node does not know then is not asked anew: it may have
+   * run, and the database has lost it.
+   */
+  readonly known?: boolean;
   /** Whether messages are wanted at all, and not only what comes of the turn. */
   readonly messages: boolean;
   /** Whether the node may claim the session, because the caller has found nobody who owns it. */

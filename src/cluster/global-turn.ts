@@ -37,6 +37,8 @@ export interface GlobalTurnRequest {
   readonly turnId: string;
   /** What is to be asked; left out for a turn that is there already. */
   readonly ask: TurnAsked | undefined;
+  /** Whether somebody here has been told that it is accepted. */
+  readonly known?: boolean;
   /** Whether anybody will read its messages. */
   readonly messages: boolean;
   /** What an answer that is data is read with. */
@@ -180,7 +182,8 @@ export class GlobalTurn implements TurnSource {
     const { router, transport } = this.#deps;
     const { key, turnId, ask } = this.#request;
     const { to, claim, pool } = await router.locate(key, failed);
-    const request = { key, turnId, messages: this.#wanted, claim, ...(ask === undefined ? {} : { ask }) };
+    const known = this.#isKnown && !pool ? { known: true } : {};
+    const request = { key, turnId, messages: this.#wanted, claim, ...known, ...(ask === undefined ? {} : { ask }) };
     const after = this.#from === undefined ? {} : { after: { ...this.#from } };
     const silentSince = this.#silentSince;
     try {
@@ -250,8 +253,8 @@ export class GlobalTurn implements TurnSource {
         return;
       }
       case "unknown":
-        this.#found.resolve(false);
-        this.#fail(this.#unknown());
+        if (!this.#isKnown) this.#found.resolve(false);
+        this.#fail(this.#isKnown ? this.#forgotten() : this.#unknown());
         return;
       case "refused":
         this.#fail(errorOf(frame.error));
@@ -371,6 +374,16 @@ export class GlobalTurn implements TurnSource {
         : "It is in the journal, and goes on as soon as a node has its session: `turn(id)` finds it.";
     const message = `${this.#who}: ${tried} ${kept}`;
     return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
+  }
+
+  /** Whether it has been accepted, as far as is known here. */
+  get #isKnown(): boolean {
+    return this.#request.known === true || this.#state !== "accepted";
+  }
+
+  #forgotten(): CastellanError<"TURN_LOST"> {
+    const message = `${this.#who}: it was accepted, and the database does not know it any more: it has failed over to a replica that lacked it, or was put back to a backup. Nobody knows how far it came; \`details\` has what had arrived. Ask again if it may be done twice.`;
+    return new CastellanError("TURN_LOST", message, { details: this.#partial });
   }
 
   #unknown(): CastellanError<"TURN_CANCELLED"> {

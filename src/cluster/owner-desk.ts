@@ -143,9 +143,9 @@ export class OwnerDesk implements Desk {
     return session === undefined ? undefined : { held: true, session, boot };
   }
 
-  async #source(session: HallSession, { turnId, ask }: TurnRequest): Promise<TurnSource | TurnFrame> {
+  async #source(session: HallSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {
     try {
-      if (ask !== undefined) return await this.#ask(session, turnId, ask);
+      if (ask !== undefined && known !== true) return await this.#ask(session, turnId, ask);
       return (await session.turn(turnId)) ?? { type: "unknown" };
     } catch (error) {
       return refusal(error);

@@ -33,6 +33,7 @@ const turnRequest = z.looseObject({
     })
     .exactOptional(),
   after: z.looseObject({ boot: z.string(), life: z.string().exactOptional(), number: count }).exactOptional(),
+  known: z.boolean().exactOptional(),
   messages: z.boolean(),
   claim: z.boolean(),
 });

@@ -104,6 +104,45 @@ describe("a turn whose node is lost", () => {
     expect(error.message).toBe("it was cut");
     expect(error.details).toMatchObject({ partialText: "I do it.", toolUses: [{ id: "tool-1", name: "Bash" }] });
   });
+
+  test("is lost if it was accepted and the next owner does not know it, and is told so with what was seen", async () => {
+    const { turn, asked } = scene([
+      [FOUND, ACCEPTED, { type: "messages", number: 0, attempt: 1, messages: [assistantMessage("I do it."), TOOL] }],
+      [{ type: "unknown" }],
+    ]);
+    const details = { turnId: "turn-1", partialText: "I do it.", toolUses: [{ id: "tool-1", name: "Bash" }] };
+    expect(await failureOf(turn)).toMatchObject({ code: "TURN_LOST", details });
+    expect(asked.map(({ known }) => known)).toEqual([undefined, true]);
+  });
+});
+
+describe("an owner that does not know a turn", () => {
+  test.each([
+    [true, "unknown", 0],
+    [undefined, "found", 1],
+  ])("asks it anew only if nobody was told that it is accepted (known: %s)", async (known, type, times) => {
+    let asks = 0;
+    const record = new TurnRecord("turn-1", "hi", "s", { life: "l" });
+    const session: Pick<HallSession, "ask" | "turn"> = {
+      ask: () => {
+        asks += 1;
+        return record;
+      },
+      turn: async () => undefined,
+    };
+    const held: Pick<ClusterNode, "hold" | "boot"> = {
+      boot: "a",
+      hold: async () => ({ held: true, session: session as HallSession, boot: "a" }),
+    };
+    const desk = new OwnerDesk(held as ClusterNode, () => undefined, systemClock);
+    const ask = { prompt: "hi", idempotencyKey: "mine" };
+    const request = { key: KEY, turnId: "turn-1", messages: false, claim: false, ask, ...(known && { known }) };
+    const frames = desk.turn(request, new AbortController().signal);
+    expect((await frames.next()).value).toMatchObject({ type });
+    expect(asks).toBe(times);
+    record.leave(new CastellanError("SESSION_STOPPED", "over"));
+    await frames.return();
+  });
 });
 
 /** The events of a turn as a page gets them, and the ids that it has to come back with. */
