@@ -11,7 +11,9 @@ export type ContentRefusal = "length" | "media" | "structure" | "other";
 /** Statuses of an API that does not take a request as it is. */
 const STATUSES: ReadonlySet<number | undefined> = new Set([400, 413, 422]);
 
-/** The API names the block that it does not take. */
+/** The API names the block that it does not take at the beginning of what it says, which may be as long as a gateway wants. */
+const MOST_WORDS = 2_000;
+
 const MEDIA = /\bmessages\.\d+\.content\.\d+\b.*?\b(?:image|document)\b/s;
 const STRUCTURE =
   /\bmessages\.\d+\b.*?\b(?:tool_use|tool_result|thinking|redacted_thinking)\b|\btool use concurrency issues\b/s;
@@ -27,6 +29,7 @@ export function contentRefusalOf(
   if (reason === "image_error") return "media";
   if (!STATUSES.has(failure.status)) return undefined;
   // An answer of a tool may hold an image; the image is what is refused then.
-  if (MEDIA.test(failure.message)) return "media";
-  return STRUCTURE.test(failure.message) ? "structure" : "other";
+  const words = failure.message.slice(0, MOST_WORDS);
+  if (MEDIA.test(words)) return "media";
+  return STRUCTURE.test(words) ? "structure" : "other";
 }

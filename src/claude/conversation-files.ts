@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readdir, rm, rmdir, stat } from "node:fs/promises";
+import { lstat, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -56,26 +56,34 @@ export async function conversationFiles(search: FileSearch): Promise<Conversatio
   return named;
 }
 
-/** The regular files at, or below, a path. */
+/** The regular files at, or below, a path. A link is none, and is not followed: whoever put it there need not be allowed to read that. */
 export async function filesAt(path: string): Promise<string[]> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOTDIR") return undefined;
-    if (code === "ENOENT") return [];
-    throw error;
-  });
-  if (entries === undefined) return [path];
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map(({ parentPath, name }) => join(parentPath, name))
-    .toSorted();
+  const found = await entriesAt(path);
+  return found.filter(({ isFile }) => isFile).map((entry) => entry.path);
 }
 
 /** Removes a file, or a folder with all that is in it; does nothing if it is not there. Resolves with how many files it was. */
 export async function removePath(path: string): Promise<number> {
-  const { length } = await filesAt(path);
+  const { length } = await entriesAt(path);
   await rm(path, { recursive: true, force: true, maxRetries: 3 });
   return length;
+}
+
+/** What is at, or below, a path, without the folders; links are themselves. */
+async function entriesAt(path: string): Promise<{ readonly path: string; readonly isFile: boolean }[]> {
+  const itself = await lstat(path).catch(unlessMissing);
+  if (itself === undefined) return [];
+  if (!itself.isDirectory()) return [{ path, isFile: itself.isFile() }];
+  const entries = (await readdir(path, { recursive: true, withFileTypes: true }).catch(unlessMissing)) ?? [];
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => ({ path: join(entry.parentPath, entry.name), isFile: entry.isFile() }))
+    .toSorted((one, other) => (one.path < other.path ? -1 : 1));
+}
+
+function unlessMissing(error: unknown): undefined {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
 }
 
 /** Removes the folder if nothing is in it. */

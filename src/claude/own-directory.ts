@@ -36,11 +36,17 @@ export async function emptyOwnDirectory(directory: OwnDirectory): Promise<void> 
 
 /** Where Claude keeps in it what it remembers, and what it has scheduled for good; no path of one that is no directory. */
 export async function keptInOwnDirectory({ path }: OwnDirectory): Promise<string[]> {
-  const isThere = await refuseLink(path).then(
+  const settings = join(path, ".claude");
+  if (!(await isDirectory(path))) return [];
+  return [join(path, MEMORY), ...((await isDirectory(settings)) ? [join(settings, "scheduled_tasks.json")] : [])];
+}
+
+/** Whether it is one itself, and no link to one. */
+async function isDirectory(path: string): Promise<boolean> {
+  return await refuseLink(path).then(
     () => true,
     () => false,
   );
-  return isThere ? [join(path, MEMORY), join(path, ".claude", "scheduled_tasks.json")] : [];
 }
 
 /** A link would lead what is written, or removed, to where another session is. */

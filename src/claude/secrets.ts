@@ -93,9 +93,10 @@ export function hideInMessage<Message extends object>(message: Message, secrets:
 export function begunAtEnd(text: string, secrets: Secrets): number {
   let longest = 0;
   for (const secret of secrets) {
-    for (let length = Math.min(secret.length - 1, text.length); length > longest; length--) {
-      if (text.endsWith(secret.slice(0, length))) longest = length;
-    }
+    const first = secret.slice(0, 1);
+    let at = text.indexOf(first, text.length - secret.length + 1);
+    while (at !== -1 && !secret.startsWith(text.slice(at))) at = text.indexOf(first, at + 1);
+    if (at !== -1) longest = Math.max(longest, text.length - at);
   }
   return longest;
 }

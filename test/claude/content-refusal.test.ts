@@ -35,3 +35,11 @@ test.each(REFUSALS)("%s (%s)", (words, status, reason, expected) => {
 test("a turn that did not fail is refused nothing", () => {
   expect(contentRefusalOf(success(), undefined)).toBeUndefined();
 });
+
+test("words of any length are read in no time", () => {
+  const words = `API Error: 400 ${"messages.1.content.1 ".repeat(50_000)}`;
+  const result = success({ is_error: true, result: words, api_error_status: 400, terminal_reason: "api_error" });
+  const since = performance.now();
+  expect(contentRefusalOf(result, failureOf(result, "unknown"))).toBe("other");
+  expect(performance.now() - since).toBeLessThan(500);
+});

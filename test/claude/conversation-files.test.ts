@@ -88,7 +88,8 @@ describe("the files of conversations", () => {
     write(`outside/${MINE}`);
     const path = join(config, "projects/-work", MINE);
     expect(await found([MINE])).toEqual([relative(root, path)]);
-    expect(await filesAt(path)).toHaveLength(3);
+    expect((await filesAt(path)).map((file) => relative(path, file))).toEqual(["b.txt", "tool-results/a.txt"]);
+    expect(await filesAt(join(path, "link"))).toEqual([]);
     expect(await removePath(path)).toBe(3);
     expect(await removePath(path)).toBe(0);
     expect(existsSync(join(root, "outside/kept"))).toBe(true);

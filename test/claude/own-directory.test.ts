@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Settings } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { emptyOwnDirectory, makeOwnDirectory, settingsWithin } from "../../src/claude/own-directory.ts";
+import { filesAt } from "../../src/claude/conversation-files.ts";
+import {
+  emptyOwnDirectory,
+  keptInOwnDirectory,
+  makeOwnDirectory,
+  settingsWithin,
+} from "../../src/claude/own-directory.ts";
 
 let base: string;
 
@@ -85,6 +91,30 @@ describe("emptyOwnDirectory", () => {
     await symlink(neighbour, join(base, "link"));
     await expect(emptyOwnDirectory(at("link"))).rejects.toThrow("is no directory");
     expect(await readdir(neighbour)).toEqual(["d"]);
+  });
+});
+
+describe("keptInOwnDirectory", () => {
+  it("has what is in the directory itself, and nothing that a link in it leads to, which a command may have made", async () => {
+    const [one, other] = [at("one"), at("other")];
+    for (const { path } of [one, other]) {
+      await mkdir(join(path, ".memory"), { recursive: true });
+      await mkdir(join(path, ".claude"));
+      await writeFile(join(path, ".memory", "MEMORY.md"), path);
+      await writeFile(join(path, ".claude", "scheduled_tasks.json"), "[]");
+    }
+    const filesOf = async (directory: typeof one) =>
+      (await Promise.all((await keptInOwnDirectory(directory)).map(filesAt))).flat();
+    const whole = [join(one.path, ".memory", "MEMORY.md"), join(one.path, ".claude", "scheduled_tasks.json")];
+    expect(await filesOf(one)).toEqual(whole);
+    await symlink(join(other.path, ".memory", "MEMORY.md"), join(one.path, ".memory", "link.md"));
+    expect(await filesOf(one)).toEqual(whole);
+    for (const name of [".memory", ".claude"]) {
+      await rm(join(one.path, name), { recursive: true });
+      await symlink(join(other.path, name), join(one.path, name));
+    }
+    expect(await filesOf(one)).toEqual([]);
+    expect(await filesOf(other)).toHaveLength(2);
   });
 });
 
