@@ -51,6 +51,7 @@ import {
 import { warnWithoutInit } from "./init-warning.ts";
 import { inspect, type SupervisorInspection } from "./inspection.ts";
 import { openJournal } from "./journal-options.ts";
+import { warnIfExposed } from "./journal-warning.ts";
 import { NodeSeat } from "./node-seat.ts";
 import { Reconciler } from "./reconciler.ts";
 import { answered, picked, type SessionRef } from "./reference.ts";
@@ -218,6 +219,7 @@ export class Supervisor implements AsyncDisposable {
     const plans = childPlans(seat?.local ?? children, settings);
     const supervisor = new Supervisor(settings, plans, seat, deps);
     await supervisor.#open(() => openJournal(settings.journal, deps));
+    warnIfExposed(settings.journal, settings.logger);
     if (seat !== undefined) await supervisor.#join(seat, deps);
     return supervisor;
   }

@@ -11,6 +11,7 @@ import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { exposureOf } from "../journal/sqlite-exposure.ts";
 import type { SessionOptions } from "../session/options.ts";
 
 /** What was looked at, and what is wrong with it, in words that a person can act on. */
@@ -100,8 +101,12 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
   try {
     const supervisor = await Supervisor.start([], {
       journal: file === undefined ? (configured ?? "memory") : { sqlite: file },
+      // What it would warn of is told here.
+      logger: { info: () => {}, warn: () => {} },
     });
     await supervisor.stop();
+    const exposures = file === undefined ? [] : exposureOf(file);
+    if (exposures.length > 0) return { subject, verdict: "warning", message: exposures.join("; ") };
     return { subject, verdict: "ok", message: file ?? "can be opened" };
   } catch (error) {
     const inUse = CastellanError.is(error, "JOURNAL_IN_USE");
