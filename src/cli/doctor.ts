@@ -11,6 +11,8 @@ import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { durabilityProblemsAt } from "../journal/postgres-durability.ts";
+import { postgresPlace } from "../journal/postgres-place.ts";
 import { exposureOf } from "../journal/sqlite-exposure.ts";
 import type { SessionOptions } from "../session/options.ts";
 
@@ -43,7 +45,8 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const findings: Finding[] = [{ subject: "Node.js", verdict: "ok", message: process.versions.node }, await orphans()];
   const { finding, options: configured } = await configuration(options);
   if (finding !== undefined) findings.push(finding);
-  findings.push(await journal(options.cwd, configured.journal), await claude(options.cwd, configured), await cleared);
+  findings.push(await journal(options.cwd, configured.journal), ...(await databases(configured)));
+  findings.push(await claude(options.cwd, configured), await cleared);
   return findings;
 }
 
@@ -112,6 +115,26 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
     const inUse = CastellanError.is(error, "JOURNAL_IN_USE");
     return { subject, verdict: inUse ? "warning" : "failed", message: wordsOf(error) };
   }
+}
+
+/** Whether the databases of journal and cluster keep what they have confirmed. One that does not answer is the journal's finding. */
+async function databases({ journal: kept, cluster }: SupervisorOptions): Promise<Finding[]> {
+  const places = [typeof kept === "object" && "postgres" in kept ? kept : undefined, cluster].filter(
+    (place) => place !== undefined,
+  );
+  return await Promise.all(
+    places.map(async ({ postgres, schema }): Promise<Finding> => {
+      const place = postgresPlace({ postgres, ...(schema === undefined ? {} : { schema }) });
+      const subject = `database of ${place.label}`;
+      try {
+        const problems = await durabilityProblemsAt(place);
+        if (problems.length === 0) return { subject, verdict: "ok", message: "keeps what it has confirmed" };
+        return { subject, verdict: "warning", message: problems.join("; ") };
+      } catch (error) {
+        return { subject, verdict: "failed", message: wordsOf(error) };
+      }
+    }),
+  );
 }
 
 async function claude(cwd: string, { defaults = {} }: SupervisorOptions): Promise<Finding> {

@@ -2,14 +2,19 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/change.ts";
 import type { Journal } from "../journal/journal.ts";
+import { unavailable } from "../journal/postgres-fault.ts";
+import type { PostgresHolding } from "../journal/postgres-hold.ts";
 import { PostgresJournal } from "../journal/postgres-journal.ts";
 import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres-place.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import type { OwningRun } from "./epoch-fence.ts";
 import { EpochHold } from "./epoch-hold.ts";
 import type { Holdings } from "./holdings.ts";
 
 /** The journal of the sessions that one run of a node owns. */
 export interface ClusterJournal extends Journal {
+  /** See {@link PostgresJournal.catchUp}. */
+  catchUp(): Promise<void>;
   /**
    * To be told that the node owns nothing any more, which it finds out by its lease: `lost` resolves with this error, and what
    * is written from now on is refused with it.
@@ -22,18 +27,19 @@ export interface ClusterJournal extends Journal {
  * whose changes it has. It is written if the node owns each of these sessions under the epoch in `holdings`, and is not when
  * it does not: then the journal rejects with `NOT_OWNER`, and takes nothing more.
  *
- * @param boot has joined the engine
+ * @param run has joined the engine
  * @param acts whether the node may act as an owner at this moment, as far as it knows
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function clusterJournal(
   options: PostgresOptions,
-  boot: string,
+  run: OwningRun,
   holdings: Holdings,
   acts: () => boolean,
   clock: Clock,
+  lacking: Pick<PostgresHolding, "recent" | "behind" | "doubt"> = {},
 ): ClusterJournal {
-  return new FencedJournal(postgresPlace(options), boot, holdings, acts, clock);
+  return new FencedJournal(postgresPlace(options), run, holdings, acts, clock, lacking);
 }
 
 class FencedJournal extends PostgresJournal implements ClusterJournal {
@@ -42,12 +48,20 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   readonly #acts: () => boolean;
   readonly #opened: { hold?: EpochHold };
 
-  constructor(place: PostgresPlace, boot: string, holdings: Holdings, acts: () => boolean, clock: Clock) {
+  constructor(
+    place: PostgresPlace,
+    run: OwningRun,
+    holdings: Holdings,
+    acts: () => boolean,
+    clock: Clock,
+    lacking: Pick<PostgresHolding, "recent" | "behind" | "doubt">,
+  ) {
     const opened: { hold?: EpochHold } = {};
     super(place, clock, {
+      ...lacking,
       tables: [CLUSTER_TABLES],
       take: async (database) => {
-        opened.hold = await EpochHold.take(database, boot, holdings);
+        opened.hold = await EpochHold.take(database, run, holdings);
         return opened.hold;
       },
     });
@@ -62,6 +76,10 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
 
   /** A node that stood still while it waited for the answer must not go on as if it had just come. */
   override async write(batch: Batch): Promise<void> {
+    if (batch.sessions === undefined || batch.sessions.length === 0) {
+      const what = "a batch does not say whose changes it has";
+      throw unavailable(`The journal ${this.place}`, "refused", what, { applied: false });
+    }
     await super.write(batch);
     if (this.#acts()) return;
     const message = `The journal ${this.place} has taken what this node wrote, but by now others may have taken its sessions.`;

@@ -42,7 +42,22 @@ const FORGOTTEN = `
   );
 `;
 
+/*
+ * Which history the database has, see history-statements.ts, and from when on sessions may be claimed in it. The era of a session is that
+ * in which it was claimed last.
+ */
+const HISTORY = `
+  create table history (
+    only_one boolean primary key default true check (only_one),
+    era bigint not null,
+    identity text,
+    claims_from timestamptz not null
+  );
+  insert into history (era, claims_from) values (1, clock_timestamp());
+  alter table globals add column era bigint not null default 1;
+`;
+
 export const CLUSTER_TABLES: PostgresTables = {
   name: "cluster",
-  steps: [{ sql: FIRST }, { sql: FORGOTTEN, additive: true }],
+  steps: [{ sql: FIRST }, { sql: FORGOTTEN, additive: true }, { sql: HISTORY, additive: true }],
 };

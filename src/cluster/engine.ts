@@ -79,6 +79,11 @@ export interface OwnedSession {
 export interface Engine {
   /** For messages. Tells no password. */
   readonly place: string;
+  /**
+   * Rises when it has turned out that the engine's database has another history than it had: it has failed over to a replica, and may
+   * lack what it has confirmed. As of the last answer to `join` or `renew`; left out by an engine that does not lose anything.
+   */
+  readonly era?: number | undefined;
   /** Makes a node known to the others. */
   join(node: NodeDescription): Promise<void>;
   /**
@@ -90,7 +95,8 @@ export interface Engine {
   leave(boot: string): Promise<void>;
   /**
    * Makes the session the node's, in one step, if nobody owns it or its owner has not been heard of in time; such an owner is
-   * given up for dead with all that it owns. One that the node owns already stays its own, under the same epoch.
+   * given up for dead with all that it owns. One that the node owns already stays its own, under the same epoch. At the beginning of
+   * an era nobody is given anything for as long as nodes may be silent.
    */
   claim(boot: string, key: string): Promise<Claim>;
   /** Gives it up, if it is still the node's under this epoch. */

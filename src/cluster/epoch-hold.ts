@@ -1,10 +1,10 @@
 import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/change.ts";
-import type { PostgresDatabase, Query } from "../journal/postgres-database.ts";
-import { unavailable } from "../journal/postgres-fault.ts";
+import type { PostgresDatabase, Query, Statement } from "../journal/postgres-database.ts";
 import type { PostgresHold } from "../journal/postgres-hold.ts";
+import type { RecentBatch } from "../journal/recent-batches.ts";
 import { toText } from "../journal/stored-text.ts";
-import { fenceEpochs } from "./epoch-fence.ts";
+import { fenceEpochs, type OwningRun, ownAgain } from "./epoch-fence.ts";
 import type { Holdings } from "./holdings.ts";
 
 /**
@@ -12,24 +12,24 @@ import type { Holdings } from "./holdings.ts";
  */
 export class EpochHold implements PostgresHold {
   readonly #label: string;
-  readonly #boot: string;
+  readonly #run: OwningRun;
   readonly #holdings: Holdings;
   /** Counts how often the journal was opened, so that what was sent before it was opened again is refused. */
   readonly #term: string;
   readonly #lost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #error: CastellanError | undefined;
 
-  private constructor(label: string, boot: string, holdings: Holdings, term: string) {
+  private constructor(label: string, run: OwningRun, holdings: Holdings, term: string) {
     this.#label = label;
-    this.#boot = boot;
+    this.#run = run;
     this.#holdings = holdings;
     this.#term = term;
   }
 
   /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  static async take(database: PostgresDatabase, boot: string, holdings: Holdings): Promise<EpochHold> {
-    const [batches] = await database.transaction((query) => query<{ term: string }>(BEGIN_TERM, [toText(boot)]));
-    return new EpochHold(database.label, boot, holdings, batches?.term ?? "");
+  static async take(database: PostgresDatabase, run: OwningRun, holdings: Holdings): Promise<EpochHold> {
+    const [batches] = await database.transaction((query) => query<{ term: string }>(BEGIN_TERM, [toText(run.boot)]));
+    return new EpochHold(database.label, run, holdings, batches?.term ?? "");
   }
 
   get lost(): Promise<CastellanError> {
@@ -42,23 +42,49 @@ export class EpochHold implements PostgresHold {
     this.#lost.resolve(this.#error);
   }
 
-  /** A batch that was written before is written, whoever owns the sessions since. */
-  async fence(query: Query, { number, sessions = [] }: Batch): Promise<boolean> {
-    if (this.#error !== undefined) throw this.#error;
-    if (sessions.length === 0) {
-      const what = "a batch does not say whose changes it has";
-      throw unavailable(this.#label, "refused", what, { applied: false });
-    }
-    const values = [toText(this.#boot), this.#term];
-    const [[fresh], [open]] = await Promise.all([query(COUNT, [...values, number]), query(TERM, values)]);
-    if (open === undefined) throw this.#lose(openedAgain(this.#label));
-    return fresh !== undefined;
+  get mark(): Statement {
+    return { text: MARK, values: this.#batches };
   }
 
-  async confirm(query: Query, { sessions = [] }: Batch): Promise<void> {
+  /** A batch that was written before is written, whoever owns the sessions since. */
+  async fence(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
+    if (this.#error !== undefined) throw this.#error;
+    const [before] = await query<BatchRow>(COUNT, [...this.#batches, number]);
+    if (before !== undefined) return before.number;
+    // A replica that has not heard yet of this run of the node.
+    const [again] = await query(COUNT_AGAIN, [...this.#batches, number]);
+    if (again === undefined) throw this.#lose(openedAgain(this.#label));
+    return 0;
+  }
+
+  async reclaim(query: Query, lacking: readonly RecentBatch[] | undefined): Promise<void> {
+    if (lacking === undefined) throw this.#lose(lackingTooMuch(this.#label));
+    const { boot } = this.#run;
+    const left = new Map<string, number>();
+    for (const { epochs } of lacking) for (const [key, epoch] of epochs) left.set(key, epoch);
+    const held = this.epochsOf(this.#holdings.keys);
+    for (const key of held.keys()) left.delete(key);
+    try {
+      await ownAgain(query, boot, left, false);
+      await fenceEpochs(query, this.#run, held);
+    } catch (error) {
+      throw this.#lose(error);
+    }
+  }
+
+  epochsOf(sessions: readonly string[]): ReadonlyMap<string, number> {
+    return new Map(
+      sessions.flatMap((key) => {
+        const epoch = this.#holdings.epochOf(key);
+        return epoch === undefined ? [] : [[key, epoch] as const];
+      }),
+    );
+  }
+
+  async confirm(query: Query, { sessions = [] }: Pick<Batch, "sessions">): Promise<void> {
     const epochs = new Map(sessions.map((key) => [key, this.#holdings.epochOf(key)]));
     try {
-      await fenceEpochs(query, this.#boot, epochs);
+      await fenceEpochs(query, this.#run, epochs);
     } catch (error) {
       throw this.#lose(error);
     }
@@ -71,6 +97,10 @@ export class EpochHold implements PostgresHold {
 
   stop(): void {}
 
+  get #batches(): readonly [boot: string, term: string] {
+    return [toText(this.#run.boot), this.#term];
+  }
+
   #lose(error: unknown): unknown {
     if (CastellanError.is(error, "NOT_OWNER")) this.lose(error);
     return error;
@@ -82,11 +112,30 @@ const BEGIN_TERM = `
   on conflict (boot) do update set term = batches.term + 1, number = 0
   returning term`;
 
-/** The last batch need not be the one before: those that need not be durable may be gone after a crash of the server. */
-const COUNT = "update batches set number = $3 where boot = $1 and term = $2 and number < $3 returning true";
+const COUNT = `
+  with before as (
+    select number from batches where boot = $1 and term = $2 for update
+  ), counted as (
+    update batches set number = greatest(batches.number, $3) from before where boot = $1
+  )
+  select number::double precision from before`;
 
-const TERM = "select from batches where boot = $1 and term = $2";
+const COUNT_AGAIN = `
+  insert into batches (boot, term, number) values ($1, $2, $3)
+  on conflict (boot) do update set term = excluded.term, number = excluded.number where batches.term < excluded.term
+  returning true`;
+
+const MARK = "select number::double precision from batches where boot = $1 and term = $2";
+
+interface BatchRow {
+  readonly number: number;
+}
 
 function openedAgain(label: string): CastellanError<"NOT_OWNER"> {
   return new CastellanError("NOT_OWNER", `${label} has been opened again for this node, or the node has long ended.`);
+}
+
+function lackingTooMuch(label: string): CastellanError<"NOT_OWNER"> {
+  const message = `${label} has another history than it had: it has failed over to a replica, or was put back to a backup, that lacks more than this node can tell it once more. Its sessions go on from what is there.`;
+  return new CastellanError("NOT_OWNER", message);
 }

@@ -1,10 +1,9 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { type PostgresOptions, postgresPlace } from "../journal/postgres-place.ts";
-import { PostgresTranscriptDesk } from "../journal/postgres-transcript-desk.ts";
-import type { FencedWrite } from "../journal/postgres-transcripts.ts";
+import { type LackingUse, type OwnedWrite, PostgresTranscriptDesk } from "../journal/postgres-transcript-desk.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
-import { fenceEpochs } from "./epoch-fence.ts";
+import { fenceEpochs, type OwningRun } from "./epoch-fence.ts";
 import type { Holdings } from "./holdings.ts";
 
 /** The transcripts of global sessions, as one run of a node may read and write them. */
@@ -15,6 +14,8 @@ export interface GlobalTranscripts {
    * under which it did when they were called.
    */
   storeOf(key: string): Required<SessionStore>;
+  /** See {@link PostgresTranscriptDesk.catchUp}. Of sessions that the run does not own any more nothing is given again. */
+  catchUp(): Promise<void>;
   /** Lets what is under way come to its end, and closes the connections. */
   close(): Promise<void>;
 }
@@ -26,20 +27,27 @@ const PROJECT = "global";
  * Keeps the transcripts of global sessions, as {@link postgresSessionStore} does. Each entry is stored with the epoch under which
  * it was written.
  *
- * @param boot has joined the engine
+ * @param run has joined the engine
+ * @param lacking what is done when the database lacks what it has confirmed. Default: what is known is written once more
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export function globalTranscripts(options: PostgresOptions, boot: string, holdings: Holdings): GlobalTranscripts {
-  const desk = new PostgresTranscriptDesk(postgresPlace(options), [CLUSTER_TABLES]);
-  const fenced = (key: string): FencedWrite => {
+export function globalTranscripts(
+  options: PostgresOptions,
+  run: OwningRun,
+  holdings: Holdings,
+  lacking?: LackingUse,
+): GlobalTranscripts {
+  const desk = new PostgresTranscriptDesk(postgresPlace(options), [CLUSTER_TABLES], lacking);
+  const fenced = (key: string): OwnedWrite => {
     const epoch = holdings.epochOf(key);
     if (epoch === undefined) {
       throw new CastellanError("NOT_OWNER", `This node does not own the session ${key}.`);
     }
-    return { epoch, fence: (query) => fenceEpochs(query, boot, new Map([[key, epoch]])) };
+    return { session: key, epoch, fence: (query) => fenceEpochs(query, run, new Map([[key, epoch]])) };
   };
   return {
     storeOf: (key) => desk.store({ project: PROJECT, fenced: () => fenced(key) }),
+    catchUp: () => desk.catchUp(({ session }) => fenced(session)),
     close: () => desk.close(),
   };
 }

@@ -39,6 +39,8 @@ export interface Hall {
    * @param memory whether the working directory is the session's alone
    */
   eraseFiles(name: SessionName, conversations: readonly string[], memory: boolean): Promise<Removed>;
+  /** Tells the database once more what it lacks of what it has confirmed, see `Engine.era`. */
+  catchUp?(): Promise<void>;
   /** Ends all processes at once, without a word to anybody; turns are left for the next owner. */
   kill(cause: CastellanError): Promise<void>;
   /** Ends it after its sessions have been released. */

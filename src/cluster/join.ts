@@ -3,20 +3,25 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { Query } from "../journal/postgres-database.ts";
+import { postgresPlace } from "../journal/postgres-place.ts";
 import { Cluster } from "./cluster.ts";
 import { type ClusterJournal, clusterJournal } from "./cluster-journal.ts";
 import { type ClusterSettings, type ConnectSettings, usualNodeName } from "./cluster-options.ts";
 import type { Engine, Hosted } from "./engine.ts";
+import type { OwningRun } from "./epoch-fence.ts";
 import { type GlobalTranscripts, globalTranscripts } from "./global-transcripts.ts";
 import type { Hall, HallSession } from "./hall.ts";
 import type { Holdings } from "./holdings.ts";
 import { serveDesk } from "./http-server.ts";
 import { httpTransport } from "./http-transport.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
+import { JOIN, joinValues } from "./node-rows.ts";
 import { OwnTransport } from "./own-transport.ts";
 import { OwnerDesk } from "./owner-desk.ts";
 import { postgresEngine } from "./postgres-engine.ts";
 import { PROTOCOLS } from "./protocol.ts";
+import { Recollection } from "./recollection.ts";
 import { RELEASE } from "./release.ts";
 import type { Desk, Transport } from "./transport.ts";
 
@@ -80,6 +85,7 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
   const engine = engineOf(settings, settings.notifications, Math.max(settings.beatMs, 1_000), clock);
+  const recollection = new Recollection(postgresPlace(settings), clock, warn);
   const late = new LateDesk();
   let node: ClusterNode | undefined;
   const { host = isIPv6(settings.advertise.hostname.replace(/^\[|\]$/g, "")) ? "::" : "0.0.0.0", port } =
@@ -103,13 +109,14 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const description = { name, address, protocols: PROTOCOLS, release: RELEASE, labels, hosts, maxProcesses };
   let hall: Hall | undefined;
   const openHall: NodeDeps["openHall"] = async (boot, holdings, lost, acts) => {
-    hall = await openedHall(request, { node: name, boot, holdings, lost, acts });
+    const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues({ ...description, boot, staleMs }));
+    hall = await openedHall(request, { node: name, run: { boot, rejoin }, holdings, lost, acts, recollection });
     return hall;
   };
   try {
     node = await ClusterNode.join(
       { description, beatMs, staleMs, marginMs, wanted },
-      { engine, clock, newId, random, openHall, warn },
+      { engine, clock, newId, random, openHall, warn, restore: (but) => recollection.restore(but) },
     );
   } catch (error) {
     await server.close();
@@ -180,19 +187,29 @@ function engineOf(
 interface HallRun {
   /** The name of the node. */
   readonly node: string;
-  readonly boot: string;
+  readonly run: OwningRun;
   readonly holdings: Holdings;
   readonly lost: (cause: CastellanError) => void;
   readonly acts: () => boolean;
+  readonly recollection: Recollection;
 }
 
 async function openedHall(
   { settings, openHall, clock }: JoinRequest,
-  { node, boot, holdings, lost, acts }: HallRun,
+  { node, run, holdings, lost, acts, recollection }: HallRun,
 ): Promise<Hall> {
   const { postgres, schema } = settings;
-  const journal: ClusterJournal = clusterJournal({ postgres, schema }, boot, holdings, acts, clock);
-  const transcripts: GlobalTranscripts = globalTranscripts({ postgres, schema }, boot, holdings);
+  const journal: ClusterJournal = clusterJournal({ postgres, schema }, run, holdings, acts, clock, {
+    recent: () => recollection.batchesOf(run.boot),
+    behind: (lacking) => recollection.behind(lacking),
+    doubt: (problem) => recollection.doubt(problem),
+  });
+  const transcripts: GlobalTranscripts = globalTranscripts(
+    { postgres, schema },
+    run,
+    holdings,
+    recollection.transcripts,
+  );
   try {
     const parts = await openHall({
       journal,
@@ -222,6 +239,10 @@ async function openedHall(
         }
       },
       eraseFiles: (...request) => parts.eraseFiles(...request),
+      catchUp: async () => {
+        await journal.catchUp();
+        await transcripts.catchUp();
+      },
       get load() {
         return parts.load;
       },

@@ -36,6 +36,11 @@ export interface NodeDeps {
    * `acts` tells whether it may act as an owner at this moment, as far as the node knows.
    */
   openHall(boot: string, holdings: Holdings, lost: (cause: CastellanError) => void, acts: () => boolean): Promise<Hall>;
+  /**
+   * Tells the database once more what it lacks of what earlier runs of the node have written, before anybody goes on with their
+   * sessions. `but` is the run that goes on.
+   */
+  restore?(but?: string): Promise<void>;
   /** Something that its owner may want to know. */
   warn(message: string): void;
 }
@@ -60,6 +65,9 @@ interface Run {
   beat?: Timer;
   watch?: Timer;
   looking: boolean;
+  /** In which era the database has all that the run has written. */
+  era: number | undefined;
+  catchingUp: boolean;
 }
 
 /** A node that cannot join, or give something up, tries again after 200 ms, then after longer, up to two seconds. */
@@ -174,6 +182,7 @@ export class ClusterNode {
     const { engine, newId, clock, openHall } = this.#deps;
     const boot = newId();
     const { description, staleMs } = this.#settings;
+    await this.#deps.restore?.();
     const sent = momentOf(clock);
     await engine.join({ ...description, boot, staleMs });
     const holdings = new Holdings();
@@ -199,6 +208,8 @@ export class ClusterNode {
         doubtful: new Set(),
         releasing: new Map(),
         looking: false,
+        era: engine.era,
+        catchingUp: false,
       };
     } catch (error) {
       await engine.leave(boot).catch(() => {});
@@ -242,7 +253,24 @@ export class ClusterNode {
     if (answer === true) run.sent = sent;
     if (this.#acting() !== run) return;
     this.#scheduleBeat(run);
+    if (engine.era !== run.era) await this.#catchUp(run);
     await this.#look();
+  }
+
+  /** What cannot be told the database any more has the run lost, see `Hall`. */
+  async #catchUp(run: Run): Promise<void> {
+    if (run.catchingUp) return;
+    run.catchingUp = true;
+    try {
+      const { era } = this.#deps.engine;
+      await this.#deps.restore?.(run.boot);
+      await run.hall.catchUp?.();
+      run.era = era;
+    } catch {
+      // The next beat tries again.
+    } finally {
+      run.catchingUp = false;
+    }
   }
 
   /** Ends the run in time, also if the beats hang. */

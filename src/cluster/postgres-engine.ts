@@ -8,6 +8,7 @@ import { GLOBAL } from "../session/global-name.ts";
 import { END_STALE_OWNER, LIVING_OWNER, LOCK_SESSION, OWNER, type OwnerRow, TAKE_SESSION } from "./claim-statements.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import type { Claim, Engine, NodeDescription, NodeEntry, NodeState, OwnedSession, SessionOwnership } from "./engine.ts";
+import { ERA, noticeHistory } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNews } from "./postgres-news.ts";
 import { RenewalLine } from "./renewal-line.ts";
@@ -42,6 +43,9 @@ class PostgresEngine implements Engine {
   readonly #database: PostgresOnUse;
   readonly #renewals: RenewalLine;
   readonly #news: PostgresNews | undefined;
+  /** What the runs have said of themselves that have joined here. */
+  readonly #joined = new Map<string, NodeDescription>();
+  #era: number | undefined;
 
   constructor(place: PostgresPlace, { renewTimeoutMs, listen = place.url }: PostgresEngineOptions, clock: Clock) {
     this.place = place.label;
@@ -52,25 +56,51 @@ class PostgresEngine implements Engine {
     this.#news = listen === false ? undefined : new PostgresNews({ url: listen, schema: place.schema }, clock);
   }
 
+  get era(): number | undefined {
+    return this.#era;
+  }
+
   async join(node: NodeDescription): Promise<void> {
-    const database = await this.#database.use();
-    await database.transaction((query) => Promise.all([query(CLEAN), query(JOIN, joinValues(node))]));
+    const { database, history } = await this.#database.useWithHistory();
+    await database.transaction(async (query) => {
+      const [, , , [row]] = await Promise.all([
+        query(noticeHistory(history)),
+        query(CLEAN),
+        query(JOIN, joinValues(node)),
+        query<EraRow>(`select ${ERA} as era`),
+      ]);
+      this.#era = row?.era;
+    });
+    this.#joined.set(node.boot, node);
   }
 
   async renew(boot: string, state: NodeState): Promise<boolean> {
-    return await this.#renewals.renew(boot, state);
+    const { history } = await this.#database.useWithHistory();
+    const era = await this.#renewals.renew(boot, state, history);
+    this.#era = era ?? this.#era;
+    return era !== undefined || (await this.#rejoin(boot));
+  }
+
+  /** Makes a node known again to a database that has never heard of it: it has another history than it had. */
+  async #rejoin(boot: string): Promise<boolean> {
+    const node = this.#joined.get(boot);
+    if (node === undefined || (await this.#read(KNOWN, [toText(boot)])).length > 0) return false;
+    await this.join(node);
+    return true;
   }
 
   async leave(boot: string): Promise<void> {
+    this.#joined.delete(boot);
     await this.#change(LEAVE, [toText(boot), this.#schema]);
   }
 
   async claim(boot: string, key: string): Promise<Claim> {
-    const database = await this.#database.use();
+    const { database, history } = await this.#database.useWithHistory();
     const session = toText(key);
     const values = [session, toText(boot)];
     return await database.transaction(async (query): Promise<Claim> => {
-      const [, , [taken]] = await Promise.all([
+      const [, , , [taken]] = await Promise.all([
+        query(noticeHistory(history)),
         query(LOCK_SESSION, [session]),
         query(END_STALE_OWNER, [...values, this.#schema]),
         query<{ readonly epoch: number }>(TAKE_SESSION, values),
@@ -139,11 +169,17 @@ function ownershipOf({ epoch, ...node }: OwnerRow): SessionOwnership {
   return { boot: entry.boot, epoch, node: entry };
 }
 
+interface EraRow {
+  readonly era: number;
+}
+
 interface SessionRow {
   readonly key: string;
   readonly epoch: number;
   readonly boot: string | null;
 }
+
+const KNOWN = "select from nodes where boot = $1";
 
 const LEAVE = `
   with ended as (

@@ -4,6 +4,7 @@ import { notOpen, unavailable } from "../journal/postgres-fault.ts";
 import type { PostgresPlace } from "../journal/postgres-place.ts";
 import { toText } from "../journal/stored-text.ts";
 import type { NodeState } from "./engine.ts";
+import { ERA, noticeHistory } from "./history-statements.ts";
 
 /** The connection over which nodes say that they live: nothing else may delay it, nor what became of an earlier one. */
 export class RenewalLine {
@@ -20,8 +21,14 @@ export class RenewalLine {
     this.#clock = clock;
   }
 
-  /** The tables are there. `false` if the node has ended. @throws CastellanError `JOURNAL_UNAVAILABLE`, in time */
-  async renew(boot: string, { load, draining }: NodeState): Promise<boolean> {
+  /**
+   * The tables are there.
+   *
+   * @param history an expression that tells the history of the database, see `historyExpression`
+   * @returns the era; `undefined` if the node has ended
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, in time
+   */
+  async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
     const label = `The cluster ${this.#place.label}`;
     if (this.#closed !== undefined) throw notOpen(label);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
@@ -32,7 +39,11 @@ export class RenewalLine {
       reject(unavailable(label, "unreachable", `it has not answered for ${this.#timeoutMs} ms`));
     });
     const renewed = database.then((open) =>
-      open.transaction((query) => query(RENEW, [toText(boot), load, draining])).then((rows) => rows.length > 0),
+      open.transaction(async (query) => {
+        const values = [toText(boot), load, draining];
+        const [, [row]] = await Promise.all([query(noticeHistory(history)), query<RenewedRow>(RENEW, values)]);
+        return row?.era;
+      }),
     );
     try {
       return await Promise.race([renewed, late]);
@@ -67,6 +78,10 @@ export class RenewalLine {
   }
 }
 
+interface RenewedRow {
+  readonly era: number;
+}
+
 const RENEW = `
   update nodes set renewed_at = clock_timestamp(), load = $2, draining = $3 where boot = $1 and ended_at is null
-  returning true`;
+  returning ${ERA} as era`;

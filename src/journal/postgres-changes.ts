@@ -7,7 +7,7 @@ import { NOTHING_SPENT, type Spending, sumOf } from "./spending.ts";
 import { toText } from "./stored-text.ts";
 
 /** A statement and its one parameter. */
-interface ChangeStatement {
+export interface ChangeStatement {
   readonly text: string;
   readonly rows: string;
 }

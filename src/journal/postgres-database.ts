@@ -6,6 +6,12 @@ import type { PostgresPlace } from "./postgres-place.ts";
 /** Runs a statement and tells its rows. */
 export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
+/** A statement and its parameters. */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
 /** How a transaction is made. */
 export interface TransactionOptions {
   /** Whether to wait until it would survive a crash of the server as well. Default: as the server is set. */
@@ -101,15 +107,25 @@ export class PostgresDatabase {
 
   /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async read<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const [rows] = await this.readBoth<Row, never>({ text, values });
+    return rows;
+  }
+
+  /** The rows of a statement, and of another one that is run after it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async readBoth<Row extends QueryResultRow, Other extends QueryResultRow>(
+    { text, values }: Statement,
+    other?: Statement,
+  ): Promise<readonly [Row[], Other[]]> {
     const client = await this.#connect();
     try {
-      const [, { rows }] = await Promise.all([
+      const [, { rows }, others] = await Promise.all([
         client.query(`${BEGIN}, read only; ${this.#settings}`),
         client.query<Row>(text, [...values]),
+        other === undefined ? undefined : client.query<Other>(other.text, [...other.values]),
         client.query("commit"),
       ]);
       client.release();
-      return rows;
+      return [rows, others?.rows ?? []];
     } catch (error) {
       client.release(true);
       throw this.#fault(error, false);

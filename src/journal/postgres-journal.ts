@@ -4,8 +4,9 @@ import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { Journal, JournalOwner, Retention } from "./journal.ts";
-import { statementsOf } from "./postgres-changes.ts";
+import { type ChangeStatement, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
+import { durabilityProblems } from "./postgres-durability.ts";
 import { notOpen } from "./postgres-fault.ts";
 import type { PostgresHold, PostgresHolding } from "./postgres-hold.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
@@ -29,6 +30,7 @@ import {
   usageOf,
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
+import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
 import type { SessionEntry } from "./session-entry.ts";
 import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import { fromText, toText } from "./stored-text.ts";
@@ -51,7 +53,25 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
   const place = postgresPlace(options);
   const take: PostgresHolding["take"] = (database, owner) =>
     PostgresOwnership.take(database, place.label, owner, clock);
-  return new PostgresJournal(place, clock, { tables: [], take });
+  const behind: PostgresHolding["behind"] = (lacking) => {
+    const message = `The journal ${place.label} ${behindWords(lacking)}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+  };
+  const doubt: PostgresHolding["doubt"] = (problem) => {
+    const message = `The journal ${place.label} may lose what it has confirmed: ${problem}.`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+  };
+  return new PostgresJournal(place, clock, { tables: [], take, behind, doubt });
+}
+
+/** What is to be said of a database that lacked what it had confirmed. */
+function behindWords({ batches, lost }: { readonly batches: number; readonly lost: boolean }): string {
+  const what =
+    "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
+  const done = lost
+    ? "what was written last. It is not known any more, so that turns, replies and costs are lost."
+    : `the last ${batches} batches. They have been written once more.`;
+  return `${what} ${done} Nothing is lacking where each commit waits for a synchronous standby.`;
 }
 
 /** How long a statement may take. */
@@ -72,6 +92,7 @@ interface OpenJournal {
   /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
   readonly reserved: PostgresDatabase;
   readonly hold: PostgresHold;
+  readonly recent: RecentBatches;
 }
 
 /** A journal in PostgreSQL, whoever may hold it. */
@@ -99,7 +120,9 @@ export class PostgresJournal implements Journal {
       for (const tables of [JOURNAL_TABLES, ...this.#holding.tables]) await prepare(reserved, tables);
       const hold = await this.#holding.take(reserved, owner);
       before?.hold.stop();
-      this.#open = { common, reserved, hold };
+      const recent = this.#holding.recent?.(this.#clock) ?? new RecentBatches(this.#clock);
+      this.#open = { common, reserved, hold, recent };
+      if (before === undefined) void this.#examine(common);
       this.#uncertain = undefined;
     } catch (error) {
       if (before === undefined) await Promise.all([common.close(), reserved.close()]);
@@ -124,22 +147,26 @@ export class PostgresJournal implements Journal {
   }
 
   async write(batch: Batch): Promise<void> {
-    const { reserved, hold } = this.#opened();
-    const { number, durable } = batch;
+    const { reserved, hold, recent } = this.#opened();
+    const { number, durable, sessions = [] } = batch;
     try {
       const statements = statementsOf(batch.changes, reserved.label);
-      await reserved.transaction(
-        async (query) => {
-          if (!(await hold.fence(query, batch))) return;
-          const made = statements.map(({ text, rows }) => query(text, [rows]));
-          await Promise.all([...made, hold.confirm?.(query, batch)]);
-        },
-        { durable },
-      );
+      await this.#put(batch, statements);
+      recent.add({ number, durable, statements, epochs: hold.epochsOf?.(sessions) ?? new Map() });
     } catch (error) {
       throw this.#withDoubt(error, number);
     }
     this.#uncertain = undefined;
+  }
+
+  /**
+   * Sees to it that the database has all that it has confirmed, also if it has another history than it had.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async catchUp(): Promise<void> {
+    const { recent } = this.#opened();
+    await this.#put({ number: recent.last, durable: true });
   }
 
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
@@ -233,8 +260,48 @@ export class PostgresJournal implements Journal {
     return await PostgresDatabase.load(this.#where, "journal", { timeoutMs: STATEMENT_MS, connections });
   }
 
+  /** Whoever holds the journal is told of what may become of it, but does not wait for that. */
+  async #examine(database: PostgresDatabase): Promise<void> {
+    const problems = await durabilityProblems(database).catch(() => []);
+    for (const problem of problems) this.#holding.doubt?.(problem);
+  }
+
+  /** What a database tells that lacks what was written last is not true. */
   async #read<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    return await this.#opened().common.read<Row>(text, values);
+    for (;;) {
+      const { common, hold, recent } = this.#opened();
+      const { last } = recent;
+      const [rows, [mark]] = await common.readBoth<Row, MarkRow>({ text, values }, hold.mark);
+      if (last === 0 || (mark !== undefined && mark.number >= last)) return rows;
+      await this.catchUp();
+    }
+  }
+
+  /** Writes a batch, and before it those that the database lacks, although it has confirmed them. */
+  async #put(
+    { number, durable, sessions = [] }: Omit<Batch, "changes">,
+    own?: readonly ChangeStatement[],
+  ): Promise<void> {
+    const { reserved, hold, recent } = this.#opened();
+    let lacking: readonly RecentBatch[] | undefined = [];
+    await reserved.transaction(
+      async (query) => {
+        const known = await hold.fence(query, { number, sessions });
+        if (known < recent.last) lacking = recent.after(known);
+        // Whatever else it may lack, which no batch shows.
+        if (known < recent.last || own === undefined) await hold.reclaim?.(query, lacking);
+        const others = lacking?.flatMap(({ statements }) => statements) ?? [];
+        const all = known < number ? [...others, ...(own ?? [])] : others;
+        const made = all.map(({ text, rows }) => query(text, [rows]));
+        await Promise.all([
+          ...made,
+          known < number && own !== undefined ? hold.confirm?.(query, { sessions }) : undefined,
+        ]);
+      },
+      { durable },
+    );
+    if (lacking === undefined) this.#holding.behind?.({ batches: 0, lost: true });
+    else if (lacking.length > 0) this.#holding.behind?.({ batches: lacking.length, lost: false });
   }
 
   #opened(): OpenJournal {
@@ -250,6 +317,11 @@ export class PostgresJournal implements Journal {
     if (applied === undefined || this.#uncertain !== number) return error;
     return new CastellanError("JOURNAL_UNAVAILABLE", error.message, { details: { reason }, cause: error.cause });
   }
+}
+
+/** Which batch is the last one that the database knows. */
+interface MarkRow {
+  readonly number: number;
 }
 
 /** A row with its number, which may be too large for a number of JavaScript. */

@@ -1,13 +1,21 @@
 import { type DatabaseTerms, PostgresDatabase } from "./postgres-database.ts";
 import { notOpen } from "./postgres-fault.ts";
+import { historyExpression } from "./postgres-history.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { type PostgresTables, prepare } from "./postgres-schema.ts";
 
+/** A database whose tables are there. */
+export interface UsedDatabase {
+  readonly database: PostgresDatabase;
+  /** An expression of SQL that tells its history, see `historyExpression`. */
+  readonly history: string;
+}
+
 /** A database that is connected to, and whose tables are made, when it is first used. */
 export class PostgresOnUse {
-  readonly #open: () => Promise<PostgresDatabase>;
+  readonly #open: () => Promise<UsedDatabase>;
   readonly #label: string;
-  #opening: Promise<PostgresDatabase> | undefined;
+  #opening: Promise<UsedDatabase> | undefined;
   #closed: Promise<void> | undefined;
 
   /** @param kind of what is kept there, for messages */
@@ -17,7 +25,7 @@ export class PostgresOnUse {
       const database = await PostgresDatabase.load(place, kind, terms);
       try {
         for (const some of tables) await prepare(database, some);
-        return database;
+        return { database, history: await historyExpression(database) };
       } catch (error) {
         await database.close();
         throw error;
@@ -27,6 +35,11 @@ export class PostgresOnUse {
 
   /** After a failure the next call tries again. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async use(): Promise<PostgresDatabase> {
+    return (await this.useWithHistory()).database;
+  }
+
+  /** As {@link PostgresOnUse.use}. */
+  async useWithHistory(): Promise<UsedDatabase> {
     if (this.#closed !== undefined && this.#opening === undefined) throw notOpen(this.#label);
     this.#opening ??= this.#open();
     const attempt = this.#opening;
@@ -45,7 +58,7 @@ export class PostgresOnUse {
   }
 
   async #finish(): Promise<void> {
-    const database = await this.#opening?.catch(() => undefined);
-    await database?.close();
+    const used = await this.#opening?.catch(() => undefined);
+    await used?.database.close();
   }
 }

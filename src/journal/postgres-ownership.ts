@@ -3,7 +3,7 @@ import { CastellanError } from "../errors.ts";
 import type { Batch } from "./change.ts";
 import type { JournalOwner } from "./journal.ts";
 import { inUse } from "./journal-errors.ts";
-import type { PostgresDatabase, Query } from "./postgres-database.ts";
+import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts";
 import type { PostgresHold } from "./postgres-hold.ts";
 import { fromText, toText } from "./stored-text.ts";
 
@@ -16,6 +16,7 @@ const BEAT_MS = 1_000;
 export class PostgresOwnership implements PostgresHold {
   readonly #database: PostgresDatabase;
   readonly #clock: Clock;
+  readonly #owner: JournalOwner;
   readonly #id: string;
   /** Counts how often the journal was taken, so that what its owner sent before taking it again is refused too. */
   readonly #term: string;
@@ -24,10 +25,11 @@ export class PostgresOwnership implements PostgresHold {
   readonly #lost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #ended = false;
 
-  private constructor(database: PostgresDatabase, clock: Clock, id: string, term: string) {
+  private constructor(database: PostgresDatabase, clock: Clock, owner: JournalOwner, term: string) {
     this.#database = database;
     this.#clock = clock;
-    this.#id = id;
+    this.#owner = owner;
+    this.#id = toText(owner.id);
     this.#term = term;
     this.#scheduleBeat();
   }
@@ -42,17 +44,16 @@ export class PostgresOwnership implements PostgresHold {
     owner: JournalOwner,
     clock: Clock,
   ): Promise<PostgresOwnership> {
-    const id = toText(owner.id);
     const term = await database.transaction(async (query) => {
       for (;;) {
-        const [taken] = await query<{ term: string }>(TAKE, [id, owner.pid, toText(owner.host), owner.startedAt]);
+        const [taken] = await query<{ term: string }>(TAKE, takerValues(owner));
         if (taken !== undefined) return taken.term;
         const [holder] = await query<HolderRow>(HOLDER);
         // One that was given back since then can be taken.
         if (holder !== undefined && holder.id !== null) throw inUse(place, ownerOf(holder, holder.id));
       }
     });
-    return new PostgresOwnership(database, clock, id, term);
+    return new PostgresOwnership(database, clock, owner, term);
   }
 
   /** Resolves when it turns out that the journal has another owner. */
@@ -60,12 +61,18 @@ export class PostgresOwnership implements PostgresHold {
     return this.#lost.promise;
   }
 
-  async fence(query: Query, { number }: Batch): Promise<boolean> {
-    // The last batch need not be the one before: those that need not be durable may be gone after a crash of the server.
-    const [ours] = await query(FENCE, [this.#id, this.#term, number]);
-    if (ours !== undefined) return true;
+  get mark(): Statement {
+    return { text: MARK, values: [this.#id, this.#term] };
+  }
+
+  async fence(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
+    const values = [this.#id, this.#term];
+    const [before] = await query<BatchRow>(FENCE, [...values, number]);
+    if (before !== undefined) return before.number;
+    // A replica that has not heard yet that it was taken.
+    const [again] = await query(TAKE_AGAIN, [...takerValues(this.#owner), this.#term, number]);
+    if (again !== undefined) return 0;
     const [holder] = await query<HolderRow>(HOLDER);
-    if (holder?.id === this.#id && holder.term === this.#term) return false;
     throw this.#lose(holder);
   }
 
@@ -93,6 +100,8 @@ export class PostgresOwnership implements PostgresHold {
     const refresh = async (query: Query): Promise<void> => {
       const [still] = await query(REFRESH, [this.#id, this.#term]);
       if (still !== undefined) return;
+      const [again] = await query(TAKE_AGAIN, [...takerValues(this.#owner), this.#term, 0]);
+      if (again !== undefined) return;
       const [holder] = await query<HolderRow>(HOLDER);
       if (!this.#ended) this.#lose(holder);
     };
@@ -117,15 +126,34 @@ const TAKE = `
   where owner.id is null or owner.id = excluded.id or owner.heartbeat < clock_timestamp() - interval '5 seconds'
   returning term`;
 
+/** What has been written under a term that the database does not know yet was written by nobody else. */
+const TAKE_AGAIN = `
+  insert into owner (term, id, pid, host, started_at, heartbeat, batch)
+    values ($5, $1, $2, $3, $4, clock_timestamp(), $6)
+  on conflict (only_one) do update set term = excluded.term, id = excluded.id, pid = excluded.pid,
+    host = excluded.host, started_at = excluded.started_at, heartbeat = excluded.heartbeat, batch = excluded.batch
+  where owner.term < excluded.term
+  returning term`;
+
 const HOLDER = "select id, term, pid, host, started_at from owner";
 
 const FENCE = `
-  update owner set batch = $3, heartbeat = clock_timestamp() where id = $1 and term = $2 and batch < $3
-  returning true`;
+  with before as (
+    select batch from owner where id = $1 and term = $2 for update
+  ), counted as (
+    update owner set batch = greatest(owner.batch, $3), heartbeat = clock_timestamp() from before
+  )
+  select batch::double precision as number from before`;
+
+const MARK = "select batch::double precision as number from owner where id = $1 and term = $2";
 
 const REFRESH = "update owner set heartbeat = clock_timestamp() where id = $1 and term = $2 returning true";
 
 const RELEASE = "update owner set id = null where id = $1 and term = $2";
+
+interface BatchRow {
+  readonly number: number;
+}
 
 interface HolderRow {
   readonly id: string | null;
@@ -133,6 +161,10 @@ interface HolderRow {
   readonly pid: number;
   readonly host: string;
   readonly started_at: number;
+}
+
+function takerValues({ id, pid, host, startedAt }: JournalOwner): unknown[] {
+  return [toText(id), pid, toText(host), startedAt];
 }
 
 function ownerOf({ pid, host, started_at }: HolderRow, id: string): JournalOwner {

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { examine, type Finding } from "../../src/cli/doctor.ts";
 import { Supervisor } from "../../src/index.ts";
 import { claudeStubs } from "../../src/testing/index.ts";
+import { ReplicatedServer } from "../cluster/replicated-server.ts";
 
 async function folder(files: Record<string, string> = {}): Promise<string> {
   const cwd = await mkdtemp(join(tmpdir(), "castellan-doctor-"));
@@ -63,4 +64,22 @@ test("a journal that another application has, or that cannot be made, is told", 
   // Whoever may do everything may also write there.
   const denied = process.getuid?.() === 0 ? "ok" : "failed";
   expect(of(await examine({ cwd: closed }), "journal")).toMatchObject({ verdict: denied });
+});
+
+test("a database that waits for none of its replicas is told, and one that does is not", async () => {
+  stubbed();
+  const { primary } = await ReplicatedServer.start();
+  const cwd = await folder({
+    "castellan.config.json": JSON.stringify({ journal: { postgres: primary.url(), schema: "castellan" } }),
+  });
+  const told = async (): Promise<string | undefined> =>
+    (await examine({ cwd })).find(({ subject }) => subject.startsWith("database of postgres://127.0.0.1"))?.message;
+  expect(await told()).toMatch(/has a replica and waits for none.*name a standby in `synchronous_standby_names`/);
+  await primary.sql("alter system set synchronous_standby_names = 'standby'");
+  await primary.sql("select pg_reload_conf()");
+  await expect.poll(told, { interval: 200, timeout: 10_000 }).not.toContain("replica");
+  await primary.sql("alter database postgres set synchronous_commit = local");
+  expect(await told()).toContain("commits do not wait for the standbys");
+  await primary.sql("alter database postgres set synchronous_commit = off");
+  expect(await told()).toContain("a crash loses turns that were accepted");
 });

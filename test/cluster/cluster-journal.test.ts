@@ -41,7 +41,7 @@ async function written(journal: Journal, session = A): Promise<number> {
 }
 
 async function journalOf({ boot, holdings }: Machine, where: Place): Promise<ClusterJournal> {
-  const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+  const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
   await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
   onTestFinished(() => journal.close());
   return journal;
@@ -71,7 +71,7 @@ describe("the journal of a cluster", () => {
     if (where === undefined) where = server.fresh();
     else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
     const { boot, engine, holdings } = await machine(where, "a", A);
-    const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+    const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
     const write = journal.write.bind(journal);
     const { schema } = where;
     journal.write = async (batch) => {

@@ -31,7 +31,7 @@ function title(n: number): SessionStoreEntry {
 }
 
 function transcriptsOf({ boot, holdings }: Machine, where: Place): GlobalTranscripts {
-  const transcripts = globalTranscripts(where, boot, holdings);
+  const transcripts = globalTranscripts(where, { boot }, holdings);
   onTestFinished(() => transcripts.close());
   return transcripts;
 }
@@ -58,7 +58,7 @@ describe("the transcripts of a cluster", () => {
     const where = kept?.where ?? server.fresh();
     kept ??= { where, owner: await machine(where, "one", A) };
     const { owner } = kept;
-    const transcripts = globalTranscripts(where, owner.boot, owner.holdings);
+    const transcripts = globalTranscripts(where, { boot: owner.boot }, owner.holdings);
     const store = transcripts.storeOf(A);
     await store.listSessions("");
     await server.sql(`truncate ${where.schema}.transcripts cascade`);
@@ -115,8 +115,8 @@ describe("the transcripts of a cluster", () => {
     const where = server.fresh(pooler.port);
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const [before, after] = [
-      globalTranscripts(where, "one", one.holdings),
-      globalTranscripts(where, "other", other.holdings),
+      globalTranscripts(where, { boot: "one" }, one.holdings),
+      globalTranscripts(where, { boot: "other" }, other.holdings),
     ];
     await before.storeOf(A).append(KEY, [title(1)]);
     await takenBy(other, where, "one");
@@ -209,7 +209,7 @@ describe("a node from which a session was taken", () => {
     const { promise: fenced, resolve } = Promise.withResolvers<void>();
     const { promise: goOn, resolve: wake } = Promise.withResolvers<void>();
     const writing = database.transaction(async (query) => {
-      await fenceEpochs(query, "one", new Map([[A, 1]]));
+      await fenceEpochs(query, { boot: "one" }, new Map([[A, 1]]));
       resolve();
       await goOn;
       await query("select 1");
@@ -224,7 +224,7 @@ describe("a node from which a session was taken", () => {
 
 it("refuses what comes after it was closed", async () => {
   const where = server.fresh();
-  const transcripts = globalTranscripts(where, "one", (await machine(where, "one", A)).holdings);
+  const transcripts = globalTranscripts(where, { boot: "one" }, (await machine(where, "one", A)).holdings);
   const append = transcripts.storeOf(A).append(KEY, [title(1)]);
   await transcripts.close();
   await append;

@@ -90,7 +90,7 @@ describe("claims", () => {
           lives += 1;
           const boot = `node ${who} life ${lives}`;
           const holdings = new Holdings();
-          const journal = clusterJournal(where, boot, holdings, () => true, systemClock);
+          const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
           await own.join(node(boot, { staleMs: 50 }));
           await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
           let over = false;

@@ -30,7 +30,8 @@ export class RealCluster implements AsyncDisposable {
   /** How others connect to it. */
   readonly place: ConnectOptions;
   readonly schema: string;
-  readonly server: PostgresServer;
+  /** The server as the test sees it, which is another one after a failover. */
+  server: PostgresServer;
   /** All nodes that there have been, in the order of their starts. */
   readonly nodes: RealNode[] = [];
   readonly #directory: string;

@@ -5,12 +5,14 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class SeverableLine {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #to: number | Promise<number>;
   #cut = false;
   #bytes = 0;
 
   /** `to` is the port at which the server is; one that is not known yet may come later. */
   private constructor(to: number | Promise<number>) {
-    this.#server = createServer({ noDelay: true }, (client) => void this.#join(client, to));
+    this.#to = to;
+    this.#server = createServer({ noDelay: true }, (client) => void this.#join(client));
   }
 
   static async start(to: number | Promise<number>): Promise<SeverableLine> {
@@ -40,6 +42,12 @@ export class SeverableLine {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Connections that are made from now on lead to the server at this port; those that were there are broken. */
+  lead(to: number): void {
+    this.#to = to;
+    this.mend();
+  }
+
   async stop(): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
@@ -47,9 +55,9 @@ export class SeverableLine {
     await closed;
   }
 
-  async #join(client: Socket, to: number | Promise<number>): Promise<void> {
+  async #join(client: Socket): Promise<void> {
     this.#hold(client);
-    const upstream = connect({ port: await to, host: "127.0.0.1", noDelay: true });
+    const upstream = connect({ port: await this.#to, host: "127.0.0.1", noDelay: true });
     this.#hold(upstream);
     const both = [
       [client, upstream],

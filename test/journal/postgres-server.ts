@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -93,6 +93,32 @@ export class PostgresServer {
     await this.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${others}`);
   }
 
+  /**
+   * A server of its own that follows this one, which is restarted for that.
+   *
+   * @param port where it finds this one. Default: this one's own port
+   */
+  async standby(port: number = this.port): Promise<PostgresServer> {
+    const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
+    await chmod(directory, 0o755);
+    if (NOBODY !== undefined) await chown(directory, NOBODY.uid, NOBODY.gid);
+    await this.end();
+    await run("cp", ["-a", join(this.#directory, "data"), directory], { cwd: directory, ...NOBODY });
+    await this.start();
+    const conninfo = [`host=127.0.0.1 port=${port} user=${USER} password='${PASSWORD}'`, "application_name=standby"];
+    const settings = `primary_conninfo = '${conninfo.join(" ").replaceAll("'", "''")}'\nhot_standby = on\n`;
+    await appendFile(join(directory, "data", "postgresql.auto.conf"), settings);
+    await writeFile(join(directory, "data", "standby.signal"), "");
+    const standby = new PostgresServer(directory, this.#binaries, await freePort());
+    await standby.start();
+    return standby;
+  }
+
+  /** Makes a standby a server that can be written to, with what it has got so far. */
+  async promote(): Promise<void> {
+    await this.sql("select pg_promote(true, 60)");
+  }
+
   /** Starts the server again, with what it had. Resolves when it takes connections. */
   async start(): Promise<void> {
     const settings = {
@@ -118,7 +144,7 @@ export class PostgresServer {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     createInterface({ input: child.stderr }).on("line", (line) => {
       this.#log.push(line);
-      if (line.includes("ready to accept connections")) resolve();
+      if (/ready to accept (read-only )?connections/.test(line)) resolve();
     });
     child.once("error", reject);
     child.once("exit", () => reject(new Error(`PostgreSQL did not start:\n${this.#log.join("\n")}`)));

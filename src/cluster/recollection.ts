@@ -1,0 +1,155 @@
+import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { PostgresDatabase } from "../journal/postgres-database.ts";
+import { JOURNAL_TABLES } from "../journal/postgres-journal-tables.ts";
+import { PostgresOnUse } from "../journal/postgres-on-use.ts";
+import type { PostgresPlace } from "../journal/postgres-place.ts";
+import { type LackingUse, type OwnedWrite, PostgresTranscriptDesk } from "../journal/postgres-transcript-desk.ts";
+import { RecentAppends } from "../journal/recent-appends.ts";
+import { type RecentBatch, RecentBatches } from "../journal/recent-batches.ts";
+import { toText } from "../journal/stored-text.ts";
+import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { ownAgain } from "./epoch-fence.ts";
+import { BEGIN_ERA, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
+
+/** How many runs are remembered. */
+const MOST_RUNS = 8;
+
+const STATEMENT_MS = 10_000;
+
+/**
+ * What the runs of this node have written last, and the database has confirmed. It outlives the runs: while a database fails over they
+ * are given up, and what the new one lacks is written once more before anybody goes on with their sessions.
+ */
+export class Recollection {
+  readonly #place: PostgresPlace;
+  readonly #clock: Clock;
+  readonly #warn: (message: string) => void;
+  /** The last one is at the end. */
+  readonly #runs = new Map<string, RecentBatches>();
+  readonly #appends: RecentAppends;
+  readonly #doubts = new Set<string>();
+
+  constructor(place: PostgresPlace, clock: Clock, warn: (message: string) => void) {
+    this.#place = place;
+    this.#clock = clock;
+    this.#warn = warn;
+    this.#appends = new RecentAppends(clock);
+  }
+
+  /** Where a run keeps its batches. */
+  batchesOf(boot: string): RecentBatches {
+    const recent = new RecentBatches(this.#clock);
+    this.#runs.set(boot, recent);
+    const [oldest] = this.#runs.keys();
+    if (this.#runs.size > MOST_RUNS && oldest !== undefined) this.#runs.delete(oldest);
+    return recent;
+  }
+
+  /** Where all of them keep what they append to transcripts. */
+  get transcripts(): LackingUse {
+    return {
+      recent: this.#appends,
+      behind: ({ entries, lost }) =>
+        this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`),
+    };
+  }
+
+  /** Tells why the database may lose what it has confirmed, once for each reason. */
+  doubt(problem: string): void {
+    if (this.#doubts.has(problem)) return;
+    this.#doubts.add(problem);
+    this.#warn(`The cluster ${this.#place.label} may lose what it has confirmed: ${problem}.`);
+  }
+
+  /** Tells that the database lacked batches. */
+  behind({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
+    this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
+  }
+
+  /**
+   * Writes once more what the database lacks of what runs of this node have written that are over.
+   *
+   * @param but the run that goes on
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async restore(but?: string): Promise<void> {
+    const runs = [...this.#runs].filter(([boot, { last }]) => boot !== but && last > 0);
+    if (runs.length === 0) return;
+    const terms = { timeoutMs: STATEMENT_MS, connections: 1 };
+    const opened = new PostgresOnUse(this.#place, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
+    try {
+      const { database, history } = await opened.useWithHistory();
+      for (const [boot, recent] of runs) await this.#restoreRun(database, history, boot, recent);
+    } finally {
+      await opened.close();
+    }
+    const desk = new PostgresTranscriptDesk(this.#place, [CLUSTER_TABLES], this.transcripts);
+    try {
+      await desk.catchUp(({ session, epoch }) => orphaned(session, epoch));
+    } finally {
+      await desk.close();
+    }
+  }
+
+  async #restoreRun(database: PostgresDatabase, history: string, boot: string, recent: RecentBatches): Promise<void> {
+    const known = await database.transaction(async (query) => {
+      await query(noticeHistory(history));
+      const [[row], [era]] = await Promise.all([
+        query<{ readonly number: number }>(NUMBER, [toText(boot)]),
+        query<{ readonly era: string; readonly open: boolean }>(`select era, ${MAY_CLAIM} as open from history`),
+      ]);
+      const number = row?.number ?? 0;
+      // Nobody is to go on with what is about to be told.
+      if (number < recent.last && era?.open === true) await query(BEGIN_ERA, [era.era]);
+      return number;
+    });
+    if (known >= recent.last) return;
+    const lacking = recent.after(known);
+    if (lacking === undefined) return this.behind({ batches: 0, lost: true });
+    if (lacking.length === 0) return;
+    let refused = 0;
+    for (const batch of lacking) {
+      try {
+        await database.transaction((query) => this.#writeAgain(query, boot, batch));
+      } catch (error) {
+        if (!CastellanError.is(error, "NOT_OWNER")) throw error;
+        refused += 1;
+      }
+    }
+    if (refused > 0) this.behind({ batches: refused, lost: true });
+    if (lacking.length > refused) this.behind({ batches: lacking.length - refused, lost: false });
+  }
+
+  async #writeAgain(
+    query: Parameters<Parameters<PostgresDatabase["transaction"]>[0]>[0],
+    boot: string,
+    { number, epochs, statements }: RecentBatch,
+  ): Promise<void> {
+    await ownAgain(query, boot, epochs, false);
+    const [fresh] = await query(COUNT, [toText(boot), number]);
+    if (fresh === undefined) return;
+    await Promise.all(statements.map(({ text, rows }) => query(text, [rows])));
+  }
+
+  get #subject(): string {
+    return `The cluster ${this.#place.label} has another history than it had: it has failed over to a replica, or was put back to a backup, and`;
+  }
+}
+
+const AGAIN =
+  "which have been written once more. Nothing is lacking where each commit waits for a synchronous standby; see `castellan doctor`.";
+const LOST =
+  "lacks what is not known any more, or what others have gone on without: turns, replies and costs are lost. Have each commit wait for a synchronous standby; see `castellan doctor`.";
+
+const NUMBER = "select number::double precision from batches where boot = $1";
+
+const COUNT = `
+  insert into batches (boot, term, number) values ($1, 1, $2)
+  on conflict (boot) do update set number = excluded.number where batches.number < excluded.number
+  returning true`;
+
+/** Writes to a transcript of a session that nobody owns any more. */
+function orphaned(session: string, epoch: number): OwnedWrite {
+  return { session, epoch, fence: (query) => ownAgain(query, "", new Map([[session, epoch]]), false) };
+}

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
+import { globalTranscripts } from "../../src/cluster/global-transcripts.ts";
+import { JOIN, joinValues } from "../../src/cluster/node-rows.ts";
+import { Recollection } from "../../src/cluster/recollection.ts";
+import type { Batch } from "../../src/journal/change.ts";
+import type { Query } from "../../src/journal/postgres-database.ts";
+import { postgresPlace } from "../../src/journal/postgres-place.ts";
+import { BackedUpDatabase } from "../journal/backed-up-database.ts";
+import { PostgresServer } from "../journal/postgres-server.ts";
+import { node } from "./engine-conformance.ts";
+import { type Machine, machine, own } from "./postgres-scene.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+const A = '["global","a"]';
+const KEY = { projectKey: "proj", sessionId: "sess" };
+const IDLE = { load: 0, draining: false };
+
+function accepted(number: number): Batch {
+  const turn = { id: `t${number}`, session: A, prompt: "", position: number, durable: true, acceptedAt: number };
+  return { number, durable: true, sessions: [A], changes: [{ type: "turn_accepted", turn }] };
+}
+
+interface Written {
+  readonly database: BackedUpDatabase;
+  readonly recollection: Recollection;
+  readonly told: string[];
+  journalOf(machine: Machine): Promise<ClusterJournal>;
+}
+
+async function scene(): Promise<Written> {
+  const database = await BackedUpDatabase.create(server);
+  const told: string[] = [];
+  const recollection = new Recollection(postgresPlace(database.place), systemClock, (message) => told.push(message));
+  const journalOf = async ({ boot, holdings }: Machine): Promise<ClusterJournal> => {
+    const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues(node(boot, { staleMs: 60_000 })));
+    const run = { boot, rejoin };
+    const journal = clusterJournal(database.place, run, holdings, () => true, systemClock, {
+      recent: () => recollection.batchesOf(boot),
+      behind: (lacking) => recollection.behind(lacking),
+    });
+    await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
+    onTestFinished(() => journal.close());
+    return journal;
+  };
+  return { database, recollection, told, journalOf };
+}
+
+async function turns(database: BackedUpDatabase): Promise<string[]> {
+  return (await database.sql<{ id: string }>("select id from turns order by id")).map(({ id }) => id);
+}
+
+it("a run goes on with its sessions when the database has never heard of the run or of its claims", async () => {
+  const { database, journalOf } = await scene();
+  await machine(database.place, "before");
+  await database.backUp();
+  const one = await machine(database.place, "one", A);
+  const journal = await journalOf(one);
+  await journal.write(accepted(1));
+  await database.putBack();
+  expect(await one.engine.renew("one", IDLE)).toBe(true);
+  await journal.write(accepted(2));
+  expect(await turns(database)).toEqual(["t1", "t2"]);
+  expect(await one.engine.ownerOf(A)).toMatchObject({ boot: "one", epoch: 1 });
+});
+
+it("what a run has written that is over is written once more, before anybody may claim its sessions", async () => {
+  const { database, recollection, told, journalOf } = await scene();
+  const one = await machine(database.place, "one", A);
+  const other = await machine(database.place, "other");
+  const journal = await journalOf(one);
+  const transcripts = globalTranscripts(database.place, one, one.holdings, recollection.transcripts);
+  onTestFinished(() => transcripts.close());
+  await journal.write(accepted(1));
+  await database.backUp();
+  await journal.write(accepted(2));
+  await transcripts.storeOf(A).append(KEY, [{ type: "user", uuid: "u1" }]);
+  await database.putBack();
+  await recollection.restore();
+  await one.engine.leave("one");
+  expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
+  expect(await turns(database)).toEqual(["t1", "t2"]);
+  expect((await database.sql("select from transcript_entries")).length).toBe(1);
+  expect(told.join("\n")).toMatch(/lacked 1 batches of the journal(.|\n)*lacked 1 entries of a transcript/);
+  await database.sql("update history set claims_from = clock_timestamp()");
+  // Above all epochs that anybody can have had in what the database lacks.
+  expect(await other.engine.claim("other", A)).toEqual({ taken: true, epoch: 1_001 });
+  await recollection.restore();
+  expect(told).toHaveLength(2);
+});
+
+it("what a run has written is refused once another one has gone on without it, which is told", async () => {
+  const { database, recollection, told, journalOf } = await scene();
+  const other = await machine(database.place, "other");
+  await database.backUp();
+  const one = await machine(database.place, "one", A);
+  const journal = await journalOf(one);
+  await journal.write(accepted(1));
+  await database.putBack();
+  await own(other, A);
+  await expect(journal.write(accepted(2))).rejects.toMatchObject({ code: "NOT_OWNER" });
+  await recollection.restore();
+  expect(await turns(database)).toEqual([]);
+  expect(told.join("\n")).toContain("turns, replies and costs are lost");
+  expect(await other.engine.ownerOf(A)).toMatchObject({ boot: "other" });
+});
+
+it("an idle run whose claim is not known any more has it again when it catches up", async () => {
+  const { database, journalOf } = await scene();
+  const other = await machine(database.place, "other");
+  const one = await machine(database.place, "one");
+  const journal = await journalOf(one);
+  await database.backUp();
+  await own(one, A);
+  await database.putBack();
+  await journal.catchUp();
+  expect(await one.engine.ownerOf(A)).toMatchObject({ boot: "one" });
+  expect(await other.engine.claim("other", A)).toMatchObject({ taken: false, owner: { boot: "one" } });
+});
+
+it("nobody claims anything while others may still act by what the database has lost", async () => {
+  const { database } = await scene();
+  const one = await machine(database.place, "one");
+  const era = one.engine.era ?? 0;
+  await database.sql("update history set identity = 'of another server'");
+  expect(await one.engine.claim("one", A)).toEqual({ taken: false, owner: undefined });
+  expect(await one.engine.renew("one", IDLE)).toBe(true);
+  expect(one.engine.era).toBe(era + 1);
+  const [held] = await database.sql(
+    "select claims_from > clock_timestamp() + interval '55 seconds' as held from history",
+  );
+  expect(held).toEqual({ held: true });
+});

@@ -1,0 +1,201 @@
+import type { SessionKey, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Batch, Change } from "../../src/journal/change.ts";
+import type { Journal, JournalOwner } from "../../src/journal/journal.ts";
+import { postgresJournal } from "../../src/journal/postgres-journal.ts";
+import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { ReplicatedServer } from "../cluster/replicated-server.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { BackedUpDatabase } from "./backed-up-database.ts";
+import { PostgresServer } from "./postgres-server.ts";
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(async () => {
+  await server?.remove();
+});
+
+const warnings: string[] = [];
+const warned = (warning: Error): void => void warnings.push(warning.message);
+
+beforeEach(() => {
+  warnings.length = 0;
+  process.on("warning", warned);
+});
+
+afterEach(() => {
+  process.off("warning", warned);
+});
+
+const OWNER: JournalOwner = { id: "first", pid: 11, host: "one", startedAt: 1_700_000_000_000 };
+const KEY: SessionKey = { projectKey: "proj", sessionId: "sess" };
+
+function accepted(number: number, prompt = `prompt ${number}`): Batch {
+  const turn = { id: `t${number}`, session: '"a"', prompt, position: number, durable: true, acceptedAt: number };
+  return { number, durable: true, changes: [{ type: "turn_accepted", turn }] };
+}
+
+function change(number: number, ...changes: Change[]): Batch {
+  return { number, durable: true, changes };
+}
+
+async function open(place: { readonly postgres: string; readonly schema: string }): Promise<Journal> {
+  const journal = postgresJournal({ ...place, clock: new SimulatedClock() });
+  await journal.open(OWNER);
+  onTestFinished(() => journal.close());
+  return journal;
+}
+
+async function prompts(journal: Journal): Promise<string[]> {
+  return (await journal.unfinishedTurns(['"a"'])).map(({ prompt }) => prompt);
+}
+
+function store(place: { readonly postgres: string; readonly schema: string }): PostgresSessionStore {
+  const made = postgresSessionStore(place);
+  onTestFinished(() => made.close());
+  return made;
+}
+
+function entry(n: number): SessionStoreEntry {
+  return { type: "user", uuid: `u${n}`, parentUuid: n === 1 ? null : `u${n - 1}` };
+}
+
+function ids(entries: readonly SessionStoreEntry[] | null): unknown[] {
+  return entries?.map(({ uuid }) => uuid) ?? [];
+}
+
+describe("a journal whose database is put back to a backup", () => {
+  it("writes once more what it lacks, before the next batch and once each", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const journal = await open(database.place);
+    await journal.write(accepted(1));
+    await database.backUp();
+    await journal.write(accepted(2));
+    await journal.write(change(3, { type: "turn_begun", turn: "t2", promptId: "p", attempt: 1 }));
+    await database.putBack();
+    await journal.write(accepted(4));
+    expect(await prompts(journal)).toEqual(["prompt 2", "prompt 1", "prompt 4"]);
+    expect(await journal.turn("t2")).toMatchObject({ state: "running", attempts: 1 });
+    await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. They have been written once more/);
+  });
+
+  it("tells nothing that it lacks for not being there", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const journal = await open(database.place);
+    await database.backUp();
+    await journal.write(accepted(1));
+    await journal.write(
+      change(2, { type: "turn_ended", turn: "t1", state: "completed", at: 1, outcome: { text: "x" } }),
+    );
+    await database.putBack();
+    expect(await journal.turn("t1")).toMatchObject({ state: "completed", outcome: { text: "x" } });
+    expect(await prompts(journal)).toEqual([]);
+  });
+
+  it("counts what was spent once, however often the database is put back", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const journal = await open(database.place);
+    const usage = { inputTokens: 1, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
+    const models = [{ model: "m", costUsd: 1, usage }];
+    const spent = { type: "spent", supervisor: "s", session: "a", day: "2026-01-01", models } as const;
+    await journal.write(change(1, spent));
+    await database.backUp();
+    await journal.write(change(2, spent));
+    for (let times = 0; times < 2; times++) {
+      await database.putBack();
+      expect((await journal.usage({ by: [] }))[0]?.costUsd).toBe(2);
+    }
+    await journal.write(change(3, spent));
+    expect((await journal.usage({ by: [] }))[0]?.costUsd).toBe(3);
+  });
+
+  it("is its application's also if the database does not know that it has taken it", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const before = await open(database.place);
+    await before.close();
+    await database.backUp();
+    const journal = await open(database.place);
+    await journal.write(accepted(1));
+    await database.putBack();
+    expect(await prompts(journal)).toEqual(["prompt 1"]);
+    await journal.write(accepted(2));
+    expect(await prompts(journal)).toEqual(["prompt 1", "prompt 2"]);
+  });
+
+  it("goes on without what is too much to be kept, and says so", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const journal = await open(database.place);
+    await database.backUp();
+    for (let number = 1; number <= 5; number++) await journal.write(accepted(number, "x".repeat(4 * 1024 ** 2)));
+    await database.putBack();
+    await journal.write(accepted(6));
+    expect(await journal.turn("t1")).toBeUndefined();
+    expect(await journal.turn("t6")).toBeDefined();
+    await expect.poll(() => warnings.join()).toMatch(/turns, replies and costs are lost/);
+  });
+});
+
+describe("a session store whose database is put back to a backup", () => {
+  it("appends once more what it lacks, and nothing twice", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const transcripts = store(database.place);
+    await transcripts.append(KEY, [entry(1)]);
+    await database.backUp();
+    await transcripts.append(KEY, [entry(2), { type: "last-prompt" }]);
+    await transcripts.append(KEY, [entry(3)]);
+    await database.putBack();
+    await transcripts.append(KEY, [entry(4)]);
+    const kept = await transcripts.load(KEY);
+    expect(ids(kept)).toEqual(["u1", "u2", undefined, "u3", "u4"]);
+    await expect.poll(() => warnings.join()).toMatch(/lacked the last 3 entries of a transcript/);
+  });
+
+  it("loads what was appended last", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const transcripts = store(database.place);
+    await transcripts.append(KEY, [entry(1)]);
+    await database.backUp();
+    await transcripts.append(KEY, [entry(2)]);
+    await database.putBack();
+    expect(ids(await transcripts.load(KEY))).toEqual(["u1", "u2"]);
+  });
+
+  it("brings nothing back that somebody else has deleted", async () => {
+    const database = await BackedUpDatabase.create(server);
+    const [transcripts, others] = [store(database.place), store(database.place)];
+    await transcripts.append(KEY, [entry(1)]);
+    await others.delete(KEY);
+    expect(await transcripts.load(KEY)).toBeNull();
+    await transcripts.append(KEY, [entry(2)]);
+    await others.delete(KEY);
+    await transcripts.append(KEY, [entry(3)]);
+    expect(ids(await transcripts.load(KEY))).toEqual(["u3"]);
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe("a replica that lacks commits takes over", () => {
+  it("and journal and session store give it what it lacks", async () => {
+    const servers = await ReplicatedServer.start();
+    const place = { postgres: servers.primary.url({ port: servers.port }), schema: "castellan" };
+    const [journal, transcripts] = [await open(place), store(place)];
+    await journal.write(accepted(1));
+    await transcripts.append(KEY, [entry(1)]);
+    await servers.replicated();
+    servers.lag();
+    await journal.write(accepted(2));
+    await transcripts.append(KEY, [entry(2)]);
+    const fresh = { ...KEY, sessionId: "fresh" };
+    await transcripts.append(fresh, [entry(1)]);
+    await servers.losePrimary();
+    await servers.promote();
+    await expect.poll(() => prompts(journal).catch(() => [])).toEqual(["prompt 1", "prompt 2"]);
+    expect(ids(await transcripts.load(KEY))).toEqual(["u1", "u2"]);
+    // The replica has never heard of it; its timeline says why.
+    expect(ids(await transcripts.load(fresh))).toEqual(["u1"]);
+  });
+});
