@@ -30,6 +30,7 @@ import { scheduleDeadline } from "./patience.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
 import { lackOfServers } from "./required-servers.ts";
+import { sdkBinary } from "./sdk-binary.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
 
@@ -87,16 +88,12 @@ export class ProcessRun {
     this.#grants = new GrantWatch((updates) => request.host.granted(updates));
     const own = this.#grants.watch(hosted(request.options, request.host, request.approvals === true));
     const options = { ...own, env: { ...traceEnvironment(), ...own.env } };
-    this.query = query({
-      prompt: this.input,
-      options: sdkOptions(
-        { ...request, options: this.hostCalls.watch(options) },
-        {
-          marker: formatMarker(thisOwner(), request.id),
-          spawn: (options) => this.#spawn(options, prefix),
-        },
-      ),
-    });
+    const start = {
+      marker: formatMarker(thisOwner(), request.id),
+      spawn: (options: SpawnOptions) => this.#spawn(options, prefix),
+    };
+    const launch = { ...request, options: this.hostCalls.watch(options) };
+    this.query = query({ prompt: this.input, options: { ...sdkBinary(), ...sdkOptions(launch, start) } });
     const { standing } = request;
     this.#given = Promise.all([
       standing === undefined ? undefined : giveStanding(this.query, request.options, standing),
