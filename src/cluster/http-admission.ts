@@ -15,6 +15,10 @@ const NONCES = 500_000;
 /** The longest nonce that is remembered, in characters. */
 const LONGEST_NONCE = 128;
 
+/** Of a request that was signed at a time that was over by the node's clock. */
+const SET_BACK =
+  "the clock of the node has been set back, so that it cannot tell this request from one that it had before; it takes requests again when its clock has caught up, or when it is restarted";
+
 export interface AdmissionDeps {
   readonly keyring: Keyring;
   readonly clock: Clock;
@@ -67,8 +71,9 @@ export class Admission {
     if (nonce === "" || nonce.length > LONGEST_NONCE) {
       return { asker, refusal: { reason: "malformed", problem: "its nonce is none" } };
     }
-    const taken = this.#nonces.take(nonce);
+    const taken = this.#nonces.take(nonce, Number(at));
     if (taken === "seen") return { asker, refusal: { reason: "replayed" } };
+    if (taken === "late") return { asker, refusal: { reason: "replayed", problem: SET_BACK } };
     if (taken === "full") return { asker, refusal: { reason: "busy", limit: NONCES } };
     return { asker };
   }
@@ -96,12 +101,14 @@ export class Admission {
     }
   }
 
-  /** The answer that refuses a request. */
+  /** The answer that refuses a request. Nothing that a stranger chooses is sealed, so that he gets nothing to try secrets on. */
   refuse({ nonce, key }: Asker, refusal: Refusal): Response {
     const status = REFUSALS[refusal.reason];
     const text = JSON.stringify(refusal);
+    const headers = { "content-type": "application/json" };
+    if (key === undefined) return new Response(text, { status, headers });
     const seal = this.#deps.keyring.seal({ nonce, status, digest: digestOf(text) }, key);
-    return new Response(text, { status, headers: { [HEADERS.seal]: seal, "content-type": "application/json" } });
+    return new Response(text, { status, headers: { ...headers, [HEADERS.seal]: seal } });
   }
 
   /** The head of an answer that takes a request up. */

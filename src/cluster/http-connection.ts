@@ -87,6 +87,25 @@ export class HttpConnection implements Disposable {
     }
   }
 
+  /** The body of a short answer, which has to be there within the time for one word; `undefined` if it is longer than `mostBytes`. */
+  async short(response: IncomingMessage, mostBytes: number): Promise<Uint8Array | undefined> {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    this.#expectWord();
+    try {
+      for await (const piece of response as AsyncIterable<Uint8Array>) {
+        size += piece.length;
+        if (size > mostBytes) return undefined;
+        pieces.push(piece);
+      }
+      return Buffer.concat(pieces, size);
+    } catch (error) {
+      throw this.#fault(error);
+    } finally {
+      this.#timer?.cancel();
+    }
+  }
+
   /** Breaks it, because this machine does not want it any more. */
   close(): void {
     this.#break(this.unreachable("this machine has closed its connections to other nodes."));

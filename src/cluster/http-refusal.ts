@@ -84,7 +84,7 @@ export function unproven(to: Destination, status: number, refusal: ReceivedRefus
     return new Refused(
       "unauthentic",
       `${nodeAt(to)} has another secret than this machine. Give \`cluster.secret\` the same value on every machine; to change it, ` +
-        "give all of them the old and the new one first.",
+        "give all of them the old and the new one first: a new one may stand first only when all machines have it.",
       false,
     );
   }
@@ -117,7 +117,9 @@ function explained(
         `and ${formatDuration(limit ?? 0)} are allowed. Set the clocks of both by NTP.`
       );
     case "replayed":
-      return "it has had the same request before. See whether a proxy in between sends requests again.";
+      return problem === undefined
+        ? "it has had the same request before. See whether a proxy in between sends requests again."
+        : `${problem}.`;
     case "elsewhere":
       return "another run of a node has that address by now.";
     case "too_large":

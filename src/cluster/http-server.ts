@@ -6,7 +6,6 @@ import type { CallAnswer, CallRequest } from "./frames.ts";
 import { Admission } from "./http-admission.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
 import { lineStream } from "./http-stream.ts";
-import { PROTOCOLS } from "./protocol.ts";
 import { type ClusterSecret, Keyring } from "./signature.ts";
 import type { Desk } from "./transport.ts";
 import { eventLineOf, isCallMethod, readCallRequest, readEventsRequest, readTurnRequest } from "./wire.ts";
@@ -25,6 +24,8 @@ export interface DeskServerOptions {
   readonly maxRequestBytes?: number;
   /** How many requests may be open at a time, streams and calls together. Default 10,000. */
   readonly maxOpen?: number;
+  /** How long the head of a request may take to come in, in milliseconds. Default 10,000. */
+  readonly headMs?: number;
   /** How often a stream shows that it is there, in milliseconds. Default 2,000. */
   readonly pingMs?: number;
   /** How long what is open may take to end by itself when the server is closed, in milliseconds. Default 500. */
@@ -40,12 +41,19 @@ export interface DeskServer {
   close(): Promise<void>;
 }
 
-/** How long a request may take to come in, in milliseconds. */
+/** How long a request may take to come in, and its head, in milliseconds. Only a request that is signed gets as far as its body. */
 const REQUEST_MS = 60_000;
+const HEAD_MS = 10_000;
+
+/** How often connections are looked at that take too long, in milliseconds. */
+const CHECK_MS = 1_000;
+
+/** How many connections there may be for each request that may be open: most are kept for the next one, and strangers have some. */
+const CONNECTIONS_PER_REQUEST = 1.5;
 
 /**
  * Answers the requests of other nodes by HTTP, which `httpTransport` sends. `GET /castellan/v1/live` tells anybody that the node
- * is there, and of what release; everything else is for those who have the secret.
+ * is there; everything else is for those who have the secret. Who does not is told that before anything of a body is read.
  *
  * @throws CastellanError `INVALID_OPTIONS` if the secret is none; the system's error if it cannot listen there
  */
@@ -74,12 +82,14 @@ class ServedDesk implements DeskServer {
 
   constructor(desk: Desk, options: DeskServerOptions) {
     const { secret, clock, boot, release, maxRequestBytes = 16 * 1024 ** 2, maxOpen = 10_000 } = options;
+    const { headMs = HEAD_MS } = options;
     this.#desk = desk;
     this.#options = options;
     this.#failed = options.failed ?? (() => {});
     this.#admission = new Admission({ keyring: new Keyring(secret), clock, boot, release, maxRequestBytes });
     this.#maxOpen = maxOpen;
-    this.#app.get(`${ROOT}/live`, (c) => c.json({ protocols: PROTOCOLS, release }));
+    // Nothing that helps somebody to choose an attack.
+    this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
     this.#route("turn", readTurnRequest, (request, signal) => desk.turn(request, signal));
     this.#route("events", readEventsRequest, (key, signal) => mapped(desk.events(key, signal), eventLineOf));
     this.#route("call", readCallRequest, (request) => this.#call(request));
@@ -87,11 +97,17 @@ class ServedDesk implements DeskServer {
     this.#app.onError((_, c) => c.body(null, 400));
     // The `Request` and `Response` of the application stay what they are.
     const listener = getRequestListener(this.#app.fetch, { overrideGlobalObjects: false });
-    this.#server = createServer({ requestTimeout: REQUEST_MS }, (incoming, outgoing) => {
+    const terms = {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: Math.min(REQUEST_MS, headMs),
+      connectionsCheckingInterval: Math.min(CHECK_MS, headMs),
+    };
+    this.#server = createServer(terms, (incoming, outgoing) => {
       this.#answers.add(outgoing);
       outgoing.once("close", () => this.#answered(outgoing));
       void listener(incoming, outgoing);
     });
+    this.#server.maxConnections = Math.ceil(maxOpen * CONNECTIONS_PER_REQUEST);
   }
 
   get port(): number {

@@ -153,16 +153,10 @@ class HttpTransport implements Transport {
   }
 }
 
-/** What whoever answers says besides its status; empty if it says too much. */
+/** What whoever answers says besides its status; empty if it says too much. He may be a stranger, and take his time. */
 async function refusalText(connection: HttpConnection, response: IncomingMessage): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of connection.pieces(response)) {
-    size += piece.length;
-    if (size > REFUSAL_LIMIT) return "";
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString("utf8");
+  const body = await connection.short(response, REFUSAL_LIMIT);
+  return Buffer.from(body ?? []).toString("utf8");
 }
 
 /** @throws Unreachable if the node says what is not understood */

@@ -165,7 +165,7 @@ export class ClusterNode {
    */
   async eraseFiles(key: string, conversations: readonly string[], memory: boolean): Promise<Removed> {
     const run = this.#acting();
-    if (run === undefined || run.holdings.epochOf(key) !== undefined) return NOTHING_REMOVED;
+    if (run === undefined || run.holdings.epochOf(key) !== undefined || !this.covers(key)) return NOTHING_REMOVED;
     return await run.hall.eraseFiles(nameOfKey(key), conversations, memory);
   }
 

@@ -1,6 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { JsonObject } from "../journal/session-entry.ts";
+import { nameProblem } from "../names.ts";
 import type { CallAnswer, CallMethod, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
 import { CALL_METHODS } from "./frames.ts";
 
@@ -18,8 +19,11 @@ const message = z.custom<SDKMessage>(
 const sentError = z.looseObject({ code: z.string(), message: z.string(), details: jsonObject });
 const owner = z.looseObject({ boot: z.string(), address: z.string() });
 
+/** The canonical name of a session: another text for the same name would be another session to some, and the same to others. */
+const key = z.string().refine(isKey, "Invalid input: expected the canonical name of a session");
+
 const turnRequest = z.looseObject({
-  key: z.string(),
+  key,
   turnId: z.string(),
   ask: z
     .looseObject({
@@ -39,13 +43,13 @@ const turnRequest = z.looseObject({
 });
 
 const callRequest = z.looseObject({
-  key: z.string(),
+  key,
   method: z.string(),
   args: z.array(z.unknown()),
   claim: z.boolean(),
 });
 
-const eventsRequest = z.looseObject({ key: z.string() });
+const eventsRequest = z.looseObject({ key });
 
 const turnFrame = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("found"), boot: z.string(), number: count, recalled: z.boolean() }),
@@ -140,6 +144,15 @@ function read<Value>(schema: z.ZodType<Value>, what: string, value: unknown): Va
   if (success) return data;
   const problems = error.issues.map(({ path, message }) => `${path.join(".") || "all of it"}: ${message}`);
   throw new Error(`${what} that is not understood: ${problems.join("; ")}`);
+}
+
+function isKey(text: string): boolean {
+  try {
+    const name: unknown = JSON.parse(text);
+    return nameProblem(name) === undefined && JSON.stringify(name) === text;
+  } catch {
+    return false;
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -49,7 +49,8 @@ describe("a request is refused", () => {
     expect(error).toMatchObject({ reason: "unauthentic", unsent: false });
     expect(error.message).toBe(
       `Node ${BOOT} at http://127.0.0.1:${port} has another secret than this machine. Give \`cluster.secret\` the same value on ` +
-        "every machine; to change it, give all of them the old and the new one first.",
+        "every machine; to change it, give all of them the old and the new one first: a new one may stand first only when all " +
+        "machines have it.",
     );
     expect(desk.asked).toEqual([]);
   });
@@ -60,7 +61,7 @@ describe("a request is refused", () => {
     const error = await refusal(scene.transport({ secret: [OTHER, SECRET] }).call(at(port), CALL, never));
     expect(error).toMatchObject({
       reason: "unauthentic",
-      message: expect.stringContaining("when all machines have it"),
+      message: expect.stringContaining("may stand first only when all machines have it"),
     });
   });
 

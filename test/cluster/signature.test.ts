@@ -63,19 +63,28 @@ describe("Nonces", () => {
     const clock = new SimulatedClock();
     const nonces = new Nonces(clock, 60_000, 10);
     await clock.advance(59_000);
-    expect(nonces.take("a")).toBe("new");
+    expect(nonces.take("a", 1)).toBe("new");
     await clock.advance(60_000);
-    expect(nonces.take("a")).toBe("seen");
+    expect(nonces.take("a", 1)).toBe("seen");
     await clock.advance(60_000);
-    expect(nonces.take("a")).toBe("new");
+    expect(nonces.take("a", 2)).toBe("new");
   });
 
   it("takes no more than it may, until it has forgotten some", async () => {
     const clock = new SimulatedClock();
     const nonces = new Nonces(clock, 60_000, 2);
-    expect(["a", "b", "c", "a"].map((nonce) => nonces.take(nonce))).toEqual(["new", "new", "full", "seen"]);
+    expect(["a", "b", "c", "a"].map((nonce) => nonces.take(nonce, 0))).toEqual(["new", "new", "full", "seen"]);
     await clock.advance(120_000);
-    expect(nonces.take("c")).toBe("new");
+    expect(nonces.take("c", 1)).toBe("new");
+  });
+
+  it("takes nothing that was signed at a time of which it has forgotten some", async () => {
+    const clock = new SimulatedClock();
+    const nonces = new Nonces(clock, 60_000, 10);
+    expect(nonces.take("a", 1_000)).toBe("new");
+    await clock.advance(200_000);
+    expect(["a", "b"].map((nonce) => nonces.take(nonce, 1_000))).toEqual(["late", "late"]);
+    expect(nonces.take("a", 1_001)).toBe("new");
   });
 
   it("remembers each for long enough, whenever it comes", () => {
@@ -85,10 +94,10 @@ describe("Nonces", () => {
       const nonces = new Nonces(clock, 60_000, 1_000);
       for (const [at, step] of steps.entries()) {
         await clock.advance(step);
-        expect(nonces.take(`nonce ${at}`)).toBe("new");
+        expect(nonces.take(`nonce ${at}`, clock.now())).toBe("new");
       }
       await clock.advance(later);
-      expect(nonces.take(`nonce ${steps.length - 1}`)).toBe("seen");
+      expect(nonces.take(`nonce ${steps.length - 1}`, 0)).toBe("seen");
     });
     return fc.assert(remembers, { numRuns: 50 });
   });

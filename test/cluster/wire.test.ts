@@ -22,6 +22,10 @@ const text = fc.oneof(
   fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
   fc.constantFrom("\u2028\u2029", "\u0000", "\ud800", "\udc00x", "\uFEFF", "\n", "\r\n"),
 );
+/** The canonical name of a session. */
+const name = fc
+  .array(fc.string({ minLength: 1, maxLength: 20, unit: "binary" }), { minLength: 1, maxLength: 3 })
+  .map((parts) => JSON.stringify(parts));
 /** What JSON can say; there is no minus nought. */
 const json = fc.jsonValue({ depthSize: "small" }).map((value): unknown => JSON.parse(JSON.stringify(value)));
 const object = fc.dictionary(text, json).map((value): Record<string, unknown> => JSON.parse(JSON.stringify(value)));
@@ -32,7 +36,7 @@ const of = <Type extends string>(type: Type): fc.Arbitrary<Type> => fc.constant(
 
 const turnRequest = fc.record(
   {
-    key: text,
+    key: name,
     turnId: text,
     ask: fc.record(
       {
@@ -54,7 +58,7 @@ const turnRequest = fc.record(
 );
 
 const callRequest = fc.record({
-  key: text,
+  key: name,
   method: fc.constantFrom(...CALL_METHODS),
   args: fc.array(json),
   claim: fc.boolean(),
@@ -141,7 +145,7 @@ describe("what nodes send each other", () => {
     ],
     [readTurnFrame, "text", "a frame that is not understood"],
     [readTurnRequest, {}, "a turn request that is not understood: key: "],
-    [readCallRequest, { key: "k" }, "method: "],
+    [readCallRequest, { key: '"k"' }, "method: "],
     [readEventsRequest, null, "an events request that is not understood: all of it: "],
     [
       readCallAnswer,
