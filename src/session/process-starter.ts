@@ -183,7 +183,7 @@ export class ProcessStarter {
         await this.#bringTranscript();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
-        await this.#compareEnd();
+        if (knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
         if (isSuspect(this.#conversation.now)) await this.#lookBack();
         return await this.#start(signal);
       } catch (error) {

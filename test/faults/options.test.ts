@@ -27,6 +27,7 @@ const OWN = {
   outputSchema: { type: "object", properties: { answer: { type: "string" } } },
   pinned: true,
   queueTimeout: 40_000_007,
+  requireMcpServers: false,
   restart: "transient",
   shutdown: 40_008,
   signal: new AbortController().signal,

@@ -114,7 +114,7 @@ test("variables in inline settings go into the environment, and not on the comma
     children: [
       {
         name: unique(),
-        settings: { env: { SETTING: KEY }, cleanupPeriodDays: 9 },
+        settings: { env: { SETTING: KEY }, effortLevel: "low" },
         env: { SETTING: "less", OTHER: "o" },
       },
       { name: unique(), settings: { env: { SETTING: KEY } }, settingSources: ["project"] },
@@ -123,7 +123,7 @@ test("variables in inline settings go into the environment, and not on the comma
   const [alone, beside] = scene.fake.processes;
   expect(alone?.env).toMatchObject({ SETTING: KEY, OTHER: "o" });
   expect(leaks(alone?.args)).toBe(false);
-  expect(alone?.args.join(" ")).toContain('--settings {"cleanupPeriodDays":9}');
+  expect(alone?.args.join(" ")).toContain('"effortLevel":"low"');
   // Settings of files would count for more than the environment.
   expect(beside?.env["SETTING"]).toBeUndefined();
 });
