@@ -235,11 +235,13 @@ test("a session whose turns are held back has its process replaced before they r
   await using scene = await opened({
     clock,
     script: async (turn) => {
-      if (turn.index > 0) return turn.text(keyOf(turn.process));
+      if (turn.prompt !== "one") return turn.text(keyOf(turn.process));
       await turn.emit({ type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt: 60 } });
       await turn.fail({ status: 429 });
     },
   });
+  // A first turn that is taken out costs another process.
+  await query(scene.name, "zero");
   await failure(query(scene.name, "one"), "TURN_FAILED");
   vi.stubEnv(KEY, "new");
   const refresh = scene.supervisor.refreshCredentials();
