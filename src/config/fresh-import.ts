@@ -12,10 +12,8 @@ const NOT_ERASABLE = "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
 /**
  * Loads files of configuration for the library that finds them: by Node itself, so that what they import is what the application
  * imports; and as they are now, where the library's own loader keeps what it has read once.
- *
- * @param onFailure told of a file that cannot be read, which the library keeps to itself once it watches
  */
-export async function freshLoader(cwd: string, onFailure: (error: unknown) => void): Promise<Jiti> {
+export async function freshLoader(cwd: string): Promise<Jiti> {
   const { createJiti } = await import("jiti");
   const jiti = createJiti(cwd, { interopDefault: true, moduleCache: false });
   const transpiled = jiti.import;
@@ -26,7 +24,6 @@ export async function freshLoader(cwd: string, onFailure: (error: unknown) => vo
       if (error instanceof Error && "code" in error && error.code === NOT_ERASABLE) {
         return await transpiled<Loaded>(file, { default: true });
       }
-      onFailure(error);
       throw error;
     }
   };

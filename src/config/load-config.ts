@@ -3,6 +3,7 @@ import type { LoadConfigOptions, ResolvedConfig } from "c12";
 import type { ChildOptions } from "../application/child-options.ts";
 import type { SupervisorOptions } from "../application/supervisor-options.ts";
 import type { CastellanError, OptionProblem } from "../errors.ts";
+import { didYouMean, nearMisses } from "../names.ts";
 import { copyConfigured, noteConfigured } from "../session/configured-options.ts";
 import { invalidOptions } from "../session/validation.ts";
 import { isPlain, resolved } from "./env-reference.ts";
@@ -38,11 +39,8 @@ export function environmentOf({ environment }: ConfigSource): string {
   return environment ?? (process.env["NODE_ENV"] || "development");
 }
 
-/** How the library that reads the files is asked to. `onFailure` is told of a file that cannot be read. */
-export async function readingOptions(
-  { file, cwd = process.cwd() }: ConfigSource,
-  onFailure: (error: unknown) => void = () => {},
-): Promise<LoadConfigOptions> {
+/** How the library that reads the files is asked to. */
+async function readingOptions({ file, cwd = process.cwd() }: ConfigSource): Promise<LoadConfigOptions> {
   return {
     name: NAME,
     cwd: resolve(cwd),
@@ -55,7 +53,7 @@ export async function readingOptions(
     dotenv: false,
     // Code is not fetched from elsewhere.
     giget: false,
-    jiti: await freshLoader(resolve(cwd), onFailure),
+    jiti: await freshLoader(resolve(cwd)),
   };
 }
 
@@ -77,14 +75,14 @@ export async function loadConfig(source: ConfigSource): Promise<LoadedConfig> {
 }
 
 /** Why a configuration cannot be read. */
-export function unreadable({ file }: ConfigSource, cause: unknown): CastellanError<"INVALID_OPTIONS"> {
+function unreadable({ file }: ConfigSource, cause: unknown): CastellanError<"INVALID_OPTIONS"> {
   const words = cause instanceof Error ? cause.message : String(cause);
   const message = `could not be read: ${words.replace(/\.$/, "")}`;
   return invalidOptions("configuration", [{ field: file ?? `${NAME}.config`, message }], cause);
 }
 
 /** What a configuration that was read says for the environment. @throws CastellanError `INVALID_OPTIONS` */
-export function configOf(read: ResolvedConfig, source: ConfigSource): LoadedConfig {
+function configOf(read: ResolvedConfig, source: ConfigSource): LoadedConfig {
   const cwd = resolve(source.cwd ?? ".");
   const environment = environmentOf(source);
   if (read._configFile === undefined) {
@@ -106,21 +104,60 @@ export function configOf(read: ResolvedConfig, source: ConfigSource): LoadedConf
   return { children, options: copyConfigured(settled, options), files: files.map(({ file }) => file), environment };
 }
 
-/** What is for all environments, and what is for this one, which goes over it. */
+/** The fields of a file that hold layers: of these environments, and in `$env` of any other. */
+const ENVIRONMENTS = ["development", "test", "production"] as const;
+const LAYERS = "$env";
+
+/**
+ * What is for all environments, and what is for this one, which goes over it.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if a layer is that of no environment
+ */
 function layersOf(
   { config, file }: { readonly config: object; readonly file: string },
   environment: string,
 ): ReadLayer[] {
-  const { $env, extends: _, ...own } = config as Record<string, unknown>;
+  const { [LAYERS]: named, extends: _, ...own } = config as Record<string, unknown>;
+  const others = named === undefined ? {} : named;
+  if (!isPlain(others)) throw notRight(file, LAYERS, "expected an object, with a layer for each environment");
+  const layers = Object.entries(own).filter(([field]) => field.startsWith("$"));
+  for (const [field] of layers) refuseNoEnvironment(file, field);
+  for (const name of Object.keys(others)) refuseMisspelt(file, name, environment);
+  refuseUnmet(file, environment, [...layers.map(([field]) => field.slice(1)), ...Object.keys(others)]);
   const common = Object.fromEntries(Object.entries(own).filter(([field]) => !field.startsWith("$")));
-  const layers: ReadLayer[] = [{ config: common, place: { file } }];
-  for (const layer of [own[`$${environment}`], isPlain($env) ? $env[environment] : undefined]) {
-    if (isPlain(layer)) layers.push({ config: layer, place: { file, layer: environment } });
-    else if (layer !== undefined) {
-      throw invalidOptions(`configuration ${file}`, [{ field: `$${environment}`, message: "expected an object" }]);
-    }
+  const found: ReadLayer[] = [{ config: common, place: { file } }];
+  for (const layer of [own[`$${environment}`], others[environment]]) {
+    if (isPlain(layer)) found.push({ config: layer, place: { file, layer: environment } });
+    else if (layer !== undefined) throw notRight(file, `$${environment}`, "expected an object");
   }
-  return layers;
+  return found;
+}
+
+function refuseNoEnvironment(file: string, field: string): void {
+  const known = ENVIRONMENTS.map((name) => `$${name}`);
+  if (known.includes(field as (typeof known)[number])) return;
+  const near = didYouMean(nearMisses(field, [...known, LAYERS]));
+  const message = `is no layer; those are ${known.join(", ")}, and in \`${LAYERS}\` those of other environments${near}`;
+  throw notRight(file, field, message);
+}
+
+/** Any name can be an environment's, so that only one that is almost another's is taken for a slip. */
+function refuseMisspelt(file: string, name: string, environment: string): void {
+  if (name === environment || ENVIRONMENTS.some((known) => known === name)) return;
+  const near = nearMisses(name, ENVIRONMENTS);
+  if (near.length > 0) throw notRight(file, `${LAYERS}.${name}`, `is the layer of no environment${didYouMean(near)}`);
+}
+
+function refuseUnmet(file: string, environment: string, layers: readonly string[]): void {
+  if (layers.includes(environment) || ENVIRONMENTS.some((name) => name === environment)) return;
+  const near = nearMisses(environment, layers);
+  if (near.length === 0) return;
+  const message = `there is no layer for the environment ${JSON.stringify(environment)}${didYouMean(near)}`;
+  throw notRight(file, "NODE_ENV", message);
+}
+
+function notRight(file: string, field: string, message: string): CastellanError<"INVALID_OPTIONS"> {
+  return invalidOptions(`configuration ${file}`, [{ field, message }]);
 }
 
 /** The value with what its references stand for, of whose objects it is remembered where they stand. */

@@ -5,15 +5,8 @@ import type { ReconcileReport } from "../application/supervisor-reports.ts";
 import { CastellanError } from "../errors.ts";
 import { overConfigured } from "../session/configured-options.ts";
 import { changedOptions } from "./changed-options.ts";
-import {
-  type ConfigSource,
-  configOf,
-  environmentOf,
-  type LoadedConfig,
-  loadConfig,
-  readingOptions,
-  unreadable,
-} from "./load-config.ts";
+import { type ConfigSource, environmentOf, type LoadedConfig, loadConfig } from "./load-config.ts";
+import { ConfigWatch, readSteadily, type SteadyConfig } from "./watch-config.ts";
 
 /** What came of a change of the configuration while the supervisor ran. */
 export type ConfigChange =
@@ -52,9 +45,10 @@ export interface FromConfigOptions extends ConfigSource {
  */
 export async function startFromConfig(options: FromConfigOptions = {}): Promise<Supervisor> {
   const { watch = environmentOf(options) === "development" } = options;
-  const loaded = await loadConfig(options);
-  const supervisor = await Supervisor.start(...started(loaded, options));
-  if (watch) await watched(supervisor, loaded, options);
+  if (!watch) return await Supervisor.start(...started(await loadConfig(options), options));
+  const first = await readSteadily(options);
+  const supervisor = await Supervisor.start(...started(first.loaded, options));
+  watched(supervisor, first, options);
   return supervisor;
 }
 
@@ -73,9 +67,9 @@ function started(
 }
 
 /** Applies what changes until the supervisor ends. */
-async function watched(supervisor: Supervisor, first: LoadedConfig, source: FromConfigOptions): Promise<void> {
-  const tell = source.onChange ?? logged(source.options?.logger ?? first.options.logger);
-  let last = first;
+function watched(supervisor: Supervisor, first: SteadyConfig, source: FromConfigOptions): void {
+  const tell = source.onChange ?? logged(source.options?.logger ?? first.loaded.options.logger);
+  let last = first.loaded;
   const apply = async (next: LoadedConfig): Promise<ConfigChange> => {
     const [children, options] = started(next, source);
     const report = await supervisor.reconcile(children, { defaults: options.defaults ?? {} });
@@ -83,21 +77,18 @@ async function watched(supervisor: Supervisor, first: LoadedConfig, source: From
     last = next;
     return { applied: true, report, afterRestart };
   };
-  const { watchConfig } = await import("c12");
-  const failed = (error: unknown): void => tell({ applied: false, error: unreadable(source, error) });
-  const watcher = await watchConfig({
-    ...(await readingOptions(source, failed)),
-    onUpdate: async ({ newConfig }) => {
-      const change = await Promise.resolve()
-        .then(() => apply(configOf(newConfig, source)))
-        .catch((error: unknown): ConfigChange => {
-          if (!CastellanError.is(error)) throw error;
-          return { applied: false, error };
-        });
-      tell(change);
-    },
+  const watch = new ConfigWatch(first, source, async () => {
+    let read: SteadyConfig | undefined;
+    try {
+      read = await readSteadily(source);
+      tell(await apply(read.loaded));
+    } catch (error) {
+      if (!CastellanError.is(error)) throw error;
+      tell({ applied: false, error });
+    }
+    return read;
   });
-  void supervisor.closed.then(() => watcher.unwatch());
+  void supervisor.closed.then(() => watch.stop());
 }
 
 function logged(logger: SupervisorOptions["logger"]): (change: ConfigChange) => void {

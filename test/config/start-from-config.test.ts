@@ -171,9 +171,30 @@ test.each([
     "NOT_SET",
   ],
   ["an option is unknown", { "castellan.config.json": '{"maxRestart":1}' }, "maxRestarts"],
+  [
+    "the name of a layer is that of no environment",
+    { "castellan.config.json": '{"$prodution":{}}' },
+    "`$prodution`: is no layer; those are $development, $test, $production, and in `$env` those of other environments; did you mean `$production`?",
+  ],
+  ["a layer of another environment is not in `$env`", { "castellan.config.json": '{"$staging":{}}' }, "in `$env`"],
+  ["`$envs` is meant to be `$env`", { "castellan.config.json": '{"$envs":{}}' }, "did you mean `$env`"],
+  [
+    "the name of a layer in `$env` is almost that of an environment",
+    { "castellan.config.json": '{"$env":{"tset":{}}}' },
+    "`$env.tset`: is the layer of no environment; did you mean `test`?",
+  ],
+  ["`$env` is no object", { "castellan.config.json": '{"$env":[]}' }, "expected an object, with a layer for each"],
   ["a layer is no object", { "castellan.config.json": '{"$test":3}' }, "expected an object"],
 ])("a configuration is refused with what is wrong if %s", async (_, files, words) => {
   const cwd = await folder(files as Record<string, string>);
   const error = await failure(started(cwd, { environment: "test" }), "INVALID_OPTIONS");
   expect(error.message).toContain(words);
+});
+
+test("an environment that has no layer, and is almost one that has, is refused", async () => {
+  const cwd = await folder({ "castellan.config.json": '{"journal":"memory","$production":{},"$env":{"staging":{}}}' });
+  const error = await failure(started(cwd, { environment: "stagin" }), "INVALID_OPTIONS");
+  expect(error.message).toContain('no layer for the environment "stagin"; did you mean `staging`?');
+  const { supervisor } = await started(cwd, { environment: "elsewhere" });
+  await supervisor.stop();
 });
