@@ -32,6 +32,7 @@ import { type UsageOptions, type UsageReport, usageQuery, usageReports } from ".
 import { durationSchema, nameSchema, validate } from "../session/validation.ts";
 import { reasonOf } from "../supervision/child-exit.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
+import { advisor } from "./advisor.ts";
 import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
 import { standingsOf, startError } from "./child-standing.ts";
@@ -148,6 +149,7 @@ export class Supervisor implements AsyncDisposable {
       memory,
       spares,
       turns,
+      advise: advisor(settings.logger),
       keyRefused: (credentials) => {
         for (const { server } of this.#roster) server.keyRefused(credentials);
         spares.renew();

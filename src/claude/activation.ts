@@ -190,7 +190,7 @@ export class Activation {
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
    */
   async mcpServers(): Promise<McpServer[]> {
-    return await this.#run.servers.of(await this.control("mcp_status", (sdk) => sdk.mcpServerStatus()));
+    return await this.#run.survey(await this.control("mcp_status", (sdk) => sdk.mcpServerStatus()));
   }
 
   /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */

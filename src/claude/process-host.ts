@@ -9,6 +9,8 @@ export interface ProcessHost {
   message(message: SDKMessage): void;
   /** Called as soon as there is a process, which is before its handshake is done. */
   spawned(pid: number | undefined): void;
+  /** An option does not do what it seems to do. Called as soon as that is known, and again for the same. */
+  advise(advice: string): void;
   /** A tool is about to run, and waits for this. */
   toolBegins(): Promise<void>;
   /** Decides on tools, if that is not for the options to do. */
@@ -31,6 +33,7 @@ export class ParkedHost implements ProcessHost {
   #host: ProcessHost | undefined;
   #pid: number | undefined;
   #said: SDKMessage[] = [];
+  readonly #advice = new Set<string>();
 
   get who(): string {
     return this.#host?.who ?? "a spare process";
@@ -43,6 +46,11 @@ export class ParkedHost implements ProcessHost {
 
   spawned(pid: number | undefined): void {
     this.#pid = pid;
+  }
+
+  advise(advice: string): void {
+    if (this.#host === undefined) this.#advice.add(advice);
+    else this.#host.advise(advice);
   }
 
   async toolBegins(): Promise<void> {
@@ -63,6 +71,7 @@ export class ParkedHost implements ProcessHost {
   bind(host: ProcessHost): void {
     this.#host = host;
     host.spawned(this.#pid);
+    for (const advice of this.#advice) host.advise(advice);
     for (const message of this.#said.splice(0)) host.message(message);
   }
 }

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import {
   type AccountInfo,
+  type McpServerStatus,
   type Query,
   query,
   type SDKMessage,
@@ -25,6 +26,7 @@ import { McpSurvey } from "./mcp-survey.ts";
 import { memoryKills } from "./memory-kills.ts";
 import { formProblem } from "./message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
+import { adviceOn, serverToolAdvice } from "./option-advice.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
 import { scheduleDeadline } from "./patience.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
@@ -60,7 +62,7 @@ export class ProcessRun {
   expected = false;
   found: ExitEvidence["found"];
   readonly hostCalls: HostCalls = new HostCalls();
-  readonly servers: McpSurvey;
+  readonly #servers: McpSurvey;
   process: ClaudeProcess | undefined;
   /** A digest of that with which the process authenticates. */
   credentials = "";
@@ -83,7 +85,7 @@ export class ProcessRun {
   private constructor(request: RunRequest, clock: Clock, prefix: readonly string[]) {
     this.request = request;
     this.clock = clock;
-    this.servers = new McpSurvey(request, clock, () => this.#secrets);
+    this.#servers = new McpSurvey(request, clock, () => this.#secrets);
     this.input = new Readable({ objectMode: true, read() {} });
     this.#grants = new GrantWatch((updates) => request.host.granted(updates));
     const own = this.#grants.watch(hosted(request.options, request.host, request.approvals === true));
@@ -153,10 +155,18 @@ export class ProcessRun {
         };
         throw new Error(this.found.message);
       }
+      for (const advice of await adviceOn(this.request.options, hello.models)) this.request.host.advise(advice);
     } finally {
       timer.cancel();
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** How the servers do of which Claude Code says this. Tells the host of tools that are named and that they do not have. */
+  async survey(statuses: readonly McpServerStatus[]): Promise<McpServer[]> {
+    const { options, host } = this.request;
+    for (const advice of serverToolAdvice(options, statuses)) host.advise(advice);
+    return await this.#servers.of(statuses);
   }
 
   /** Waits for the MCP servers without which the process is of no use. Throws if it does not get them. */
@@ -172,7 +182,7 @@ export class ProcessRun {
     };
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
-    const look = async (): Promise<McpServer[]> => await this.servers.of(await this.query.mcpServerStatus());
+    const look = async (): Promise<McpServer[]> => await this.survey(await this.query.mcpServerStatus());
     try {
       const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
       const lack = await Promise.race([lackOfServers(requiredServers, look, this.clock, ends), aborted, gone]);

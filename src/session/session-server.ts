@@ -60,6 +60,8 @@ export interface Room {
   readonly memory: MemoryWatch;
   readonly spares: Spares;
   readonly turns: TurnLine;
+  /** An option of a session does not do what it seems to do. */
+  advise(who: string, advice: string): void;
   /** The API refuses what a process authenticates with, as a digest, and it would have something else by now. */
   keyRefused(credentials: string): void;
 }
@@ -170,6 +172,7 @@ export class SessionServer {
       spawned: (pid) => {
         this.#pid = pid;
       },
+      advise: (advice) => room.advise(this.#who, advice),
       toolBegins: () => this.dispatcher.toolBegins(),
       canUseTool: this.view.approvals.canUseTool,
       granted: (updates) => this.#granted(updates),

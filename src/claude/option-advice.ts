@@ -1,0 +1,141 @@
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import {
+  BUILTIN_TOOL_NAMES,
+  LEGACY_TOOL_NAME_ALIASES,
+  type McpServerStatus,
+  type ModelInfo,
+  type Options as SdkOptions,
+} from "@anthropic-ai/claude-agent-sdk";
+import { didYouMean, nearMisses } from "../names.ts";
+
+/* What Claude Code takes without a word and does nothing with. The list of its tools is not complete, so that none of it is refused. */
+
+/** The options in which tools are named. */
+const TOOL_OPTIONS = ["allowedTools", "disallowedTools", "tools"] as const;
+
+/** All that is told of options as soon as a process is up. @param models those that Claude Code lists */
+export async function adviceOn(options: SdkOptions, models: readonly ModelInfo[]): Promise<string[]> {
+  return [...toolAdvice(options), ...modelAdvice(options.model, models), ...(await directoryAdvice(options))];
+}
+
+/** Names of tools that are none: Claude Code passes over them. */
+export function toolAdvice(options: SdkOptions): string[] {
+  const servers = serversOf(options);
+  return namedTools(options).flatMap(({ option, rule, name }) => {
+    const problem = isOfServer(name) ? serverProblem(name, servers) : builtInProblem(name);
+    return problem === undefined ? [] : [`\`${option}\`: ${JSON.stringify(rule)} has no effect: ${problem}`];
+  });
+}
+
+/** Names of tools that their MCP server, which is connected, does not have. */
+export function serverToolAdvice(options: SdkOptions, servers: readonly McpServerStatus[]): string[] {
+  const told = servers.filter(({ status, tools }) => status === "connected" && tools !== undefined);
+  return namedTools(options).flatMap(({ option, rule, name }) => {
+    const server = told.find((one) => name.startsWith(prefixOf(one.name)));
+    if (server === undefined) return [];
+    const known = (server.tools ?? []).map((tool) => prefixOf(server.name) + written(tool.name));
+    if (known.includes(name)) return [];
+    const near = didYouMean(nearMisses(name, known));
+    const message = `the MCP server ${JSON.stringify(server.name)} has no such tool${near}`;
+    return [`\`${option}\`: ${JSON.stringify(rule)} has no effect: ${message}`];
+  });
+}
+
+/** A model that Claude Code does not know: it lists that one as it was given, and has no name for it. */
+export function modelAdvice(model: string | undefined, models: readonly ModelInfo[]): string[] {
+  const unknown = models.some(({ value, displayName }) => value === model && displayName === model);
+  if (model === undefined || !unknown) return [];
+  const known = models.flatMap(({ value, resolvedModel }) => [
+    value,
+    ...(resolvedModel === undefined ? [] : [resolvedModel]),
+  ]);
+  const near = didYouMean(nearMisses(model, new Set(known.filter((name) => name !== model))));
+  return [
+    `\`model\`: Claude Code does not know ${JSON.stringify(model)}; turns fail if the API does not know it either${near}`,
+  ];
+}
+
+/** Directories that are not there: Claude Code passes over them. */
+async function directoryAdvice({
+  cwd = process.cwd(),
+  additionalDirectories = [],
+  ...rest
+}: SdkOptions): Promise<string[]> {
+  // A process of the application's own may run on another machine, with other files.
+  if (rest.spawnClaudeCodeProcess !== undefined) return [];
+  const advice = additionalDirectories.map(async (given) => {
+    const path = resolve(cwd, given);
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() === true) return [];
+    const what = found === undefined ? "does not exist" : "is no directory";
+    const near = found === undefined ? didYouMean(await siblingsLike(path)) : "";
+    return [`\`additionalDirectories\`: ${path} ${what}, and Claude is not given it${near}`];
+  });
+  return (await Promise.all(advice)).flat();
+}
+
+async function siblingsLike(path: string): Promise<string[]> {
+  const folder = dirname(path);
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  return nearMisses(basename(path), folders).map((name) => join(folder, name));
+}
+
+interface NamedTool {
+  readonly option: (typeof TOOL_OPTIONS)[number];
+  /** As it was given: `Bash(git *)`. */
+  readonly rule: string;
+  readonly name: string;
+}
+
+/** The tools that options name in full; what has a `*` in it may mean any. */
+function namedTools(options: SdkOptions): NamedTool[] {
+  return TOOL_OPTIONS.flatMap((option) => {
+    const rules = options[option];
+    if (!Array.isArray(rules)) return [];
+    return rules
+      .map((rule) => ({ option, rule, name: rule.replace(/\(.*$/s, "").trim() }))
+      .filter(({ name }) => name !== "" && name !== "default" && !name.includes("*"));
+  });
+}
+
+function builtInProblem(name: string): string | undefined {
+  const known = [...BUILTIN_TOOL_NAMES, ...Object.keys(LEGACY_TOOL_NAME_ALIASES)];
+  if (known.includes(name)) return undefined;
+  return `Claude Code has no such tool${didYouMean(nearMisses(name, known))}`;
+}
+
+function isOfServer(name: string): boolean {
+  return name.startsWith("mcp__");
+}
+
+function serverProblem(name: string, servers: readonly string[] | undefined): string | undefined {
+  if (servers === undefined) return undefined;
+  const prefixes = servers.map(prefixOf);
+  const isKnown = prefixes.some((prefix) => name.startsWith(prefix) || `${name}__` === prefix);
+  if (isKnown) return undefined;
+  const [, given = ""] = name.split("__");
+  const near = didYouMean(nearMisses(given, servers.map(written)).map((server) => name.replace(given, server)));
+  return `there is no such MCP server${near}`;
+}
+
+/** The names of all servers that there can be; `undefined` if files may bring others. */
+function serversOf({
+  mcpServers = {},
+  settingSources = [],
+  plugins = [],
+  agents = {},
+}: SdkOptions): string[] | undefined {
+  const ofAgents = Object.values(agents).some((agent) => agent.mcpServers !== undefined);
+  return settingSources.length > 0 || plugins.length > 0 || ofAgents ? undefined : Object.keys(mcpServers);
+}
+
+function prefixOf(server: string): string {
+  return `mcp__${written(server)}__`;
+}
+
+/** A name as it stands in that of a tool. */
+function written(name: string): string {
+  return name.replaceAll(/[^\w-]/g, "_");
+}
