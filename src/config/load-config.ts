@@ -1,4 +1,5 @@
-import { relative, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, extname, isAbsolute, relative, resolve } from "node:path";
 import type { LoadConfigOptions, ResolvedConfig } from "c12";
 import type { ChildOptions } from "../application/child-options.ts";
 import type { SupervisorOptions } from "../application/supervisor-options.ts";
@@ -39,8 +40,12 @@ export function environmentOf({ environment }: ConfigSource): string {
   return environment ?? (process.env["NODE_ENV"] || "development");
 }
 
+/** Endings of files that are code or JSON; the library has what it takes for others, such as YAML. */
+const LOADED_HERE = /\.(?:[cm]?[jt]s|json)$/;
+
 /** How the library that reads the files is asked to. */
 async function readingOptions({ file, cwd = process.cwd() }: ConfigSource): Promise<LoadConfigOptions> {
+  const jiti = await freshLoader(resolve(cwd));
   return {
     name: NAME,
     cwd: resolve(cwd),
@@ -53,7 +58,16 @@ async function readingOptions({ file, cwd = process.cwd() }: ConfigSource): Prom
     dotenv: false,
     // Code is not fetched from elsewhere.
     giget: false,
-    jiti: await freshLoader(resolve(cwd)),
+    jiti,
+    // The library passes over a file that is not there, and looks for one in another folder twice as deep.
+    resolve: async (source, { cwd: folder = cwd }) => {
+      if (extname(source) === "" || !(isAbsolute(source) || source.startsWith("."))) return undefined;
+      const path = resolve(folder, source);
+      if (!existsSync(path)) throw new Error(`it extends ${source}, and there is no ${path}`);
+      if (!LOADED_HERE.test(path)) return undefined;
+      const config = await jiti.import<Record<string, unknown>>(path, { default: true });
+      return { config, configFile: path, cwd: dirname(path), source };
+    },
   };
 }
 

@@ -170,6 +170,11 @@ test.each([
     { "castellan.config.json": '{"children":[{"name":"a","model":{"env":"NOT_SET"}}]}' },
     "NOT_SET",
   ],
+  [
+    "a file that it extends is not there",
+    { "castellan.config.json": '{"extends":"./bas.json"}' },
+    "it extends ./bas.json",
+  ],
   ["an option is unknown", { "castellan.config.json": '{"maxRestart":1}' }, "maxRestarts"],
   [
     "the name of a layer is that of no environment",

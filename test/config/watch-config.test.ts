@@ -113,11 +113,11 @@ test("a file of another folder that a name leads to, and one that it extends, ar
   const scene = await Scene.open();
   const { cwd } = scene;
   await mkdir(join(cwd, "etc"));
-  await scene.write(1, "base.json");
-  await writeFile(join(cwd, "etc", "real.json"), JSON.stringify({ extends: "./base.json" }));
+  await scene.write(1, join("etc", "base.json"));
+  await writeFile(join(cwd, "etc", "real.json"), JSON.stringify({ extends: "./etc/base.json" }));
   await symlink("real.json", join(cwd, "etc", "app.json"));
   await scene.start({ file: "etc/app.json" });
-  await scene.write(2, "base.json");
+  await scene.write(2, join("etc", "base.json"));
   await scene.expectApplied(2);
 });
 
