@@ -131,8 +131,8 @@ export interface CastellanEvents {
   "castellan:pool:checkin": BorrowerFacts & {
     readonly member: SessionName;
     readonly heldMs: number;
-    /** `pool_closed`: the pool has been removed or its supervisor has ended, and nobody had given the member back. */
-    readonly why: "checked_in" | "lease_over" | "turn_ended" | "pool_closed";
+    /** `dropped`: nobody holds the loan any more, and nobody has checked it in; `pool_closed`: the pool has been removed or its supervisor has ended, and nobody had given the member back. */
+    readonly why: "checked_in" | "lease_over" | "turn_ended" | "dropped" | "pool_closed";
   };
   /** A pool gets a member. */
   "castellan:pool:add": PoolFacts & { readonly member: SessionName };

@@ -1,4 +1,5 @@
 import type { SessionName } from "../names.ts";
+import type { PoolStatus } from "../pool/pool-status.ts";
 import type { SessionHealth } from "../session/controls.ts";
 import type { SessionState } from "../session/session-state.ts";
 import { type ChildStanding, lackOf } from "./child-standing.ts";
@@ -26,7 +27,7 @@ export interface SupervisorHealth extends SupervisorCondition {
   /** How many have a process. */
   readonly active: number;
   readonly states: Readonly<Partial<Record<SessionState["name"], number>>>;
-  /** The children that are not healthy, and why: sessions by their names, workers and supervisors by theirs. */
+  /** The children that are not healthy, and why: sessions by their names, workers, supervisors and pools by theirs. */
   readonly details: readonly {
     readonly name: SessionName;
     readonly status: SessionHealth["status"];
@@ -47,12 +48,14 @@ export function healthOf(
   condition: SupervisorCondition,
   reports: readonly SessionReport[],
   others: readonly ChildStanding[],
+  pools: readonly PoolStatus[],
 ): SupervisorHealth {
   const states: Partial<Record<SessionState["name"], number>> = {};
   for (const { state } of reports) states[state] = (states[state] ?? 0) + 1;
   const details = [
     ...reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }])),
     ...others.flatMap((child) => failing(child)),
+    ...pools.flatMap((pool) => lacking(pool)),
   ];
   const takes = condition.phase === "running" && condition.journal === undefined && condition.cluster === undefined;
   const none =
@@ -62,6 +65,11 @@ export function healthOf(
   const status = !takes || none ? "unhealthy" : details.length > 0 ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
   return { ...condition, status, sessions: reports.length, active, states, details };
+}
+
+/** What is wrong with a pool, if something is. */
+function lacking({ name, size, lack }: PoolStatus): SupervisorHealth["details"] {
+  return lack === undefined ? [] : [{ name, status: size === 0 ? "unhealthy" : "degraded", reason: lack }];
 }
 
 /** What is wrong with a worker or a supervisor, if something is. */

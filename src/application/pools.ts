@@ -5,6 +5,7 @@ import { keyPrefix, nameOfKey, type SessionName } from "../names.ts";
 import type { Joining } from "../pool/member.ts";
 import { Pool } from "../pool/pool.ts";
 import { PoolServer } from "../pool/pool-server.ts";
+import type { PoolStatus } from "../pool/pool-status.ts";
 import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
@@ -44,6 +45,11 @@ export class Pools {
 
   find(id: string): Pool | undefined {
     return this.#places.get(id)?.pool;
+  }
+
+  /** How all of them do. */
+  get statuses(): PoolStatus[] {
+    return [...this.#places.values()].map(({ server }) => server.status);
   }
 
   /** The members of all of them. */

@@ -61,8 +61,11 @@ export type Step =
   | { readonly type: "add"; readonly plan: ChildPlan }
   /** A session whose options have changed. */
   | { readonly type: "change"; readonly plan: ChildPlan & { kind: "session" }; readonly change: SessionChange }
-  /** A template or a pool that stays, whose sessions have steps of their own; or a session whose options are the same, from elsewhere. */
-  | { readonly type: "revise"; readonly plan: FamilyPlan | SessionPlan }
+  /**
+   * A template or a pool that stays, and whose sessions have steps of their own; `changed` says whether how it keeps them has. Or a session
+   * whose options are the same, from elsewhere.
+   */
+  | { readonly type: "revise"; readonly plan: FamilyPlan | SessionPlan; readonly changed: boolean }
   /** A supervisor that stays, and whose children are to be looked at in turn. */
   | { readonly type: "descend"; readonly before: SubtreePlan; readonly plan: SubtreePlan };
 
@@ -85,9 +88,9 @@ export function stepsBetween(before: readonly ChildPlan[], after: readonly Child
     if (old.kind === "session" && plan.kind === "session") {
       const change = sessionChange(old.settings, plan.settings);
       if (change !== "none") return [{ type: "change", plan, change }];
-      return isDeepStrictEqual(originsOf(old), originsOf(plan)) ? [] : [{ type: "revise", plan }];
+      return isDeepStrictEqual(originsOf(old), originsOf(plan)) ? [] : [{ type: "revise", plan, changed: false }];
     }
-    if (isFamily(plan)) return [{ type: "revise", plan }];
+    if (isFamily(plan)) return [{ type: "revise", plan, changed: !isDeepStrictEqual(keepingOf(old), keepingOf(plan)) }];
     return old.kind === "supervisor" && plan.kind === "supervisor" ? [{ type: "descend", before: old, plan }] : [];
   });
   // A pool goes before its members, which it would replace.
@@ -115,6 +118,17 @@ function plannedAnew(plan: SessionPlan, family: FamilyPlan): SessionPlan {
   } catch {
     return plan;
   }
+}
+
+/** How a template or a pool keeps its sessions, apart from what their options are. */
+function keepingOf(plan: ChildPlan): unknown {
+  if (plan.kind === "pool") {
+    const { sessions: _, ...keeping } = plan.settings;
+    return keeping;
+  }
+  if (plan.kind !== "template") return undefined;
+  const { maxSessions, maxHibernated, retentionMs } = plan;
+  return { maxSessions, maxHibernated, retentionMs };
 }
 
 /** What the options of a session are made of. */

@@ -51,7 +51,7 @@ export class Reconciler {
         await this.#carryOut(step, branch, pass);
         if (step.type === "add") this.#report.added.push(name);
         if (step.type === "remove") this.#report.removed.push(name);
-        if (step.type === "change") this.#report.changed.push(name);
+        if (step.type === "change" || (step.type === "revise" && step.changed)) this.#report.changed.push(name);
       } catch (thrown) {
         this.#refuseIfStopped();
         const error = translated(thrown);

@@ -541,7 +541,12 @@ export class Supervisor implements AsyncDisposable {
       const { name, state, pid } = session.status();
       return { name, state, active: pid !== undefined, health: await session.health() };
     });
-    return healthOf(this.#condition, await Promise.all(reports), standingsOf(this.#tree.root));
+    return healthOf(
+      this.#condition,
+      await Promise.all(reports),
+      standingsOf(this.#tree.root),
+      this.#tree.pools.statuses,
+    );
   }
 
   /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */

@@ -6,7 +6,8 @@ import { anyOf, hashedOf, leastBusyOf, nextOf, weightedOf } from "./choices.ts";
 /**
  * How one of several sessions is picked.
  *
- * - `"least_busy"`: the one with the fewest turns that run or wait.
+ * - `"least_busy"`: the one with the fewest turns that run or wait. Of several, one that has a process, and of those the one that was
+ *   picked longest ago.
  * - `"round_robin"`: one after the other.
  * - `"random"`: any of them.
  * - `"weighted"`: by chance, the less likely the more of its turns have failed of late. `weights` says what each counts in the
@@ -47,13 +48,16 @@ export function balancerOf(balance: Balance, order: () => readonly SessionName[]
     case "random":
       return { pick: (candidates, { random }) => anyOf(candidates, random) };
     case "least_busy":
-      return { pick: leastBusyOf };
+      return { pick: leastBusy(order) };
     case "weighted":
       return { pick: weighted([], order) };
-    case "consistent_hash":
+    case "consistent_hash": {
+      const keyless = leastBusy(order);
       return {
-        pick: (candidates, { key }) => (key === undefined ? leastBusyOf(candidates) : hashedOf(candidates, key)),
+        pick: (candidates, request) =>
+          request.key === undefined ? keyless(candidates, request) : hashedOf(candidates, request.key),
       };
+    }
     case "round_robin": {
       let last: SessionName | undefined;
       const pick = (candidates: readonly Candidate[]): Candidate | undefined => {
@@ -64,6 +68,21 @@ export function balancerOf(balance: Balance, order: () => readonly SessionName[]
       return { pick };
     }
   }
+}
+
+function leastBusy(order: () => readonly SessionName[]): Balancer["pick"] {
+  const picks = new Map<string, number>();
+  let count = 0;
+  return (candidates) => {
+    const pick = leastBusyOf(candidates, ({ name }) => picks.get(nameKey(name)) ?? 0);
+    if (pick !== undefined) picks.set(nameKey(pick.name), ++count);
+    // Those that are gone are not kept in mind.
+    if (picks.size > order().length) {
+      const present = new Set(order().map((name) => nameKey(name)));
+      for (const key of picks.keys()) if (!present.has(key)) picks.delete(key);
+    }
+    return pick;
+  };
 }
 
 function weighted(weights: readonly number[], order: () => readonly SessionName[]): Balancer["pick"] {

@@ -36,11 +36,20 @@ export function nextOf(
   return candidates.find(({ name }) => (place.get(nameKey(name)) ?? 0) > at) ?? candidates[0];
 }
 
-/** The one with the fewest turns; of those the one that can begin soonest; of those the one with the fewest errors. */
-export function leastBusyOf(candidates: readonly Candidate[]): Choice {
+/**
+ * The one with the fewest turns; of those the one that can begin soonest; of those the one with the fewest errors, in tenths; of those
+ * the one that was picked longest ago. `pickedAt` tells when that was, as a number that only grows.
+ */
+export function leastBusyOf(
+  candidates: readonly Candidate[],
+  pickedAt: (candidate: Candidate) => number = () => 0,
+): Choice {
   return candidates.toSorted(
     (one, other) =>
-      one.load - other.load || PREFERENCE[one.state] - PREFERENCE[other.state] || one.errors - other.errors,
+      one.load - other.load ||
+      PREFERENCE[one.state] - PREFERENCE[other.state] ||
+      Math.round(one.errors * 10) - Math.round(other.errors * 10) ||
+      pickedAt(one) - pickedAt(other),
   )[0];
 }
 

@@ -16,11 +16,19 @@ export interface LoanTerms {
   readonly leaseMs: number | undefined;
   /** The member is the pool's again; resolves when its turns have ended. */
   giveBack(member: Member, why: "checked_in" | "lease_over"): Promise<void>;
+  /** Nobody holds the loan any more, and nobody has checked it in. */
+  readonly dropped: (member: Member) => void;
 }
+
+/** Tells the pool of loans that were dropped. What it holds must not lead to the loan, so that `dropped` must be no closure of its making. */
+const drops = new FinalizationRegistry<Pick<LoanTerms, "dropped"> & { readonly member: Member }>((drop) =>
+  drop.dropped(drop.member),
+);
 
 /**
  * A member of a pool that is lent to one borrower. Check it in when it is no longer needed, or leave that to the scope that holds
- * it.
+ * it. One that is dropped, and has no `lease`, goes back some time after its turns have ended, when the garbage collector finds it, with
+ * the warning `LOAN_DROPPED`.
  *
  * @example
  * await using loan = await checkout("summaries");
@@ -51,6 +59,8 @@ export class Loan implements AsyncDisposable {
     this.#terms = terms;
     this.session = new LoanedSession(this.#seat(), clock.now(), this.#over.promise);
     this.endsAt = leaseMs === undefined ? undefined : clock.now() + leaseMs;
+    // The session of the loan, and what is made by it, holds the loan. A lease does so until it is over.
+    drops.register(this, { dropped: terms.dropped, member }, this);
     if (leaseMs === undefined) return;
     this.#lease = clock.schedule(leaseMs, () => void this.#end("lease_over"), { background: true });
   }
@@ -77,6 +87,7 @@ export class Loan implements AsyncDisposable {
     if (this.#back === undefined) {
       this.#reason = reason;
       this.#lease?.cancel();
+      drops.unregister(this);
       this.#over.resolve();
       this.#back = this.#terms.giveBack(this.#member, reason);
     }

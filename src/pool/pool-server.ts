@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { formatName } from "../names.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { balancerOf } from "./balance-option.ts";
@@ -58,7 +59,15 @@ export class PoolServer {
   /** How many times in a row a member could not be added. */
   #failures = 0;
   #retry: Timer | undefined;
+  /** Has a member that was set aside begin again. */
+  #revival: { readonly timer: Timer; readonly at: number } | undefined;
+  /** How many of those there have been in a row, and when the last one was, on the monotonic clock. */
+  #revivals = 0;
+  #revivedAt = 0;
   #shrinking: Timer | undefined;
+
+  /** Nobody holds a loan of this member any more. */
+  readonly dropped: (member: Member) => void = (member) => void this.#dropped(member);
 
   constructor(settings: PoolSettings, host: PoolHost) {
     this.host = host;
@@ -88,6 +97,7 @@ export class PoolServer {
   get status(): PoolStatus {
     const { name, min, max } = this.#settings;
     const members = this.#ordered;
+    const { lack } = this;
     return {
       name,
       size: this.#fit.length,
@@ -96,8 +106,26 @@ export class PoolServer {
       lent: members.filter(({ use }) => use === "lent").length,
       idle: this.#fit.filter(({ use, rests }) => use === "free" && rests).length,
       waiting: this.#line.length,
+      ...(lack === undefined ? {} : { lack }),
+      ...(this.#revival === undefined ? {} : { retryAt: this.#revival.at }),
       members: members.map(({ name: member, server, use }) => ({ name: member, state: server.status().state, use })),
     };
+  }
+
+  /** Why it has fewer members that take turns than it should, in words, if it has. */
+  get lack(): string | undefined {
+    const { min } = this.#settings;
+    const fit = this.#fit.length;
+    const wanted = Math.max(min, this.#line.length > 0 ? 1 : 0);
+    if (!this.#began || this.#closed !== undefined || fit >= wanted) return undefined;
+    const refusal = this.#refusal;
+    const why = refusal === undefined ? "" : `; ${refusal.message}`;
+    return `${this.who} has ${fit} of ${wanted} members that take turns${why}`;
+  }
+
+  /** Why the last of those that take no turns does not. */
+  get #refusal(): CastellanError | undefined {
+    return this.#ordered.findLast(({ fit }) => !fit)?.server.refusal();
   }
 
   get servers(): readonly SessionServer[] {
@@ -131,6 +159,8 @@ export class PoolServer {
   close(reason: CastellanError): void {
     this.#closed ??= reason;
     this.#retry?.cancel();
+    this.#revival?.timer.cancel();
+    this.#revival = undefined;
     this.#shrinking?.cancel();
     this.#line.refuseAll(reason, "refused");
     this.#news.closed(reason.code === "SUPERVISOR_STOPPED");
@@ -159,8 +189,10 @@ export class PoolServer {
   }
 
   /** The error of one who waited in vain. */
-  #exhausted(why: string, waiting: number, timeoutMs: number, cause?: unknown): CastellanError<"POOL_EXHAUSTED"> {
+  #exhausted(reason: string, waiting: number, timeoutMs: number): CastellanError<"POOL_EXHAUSTED"> {
     const { name, size, lent } = this.status;
+    const cause = size === 0 ? this.#refusal : undefined;
+    const why = cause === undefined ? reason : "and all others have been set aside or stopped";
     const waited = timeoutMs > 0 ? ` within ${formatDuration(timeoutMs)}` : "";
     const message = `${this.who} has no member to lend${waited}: of ${size} are ${lent} lent, ${why}. Make it larger, or ask again later.`;
     const details = { pool: name, size, lent, waiting, timeoutMs };
@@ -191,6 +223,7 @@ export class PoolServer {
         this.#shrink();
         this.#serve();
         this.#grow();
+        this.#revive();
         this.#giveUp();
         this.#watch();
       }
@@ -290,17 +323,55 @@ export class PoolServer {
     }
   }
 
-  /** So many have been set aside that another one would fare no better. */
+  /** So many have been set aside that another one would fare no better; one of them begins again after a while. */
   get #manyOut(): boolean {
     return this.#members.size - this.#fit.length >= this.#settings.max;
   }
 
-  /** Nobody waits for a pool that has nothing left to hope for. */
+  /** Nobody waits for a pool of which all have been stopped by somebody, as with the supervisor above. */
   #giveUp(): void {
-    if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut) return;
-    const refusal = this.#ordered.at(-1)?.server.refusal();
-    const waiting = this.#line.length;
-    this.#line.refuseAll(this.#exhausted("all have been set aside or stopped", waiting, 0, refusal), "exhausted");
+    if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isSetAside)) return;
+    this.#line.refuseAll(this.#exhausted("and all have been stopped", this.#line.length, 0), "exhausted");
+  }
+
+  /**
+   * While there are too few, and so many have been set aside that no more are added, has the one that was set aside first begin again: after a
+   * second, then after twice as long each time.
+   */
+  #revive(): void {
+    const { min, max } = this.#settings;
+    const wanted = Math.min(max, Math.max(min, this.#line.length));
+    if (this.#fit.length >= wanted || this.#revival !== undefined || !this.#manyOut) return;
+    if (!this.#ordered.some(isSetAside)) return;
+    const { clock } = this.host;
+    // Whoever has been well for as long as the longest wait begins anew.
+    if (clock.monotonic() - this.#revivedAt > 2 * LONGEST_RETRY_MS) this.#revivals = 0;
+    const delay = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** this.#revivals);
+    this.#revivals += 1;
+    const again = (): void => {
+      this.#revival = undefined;
+      this.#revivedAt = clock.monotonic();
+      const [first] = this.#ordered.filter(isSetAside).toSorted((one, other) => asideSince(one) - asideSince(other));
+      if (first !== undefined) void this.#lift(first);
+    };
+    this.#revival = { timer: clock.schedule(delay, again, { background: true }), at: clock.now() + delay };
+  }
+
+  /** Has a member begin again that has been set aside. */
+  async #lift(member: Member): Promise<void> {
+    member.use = "tidying";
+    // What goes wrong sets it aside again.
+    await member.owner.restart({ conversation: this.#settings.fresh ? "clear" : "keep" }).catch(() => {});
+    await this.#tidy(member);
+  }
+
+  /** Nobody holds a loan any more. What its borrower has asked may still be waited for, and comes to its end first. */
+  async #dropped(member: Member): Promise<void> {
+    if (this.#closed !== undefined) return;
+    const message = `${this.who}: the loan of session ${formatName(member.name)} was dropped without having been checked in. Use \`await using\`, \`use()\` or \`lease\`.`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "LOAN_DROPPED" });
+    await restOf(member.server);
+    await this.giveBack(member, "dropped");
   }
 
   /** Has it looked again when those have come to rest that somebody waits for, or that are too many. */
@@ -399,4 +470,13 @@ export class PoolServer {
     this.#members.delete(member.index);
     this.#news.removed(member, why);
   }
+}
+
+function isSetAside({ server, use }: Member): boolean {
+  return server.state.name === "quarantined" && use !== "leaving";
+}
+
+/** When it was set aside, in milliseconds since the epoch. */
+function asideSince({ server }: Member): number {
+  return server.status().lastExit?.at ?? 0;
 }

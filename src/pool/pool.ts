@@ -90,7 +90,7 @@ export class Pool {
       grant: (member) => {
         const { leaseMs } = server.settings;
         const giveBack: LoanTerms["giveBack"] = (lent, why) => server.giveBack(lent, why);
-        resolve(new Loan(member, { pool: this.name, clock, leaseMs, giveBack }));
+        resolve(new Loan(member, { pool: this.name, clock, leaseMs, giveBack, dropped: server.dropped }));
       },
       refuse: reject,
       cancelled,

@@ -39,6 +39,19 @@ test.each([
   expect(leastBusyOf(candidates)?.name).toBe(expected);
 });
 
+test("least busy in sequence takes one after the other, of those that are up", () => {
+  const names = ["a", "b", "c", "d"];
+  const { pick } = balancerOf("least_busy", () => names);
+  const next = (...candidates: Candidate[]): SessionName | undefined =>
+    pick(candidates, { key: undefined, random: 0 })?.name;
+  const up = [some("a"), some("b", { errors: 0.01 }), some("c"), some("d", { state: "hibernated" })];
+  expect([1, 2, 3, 4, 5, 6].map(() => next(...up))).toEqual(["a", "b", "c", "a", "b", "c"]);
+  // One that was not there for a while comes next, and what counts more than that still does.
+  expect([1, 2].map(() => next(some("a"), some("b")))).toEqual(["a", "b"]);
+  expect(next(some("a"), some("b"), some("c"))).toBe("c");
+  expect(next(some("a"), some("b", { load: 1 }), some("c", { errors: 1 }))).toBe("a");
+});
+
 test.each([
   [undefined, ["a", "b", "c"], "a"],
   ["a", ["a", "b", "c"], "b"],

@@ -45,23 +45,54 @@ test("a member that has been set aside is replaced, and lifted again it is one t
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("a pool of which all have been set aside refuses at once, and does not go on adding members", async () => {
-  const name = unique("pool");
+test("a pool of which all have been set aside has them begin again, and those who ask wait for that", async () => {
+  const [name, clock] = [unique("pool"), new SimulatedClock()];
+  let mends = false;
   await using scene = await Scene.open({
-    script: mortal,
+    clock,
+    script: async (turn) => {
+      if (turn.prompt.startsWith("die") && !mends) await turn.crash({ signal: "SIGKILL" });
+      await count(turn);
+    },
     children: [pool(name, { size: 2, onInterruptedTurn: "retry" })],
     options: { maxRestarts: 0 },
   });
   const pool_ = scene.supervisor.pool(name);
   await eventually(() => pool_.status().idle === 2);
-  for (let at = 0; at < 4; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED").catch(() => {});
+  // The first two are replaced at once.
+  for (let at = 0; at < 3; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED");
   await eventually(() => pool_.status().size === 0);
-  const error = await failure(query(name, "hi"), "POOL_EXHAUSTED");
+  expect(pool_.status()).toMatchObject({ lack: expect.stringContaining("0 of 2"), retryAt: clock.now() + 1_000 });
+  expect(await scene.supervisor.health()).toMatchObject({
+    status: "unhealthy",
+    details: expect.arrayContaining([{ name, status: "unhealthy", reason: pool_.status().lack }]),
+  });
+
+  // Those who do not want to wait are told why there is none.
+  const error = await failure(checkout(name, { timeout: 0 }), "POOL_EXHAUSTED");
   expect(error.cause).toMatchObject({ code: "SESSION_QUARANTINED" });
-  await failure(checkout(name), "POOL_EXHAUSTED");
-  expect(pool_.status().members.length).toBeLessThanOrEqual(4);
-  await scene.supervisor.restartSession([name, 1]);
-  expect((await query(name, "hi")).text).toBe("0");
+  const late = failure(query(name, "hi", { queueTimeout: 500 }), "POOL_EXHAUSTED");
+  const patient = query(name, "hi");
+  await clock.advance(500);
+  expect((await late).cause).toMatchObject({ code: "SESSION_QUARANTINED" });
+  await clock.advance(500);
+  expect((await patient).text).toBe("0");
+
+  // Its least is aimed at, also where nobody waits.
+  await clock.advance(2_000);
+  await eventually(() => pool_.status().size === 2);
+  expect(pool_.status().lack).toBeUndefined();
+  expect(pool_.status().members.length).toBe(3);
+
+  // As long as it goes on, the pauses grow; nobody adds members without end.
+  for (let at = 0; at < 2; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED");
+  await eventually(() => pool_.status().size === 0);
+  expect(pool_.status().retryAt).toBe(clock.now() + 4_000);
+  mends = true;
+  const after = query(name, "die no more");
+  await clock.advance(4_000);
+  expect((await after).text).toBe("0");
+  expect(pool_.status().members.length).toBe(3);
 });
 
 test("a member that somebody has ended, or stopped as a child, is replaced", async () => {
@@ -141,9 +172,9 @@ test("reconcile adds a pool, makes it larger and smaller without touching what i
   const loans = [await checkout(name), await checkout(name)];
   const turns = loans.map((loan) => loan.session.stream("long"));
   await scene.fake.prompted(2);
-  await supervisor.reconcile(sized(3));
+  expect(await supervisor.reconcile(sized(3))).toMatchObject({ changed: [name], failed: [] });
   await eventually(() => pool_.status().size === 3);
-  await supervisor.reconcile(sized(1));
+  expect(await supervisor.reconcile(sized(1))).toMatchObject({ changed: [name], failed: [] });
   await eventually(() => pool_.status().size === 2);
   expect(pool_.status()).toMatchObject({ lent: 2, max: 1 });
   gate.resolve();
