@@ -20,7 +20,8 @@ export interface SupervisorCondition {
 export interface SupervisorHealth extends SupervisorCondition {
   /**
    * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers have been set aside;
-   * `degraded` if some of its children are not up, or not well.
+   * `degraded` if some of its children are not up, or not well, or its journal can only be read: what runs goes on, and turns are
+   * taken again when it can be written.
    */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
@@ -57,12 +58,13 @@ export function healthOf(
     ...others.flatMap((child) => failing(child)),
     ...pools.flatMap((pool) => lacking(pool)),
   ];
-  const takes = condition.phase === "running" && condition.journal === undefined && condition.cluster === undefined;
+  const takes = condition.phase === "running" && condition.cluster === undefined;
+  const limps = condition.journal !== undefined || details.length > 0;
   const none =
     reports.length > 0
       ? reports.every(({ health }) => health.status === "unhealthy")
       : others.length > 0 && others.every(({ standing }) => standing === "set_aside");
-  const status = !takes || none ? "unhealthy" : details.length > 0 ? "degraded" : "healthy";
+  const status = !takes || none ? "unhealthy" : limps ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
   return { ...condition, status, sessions: reports.length, active, states, details };
 }

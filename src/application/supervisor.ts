@@ -620,7 +620,7 @@ export class Supervisor implements AsyncDisposable {
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
     this.#refuseIfStopped();
     const query = { ...usageQuery(options), supervisor: this.#desk.supervisor };
-    return usageReports(await this.#desk.usage(query));
+    return usageReports(await this.#desk.usageWritten(query));
   }
 
   /**

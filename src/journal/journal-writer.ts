@@ -109,6 +109,19 @@ export class JournalWriter {
   }
 
   /**
+   * The same for somebody who would rather read what is written than be refused: a journal that cannot be written is not waited for, or
+   * for no more than five seconds.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
+  async caughtUp(): Promise<void> {
+    if (this.#fault !== undefined && this.#lost === undefined) return;
+    await this.settled().catch((error: unknown) => {
+      if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE")) throw error;
+    });
+  }
+
+  /**
    * To be told that another application has taken the journal over: refuses what waits, and all that comes. What is being
    * written is still written if it can be.
    */

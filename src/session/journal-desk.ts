@@ -131,6 +131,12 @@ export class JournalDesk {
     return await this.journal.usage(query);
   }
 
+  /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usageWritten(query: UsageQuery): Promise<UsageEntry[]> {
+    await this.writer?.caughtUp();
+    return await this.journal.usage(query);
+  }
+
   /** Gives the journal back, if there is one; what is being erased may come to its end first, if that takes no longer than it should. */
   async close(): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();

@@ -66,6 +66,13 @@ export class SessionJournal {
     return turn?.session === this.#session ? turn : undefined;
   }
 
+  /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async findWritten(id: string): Promise<TurnEntry | undefined> {
+    await this.#desk.writer?.caughtUp();
+    const turn = await this.#desk.journal.turn(id);
+    return turn?.session === this.#session ? turn : undefined;
+  }
+
   /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
     const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
@@ -196,6 +203,17 @@ export class SessionJournal {
   /** What the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
     return await this.#desk.usage({ ...query, session: this.#session });
+  }
+
+  /** The same, as far as it is written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usageWritten(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
+    return await this.#desk.usageWritten({ ...query, session: this.#session });
+  }
+
+  /** The last approvals, newest first, as far as they are written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async approvalsWritten(limit: number): Promise<ApprovalEntry[]> {
+    await this.#desk.writer?.caughtUp();
+    return await this.#desk.journal.approvals(this.#session, limit);
   }
 
   /** Why the supervisor's sessions may spend no more, if that is so. */

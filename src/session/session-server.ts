@@ -502,7 +502,7 @@ export class SessionServer {
   async turn(id: string): Promise<TurnRecord | undefined> {
     const present = this.dispatcher.intake.find(id);
     if (present !== undefined) return present;
-    const entry = await this.fromJournal((journal) => journal.find(id));
+    const entry = await this.fromJournal((journal) => journal.findWritten(id));
     // It may have come here while it was looked for.
     return this.dispatcher.intake.find(id) ?? (entry === undefined ? undefined : this.dispatcher.intake.recall(entry));
   }

@@ -164,7 +164,7 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
     const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
-    const approvals = await this.#seat.server.fromJournal((journal) => journal.approvals(limit));
+    const approvals = await this.#seat.server.fromJournal((journal) => journal.approvalsWritten(limit));
     return approvals.map(({ session: _, ...approval }) => approval);
   }
 
@@ -194,7 +194,7 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
     const query = usageQuery(options);
-    return usageReports(await this.#seat.server.fromJournal((journal) => journal.usage(query)));
+    return usageReports(await this.#seat.server.fromJournal((journal) => journal.usageWritten(query)));
   }
 
   /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */

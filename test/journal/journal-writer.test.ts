@@ -146,6 +146,68 @@ describe("JournalWriter", () => {
     expect(stubborn.written.at(-1)).toEqual(["happened"]);
   });
 
+  it("waits for one that another program has locked, with all that came together, for five seconds", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 10 }, () => fault("busy", false)));
+    const all = [writer.write([change("a")]), writer.record([change("b")]), writer.write([change("c")])];
+    await clock.advance(2_500);
+    expect(await Promise.all(all.map(outcome))).toEqual(["written", "written", "written"]);
+    expect(stubborn.written).toEqual(Array.from({ length: 11 }, () => ["a", "b", "c"]));
+    stubborn.answers.push(...Array.from({ length: 60 }, () => fault("busy", false)));
+    const refused = writer.write([change("late")]).catch((error: unknown) => error);
+    await clock.advance(5_000);
+    const error = await refused;
+    expect(CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details).toEqual({
+      reason: "busy",
+      applied: false,
+    });
+  });
+
+  it("finds out that it can be written again, without anything to write", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 4 }, () => fault("no_space", false)));
+    expect(await outcome(writer.write([change("a")]))).toBe("JOURNAL_UNAVAILABLE");
+    expect(writer.fault?.code).toBe("JOURNAL_UNAVAILABLE");
+    await clock.advance(10_000);
+    expect(writer.fault).toBeUndefined();
+    expect(stubborn.batches.map(({ changes }) => changes.length)).toEqual([1, 0, 0, 0, 0]);
+    expect(clock.timers).toBe(0);
+    expect(await outcome(writer.write([change("b")]))).toBe("written");
+    expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 1, 1, 1, 1, 2]);
+  });
+
+  it("writes what comes while it finds that out at once, but for a batch that may have been applied", async () => {
+    const { stubborn, writer, clock } = setUp();
+    writer.impair(fault("no_space", false));
+    expect(writer.fault?.code).toBe("JOURNAL_UNAVAILABLE");
+    expect(await outcome(writer.settled())).toBe("written");
+    expect(await outcome(writer.write([change("a")]))).toBe("written");
+    writer.impair(fault("no_space", false));
+    stubborn.answers.push(fault("failed"));
+    await clock.advance(120);
+    const later = writer.write([change("b")]);
+    await clock.advance(3_000);
+    expect(await outcome(later)).toBe("written");
+    expect(stubborn.batches.map(({ number, changes }) => [number, changes.length])).toEqual([
+      [1, 1],
+      [2, 0],
+      [2, 0],
+      [3, 1],
+    ]);
+  });
+
+  it("lets others read what is written while it cannot be written", async () => {
+    const { stubborn, writer, clock } = setUp();
+    stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
+    writer.note([change("a")]);
+    const early = outcome(writer.caughtUp());
+    await clock.advance(5_000);
+    expect(await early).toBe("pending");
+    await writer.caughtUp();
+    writer.lose(new CastellanError("NOT_OWNER", "another has it"));
+    expect(await outcome(writer.caughtUp())).toBe("NOT_OWNER");
+  });
+
   it("says of what it was just writing that it may have been written", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push("never");
