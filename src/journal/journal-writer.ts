@@ -10,6 +10,9 @@ import { writeFault } from "./journal-errors.ts";
 /** How long a change that can still be refused waits for a journal that does not take it. */
 const PATIENCE_MS = 5_000;
 
+/** How much later than it was due a timer may be before it is the host that stood still, and not the journal. */
+const LATE_MS = 250;
+
 /** How many changes are put into one batch; those of one call stay together. */
 const MOST_CHANGES = 500;
 
@@ -60,6 +63,8 @@ export class JournalWriter {
   #queue: Item[] = [];
   #number = 0;
   #failures = 0;
+  /** When the journal has taken something last, on the monotonic clock. */
+  #takenAt = Number.NEGATIVE_INFINITY;
   /** Whether the next batch is to be of one item only, to find out which one is refused. */
   #alone = 0;
   #flushing: Promise<void> | undefined;
@@ -171,7 +176,7 @@ export class JournalWriter {
     if (this.#closing) return Promise.reject(this.#closed());
     const written = Promise.withResolvers<void>();
     const item: Item = { changes, durable, session, revocable, written };
-    if (revocable) item.timer = this.#deps.clock.schedule(PATIENCE_MS, () => this.#expire(item));
+    if (revocable) this.#expireIn(item, PATIENCE_MS);
     this.#push(item);
     return written.promise;
   }
@@ -253,6 +258,7 @@ export class JournalWriter {
     await this.#journal.write({ number: this.#number + 1, ...batch });
     this.#number += 1;
     this.#failures = 0;
+    this.#takenAt = this.#deps.clock.monotonic();
     if (this.#lost === undefined) this.#fault = undefined;
   }
 
@@ -271,6 +277,22 @@ export class JournalWriter {
     this.#queue.unshift(...items);
     if (items.length > 1 && !WAITED_FOR.has(reason)) this.#alone = items.length;
     else await this.#pause(reason);
+  }
+
+  /**
+   * Gives an item up after this time, if it is the journal that has taken nothing for so long: not where it takes one batch after the
+   * other and there are many, nor where the host was blocked or frozen and has not heard yet what the journal answered.
+   */
+  #expireIn(item: Item, ms: number): void {
+    const { clock } = this.#deps;
+    const due = clock.monotonic() + ms;
+    item.timer = clock.schedule(ms, () => {
+      const now = clock.monotonic();
+      const left = this.#fault === undefined ? this.#takenAt + PATIENCE_MS - now : 0;
+      if (now - due > LATE_MS) this.#expireIn(item, PATIENCE_MS);
+      else if (left > 0) this.#expireIn(item, left);
+      else this.#expire(item);
+    });
   }
 
   /** Nobody waits for it any more; if it is being written, it may still come to be. */

@@ -208,6 +208,50 @@ describe("JournalWriter", () => {
     expect(await outcome(writer.caughtUp())).toBe("NOT_OWNER");
   });
 
+  it("refuses nothing while a slow journal takes one batch after the other, and in time once it takes nothing more", async () => {
+    const { stubborn, writer, clock } = setUp();
+    const answers = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+    stubborn.answers.push(...answers.map(({ promise }) => promise), "never");
+    const many = Array.from({ length: 2_000 }, (_, n) => writer.write([change(`${n}`)]));
+    const last = many.at(-1)?.catch((error: unknown) => error);
+    for (const [at, answer] of answers.entries()) {
+      await clock.advance(4_000);
+      expect(await outcome(many.at(-1) ?? Promise.resolve())).toBe("pending");
+      answer.resolve();
+      await outcome(many[at * 500] ?? Promise.resolve());
+    }
+    await Promise.all(many.slice(0, 1_500));
+    await clock.advance(4_900);
+    expect(await outcome(many.at(-1) ?? Promise.resolve())).toBe("pending");
+    for (const written of many.slice(1_500)) written.catch(() => {});
+    await clock.advance(200);
+    expect(CastellanError.is(await last, "JOURNAL_UNAVAILABLE")).toBe(true);
+    expect(clock.timers).toBe(0);
+  });
+
+  it("blames no journal for the time in which the host itself was blocked or frozen", async () => {
+    const { stubborn, clock } = setUp();
+    // Timers that are due come before what has been answered meanwhile.
+    const standing = new (class extends SimulatedClock {
+      stood = 0;
+      override monotonic(): number {
+        return clock.monotonic() + this.stood;
+      }
+    })();
+    standing.schedule = (ms, callback) => clock.schedule(ms, callback);
+    const blocked = new JournalWriter(stubborn.journal, { clock: standing, random: () => 0.5 });
+    const answer = Promise.withResolvers<void>();
+    stubborn.answers.push(answer.promise, "never");
+    const written = blocked.write([change("a")]);
+    await settle();
+    standing.stood = 60_000;
+    await clock.advance(5_000);
+    answer.resolve();
+    expect(await outcome(written)).toBe("written");
+    expect(blocked.fault).toBeUndefined();
+    expect(clock.timers).toBe(0);
+  });
+
   it("says of what it was just writing that it may have been written", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push("never");
