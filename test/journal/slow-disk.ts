@@ -4,13 +4,46 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /*
- * A disk that takes its time: a library that is loaded before all others and lets a process wait whenever it waits for the disk.
+ * A disk that takes its time, or fails: a library that is loaded before all others. It lets a process wait whenever it waits for the disk, and
+ * refuses what it writes to a journal as long as there is a file that says with which error.
  */
 const SOURCE = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
+
+static int refused(int fd) {
+  const char *flag = getenv("FAILING_DISK");
+  FILE *file = flag ? fopen(flag, "r") : NULL;
+  if (!file) return 0;
+  int error = 0;
+  if (fscanf(file, "%d", &error) != 1) error = 0;
+  fclose(file);
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (error == 0 || length < 0) return 0;
+  path[length] = 0;
+  if (!strstr(path, "castellan.db")) return 0;
+  errno = error;
+  return 1;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t count, off_t at) {
+  ssize_t (*real)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, "pwrite");
+  return refused(fd) ? -1 : real(fd, data, count, at);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t count, off64_t at) {
+  ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+  return refused(fd) ? -1 : real(fd, data, count, at);
+}
 
 static void wait_for_disk(void) {
   const char *ms = getenv("SLOW_DISK_MS");
@@ -22,13 +55,13 @@ static void wait_for_disk(void) {
 int fsync(int fd) {
   int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
   wait_for_disk();
-  return real(fd);
+  return refused(fd) ? -1 : real(fd);
 }
 
 int fdatasync(int fd) {
   int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
   wait_for_disk();
-  return real(fd);
+  return refused(fd) ? -1 : real(fd);
 }
 `;
 
@@ -54,4 +87,9 @@ export const canSlowDown: boolean = (() => {
 /** The environment of a process whose disk takes `ms` each time it has to write. */
 export function slowDisk(ms: number): NodeJS.ProcessEnv {
   return { LD_PRELOAD: library, SLOW_DISK_MS: String(ms) };
+}
+
+/** The environment of a process whose disk refuses what is written to a journal while `flag` has the number of an error in it. */
+export function failingDisk(flag: string): NodeJS.ProcessEnv {
+  return { LD_PRELOAD: library, FAILING_DISK: flag };
 }

@@ -53,7 +53,7 @@ async function tell(attack: Attack, end: "kill" | "stop"): Promise<Story> {
   const path = join(folder, "castellan.db");
   mkdirSync(folder);
   await using disk = attack.disk === undefined ? undefined : await PrivateDisk.at(folder, attack.disk);
-  const options = { within: disk?.within ?? [], env: attack.env?.() ?? {} };
+  const options = { within: disk?.within ?? [], env: attack.env?.(folder) ?? {} };
   const acknowledged: number[] = [];
   let refused = 0;
   let refusal: string | undefined;

@@ -15,9 +15,9 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { slowDisk } from "../journal/slow-disk.ts";
+import { failingDisk, slowDisk } from "../journal/slow-disk.ts";
 
 /** What an attack has to work with. */
 export interface Target {
@@ -36,7 +36,7 @@ export interface Attack {
   readonly name: string;
   /** Options of a disk of its own that it needs. */
   readonly disk?: string;
-  readonly env?: () => NodeJS.ProcessEnv;
+  readonly env?: (folder: string) => NodeJS.ProcessEnv;
   /** Whether what is written during the attack has to be taken all the same. */
   readonly harmless?: true;
   /** Does it; what it resolves with takes it back before the next start. */
@@ -323,15 +323,15 @@ const places: Attack[] = [
       return () => run("rm", "-f", `${dirname(path)}/ballast`);
     },
   },
-  {
-    name: "read-only: the file system",
-    disk: "size=64m",
-    attack: ({ path, run }) => {
-      // What is open for writing keeps a file system from being made read-only; what is mounted over it does not.
-      run("sh", "-c", `mount -o remount,ro ${dirname(path)} || mount --bind -o ro ${dirname(path)} ${dirname(path)}`);
-      return () => run("sh", "-c", `mount -o remount,rw ${dirname(path)} || umount ${dirname(path)}`);
+  ...Object.entries({ "read-only": 30, "full to the last byte": 28, "broken: it fails": 5 }).map(([what, error]) => ({
+    name: `the disk is ${what}`,
+    env: (folder: string) => failingDisk(join(folder, "failing")),
+    attack: ({ path }: Target) => {
+      const flag = join(dirname(path), "failing");
+      writeFileSync(flag, String(error));
+      return () => rmSync(flag);
     },
-  },
+  })),
   {
     name: "read-only: the files",
     attack: ({ path }) => {
