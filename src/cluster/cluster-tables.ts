@@ -44,7 +44,7 @@ const FORGOTTEN = `
 
 /*
  * Which history the database has, see history-statements.ts, and from when on sessions may be claimed in it. The era of a session is that
- * in which it was claimed last.
+ * in which it was claimed last, that of a node the one in which it has told what it knows.
  */
 const HISTORY = `
   create table history (
@@ -55,6 +55,7 @@ const HISTORY = `
   );
   insert into history (era, claims_from) values (1, clock_timestamp());
   alter table globals add column era bigint not null default 1;
+  alter table nodes add column era bigint not null default 0;
 `;
 
 export const CLUSTER_TABLES: PostgresTables = {

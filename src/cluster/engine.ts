@@ -91,6 +91,8 @@ export interface Engine {
    * after it had not been heard of for `staleMs`, or it has left.
    */
   renew(boot: string, state: NodeState): Promise<boolean>;
+  /** The node has told all that the database may lack of what it has confirmed, see {@link Engine.era}. */
+  caughtUp?(boot: string): Promise<void>;
   /** The node is no more: whatever it owns is free at once. */
   leave(boot: string): Promise<void>;
   /**

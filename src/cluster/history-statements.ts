@@ -1,7 +1,13 @@
 /*
  * A database that fails over to a replica, or is put back to a backup, has another history from then on. Whoever notices that begins
- * a new era: for as long as a node may be silent nobody can claim anything, so that each node that lives has time to tell what it knows.
+ * a new era: nobody can claim anything before each node that may live has told what it knows, or has had the time to.
  */
+
+/** Those who may live, as far as the database knows. */
+const MAY_LIVE = "nodes.ended_at is null and nodes.renewed_at > clock_timestamp() - interval '1 hour'";
+
+/** How long a node may take to connect again, to join, and to tell what it knows, in milliseconds. */
+const COME_BACK_MS = 10_000;
 
 /** By how much the epoch of a session rises with its first claim of an era: nobody has had as many in what the database lacks. */
 export const EPOCHS_OF_AN_ERA = 1_000;
@@ -30,8 +36,16 @@ export const MAY_CLAIM = "exists (select from history where claims_from <= clock
 
 export const ERA = "(select era::double precision from history)";
 
-/** When each node that lives has been heard of, or may do nothing any more. */
+/** Ends the wait once all have told what they know. To be sent when one has. */
+export const END_WAIT: string = `
+  update history set claims_from = clock_timestamp()
+  where claims_from > clock_timestamp() and not exists (select from nodes where ${MAY_LIVE} and nodes.era < history.era)`;
+
+/** A run of a node has told what it knows. Parameter: its boot. */
+export const HAS_TOLD: string = "update nodes set era = (select era from history) where boot = $1";
+
+/** When each node that lives has been heard of, or may do nothing any more, and has come back. */
 function endOfSilence(): string {
   return `clock_timestamp() + interval '1 millisecond' *
-    (select coalesce(max(stale_ms), 0) from nodes where ended_at is null and renewed_at > clock_timestamp() - interval '1 hour')`;
+    (select coalesce(max(stale_ms) + ${COME_BACK_MS}, 0) from nodes where ${MAY_LIVE})`;
 }

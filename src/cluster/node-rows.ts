@@ -20,8 +20,8 @@ export const NODE_COLUMNS: string = `nodes.boot, nodes.name, nodes.address, node
 /** What makes a node known, or says anew what it is; see {@link joinValues}. */
 export const JOIN: string = `
   insert into nodes (boot, name, address, lowest_protocol, highest_protocol, release, labels, hosts, max_processes, stale_ms,
-    renewed_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp())
+    renewed_at, era)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), 0)
   on conflict (boot) do update set name = excluded.name, address = excluded.address,
     lowest_protocol = excluded.lowest_protocol, highest_protocol = excluded.highest_protocol, release = excluded.release,
     labels = excluded.labels, hosts = excluded.hosts, max_processes = excluded.max_processes, stale_ms = excluded.stale_ms,

@@ -265,6 +265,7 @@ export class ClusterNode {
       const { era } = this.#deps.engine;
       await this.#deps.restore?.(run.boot);
       await run.hall.catchUp?.();
+      await this.#deps.engine.caughtUp?.(run.boot);
       run.era = era;
     } catch {
       // The next beat tries again.

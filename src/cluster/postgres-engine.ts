@@ -8,7 +8,7 @@ import { GLOBAL } from "../session/global-name.ts";
 import { END_STALE_OWNER, LIVING_OWNER, LOCK_SESSION, OWNER, type OwnerRow, TAKE_SESSION } from "./claim-statements.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import type { Claim, Engine, NodeDescription, NodeEntry, NodeState, OwnedSession, SessionOwnership } from "./engine.ts";
-import { ERA, noticeHistory } from "./history-statements.ts";
+import { END_WAIT, ERA, HAS_TOLD, noticeHistory } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNews } from "./postgres-news.ts";
 import { RenewalLine } from "./renewal-line.ts";
@@ -61,6 +61,11 @@ class PostgresEngine implements Engine {
   }
 
   async join(node: NodeDescription): Promise<void> {
+    await this.#join(node, true);
+  }
+
+  /** @param told whether it has told the database all that it may lack */
+  async #join(node: NodeDescription, told: boolean): Promise<void> {
     const { database, history } = await this.#database.useWithHistory();
     await database.transaction(async (query) => {
       const [, , , [row]] = await Promise.all([
@@ -68,6 +73,8 @@ class PostgresEngine implements Engine {
         query(CLEAN),
         query(JOIN, joinValues(node)),
         query<EraRow>(`select ${ERA} as era`),
+        told ? query(HAS_TOLD, [toText(node.boot)]) : undefined,
+        query(END_WAIT),
       ]);
       this.#era = row?.era;
     });
@@ -85,8 +92,13 @@ class PostgresEngine implements Engine {
   async #rejoin(boot: string): Promise<boolean> {
     const node = this.#joined.get(boot);
     if (node === undefined || (await this.#read(KNOWN, [toText(boot)])).length > 0) return false;
-    await this.join(node);
+    await this.#join(node, false);
     return true;
+  }
+
+  async caughtUp(boot: string): Promise<void> {
+    const database = await this.#database.use();
+    await database.transaction((query) => Promise.all([query(HAS_TOLD, [toText(boot)]), query(END_WAIT)]));
   }
 
   async leave(boot: string): Promise<void> {

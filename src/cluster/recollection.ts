@@ -10,10 +10,10 @@ import { type RecentBatch, RecentBatches } from "../journal/recent-batches.ts";
 import { toText } from "../journal/stored-text.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { ownAgain } from "./epoch-fence.ts";
-import { BEGIN_ERA, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
+import { BEGIN_ERA, END_WAIT, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
 
 /** How many runs are remembered. */
-const MOST_RUNS = 8;
+const MOST_RUNS = 3;
 
 const STATEMENT_MS = 10_000;
 
@@ -74,16 +74,22 @@ export class Recollection {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async restore(but?: string): Promise<void> {
-    const runs = [...this.#runs].filter(([boot, { last }]) => boot !== but && last > 0);
+    const runs = [...this.#runs].filter(([boot]) => boot !== but);
     if (runs.length === 0) return;
     const terms = { timeoutMs: STATEMENT_MS, connections: 1 };
     const opened = new PostgresOnUse(this.#place, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
     try {
       const { database, history } = await opened.useWithHistory();
       for (const [boot, recent] of runs) await this.#restoreRun(database, history, boot, recent);
+      await this.#restoreTranscripts();
+      const over = runs.map(([boot]) => toText(boot));
+      await database.transaction((query) => Promise.all([query(END, [over]), query(END_WAIT)]));
     } finally {
       await opened.close();
     }
+  }
+
+  async #restoreTranscripts(): Promise<void> {
     const desk = new PostgresTranscriptDesk(this.#place, [CLUSTER_TABLES], this.transcripts);
     try {
       await desk.catchUp(({ session, epoch }) => orphaned(session, epoch));
@@ -143,6 +149,8 @@ const LOST =
   "lacks what is not known any more, or what others have gone on without: turns, replies and costs are lost. Have each commit wait for a synchronous standby; see `castellan doctor`.";
 
 const NUMBER = "select number::double precision from batches where boot = $1";
+
+const END = "update nodes set ended_at = clock_timestamp() where boot = any($1) and ended_at is null";
 
 const COUNT = `
   insert into batches (boot, term, number) values ($1, 1, $2)

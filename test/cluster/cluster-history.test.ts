@@ -140,4 +140,9 @@ it("nobody claims anything while others may still act by what the database has l
     "select claims_from > clock_timestamp() + interval '55 seconds' as held from history",
   );
   expect(held).toEqual({ held: true });
+  // Until all that may live have told what they know.
+  const other = await machine(database.place, "other");
+  expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
+  await one.engine.caughtUp?.("one");
+  expect(await other.engine.claim("other", A)).toMatchObject({ taken: true });
 });

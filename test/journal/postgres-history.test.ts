@@ -2,7 +2,10 @@ import type { SessionKey, SessionStoreEntry } from "@anthropic-ai/claude-agent-s
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Batch, Change } from "../../src/journal/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/journal.ts";
+import { PostgresDatabase } from "../../src/journal/postgres-database.ts";
+import { historyExpression } from "../../src/journal/postgres-history.ts";
 import { postgresJournal } from "../../src/journal/postgres-journal.ts";
+import { postgresPlace } from "../../src/journal/postgres-place.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
@@ -183,6 +186,7 @@ describe("a replica that lacks commits takes over", () => {
     const servers = await ReplicatedServer.start();
     const place = { postgres: servers.primary.url({ port: servers.port }), schema: "castellan" };
     const [journal, transcripts] = [await open(place), store(place)];
+    await expect.poll(() => warnings.join("\n")).toContain("it has a replica and waits for none");
     await journal.write(accepted(1));
     await transcripts.append(KEY, [entry(1)]);
     await servers.replicated();
@@ -197,5 +201,28 @@ describe("a replica that lacks commits takes over", () => {
     expect(ids(await transcripts.load(KEY))).toEqual(["u1", "u2"]);
     // The replica has never heard of it; its timeline says why.
     expect(ids(await transcripts.load(fresh))).toEqual(["u1"]);
+  });
+});
+
+describe("the history of a database", () => {
+  it("is told by as much as the database says", async () => {
+    const database = await BackedUpDatabase.create(server);
+    await server.sql("drop role if exists restricted");
+    await server.sql("create role restricted login password 'restricted'");
+    const url = database.place.postgres.replace(/\/\/[^@]*@/, "//restricted:restricted@");
+    const told = async (): Promise<string> => {
+      const place = postgresPlace({ ...database.place, postgres: url });
+      const reader = await PostgresDatabase.load(place, "database", { timeoutMs: 5_000, connections: 1 });
+      try {
+        return await historyExpression(reader);
+      } finally {
+        await reader.close();
+      }
+    };
+    expect(await told()).toMatch(/pg_control_system.*pg_walfile_name/);
+    await database.sql("revoke execute on function pg_control_system() from public");
+    expect(await told()).toMatch(/^substr\(pg_walfile_name/);
+    await database.sql("revoke execute on function pg_walfile_name(pg_lsn) from public");
+    expect(await told()).toBe("null::text");
   });
 });
