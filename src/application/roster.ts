@@ -2,7 +2,7 @@ import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
-import type { JournalDesk } from "../session/journal-desk.ts";
+import type { JournalDesk, KnownSession } from "../session/journal-desk.ts";
 import { Session } from "../session/session.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import { type SessionOwner, SessionSeat } from "../session/session-seat.ts";
@@ -126,10 +126,12 @@ export class Roster {
     source?: SessionConversation,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
     for (const { key } of members) await this.#desk.erasures.over(key);
-    const known = await this.#desk.read(members.map(({ key }) => key));
+    const known = await this.#read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {
-        await server.recovery.restore(known.get(key) ?? { turns: [] }, source);
+        const found = known.get(key) ?? { turns: [] };
+        if (CastellanError.is(found)) throw found;
+        await server.recovery.restore(found, source);
         return [];
       } catch (error) {
         if (!CastellanError.is(error)) throw error;
@@ -137,6 +139,34 @@ export class Roster {
       }
     });
     return (await Promise.all(outcomes)).flat();
+  }
+
+  /**
+   * What the journal knows of each. Where something in it is no longer what was written, that concerns only the sessions whose it is.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that concerns all, or the journal as a whole
+   */
+  async #read(keys: readonly string[]): Promise<Map<string, KnownSession | CastellanError>> {
+    try {
+      return await this.#desk.read(keys);
+    } catch (error) {
+      if (!isGarbled(error) || keys.length < 2) throw error;
+      const known = new Map<string, KnownSession | CastellanError>();
+      for (const key of keys) {
+        known.set(
+          key,
+          await this.#desk.read([key]).then(
+            (found) => found.get(key) ?? { turns: [] },
+            (reason: unknown) => {
+              if (isGarbled(reason)) return reason;
+              throw reason;
+            },
+          ),
+        );
+      }
+      if ([...known.values()].every(isGarbled)) throw error;
+      return known;
+    }
   }
 
   /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -196,4 +226,9 @@ export class Roster {
     this.#ends.get(key)?.resolve();
     this.#ends.delete(key);
   }
+}
+
+/** Whether a row cannot be read because of what stands in it. */
+function isGarbled(error: unknown): error is CastellanError {
+  return CastellanError.is(error) && error.cause instanceof SyntaxError;
 }

@@ -21,7 +21,8 @@ function faultOf(thrown: unknown, what: string): CastellanError {
   if (CastellanError.is(thrown, "JOURNAL_UNAVAILABLE") || CastellanError.is(thrown, "NOT_OWNER")) return thrown;
   const words = thrown instanceof Error ? thrown.message : String(thrown);
   return new CastellanError("JOURNAL_UNAVAILABLE", `${what}: ${words}`, {
-    details: { reason: "failed" },
+    // What stands in a row is no JSON any more.
+    details: { reason: thrown instanceof SyntaxError ? "damaged" : "failed" },
     cause: thrown,
   });
 }

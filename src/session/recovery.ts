@@ -157,5 +157,8 @@ export class Recovery {
 function journalFailed(who: string, thrown: unknown): CastellanError<"JOURNAL_UNAVAILABLE"> {
   const words = thrown instanceof Error ? thrown.message : String(thrown);
   const message = `${who}: the journal could not be read: ${words}`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed" }, cause: thrown });
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, {
+    details: { reason: thrown instanceof SyntaxError ? "damaged" : "failed" },
+    cause: thrown,
+  });
 }
