@@ -29,7 +29,7 @@ export interface ChaosTurn {
   /** What those who asked were told; more than one if it was asked again by its key. */
   readonly told: (
     | { readonly id: string; readonly text: string }
-    | { readonly id?: string; readonly code: ErrorCode }
+    | { readonly id?: string; readonly code: ErrorCode; readonly conversation?: unknown }
   )[];
 }
 
@@ -74,15 +74,13 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   using trace = new ChaosTrace(family);
   using unprompted = new UnpromptedEnds(family);
   const run = new Chaos(setting, supervisor, family, random, trace);
+  using _quarantines = run.watchQuarantines();
   const until = performance.now() + setting.durationMs;
   const callers = Array.from({ length: setting.callers }, () => run.ask(until));
   await run.disturb(until);
   run.calm();
   const ended = await Promise.race([Promise.all(callers).then(() => true), delay(CALM_MS, false, { ref: false })]);
   if (!ended) run.complaints.push("turns have not ended", ...run.unended());
-  for (const { name, state } of supervisor.listSessions()) {
-    if (state === "quarantined") run.complaints.push(`${JSON.stringify(name)} was set aside`);
-  }
   await supervisor.drain({ deadline: "30s" });
   const { turns, deeds, complaints } = run;
   const { ends } = unprompted;
@@ -130,6 +128,15 @@ class Chaos {
     this.#family = family;
     this.#random = random;
     this.#trace = trace;
+  }
+
+  /** Complains, with all that is known of a session, when it is quarantined: no fault here is one that a restart cannot mend. */
+  watchQuarantines(): Disposable {
+    const unwatch = on("castellan:session:quarantine", ({ session }) => {
+      if (session[0] !== this.#family) return;
+      this.complaints.push(`${JSON.stringify(session)} was quarantined:\n${this.#trace.of(session)}`);
+    });
+    return { [Symbol.dispose]: unwatch };
   }
 
   /** One caller, who asks one thing after the other. */
@@ -253,7 +260,7 @@ class Chaos {
       const { turnId, text } = await session.query(prompt, options);
       told.push({ id: turnId, text });
     } catch (error) {
-      if (CastellanError.is(error)) told.push({ code: error.code });
+      if (CastellanError.is(error)) told.push({ code: error.code, conversation: fateIn(error.details) });
       else this.complaints.push(`${key}: ${String(error)}`);
     }
   }
@@ -265,4 +272,10 @@ class Chaos {
   #pick<Item>(items: readonly Item[]): Item {
     return items[Math.floor(this.#random() * items.length)] as Item;
   }
+}
+
+function fateIn(details: unknown): unknown {
+  return typeof details === "object" && details !== null && "conversation" in details
+    ? details.conversation
+    : undefined;
 }

@@ -27,18 +27,25 @@ export function faultsIn(record: ChaosRecord): string[] {
     ...(record.left.length === 0 ? [] : [`processes were left: ${record.left.join()}`]),
     ...ground.doubled.map((key) => `${key} stands twice in a conversation`),
     ...ground.transcriptFaults(),
-    ...[...record.unprompted].flatMap(([id, ends]) => unpromptedFaults(id, ends)),
+    ...[...record.unprompted].flatMap(([id, ends]) => unpromptedFaults(id, ends, record.turns)),
     ...record.turns.flatMap((turn) => turnFaults(turn, byPrompt.get(turn.prompt) ?? [], record)),
   ];
 }
 
 /** A turn that Claude Code began by itself ends once, and is no caller's answer. */
-function unpromptedFaults(id: string, ends: readonly string[]): string[] {
+function unpromptedFaults(id: string, ends: readonly string[], turns: readonly ChaosTurn[]): string[] {
   const [end] = ends;
   if (ends.length !== 1) return [`the turn ${id} that Claude Code began by itself ended ${ends.length} times`];
   // A task that ended with its process is told of in a turn of which the model is not asked.
-  const known = end === NOTICED || end === "" || end === "interrupted" || end === "failed";
+  const known = end === NOTICED || end === "" || end === "interrupted" || end === "failed" || answersKept(end, turns);
   return known ? [] : [`the turn ${id} that Claude Code began by itself ended with "${end}"`];
+}
+
+/** Whether it answers a prompt that failed right before it began, so that this could not be taken out, as its caller was told. */
+function answersKept(end: string | undefined, turns: readonly ChaosTurn[]): boolean {
+  const key = /^(k\d+) answer /.exec(end ?? "")?.[1];
+  const told = turns.find((turn) => turn.key === key)?.told ?? [];
+  return told.length > 0 && told.every((one) => "code" in one && one.conversation === "kept");
 }
 
 function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground }: ChaosRecord): string[] {
