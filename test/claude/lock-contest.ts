@@ -58,7 +58,7 @@ export async function contest(home: string, { processes = 8, rounds = 1_000 } = 
 }
 
 function roundsIn(log: string): number {
-  return log.split("\nholds ").length;
+  return log.match(/^holds /gm)?.length ?? 0;
 }
 
 /**
