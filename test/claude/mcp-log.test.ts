@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 function line(entry: object, sessionId = "mine"): string {
-  return `${JSON.stringify({ ...entry, timestamp: "2026-11-29T11:54:01.000Z", sessionId, cwd: "/work" })}\n`;
+  return `${JSON.stringify({ ...entry, timestamp: "2026-11-29T11:54:01.000Z", sessionId, cwd: "/srv/app" })}\n`;
 }
 
 const connected = line({ debug: "Successfully connected (transport: stdio) in 12ms" });
