@@ -3,14 +3,17 @@ import type { Slot, Tenant } from "../capacity/capacity.ts";
 import type { ClaimedSpare } from "../capacity/spare.ts";
 import type { Spares } from "../capacity/spares.ts";
 import { Activation } from "../claude/activation.ts";
+import { lockConversation } from "../claude/conversation-lock.ts";
 import { copyConversation } from "../claude/copy-conversation.ts";
 import { buildEnvironment } from "../claude/environment.ts";
 import type { Shape } from "../claude/fingerprint.ts";
+import { halfCompactionAt, removeHalfCompaction } from "../claude/half-compaction.ts";
+import { formatMarker, thisOwner } from "../claude/marker.ts";
 import { emptyOwnDirectory } from "../claude/own-directory.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
-import { transcriptPlaceOf } from "../claude/transcript-place.ts";
+import { transcriptAt, transcriptPlaceOf } from "../claude/transcript-place.ts";
 import type { Clock } from "../clock.ts";
 import {
   type Conversation,
@@ -181,6 +184,7 @@ export class ProcessStarter {
     for (;;) {
       try {
         await this.#bringTranscript();
+        await this.#mendCompaction();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
         if (knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
@@ -216,6 +220,22 @@ export class ProcessStarter {
     const message = await this.#conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
     if (message === undefined) return;
     throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message });
+  }
+
+  /** Takes out a compaction of which a process that died had written the boundary only, so that its summary would be missing. */
+  async #mendCompaction(): Promise<void> {
+    const { now } = this.#conversation;
+    const { sdk, environment } = this.launch;
+    if (now.kind !== "kept" || sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
+    const place = await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment);
+    const file = await transcriptAt(now.id, place);
+    if (file === undefined || (await halfCompactionAt(file).catch(() => undefined)) === undefined) return;
+    try {
+      const lock = await lockConversation(now.id, formatMarker(thisOwner(), this.#deps.newId()), place.config);
+      await removeHalfCompaction(file).finally(() => lock.release());
+    } catch {
+      // Whoever has it goes on with it; the start of the process says so.
+    }
   }
 
   /** What cannot be copied is told by its summary. */
