@@ -184,10 +184,10 @@ export class ProcessStarter {
     for (;;) {
       try {
         await this.#bringTranscript();
-        await this.#mendCompaction();
+        if (this.#hasTranscriptHere) await this.#mendCompaction();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
-        if (knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
+        if (isBroken(this.#conversation.now) || knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
         if (isSuspect(this.#conversation.now)) await this.#lookBack();
         return await this.#start(signal);
       } catch (error) {
@@ -222,11 +222,17 @@ export class ProcessStarter {
     throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message });
   }
 
+  /** Whether Claude Code may have written a transcript of the conversation on this machine, which is what it resumes. */
+  get #hasTranscriptHere(): boolean {
+    const { sessionStore, spawnClaudeCodeProcess } = this.#settings().sdk;
+    const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
+    return isHere && this.#conversation.now.kind === "kept";
+  }
+
   /** Takes out a compaction of which a process that died had written the boundary only, so that its summary would be missing. */
   async #mendCompaction(): Promise<void> {
     const { now } = this.#conversation;
     const { sdk, environment } = this.launch;
-    if (now.kind !== "kept" || sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
     const place = await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment);
     const file = await transcriptAt(now.id, place);
     if (file === undefined || (await halfCompactionAt(file).catch(() => undefined)) === undefined) return;
