@@ -54,6 +54,7 @@ it.skipIf(process.platform !== "linux")("a dead owner that nobody has cleared aw
         .split(" ");
     const owner = { ...thisOwner(), pid, startTime: String(stat()[19]) };
     expect(isAlive(owner)).toBe(true);
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, "latin1"), { interval: 5 }).toBe("tail\n");
     process.kill(pid, "SIGKILL");
     await expect.poll(() => stat()[0], { interval: 5 }).toBe("Z");
     expect(isAlive(owner)).toBe(false);
