@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { SessionDefaults } from "../../src/session/options.ts";
 import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
 import { KeyedModel, NOTICED } from "../real/keyed-model.ts";
-import { processesWith } from "../real/processes.ts";
+import { commandOf, processesWith } from "../real/processes.ts";
 import { type ApiFailure, ApiFailures } from "./api-failures.ts";
 
 /** What a model was asked about one key, and said. */
@@ -28,6 +29,8 @@ export interface ChaosGround extends AsyncDisposable {
   /** How many processes there were at a time, as far as that is known. */
   readonly most: number;
   signal(pid: number, signal: NodeJS.Signals): void;
+  /** Kills one of the MCP servers that the processes have started, if there are any. */
+  killServer(random: () => number): void;
   /** The API answers the next request so, if one comes within so many milliseconds. */
   failNext(failure: ApiFailure, withinMs: number): void;
   /** What is wrong with the transcripts on disk. */
@@ -35,6 +38,9 @@ export interface ChaosGround extends AsyncDisposable {
   /** Processes that are there. */
   left(): readonly number[];
 }
+
+/** One that outlives the process that has started it. */
+const MCP_SERVER = fileURLToPath(new URL("../real/mcp-server.ts", import.meta.url));
 
 const PROMPT = /^(say|talk|append|background) (k\d+)$/;
 
@@ -80,6 +86,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
       return most;
     },
     signal: (pid, signal) => fake.processes.find((process) => process.pid === pid)?.kill(signal),
+    killServer: () => {},
     failNext: (failure, withinMs) => failures.add(failure, withinMs),
     transcriptFaults: () => fake.errors.map((error) => `a script threw ${String(error)}`),
     left: () => fake.running.map(({ pid }) => pid),
@@ -100,9 +107,10 @@ export async function realGround(): Promise<ChaosGround> {
     () => ({ error: failures.take() ?? { status: 500, message: "chaos" } }),
   );
   const config = api.env["CLAUDE_CONFIG_DIR"] ?? "";
+  const server = { command: process.execPath, args: [MCP_SERVER, config] };
   return {
     name: "real",
-    defaults: { env: api.env, cwd: api.cwd, allowedTools: ["Bash"] },
+    defaults: { env: api.env, cwd: api.cwd, allowedTools: ["Bash"], mcpServers: { stubborn: server } },
     directory: api.cwd,
     get model() {
       return model.turns;
@@ -114,18 +122,27 @@ export async function realGround(): Promise<ChaosGround> {
       return readFileSync(file, "utf8").split("\n").filter(Boolean);
     },
     most: 0,
-    signal: (pid, signal) => {
-      try {
-        process.kill(pid, signal);
-      } catch {
-        // Gone meanwhile.
-      }
+    signal: kill,
+    killServer: (random) => {
+      const servers = processesWith(config).filter((pid) =>
+        commandOf(pid).startsWith(`${process.execPath} ${MCP_SERVER}`),
+      );
+      const pid = servers[Math.floor(random() * servers.length)];
+      if (pid !== undefined) kill(pid, "SIGKILL");
     },
     failNext: (failure, withinMs) => failures.add(failure, withinMs),
     transcriptFaults: () => transcriptFaults(join(config, "projects")),
     left: () => processesWith(`CLAUDE_CONFIG_DIR=${config}`),
     [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
   };
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone meanwhile.
+  }
 }
 
 /** Each line of each transcript is whole, is of that conversation, and was written once. */

@@ -167,6 +167,7 @@ class Chaos {
         "term",
         "freeze",
         "api",
+        "server",
         "interrupt",
         "restart",
         "hibernate",
@@ -198,11 +199,11 @@ class Chaos {
     return [`it is ${Date.now()}, and of processes there are ${JSON.stringify(capacity)}`, ...each];
   }
 
-  #do(deed: "kill" | "term" | "freeze" | "api" | "interrupt" | "restart" | "hibernate" | "clear"): void {
+  #do(deed: "kill" | "term" | "freeze" | "api" | "server" | "interrupt" | "restart" | "hibernate" | "clear"): void {
     const { ground } = this.#setting;
     const session = this.#session();
     const { pid } = session.status();
-    if (deed !== "api") this.#trace.note(session.name, deed, { pid });
+    if (deed !== "api" && deed !== "server") this.#trace.note(session.name, deed, { pid });
     switch (deed) {
       case "kill":
         if (pid !== undefined) ground.signal(pid, "SIGKILL");
@@ -215,6 +216,9 @@ class Chaos {
         break;
       case "api":
         ground.failNext(this.#pick(API_FAILURES), FAILS_FOR * this.#setting.everyMs);
+        break;
+      case "server":
+        ground.killServer(this.#random);
         break;
       case "interrupt":
         this.#tolerated(session.interrupt());
