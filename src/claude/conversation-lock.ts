@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type FileLock, fileLocks, type TryLock } from "../journal/file-lock.ts";
+import { type FileLock, fileLocks, isNoLockFile, type TryLock } from "../journal/file-lock.ts";
 import { type Owner, ownerOf } from "./marker.ts";
 
 /** Beside Claude Code's own files, since it is their transcripts that have one writer. */
@@ -100,11 +100,12 @@ function lock(path: string, marker: string, tryLock: TryLock, id: string): void 
   }
 }
 
-/** Nobody can lock a file that holds something else, so that it is replaced. */
+/** Nobody can lock a file that holds something else, so that it is replaced. After any other error somebody may have it locked. */
 function lockFile(path: string, tryLock: TryLock): FileLock | undefined {
   try {
     return tryLock(path);
-  } catch {
+  } catch (error) {
+    if (!isNoLockFile(error)) throw error;
     rmSync(path, { force: true });
     return tryLock(path);
   }

@@ -35,7 +35,7 @@ function tryLock(path: string, open: (path: string) => DatabaseSync): FileLock |
     database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
-    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) return undefined;
+    if (codeOfSqlite(error) === SQLITE_BUSY) return undefined;
     throw error;
   }
   return {
@@ -45,4 +45,14 @@ function tryLock(path: string, open: (path: string) => DatabaseSync): FileLock |
   };
 }
 
+/** Whether a file could not be locked because it holds something, which no lock does. */
+export function isNoLockFile(error: unknown): boolean {
+  return codeOfSqlite(error) === SQLITE_NOTADB;
+}
+
+function codeOfSqlite(error: unknown): unknown {
+  return error instanceof Error && "errcode" in error ? error.errcode : undefined;
+}
+
 const SQLITE_BUSY = 5;
+const SQLITE_NOTADB = 26;

@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -114,6 +114,16 @@ describe("lockConversation", () => {
       await lock.release();
       expect(await files()).toEqual(FREE);
     }
+  });
+
+  it("leaves the file of another application alone where it can open no file itself", async () => {
+    const other = another();
+    expect(await other.lock(id)).toBe("held");
+    const before = await stat(join(home, "castellan-locks", `${id}.lock`));
+    const script = fileURLToPath(new URL("./lock-without-files.ts", import.meta.url));
+    execFileSync(process.execPath, [script, home, id]);
+    expect((await stat(join(home, "castellan-locks", `${id}.lock`))).ino).toBe(before.ino);
+    await expect(lockConversation(id, marker(), home)).rejects.toBeInstanceOf(ConversationInUse);
   });
 
   it("locks one conversation in one folder of Claude Code's", async () => {

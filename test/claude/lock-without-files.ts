@@ -1,0 +1,18 @@
+/* An application that has no file descriptor left asks for a conversation. */
+import { closeSync, openSync } from "node:fs";
+import { lockConversation } from "../../src/claude/conversation-lock.ts";
+import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
+import { fileLocks } from "../../src/journal/file-lock.ts";
+
+const [home = "", id = ""] = process.argv.slice(2);
+const marker = formatMarker(thisOwner(), "without files");
+await fileLocks();
+// One is left for the guard, and none for the lock.
+const opened: number[] = [];
+try {
+  for (;;) opened.push(openSync("/dev/null", "r"));
+} catch {
+  const last = opened.pop();
+  if (last !== undefined) closeSync(last);
+}
+await (await lockConversation(id, marker, home)).release();
