@@ -32,7 +32,10 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
   const BACKFILLED = 96;
   const READERS = { from: 100, to: 136 };
   const HEADERS = 96;
+  const FRAMES = { from: 16, to: 20 };
   const SALTS = { from: 32, to: 40 };
+  /** From how many frames on SQLite copies the log into the database after each commit. Where the disk is full it stops midway. */
+  const CHECKPOINT_FRAMES = 1_000;
 
   interface Stamp {
     readonly size: number;
@@ -95,11 +98,22 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       return changed.length === 0 && Object.keys(gone).length === 0 ? undefined : { gone, changed };
     }
 
-    /** How the index has changed: the log has begun anew, or more of it has been copied into the database. */
-    function changeOf(before: Buffer, after: Buffer): "restarted" | "backfilled" | "other" {
+    /** How the index has changed: the log has begun anew, more of it has been copied into the database, or it has grown. */
+    function changeOf(before: Buffer, after: Buffer): "restarted" | "backfilled" | "appended" | "other" {
       const differ = (from: number, to: number): boolean => !before.subarray(from, to).equals(after.subarray(from, to));
       if (differ(SALTS.from, SALTS.to)) return "restarted";
-      return differ(BACKFILLED, READERS.from) ? "backfilled" : "other";
+      if (differ(BACKFILLED, READERS.from)) return "backfilled";
+      return differ(FRAMES.from, FRAMES.to) ? "appended" : "other";
+    }
+
+    function framesIn(index: Buffer): number {
+      return new Uint32Array(new Uint8Array(index.subarray(FRAMES.from, FRAMES.to)).buffer)[0] ?? 0;
+    }
+
+    /** Whether a write of the connection has also written to the database itself, which nothing but a checkpoint does. */
+    function isCheckpointed(before: Buffer, after: Buffer): boolean {
+      const change = changeOf(before, after);
+      return change === "appended" ? framesIn(after) >= CHECKPOINT_FRAMES : change !== "other";
     }
 
     function spoil(): void {
@@ -131,8 +145,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       written() {
         const shm = readIndex();
         const stamps = files.map(({ part, fd }): Stamp => {
-          // It is written by nothing but a checkpoint.
-          return part === "" && changeOf(known.shm, shm) === "other" ? stampOf("") : fs.fstatSync(fd);
+          return part === "" && !isCheckpointed(known.shm, shm) ? stampOf("") : fs.fstatSync(fd);
         });
         known = { shm, stamps };
         largest = Math.max(largest, shm.length);

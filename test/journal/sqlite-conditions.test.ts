@@ -240,6 +240,37 @@ describe("a disk that is full", () => {
     expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
   });
 
+  it.skipIf(!canMount)("goes on after SQLite could copy only a part of its log into it", async () => {
+    const folder = newFolder();
+    const path = join(folder, "castellan.db");
+    await using disk = await PrivateDisk.at(folder, "size=16m");
+    await using application = new Application(path, { within: disk.within });
+    await application.order({ do: "open" });
+    const write = (number: number) => application.order({ do: "write", batch: big(number) });
+    const turns: string[] = [];
+    // The log grows to just below the size from which on it is copied; what it is to be copied to has no room to grow.
+    for (let number = 1; number <= 160; number += 1) {
+      expect(await write(number)).toEqual({});
+      turns.push(`t${number}`);
+    }
+    disk.run("sh", "-c", `cat /dev/zero > ${folder}/ballast || true; truncate -s -1M ${folder}/ballast`);
+    for (let number = 161; ; number += 1) {
+      const answer = await write(number);
+      if (answer?.error !== undefined) {
+        expect(answer.error.details).toEqual({ reason: "no_space", applied: false });
+        break;
+      }
+      turns.push(`t${number}`);
+    }
+    disk.run("rm", `${folder}/ballast`);
+    const more = turns.length + 1;
+    expect(await write(more)).toEqual({});
+    await application.kill();
+    await using next = new Application(path, { within: disk.within });
+    await next.order({ do: "open" });
+    expect(await next.order({ do: "find", turns: [...turns, `t${more}`] })).toEqual({ value: [...turns, `t${more}`] });
+  });
+
   it.skipIf(!canMount)("can be opened and read where there is no room, and written once there is", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
