@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { SessionDefaults } from "../../src/session/options.ts";
@@ -8,6 +7,7 @@ import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
 import { KeyedModel, NOTICED } from "../real/keyed-model.ts";
 import { commandOf, processesWith } from "../real/processes.ts";
 import { type ApiFailure, ApiFailures } from "./api-failures.ts";
+import { SmallDisk } from "./small-disk.ts";
 
 /** What a model was asked about one key, and said. */
 export interface AskedOfModel {
@@ -19,8 +19,8 @@ export interface AskedOfModel {
 export interface ChaosGround extends AsyncDisposable {
   readonly name: "fake" | "real";
   readonly defaults: SessionDefaults;
-  /** For the journal. */
-  readonly directory: string;
+  /** The disks that can be full. */
+  readonly disks: { readonly journal: SmallDisk; readonly transcripts?: SmallDisk };
   readonly model: ReadonlyMap<string, AskedOfModel>;
   /** Prompts that stood twice in a conversation. */
   readonly doubled: readonly string[];
@@ -41,6 +41,9 @@ export interface ChaosGround extends AsyncDisposable {
 
 /** One that outlives the process that has started it. */
 const MCP_SERVER = fileURLToPath(new URL("../real/mcp-server.ts", import.meta.url));
+
+/** Room for more than five minutes write. */
+const DISK_MEGABYTES = 64;
 
 const PROMPT = /^(say|talk|append|background) (k\d+)$/;
 
@@ -74,11 +77,11 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
     await turn.text(`${key} answer ${asked.answers}`);
   };
   const fake = fakeClaude(script);
-  const directory = mkdtempSync(join(tmpdir(), "castellan-chaos-"));
+  const journal = new SmallDisk(DISK_MEGABYTES);
   return {
     name: "fake",
     defaults: { spawnClaudeCodeProcess: fake.spawn },
-    directory,
+    disks: { journal },
     model,
     doubled,
     appended,
@@ -90,7 +93,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
     failNext: (failure, withinMs) => failures.add(failure, withinMs),
     transcriptFaults: () => fake.errors.map((error) => `a script threw ${String(error)}`),
     left: () => fake.running.map(({ pid }) => pid),
-    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
+    [Symbol.asyncDispose]: async () => journal[Symbol.dispose](),
   };
 }
 
@@ -106,12 +109,22 @@ export async function realGround(): Promise<ChaosGround> {
     () => failures.any,
     () => ({ error: failures.take() ?? { status: 500, message: "chaos" } }),
   );
-  const config = api.env["CLAUDE_CONFIG_DIR"] ?? "";
+  const journal = new SmallDisk(DISK_MEGABYTES);
+  const transcripts = new SmallDisk(DISK_MEGABYTES);
+  const config = transcripts.folder;
+  const env = { ...api.env, CLAUDE_CONFIG_DIR: config };
   const server = { command: process.execPath, args: [MCP_SERVER, config] };
   return {
     name: "real",
-    defaults: { env: api.env, cwd: api.cwd, allowedTools: ["Bash"], mcpServers: { stubborn: server } },
-    directory: api.cwd,
+    defaults: {
+      env,
+      cwd: api.cwd,
+      allowedTools: ["Bash"],
+      mcpServers: { stubborn: server },
+      // A conversation that began on a full disk is not there after a crash.
+      onMissingConversation: "fresh",
+    },
+    disks: { journal, transcripts },
     get model() {
       return model.turns;
     },
@@ -131,9 +144,12 @@ export async function realGround(): Promise<ChaosGround> {
       if (pid !== undefined) kill(pid, "SIGKILL");
     },
     failNext: (failure, withinMs) => failures.add(failure, withinMs),
-    transcriptFaults: () => transcriptFaults(join(config, "projects")),
+    transcriptFaults: () => transcriptFaults(join(config, "projects"), transcripts.wasFull),
     left: () => processesWith(`CLAUDE_CONFIG_DIR=${config}`),
-    [Symbol.asyncDispose]: () => api[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await api[Symbol.asyncDispose]();
+      for (const disk of [journal, transcripts]) disk[Symbol.dispose]();
+    },
   };
 }
 
@@ -146,7 +162,7 @@ function kill(pid: number, signal: NodeJS.Signals): void {
 }
 
 /** Each line of each transcript is whole, is of that conversation, and was written once. */
-function transcriptFaults(folder: string): string[] {
+function transcriptFaults(folder: string, wasFull: boolean): string[] {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
   return files.flatMap((name) => {
     const seen = new Set<string>();
@@ -156,8 +172,8 @@ function transcriptFaults(folder: string): string[] {
       try {
         entry = JSON.parse(line);
       } catch {
-        // A process that is killed may leave half a line behind, at the end or where the next one went on.
-        return index === lines.length - 1 || line.includes('}{"')
+        // A process that is killed may leave half a line behind, at the end or where the next one went on; on a full disk, anywhere.
+        return index === lines.length - 1 || line.includes('}{"') || wasFull
           ? []
           : [`${name}:${index + 1} is no JSON: ${line.slice(0, 80)}`];
       }

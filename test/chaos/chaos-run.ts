@@ -9,6 +9,7 @@ import { unique } from "../session-on-fake/scene.ts";
 import type { ApiFailure } from "./api-failures.ts";
 import type { ChaosGround } from "./chaos-ground.ts";
 import { ChaosTrace } from "./chaos-trace.ts";
+import { mayMount, type SmallDisk } from "./small-disk.ts";
 
 export interface ChaosSetting {
   readonly ground: ChaosGround;
@@ -25,6 +26,7 @@ export interface ChaosSetting {
 /** A turn as its caller knows it. */
 export interface ChaosTurn {
   readonly key: string;
+  readonly session: SessionName;
   readonly prompt: string;
   /** What those who asked were told; more than one if it was asked again by its key. */
   readonly told: (
@@ -43,6 +45,8 @@ export interface ChaosRecord {
   /** Of the turns that Claude Code began by itself: how each ended, as often as that was told. */
   readonly unprompted: ReadonlyMap<string, readonly string[]>;
   readonly left: readonly number[];
+  /** What happened in a turn's session around what it told of some words. */
+  readonly around: (turn: ChaosTurn, words: string) => string;
 }
 
 /** What the API refuses by chance: for its own sake, for a prompt, for what stands in the conversation. */
@@ -53,6 +57,26 @@ const API_FAILURES: readonly ApiFailure[] = [
   { status: 400, message: "messages.3: `tool_use` ids were found without `tool_result` blocks immediately after" },
 ];
 
+/** What is done to processes, sessions, disks and the API, each as often as it stands here. */
+const DEEDS = [
+  "kill",
+  "kill",
+  "term",
+  "freeze",
+  "api",
+  "server",
+  "interrupt",
+  "restart",
+  "hibernate",
+  "clear",
+  ...(mayMount ? (["fill"] as const) : []),
+] as const;
+type Deed = (typeof DEEDS)[number];
+
+/** For how long a disk is full at the most, which is longer than a write to the journal waits; in short runs, for a part of them. */
+const FULL_MS = 8_000;
+const FULL_SHARE = 0.1;
+
 /** How long turns may take to end once nothing is done to them any more. */
 const CALM_MS = 60_000;
 
@@ -62,7 +86,7 @@ const FAILS_FOR = 2;
 /** Sessions that are asked, while everything that can go wrong does. */
 export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   const { ground, random } = setting;
-  const sqlite = join(ground.directory, "chaos.db");
+  const sqlite = join(ground.disks.journal.folder, "chaos.db");
   const family = unique("chaos");
   const supervisor = await Supervisor.start([template(family)], {
     journal: { sqlite },
@@ -84,7 +108,16 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   await supervisor.drain({ deadline: "30s" });
   const { turns, deeds, complaints } = run;
   const { ends } = unprompted;
-  return { ground, turns, journal: readJournal(sqlite), deeds, complaints, unprompted: ends, left: ground.left() };
+  return {
+    ground,
+    turns,
+    journal: readJournal(sqlite),
+    deeds,
+    complaints,
+    unprompted: ends,
+    left: ground.left(),
+    around: ({ session }, words) => trace.around(session, words),
+  };
 }
 
 /** What is told of the turns that Claude Code begins by itself, of the sessions of a family. */
@@ -119,8 +152,9 @@ class Chaos {
   readonly #random: () => number;
   readonly #trace: ChaosTrace;
   readonly #stopped = new Set<number>();
-  /** The turns that somebody waits for, and whose they are. */
-  readonly #awaited = new Map<ChaosTurn, SessionName>();
+  readonly #full = new Set<SmallDisk>();
+  /** The turns that somebody waits for. */
+  readonly #awaited = new Set<ChaosTurn>();
 
   constructor(setting: ChaosSetting, supervisor: Supervisor, family: string, random: () => number, trace: ChaosTrace) {
     this.#setting = setting;
@@ -144,11 +178,11 @@ class Chaos {
     while (performance.now() < until) {
       const key = `k${this.turns.length}`;
       const prompt = `${this.#pick(["say", "say", "talk", "append", "background"])} ${key}`;
-      const turn: ChaosTurn = { key, prompt, told: [] };
-      this.turns.push(turn);
       const session = this.#session();
+      const turn: ChaosTurn = { key, session: session.name, prompt, told: [] };
+      this.turns.push(turn);
       const way = this.#pick(["query", "query", "keyed", "enqueue", "hurry"] as const);
-      this.#awaited.set(turn, session.name);
+      this.#awaited.add(turn);
       await (way === "keyed"
         ? Promise.all([this.#asked(session, turn, way), this.#asked(session, turn, way)])
         : this.#asked(session, turn, way));
@@ -161,18 +195,7 @@ class Chaos {
     while (performance.now() < until) {
       // The moment itself is chance; nothing is waited for here.
       await delay(this.#random() * 2 * this.#setting.everyMs);
-      const deed = this.#pick([
-        "kill",
-        "kill",
-        "term",
-        "freeze",
-        "api",
-        "server",
-        "interrupt",
-        "restart",
-        "hibernate",
-        "clear",
-      ] as const);
+      const deed = this.#pick(DEEDS);
       this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
       this.#do(deed);
       const { processes } = this.#supervisor.capacity();
@@ -180,15 +203,16 @@ class Chaos {
     }
   }
 
-  /** What was stopped goes on. */
+  /** What was stopped goes on, and there is room. */
   calm(): void {
+    for (const disk of this.#full) disk.free();
     for (const pid of this.#stopped) this.#setting.ground.signal(pid, "SIGCONT");
   }
 
   /** What there is to see of the sessions whose turns somebody still waits for, after what they share. */
   unended(): string[] {
     const { children, capacity } = this.#supervisor.inspect();
-    const awaited = Map.groupBy(this.#awaited.keys(), (turn) => nameKey(this.#awaited.get(turn) ?? ""));
+    const awaited = Map.groupBy(this.#awaited, ({ session }) => nameKey(session));
     const each = children.flatMap((child) => {
       const turns = child.kind === "session" ? awaited.get(nameKey(child.status.name)) : undefined;
       if (child.kind !== "session" || turns === undefined) return [];
@@ -199,11 +223,11 @@ class Chaos {
     return [`it is ${Date.now()}, and of processes there are ${JSON.stringify(capacity)}`, ...each];
   }
 
-  #do(deed: "kill" | "term" | "freeze" | "api" | "server" | "interrupt" | "restart" | "hibernate" | "clear"): void {
+  #do(deed: Deed): void {
     const { ground } = this.#setting;
     const session = this.#session();
     const { pid } = session.status();
-    if (deed !== "api" && deed !== "server") this.#trace.note(session.name, deed, { pid });
+    if (deed !== "api" && deed !== "server" && deed !== "fill") this.#trace.note(session.name, deed, { pid });
     switch (deed) {
       case "kill":
         if (pid !== undefined) ground.signal(pid, "SIGKILL");
@@ -219,6 +243,9 @@ class Chaos {
         break;
       case "server":
         ground.killServer(this.#random);
+        break;
+      case "fill":
+        void this.#fill(this.#pick(Object.values(ground.disks)));
         break;
       case "interrupt":
         this.#tolerated(session.interrupt());
@@ -240,6 +267,18 @@ class Chaos {
     await delay(this.#random() * 5_000);
     this.#stopped.delete(pid);
     if (session.status().pid === pid) this.#setting.ground.signal(pid, "SIGCONT");
+  }
+
+  async #fill(disk: SmallDisk): Promise<void> {
+    if (this.#full.has(disk)) return;
+    this.#full.add(disk);
+    disk.fill();
+    const fullMs = this.#random() * Math.min(FULL_MS, FULL_SHARE * this.#setting.durationMs);
+    await delay(fullMs);
+    disk.free();
+    // There is room for a while, in which turns end.
+    await delay(3 * fullMs);
+    this.#full.delete(disk);
   }
 
   /** Two deeds can meet; what each of them says of that is its own affair, as long as it says it. */

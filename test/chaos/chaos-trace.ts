@@ -1,8 +1,9 @@
 import { eventNames, on } from "../../src/events.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 
-/** How much is kept of each session. */
-const KEPT = 200;
+/** How much is kept of each session, and told of what happened around something. */
+const KEPT = 10_000;
+const TOLD = 40;
 
 interface Entry {
   readonly at: number;
@@ -35,9 +36,19 @@ export class ChaosTrace implements Disposable {
     if (entries.length > KEPT) entries.shift();
   }
 
-  /** A line for each entry, oldest first. */
+  /** A line for each of the last entries, oldest first. */
   of(session: SessionName): string {
+    return this.#lines((this.#entries.get(nameKey(session)) ?? []).slice(-5 * TOLD));
+  }
+
+  /** A line for each entry of a session about something, and for those before and after. */
+  around(session: SessionName, words: string): string {
     const entries = this.#entries.get(nameKey(session)) ?? [];
+    const about = entries.flatMap(({ facts }, index) => (JSON.stringify(facts).includes(words) ? [index] : []));
+    return this.#lines(entries.filter((_, index) => about.some((one) => Math.abs(one - index) <= TOLD / 2)));
+  }
+
+  #lines(entries: readonly Entry[]): string {
     return entries.map(({ at, what, facts }) => `${at.toFixed(0)} ms ${what} ${JSON.stringify(facts)}`).join("\n");
   }
 

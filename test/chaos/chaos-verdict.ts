@@ -14,6 +14,7 @@ const ENDS: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
   QUEUE_TIMEOUT: ["cancelled", "timed_out"],
   // Those are refused before they are accepted.
   MAILBOX_FULL: [],
+  JOURNAL_UNAVAILABLE: [],
   SESSION_STOPPED: ["cancelled", "interrupted"],
 };
 
@@ -48,7 +49,7 @@ function answersKept(end: string | undefined, turns: readonly ChaosTurn[]): bool
   return told.length > 0 && told.every((one) => "code" in one && one.conversation === "kept");
 }
 
-function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground }: ChaosRecord): string[] {
+function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground, around }: ChaosRecord): string[] {
   const { key, prompt, told } = turn;
   const [entry] = entries;
   const { prompts = 0, answers = 0 } = ground.model.get(key) ?? {};
@@ -67,7 +68,8 @@ function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground }: Chao
       ? [`came to the model ${prompts} times in ${entry?.attempts ?? 0} attempts`]
       : []),
   ];
-  return faults.map((fault) => `${prompt} ${fault}: ${JSON.stringify({ told, entries })}`);
+  const words = `"${entry?.id ?? key}"`;
+  return faults.map((fault) => `${prompt} ${fault}: ${JSON.stringify({ told, entries })}\n${around(turn, words)}`);
 }
 
 function endFaults(end: ChaosTurn["told"][number], entry: Entry | undefined, key: string): string[] {
