@@ -1,13 +1,17 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PAGES, pages, ROOT, synced, textOf } from "./guide.ts";
+import { OPTIONS_PAGE, optionsPage } from "./option-reference.ts";
 
-/** Writes the regions of the examples into the pages of the guide. */
+/** Writes the page of options, and the regions of the examples into the pages of the guide. */
+write(OPTIONS_PAGE, optionsPage());
 for (const name of pages()) {
   const file = `${PAGES}/${name}`;
-  const before = textOf(file);
-  const after = synced(before);
-  if (after === before) continue;
-  writeFileSync(join(ROOT, file), after);
+  write(file, synced(textOf(file)));
+}
+
+function write(file: string, text: string): void {
+  if (existsSync(join(ROOT, file)) && textOf(file) === text) return;
+  writeFileSync(join(ROOT, file), text);
   process.stdout.write(`${file}\n`);
 }

@@ -7,6 +7,7 @@ import { registry } from "./application/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import type { GlobalSession } from "./cluster/global-session.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
+import { withoutUndefined } from "./fields.ts";
 import type { SessionName } from "./names.ts";
 import type { Loan } from "./pool/loan.ts";
 import type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
@@ -18,7 +19,6 @@ import { type Session, serverOf } from "./session/session.ts";
 import type { SessionSettings } from "./session/session-settings.ts";
 import type { Turn } from "./session/turn.ts";
 import type { TurnOptions } from "./session/turn-options.ts";
-import { withoutUndefined } from "./session/validation.ts";
 
 /**
  * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer. With the name of a pool it is

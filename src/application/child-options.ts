@@ -1,11 +1,12 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameProblem, type SessionName } from "../names.ts";
 import { type PoolOptions, type PoolSettings, poolSettings } from "../pool/pool-options.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../session/session-settings.ts";
-import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
+import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import type { OptionLayer } from "./option-layer.ts";

@@ -1,6 +1,6 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import { type ConfiguredPlace, configuredPlaces } from "../session/configured-options.ts";
-import { likeOptions, type SessionSettings } from "../session/session-settings.ts";
+import { optionsOf, type SessionSettings } from "../session/session-settings.ts";
 import type { OptionLayer, OptionOwner } from "./option-layer.ts";
 import { shownValue } from "./shown-value.ts";
 
@@ -51,11 +51,7 @@ export function effectiveOptions(
   environment: Readonly<Record<string, string>>,
 ): EffectiveOptions {
   const given = layers.flatMap(({ options }) => Object.entries(options));
-  const values: Record<string, unknown> = {
-    ...Object.fromEntries(given),
-    ...likeOptions(now),
-    significant: now.significant,
-  };
+  const values: Record<string, unknown> = { ...Object.fromEntries(given), ...optionsOf(now) };
   const found: Record<string, EffectiveOption> = {};
   for (const [option, value] of Object.entries(values)) {
     if (value === undefined || NO_OPTIONS.has(option)) continue;

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { systemClock } from "../clock.ts";
 import type { CallMethod, TurnAsked } from "../cluster/frames.ts";
 import type { HallSession } from "../cluster/hall.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Approval } from "../session/approval.ts";
@@ -18,7 +19,7 @@ import { keyedTurnId } from "../session/turn-id.ts";
 import type { TurnOptions } from "../session/turn-options.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import type { UsageOptions } from "../session/usage.ts";
-import { invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
+import { invalidOptions, validate } from "../session/validation.ts";
 import { ExportPages } from "./export-pages.ts";
 import type { Supervisor } from "./supervisor.ts";
 

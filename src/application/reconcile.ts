@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { configuredPlaces } from "../session/configured-options.ts";
+import { effectOf, type OptionEffect, OWN_OPTIONS } from "../session/option-table.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import {
   belongsTo,
@@ -15,7 +16,7 @@ import {
  * What a change of a session's options asks for, the least first: nothing; taking them up at once; another process,
  * with the same conversation; another child in the tree, with the same conversation; another session.
  */
-export type SessionChange = "none" | "live" | "process" | "child" | "session";
+export type SessionChange = "none" | OptionEffect | "session";
 
 /** Options that a live process takes up by a control request. */
 const LIVE_SDK_OPTIONS: readonly (keyof SdkOptions)[] = ["model", "permissionMode"];
@@ -23,16 +24,8 @@ const LIVE_SDK_OPTIONS: readonly (keyof SdkOptions)[] = ["model", "permissionMod
 /** Options that say which conversation a session begins with. */
 const CONVERSATION_OPTIONS: readonly (keyof SdkOptions)[] = ["resume", "forkSession", "resumeSessionAt", "sessionId"];
 
-/** Settings that the tree holds. */
-const CHILD_SETTINGS: readonly (keyof SessionSettings)[] = ["restart", "shutdown", "significant"];
-
-/** Settings that shape a process, besides the SDK's options. */
-const PROCESS_SETTINGS: readonly (keyof SessionSettings)[] = ["apiKey", "inheritEnv", "autoMemory", "ownDirectory"];
-
 /** How the settings of one session differ. Functions are the same only if they are identical. */
 export function sessionChange(before: SessionSettings, after: SessionSettings): SessionChange {
-  const differs = (names: readonly (keyof SessionSettings)[]): boolean =>
-    names.some((name) => !isDeepStrictEqual(before[name], after[name]));
   const sdkDiffers = (names: readonly (keyof SdkOptions)[]): boolean =>
     names.some((name) => !isDeepStrictEqual(before.sdk[name], after.sdk[name]));
   const names = [...new Set([...Object.keys(before.sdk), ...Object.keys(after.sdk)])] as (keyof SdkOptions)[];
@@ -42,17 +35,20 @@ export function sessionChange(before: SessionSettings, after: SessionSettings): 
   // Its name is the same, but it is found in another registry, or in none.
   const placeDiffers = before.registered?.registry !== after.registered?.registry;
   if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers || placeDiffers) return "session";
-  if (differs(CHILD_SETTINGS)) return "child";
-  // Whether permissions are asked for is told to a process at its start; how long they wait is not.
-  const asks = [before, after].filter(({ approvalTimeoutMs }) => approvalTimeoutMs !== undefined).length;
-  if (asks === 1 || differs(PROCESS_SETTINGS) || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name))))
-    return "process";
+  const effects = new Set(ownEffects(before, after));
+  if (effects.has("child")) return "child";
+  if (effects.has("process") || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name)))) return "process";
   // A model or mode that is taken back cannot be told to a process that runs; it would have to know the default.
   if (LIVE_SDK_OPTIONS.some((name) => before.sdk[name] !== undefined && after.sdk[name] === undefined))
     return "process";
-  // What answers are read with follows from the schema, and is made anew each time, as is the place in a registry.
-  const made = { output: undefined, registered: undefined };
-  return isDeepStrictEqual({ ...before, ...made }, { ...after, ...made }) ? "none" : "live";
+  return effects.size > 0 || sdkDiffers(LIVE_SDK_OPTIONS) ? "live" : "none";
+}
+
+/** What the options of Castellan's own that differ ask for. */
+function ownEffects(before: SessionSettings, after: SessionSettings): OptionEffect[] {
+  return OWN_OPTIONS.filter((name) => !isDeepStrictEqual(before[name], after[name])).map((name) =>
+    effectOf(name, before[name], after[name]),
+  );
 }
 
 /** One step from the children that are to those that are wanted. */

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { type ClusterOptions, type ClusterSettings, clusterSettings } from "../cluster/cluster-options.ts";
+import { withoutUndefined } from "../fields.ts";
 import type { Budget } from "../session/budget.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults } from "../session/session-settings.ts";
-import { budgetSchema, validate, withoutUndefined } from "../session/validation.ts";
+import { budgetSchema, validate } from "../session/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import { type CapacityOptions, type CapacitySettings, capacitySettings } from "./capacity-options.ts";
 import { checkJournal, type JournalOptions } from "./journal-options.ts";

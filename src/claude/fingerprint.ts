@@ -52,7 +52,7 @@ export function fingerprintOf(
   shape: Shape,
   host: Readonly<Record<string, string | undefined>> = process.env,
 ): Fingerprint {
-  const { options, approvals = false, requiredServers } = shape;
+  const { options, approvals = false, ownDirectory: _, ...shaping } = shape;
   const { stderr, spawnClaudeCodeProcess } = options;
   const given = sdkOptions({ ...shape, conversation: { kind: "new", id: "" } }, { marker: "", spawn: nobody }, host);
   // A process of the application's own may run on another machine, with other files.
@@ -61,8 +61,8 @@ export function fingerprintOf(
   const fields = Object.entries({
     ...given,
     env: { ...given.env, [SDK_VERSION]: undefined },
+    ...shaping,
     approvals,
-    requiredServers,
     stderr,
     spawnClaudeCodeProcess,
     sessionId: undefined,

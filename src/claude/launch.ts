@@ -4,26 +4,20 @@ import { buildEnvironment } from "./environment.ts";
 import { keepingConversations } from "./kept-conversations.ts";
 import { MARKER } from "./marker.ts";
 import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
-import type { RequiredServers } from "./required-servers.ts";
+import type { ProcessSettings } from "./process-options.ts";
 import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
 
 /** An API key, or the name of the variable that holds it when a process is started. */
 export type ApiKey = string | { readonly env: string };
 
 /** All that shapes a Claude Code process. */
-export interface Launch {
+export interface Launch extends Partial<ProcessSettings> {
   /** The session's own SDK options, validated. */
   readonly options: SdkOptions;
-  readonly apiKey?: ApiKey | undefined;
-  readonly inheritEnv?: boolean | readonly string[] | undefined;
   /** Whether the session decides on tools. */
   readonly approvals?: boolean;
-  /** Whether Claude remembers things by itself, from one conversation to the next. */
-  readonly autoMemory?: boolean;
   /** The working directory, if it is the session's own: its file tools are kept in there. */
   readonly ownDirectory?: OwnDirectory | undefined;
-  /** The MCP servers without which a process is of no use. */
-  readonly requiredServers?: RequiredServers | undefined;
   readonly conversation: ConversationStart;
   /** What it is to be given besides its options. */
   readonly standing?: StandingPermissions | undefined;

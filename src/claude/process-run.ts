@@ -1,3 +1,4 @@
+import { constants, getPriority, setPriority } from "node:os";
 import { Readable } from "node:stream";
 import {
   type AccountInfo,
@@ -171,8 +172,8 @@ export class ProcessRun {
 
   /** Waits for the MCP servers without which the process is of no use. Throws if it does not get them. */
   async awaitServers(): Promise<void> {
-    const { requiredServers, signal } = this.request;
-    if (requiredServers === undefined) return;
+    const { requireMcpServers = false, signal } = this.request;
+    if (requireMcpServers === false) return;
     const over = new AbortController();
     const ends = AbortSignal.any([signal, over.signal]);
     const { promise: aborted, reject } = Promise.withResolvers<never>();
@@ -185,7 +186,7 @@ export class ProcessRun {
     const look = async (): Promise<McpServer[]> => await this.survey(await this.query.mcpServerStatus());
     try {
       const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
-      const lack = await Promise.race([lackOfServers(requiredServers, look, this.clock, ends), aborted, gone]);
+      const lack = await Promise.race([lackOfServers(requireMcpServers, look, this.clock, ends), aborted, gone]);
       if (lack === undefined) return;
       this.found = lack;
       throw new Error(lack.message);
@@ -226,9 +227,11 @@ export class ProcessRun {
       onBreak: (reason: string) => this.#broke(reason),
     };
     const own = this.request.options.spawnClaudeCodeProcess;
-    this.process = own
-      ? ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch)
-      : ClaudeProcess.spawn(options, prefix, this.clock, watch);
+    if (own) this.process = ClaudeProcess.adopt(spawnedBy(own, options), options.env[MARKER], this.clock, watch);
+    else {
+      this.process = ClaudeProcess.spawn(options, prefix, this.clock, watch);
+      standBack(this.process.pid, this.request.niceness);
+    }
     this.#secrets = secretsIn(options.env, serversOf(this.request.options));
     this.process.stderr.secrets = this.#secrets;
     this.credentials = credentialsIn(options.env);
@@ -360,8 +363,8 @@ function lacksCredentials(account: AccountInfo | undefined): boolean {
   return account?.apiProvider === "firstParty" && account.tokenSource === "none" && account.apiKeySource === undefined;
 }
 
-function codeOf(error: Error | undefined): string | undefined {
-  return error !== undefined && "code" in error && typeof error.code === "string" ? error.code : undefined;
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 /** What an error, or whatever else was thrown, says. */
@@ -374,4 +377,14 @@ function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
     [Name in keyof Fields]?: NonNullable<Fields[Name]>;
   };
+}
+
+/** Before it has started anything, so that all that it starts stands back likewise. One that is gone already needs it no more. */
+function standBack(pid: number | undefined, niceness = 0): void {
+  if (pid === undefined || niceness === 0) return;
+  try {
+    setPriority(pid, Math.min(constants.priority.PRIORITY_LOW, getPriority() + niceness));
+  } catch (error) {
+    if (codeOf(error) !== "ERR_SYSTEM_ERROR") throw error;
+  }
 }

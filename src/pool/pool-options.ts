@@ -1,12 +1,13 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { didYouMean, nearMisses } from "../names.ts";
 import { copyConfigured } from "../session/configured-options.ts";
 import { type GlobalName, refuseGlobalName } from "../session/global-name.ts";
 import type { SessionDefaults } from "../session/options.ts";
 import { checkSessionDefaults, sessionFields } from "../session/session-settings.ts";
-import { durationSchema, invalidOptions, validate, withoutUndefined } from "../session/validation.ts";
+import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
 import { type Balance, balanceSchema } from "./balance-option.ts";
 
 /** How the members of a pool are kept and lent. */

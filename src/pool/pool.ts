@@ -71,7 +71,7 @@ export class Pool {
     const server = this.#server;
     const { timeout, signal, key } = validate(checkoutSchema, options, `checkout of ${server.who}`);
     const { clock, newId } = server.host;
-    const timeoutMs = timeout ?? server.common.queueTimeoutMs;
+    const timeoutMs = timeout ?? server.common.queueTimeout;
     const { promise, resolve, reject } = Promise.withResolvers<Loan>();
     const cancelled = (reason: unknown): void => {
       const message = `${server.who}: the checkout was cancelled by its signal.`;

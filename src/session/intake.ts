@@ -132,7 +132,7 @@ export class Intake {
   /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
-    const { output, queueTimeoutMs: usual } = this.#settings;
+    const { output, queueTimeout: usual } = this.#settings;
     const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
     const early = this.#kept.find(id);
     if (early !== undefined) {

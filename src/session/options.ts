@@ -1,6 +1,6 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { MemorySize } from "../capacity/memory-size.ts";
-import type { ApiKey } from "../claude/launch.ts";
+import type { ProcessOptions } from "../claude/process-options.ts";
 import type { REFUSED_SDK_OPTIONS } from "../claude/sdk-options.ts";
 import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
@@ -17,15 +17,8 @@ export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback";
 /** What happens to the turn that was running when the process died. */
 export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
 
-/** Options that can be given for all sessions of a supervisor, or for one. */
-export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_SDK_OPTIONS> {
-  /**
-   * The key for Anthropic's API, or the name of the environment variable that holds it, which is read whenever a process
-   * is started. It goes over `env`, and keeps the host's own credentials out of the process: other keys and tokens, custom headers,
-   * profiles, and those of clouds. Default: what Claude Code finds by itself, such as `ANTHROPIC_API_KEY`.
-   * @example { env: "REVIEWER_KEY" }
-   */
-  apiKey?: ApiKey;
+/** The options of Castellan's own that can be given for all sessions of a supervisor, or for one. */
+export interface OwnOptions extends ProcessOptions {
   /** How long a turn may take, from the call to its end; the time in the mailbox counts. Default: as long as it takes. */
   timeout?: Duration;
   /** How long a turn may wait in the mailbox. Default `"10m"`. */
@@ -117,12 +110,6 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**
-   * What the process gets of the host's environment besides paths, locale, proxies, certificates and what Claude Code is configured by
-   * (credentials, addresses, models, limits, what is switched off): `true` for all, or a list of names and of beginnings such as
-   * `"AWS_*"`. A session with an `apiKey` gets a credential of the host only if it is named here in full. Default: nothing.
-   */
-  inheritEnv?: boolean | readonly string[];
-  /**
    * Gives the session a working directory of its own in the place of `cwd`: a folder named for it in `root`, which is made for this
    * user only before its first process starts, and stays when the session ends. Claude's file tools then read and write nothing
    * outside it and `additionalDirectories`, whatever rules and permission mode allow; what Claude remembers is in it too, see
@@ -132,20 +119,12 @@ export interface SessionDefaults extends Omit<SdkOptions, keyof typeof REFUSED_S
    * { root: "/var/lib/support/sessions" }
    */
   isolate?: Isolate;
-  /**
-   * Whether Claude remembers things by itself, in files that all sessions of the same directory, or of the same repository, read and
-   * write. Agents with `memory` need it too. Default: what `settings.autoMemoryEnabled` says if `settings` is an object, otherwise
-   * `false`.
-   */
-  autoMemory?: boolean;
-  /**
-   * The MCP servers without which the session is of no use, by their names, or `true` for all that it has. A start waits until they are
-   * connected, and fails if one of them cannot be started, ends at once, or is silent for as long as Claude Code waits (30 s); that is a
-   * failed start like any other, and one whose command is not there sets the session aside at once. What becomes of a server later is a
-   * fault, see `status().faults`. Default `false`: what is wrong with servers is only told.
-   */
-  requireMcpServers?: boolean | readonly string[];
 }
+
+/** Options that can be given for all sessions of a supervisor, or for one: Castellan's, and those of the Agent SDK. */
+export interface SessionDefaults
+  extends OwnOptions,
+    Omit<SdkOptions, keyof typeof REFUSED_SDK_OPTIONS | keyof OwnOptions> {}
 
 /**
  * A session: its name, Castellan's options, and every option of the Agent SDK under its own name.

@@ -145,7 +145,7 @@ export class Recovery {
 
   /** The process that asked for them is gone, and nobody was there to say so. */
   async #withdrawApprovals(): Promise<void> {
-    if (this.#session.settings().approvalTimeoutMs === undefined) return;
+    if (this.#session.settings().approvals === false) return;
     const asked = await this.#journal.approvals(MOST_OPEN_APPROVALS);
     this.#session.refuseIfEnded();
     for (const { id, outcome } of asked) {

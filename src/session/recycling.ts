@@ -17,7 +17,7 @@ export function verdictOn(bytes: number, maxMemory: number | undefined, works: b
 
 /** What the recycling of processes asks of the session. */
 export interface RecyclingSession {
-  limits(): { readonly maxMemory: number | undefined; readonly maxAgeMs: number | undefined };
+  limits(): { readonly maxMemory: number | undefined; readonly maxAge: number | undefined };
   /** What the process is at, if that has to end before it can be replaced. */
   at(): "turn" | "background task" | undefined;
   /** How much its process uses is known. */
@@ -54,10 +54,10 @@ export class Recycling {
   /** Begins, or goes on with changed limits; `budgeted` says whether its memory is of interest to others. */
   watch(budgeted: boolean): void {
     this.stop();
-    const { maxMemory, maxAgeMs } = this.#session.limits();
+    const { maxMemory, maxAge } = this.#session.limits();
     if (budgeted || maxMemory !== undefined) this.#watch.watch(this.#activation.marker, (bytes) => this.#judge(bytes));
-    if (maxAgeMs === undefined) return;
-    const leftMs = Math.max(0, this.#since + maxAgeMs - this.#clock.monotonic());
+    if (maxAge === undefined) return;
+    const leftMs = Math.max(0, this.#since + maxAge - this.#clock.monotonic());
     this.#timer = this.#clock.schedule(leftMs, () => this.demand(), { background: true });
   }
 

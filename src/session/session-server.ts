@@ -154,7 +154,7 @@ export class SessionServer {
     this.view = new SessionView(
       this.#who,
       settings.name,
-      () => this.settings.approvalTimeoutMs ?? 0,
+      () => (this.settings.approvals === false ? 0 : this.settings.approvals.timeout),
       deps,
       this.journal,
       (state) => {
@@ -182,12 +182,12 @@ export class SessionServer {
       between: () => this.#between && this.#armed.length === 0,
       turnsWait: () => this.dispatcher.waiting > 0,
       pinned: () => this.settings.pinned,
-      idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeoutMs),
+      idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeout),
       sleep: () => this.#sleep(),
     });
     this.#tasks = new BackgroundTasks(
       deps.clock,
-      () => this.settings.backgroundTaskTimeoutMs,
+      () => this.settings.backgroundTaskTimeout,
       (task) => void this.#stopTask(task),
     );
     this.#transcript = new TranscriptWatch(deps.clock, {
@@ -288,7 +288,7 @@ export class SessionServer {
    * @throws CastellanError `CAPACITY_EXHAUSTED` after `queueTimeout`, or why none comes up
    */
   async wake(): Promise<void> {
-    await this.#needing("wake", this.settings.queueTimeoutMs, async () => {});
+    await this.#needing("wake", this.settings.queueTimeout, async () => {});
   }
 
   /** Takes up changed settings; what shapes a process, the next process. */
@@ -755,7 +755,7 @@ export class SessionServer {
       this.#liveness = new Liveness(
         activation,
         this.#deps.clock,
-        () => this.settings.stallTimeoutMs,
+        () => this.settings.stallTimeout,
         () => this.#work(),
       );
       this.#servers = new McpWatch(

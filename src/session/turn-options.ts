@@ -88,8 +88,8 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
     throw invalidOptions(what, [{ field: "outputSchema", message }]);
   }
   return {
-    timeoutMs: parsed.timeout ?? session.timeoutMs,
-    queueTimeoutMs: parsed.queueTimeout ?? session.queueTimeoutMs,
+    timeoutMs: parsed.timeout ?? session.timeout,
+    queueTimeoutMs: parsed.queueTimeout ?? session.queueTimeout,
     whenBusy: parsed.whenBusy ?? session.whenBusy,
     idempotencyKey: parsed.idempotencyKey,
     verbatimPrompts: parsed.verbatimPrompts ?? session.verbatimPrompts,

@@ -25,9 +25,9 @@ export const memorySchema: z.ZodType<number> = z.unknown().transform((value, con
 });
 
 /** A {@link Budget}. */
-export const budgetSchema: z.ZodType<{ usd: number; per?: "day" | "ever" | undefined }> = z.strictObject({
+export const budgetSchema: z.ZodType<{ usd: number; per?: "day" | "ever" }> = z.strictObject({
   usd: z.number().positive(),
-  per: z.enum(["day", "ever"]).optional(),
+  per: z.enum(["day", "ever"]).exactOptional(),
 });
 
 /** A {@link SessionName}. */
@@ -109,13 +109,4 @@ function kindOf(value: unknown): string {
 
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, "");
-}
-
-/** `fields` without those that are undefined, which count as not given. */
-export function withoutUndefined<Fields extends object>(
-  fields: Fields,
-): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]: Exclude<Fields[Name], undefined>;
-  };
 }

@@ -23,13 +23,13 @@ describe("a fingerprint", () => {
   });
 
   const plain = of({});
-  const differing: [string, ReturnType<typeof of>][] = [
+  const differing: [string | readonly string[], ReturnType<typeof of>][] = [
     ["cwd", of({ cwd: tmpdir() })],
     ["additionalDirectories", of({ additionalDirectories: ["/srv"] })],
     ["env", of({ env: { A: "1" } })],
-    ["env", of({}, { apiKey: "another" })],
+    [["env", "apiKey"], of({}, { apiKey: "another" })],
     ["env", of({}, {}, { ...HOST, ANTHROPIC_API_KEY: "another" })],
-    ["env", of({}, { inheritEnv: true }, { ...HOST, OTHER: "1" })],
+    [["env", "inheritEnv"], of({}, { inheritEnv: true }, { ...HOST, OTHER: "1" })],
     ["approvals", of({}, { approvals: true })],
     ["model", of({ model: "m" })],
     ["systemPrompt", of({ systemPrompt: "s" })],
@@ -44,7 +44,7 @@ describe("a fingerprint", () => {
     ["settings", of({ settings: { model: "m" } })],
   ];
   it.each(differing)("differs by %s", (field, other) => {
-    expect(differencesOf(plain, other)).toEqual([field]);
+    expect(differencesOf(plain, other)).toEqual([field].flat());
     expect(other.id).not.toBe(plain.id);
   });
 

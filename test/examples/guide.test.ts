@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { blocksOf, PAGES, pages, ROOT, synced, textOf } from "../../scripts/guide.ts";
+import { OPTIONS_PAGE, optionsPage } from "../../scripts/option-reference.ts";
 
 const texts = new Map(pages().map((name) => [name, textOf(`${PAGES}/${name}`)]));
 
@@ -10,6 +11,11 @@ test.each([...texts])("%s shows its examples as they are", (_, text) => {
   expect(text).toBe(synced(text));
   const fences = text.match(/^```tsx?$/gm) ?? [];
   expect(blocksOf(text), "blocks of code that no example stands behind").toHaveLength(fences.length);
+});
+
+test("the page of options says what the options' doc comments and their table say", () => {
+  // `npm run docs:sync` puts it right.
+  expect(textOf(OPTIONS_PAGE)).toBe(optionsPage());
 });
 
 test("each example is in a page", () => {

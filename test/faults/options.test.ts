@@ -22,6 +22,7 @@ const OWN = {
   mailboxLimit: 40_000_004,
   maxAge: 40_000_005,
   maxMemory: 40_000_006,
+  niceness: 11,
   onInterruptedTurn: "retry",
   onMissingConversation: "fresh",
   outputSchema: { type: "object", properties: { answer: { type: "string" } } },

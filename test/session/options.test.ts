@@ -71,6 +71,7 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   inheritEnv: { values: ["AWS_*", [1], 1, null], allowed: ["boolean", "array"] },
   isolate: { values: ["yes", 1, null], allowed: ["boolean", "object"] },
   autoMemory: { values: ["yes", 1, null], allowed: ["boolean"] },
+  niceness: { values: ["low", -1, 20, 1.5, null, Number.NaN], allowed: ["expected"] },
   requireMcpServers: { values: ["db", 1, null, [1]], allowed: ["boolean", "array"] },
 };
 
@@ -106,18 +107,18 @@ describe("sessionSettings", () => {
     expect(sessionSettings({ name: "a" }, {})).toEqual({
       name: "a",
       key: '"a"',
-      timeoutMs: undefined,
-      queueTimeoutMs: 600_000,
-      stallTimeoutMs: expect.any(Number),
-      approvalTimeoutMs: undefined,
+      timeout: undefined,
+      queueTimeout: 600_000,
+      stallTimeout: expect.any(Number),
+      approvals: false,
       outputSchema: undefined,
       output: undefined,
       signal: undefined,
-      idleTimeoutMs: undefined,
+      idleTimeout: undefined,
       pinned: false,
       maxMemory: undefined,
-      maxAgeMs: undefined,
-      backgroundTaskTimeoutMs: undefined,
+      maxAge: undefined,
+      backgroundTaskTimeout: undefined,
       activation: "eager",
       mailboxLimit: 100,
       verbatimPrompts: true,
@@ -130,6 +131,9 @@ describe("sessionSettings", () => {
       apiKey: undefined,
       inheritEnv: undefined,
       autoMemory: false,
+      requireMcpServers: false,
+      niceness: 0,
+      isolate: false,
       ownDirectory: undefined,
       sdk: {},
     });
@@ -137,7 +141,7 @@ describe("sessionSettings", () => {
 
   it("reads durations in all their forms", () => {
     const settings = sessionSettings({ name: "a", timeout: "2m", queueTimeout: 50, shutdown: "1.5s" }, {});
-    expect(settings).toMatchObject({ timeoutMs: 120_000, queueTimeoutMs: 50, shutdown: 1_500 });
+    expect(settings).toMatchObject({ timeout: 120_000, queueTimeout: 50, shutdown: 1_500 });
     expect(sessionSettings({ name: "a", shutdown: "brutal_kill" }, {}).shutdown).toBe("brutal_kill");
     expect(sessionSettings({ name: "a", shutdown: "infinity" }, {}).shutdown).toBe("infinity");
     expect(sessionSettings({ name: "a", shutdown: 0, mailboxLimit: 0 }, {})).toMatchObject({
@@ -157,13 +161,13 @@ describe("sessionSettings", () => {
     };
     const own: SessionOptions = { name: "a", maxTurns: 2, timeout: "3m", env: { A: "own" }, allowedTools: [] };
     const settings = sessionSettings(own, defaults);
-    expect(settings).toMatchObject({ timeoutMs: 180_000, mailboxLimit: 7 });
+    expect(settings).toMatchObject({ timeout: 180_000, mailboxLimit: 7 });
     expect(settings.sdk).toEqual({ model: "claude-haiku-4-5", maxTurns: 2, env: { A: "own" }, allowedTools: [] });
   });
 
   it("takes undefined for not given: the default holds", () => {
     const settings = untyped({ name: "a", model: undefined, timeout: undefined }, { model: "m", timeout: 5 });
-    expect(settings).toMatchObject({ timeoutMs: 5, sdk: { model: "m" } });
+    expect(settings).toMatchObject({ timeout: 5, sdk: { model: "m" } });
   });
 
   it("gives the SDK its options as they are, and none of Castellan's", () => {

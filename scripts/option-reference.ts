@@ -1,0 +1,66 @@
+import ts from "typescript-6";
+import { effectOf, OPTION_TABLE, type OptionEffect, OWN_OPTIONS } from "../src/session/option-table.ts";
+import type { OwnOptions } from "../src/session/options.ts";
+import { sessionSettings } from "../src/session/session-settings.ts";
+import { textOf } from "./guide.ts";
+
+/** The page that lists Castellan's options, from the top of the repository. */
+export const OPTIONS_PAGE = "docs/guide/options.md";
+
+const SOURCES = ["src/session/options.ts", "src/claude/process-options.ts"];
+
+const EFFECTS: { readonly [Effect in OptionEffect]: string } = {
+  live: "A change is taken up at once.",
+  process: "A change takes another process, with the same conversation.",
+  child: "A change takes another child in the tree, with the same conversation.",
+};
+
+/** The page, from the doc comments of the options and the table of them. @throws Error if an option has no doc comment */
+export function optionsPage(): string {
+  const docs = new Map(SOURCES.flatMap(docsIn));
+  const sections = OWN_OPTIONS.toSorted().map((name) => {
+    const doc = docs.get(name);
+    if (doc === undefined) throw new Error(`the option ${name} has no doc comment`);
+    const { example, forks } = OPTION_TABLE[name];
+    const facts = [EFFECTS[effect(name)], ...(forks ? [] : ["A fork does not have it."])];
+    return `## \`${name}\`\n\n${doc}\n\n\`${name}: ${inCode(example)}\`. ${facts.join(" ")}\n`;
+  });
+  return `${HEAD}\n${sections.join("\n")}`;
+}
+
+const HEAD = `# Options of a session
+
+<!-- \`npm run docs:sync\` writes this page. -->
+
+Every option of the Agent SDK goes by the SDK's own name. These are Castellan's; besides them a session has a \`name\`, and may have a
+\`signal\`, whose abort ends it. Durations are milliseconds or texts such as \`"30s"\`. What a change of an option asks for is what
+[\`reconcile\`](management.md) and a changed file of configuration do.
+`;
+
+function effect(name: keyof OwnOptions): OptionEffect {
+  const beside: OwnOptions = name === "significant" ? { restart: "transient" } : {};
+  const before = sessionSettings({ name: "a", ...beside }, {});
+  const after = sessionSettings({ name: "a", ...beside, [name]: OPTION_TABLE[name].example }, {});
+  return effectOf(name, before[name], after[name]);
+}
+
+/** The doc comment of each member of the interfaces in a file, on one line. */
+function docsIn(file: string): [string, string][] {
+  const source = ts.createSourceFile(file, textOf(file), ts.ScriptTarget.Latest, true);
+  return source.statements.filter(ts.isInterfaceDeclaration).flatMap(({ members }) =>
+    members.flatMap((member): [string, string][] => {
+      const [doc] = ts.getJSDocCommentsAndTags(member).filter(ts.isJSDoc);
+      const text = ts.getTextOfJSDocComment(doc?.comment);
+      return text === undefined ? [] : [[member.name?.getText() ?? "", text.replaceAll(/\s+/g, " ")]];
+    }),
+  );
+}
+
+/** A plain value as it stands in TypeScript. */
+function inCode(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(inCode).join(", ")}]`;
+  return `{ ${Object.entries(value)
+    .map(([name, field]) => `${name}: ${inCode(field)}`)
+    .join(", ")} }`;
+}

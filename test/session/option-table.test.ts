@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { sessionChange } from "../../src/application/reconcile.ts";
+import { differencesOf, fingerprintOf, spareObstacle } from "../../src/claude/fingerprint.ts";
+import { effectOf, OPTION_TABLE, OWN_OPTIONS } from "../../src/session/option-table.ts";
+import type { OwnOptions } from "../../src/session/options.ts";
+import { shapeOf } from "../../src/session/process-shape.ts";
+import { likeOptions, optionsOf, sessionSettings } from "../../src/session/session-settings.ts";
+
+/** A permanent session cannot be significant. */
+const BESIDE: Partial<Record<keyof OwnOptions, OwnOptions>> = { significant: { restart: "transient" } };
+
+describe.each(OWN_OPTIONS)("OPTION_TABLE: %s", (name) => {
+  const row = OPTION_TABLE[name];
+  const beside = BESIDE[name] ?? {};
+  const plain = sessionSettings({ name: "a", ...beside }, {});
+  const given = sessionSettings({ name: "a", ...beside, [name]: row.example }, {});
+
+  it("has an example that its schema takes and that differs from the default", () => {
+    expect(given[name]).not.toEqual(plain[name]);
+  });
+
+  it("is read again from what it was read as", () => {
+    const again = sessionSettings({ ...optionsOf(given), name: "a" }, {});
+    expect(again[name]).toEqual(given[name]);
+  });
+
+  it("asks reconcile for what its row says", () => {
+    const effect = name === "outputSchema" ? "process" : effectOf(name, plain[name], given[name]);
+    expect(sessionChange(plain, given)).toBe(effect);
+    expect(sessionChange(given, given)).toBe("none");
+  });
+
+  it("goes over to a fork if its row says so, and stands in what inspect shows", () => {
+    expect(Object.hasOwn(likeOptions(given), name)).toBe(row.forks);
+    expect(Object.hasOwn(optionsOf(given), name)).toBe(true);
+  });
+
+  it("keeps a spare with another value from standing in exactly if it shapes a process", () => {
+    const shapes = [plain, given].map(shapeOf);
+    const [one, other] = shapes.map((shape) => fingerprintOf(shape, {}));
+    if (one === undefined || other === undefined) throw new Error("no fingerprints");
+    const fits = differencesOf(one, other).length === 0 && shapes.every((shape) => spareObstacle(shape) === undefined);
+    expect(fits).toBe(sessionChange(plain, given) !== "process");
+  });
+});
