@@ -28,31 +28,48 @@ export function faultsIn(record: ChaosRecord): string[] {
     ...(record.left.length === 0 ? [] : [`processes were left: ${record.left.join()}`]),
     ...ground.doubled.map((key) => `${key} stands twice in a conversation`),
     ...ground.transcriptFaults(),
-    ...[...record.unprompted].flatMap(([id, ends]) => unpromptedFaults(id, ends, record.turns)),
+    ...[...record.unprompted].flatMap(([id, ends]) => unpromptedFaults(id, ends, record)),
     ...record.turns.flatMap((turn) => turnFaults(turn, byPrompt.get(turn.prompt) ?? [], record)),
   ];
 }
 
 /** A turn that Claude Code began by itself ends once, and is no caller's answer. */
-function unpromptedFaults(id: string, ends: readonly string[], turns: readonly ChaosTurn[]): string[] {
+function unpromptedFaults(id: string, ends: readonly string[], { turns, around }: ChaosRecord): string[] {
   const [end] = ends;
   if (ends.length !== 1) return [`the turn ${id} that Claude Code began by itself ended ${ends.length} times`];
   // A task that ended with its process is told of in a turn of which the model is not asked.
-  const known = end === NOTICED || end === "" || end === "interrupted" || end === "failed" || answersKept(end, turns);
-  return known ? [] : [`the turn ${id} that Claude Code began by itself ended with "${end}"`];
+  if (end === NOTICED || end === "" || end === "interrupted" || end === "failed") return [];
+  const answered = turns.find((turn) => turn.key === keyAnsweredBy(end));
+  if (answered !== undefined && mayBeKept(answered)) return [];
+  const told = JSON.stringify(answered?.told);
+  const trace = answered === undefined ? "" : around(answered, id);
+  return [`the turn ${id} that Claude Code began by itself ended with "${end}", of which was told ${told}\n${trace}`];
 }
 
-/** Whether it answers a prompt that failed right before it began, so that this could not be taken out, as its caller was told. */
-function answersKept(end: string | undefined, turns: readonly ChaosTurn[]): boolean {
-  const key = /^(k\d+) answer /.exec(end ?? "")?.[1];
-  const told = turns.find((turn) => turn.key === key)?.told ?? [];
-  return told.length > 0 && told.every((one) => "code" in one && one.conversation === "kept");
+/** The key of the prompt that an answer is to. */
+function keyAnsweredBy(answer: string | undefined): string | undefined {
+  return /^(k\d+) answer /.exec(answer ?? "")?.[1];
 }
 
-function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground, around }: ChaosRecord): string[] {
+/**
+ * Whether the prompt failed right before Claude Code began a turn by itself, so that it could not be taken out. Its caller is told
+ * so, unless the turn was over for it before that: at its timeout.
+ */
+function mayBeKept({ told }: ChaosTurn): boolean {
+  return (
+    told.length > 0 &&
+    told.every((one) => "code" in one && (one.conversation === "kept" || one.code === "TURN_TIMEOUT"))
+  );
+}
+
+function turnFaults(turn: ChaosTurn, entries: readonly Entry[], record: ChaosRecord): string[] {
+  const { ground, around } = record;
   const { key, prompt, told } = turn;
   const [entry] = entries;
   const { prompts = 0, answers = 0 } = ground.model.get(key) ?? {};
+  const ends = [...record.unprompted.values()].flat();
+  const answeredLater = mayBeKept(turn) && ends.some((end) => keyAnsweredBy(end) === key);
+  const most = (entry?.attempts ?? 0) + (answeredLater ? 1 : 0);
   const done = ground.appended.filter((appended) => appended === key).length;
   const faults = [
     ...(entries.length > 1 ? ["is in the journal more than once"] : []),
@@ -64,9 +81,7 @@ function turnFaults(turn: ChaosTurn, entries: readonly Entry[], { ground, around
     ...(prompt.startsWith("append") && entry?.state === "completed" && done !== 1
       ? ["completed, and was not done"]
       : []),
-    ...(prompts > (entry?.attempts ?? 0) || answers > (entry?.attempts ?? 0)
-      ? [`came to the model ${prompts} times in ${entry?.attempts ?? 0} attempts`]
-      : []),
+    ...(prompts > most || answers > most ? [`came to the model ${prompts} times, at the most ${most} are right`] : []),
   ];
   const words = `"${entry?.id ?? key}"`;
   return faults.map((fault) => `${prompt} ${fault}: ${JSON.stringify({ told, entries })}\n${around(turn, words)}`);
