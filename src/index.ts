@@ -57,8 +57,8 @@ export {
   stream,
   use,
 } from "./castellan.ts";
-export type { ApiKey } from "./claude/launch.ts";
 export type { McpServer } from "./claude/mcp-servers.ts";
+export type { ApiKey } from "./claude/process-options.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
 export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
 export type {
@@ -131,7 +131,6 @@ export {
 export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
 export type { RegistryKey } from "./registry/registry-key.ts";
 export type { Approval, ApprovalOutcome } from "./session/approval.ts";
-export type { RunningTask } from "./session/background-tasks.ts";
 export type { Budget, BudgetStatus } from "./session/budget.ts";
 export { type Command, command } from "./session/command.ts";
 export type { SessionHealth } from "./session/controls.ts";
@@ -146,15 +145,16 @@ export type { Prompt } from "./session/prompt.ts";
 export type { RegisteredName } from "./session/registered-name.ts";
 export type { Reply } from "./session/reply.ts";
 export type { ConversationOptions, PastApproval, Session } from "./session/session.ts";
-export type { BackgroundTask, SessionEvent } from "./session/session-event.ts";
+export type { BackgroundTask, RunningTask, SessionEvent } from "./session/session-event.ts";
 export type { ExportedLine, ExportOptions, FileContent } from "./session/session-export.ts";
 export type { SessionFault } from "./session/session-fault.ts";
 export type { SessionState, Stopped } from "./session/session-state.ts";
 export type { SessionStatus, Waiting } from "./session/session-status.ts";
+export type { Delta, ToolUse } from "./session/shown.ts";
 export type { SseOptions, TurnEvents } from "./session/sse.ts";
-export type { Delta, ToolUse } from "./session/transcript.ts";
-export type { NumberedMessage, Turn, TurnDelta } from "./session/turn.ts";
+export type { Turn, TurnDelta } from "./session/turn.ts";
 export type { TurnOptions } from "./session/turn-options.ts";
+export type { NumberedMessage } from "./session/turn-reader.ts";
 export type { TurnState } from "./session/turn-state.ts";
 export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";

@@ -4,11 +4,8 @@ import { buildEnvironment } from "./environment.ts";
 import { keepingConversations } from "./kept-conversations.ts";
 import { MARKER } from "./marker.ts";
 import { type OwnDirectory, settingsWithin } from "./own-directory.ts";
-import type { ProcessSettings } from "./process-options.ts";
+import type { ApiKey, ProcessSettings } from "./process-options.ts";
 import { type StandingPermissions, startingMode } from "./standing-permissions.ts";
-
-/** An API key, or the name of the variable that holds it when a process is started. */
-export type ApiKey = string | { readonly env: string };
 
 /** All that shapes a Claude Code process. */
 export interface Launch extends Partial<ProcessSettings> {

@@ -1,5 +1,7 @@
 import { z } from "zod";
-import type { ApiKey } from "./launch.ts";
+
+/** An API key, or the name of the variable that holds it when a process is started. */
+export type ApiKey = string | { readonly env: string };
 
 /** The options of Castellan's own that shape a process. */
 export interface ProcessOptions {

@@ -1,18 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
-import type { BackgroundTask } from "./session-event.ts";
-
-/** A task that goes on in the process besides its turn. */
-export interface RunningTask {
-  /** By which `stopTask` knows it. */
-  readonly id: string;
-  /** What it is: `local_bash`, `local_agent` and others of Claude Code's. */
-  readonly type: string;
-  readonly description: string;
-  /** Since when it runs, in milliseconds since the epoch. */
-  readonly since: number;
-  /** Whether it only watches something, so that it keeps nobody from resting. */
-  readonly ambient: boolean;
-}
+import type { BackgroundTask, RunningTask } from "./session-event.ts";
 
 interface Watched {
   readonly task: RunningTask;

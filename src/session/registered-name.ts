@@ -1,5 +1,4 @@
 import type { SessionName } from "../names.ts";
-import type { Session } from "./session.ts";
 
 /** By what such a name is known, also to another copy of this package. */
 const REGISTERED: unique symbol = Symbol.for("castellan.registered-name.1");
@@ -9,8 +8,8 @@ export interface RegisteredPlace {
   /** The session's own name; `undefined` if there can be none, because the registry has no name. */
   readonly name: SessionName | undefined;
   readonly registry: object;
-  /** Registers the session. @returns takes it out again @throws CastellanError `KEY_ALREADY_REGISTERED` */
-  enter(session: Session): () => void;
+  /** Registers the handle of the session. @returns takes it out again @throws CastellanError `KEY_ALREADY_REGISTERED` */
+  enter(session: object): () => void;
 }
 
 /** Stands for the name of a session that is to be found in a registry of the application's own; made by `via`. */

@@ -1,6 +1,16 @@
 import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
+import type { CastellanError } from "../errors.ts";
 import type { Spending, Usage } from "../journal/spending.ts";
 import { answerOf } from "./local-command.ts";
+
+/** What came of a turn. */
+export type TurnEnd =
+  | {
+      readonly reply: Reply;
+      /** The answer as data as Claude gave it, before a schema read it. */
+      readonly output: unknown;
+    }
+  | { readonly error: CastellanError };
 
 /** What a finished turn returns. */
 export interface Reply<Structured = unknown> {

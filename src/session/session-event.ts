@@ -3,10 +3,23 @@ import type { McpServer } from "../claude/mcp-servers.ts";
 import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { Approval } from "./approval.ts";
-import type { RunningTask } from "./background-tasks.ts";
+
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 import type { TurnState } from "./turn-state.ts";
+
+/** A task that goes on in the process besides its turn. */
+export interface RunningTask {
+  /** By which `stopTask` knows it. */
+  readonly id: string;
+  /** What it is: `local_bash`, `local_agent` and others of Claude Code's. */
+  readonly type: string;
+  readonly description: string;
+  /** Since when it runs, in milliseconds since the epoch. */
+  readonly since: number;
+  /** Whether it only watches something, so that it keeps nobody from resting. */
+  readonly ambient: boolean;
+}
 
 /** Work that goes on in a process after the turn that started it. */
 export type BackgroundTask = SDKBackgroundTasksChangedMessage["tasks"][number];

@@ -10,8 +10,9 @@ import type { EndedTurnState, TurnEntry } from "../journal/turn-entry.ts";
 import { dayOf, type UsageEntry, type UsageQuery } from "../journal/usage-entry.ts";
 import type { Approval, ApprovalOutcome } from "./approval.ts";
 import type { JournalDesk, KnownSession } from "./journal-desk.ts";
+import type { TurnEnd } from "./reply.ts";
 import { type LeftConversation, type SessionMemory, writeMemory } from "./session-memory.ts";
-import { jsonOf, outcomeOf, type TurnEnd } from "./turn-end.ts";
+import { jsonOf, outcomeOf } from "./turn-end.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /**

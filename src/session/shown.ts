@@ -1,7 +1,22 @@
 import { z } from "zod";
 import type { JsonObject } from "../journal/session-entry.ts";
-import type { Delta, ToolUse } from "./transcript.ts";
-import type { TurnEnd } from "./turn-end.ts";
+
+import type { TurnEnd } from "./reply.ts";
+
+/** A piece of what Claude wrote, in the order in which it came. */
+export interface Delta {
+  readonly type: "text" | "thinking";
+  readonly text: string;
+}
+
+/** A tool that Claude called in a turn. */
+export interface ToolUse {
+  readonly id: string;
+  readonly name: string;
+  readonly input: unknown;
+  /** The tool call that started the subagent in which this one was made. */
+  readonly parentToolUseId?: string;
+}
 
 /** A piece of what a turn has shown. Where it is `lost`, something was shown of which nothing is kept. */
 export type ShownPiece = Delta | ({ readonly type: "tool_use" } & ToolUse) | { readonly type: "lost" };

@@ -2,8 +2,7 @@ import { CastellanError } from "../errors.ts";
 import { eventId, Resumption } from "./event-id.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
-import type { ShownPiece } from "./shown.ts";
-import type { ToolUse } from "./transcript.ts";
+import type { ShownPiece, ToolUse } from "./shown.ts";
 import { shownBy } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 

@@ -1,22 +1,8 @@
 import type { SDKAssistantMessage, SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { type Compaction, compactionAfter } from "./compaction.ts";
 import { answerOf, commandRefused } from "./local-command.ts";
+import type { Delta, ToolUse } from "./shown.ts";
 import { type ShownPiece, ShownPieces } from "./shown.ts";
-
-/** A tool that Claude called in a turn. */
-export interface ToolUse {
-  readonly id: string;
-  readonly name: string;
-  readonly input: unknown;
-  /** The tool call that started the subagent in which this one was made. */
-  readonly parentToolUseId?: string;
-}
-
-/** A piece of what Claude wrote, in the order in which it came. */
-export interface Delta {
-  readonly type: "text" | "thinking";
-  readonly text: string;
-}
 
 /**
  * Whether Claude Code says in the model's place what became of a request that failed. Not all that it says so has an `error`;

@@ -2,17 +2,8 @@ import { z } from "zod";
 import { CastellanError, type ErrorDetails } from "../errors.ts";
 import type { JsonObject } from "../journal/session-entry.ts";
 import { readOutput } from "./output-schema.ts";
-import type { Reply } from "./reply.ts";
+import type { Reply, TurnEnd } from "./reply.ts";
 import { keptOf, type ShownPiece } from "./shown.ts";
-
-/** What came of a turn. */
-export type TurnEnd =
-  | {
-      readonly reply: Reply;
-      /** The answer as data as Claude gave it, before a schema read it. */
-      readonly output: unknown;
-    }
-  | { readonly error: CastellanError };
 
 const outcomeSchema = z.union([
   z.object({ reply: z.custom<Reply>((value) => typeof value === "object" && value !== null) }),

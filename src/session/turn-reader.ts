@@ -1,8 +1,17 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import type { EventPlace } from "./event-id.ts";
 import type { ShownPiece } from "./shown.ts";
 import { DeltaReader, toolUsesOf } from "./transcript.ts";
 import type { TurnSource } from "./turn-source.ts";
+
+/** A message of a turn and its number, which counts from 0. */
+export interface NumberedMessage {
+  readonly number: number;
+  readonly message: SDKMessage;
+  /** Which try it is of, from 1. When it rises, what came before is void: the turn was cut, and is run again. */
+  readonly attempt: number;
+}
 
 /** What one message of a turn has shown, or one piece of what is kept of it. */
 export interface Shown {

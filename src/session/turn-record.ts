@@ -6,10 +6,9 @@ import type { TurnOrigin } from "../events.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../journal/turn-entry.ts";
 import type { EventPlace } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
-import type { Reply } from "./reply.ts";
+import type { Reply, TurnEnd } from "./reply.ts";
 import type { ShownPiece } from "./shown.ts";
 import { Progress } from "./transcript.ts";
-import type { TurnEnd } from "./turn-end.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
 /** What of a turn's settings it carries along. */

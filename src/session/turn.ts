@@ -3,20 +3,13 @@ import { CastellanError } from "../errors.ts";
 import { formatName, type SessionName } from "../names.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
+import type { Delta, ToolUse } from "./shown.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
-import type { Delta, ToolUse } from "./transcript.ts";
+import type { NumberedMessage } from "./turn-reader.ts";
 import { piecesOf, type TriedPiece } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 import type { TurnState } from "./turn-state.ts";
 import { uiMessageStreamResponse } from "./ui-message-stream-response.ts";
-
-/** A message of a turn and its number, which counts from 0. */
-export interface NumberedMessage {
-  readonly number: number;
-  readonly message: SDKMessage;
-  /** Which try it is of, from 1. When it rises, what came before is void: the turn was cut, and is run again. */
-  readonly attempt: number;
-}
 
 /** A piece of what Claude wrote, and of which try it is; see {@link NumberedMessage}. */
 export interface TurnDelta extends Delta {

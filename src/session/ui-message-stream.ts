@@ -3,9 +3,9 @@ import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { finishReasonOf } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
-import type { ShownPiece } from "./shown.ts";
-import { type Delta, DeltaReader, toolUsesOf } from "./transcript.ts";
-import type { NumberedMessage } from "./turn.ts";
+import type { Delta, ShownPiece } from "./shown.ts";
+import { DeltaReader, toolUsesOf } from "./transcript.ts";
+import type { NumberedMessage } from "./turn-reader.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;

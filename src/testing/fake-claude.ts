@@ -1,8 +1,8 @@
 import type { SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeSpawnedProcess } from "./fake-child.ts";
 import { type FakeEntry, FakeTranscripts } from "./fake-conversation.ts";
-import type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
-import type { FakeProcess } from "./fake-process.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
+import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 import { Milestones } from "./milestones.ts";
 import { SimulatedProcess } from "./simulated-process.ts";
 

@@ -1,7 +1,7 @@
 import type { FakeArguments } from "./fake-arguments.ts";
 import type { FakeTranscripts } from "./fake-conversation.ts";
-import type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
-import type { FakeProcess } from "./fake-process.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
+import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 
 /** The fake that a process belongs to. */
 export interface FakeHome {

@@ -3,7 +3,7 @@ import type { HookEvent, PermissionResult } from "@anthropic-ai/claude-agent-sdk
 import { hookCallbacks } from "./fake-hooks.ts";
 import { stateMessage } from "./fake-messages.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
-import type { SimulatedClaude } from "./simulated-claude.ts";
+import type { TurnContext } from "./turn-context.ts";
 
 /** What a tool of the host has answered. */
 export interface HostToolAnswer {
@@ -15,12 +15,12 @@ export interface HostToolAnswer {
 
 /** The session under test, as its Claude Code reaches it in a turn: its hooks, its `canUseTool`, its in-process MCP servers. */
 export class FakeHost {
-  readonly #claude: SimulatedClaude;
+  readonly #claude: TurnContext;
   readonly #signal: AbortSignal;
   readonly #promptId: string = randomUUID();
   #rpcId = 1;
 
-  constructor(claude: SimulatedClaude, signal: AbortSignal) {
+  constructor(claude: TurnContext, signal: AbortSignal) {
     this.#claude = claude;
     this.#signal = signal;
   }

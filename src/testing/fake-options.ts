@@ -1,11 +1,4 @@
-import type { FakeProcess } from "./fake-process.ts";
-import type { FakeTurn } from "./fake-turn.ts";
-
-/**
- * What a fake Claude does with a turn. When it returns, the turn ends well, with the last text as its result. When it throws, the process
- * crashes and the error is kept in `fake.errors`.
- */
-export type FakeScript = (turn: FakeTurn) => void | Promise<void>;
+import type { FakeProcess } from "./fake-turn.ts";
 
 /** How an MCP server does, as Claude Code tells it. */
 export interface FakeMcpServer {

@@ -5,7 +5,7 @@ import { hookDecision, hookDenial } from "./fake-hooks.ts";
 import type { FakeHost } from "./fake-host.ts";
 import { type FakeToolResult, INTERRUPTED_TOOL, toolResultMessage } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
-import type { SimulatedClaude } from "./simulated-claude.ts";
+import type { TurnContext } from "./turn-context.ts";
 
 /** Why a tool may not run, or who lets it if that is not rules or the mode. */
 interface Leave {
@@ -26,7 +26,7 @@ export class FakeToolUses {
   readonly denials: SDKPermissionDenial[] = [];
   /** How many tools have been used to the end. */
   count = 0;
-  readonly #claude: SimulatedClaude;
+  readonly #claude: TurnContext;
   readonly #host: FakeHost;
   readonly #answer: FakeAnswer;
   /** Stops the turn, which a `canUseTool` that denies may want, too. Throws what the script is to meet. */
@@ -34,13 +34,7 @@ export class FakeToolUses {
   readonly #signal: AbortSignal;
   #current: { readonly id: string; readonly running: boolean } | undefined;
 
-  constructor(
-    claude: SimulatedClaude,
-    host: FakeHost,
-    answer: FakeAnswer,
-    signal: AbortSignal,
-    interrupt: () => never,
-  ) {
+  constructor(claude: TurnContext, host: FakeHost, answer: FakeAnswer, signal: AbortSignal, interrupt: () => never) {
     this.#signal = signal;
     this.#claude = claude;
     this.#host = host;

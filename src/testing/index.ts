@@ -10,10 +10,17 @@ export type { Clock, Timer } from "../clock.ts";
 export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
 export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
 export type { FakeEntry } from "./fake-conversation.ts";
-export type { FakeClaudeOptions, FakeMcpServer, FakeScript } from "./fake-options.ts";
-export type { FakeCrash, FakeProcess } from "./fake-process.ts";
+export type { FakeClaudeOptions, FakeMcpServer } from "./fake-options.ts";
 export type { FakeResult } from "./fake-result.ts";
-export type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
+export type {
+  FakeApiError,
+  FakeCrash,
+  FakeProcess,
+  FakeScript,
+  FakeTextOptions,
+  FakeToolOutcome,
+  FakeTurn,
+} from "./fake-turn.ts";
 export type { WireObject } from "./fake-wire.ts";
 export { type ConformanceCase, journalConformance } from "./journal-conformance.ts";
 export { expectNoLeaks, type LeakCheck } from "./leaks.ts";
@@ -34,11 +41,8 @@ export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } fr
 export type { MockMessage, MockRequest } from "./mock-request.ts";
 export { hasRealKey, needsRealKey, type SkippableTest } from "./real-key.ts";
 export { loadRecording, type RecordedTurn, type Recorder, type Recording, recordTurns, replay } from "./recording.ts";
-export {
-  type OptionalStoreMethod,
-  type SessionStoreTraits,
-  sessionStoreConformance,
-} from "./session-store-conformance.ts";
+export type { OptionalStoreMethod } from "./session-store-case.ts";
+export { type SessionStoreTraits, sessionStoreConformance } from "./session-store-conformance.ts";
 export { SimulatedClock } from "./simulated-clock.ts";
 export { startOnClock } from "./start-on-clock.ts";
 export {

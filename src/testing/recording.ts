@@ -2,9 +2,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import { on } from "../events.ts";
 import type { SessionName } from "../names.ts";
-import type { FakeScript } from "./fake-options.ts";
 import type { FakeResult } from "./fake-result.ts";
-import type { FakeTurn } from "./fake-turn.ts";
+import type { FakeScript, FakeTurn } from "./fake-turn.ts";
 
 /** One turn of a recording: what was asked, and all messages that came of it. */
 export interface RecordedTurn {

@@ -1,35 +1,15 @@
 import { equal } from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { ConformanceCase } from "./journal-conformance.ts";
+import type { OptionalStoreMethod, StoreCase } from "./session-store-case.ts";
 import { LISTING_CASES } from "./session-store-listing-cases.ts";
 import { TRANSCRIPT_CASES } from "./session-store-transcript-cases.ts";
-
-/** The methods that a `SessionStore` may have or not. */
-export type OptionalStoreMethod = "listSessions" | "listSessionSummaries" | "delete" | "listSubkeys";
 
 /** What is known of a store that is put to the test. */
 export interface SessionStoreTraits {
   /** The optional methods that it does not have. What needs them is left out; one that it has after all fails. */
   readonly without?: readonly OptionalStoreMethod[];
-}
-
-/** What a case works with. */
-export interface StoreBench {
-  readonly store: SessionStore;
-  /** Unlike that of any other case. */
-  readonly projectKey: string;
-  /** The key of a transcript in it. */
-  key(sessionId: string, subpath?: string): SessionKey;
-  /** Appends entries, one call after the other. */
-  write(key: SessionKey, ...batches: readonly SessionStoreEntry[][]): Promise<void>;
-}
-
-/** A case of stores that have all of these methods. */
-export interface StoreCase {
-  readonly name: string;
-  readonly needs?: readonly OptionalStoreMethod[];
-  check(bench: StoreBench): Promise<void>;
 }
 
 const OPTIONAL: readonly OptionalStoreMethod[] = ["listSessions", "listSessionSummaries", "delete", "listSubkeys"];

@@ -5,7 +5,7 @@ import {
   type SessionStore,
   type SessionStoreEntry,
 } from "@anthropic-ai/claude-agent-sdk";
-import type { StoreCase } from "./session-store-conformance.ts";
+import type { StoreCase } from "./session-store-case.ts";
 
 const SUBAGENTS = ["subagents/agent-1", "subagents/agent-2"] as const;
 

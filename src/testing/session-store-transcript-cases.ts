@@ -1,7 +1,7 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import type { SessionKey, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
-import type { StoreCase } from "./session-store-conformance.ts";
+import type { StoreCase } from "./session-store-case.ts";
 
 /** Half a surrogate pair, the character that many stores refuse, quotes, paths, patterns, and what looks like SQL. */
 const UNUSUAL = "\uDE00|\u0000|'|\"|\\|../%_|😀|\u2028|␐0000|é|e\u0301|'); DROP TABLE entries; --|\uD83D";

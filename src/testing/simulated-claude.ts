@@ -14,18 +14,19 @@ import {
 import type { FakeConversation } from "./fake-conversation.ts";
 import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
 import { CLAUDE_CODE_VERSION, lifecycleMessage, modeMessage, stamp, stateMessage } from "./fake-messages.ts";
-import type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
-import type { FakeProcess } from "./fake-process.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
 import { promptText } from "./fake-prompt.ts";
 import { FakeReception } from "./fake-reception.ts";
 import { FakeRequests } from "./fake-requests.ts";
 import { localCommandResult } from "./fake-result.ts";
 import { FakeSettings } from "./fake-settings.ts";
+import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 import { FakeTurnOver, SimulatedTurn } from "./simulated-turn.ts";
+import type { EndedTurn, TurnContext } from "./turn-context.ts";
 
 /** Claude Code inside a fake process: the lines of its protocol, the queue of prompts, one turn at a time, the conversation. */
-export class SimulatedClaude {
+export class SimulatedClaude implements TurnContext {
   readonly process: FakeProcess;
   readonly settings: FakeSettings;
   readonly prompts: string[] = [];
@@ -192,13 +193,13 @@ export class SimulatedClaude {
   }
 
   /** Called by the turn once its result is sent. */
-  turnEnded(turn: SimulatedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
+  turnEnded(turn: EndedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
     this.#lastTurnFailed = how.isError;
     for (const uuid of turn.named) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
     void this.#afterTurn(turn);
   }
 
-  async #afterTurn(turn: SimulatedTurn): Promise<void> {
+  async #afterTurn(turn: EndedTurn): Promise<void> {
     try {
       for (const work of turn.late) await work();
     } catch (error) {

@@ -3,9 +3,8 @@ import { type FakeArguments, parseArguments } from "./fake-arguments.ts";
 import { FakeChild, type FakeExit } from "./fake-child.ts";
 import type { FakeBody, FakeHome } from "./fake-home.ts";
 import { stamp } from "./fake-messages.ts";
-import type { FakeScript } from "./fake-options.ts";
-import type { FakeCrash } from "./fake-process.ts";
 import { startFailureResult } from "./fake-result.ts";
+import type { FakeCrash, FakeScript } from "./fake-turn.ts";
 import { parseLine, type WireObject } from "./fake-wire.ts";
 import { SimulatedClaude } from "./simulated-claude.ts";
 

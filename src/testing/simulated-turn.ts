@@ -18,13 +18,12 @@ import {
   retryMessage,
 } from "./fake-messages.ts";
 import { planTool } from "./fake-plan-tool.ts";
-import type { FakeCrash, FakeProcess } from "./fake-process.ts";
 import { promptText } from "./fake-prompt.ts";
 import { type FakeResult, resultMessage } from "./fake-result.ts";
 import { FakeToolUses, toolUseId } from "./fake-tool-use.ts";
-import type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
+import type { FakeApiError, FakeCrash, FakeProcess, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 import type { WireObject } from "./fake-wire.ts";
-import type { SimulatedClaude } from "./simulated-claude.ts";
+import type { TurnContext } from "./turn-context.ts";
 
 /** The end of a turn, as a script meets it that has not noticed. */
 export class FakeTurnOver extends Error {
@@ -55,7 +54,7 @@ export class SimulatedTurn implements FakeTurn {
   readonly named: readonly string[];
   /** What `afterResult` was given. */
   readonly late: (() => void | Promise<void>)[] = [];
-  readonly #claude: SimulatedClaude;
+  readonly #claude: TurnContext;
   readonly #origin: FakeUnprompted["origin"] | undefined;
   readonly #host: FakeHost;
   readonly #answer: FakeAnswer;
@@ -69,7 +68,7 @@ export class SimulatedTurn implements FakeTurn {
 
   /** `origin` is what it was begun on, if no caller has asked for it. */
   constructor(
-    claude: SimulatedClaude,
+    claude: TurnContext,
     messages: readonly SDKUserMessage[],
     last: SDKUserMessage,
     index: number,

@@ -1,7 +1,5 @@
-import type { FakeScript } from "./fake-options.ts";
-import type { FakeCrash } from "./fake-process.ts";
 import type { FakeResult } from "./fake-result.ts";
-import type { FakeApiError, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
+import type { FakeApiError, FakeCrash, FakeScript, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** One thing that happens in a turn. */

@@ -3,8 +3,8 @@ import { installDefaults } from "../application/process-defaults.ts";
 import { on } from "../events.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import { type FakeClaude, fakeClaude } from "./fake-claude.ts";
-import type { FakeClaudeOptions, FakeScript } from "./fake-options.ts";
-import type { FakeTurn } from "./fake-turn.ts";
+import type { FakeClaudeOptions } from "./fake-options.ts";
+import type { FakeScript, FakeTurn } from "./fake-turn.ts";
 import { inOrder, type Step } from "./steps.ts";
 
 /**
