@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { parseArguments } from "../src/testing/fake-arguments.ts";
-import { answerTo, handshake } from "../src/testing/fake-control.ts";
-import { FakeLedger } from "../src/testing/fake-ledger.ts";
-import { assistantMessage, CLAUDE_CODE_VERSION, type FakeEcho, stamp } from "../src/testing/fake-messages.ts";
-import { type FakeResult, resultMessage } from "../src/testing/fake-result.ts";
-import { FakeSettings } from "../src/testing/fake-settings.ts";
-import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-wire.ts";
+import { parseArguments } from "../src/testing/fake-claude/fake-arguments.ts";
+import { answerTo, handshake } from "../src/testing/fake-claude/fake-control.ts";
+import { FakeLedger } from "../src/testing/fake-claude/fake-ledger.ts";
+import { assistantMessage, CLAUDE_CODE_VERSION, type FakeEcho, stamp } from "../src/testing/fake-claude/fake-messages.ts";
+import { type FakeResult, resultMessage } from "../src/testing/fake-claude/fake-result.ts";
+import { FakeSettings } from "../src/testing/fake-claude/fake-settings.ts";
+import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-claude/fake-wire.ts";
 import { pieces, piecesAsked } from "./pieces.ts";
 
 /** The last prompt of each conversation, by its id: what the processes of one machine find when they resume. */

@@ -7,11 +7,14 @@
 import "../required-node.ts";
 
 export type { Clock, Timer } from "../clock.ts";
-export type { FakeExit, FakeSpawnedProcess } from "./fake-child.ts";
-export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude.ts";
-export type { FakeEntry } from "./fake-conversation.ts";
-export type { FakeClaudeOptions, FakeMcpServer } from "./fake-options.ts";
-export type { FakeResult } from "./fake-result.ts";
+export { type ConformanceCase, journalConformance } from "./conformance/journal-conformance.ts";
+export type { OptionalStoreMethod } from "./conformance/session-store-case.ts";
+export { type SessionStoreTraits, sessionStoreConformance } from "./conformance/session-store-conformance.ts";
+export type { FakeExit, FakeSpawnedProcess } from "./fake-claude/fake-child.ts";
+export { type FakeClaude, type FakePrompt, fakeClaude } from "./fake-claude/fake-claude.ts";
+export type { FakeEntry } from "./fake-claude/fake-conversation.ts";
+export type { FakeClaudeOptions, FakeMcpServer } from "./fake-claude/fake-options.ts";
+export type { FakeResult } from "./fake-claude/fake-result.ts";
 export type {
   FakeApiError,
   FakeCrash,
@@ -20,31 +23,16 @@ export type {
   FakeTextOptions,
   FakeToolOutcome,
   FakeTurn,
-} from "./fake-turn.ts";
-export type { WireObject } from "./fake-wire.ts";
-export { type ConformanceCase, journalConformance } from "./journal-conformance.ts";
-export { expectNoLeaks, type LeakCheck } from "./leaks.ts";
+} from "./fake-claude/fake-turn.ts";
+export type { WireObject } from "./fake-claude/fake-wire.ts";
 export {
-  assistantMessage,
-  errorResultMessage,
-  type MessageFacts,
-  resultMessage,
-  type ToolUseContent,
-  textDeltaMessage,
-  toolResultMessage,
-} from "./messages.ts";
-export type { MessagesAnswer, MessagesFailure, MessagesReply } from "./messages-answer.ts";
-export { type MessagesApi, type MessagesModel, messagesApi } from "./messages-api.ts";
-export type { MessagesBlock, MessagesBody, MessagesRequest } from "./messages-request.ts";
-export { type MockApi, type MockApiOptions, mockApi } from "./mock-api.ts";
-export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-reply.ts";
-export type { MockMessage, MockRequest } from "./mock-request.ts";
-export { hasRealKey, needsRealKey, type SkippableTest } from "./real-key.ts";
-export { loadRecording, type RecordedTurn, type Recorder, type Recording, recordTurns, replay } from "./recording.ts";
-export type { OptionalStoreMethod } from "./session-store-case.ts";
-export { type SessionStoreTraits, sessionStoreConformance } from "./session-store-conformance.ts";
-export { SimulatedClock } from "./simulated-clock.ts";
-export { startOnClock } from "./start-on-clock.ts";
+  loadRecording,
+  type RecordedTurn,
+  type Recorder,
+  type Recording,
+  recordTurns,
+  replay,
+} from "./fake-claude/recording.ts";
 export {
   crashes,
   fails,
@@ -58,5 +46,24 @@ export {
   thinks,
   turnByTurn,
   uses,
-} from "./steps.ts";
-export { type ClaudeStubs, claudeStubs, type Stub } from "./stubs.ts";
+} from "./fake-claude/steps.ts";
+export { type ClaudeStubs, claudeStubs, type Stub } from "./fake-claude/stubs.ts";
+export { expectNoLeaks, type LeakCheck } from "./leaks.ts";
+export {
+  assistantMessage,
+  errorResultMessage,
+  type MessageFacts,
+  resultMessage,
+  type ToolUseContent,
+  textDeltaMessage,
+  toolResultMessage,
+} from "./messages.ts";
+export type { MessagesAnswer, MessagesFailure, MessagesReply } from "./mock-api/messages-answer.ts";
+export { type MessagesApi, type MessagesModel, messagesApi } from "./mock-api/messages-api.ts";
+export type { MessagesBlock, MessagesBody, MessagesRequest } from "./mock-api/messages-request.ts";
+export { type MockApi, type MockApiOptions, mockApi } from "./mock-api/mock-api.ts";
+export type { MockAnswer, MockFailure, MockMatcher, MockReply, MockResponse } from "./mock-api/mock-reply.ts";
+export type { MockMessage, MockRequest } from "./mock-api/mock-request.ts";
+export { hasRealKey, needsRealKey, type SkippableTest } from "./mock-api/real-key.ts";
+export { SimulatedClock } from "./simulated-clock.ts";
+export { startOnClock } from "./start-on-clock.ts";

@@ -1,7 +1,7 @@
 import { registry } from "../application/registry.ts";
 import { ownerOf, thisOwner } from "../claude/marker.ts";
 import { findMarked } from "../claude/process-tree.ts";
-import type { FakeClaude } from "./fake-claude.ts";
+import type { FakeClaude } from "./fake-claude/fake-claude.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 
 /** What is to be looked at besides. */

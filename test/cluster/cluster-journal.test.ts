@@ -7,7 +7,7 @@ import type { Batch, Change } from "../../src/journal/change.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { JournalWriter } from "../../src/journal/journal-writer.ts";
 import { toText } from "../../src/journal/stored-text.ts";
-import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";

@@ -4,7 +4,7 @@ import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
 import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/global-transcripts.ts";
 import { PostgresDatabase } from "../../src/journal/postgres-database.ts";
 import { postgresPlace } from "../../src/journal/postgres-place.ts";
-import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
+import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
 import { type Machine, machine, own, type Place, standStill, waitingFor } from "./postgres-scene.ts";

@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 
 describe("the journal in memory", () => {
   for (const { name, run } of journalConformance(memoryJournal)) it(name, run);

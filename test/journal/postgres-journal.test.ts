@@ -5,7 +5,7 @@ import type { Batch, Change } from "../../src/journal/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/journal.ts";
 import { postgresJournal } from "../../src/journal/postgres-journal.ts";
 import type { Json } from "../../src/journal/session-entry.ts";
-import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
 import { PostgresServer } from "./postgres-server.ts";

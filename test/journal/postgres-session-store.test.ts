@@ -7,7 +7,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { postgresJournal } from "../../src/journal/postgres-journal.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
-import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
+import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
 import { PostgresServer } from "./postgres-server.ts";
 

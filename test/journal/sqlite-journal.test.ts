@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/journal/change.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
-import { journalConformance } from "../../src/testing/journal-conformance.ts";
+import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { canSlowDown, slowDisk } from "./slow-disk.ts";
 import { Application } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";

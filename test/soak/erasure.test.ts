@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type ExportedLine, query, Supervisor, session, template } from "../../src/index.ts";
 import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
-import type { MessagesRequest } from "../../src/testing/messages-request.ts";
+import type { MessagesRequest } from "../../src/testing/mock-api/messages-request.ts";
 import { RealCluster } from "../cluster/real-cluster.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { unique } from "../session-on-fake/scene.ts";

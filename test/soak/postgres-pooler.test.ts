@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { postgresJournal } from "../../src/journal/postgres-journal.ts";
 import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
-import { journalConformance } from "../../src/testing/journal-conformance.ts";
-import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
+import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
+import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
 

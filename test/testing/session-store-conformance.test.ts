@@ -7,7 +7,7 @@ import {
   type SessionSummaryEntry,
 } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { sessionStoreConformance } from "../../src/testing/session-store-conformance.ts";
+import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 
 type Entries = SessionStoreEntry[];
 type Store = Required<SessionStore>;

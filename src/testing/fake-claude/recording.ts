@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
-import { on } from "../events.ts";
-import type { SessionName } from "../names.ts";
+import { on } from "../../events.ts";
+import type { SessionName } from "../../names.ts";
 import type { FakeResult } from "./fake-result.ts";
 import type { FakeScript, FakeTurn } from "./fake-turn.ts";
 

@@ -1,9 +1,9 @@
 import type { SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
+import { Milestones } from "../milestones.ts";
 import type { FakeSpawnedProcess } from "./fake-child.ts";
 import { type FakeEntry, FakeTranscripts } from "./fake-conversation.ts";
 import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
-import { Milestones } from "./milestones.ts";
 import { SimulatedProcess } from "./simulated-process.ts";
 
 /** Far above the highest process id that Linux, macOS or Windows give. */

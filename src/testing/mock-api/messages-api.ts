@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
+import { Milestones } from "../milestones.ts";
 import { type MessagesAnswer, sendAnswer } from "./messages-answer.ts";
 import { type MessagesRequest, readMessagesRequest } from "./messages-request.ts";
-import { Milestones } from "./milestones.ts";
 import type { MockApiOptions } from "./mock-api.ts";
 import { makeMockHome } from "./mock-home.ts";
 

@@ -1,4 +1,4 @@
-import { Milestones } from "./milestones.ts";
+import { Milestones } from "../milestones.ts";
 import { makeMockHome } from "./mock-home.ts";
 import { type MockAnswer, type MockFailure, type MockMatcher, type MockResponse, matches } from "./mock-reply.ts";
 import { type MockRequest, previousPrompt } from "./mock-request.ts";

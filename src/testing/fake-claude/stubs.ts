@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { installDefaults } from "../application/process-defaults.ts";
-import { on } from "../events.ts";
-import { formatName, nameKey, type SessionName } from "../names.ts";
+import { installDefaults } from "../../application/process-defaults.ts";
+import { on } from "../../events.ts";
+import { formatName, nameKey, type SessionName } from "../../names.ts";
 import { type FakeClaude, fakeClaude } from "./fake-claude.ts";
 import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeScript, FakeTurn } from "./fake-turn.ts";
