@@ -19,6 +19,29 @@ export interface Timer {
   cancel(): void;
 }
 
+/** How often a wait for a time of day looks at the clock, which may have been set, or may have stood still with the machine. */
+const LOOK_MS = 30_000;
+
+/**
+ * Calls `callback` once when the wall clock says `at`, or when as much time has passed as there was left until then, whichever is
+ * first. So a machine that was suspended is not late by as long, and a clock that is set back does not make the wait longer.
+ */
+export function scheduleUntil(
+  clock: Clock,
+  at: number,
+  callback: () => void,
+  options: { readonly background?: boolean } = {},
+): Timer {
+  const due = clock.monotonic() + Math.max(0, at - clock.now());
+  let timer: Timer;
+  const next = (): void => {
+    const left = Math.max(0, Math.min(due - clock.monotonic(), at - clock.now()));
+    timer = clock.schedule(Math.min(left, LOOK_MS), left > LOOK_MS ? next : callback, options);
+  };
+  next();
+  return { cancel: () => timer.cancel() };
+}
+
 /** The longest delay that `setTimeout` counts; a longer one fires at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 

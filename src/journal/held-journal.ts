@@ -9,6 +9,9 @@ import { JournalWriter } from "./journal-writer.ts";
 const OWNER_POLL_MS = 500;
 const PRUNE_MS = 10 * 60_000;
 
+/** How far the clock may have been set since it was looked at last, and still be believed. */
+const MOST_SET_MS = 60_000;
+
 /** How long the last changes may take before the journal is closed without them. */
 const CLOSE_MS = 5_000;
 
@@ -113,12 +116,20 @@ async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps
   return { journal, writer, retire: pruneRegularly(journal, terms, clock) };
 }
 
-/** Forgets old turns, now and every ten minutes. What does not succeed now succeeds another time. */
+/**
+ * Forgets old turns, now and every ten minutes. What does not succeed now succeeds another time. A clock that was set forward
+ * makes all turns old: it is believed only where it has kept the time since the last look, and so after ten minutes.
+ */
 function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, clock: Clock): () => void {
   let timer: Timer | undefined;
   let retired = false;
+  let aheadMs = clock.now() - clock.monotonic();
   const prune = async (): Promise<void> => {
-    await journal.prune({ endedSince: clock.now() - maxAgeMs, turnsPerSession: maxTurns }).catch(() => {});
+    const before = aheadMs;
+    aheadMs = clock.now() - clock.monotonic();
+    if (aheadMs - before <= MOST_SET_MS) {
+      await journal.prune({ endedSince: clock.now() - maxAgeMs, turnsPerSession: maxTurns }).catch(() => {});
+    }
     if (!retired) timer = clock.schedule(PRUNE_MS, prune, { background: true });
   };
   void prune();

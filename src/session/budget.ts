@@ -19,11 +19,15 @@ export interface BudgetStatus {
   readonly spentUsd: number;
 }
 
+/** How many days are remembered. There is more than one for when a clock that was ahead is set back. */
+const MOST_DAYS = 31;
+
 /** Counts what is spent of a budget. */
 export class BudgetMeter {
   readonly #clock: Clock;
   #ever = 0;
-  #today = { day: "", usd: 0 };
+  /** What was spent, by day. */
+  readonly #days = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,8 +36,9 @@ export class BudgetMeter {
   /** Begins with what was spent so far; `entries` tell it by day. */
   load(entries: readonly UsageEntry[]): void {
     this.#ever = 0;
-    this.#today = { day: "", usd: 0 };
-    for (const { day = "", costUsd } of entries) this.#add(day, costUsd);
+    this.#days.clear();
+    const inOrder = entries.toSorted(({ day: one = "" }, { day: other = "" }) => (one < other ? -1 : 1));
+    for (const { day = "", costUsd } of inOrder) this.#add(day, costUsd);
   }
 
   add(spendings: readonly Spending[]): void {
@@ -43,7 +48,7 @@ export class BudgetMeter {
 
   /** How much of `budget` has been spent. */
   status({ usd: limitUsd, per = "ever" }: Budget): BudgetStatus {
-    const today = this.#today.day === dayOf(this.#clock.now()) ? this.#today.usd : 0;
+    const today = this.#days.get(dayOf(this.#clock.now())) ?? 0;
     return { limitUsd, per, spentUsd: per === "ever" ? this.#ever : today };
   }
 
@@ -63,7 +68,8 @@ export class BudgetMeter {
 
   #add(day: string, usd: number): void {
     this.#ever += usd;
-    if (day > this.#today.day) this.#today = { day, usd: 0 };
-    if (day === this.#today.day) this.#today.usd += usd;
+    this.#days.set(day, (this.#days.get(day) ?? 0) + usd);
+    const [first] = this.#days.keys();
+    if (this.#days.size > MOST_DAYS && first !== undefined) this.#days.delete(first);
   }
 }

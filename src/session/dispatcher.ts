@@ -526,7 +526,7 @@ export class Dispatcher {
       origin: record.origin,
       promptId,
       attempt: record.attempts,
-      queuedMs: this.#deps.clock.now() - record.acceptedAt,
+      queuedMs: this.#deps.clock.monotonic() - record.since,
       conversationId: this.#conversation.now.id,
       model: this.#settings.sdk.model,
     };
@@ -716,7 +716,7 @@ export class Dispatcher {
   #wasTriedInVain({ record, stopping, displaced }: CurrentTurn, result: SDKResultMessage): boolean {
     if (failureOf(result, record.progress.error)?.class !== "billing") return false;
     const stands = !record.ended && stopping === undefined && displaced === undefined;
-    return stands && !record.progress.touched && this.#hold.hasHeld(record.acceptedAt);
+    return stands && !record.progress.touched && this.#hold.hasHeld(record.since);
   }
 
   /** Puts a turn back in its place, as if it had not been handed out; also in the conversation. */

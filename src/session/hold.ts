@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../clock.ts";
+import { type Clock, scheduleUntil, type Timer } from "../clock.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 
 /**
@@ -28,7 +28,7 @@ export class Hold {
   #timer: Timer | undefined;
   #overloads = 0;
   #unpaid = 0;
-  /** When turns were held back last, or could have been before the application was started. */
+  /** When turns were held back last, or could have been before the application was started, on the clock that is never set. */
   #heldUntil: number;
   #closed = false;
 
@@ -37,7 +37,7 @@ export class Hold {
     this.#clock = clock;
     this.#random = random;
     this.#released = released;
-    this.#heldUntil = clock.now();
+    this.#heldUntil = clock.monotonic();
   }
 
   get wait(): Wait | undefined {
@@ -58,11 +58,11 @@ export class Hold {
   }
 
   /**
-   * Whether a turn that was accepted then has waited until now because turns were held back, or since before the application was
-   * started.
+   * Whether a turn that was accepted then, on the clock that is never set, has waited until now because turns were held back, or since
+   * before the application was started.
    */
-  hasHeld(acceptedAt: number): boolean {
-    return acceptedAt < this.#heldUntil;
+  hasHeld(since: number): boolean {
+    return since < this.#heldUntil;
   }
 
   /** The API has too much to do. A limit of use that is known says more. */
@@ -101,10 +101,10 @@ export class Hold {
     this.#wait = wait;
     const release = (): void => {
       this.#wait = undefined;
-      this.#heldUntil = this.#clock.now();
+      this.#heldUntil = this.#clock.monotonic();
       this.#released();
     };
     // Turns that wait keep the host alive by their own timers.
-    this.#timer = this.#clock.schedule(wait.until - this.#clock.now(), release, { background: true });
+    this.#timer = scheduleUntil(this.#clock, wait.until, release, { background: true });
   }
 }

@@ -92,7 +92,9 @@ export class Intake {
     if (present !== undefined) return this.#same(present, prompt, promptKind);
     const refusal = obstacle ?? this.#refusal(whenBusy);
     if (refusal !== undefined && !keyed) throw refusal;
-    const request = { ...settings, promptKind, durable: durable || keyed, acceptedAt: this.#deps.clock.now() };
+    const { clock } = this.#deps;
+    const times = { acceptedAt: clock.now(), since: clock.monotonic() };
+    const request = { ...settings, promptKind, durable: durable || keyed, ...times };
     const record = this.#record(id, prompt, request);
     if (signal?.aborted) throw cancelled(this.#who, record, signal.reason);
     if (refusal !== undefined) {
@@ -124,8 +126,8 @@ export class Intake {
       return;
     }
     if (entry.state === "running") this.#journal.requeued(record);
-    const { timeoutMs, queueTimeoutMs, acceptedAt } = record;
-    const leftMs = timeoutMs === undefined ? undefined : Math.max(0, acceptedAt + timeoutMs - this.#deps.clock.now());
+    const { timeoutMs, queueTimeoutMs, since } = record;
+    const leftMs = timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#deps.clock.monotonic());
     this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
@@ -133,7 +135,10 @@ export class Intake {
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
     const { output, queueTimeout: usual } = this.#settings;
-    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt };
+    const { clock } = this.#deps;
+    // Where the clock has been set back meanwhile, it has not waited for less than no time.
+    const since = clock.monotonic() - Math.max(0, clock.now() - acceptedAt);
+    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt, since };
     const early = this.#kept.find(id);
     if (early !== undefined) {
       this.#mailbox.remove(early);
@@ -278,8 +283,8 @@ export class Intake {
     const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId, origin };
     tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
     const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
-      const { state, left, attempts, acceptedAt } = record;
-      const durationMs = clock.now() - acceptedAt;
+      const { state, left, attempts, since } = record;
+      const durationMs = clock.monotonic() - since;
       tell("castellan:turn:end", () => ({ ...facts, state, left, attempts, prompt, durationMs, ...end }));
     };
     record.result.then(

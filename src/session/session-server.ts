@@ -80,7 +80,7 @@ export class SessionServer {
   #state: SessionState = { name: "starting" };
   readonly conversation: SessionConversation;
   /** The turns that Claude has scheduled for itself. */
-  readonly #wakeups: Wakeups = new Wakeups();
+  readonly #wakeups: Wakeups;
   readonly #tasks: BackgroundTasks;
   readonly #transcript: TranscriptWatch;
   /** What has gone wrong with its turns not long ago. */
@@ -199,6 +199,7 @@ export class SessionServer {
       },
     });
     this.#meter = new BudgetMeter(deps.clock);
+    this.#wakeups = new Wakeups(deps.clock);
     this.errors = new RecentErrors(deps.clock);
     this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
       turnStarted: () => {
@@ -639,7 +640,7 @@ export class SessionServer {
 
   /** The turns that Claude has scheduled for itself, and for which its process has to stay. */
   get #armed(): readonly Wakeup[] {
-    return this.#wakeups.armed(this.#deps.clock.now());
+    return this.#wakeups.armed;
   }
 
   /** The process that kept them is gone. */
@@ -792,7 +793,7 @@ export class SessionServer {
     // What is said about the progress of prompts is told by the turns.
     const isState = message.type === "system" && message.subtype === "session_state_changed";
     const claimed = isState || lifecycleOf(message) !== undefined;
-    if (this.#wakeups.receive(message, this.#deps.clock.now())) {
+    if (this.#wakeups.receive(message)) {
       this.conversation.wakeups = this.#armed;
       this.conversation.save();
     }

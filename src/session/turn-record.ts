@@ -26,6 +26,8 @@ export interface TurnRequest {
   readonly durable?: boolean;
   /** In milliseconds since the epoch. */
   readonly acceptedAt?: number;
+  /** The same on the clock that is never set, in milliseconds. */
+  readonly since?: number;
   /** Its place among the turns that wait: the lowest goes first. */
   readonly position?: number;
   /** How often it had been handed to a process before the application was restarted. */
@@ -37,7 +39,9 @@ export interface TurnRequest {
 }
 
 /** What the journal knows of a turn that waits. */
-type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs">;
+type Adopted = Pick<TurnEntry, "durable" | "position" | "attempts" | "acceptedAt" | "queueTimeoutMs"> & {
+  readonly since: number;
+};
 
 /** A turn as its session sees it. Callers hold a `Turn`, which shows what they may see of it. */
 export class TurnRecord {
@@ -52,6 +56,8 @@ export class TurnRecord {
   queueTimeoutMs: number;
   durable: boolean;
   acceptedAt: number;
+  /** When it was accepted on the clock that is never set: what its waits and times are counted from. */
+  since: number;
   position: number;
   /** Whose numbers the messages in its log have. */
   readonly life: string;
@@ -100,6 +106,7 @@ export class TurnRecord {
     this.queueTimeoutMs = request.queueTimeoutMs ?? Number.POSITIVE_INFINITY;
     this.durable = request.durable ?? false;
     this.acceptedAt = request.acceptedAt ?? 0;
+    this.since = request.since ?? 0;
     this.position = request.position ?? 0;
     this.attempts = request.attempts ?? 0;
     this.#before = this.attempts;
@@ -251,6 +258,7 @@ export class TurnRecord {
     this.timeoutMs = times.timeoutMs;
     this.queueTimeoutMs = times.queueTimeoutMs;
     this.acceptedAt = times.acceptedAt;
+    this.since = times.since;
     this.attempts = attempts;
     this.#before = attempts;
     this.submitted = true;

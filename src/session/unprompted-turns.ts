@@ -100,10 +100,10 @@ export class UnpromptedTurns {
 
   #begin(origin: Unbidden): void {
     const { clock, newId } = this.#deps;
-    const record = new TurnRecord(newId(), "", this.#who, { origin, acceptedAt: clock.now() });
+    const since = clock.monotonic();
+    const record = new TurnRecord(newId(), "", this.#who, { origin, acceptedAt: clock.now(), since });
     record.enqueued();
     record.started();
-    const since = clock.monotonic();
     // It has no prompt of ours whose id could come up.
     this.#current = {
       record,

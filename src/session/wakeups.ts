@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { toolUsesOf } from "./transcript.ts";
 
@@ -19,24 +20,34 @@ const LATE_MS = 60_000;
 
 const TOOLS: ReadonlySet<string> = new Set(["ScheduleWakeup", "CronCreate", "CronDelete"]);
 
+/** A wakeup, and when it is due on the clock that is never set: Claude Code may go by either. */
+interface Armed extends Wakeup {
+  readonly due?: number;
+}
+
 /** The turns that Claude has scheduled for itself, as far as the results of its tools tell. */
 export class Wakeups {
-  readonly #armed = new Map<string, Wakeup>();
+  readonly #clock: Pick<Clock, "now" | "monotonic">;
+  readonly #armed = new Map<string, Armed>();
   /** The calls of tools that schedule, by their ids, until they answer. */
   readonly #calls = new Map<string, string>();
 
-  /** Those that are still to come at `now`, in milliseconds since the epoch. */
-  armed(now: number): readonly Wakeup[] {
-    for (const { id, at, recurring } of this.#armed.values()) {
-      if (!recurring && at !== undefined && at + LATE_MS < now) this.#armed.delete(id);
+  constructor(clock: Pick<Clock, "now" | "monotonic">) {
+    this.#clock = clock;
+  }
+
+  /** Those that are still to come. */
+  get armed(): readonly Wakeup[] {
+    for (const armed of this.#armed.values()) {
+      if (!armed.recurring && Math.min(...this.#lateness(armed)) > LATE_MS) this.#armed.delete(armed.id);
     }
-    return [...this.#armed.values()];
+    return [...this.#armed.values()].map(shown);
   }
 
   /** Takes a message of the process. Whether there are others than before. */
-  receive(message: SDKMessage, now: number): boolean {
+  receive(message: SDKMessage): boolean {
     const lifecycle = lifecycleOf(message);
-    if (lifecycle?.wakeupSource !== undefined && lifecycle.state === "started") return this.#fired(now);
+    if (lifecycle?.wakeupSource !== undefined && lifecycle.state === "started") return this.#fired();
     for (const { id, name } of toolUsesOf(message)) if (TOOLS.has(name)) this.#calls.set(id, name);
     if (this.#calls.size === 0 || message.type !== "user" || typeof message.message.content === "string") return false;
     let changed = false;
@@ -51,14 +62,16 @@ export class Wakeups {
 
   /** The process is gone, and with it its wakeups, which are returned. */
   lost(): readonly Wakeup[] {
-    const lost = [...this.#armed.values()];
+    const lost = [...this.#armed.values()].map(shown);
     this.#armed.clear();
     this.#calls.clear();
     return lost;
   }
 
-  #fired(now: number): boolean {
-    const due = [...this.#armed.values()].filter(({ at, recurring }) => !recurring && at !== undefined && at <= now);
+  #fired(): boolean {
+    const due = [...this.#armed.values()].filter((armed) => {
+      return !armed.recurring && Math.max(...this.#lateness(armed)) >= 0;
+    });
     for (const { id } of due) this.#armed.delete(id);
     return due.length > 0;
   }
@@ -78,7 +91,23 @@ export class Wakeups {
   }
 
   #arm(id: string, at: unknown, recurring: boolean): boolean {
-    this.#armed.set(id, { id, recurring, ...(typeof at === "number" ? { at } : {}) });
+    const due = typeof at === "number" ? this.#clock.monotonic() + at - this.#clock.now() : undefined;
+    this.#armed.set(id, {
+      id,
+      recurring,
+      ...(typeof at === "number" ? { at } : {}),
+      ...(due === undefined ? {} : { due }),
+    });
     return true;
   }
+
+  /** For how long it has been due, by each clock; less than 0 if it is not. */
+  #lateness({ at, due }: Armed): readonly number[] {
+    if (at === undefined || due === undefined) return [Number.NEGATIVE_INFINITY];
+    return [this.#clock.now() - at, this.#clock.monotonic() - due];
+  }
+}
+
+function shown({ due: _, ...wakeup }: Armed): Wakeup {
+  return wakeup;
 }

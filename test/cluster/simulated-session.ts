@@ -182,7 +182,7 @@ export class SimulatedSession implements HallSession {
     const early = known?.ended === true ? undefined : known;
     const left = timeoutMs === undefined ? undefined : Math.max(0, acceptedAt + timeoutMs - this.#place.machine.now());
     const record = early ?? this.#keep(id, prompt, left, acceptedAt, attempts).record;
-    if (early !== undefined) early.adopt({ ...entry, queueTimeoutMs: early.queueTimeoutMs });
+    if (early !== undefined) early.adopt({ ...entry, queueTimeoutMs: early.queueTimeoutMs, since: early.since });
     record.submitted = true;
     record.enqueued();
     const touched = entry.touched || said;

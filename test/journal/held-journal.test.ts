@@ -3,13 +3,13 @@ import { CastellanError } from "../../src/errors.ts";
 import { type HeldJournal, holdJournal, type JournalTerms } from "../../src/journal/held-journal.ts";
 import type { Journal, JournalOwner, Retention } from "../../src/journal/journal.ts";
 import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { SetClock } from "../set-clock.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
 const TERMS: JournalTerms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7 };
 const ELSEWHERE: JournalOwner = { id: "elsewhere", pid: 7, host: "there", startedAt: 0 };
 
-function setUp() {
-  const clock = new SimulatedClock();
+function setUp(clock: SimulatedClock = new SimulatedClock()) {
   let id = 0;
   const deps = { clock, newId: () => `owner-${id++}`, random: () => 0.5 };
   const hold = (identity: unknown, journal: Journal, terms = TERMS): Promise<HeldJournal> =>
@@ -136,5 +136,24 @@ describe("holdJournal", () => {
     await held.release();
     await settle();
     expect(clock.timers).toBe(0);
+  });
+
+  it("does not forget by a clock that was set forward, until it has kept the time for ten minutes", async () => {
+    const clock = new SetClock();
+    const { hold } = setUp(clock);
+    const since: number[] = [];
+    const prune = async ({ endedSince }: Retention): Promise<number> => since.push(endedSince);
+    const held = await hold({}, Object.assign(memoryJournal(), { prune }));
+    const year = 365 * 86_400_000;
+    clock.set(year);
+    await clock.advance(10 * 60_000);
+    expect(since).toEqual([-1_000]);
+    clock.set(-year);
+    await clock.advance(10 * 60_000);
+    expect(since).toEqual([-1_000, 1_199_000]);
+    clock.set(year);
+    await clock.advance(20 * 60_000);
+    expect(since).toEqual([-1_000, 1_199_000, year + 2_399_000]);
+    await held.release();
   });
 });

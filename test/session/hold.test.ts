@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Hold } from "../../src/session/hold.ts";
+import { SetClock } from "../set-clock.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 function setUp(): { clock: SimulatedClock; released: () => void; hold: Hold } {
@@ -121,5 +122,47 @@ describe("Hold", () => {
     hold.forQuota(5_000);
     hold.succeeded();
     expect(hold.wait).toBeUndefined();
+  });
+
+  it.each([
+    ["was set forward", 7_200_000],
+    ["went on while the machine was suspended", 7_199_000],
+  ])("ends soon after its time when the clock %s", async (_, ms) => {
+    const clock = new SetClock();
+    const released = vi.fn<() => void>();
+    const hold = new Hold(clock, () => 0.5, released);
+    hold.forQuota(7_200_000);
+    await clock.advance(1_000);
+    clock.set(ms);
+    await clock.advance(30_000);
+    expect(released).toHaveBeenCalledTimes(1);
+    expect(hold.wait).toBeUndefined();
+    await clock.advance(10_000_000);
+    expect(released).toHaveBeenCalledTimes(1);
+  });
+
+  it("does not become longer when the clock is set back", async () => {
+    const clock = new SetClock();
+    const released = vi.fn<() => void>();
+    const hold = new Hold(clock, () => 0.5, released);
+    hold.forQuota(60_000);
+    clock.set(-86_400_000);
+    await clock.advance(59_999);
+    expect(released).not.toHaveBeenCalled();
+    await clock.advance(1);
+    expect(released).toHaveBeenCalledTimes(1);
+  });
+
+  it("does not take a turn that came later for one that was held back when the clock is set back", async () => {
+    const clock = new SetClock();
+    clock.set(86_400_000);
+    const hold = new Hold(
+      clock,
+      () => 0.5,
+      () => {},
+    );
+    clock.set(-86_400_000);
+    await clock.advance(1);
+    expect(hold.hasHeld(clock.monotonic())).toBe(false);
   });
 });
