@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import type { PlainClaude } from "./plain-claude.ts";
 
 /** How long a prompt asks the model to take, in milliseconds: `Do it in 17 ms.`; 0 if it does not say. */
 function pauseAsked(line: string): number {
@@ -9,7 +8,11 @@ function pauseAsked(line: string): number {
 }
 
 /** Runs a Claude on its standard streams, until the end of its input. It waits while its reader is behind. */
-export async function run(claude: PlainClaude, input: AsyncIterable<string>, output: Writable): Promise<void> {
+export async function run(
+  claude: { take(line: string): Iterable<string | Uint8Array> },
+  input: AsyncIterable<string>,
+  output: Writable,
+): Promise<void> {
   for await (const line of input) {
     const ms = pauseAsked(line);
     if (ms > 0) await delay(ms);

@@ -6,11 +6,15 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** What a model has used, in a result. */
 const FIGURES = ["costUSD", "inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"] as const;
 
+/** How deep a message may be nested. JSON is read to any depth, but written, compared and copied only to that of the call stack. */
+const MOST_DEPTH = 1_000;
+
 /**
  * What is wrong with the form of a message, as far as Castellan reads or keeps it; `undefined` if nothing is. The SDK takes any JSON
  * for a message. A type that nobody knows has any form.
  */
 export function formProblem(message: SDKMessage): string | undefined {
+  if (isDeeper(message, MOST_DEPTH)) return `it is nested more than ${MOST_DEPTH} deep`;
   switch (message.type) {
     case "assistant":
     case "user":
@@ -26,6 +30,13 @@ export function formProblem(message: SDKMessage): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Whether a value is nested deeper than so. */
+function isDeeper(value: object, depth: number): boolean {
+  if (depth === 0) return true;
+  for (const part of Object.values(value)) if (isObject(part) && isDeeper(part, depth - 1)) return true;
+  return false;
 }
 
 function resultProblem(message: SDKMessage & { readonly type: "result" }): string | undefined {

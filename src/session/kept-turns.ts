@@ -1,9 +1,10 @@
 import type { Clock, Timer } from "../clock.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
-/** How many turns that have ended are kept to be read again, how many of their events in all, and for how long. */
+/** How many turns that have ended are kept to be read again, how many of their events and characters in all, and for how long. */
 const MOST_TURNS = 16;
 const MOST_EVENTS = 5_000;
+const MOST_CHARACTERS = 16 * 1024 * 1024;
 const KEPT_MS = 120_000;
 
 /**
@@ -17,6 +18,7 @@ export class KeptTurns {
   readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
   /** How many events those have. */
   #events = 0;
+  #characters = 0;
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
@@ -39,6 +41,7 @@ export class KeptTurns {
     this.#timer?.cancel();
     this.#ended.length = 0;
     this.#events = 0;
+    this.#characters = 0;
     this.#turns.clear();
   }
 
@@ -49,10 +52,13 @@ export class KeptTurns {
   #onEnd(turn: TurnRecord): void {
     this.#ended.push({ turn, at: this.#clock.monotonic() });
     this.#events += turn.log.length;
-    while (this.#ended.length > 1 && (this.#ended.length > MOST_TURNS || this.#events > MOST_EVENTS)) {
-      this.#dropOldest();
-    }
+    this.#characters += turn.log.characters;
+    while (this.#ended.length > 1 && this.#tooMany) this.#dropOldest();
     this.#watch();
+  }
+
+  get #tooMany(): boolean {
+    return this.#ended.length > MOST_TURNS || this.#events > MOST_EVENTS || this.#characters > MOST_CHARACTERS;
   }
 
   /** One timer, for the oldest, however many turns there are. */
@@ -73,6 +79,7 @@ export class KeptTurns {
     const turn = this.#ended.shift()?.turn;
     if (turn === undefined) return;
     this.#events -= turn.log.length;
+    this.#characters -= turn.log.characters;
     this.forget(turn);
   }
 }

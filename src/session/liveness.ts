@@ -31,7 +31,7 @@ export function hasStalled(work: Work, stallTimeoutMs: number): boolean {
  * that answers can still be stuck in its turn, which only its silence shows.
  */
 export class Liveness {
-  readonly #activation: Activation;
+  readonly #activation: Pick<Activation, "ping" | "kill">;
   readonly #clock: Clock;
   readonly #stallTimeout: () => number;
   readonly #work: () => Work;
@@ -46,7 +46,12 @@ export class Liveness {
   #over = false;
 
   /** `stallTimeout` tells the milliseconds that are allowed; it is asked anew each time. */
-  constructor(activation: Activation, clock: Clock, stallTimeout: () => number, work: () => Work) {
+  constructor(
+    activation: Pick<Activation, "ping" | "kill">,
+    clock: Clock,
+    stallTimeout: () => number,
+    work: () => Work,
+  ) {
     this.#activation = activation;
     this.#clock = clock;
     this.#stallTimeout = stallTimeout;
@@ -100,12 +105,15 @@ export class Liveness {
   };
 
   async #answers(): Promise<boolean> {
+    const asked = this.#clock.monotonic();
     try {
       await this.#activation.ping(PING_LIMIT_MS);
       return true;
     } catch (error) {
       // A refusal is an answer, and a death is found out elsewhere.
-      return !CastellanError.is(error, "CONTROL_TIMEOUT");
+      if (!CastellanError.is(error, "CONTROL_TIMEOUT")) return true;
+      // One that speaks all the time lives: its answer stands behind all that it said before.
+      return this.#work().silentMs < this.#clock.monotonic() - asked;
     }
   }
 

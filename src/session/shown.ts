@@ -40,16 +40,32 @@ const keptSchema = z.array(
   ]),
 );
 
+/** A text that comes in parts. So many of the last ones become one at a time: a million strings are much to look through for a collector. */
+const JOINED = 1_024;
+
+interface ShownText {
+  readonly type: Delta["type"];
+  readonly parts: string[];
+  readonly last: string[];
+}
+
+function textOfParts({ parts, last }: ShownText): string {
+  return [...parts, ...last].join("");
+}
+
 /** Collects what a turn shows, in order; pieces of one text become one. */
 export class ShownPieces {
-  readonly #pieces: ({ readonly type: Delta["type"]; readonly parts: string[] } | (ToolUse & { type: "tool_use" }))[] =
-    [];
+  readonly #pieces: (ShownText | (ToolUse & { type: "tool_use" }))[] = [];
 
   add({ type, text }: Delta): void {
     const last = this.#pieces.at(-1);
     if (text === "") return;
-    if (last?.type === type && "parts" in last) last.parts.push(text);
-    else this.#pieces.push({ type, parts: [text] });
+    if (last?.type !== type || !("parts" in last)) {
+      this.#pieces.push({ type, parts: [], last: [text] });
+      return;
+    }
+    last.last.push(text);
+    if (last.last.length === JOINED) last.parts.push(last.last.splice(0).join(""));
   }
 
   use(tool: ToolUse): void {
@@ -58,12 +74,12 @@ export class ShownPieces {
 
   get all(): ShownPiece[] {
     return this.#pieces.map((piece) =>
-      "parts" in piece ? { type: piece.type, text: piece.parts.join("") } : { ...piece },
+      "parts" in piece ? { type: piece.type, text: textOfParts(piece) } : { ...piece },
     );
   }
 
   get text(): string {
-    return this.#pieces.flatMap((piece) => (piece.type === "text" ? piece.parts : [])).join("");
+    return this.#pieces.flatMap((piece) => (piece.type === "text" ? [textOfParts(piece)] : [])).join("");
   }
 }
 

@@ -112,6 +112,32 @@ const malformed: readonly (readonly [string, object])[] = [
   ["a conversation that is a path", { type: "system", subtype: "init", session_id: "../../../etc/passwd" }],
 ];
 
+/** So much JSON inside JSON, of which none is wrong. */
+const nested = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
+
+test.each([
+  ["a tool's input", (json: string) => `{"type":"tool_use","id":"toolu_1","name":"Bash","input":${json}}`],
+  ["a block that nobody knows", (json: string) => `{"type":"new","content":${json}}`],
+])(
+  "%s that is nested deeper than any call stack ends the process with a reason, and not the turn with a bare error",
+  async (_, block) => {
+    const message = `{"type":"assistant","message":{"id":"m","role":"assistant","model":"m","content":[${block(nested(50_000))}]},"parent_tool_use_id":null}`;
+    await using scene = await Scene.open({
+      script: async (turn) => {
+        if (turn.prompt === "bad") {
+          await turn.partial("so far");
+          await turn.raw(message);
+          await turn.hang();
+        }
+        await turn.text("sound");
+      },
+    });
+    const error = await failure(query(scene.name, "bad"), "TURN_INTERRUPTED");
+    expect(error.details.exit).toMatchObject({ class: "crash", message: expect.stringContaining("nested more than") });
+    expect((await query(scene.name, "next")).text).toBe("sound");
+  },
+);
+
 test.each(malformed)("%s ends the process with a reason, and the session answers the next turn", async (_, message) => {
   await using scene = await Scene.open({
     script: async (turn) => {

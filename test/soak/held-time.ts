@@ -8,6 +8,7 @@ export class HeldTime {
   readonly #resolutionMs: number;
   #timer: NodeJS.Timeout | undefined;
   #longest = 0;
+  #longestCpu = 0;
 
   constructor(resolutionMs: number) {
     this.#resolutionMs = resolutionMs;
@@ -17,10 +18,16 @@ export class HeldTime {
     return this.#longest;
   }
 
+  /** The most that this thread has computed without a pause: what no other process and no other machine has a part in. */
+  get longestCpuMs(): number {
+    return this.#longestCpu;
+  }
+
   start(): void {
-    let last = { at: performance.now(), waited: waitedMs() };
+    let last = { at: performance.now(), waited: waitedMs(), cpu: computedMs() };
     this.#timer = setInterval(() => {
-      const now = { at: performance.now(), waited: waitedMs() };
+      const now = { at: performance.now(), waited: waitedMs(), cpu: computedMs() };
+      this.#longestCpu = Math.max(this.#longestCpu, now.cpu - last.cpu);
       this.#longest = Math.max(this.#longest, now.at - last.at - this.#resolutionMs - (now.waited - last.waited));
       last = now;
     }, this.#resolutionMs);
@@ -29,6 +36,11 @@ export class HeldTime {
   stop(): void {
     clearInterval(this.#timer);
   }
+}
+
+function computedMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
 }
 
 /** How long this thread has waited for a processor. */

@@ -1,0 +1,57 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+/** What the application has measured; memory in megabytes. */
+interface Measured {
+  readonly state: string;
+  readonly code?: string;
+  readonly message?: string;
+  readonly next: string;
+  readonly mostHeap: number;
+  readonly leftHeap: number;
+  /** How long its event loop stood still: without what others had of the processors, and what it computed in that time. */
+  readonly heldMs: number;
+  readonly cpuMs: number;
+  readonly readers: Readonly<Record<string, string>>;
+  readonly lines: number;
+  readonly unhandled: readonly string[];
+}
+
+const HOST = new URL("./flooded-host.ts", import.meta.url).pathname;
+const SLOW = ["slow messages", "slow text", "slow page", "slow UI page"];
+
+/** What a turn may keep for its readers at the most, with what its parts need as objects, and garbage. */
+const MOST_MEGABYTES = 600;
+
+async function flood(messages: string, readers: string): Promise<Measured> {
+  const { stdout } = await promisify(execFile)(process.execPath, [HOST, `Flood ${messages}.`, readers]);
+  console.log(`${messages} ${readers}: ${stdout.trim()}`);
+  return JSON.parse(stdout) as Measured;
+}
+
+it("a million messages in one turn, with readers that are slow, gone and following, are read to the end", {
+  timeout: 300_000,
+}, async () => {
+  const { readers, ...measured } = await flood("1000000 small", "slow gone follow");
+  expect(measured).toMatchObject({ state: "completed", next: "You said: say sound", unhandled: [] });
+  expect(measured.lines).toBeGreaterThan(1_000_000);
+  expect(measured.mostHeap).toBeLessThan(MOST_MEGABYTES);
+  expect(Object.keys(readers).sort()).toEqual([...SLOW].sort());
+  expect(readers["slow messages"]).toBe("EVENTS_LOST");
+});
+
+it.each([
+  ["messages of 64 kB", "10000 large", "completed"],
+  ["unknown types, depth and size among others", "100000 mixed", "interrupted"],
+  ["bytes in the middle that are no UTF-8", "100000 garbled", "interrupted"],
+])("%s need no more memory, and end the turn in order", { timeout: 120_000 }, async (_, messages, state) => {
+  const measured = await flood(messages, "fast slow gone follow");
+  expect(measured).toMatchObject({ state, next: "You said: say sound", unhandled: [] });
+  if (state === "interrupted")
+    expect(measured).toMatchObject({
+      code: "TURN_INTERRUPTED",
+      message: expect.stringContaining("the output of Claude Code broke"),
+    });
+  expect(measured.mostHeap).toBeLessThan(MOST_MEGABYTES);
+});
