@@ -47,10 +47,18 @@ export class Branch {
 
   /** As they are by now: what is below a supervisor may have changed since its plan was made. */
   get plans(): readonly ChildPlan[] {
-    return [...this.#plans.values()].map((plan) => {
-      const below = plan.kind === "supervisor" ? this.#branches.get(plan.id) : undefined;
-      return plan.kind === "supervisor" && below !== undefined ? { ...plan, children: below.plans } : plan;
-    });
+    return [...this.#plans.values()].map((plan) => this.#current(plan));
+  }
+
+  /** The one of this id, as in {@link Branch.plans}, however many there are. */
+  plan(id: string): ChildPlan | undefined {
+    const plan = this.#plans.get(id);
+    return plan === undefined ? undefined : this.#current(plan);
+  }
+
+  #current(plan: ChildPlan): ChildPlan {
+    const below = plan.kind === "supervisor" ? this.#branches.get(plan.id) : undefined;
+    return plan.kind === "supervisor" && below !== undefined ? { ...plan, children: below.plans } : plan;
   }
 
   /** The supervisor of this id directly below. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from "node:timers/promises";
 import type { Spares } from "../capacity/spares.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
@@ -16,6 +17,9 @@ const LOOK_MS = 3_600_000;
 
 /** How long a session that is at work waits, after a start, for one of its family to be let go. */
 const ROOM_MS = 1_000;
+
+/** How many sessions come to life one after the other before others have a turn of the event loop. */
+const AT_ONCE = 16;
 
 /** What part of those that may hibernate is let go at a time, so that it need not be looked for them at every new name. */
 const THINNED = 0.1;
@@ -132,8 +136,9 @@ export class Templates {
   }
 
   async #takeUp(id: string): Promise<void> {
-    for (const key of await this.#deps.unfinished(keyPrefix(id))) {
+    for (const [index, key] of (await this.#deps.unfinished(keyPrefix(id))).entries()) {
       const name = nameOfKey(key);
+      if (index % AT_ONCE === AT_ONCE - 1) await nextRound();
       while (this.#places.has(id) && this.#deps.roster.find(name) === undefined && !this.#comes(name)) {
         await this.#pause();
       }

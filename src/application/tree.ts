@@ -308,7 +308,7 @@ export class Tree {
   /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
   #ceased(event: SupervisionEvent, branch: Branch, asMeant: boolean): void {
     const { id } = event;
-    const plan = branch.plans.find((candidate) => candidate.id === id);
+    const plan = branch.plan(id);
     if (plan === undefined) return;
     if (isFamily(plan)) return;
     const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
@@ -326,7 +326,7 @@ export class Tree {
     const now = this.#clock.now();
     const last = branch.tree?.child(id)?.lastExits ?? [{ exit, at: now }];
     const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
-    const plan = branch.plans.find((candidate) => candidate.id === id);
+    const plan = branch.plan(id);
     const members = plan === undefined ? [] : this.membersOf(plan);
     for (const { server } of members) server.quarantine(exits);
     const message =

@@ -1,0 +1,28 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+const HOST = new URL("./crowded-host.ts", import.meta.url).pathname;
+const [NAMES, TURNS, PROCESSES] = [10_000, 5_000, 8];
+
+/** For how long a start may compute without a pause where no list of children has to be checked; a loaded machine makes it longer. */
+const MOST_MS = 500;
+
+it.each([
+  ["children", "names"],
+  ["sessions of a template", "template"],
+])(
+  `${NAMES} %s and ${TURNS} accepted turns at a start: none is lost or refused, on ${PROCESSES} processes`,
+  {
+    timeout: 300_000,
+  },
+  async (_, kind) => {
+    const args = [HOST, kind, NAMES, TURNS, PROCESSES].map(String);
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    console.log(stdout.trim());
+    const { figures, mostProcesses, ...told } = JSON.parse(stdout);
+    expect(told).toMatchObject({ notStarted: 0, ends: { completed: TURNS }, wrong: [], warnings: [], unhandled: [] });
+    expect(mostProcesses).toBeLessThanOrEqual(PROCESSES);
+    if (kind === "template") expect(figures.cpuMs).toBeLessThan(MOST_MS);
+  },
+);
