@@ -3,12 +3,13 @@ import type { Query, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
-import { type ConversationLock, lockConversation } from "./conversation-lock.ts";
+import { ConversationInUse, type ConversationLock, lockConversation } from "./conversation-lock.ts";
 import { buildEnvironment } from "./environment.ts";
 import { missingKey } from "./launch.ts";
 import { formatMarker, thisOwner } from "./marker.ts";
 import type { McpServer } from "./mcp-servers.ts";
 import { makeOwnDirectory } from "./own-directory.ts";
+import { classOfFault } from "./passing-fault.ts";
 import { scheduleDeadline } from "./patience.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
@@ -58,13 +59,8 @@ export class Activation {
   static async start(request: RunRequest, clock: Clock): Promise<Activation> {
     await refuseWhatCannotRun(request, clock);
     const lock = await lockOf(request, request.conversation.id).catch((error: unknown) => {
-      throw startError(
-        "START_FAILED",
-        request.host.who,
-        clock,
-        { class: "bad_config", message: messageOf(error) },
-        error,
-      );
+      const exit = { class: classOfLockFault(error), message: messageOf(error) };
+      throw startError("START_FAILED", request.host.who, clock, exit, error);
     });
     try {
       const run = await ProcessRun.begin(request, clock);
@@ -88,7 +84,8 @@ export class Activation {
       await before.release();
       if (this.#gone) await lock.release();
     } catch (error) {
-      await this.kill({ class: "bad_config", message: `Claude Code went on elsewhere: ${messageOf(error)}` });
+      const message = `Claude Code went on elsewhere: ${messageOf(error)}`;
+      await this.kill({ class: classOfLockFault(error), message });
     }
   }
 
@@ -226,6 +223,11 @@ async function lockOf(request: RunRequest, id: string): Promise<ConversationLock
   return await lockConversation(id, formatMarker(thisOwner(), request.id), config);
 }
 
+/** What another application has it keeps; whatever else keeps a conversation from being locked passes. */
+function classOfLockFault(error: unknown): ExitClass {
+  return error instanceof ConversationInUse ? "bad_config" : "overload";
+}
+
 async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {
   const {
     options,
@@ -237,7 +239,7 @@ async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<v
   if (request.ownDirectory !== undefined) {
     await makeOwnDirectory(request.ownDirectory).catch((error: unknown) => {
       const message = `the directory of the session could not be made: ${messageOf(error)}`;
-      throw startError("START_FAILED", who, clock, { class: "bad_config", message }, error);
+      throw startError("START_FAILED", who, clock, { class: classOfFault(error), message }, error);
     });
   }
   // A process of the application's own may run on another machine, with other directories and binaries.

@@ -1,8 +1,11 @@
 import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { formatDuration } from "../duration.ts";
 import { type FileLock, fileLocks, isNoLockFile, type TryLock } from "../journal/file-lock.ts";
+import { lockHolderOf } from "../journal/lock-holder.ts";
 import { type Owner, ownerOf } from "./marker.ts";
+import { isOutOfFiles, opensNoFile } from "./passing-fault.ts";
 
 /** Beside Claude Code's own files, since it is their transcripts that have one writer. */
 const FOLDER = "castellan-locks";
@@ -23,6 +26,18 @@ export class ConversationInUse extends Error {
     super(
       `the conversation ${id} is in use by another application${owner === undefined ? "" : `, process ${owner.pid}`}`,
     );
+  }
+}
+
+/** Nobody can lock a conversation now, since another process stands in the way that does not go on. Later it may have. */
+export class LockGuarded extends Error {
+  override readonly name: string = "LockGuarded";
+
+  /** Without a holder, nobody can tell which process it is. */
+  constructor(id: string, guard: string, ms: number, holder: number | undefined) {
+    const who = holder === undefined ? "another application" : `process ${holder}`;
+    const why = `${who} has had ${guard} locked for ${formatDuration(ms)}, so that it is stopped or hangs`;
+    super(`the conversation ${id} cannot be locked: ${why}`);
   }
 }
 
@@ -49,19 +64,30 @@ const held = new Map<string, HeldLock>();
  * messages only.
  *
  * @param marker of the activation that is about to write to it
- * @throws ConversationInUse
+ * @param guardMs how long it waits for others that take or give back a lock
+ * @throws ConversationInUse, LockGuarded, or an error of the system if no file can be opened now
  */
-export async function lockConversation(id: string, marker: string, config: string): Promise<ConversationLock> {
+export async function lockConversation(
+  id: string,
+  marker: string,
+  config: string,
+  guardMs: number = GUARD_MS,
+): Promise<ConversationLock> {
   try {
     const tryLock = await fileLocks();
     const path = join(folderIn(config), `${id}.lock`);
     const take = (): void => {
       if (!share(path, marker)) lock(path, marker, tryLock, id);
     };
-    if (!share(path, marker) && !(await underGuard(path, tryLock, take))) throw new ConversationInUse(id);
+    if (!share(path, marker) && !(await underGuard(path, tryLock, take, guardMs))) {
+      const guard = guardOf(path);
+      throw new LockGuarded(id, guard, guardMs, lockHolderOf(guard));
+    }
     return { release: () => release(path, marker, tryLock) };
   } catch (error) {
-    if (error instanceof ConversationInUse) throw error;
+    if (error instanceof ConversationInUse || error instanceof LockGuarded) throw error;
+    // A process that is started a moment later may be able to write.
+    if (isOutOfFiles(error) || opensNoFile()) throw error;
     // Where nothing can be written, Claude Code cannot write a transcript either.
     return { release: async () => {} };
   }
@@ -132,10 +158,10 @@ async function release(path: string, marker: string, tryLock: TryLock): Promise<
 }
 
 /** Does `work` while no other application takes or gives back a lock of this folder. Returns whether it came to that. */
-async function underGuard(path: string, tryLock: TryLock, work: () => void): Promise<boolean> {
-  const deadline = performance.now() + GUARD_MS;
+async function underGuard(path: string, tryLock: TryLock, work: () => void, ms: number = GUARD_MS): Promise<boolean> {
+  const deadline = performance.now() + ms;
   for (;;) {
-    const guard = tryLock(join(dirname(path), GUARD));
+    const guard = tryLock(guardOf(path));
     if (guard !== undefined) {
       try {
         work();
@@ -147,6 +173,10 @@ async function underGuard(path: string, tryLock: TryLock, work: () => void): Pro
     if (performance.now() >= deadline) return false;
     await delay(PAUSE_MS);
   }
+}
+
+function guardOf(path: string): string {
+  return join(dirname(path), GUARD);
 }
 
 function ownerFile(path: string): string {

@@ -1,6 +1,7 @@
 import type { SDKStartupFailureReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitClass, ExitRecord } from "../errors.ts";
 import { own } from "../own.ts";
+import { passesInWords } from "./passing-fault.ts";
 
 /** What is known of a process that ended, or that never came up. */
 export interface ExitEvidence {
@@ -94,8 +95,9 @@ export function classifyExit(evidence: ExitEvidence): Pick<ExitRecord, "class" |
   if (found !== undefined) return found;
   if (expected) return { class: "done", message: "ended as asked" };
   if (startupFailure !== undefined) {
+    const kind = own(STARTUP_FAILURES, startupFailure) ?? "bad_config";
     return {
-      class: own(STARTUP_FAILURES, startupFailure) ?? "bad_config",
+      class: kind === "bad_config" && passesInWords(error ?? "") ? "overload" : kind,
       message: `${error ?? "it refused to start"} (${startupFailure})`,
     };
   }

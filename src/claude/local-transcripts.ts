@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
+import { passes } from "./passing-fault.ts";
 import { findTranscript, type TranscriptPlace } from "./transcript-place.ts";
 
 /**
@@ -14,7 +15,11 @@ export function localTranscripts({ config }: TranscriptPlace): SessionStore {
       const main = await findTranscript(sessionId, config, projectKey);
       if (main === undefined) return null;
       const file = subpath === undefined ? main : `${main.slice(0, -".jsonl".length)}/${subpath}.jsonl`;
-      const text = await readFile(file, "utf8").catch(() => undefined);
+      const text = await readFile(file, "utf8").catch((error: unknown) => {
+        // That it cannot be read now does not mean that nothing has been said.
+        if (passes(error)) throw error;
+        return undefined;
+      });
       return text === undefined ? null : text.split("\n").flatMap(entryOf);
     },
   };

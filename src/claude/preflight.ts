@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import type { ExitClass } from "../errors.ts";
+import { classOfFault } from "./passing-fault.ts";
 
 /** What has to be there before a Claude Code process can run, as far as it can be told without starting one. */
 export interface PreflightRequest {
@@ -25,31 +26,45 @@ const SCRIPT = /\.(js|mjs|ts|tsx|jsx)$/;
  */
 export async function preflight(request: PreflightRequest): Promise<PreflightFault | undefined> {
   const { cwd, executable } = request;
-  const folder = await stat(cwd).catch(reasonOf);
-  if (typeof folder === "string")
-    return badConfig(`the working directory ${cwd} ${folder}; create it or change \`cwd\``);
-  if (!folder.isDirectory()) return badConfig(`the working directory ${cwd} is a file; \`cwd\` needs a directory`);
-  const entered = await access(cwd, constants.R_OK | constants.X_OK).catch(reasonOf);
-  if (entered !== undefined) return badConfig(`the working directory ${cwd} ${entered}`);
+  const where = `the working directory ${cwd}`;
+  const folder = await stat(cwd).catch(obstacleOf);
+  if ("why" in folder) return fault("START_FAILED", folder, `${where} ${folder.why}; create it or change \`cwd\``);
+  if (!folder.isDirectory()) return fault("START_FAILED", LASTING, `${where} is a file; \`cwd\` needs a directory`);
+  const entered = await access(cwd, constants.R_OK | constants.X_OK).catch(obstacleOf);
+  if (entered !== undefined) return fault("START_FAILED", entered, `${where} ${entered.why}`);
 
   if (executable === undefined) return undefined;
-  const binary = await stat(executable).catch(reasonOf);
-  if (typeof binary === "string") {
-    return notFound(
-      `the Claude Code binary ${executable} ${binary}; correct \`pathToClaudeCodeExecutable\` or leave it out`,
-    );
+  const which = `the Claude Code binary ${executable}`;
+  const binary = await stat(executable).catch(obstacleOf);
+  if ("why" in binary) {
+    const advice = "correct `pathToClaudeCodeExecutable` or leave it out";
+    return fault("CLAUDE_NOT_FOUND", binary, `${which} ${binary.why}; ${advice}`);
   }
-  if (!binary.isFile()) return notFound(`\`pathToClaudeCodeExecutable\` ${executable} is not a file`);
-  const runs = await access(executable, SCRIPT.test(executable) ? constants.R_OK : constants.X_OK).catch(reasonOf);
-  return runs === undefined ? undefined : notFound(`the Claude Code binary ${executable} ${runs}`);
+  if (!binary.isFile()) {
+    return fault("CLAUDE_NOT_FOUND", LASTING, `\`pathToClaudeCodeExecutable\` ${executable} is not a file`);
+  }
+  const runs = await access(executable, SCRIPT.test(executable) ? constants.R_OK : constants.X_OK).catch(obstacleOf);
+  return runs === undefined ? undefined : fault("CLAUDE_NOT_FOUND", runs, `${which} ${runs.why}`);
 }
 
-function badConfig(message: string): PreflightFault {
-  return { code: "START_FAILED", class: "bad_config", message };
+/** Why something cannot be used, and whether that may pass. */
+interface Obstacle {
+  readonly why: string;
+  readonly class: ExitClass;
 }
 
-function notFound(message: string): PreflightFault {
-  return { code: "CLAUDE_NOT_FOUND", class: "bad_config", message };
+const LASTING: Pick<Obstacle, "class"> = { class: "bad_config" };
+
+function fault(
+  code: PreflightFault["code"],
+  { class: kind }: Pick<Obstacle, "class">,
+  message: string,
+): PreflightFault {
+  return { code, class: kind, message };
+}
+
+function obstacleOf(error: unknown): Obstacle {
+  return { why: reasonOf(error), class: classOfFault(error) };
 }
 
 function reasonOf(error: unknown): string {

@@ -29,7 +29,9 @@ import { formProblem } from "./message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
 import { adviceOn, serverToolAdvice } from "./option-advice.ts";
 import { parentDeathPrefix } from "./parent-death.ts";
+import { classOfFault, opensNoFile } from "./passing-fault.ts";
 import { scheduleDeadline } from "./patience.ts";
+import type { PreflightFault } from "./preflight.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
 import { lackOfServers } from "./required-servers.ts";
@@ -113,16 +115,8 @@ export class ProcessRun {
     try {
       return new ProcessRun(request, clock, prefix);
     } catch (error) {
-      if (error instanceof SpawnError)
-        throw startError("START_FAILED", request.host.who, clock, { class: "crash", message: error.message }, error);
-      // What the SDK itself throws here, before there is a process, is that it ships no binary for this platform.
-      throw startError(
-        "CLAUDE_NOT_FOUND",
-        request.host.who,
-        clock,
-        { class: "bad_config", message: messageOf(error) },
-        error,
-      );
+      const { code, class: kind } = beginningFault(error);
+      throw startError(code, request.host.who, clock, { class: kind, message: messageOf(error) }, error);
     }
   }
 
@@ -329,6 +323,16 @@ export function startError(
 ): CastellanError {
   const details = { exit: { at: clock.now(), ...exit } };
   return new CastellanError(code, `${who} could not be started: ${exit.message}.`, { details, cause });
+}
+
+/** What it means that something was thrown before there was a process. */
+function beginningFault(error: unknown): Pick<PreflightFault, "code" | "class"> {
+  if (error instanceof SpawnError) return { code: "START_FAILED", class: "crash" };
+  // Node throws what it does not expect of a start, such as too little memory, and arguments that are too long.
+  if (error instanceof Error && "syscall" in error) return { code: "START_FAILED", class: classOfFault(error) };
+  // What the SDK itself throws here is that it ships no binary for this platform. It finds none either where it can open no file.
+  const mayBeThere = opensNoFile() || sdkBinary().pathToClaudeCodeExecutable !== undefined;
+  return { code: "CLAUDE_NOT_FOUND", class: mayBeThere ? "overload" : "bad_config" };
 }
 
 /** The application's own `spawnClaudeCodeProcess` threw. */

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { opensNoFile } from "./passing-fault.ts";
 
 const SDK = "@anthropic-ai/claude-agent-sdk";
 
@@ -12,8 +13,11 @@ let found: { readonly pathToClaudeCodeExecutable?: string } | undefined;
  * be found from here, as in a bundle, that is left to it.
  */
 export function sdkBinary(): { readonly pathToClaudeCodeExecutable?: string } {
-  found ??= find();
-  return found;
+  if (found !== undefined) return found;
+  const binary = find();
+  // Where no file can be opened none is found, which is no answer for good.
+  if (binary.pathToClaudeCodeExecutable !== undefined || !opensNoFile()) found = binary;
+  return binary;
 }
 
 function find(): { readonly pathToClaudeCodeExecutable?: string } {

@@ -2,6 +2,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { getSessionMessages, type SessionKey } from "@anthropic-ai/claude-agent-sdk";
+import { passes } from "./passing-fault.ts";
 
 /** Where a Claude Code process keeps its transcripts. Both paths are absolute and without symbolic links. It is JSON. */
 export interface TranscriptPlace {
@@ -35,12 +36,18 @@ export async function transcriptAt(id: string, place: TranscriptPlace): Promise<
 /**
  * Looks for a transcript as Claude Code does: in the folder of its working directory, then in those of all others. If two
  * of the others have one, Claude Code takes neither.
+ *
+ * @throws Error of the file system if it cannot be looked for now
  */
 export async function findTranscript(id: string, config: string, projectKey: string): Promise<string | undefined> {
   const projects = projectsOf(config);
   const own = join(projects, projectKey, `${id}.jsonl`);
   if (await isFile(own)) return own;
-  const entries = await readdir(projects, { withFileTypes: true }).catch(() => []);
+  const entries = await readdir(projects, { withFileTypes: true }).catch((error: unknown) => {
+    // That it cannot be looked for does not mean that there is none.
+    if (passes(error)) throw error;
+    return [];
+  });
   // A folder that is a symbolic link is not looked into.
   const files = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(projects, name, `${id}.jsonl`));
   const are = await Promise.all(files.map(isFile));

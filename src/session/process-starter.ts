@@ -10,6 +10,7 @@ import type { Shape } from "../claude/fingerprint.ts";
 import { halfCompactionAt, removeHalfCompaction } from "../claude/half-compaction.ts";
 import { formatMarker, thisOwner } from "../claude/marker.ts";
 import { emptyOwnDirectory } from "../claude/own-directory.ts";
+import { classOfFault } from "../claude/passing-fault.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
@@ -139,7 +140,8 @@ export class ProcessStarter {
       });
     await this.#emptying.catch((error: unknown) => {
       const message = `the directory of the session could not be emptied: ${messageOf(error)}`;
-      throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message }, error);
+      const exit = { class: classOfFault(error), message };
+      throw startError("START_FAILED", this.#host.who, this.#deps.clock, exit, error);
     });
   }
 

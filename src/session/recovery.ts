@@ -8,6 +8,7 @@ import type { Intake } from "./intake.ts";
 import type { KnownSession } from "./journal-desk.ts";
 import type { ProcessLaunch } from "./process-starter.ts";
 import type { SessionConversation } from "./session-conversation.ts";
+import { journalMayComeBack } from "./session-exit.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { SessionSettings } from "./session-settings.ts";
 import { settle, type TurnCut } from "./settlement.ts";
@@ -104,7 +105,8 @@ export class Recovery {
     if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
     else {
       await this.restore(known).catch((error: CastellanError) => {
-        const fault = { class: "bad_config", message: error.message } as const;
+        const kind = journalMayComeBack(error) ? "overload" : "bad_config";
+        const fault = { class: kind, message: error.message } as const;
         throw startError("START_FAILED", this.#who, this.#deps.clock, fault, error);
       });
     }

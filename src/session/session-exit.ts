@@ -1,5 +1,6 @@
+import { passes } from "../claude/passing-fault.ts";
 import type { Clock } from "../clock.ts";
-import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
+import { CastellanError, type ExitClass, type ExitRecord, type JournalFault } from "../errors.ts";
 import type { ChildExit, Disposition } from "../supervision/child-spec.ts";
 
 /** What supervision does about an exit of each class; an end that was asked for is none of its business. */
@@ -33,9 +34,21 @@ export function childExitOf(exit: ExitRecord, failedStarts = 0): ChildExit {
   return { reason: "abnormal", disposition: hopeless ? "quarantine" : disposition, cause: exit };
 }
 
-/** The exit behind an error of a start. An error of another kind is a fault of Castellan, and counts as a crash. */
+/**
+ * The exit behind an error of a start. What the system, or the journal, may have again a moment later is an overload; an error of
+ * another kind is a fault of Castellan, and counts as a crash.
+ */
 export function exitOfError(error: unknown, clock: Clock): ExitRecord {
   if (CastellanError.is(error, "START_FAILED") || CastellanError.is(error, "CLAUDE_NOT_FOUND"))
     return error.details.exit;
-  return { class: "crash", message: error instanceof Error ? error.message : String(error), at: clock.now() };
+  const kind = passes(error) || journalMayComeBack(error) ? "overload" : "crash";
+  return { class: kind, message: error instanceof Error ? error.message : String(error), at: clock.now() };
+}
+
+/** What of a journal somebody has to mend. */
+const LASTING: ReadonlySet<JournalFault> = new Set(["read_only", "damaged", "foreign", "refused"]);
+
+/** Whether the journal could not be read or written, which it may be at the next try. */
+export function journalMayComeBack(error: unknown): boolean {
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && !LASTING.has(error.details.reason);
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ConversationInUse, lockConversation } from "../../src/claude/conversation-lock.ts";
+import { ConversationInUse, LockGuarded, lockConversation } from "../../src/claude/conversation-lock.ts";
 import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
 import { contest, verdict } from "./lock-contest.ts";
 
@@ -121,9 +121,25 @@ describe("lockConversation", () => {
     expect(await other.lock(id)).toBe("held");
     const before = await stat(join(home, "castellan-locks", `${id}.lock`));
     const script = fileURLToPath(new URL("./lock-without-files.ts", import.meta.url));
-    execFileSync(process.execPath, [script, home, id]);
+    // It gets none: a process that it starts a moment later could write.
+    expect(execFileSync(process.execPath, [script, home, id], { encoding: "utf8" })).toMatch(/EMFILE|unable to open/);
     expect((await stat(join(home, "castellan-locks", `${id}.lock`))).ino).toBe(before.ino);
     await expect(lockConversation(id, marker(), home)).rejects.toBeInstanceOf(ConversationInUse);
+  });
+
+  it("says which process keeps it from being locked, where that is stopped, and locks it when that goes on", async () => {
+    const script = fileURLToPath(new URL("./guard-holder.ts", import.meta.url));
+    const holder = spawn(process.execPath, [script, home], { stdio: ["ignore", "pipe", "inherit"] });
+    others.push(holder);
+    await once(holder.stdout, "data");
+    const refused = await lockConversation(id, marker(), home, 100).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(LockGuarded);
+    expect(String(refused)).toContain(join("castellan-locks", "guard"));
+    if (process.platform === "linux") expect(String(refused)).toContain(`process ${holder.pid} `);
+    const waiting = lockConversation(id, marker(), home);
+    holder.kill("SIGCONT");
+    await (await waiting).release();
+    expect(await files()).toEqual(FREE);
   });
 
   it("locks one conversation in one folder of Claude Code's", async () => {

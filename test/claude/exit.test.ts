@@ -49,6 +49,23 @@ const table: [string, ExitEvidence, ExitClass, RegExp][] = [
     /org_verify/,
   ],
   [
+    "a refusal to start for what a person has to mend, where the system lacks room for it",
+    {
+      expected: false,
+      code: 1,
+      startupFailure: "temp_dir_unusable",
+      error: "Claude Code's temporary directory /t could not be created: the volume holding /t is full (ENOSPC).",
+    },
+    "overload",
+    /ENOSPC/,
+  ],
+  [
+    "the same, where it lacks leave",
+    { expected: false, code: 1, startupFailure: "temp_dir_unusable", error: "EACCES: permission denied, mkdir '/t'" },
+    "bad_config",
+    /EACCES/,
+  ],
+  [
     "the reason it gives says more than its words",
     { expected: false, code: 1, startupFailure: "proxy_invalid", error: "bad proxy", stderr: NO_CONVERSATION },
     "bad_config",

@@ -1,4 +1,4 @@
-/* An application that has no file descriptor left asks for a conversation. */
+/* An application that has no file descriptor left asks for a conversation, and says what it got. */
 import { closeSync, openSync } from "node:fs";
 import { lockConversation } from "../../src/claude/conversation-lock.ts";
 import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
@@ -15,4 +15,9 @@ try {
   const last = opened.pop();
   if (last !== undefined) closeSync(last);
 }
-await (await lockConversation(id, marker, home)).release();
+const answer = await lockConversation(id, marker, home).then(
+  () => "held",
+  (error: unknown) => String(error),
+);
+for (const file of opened) closeSync(file);
+process.stdout.write(answer);

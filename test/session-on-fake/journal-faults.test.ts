@@ -259,3 +259,22 @@ test("a process that dies in the first tool of a turn of which nothing was seen 
   await failure(scene.session.query("go"), "TURN_INTERRUPTED");
   expect(tools).toBe(1);
 });
+
+test("a session that is to come up while its journal is away is not set aside for it, and comes up when that is back", async () => {
+  const [faulty, clock, name] = [new Faulty(), new SimulatedClock(), unique()];
+  const fake = fakeClaude(undefined, { startup: (process, n) => (n === 1 ? process.crash({ code: 1 }) : undefined) });
+  const children = [{ name }];
+  const supervisor = await within(clock, run({ fake, journal: faulty.journal, clock }, children, { maxRestarts: 0 }));
+  expect(session(name).status().state).toBe("quarantined");
+  faulty.unreadable = fault("unreachable");
+  const restarted = supervisor.restartSession(name);
+  await within(
+    clock,
+    eventually(() => session(name).status().restarts > 2),
+  );
+  expect(session(name).status().lastExit).toMatchObject({ class: "overload" });
+  faulty.unreadable = undefined;
+  await within(clock, restarted);
+  expect((await within(clock, session(name).query("hi"))).text).not.toBe("");
+  await within(clock, supervisor.stop());
+});

@@ -256,7 +256,7 @@ test("a spare that was claimed for a life that does not begin is ended, and its 
   }
   const { sessions } = journal;
   journal.sessions = async () => {
-    throw new CastellanError("JOURNAL_UNAVAILABLE", "away", { details: { reason: "unreachable" } });
+    throw new CastellanError("JOURNAL_UNAVAILABLE", "broken", { details: { reason: "damaged" } });
   };
   await within(
     clock,

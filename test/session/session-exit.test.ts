@@ -37,6 +37,25 @@ describe("exitOfError", () => {
     expect(exitOfError(new CastellanError(code, "no", { details: { exit } }), clock)).toBe(exit);
   });
 
+  it.each(["EMFILE", "ENOSPC", "EIO"])("takes %s, which may pass, for an overload", (code) => {
+    const error = Object.assign(new Error(`${code}: no`), { code });
+    expect(exitOfError(error, clock)).toMatchObject({ class: "overload", message: `${code}: no` });
+  });
+
+  it.each([
+    ["unreachable", "overload"],
+    ["no_space", "overload"],
+    ["busy", "overload"],
+    ["failed", "overload"],
+    ["read_only", "crash"],
+    ["damaged", "crash"],
+    ["foreign", "crash"],
+    ["refused", "crash"],
+  ] as const)("takes a journal that is %s for a reason of class %s", (reason, kind) => {
+    const error = new CastellanError("JOURNAL_UNAVAILABLE", "no", { details: { reason } });
+    expect(exitOfError(error, clock).class).toBe(kind);
+  });
+
   it("takes anything else for a crash, now", async () => {
     await clock.advance(42);
     expect(exitOfError(new TypeError("x is undefined"), clock)).toEqual({
