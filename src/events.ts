@@ -68,6 +68,15 @@ export interface CastellanEvents {
   "castellan:session:restart": SessionFacts & { readonly exit: ExitRecord; readonly restarts: number };
   /** The API refuses the key of its process, which has changed since: another process with the new one takes its place. */
   "castellan:session:rekey": SessionFacts;
+  /**
+   * Something went wrong beside its turns, see `SessionFault`: `kind` is that of the fault, `server` the MCP server that it is about, if it
+   * is about one. A server is told of once, until it has been connected again or something else is wrong with it.
+   */
+  "castellan:session:fault": SessionFacts & {
+    readonly kind: string;
+    readonly server?: string;
+    readonly reason: string;
+  };
   "castellan:session:quarantine": SessionFacts & { readonly lastExits: readonly ExitRecord[] };
   /** It has ended for its callers. */
   "castellan:session:stop": SessionFacts & { readonly as: "session" | "child" | "supervisor" };
@@ -164,6 +173,7 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:session:state": true,
   "castellan:session:restart": true,
   "castellan:session:rekey": true,
+  "castellan:session:fault": true,
   "castellan:session:quarantine": true,
   "castellan:session:stop": true,
   "castellan:session:message": true,

@@ -2,6 +2,7 @@ import { CastellanError } from "../errors.ts";
 import { didYouMean, formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
 import { type Session, serverOf } from "../session/session.ts";
+import type { SessionServer } from "../session/session-server.ts";
 import { invalidOptions } from "../session/validation.ts";
 
 /** A session and who holds it. */
@@ -60,15 +61,25 @@ export class SessionRegistry {
 
   /** How many sessions of each supervisor, by the name under which it keeps its books, are in which state. */
   states(): Map<string, Map<string, number>> {
-    const states = new Map<string, Map<string, number>>();
+    return this.#counted((server) => [server.view.state]);
+  }
+
+  /** How many sessions of each supervisor have something wrong with the MCP server of each name. */
+  faultyServers(): Map<string, Map<string, number>> {
+    return this.#counted((server) => server.view.faultyServers);
+  }
+
+  #counted(of: (server: SessionServer) => readonly string[]): Map<string, Map<string, number>> {
+    const counts = new Map<string, Map<string, number>>();
     for (const { session } of this.#shared.sessions.values()) {
       const server = serverOf(session);
       if (server === undefined) continue;
       const { supervisor } = server.journal;
-      const of = states.get(supervisor) ?? new Map<string, number>();
-      states.set(supervisor, of.set(server.view.state, (of.get(server.view.state) ?? 0) + 1));
+      const mine = counts.get(supervisor) ?? new Map<string, number>();
+      for (const what of of(server)) mine.set(what, (mine.get(what) ?? 0) + 1);
+      counts.set(supervisor, mine);
     }
-    return states;
+    return counts;
   }
 
   /**

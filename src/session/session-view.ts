@@ -30,6 +30,7 @@ export class SessionView {
   /** What is wrong with MCP servers, by their names. */
   #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
   readonly #clock: Clock;
+  readonly #facts: () => SessionFacts;
   /** Told of every change of what callers see. */
   readonly #tellState: (state: SessionState["name"]) => void;
   /** The state as callers were last told it. */
@@ -48,6 +49,7 @@ export class SessionView {
     this.events = new EventLog(who, KEPT_EVENTS);
     this.#clock = deps.clock;
     const facts = (): SessionFacts => ({ session: name, supervisor: journal.supervisor });
+    this.#facts = facts;
     this.approvals = new Approvals(name, approvalTimeout, {
       clock: deps.clock,
       newId: deps.newId,
@@ -82,6 +84,11 @@ export class SessionView {
     return [...this.#faults, ...this.#serverFaults.values()];
   }
 
+  /** The names of the MCP servers with which something is wrong. */
+  get faultyServers(): readonly string[] {
+    return [...this.#serverFaults.keys()];
+  }
+
   /** The MCP servers of the process, as they were last seen. */
   get servers(): readonly McpServer[] {
     return this.#servers;
@@ -94,7 +101,7 @@ export class SessionView {
     const before = this.#serverFaults;
     this.#serverFaults = serverFaults(before, servers, this.#clock.now());
     for (const [name, fault] of this.#serverFaults) {
-      if (before.get(name) !== fault) this.tell({ type: "fault", fault });
+      if (before.get(name) !== fault) this.#tellFault(fault);
     }
   }
 
@@ -126,7 +133,7 @@ export class SessionView {
   /** Something has gone wrong besides the turns. */
   fault(fault: SessionFault): void {
     this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
-    this.tell({ type: "fault", fault });
+    this.#tellFault(fault);
   }
 
   /** The process is gone, and with it what it worked on and asked for. */
@@ -135,6 +142,17 @@ export class SessionView {
     // What was wrong with them is so until another process has seen them.
     this.#servers = [];
     this.approvals.withdrawAll();
+  }
+
+  #tellFault(fault: SessionFault): void {
+    this.tell({ type: "fault", fault });
+    const { kind, message: reason, server } = fault;
+    tell("castellan:session:fault", () => ({
+      ...this.#facts(),
+      kind,
+      reason,
+      ...(server === undefined ? {} : { server }),
+    }));
   }
 
   #goesOn(tasks: readonly BackgroundTask[]): void {

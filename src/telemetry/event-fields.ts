@@ -12,21 +12,24 @@ interface Parts {
   readonly lastExits?: readonly ExitRecord[];
   readonly reply?: TurnUsage & { readonly text: string };
   readonly error?: CastellanError;
+  /** What a fault says. */
+  readonly reason?: string;
   readonly message?: SDKMessage;
 }
 
 /** Whether somebody should look at it. */
-export function isBad({ exit, lastExits, error }: Parts): boolean {
-  return (exit !== undefined && exit.class !== "done") || lastExits !== undefined || error !== undefined;
+export function isBad({ exit, lastExits, error, reason }: Parts): boolean {
+  const failed = lastExits !== undefined || error !== undefined || reason !== undefined;
+  return failed || (exit !== undefined && exit.class !== "done");
 }
 
 /**
  * What a line says of an event: its numbers, words and names, and of all else only what is listed here. `content` says whether
- * that has the text of prompts, messages and replies. Errors and exits are named and not quoted: they repeat what the process wrote
- * last to its standard error output, which may be anything.
+ * that has the text of prompts, messages and replies. Errors, exits and faults are named and not quoted: they repeat what the process, or an
+ * MCP server, wrote last to its standard error output, which may be anything.
  */
 export function fieldsOf(event: CastellanEvents[EventName], content: boolean): Readonly<Record<string, unknown>> {
-  const { prompt, exit, lastExits, reply, error, message, ...rest }: Parts = event;
+  const { prompt, exit, lastExits, reply, error, reason: _, message, ...rest }: Parts = event;
   return {
     ...Object.fromEntries(Object.entries<unknown>(rest).filter(([, value]) => isPlain(value))),
     ...(prompt === undefined ? {} : { promptLength: prompt.length, ...(content ? { prompt } : {}) }),

@@ -10,7 +10,7 @@ export interface EventLogger {
 }
 
 /**
- * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each session that is set aside, each approval, and each global session that
+ * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each fault of a session, each session that is set aside, each approval, and each global session that
  * this node takes or has to give up: the session, the length
  * of the prompt, the result and the duration; never a key.
  *
@@ -47,6 +47,10 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     }),
     on("castellan:session:rekey", (fields) => {
       logger.warn({ ...fields }, `session ${formatName(fields.session)} had its key refused, and has the changed one`);
+    }),
+    on("castellan:session:fault", ({ session, supervisor, kind, server, reason }) => {
+      const fields = { session, supervisor, kind, ...(server === undefined ? {} : { server }), reason };
+      logger.warn(fields, `session ${formatName(session)} has a fault`);
     }),
     on("castellan:session:quarantine", ({ session, supervisor, lastExits }) => {
       const fields = {

@@ -35,6 +35,7 @@ test("the channels have these names", () => {
       "castellan:pool:leave",
       "castellan:pool:remove",
       "castellan:pool:wait",
+      "castellan:session:fault",
       "castellan:session:message",
       "castellan:session:quarantine",
       "castellan:session:rekey",

@@ -46,9 +46,11 @@ test("the names are these; they change with a release, and not by accident", () 
         "costUsd": "castellan.turn.cost_usd",
         "errorType": "error.type",
         "exitClass": "castellan.exit.class",
+        "faultKind": "castellan.fault.kind",
         "finishReasons": "gen_ai.response.finish_reasons",
         "granted": "castellan.capacity.granted",
         "inputTokens": "gen_ai.usage.input_tokens",
+        "mcpServer": "castellan.mcp.server",
         "node": "castellan.node",
         "operation": "gen_ai.operation.name",
         "outcome": "castellan.approval.outcome",
@@ -75,7 +77,9 @@ test("the names are these; they change with a release, and not by accident", () 
         "approvalsPending": "castellan.approvals.pending",
         "capacityWaitDuration": "castellan.capacity.wait.duration",
         "capacityWaiting": "castellan.capacity.waiting",
+        "faults": "castellan.session.faults",
         "globalClaims": "castellan.global.claims",
+        "mcpServersFailed": "castellan.mcp.servers.failed",
         "nodeLosses": "castellan.node.losses",
         "operationDuration": "gen_ai.client.operation.duration",
         "poolExhausted": "castellan.pool.exhausted",
@@ -207,6 +211,7 @@ test("turns, processes, restarts and sessions are counted, without a name or a p
   expect(all).not.toMatch(/secret/);
   await scene.supervisor.stop();
   expect(await points(METRICS.activations)).toEqual([{ ...shop, value: 0 }]);
+  expect(await points(METRICS.sessions)).toContainEqual({ ...shop, "castellan.session.state": "idle", value: 0 });
   stop();
   await using again = await Scene.open({ script, options: { name: "shop" } });
   await again.session.query("hi");
