@@ -159,6 +159,23 @@ export interface CastellanEvents {
   "castellan:node:lose": NodeFacts & { readonly error: CastellanError; readonly sessions: number };
   /** It has left, in good order. */
   "castellan:node:leave": NodeFacts;
+  /**
+   * The database of its cluster has another history than it had: it has failed over to a replica, or was put back to a backup. `era` counts
+   * these. Nobody can claim a global session before all nodes have told what they know, and each gets a higher epoch than it can have had.
+   */
+  "castellan:node:history": NodeFacts & { readonly era: number };
+  /**
+   * The PostgreSQL database of a journal, or of transcripts, lacks what it had confirmed, since it has another history than it had. `lost`
+   * says that it is not known any more, or that others have gone on without it; otherwise it has been written once more.
+   */
+  "castellan:journal:lack": {
+    /** Which database, without its password. */
+    readonly place: string;
+    readonly of: "journal" | "transcript";
+    /** How many batches of the journal, or entries of a transcript; 0 if that is not known. */
+    readonly count: number;
+    readonly lost: boolean;
+  };
   /** A global session is this node's from now on. The epoch rises with each owner. */
   "castellan:global:claim": NodeFacts & { readonly session: SessionName; readonly epoch: number };
   /** It is no longer, because it moves, has been stopped, or the node leaves. */
@@ -196,6 +213,8 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:node:join": true,
   "castellan:node:lose": true,
   "castellan:node:leave": true,
+  "castellan:node:history": true,
+  "castellan:journal:lack": true,
   "castellan:global:claim": true,
   "castellan:global:release": true,
 };

@@ -93,6 +93,8 @@ export class ClusterNode {
   /** The end of the run that was lost, and the begin of the next one. */
   #rejoining: Promise<void> = Promise.resolve();
   #draining: Promise<void> | undefined;
+  /** The era of the database as it was last heard of, by whichever run. */
+  #era: number | undefined;
   #unlisten: () => void = () => {};
   #stopRejoining: (() => void) | undefined;
 
@@ -218,6 +220,7 @@ export class ClusterNode {
     this.#run = run;
     this.#apply("joined");
     tell("castellan:node:join", () => this.#facts(boot));
+    this.#tellHistory(run);
     this.#scheduleBeat(run);
     this.#watchLease(run);
     // What it was told while the hall was opened.
@@ -253,8 +256,18 @@ export class ClusterNode {
     if (answer === true) run.sent = sent;
     if (this.#acting() !== run) return;
     this.#scheduleBeat(run);
+    this.#tellHistory(run);
     if (engine.era !== run.era) await this.#catchUp(run);
     await this.#look();
+  }
+
+  /** Told once of each era that begins while the node lives. */
+  #tellHistory({ boot }: Run): void {
+    const { era } = this.#deps.engine;
+    const before = this.#era;
+    this.#era = era ?? before;
+    if (era === undefined || before === undefined || era === before) return;
+    tell("castellan:node:history", () => ({ ...this.#facts(boot), era }));
   }
 
   /** What cannot be told the database any more has the run lost, see `Hall`. */

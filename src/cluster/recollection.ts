@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { tell } from "../events.ts";
 import type { PostgresDatabase } from "../journal/postgres-database.ts";
 import { JOURNAL_TABLES } from "../journal/postgres-journal-tables.ts";
 import { PostgresOnUse } from "../journal/postgres-on-use.ts";
@@ -50,8 +51,10 @@ export class Recollection {
   get transcripts(): LackingUse {
     return {
       recent: this.#appends,
-      behind: ({ entries, lost }) =>
-        this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`),
+      behind: ({ entries, lost }) => {
+        this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`);
+        tell("castellan:journal:lack", () => ({ place: this.#place.label, of: "transcript", count: entries, lost }));
+      },
     };
   }
 
@@ -65,6 +68,7 @@ export class Recollection {
   /** Tells that the database lacked batches. */
   behind({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
     this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
+    tell("castellan:journal:lack", () => ({ place: this.#place.label, of: "journal", count: batches, lost }));
   }
 
   /**

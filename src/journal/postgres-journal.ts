@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { tell } from "../events.ts";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
@@ -56,6 +57,8 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
   const behind: PostgresHolding["behind"] = (lacking) => {
     const message = `The journal ${place.label} ${behindWords(lacking)}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+    const { batches: count, lost } = lacking;
+    tell("castellan:journal:lack", () => ({ place: place.label, of: "journal", count, lost }));
   };
   const doubt: PostgresHolding["doubt"] = (problem) => {
     const message = `The journal ${place.label} may lose what it has confirmed: ${problem}.`;

@@ -1,6 +1,7 @@
 import type { SessionKey, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { tell } from "../events.ts";
 import { notOpen } from "./postgres-fault.ts";
 import { PostgresOnUse, type UsedDatabase } from "./postgres-on-use.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
@@ -275,6 +276,8 @@ function usualUse(label: string, clock: Clock): LackingUse {
     behind: (lacking) => {
       const message = `The session store ${label} ${lackingWords(lacking)}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+      const { entries: count, lost } = lacking;
+      tell("castellan:journal:lack", () => ({ place: label, of: "transcript", count, lost }));
     },
   };
 }

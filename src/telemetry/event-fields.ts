@@ -3,10 +3,11 @@ import type { CastellanError, ExitRecord } from "../errors.ts";
 import type { CastellanEvents, EventName, TurnUsage } from "../events.ts";
 import { messageFields } from "./message-fields.ts";
 
-/** What an event may have that a line does not say as it is, besides the name of the supervisor, or of the node. */
+/** What an event may have that a line does not say as it is, besides the name of the supervisor, of the node, or of a database. */
 interface Parts {
   readonly supervisor?: string;
   readonly node?: string;
+  readonly place?: string;
   readonly prompt?: string;
   readonly exit?: ExitRecord;
   readonly lastExits?: readonly ExitRecord[];

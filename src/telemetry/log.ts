@@ -11,7 +11,7 @@ export interface EventLogger {
 
 /**
  * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each fault of a session, each session that is set aside, each approval, and each global session that
- * this node takes or has to give up: the session, the length
+ * this node takes or has to give up, and each time that a PostgreSQL database has lost what it had confirmed: the session, the length
  * of the prompt, the result and the duration; never a key.
  *
  * @param logger where lines go
@@ -65,6 +65,15 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     }),
     on("castellan:node:lose", ({ node, error, sessions }) => {
       logger.warn({ node, sessions, code: error.code, error: error.message }, `node ${node} has given up its sessions`);
+    }),
+    on("castellan:node:history", ({ node, era }) => {
+      logger.warn({ node, era }, `the database of node ${node} has another history than it had`);
+    }),
+    on("castellan:journal:lack", ({ place, of, count, lost }) => {
+      logger.warn(
+        { place, of, count, lost },
+        `${place} lacks what it had confirmed, ${lost ? "and it is lost" : "which was written once more"}`,
+      );
     }),
     on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {
       logger.info({ session, supervisor, id, outcome }, `approval of ${formatName(session)} ${outcome}`);

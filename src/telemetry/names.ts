@@ -27,6 +27,8 @@ export const METRICS = {
   poolExhausted: "castellan.pool.exhausted",
   nodeLosses: "castellan.node.losses",
   globalClaims: "castellan.global.claims",
+  nodeHistories: "castellan.node.histories",
+  journalLacking: "castellan.journal.lacking",
 } as const;
 
 /** The names of attributes of spans and metrics. */
@@ -62,6 +64,8 @@ export const ATTRIBUTES = {
   pool: "castellan.pool",
   poolGranted: "castellan.pool.granted",
   node: "castellan.node",
+  lacking: "castellan.journal.of",
+  lost: "castellan.journal.lost",
 } as const;
 
 /** What a turn is in the GenAI conventions, and whose model runs it. */

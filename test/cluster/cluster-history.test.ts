@@ -2,13 +2,20 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
 import { globalTranscripts } from "../../src/cluster/global-transcripts.ts";
+import { ClusterNode } from "../../src/cluster/node.ts";
 import { JOIN, joinValues } from "../../src/cluster/node-rows.ts";
+import { postgresEngine } from "../../src/cluster/postgres-engine.ts";
 import { Recollection } from "../../src/cluster/recollection.ts";
+import { CastellanError } from "../../src/errors.ts";
 import type { Batch } from "../../src/journal/change.ts";
 import type { Query } from "../../src/journal/postgres-database.ts";
 import { postgresPlace } from "../../src/journal/postgres-place.ts";
+import { METRICS } from "../../src/telemetry/otel.ts";
 import { BackedUpDatabase } from "../journal/backed-up-database.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
+import { SimulatedClock } from "../supervision/simulated-clock.ts";
+import { measured } from "../telemetry/measured.ts";
+import { hearing } from "../telemetry/told.ts";
 import { node } from "./engine-conformance.ts";
 import { type Machine, machine, own } from "./postgres-scene.ts";
 
@@ -75,6 +82,7 @@ it("a run goes on with its sessions when the database has never heard of the run
 });
 
 it("what a run has written that is over is written once more, before anybody may claim its sessions", async () => {
+  using lacks = hearing("castellan:journal:lack");
   const { database, recollection, told, journalOf } = await scene();
   const one = await machine(database.place, "one", A);
   const other = await machine(database.place, "other");
@@ -92,6 +100,10 @@ it("what a run has written that is over is written once more, before anybody may
   expect(await turns(database)).toEqual(["t1", "t2"]);
   expect((await database.sql("select from transcript_entries")).length).toBe(1);
   expect(told.join("\n")).toMatch(/lacked 1 batches of the journal(.|\n)*lacked 1 entries of a transcript/);
+  expect(lacks.heard).toMatchObject([
+    { of: "journal", count: 1, lost: false },
+    { of: "transcript", count: 1, lost: false },
+  ]);
   await database.sql("update history set claims_from = clock_timestamp()");
   // Above all epochs that anybody can have had in what the database lacks.
   expect(await other.engine.claim("other", A)).toEqual({ taken: true, epoch: 1_001 });
@@ -146,3 +158,55 @@ it("nobody claims anything while others may still act by what the database has l
   await one.engine.caughtUp?.("one");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: true });
 });
+
+it("a node tells each history that its database comes to have while it lives, once, also where it comes back as another run", async () => {
+  const { stop, points } = measured();
+  using histories = hearing("castellan:node:history");
+  const { database } = await scene();
+  const engine = postgresEngine({ ...database.place, renewTimeoutMs: 5_000, listen: false }, systemClock);
+  onTestFinished(() => engine.close());
+  const clock = new SimulatedClock();
+  let lose = (_cause: CastellanError): void => {};
+  let boots = 0;
+  const { boot: _, staleMs, ...description } = node("", { name: "n", staleMs: 60_000 });
+  const settings = { description, beatMs: 1_000, staleMs, marginMs: 10_000, wanted: [] };
+  const member = await ClusterNode.join(settings, {
+    engine,
+    clock,
+    newId: () => `run-${++boots}`,
+    random: () => 0,
+    warn: () => {},
+    openHall: async (_boot, _holdings, lost) => {
+      lose = lost;
+      const nothing = async (): Promise<void> => {};
+      return { session: unreachable, load: 0, release: nothing, eraseFiles: unreachable, kill: nothing, stop: nothing };
+    },
+  });
+  const changed = async (identity: string): Promise<void> => {
+    await database.sql(`update history set identity = '${identity}'`);
+  };
+  const beats = async (count: number): Promise<void> => {
+    await expect
+      .poll(async () => {
+        await clock.advance(1_000);
+        return histories.heard.length;
+      })
+      .toBe(count);
+  };
+  expect(histories.heard).toEqual([]);
+  await changed("one");
+  await beats(1);
+  await changed("two");
+  lose(new CastellanError("NOT_OWNER", "it is lost"));
+  await beats(2);
+  const [first, second] = histories.heard;
+  expect(first).toMatchObject({ node: "n", boot: "run-1" });
+  expect(second).toEqual({ node: "n", boot: "run-2", era: (first?.era ?? 0) + 1 });
+  expect(await points(METRICS.nodeHistories)).toEqual([{ "castellan.node": "n", value: 2 }]);
+  await member.drain(0);
+  stop();
+});
+
+function unreachable(): never {
+  throw new Error("nobody asks for that");
+}

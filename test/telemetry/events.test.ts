@@ -25,6 +25,8 @@ test("the channels have these names", () => {
       "castellan:capacity:wait",
       "castellan:global:claim",
       "castellan:global:release",
+      "castellan:journal:lack",
+      "castellan:node:history",
       "castellan:node:join",
       "castellan:node:leave",
       "castellan:node:lose",
