@@ -12,6 +12,8 @@ export interface SupervisorCondition {
   readonly end?: string;
   /** Why its journal takes nothing at this moment, if it does not. */
   readonly journal?: string;
+  /** What its journal has lost, or has damaged, as far as that is known; the rest of it is used. */
+  readonly journalDamage?: string;
   /** Why it takes no turns of global sessions at this moment, if it does not. */
   readonly cluster?: string;
 }
@@ -21,7 +23,7 @@ export interface SupervisorHealth extends SupervisorCondition {
   /**
    * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers have been set aside;
    * `degraded` if some of its children are not up, or not well, or its journal can only be read: what runs goes on, and turns are
-   * taken again when it can be written.
+   * taken again when it can be written; or its journal is damaged, or lacks what it had.
    */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
@@ -59,7 +61,7 @@ export function healthOf(
     ...pools.flatMap((pool) => lacking(pool)),
   ];
   const takes = condition.phase === "running" && condition.cluster === undefined;
-  const limps = condition.journal !== undefined || details.length > 0;
+  const limps = condition.journal !== undefined || condition.journalDamage !== undefined || details.length > 0;
   const none =
     reports.length > 0
       ? reports.every(({ health }) => health.status === "unhealthy")
@@ -125,13 +127,15 @@ export function readinessOf(
   sessions: readonly { readonly state: SessionState["name"] }[],
   others: readonly ChildStanding[],
 ): HealthChecks {
-  const { phase, journal, cluster } = condition;
+  const { phase, journal, journalDamage, cluster } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
   return all([
     phase === "running"
       ? { name: "supervisor", ok: true }
       : { name: "supervisor", ok: false, reason: `it is ${phase}` },
-    journal === undefined ? { name: "journal", ok: true } : { name: "journal", ok: false, reason: journal },
+    journal === undefined
+      ? { name: "journal", ok: true, ...(journalDamage === undefined ? {} : { reason: journalDamage }) }
+      : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
     lost ? { name: "sessions", ok: false, reason: "all of them are set aside" } : { name: "sessions", ok: true },
     ...childrenCheck(others, false),

@@ -228,7 +228,7 @@ export class Roster {
   }
 }
 
-/** Whether a row cannot be read because of what stands in it. */
+/** Whether something cannot be read because of what stands there, which may be one row. */
 function isGarbled(error: unknown): error is CastellanError {
-  return CastellanError.is(error) && error.cause instanceof SyntaxError;
+  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
 }

@@ -562,6 +562,7 @@ export class Supervisor implements AsyncDisposable {
   get #condition(): SupervisorCondition {
     const { reason } = this.#over ?? {};
     const journal = this.#desk.fault?.message;
+    const journalDamage = this.#desk.damage;
     const cluster = this.#seat?.fault;
     return {
       phase:
@@ -574,6 +575,7 @@ export class Supervisor implements AsyncDisposable {
               : "running",
       ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
       ...(journal === undefined ? {} : { journal }),
+      ...(journalDamage === undefined ? {} : { journalDamage }),
       ...(cluster === undefined ? {} : { cluster }),
     };
   }

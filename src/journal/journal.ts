@@ -47,6 +47,11 @@ export interface Journal {
    */
   readonly unwritable?: CastellanError | undefined;
   /**
+   * What is wrong with what it has, in words, although the rest can be used: what is damaged so that it may not be found, or is not there
+   * any more. Known when it has been opened, or some time after that; one that cannot tell can leave it out.
+   */
+  readonly damage?: string | undefined;
+  /**
    * Resolves, to `NOT_OWNER`, when the journal finds out that another application has taken it, without having been asked to
    * write. Each opening has its own; one that never finds out by itself can leave it out.
    */

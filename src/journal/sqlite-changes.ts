@@ -1,8 +1,11 @@
 import type { SQLInputValue } from "node:sqlite";
 import type { Change } from "./change.ts";
+import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
 import type { Step } from "./sqlite-messages.ts";
 import { SQL } from "./sqlite-statements.ts";
 import { toText } from "./stored-text.ts";
+
+type Value = string | number | null;
 
 /** The statements that make one change. @throws TypeError if no statement can say it */
 export function stepsOf(change: Change): Step[] {
@@ -10,15 +13,18 @@ export function stepsOf(change: Change): Step[] {
     case "session_saved": {
       const { key, supervisor, conversationId, memory, savedAt } = change.session;
       const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
-      return [step("saveSession", ...texts, savedAt)];
+      return [inserting("saveSession", ...texts, savedAt)];
     }
     case "session_forgotten":
       return forgetting(toText(change.session));
     case "session_erased":
-      return [...forgetting(toText(change.session)), step("renameSpender", toText(change.as), toText(change.session))];
+      return [
+        ...forgetting(toText(change.session)),
+        changing("renameSpender", [toText(change.as)], toText(change.session)),
+      ];
     case "conversation_left": {
       const { session, conversationId, memory, leftAt } = change.conversation;
-      return [step("leaveConversation", toText(session), toText(conversationId), JSON.stringify(memory), leftAt)];
+      return [inserting("leaveConversation", toText(session), toText(conversationId), JSON.stringify(memory), leftAt)];
     }
     case "conversation_erased":
       return [step("eraseConversation", toText(change.session), toText(change.conversationId))];
@@ -26,32 +32,39 @@ export function stepsOf(change: Change): Step[] {
       const { id, session, prompt, promptKind = null, position, durable, acceptedAt } = change.turn;
       const texts = [toText(id), toText(session), toText(prompt), promptKind];
       const limits = [change.turn.timeoutMs ?? null, change.turn.queueTimeoutMs ?? null];
-      return [step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt)];
+      const checksums = [
+        checksumOf(...texts, Number(durable), ...limits, acceptedAt),
+        checksumOf(toText(id), position, "queued", 0, null, 0, null, NO_OUTCOME),
+      ];
+      return [step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, ...checksums)];
     }
     case "turn_withdrawn":
       return [step("withdrawTurn", toText(change.turn))];
     case "turn_begun":
-      return [step("beginTurn", toText(change.promptId), change.attempt, toText(change.turn))];
+      return [changing("beginTurn", [change.attempt, toText(change.promptId)], toText(change.turn))];
     case "turn_touched":
       return [step("touchTurn", toText(change.turn))];
     case "turn_requeued":
-      return [step("requeueTurn", change.position, change.attempts ?? null, toText(change.turn))];
-    case "turn_ended":
-      return [step("endTurn", change.state, change.at, JSON.stringify(change.outcome), toText(change.turn))];
+      return [changing("requeueTurn", [change.position, change.attempts ?? null], toText(change.turn))];
+    case "turn_ended": {
+      const [id, outcome] = [toText(change.turn), JSON.stringify(change.outcome)];
+      const values = [change.state, change.at];
+      return [step("endTurn", ...values, outcome, ...values, checksumOf(outcome), id)];
+    }
     case "spent":
       return change.models.map(({ model, costUsd, usage }) => {
         const texts = [change.supervisor, change.session, model, change.day].map(toText);
         const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = usage;
         const tokens = [inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
-        return step("spend", ...texts, costUsd, ...tokens);
+        return inserting("spend", ...texts, costUsd, ...tokens);
       });
     case "approval_requested": {
       const { id, session, tool, input, requestedAt } = change.approval;
-      const texts = [toText(id), toText(session), toText(tool), JSON.stringify(input)];
-      return [step("requestApproval", ...texts, requestedAt)];
+      const values = [toText(id), toText(session), toText(tool), JSON.stringify(input), requestedAt];
+      return [step("requestApproval", ...values, checksumOf(...values, null, null))];
     }
     case "approval_settled":
-      return [step("settleApproval", change.outcome, change.at, toText(change.approval))];
+      return [changing("settleApproval", [change.outcome, change.at], toText(change.approval))];
     default:
       return change satisfies never;
   }
@@ -60,6 +73,16 @@ export function stepsOf(change: Change): Step[] {
 function forgetting(key: string): Step[] {
   const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
   return [step("leaveResidue"), ...names.map((name) => step(name, key))];
+}
+
+/** A row that has its checksum behind its values. */
+function inserting(name: keyof typeof SQL, ...values: readonly Value[]): Step {
+  return step(name, ...values, checksumOf(...values));
+}
+
+/** What is changed in a row is given twice: for the row, and for its checksum. */
+function changing(name: keyof typeof SQL, values: readonly Value[], id: string): Step {
+  return step(name, ...values, ...values, id);
 }
 
 function step(name: keyof typeof SQL, ...parameters: SQLInputValue[]): Step {

@@ -1,4 +1,5 @@
 import { CastellanError, type JournalFault } from "../errors.ts";
+import { GarbledRow } from "./sqlite-rows.ts";
 
 /** A commit that failed in such a way that it may be there nevertheless, after a crash. */
 export class UncertainCommit extends Error {
@@ -42,6 +43,7 @@ const BY_CODE: { readonly [code: string]: JournalFault } = {
   EEXIST: "unreachable",
   ELOOP: "unreachable",
   ENAMETOOLONG: "unreachable",
+  ERR_OUT_OF_RANGE: "damaged", // a number that no release has written
   ERR_INVALID_ARG_VALUE: "unreachable", // a path with a null byte in it
 };
 
@@ -58,6 +60,8 @@ const ADVICE: { readonly [Fault in JournalFault]: string } = {
   failed: "See the cause for what the system said.",
 };
 
+const GARBLED_ADVICE = "Put a backup of the journal in its place, or take this out of it with the sqlite3 program.";
+
 /** Whether SQLite could not do something because somebody else has the file locked. */
 export function isBusy(error: unknown): boolean {
   const result = resultOf(error);
@@ -67,6 +71,7 @@ export function isBusy(error: unknown): boolean {
 /** What an error of SQLite, of the file system or of the values given comes to. */
 export function faultOf(error: unknown): JournalFault {
   if (error instanceof UncertainCommit) return faultOf(error.cause);
+  if (error instanceof GarbledRow || error instanceof SyntaxError) return "damaged";
   const result = resultOf(error);
   if (result === SQLITE_IOERR_SHMSIZE) return "no_space";
   if (result !== undefined) return BY_RESULT[result & 0xff] ?? "failed";
@@ -89,6 +94,10 @@ export function isUncertain(error: unknown): boolean {
  */
 export function unavailable(place: string, error: unknown, applied?: boolean): CastellanError {
   if (CastellanError.is(error)) return error;
+  if (error instanceof GarbledRow) {
+    const message = `The journal ${place} is damaged: ${error.message}. The rest of it can be used. ${GARBLED_ADVICE}`;
+    return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" }, cause: error });
+  }
   return fault(place, faultOf(error), messageOf(error), {
     cause: error,
     ...(applied === undefined ? {} : { applied }),

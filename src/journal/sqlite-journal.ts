@@ -14,11 +14,12 @@ import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
 import type { Row } from "./sqlite-messages.ts";
-import { closeFile, type OpenFile, openAgain, openFile, startAgain } from "./sqlite-opening.ts";
+import { closeFile, type OpenFile, openAgain, openFile, soundnessOfLarge, startAgain } from "./sqlite-opening.ts";
 import { claim, disclaiming, standing } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
+import type { Soundness } from "./sqlite-soundness.ts";
 import { SQL } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 import { usageQuestion } from "./sqlite-usage.ts";
@@ -45,7 +46,8 @@ interface SqliteParts {
  * A journal in a SQLite file, for one application at a time; other programs can read it meanwhile. A batch that is `durable`
  * waits for the disk, and takes all before it along; until then the others outlive the application, but not a loss of power.
  *
- * Damage to the file is found where it is read or written, and not before: to look for it takes longer the larger the file is.
+ * A row that is not what was written is refused where it is read, with `reason: "damaged"`. What would not be found any more is looked for when
+ * the file is opened, in one of more than 64 MB beside all else.
  *
  * @example
  * sqliteJournal({ sqlite: ".castellan/castellan.db" });
@@ -62,6 +64,7 @@ class SqliteJournal implements Journal {
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
+  #damage: string | undefined;
   /** While the file is opened again nobody may ask it anything. */
   #opening: Promise<void> | undefined;
 
@@ -79,6 +82,7 @@ class SqliteJournal implements Journal {
         this.#file = await openFile(this.place, { owner, ...this.#parts });
         this.#expunging = new SqliteExpunging(this.#file, this.place, this.#parts.clock);
         await this.#expunging.start();
+        this.#look(this.#file);
       } else if (held.unwritable === undefined) {
         await claim(held.connection, owner);
         await held.connection.settle();
@@ -93,7 +97,12 @@ class SqliteJournal implements Journal {
     return this.#file?.unwritable;
   }
 
+  get damage(): string | undefined {
+    return this.#damage;
+  }
+
   async close(): Promise<void> {
+    this.#damage = undefined;
     const [file, expunging] = [this.#file, this.#expunging];
     [this.#file, this.#expunging] = [undefined, undefined];
     await this.#opening;
@@ -119,7 +128,7 @@ class SqliteJournal implements Journal {
   }
 
   async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
-    return (await this.#all(SQL.sessions, toTexts(keys))).map(sessionOf);
+    return await this.#entries(sessionOf, SQL.sessions, toTexts(keys));
   }
 
   async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
@@ -129,31 +138,30 @@ class SqliteJournal implements Journal {
   }
 
   async turn(id: string): Promise<TurnEntry | undefined> {
-    const row = await this.#get(SQL.turn, toText(id));
-    return row === undefined ? undefined : turnOf(row);
+    return (await this.#entries(turnOf, SQL.turn, toText(id)))[0];
   }
 
   async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
-    return (await this.#all(SQL.unfinishedTurns, toTexts(sessions))).map(turnOf);
+    return await this.#entries(turnOf, SQL.unfinishedTurns, toTexts(sessions));
   }
 
   async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
-    return (await this.#all(SQL.approvals, toText(session), limit)).map(approvalOf);
+    return await this.#entries(approvalOf, SQL.approvals, toText(session), limit);
   }
 
   async conversations(session: string): Promise<ConversationEntry[]> {
-    return (await this.#all(SQL.conversations, toText(session))).map(conversationOf);
+    return await this.#entries(conversationOf, SQL.conversations, toText(session));
   }
 
   async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
     const key = toText(session);
     for (const { seq } of await this.#all(SQL.turnsOf, key)) {
-      const row = await this.#get(SQL.turnAt, seq ?? 0);
-      if (row !== undefined) yield { type: "turn", turn: turnOf(row) };
+      const [turn] = await this.#entries(turnOf, SQL.turnAt, seq ?? 0);
+      if (turn !== undefined) yield { type: "turn", turn };
     }
     for (const { seq } of await this.#all(SQL.approvalsOf, key)) {
-      const row = await this.#get(SQL.approvalAt, seq ?? 0);
-      if (row !== undefined) yield { type: "approval", approval: approvalOf(row) };
+      const [approval] = await this.#entries(approvalOf, SQL.approvalAt, seq ?? 0);
+      if (approval !== undefined) yield { type: "approval", approval };
     }
   }
 
@@ -165,7 +173,7 @@ class SqliteJournal implements Journal {
 
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     const { sql, parameters } = usageQuestion(query);
-    return (await this.#all(sql, ...parameters)).map(usageOf);
+    return await this.#entries(usageOf, sql, ...parameters);
   }
 
   async prune(retention: Retention): Promise<number> {
@@ -192,6 +200,10 @@ class SqliteJournal implements Journal {
     if ((await standing(connection)).id === owner.id) return;
     const message = `The journal ${this.place} was taken over by another application. Let one application use it at a time.`;
     throw new CastellanError("NOT_OWNER", message);
+  }
+
+  async #entries<Entry>(entryOf: (row: Row) => Entry, sql: string, ...parameters: SQLInputValue[]): Promise<Entry[]> {
+    return await this.#read(async (connection) => (await connection.all(sql, ...parameters)).map(entryOf));
   }
 
   async #all(sql: string, ...parameters: SQLInputValue[]): Promise<readonly Row[]> {
@@ -225,8 +237,25 @@ class SqliteJournal implements Journal {
     await this.#again(async () => {
       Object.assign(file, await openAgain(file, { owner: file.owner, ...this.#parts }));
       await this.#expunging?.start();
+      this.#look(file);
     });
     return this.#opened();
+  }
+
+  /** Tells what is wrong with a file that has been opened. One that cannot be looked at now is looked at the next time. */
+  #look(file: OpenFile): void {
+    if (file.soundness !== undefined) this.#tell(file.soundness);
+    else soundnessOfLarge(file.path).then((soundness) => this.#tell(soundness), ignore);
+  }
+
+  #tell({ damage, mended }: Soundness): void {
+    if (mended.length > 0) {
+      const message = `Indexes of the journal ${this.place} were damaged, and have been made anew: ${mended.join("; ")}. Nothing is lost.`;
+      process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
+    }
+    if (damage.length === 0) return;
+    this.#damage = `The journal ${this.place} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
+    process.emitWarning(this.#damage, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
   }
 
   async #again(open: () => Promise<void>): Promise<void> {
@@ -241,6 +270,11 @@ class SqliteJournal implements Journal {
     throw fault(this.place, "failed", "it is not open", { applied: false, advice: "Open it first." });
   }
 }
+
+const DAMAGE_ADVICE =
+  "What is not damaged can be used; what is may not be found. Put a backup in its place, or save what can be saved with `.recover` of the sqlite3 program.";
+
+function ignore(): void {}
 
 function warn(error: unknown): void {
   if (!CastellanError.is(error)) return;

@@ -11,6 +11,7 @@ import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.
 import { takeLock } from "./sqlite-lock.ts";
 import { migrate } from "./sqlite-migration.ts";
 import { claim, standing } from "./sqlite-owner.ts";
+import { examine, type Soundness } from "./sqlite-soundness.ts";
 import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
 /** A file that is open, and this owner's. */
@@ -26,6 +27,8 @@ export interface OpenFile {
   unwritable: CastellanError | undefined;
   /** Who had it before. */
   readonly formerOwner: string | undefined;
+  /** What was found when it was opened; nothing is known yet of a large file, see `soundnessOfLarge`. */
+  readonly soundness: Soundness | undefined;
   /** How many batches it has taken. */
   written: number;
   /** Why it takes no more, whatever becomes of it. */
@@ -38,6 +41,11 @@ export interface Opening {
   readonly clock: Clock;
   readonly migrations: readonly string[];
 }
+
+/** Larger files are looked at beside all else, since it takes a while. In bytes. */
+const SMALL = 64 * 1024 ** 2;
+
+const SOUND: Soundness = { damage: [], mended: [] };
 
 /** How long another program that has the file locked is waited for, and how long between two tries. */
 const BUSY_MS = 5_000;
@@ -80,7 +88,7 @@ async function openIn(thread: SqliteThread, place: string, opening: Opening): Pr
       if (faultOf(error) !== "no_space" || (lock === undefined && isThere(path))) throw error;
       const unwritable = unavailable(path, error, false);
       const connection = await openToRead(thread, path, migrations, unwritable);
-      return { ...known, path, lock, connection, formerOwner: undefined, unwritable };
+      return { ...known, path, lock, connection, formerOwner: undefined, soundness: SOUND, unwritable };
     } catch (error) {
       lock?.close();
       throw error;
@@ -133,7 +141,7 @@ export async function closeFile({ thread, connection, lock }: OpenFile): Promise
   lock?.close();
 }
 
-type Opened = Pick<OpenFile, "connection" | "formerOwner">;
+type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness">;
 
 async function openWhole(thread: SqliteThread, path: string, { owner, clock, migrations }: Opening): Promise<Opened> {
   const deadline = clock.monotonic() + BUSY_MS;
@@ -162,12 +170,35 @@ async function fill(
     await configure(path, connection);
     const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
     await migrate(connection, facts.version, migrations, () => claim(connection, owner));
+    const soundness = isSmall(path) ? await soundnessOf(connection, true) : undefined;
     await connection.watch(path);
-    return { connection, formerOwner };
+    return { connection, formerOwner, soundness };
   } catch (error) {
     await connection.close().catch(() => {});
     throw error;
   }
+}
+
+/** What is wrong with a large file, which is looked at in a thread of its own. */
+export async function soundnessOfLarge(path: string): Promise<Soundness> {
+  const thread = new SqliteThread();
+  try {
+    return await soundnessOf(await thread.connect(path, { readOnly: true }), false);
+  } finally {
+    await thread.end();
+  }
+}
+
+function isSmall(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) <= SMALL;
+}
+
+/** A file that cannot be looked at is not sound. */
+async function soundnessOf(connection: SqliteConnection, mends: boolean): Promise<Soundness> {
+  return await examine(connection, mends).catch((error: unknown) => {
+    if (!(error instanceof Error) || faultOf(error) !== "damaged") throw error;
+    return { damage: [error.message], mended: [] };
+  });
 }
 
 async function connect(thread: SqliteThread, path: string): Promise<SqliteConnection> {

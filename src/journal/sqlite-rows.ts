@@ -2,13 +2,29 @@ import type { SQLOutputValue } from "node:sqlite";
 import type { ApprovalEntry } from "./approval-entry.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { JsonObject, SessionEntry } from "./session-entry.ts";
+import { type Checked, expectedOf } from "./sqlite-checksum.ts";
 import type { Row } from "./sqlite-messages.ts";
 import { DIMENSIONS } from "./sqlite-usage.ts";
 import { fromText } from "./stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "./turn-entry.ts";
 import type { UsageEntry } from "./usage-entry.ts";
 
+const NOUNS: { readonly [Of in Checked]: string } = {
+  sessions: "session",
+  accepted: "turn",
+  progress: "turn",
+  approvals: "approval",
+  conversations: "conversation",
+  spending: "spending",
+};
+
+/** A row that is not what was written: a bit of it has flipped, or somebody else has changed it. */
+export class GarbledRow extends Error {
+  override readonly name: string = "GarbledRow";
+}
+
 export function sessionOf(row: Row): SessionEntry {
+  verify("sessions", row, "checksum", "key");
   return {
     key: text(row["key"]),
     supervisor: text(row["supervisor"]),
@@ -19,6 +35,8 @@ export function sessionOf(row: Row): SessionEntry {
 }
 
 export function turnOf(row: Row): TurnEntry {
+  verify("accepted", row, "accepted_checksum", "id");
+  verify("progress", row, "progress_checksum", "id");
   return {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -39,6 +57,7 @@ export function turnOf(row: Row): TurnEntry {
 }
 
 export function approvalOf(row: Row): ApprovalEntry {
+  verify("approvals", row, "checksum", "id");
   const asked = {
     id: text(row["id"]),
     session: text(row["session"]),
@@ -52,6 +71,7 @@ export function approvalOf(row: Row): ApprovalEntry {
 }
 
 export function conversationOf(row: Row): ConversationEntry {
+  verify("conversations", row, "checksum", "conversation_id");
   return {
     session: text(row["session"]),
     conversationId: text(row["conversation_id"]),
@@ -61,6 +81,9 @@ export function conversationOf(row: Row): ConversationEntry {
 }
 
 export function usageOf(row: Row): UsageEntry {
+  if (Number(row["garbled"]) !== 0) {
+    throw new GarbledRow(`what it has of the spending is in ${row["garbled"]} places not what was written`);
+  }
   const dimensions = DIMENSIONS.flatMap((name) => (row[name] === undefined ? [] : [[name, text(row[name])]]));
   return {
     ...Object.fromEntries(dimensions),
@@ -72,6 +95,12 @@ export function usageOf(row: Row): UsageEntry {
       cacheCreationInputTokens: Number(row["cache_creation_input_tokens"]),
     },
   };
+}
+
+/** @throws GarbledRow */
+function verify(of: Checked, row: Row, checksum: string, name: string): void {
+  if (row[checksum] === expectedOf(of, row)) return;
+  throw new GarbledRow(`what it has of ${NOUNS[of]} ${text(row[name])} is not what was written`);
 }
 
 function text(value: SQLOutputValue | undefined): string {

@@ -1,3 +1,5 @@
+import { checksumIn } from "./sqlite-checksum.ts";
+
 /** Says in the header of a SQLite file that it is a journal of Castellan: `Cast` in ASCII. */
 export const APPLICATION_ID = 0x43617374;
 
@@ -91,8 +93,23 @@ const CONVERSATIONS = `
   CREATE TABLE residue (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT;
 `;
 
+/* What is stored without a checksum, or with another one than its own, is not what was written. */
+const CHECKSUMS = `
+  ALTER TABLE sessions ADD COLUMN checksum INTEGER;
+  ALTER TABLE turns ADD COLUMN accepted_checksum INTEGER;
+  ALTER TABLE turns ADD COLUMN progress_checksum INTEGER;
+  ALTER TABLE approvals ADD COLUMN checksum INTEGER;
+  ALTER TABLE conversations ADD COLUMN checksum INTEGER;
+  ALTER TABLE spending ADD COLUMN checksum INTEGER;
+  UPDATE sessions SET checksum = ${checksumIn("sessions")};
+  UPDATE turns SET accepted_checksum = ${checksumIn("accepted")}, progress_checksum = ${checksumIn("progress")};
+  UPDATE approvals SET checksum = ${checksumIn("approvals")};
+  UPDATE conversations SET checksum = ${checksumIn("conversations")};
+  UPDATE spending SET checksum = ${checksumIn("spending")};
+`;
+
 /**
  * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
  * been released is never changed, only added to.
  */
-export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS];
+export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS];

@@ -1,5 +1,19 @@
+import { checksumIn, NO_OUTCOME, renewedIn } from "./sqlite-checksum.ts";
+
 /** At most this many rows are deleted at once, so that nothing else has to wait for long. */
 export const CHUNK = 200;
+
+/** What is added to what was spent. */
+const SUMS = Object.fromEntries(
+  ["cost_usd", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"].map(
+    (column) => [column, `spending.${column} + excluded.${column}`],
+  ),
+);
+
+/** The checksum of a turn that has not ended and is changed so. */
+function progressIn(changed: { readonly [column: string]: string }): string {
+  return checksumIn("progress", { ended_at: "NULL", outcome: String(NO_OUTCOME), ...changed });
+}
 
 /** Everything that a journal is asked and told. Without numbers at the question marks: early releases of Node 24 do not take them. */
 const statements = {
@@ -7,8 +21,8 @@ const statements = {
   count: "UPDATE owner SET written = ? WHERE id = ? AND written < ?",
   isOwner: "SELECT 1 FROM owner WHERE id = ?",
 
-  saveSession: `INSERT OR REPLACE INTO sessions (key, supervisor, conversation_id, memory, saved_at)
-    VALUES (?, ?, ?, ?, ?)`,
+  saveSession: `INSERT OR REPLACE INTO sessions (key, supervisor, conversation_id, memory, saved_at, checksum)
+    VALUES (?, ?, ?, ?, ?, ?)`,
   forgetSession: "DELETE FROM sessions WHERE key = ?",
   forgetTurns: "DELETE FROM turns WHERE session = ?",
   forgetApprovals: "DELETE FROM approvals WHERE session = ?",
@@ -16,8 +30,10 @@ const statements = {
   hasResidue: "SELECT 1 FROM residue",
   noResidue: "DELETE FROM residue",
   forgetConversations: "DELETE FROM conversations WHERE session = ?",
-  renameSpender: "UPDATE spending SET session = ? WHERE session = ?",
-  leaveConversation: "INSERT INTO conversations (session, conversation_id, memory, left_at) VALUES (?, ?, ?, ?)",
+  renameSpender: `UPDATE spending SET session = ?, checksum = ${renewedIn("spending", { session: "?" })}
+    WHERE session = ?`,
+  leaveConversation: `INSERT INTO conversations (session, conversation_id, memory, left_at, checksum)
+    VALUES (?, ?, ?, ?, ?)`,
   eraseConversation: "DELETE FROM conversations WHERE session = ? AND conversation_id = ?",
   conversations: "SELECT * FROM conversations WHERE session = ? ORDER BY seq",
   sessions: "SELECT * FROM sessions WHERE key IN (SELECT value FROM json_each(?))",
@@ -26,22 +42,29 @@ const statements = {
     WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
   acceptTurn: `INSERT INTO turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at,
-      state, attempts, touched)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0) ON CONFLICT (id) DO NOTHING`,
+      state, attempts, touched, accepted_checksum, progress_checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, ?, ?) ON CONFLICT (id) DO NOTHING`,
   withdrawTurn: "DELETE FROM turns WHERE id = ? AND attempts = 0 AND ended_at IS NULL",
-  beginTurn: `UPDATE turns SET state = 'running', prompt_id = ?, attempts = ?, touched = 0
+  beginTurn: `UPDATE turns SET state = 'running', attempts = ?, prompt_id = ?, touched = 0,
+      progress_checksum = ${progressIn({ state: "'running'", prompt_id: "?", attempts: "?", touched: "0" })}
     WHERE id = ? AND ended_at IS NULL`,
-  touchTurn: "UPDATE turns SET touched = 1 WHERE id = ? AND ended_at IS NULL",
-  requeueTurn: `UPDATE turns SET state = 'queued', position = ?, attempts = coalesce(?, attempts)
+  touchTurn: `UPDATE turns SET touched = 1, progress_checksum = ${progressIn({ touched: "1" })}
     WHERE id = ? AND ended_at IS NULL`,
-  endTurn: "UPDATE turns SET state = ?, ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL",
+  requeueTurn: `UPDATE turns SET state = 'queued', position = ?, attempts = coalesce(?, attempts),
+      progress_checksum = ${progressIn({ state: "'queued'", position: "?", attempts: "coalesce(?, attempts)" })}
+    WHERE id = ? AND ended_at IS NULL`,
+  endTurn: `UPDATE turns SET state = ?, ended_at = ?, outcome = ?,
+      progress_checksum = ${progressIn({ state: "?", ended_at: "?", outcome: "?" })}
+    WHERE id = ? AND ended_at IS NULL`,
   turn: "SELECT * FROM turns WHERE id = ?",
   unfinishedTurns: `SELECT * FROM turns WHERE session IN (SELECT value FROM json_each(?)) AND ended_at IS NULL
     ORDER BY state = 'running' DESC, position, seq`,
 
-  requestApproval: `INSERT INTO approvals (id, session, tool, input, requested_at) VALUES (?, ?, ?, ?, ?)
+  requestApproval: `INSERT INTO approvals (id, session, tool, input, requested_at, checksum) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`,
-  settleApproval: "UPDATE approvals SET outcome = ?, settled_at = ? WHERE id = ? AND settled_at IS NULL",
+  settleApproval: `UPDATE approvals SET outcome = ?, settled_at = ?,
+      checksum = ${renewedIn("approvals", { outcome: "?", settled_at: "?" })}
+    WHERE id = ? AND settled_at IS NULL`,
   approvals: "SELECT * FROM approvals WHERE session = ? ORDER BY requested_at DESC, seq DESC LIMIT ?",
 
   /* Only numbers, so that what stands in the rows is read one at a time. */
@@ -53,14 +76,15 @@ const statements = {
     (SELECT count(*) FROM approvals WHERE session = ?) AS approvals`,
 
   spend: `INSERT INTO spending (supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
-      cache_read_input_tokens, cache_creation_input_tokens)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      cache_read_input_tokens, cache_creation_input_tokens, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (session, supervisor, model, day) DO UPDATE SET
       cost_usd = cost_usd + excluded.cost_usd,
       input_tokens = input_tokens + excluded.input_tokens,
       output_tokens = output_tokens + excluded.output_tokens,
       cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens,
-      cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens`,
+      cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens,
+      checksum = ${renewedIn("spending", SUMS)}`,
 
   /* One at a time: DISTINCT would read the whole index. */
   nextSessionWithTurns: "SELECT min(session) AS session FROM turns WHERE session >= ? AND session IS NOT ?",

@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { MessagePort } from "node:worker_threads";
 import type { Answer, Examined, Failure, Question, Result, Run, Step } from "./sqlite-messages.ts";
 import type { SqliteWatch } from "./sqlite-watch.ts";
@@ -7,7 +7,12 @@ import type { SqliteWatch } from "./sqlite-watch.ts";
  * Answers what the thread of a SQLite file is asked, one question after the other. It is taken into the thread as a text, so that
  * there is no file of its own that a bundle would have to carry: it may use nothing but its parameters.
  */
-export function serve(port: MessagePort, Database: typeof DatabaseSync, watch: (path: string) => SqliteWatch): void {
+export function serve(
+  port: MessagePort,
+  Database: typeof DatabaseSync,
+  watch: (path: string) => SqliteWatch,
+  checksumOf: (...values: readonly SQLOutputValue[]) => number,
+): void {
   interface Connection {
     readonly database: DatabaseSync;
     readonly statements: Map<string, StatementSync>;
@@ -123,6 +128,7 @@ export function serve(port: MessagePort, Database: typeof DatabaseSync, watch: (
     if (question.ask === "open") {
       const { connection, location, readOnly, busyMs } = question;
       const database = new Database(location, { readOnly, timeout: busyMs, enableForeignKeyConstraints: false });
+      database.function("row_checksum", { deterministic: true, varargs: true }, checksumOf);
       connections.set(connection, { database, statements: new Map() });
       return undefined;
     }

@@ -1,5 +1,6 @@
 import type { SQLInputValue } from "node:sqlite";
 import { Worker } from "node:worker_threads";
+import { checksumming } from "./sqlite-checksum.ts";
 import { isUncertain, UncertainCommit } from "./sqlite-fault.ts";
 import type { Answer, Examined, Failure, Question, Row, Run, Running, Step } from "./sqlite-messages.ts";
 import { serve } from "./sqlite-thread-work.ts";
@@ -18,6 +19,7 @@ const WORK = `
     require("node:worker_threads").parentPort,
     require("node:sqlite").DatabaseSync,
     (${watching})(require("node:fs")),
+    (${checksumming})(require("node:zlib").crc32),
   );
 `;
 

@@ -1,3 +1,4 @@
+import { checksumIn } from "./sqlite-checksum.ts";
 import { toText } from "./stored-text.ts";
 import type { UsageDimension, UsageQuery } from "./usage-entry.ts";
 
@@ -26,6 +27,7 @@ export function usageQuestion({ supervisor, session, since, until, by }: UsageQu
     "sum(output_tokens) AS output_tokens",
     "sum(cache_read_input_tokens) AS cache_read_input_tokens",
     "sum(cache_creation_input_tokens) AS cache_creation_input_tokens",
+    `sum(checksum IS NOT ${checksumIn("spending")}) AS garbled`,
   ];
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}`;
   const group = asked.length === 0 ? "" : `GROUP BY ${asked.join(", ")}`;

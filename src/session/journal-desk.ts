@@ -178,4 +178,9 @@ export class JournalDesk {
   get fault(): CastellanError | undefined {
     return this.#held?.writer.fault;
   }
+
+  /** What is wrong with what is written, if something is, see `Journal.damage`. */
+  get damage(): string | undefined {
+    return this.#held?.journal.damage;
+  }
 }

@@ -50,7 +50,7 @@ test("a row that is no longer what was written keeps its own session from starti
   const after = await start(names);
   try {
     expect(after.notStarted.map(({ name }) => name)).toEqual([second]);
-    expect(after.notStarted[0]?.error.message).toContain("could not be read");
+    expect(after.notStarted[0]?.error.message).toContain("is damaged");
     await failure(query(second, "hi"), "SESSION_QUARANTINED");
     for (const name of [first, third]) expect((await query(name, "hi")).text).toBe("You said: hi");
     expect(after.session(first).status().conversationId).toBe(conversation);

@@ -1,0 +1,113 @@
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import type { Change } from "../../src/journal/change.ts";
+import type { Journal } from "../../src/journal/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
+
+/* A journal that is to be damaged, and all that it can be asked. */
+
+export const SESSIONS = Array.from({ length: 5 }, (_, number) => `"user ${number}"`);
+const TURNS = Array.from({ length: 30 }, (_, number) => ({
+  id: `turn-${number}-of-many`,
+  session: SESSIONS[number % SESSIONS.length] ?? "",
+}));
+
+function changesOf({ id, session }: { readonly id: string; readonly session: string }, number: number): Change[] {
+  const usage = { inputTokens: number, outputTokens: 7, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 };
+  const whole: Change[] = [
+    { type: "turn_accepted", turn: turn(id, { session, prompt: `Please do ${number}. `.repeat(9), position: number }) },
+    { type: "turn_begun", turn: id, promptId: `prompt ${number}`, attempt: 1 },
+    { type: "turn_touched", turn: id },
+    { type: "turn_ended", turn: id, state: "completed", at: 7, outcome: { text: `I did ${number}. `.repeat(9) } },
+    { type: "spent", supervisor: "app", session, day: "2026-11-24", models: [{ model: "m", costUsd: 0.1, usage }] },
+  ];
+  // Some wait, some run, some have ended.
+  return whole.slice(0, number % 5 === 4 ? 1 : number % 5 === 3 ? 3 : 5);
+}
+
+function ofSession(session: string): Change[] {
+  const memory = { words: "remember me", generation: 3 };
+  return [
+    { type: "session_saved", session: { key: session, supervisor: "app", conversationId: "c", memory, savedAt: 1 } },
+    { type: "conversation_left", conversation: { session, conversationId: "old", memory, leftAt: 5 } },
+    {
+      type: "approval_requested",
+      approval: { id: `of ${session}`, session, tool: "Bash", input: { command: "ls" }, requestedAt: 4 },
+    },
+    { type: "approval_settled", approval: `of ${session}`, outcome: "approved", at: 5 },
+  ];
+}
+
+/** A file with all of that, closed. */
+export async function written(): Promise<string> {
+  const path = join(newFolder(), "castellan.db");
+  const journal = sqliteJournal({ sqlite: path });
+  await journal.open(OWNER);
+  let number = 0;
+  for (const changes of [...SESSIONS.map(ofSession), ...TURNS.map(changesOf)]) {
+    number += 1;
+    await journal.write({ number, changes, durable: false });
+  }
+  await journal.close();
+  return path;
+}
+
+/** All that a journal can be asked, one after the other. */
+const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
+  async (journal) => (await journal.sessions(SESSIONS)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+  (journal) => journal.unfinishedBeginning('"user'),
+  async (journal) => (await journal.usage({ by: ["session"] })).toSorted((a, b) => Number(a.costUsd - b.costUsd)),
+  ...SESSIONS.flatMap((session) => [
+    (journal: Journal) => journal.unfinishedTurns([session]),
+    (journal: Journal) => journal.approvals(session, 9),
+    (journal: Journal) => journal.conversations(session),
+    (journal: Journal) => Array.fromAsync(journal.records(session)),
+    (journal: Journal) => journal.extent(session),
+    (journal: Journal) => journal.usage({ session, by: ["day", "model"] }),
+  ]),
+  ...TURNS.map(
+    ({ id }) =>
+      (journal: Journal) =>
+        journal.turn(id),
+  ),
+];
+
+export interface Told {
+  /** In JSON, or the reason why there is none. */
+  readonly answers: readonly (string | { readonly refused: unknown })[];
+  readonly damage: string | undefined;
+}
+
+export async function tell(path: string): Promise<Told | { readonly refused: unknown }> {
+  const journal = sqliteJournal({ sqlite: path });
+  try {
+    await journal.open(OWNER);
+    const answers: Told["answers"][number][] = [];
+    for (const ask of QUESTIONS) {
+      const answer = await ask(journal).then(
+        (value) => JSON.stringify(value) ?? "nothing",
+        (error) => ({ refused: error.details.reason }),
+      );
+      answers.push(answer);
+    }
+    return { answers, damage: journal.damage };
+  } catch (error) {
+    return { refused: (error as Error).message };
+  } finally {
+    await journal.close();
+  }
+}
+
+export function isWhole(told: Awaited<ReturnType<typeof tell>>): told is Told {
+  return "answers" in told;
+}
+
+/** Warnings that are emitted until the test ends. */
+export function warnings(): string[] {
+  const heard: string[] = [];
+  const hear = (warning: Error): void => void heard.push(warning.message);
+  process.on("warning", hear);
+  onTestFinished(() => void process.off("warning", hear));
+  return heard;
+}

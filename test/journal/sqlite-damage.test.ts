@@ -1,0 +1,95 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
+import type { Change } from "../../src/journal/change.ts";
+import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { SESSIONS, warnings, written } from "./damaged-journal.ts";
+import { errorOf, OWNER } from "./sqlite-scene.ts";
+
+/*
+ * What a flipped bit makes of a text or of a number is as good as any other for SQLite. Whoever reads it is told, or gets what was written.
+ */
+
+function alter(path: string, sql: string): void {
+  using database = new DatabaseSync(path);
+  database.exec(sql);
+}
+
+/** Flips the lowest bit of the first byte of a text where it stands in the file for the `nth` time. */
+function flip(path: string, text: string, nth: number): void {
+  const bytes = readFileSync(path);
+  let at = -1;
+  for (let found = 0; found <= nth; found += 1) at = bytes.indexOf(text, at + 1);
+  expect(at).toBeGreaterThan(0);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(path, bytes);
+}
+
+describe("a file with a flipped bit", () => {
+  it("keeps only the turn back whose it is, and says which", async () => {
+    const path = await written();
+    alter(path, "UPDATE turns SET prompt = replace(prompt, 'Please', 'Qlease') WHERE id = 'turn-3-of-many'");
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    const error = await errorOf(journal.turn("turn-3-of-many"));
+    expect(error.code).toBe("JOURNAL_UNAVAILABLE");
+    expect(error.details).toEqual({ reason: "damaged" });
+    expect(error.message).toContain("turn turn-3-of-many is not what was written");
+    expect((await journal.turn("turn-4-of-many"))?.state).toBe("queued");
+    expect((await errorOf(journal.unfinishedTurns([SESSIONS[3] ?? ""]))).details).toEqual({ reason: "damaged" });
+    expect(await journal.unfinishedTurns([SESSIONS[4] ?? ""])).not.toEqual([]);
+    // It does not become right by being written to.
+    await journal.write({ number: 1, changes: [{ type: "turn_touched", turn: "turn-3-of-many" }], durable: false });
+    expect((await errorOf(journal.turn("turn-3-of-many"))).details).toEqual({ reason: "damaged" });
+    await journal.close();
+  });
+
+  it("does not count what was spent wrongly, also after more was spent", async () => {
+    const path = await written();
+    alter(path, `UPDATE spending SET cost_usd = 5 WHERE session = '"user 1"'`);
+    const journal = sqliteJournal({ sqlite: path });
+    const heard = warnings();
+    await journal.open(OWNER);
+    expect(journal.damage).toContain("1 of its rows of spending are not what was written");
+    const usage = { inputTokens: 1, outputTokens: 7, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 };
+    const models = [{ model: "m", costUsd: 0.1, usage }];
+    const spent: Change = { type: "spent", supervisor: "app", session: '"user 1"', day: "2026-11-24", models };
+    await journal.write({ number: 1, changes: [spent], durable: false });
+    expect((await errorOf(journal.usage({ session: '"user 1"', by: [] }))).details).toEqual({ reason: "damaged" });
+    expect((await journal.usage({ session: '"user 2"', by: [] }))[0]?.costUsd).toBeCloseTo(0.6);
+    await journal.close();
+    await expect.poll(() => heard.some((message) => message.includes("rows of spending"))).toBe(true);
+  });
+
+  it("finds a turn again by its id if only the index of the ids is damaged", async () => {
+    const path = await written();
+    const whole = readFileSync(path);
+    const copies = whole.toString("latin1").split("turn-7-of-many").length - 1;
+    const damages: unknown[] = [];
+    const heard = warnings();
+    // One is the row's, one the index's, and others have been left behind in free parts of pages.
+    for (let nth = 0; nth < copies; nth += 1) {
+      writeFileSync(path, whole);
+      flip(path, "turn-7-of-many", nth);
+      const journal = sqliteJournal({ sqlite: path });
+      await journal.open(OWNER);
+      damages.push(journal.damage);
+      // SQLite takes what stands in the index out of the index, so that the row may be read as it was.
+      expect((await journal.turn("turn-7-of-many"))?.id).toBe("turn-7-of-many");
+      await journal.close();
+    }
+    expect(damages.filter((damage) => damage !== undefined)).toHaveLength(1);
+    await expect.poll(() => heard.filter((message) => message.includes("have been made anew"))).toHaveLength(1);
+  });
+
+  it("tells of a session that would not be found any more", async () => {
+    const path = await written();
+    flip(path, "user 2", 0);
+    alter(path, `UPDATE sessions SET key = '"user Z"' WHERE key = '"user 4"'`);
+    warnings();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    expect(journal.damage).toMatch(/\d of its rows of sessions are not what was written/);
+    await journal.close();
+  });
+});

@@ -1,0 +1,40 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { isWhole, tell, warnings, written } from "../journal/damaged-journal.ts";
+
+/*
+ * What a flipped bit makes of a text or of a number is as good as any other for SQLite. Whoever reads it is told, or gets what was written.
+ */
+
+const FLIPS = Number(process.env["FLIPS"] ?? 300);
+const SEED = Number(process.env["FLIP_SEED"] ?? 1);
+
+describe("a file with a flipped bit", () => {
+  it("is refused, or tells what is damaged, or reads as it was written", { timeout: 300_000 }, async () => {
+    const path = await written();
+    const whole = readFileSync(path);
+    const right = await tell(path);
+    if (!isWhole(right)) throw new Error("It was not opened.");
+    expect(right.answers.every((answer) => typeof answer === "string")).toBe(true);
+    expect(right.damage).toBeUndefined();
+    warnings();
+    let noticed = 0;
+    let seed = SEED;
+    for (let tried = 0; tried < FLIPS; tried += 1) {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+      const bit = Math.floor((seed / 2 ** 32) * whole.length * 8);
+      const flipped = Buffer.from(whole);
+      flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      for (const part of ["-wal", "-shm"]) rmSync(path + part, { force: true });
+      writeFileSync(path, flipped);
+      const told = await tell(path);
+      const wrong = isWhole(told)
+        ? told.answers.filter((answer, index) => typeof answer === "string" && answer !== right.answers[index])
+        : [];
+      const loud = !isWhole(told) || told.damage !== undefined || told.answers.some((one) => typeof one !== "string");
+      if (loud) noticed += 1;
+      expect(isWhole(told) && told.damage === undefined ? wrong : [], `bit ${bit}`).toEqual([]);
+    }
+    expect(noticed).toBeGreaterThan(FLIPS / 8);
+  });
+});
