@@ -1,7 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { translated } from "./child-errors.ts";
 import type { Roster } from "./roster.ts";
 import type { CredentialsReport, NotStarted } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
@@ -47,9 +46,8 @@ export class CredentialsRefresh {
       else if (!(await server.rekeyed())) return "unchanged";
       const failure = await this.#tree.failure(server);
       return server.state.name === "stopped" ? "ended" : (failure ?? "replaced");
-    } catch (thrown) {
+    } catch (error) {
       if (server.state.name === "stopped") return "ended";
-      const error = translated(thrown);
       if (CastellanError.is(error)) return error;
       throw error;
     }

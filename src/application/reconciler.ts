@@ -1,6 +1,5 @@
 import { CastellanError } from "../errors.ts";
 import type { Branch } from "./branch.ts";
-import { translated } from "./child-errors.ts";
 import { belongsTo, type ChildPlan, type FamilyPlan, familiesOf, isFamily, type SessionPlan } from "./child-options.ts";
 import { type SessionChange, type Step, stepsBetween } from "./reconcile.ts";
 import type { Roster } from "./roster.ts";
@@ -52,9 +51,8 @@ export class Reconciler {
         if (step.type === "add") this.#report.added.push(name);
         if (step.type === "remove") this.#report.removed.push(name);
         if (step.type === "change" || (step.type === "revise" && step.changed)) this.#report.changed.push(name);
-      } catch (thrown) {
+      } catch (error) {
         this.#refuseIfStopped();
-        const error = translated(thrown);
         if (!CastellanError.is(error)) throw error;
         this.#report.failed.push({ name, error });
       }

@@ -33,7 +33,6 @@ import { durationSchema, nameSchema, validate } from "../session/validation.ts";
 import { reasonOf } from "../supervision/child-exit.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { advisor } from "./advisor.ts";
-import { translated } from "./child-errors.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
 import { standingsOf, startError } from "./child-standing.ts";
 import { clusterOf } from "./clusters.ts";
@@ -398,7 +397,7 @@ export class Supervisor implements AsyncDisposable {
     try {
       await this.#tree.root.recycle(key);
     } catch (error) {
-      throw server.refusal() ?? translated(error);
+      throw server.refusal() ?? error;
     }
     const failure = await this.#tree.failure(server);
     if (failure !== undefined) throw failure;

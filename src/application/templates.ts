@@ -7,7 +7,6 @@ import { shapeOf } from "../session/process-shape.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import type { Branch } from "./branch.ts";
-import { translated } from "./child-errors.ts";
 import type { SessionPlan, TemplatePlan } from "./child-options.ts";
 import { registry } from "./registry.ts";
 import type { Member, Roster } from "./roster.ts";
@@ -171,8 +170,7 @@ export class Templates {
       if (failed !== undefined) throw failed.error;
       // Ended by its owner meanwhile.
       if (roster.holds(server)) await branch.add(plan);
-    } catch (thrown) {
-      const error = translated(thrown);
+    } catch (error) {
       if (CastellanError.is(error)) server.dispatcher.dismiss(error);
       server.close("session");
       roster.release(server);

@@ -6,11 +6,9 @@ import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { SupervisionError } from "../supervision/errors.ts";
 import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Branch } from "./branch.ts";
-import { translated } from "./child-errors.ts";
 import {
   type ChildPlan,
   type FamilyPlan,
@@ -196,14 +194,10 @@ export class Tree {
     return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
   }
 
-  /** A call to the supervisor at the root, with its errors as Castellan's. */
+  /** A call to the supervisor at the root. */
   async inRoot(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
     if (this.root.tree === undefined) await this.opened();
-    try {
-      if (this.root.tree !== undefined) await call(this.root.tree);
-    } catch (error) {
-      throw translated(error);
-    }
+    if (this.root.tree !== undefined) await call(this.root.tree);
   }
 
   async #start(members: readonly Member[], prepare: () => Promise<void>): Promise<void> {
@@ -270,7 +264,7 @@ export class Tree {
         server.close("supervisor");
         this.#roster.release(server);
       }
-      throw refusal ?? translated(error);
+      throw refusal ?? error;
     }
   }
 
@@ -340,10 +334,8 @@ export class Tree {
 
 /** Why the tree could not be started, for whoever starts it. */
 function startRefusal(error: unknown): unknown {
-  const escalated = error instanceof SupervisionError && error.code === "MAX_RESTARTS";
-  return escalated
-    ? startError(`the supervisor has ended while it started: ${error.message}.`, error)
-    : translated(error);
+  const escalated = CastellanError.is(error, "SUPERVISOR_STOPPED");
+  return escalated ? startError(`the supervisor has ended while it started: ${error.message}.`, error) : error;
 }
 
 /** All that `waits` come to; with `early`, as soon as there is something. */

@@ -1,5 +1,5 @@
+import type { ErrorCode } from "../errors.ts";
 import type { ChildInfo } from "./child-info.ts";
-import type { SupervisionErrorCode } from "./errors.ts";
 
 /** A call about one child that its standing may forbid. */
 export type Call = "start" | "restart" | "delete" | "recycle";
@@ -7,8 +7,11 @@ export type Call = "start" | "restart" | "delete" | "recycle";
 /** How a child stands toward calls, once it is not being stopped for good. */
 export type Standing = ChildInfo["state"];
 
-/** `go`: do it. `join`: the child is on its way up, wait for that. Else the error. */
-export type Admission = "go" | "join" | SupervisionErrorCode;
+/** `go`: do it. `join`: the child is on its way up, wait for that. Else the code of the error. */
+export type Admission =
+  | "go"
+  | "join"
+  | Extract<ErrorCode, "CHILD_ALREADY_STARTED" | "CHILD_ALREADY_PRESENT" | "CHILD_RUNNING" | "CHILD_RESTARTING">;
 
 const whileItRests = {
   running: "CHILD_RUNNING",

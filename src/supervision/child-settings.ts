@@ -1,5 +1,5 @@
+import { CastellanError } from "../errors.ts";
 import type { ChildSpec, ChildType, Restart, Shutdown } from "./child-spec.ts";
-import { SupervisionError } from "./errors.ts";
 import type { AutoShutdown } from "./supervisor-spec.ts";
 
 /** A child spec with every field decided. */
@@ -15,7 +15,7 @@ export interface ChildSettings {
 const WORKER_SHUTDOWN = 5_000;
 
 /**
- * Fills in the defaults of a child spec. Throws `INVALID_CHILD_SPEC`, naming the field, what was given and what is
+ * Fills in the defaults of a child spec. Throws `INVALID_OPTIONS`, naming the field, what was given and what is
  * allowed.
  */
 export function childSettings(spec: ChildSpec, autoShutdown: AutoShutdown): ChildSettings {
@@ -25,7 +25,7 @@ export function childSettings(spec: ChildSpec, autoShutdown: AutoShutdown): Chil
   const check = (valid: boolean, field: string, given: unknown, allowed: string): void => {
     if (valid) return;
     const message = `child ${JSON.stringify(id)}: ${field} is ${JSON.stringify(given)}, it must be ${allowed}`;
-    throw new SupervisionError("INVALID_CHILD_SPEC", message, typeof id === "string" ? { id } : {});
+    throw new CastellanError("INVALID_OPTIONS", message, { details: { problems: [{ field, message }] } });
   };
   check(typeof id === "string" && id !== "", "id", id, "a string that is not empty");
   check(typeof spec.start === "function", "start", typeof spec.start, "a function");

@@ -1,11 +1,11 @@
 import type { Clock } from "../clock.ts";
+import type { CastellanError } from "../errors.ts";
 import { exitFromResolved, exitFromThrown } from "./child-exit.ts";
 import type { ChildInfo } from "./child-info.ts";
 import type { ChildSettings } from "./child-settings.ts";
 import type { Child, ChildExit, Shutdown, StartContext } from "./child-spec.ts";
 import { type ChildEvent, type ChildState, isAlive, nextState, type Rest } from "./child-state.ts";
-import { Departure } from "./departure.ts";
-import { SupervisionError } from "./errors.ts";
+import { type Departed, Departure } from "./departure.ts";
 import { afterUptime, type History, noHistory } from "./history.ts";
 import type { Round } from "./round.ts";
 
@@ -120,7 +120,7 @@ export class ChildSlot {
   }
 
   /** Tells those who wait for the child that it does not come. */
-  refuse(error: SupervisionError): void {
+  refuse(error: CastellanError): void {
     this.#nextUp?.reject(error);
     this.#nextUp = undefined;
   }
@@ -167,7 +167,7 @@ export class ChildSlot {
     if (incarnation.departure === undefined) {
       const child = incarnation.child ?? incarnation.arrival.then((outcome) => childIn(outcome));
       incarnation.departure = new Departure(this.settings.id, child, how, this.#clock);
-      void incarnation.departure.done.then((error) => this.#leaveBehind(incarnation, error));
+      void incarnation.departure.done.then((end) => this.#leaveBehind(incarnation, end));
     }
     return incarnation.gone.promise;
   }
@@ -223,15 +223,14 @@ export class ChildSlot {
       incarnation.gone.resolve();
     } else if (incarnation.departure === undefined) {
       // It ended while it stood in line to be stopped.
-      this.#leaveBehind(incarnation, undefined);
+      this.#leaveBehind(incarnation, { isGone: true });
     }
   }
 
-  #leaveBehind(incarnation: Incarnation, error: unknown): void {
+  #leaveBehind(incarnation: Incarnation, { isGone, error }: Departed): void {
     this.#incarnation = undefined;
     // Another one beside a child that could not be ended might do what only one may do at a time.
-    const lingers = error instanceof SupervisionError && error.code === "CHILD_NOT_GONE";
-    if (lingers && !this.leavingForGood) this.#take({ type: "leave", next: { name: "quarantined" } });
+    if (!isGone && !this.leavingForGood) this.#take({ type: "leave", next: { name: "quarantined" } });
     this.#take({ type: "gone" });
     this.#owner.gone(this, error);
     incarnation.launched.resolve();

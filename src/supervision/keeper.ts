@@ -1,3 +1,4 @@
+import { CastellanError } from "../errors.ts";
 import { announcer } from "./announcer.ts";
 import { endsSupervisor } from "./auto-shutdown.ts";
 import { backoffDelay } from "./backoff.ts";
@@ -5,7 +6,6 @@ import { reasonOf } from "./child-exit.ts";
 import type { ChildSlot, SlotOwner } from "./child-slot.ts";
 import type { ChildExit, Shutdown } from "./child-spec.ts";
 import { isActive, type Rest } from "./child-state.ts";
-import { SupervisionError } from "./errors.ts";
 import { withExit } from "./history.ts";
 import type { Intensity } from "./intensity.ts";
 import { Round } from "./round.ts";
@@ -96,7 +96,7 @@ export class Keeper implements SlotOwner {
   #letGo(): void {
     for (const round of this.#rounds) round.cancel();
     for (const slot of this.slots.values())
-      this.#release(slot, new SupervisionError("SUPERVISOR_STOPPED", "the supervisor ended"));
+      this.#release(slot, new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended"));
   }
 
   /** Ends with a kill what is still there. For use after {@link end}. */
@@ -117,7 +117,7 @@ export class Keeper implements SlotOwner {
     this.#note(slot, exit);
     if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
     this.#announce({ type: "start_failed", id, exit });
-    const error = new SupervisionError("CHILD_START_FAILED", `child ${id} did not come up`, { id, cause: exit.cause });
+    const error = new CastellanError("CHILD_START_FAILED", `child ${id} did not come up`, { cause: exit.cause });
     slot.refuse(error);
     if (this.#opening?.slots.has(slot) === true && this.#settings.onStartFailure === "abort") {
       slot.end({ name: "terminated" });
@@ -146,7 +146,7 @@ export class Keeper implements SlotOwner {
     const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
     this.#note(slot, exit);
     this.#announce({ type: "quarantined", id, exit });
-    slot.refuse(new SupervisionError("CHILD_NOT_GONE", `child ${id} could not be ended`, { id, cause: error }));
+    slot.refuse(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be ended`, { cause: error }));
   }
 
   /** Carries out the verdict on a child that ended by itself or did not come up. */
@@ -211,7 +211,7 @@ export class Keeper implements SlotOwner {
   }
 
   /** Lets go of a child for good, whatever it is doing. One that rests already stays as it is. */
-  #release(slot: ChildSlot, refusal: SupervisionError): void {
+  #release(slot: ChildSlot, refusal: CastellanError): void {
     if (!slot.alive && slot.state.name !== "due") return;
     slot.round?.drop(slot);
     slot.refuse(refusal);
@@ -240,15 +240,14 @@ function restAfterFailure(wanted: Rest, exit: ChildExit): Rest {
   return wanted.name === "terminated" && exit.disposition === "quarantine" ? { name: "quarantined" } : wanted;
 }
 
-function cancelled(slot: ChildSlot): SupervisionError {
-  const { id } = slot.settings;
-  return new SupervisionError("CHILD_START_CANCELLED", `the start of child ${id} was called off`, { id });
+function cancelled(slot: ChildSlot): CastellanError {
+  return new CastellanError("CHILD_START_FAILED", `the start of child ${slot.settings.id} was called off`);
 }
 
-function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit: ChildExit): SupervisionError {
+function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit: ChildExit): CastellanError {
   const { id } = settings;
   const message = `child ${id} ended ${excess(history.failedStarts, intensity, exit)}; the last time: ${reasonOf(exit.cause)}`;
-  return new SupervisionError("MAX_RESTARTS", message, { id, cause: exit.cause });
+  return new CastellanError("SUPERVISOR_STOPPED", message, { cause: exit.cause });
 }
 
 function excess(failedStarts: number, { maxRestarts, maxSeconds }: Intensity, exit: ChildExit): string {

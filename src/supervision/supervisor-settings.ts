@@ -1,5 +1,5 @@
+import { CastellanError } from "../errors.ts";
 import type { Backoff } from "./backoff.ts";
-import { SupervisionError } from "./errors.ts";
 import type { Intensity } from "./intensity.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "./supervisor-spec.ts";
 
@@ -14,7 +14,7 @@ export interface SupervisorSettings {
   readonly backoff: Backoff;
 }
 
-/** Fills in the defaults. Throws `INVALID_SUPERVISOR_SPEC`, naming the option, what was given and what is allowed. */
+/** Fills in the defaults. Throws `INVALID_OPTIONS`, naming the option, what was given and what is allowed. */
 export function supervisorSettings(spec: SupervisorSpec): SupervisorSettings {
   const { strategy = "one_for_one", maxRestarts = 3, maxSeconds = 5, onMaxRestarts = "quarantine" } = spec;
   const { autoShutdown = "never", maxChildren = Number.POSITIVE_INFINITY, onStartFailure = "continue" } = spec;
@@ -44,7 +44,8 @@ function oneOf(option: string, given: string, allowed: readonly string[]): void 
 
 function check(valid: boolean, option: string, given: unknown, allowed: string): void {
   if (valid) return;
-  throw new SupervisionError("INVALID_SUPERVISOR_SPEC", `${option} is ${String(given)}, it must be ${allowed}`);
+  const message = `${option} is ${String(given)}, it must be ${allowed}`;
+  throw new CastellanError("INVALID_OPTIONS", message, { details: { problems: [{ field: option, message }] } });
 }
 
 function isCount(value: number): boolean {

@@ -1,10 +1,10 @@
+import { CastellanError } from "../errors.ts";
 import { admit, type Call } from "./admission.ts";
 import type { ChildInfo } from "./child-info.ts";
 import { childSettings } from "./child-settings.ts";
 import { ChildSlot } from "./child-slot.ts";
 import type { Child, ChildExit, ChildSpec, Shutdown } from "./child-spec.ts";
 import type { Rest } from "./child-state.ts";
-import { SupervisionError } from "./errors.ts";
 import { pardoned } from "./history.ts";
 import { Keeper } from "./keeper.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
@@ -47,7 +47,7 @@ export interface ChildCounts {
 export class ChildSupervisor implements Child {
   /**
    * Resolves with why the supervisor ended when all its children are gone: `shutdown` after {@link stop} or an
-   * automatic shutdown, `abnormal` with a `MAX_RESTARTS` error as its cause when it escalated. Never rejects.
+   * automatic shutdown, `abnormal` with a `SUPERVISOR_STOPPED` error as its cause when it escalated. Never rejects.
    */
   readonly exited: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
@@ -64,9 +64,9 @@ export class ChildSupervisor implements Child {
   /**
    * Starts a supervisor and its children, one after the other. Resolves when each of them has come up or failed to.
    *
-   * Rejects with `INVALID_SUPERVISOR_SPEC`, `INVALID_CHILD_SPEC` or `MAX_CHILDREN` before anything is started; with
-   * `CHILD_START_FAILED` when a child did not come up and `onStartFailure` is `abort`; with `MAX_RESTARTS` when it
-   * escalated meanwhile; with `SUPERVISOR_STOPPED` when `deps.signal` called it off. Whatever was up is gone by then.
+   * Rejects with `INVALID_OPTIONS` or `MAX_CHILDREN` before anything is started; with `CHILD_START_FAILED` when a child
+   * did not come up and `onStartFailure` is `abort`; with `SUPERVISOR_STOPPED` when it escalated meanwhile, or
+   * `deps.signal` called it off. Whatever was up is gone by then.
    */
   static async start(
     specs: readonly ChildSpec[],
@@ -83,12 +83,12 @@ export class ChildSupervisor implements Child {
    * Adds a child at the end of the start order and starts it. Resolves when it is up. If it does not come up its spec
    * is discarded.
    *
-   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, `INVALID_CHILD_SPEC`,
-   * `CHILD_START_FAILED`, or `CHILD_START_CANCELLED` when it was terminated before it was up.
+   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, `INVALID_OPTIONS`, or
+   * `CHILD_START_FAILED`, also when it was terminated before it was up.
    */
   async startChild(spec: ChildSpec): Promise<Child> {
     while (this.#isLeaving(spec.id)) await this.#whenGone(spec.id);
-    this.#checkOpen(spec.id);
+    this.#checkOpen();
     if (this.#keeper.slots.has(spec.id)) this.#admitted("start", spec.id);
     return this.#launch(this.#add(spec), { name: "forgotten" });
   }
@@ -108,8 +108,7 @@ export class ChildSupervisor implements Child {
    * Starts a child that was stopped or quarantined. Resolves when it is up. If it does not come up it rests where it
    * was.
    *
-   * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED` or
-   * `CHILD_START_CANCELLED`.
+   * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING` or `CHILD_START_FAILED`.
    */
   async restartChild(id: string): Promise<Child> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
@@ -133,7 +132,7 @@ export class ChildSupervisor implements Child {
    * nothing is counted, a quarantine is lifted, a back-off is cut short. Resolves when the child is up. If it does
    * not come up, that is judged like any crash, and restarted if the rules say so.
    *
-   * Rejects with `CHILD_NOT_FOUND`, `CHILD_START_FAILED`, `CHILD_START_CANCELLED` or `CHILD_NOT_GONE`.
+   * Rejects with `CHILD_NOT_FOUND`, `CHILD_START_FAILED` or `CHILD_NOT_GONE`.
    */
   async recycleChild(id: string): Promise<Child> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
@@ -184,7 +183,7 @@ export class ChildSupervisor implements Child {
   async #open(): Promise<void> {
     const { signal } = this.#deps;
     const callOff = (): void => {
-      const cause = new SupervisionError("SUPERVISOR_STOPPED", "the start of the supervisor was called off");
+      const cause = new CastellanError("SUPERVISOR_STOPPED", "the start of the supervisor was called off");
       this.#keeper.end({ reason: "abnormal", cause });
     };
     if (signal?.aborted === true) callOff();
@@ -200,10 +199,10 @@ export class ChildSupervisor implements Child {
     const { slots } = this.#keeper;
     const settings = childSettings(spec, this.#settings.autoShutdown);
     const { id } = settings;
-    if (slots.has(id)) throw new SupervisionError("INVALID_CHILD_SPEC", `two children have the id ${id}`, { id });
+    if (slots.has(id)) throw twice(id);
     if (slots.size >= this.#settings.maxChildren) {
       const message = `there is no room for child ${id}: maxChildren is ${this.#settings.maxChildren}`;
-      throw new SupervisionError("MAX_CHILDREN", message, { id });
+      throw new CastellanError("MAX_CHILDREN", message);
     }
     const slot = new ChildSlot(settings, this.#keeper, this.#deps.clock, this.#settings.intensity.maxSeconds);
     slots.set(id, slot);
@@ -223,18 +222,18 @@ export class ChildSupervisor implements Child {
     const slot = this.#find(id);
     const admission = admit(call, slot.standing);
     if (admission === "go" || admission === "join") return { slot, admission };
-    throw new SupervisionError(admission, `child ${id} is ${slot.standing}, it cannot take the call ${call}`, { id });
+    throw new CastellanError(admission, `child ${id} is ${slot.standing}, it cannot take the call ${call}`);
   }
 
   #find(id: string): ChildSlot {
-    this.#checkOpen(id);
+    this.#checkOpen();
     const slot = this.#keeper.slots.get(id);
-    if (slot === undefined) throw new SupervisionError("CHILD_NOT_FOUND", `there is no child ${id}`, { id });
+    if (slot === undefined) throw new CastellanError("CHILD_NOT_FOUND", `there is no child ${id}`);
     return slot;
   }
 
-  #checkOpen(id: string): void {
-    if (!this.#keeper.isOpen) throw new SupervisionError("SUPERVISOR_STOPPED", "the supervisor ended", { id });
+  #checkOpen(): void {
+    if (!this.#keeper.isOpen) throw new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended");
   }
 
   /** Whether a child is being stopped for good: other calls about it wait, as they would in OTP's mailbox. */
@@ -245,4 +244,9 @@ export class ChildSupervisor implements Child {
   async #whenGone(id: string): Promise<void> {
     await this.#keeper.slots.get(id)?.whenGone();
   }
+}
+
+function twice(id: string): CastellanError {
+  const message = `two children have the id ${id}`;
+  return new CastellanError("INVALID_OPTIONS", message, { details: { problems: [{ field: id, message }] } });
 }

@@ -67,7 +67,10 @@ describe("a child that misbehaves", () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.holdStop("a");
-    const recycling = expect(supervisor.recycleChild("a")).rejects.toMatchObject({ code: "CHILD_NOT_GONE", id: "a" });
+    const recycling = expect(supervisor.recycleChild("a")).rejects.toMatchObject({
+      code: "CHILD_NOT_GONE",
+      message: "child a could not be ended",
+    });
     await stage.clock.advance(10_000);
     await recycling;
     expect(stage.take()).toEqual(["start a", "stop a"]);

@@ -8,7 +8,7 @@ interface Batch {
 }
 
 type State = "running" | "waiting" | "terminated" | "quarantined";
-type Outcome = "ok" | "CHILD_START_FAILED" | "CHILD_START_CANCELLED" | "SUPERVISOR_STOPPED";
+type Outcome = "ok" | "CHILD_START_FAILED" | "called off" | "SUPERVISOR_STOPPED";
 /** What becomes of a child that did not come up. */
 type Otherwise = "judge" | "forget" | "terminated" | "quarantined";
 
@@ -98,7 +98,7 @@ export class Model {
   terminateChild(id: string): string {
     const child = this.#named(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
-    this.#release(child, "CHILD_START_CANCELLED");
+    this.#release(child, "called off");
     return "ok";
   }
 

@@ -154,7 +154,10 @@ const rules: OtpRule[] = [
       rule: `${call} of a child that is not known is refused`,
       shows: async (stage) => {
         const supervisor = await stage.supervise([]);
-        await expect(supervisor[call]("x")).rejects.toMatchObject({ code: "CHILD_NOT_FOUND", id: "x" });
+        await expect(supervisor[call]("x")).rejects.toMatchObject({
+          code: "CHILD_NOT_FOUND",
+          message: "there is no child x",
+        });
       },
     }),
   ),
@@ -188,9 +191,15 @@ const rules: OtpRule[] = [
     rule: "significant children are refused, at the start and later",
     shows: async (stage) => {
       const spec = stage.spec("a", { restart: "transient", significant: true });
-      await expect(stage.supervise([spec])).rejects.toMatchObject({ code: "INVALID_CHILD_SPEC", id: "a" });
+      await expect(stage.supervise([spec])).rejects.toMatchObject({
+        code: "INVALID_OPTIONS",
+        message: expect.stringContaining("a"),
+      });
       const supervisor = await stage.supervise([]);
-      await expect(supervisor.startChild(spec)).rejects.toMatchObject({ code: "INVALID_CHILD_SPEC", id: "a" });
+      await expect(supervisor.startChild(spec)).rejects.toMatchObject({
+        code: "INVALID_OPTIONS",
+        message: expect.stringContaining("a"),
+      });
     },
   },
   {
@@ -198,7 +207,10 @@ const rules: OtpRule[] = [
     rule: "a permanent child cannot be significant",
     shows: async (stage) => {
       const starting = stage.supervise([stage.spec("a", { significant: true })], { autoShutdown: "any_significant" });
-      await expect(starting).rejects.toMatchObject({ code: "INVALID_CHILD_SPEC", id: "a" });
+      await expect(starting).rejects.toMatchObject({
+        code: "INVALID_OPTIONS",
+        message: expect.stringContaining("a"),
+      });
     },
   },
   ...(
@@ -278,7 +290,10 @@ const rules: OtpRule[] = [
     rule: "two children with one id are refused before anything is started",
     shows: async (stage) => {
       const starting = stage.supervise(stage.specs("a", "b", "a"));
-      await expect(starting).rejects.toMatchObject({ code: "INVALID_CHILD_SPEC", id: "a" });
+      await expect(starting).rejects.toMatchObject({
+        code: "INVALID_OPTIONS",
+        message: expect.stringContaining("a"),
+      });
       expect(stage.take()).toEqual([]);
     },
   },

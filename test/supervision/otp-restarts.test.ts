@@ -1,6 +1,6 @@
 import { expect } from "vitest";
+import { CastellanError } from "../../src/errors.ts";
 import type { Restart } from "../../src/supervision/child-spec.ts";
-import { SupervisionError } from "../../src/supervision/errors.ts";
 import { checkRules, type OtpRule } from "./otp-rule.ts";
 import { crash, normal, type Stage, shutdown } from "./stage.ts";
 
@@ -52,7 +52,11 @@ const rules: OtpRule[] = [
     shows: async (stage) => {
       stage.failNext("c", "no c");
       const starting = stage.supervise(stage.specs("a", "b", "c", "d"), { onStartFailure: "abort" });
-      await expect(starting).rejects.toMatchObject({ code: "CHILD_START_FAILED", id: "c", cause: "no c" });
+      await expect(starting).rejects.toMatchObject({
+        code: "CHILD_START_FAILED",
+        message: "child c did not come up",
+        cause: "no c",
+      });
       expect(stage.take()).toEqual(["start a", "start b", "start c", "stop b", "stop a"]);
     },
   },
@@ -191,8 +195,12 @@ const rules: OtpRule[] = [
       expect(stage.take()).toEqual(["stop a"]);
       const { reason, cause } = await supervisor.exited;
       expect(reason).toBe("abnormal");
-      expect(cause).toBeInstanceOf(SupervisionError);
-      expect(cause).toMatchObject({ code: "MAX_RESTARTS", id: "b", cause: "crash" });
+      expect(cause).toBeInstanceOf(CastellanError);
+      expect(cause).toMatchObject({
+        code: "SUPERVISOR_STOPPED",
+        message: expect.stringContaining("child b ended once too often"),
+        cause: "crash",
+      });
     },
   },
   {
