@@ -1,10 +1,17 @@
-/** How long to wait before a restart, with every field decided. Milliseconds, see {@link BackoffOptions}. */
+/** How long to wait before a restart, as a series of crashes goes on. */
 export interface Backoff {
+  /** Milliseconds before the second restart; the first one waits for nothing. Above 0. */
   readonly base: number;
+  /** By how much each further wait is longer than the one before. At least 1. */
   readonly factor: number;
+  /** The longest wait in milliseconds, before jitter. */
   readonly max: number;
+  /** The share of the wait by which chance may shorten or lengthen it, from 0 to below 1. */
   readonly jitter: number;
 }
+
+/** How long a child waits. A wait of nothing, time and again, would let one that crashes at once starve the event loop. */
+export const CHILD_BACKOFF: Backoff = { base: 100, factor: 2, max: 30_000, jitter: 0.2 };
 
 /**
  * The milliseconds to wait before restart number `restart` of a series of crashes, counted from 1.

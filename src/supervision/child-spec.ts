@@ -59,7 +59,7 @@ export interface StartContext {
 }
 
 /**
- * How to start, restart and stop one child.
+ * How to start, restart and stop one child. Whoever takes it from outside has checked its values.
  *
  * @example
  * const ticker: ChildSpec = { id: "ticker", start: () => startTicker(), restart: "transient", shutdown: 1_000 };

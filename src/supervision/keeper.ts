@@ -1,7 +1,7 @@
 import { CastellanError } from "../errors.ts";
 import { announcer } from "./announcer.ts";
 import { endsSupervisor } from "./auto-shutdown.ts";
-import { backoffDelay } from "./backoff.ts";
+import { backoffDelay, CHILD_BACKOFF } from "./backoff.ts";
 import { reasonOf } from "./child-exit.ts";
 import type { ChildSlot, SlotOwner } from "./child-slot.ts";
 import type { ChildExit, Shutdown } from "./child-spec.ts";
@@ -183,9 +183,9 @@ export class Keeper implements SlotOwner {
   }
 
   #restart(slot: ChildSlot): void {
-    const { strategy, backoff } = this.#settings;
+    const { strategy } = this.#settings;
     const restarts = slot.restarts + 1;
-    const delay = backoffDelay(restarts, backoff, () => this.#deps.random());
+    const delay = backoffDelay(restarts, CHILD_BACKOFF, () => this.#deps.random());
     slot.history = { ...slot.history, restarts, delay };
     slot.end({ name: "due" });
     this.#announce({ type: "restarting", id: slot.settings.id, delay, attempt: restarts });

@@ -16,19 +16,7 @@ export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
  */
 export type AutoShutdown = "never" | "any_significant" | "all_significant";
 
-/** How long to wait before a restart, see {@link backoffDelay}. */
-export interface BackoffOptions {
-  /** Milliseconds before the second restart of a series; the first one waits for nothing. Above 0. Default 100. */
-  readonly base?: number;
-  /** By how much each further wait is longer than the one before. At least 1. Default 2. */
-  readonly factor?: number;
-  /** The longest wait in milliseconds, before jitter. Default 30,000. */
-  readonly max?: number;
-  /** The share of the wait by which chance may shorten or lengthen it, from 0 to below 1. Default 0.2. */
-  readonly jitter?: number;
-}
-
-/** The options of a supervisor. */
+/** The options of a supervisor. Whoever takes them from outside has checked their values. */
 export interface SupervisorSpec {
   /** Default `one_for_one`. */
   readonly strategy?: Strategy;
@@ -52,5 +40,4 @@ export interface SupervisorSpec {
    * own: those that are up are stopped and the start fails. Default `continue`.
    */
   readonly onStartFailure?: "continue" | "abort";
-  readonly backoff?: BackoffOptions;
 }

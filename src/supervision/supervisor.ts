@@ -197,7 +197,7 @@ export class ChildSupervisor implements Child {
 
   #add(spec: ChildSpec): ChildSlot {
     const { slots } = this.#keeper;
-    const settings = childSettings(spec, this.#settings.autoShutdown);
+    const settings = childSettings(spec);
     const { id } = settings;
     if (slots.has(id)) throw twice(id);
     if (slots.size >= this.#settings.maxChildren) {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Backoff, backoffDelay } from "../../src/supervision/backoff.ts";
+import { type Backoff, backoffDelay, CHILD_BACKOFF } from "../../src/supervision/backoff.ts";
 
 const backoff: fc.Arbitrary<Backoff> = fc.record({
   base: fc.double({ min: 1, max: 10_000, noNaN: true }),
@@ -13,8 +13,7 @@ const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe("backoffDelay", () => {
   it("doubles from 100 ms to 30 s by default, the first restart at once", () => {
-    const standard = { base: 100, factor: 2, max: 30_000, jitter: 0.2 };
-    const delays = [1, 2, 3, 4, 5, 10, 11, 12].map((number) => backoffDelay(number, standard, () => 0.5));
+    const delays = [1, 2, 3, 4, 5, 10, 11, 12].map((number) => backoffDelay(number, CHILD_BACKOFF, () => 0.5));
     expect(delays).toEqual([0, 100, 200, 400, 800, 25_600, 30_000, 30_000]);
   });
 

@@ -186,33 +186,6 @@ const rules: OtpRule[] = [
       expect(supervisor.countChildren()).toEqual({ specs: 3, active: 1, supervisors: 1, workers: 2 });
     },
   },
-  {
-    source: "supervisor, Automatic Shutdown: never",
-    rule: "significant children are refused, at the start and later",
-    shows: async (stage) => {
-      const spec = stage.spec("a", { restart: "transient", significant: true });
-      await expect(stage.supervise([spec])).rejects.toMatchObject({
-        code: "INVALID_OPTIONS",
-        message: expect.stringContaining("a"),
-      });
-      const supervisor = await stage.supervise([]);
-      await expect(supervisor.startChild(spec)).rejects.toMatchObject({
-        code: "INVALID_OPTIONS",
-        message: expect.stringContaining("a"),
-      });
-    },
-  },
-  {
-    source: "supervisor, Child specification: significant",
-    rule: "a permanent child cannot be significant",
-    shows: async (stage) => {
-      const starting = stage.supervise([stage.spec("a", { significant: true })], { autoShutdown: "any_significant" });
-      await expect(starting).rejects.toMatchObject({
-        code: "INVALID_OPTIONS",
-        message: expect.stringContaining("a"),
-      });
-    },
-  },
   ...(
     [
       ["transient", normal],
