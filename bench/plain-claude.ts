@@ -2,7 +2,12 @@ import { randomUUID } from "node:crypto";
 import { parseArguments } from "../src/testing/fake-claude/fake-arguments.ts";
 import { answerTo, handshake } from "../src/testing/fake-claude/fake-control.ts";
 import { FakeLedger } from "../src/testing/fake-claude/fake-ledger.ts";
-import { assistantMessage, CLAUDE_CODE_VERSION, type FakeEcho, stamp } from "../src/testing/fake-claude/fake-messages.ts";
+import {
+  assistantMessage,
+  CLAUDE_CODE_VERSION,
+  type FakeEcho,
+  stamp,
+} from "../src/testing/fake-claude/fake-messages.ts";
 import { type FakeResult, resultMessage } from "../src/testing/fake-claude/fake-result.ts";
 import { FakeSettings } from "../src/testing/fake-claude/fake-settings.ts";
 import { objectOf, parseLine, stringOf, type WireObject } from "../src/testing/fake-claude/fake-wire.ts";
