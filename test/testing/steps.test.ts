@@ -38,7 +38,7 @@ test("a limit of use holds turns back until it is lifted, and a process that say
   const clock = new SimulatedClock();
   const script = turnByTurn(
     inOrder(says("before")),
-    inOrder(hitsLimit(600_000)),
+    inOrder(hitsLimit(300_000)),
     inOrder(says("again")),
     inOrder(stalls()),
     inOrder(says("up")),
@@ -49,8 +49,8 @@ test("a limit of use holds turns back until it is lifted, and a process that say
   await failure(query(name, "1"), "TURN_FAILED");
   const next = query(name, "2");
   await eventually(() => session(name).status().waitingFor?.for === "quota");
-  expect(session(name).status().waitingFor).toMatchObject({ until: 600_000 });
-  await clock.advance(600_000);
+  expect(session(name).status().waitingFor).toMatchObject({ until: 300_000 });
+  await clock.advance(300_000);
   expect((await next).text).toBe("again");
   const stalled = query(name, "3");
   await scene.fake.prompted(4);
