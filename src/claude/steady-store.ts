@@ -1,6 +1,7 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
+import { withWholeCompactions } from "./whole-compactions.ts";
 
 /** How long a store may take to append. The SDK waits a minute for each batch, and holds the result back meanwhile. */
 const APPEND_MS = 20_000;
@@ -18,6 +19,8 @@ export interface StoreKey {
  * The SDK makes the key of a transcript from the working directory, and another one from where Claude Code has moved it to. So a
  * session whose directory changes, or that works in a worktree, would resume an older state without a word. Here all is under the
  * first key.
+ *
+ * What it has of a compaction that was written by half is left out, see {@link withWholeCompactions}.
  *
  * A store that does not come back holds up one batch, not each: until it has, it is not asked again, and the SDK says of
  * every batch that is dropped meanwhile that it is.
@@ -50,7 +53,10 @@ export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): S
   const { listSessions, listSessionSummaries, delete: remove, listSubkeys } = store;
   return {
     append,
-    load: (given) => store.load(under(given)),
+    load: async (given) => {
+      const entries = await store.load(under(given));
+      return entries === null || given.subpath !== undefined ? entries : withWholeCompactions(entries);
+    },
     // The SDK asks only for what is there.
     ...(listSessions && { listSessions: (project: string) => listSessions.call(store, pinned(project)) }),
     ...(listSessionSummaries && {

@@ -29,6 +29,17 @@ test("what is under the first key stays there, whatever the working directory is
   expect(await inner.load({ projectKey: "one", sessionId })).toBeNull();
 });
 
+test("a compaction that was written by half is not loaded, and stays in the store", async () => {
+  const [inner, key] = [new InMemorySessionStore(), { projectKey: "p", sessionId }];
+  const half = [entry, { type: "system", subtype: "compact_boundary", uuid: "b", parentUuid: null }];
+  await inner.append(key, half);
+  await inner.append({ ...key, subpath: "subagents/agent-1" }, half);
+  const steady = steadyStore(inner, new Remembered(), new SimulatedClock());
+  expect(await steady.load(key)).toEqual([entry]);
+  expect(await steady.load({ ...key, subpath: "subagents/agent-1" })).toEqual(half);
+  expect(await inner.load(key)).toEqual(half);
+});
+
 test("what a store cannot do is not offered", () => {
   const store: SessionStore = { append: async () => {}, load: async () => null };
   expect(Object.keys(steadyStore(store, new Remembered(), new SimulatedClock()))).toEqual(["append", "load"]);
