@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
-import type { Child, ChildExit, ChildSpec } from "../supervision/child-spec.ts";
-import type { SupervisionEvent } from "../supervision/supervision-event.ts";
+import type { SessionServer } from "../session/session-server.ts";
+import type { Child, ChildEvent, ChildExit, ChildSpec } from "../supervision/child-spec.ts";
 import { ChildSupervisor } from "../supervision/supervisor.ts";
 import type { SupervisorSpec } from "../supervision/supervisor-spec.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type SessionPlan,
   type SubtreePlan,
   sessionsOf,
+  type TreePlan,
 } from "./child-options.ts";
 import type { Roster } from "./roster.ts";
 
@@ -17,8 +18,8 @@ export interface BranchDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly roster: Roster;
-  /** Called for what happens to the children of any branch. */
-  onEvent(event: SupervisionEvent, branch: Branch): void;
+  /** Makes the listener of a child. `server` is the session that it is, if it is one. */
+  listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): (event: ChildEvent) => void;
 }
 
 /**
@@ -90,9 +91,8 @@ export class Branch {
   /** Starts the supervisor and its children. */
   async start(signal?: AbortSignal): Promise<ChildSupervisor> {
     const { clock, random } = this.#deps;
-    const onEvent = (event: SupervisionEvent): void => this.#deps.onEvent(event, this);
     const specs = this.plans.flatMap((plan) => (isFamily(plan) ? [] : [this.#spec(plan)]));
-    const deps = { clock, random, onEvent, ...(signal === undefined ? {} : { signal }) };
+    const deps = { clock, random, ...(signal === undefined ? {} : { signal }) };
     const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
       this.#tree = tree;
       return tree;
@@ -178,17 +178,19 @@ export class Branch {
     if (plan.kind === "supervisor") this.#branches.set(plan.id, new Branch(plan.tree, plan.children, this.#deps));
   }
 
-  #spec(plan: Exclude<ChildPlan, FamilyPlan>): ChildSpec {
+  #spec(plan: TreePlan): ChildSpec {
+    const { id } = plan;
+    const server = plan.kind === "session" ? this.#deps.roster.ofChild(id)?.server : undefined;
+    const onEvent = this.#deps.listener(plan, this, server);
     switch (plan.kind) {
       case "session": {
-        const { id, settings } = plan;
-        const { restart, shutdown, significant } = settings;
-        return { id, restart, shutdown, significant, start: () => this.#begin(id) };
+        const { restart, shutdown, significant } = plan.settings;
+        return { id, restart, shutdown, significant, start: () => this.#begin(server), onEvent };
       }
       case "worker":
-        return { id: plan.id, ...plan.keeping, start: plan.start };
+        return { id, ...plan.keeping, start: plan.start, onEvent };
       case "supervisor":
-        return this.#subtreeSpec(plan);
+        return { ...this.#subtreeSpec(plan), onEvent };
     }
   }
 
@@ -201,9 +203,9 @@ export class Branch {
     return { id, type: "supervisor", ...keeping, start };
   }
 
-  #begin(id: string): Child {
-    const server = this.#deps.roster.ofChild(id)?.server;
-    return server === undefined || server.hasEnded ? vacancy() : server.begin();
+  #begin(server: SessionServer | undefined): Child {
+    const isThere = server !== undefined && this.#deps.roster.holds(server) && !server.hasEnded;
+    return isThere ? server.begin() : vacancy();
   }
 }
 

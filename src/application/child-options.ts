@@ -51,6 +51,9 @@ export type ChildOptions = SessionOptions | TemplateOptions | PoolOptions | Subt
 /** A child as it is to be, all values settled. */
 export type ChildPlan = SessionPlan | FamilyPlan | SubtreePlan | WorkerPlan;
 
+/** A child that its supervisor starts itself. */
+export type TreePlan = Exclude<ChildPlan, FamilyPlan>;
+
 /** What is no child in the tree itself, but has sessions that are. */
 export type FamilyPlan = TemplatePlan | PoolPlan;
 

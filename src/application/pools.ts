@@ -105,10 +105,9 @@ export class Pools {
     return index === undefined ? undefined : place?.plan.member(index).settings;
   }
 
-  /** Something has happened to a session. */
-  seen(key: string): void {
-    const name = key.startsWith("[") ? nameOfKey(key) : undefined;
-    if (name !== undefined && typeof name !== "string") this.#places.get(name[0])?.server.tend();
+  /** Something has happened to a member of this pool. */
+  seen(id: string): void {
+    this.#places.get(id)?.server.tend();
   }
 
   /** Goes on with a changed pool; the options of its members are changed by the reconciliation itself. */

@@ -6,9 +6,9 @@ import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SupervisionEvent } from "../supervision/supervision-event.ts";
 import { Arrivals } from "./arrivals.ts";
-import { Branch } from "./branch.ts";
+import { Branch, type BranchDeps } from "./branch.ts";
+import { ChildListener, type ListenerDeps } from "./child-listener.ts";
 import {
   type ChildPlan,
   type FamilyPlan,
@@ -17,8 +17,7 @@ import {
   type SessionPlan,
   sessionsOf,
 } from "./child-options.ts";
-import { startError, whoOf } from "./child-standing.ts";
-import { exitRecord } from "./inspection.ts";
+import { startError } from "./child-standing.ts";
 import { Pools } from "./pools.ts";
 import type { Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
@@ -52,6 +51,7 @@ export class Tree {
   readonly #clock: Clock;
   readonly #roster: Roster;
   readonly #arrivals: Arrivals;
+  readonly #listening: ListenerDeps;
   /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
@@ -61,8 +61,11 @@ export class Tree {
     this.#settings = settings;
     this.#clock = clock;
     this.#roster = roster;
-    const onEvent = (event: SupervisionEvent, branch: Branch): void => this.#observe(event, branch);
-    this.root = new Branch(settings.tree, plans, { clock, random, roster, onEvent });
+    const listener: BranchDeps["listener"] = (...child) => {
+      const one = new ChildListener(...child, this.#listening);
+      return (event) => one.take(event);
+    };
+    this.root = new Branch(settings.tree, plans, { clock, random, roster, listener });
     this.#arrivals = new Arrivals(this.root, clock);
     this.templates = new Templates({
       clock,
@@ -75,6 +78,18 @@ export class Tree {
     });
     const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
     this.pools = new Pools({ clock, random, newId: deps.newId, roster, spares, supervisor, terminate });
+    this.#listening = {
+      clock,
+      roster,
+      pools: this.pools,
+      arrivals: this.#arrivals,
+      logger: settings.logger,
+      membersOf: (plan) => this.membersOf(plan),
+      forget: (branch, plan) => this.forget(branch, plan),
+      ends: (branch, end) => {
+        if (branch === this.root) this.#end = end;
+      },
+    };
   }
 
   /** Why the tree ended, as far as it was its own doing. */
@@ -267,69 +282,6 @@ export class Tree {
       throw refusal ?? error;
     }
   }
-
-  #observe(event: SupervisionEvent, branch: Branch): void {
-    const log = this.#settings.logger;
-    switch (event.type) {
-      case "restarting":
-        if (event.delay > 0) this.#roster.ofChild(event.id)?.server.retryAt(this.#clock.now() + event.delay);
-        log?.info(
-          `${describe(event.id)} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`,
-        );
-        break;
-      case "quarantined":
-        this.#quarantined(event, branch);
-        break;
-      case "exited":
-      case "start_failed":
-        this.#ceased(event, branch, event.exit.reason !== "abnormal");
-        break;
-      case "terminated":
-        this.#ceased(event, branch, false);
-        break;
-      case "auto_shutdown":
-        if (branch === this.root) this.#end = { reason: "auto_shutdown", cause: event.exit.cause };
-        break;
-      case "escalated":
-        if (branch === this.root) this.#end = { reason: "max_restarts", cause: event.exit.cause };
-        break;
-      default:
-    }
-    this.pools.seen(event.id);
-    this.#arrivals.seen();
-  }
-
-  /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
-  #ceased(event: SupervisionEvent, branch: Branch, asMeant: boolean): void {
-    const { id } = event;
-    const plan = branch.plan(id);
-    if (plan === undefined) return;
-    if (isFamily(plan)) return;
-    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
-    // The tree has forgotten it, unless it is to be started again by hand.
-    const forgotten = restart === "temporary" && branch.lacks(id);
-    const rests = restart === "transient" && asMeant;
-    if (!forgotten && !rests) return;
-    for (const { server } of this.membersOf(plan)) server.close(forgotten ? "session" : "child");
-    if (!forgotten) return;
-    if (event.type === "start_failed") this.#arrivals.forgotten(id, whoOf(plan, []), event.exit.cause);
-    this.forget(branch, plan);
-  }
-
-  #quarantined({ id, exit }: SupervisionEvent & { type: "quarantined" }, branch: Branch): void {
-    const now = this.#clock.now();
-    const last = branch.tree?.child(id)?.lastExits ?? [{ exit, at: now }];
-    const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
-    const plan = branch.plan(id);
-    const members = plan === undefined ? [] : this.membersOf(plan);
-    for (const { server } of members) server.quarantine(exits);
-    const message =
-      this.#roster.ofChild(id)?.server.refusal()?.message ??
-      `${describe(id)} has been set aside: ${exits.at(-1)?.message ?? "unknown"}.`;
-    const { logger } = this.#settings;
-    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
-    else logger.warn(message);
-  }
 }
 
 /** Why the tree could not be started, for whoever starts it. */
@@ -361,10 +313,6 @@ function removed({ name, error }: NotStarted): CastellanError {
   const why = error.details.lastExits.at(-1)?.message ?? "unknown";
   const message = `session ${formatName(name)} did not come up and has been removed again: ${why}.`;
   return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
-}
-
-function describe(id: string): string {
-  return id.startsWith('"') || id.startsWith("[") ? `session ${id}` : `child "${id}"`;
 }
 
 /** For calls to a tree that may have ended, or forgotten the child, by itself. */

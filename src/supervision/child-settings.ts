@@ -1,4 +1,4 @@
-import type { ChildSpec, ChildType, Restart, Shutdown } from "./child-spec.ts";
+import type { ChildEvent, ChildSpec, ChildType, Restart, Shutdown } from "./child-spec.ts";
 
 /** A child spec with every field decided. */
 export interface ChildSettings {
@@ -8,6 +8,7 @@ export interface ChildSettings {
   readonly shutdown: Shutdown;
   readonly type: ChildType;
   readonly significant: boolean;
+  readonly onEvent: ((event: ChildEvent) => void) | undefined;
 }
 
 const WORKER_SHUTDOWN = 5_000;
@@ -16,5 +17,7 @@ const WORKER_SHUTDOWN = 5_000;
 export function childSettings(spec: ChildSpec): ChildSettings {
   const { id, restart = "permanent", type = "worker", significant = false } = spec;
   const shutdown = spec.shutdown ?? (type === "supervisor" ? "infinity" : WORKER_SHUTDOWN);
-  return { id, start: (context) => spec.start(context), restart, shutdown, type, significant };
+  const start: ChildSpec["start"] = (context) => spec.start(context);
+  const onEvent = spec.onEvent === undefined ? undefined : (event: ChildEvent) => spec.onEvent?.(event);
+  return { id, start, restart, shutdown, type, significant, onEvent };
 }

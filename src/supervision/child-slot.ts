@@ -3,8 +3,8 @@ import type { CastellanError } from "../errors.ts";
 import { exitFromResolved, exitFromThrown } from "./child-exit.ts";
 import type { ChildInfo } from "./child-info.ts";
 import type { ChildSettings } from "./child-settings.ts";
-import type { Child, ChildExit, Shutdown, StartContext } from "./child-spec.ts";
-import { type ChildEvent, type ChildState, isAlive, nextState, type Rest } from "./child-state.ts";
+import type { Child, ChildEvent, ChildExit, Shutdown, StartContext } from "./child-spec.ts";
+import { type ChildState, type ChildStateEvent, isAlive, nextState, type Rest } from "./child-state.ts";
 import { type Departed, Departure } from "./departure.ts";
 import { afterUptime, type History, noHistory } from "./history.ts";
 import type { Round } from "./round.ts";
@@ -110,6 +110,17 @@ export class ChildSlot {
     };
   }
 
+  /**
+   * Tells the listener of the child, if it has one. All listeners are told in the order of events, each in a microtask, so
+   * that it may call the supervisor without meeting it in the middle of a step. What it throws or rejects with is ignored.
+   */
+  tell(event: ChildEvent): void {
+    const { onEvent } = this.settings;
+    if (onEvent === undefined) return;
+    const told = Promise.resolve().then(() => onEvent(event));
+    told.catch(() => {});
+  }
+
   /** The child when it is next up. Rejects when a start fails or the child is let go before. */
   nextUp(): Promise<Child> {
     if (this.#nextUp === undefined) {
@@ -188,7 +199,7 @@ export class ChildSlot {
     return afterUptime(this.history, this.#clock.monotonic() - this.#state.since, this.#maxSeconds);
   }
 
-  #take(event: ChildEvent): void {
+  #take(event: ChildStateEvent): void {
     this.#state = nextState(this.#state, event);
   }
 

@@ -58,6 +58,25 @@ export interface StartContext {
   readonly signal: AbortSignal;
 }
 
+/** What a supervisor tells the listener of a child. */
+export type ChildEvent =
+  /** A child is up. `restarts` is 0 for one that was started anew. */
+  | { readonly type: "started"; readonly restarts: number }
+  /** A running child ended without being asked to. */
+  | { readonly type: "exited"; readonly exit: ChildExit }
+  /** A child will be started again in `delay` milliseconds, as restart number `attempt` of its series of crashes. */
+  | { readonly type: "restarting"; readonly delay: number; readonly attempt: number }
+  /** A child did not come up. */
+  | { readonly type: "start_failed"; readonly exit: ChildExit }
+  /** A child was set aside; `exit` is the last of its exits. */
+  | { readonly type: "quarantined"; readonly exit: ChildExit }
+  /** A child was stopped by the supervisor. `error` is what its `stop` rejected with, if it did. */
+  | { readonly type: "terminated"; readonly error?: unknown }
+  /** The supervisor gave up because of this child and ends with all its children. */
+  | { readonly type: "escalated"; readonly exit: ChildExit }
+  /** The supervisor ends because of this significant child. */
+  | { readonly type: "auto_shutdown"; readonly exit: ChildExit };
+
 /**
  * How to start, restart and stop one child. Whoever takes it from outside has checked its values.
  *
@@ -80,4 +99,6 @@ export interface ChildSpec {
    * `false`.
    */
   readonly significant?: boolean;
+  /** Told of what happens to the child, in order and shortly after it did. What it throws is ignored. */
+  onEvent?(event: ChildEvent): void;
 }

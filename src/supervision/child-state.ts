@@ -19,7 +19,7 @@ export type ChildState =
   | { readonly name: "leaving"; readonly next: Rest };
 
 /** What can happen to a child. */
-export type ChildEvent =
+export type ChildStateEvent =
   | { readonly type: "launch" }
   | { readonly type: "arrived"; readonly child: Child; readonly at: number }
   /** It ended by itself, or did not come up. */
@@ -29,7 +29,7 @@ export type ChildEvent =
   | { readonly type: "gone" };
 
 /** Where a child stands after an event. Throws on an event that cannot happen there, which is a fault in this room. */
-export function nextState(state: ChildState, event: ChildEvent): ChildState {
+export function nextState(state: ChildState, event: ChildStateEvent): ChildState {
   switch (event.type) {
     case "launch":
       if (state.name === "due") return { name: "starting" };

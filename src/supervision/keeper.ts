@@ -1,5 +1,4 @@
 import { CastellanError } from "../errors.ts";
-import { announcer } from "./announcer.ts";
 import { endsSupervisor } from "./auto-shutdown.ts";
 import { backoffDelay, CHILD_BACKOFF } from "./backoff.ts";
 import { reasonOf } from "./child-exit.ts";
@@ -10,7 +9,6 @@ import { withExit } from "./history.ts";
 import type { Intensity } from "./intensity.ts";
 import { Round } from "./round.ts";
 import { restartedWith } from "./strategy.ts";
-import type { SupervisionEvent } from "./supervision-event.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 import type { SupervisorSettings } from "./supervisor-settings.ts";
 import { judge } from "./verdict.ts";
@@ -23,7 +21,6 @@ export class Keeper implements SlotOwner {
   readonly ended: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
   readonly #deps: SupervisorDeps;
-  readonly #announce: (event: SupervisionEvent) => void;
   readonly #resolveEnded: (exit: ChildExit) => void;
   readonly #rounds: Set<Round> = new Set();
   #open = true;
@@ -38,7 +35,6 @@ export class Keeper implements SlotOwner {
     this.#resolveEnded = resolve;
     this.#settings = settings;
     this.#deps = deps;
-    this.#announce = announcer(deps);
   }
 
   /** False from the moment the supervisor begins to end. */
@@ -107,7 +103,7 @@ export class Keeper implements SlotOwner {
   arrived(slot: ChildSlot): void {
     slot.round?.drop(slot);
     slot.history = { ...slot.history, failedStarts: 0 };
-    this.#announce({ type: "started", id: slot.settings.id, restarts: slot.restarts });
+    slot.tell({ type: "started", restarts: slot.restarts });
     this.#opened(slot);
   }
 
@@ -116,7 +112,7 @@ export class Keeper implements SlotOwner {
     slot.round?.drop(slot);
     this.#note(slot, exit);
     if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
-    this.#announce({ type: "start_failed", id, exit });
+    slot.tell({ type: "start_failed", exit });
     const error = new CastellanError("CHILD_START_FAILED", `child ${id} did not come up`, { cause: exit.cause });
     slot.refuse(error);
     if (this.#opening?.slots.has(slot) === true && this.#settings.onStartFailure === "abort") {
@@ -132,27 +128,27 @@ export class Keeper implements SlotOwner {
 
   exited(slot: ChildSlot, exit: ChildExit): void {
     this.#note(slot, exit);
-    this.#announce({ type: "exited", id: slot.settings.id, exit });
+    slot.tell({ type: "exited", exit });
     this.#conclude(slot, exit);
   }
 
   gone(slot: ChildSlot, error: unknown): void {
     const { id } = slot.settings;
-    this.#announce(error === undefined ? { type: "terminated", id } : { type: "terminated", id, error });
+    slot.tell(error === undefined ? { type: "terminated" } : { type: "terminated", error });
     if (slot.state.name === "forgotten") this.slots.delete(id);
     if (slot.state.name !== "due") this.#opened(slot);
     if (slot.state.name !== "quarantined") return;
     slot.round?.drop(slot);
     const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
     this.#note(slot, exit);
-    this.#announce({ type: "quarantined", id, exit });
+    slot.tell({ type: "quarantined", exit });
     slot.refuse(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be ended`, { cause: error }));
   }
 
   /** Carries out the verdict on a child that ended by itself or did not come up. */
   #conclude(slot: ChildSlot, exit: ChildExit): void {
     const { intensity, onMaxRestarts, autoShutdown } = this.#settings;
-    const { id, restart, significant } = slot.settings;
+    const { restart, significant } = slot.settings;
     const now = this.#deps.clock.monotonic();
     const shared = onMaxRestarts === "escalate";
     const counted = shared ? this.#counted : slot.history.counted;
@@ -169,14 +165,14 @@ export class Keeper implements SlotOwner {
         break;
       case "escalate":
         this.#rest(slot, { name: "terminated" }, exit);
-        this.#announce({ type: "escalated", id, exit });
+        slot.tell({ type: "escalated", exit });
         this.end({ reason: "abnormal", cause: escalation(slot, intensity, exit) });
         break;
       case "rest":
       case "forget":
         this.#rest(slot, { name: verdict.outcome === "rest" ? "terminated" : "forgotten" }, exit);
         if (!endsSupervisor(autoShutdown, significant, () => this.#anySignificantActive())) break;
-        this.#announce({ type: "auto_shutdown", id, exit });
+        slot.tell({ type: "auto_shutdown", exit });
         this.end({ reason: "shutdown" });
         break;
     }
@@ -188,7 +184,7 @@ export class Keeper implements SlotOwner {
     const delay = backoffDelay(restarts, CHILD_BACKOFF, () => this.#deps.random());
     slot.history = { ...slot.history, restarts, delay };
     slot.end({ name: "due" });
-    this.#announce({ type: "restarting", id: slot.settings.id, delay, attempt: restarts });
+    slot.tell({ type: "restarting", delay, attempt: restarts });
 
     // A child that has never been up is one that no sibling can have leaned on.
     const group = slot.everUp ? restartedWith(strategy, this.slots.values(), slot) : [slot];
@@ -207,7 +203,7 @@ export class Keeper implements SlotOwner {
     const { id } = slot.settings;
     slot.end(wanted);
     if (wanted.name === "forgotten") this.slots.delete(id);
-    if (wanted.name === "quarantined") this.#announce({ type: "quarantined", id, exit });
+    if (wanted.name === "quarantined") slot.tell({ type: "quarantined", exit });
   }
 
   /** Lets go of a child for good, whatever it is doing. One that rests already stays as it is. */

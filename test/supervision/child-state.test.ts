@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { type ChildEvent, type ChildState, isActive, isAlive, nextState } from "../../src/supervision/child-state.ts";
+import {
+  type ChildState,
+  type ChildStateEvent,
+  isActive,
+  isAlive,
+  nextState,
+} from "../../src/supervision/child-state.ts";
 import { Actor, Stage } from "./stage.ts";
 
 const child = new Actor("a", new Stage());
@@ -18,7 +24,7 @@ const events = {
   ended: { type: "ended", next: { name: "quarantined" } },
   leave: { type: "leave", next: { name: "terminated" } },
   gone: { type: "gone" },
-} satisfies Record<string, ChildEvent>;
+} satisfies Record<string, ChildStateEvent>;
 
 /** Where each event leads from each state; what is not listed must throw. */
 const table: Record<keyof typeof states, Partial<Record<keyof typeof events, ChildState["name"]>>> = {

@@ -32,7 +32,7 @@ export class Grove {
       };
       return { exited: supervisor.exited, stop };
     };
-    return { id, restart, significant, type: "supervisor", start };
+    return { id, restart, significant, type: "supervisor", start, onEvent: this.#stage.listener(id) };
   }
 }
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Child, ChildExit } from "../../src/supervision/child-spec.ts";
-import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
+import type { Child, ChildExit, ChildSpec } from "../../src/supervision/child-spec.ts";
 import { settle } from "./simulated-clock.ts";
 import { Actor, crash, Stage } from "./stage.ts";
 
@@ -12,7 +11,10 @@ describe("a child that misbehaves", () => {
       leave({ reason: "shutdown" });
       throw new Error("no");
     };
-    const supervisor = await stage.supervise([{ id: "a", start: () => ({ exited, stop }) }, ...stage.specs("b")]);
+    const supervisor = await stage.supervise([
+      stage.spec("a", { start: () => ({ exited, stop }) }),
+      ...stage.specs("b"),
+    ]);
     await supervisor.stop();
     expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { message: "no" } });
     expect(stage.playing).toEqual([]);
@@ -35,7 +37,9 @@ describe("a child that misbehaves", () => {
     const stop = (): Promise<void> => {
       throw new Error("no");
     };
-    const supervisor = await stage.supervise([{ id: "a", start: () => ({ exited: new Promise(() => {}), stop }) }]);
+    const supervisor = await stage.supervise([
+      stage.spec("a", { start: () => ({ exited: new Promise(() => {}), stop }) }),
+    ]);
     await supervisor.terminateChild("a");
     expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { message: "no" } });
   });
@@ -44,7 +48,7 @@ describe("a child that misbehaves", () => {
     const stage = new Stage();
     const { promise: exited, reject } = Promise.withResolvers<ChildExit>();
     const supervisor = await stage.supervise([
-      { id: "a", restart: "temporary", start: () => ({ exited, stop: async () => {} }) },
+      stage.spec("a", { restart: "temporary", start: () => ({ exited, stop: async () => {} }) }),
     ]);
     reject(new Error("gone"));
     await settle();
@@ -118,7 +122,7 @@ describe("a listener", () => {
       },
     ]) {
       const stage = new Stage();
-      const supervisor = await ChildSupervisor.start(stage.specs("a"), {}, { ...stage.deps(), onEvent });
+      const supervisor = await stage.supervise([stage.spec("a", { onEvent })]);
       await stage.exit("a");
       expect(supervisor.countChildren().active).toBe(1);
       await supervisor.stop();
@@ -128,19 +132,33 @@ describe("a listener", () => {
   it("may call the supervisor", async () => {
     const stage = new Stage();
     const ended = Promise.withResolvers<void>();
-    const supervisor = await ChildSupervisor.start(
-      stage.specs("a", "b"),
-      {},
-      {
-        ...stage.deps(),
-        onEvent: ({ type }) => {
-          if (type === "exited") void supervisor.stop().then(ended.resolve);
-        },
-      },
-    );
+    const onEvent: ChildSpec["onEvent"] = ({ type }) => {
+      if (type === "exited") void supervisor.stop().then(ended.resolve);
+    };
+    const supervisor = await stage.supervise([stage.spec("a", { onEvent }), stage.spec("b")]);
     stage.actor("a").exit(crash);
     await ended.promise;
     expect(stage.playing).toEqual([]);
+  });
+
+  it("is told of its own child only, and all listeners in the order in which things happen", async () => {
+    const stage = new Stage();
+    const told: string[] = [];
+    const listening = (id: string): ChildSpec =>
+      stage.spec(id, {
+        onEvent: (event) => {
+          told.push(`${event.type} ${id}`);
+          if (id === "a") throw new Error("no");
+        },
+      });
+    const supervisor = await stage.supervise(["a", "b", "c"].map(listening), { strategy: "rest_for_one" });
+    await stage.exit("b");
+    await supervisor.terminateChild("a");
+    expect(told).toEqual([
+      ...["started a", "started b", "started c"],
+      ...["exited b", "restarting b", "terminated c", "started b", "started c"],
+      "terminated a",
+    ]);
   });
 
   it("has heard everything when the supervisor has ended", async () => {

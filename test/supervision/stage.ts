@@ -1,5 +1,11 @@
-import type { Child, ChildExit, ChildSpec, Shutdown, StartContext } from "../../src/supervision/child-spec.ts";
-import type { SupervisionEvent } from "../../src/supervision/supervision-event.ts";
+import type {
+  Child,
+  ChildEvent,
+  ChildExit,
+  ChildSpec,
+  Shutdown,
+  StartContext,
+} from "../../src/supervision/child-spec.ts";
 import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
 import type { SupervisorSpec } from "../../src/supervision/supervisor-spec.ts";
 import { SimulatedClock, settle } from "./simulated-clock.ts";
@@ -41,7 +47,7 @@ export class Stage {
   readonly clock: SimulatedClock = new SimulatedClock();
   /** `start a`, `stop a`, in the order in which the supervisors asked. */
   log: string[] = [];
-  events: SupervisionEvent[] = [];
+  events: (ChildEvent & { readonly id: string })[] = [];
   readonly onStage: Map<string, Set<Actor>> = new Map();
   readonly contexts: Map<string, StartContext[]> = new Map();
   readonly startHolds: Map<string, PromiseWithResolvers<void>> = new Map();
@@ -58,12 +64,17 @@ export class Stage {
 
   /** What a supervisor on this stage gets. Chance is always a half, so that jitter moves nothing. */
   deps(signal?: AbortSignal): Parameters<typeof ChildSupervisor.start>[2] {
-    const onEvent = (event: SupervisionEvent): void => void this.events.push(event);
-    return { clock: this.clock, random: () => 0.5, onEvent, ...(signal === undefined ? {} : { signal }) };
+    return { clock: this.clock, random: () => 0.5, ...(signal === undefined ? {} : { signal }) };
+  }
+
+  /** Writes down what the listener of `id` is told. */
+  listener(id: string): (event: ChildEvent) => void {
+    return (event) => void this.events.push({ ...event, id });
   }
 
   spec(id: string, options: Partial<ChildSpec> = {}): ChildSpec {
-    return { id, start: (context) => this.#enter(id, context), ...this.#defaults, ...options };
+    const start: ChildSpec["start"] = (context) => this.#enter(id, context);
+    return { id, start, onEvent: this.listener(id), ...this.#defaults, ...options };
   }
 
   specs(...ids: string[]): ChildSpec[] {
@@ -76,7 +87,7 @@ export class Stage {
       this.log.push(`start ${id}`);
       return ChildSupervisor.start(children, options, this.deps(context.signal));
     };
-    return { id, type: "supervisor", start, ...spec };
+    return { id, type: "supervisor", start, onEvent: this.listener(id), ...spec };
   }
 
   supervise(children: ChildSpec[], options: SupervisorSpec = {}): Promise<ChildSupervisor> {
