@@ -159,12 +159,13 @@ export type { TurnState } from "./session/turn-state.ts";
 export type { TurnMetadata } from "./session/ui-message-chunk.ts";
 export type { UsageOptions, UsageReport } from "./session/usage.ts";
 export type { Wakeup } from "./session/wakeups.ts";
-export type { ChildInfo, RecordedExit } from "./supervision/child-info.ts";
 export type {
   Child,
   ChildExit,
+  ChildInfo,
   ChildType,
   Disposition,
+  RecordedExit,
   Restart,
   Shutdown,
   StartContext,

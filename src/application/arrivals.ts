@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { reasonOf } from "../supervision/child-exit.ts";
+import { reasonOf } from "../supervision/child-spec.ts";
 import type { Branch } from "./branch.ts";
 import { type ChildStanding, lackOf, standingsOf, startError } from "./child-standing.ts";
 import type { NotStarted } from "./supervisor-reports.ts";

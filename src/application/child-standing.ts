@@ -1,6 +1,5 @@
 import { CastellanError } from "../errors.ts";
-import { reasonOf } from "../supervision/child-exit.ts";
-import type { ChildInfo } from "../supervision/child-info.ts";
+import { type ChildInfo, reasonOf } from "../supervision/child-spec.ts";
 import type { Branch } from "./branch.ts";
 import { type ChildPlan, isFamily } from "./child-options.ts";
 

@@ -1,7 +1,7 @@
 import type { SparesStatus } from "../capacity/spares.ts";
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
-import type { ChildInfo } from "../supervision/child-info.ts";
+import type { ChildInfo } from "../supervision/child-spec.ts";
 
 /** A child that did not come up, and why. */
 export interface NotStarted {

@@ -30,7 +30,7 @@ import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
 import { durationSchema, nameSchema, validate } from "../session/validation.ts";
-import { reasonOf } from "../supervision/child-exit.ts";
+import { reasonOf } from "../supervision/child-spec.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { advisor } from "./advisor.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";

@@ -1,25 +1,24 @@
-/** How long to wait before a restart, as a series of crashes goes on. */
+/** How long to wait before each restart of a series. */
 export interface Backoff {
-  /** Milliseconds before the second restart; the first one waits for nothing. Above 0. */
+  /** Milliseconds before the second restart; the first one does not wait. Above 0. */
   readonly base: number;
-  /** By how much each further wait is longer than the one before. At least 1. */
+  /** By how much each wait is longer than the one before. At least 1. */
   readonly factor: number;
   /** The longest wait in milliseconds, before jitter. */
   readonly max: number;
-  /** The share of the wait by which chance may shorten or lengthen it, from 0 to below 1. */
+  /** The share of the wait by which chance shortens or lengthens it, from 0 to below 1. */
   readonly jitter: number;
 }
 
-/** How long a child waits. A wait of nothing, time and again, would let one that crashes at once starve the event loop. */
+/** The back-off of children. It never stays at 0, so that a child that crashes at once cannot starve the event loop. */
 export const CHILD_BACKOFF: Backoff = { base: 100, factor: 2, max: 30_000, jitter: 0.2 };
 
 /**
  * The milliseconds to wait before restart number `restart` of a series of crashes, counted from 1.
  *
- * The first restart waits for nothing, since most crashes do not repeat. From the second on the wait starts at `base`
- * and grows by `factor` up to `max`; chance then moves it by up to `jitter` of itself either way, so that children
- * that fell together do not rise together. `random` gives a number from 0 to below 1 and is not asked before the
- * second restart.
+ * The first restart does not wait, since most crashes do not repeat. From the second on the wait starts at `base` and grows
+ * by `factor` up to `max`. Chance then moves it by up to `jitter` of itself either way, so that children that crashed
+ * together do not restart together. `random` gives a number from 0 to below 1; the first restart does not call it.
  */
 export function backoffDelay(restart: number, backoff: Backoff, random: () => number): number {
   if (restart <= 1) return 0;

@@ -1,66 +1,70 @@
 import type { Clock } from "../clock.ts";
 import type { CastellanError } from "../errors.ts";
-import { exitFromResolved, exitFromThrown } from "./child-exit.ts";
-import type { ChildInfo } from "./child-info.ts";
-import type { ChildSettings } from "./child-settings.ts";
-import type { Child, ChildEvent, ChildExit, Shutdown, StartContext } from "./child-spec.ts";
-import { type ChildState, type ChildStateEvent, isAlive, nextState, type Rest } from "./child-state.ts";
-import { type Departed, Departure } from "./departure.ts";
-import { afterUptime, type History, noHistory } from "./history.ts";
-import type { Round } from "./round.ts";
+import {
+  type Child,
+  type ChildEvent,
+  type ChildExit,
+  type ChildInfo,
+  type ChildSettings,
+  exitFromResolved,
+  exitFromThrown,
+  type Shutdown,
+  type StartContext,
+} from "./child-spec.ts";
+import { type ChildState, type ChildStateEvent, isAlive, type NotRunning, nextState } from "./child-state.ts";
+import { ChildTermination, type TerminationResult } from "./child-termination.ts";
+import { afterUptime, noHistory, type RestartHistory } from "./rules.ts";
 
-/** Told of what happens to a child, at once and before anybody who waits for it. */
+/** Hears what happens to a child, at once and before anybody who waits for the child. */
 export interface SlotOwner {
-  arrived(slot: ChildSlot): void;
-  /** It did not come up. The owner must say where it rests, with {@link ChildSlot.end}. */
-  failed(slot: ChildSlot, exit: ChildExit): void;
-  /** It was up and ended by itself. The owner must say where it rests, with {@link ChildSlot.end}. */
+  started(slot: ChildSlot): void;
+  /** The start failed. The owner must decide the child's state, with {@link ChildSlot.settle}. */
+  startFailed(slot: ChildSlot, exit: ChildExit): void;
+  /** The child ran and exited by itself. The owner must decide its state, with {@link ChildSlot.settle}. */
   exited(slot: ChildSlot, exit: ChildExit): void;
-  /** It was let go and is no longer there. `error` is what went wrong with that. */
-  gone(slot: ChildSlot, error: unknown): void;
+  /** A child that the owner terminated is gone. `error` is what went wrong, if something did. */
+  terminated(slot: ChildSlot, error: unknown): void;
 }
 
-/** What a start came to. */
-type Arrival = { readonly child: Child } | { readonly thrown: unknown };
+/** How a start ended. */
+type StartResult = { readonly child: Child } | { readonly thrown: unknown };
 
-/** One incarnation of a child, from the call of its start until it is gone. */
-interface Incarnation {
+/** One run of a child, from the call of its start until it is gone. */
+interface ChildRun {
   readonly controller: AbortController;
-  readonly arrival: Promise<Arrival>;
-  /** Resolves when the start is over: the child is up, did not come up, or was called off and is gone. */
-  readonly launched: PromiseWithResolvers<void>;
+  readonly result: Promise<StartResult>;
+  /** Resolves when the start is over: the child runs, its start failed, or the start was called off and the child is gone. */
+  readonly startOver: PromiseWithResolvers<void>;
   readonly gone: PromiseWithResolvers<void>;
   child?: Child;
-  departure?: Departure;
+  termination?: ChildTermination;
 }
 
 const shownAs = {
   due: "restarting",
   starting: "restarting",
-  up: "running",
+  running: "running",
   quarantined: "quarantined",
   terminated: "terminated",
-  forgotten: "terminated",
+  deleted: "terminated",
 } as const;
 
-/** The place of one child in its supervisor: starts it, watches it and ends it, one incarnation after another. */
+/** The slot of one child in its supervisor: starts the child, watches it and stops it, one run after another. */
 export class ChildSlot {
   readonly settings: ChildSettings;
-  history: History = noHistory;
-  /** Whether the child has ever been up. */
-  everUp = false;
-  /** The round that will start the child. */
-  round: Round | undefined;
-  /** Where the child rests if a start by hand fails. Without it a start that fails is judged like a crash. */
-  restIfFailed: Rest | undefined;
+  history: RestartHistory = noHistory;
+  /** Whether the child has ever run. */
+  hasRun = false;
+  /** The child's state if a start by hand fails. Without it the supervisor treats a failed start like a crash. */
+  stateIfStartFails: NotRunning | undefined;
   readonly #owner: SlotOwner;
   readonly #clock: Clock;
   readonly #maxSeconds: number;
   #state: ChildState = { name: "due" };
-  #incarnation: Incarnation | undefined;
-  #nextUp: PromiseWithResolvers<Child> | undefined;
+  #run: ChildRun | undefined;
+  #nextRun: PromiseWithResolvers<Child> | undefined;
 
-  /** `maxSeconds` is the period of the supervisor's intensity. */
+  /** `maxSeconds` is the period of the supervisor's restart intensity. */
   constructor(settings: ChildSettings, owner: SlotOwner, clock: Clock, maxSeconds: number) {
     this.settings = settings;
     this.#owner = owner;
@@ -72,8 +76,13 @@ export class ChildSlot {
     return this.#state;
   }
 
-  get alive(): boolean {
+  get isAlive(): boolean {
     return isAlive(this.#state);
+  }
+
+  /** Whether the supervisor stops the child and will not start it again by itself. */
+  get isLeaving(): boolean {
+    return this.#state.name === "terminating" && this.#state.next.name !== "due";
   }
 
   /** How many restarts the current series of crashes has, as of now. */
@@ -81,16 +90,11 @@ export class ChildSlot {
     return this.#currentHistory().restarts;
   }
 
-  /** How the child stands toward calls, and is shown. */
-  get standing(): ChildInfo["state"] {
-    const { name } = this.#state.name === "leaving" ? this.#state.next : this.#state;
-    const isFirstStart = !this.everUp && this.history.restarts === 0;
+  /** The state that callers see, and by which the supervisor answers their calls. */
+  get shownState(): ChildInfo["state"] {
+    const { name } = this.#state.name === "terminating" ? this.#state.next : this.#state;
+    const isFirstStart = !this.hasRun && this.history.restarts === 0;
     return isFirstStart && (name === "due" || name === "starting") ? "starting" : shownAs[name];
-  }
-
-  /** Whether the child is being stopped and will not come back by itself. */
-  get leavingForGood(): boolean {
-    return this.#state.name === "leaving" && this.#state.next.name !== "due";
   }
 
   /** What is known of the child. */
@@ -99,8 +103,8 @@ export class ChildSlot {
     const state = this.#state;
     return {
       id,
-      child: state.name === "up" ? state.child : undefined,
-      state: this.standing,
+      child: state.name === "running" ? state.child : undefined,
+      state: this.shownState,
       type,
       restart,
       significant,
@@ -111,8 +115,8 @@ export class ChildSlot {
   }
 
   /**
-   * Tells the listener of the child, if it has one. All listeners are told in the order of events, each in a microtask, so
-   * that it may call the supervisor without meeting it in the middle of a step. What it throws or rejects with is ignored.
+   * Tells the child's listener, if it has one. Each event is told in a microtask of its own, so all listeners hear events in
+   * the order in which they happen, and may call the supervisor, which is never in the middle of a step then.
    */
   tell(event: ChildEvent): void {
     const { onEvent } = this.settings;
@@ -121,135 +125,135 @@ export class ChildSlot {
     told.catch(() => {});
   }
 
-  /** The child when it is next up. Rejects when a start fails or the child is let go before. */
-  nextUp(): Promise<Child> {
-    if (this.#nextUp === undefined) {
-      this.#nextUp = Promise.withResolvers<Child>();
-      this.#nextUp.promise.catch(() => {});
+  /** The child of the next run. Rejects when its start fails, or the supervisor terminates the child before it runs. */
+  nextRun(): Promise<Child> {
+    if (this.#nextRun === undefined) {
+      this.#nextRun = Promise.withResolvers<Child>();
+      this.#nextRun.promise.catch(() => {});
     }
-    return this.#nextUp.promise;
+    return this.#nextRun.promise;
   }
 
-  /** Tells those who wait for the child that it does not come. */
-  refuse(error: CastellanError): void {
-    this.#nextUp?.reject(error);
-    this.#nextUp = undefined;
+  /** Rejects {@link nextRun}. */
+  rejectNextRun(error: CastellanError): void {
+    this.#nextRun?.reject(error);
+    this.#nextRun = undefined;
   }
 
-  /** Starts a child that is due. Resolves when that is over, whatever came of it. */
-  launch(): Promise<void> {
-    this.#take({ type: "launch" });
-    const arrival = Promise.withResolvers<Arrival>();
-    const incarnation: Incarnation = {
+  /** Starts a child that is due. Resolves when the start is over, whether it succeeded or not. */
+  start(): Promise<void> {
+    this.#apply({ type: "start" });
+    const result = Promise.withResolvers<StartResult>();
+    const run: ChildRun = {
       controller: new AbortController(),
-      arrival: arrival.promise,
-      launched: Promise.withResolvers<void>(),
+      result: result.promise,
+      startOver: Promise.withResolvers<void>(),
       gone: Promise.withResolvers<void>(),
     };
-    this.#incarnation = incarnation;
-    void arrival.promise.then((outcome) => this.#settle(incarnation, outcome));
-    const context = { attempt: this.history.restarts, signal: incarnation.controller.signal };
-    void bringUp(this.settings, context).then(arrival.resolve);
-    return incarnation.launched.promise;
+    this.#run = run;
+    void result.promise.then((outcome) => this.#startEnded(run, outcome));
+    const context = { attempt: this.history.restarts, signal: run.controller.signal };
+    void startChild(this.settings, context).then(result.resolve);
+    return run.startOver.promise;
   }
 
-  /** Says where a child rests that ended by itself or did not come up. */
-  end(next: Rest): void {
-    this.#incarnation = undefined;
-    this.#take({ type: "ended", next });
+  /** Sets the state of a child that exited by itself, or whose start failed. */
+  settle(next: NotRunning): void {
+    this.#run = undefined;
+    this.#apply({ type: "exited", next });
   }
 
   /**
-   * Lets go of the child, at once and without waiting: its exit is no crash from now on, a start is called off, and
-   * it will rest as `next`. {@link halt} then ends it.
+   * Takes the child out of service at once, without waiting: from now on its exit is no crash, a start is called off, and it
+   * will end in the state `next`. {@link stop} then stops it.
    */
-  leave(next: Rest): void {
+  terminate(next: NotRunning): void {
     const before = this.#state;
     this.history = this.#currentHistory();
-    this.#take({ type: "leave", next });
-    if (before.name === "starting") this.#incarnation?.controller.abort();
-    else if (before.name === "due" && next.name !== "due") this.#owner.gone(this, undefined);
+    this.#apply({ type: "terminate", next });
+    if (before.name === "starting") this.#run?.controller.abort();
+    else if (before.name === "due" && next.name !== "due") this.#owner.terminated(this, undefined);
   }
 
-  /** Ends a child that was let go. Resolves when it is gone; calls share one ending. */
-  halt(how: Shutdown = this.settings.shutdown): Promise<void> {
-    const incarnation = this.#incarnation;
-    if (incarnation === undefined || this.#state.name !== "leaving") return Promise.resolve();
-    if (incarnation.departure === undefined) {
-      const child = incarnation.child ?? incarnation.arrival.then((outcome) => childIn(outcome));
-      incarnation.departure = new Departure(this.settings.id, child, how, this.#clock);
-      void incarnation.departure.done.then((end) => this.#leaveBehind(incarnation, end));
+  /** Stops a child that is terminating. Resolves when it is gone; all calls share one termination. */
+  stop(how: Shutdown = this.settings.shutdown): Promise<void> {
+    const run = this.#run;
+    if (run === undefined || this.#state.name !== "terminating") return Promise.resolve();
+    if (run.termination === undefined) {
+      const child = run.child ?? run.result.then((outcome) => childIn(outcome));
+      run.termination = new ChildTermination(this.settings.id, child, how, this.#clock);
+      void run.termination.done.then((result) => this.#terminated(run, result));
     }
-    return incarnation.gone.promise;
+    return run.gone.promise;
   }
 
-  /** Resolves when the present incarnation, if there is one, is gone. */
+  /** Resolves when the present run, if there is one, is gone. */
   whenGone(): Promise<void> {
-    return this.#incarnation?.gone.promise ?? Promise.resolve();
+    return this.#run?.gone.promise ?? Promise.resolve();
   }
 
-  /** Ends a child that was let go, or the ending of one, with a kill. */
+  /** Kills a child that is terminating. */
   kill(): void {
-    void this.halt("brutal_kill");
-    this.#incarnation?.departure?.kill();
+    void this.stop("brutal_kill");
+    this.#run?.termination?.kill();
   }
 
-  #currentHistory(): History {
-    if (this.#state.name !== "up") return this.history;
+  #currentHistory(): RestartHistory {
+    if (this.#state.name !== "running") return this.history;
     return afterUptime(this.history, this.#clock.monotonic() - this.#state.since, this.#maxSeconds);
   }
 
-  #take(event: ChildStateEvent): void {
+  #apply(event: ChildStateEvent): void {
     this.#state = nextState(this.#state, event);
   }
 
-  #settle(incarnation: Incarnation, outcome: Arrival): void {
-    // A start that was called off belongs to its departure.
-    if (this.#incarnation !== incarnation || this.#state.name !== "starting") return;
+  #startEnded(run: ChildRun, outcome: StartResult): void {
+    // The termination sees to a start that was called off.
+    if (this.#run !== run || this.#state.name !== "starting") return;
     if ("child" in outcome) {
-      this.#arrive(incarnation, outcome.child);
+      this.#started(run, outcome.child);
     } else {
-      this.#owner.failed(this, exitFromThrown(outcome.thrown));
-      incarnation.gone.resolve();
+      this.#owner.startFailed(this, exitFromThrown(outcome.thrown));
+      run.gone.resolve();
     }
-    incarnation.launched.resolve();
+    run.startOver.resolve();
   }
 
-  #arrive(incarnation: Incarnation, child: Child): void {
-    incarnation.child = child;
-    this.everUp = true;
-    this.restIfFailed = undefined;
-    this.#take({ type: "arrived", child, at: this.#clock.monotonic() });
-    this.#owner.arrived(this);
-    this.#nextUp?.resolve(child);
-    this.#nextUp = undefined;
-    void child.exited.then(exitFromResolved, exitFromThrown).then((exit) => this.#exit(incarnation, exit));
+  #started(run: ChildRun, child: Child): void {
+    run.child = child;
+    this.hasRun = true;
+    this.stateIfStartFails = undefined;
+    this.#apply({ type: "started", child, at: this.#clock.monotonic() });
+    this.#owner.started(this);
+    this.#nextRun?.resolve(child);
+    this.#nextRun = undefined;
+    void child.exited.then(exitFromResolved, exitFromThrown).then((exit) => this.#exited(run, exit));
   }
 
-  #exit(incarnation: Incarnation, exit: ChildExit): void {
-    if (this.#incarnation !== incarnation) return;
-    if (this.#state.name === "up") {
+  #exited(run: ChildRun, exit: ChildExit): void {
+    if (this.#run !== run) return;
+    if (this.#state.name === "running") {
       this.history = this.#currentHistory();
       this.#owner.exited(this, exit);
-      incarnation.gone.resolve();
-    } else if (incarnation.departure === undefined) {
-      // It ended while it stood in line to be stopped.
-      this.#leaveBehind(incarnation, { isGone: true });
+      run.gone.resolve();
+    } else if (run.termination === undefined) {
+      // It exited before its turn to be stopped had come.
+      this.#terminated(run, { isGone: true });
     }
   }
 
-  #leaveBehind(incarnation: Incarnation, { isGone, error }: Departed): void {
-    this.#incarnation = undefined;
-    // Another one beside a child that could not be ended might do what only one may do at a time.
-    if (!isGone && !this.leavingForGood) this.#take({ type: "leave", next: { name: "quarantined" } });
-    this.#take({ type: "gone" });
-    this.#owner.gone(this, error);
-    incarnation.launched.resolve();
-    incarnation.gone.resolve();
+  #terminated(run: ChildRun, { isGone, error }: TerminationResult): void {
+    this.#run = undefined;
+    // A second run beside a child that outlived its kill might do what only one may do at a time.
+    if (!isGone && !this.isLeaving) this.#apply({ type: "terminate", next: { name: "quarantined" } });
+    this.#apply({ type: "terminated" });
+    this.#owner.terminated(this, error);
+    run.startOver.resolve();
+    run.gone.resolve();
   }
 }
 
-async function bringUp(settings: ChildSettings, context: StartContext): Promise<Arrival> {
+async function startChild(settings: ChildSettings, context: StartContext): Promise<StartResult> {
   try {
     const child = await settings.start(context);
     if (typeof child?.exited?.then !== "function" || typeof child.stop !== "function") {
@@ -261,6 +265,6 @@ async function bringUp(settings: ChildSettings, context: StartContext): Promise<
   }
 }
 
-function childIn(outcome: Arrival): Child | undefined {
+function childIn(outcome: StartResult): Child | undefined {
   return "child" in outcome ? outcome.child : undefined;
 }

@@ -1,84 +1,82 @@
 /**
- * When a child that ended is started again.
+ * When a supervisor restarts a child that exited.
  *
  * - `permanent`: always.
  * - `transient`: only after an `abnormal` exit.
- * - `temporary`: never; its spec is forgotten when it ends.
+ * - `temporary`: never; the supervisor deletes its spec.
  */
 export type Restart = "permanent" | "transient" | "temporary";
 
 /**
- * How a child is asked to stop: `brutal_kill` at once, a number of milliseconds it may take before it is killed, or
- * `infinity` for as long as it needs. The child carries it out, see {@link Child.stop}; one that was given a number and
- * is not gone by then is asked again with `brutal_kill`.
+ * How a supervisor stops a child: `brutal_kill` kills it at once, a number of milliseconds is the time it has before it is
+ * killed, `infinity` waits as long as it takes. {@link Child.stop} carries it out. A child that outlives its number gets a
+ * second `stop` with `brutal_kill`.
  */
 export type Shutdown = "brutal_kill" | "infinity" | number;
 
-/** Whether a child works or supervises others. Decides the default of `shutdown` and how it is counted. */
+/** Whether a child works or supervises others. Decides the default of `shutdown`, and how the child is counted. */
 export type ChildType = "worker" | "supervisor";
 
 /**
- * What happens to the count of restarts when a child exits `abnormal`.
+ * What an `abnormal` exit means for the restart intensity.
  *
- * - `count`: the restart counts toward the intensity.
- * - `free`: the child is restarted and nothing is counted, for faults that are not the child's own.
- * - `quarantine`: the child is set aside at once, for faults that a restart cannot mend; where `onMaxRestarts` is `escalate`, the
- *   supervisor ends.
+ * - `count`: the restart counts.
+ * - `free`: the child is restarted and nothing counts, for faults that are not the child's own.
+ * - `quarantine`: the child is quarantined at once, for faults that a restart cannot mend; where `onMaxRestarts` is
+ *   `escalate`, the supervisor ends.
  */
 export type Disposition = "count" | "free" | "quarantine";
 
-/** Why a child ended. */
+/** Why a child exited. */
 export interface ChildExit {
-  /** `normal` and `shutdown` are ends that were meant, `abnormal` is every other. */
+  /** `normal` and `shutdown` are intended, `abnormal` is every other exit. */
   readonly reason: "normal" | "shutdown" | "abnormal";
   /** Read only when `reason` is `abnormal`. Default `count`. */
   readonly disposition?: Disposition;
-  /** The evidence, kept as it is and shown in `lastExits` of `whichChildren` and in events. */
+  /** The evidence. `lastExits` of `whichChildren`, and events, show it as it is. */
   readonly cause?: unknown;
 }
 
-/** Something that runs and can be stopped. A supervisor is one too, so supervisors nest. */
+/** Something that runs and can be stopped. A supervisor is a child too, so supervisors nest. */
 export interface Child {
-  /**
-   * Resolves once, when the child is really gone. It should never reject; a rejection is read as an `abnormal` exit.
-   */
+  /** Resolves once the child is really gone. It should never reject; a rejection is an `abnormal` exit. */
   readonly exited: Promise<ChildExit>;
   /**
-   * Ends the child and resolves when it is really gone. Must be idempotent. A rejection is taken as "gone, and not in
-   * good order": it is reported in the `terminated` event and the supervisor goes on.
+   * Ends the child and resolves when it is really gone. Must be idempotent. A rejection means that the child is gone, but
+   * something went wrong: the `terminated` event carries it, and the supervisor goes on.
    */
   stop(shutdown: Shutdown): Promise<void>;
 }
 
-/** What a supervisor tells a child that it starts. */
+/** What a supervisor tells a child when it starts it. */
 export interface StartContext {
-  /** 0 for a first start, then how many restarts there have been in the current series of crashes. */
+  /** 0 for a first start, then the number of restarts in the current series of crashes. */
   readonly attempt: number;
-  /** Aborted when the supervisor no longer wants this start. A child that comes all the same is stopped at once. */
+  /** Aborts when the supervisor no longer wants this start. A child that still starts is stopped at once. */
   readonly signal: AbortSignal;
 }
 
 /** What a supervisor tells the listener of a child. */
 export type ChildEvent =
-  /** A child is up. `restarts` is 0 for one that was started anew. */
+  /** The child runs. `restarts` is 0 after a first start. */
   | { readonly type: "started"; readonly restarts: number }
-  /** A running child ended without being asked to. */
+  /** The child exited, and nobody had asked it to. */
   | { readonly type: "exited"; readonly exit: ChildExit }
-  /** A child will be started again in `delay` milliseconds, as restart number `attempt` of its series of crashes. */
+  /** The supervisor restarts the child in `delay` milliseconds, as restart number `attempt` of its series of crashes. */
   | { readonly type: "restarting"; readonly delay: number; readonly attempt: number }
-  /** A child did not come up. */
+  /** The start of the child failed. */
   | { readonly type: "start_failed"; readonly exit: ChildExit }
-  /** A child was set aside; `exit` is the last of its exits. */
+  /** The supervisor quarantined the child; `exit` is its last exit. */
   | { readonly type: "quarantined"; readonly exit: ChildExit }
-  /** A child was stopped by the supervisor. `error` is what its `stop` rejected with, if it did. */
+  /** The supervisor stopped the child. `error` is what its `stop` rejected with, if it did. */
   | { readonly type: "terminated"; readonly error?: unknown }
-  /** The supervisor gave up because of this child and ends with all its children. */
+  /** The supervisor ends with all its children because this child exceeded the restart intensity. */
   | { readonly type: "escalated"; readonly exit: ChildExit }
-  /** The supervisor ends because of this significant child. */
+  /** The supervisor ends because this significant child exited. */
   | { readonly type: "auto_shutdown"; readonly exit: ChildExit };
 
 /**
- * How to start, restart and stop one child. Whoever takes it from outside has checked its values.
+ * How to start, restart and stop one child. Whoever takes a spec from outside has to check its values.
  *
  * @example
  * const ticker: ChildSpec = { id: "ticker", start: () => startTicker(), restart: "transient", shutdown: 1_000 };
@@ -86,19 +84,93 @@ export type ChildEvent =
 export interface ChildSpec {
   /** Names the child within its supervisor. Not empty. */
   readonly id: string;
-  /** Brings the child up. A throw or rejection is an abnormal exit; a `disposition` on the thrown value is honoured. */
+  /** Starts the child. A throw or rejection is an abnormal exit; a `disposition` on the thrown value counts. */
   start(context: StartContext): Promise<Child> | Child;
   /** Default `permanent`. */
   readonly restart?: Restart;
-  /** Default 5,000 ms for a worker and `infinity` for a supervisor. */
+  /** Default 5,000 ms for a worker, `infinity` for a supervisor. */
   readonly shutdown?: Shutdown;
   /** Default `worker`. */
   readonly type?: ChildType;
-  /**
-   * Whether the child's own end may end the supervisor, see {@link AutoShutdown}. Never for permanent ones. Default
-   * `false`.
-   */
+  /** Whether the child's own exit may end the supervisor, see `AutoShutdown`. Never for permanent ones. Default `false`. */
   readonly significant?: boolean;
-  /** Told of what happens to the child, in order and shortly after it did. What it throws is ignored. */
+  /** Hears each event of the child, in order, in a microtask of its own. The supervisor ignores what it throws. */
   onEvent?(event: ChildEvent): void;
+}
+
+/** A child spec with its defaults filled in. */
+export interface ChildSettings {
+  readonly id: string;
+  readonly start: ChildSpec["start"];
+  readonly restart: Restart;
+  readonly shutdown: Shutdown;
+  readonly type: ChildType;
+  readonly significant: boolean;
+  readonly onEvent: ((event: ChildEvent) => void) | undefined;
+}
+
+const WORKER_SHUTDOWN = 5_000;
+
+/** Fills in the defaults of a child spec. */
+export function childSettings(spec: ChildSpec): ChildSettings {
+  const { id, restart = "permanent", type = "worker", significant = false } = spec;
+  const shutdown = spec.shutdown ?? (type === "supervisor" ? "infinity" : WORKER_SHUTDOWN);
+  const start: ChildSpec["start"] = (context) => spec.start(context);
+  const onEvent = spec.onEvent === undefined ? undefined : (event: ChildEvent) => spec.onEvent?.(event);
+  return { id, start, restart, shutdown, type, significant, onEvent };
+}
+
+/** An exit and when the supervisor saw it, in milliseconds since the epoch. */
+export interface RecordedExit {
+  readonly exit: ChildExit;
+  readonly at: number;
+}
+
+/** What a supervisor knows of a child at a moment. */
+export interface ChildInfo {
+  readonly id: string;
+  /** The child while it runs. */
+  readonly child: Child | undefined;
+  /**
+   * `restarting` lasts from the decision to restart until the child runs again. `terminated` includes the time in which the
+   * supervisor stops the child.
+   */
+  readonly state: "running" | "starting" | "restarting" | "quarantined" | "terminated";
+  readonly type: ChildType;
+  readonly restart: Restart;
+  readonly significant: boolean;
+  /** How many restarts the current series of crashes has. */
+  readonly restarts: number;
+  /** The last ten exits that nobody asked for, failed starts among them, oldest first. */
+  readonly lastExits: readonly RecordedExit[];
+  /** When the next restart is due, in milliseconds since the epoch, during back-off. */
+  readonly retryAt?: number;
+}
+
+/** The exit of a child whose start threw, or whose `exited` rejected. A `disposition` on the thrown value counts. */
+export function exitFromThrown(thrown: unknown): ChildExit {
+  const disposition = dispositionOf(thrown);
+  return { reason: "abnormal", cause: thrown, ...(disposition === undefined ? {} : { disposition }) };
+}
+
+/** What `exited` resolved with. Any other value, from code without types, is the cause of an abnormal exit. */
+export function exitFromResolved(value: unknown): ChildExit {
+  return isExit(value) ? value : { reason: "abnormal", cause: value };
+}
+
+/** The cause of an exit in words. */
+export function reasonOf(cause: unknown): string {
+  if (typeof cause === "object" && cause !== null && "message" in cause) return String(cause.message);
+  return cause === undefined ? "no reason given" : String(cause);
+}
+
+function dispositionOf(thrown: unknown): Disposition | undefined {
+  if (typeof thrown !== "object" || thrown === null || !("disposition" in thrown)) return undefined;
+  const { disposition } = thrown;
+  return disposition === "count" || disposition === "free" || disposition === "quarantine" ? disposition : undefined;
+}
+
+function isExit(value: unknown): value is ChildExit {
+  if (typeof value !== "object" || value === null || !("reason" in value)) return false;
+  return value.reason === "normal" || value.reason === "shutdown" || value.reason === "abnormal";
 }

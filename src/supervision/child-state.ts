@@ -1,49 +1,49 @@
 import type { Child } from "./child-spec.ts";
 
-/** A child that does not run, and why. */
-export type Rest =
-  /** It will be started when its time and its turn have come. `retryAt` is milliseconds since the epoch. */
+/** The states of a child that does not run. */
+export type NotRunning =
+  /** The supervisor will start it. `retryAt`, in milliseconds since the epoch, is the end of its back-off. */
   | { readonly name: "due"; readonly retryAt?: number }
   | { readonly name: "terminated" }
   | { readonly name: "quarantined" }
   /** Its spec is deleted. */
-  | { readonly name: "forgotten" };
+  | { readonly name: "deleted" };
 
-/** Where a child stands. */
+/** The state of a child. */
 export type ChildState =
-  | Rest
+  | NotRunning
   | { readonly name: "starting" }
   /** `since` is monotonic milliseconds. */
-  | { readonly name: "up"; readonly child: Child; readonly since: number }
-  /** No longer wanted: being stopped, or in line to be. It rests as `next` once it is gone. */
-  | { readonly name: "leaving"; readonly next: Rest };
+  | { readonly name: "running"; readonly child: Child; readonly since: number }
+  /** The supervisor stops it, or will stop it in turn. Once it is gone its state is `next`. */
+  | { readonly name: "terminating"; readonly next: NotRunning };
 
 /** What can happen to a child. */
 export type ChildStateEvent =
-  | { readonly type: "launch" }
-  | { readonly type: "arrived"; readonly child: Child; readonly at: number }
-  /** It ended by itself, or did not come up. */
-  | { readonly type: "ended"; readonly next: Rest }
-  /** The supervisor wants it to rest. */
-  | { readonly type: "leave"; readonly next: Rest }
-  | { readonly type: "gone" };
+  | { readonly type: "start" }
+  | { readonly type: "started"; readonly child: Child; readonly at: number }
+  /** It exited by itself, or its start failed. */
+  | { readonly type: "exited"; readonly next: NotRunning }
+  /** The supervisor wants it in the state `next`. */
+  | { readonly type: "terminate"; readonly next: NotRunning }
+  | { readonly type: "terminated" };
 
-/** Where a child stands after an event. Throws on an event that cannot happen there, which is a fault in this room. */
+/** The state of a child after an event. Throws on an event that the state cannot take, which is a bug of this folder. */
 export function nextState(state: ChildState, event: ChildStateEvent): ChildState {
   switch (event.type) {
-    case "launch":
+    case "start":
       if (state.name === "due") return { name: "starting" };
       break;
-    case "arrived":
-      if (state.name === "starting") return { name: "up", child: event.child, since: event.at };
+    case "started":
+      if (state.name === "starting") return { name: "running", child: event.child, since: event.at };
       break;
-    case "ended":
-      if (state.name === "starting" || state.name === "up") return event.next;
+    case "exited":
+      if (state.name === "starting" || state.name === "running") return event.next;
       break;
-    case "leave":
-      return isAlive(state) ? { name: "leaving", next: event.next } : event.next;
-    case "gone":
-      if (state.name === "leaving") return state.next;
+    case "terminate":
+      return isAlive(state) ? { name: "terminating", next: event.next } : event.next;
+    case "terminated":
+      if (state.name === "terminating") return state.next;
       break;
   }
   throw new Error(`a child that is ${state.name} cannot take the event ${event.type}`);
@@ -51,11 +51,11 @@ export function nextState(state: ChildState, event: ChildStateEvent): ChildState
 
 /** Whether there is, or may be, something to stop. */
 export function isAlive(state: ChildState): boolean {
-  return state.name === "starting" || state.name === "up" || state.name === "leaving";
+  return state.name === "starting" || state.name === "running" || state.name === "terminating";
 }
 
-/** Whether the child is up or on its way up. */
+/** Whether the child runs, or will run without anybody's call. */
 export function isActive(state: ChildState): boolean {
-  const ahead = state.name === "leaving" ? state.next : state;
-  return ahead.name === "due" || ahead.name === "starting" || ahead.name === "up";
+  const ahead = state.name === "terminating" ? state.next : state;
+  return ahead.name === "due" || ahead.name === "starting" || ahead.name === "running";
 }

@@ -1,21 +1,28 @@
 import { CastellanError } from "../errors.ts";
-import { admit, type Call } from "./admission.ts";
-import type { ChildInfo } from "./child-info.ts";
-import { childSettings } from "./child-settings.ts";
 import { ChildSlot } from "./child-slot.ts";
-import type { Child, ChildExit, ChildSpec, Shutdown } from "./child-spec.ts";
-import type { Rest } from "./child-state.ts";
-import { pardoned } from "./history.ts";
-import { Keeper } from "./keeper.ts";
-import type { SupervisorDeps } from "./supervisor-deps.ts";
-import { type SupervisorSettings, supervisorSettings } from "./supervisor-settings.ts";
-import type { SupervisorSpec } from "./supervisor-spec.ts";
+import {
+  type Child,
+  type ChildExit,
+  type ChildInfo,
+  type ChildSpec,
+  childSettings,
+  type Shutdown,
+} from "./child-spec.ts";
+import type { NotRunning } from "./child-state.ts";
+import { RestartEngine } from "./restart-engine.ts";
+import { afterManualStart, answerTo, type Call } from "./rules.ts";
+import {
+  type SupervisorDeps,
+  type SupervisorSettings,
+  type SupervisorSpec,
+  supervisorSettings,
+} from "./supervisor-spec.ts";
 
 /** How many children a supervisor has. */
 export interface ChildCounts {
-  /** All it knows, running or not. */
+  /** All children, running or not. */
   readonly specs: number;
-  /** Those that are up. */
+  /** Those that run. */
   readonly active: number;
   /** Those of type `supervisor`, running or not. */
   readonly supervisors: number;
@@ -24,11 +31,11 @@ export interface ChildCounts {
 }
 
 /**
- * Starts children in order, restarts them by OTP's rules when they end, and stops them in reverse order. It is a
+ * Starts children in order, restarts them by OTP's rules when they exit, and stops them in reverse order. It is a
  * {@link Child} itself, so supervisors nest.
  *
- * Every call may be made at any time, also while children start, stop or wait for a restart; none blocks the
- * supervisor. Once it ends, every call that would change something rejects with `SUPERVISOR_STOPPED`.
+ * Every call may be made at any time, also while children start, stop or wait for a restart; none blocks the supervisor. Once
+ * the supervisor ends, every call that would change something rejects with `SUPERVISOR_STOPPED`.
  *
  * @example
  * const supervisor = await ChildSupervisor.start(
@@ -46,27 +53,27 @@ export interface ChildCounts {
  */
 export class ChildSupervisor implements Child {
   /**
-   * Resolves with why the supervisor ended when all its children are gone: `shutdown` after {@link stop} or an
-   * automatic shutdown, `abnormal` with a `SUPERVISOR_STOPPED` error as its cause when it escalated. Never rejects.
+   * Resolves with why the supervisor ended, when all its children are gone: `shutdown` after {@link stop} or an automatic
+   * shutdown, `abnormal` with a `SUPERVISOR_STOPPED` error as its cause when it escalated. Never rejects.
    */
   readonly exited: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
   readonly #deps: SupervisorDeps;
-  readonly #keeper: Keeper;
+  readonly #engine: RestartEngine;
 
   private constructor(settings: SupervisorSettings, deps: SupervisorDeps) {
     this.#settings = settings;
     this.#deps = deps;
-    this.#keeper = new Keeper(settings, deps);
-    this.exited = this.#keeper.ended;
+    this.#engine = new RestartEngine(settings, deps);
+    this.exited = this.#engine.ended;
   }
 
   /**
-   * Starts a supervisor and its children, one after the other. Resolves when each of them has come up or failed to.
+   * Starts a supervisor and its children, one after the other. Resolves when each start has succeeded or failed.
    *
-   * Rejects with `INVALID_OPTIONS` or `MAX_CHILDREN` before anything is started; with `CHILD_START_FAILED` when a child
-   * did not come up and `onStartFailure` is `abort`; with `SUPERVISOR_STOPPED` when it escalated meanwhile, or
-   * `deps.signal` called it off. Whatever was up is gone by then.
+   * Rejects with `INVALID_OPTIONS` or `MAX_CHILDREN` before it starts anything; with `CHILD_START_FAILED` when the start of a
+   * child failed and `onStartFailure` is `abort`; with `SUPERVISOR_STOPPED` when it escalated meanwhile, or `deps.signal`
+   * called it off. All children are gone by then.
    */
   static async start(
     specs: readonly ChildSpec[],
@@ -75,178 +82,177 @@ export class ChildSupervisor implements Child {
   ): Promise<ChildSupervisor> {
     const supervisor = new ChildSupervisor(supervisorSettings(options), deps);
     for (const spec of specs) supervisor.#add(spec);
-    await supervisor.#open();
+    await supervisor.#startAll();
     return supervisor;
   }
 
   /**
-   * Adds a child at the end of the start order and starts it. Resolves when it is up. If it does not come up its spec
-   * is discarded.
+   * Adds a child at the end of the start order and starts it. Resolves when it runs. If its start fails, its spec is
+   * discarded.
    *
-   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, `INVALID_OPTIONS`, or
-   * `CHILD_START_FAILED`, also when it was terminated before it was up.
+   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, or `CHILD_START_FAILED`, also when the child
+   * was terminated before it ran.
    */
   async startChild(spec: ChildSpec): Promise<Child> {
     while (this.#isLeaving(spec.id)) await this.#whenGone(spec.id);
     this.#checkOpen();
-    if (this.#keeper.slots.has(spec.id)) this.#admitted("start", spec.id);
-    return this.#launch(this.#add(spec), { name: "forgotten" });
+    if (this.#engine.slots.has(spec.id)) this.#answered("start", spec.id);
+    return this.#start(this.#add(spec), { name: "deleted" });
   }
 
   /**
-   * Stops a child, calls off its start, or gives up its restart. Resolves when it is gone. The spec is kept unless
-   * the child is temporary, and a sibling's end may bring it back where the strategy says so. One that does not run
-   * stays as it is.
+   * Stops a child, calls off its start, or gives up its restart. Resolves when it is gone. The supervisor keeps the spec
+   * unless the child is temporary, and a sibling's exit may restart the child where the strategy says so. A child that does
+   * not run stays as it is.
    *
    * Rejects with `CHILD_NOT_FOUND`.
    */
   async terminateChild(id: string): Promise<void> {
-    await this.#keeper.terminate(this.#find(id));
+    await this.#engine.terminate(this.#find(id));
   }
 
   /**
-   * Starts a child that was stopped or quarantined. Resolves when it is up. If it does not come up it rests where it
-   * was.
+   * Starts a child that is terminated or quarantined. Resolves when it runs. If its start fails, its state stays as it was.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING` or `CHILD_START_FAILED`.
    */
   async restartChild(id: string): Promise<Child> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
-    const { slot } = this.#admitted("restart", id);
-    return this.#launch(slot, { name: slot.state.name === "quarantined" ? "quarantined" : "terminated" });
+    const { slot } = this.#answered("restart", id);
+    return this.#start(slot, { name: slot.state.name === "quarantined" ? "quarantined" : "terminated" });
   }
 
   /**
-   * Forgets the spec of a child that does not run.
+   * Deletes the spec of a child that does not run.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING` or `CHILD_RESTARTING`.
    */
   async deleteChild(id: string): Promise<void> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
-    this.#admitted("delete", id);
-    this.#keeper.slots.delete(id);
+    this.#answered("delete", id);
+    this.#engine.slots.delete(id);
   }
 
   /**
-   * Restarts a child by hand: stops it if it runs, and starts it without regard to its past. No sibling is touched,
-   * nothing is counted, a quarantine is lifted, a back-off is cut short. Resolves when the child is up. If it does
-   * not come up, that is judged like any crash, and restarted if the rules say so.
+   * Restarts a child by hand: stops it if it runs, and starts it without regard to its past. No sibling is touched, nothing
+   * counts, a quarantine is lifted, a back-off is cut short. Resolves when the child runs. A failed start is treated like any
+   * crash, and retried if the rules say so.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_START_FAILED` or `CHILD_NOT_GONE`.
    */
   async recycleChild(id: string): Promise<Child> {
     while (this.#isLeaving(id)) await this.#whenGone(id);
-    const { slot, admission } = this.#admitted("recycle", id);
-    if (admission === "go") return this.#launch(slot, undefined);
-    slot.history = pardoned(slot.history);
-    const up = slot.nextUp();
-    slot.round?.hurry();
-    return up;
+    const { slot, answer } = this.#answered("recycle", id);
+    if (answer === "proceed") return this.#start(slot, undefined);
+    slot.history = afterManualStart(slot.history);
+    const running = slot.nextRun();
+    this.#engine.skipDelay(slot);
+    return running;
   }
 
   /** Whether it has begun to end, or has ended. */
   get ending(): boolean {
-    return !this.#keeper.isOpen;
+    return this.#engine.isEnding;
   }
 
   /** What is known of a child, or nothing if there is none. */
   child(id: string): ChildInfo | undefined {
-    return this.#keeper.slots.get(id)?.describe();
+    return this.#engine.slots.get(id)?.describe();
   }
 
   /** What is known of each child, in start order. */
   whichChildren(): ChildInfo[] {
-    return [...this.#keeper.slots.values()].map((slot) => slot.describe());
+    return [...this.#engine.slots.values()].map((slot) => slot.describe());
   }
 
-  /** How many children there are, by type and how many are up. */
+  /** How many children there are, by type, and how many run. */
   countChildren(): ChildCounts {
-    const slots = [...this.#keeper.slots.values()];
+    const slots = [...this.#engine.slots.values()];
     const supervisors = slots.filter((slot) => slot.settings.type === "supervisor").length;
-    const active = slots.filter((slot) => slot.state.name === "up").length;
+    const active = slots.filter((slot) => slot.state.name === "running").length;
     return { specs: slots.length, active, supervisors, workers: slots.length - supervisors };
   }
 
   /**
-   * Stops all children in reverse start order, each as its spec says, and resolves when they are gone. What is still
-   * there after `shutdown` milliseconds is killed; `brutal_kill` kills at once and in no order. Calls share one
+   * Stops all children in reverse start order, each as its spec says, and resolves when they are gone. After `shutdown`
+   * milliseconds it kills the children that are left; `brutal_kill` kills all at once and in no order. All calls share one
    * ending, and a later call may shorten it. Default `infinity`.
    */
   async stop(shutdown: Shutdown = "infinity"): Promise<void> {
-    this.#keeper.end({ reason: "shutdown" }, shutdown);
+    this.#engine.end({ reason: "shutdown" }, shutdown);
     const timer =
-      typeof shutdown === "number" ? this.#deps.clock.schedule(shutdown, () => this.#keeper.kill()) : undefined;
+      typeof shutdown === "number" ? this.#deps.clock.schedule(shutdown, () => this.#engine.kill()) : undefined;
     await this.exited;
     timer?.cancel();
   }
 
-  async #open(): Promise<void> {
+  async #startAll(): Promise<void> {
     const { signal } = this.#deps;
     const callOff = (): void => {
       const cause = new CastellanError("SUPERVISOR_STOPPED", "the start of the supervisor was called off");
-      this.#keeper.end({ reason: "abnormal", cause });
+      this.#engine.end({ reason: "abnormal", cause });
     };
     if (signal?.aborted === true) callOff();
     signal?.addEventListener("abort", callOff, { once: true });
-    if (this.#keeper.isOpen) await this.#keeper.openUp();
+    if (!this.ending) await this.#engine.startAll();
     signal?.removeEventListener("abort", callOff);
-    if (this.#keeper.isOpen) return;
+    if (!this.ending) return;
     const { reason, cause } = await this.exited;
     if (reason === "abnormal") throw cause;
   }
 
   #add(spec: ChildSpec): ChildSlot {
-    const { slots } = this.#keeper;
-    const settings = childSettings(spec);
-    const { id } = settings;
-    if (slots.has(id)) throw twice(id);
+    const { slots } = this.#engine;
+    const { id } = spec;
+    if (slots.has(id)) throw duplicate(id);
     if (slots.size >= this.#settings.maxChildren) {
       const message = `there is no room for child ${id}: maxChildren is ${this.#settings.maxChildren}`;
       throw new CastellanError("MAX_CHILDREN", message);
     }
-    const slot = new ChildSlot(settings, this.#keeper, this.#deps.clock, this.#settings.intensity.maxSeconds);
+    const { intensity } = this.#settings;
+    const slot = new ChildSlot(childSettings(spec), this.#engine, this.#deps.clock, intensity.maxSeconds);
     slots.set(id, slot);
     return slot;
   }
 
-  #launch(slot: ChildSlot, restIfFailed: Rest | undefined): Promise<Child> {
-    slot.history = pardoned(slot.history);
-    slot.restIfFailed = restIfFailed;
-    const up = slot.nextUp();
-    this.#keeper.begin([slot], 0);
-    return up;
+  #start(slot: ChildSlot, stateIfStartFails: NotRunning | undefined): Promise<Child> {
+    slot.history = afterManualStart(slot.history);
+    slot.stateIfStartFails = stateIfStartFails;
+    const running = slot.nextRun();
+    this.#engine.restart([slot], 0);
+    return running;
   }
 
-  /** The child that a call is about, if the call may be made. Throws what forbids it. */
-  #admitted(call: Call, id: string): { slot: ChildSlot; admission: "go" | "join" } {
+  /** The child that a call is about, and the answer if the call is allowed. Throws the error if it is not. */
+  #answered(call: Call, id: string): { slot: ChildSlot; answer: "proceed" | "await_start" } {
     const slot = this.#find(id);
-    const admission = admit(call, slot.standing);
-    if (admission === "go" || admission === "join") return { slot, admission };
-    throw new CastellanError(admission, `child ${id} is ${slot.standing}, it cannot take the call ${call}`);
+    const answer = answerTo(call, slot.shownState);
+    if (answer === "proceed" || answer === "await_start") return { slot, answer };
+    throw new CastellanError(answer, `child ${id} is ${slot.shownState}, it cannot take the call ${call}`);
   }
 
   #find(id: string): ChildSlot {
     this.#checkOpen();
-    const slot = this.#keeper.slots.get(id);
+    const slot = this.#engine.slots.get(id);
     if (slot === undefined) throw new CastellanError("CHILD_NOT_FOUND", `there is no child ${id}`);
     return slot;
   }
 
   #checkOpen(): void {
-    if (!this.#keeper.isOpen) throw new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended");
+    if (this.ending) throw new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended");
   }
 
   /** Whether a child is being stopped for good: other calls about it wait, as they would in OTP's mailbox. */
   #isLeaving(id: string): boolean {
-    return this.#keeper.slots.get(id)?.leavingForGood === true;
+    return this.#engine.slots.get(id)?.isLeaving === true;
   }
 
   async #whenGone(id: string): Promise<void> {
-    await this.#keeper.slots.get(id)?.whenGone();
+    await this.#engine.slots.get(id)?.whenGone();
   }
 }
 
-function twice(id: string): CastellanError {
+function duplicate(id: string): CastellanError {
   const message = `two children have the id ${id}`;
   return new CastellanError("INVALID_OPTIONS", message, { details: { problems: [{ field: id, message }] } });
 }

@@ -13,28 +13,28 @@ const states = {
   due: { name: "due" },
   terminated: { name: "terminated" },
   quarantined: { name: "quarantined" },
-  forgotten: { name: "forgotten" },
+  deleted: { name: "deleted" },
   starting: { name: "starting" },
-  up: { name: "up", child, since: 7 },
-  leaving: { name: "leaving", next: { name: "due" } },
+  running: { name: "running", child, since: 7 },
+  terminating: { name: "terminating", next: { name: "due" } },
 } satisfies Record<string, ChildState>;
 const events = {
-  launch: { type: "launch" },
-  arrived: { type: "arrived", child, at: 7 },
-  ended: { type: "ended", next: { name: "quarantined" } },
-  leave: { type: "leave", next: { name: "terminated" } },
-  gone: { type: "gone" },
+  start: { type: "start" },
+  started: { type: "started", child, at: 7 },
+  exited: { type: "exited", next: { name: "quarantined" } },
+  terminate: { type: "terminate", next: { name: "terminated" } },
+  terminated: { type: "terminated" },
 } satisfies Record<string, ChildStateEvent>;
 
 /** Where each event leads from each state; what is not listed must throw. */
 const table: Record<keyof typeof states, Partial<Record<keyof typeof events, ChildState["name"]>>> = {
-  due: { launch: "starting", leave: "terminated" },
-  terminated: { leave: "terminated" },
-  quarantined: { leave: "terminated" },
-  forgotten: { leave: "terminated" },
-  starting: { arrived: "up", ended: "quarantined", leave: "leaving" },
-  up: { ended: "quarantined", leave: "leaving" },
-  leaving: { leave: "leaving", gone: "due" },
+  due: { start: "starting", terminate: "terminated" },
+  terminated: { terminate: "terminated" },
+  quarantined: { terminate: "terminated" },
+  deleted: { terminate: "terminated" },
+  starting: { started: "running", exited: "quarantined", terminate: "terminating" },
+  running: { exited: "quarantined", terminate: "terminating" },
+  terminating: { terminate: "terminating", terminated: "due" },
 };
 
 describe("nextState", () => {
@@ -54,15 +54,15 @@ describe("what a state says of a child", () => {
     ["due", false, true],
     ["terminated", false, false],
     ["quarantined", false, false],
-    ["forgotten", false, false],
+    ["deleted", false, false],
     ["starting", true, true],
-    ["up", true, true],
-    ["leaving", true, true],
+    ["running", true, true],
+    ["terminating", true, true],
   ] as const)("%s: alive %s, active %s", (name, alive, active) => {
     expect([isAlive(states[name]), isActive(states[name])]).toEqual([alive, active]);
   });
 
-  it("a child that is leaving for good is not active", () => {
-    expect(isActive({ name: "leaving", next: { name: "terminated" } })).toBe(false);
+  it("a child that is being terminated for good is not active", () => {
+    expect(isActive({ name: "terminating", next: { name: "terminated" } })).toBe(false);
   });
 });

@@ -67,7 +67,7 @@ describe("a child that misbehaves", () => {
     await expect(starting).rejects.toMatchObject({ code: "CHILD_START_FAILED", cause: expect.any(TypeError) });
   });
 
-  it("by not ending when it is killed is set aside instead of doubled", async () => {
+  it("by not ending when it is killed is quarantined instead of doubled", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.holdStop("a");

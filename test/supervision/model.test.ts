@@ -199,7 +199,7 @@ function outcomeOf(error: unknown): string {
 const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 1_000);
 
 describe("a tree of supervisors and its model", () => {
-  it("agree on who runs, in which order they were started and stopped, and who was set aside", {
+  it("agree on who runs, in which order they were started and stopped, and who was quarantined", {
     timeout: 20_000 + numRuns * 20,
   }, async () => {
     await fc.assert(

@@ -11,7 +11,7 @@ function failure(disposition: Disposition): { disposition: Disposition } {
 }
 
 describe("a child that ends too often", () => {
-  it("is set aside alone, with its last exits, and the others go on", async () => {
+  it("is quarantined alone, with its last exits, and the others go on", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), once);
     const other = stage.actor("b");
@@ -48,7 +48,7 @@ describe("a child that ends too often", () => {
   });
 
   it.each(["one_for_all", "rest_for_one"] as const)(
-    "stays set aside when a sibling is restarted under %s",
+    "stays quarantined when a sibling is restarted under %s",
     async (strategy) => {
       const stage = new Stage();
       await stage.supervise(stage.specs("a", "b", "c"), { ...once, strategy });
@@ -124,7 +124,7 @@ describe("a disposition", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 6 });
   });
 
-  it("quarantine sets aside at once", async () => {
+  it("quarantine takes effect at once", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"));
     await stage.exit("a", { reason: "abnormal", disposition: "quarantine" });
@@ -183,7 +183,7 @@ describe("a child that does not come up at the start", () => {
     expect(stage.take()).toEqual(["stop a", "start a", "start b"]);
   });
 
-  it("is set aside after six failed starts in a row, however long each one takes", async () => {
+  it("is quarantined after six failed starts in a row, however long each one takes", async () => {
     const stage = new Stage();
     let starts = 0;
     const start = (): Promise<never> => {
@@ -220,7 +220,7 @@ describe("a child that does not come up at the start", () => {
     expect(starts).toBe(9);
   });
 
-  it("is forgotten when it is temporary", async () => {
+  it("is deleted when it is temporary", async () => {
     const stage = new Stage();
     stage.failNext("a", "down");
     const supervisor = await stage.supervise([stage.spec("a", { restart: "temporary" }), ...stage.specs("b")]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { supervisorSettings } from "../../src/supervision/supervisor-settings.ts";
+import { supervisorSettings } from "../../src/supervision/supervisor-spec.ts";
 import { Stage } from "./stage.ts";
 
 describe("the options of a supervisor", () => {

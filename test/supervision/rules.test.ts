@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addRestart } from "../../src/supervision/intensity.ts";
+import { addRestart } from "../../src/supervision/rules.ts";
 
 const limit = fc.record({ maxRestarts: fc.nat(6), maxSeconds: fc.integer({ min: 1, max: 10 }) });
 const gaps = fc.array(fc.nat(4_000), { minLength: 1, maxLength: 40 });

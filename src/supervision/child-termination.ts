@@ -2,59 +2,58 @@ import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Child, Shutdown } from "./child-spec.ts";
 
-/** Milliseconds that a child which was killed has to be gone. */
+/** Milliseconds that a killed child has until the supervisor gives up on it. */
 const KILL_PATIENCE = 5_000;
 
-/** What an ending came to. `error` is what went wrong, if something did. */
-export interface Departed {
+/** How a termination ended. `error` is what went wrong, if something did. */
+export interface TerminationResult {
   readonly isGone: boolean;
   readonly error?: unknown;
 }
 
 /**
- * The ending of one child, from the moment it is asked to stop until it is gone.
+ * Stops one child, from the first call of its `stop` until it is gone.
  *
- * A child may still be on its way up when it is no longer wanted: then the ending waits for it and stops it as soon
- * as it is there. Every ending is bounded, unless `shutdown` is `infinity`: by the time it allows, then by a few
- * seconds for a kill.
+ * If the child still starts, the termination waits for it and stops it as soon as it runs. Unless `shutdown` is `infinity`,
+ * every termination is bounded: by the time that `shutdown` allows, then by a few seconds after a kill.
  */
-export class Departure {
-  /** Resolves when the child is gone, or was not gone long after a kill. Never rejects. */
-  readonly done: Promise<Departed>;
+export class ChildTermination {
+  /** Resolves when the child is gone, or has outlived its kill. Never rejects. */
+  readonly done: Promise<TerminationResult>;
   readonly #id: string;
   readonly #clock: Clock;
-  readonly #finish: (end: Departed) => void;
+  readonly #finish: (result: TerminationResult) => void;
   #child: Child | undefined;
   #how: Shutdown;
   #deadline: Timer | undefined;
 
-  /** `arrival` resolves with the child, or with nothing when there will be none. It must not reject. */
-  constructor(id: string, arrival: Child | Promise<Child | undefined>, shutdown: Shutdown, clock: Clock) {
-    const { promise, resolve } = Promise.withResolvers<Departed>();
+  /** `started` resolves with the child, or with nothing if its start failed. It must not reject. */
+  constructor(id: string, started: Child | Promise<Child | undefined>, shutdown: Shutdown, clock: Clock) {
+    const { promise, resolve } = Promise.withResolvers<TerminationResult>();
     this.#id = id;
     this.#clock = clock;
     this.#how = shutdown;
-    this.#finish = (end) => {
+    this.#finish = (result) => {
       this.#deadline?.cancel();
-      resolve(end);
+      resolve(result);
     };
     this.done = promise;
 
     if (shutdown === "brutal_kill") this.#giveUpSoon();
     else if (shutdown !== "infinity") this.#deadline = clock.schedule(shutdown, () => this.kill());
-    if ("exited" in arrival) this.#ask(arrival);
-    else void arrival.then((child) => (child === undefined ? this.#finish({ isGone: true }) : this.#ask(child)));
+    if ("exited" in started) this.#stop(started);
+    else void started.then((child) => (child === undefined ? this.#finish({ isGone: true }) : this.#stop(child)));
   }
 
-  /** No more patience: from now on the child is killed. */
+  /** Kills the child now. */
   kill(): void {
     if (this.#how === "brutal_kill") return;
     this.#how = "brutal_kill";
     this.#giveUpSoon();
-    if (this.#child !== undefined) this.#ask(this.#child);
+    if (this.#child !== undefined) this.#stop(this.#child);
   }
 
-  #ask(child: Child): void {
+  #stop(child: Child): void {
     this.#child = child;
     // Inside an async function, so that a `stop` that throws is treated like one that rejects.
     const stopped = (async () => child.stop(this.#how))();

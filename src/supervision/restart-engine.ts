@@ -1,0 +1,263 @@
+import { CastellanError } from "../errors.ts";
+import { backoffDelay, CHILD_BACKOFF } from "./backoff.ts";
+import type { ChildSlot, SlotOwner } from "./child-slot.ts";
+import { type ChildExit, reasonOf, type Shutdown } from "./child-spec.ts";
+import { isActive, type NotRunning } from "./child-state.ts";
+import { RestartSequence } from "./restart-sequence.ts";
+import { decide, endsSupervisor, restartGroup, withExit } from "./rules.ts";
+import type { Intensity, SupervisorDeps, SupervisorSettings } from "./supervisor-spec.ts";
+
+/** Watches the children of one supervisor and carries out what the rules decide. */
+export class RestartEngine implements SlotOwner {
+  /** In start order. */
+  readonly slots: Map<string, ChildSlot> = new Map();
+  /** Resolves with why the supervisor ended, when all its children are gone. */
+  readonly ended: Promise<ChildExit>;
+  readonly #settings: SupervisorSettings;
+  readonly #deps: SupervisorDeps;
+  readonly #resolveEnded: (exit: ChildExit) => void;
+  readonly #sequences: Set<RestartSequence> = new Set();
+  /** The sequence that will start each child that is due. */
+  readonly #sequenceOf: Map<ChildSlot, RestartSequence> = new Map();
+  #isEnding = false;
+  /** The restarts that count toward the intensity that all children share, with `escalate`. */
+  #counted: readonly number[] = [];
+  /** The children whose first start is not over, and the call that waits for them. */
+  #firstStarts: { readonly slots: Set<ChildSlot>; readonly done: () => void } | undefined;
+
+  constructor(settings: SupervisorSettings, deps: SupervisorDeps) {
+    const { promise, resolve } = Promise.withResolvers<ChildExit>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+    this.#settings = settings;
+    this.#deps = deps;
+  }
+
+  /** True from the moment the supervisor begins to end. */
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** Starts all children in order. Resolves when each first start is over, or when the supervisor begins to end. */
+  async startAll(): Promise<void> {
+    if (this.slots.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#firstStarts = { slots: new Set(this.slots.values()), done: resolve };
+    this.restart(this.slots.values(), 0);
+    await promise;
+    this.#firstStarts = undefined;
+  }
+
+  /**
+   * Stops the children that are alive, waits for `delay` milliseconds and starts all. Takes over every sequence that still had
+   * to start one of them, with all the children that it still had to stop and start.
+   */
+  restart(children: Iterable<ChildSlot>, delay: number): void {
+    const all = new Set(children);
+    for (const slot of [...all]) for (const other of this.#cancel(this.#sequenceOf.get(slot))) all.add(other);
+    const inOrder = all.size === 1 ? [...all] : [...this.slots.values()].filter((slot) => all.has(slot));
+    const starts = inOrder.filter((slot) => !slot.isLeaving);
+
+    const due: NotRunning = delay > 0 ? { name: "due", retryAt: this.#deps.clock.now() + delay } : { name: "due" };
+    for (const slot of starts) slot.terminate(due);
+    const sequence = new RestartSequence(inOrder, starts, delay, this.#deps.clock);
+    for (const slot of starts) this.#sequenceOf.set(slot, sequence);
+    this.#sequences.add(sequence);
+    void sequence.run().then(() => this.#sequences.delete(sequence));
+  }
+
+  /** Starts a child that waits for its back-off without further delay. */
+  skipDelay(slot: ChildSlot): void {
+    this.#sequenceOf.get(slot)?.skipDelay();
+  }
+
+  /** Stops a child until somebody restarts it. Resolves when it is gone. */
+  terminate(slot: ChildSlot): Promise<void> {
+    this.#terminate(slot, startCancelled(slot));
+    return slot.stop();
+  }
+
+  /**
+   * Ends the supervisor: stops all children in reverse order, then resolves {@link ended}. Only the exit of the first call
+   * counts; a `brutal_kill` counts whenever it comes.
+   */
+  end(exit: ChildExit, shutdown: Shutdown = "infinity"): void {
+    const isFirst = !this.#isEnding;
+    this.#isEnding = true;
+    if (isFirst) this.#terminateAll();
+    if (shutdown === "brutal_kill") this.kill();
+    if (isFirst) void this.#stopAll().then(() => this.#resolveEnded(exit));
+  }
+
+  /** Kills all children that are left. To be called after {@link end}. */
+  kill(): void {
+    for (const slot of this.slots.values()) slot.kill();
+  }
+
+  started(slot: ChildSlot): void {
+    this.#leaveSequence(slot);
+    slot.history = { ...slot.history, failedStarts: 0 };
+    slot.tell({ type: "started", restarts: slot.restarts });
+    this.#firstStartOver(slot);
+  }
+
+  startFailed(slot: ChildSlot, exit: ChildExit): void {
+    this.#leaveSequence(slot);
+    this.#record(slot, exit);
+    if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
+    slot.tell({ type: "start_failed", exit });
+    const message = `child ${slot.settings.id} did not come up`;
+    const error = new CastellanError("CHILD_START_FAILED", message, { cause: exit.cause });
+    slot.rejectNextRun(error);
+    if (this.#firstStarts?.slots.has(slot) === true && this.#settings.onStartFailure === "abort") {
+      slot.settle({ name: "terminated" });
+      this.end({ reason: "abnormal", cause: error });
+    } else if (slot.stateIfStartFails === undefined) {
+      this.#carryOut(slot, exit);
+    } else {
+      this.#settle(slot, stateAfterFailure(slot.stateIfStartFails, exit), exit);
+    }
+    this.#firstStartOver(slot);
+  }
+
+  exited(slot: ChildSlot, exit: ChildExit): void {
+    this.#record(slot, exit);
+    slot.tell({ type: "exited", exit });
+    this.#carryOut(slot, exit);
+  }
+
+  terminated(slot: ChildSlot, error: unknown): void {
+    const { id } = slot.settings;
+    slot.tell(error === undefined ? { type: "terminated" } : { type: "terminated", error });
+    if (slot.state.name === "deleted") this.slots.delete(id);
+    if (slot.state.name !== "due") this.#firstStartOver(slot);
+    if (slot.state.name !== "quarantined") return;
+    this.#leaveSequence(slot);
+    const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
+    this.#record(slot, exit);
+    slot.tell({ type: "quarantined", exit });
+    slot.rejectNextRun(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be ended`, { cause: error }));
+  }
+
+  /** Carries out the decision on a child that exited by itself, or whose start failed. */
+  #carryOut(slot: ChildSlot, exit: ChildExit): void {
+    const { intensity, onMaxRestarts, autoShutdown } = this.#settings;
+    const { restart, significant } = slot.settings;
+    const now = this.#deps.clock.monotonic();
+    const shared = onMaxRestarts === "escalate";
+    const counted = shared ? this.#counted : slot.history.counted;
+    const { failedStarts } = slot.history;
+    const decision = decide({ restart, exit, counted, now, intensity, failedStarts, onMaxRestarts });
+    switch (decision.outcome) {
+      case "restart":
+        if (shared) this.#counted = decision.counted;
+        else slot.history = { ...slot.history, counted: decision.counted };
+        this.#restartGroupOf(slot);
+        break;
+      case "quarantine":
+        this.#settle(slot, { name: "quarantined" }, exit);
+        break;
+      case "escalate":
+        this.#settle(slot, { name: "terminated" }, exit);
+        slot.tell({ type: "escalated", exit });
+        this.end({ reason: "abnormal", cause: escalation(slot, intensity, exit) });
+        break;
+      case "terminate":
+      case "delete":
+        this.#settle(slot, { name: decision.outcome === "delete" ? "deleted" : "terminated" }, exit);
+        if (!endsSupervisor(autoShutdown, significant, () => this.#anySignificantActive())) break;
+        slot.tell({ type: "auto_shutdown", exit });
+        this.end({ reason: "shutdown" });
+        break;
+    }
+  }
+
+  #restartGroupOf(slot: ChildSlot): void {
+    const { strategy } = this.#settings;
+    const restarts = slot.restarts + 1;
+    const delay = backoffDelay(restarts, CHILD_BACKOFF, () => this.#deps.random());
+    slot.history = { ...slot.history, restarts, delay };
+    slot.settle({ name: "due" });
+    slot.tell({ type: "restarting", delay, attempt: restarts });
+
+    // No sibling can depend on a child that has never run.
+    const group = slot.hasRun ? restartGroup(strategy, this.slots.values(), slot) : [slot];
+    const members = group.filter((member) => member.state.name !== "quarantined");
+    for (const member of members) {
+      if (member.stateIfStartFails?.name !== "deleted") member.stateIfStartFails = undefined;
+      if (member.settings.restart !== "temporary" || !member.isAlive) continue;
+      member.rejectNextRun(startCancelled(member));
+      member.terminate({ name: "deleted" });
+    }
+    this.restart(members, delay);
+  }
+
+  /** Settles a child that exited by itself, or whose start failed, and that is not restarted. */
+  #settle(slot: ChildSlot, next: NotRunning, exit: ChildExit): void {
+    slot.settle(next);
+    if (next.name === "deleted") this.slots.delete(slot.settings.id);
+    if (next.name === "quarantined") slot.tell({ type: "quarantined", exit });
+  }
+
+  /** Takes a child out of service for good. One that does not run stays as it is. */
+  #terminate(slot: ChildSlot, error: CastellanError): void {
+    if (!slot.isAlive && slot.state.name !== "due") return;
+    this.#leaveSequence(slot);
+    slot.rejectNextRun(error);
+    slot.terminate({ name: slot.settings.restart === "temporary" ? "deleted" : "terminated" });
+  }
+
+  #terminateAll(): void {
+    for (const sequence of this.#sequences) this.#cancel(sequence);
+    for (const slot of this.slots.values())
+      this.#terminate(slot, new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended"));
+  }
+
+  async #stopAll(): Promise<void> {
+    for (const slot of [...this.slots.values()].toReversed()) if (slot.isAlive) await slot.stop();
+  }
+
+  #cancel(sequence: RestartSequence | undefined): ChildSlot[] {
+    const left = sequence?.cancel() ?? [];
+    for (const slot of left) if (this.#sequenceOf.get(slot) === sequence) this.#sequenceOf.delete(slot);
+    return left;
+  }
+
+  #leaveSequence(slot: ChildSlot): void {
+    this.#sequenceOf.get(slot)?.remove(slot);
+    this.#sequenceOf.delete(slot);
+  }
+
+  #record(slot: ChildSlot, exit: ChildExit): void {
+    slot.history = withExit(slot.history, exit, this.#deps.clock.now());
+  }
+
+  #firstStartOver(slot: ChildSlot): void {
+    if (this.#firstStarts?.slots.delete(slot) === true && this.#firstStarts.slots.size === 0) this.#firstStarts.done();
+  }
+
+  #anySignificantActive(): boolean {
+    return [...this.slots.values()].some((slot) => slot.settings.significant && isActive(slot.state));
+  }
+}
+
+/** A start by hand may be the one that shows that a stopped child has to be quarantined. */
+function stateAfterFailure(wanted: NotRunning, exit: ChildExit): NotRunning {
+  return wanted.name === "terminated" && exit.disposition === "quarantine" ? { name: "quarantined" } : wanted;
+}
+
+function startCancelled({ settings }: ChildSlot): CastellanError {
+  return new CastellanError("CHILD_START_FAILED", `the start of child ${settings.id} was called off`);
+}
+
+function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit: ChildExit): CastellanError {
+  const why = excess(history.failedStarts, intensity, exit);
+  const message = `child ${settings.id} ended ${why}; the last time: ${reasonOf(exit.cause)}`;
+  return new CastellanError("SUPERVISOR_STOPPED", message, { cause: exit.cause });
+}
+
+function excess(failedStarts: number, { maxRestarts, maxSeconds }: Intensity, exit: ChildExit): string {
+  if (exit.disposition === "quarantine") return "in a way that no restart mends";
+  const starts = failedStarts > maxRestarts ? `, ${failedStarts} failed starts in a row` : "";
+  return `once too often: more than ${maxRestarts} restarts in ${maxSeconds} s${starts}`;
+}
