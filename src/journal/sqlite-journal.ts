@@ -13,9 +13,18 @@ import { stepsOf } from "./sqlite-changes.ts";
 import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
+import { textOf } from "./sqlite-mark.ts";
 import type { Row } from "./sqlite-messages.ts";
-import { closeFile, type OpenFile, openAgain, openFile, soundnessOfLarge, startAgain } from "./sqlite-opening.ts";
-import { claim, disclaiming, standing } from "./sqlite-owner.ts";
+import {
+  claimAgain,
+  closeFile,
+  type OpenFile,
+  openAgain,
+  openFile,
+  soundnessOfLarge,
+  startAgain,
+} from "./sqlite-opening.ts";
+import { disclaiming, standing } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
@@ -84,9 +93,8 @@ class SqliteJournal implements Journal {
         await this.#expunging.start();
         this.#look(this.#file);
       } else if (held.unwritable === undefined) {
-        await claim(held.connection, owner);
+        await claimAgain(held);
         await held.connection.settle();
-        held.written = 0;
       }
     } catch (error) {
       throw unavailable(this.place, error);
@@ -109,7 +117,7 @@ class SqliteJournal implements Journal {
     if (file === undefined) return;
     await expunging?.close();
     // A disk may be full; the lock decides. But what has become of the file should not go unsaid.
-    if (file.unwritable === undefined) await change(file, [disclaiming(file.owner)]).catch(warn);
+    if (file.unwritable === undefined) await change(file, disclaiming(file.owner)).catch(warn);
     await closeFile(file);
   }
 
@@ -119,9 +127,11 @@ class SqliteJournal implements Journal {
       const file = await this.#writable();
       const counted = [number, toText(file.owner.id), number];
       const steps = [{ sql: SQL.count, parameters: counted, mustChange: true }, ...changes.flatMap(stepsOf)];
-      const { stopped } = await change(file, steps, { durable });
+      const last = durable ? number : file.durable;
+      const mark = textOf({ ...file.opening, written: number, durable: last });
+      const { stopped } = await change(file, steps, { durable, mark });
       if (stopped === true) await this.#refuseUnlessOwner(file);
-      file.written = number;
+      [file.written, file.durable] = [number, last];
     } catch (error) {
       throw unavailable(this.place, error, error instanceof UncertainCommit ? undefined : false);
     }
@@ -244,6 +254,7 @@ class SqliteJournal implements Journal {
 
   /** Tells what is wrong with a file that has been opened. One that cannot be looked at now is looked at the next time. */
   #look(file: OpenFile): void {
+    this.#tell({ damage: file.lack === undefined ? [] : [file.lack], mended: [] });
     if (file.soundness !== undefined) this.#tell(file.soundness);
     else soundnessOfLarge(file.path).then((soundness) => this.#tell(soundness), ignore);
   }
@@ -254,8 +265,9 @@ class SqliteJournal implements Journal {
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
     }
     if (damage.length === 0) return;
-    this.#damage = `The journal ${this.place} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
-    process.emitWarning(this.#damage, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
+    const message = `The journal ${this.place} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
+    this.#damage = this.#damage === undefined ? message : `${this.#damage} ${message}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
   }
 
   async #again(open: () => Promise<void>): Promise<void> {

@@ -20,6 +20,8 @@ export interface Running {
   readonly checked?: boolean;
   /** Whether it may change something. */
   readonly writes?: boolean;
+  /** What is written beside the files when all of it is done. */
+  readonly mark?: string;
   /** Whether commits wait for the disk; by default as before. */
   readonly durable?: boolean;
 }

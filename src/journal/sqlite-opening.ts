@@ -9,8 +9,9 @@ import { fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
 import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
 import { takeLock } from "./sqlite-lock.ts";
+import { bootOf, lackOf, type Mark, readMark, textOf } from "./sqlite-mark.ts";
 import { migrate } from "./sqlite-migration.ts";
-import { claim, standing } from "./sqlite-owner.ts";
+import { claim, claimOpening, extentOf, standing } from "./sqlite-owner.ts";
 import { examine, type Soundness } from "./sqlite-soundness.ts";
 import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
@@ -29,8 +30,13 @@ export interface OpenFile {
   readonly formerOwner: string | undefined;
   /** What was found when it was opened; nothing is known yet of a large file, see `soundnessOfLarge`. */
   readonly soundness: Soundness | undefined;
-  /** How many batches it has taken. */
+  /** What it lacks of what was written to it before it was opened, in words. */
+  readonly lack: string | undefined;
+  /** Which opening of it this is, and in which run of the machine. */
+  opening: Pick<Mark, "openings" | "boot">;
+  /** How many batches it has taken, and the last one that the disk was waited for. */
   written: number;
+  durable: number;
   /** Why it takes no more, whatever becomes of it. */
   broken: CastellanError | undefined;
 }
@@ -74,7 +80,7 @@ export async function openFile(place: string, opening: Opening): Promise<OpenFil
 
 async function openIn(thread: SqliteThread, place: string, opening: Opening): Promise<OpenFile> {
   const { owner, clock, migrations } = opening;
-  const known = { owner, clock, thread, unwritable: undefined, written: 0, broken: undefined };
+  const known = { owner, clock, thread, unwritable: undefined, written: 0, durable: 0, broken: undefined };
   let path = resolve(place);
   let lock: FileLock | undefined;
   try {
@@ -82,13 +88,15 @@ async function openIn(thread: SqliteThread, place: string, opening: Opening): Pr
     refuseUnwritable(dirname(path));
     await inspect(thread, path, migrations.length).catch(ignoreUnread);
     lock = await takeLock(thread, path, clock);
-    return { ...known, path, lock, ...(await openWhole(thread, path, opening)) };
+    return { ...known, path, lock, ...(await openWhole(thread, path, opening, resolve(place))) };
   } catch (error) {
     try {
       if (faultOf(error) !== "no_space" || (lock === undefined && isThere(path))) throw error;
       const unwritable = unavailable(path, error, false);
       const connection = await openToRead(thread, path, migrations, unwritable);
-      return { ...known, path, lock, connection, formerOwner: undefined, soundness: SOUND, unwritable };
+      const opening = { openings: 0, boot: "" };
+      const nothing = { formerOwner: undefined, soundness: SOUND, lack: undefined, opening };
+      return { ...known, path, lock, connection, ...nothing, unwritable };
     } catch (error) {
       lock?.close();
       throw error;
@@ -134,6 +142,14 @@ export async function startAgain(file: OpenFile): Promise<void> {
   }
 }
 
+/** Makes it the same owner's once more; batches count from 1 again. */
+export async function claimAgain(file: OpenFile): Promise<void> {
+  const opening = { ...file.opening, openings: file.opening.openings + 1 };
+  await claimOpening(file.connection, file.owner, opening.openings);
+  await file.connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
+  Object.assign(file, { opening, written: 0, durable: 0 });
+}
+
 /** Closes it. What is in the WAL goes into the file, unless somebody still reads. */
 export async function closeFile({ thread, connection, lock }: OpenFile): Promise<void> {
   await connection.close().catch(() => {});
@@ -141,13 +157,18 @@ export async function closeFile({ thread, connection, lock }: OpenFile): Promise
   lock?.close();
 }
 
-type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness">;
+type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness" | "lack" | "opening">;
 
-async function openWhole(thread: SqliteThread, path: string, { owner, clock, migrations }: Opening): Promise<Opened> {
+async function openWhole(
+  thread: SqliteThread,
+  path: string,
+  { owner, clock, migrations }: Opening,
+  place: string = path,
+): Promise<Opened> {
   const deadline = clock.monotonic() + BUSY_MS;
   for (;;) {
     try {
-      return await fill(thread, path, owner, migrations);
+      return await fill(thread, path, owner, migrations, place);
     } catch (error) {
       if (!isBusy(error) || clock.monotonic() >= deadline) throw error;
       await new Promise<void>((resolve) => clock.schedule(RETRY_MS, resolve));
@@ -160,6 +181,7 @@ async function fill(
   path: string,
   owner: JournalOwner,
   migrations: readonly string[],
+  place: string,
 ): Promise<Opened> {
   makeFile(path);
   const connection = await thread.connect(path);
@@ -169,10 +191,18 @@ async function fill(
     refuseForeign(path, facts, migrations.length);
     await configure(path, connection);
     const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
-    await migrate(connection, facts.version, migrations, () => claim(connection, owner));
+    // A link may lie where the file was.
+    const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(place), bootOf()];
+    const openings = Math.max(found.openings, mark?.openings ?? 0) + 1;
+    // Where it is said already how much was written, that is not set back without saying that it is another opening.
+    const begun = found.openings > 0 ? claimOpening : claim;
+    await migrate(connection, facts.version, migrations, () => begun(connection, owner, openings));
+    await claimOpening(connection, owner, openings);
+    const opening = { openings, boot };
     const soundness = isSmall(path) ? await soundnessOf(connection, true) : undefined;
     await connection.watch(path);
-    return { connection, formerOwner, soundness };
+    await connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
+    return { connection, formerOwner, soundness, lack: lackOf(found, mark, boot), opening };
   } catch (error) {
     await connection.close().catch(() => {});
     throw error;

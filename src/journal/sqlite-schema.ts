@@ -108,8 +108,14 @@ const CHECKSUMS = `
   UPDATE spending SET checksum = ${checksumIn("spending")};
 `;
 
+const OPENINGS = `
+  -- How often the journal has been opened to be written, and how many batches were written to it when it was closed last.
+  CREATE TABLE openings (only INTEGER PRIMARY KEY CHECK (only = 1), openings INTEGER NOT NULL, written INTEGER NOT NULL) STRICT;
+  INSERT INTO openings VALUES (1, 0, 0);
+`;
+
 /**
  * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
  * been released is never changed, only added to.
  */
-export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS];
+export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS];

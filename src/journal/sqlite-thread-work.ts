@@ -83,7 +83,7 @@ export function serve(
   }
 
   function run(connection: Connection, { steps, running }: Extract<Question, { ask: "run" }>): Run {
-    const { transaction = false, checked = false, writes = false, durable } = running;
+    const { transaction = false, checked = false, writes = false, durable, mark } = running;
     connection.watch?.guard();
     const found = checked ? connection.watch?.check() : undefined;
     if (found !== undefined) return { results: [], found };
@@ -93,7 +93,9 @@ export function serve(
     }
     try {
       const work = (): Run => takeAll(connection, steps);
-      return transaction ? inTransaction(connection.database, work) : work();
+      const done = transaction ? inTransaction(connection.database, work) : work();
+      if (mark !== undefined && done.stopped !== true) connection.watch?.mark(mark);
+      return done;
     } finally {
       if (writes) connection.watch?.written();
     }

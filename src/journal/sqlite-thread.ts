@@ -137,6 +137,11 @@ export class SqliteConnection {
     await this.#thread.ask({ ask: "watch", connection: this.#number, path });
   }
 
+  /** Writes a mark beside the files that are watched. */
+  async mark(text: string): Promise<void> {
+    await this.run([], { mark: text });
+  }
+
   async examine(): Promise<Examined> {
     return (await this.#thread.ask({ ask: "examine", connection: this.#number })) as Examined;
   }

@@ -10,6 +10,8 @@ export interface SqliteWatch {
   settle(): void;
   /** The connection has just written to them. */
   written(): void;
+  /** Writes a text of always the same length to a file beside them, which outlives the process. */
+  mark(text: string): void;
   /** Sees to it that SQLite does not read the index beyond its end, which would kill the process. */
   guard(): void;
   /** Spoils the index, so that SQLite makes it anew. */
@@ -48,6 +50,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
     const ids = files.map(({ fd }) => fs.fstatSync(fd));
     let known = { shm: readIndex(), stamps: files.map(({ fd }): Stamp => fs.fstatSync(fd)) };
     let largest = known.shm.length;
+    let marks: number | undefined;
 
     function fdOf(part: DatabasePart): number {
       return files.find((file) => file.part === part)?.fd ?? -1;
@@ -150,6 +153,14 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
         known = { shm, stamps };
         largest = Math.max(largest, shm.length);
       },
+      mark(text) {
+        try {
+          marks ??= fs.openSync(`${path}-written`, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+          fs.writeSync(marks, text, 0);
+        } catch {
+          // Less is known at the next start; nothing is wrong with the journal.
+        }
+      },
       guard() {
         if (fs.fstatSync(fdOf("-shm")).size < largest) spoil();
       },
@@ -161,6 +172,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       },
       close() {
         for (const { fd } of files) fs.closeSync(fd);
+        if (marks !== undefined) fs.closeSync(marks);
       },
     };
   };

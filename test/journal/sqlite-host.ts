@@ -15,6 +15,8 @@ export type Order =
   | { readonly do: "open" | "close" }
   /** Tells why it can only be read. */
   | { readonly do: "unwritable" }
+  /** Tells what is wrong with what it has. */
+  | { readonly do: "damage" }
   | { readonly do: "write"; readonly batch: Batch }
   /** Tells which of these turns are there. */
   | { readonly do: "find"; readonly turns: readonly string[] }
@@ -44,6 +46,8 @@ async function obey(order: Order): Promise<unknown> {
       return CastellanError.is(journal.unwritable, "JOURNAL_UNAVAILABLE")
         ? journal.unwritable.details.reason
         : undefined;
+    case "damage":
+      return journal.damage;
     case "write":
       return await journal.write(order.batch);
     case "find": {

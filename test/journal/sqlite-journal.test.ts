@@ -36,12 +36,18 @@ describe("the file of a journal in SQLite", () => {
     await journal.write(accepting(1, turn("t")));
     expect(modeOf(folder)).toBe(0o700);
     expect(readFileSync(join(folder, ".gitignore"), "utf8")).toBe("*\n");
-    const files = ["castellan.db", "castellan.db-owner", "castellan.db-shm", "castellan.db-wal"];
+    const files = [
+      "castellan.db",
+      "castellan.db-owner",
+      "castellan.db-shm",
+      "castellan.db-wal",
+      "castellan.db-written",
+    ];
     expect(readdirSync(folder)).toEqual([".gitignore", ...files]);
     for (const file of files) expect([file, modeOf(join(folder, file))]).toEqual([file, 0o600]);
     expect(readdirSync(join(folder, ".."))).toEqual([".castellan"]);
     await journal.close();
-    expect(readdirSync(folder)).toEqual([".gitignore", "castellan.db", "castellan.db-owner"]);
+    expect(readdirSync(folder)).toEqual([".gitignore", "castellan.db", "castellan.db-owner", "castellan.db-written"]);
   });
 
   it("leaves a folder that was there as it is", async () => {

@@ -33,6 +33,8 @@ interface Story {
   readonly refusal?: string;
   /** What the next start said. */
   readonly start: string;
+  /** What it told of what is lacking or damaged, though it went on. */
+  readonly damage: unknown;
 }
 
 const codeOf = (answer: Answer | undefined): string =>
@@ -47,7 +49,7 @@ async function write(application: Application, number: number): Promise<Answer |
 }
 
 /** What becomes of what an application has acknowledged when it is attacked in the middle and ends so. */
-async function tell(attack: Attack, end: "kill" | "stop"): Promise<Story> {
+async function tell(attack: Attack, end: "kill" | "stop", writes = AFTER): Promise<Story> {
   const base = mkdtempSync(join(tmpdir(), "castellan-attack-"));
   const folder = join(base, "data");
   const path = join(folder, "castellan.db");
@@ -69,7 +71,7 @@ async function tell(attack: Attack, end: "kill" | "stop"): Promise<Story> {
     const pid = application.pid;
     const run = (...command: string[]): void => disk?.run(...command);
     const takeBack = await attack.attack({ path, pid, backup: join(base, "backup"), run });
-    for (let number = BEFORE + 1; number <= BEFORE + AFTER; number += 1) {
+    for (let number = BEFORE + 1; number <= BEFORE + writes; number += 1) {
       for (let tried = 0; tried < TRIES; tried += 1) {
         const answer = await write(application, number);
         last = codeOf(answer);
@@ -86,6 +88,7 @@ async function tell(attack: Attack, end: "kill" | "stop"): Promise<Story> {
     await takeBack?.();
     await using next = new Application(path, options);
     const start = codeOf(await next.order({ do: "open" }));
+    const damage = (await next.order({ do: "damage" }))?.value;
     const turns = acknowledged.map((number) => `t${number}`);
     const found = (await next.order({ do: "find", turns }))?.value as string[] | undefined;
     const lost = acknowledged.filter((number) => !found?.includes(`t${number}`));
@@ -96,6 +99,7 @@ async function tell(attack: Attack, end: "kill" | "stop"): Promise<Story> {
       refused,
       taken: last === "taken",
       start,
+      damage,
       ...(refusal !== undefined && { refusal }),
     };
   } finally {
@@ -124,6 +128,18 @@ describe.concurrent("what a journal in SQLite has acknowledged is there, or it h
         if (story.refused === 0)
           expect(story, "without having refused anything").toMatchObject({ lost: 0, taken: true });
         if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, taken: true, start: "taken" });
+      });
+    }
+  }
+
+  for (const attack of ATTACKS) {
+    for (const end of ["kill", "stop"] as const) {
+      it.skipIf(!isPossible(attack))(`${attack.name}, and nothing is written after it; then a ${end}`, async () => {
+        const story = await tell(attack, end, 0);
+        if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}, no write; ${end}: ${JSON.stringify(story)}`);
+        if (attack.leavesNothing === true) return;
+        if (story.start === "taken" && story.damage === undefined) expect(story.lost, JSON.stringify(story)).toBe(0);
+        if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, start: "taken" });
       });
     }
   }

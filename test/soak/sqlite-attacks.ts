@@ -39,6 +39,8 @@ export interface Attack {
   readonly env?: (folder: string) => NodeJS.ProcessEnv;
   /** Whether what is written during the attack has to be taken all the same. */
   readonly harmless?: true;
+  /** Whether nothing of the journal is left, so that nobody can know that there was one. */
+  readonly leavesNothing?: true;
   /** Does it; what it resolves with takes it back before the next start. */
   attack(target: Target): Undo | Promise<Undo>;
 }
@@ -95,7 +97,7 @@ const deletions: Attack[] = [
     ...(parts[0] === "-owner" && { harmless: true as const }),
     attack: ({ path }: Target) => remove(...parts.map((part) => path + part)),
   })),
-  { name: "deleted: its folder", attack: ({ path }) => remove(dirname(path)) },
+  { name: "deleted: its folder", leavesNothing: true, attack: ({ path }) => remove(dirname(path)) },
   {
     name: "moved away, and back before the next start",
     attack: ({ path }) => {

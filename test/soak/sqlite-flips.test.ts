@@ -25,7 +25,7 @@ describe("a file with a flipped bit", () => {
       const bit = Math.floor((seed / 2 ** 32) * whole.length * 8);
       const flipped = Buffer.from(whole);
       flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
-      for (const part of ["-wal", "-shm"]) rmSync(path + part, { force: true });
+      for (const part of ["-wal", "-shm", "-written"]) rmSync(path + part, { force: true });
       writeFileSync(path, flipped);
       const told = await tell(path);
       const wrong = isWhole(told)
