@@ -27,6 +27,10 @@ export class JournalApplication {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  get pid(): number | undefined {
+    return this.ended ? undefined : this.#child.pid;
+  }
+
   order(order: Order): void {
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
   }

@@ -13,6 +13,8 @@ export type Order =
       readonly sessions: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      /** The arguments of Node.js for an MCP server of each session, if they have one; then anything may die at any time. */
+      readonly mcpServer?: readonly string[];
     }
   /** Accept a turn for later. */
   | { readonly do: "enqueue"; readonly session: string; readonly key: string; readonly prompt: string }
@@ -45,6 +47,8 @@ export type End =
 const input = createInterface(process.stdin);
 let starting: Promise<Supervisor> | undefined;
 
+process.on("unhandledRejection", (reason) => fail("a rejection that nobody handled", reason));
+
 for await (const line of input) {
   const order = JSON.parse(line) as Order;
   void obey(order).catch((error: unknown) => fail(order.do, error));
@@ -53,13 +57,15 @@ for await (const line of input) {
 async function obey(order: Order): Promise<void> {
   switch (order.do) {
     case "start": {
-      const { journal, sessions, env, cwd } = order;
+      const { journal, sessions, env, cwd, mcpServer } = order;
+      const servers = mcpServer && { local: { command: process.execPath, args: [...mcpServer] } };
       starting = Supervisor.start(
         sessions.map((name) => ({ name })),
         {
           name: "application",
           journal: { sqlite: journal },
-          defaults: { env, cwd, allowedTools: ["Bash"] },
+          defaults: { env, cwd, allowedTools: ["Bash"], ...(servers && { mcpServers: servers }) },
+          ...(servers && { maxRestarts: 1_000_000 }),
           logger: { info: () => {}, warn: (message) => tell({ is: "warning", message }) },
         },
       );

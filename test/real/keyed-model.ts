@@ -8,6 +8,8 @@ export interface KeyedTurn {
   answers: number;
   /** The answers that were seen in conversations. */
   readonly remembered: Set<string>;
+  /** Whether a command of it is said to have failed. */
+  failed: boolean;
 }
 
 /** Asked last, so that the model is sent all that is remembered. */
@@ -63,6 +65,7 @@ export class KeyedModel {
     const answered = lastIndexOf(request, "assistant") > lastIndexOf(request, "user");
     this.#onSign(answered ? "answered" : "prompted");
     if (!answered) turn.prompts += 1;
+    else turn.failed ||= request.toolResults.some(({ text }) => /exit code|error|killed|aborted/i.test(text));
     if (what.startsWith("append") && !answered) {
       this.#onSign("commanded");
       const command = `echo ${key} >> ${this.#file}`;
@@ -90,7 +93,12 @@ export class KeyedModel {
   }
 
   #turn(key: string): KeyedTurn {
-    const turn = this.turns.get(key) ?? { prompts: 0, answers: 0, remembered: new Set<string>() };
+    const turn = this.turns.get(key) ?? {
+      prompts: 0,
+      answers: 0,
+      remembered: new Set<string>(),
+      failed: false,
+    };
     this.turns.set(key, turn);
     return turn;
   }

@@ -1,10 +1,11 @@
 import type { KillRecord } from "./random-kills.ts";
 
 /** How often what happened, to see that all of it was met. */
-export function distributionOf({ lived, journal, model }: KillRecord): Record<string, unknown> {
+export function distributionOf({ lived, journal, model, disturbed }: KillRecord): Record<string, unknown> {
   const turns = [...model.turns.values()];
   return {
     kills: lived.length,
+    ...disturbed,
     "kills by sign": counts(lived.map(({ moment: { sign, stopping } }) => `${sign}${stopping ? ", stopping" : ""}`)),
     "kills without the sign": lived.filter(({ signed }) => !signed).length,
     "kills before all was up": lived.filter(({ ready }) => !ready).length,

@@ -32,8 +32,8 @@ function turnFaults(turn: AskedTurn, record: KillRecord): string[] {
     ...(entry !== undefined && ids.some((id) => id !== entry.id) ? ["has had another id"] : []),
     ...(how === "enqueue" ? endFaults(entry, ends) : []),
     ...(entry?.state === "queued" || entry?.state === "running" ? ["has not ended"] : []),
-    ...effectFaults(turn, entry, record.appended.filter((appended) => appended === key).length),
-    ...modelFaults(entry, record.model.turns.get(key) ?? { prompts: 0, answers: 0, remembered: new Set() }),
+    ...effectFaults(turn, entry, record.appended.filter((appended) => appended === key).length, turnOf(record, key)),
+    ...modelFaults(entry, turnOf(record, key)),
   ];
   return faults.map((fault) => `${key} ${fault}: ${facts}`);
 }
@@ -49,12 +49,24 @@ function endFaults(entry: Entry | undefined, ends: AskedTurn["ends"]): string[] 
   ];
 }
 
-function effectFaults({ prompt }: AskedTurn, entry: Entry | undefined, appended: number): string[] {
+function turnOf({ model }: KillRecord, key: string): KeyedTurn {
+  return model.turns.get(key) ?? { prompts: 0, answers: 0, remembered: new Set(), failed: false };
+}
+
+/** A command may have been killed before it did anything, of which the model was told. */
+function effectFaults(
+  { prompt }: AskedTurn,
+  entry: Entry | undefined,
+  appended: number,
+  { failed }: KeyedTurn,
+): string[] {
   const appends = prompt.startsWith("append");
   return [
     ...(appended > 1 ? [`was done ${appended} times`] : []),
     ...(appended > 0 && !appends ? ["was done, and nobody asked for it"] : []),
-    ...(appends && entry?.state === "completed" && appended !== 1 ? ["completed, and was not done"] : []),
+    ...(appends && entry?.state === "completed" && appended !== 1 && !(failed && appended === 0)
+      ? ["completed, and was not done"]
+      : []),
     ...(appended > 0 && (entry?.attempts ?? 0) === 0 ? ["was done, and never began"] : []),
   ];
 }
@@ -89,7 +101,11 @@ function memoryFaults({ turns, journal, model }: KillRecord): string[] {
     const inTime = own.filter(({ late }) => !late).map(({ key }) => key);
     const order = answers.filter((key) => inTime.includes(key));
     return [
-      ...(unknown.length === 0 ? [] : [`${session} does not remember ${unknown.join()}`]),
+      ...(unknown.length === 0
+        ? []
+        : [
+            `${session} does not remember ${unknown.join()}, but the prompts ${prompts.join()} and answers to ${answers.join()}`,
+          ]),
       ...(new Set(answers).size === answers.length ? [] : [`${session} remembers two answers: ${answers.join()}`]),
       ...(unknown.length > 0 || order.join() === inTime.join()
         ? []

@@ -1,8 +1,10 @@
 import { readFileSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { type AskedTurn, AskedTurns, SESSIONS } from "./asked-turns.ts";
+import { Disturbance } from "./disturbance.ts";
 import { JournalApplication } from "./journal-application.ts";
 import { type JournalContents, readJournal } from "./journal-contents.ts";
 import type { Report } from "./journal-host.ts";
@@ -10,6 +12,11 @@ import { KeyedModel, LAST_PROMPT } from "./keyed-model.ts";
 import type { KillMoment, Life, Sign } from "./kill-moment.ts";
 import { processesWith } from "./processes.ts";
 import { Signals } from "./signals.ts";
+
+const MCP_SERVER = fileURLToPath(new URL("./mcp-server.ts", import.meta.url));
+
+/** What is to be told where processes are killed and stopped. */
+const EXPECTED = /MCP server/;
 
 /** How long a sign is waited for that does not come, and each step of the last life. */
 const SIGN_MS = 10_000;
@@ -38,6 +45,8 @@ export interface KillRecord {
   readonly journal: JournalContents;
   /** What the application said at its end that its sessions have spent. */
   readonly spent: { readonly costUsd: number; readonly inputTokens: number } | undefined;
+  /** How often what was disturbed, if anything was. */
+  readonly disturbed: Readonly<Record<string, number>>;
   /** Processes that were there after the end. */
   readonly left: readonly number[];
 }
@@ -47,13 +56,18 @@ export interface KillRecord {
  * life, in which every turn is asked for once more by its key.
  *
  * @param limitMs after so long the lives that are left are not lived
+ * @param random if there is one, all that the application starts is killed and stopped meanwhile as well, and the application is stopped
  */
-export async function killAtRandom(lives: readonly Life[], limitMs: number): Promise<KillRecord> {
+export async function killAtRandom(lives: Iterable<Life>, limitMs: number, random?: () => number): Promise<KillRecord> {
   await using api = await mockApi();
   const since = performance.now();
-  const run = new RandomKills(api);
+  const run = new RandomKills(api, random);
   try {
-    for (const life of lives) if (performance.now() - since < limitMs) await run.live(life);
+    for (const life of lives) {
+      if (performance.now() - since >= limitMs) break;
+      await run.live(life);
+    }
+    await run.calm();
     return await run.finish();
   } finally {
     await run.end();
@@ -62,6 +76,7 @@ export async function killAtRandom(lives: readonly Life[], limitMs: number): Pro
 
 class RandomKills {
   readonly #api: MockApi;
+  readonly #disturbance: Disturbance | undefined;
   readonly #journal: string;
   readonly #file: string;
   readonly #model: KeyedModel;
@@ -75,8 +90,15 @@ class RandomKills {
   #signals = new Signals<Sign>();
   #told = { ready: false, accepted: 0, ended: 0 };
 
-  constructor(api: MockApi) {
+  constructor(api: MockApi, random: (() => number) | undefined) {
     this.#api = api;
+    this.#disturbance =
+      random &&
+      new Disturbance(
+        () => this.#processes,
+        () => this.#application?.pid,
+        random,
+      );
     this.#journal = join(api.cwd, "journal", "castellan.db");
     this.#file = join(api.cwd, "appended.txt");
     writeFileSync(this.#file, "");
@@ -109,6 +131,11 @@ class RandomKills {
     this.#lived.push({ moment, signed, ...this.#told });
   }
 
+  /** From here on nothing is disturbed any more. */
+  async calm(): Promise<void> {
+    await this.#disturbance?.end();
+  }
+
   /** The last life, which ends in order. */
   async finish(): Promise<KillRecord> {
     const application = this.#begin();
@@ -136,13 +163,21 @@ class RandomKills {
       appended: readFileSync(this.#file, "utf8").split("\n").filter(Boolean),
       journal: readJournal(this.#journal),
       spent: this.#spent,
-      left: processesWith(`CLAUDE_CONFIG_DIR=${this.#api.env["CLAUDE_CONFIG_DIR"]}`),
+      disturbed: Object.fromEntries(this.#disturbance?.done ?? []),
+      left: this.#processes,
     };
   }
 
   /** Ends what is there. */
   async end(): Promise<void> {
+    await this.calm();
     await Promise.all([this.#application?.kill(), this.#next.kill()]);
+  }
+
+  /** All that applications have started; MCP servers get few variables. */
+  get #processes(): number[] {
+    const own = [`CLAUDE_CONFIG_DIR=${this.#api.env["CLAUDE_CONFIG_DIR"]}`, this.#api.cwd].flatMap(processesWith);
+    return [...new Set(own)];
   }
 
   #load(): JournalApplication {
@@ -157,7 +192,15 @@ class RandomKills {
     this.#told = { ready: false, accepted: 0, ended: 0 };
     this.#model.serve(this.#api);
     const { env, cwd } = this.#api;
-    application.order({ do: "start", journal: this.#journal, sessions: SESSIONS, env, cwd });
+    const mcpServer = this.#disturbance && [MCP_SERVER, cwd];
+    application.order({
+      do: "start",
+      journal: this.#journal,
+      sessions: SESSIONS,
+      env,
+      cwd,
+      ...(mcpServer && { mcpServer }),
+    });
     this.#signals.reach("begun");
     return application;
   }
@@ -187,7 +230,7 @@ class RandomKills {
         if (report.code !== "SUPERVISOR_STOPPED") this.#complain(`${report.what}: ${report.code}: ${report.message}`);
         break;
       case "warning":
-        this.#complain(report.message);
+        if (this.#disturbance === undefined || !EXPECTED.test(report.message)) this.#complain(report.message);
         break;
       case "stopped":
         this.#spent = report;

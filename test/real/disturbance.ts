@@ -1,0 +1,95 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { commandOf } from "./processes.ts";
+
+/** What can be disturbed. */
+export type Victim = "host" | "claude" | "tool" | "MCP server";
+
+/** What is done to it. One that is stopped goes on after a while. */
+export type Deed = "kill" | "stop";
+
+/** How long is waited from one deed to the next, and how long somebody is stopped, in milliseconds; most of the time it is short. */
+const PAUSE_MS = 300;
+const STOPPED_MS = 400;
+const LONG_MS = 6_000;
+
+/** What is done how often. Hosts are killed by whoever gives them their lives; commands are there only for a moment. */
+const DEEDS: readonly (readonly [Deed, Victim])[] = [
+  ["stop", "host"],
+  ["kill", "claude"],
+  ["stop", "claude"],
+  ...Array<[Deed, Victim]>(6).fill(["kill", "tool"]),
+  ...Array<[Deed, Victim]>(6).fill(["stop", "tool"]),
+  ["kill", "MCP server"],
+  ["stop", "MCP server"],
+];
+
+/** Kills, stops and continues processes of an application and all that it has started, by chance, until it is told to end. */
+export class Disturbance {
+  /** How often each was done: `stop claude`. */
+  readonly done: Map<string, number> = new Map();
+  readonly #processes: () => readonly number[];
+  readonly #host: () => number | undefined;
+  readonly #random: () => number;
+  readonly #over = new AbortController();
+  readonly #continued: Promise<void>[] = [];
+  readonly #run: Promise<void>;
+
+  /** `processes` tells all that the application has started, `host` its own process. */
+  constructor(processes: () => readonly number[], host: () => number | undefined, random: () => number) {
+    this.#processes = processes;
+    this.#host = host;
+    this.#random = random;
+    this.#run = this.#disturb();
+  }
+
+  /** Ends it; everybody goes on. */
+  async end(): Promise<void> {
+    this.#over.abort();
+    await this.#run;
+    await Promise.all(this.#continued);
+  }
+
+  async #disturb(): Promise<void> {
+    while (!this.#over.signal.aborted) {
+      await this.#pause(this.#random() * PAUSE_MS);
+      const [deed, victim] = DEEDS[Math.floor(this.#random() * DEEDS.length)] ?? ["stop", "host"];
+      const candidates = this.#candidates(victim);
+      const pid = candidates[Math.floor(this.#random() * candidates.length)];
+      if (pid === undefined || this.#over.signal.aborted || !send(pid, deed === "kill" ? "SIGKILL" : "SIGSTOP"))
+        continue;
+      const what = `${deed} ${victim}`;
+      this.done.set(what, (this.done.get(what) ?? 0) + 1);
+      if (deed === "stop") this.#continued.push(this.#continueLater(pid));
+    }
+  }
+
+  async #continueLater(pid: number): Promise<void> {
+    await this.#pause(this.#random() * (this.#random() < 0.1 ? LONG_MS : STOPPED_MS));
+    send(pid, "SIGCONT");
+  }
+
+  #candidates(victim: Victim): number[] {
+    const host = this.#host();
+    if (victim === "host") return host === undefined ? [] : [host];
+    return this.#processes().filter((pid) => pid !== host && kindOf(pid) === victim);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#over.signal }).catch(() => {});
+  }
+}
+
+/** What a process of the application's is, by its command line. */
+function kindOf(pid: number): Exclude<Victim, "host"> {
+  const command = commandOf(pid);
+  if (command.includes("mcp-server.ts")) return "MCP server";
+  return command.includes("--output-format") ? "claude" : "tool";
+}
+
+function send(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
