@@ -8,12 +8,12 @@ export const OPTIONS: Omit<SessionOptions, "name"> = { approvals: { timeout: "1h
 // #region answer
 type Answer = "once" | "for the session" | "no";
 
-/** Has somebody decide on what a session asks, for as long as it lives. */
+/** Passes each approval that a session asks for to `decide`, until the session ends. */
 export async function decideOn(name: string, decide: (approval: Approval) => Promise<Answer>): Promise<void> {
   for await (const event of session(name).events()) {
     if (event.type !== "approval_requested") continue;
     const { approval } = event;
-    // Others may be asked for meanwhile, and answered sooner.
+    // Not awaited: other approvals may arrive meanwhile, and be answered sooner.
     void decide(approval).then((how) => answer(approval, how));
   }
 }
@@ -23,7 +23,7 @@ function answer(approval: Approval, how: Answer): boolean {
   return how === "once" ? approval.approve() : approval.approve({ rules: forSession(approval.suggestions) });
 }
 
-/** Claude Code suggests rules for commands for a file of settings, which a session does not read unless its options say so. */
+/** Claude Code suggests rules for commands for a settings file, which a session reads only if its options say so. */
 function forSession(suggestions: readonly PermissionUpdate[]): PermissionUpdate[] {
   return suggestions
     .filter(({ type }) => type === "addRules" || type === "addDirectories")
@@ -32,7 +32,7 @@ function forSession(suggestions: readonly PermissionUpdate[]): PermissionUpdate[
 // #endregion
 
 // #region plan
-/** Approves the plan that a session proposes, and with it the edits that come of it. */
+/** Approves the plan that a session proposes, and all edits that follow from it. */
 export function approvePlan(name: string): boolean {
   const plan = session(name)
     .approvals()

@@ -1,7 +1,7 @@
 import { CastellanError, command, query, session } from "castellan";
 
 // #region text
-/** What a user types, such as `Summarise @/etc/passwd` or `/model opus`, is sent to the model as it is. */
+/** Sends the model what a user typed, unchanged, such as `Summarise @/etc/passwd` or `/model opus`. */
 export async function ask(user: string, typed: string): Promise<string> {
   const { text } = await query(["support", user], typed);
   return text;
@@ -9,7 +9,7 @@ export async function ask(user: string, typed: string): Promise<string> {
 // #endregion
 
 // #region buttons
-/** What the buttons below the chat do, whose names a page may send. */
+/** Runs the button that a page names. */
 export async function press(button: string, user: string): Promise<string> {
   const chat = session(["support", user]);
   if (button === "shorten") return (await chat.compact("Keep names and numbers.")).text;
@@ -20,7 +20,7 @@ export async function press(button: string, user: string): Promise<string> {
 // #endregion
 
 // #region skill
-/** Has a skill of the project answer, which is called with what a user has typed. */
+/** Calls a skill of the project with what a user typed. */
 export async function translate(user: string, typed: string): Promise<string> {
   try {
     return (await query(["support", user], command("translate", typed))).text;
@@ -32,7 +32,7 @@ export async function translate(user: string, typed: string): Promise<string> {
 // #endregion
 
 // #region trusted
-/** The application's own prompt, in which Claude Code is to read in a file. */
+/** Sends a prompt of the application, from which Claude Code reads in a file. */
 export async function report(): Promise<string> {
   const { text } = await query("reports", "Summarise @figures/today.csv", { verbatimPrompts: false });
   return text;

@@ -13,7 +13,7 @@ export async function eraseUser(supervisor: Supervisor, userId: number): Promise
 // #region again
 export async function eraseForGood(supervisor: Supervisor, userId: number): Promise<boolean> {
   try {
-    await supervisor.eraseSession(["support", userId], { memory: true }); // its working directory is its own
+    await supervisor.eraseSession(["support", userId], { memory: true }); // no other session uses its working directory
     return true;
   } catch (error) {
     if (CastellanError.is(error, "JOURNAL_UNAVAILABLE")) return false; // nothing is lost: try again later

@@ -12,7 +12,7 @@ export async function ask(prompt: string): Promise<string> {
     }
     if (CastellanError.is(error, "SESSION_QUARANTINED")) {
       const [last] = error.details.lastExits.toReversed();
-      return `Out of order: ${last?.class}`;
+      return `Quarantined: ${last?.class}`;
     }
     throw error;
   }
@@ -33,7 +33,7 @@ export async function bringBack(supervisor: Supervisor): Promise<void> {
 // #endregion
 
 // #region rotate
-/** @returns the sessions that may not have the new key yet: as long as there are any, the old one should not be revoked */
+/** @returns the sessions that may not have the new key yet; do not revoke the old key while there are any */
 export async function rotate(supervisor: Supervisor, key: string): Promise<SessionName[]> {
   process.env["ANTHROPIC_API_KEY"] = key;
   const { waiting, failed } = await supervisor.refreshCredentials({ deadline: "5m" });
@@ -45,9 +45,9 @@ export async function rotate(supervisor: Supervisor, key: string): Promise<Sessi
 export async function startCareful(options: SupervisorOptions = {}): Promise<Supervisor> {
   return await Supervisor.start(
     [
-      { name: "assistant" }, // run again if Claude had not begun to answer or to act
-      { name: "payments", onInterruptedTurn: "fail" }, // never run again
-      { name: "summaries", onInterruptedTurn: "retry" }, // always: nothing that it does is harmful twice
+      { name: "assistant" }, // runs again if Claude had not begun to answer or to act
+      { name: "payments", onInterruptedTurn: "fail" }, // never runs again
+      { name: "summaries", onInterruptedTurn: "retry" }, // always runs again: doing its work twice is harmless
     ],
     options,
   );

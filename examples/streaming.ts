@@ -16,10 +16,10 @@ export async function firstSentence(prompt: string): Promise<string> {
   let text = "";
   for await (const piece of turn.text()) {
     text += piece;
-    if (text.includes(". ")) break; // detaches from the turn, which goes on
+    if (text.includes(". ")) break; // detaches from the turn, which continues
   }
   await turn.interrupt(); // stops it
-  await turn.result().catch(() => {}); // TURN_INTERRUPTED, unless it was done before
+  await turn.result().catch(() => {}); // TURN_INTERRUPTED, unless the turn had already ended
   return text.split(". ")[0] ?? "";
 }
 // #endregion

@@ -28,7 +28,7 @@ export function metricsRoute(): { readonly app: Hono; readonly metrics: Promethe
 
 // #region logs
 export function logTo(logger: EventLogger): () => void {
-  return logEvents(logger); // pino() is such a logger
+  return logEvents(logger); // pino() is one
 }
 // #endregion
 

@@ -42,7 +42,7 @@ export async function ask(tenant: string, user: string, message: string): Promis
 export async function upload(tenant: string, user: string, name: string, content: Uint8Array): Promise<void> {
   const { cwd } = session(["support", tenant, user]);
   await mkdir(cwd, { recursive: true, mode: 0o700 });
-  // "wx" writes over nothing, and follows no link that a command of the session may have put there.
+  // "wx" overwrites nothing, and follows no link that a command of the session may have created.
   await writeFile(join(cwd, basename(name)), content, { flag: "wx" });
 }
 // #endregion
@@ -59,7 +59,7 @@ export function inProject(directory: string): SessionDefaults {
 // #endregion
 
 // #region sandbox
-/** In a sandbox commands see neither the home directory nor what is listed here, and write only in the working directory. */
+/** In the sandbox, commands do not see the home directory or what `denyRead` lists, and write only in the working directory. */
 export function withCommands(root: string): SessionDefaults {
   return {
     isolate: { root },
@@ -77,14 +77,14 @@ export function withCommands(root: string): SessionDefaults {
 type Spawn = NonNullable<Options["spawnClaudeCodeProcess"]>;
 
 // #region users
-/** An account of the machine that belongs to one tenant. */
+/** An account of the machine, used by one tenant only. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;
   readonly home: string;
 }
 
-/** Needs an application that may change its user: root, or `CAP_SETUID` and `CAP_SETGID`. */
+/** The application must be allowed to change its user: root, or `CAP_SETUID` and `CAP_SETGID`. */
 export function asAccount({ uid, gid, home }: Account): SessionDefaults {
   return {
     cwd: home,
@@ -95,7 +95,7 @@ export function asAccount({ uid, gid, home }: Account): SessionDefaults {
 // #endregion
 
 // #region container
-/** All that a session has is in its directory, which is all that the container has of the machine. */
+/** Everything a session has is in its directory, and the container sees nothing else of the machine. */
 export function inContainers(root: string, image: string, engine = "docker"): SessionDefaults {
   return {
     isolate: { root },
@@ -106,11 +106,11 @@ export function inContainers(root: string, image: string, engine = "docker"): Se
 
 function run({ args, cwd = "", env }: SpawnOptions, image: string, engine: string): ReturnType<Spawn> {
   const { uid, gid } = userInfo();
-  const place = ["--user", `${uid}:${gid}`, "--volume", `${cwd}:${cwd}`, "--workdir", cwd];
-  // By name only, so that no key stands on a command line.
+  const container = ["--user", `${uid}:${gid}`, "--volume", `${cwd}:${cwd}`, "--workdir", cwd];
+  // By name only, so that no key appears on a command line.
   const variables = Object.keys(env).filter((name) => /^(ANTHROPIC|CLAUDE|CASTELLAN)_/.test(name));
   const passed = variables.flatMap((name) => ["--env", name]);
-  const flags = ["--rm", "--interactive", "--init", ...place, ...passed];
+  const flags = ["--rm", "--interactive", "--init", ...container, ...passed];
   return spawn(engine, ["run", ...flags, image, "claude", ...args], { env });
 }
 // #endregion

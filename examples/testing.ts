@@ -40,7 +40,7 @@ export function onFake(fake: FakeClaude): SupervisorOptions {
 // #region stubs
 export async function stubbed(): Promise<string> {
   using claude = claudeStubs();
-  claude.install(); // every supervisor that is started from now on uses the fake
+  claude.install(); // every supervisor started from now on uses the fake
   claude.stub("support", [uses("Read", { file_path: "hours.md" }, { result: "9-17" }), says("We open at nine.")]);
   await using _supervisor = await startSupport({ journal: "memory" });
   return await answer("When do you open?");

@@ -2,7 +2,7 @@ import { type Cluster, type ConnectOptions, connect, global } from "castellan/cl
 
 // #region connect
 export function open(options: ConnectOptions): Cluster {
-  return connect({ patience: "20s", ...options }); // asks nobody yet
+  return connect({ patience: "20s", ...options }); // sends no request yet
 }
 // #endregion
 
@@ -10,7 +10,7 @@ export function open(options: ConnectOptions): Cluster {
 export async function ask(cluster: Cluster, userId: number, question: string, message: string): Promise<string> {
   const { text } = await cluster.query(global(["support", userId]), question, {
     timeout: "2m",
-    idempotencyKey: message, // asked again, after a crash of the caller, it is the same turn
+    idempotencyKey: message, // asking again, after a crash of the caller, returns the same turn
   });
   return text;
 }
@@ -29,7 +29,7 @@ export async function move(cluster: Cluster, userId: number): Promise<string> {
   const others = (await cluster.nodes()).filter(({ name, state }) => name !== node && state === "alive");
   const [target] = others.toSorted((one, other) => one.load - other.load);
   if (target === undefined) throw new Error("There is no other node.");
-  await cluster.move(global(["support", userId]), target.name); // its turn may finish, those that wait run there
+  await cluster.move(global(["support", userId]), target.name); // its running turn may finish; waiting turns run there
   return target.name;
 }
 // #endregion

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { global, healthHandlers, Supervisor, template } from "castellan";
 
-/** A value that the machine gives it. */
+/** A value that the machine must set. */
 function required(name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new Error(`Set ${name}.`);
@@ -20,11 +20,11 @@ const supervisor = await Supervisor.start(
   ],
   {
     name: "support",
-    journal: "memory", // for what is not global; global sessions have theirs in the database
+    journal: "memory", // for sessions that are not global; the database is the journal of global ones
     cluster: {
       postgres: required("DATABASE_URL"),
       secret: required("CASTELLAN_SECRET").split(","),
-      advertise: required("CASTELLAN_ADVERTISE"), // how the others reach it: http://10.0.0.7:7700
+      advertise: required("CASTELLAN_ADVERTISE"), // where other nodes reach it: http://10.0.0.7:7700
       name: required("NODE_NAME"),
       maxProcesses: 16,
       beat: process.env["CASTELLAN_BEAT"] ?? "1s",

@@ -1,7 +1,7 @@
 import { CastellanError, type ErrorCode, query, Supervisor, type SupervisorOptions, stream, template } from "castellan";
 
 // #region start
-/** One session for each assistant and user, which comes to life with the user's first question. */
+/** One session for each assistant and user, which the user's first question starts. */
 export async function startAssistants(options: SupervisorOptions = {}): Promise<Supervisor> {
   return await Supervisor.start(
     [

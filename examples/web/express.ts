@@ -18,7 +18,7 @@ export function createApp(): Express {
   return app;
 }
 
-/** Sends a Web-standard response. When the client leaves, the reader is detached; the turn goes on. */
+/** Sends a Web-standard response. When the client disconnects, the reader is detached; the turn continues. */
 async function send(from: Response, to: ExpressResponse): Promise<void> {
   to.status(from.status).setHeaders(from.headers);
   if (from.body === null) to.end();

@@ -55,7 +55,7 @@ test("a session that cannot be kept running is set aside with the reason, and br
     ...options,
     maxRestarts: 0,
   });
-  expect(await ask("hi")).toBe("Out of order: crash");
+  expect(await ask("hi")).toBe("Quarantined: crash");
   expect(quarantined(supervisor)).toEqual([{ name: "assistant", why: expect.stringContaining("no memory left") }]);
   expect(supervisor.session("other").status()).toMatchObject({ state: "idle", restarts: 0 });
   broken = false;
