@@ -10,9 +10,9 @@ export const OPTIONS_PAGE = "docs/guide/options.md";
 const SOURCES = ["src/session/options.ts", "src/claude/process-options.ts"];
 
 const EFFECTS: { readonly [Effect in OptionEffect]: string } = {
-  live: "A change is taken up at once.",
-  process: "A change takes another process, with the same conversation.",
-  child: "A change takes another child in the tree, with the same conversation.",
+  live: "A change takes effect at once.",
+  process: "A change starts another process, with the same conversation.",
+  child: "A change replaces the child in the tree, with the same conversation.",
 };
 
 /** The page, from the doc comments of the options and the table of them. @throws Error if an option has no doc comment */
@@ -22,7 +22,7 @@ export function optionsPage(): string {
     const doc = docs.get(name);
     if (doc === undefined) throw new Error(`the option ${name} has no doc comment`);
     const { example, forks } = OPTION_TABLE[name];
-    const facts = [EFFECTS[effect(name)], ...(forks ? [] : ["A fork does not have it."])];
+    const facts = [EFFECTS[effect(name)], ...(forks ? [] : ["A fork does not inherit it."])];
     return `## \`${name}\`\n\n${doc}\n\n\`${name}: ${inCode(example)}\`. ${facts.join(" ")}\n`;
   });
   return `${HEAD}\n${sections.join("\n")}`;
@@ -32,9 +32,9 @@ const HEAD = `# Options of a session
 
 <!-- \`npm run docs:sync\` writes this page. -->
 
-Every option of the Agent SDK goes by the SDK's own name. These are Castellan's; besides them a session has a \`name\`, and may have a
-\`signal\`, whose abort ends it. Durations are milliseconds or texts such as \`"30s"\`. What a change of an option asks for is what
-[\`reconcile\`](management.md) and a changed file of configuration do.
+Every option of the Agent SDK goes by the SDK's own name. This page lists Castellan's own options. A session also has a \`name\`,
+and may have a \`signal\`, whose abort ends the session. Durations are milliseconds, or strings such as \`"30s"\`. Each section ends
+with what [\`reconcile\`](management.md#changing-the-whole-tree) and a changed configuration file do with a change of the option.
 `;
 
 function effect(name: keyof OwnOptions): OptionEffect {
