@@ -27,7 +27,7 @@ export class PostgresProxy {
   }
 
   /**
-   * The connection that sends the next commit is lost: before the commit has reached the server, or after the server has
+   * The connection that sends the next commit, other than that of a heartbeat, is lost: before the commit has reached the server, or after the server has
    * carried it out, but before its answer has come back.
    */
   cutAtCommit(when: "before" | "after"): void {
@@ -70,15 +70,20 @@ export class PostgresProxy {
       socket.on("close", () => this.#sockets.delete(socket));
     }
     let isLast = false;
+    // An owner's heartbeat is a transaction of its own, which may come at any moment.
+    let beats = false;
     client.on("data", (data) => {
       if (this.#held) return;
-      if (this.#cut !== undefined && data.includes("commit\0")) {
+      if (data.includes("update owner set heartbeat")) beats = true;
+      const commits = data.includes("commit\0") && !beats;
+      if (data.includes("commit\0")) beats = false;
+      if (this.#cut !== undefined && commits) {
         const when = this.#cut;
         this.#cut = undefined;
         if (when === "before") return cut();
         isLast = true;
       }
-      const delay = data.includes("commit\0") ? this.#delay : undefined;
+      const delay = commits ? this.#delay : undefined;
       if (delay === undefined) return upstream.write(data);
       this.#delay = undefined;
       delay.reached();
