@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { ChildEvent, ChildExit } from "../supervision/child-spec.ts";
+import type { ChildEvent, RecordedExit } from "../supervision/child-spec.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Branch } from "./branch.ts";
 import { type ChildPlan, isFamily, type TreePlan } from "./child-options.ts";
@@ -52,7 +52,7 @@ export class ChildListener {
         );
         break;
       case "quarantined":
-        this.#quarantined(event.exit);
+        this.#quarantined(event.lastExits);
         break;
       case "exited":
       case "start_failed":
@@ -88,10 +88,8 @@ export class ChildListener {
     this.#deps.forget(this.#branch, plan);
   }
 
-  #quarantined(exit: ChildExit): void {
-    const now = this.#deps.clock.now();
-    const last = this.#branch.tree?.child(this.#plan.id)?.lastExits ?? [{ exit, at: now }];
-    const exits = last.map((one) => exitRecord(one.exit.cause, one.at));
+  #quarantined(lastExits: readonly RecordedExit[]): void {
+    const exits = lastExits.map(({ exit, at }) => exitRecord(exit.cause, at));
     const plan = this.#current;
     for (const server of plan === undefined ? [] : this.#servers(plan)) server.quarantine(exits);
     const message =

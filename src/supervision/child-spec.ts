@@ -66,8 +66,8 @@ export type ChildEvent =
   | { readonly type: "restarting"; readonly delay: number; readonly attempt: number }
   /** The start of the child failed. */
   | { readonly type: "start_failed"; readonly exit: ChildExit }
-  /** The supervisor quarantined the child; `exit` is its last exit. */
-  | { readonly type: "quarantined"; readonly exit: ChildExit }
+  /** The supervisor quarantined the child. */
+  | { readonly type: "quarantined"; readonly lastExits: ChildInfo["lastExits"] }
   /** The supervisor stopped the child. `error` is what its `stop` rejected with, if it did. */
   | { readonly type: "terminated"; readonly error?: unknown }
   /** The supervisor ends with all its children because this child exceeded the restart intensity. */

@@ -115,7 +115,7 @@ export class RestartEngine implements SlotOwner {
     } else if (slot.stateIfStartFails === undefined) {
       this.#carryOut(slot, exit);
     } else {
-      this.#settle(slot, stateAfterFailure(slot.stateIfStartFails, exit), exit);
+      this.#settle(slot, stateAfterFailure(slot.stateIfStartFails, exit));
     }
     this.#firstStartOver(slot);
   }
@@ -135,7 +135,7 @@ export class RestartEngine implements SlotOwner {
     this.#leaveSequence(slot);
     const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
     this.#record(slot, exit);
-    slot.tell({ type: "quarantined", exit });
+    slot.tell({ type: "quarantined", lastExits: slot.history.exits });
     slot.rejectNextRun(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be ended`, { cause: error }));
   }
 
@@ -155,16 +155,16 @@ export class RestartEngine implements SlotOwner {
         this.#restartGroupOf(slot);
         break;
       case "quarantine":
-        this.#settle(slot, { name: "quarantined" }, exit);
+        this.#settle(slot, { name: "quarantined" });
         break;
       case "escalate":
-        this.#settle(slot, { name: "terminated" }, exit);
+        this.#settle(slot, { name: "terminated" });
         slot.tell({ type: "escalated", exit });
         this.end({ reason: "abnormal", cause: escalation(slot, intensity, exit) });
         break;
       case "terminate":
       case "delete":
-        this.#settle(slot, { name: decision.outcome === "delete" ? "deleted" : "terminated" }, exit);
+        this.#settle(slot, { name: decision.outcome === "delete" ? "deleted" : "terminated" });
         if (!endsSupervisor(autoShutdown, significant, () => this.#anySignificantActive())) break;
         slot.tell({ type: "auto_shutdown", exit });
         this.end({ reason: "shutdown" });
@@ -193,10 +193,10 @@ export class RestartEngine implements SlotOwner {
   }
 
   /** Settles a child that exited by itself, or whose start failed, and that is not restarted. */
-  #settle(slot: ChildSlot, next: NotRunning, exit: ChildExit): void {
+  #settle(slot: ChildSlot, next: NotRunning): void {
     slot.settle(next);
     if (next.name === "deleted") this.slots.delete(slot.settings.id);
-    if (next.name === "quarantined") slot.tell({ type: "quarantined", exit });
+    if (next.name === "quarantined") slot.tell({ type: "quarantined", lastExits: slot.history.exits });
   }
 
   /** Takes a child out of service for good. One that does not run stays as it is. */

@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
+import type { WorkerOptions } from "../../src/application/child-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import { query, session } from "../../src/castellan.ts";
+import { CastellanError } from "../../src/errors.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { eventually, failure, RejectionWatch, Scene, thrown, unique } from "../session-on-fake/scene.ts";
+import { Service } from "./service.ts";
 
 test("starts sessions that answer by name, from anywhere", async () => {
   const [a, b] = [unique("a"), unique("b")];
@@ -108,6 +111,23 @@ test("`await using` ends the processes and gives the names back", async () => {
   await failure(query(name, "hi"), "SESSION_NOT_FOUND");
   await using again = await Supervisor.start([{ name }], { defaults });
   expect((await again.query(name, "hello")).text).toBe("You said: hello");
+});
+
+test("a session that is quarantined while a sibling still starts is named with all of its exits", async () => {
+  const [bad, service] = [unique("bad"), new Service("slow")];
+  const worker = service.child();
+  const start: WorkerOptions["start"] = async (context) => {
+    await eventually(() => session(bad).status().state === "quarantined");
+    return await worker.start(context);
+  };
+  await using scene = await Scene.open({
+    children: [{ name: bad }, { ...worker, start }],
+    fake: { startup: (process, n) => process.crash({ code: n }) },
+  });
+  const error = scene.supervisor.notStarted[0]?.error;
+  if (!CastellanError.is(error, "SESSION_QUARANTINED")) throw new Error("it is not quarantined");
+  expect(error.details.lastExits.map(({ code }) => code)).toEqual([1, 2, 3, 4]);
+  expect(error.message).toContain("4 failed starts");
 });
 
 test("a session that is stopped while its supervisor starts does not come up", async () => {
