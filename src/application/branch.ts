@@ -18,7 +18,7 @@ export interface BranchDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly roster: Roster;
-  /** Makes the listener of a child. `server` is the session that it is, if it is one. */
+  /** Makes the listener of a child. `server` is the child's session, if the child is one. */
   listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): (event: ChildEvent) => void;
 }
 
@@ -115,7 +115,7 @@ export class Branch {
     try {
       await this.#tree?.startChild(this.#spec(plan));
     } catch (error) {
-      this.forget(id);
+      this.deletePlan(id);
       if (before !== undefined) this.#plans.set(id, before);
       if (below !== undefined) this.#branches.set(id, below);
       throw error;
@@ -155,20 +155,20 @@ export class Branch {
     }
   }
 
-  /** Whether the tree knows nothing of a child, and not because another one is about to take its place. */
-  lacks(id: string): boolean {
+  /** Whether the supervisor has deleted a child, and not because another one is about to take its place. */
+  hasDeleted(id: string): boolean {
     return this.#tree?.child(id) === undefined && !this.#replacing.has(id);
   }
 
-  /** Stops a child and forgets it. */
+  /** Stops a child and deletes it. */
   async remove(id: string): Promise<void> {
     if (this.#tree?.child(id) !== undefined) await this.#tree.terminateChild(id);
-    this.forget(id);
+    this.deletePlan(id);
     if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
   }
 
-  /** Forgets the plan of a child that the tree has forgotten. */
-  forget(id: string): void {
+  /** Deletes the plan of a child that the supervisor has deleted. */
+  deletePlan(id: string): void {
     this.#plans.delete(id);
     this.#branches.delete(id);
   }
@@ -209,7 +209,7 @@ export class Branch {
   }
 }
 
-/** In the place of a session that was ended before its turn to start had come, until the tree is told to forget it. */
+/** Stands in for a session that was ended before its turn to start had come, until the tree deletes it. */
 function vacancy(): Child {
   const { promise, resolve } = Promise.withResolvers<ChildExit>();
   return { exited: promise, stop: async () => resolve({ reason: "shutdown" }) };

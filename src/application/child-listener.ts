@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { ChildEvent, RecordedExit } from "../supervision/child-spec.ts";
-import type { Arrivals } from "./arrivals.ts";
 import type { Branch } from "./branch.ts";
 import { type ChildPlan, isFamily, type TreePlan } from "./child-options.ts";
-import { whoOf } from "./child-standing.ts";
+import { whoOf } from "./child-report.ts";
+import type { ChildStarts } from "./child-starts.ts";
 import { exitRecord } from "./inspection.ts";
 import type { Pools } from "./pools.ts";
 import type { Member, Roster } from "./roster.ts";
@@ -16,21 +16,21 @@ export interface ListenerDeps {
   readonly clock: Clock;
   readonly roster: Roster;
   readonly pools: Pools;
-  readonly arrivals: Arrivals;
+  readonly starts: ChildStarts;
   readonly logger: Logger | undefined;
-  /** The sessions of a child, and of all below it. */
+  /** The sessions of a child, and of all children below it. */
   membersOf(plan: ChildPlan): readonly Member[];
-  /** Forgets a child that has ended, with all below it. */
-  forget(branch: Branch, plan: ChildPlan): void;
-  /** Supervision ends a supervisor of the tree. */
-  ends(branch: Branch, end: SupervisorEnd): void;
+  /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
+  deletePlan(branch: Branch, plan: ChildPlan): void;
+  /** A supervisor of the tree ends by itself. */
+  onEnd(branch: Branch, end: SupervisorEnd): void;
 }
 
-/** Keeps one child's sessions in step with what supervision does with it, and the log. */
+/** Tells one child's sessions, the log, and whoever waits for the child, what its supervisor does with it. */
 export class ChildListener {
   readonly #plan: TreePlan;
   readonly #branch: Branch;
-  /** The session, if the child is one. Its name may be another session's one day. */
+  /** The child's session, if the child is one. Another session may have its name later. */
   readonly #server: SessionServer | undefined;
   readonly #deps: ListenerDeps;
 
@@ -43,7 +43,7 @@ export class ChildListener {
 
   /** Takes an event of the child. */
   take(event: ChildEvent): void {
-    const { clock, logger, pools, arrivals } = this.#deps;
+    const { clock, logger, pools, starts } = this.#deps;
     switch (event.type) {
       case "restarting":
         if (event.delay > 0 && this.#holdsName) this.#server?.retryAt(clock.now() + event.delay);
@@ -56,36 +56,36 @@ export class ChildListener {
         break;
       case "exited":
       case "start_failed":
-        this.#ceased(event, event.exit.reason !== "abnormal");
+        this.#stopped(event, event.exit.reason !== "abnormal");
         break;
       case "terminated":
-        this.#ceased(event, false);
+        this.#stopped(event, false);
         break;
       case "auto_shutdown":
-        this.#deps.ends(this.#branch, { reason: "auto_shutdown", cause: event.exit.cause });
+        this.#deps.onEnd(this.#branch, { reason: "auto_shutdown", cause: event.exit.cause });
         break;
       case "escalated":
-        this.#deps.ends(this.#branch, { reason: "max_restarts", cause: event.exit.cause });
+        this.#deps.onEnd(this.#branch, { reason: "max_restarts", cause: event.exit.cause });
         break;
       default:
     }
     if (this.#plan.kind === "session" && this.#plan.pool !== undefined) pools.seen(this.#plan.pool);
-    arrivals.seen();
+    starts.check();
   }
 
-  /** A child no longer runs. Where nothing starts it again, its sessions must not let turns wait for that. */
-  #ceased(event: ChildEvent, asMeant: boolean): void {
+  /** Closes the sessions of a child that does not run any more, if nothing starts it again: their turns must not wait for that. */
+  #stopped(event: ChildEvent, asIntended: boolean): void {
     const plan = this.#current;
     if (plan === undefined || isFamily(plan)) return;
     const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
-    // The tree has forgotten it, unless it is to be started again by hand.
-    const forgotten = restart === "temporary" && this.#branch.lacks(plan.id);
-    const rests = restart === "transient" && asMeant;
-    if (!forgotten && !rests) return;
-    for (const server of this.#servers(plan)) server.close(forgotten ? "session" : "child");
-    if (!forgotten) return;
-    if (event.type === "start_failed") this.#deps.arrivals.forgotten(plan.id, whoOf(plan, []), event.exit.cause);
-    this.#deps.forget(this.#branch, plan);
+    // The supervisor keeps a temporary child that is about to be started again by hand.
+    const isDeleted = restart === "temporary" && this.#branch.hasDeleted(plan.id);
+    const staysTerminated = restart === "transient" && asIntended;
+    if (!isDeleted && !staysTerminated) return;
+    for (const server of this.#servers(plan)) server.close(isDeleted ? "session" : "child");
+    if (!isDeleted) return;
+    if (event.type === "start_failed") this.#deps.starts.onlyStartFailed(plan.id, whoOf(plan, []), event.exit.cause);
+    this.#deps.deletePlan(this.#branch, plan);
   }
 
   #quarantined(lastExits: readonly RecordedExit[]): void {
@@ -94,13 +94,13 @@ export class ChildListener {
     for (const server of plan === undefined ? [] : this.#servers(plan)) server.quarantine(exits);
     const message =
       (this.#holdsName ? this.#server?.refusal()?.message : undefined) ??
-      `${this.#who} has been set aside: ${exits.at(-1)?.message ?? "unknown"}.`;
+      `${this.#who} is quarantined: ${exits.at(-1)?.message ?? "unknown"}.`;
     const { logger } = this.#deps;
     if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
     else logger.warn(message);
   }
 
-  /** The plan of the child as it is by now; nothing once it has been removed. */
+  /** The present plan of the child, which a reconciliation may have changed; nothing once the child is removed. */
   get #current(): ChildPlan | undefined {
     const isRemoved = this.#plan.kind === "session" && !this.#holdsName;
     return isRemoved ? undefined : this.#branch.plan(this.#plan.id);

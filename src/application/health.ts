@@ -2,7 +2,7 @@ import type { SessionName } from "../names.ts";
 import type { PoolStatus } from "../pool/pool-status.ts";
 import type { SessionHealth } from "../session/controls.ts";
 import type { SessionState } from "../session/session-state.ts";
-import { type ChildStanding, lackOf } from "./child-standing.ts";
+import { type ChildReport, problemOf } from "./child-report.ts";
 
 /** How a supervisor does as a whole: whether it takes turns, and why if not. */
 export interface SupervisorCondition {
@@ -21,7 +21,7 @@ export interface SupervisorCondition {
 /** How a supervisor and its sessions do. */
 export interface SupervisorHealth extends SupervisorCondition {
   /**
-   * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers have been set aside;
+   * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers are quarantined;
    * `degraded` if some of its children are not up, or not well, or its journal can only be read: what runs goes on, and turns are
    * taken again when it can be written; or its journal is damaged, or lacks what it had.
    */
@@ -46,11 +46,11 @@ export interface SessionReport {
   readonly health: SessionHealth;
 }
 
-/** What the health of sessions comes to, and how the other children stand. */
+/** What the health of sessions comes to, and how the other children do. */
 export function healthOf(
   condition: SupervisorCondition,
   reports: readonly SessionReport[],
-  others: readonly ChildStanding[],
+  others: readonly ChildReport[],
   pools: readonly PoolStatus[],
 ): SupervisorHealth {
   const states: Partial<Record<SessionState["name"], number>> = {};
@@ -65,7 +65,7 @@ export function healthOf(
   const none =
     reports.length > 0
       ? reports.every(({ health }) => health.status === "unhealthy")
-      : others.length > 0 && others.every(({ standing }) => standing === "set_aside");
+      : others.length > 0 && others.every(({ state }) => state === "quarantined");
   const status = !takes || none ? "unhealthy" : limps ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
   return { ...condition, status, sessions: reports.length, active, states, details };
@@ -77,10 +77,10 @@ function lacking({ name, size, lack }: PoolStatus): SupervisorHealth["details"] 
 }
 
 /** What is wrong with a worker or a supervisor, if something is. */
-function failing(child: ChildStanding): SupervisorHealth["details"] {
-  const reason = lackOf(child);
+function failing(child: ChildReport): SupervisorHealth["details"] {
+  const reason = problemOf(child);
   if (reason === undefined) return [];
-  return [{ name: child.id, status: child.standing === "set_aside" ? "unhealthy" : "degraded", reason }];
+  return [{ name: child.id, status: child.state === "quarantined" ? "unhealthy" : "degraded", reason }];
 }
 
 /** One thing that was looked at, and what is wrong with it if something is. */
@@ -99,10 +99,10 @@ export interface HealthChecks {
 
 /**
  * Whether the application is worth keeping alive, in the sense of Kubernetes' liveness: `false` means that a restart would help,
- * since the supervisor has ended by itself. Children that are set aside, a journal that is away and an API that is overloaded are
- * no reason for a restart; workers and supervisors that are set aside are named.
+ * since the supervisor has ended by itself. Children that are quarantined, a journal that is away and an API that is overloaded are
+ * no reason for a restart; workers and supervisors that are quarantined are named.
  */
-export function livenessOf(condition: SupervisorCondition, others: readonly ChildStanding[]): HealthChecks {
+export function livenessOf(condition: SupervisorCondition, others: readonly ChildReport[]): HealthChecks {
   const { end } = condition;
   return all([
     end === undefined ? { name: "supervisor", ok: true } : { name: "supervisor", ok: false, reason: end },
@@ -110,22 +110,22 @@ export function livenessOf(condition: SupervisorCondition, others: readonly Chil
   ]);
 }
 
-/** How workers and supervisors stand, if there are any; `ok` says what the probe makes of those that are not up. */
-function childrenCheck(others: readonly ChildStanding[], ok: boolean): Check[] {
+/** How workers and supervisors do, if there are any; `ok` says what the probe makes of those that are not up. */
+function childrenCheck(others: readonly ChildReport[], ok: boolean): Check[] {
   if (others.length === 0) return [];
-  const reasons = others.flatMap((child) => lackOf(child) ?? []);
+  const reasons = others.flatMap((child) => problemOf(child) ?? []);
   return [reasons.length === 0 ? { name: "children", ok: true } : { name: "children", ok, reason: reasons.join("; ") }];
 }
 
 /**
  * Whether the application should be sent work, in the sense of Kubernetes' readiness: it neither drains nor stops, can
- * write down what it accepts, not all of its sessions are set aside, and none of its workers and supervisors is being restarted or set
- * aside.
+ * write down what it accepts, not all of its sessions are quarantined, and none of its workers and supervisors is being restarted or
+ * is quarantined.
  */
 export function readinessOf(
   condition: SupervisorCondition,
   sessions: readonly { readonly state: SessionState["name"] }[],
-  others: readonly ChildStanding[],
+  others: readonly ChildReport[],
 ): HealthChecks {
   const { phase, journal, journalDamage, cluster } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
@@ -137,7 +137,7 @@ export function readinessOf(
       ? { name: "journal", ok: true, ...(journalDamage === undefined ? {} : { reason: journalDamage }) }
       : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
-    lost ? { name: "sessions", ok: false, reason: "all of them are set aside" } : { name: "sessions", ok: true },
+    lost ? { name: "sessions", ok: false, reason: "all of them are quarantined" } : { name: "sessions", ok: true },
     ...childrenCheck(others, false),
   ]);
 }

@@ -66,7 +66,7 @@ export class Reconciler {
         if (isFamily(step.plan)) await this.#removeFamily(branch, step.plan);
         for (const { server } of this.#tree.membersOf(step.plan)) server.close("session");
         await branch.remove(step.plan.id);
-        this.#tree.forget(branch, step.plan);
+        this.#tree.deletePlan(branch, step.plan);
         break;
       case "add":
         await this.#tree.add(branch, step.plan);

@@ -34,7 +34,7 @@ import { reasonOf } from "../supervision/child-spec.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { advisor } from "./advisor.ts";
 import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
-import { standingsOf, startError } from "./child-standing.ts";
+import { childReports, startError } from "./child-report.ts";
 import { clusterOf } from "./clusters.ts";
 import { CredentialsRefresh, joined } from "./credentials-refresh.ts";
 import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
@@ -463,7 +463,7 @@ export class Supervisor implements AsyncDisposable {
   async deleteChild(child: SessionRef): Promise<void> {
     const plan = this.#child(child);
     await this.#tree.inRoot((tree) => tree.deleteChild(plan.id));
-    this.#tree.forget(this.#tree.root, plan);
+    this.#tree.deletePlan(this.#tree.root, plan);
   }
 
   /**
@@ -543,19 +543,19 @@ export class Supervisor implements AsyncDisposable {
     return healthOf(
       this.#condition,
       await Promise.all(reports),
-      standingsOf(this.#tree.root),
+      childReports(this.#tree.root),
       this.#tree.pools.statuses,
     );
   }
 
   /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
   livez(): HealthChecks {
-    return livenessOf(this.#condition, standingsOf(this.#tree.root));
+    return livenessOf(this.#condition, childReports(this.#tree.root));
   }
 
   /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
   readyz(): HealthChecks {
-    return readinessOf(this.#condition, this.listSessions(), standingsOf(this.#tree.root));
+    return readinessOf(this.#condition, this.listSessions(), childReports(this.#tree.root));
   }
 
   get #condition(): SupervisorCondition {

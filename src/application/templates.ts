@@ -223,7 +223,7 @@ export class Templates {
     server.letGo();
     this.#deps.roster.release(server);
     sessions.delete(key);
-    branch.forget(key);
+    branch.deletePlan(key);
     const gone = leave(branch, key).finally(() => {
       if (this.#leaving.get(key) === gone) this.#leaving.delete(key);
     });

@@ -6,7 +6,6 @@ import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
 import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { Arrivals } from "./arrivals.ts";
 import { Branch, type BranchDeps } from "./branch.ts";
 import { ChildListener, type ListenerDeps } from "./child-listener.ts";
 import {
@@ -17,7 +16,8 @@ import {
   type SessionPlan,
   sessionsOf,
 } from "./child-options.ts";
-import { startError } from "./child-standing.ts";
+import { startError } from "./child-report.ts";
+import { ChildStarts } from "./child-starts.ts";
 import { Pools } from "./pools.ts";
 import type { Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
@@ -50,7 +50,7 @@ export class Tree {
   readonly #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #roster: Roster;
-  readonly #arrivals: Arrivals;
+  readonly #starts: ChildStarts;
   readonly #listening: ListenerDeps;
   /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
   #opening: Promise<unknown> = Promise.resolve();
@@ -66,7 +66,7 @@ export class Tree {
       return (event) => one.take(event);
     };
     this.root = new Branch(settings.tree, plans, { clock, random, roster, listener });
-    this.#arrivals = new Arrivals(this.root, clock);
+    this.#starts = new ChildStarts(this.root, clock);
     this.templates = new Templates({
       clock,
       roster,
@@ -82,11 +82,11 @@ export class Tree {
       clock,
       roster,
       pools: this.pools,
-      arrivals: this.#arrivals,
+      starts: this.#starts,
       logger: settings.logger,
       membersOf: (plan) => this.membersOf(plan),
-      forget: (branch, plan) => this.forget(branch, plan),
-      ends: (branch, end) => {
+      deletePlan: (branch, plan) => this.deletePlan(branch, plan),
+      onEnd: (branch, end) => {
         if (branch === this.root) this.#end = end;
       },
     };
@@ -119,7 +119,7 @@ export class Tree {
     }
     const early = this.#settings.onStartFailure === "throw";
     const sessions = [...members, ...this.pools.members].map((member) => this.failures([member]));
-    const failures = await collected([...sessions, this.#arrivals.failures(early, START_MS)], early);
+    const failures = await collected([...sessions, this.#starts.failures(early, START_MS)], early);
     if (this.#end.reason === "max_restarts") throw startRefusal((await this.root.tree?.exited)?.cause);
     return failures;
   }
@@ -162,7 +162,7 @@ export class Tree {
 
   /**
    * Adds a child and starts it, with the conversation that it had if it was there before, or with what `source` remembers. A session that does not
-   * come up is removed again; those of a supervisor are set aside.
+   * come up is removed again; those of a supervisor are quarantined.
    */
   async add(branch: Branch, plan: ChildPlan, source?: SessionConversation): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
@@ -193,15 +193,15 @@ export class Tree {
     if (this.#roster.holds(server)) last();
     // A second call may have waited for the same end, and the name may be another session's by now.
     if (!this.#roster.release(server)) return;
-    branch?.forget(key);
+    branch?.deletePlan(key);
     await branch?.tree?.deleteChild(key).catch(ignore);
   }
 
-  /** Forgets a child of `branch` that has ended, with all below it. */
-  forget(branch: Branch, plan: ChildPlan): void {
+  /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
+  deletePlan(branch: Branch, plan: ChildPlan): void {
     for (const { server } of this.membersOf(plan)) this.#roster.release(server);
     for (const family of familiesOf([plan])) this.#families(family).remove(family.id);
-    branch.forget(plan.id);
+    branch.deletePlan(plan.id);
   }
 
   /** The sessions of a child, and of all below it. */

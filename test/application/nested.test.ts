@@ -152,7 +152,7 @@ test("a supervisor below that is set aside takes its sessions with it, with the 
     expect(error.message).toContain("once too often");
     expect(error.details.lastExits.at(-1)?.at).toBeGreaterThanOrEqual(since);
   }
-  expect(scene.log.at(-1)).toContain('child "inner" has been set aside');
+  expect(scene.log.at(-1)).toContain('child "inner" is quarantined');
   expect(scene.fake.running).toHaveLength(1);
   expect((await query(above, "hi")).text).toBe("0");
 

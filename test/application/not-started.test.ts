@@ -32,7 +32,7 @@ test("a worker that does not come up is named with its reason, and shown whereve
   await using scene = await open([dead("db"), { name }]);
   const { supervisor } = scene;
   const reason = expect.stringContaining(
-    'worker "db" has been set aside after 4 failed starts or crashes, the last: connection refused',
+    'worker "db" is quarantined after 4 failed starts or crashes, the last: connection refused',
   );
   expect(supervisor.notStarted).toMatchObject([
     { name: "db", error: { code: "CHILD_START_FAILED", message: reason, cause: { message: "connection refused" } } },
@@ -103,7 +103,7 @@ test("workers and sessions below are named with the supervisors that they are in
   await using scene = await open([{ name: "outer", children: [inner] }, { name: good }]);
   expect(messages(scene)).toEqual([
     [bad, expect.stringContaining("no good")],
-    ["db", expect.stringContaining('worker "db" of supervisor "outer" / "inner" has been set aside')],
+    ["db", expect.stringContaining('worker "db" of supervisor "outer" / "inner" is quarantined')],
   ]);
   expect(scene.supervisor.readyz().ok).toBe(false);
 });
@@ -115,7 +115,7 @@ test("a supervisor below that is set aside is named, with what was one too many 
     { name },
   ]);
   expect(messages(scene)).toEqual([["below", expect.stringContaining("connection refused")]]);
-  expect(scene.supervisor.notStarted[0]?.error.message).toContain('supervisor "below" has been set aside');
+  expect(scene.supervisor.notStarted[0]?.error.message).toContain('supervisor "below" is quarantined');
   expect(await scene.supervisor.health()).toMatchObject({ status: "degraded", details: [{ name: "below" }] });
   expect(formatInspection(scene.supervisor.inspect())).toMatch(/supervisor "below" {2}quarantined .*restarts 3/);
 });

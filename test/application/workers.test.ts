@@ -80,7 +80,7 @@ test("crashes and failed starts are counted, and one too many sets the worker as
   service.crash();
   await eventually(() => scene.supervisor.whichChildren()[0]?.state === "quarantined");
   expect(service.starts).toBe(2);
-  expect(scene.log.at(-1)).toBe('child "db" has been set aside: no route.');
+  expect(scene.log.at(-1)).toBe('child "db" is quarantined: no route.');
   expect((await query(name, "hi")).text).toBe("You said: hi");
 
   await scene.supervisor.restartChild("db");
