@@ -23,8 +23,8 @@ export interface BranchDeps {
 }
 
 /**
- * A supervisor of the tree and what is to live below it. The plans stay when the supervisor itself ends and is started
- * again by the one above it.
+ * A supervisor of the tree and the plans of its children. The plans stay when the supervisor ends and the supervisor above
+ * restarts it.
  */
 export class Branch {
   readonly settings: SupervisorSpec;
@@ -46,12 +46,12 @@ export class Branch {
     return this.#tree;
   }
 
-  /** As they are by now: what is below a supervisor may have changed since its plan was made. */
+  /** The present plans: the children of a supervisor may have changed since its plan was made. */
   get plans(): readonly ChildPlan[] {
     return [...this.#plans.values()].map((plan) => this.#current(plan));
   }
 
-  /** The one of this id, as in {@link Branch.plans}, however many there are. */
+  /** The present plan of one child. Its cost does not grow with the number of children. */
   plan(id: string): ChildPlan | undefined {
     const plan = this.#plans.get(id);
     return plan === undefined ? undefined : this.#current(plan);

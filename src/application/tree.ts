@@ -92,14 +92,14 @@ export class Tree {
     };
   }
 
-  /** Why the tree ended, as far as it was its own doing. */
+  /** Why the tree ended, if it ended by itself. */
   get end(): SupervisorEnd {
     return this.#end;
   }
 
   /**
-   * Takes all names, then starts all children; resolves with those that did not come up, or with the first of them if none may be
-   * missing. Rejects with what ended the tree, if it has escalated meanwhile.
+   * Takes all names, then starts all children. Resolves with the children that did not start, or with the first of them if the
+   * options say that all have to. Rejects with what ended the tree, if it escalated meanwhile.
    */
   async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
@@ -129,12 +129,12 @@ export class Tree {
     return this.root.tree !== undefined;
   }
 
-  /** Resolves when the tree has been started, or could not be. */
+  /** Resolves when the tree has started. Rejects if its start failed. */
   async opened(): Promise<void> {
     if (this.root.tree === undefined) await this.#opening;
   }
 
-  /** Those of `members` that do not come up, and why. */
+  /** The sessions among `members` that do not start, and why. */
   async failures(members: readonly Member[]): Promise<NotStarted[]> {
     const failures = members.map(async ({ server }) => {
       const error = await this.failure(server);
@@ -143,7 +143,7 @@ export class Tree {
     return (await Promise.all(failures)).flat();
   }
 
-  /** Why a session does not come up; `undefined` as soon as it is up. One that goes on trying is not waited for for ever. */
+  /** Why a session does not start; `undefined` as soon as it runs. The wait for a session that keeps trying is bounded. */
   async failure(server: SessionServer): Promise<CastellanError | undefined> {
     const { promise: late, resolve } = Promise.withResolvers<CastellanError>();
     const clock = this.#clock;
@@ -161,8 +161,8 @@ export class Tree {
   }
 
   /**
-   * Adds a child and starts it, with the conversation that it had if it was there before, or with what `source` remembers. A session that does not
-   * come up is removed again; those of a supervisor are quarantined.
+   * Adds a child and starts it, with the conversation that it had before, if any, or with the one of `source`. A session whose start
+   * fails is removed again; sessions below a supervisor that is added are quarantined.
    */
   async add(branch: Branch, plan: ChildPlan, source?: SessionConversation): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
@@ -174,10 +174,10 @@ export class Tree {
   }
 
   /**
-   * Ends a session and resolves when its process is gone; that the whole tree ends meanwhile is just as well.
+   * Ends a session and resolves when its process is gone, also if the whole tree ends meanwhile.
    *
    * @param last is called before the name is free
-   * @param as for whom it ends; with its supervisor, what it has accepted stays in the journal
+   * @param as `supervisor` keeps the turns that the session has accepted in the journal
    */
   async terminate(
     server: SessionServer,
@@ -204,12 +204,12 @@ export class Tree {
     branch.deletePlan(plan.id);
   }
 
-  /** The sessions of a child, and of all below it. */
+  /** The sessions of a child, and of all children below it. */
   membersOf(plan: ChildPlan): Member[] {
     return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
   }
 
-  /** A call to the supervisor at the root. */
+  /** Makes a call to the supervisor at the root, once that has started. */
   async inRoot(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
     if (this.root.tree === undefined) await this.opened();
     if (this.root.tree !== undefined) await call(this.root.tree);
@@ -217,11 +217,11 @@ export class Tree {
 
   async #start(members: readonly Member[], prepare: () => Promise<void>): Promise<void> {
     await prepare();
-    // What a host that has died has left behind may still write to a conversation that is about to be resumed. What cannot be
-    // found out now may be found out at the next start; it keeps nobody from starting. It dies in its own time.
+    // Processes that a dead host left behind may still write to a conversation that is about to be resumed. A search that fails
+    // is repeated at the next start, and keeps nobody from starting.
     await endOrphans(systemClock).catch(ignore);
     for (const { server, error } of await this.#roster.restore(members)) {
-      // One that cannot go on with what it had fails alone. One that was ended meanwhile does not come up anyway.
+      // A session that cannot go on with what the journal has of it fails alone.
       if (!isOfOneSession(error)) throw error;
       server.recovery.setAside(error);
     }
@@ -284,13 +284,13 @@ export class Tree {
   }
 }
 
-/** Why the tree could not be started, for whoever starts it. */
+/** The error of a start of the tree that failed. */
 function startRefusal(error: unknown): unknown {
   const escalated = CastellanError.is(error, "SUPERVISOR_STOPPED");
   return escalated ? startError(`the supervisor has ended while it started: ${error.message}.`, error) : error;
 }
 
-/** All that `waits` come to; with `early`, as soon as there is something. */
+/** All that `waits` find; with `early`, what the first of them finds. */
 async function collected<Found>(
   waits: readonly Promise<readonly Found[]>[],
   early: boolean,
@@ -302,12 +302,12 @@ async function collected<Found>(
   return await Promise.race([promise, all]);
 }
 
-/** Whether what the journal knows of a session is what stands in its way, and not the journal itself. */
+/** Whether the fault is in what the journal has of one session, and not in the journal as a whole. */
 function isOfOneSession(error: CastellanError): boolean {
   return !CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason === "damaged";
 }
 
-/** The error of a session that was to be added, without the advice for one that is there. */
+/** The error of a session that was removed again, without the advice for a session that exists. */
 function removed({ name, error }: NotStarted): CastellanError {
   if (!CastellanError.is(error, "SESSION_QUARANTINED")) return error;
   const why = error.details.lastExits.at(-1)?.message ?? "unknown";
@@ -315,5 +315,5 @@ function removed({ name, error }: NotStarted): CastellanError {
   return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
 }
 
-/** For calls to a tree that may have ended, or forgotten the child, by itself. */
+/** For calls to a tree that may have ended, or deleted the child, by itself. */
 function ignore(): void {}

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addRestart } from "../../src/supervision/rules.ts";
+import type { ChildExit } from "../../src/supervision/child-spec.ts";
+import { addRestart, type Decision, decide, type ExitCase } from "../../src/supervision/rules.ts";
 
 const limit = fc.record({ maxRestarts: fc.nat(6), maxSeconds: fc.integer({ min: 1, max: 10 }) });
 const gaps = fc.array(fc.nat(4_000), { minLength: 1, maxLength: 40 });
@@ -48,5 +49,59 @@ describe("addRestart", () => {
     const once = { maxRestarts: 1, maxSeconds: 5 };
     expect(addRestart([0], 5_000, once).exceeded).toBe(true);
     expect(addRestart([0], 5_001, once).exceeded).toBe(false);
+  });
+});
+
+describe("decide", () => {
+  const crash: ChildExit = { reason: "abnormal" };
+  const usual: ExitCase = {
+    restart: "permanent",
+    exit: crash,
+    counted: [],
+    now: 10_000,
+    intensity: { maxRestarts: 1, maxSeconds: 5 },
+    failedStarts: 0,
+    onMaxRestarts: "quarantine",
+  };
+  const restart = (...counted: number[]): Decision => ({ outcome: "restart", counted });
+
+  it.each<[rule: string, given: Partial<ExitCase>, decision: Decision]>([
+    ["restarts a permanent child after a crash", {}, restart(10_000)],
+    ["restarts a permanent child after a normal exit", { exit: { reason: "normal" } }, restart(10_000)],
+    ["restarts a transient child after a crash", { restart: "transient" }, restart(10_000)],
+    [
+      "leaves a transient child terminated after a normal exit",
+      { restart: "transient", exit: { reason: "normal" } },
+      { outcome: "terminate" },
+    ],
+    [
+      "leaves a transient child terminated after a shutdown",
+      { restart: "transient", exit: { reason: "shutdown" } },
+      { outcome: "terminate" },
+    ],
+    ["deletes a temporary child", { restart: "temporary" }, { outcome: "delete" }],
+    ["quarantines a child that exceeds the intensity", { counted: [5_000] }, { outcome: "quarantine" }],
+    ["escalates where children escalate", { counted: [5_000], onMaxRestarts: "escalate" }, { outcome: "escalate" }],
+    ["drops restarts that are longer ago than the period", { counted: [4_999] }, restart(10_000)],
+    ["counts nothing that is free", { counted: [5_000], exit: { ...crash, disposition: "free" } }, restart(5_000)],
+    [
+      "quarantines at once what no restart mends",
+      { exit: { ...crash, disposition: "quarantine" } },
+      { outcome: "quarantine" },
+    ],
+    [
+      "reads a disposition of abnormal exits only",
+      { exit: { reason: "normal", disposition: "quarantine" } },
+      restart(10_000),
+    ],
+    ["bears five failed starts in a row", { failedStarts: 5 }, restart(10_000)],
+    ["does not bear six", { failedStarts: 6 }, { outcome: "quarantine" }],
+    [
+      "bears as many failed starts as restarts",
+      { failedStarts: 6, intensity: { maxRestarts: 6, maxSeconds: 5 } },
+      restart(10_000),
+    ],
+  ])("%s", (_, given, decision) => {
+    expect(decide({ ...usual, ...given })).toEqual(decision);
   });
 });
