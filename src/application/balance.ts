@@ -65,7 +65,7 @@ function candidateOrWhyNot(name: SessionName): { readonly candidate: Candidate }
   try {
     const session = registry.find(name);
     const server = serverOf(session);
-    const candidate = candidateOf(name, session.status(), server?.errors.now ?? 0);
+    const candidate = candidateOf(name, session.status(), server?.recentErrors ?? 0);
     if (candidate !== undefined) return { candidate };
     return { error: server?.refusal() ?? none([name]) };
   } catch (error) {

@@ -131,13 +131,7 @@ function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: Chi
 }
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {
-  return effectiveOptions(
-    settings,
-    layers,
-    server.settings,
-    server.conversation.granted.mode?.now,
-    server.launch.environment,
-  );
+  return effectiveOptions(settings, layers, server.settings, server.grantedMode, server.launch.environment);
 }
 
 /** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */

@@ -108,8 +108,7 @@ export class Reconciler {
     }
     // The next process takes them up when it starts.
     if (change === "process" && server.state.name === "hibernated") return;
-    server.dispatcher.retire();
-    await server.dispatcher.quiet();
+    await server.retire();
     if (change === "child") await branch.replace(plan);
     else await this.#tree.root.recycle(plan.id);
     const failure = await this.#tree.failure(server);

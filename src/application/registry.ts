@@ -61,12 +61,12 @@ export class SessionRegistry {
 
   /** How many sessions of each supervisor, by the name under which it keeps its books, are in which state. */
   states(): Map<string, Map<string, number>> {
-    return this.#counted((server) => [server.view.state]);
+    return this.#counted((server) => [server.visibleState]);
   }
 
   /** How many sessions of each supervisor have something wrong with the MCP server of each name. */
   faultyServers(): Map<string, Map<string, number>> {
-    return this.#counted((server) => server.view.faultyServers);
+    return this.#counted((server) => server.faultyServers);
   }
 
   #counted(of: (server: SessionServer) => readonly string[]): Map<string, Map<string, number>> {
@@ -74,7 +74,7 @@ export class SessionRegistry {
     for (const { session } of this.#shared.sessions.values()) {
       const server = serverOf(session);
       if (server === undefined) continue;
-      const { supervisor } = server.journal;
+      const { supervisor } = server;
       const mine = counts.get(supervisor) ?? new Map<string, number>();
       for (const what of of(server)) mine.set(what, (mine.get(what) ?? 0) + 1);
       counts.set(supervisor, mine);

@@ -4,7 +4,6 @@ import { nameKey } from "../names.ts";
 import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk, KnownSession } from "../session/journal-desk.ts";
 import { Session } from "../session/session.ts";
-import type { SessionConversation } from "../session/session-conversation.ts";
 import { type SessionOwner, SessionSeat } from "../session/session-seat.ts";
 import { type Room, SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
@@ -93,7 +92,7 @@ export class Roster {
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
     try {
-      server.conversation.claim();
+      server.claim();
     } catch (error) {
       registry.unregister(registration);
       throw error;
@@ -123,7 +122,7 @@ export class Roster {
    */
   async restore(
     members: readonly Member[],
-    source?: SessionConversation,
+    source?: SessionServer,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
     for (const { key } of members) await this.#desk.erasures.over(key);
     const known = await this.#read(members.map(({ key }) => key));
@@ -131,7 +130,7 @@ export class Roster {
       try {
         const found = known.get(key) ?? { turns: [] };
         if (CastellanError.is(found)) throw found;
-        await server.recovery.restore(found, source);
+        await server.restore(found, source);
         return [];
       } catch (error) {
         if (!CastellanError.is(error)) throw error;
@@ -194,7 +193,7 @@ export class Roster {
     if (entry?.server !== server) return false;
     this.#entries.delete(entry.key);
     registry.unregister(entry.registration);
-    server.conversation.unclaim();
+    server.unclaim();
     entry.unlisten();
     entry.leave?.();
     if (!server.isLetGo) this.#ended(entry.key);

@@ -22,7 +22,6 @@ import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
 import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
-import type { SessionConversation } from "../session/session-conversation.ts";
 import type { ExportOptions } from "../session/session-export.ts";
 import type { Room, SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
@@ -166,7 +165,7 @@ export class Supervisor implements AsyncDisposable {
       fork: async (name, options) => {
         this.#refuseIfGone(server);
         const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
-        return await this.#startSession(forked, server.conversation);
+        return await this.#startSession(forked, server);
       },
       closed: () => this.#roster.closed(server, () => this.#tree.templates.covers(server.settings.name)),
       again: () => {
@@ -315,7 +314,7 @@ export class Supervisor implements AsyncDisposable {
     return await this.#startSession(options);
   }
 
-  async #startSession(options: SessionOptions, source?: SessionConversation): Promise<Session> {
+  async #startSession(options: SessionOptions, source?: SessionServer): Promise<Session> {
     this.#refuseIfEnding();
     const plan = sessionPlan(options, this.#settings);
     const [member] = await this.#tree.add(this.#tree.root, plan, source);
@@ -401,7 +400,7 @@ export class Supervisor implements AsyncDisposable {
     }
     const failure = await this.#tree.failure(server);
     if (failure !== undefined) throw failure;
-    if (conversation === "clear") await server.conversation.saveNow();
+    if (conversation === "clear") await server.saveConversation();
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
@@ -773,7 +772,7 @@ export class Supervisor implements AsyncDisposable {
   /** Another application goes on with these sessions; none of their processes may go on here. */
   async #lost(cause: CastellanError): Promise<void> {
     this.#end ??= { reason: "journal_lost", cause };
-    for (const { server } of this.#roster) server.dispatcher.dismiss(cause);
+    for (const { server } of this.#roster) server.dismiss(cause);
     await this.stop({ kill: true });
   }
 

@@ -171,7 +171,7 @@ export class Templates {
       // Ended by its owner meanwhile.
       if (roster.holds(server)) await branch.add(plan);
     } catch (error) {
-      if (CastellanError.is(error)) server.dispatcher.dismiss(error);
+      if (CastellanError.is(error)) server.dismiss(error);
       server.close("session");
       roster.release(server);
       if (sessions.get(plan.id) === server) sessions.delete(plan.id);

@@ -4,7 +4,6 @@ import { type Clock, systemClock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { formatName } from "../names.ts";
-import type { SessionConversation } from "../session/session-conversation.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { Branch, type BranchDeps } from "./branch.ts";
 import { ChildListener, type ListenerDeps } from "./child-listener.ts";
@@ -164,7 +163,7 @@ export class Tree {
    * Adds a child and starts it, with the conversation that it had before, if any, or with the one of `source`. A session whose start
    * fails is removed again; sessions below a supervisor that is added are quarantined.
    */
-  async add(branch: Branch, plan: ChildPlan, source?: SessionConversation): Promise<Member[]> {
+  async add(branch: Branch, plan: ChildPlan, source?: SessionServer): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
     await this.#startChild(branch, plan, members, source);
     const [failure] = await this.failures(members);
@@ -223,7 +222,7 @@ export class Tree {
     for (const { server, error } of await this.#roster.restore(members)) {
       // A session that cannot go on with what the journal has of it fails alone.
       if (!isOfOneSession(error)) throw error;
-      server.recovery.setAside(error);
+      server.failRestore(error);
     }
     await this.root.start();
   }
@@ -260,7 +259,7 @@ export class Tree {
     branch: Branch,
     plan: ChildPlan,
     members: readonly Member[],
-    source: SessionConversation | undefined,
+    source: SessionServer | undefined,
   ): Promise<void> {
     try {
       if (this.root.tree === undefined) await this.opened();

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionName } from "../names.ts";
-import { isNothing } from "../session/granted.ts";
 import type { SessionOwner } from "../session/session-seat.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
@@ -58,18 +57,15 @@ export class Member {
   }
 
   get rests(): boolean {
-    const { dispatcher } = this.server;
-    return !dispatcher.busy && dispatcher.waiting === 0;
+    return this.server.hasNoTurns;
   }
 
   /** Whether it is no longer as its options say: by calls, such as `setModel`, or by what was approved in it. */
   get changed(): boolean {
-    return (
-      !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || !isNothing(this.server.conversation.granted)
-    );
+    return !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || this.server.hasGrants;
   }
 
   get candidate(): Candidate | undefined {
-    return candidateOf(this.name, this.server.status(), this.server.errors.now);
+    return candidateOf(this.name, this.server.status(), this.server.recentErrors);
   }
 }

@@ -12,7 +12,7 @@ import { type GivenBack, PoolNews, type Removed } from "./pool-news.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { leavesIn, missingMembers } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import { restOf, tidied } from "./tidying.ts";
+import { tidied } from "./tidying.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
 /** How long it is waited before another member is added where one could not be: twice as long each time, up to a minute. */
@@ -205,7 +205,7 @@ export class PoolServer {
     if (member.use === "lent") member.use = "tidying";
     // A borrower may have put files there without having asked anything.
     if (this.#settings.fresh) member.server.emptyFirst();
-    if (why !== "turn_ended") await member.server.dispatcher.cancelAll().catch(() => {});
+    if (why !== "turn_ended") await member.server.cancelAll().catch(() => {});
     if (member.use === "tidying") void this.#tidy(member);
     this.tend();
   }
@@ -370,7 +370,7 @@ export class PoolServer {
     if (this.#closed !== undefined) return;
     const message = `${this.who}: the loan of session ${formatName(member.name)} was dropped without having been checked in. Use \`await using\`, \`use()\` or \`lease\`.`;
     process.emitWarning(message, { type: "CastellanWarning", code: "LOAN_DROPPED" });
-    await restOf(member.server);
+    await member.server.finishTurns();
     await this.giveBack(member, "dropped");
   }
 
@@ -381,7 +381,7 @@ export class PoolServer {
     for (const member of this.#fit) {
       if (member.use !== "free" || member.rests || member.watched) continue;
       member.watched = true;
-      void restOf(member.server).then(() => {
+      void member.server.finishTurns().then(() => {
         member.watched = false;
         this.tend();
       });

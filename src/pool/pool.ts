@@ -168,7 +168,7 @@ export class Pool {
     };
     try {
       const record = server.submit(prompt, options, { id: turn.id });
-      turn.placed(record, () => server.dispatcher.interrupt(record));
+      turn.placed(record, () => server.interrupt(record));
       record.result.then(done, done);
     } catch (error) {
       turn.fail(error);

@@ -28,25 +28,19 @@ export async function tidied(
   return isTidy(member, fresh());
 }
 
-/** Resolves when all turns that a session has now have ended, and its process is done with them. */
-export async function restOf({ dispatcher }: SessionServer): Promise<void> {
-  await dispatcher.finish();
-  await dispatcher.quiet();
-}
-
 async function tidy(
   member: Member,
   fresh: () => boolean,
   reconfigure: (server: SessionServer, settings: SessionSettings) => void,
 ): Promise<void> {
   const { server, owner } = member;
-  await restOf(server);
+  await server.finishTurns();
   // A process that is on its way up may do it.
   await server.settled();
   const { changed } = member;
   if (changed) {
     reconfigure(server, member.settings);
-    server.conversation.grant({ type: "revoked" });
+    server.revokeGrants();
   }
   if (fresh() && (changed || !server.untouched)) await server.startAfresh();
   else if (changed) await owner.restart({});

@@ -12,7 +12,7 @@ import type {
   SessionMessage,
   SlashCommand,
 } from "@anthropic-ai/claude-agent-sdk";
-import { type HistoryOptions, historyOf } from "./history.ts";
+import type { HistoryOptions } from "./history.ts";
 import type { Seat } from "./session-seat.ts";
 
 /**
@@ -52,10 +52,10 @@ export class Controls {
   async setPermissionMode(mode: PermissionMode): Promise<void> {
     await this.#ask("set_permission_mode", async (sdk) => {
       const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
-      this.#seat.server.conversation.toldMode(now, true);
+      this.#seat.server.toldMode(now);
     });
     // Whoever is told that it holds may count on that, whatever becomes of the application.
-    await this.#seat.server.conversation.written();
+    await this.#seat.server.conversationWritten();
   }
 
   /**
@@ -82,7 +82,7 @@ export class Controls {
       ...(waitingFor === undefined || waitingFor.for === "approval"
         ? []
         : [`turns are held back for ${waitingFor.for}`]),
-      ...[this.#seat.server.journal.fault, ...faults].flatMap((fault) => fault?.message ?? []),
+      ...[this.#seat.server.journalFault, ...faults].flatMap((fault) => fault?.message ?? []),
     ];
     return reasons.length === 0 ? { status: "healthy" } : { status: "degraded", reason: reasons.join("; ") };
   }
@@ -171,7 +171,7 @@ export class Controls {
   async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
     const { server } = this.#seat;
     // Which conversation it is the journal has to tell first.
-    return await server.fromJournal(() => historyOf(server.conversation.now, server.launch, options));
+    return await server.history(options);
   }
 
   #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {

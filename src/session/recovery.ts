@@ -85,7 +85,7 @@ export class Recovery {
   }
 
   /** What is known of it cannot be taken up; its processes do not come up, and say so. */
-  setAside(error: CastellanError): void {
+  fail(error: CastellanError): void {
     this.#obstacle = error;
   }
 

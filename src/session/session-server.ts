@@ -1,4 +1,10 @@
-import type { PermissionUpdate, Query, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type {
+  PermissionMode,
+  PermissionUpdate,
+  Query,
+  SDKMessage,
+  SessionMessage,
+} from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import type { Spares } from "../capacity/spares.ts";
@@ -15,6 +21,7 @@ import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type SessionFacts, tell } from "../events.ts";
 import { formatName } from "../names.ts";
 import type { Shutdown } from "../supervision/child-spec.ts";
+import type { Approval } from "./approval.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import type { BelongingsSource } from "./belongings.ts";
 import { BudgetMeter, type BudgetStatus } from "./budget.ts";
@@ -22,10 +29,12 @@ import { forkOptions } from "./conversation.ts";
 import { lifecycleOf } from "./current-turn.ts";
 import { Dispatcher, type SessionDeps } from "./dispatcher.ts";
 import { endingStages } from "./ending.ts";
+import type { Numbered } from "./event-log.ts";
 import { FormerConversations } from "./former-conversations.ts";
 import { hasLess, isNothing, toldMode } from "./granted.ts";
+import { type HistoryOptions, historyOf } from "./history.ts";
 import { Incarnation } from "./incarnation.ts";
-import type { JournalDesk } from "./journal-desk.ts";
+import type { JournalDesk, KnownSession } from "./journal-desk.ts";
 import { Liveness, type Work } from "./liveness.ts";
 import { McpWatch } from "./mcp-watch.ts";
 import { type ProcessLaunch, ProcessStarter } from "./process-starter.ts";
@@ -72,22 +81,22 @@ export interface Room {
  */
 export class SessionServer {
   #settings: SessionSettings;
-  readonly dispatcher: Dispatcher;
-  readonly view: SessionView;
-  readonly journal: SessionJournal;
+  readonly #dispatcher: Dispatcher;
+  readonly #view: SessionView;
+  readonly #journal: SessionJournal;
   readonly #who: string;
   readonly #deps: SessionDeps;
   #state: SessionState = { name: "starting" };
-  readonly conversation: SessionConversation;
+  readonly #conversation: SessionConversation;
   /** The turns that Claude has scheduled for itself. */
   readonly #wakeups: Wakeups;
   readonly #tasks: BackgroundTasks;
   readonly #transcript: TranscriptWatch;
   /** What has gone wrong with its turns not long ago. */
-  readonly errors: RecentErrors;
+  readonly #errors: RecentErrors;
   readonly #meter: BudgetMeter;
   /** Takes up what the journal knows of it. */
-  readonly recovery: Recovery;
+  readonly #recovery: Recovery;
   #activation: Activation | undefined;
   #pid: number | undefined;
   /** The start of the current life; settles when its process is up or has failed to come up. */
@@ -139,24 +148,24 @@ export class SessionServer {
     this.#settings = settings;
     this.#deps = deps;
     this.#who = `session ${formatName(settings.name)}`;
-    this.journal = new SessionJournal(settings.key, desk, deps.clock);
+    this.#journal = new SessionJournal(settings.key, desk, deps.clock);
     const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.launch.environment });
     const former = new FormerConversations(settings.key, desk, source, deps.newId);
-    this.conversation = new SessionConversation(this.#who, this.journal, {
+    this.#conversation = new SessionConversation(this.#who, this.#journal, {
       newId: deps.newId,
       settings: () => this.settings,
-      moved: (id, same) => this.view.moved(id, same),
+      moved: (id, same) => this.#view.moved(id, same),
       left: () => former.left(),
       kept: (lastUuid) => this.#transcript.ended(lastUuid),
-      behind: (broken) => this.view.fault(conversationBehind(broken, deps.clock.now())),
+      behind: (broken) => this.#view.fault(conversationBehind(broken, deps.clock.now())),
       conflict: (message) => void this.#activation?.kill({ class: "bad_config", message }),
     });
-    this.view = new SessionView(
+    this.#view = new SessionView(
       this.#who,
       settings.name,
       () => (this.settings.approvals === false ? 0 : this.settings.approvals.timeout),
       deps,
-      this.journal,
+      this.#journal,
       (state) => {
         tell("castellan:session:state", () => ({ ...this.#facts, state }));
         if (state === "idle") this.#rests(true);
@@ -173,14 +182,14 @@ export class SessionServer {
         this.#pid = pid;
       },
       advise: (advice) => room.advise(this.#who, advice),
-      toolBegins: () => this.dispatcher.toolBegins(),
-      canUseTool: this.view.approvals.canUseTool,
+      toolBegins: () => this.#dispatcher.toolBegins(),
+      canUseTool: this.#view.approvals.canUseTool,
       granted: (updates) => this.#granted(updates),
     };
-    this.#starter = new ProcessStarter(host, this.conversation, spares, deps, () => this.settings);
+    this.#starter = new ProcessStarter(host, this.#conversation, spares, deps, () => this.settings);
     this.#tenancy = new Tenancy(capacity, deps.clock, {
       between: () => this.#between && this.#armed.length === 0,
-      turnsWait: () => this.dispatcher.waiting > 0,
+      turnsWait: () => this.#dispatcher.waiting > 0,
       pinned: () => this.settings.pinned,
       idleTimeoutMs: () => (this.settings.pinned ? undefined : this.settings.idleTimeout),
       sleep: () => this.#sleep(),
@@ -192,16 +201,16 @@ export class SessionServer {
     );
     this.#transcript = new TranscriptWatch(deps.clock, {
       source: () => this.#transcriptSource,
-      conversationId: () => this.conversation.now.id,
+      conversationId: () => this.#conversation.now.id,
       lost: (why) => {
-        this.conversation.take({ type: "unwritten" });
-        this.view.fault(transcriptUnwritten(why, deps.clock.now()));
+        this.#conversation.take({ type: "unwritten" });
+        this.#view.fault(transcriptUnwritten(why, deps.clock.now()));
       },
     });
     this.#meter = new BudgetMeter(deps.clock);
     this.#wakeups = new Wakeups(deps.clock);
-    this.errors = new RecentErrors(deps.clock);
-    this.dispatcher = new Dispatcher(this.#who, settings, this.journal, this.conversation, turns, deps, {
+    this.#errors = new RecentErrors(deps.clock);
+    this.#dispatcher = new Dispatcher(this.#who, settings, this.#journal, this.#conversation, turns, deps, {
       turnStarted: () => {
         this.#recycling?.worked();
         this.#apply({ type: "turn_started" });
@@ -211,7 +220,7 @@ export class SessionServer {
         this.#held();
         if (!this.#recycled()) this.#tenancy.turnEnded();
       },
-      unprompted: (record) => this.view.tell(unpromptedEvent(record)),
+      unprompted: (record) => this.#view.tell(unpromptedEvent(record)),
       spent: (models) => this.#meter.add(models),
       held: () => this.#held(),
       rests: () => this.#rests(true),
@@ -224,14 +233,14 @@ export class SessionServer {
       lacks: () => (this.#tenancy.inLine ? this.#capacity.lack : undefined),
       renew: () => void this.#renew(),
       keyRefused: () => this.#key.refusal,
-      cutBack: (why) => this.view.fault(conversationCutBack(why, deps.clock.now())),
+      cutBack: (why) => this.#view.fault(conversationCutBack(why, deps.clock.now())),
       fault: (fault) => this.#faulty(fault),
     });
-    this.recovery = new Recovery(
+    this.#recovery = new Recovery(
       this.#who,
-      this.conversation,
-      this.journal,
-      this.dispatcher.intake,
+      this.#conversation,
+      this.#journal,
+      this.#dispatcher.intake,
       this.#meter,
       deps,
       {
@@ -249,6 +258,70 @@ export class SessionServer {
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** The state as callers see it. */
+  get visibleState(): SessionState["name"] {
+    return this.#view.state;
+  }
+
+  /** The names of the MCP servers with which something is wrong. */
+  get faultyServers(): readonly string[] {
+    return this.#view.faultyServers;
+  }
+
+  /** The name of its supervisor. */
+  get supervisor(): string {
+    return this.#journal.supervisor;
+  }
+
+  /** How many of its turns have failed not long ago. See {@link RecentErrors.now}. */
+  get recentErrors(): number {
+    return this.#errors.now;
+  }
+
+  /** How many events there have been. */
+  get eventCount(): number {
+    return this.#view.events.length;
+  }
+
+  /** Its events from this number on. */
+  readEvents(from: number): AsyncGenerator<Numbered<SessionEvent>, void, undefined> {
+    return this.#view.events.read(from);
+  }
+
+  /** The permissions that Claude waits for, oldest first. */
+  get approvals(): readonly Approval[] {
+    return this.#view.approvals.pending;
+  }
+
+  /** Why the journal takes nothing at this moment, if it does not. */
+  get journalFault(): Error | undefined {
+    return this.#journal.fault;
+  }
+
+  /** Makes its conversation this session's alone. @throws CastellanError `INVALID_OPTIONS` if another session has it */
+  claim(): void {
+    this.#conversation.claim();
+  }
+
+  /** Another session may have its conversation from now on. */
+  unclaim(): void {
+    this.#conversation.unclaim();
+  }
+
+  /**
+   * Takes up what the journal knows of the session; with `source`, what that session remembers instead.
+   *
+   * @throws CastellanError what {@link Recovery.restore} throws
+   */
+  async restore(known: KnownSession, source?: SessionServer): Promise<void> {
+    await this.#recovery.restore(known, source === undefined ? undefined : source.#conversation);
+  }
+
+  /** What the journal knows of the session cannot be taken up. Each start tries that again, and fails with this error. */
+  failRestore(error: CastellanError): void {
+    this.#recovery.fail(error);
   }
 
   /** Begins a new life. Returns at once; the process comes up meanwhile. */
@@ -292,19 +365,25 @@ export class SessionServer {
     await this.#needing("wake", this.settings.queueTimeout, async () => {});
   }
 
+  /** Hands nothing more to the process, which is about to be replaced. Resolves when the process works on no turn. */
+  async retire(): Promise<void> {
+    this.#dispatcher.retire();
+    await this.#dispatcher.quiet();
+  }
+
   /** Takes up changed settings; what shapes a process, the next process. */
   reconfigure(settings: SessionSettings): void {
     const unmetered = this.#settings.budget === undefined;
     const before = this.#settings.sdk.permissionMode;
     this.#settings = settings;
     if (settings.sdk.permissionMode !== before) {
-      this.conversation.forgetMode();
-      this.conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
+      this.#conversation.forgetMode();
+      this.#conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
     }
     this.#changed = false;
-    this.dispatcher.reconfigure(settings);
+    this.#dispatcher.reconfigure(settings);
     // Until it is known what was spent before, it counts from now.
-    if (unmetered) void this.recovery.loadSpending().catch(() => {});
+    if (unmetered) void this.#recovery.loadSpending().catch(() => {});
     this.#recycling?.watch(this.#capacity.measures);
     this.#tasks.relimit();
     this.#rests(false);
@@ -323,7 +402,7 @@ export class SessionServer {
     const { model, permissionMode } = this.settings.sdk;
     if (model !== undefined) await this.#activation?.control("set_model", (sdk) => sdk.setModel(model));
     // The mode that the session has come to be in stays, unless the option has changed.
-    if (permissionMode === undefined || this.conversation.granted.mode !== undefined) return;
+    if (permissionMode === undefined || this.#conversation.granted.mode !== undefined) return;
     await this.#activation?.control("set_permission_mode", (sdk) => sdk.setPermissionMode(permissionMode));
   }
 
@@ -345,6 +424,42 @@ export class SessionServer {
     await this.#needing("mcp_status", CONTROL_MS, async () => await this.#servers?.look());
   }
 
+  /** A control has put the process into this permission mode. */
+  toldMode(mode: PermissionMode): void {
+    this.#conversation.toldMode(mode, true);
+  }
+
+  /** Resolves when the journal knows the conversation as it is. See {@link SessionConversation.written}. */
+  async conversationWritten(): Promise<void> {
+    await this.#conversation.written();
+  }
+
+  /** Has the journal know the conversation as it is now. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  async saveConversation(): Promise<void> {
+    await this.#conversation.saveNow();
+  }
+
+  /** What has been said in the conversation. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
+  async history(options: HistoryOptions): Promise<SessionMessage[]> {
+    // Which conversation it is the journal has to tell first.
+    return await this.fromJournal(() => historyOf(this.#conversation.now, this.launch, options));
+  }
+
+  /** The permission mode that was granted in the conversation, if one was. */
+  get grantedMode(): PermissionMode | undefined {
+    return this.#conversation.granted.mode?.now;
+  }
+
+  /** Whether anything was granted in the conversation. */
+  get hasGrants(): boolean {
+    return !isNothing(this.#conversation.granted);
+  }
+
+  /** Takes back all that was granted in the conversation. */
+  revokeGrants(): void {
+    this.#conversation.grant({ type: "revoked" });
+  }
+
   /** Keeps what a control has changed, so that the next process is told. */
   remember(changed: SessionSettings["sdk"]): void {
     this.reconfigure({ ...this.settings, sdk: { ...this.settings.sdk, ...changed } });
@@ -362,14 +477,14 @@ export class SessionServer {
    */
   async drain(): Promise<number> {
     this.#draining = true;
-    const turns = await this.dispatcher.finish();
+    const turns = await this.#dispatcher.finish();
     await this.#workOver();
     return turns;
   }
 
   /** Resolves when nothing goes on in the process: no turn, no background task. */
   async #workOver(): Promise<void> {
-    while (this.#activation !== undefined && (this.dispatcher.busy || this.view.works)) {
+    while (this.#activation !== undefined && (this.#dispatcher.busy || this.#view.works)) {
       this.#workSettled ??= Promise.withResolvers();
       await this.#workSettled.promise;
     }
@@ -387,16 +502,16 @@ export class SessionServer {
   async handOver(deadlineMs: number): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#deps.clock.schedule(deadlineMs, resolve);
-    await Promise.race([this.dispatcher.yield().then(() => this.#workOver()), late]);
+    await Promise.race([this.#dispatcher.yield().then(() => this.#workOver()), late]);
     timer.cancel();
     this.close("supervisor");
     // That a turn waits again is written when it has been written that it begins: the last that may be written of it here.
-    await this.dispatcher.begun;
+    await this.#dispatcher.begun;
   }
 
   /** What another session has to begin with to know what this one does, up to the last turn that has ended. */
   get forkOptions(): Pick<SessionSettings["sdk"], "resume" | "forkSession" | "resumeSessionAt"> {
-    return forkOptions(this.conversation.now, this.dispatcher.busy);
+    return forkOptions(this.#conversation.now, this.#dispatcher.busy);
   }
 
   /** Makes the next life begin with an empty conversation. */
@@ -421,7 +536,7 @@ export class SessionServer {
       await this.#starter.emptyIfDue().catch(() => this.wake());
     } else {
       if (this.#ending === undefined && this.#life?.stopping === false) {
-        this.dispatcher.retire();
+        this.#dispatcher.retire();
         void this.#renew();
       }
       await activation.exited;
@@ -471,8 +586,8 @@ export class SessionServer {
 
   /** Whether nothing has been said in its conversation, nothing goes on in its process, and nothing is left to be cleaned up. */
   get untouched(): boolean {
-    const rests = this.dispatcher.waiting === 0 && !this.dispatcher.busy && this.view.backgroundTasks === 0;
-    const { now, granted } = this.conversation;
+    const rests = this.hasNoTurns && this.#view.backgroundTasks === 0;
+    const { now, granted } = this.#conversation;
     return rests && now.kind === "new" && isNothing(granted) && !this.#toForget && !this.#starter.emptiesFirst;
   }
 
@@ -494,26 +609,59 @@ export class SessionServer {
     if (this.#draining) {
       throw new CastellanError("SUPERVISOR_STOPPED", `${this.#who} takes no more turns; its supervisor is draining.`);
     }
-    const record = this.dispatcher.intake.accept(asked, settings, durable, refusal ?? this.#overBudget(), id);
-    this.errors.watch(record.result);
+    const record = this.#dispatcher.intake.accept(asked, settings, durable, refusal ?? this.#overBudget(), id);
+    this.#errors.watch(record.result);
     return record;
+  }
+
+  /** Whether no turn runs or waits. */
+  get hasNoTurns(): boolean {
+    return !this.#dispatcher.busy && this.#dispatcher.waiting === 0;
+  }
+
+  /** Resolves when all turns that it has now have ended, and its process is done with them. */
+  async finishTurns(): Promise<void> {
+    await this.#dispatcher.finish();
+    await this.#dispatcher.quiet();
+  }
+
+  /** Stops a turn because its caller wants it. Resolves when it has ended. */
+  async interrupt(record: TurnRecord): Promise<void> {
+    await this.#dispatcher.interrupt(record);
+  }
+
+  /** Stops the turn that runs, if one does. Resolves when it has ended. */
+  async interruptCurrent(): Promise<void> {
+    await this.#dispatcher.interruptCurrent();
+  }
+
+  /** Stops the turn that runs, and cancels those that wait. Resolves when the process is done with them. */
+  async cancelAll(): Promise<void> {
+    await this.#dispatcher.cancelAll();
+  }
+
+  /** Ends all turns for their callers, since the session goes no further. See {@link Dispatcher.dismiss}. */
+  dismiss(reason: CastellanError): void {
+    this.#dispatcher.dismiss(reason);
   }
 
   /** A turn that waits, runs or has ended, as long as the journal keeps it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async turn(id: string): Promise<TurnRecord | undefined> {
-    const present = this.dispatcher.intake.find(id);
+    const present = this.#dispatcher.intake.find(id);
     if (present !== undefined) return present;
     const entry = await this.fromJournal((journal) => journal.findWritten(id));
     // It may have come here while it was looked for.
-    return this.dispatcher.intake.find(id) ?? (entry === undefined ? undefined : this.dispatcher.intake.recall(entry));
+    return (
+      this.#dispatcher.intake.find(id) ?? (entry === undefined ? undefined : this.#dispatcher.intake.recall(entry))
+    );
   }
 
   /** Reads from the journal, as soon as that is open. @throws CastellanError `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED` */
   async fromJournal<Answer>(read: (journal: SessionJournal) => Promise<Answer>): Promise<Answer> {
-    await this.dispatcher.intake.ready;
+    await this.#dispatcher.intake.ready;
     const refusal = this.#state.name === "stopped" && this.#state.as === "supervisor" ? this.refusal() : undefined;
     if (refusal !== undefined) throw refusal;
-    return await read(this.journal);
+    return await read(this.#journal);
   }
 
   /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
@@ -528,42 +676,42 @@ export class SessionServer {
   /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
   quarantine(lastExits: readonly ExitRecord[]): void {
     this.#failedStarts = 0;
-    this.recovery.pause();
+    this.#recovery.pause();
     this.#apply({ type: "quarantine", lastExits });
     tell("castellan:session:quarantine", () => ({ ...this.#facts, lastExits }));
-    this.#dismiss();
+    this.#dismissIfRefused();
   }
 
   /** Ends the session for its callers; its process is ended by the supervisor. */
   close(as: Stopped): void {
     if (this.#state.name !== "stopped") tell("castellan:session:stop", () => ({ ...this.#facts, as }));
     this.#apply({ type: "stop", as });
-    this.#dismiss();
+    this.#dismissIfRefused();
     if (this.#activation === undefined) this.#endEvents();
   }
 
   /** The last thing to tell of a session is how its process ended. */
   #endEvents(): void {
-    if (this.#state.name === "stopped" && this.#state.as !== "child") this.view.events.end();
+    if (this.#state.name === "stopped" && this.#state.as !== "child") this.#view.events.end();
   }
 
   status(): SessionStatus {
     const { name } = this.settings;
     const retryAt = this.#state.name === "restarting" ? this.#state.retryAt : undefined;
-    const { running } = this.dispatcher;
+    const { running } = this.#dispatcher;
     const waitingFor = waitingOf(
-      this.view.approvals.pending,
-      this.dispatcher.wait,
-      this.#tenancy.inLine || this.dispatcher.inLine,
+      this.#view.approvals.pending,
+      this.#dispatcher.wait,
+      this.#tenancy.inLine || this.#dispatcher.inLine,
     );
-    const { permissionMode } = this.conversation;
+    const { permissionMode } = this.#conversation;
     return {
       name,
-      state: this.view.state,
+      state: this.#view.state,
       ...(this.#pid === undefined ? {} : { pid: this.#pid }),
       ...(this.#activation === undefined ? {} : { startedAt: this.#activation.startedAt }),
       ...(this.#memoryBytes === undefined ? {} : { memoryBytes: this.#memoryBytes }),
-      conversationId: this.conversation.now.id,
+      conversationId: this.#conversation.now.id,
       activation: this.#starter.count,
       ...(this.#lastSignOfLife === undefined ? {} : { lastSignOfLife: this.#lastSignOfLife }),
       ...(waitingFor === undefined ? {} : { waitingFor }),
@@ -571,12 +719,12 @@ export class SessionServer {
         ? {}
         : { turn: { id: running.record.id, origin: running.record.origin, since: running.startedAt } }),
       ...(permissionMode === undefined ? {} : { permissionMode }),
-      backgroundTasks: this.view.backgroundTasks,
+      backgroundTasks: this.#view.backgroundTasks,
       tasks: this.#tasks.all,
       wakeups: this.#armed,
-      ...(this.view.servers.length === 0 ? {} : { mcpServers: this.view.servers }),
-      faults: this.view.faults,
-      mailbox: this.dispatcher.waiting,
+      ...(this.#view.servers.length === 0 ? {} : { mcpServers: this.#view.servers }),
+      faults: this.#view.faults,
+      mailbox: this.#dispatcher.waiting,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(retryAt === undefined ? {} : { retryAt }),
@@ -595,7 +743,7 @@ export class SessionServer {
    */
   get dormantSince(): number | undefined {
     const asleep = this.#state.name === "hibernated" && this.#ending === undefined && !this.#tenancy.inLine;
-    const unused = this.dispatcher.waiting === 0 && this.#requests === 0 && this.view.events.readers === 0;
+    const unused = this.#dispatcher.waiting === 0 && this.#requests === 0 && this.#view.events.readers === 0;
     return asleep && unused && !this.#changed ? this.#dormantSince : undefined;
   }
 
@@ -607,17 +755,17 @@ export class SessionServer {
   letGo(): void {
     this.#letGo = true;
     this.close("session");
-    this.dispatcher.intake.letGo();
+    this.#dispatcher.intake.letGo();
   }
 
   /** It has ended, and is to be forgotten: writes nothing any more, and gives out nothing that it has in memory. */
   silence(): void {
-    this.journal.seal();
-    this.dispatcher.intake.letGo();
+    this.#journal.seal();
+    this.#dispatcher.intake.letGo();
   }
 
   get #facts(): SessionFacts {
-    return { session: this.settings.name, supervisor: this.journal.supervisor };
+    return { session: this.settings.name, supervisor: this.#journal.supervisor };
   }
 
   /** Where its process writes its transcript, if there is one and that is on this machine. */
@@ -629,12 +777,12 @@ export class SessionServer {
 
   /** Whether there is something to do for a process. */
   get #wanted(): boolean {
-    return this.dispatcher.wanting || this.#requests > 0;
+    return this.#dispatcher.wanting || this.#requests > 0;
   }
 
   /** Whether the process has nothing to do at this moment, whether or not turns wait. */
   get #between(): boolean {
-    const free = this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
+    const free = this.#view.state === "idle" && this.#dispatcher.free && this.#requests === 0;
     return free && this.#life?.stopping === false;
   }
 
@@ -645,11 +793,11 @@ export class SessionServer {
 
   /** The process that kept them is gone. */
   #wakeupsLost(): void {
-    const { wakeups } = this.conversation;
+    const { wakeups } = this.#conversation;
     if (wakeups.length === 0) return;
-    this.conversation.wakeups = [];
-    this.conversation.save();
-    this.view.fault(wakeupsLost(wakeups, this.#deps.clock.now()));
+    this.#conversation.wakeups = [];
+    this.#conversation.save();
+    this.#view.fault(wakeupsLost(wakeups, this.#deps.clock.now()));
   }
 
   /** There may be nothing to do; `anew` says whether there was until now. */
@@ -660,7 +808,7 @@ export class SessionServer {
   /** Whether the process, which was to be replaced, is being replaced now. */
   #recycled(): boolean {
     if (this.#recycling?.due !== true || !this.#between || this.#armed.length > 0) return false;
-    this.dispatcher.retire();
+    this.#dispatcher.retire();
     void this.#renew();
     return true;
   }
@@ -677,7 +825,7 @@ export class SessionServer {
     const activation = this.#activation;
     if (activation === undefined) return;
     this.#ending = "hibernate";
-    this.dispatcher.retire();
+    this.#dispatcher.retire();
     this.#apply({ type: "hibernate" });
     this.#going = activation.end(endingStages(this.settings.shutdown, false));
   }
@@ -721,19 +869,19 @@ export class SessionServer {
   async #bringUp(incarnation: Incarnation): Promise<void> {
     const since = this.#deps.clock.monotonic();
     try {
-      await this.recovery.resume();
+      await this.#recovery.resume();
       this.#key.starting();
-      this.conversation.forgetMode();
+      this.#conversation.forgetMode();
       const { activation, spare } = await this.#starter.start(incarnation.cancelled);
-      this.conversation.take({ type: "resumed" });
+      this.#conversation.take({ type: "resumed" });
       this.#upSince = this.#deps.clock.monotonic();
       tell("castellan:activation:start", () => ({
         ...this.#facts,
         pid: activation.pid,
         activation: this.#starter.count,
-        conversationId: this.conversation.now.id,
+        conversationId: this.#conversation.now.id,
         durationMs: this.#upSince - since,
-        resumed: this.conversation.now.kind !== "new",
+        resumed: this.#conversation.now.kind !== "new",
         spare,
       }));
       this.#activation = activation;
@@ -745,7 +893,7 @@ export class SessionServer {
       this.#held();
       this.#recycling = new Recycling(activation, this.#memory, this.#deps.clock, {
         limits: () => this.settings,
-        at: () => (this.dispatcher.busy ? "turn" : this.view.works ? "background task" : undefined),
+        at: () => (this.#dispatcher.busy ? "turn" : this.#view.works ? "background task" : undefined),
         measured: (bytes) => {
           this.#memoryBytes = bytes;
           this.#tenancy.measured(bytes);
@@ -762,10 +910,10 @@ export class SessionServer {
       this.#servers = new McpWatch(
         () => activation.mcpServers(),
         this.#deps.clock,
-        (servers) => this.view.sees(servers),
+        (servers) => this.#view.sees(servers),
       );
-      if (mayHaveServers(this.settings.sdk) || this.view.faults.length > 0) this.lookAtServers();
-      if (!incarnation.stopping) this.dispatcher.attach(activation);
+      if (mayHaveServers(this.settings.sdk) || this.#view.faults.length > 0) this.lookAtServers();
+      if (!incarnation.stopping) this.#dispatcher.attach(activation);
     } catch (error) {
       await this.#starter.abandon();
       this.#pid = undefined;
@@ -781,7 +929,7 @@ export class SessionServer {
     this.#lastWord = this.#deps.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
     if (message.type === "system" && message.subtype === "init" && this.#starter.hasMoved(message.session_id)) {
-      this.conversation.take({ type: "moved", id: message.session_id });
+      this.#conversation.take({ type: "moved", id: message.session_id });
       void this.#activation?.moved(message.session_id);
     }
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#tasks.changed(message.tasks);
@@ -789,22 +937,22 @@ export class SessionServer {
     if (uuid !== undefined) this.#transcript.said(uuid);
     if (this.#tellsOfServers(message)) this.lookAtServers();
     const mode = toldMode(message);
-    if (mode !== undefined) this.conversation.toldMode(mode.now, mode.changed);
+    if (mode !== undefined) this.#conversation.toldMode(mode.now, mode.changed);
     // What is said about the progress of prompts is told by the turns.
     const isState = message.type === "system" && message.subtype === "session_state_changed";
     const claimed = isState || lifecycleOf(message) !== undefined;
     if (this.#wakeups.receive(message)) {
-      this.conversation.wakeups = this.#armed;
-      this.conversation.save();
+      this.#conversation.wakeups = this.#armed;
+      this.#conversation.save();
     }
-    this.view.receive(message, this.dispatcher.receive(message) || claimed);
+    this.#view.receive(message, this.#dispatcher.receive(message) || claimed);
   }
 
   /** Ends a background task that has run for too long. A process that does not get it to end goes with it. */
   async #stopTask(task: RunningTask): Promise<void> {
     const activation = this.#activation;
     if (activation === undefined) return;
-    this.view.tell({ type: "background_task_stopped", task });
+    this.#view.tell({ type: "background_task_stopped", task });
     await activation.control("stop_task", (sdk) => sdk.stopTask(task.id)).catch(() => {});
     scheduleDeadline(
       this.#deps.clock,
@@ -820,9 +968,9 @@ export class SessionServer {
 
   /** Keeps what an answer to the process grants. A process that holds what that takes back is told so first. */
   async #granted(updates: readonly PermissionUpdate[]): Promise<void> {
-    const before = this.conversation.granted;
-    this.conversation.grant({ type: "approved", updates });
-    const { granted } = this.conversation;
+    const before = this.#conversation.granted;
+    this.#conversation.grant({ type: "approved", updates });
+    const { granted } = this.#conversation;
     if (!hasLess(before, granted)) return;
     try {
       await this.#activation?.control("apply_flag_settings", (sdk) => applyStanding(sdk, granted));
@@ -839,13 +987,13 @@ export class SessionServer {
 
   /** Whether there are servers that are not known yet, or a turn has ended, in which they may have been used. */
   #tellsOfServers(message: SDKMessage): boolean {
-    if (message.type === "result") return this.view.servers.length > 0;
+    if (message.type === "result") return this.#view.servers.length > 0;
     if (message.type !== "system" || message.subtype !== "init") return false;
-    return message.mcp_servers.some(({ name }) => this.view.servers.every((known) => known.name !== name));
+    return message.mcp_servers.some(({ name }) => this.#view.servers.every((known) => known.name !== name));
   }
 
   #work(): Work {
-    const { busy, since, openTools } = this.dispatcher.work;
+    const { busy, since, openTools } = this.#dispatcher.work;
     const silentMs = this.#deps.clock.monotonic() - Math.max(since, this.#lastWord);
     return { busy, waitsFor: openTools + (this.#activation?.hostCalls ?? 0), silentMs };
   }
@@ -862,14 +1010,14 @@ export class SessionServer {
     this.#pid = undefined;
     this.#tasks.changed([]);
     this.#transcript.stop();
-    this.view.processGone();
+    this.#view.processGone();
     this.#wakeups.lost();
     // One that has been stopped tells it when it is started again.
     if (this.#state.name !== "stopped") this.#wakeupsLost();
-    this.dispatcher.detach(exit);
+    this.#dispatcher.detach(exit);
     this.#settleWork();
     this.#forgetIfAsked();
-    this.view.tell({ type: "exit", exit });
+    this.#view.tell({ type: "exit", exit });
     const uptimeMs = this.#deps.clock.monotonic() - this.#upSince;
     tell("castellan:activation:end", () => ({ ...this.#facts, exit, uptimeMs }));
     if (incarnation.stopping) {
@@ -891,7 +1039,7 @@ export class SessionServer {
   }
 
   #forgetIfAsked(): void {
-    if (this.#toForget) this.conversation.clear();
+    if (this.#toForget) this.#conversation.clear();
     this.#toForget = false;
   }
 
@@ -925,13 +1073,13 @@ export class SessionServer {
   }
 
   async #endProcess(shutdown: Shutdown): Promise<void> {
-    this.dispatcher.retire();
+    this.#dispatcher.retire();
     await this.#coming;
-    await this.#activation?.end(endingStages(shutdown, this.dispatcher.busy));
+    await this.#activation?.end(endingStages(shutdown, this.#dispatcher.busy));
   }
 
   #held(): void {
-    const { wait } = this.dispatcher;
+    const { wait } = this.#dispatcher;
     this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
   }
 
@@ -946,7 +1094,7 @@ export class SessionServer {
   }
 
   #overBudget(): CastellanError | undefined {
-    return this.#meter.refusal(this.settings.budget, "session", this.#who) ?? this.journal.refusal;
+    return this.#meter.refusal(this.settings.budget, "session", this.#who) ?? this.#journal.refusal;
   }
 
   #apply(event: SessionStateEvent): void {
@@ -954,7 +1102,7 @@ export class SessionServer {
     this.#state = nextSessionState(before, event);
     this.#settled.see(this.#state);
     this.#risen.see(this.#state);
-    this.view.show(this.#state);
+    this.#view.show(this.#state);
   }
 
   /** Does something with a process, which is waited for, and not ended meanwhile. */
@@ -993,9 +1141,9 @@ export class SessionServer {
     await Promise.race([this.#risen.wait(), late]).finally(() => timer.cancel());
   }
 
-  #dismiss(): void {
+  #dismissIfRefused(): void {
     const refusal = this.refusal();
-    if (refusal !== undefined) this.dispatcher.dismiss(refusal);
+    if (refusal !== undefined) this.dismiss(refusal);
   }
 
   /** Why the session takes no turns, if it does not. A temporary one ends with its first process. */

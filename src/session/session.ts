@@ -144,16 +144,16 @@ export class Session extends Controls implements AsyncDisposable {
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
     // What happens between this call and the first reading counts too.
-    return this.#eventsFrom(this.#seat.server.view.events.length);
+    return this.#eventsFrom(this.#seat.server.eventCount);
   }
 
   async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
-    for await (const { event } of this.#seat.server.view.events.read(number)) yield event;
+    for await (const { event } of this.#seat.server.readEvents(number)) yield event;
   }
 
   /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
   approvals(): readonly Approval[] {
-    return this.#seat.server.view.approvals.pending;
+    return this.#seat.server.approvals;
   }
 
   /**
@@ -199,7 +199,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
   async interrupt(): Promise<void> {
-    await this.#seat.server.dispatcher.interruptCurrent();
+    await this.#seat.server.interruptCurrent();
   }
 
   /**
@@ -245,8 +245,8 @@ export class Session extends Controls implements AsyncDisposable {
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
     // The turn is its session's, whichever one the handle finds by then.
-    const { dispatcher } = this.#seat.server;
-    return new Turn<Structured>(record, this.name, () => dispatcher.interrupt(record));
+    const { server } = this.#seat;
+    return new Turn<Structured>(record, this.name, () => server.interrupt(record));
   }
 }
 

@@ -104,8 +104,10 @@ test("a session that runs is ended, and nothing is known of it but what it spent
   expect(await handle.turn(second.turnId)).toBeUndefined();
   await failure(handle.query("more"), "SESSION_STOPPED");
   // Whatever what is left of it would still like to write.
-  serverOf(handle)?.conversation.save();
-  serverOf(handle)?.journal.spent([{ model: "m", costUsd: 1, usage: NOTHING_SPENT.usage }]);
+  await serverOf(handle)?.saveConversation();
+  await serverOf(handle)?.fromJournal(async (journal) =>
+    journal.spent([{ model: "m", costUsd: 1, usage: NOTHING_SPENT.usage }]),
+  );
   expect(await supervisor.usage()).toEqual(before);
   expect(await both.journal.sessions([nameKey(name)])).toEqual([]);
   expect(JSON.stringify(await Array.fromAsync(both.journal.records(nameKey(name))))).toBe("[]");

@@ -43,7 +43,7 @@ test("a session is given up only when it is written that a turn waits again of w
   expect(over).toBe(false);
   answer.resolve();
   await handed;
-  await server?.journal.find(turn.id);
+  await server?.saveConversation();
   expect(written.filter((type) => type.startsWith("turn_"))).toEqual(["turn_accepted", "turn_begun", "turn_requeued"]);
   expect(await journal.turn(turn.id)).toMatchObject({ state: "queued" });
 });
