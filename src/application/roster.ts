@@ -1,11 +1,12 @@
 import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
-import type { SessionDeps } from "../session/dispatcher.ts";
 import type { JournalDesk, KnownSession } from "../session/journal-desk.ts";
+import type { Room } from "../session/room.ts";
 import { Session } from "../session/session.ts";
+import type { SessionDeps } from "../session/session-context.ts";
 import { type SessionOwner, SessionSeat } from "../session/session-seat.ts";
-import { type Room, SessionServer } from "../session/session-server.ts";
+import { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
 import { type Registration, registry } from "./registry.ts";

@@ -5,7 +5,6 @@ import { apiFaultOf } from "../claude/api-fault.ts";
 import { contentRefusalOf } from "../claude/content-refusal.ts";
 import { commandFailureOf, failureOf, type TurnFailure, wasInterrupted } from "../claude/failure.ts";
 import { scheduleDeadline } from "../claude/patience.ts";
-import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ConversationFate, type ErrorCode, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type CastellanEvents, tell } from "../events.ts";
@@ -20,6 +19,7 @@ import { Intake } from "./intake.ts";
 import { Mailbox } from "./mailbox.ts";
 import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
+import type { SessionDeps } from "./session-context.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import type { SessionJournal } from "./session-journal.ts";
 import type { RefusedKey } from "./session-key.ts";
@@ -35,14 +35,6 @@ const YIELD_MS = 5_000;
 
 /** Why a session may go no further here, and yet go on at its next start, or elsewhere. */
 const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
-
-export interface SessionDeps {
-  readonly clock: Clock;
-  /** A new UUID. */
-  readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
-  readonly random: () => number;
-}
 
 /** How the process is done with a turn. */
 interface Ending {

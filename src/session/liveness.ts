@@ -21,6 +21,12 @@ export interface Work {
   readonly silentMs: number;
 }
 
+/** The part of the session's context that is read here. */
+interface LivenessContext {
+  readonly clock: Clock;
+  readonly settings: { readonly stallTimeout: number };
+}
+
 /** Whether a process has stalled: it has a turn, waits for nobody but the model, and has been silent for too long. */
 export function hasStalled(work: Work, stallTimeoutMs: number): boolean {
   return work.busy && work.waitsFor === 0 && work.silentMs >= stallTimeoutMs;
@@ -31,9 +37,8 @@ export function hasStalled(work: Work, stallTimeoutMs: number): boolean {
  * that answers can still be stuck in its turn, which only its silence shows.
  */
 export class Liveness {
+  readonly #context: LivenessContext;
   readonly #activation: Pick<Activation, "ping" | "kill">;
-  readonly #clock: Clock;
-  readonly #stallTimeout: () => number;
   readonly #work: () => Work;
   readonly #timers = new Map<() => void, Timer>();
   #misses = 0;
@@ -45,18 +50,12 @@ export class Liveness {
   #wasHeldUp = false;
   #over = false;
 
-  /** `stallTimeout` tells the milliseconds that are allowed; it is asked anew each time. */
-  constructor(
-    activation: Pick<Activation, "ping" | "kill">,
-    clock: Clock,
-    stallTimeout: () => number,
-    work: () => Work,
-  ) {
+  /** `work` tells what the process is known to do; it is asked at each look. */
+  constructor(context: LivenessContext, activation: Pick<Activation, "ping" | "kill">, work: () => Work) {
+    this.#context = context;
     this.#activation = activation;
-    this.#clock = clock;
-    this.#stallTimeout = stallTimeout;
     this.#work = work;
-    this.#looked = clock.monotonic();
+    this.#looked = context.clock.monotonic();
     this.#lookAgain();
     this.#after(PING_MS, this.#ping);
   }
@@ -67,21 +66,21 @@ export class Liveness {
   }
 
   get #lookMs(): number {
-    return Math.min(PING_MS, this.#stallTimeout() / 4);
+    return Math.min(PING_MS, this.#context.settings.stallTimeout / 4);
   }
 
   #after(ms: number, act: () => void): void {
-    if (!this.#over) this.#timers.set(act, this.#clock.schedule(ms, act, { background: true }));
+    if (!this.#over) this.#timers.set(act, this.#context.clock.schedule(ms, act, { background: true }));
   }
 
   #lookAgain(): void {
     const ms = this.#lookMs;
-    this.#lookDue = this.#clock.monotonic() + ms;
+    this.#lookDue = this.#context.clock.monotonic() + ms;
     this.#after(ms, this.#look);
   }
 
   readonly #look = (): void => {
-    const now = this.#clock.monotonic();
+    const now = this.#context.clock.monotonic();
     const lateMs = now - this.#lookDue;
     const work = this.#work();
     const spoke = work.silentMs < now - this.#looked;
@@ -90,8 +89,11 @@ export class Liveness {
     // What it said while this host was held up is read only now. A host that is held up all the time does not wait for that.
     const unread = isHeldUp(lateMs) && !this.#wasHeldUp;
     this.#wasHeldUp = unread;
-    if (!unread && hasStalled({ ...work, silentMs: work.silentMs - this.#heldUpMs }, this.#stallTimeout())) {
-      this.#kill(`it said nothing for ${formatDuration(this.#stallTimeout())} in the middle of a turn`);
+    if (
+      !unread &&
+      hasStalled({ ...work, silentMs: work.silentMs - this.#heldUpMs }, this.#context.settings.stallTimeout)
+    ) {
+      this.#kill(`it said nothing for ${formatDuration(this.#context.settings.stallTimeout)} in the middle of a turn`);
     } else this.#lookAgain();
   };
 
@@ -105,7 +107,7 @@ export class Liveness {
   };
 
   async #answers(): Promise<boolean> {
-    const asked = this.#clock.monotonic();
+    const asked = this.#context.clock.monotonic();
     try {
       await this.#activation.ping(PING_LIMIT_MS);
       return true;
@@ -113,7 +115,7 @@ export class Liveness {
       // A refusal is an answer, and a death is found out elsewhere.
       if (!CastellanError.is(error, "CONTROL_TIMEOUT")) return true;
       // One that speaks all the time lives: its answer stands behind all that it said before.
-      return this.#work().silentMs < this.#clock.monotonic() - asked;
+      return this.#work().silentMs < this.#context.clock.monotonic() - asked;
     }
   }
 

@@ -15,7 +15,6 @@ import type { ProcessHost } from "../claude/process-host.ts";
 import { messageOf, startError } from "../claude/process-run.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptAt, transcriptPlaceOf } from "../claude/transcript-place.ts";
-import type { Clock } from "../clock.ts";
 import {
   type Conversation,
   conversationStart,
@@ -30,6 +29,7 @@ import { endingStages } from "./ending.ts";
 import { isNothing } from "./granted.ts";
 import { hasOneOf, historyOf } from "./history.ts";
 import { shapeOf } from "./process-shape.ts";
+import type { SessionContext } from "./session-context.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import { exitOfError } from "./session-exit.ts";
 import { whatIsBehind } from "./session-fault.ts";
@@ -42,13 +42,17 @@ export interface ProcessLaunch {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+/** The environment of a process that is started now. */
+export function environmentOf({ sdk, inheritEnv }: SessionSettings): ProcessLaunch["environment"] {
+  return buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+}
+
 /** Brings up processes with the conversation of a session: one that was started ahead, if it fits, or a new one. */
 export class ProcessStarter {
   readonly #host: ProcessHost;
   readonly #conversation: SessionConversation;
   readonly #spares: Spares;
-  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
-  readonly #settings: () => SessionSettings;
+  readonly #context: SessionContext;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   /** A process that was started ahead, to be used for the one that comes up. */
   #spare: ClaimedSpare | undefined;
@@ -59,19 +63,11 @@ export class ProcessStarter {
   /** The conversation that the process is in. The session may have turned to another one, for the next process. */
   #spokenIn: string | undefined;
 
-  /** `settings` tells those of the session as they are. */
-  constructor(
-    host: ProcessHost,
-    conversation: SessionConversation,
-    spares: Spares,
-    deps: { readonly clock: Clock; readonly newId: () => string },
-    settings: () => SessionSettings,
-  ) {
+  constructor(context: SessionContext, host: ProcessHost, conversation: SessionConversation, spares: Spares) {
+    this.#context = context;
     this.#host = host;
     this.#conversation = conversation;
     this.#spares = spares;
-    this.#deps = deps;
-    this.#settings = settings;
   }
 
   /** How many there have been. */
@@ -81,17 +77,17 @@ export class ProcessStarter {
 
   /** What a process would be started with now. */
   get launch(): ProcessLaunch {
-    const { sdk, inheritEnv } = this.#settings();
-    const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+    const { settings } = this.#context;
+    const { sdk } = settings;
     return {
       sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
-      environment,
+      environment: environmentOf(settings),
     };
   }
 
   /** All that it would be started with, apart from the conversation. */
   get shape(): Shape {
-    return { ...shapeOf(this.#settings()), options: this.launch.sdk };
+    return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
   }
 
   /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `tenant`'s now */
@@ -115,12 +111,12 @@ export class ProcessStarter {
   async abandon(): Promise<void> {
     const spare = this.#spare;
     this.#spare = undefined;
-    await spare?.activation.end(endingStages(this.#settings().shutdown, false));
+    await spare?.activation.end(endingStages(this.#context.settings.shutdown, false));
   }
 
   /** Has the session's own directory, if it has one, emptied before its next process starts. */
   emptyFirst(): void {
-    this.#toEmpty = this.#settings().ownDirectory !== undefined;
+    this.#toEmpty = this.#context.settings.ownDirectory !== undefined;
   }
 
   get emptiesFirst(): boolean {
@@ -129,7 +125,7 @@ export class ProcessStarter {
 
   /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
   async emptyIfDue(): Promise<void> {
-    const { ownDirectory } = this.#settings();
+    const { ownDirectory } = this.#context.settings;
     if (!this.#toEmpty || ownDirectory === undefined) return;
     this.#emptying ??= emptyOwnDirectory(ownDirectory)
       .then(() => {
@@ -141,7 +137,7 @@ export class ProcessStarter {
     await this.#emptying.catch((error: unknown) => {
       const message = `the directory of the session could not be emptied: ${messageOf(error)}`;
       const exit = { class: classOfFault(error), message };
-      throw startError("START_FAILED", this.#host.who, this.#deps.clock, exit, error);
+      throw startError("START_FAILED", this.#host.who, this.#context.clock, exit, error);
     });
   }
 
@@ -160,7 +156,7 @@ export class ProcessStarter {
   /** The same for the same store, since it knows whether that has come back. */
   #store(given: SessionStore): SessionStore {
     if (this.#steady?.given !== given) {
-      this.#steady = { given, store: steadyStore(given, this.#conversation.storeKey, this.#deps.clock) };
+      this.#steady = { given, store: steadyStore(given, this.#conversation.storeKey, this.#context.clock) };
     }
     return this.#steady.store;
   }
@@ -206,13 +202,13 @@ export class ProcessStarter {
     const { granted } = this.#conversation;
     const request = {
       ...this.shape,
-      id: this.#deps.newId(),
+      id: this.#context.newId(),
       host: this.#host,
       conversation,
       standing: isNothing(granted) ? undefined : granted,
       signal,
     };
-    return Activation.start(request, this.#deps.clock);
+    return Activation.start(request, this.#context.clock);
   }
 
   /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
@@ -221,12 +217,12 @@ export class ProcessStarter {
     if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
     const message = await this.#conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
     if (message === undefined) return;
-    throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "bad_config", message });
+    throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
   }
 
   /** Whether Claude Code may have written a transcript of the conversation on this machine, which is what it resumes. */
   get #hasTranscriptHere(): boolean {
-    const { sessionStore, spawnClaudeCodeProcess } = this.#settings().sdk;
+    const { sessionStore, spawnClaudeCodeProcess } = this.#context.settings.sdk;
     const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
     return isHere && this.#conversation.now.kind === "kept";
   }
@@ -239,7 +235,7 @@ export class ProcessStarter {
     const file = await transcriptAt(now.id, place);
     if (file === undefined || (await halfCompactionAt(file).catch(() => undefined)) === undefined) return;
     try {
-      const lock = await lockConversation(now.id, formatMarker(thisOwner(), this.#deps.newId()), place.config);
+      const lock = await lockConversation(now.id, formatMarker(thisOwner(), this.#context.newId()), place.config);
       await removeHalfCompaction(file).finally(() => lock.release());
     } catch {
       // Whoever has it goes on with it; the start of the process says so.
@@ -267,9 +263,9 @@ export class ProcessStarter {
     const { now } = this.#conversation;
     const end = knownEnd(now);
     if (!isBroken(now) && (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false)) return;
-    if (this.#settings().onMissingConversation === "fail" && !mayBeUnwritten(now)) {
+    if (this.#context.settings.onMissingConversation === "fail" && !mayBeUnwritten(now)) {
       const message = `${whatIsBehind(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
-      throw startError("START_FAILED", this.#host.who, this.#deps.clock, { class: "conversation_missing", message });
+      throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });
     }
     const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);
     this.#conversation.take({ type: "behind", lastUuid });
@@ -284,17 +280,17 @@ export class ProcessStarter {
   /** Whether `error` was about the conversation, and another start can do better with it. */
   #adapt(error: unknown): boolean {
     const conversation = this.#conversation.now;
-    const { sdk, onMissingConversation } = this.#settings();
-    const exit = exitOfError(error, this.#deps.clock);
+    const { sdk, onMissingConversation } = this.#context.settings;
+    const exit = exitOfError(error, this.#context.clock);
     if (exit.class === "conversation_missing" && conversation.kind === "kept") {
       const { cut, lastUuid, empty, unwritten } = conversation;
       // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
       if (cut && lastUuid === sdk.resumeSessionAt) return false;
       if (cut) this.#conversation.take({ type: "cut_refused" });
-      else if (empty) this.#conversation.take({ type: "forgotten", freshId: this.#deps.newId() });
+      else if (empty) this.#conversation.take({ type: "forgotten", freshId: this.#context.newId() });
       else if (onMissingConversation === "fresh") this.#conversation.clear();
       else if (unwritten !== undefined) {
-        this.#conversation.take({ type: "missing", freshId: this.#deps.newId() });
+        this.#conversation.take({ type: "missing", freshId: this.#context.newId() });
       } else return false;
       return true;
     }

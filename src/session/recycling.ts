@@ -1,7 +1,8 @@
 import { formatMemory } from "../capacity/memory-size.ts";
 import type { MemoryWatch } from "../capacity/memory-watch.ts";
 import type { Activation } from "../claude/activation.ts";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** A process that has grown to this many times its `maxMemory` is not let finish what it is at. */
 const TOO_MUCH = 2;
@@ -15,12 +16,9 @@ export function verdictOn(bytes: number, maxMemory: number | undefined, works: b
   return works && bytes > maxMemory * TOO_MUCH ? "kill" : "recycle";
 }
 
-/** What the recycling of processes asks of the session. */
-export interface RecyclingSession {
-  limits(): { readonly maxMemory: number | undefined; readonly maxAge: number | undefined };
-  /** What the process is at, if that has to end before it can be replaced. */
-  at(): "turn" | "background task" | undefined;
-  /** How much its process uses is known. */
+/** What the recycling of a process tells about it. */
+export interface RecyclingEvents {
+  /** How much the process uses is known. */
   measured(bytes: number): void;
   /** The process is to be replaced as soon as it has nothing to do. */
   due(): void;
@@ -30,20 +28,29 @@ export interface RecyclingSession {
 export class Recycling {
   readonly #watch: MemoryWatch;
   readonly #activation: Activation;
-  readonly #session: RecyclingSession;
-  readonly #clock: Clock;
+  readonly #session: { readonly at: "turn" | "background task" | undefined };
+  readonly #events: RecyclingEvents;
+  readonly #context: SessionContext;
   readonly #since: number;
   #timer: Timer | undefined;
   #due = false;
   /** Whether it has had a turn; one that is too large without would only be replaced by another that is. */
   #worked = false;
 
-  constructor(activation: Activation, watch: MemoryWatch, clock: Clock, session: RecyclingSession) {
+  /** `session` tells what the process is at, if that has to end before it can be replaced. */
+  constructor(
+    context: SessionContext,
+    activation: Activation,
+    watch: MemoryWatch,
+    session: { readonly at: "turn" | "background task" | undefined },
+    events: RecyclingEvents,
+  ) {
     this.#activation = activation;
     this.#watch = watch;
     this.#session = session;
-    this.#clock = clock;
-    this.#since = clock.monotonic();
+    this.#events = events;
+    this.#context = context;
+    this.#since = context.clock.monotonic();
   }
 
   /** Whether the process is to be replaced. */
@@ -54,11 +61,11 @@ export class Recycling {
   /** Begins, or goes on with changed limits; `budgeted` says whether its memory is of interest to others. */
   watch(budgeted: boolean): void {
     this.stop();
-    const { maxMemory, maxAge } = this.#session.limits();
+    const { maxMemory, maxAge } = this.#context.settings;
     if (budgeted || maxMemory !== undefined) this.#watch.watch(this.#activation.marker, (bytes) => this.#judge(bytes));
     if (maxAge === undefined) return;
-    const leftMs = Math.max(0, this.#since + maxAge - this.#clock.monotonic());
-    this.#timer = this.#clock.schedule(leftMs, () => this.demand(), { background: true });
+    const leftMs = Math.max(0, this.#since + maxAge - this.#context.clock.monotonic());
+    this.#timer = this.#context.clock.schedule(leftMs, () => this.demand(), { background: true });
   }
 
   /** The process has a turn. */
@@ -72,9 +79,9 @@ export class Recycling {
   }
 
   #judge(bytes: number): void {
-    this.#session.measured(bytes);
-    const { maxMemory } = this.#session.limits();
-    const at = this.#session.at();
+    this.#events.measured(bytes);
+    const { maxMemory } = this.#context.settings;
+    const at = this.#session.at;
     const verdict = verdictOn(bytes, maxMemory, at !== undefined);
     if (verdict === "recycle" && this.#worked) this.demand();
     if (verdict !== "kill") return;
@@ -85,6 +92,6 @@ export class Recycling {
   /** The process is to be replaced, whatever it is like. */
   demand(): void {
     this.#due = true;
-    this.#session.due();
+    this.#events.due();
   }
 }

@@ -60,6 +60,8 @@ export class SessionConversation {
   #place: TranscriptPlace | undefined;
   #projectKey: string | undefined;
   #granted: Granted = NOTHING_GRANTED;
+  /** Whether it is to be cleared as soon as no process is in it. */
+  #clearing = false;
   /** The mode in which the process has said that it is. */
   #mode: PermissionMode | undefined;
 
@@ -184,6 +186,22 @@ export class SessionConversation {
     this.#granted = NOTHING_GRANTED;
     this.#mode = undefined;
     this.take({ type: "forgotten", freshId: this.#session.newId() });
+  }
+
+  /** Clears it as soon as no process is in it. */
+  clearNext(): void {
+    this.#clearing = true;
+  }
+
+  /** No process is in it: clears it, if that is to be done. */
+  clearIfDue(): void {
+    if (this.#clearing) this.clear();
+    this.#clearing = false;
+  }
+
+  /** Whether it is to be cleared. */
+  get clearing(): boolean {
+    return this.#clearing;
   }
 
   /** A process begins, or the mode is to be another one by the options: what the last one has said of it no longer counts. */

@@ -30,7 +30,7 @@ describe("Liveness", () => {
       return { class: "stalled", message, at: 0 } as const;
     };
     const work = () => ({ busy: true, waitsFor: 0, silentMs: silentMs(clock.monotonic()) });
-    const liveness = new Liveness({ ping, kill }, clock, () => 3_600_000, work);
+    const liveness = new Liveness({ clock, settings: { stallTimeout: 3_600_000 } }, { ping, kill }, work);
     await clock.advance(300_000);
     liveness.stop();
     expect(ping).toHaveBeenCalled();

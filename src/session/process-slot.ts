@@ -1,27 +1,24 @@
 import type { Capacity, Slot, Tenant } from "../capacity/capacity.ts";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** How long a session may go from turn to turn while others wait for its slot. A start takes a third of a second. */
 const SHARE_MS = 10_000;
 
-/** What a tenancy asks of its session. */
-export interface TenancySession {
+/** What a slot has to know of its session at the moment that somebody else needs a slot. */
+export interface SlotSession {
   /** Whether its process is up and has nothing to do at this moment, whether or not turns wait. */
-  between(): boolean;
-  turnsWait(): boolean;
-  /** Whether it keeps its process, whoever else needs one. */
-  pinned(): boolean;
-  /** After how many milliseconds without anything to do it hibernates, if it does. */
-  idleTimeoutMs(): number | undefined;
+  readonly between: boolean;
+  readonly turnsWait: boolean;
   /** Ends its process, which has nothing to do. */
-  sleep(): void;
+  hibernate(): void;
 }
 
 /** The slot of a session: taken before its process is started, given back when that is gone, and given up when it is idle. */
-export class Tenancy implements Tenant {
+export class ProcessSlot implements Tenant {
   readonly #capacity: Capacity;
-  readonly #clock: Clock;
-  readonly #session: TenancySession;
+  readonly #context: SessionContext;
+  readonly #session: SlotSession;
   #slot: Slot | undefined;
   /** Since when it has had the slot. */
   #since = 0;
@@ -30,29 +27,24 @@ export class Tenancy implements Tenant {
   #timer: Timer | undefined;
   #line: AbortController | undefined;
 
-  constructor(capacity: Capacity, clock: Clock, session: TenancySession) {
+  constructor(context: SessionContext, capacity: Capacity, session: SlotSession) {
     this.#capacity = capacity;
-    this.#clock = clock;
+    this.#context = context;
     this.#session = session;
   }
 
-  /** Whether it waits for a slot. */
-  get inLine(): boolean {
-    return this.#line !== undefined;
-  }
-
   get idleSince(): number | undefined {
-    return this.idle && !this.#session.pinned() ? this.#restingSince : undefined;
+    return this.idle && !this.#context.settings.pinned ? this.#restingSince : undefined;
   }
 
   /** Whether its process could be ended without anybody noticing. */
   get idle(): boolean {
-    return this.#slot !== undefined && this.#session.between() && !this.#session.turnsWait();
+    return this.#slot !== undefined && this.#session.between && !this.#session.turnsWait;
   }
 
   hibernate(): boolean {
     if (this.idleSince === undefined) return false;
-    this.#session.sleep();
+    this.#session.hibernate();
     return true;
   }
 
@@ -102,25 +94,25 @@ export class Tenancy implements Tenant {
   rests({ anew }: { readonly anew: boolean }): void {
     this.#timer?.cancel();
     if (!this.idle) return;
-    const now = this.#clock.monotonic();
+    const now = this.#context.clock.monotonic();
     if (anew) this.#restingSince = now;
-    const idleTimeoutMs = this.#session.idleTimeoutMs();
-    if (idleTimeoutMs !== undefined) {
+    const { pinned, idleTimeout: idleTimeoutMs } = this.#context.settings;
+    if (!pinned && idleTimeoutMs !== undefined) {
       const leftMs = Math.max(0, this.#restingSince + idleTimeoutMs - now);
-      this.#timer = this.#clock.schedule(leftMs, () => this.hibernate(), { background: true });
+      this.#timer = this.#context.clock.schedule(leftMs, () => this.hibernate(), { background: true });
     }
     this.#capacity.rebalance();
   }
 
   /** A turn is over, and another one waits: it may have to let others go first. */
   turnEnded(): void {
-    const longEnough = this.#clock.monotonic() - this.#since >= SHARE_MS;
+    const longEnough = this.#context.clock.monotonic() - this.#since >= SHARE_MS;
     const { waiting } = this.#capacity;
-    if (waiting > 0 && longEnough && !this.#session.pinned() && this.#session.between()) this.#session.sleep();
+    if (waiting > 0 && longEnough && !this.#context.settings.pinned && this.#session.between) this.#session.hibernate();
   }
 
   #has(slot: Slot): void {
     this.#slot = slot;
-    this.#since = this.#clock.monotonic();
+    this.#since = this.#context.clock.monotonic();
   }
 }

@@ -4,7 +4,7 @@ import type { Child, ChildExit, Shutdown } from "../supervision/child-spec.ts";
  * One life of a session, from its start by a supervisor to its end: what the supervisor holds. The session itself, its
  * name, mailbox and conversation, goes on to the next one.
  */
-export class Incarnation implements Child {
+export class SessionLife implements Child {
   readonly exited: Promise<ChildExit>;
   /** Aborted when this life is to end before its process is up. */
   readonly cancelled: AbortSignal;
