@@ -1,73 +1,59 @@
-import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { tell } from "../events.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../journal/turn-entry.ts";
 import { KeptTurns } from "./kept-turns.ts";
 import type { Mailbox } from "./mailbox.ts";
+import type { ProcessOutlook } from "./process-outlook.ts";
 import type { PromptText } from "./prompt.ts";
 import type { Reply } from "./reply.ts";
-import type { SessionJournal } from "./session-journal.ts";
-import type { SessionSettings } from "./session-settings.ts";
+import { factsOf, type SessionContext } from "./session-context.ts";
+import type { Signal } from "./session-signal.ts";
 import type { TurnCut } from "./settlement.ts";
 import { shownIn } from "./shown.ts";
 import { endOf } from "./turn-end.ts";
+import { cancelled } from "./turn-errors.ts";
 import { keyedTurnId } from "./turn-id.ts";
 import type { TurnSettings } from "./turn-options.ts";
 import { TurnRecord, type TurnRequest } from "./turn-record.ts";
-import { cancelled, type TurnWatches } from "./turn-watches.ts";
+import type { TurnStopping } from "./turn-stopping.ts";
+import type { TurnWatches } from "./turn-watches.ts";
+import type { TurnsAtWork } from "./turns-at-work.ts";
 import { invalidOptions } from "./validation.ts";
-
-/** What the intake asks of its dispatcher. */
-export interface IntakeEvents {
-  /** Whether the process would take a turn at once. */
-  free(): boolean;
-  /** Whether a turn runs. */
-  busy(): boolean;
-  /** The next turn may be ready to begin. */
-  ready(): void;
-  /** Stops the turn that runs, if one does, because another one takes its place. */
-  displace(rollback: boolean): void;
-}
 
 /**
  * Takes in the turns of a session: those that are asked for, each of which is in the journal before it may begin, and those
  * that were accepted before the application was restarted.
  */
 export class Intake {
-  readonly #who: string;
-  #settings: SessionSettings;
-  readonly #journal: SessionJournal;
+  readonly #context: SessionContext;
+  readonly #process: ProcessOutlook;
   readonly #mailbox: Mailbox;
   readonly #watches: TurnWatches;
+  readonly #work: TurnsAtWork;
+  readonly #stopping: TurnStopping;
+  readonly #signal: Signal;
   readonly #kept: KeptTurns;
-  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
-  readonly #events: IntakeEvents;
   /** Resolves when the turns that the journal has are here; until then nothing can be told apart from them. */
   #restored: PromiseWithResolvers<void> = Promise.withResolvers();
   #failed = false;
 
   constructor(
-    who: string,
-    settings: SessionSettings,
-    journal: SessionJournal,
+    context: SessionContext,
+    process: ProcessOutlook,
     mailbox: Mailbox,
     watches: TurnWatches,
-    deps: { readonly clock: Clock; readonly newId: () => string },
-    events: IntakeEvents,
+    work: TurnsAtWork,
+    stopping: TurnStopping,
+    signal: Signal,
   ) {
-    this.#who = who;
-    this.#settings = settings;
-    this.#journal = journal;
+    this.#context = context;
+    this.#process = process;
     this.#mailbox = mailbox;
     this.#watches = watches;
-    this.#kept = new KeptTurns(deps.clock);
-    this.#deps = deps;
-    this.#events = events;
-  }
-
-  /** Goes on with changed settings. */
-  reconfigure(settings: SessionSettings): void {
-    this.#settings = settings;
+    this.#kept = new KeptTurns(context.clock);
+    this.#work = work;
+    this.#stopping = stopping;
+    this.#signal = signal;
   }
 
   /**
@@ -83,20 +69,20 @@ export class Intake {
     settings: TurnSettings,
     durable: boolean,
     obstacle?: CastellanError,
-    freshId: string = this.#deps.newId(),
+    freshId: string = this.#context.newId(),
   ): TurnRecord {
     const { whenBusy, signal, idempotencyKey } = settings;
     const keyed = idempotencyKey !== undefined;
-    const id = keyed ? keyedTurnId(this.#settings.key, idempotencyKey) : freshId;
+    const id = keyed ? keyedTurnId(this.#context.settings.key, idempotencyKey) : freshId;
     const present = this.#kept.find(id);
     if (present !== undefined) return this.#same(present, prompt, promptKind);
     const refusal = obstacle ?? this.#refusal(whenBusy);
     if (refusal !== undefined && !keyed) throw refusal;
-    const { clock } = this.#deps;
+    const { clock } = this.#context;
     const times = { acceptedAt: clock.now(), since: clock.monotonic() };
     const request = { ...settings, promptKind, durable: durable || keyed, ...times };
     const record = this.#record(id, prompt, request);
-    if (signal?.aborted) throw cancelled(this.#who, record, signal.reason);
+    if (signal?.aborted) throw cancelled(this.#context.who, record, signal.reason);
     if (refusal !== undefined) {
       void this.#recallOr(record, refusal);
       return record;
@@ -125,17 +111,18 @@ export class Intake {
       record.cutBefore(cut.error, cut.shown);
       return;
     }
-    if (entry.state === "running") this.#journal.requeued(record);
+    if (entry.state === "running") this.#context.journal.requeued(record);
     const { timeoutMs, queueTimeoutMs, since } = record;
-    const leftMs = timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#deps.clock.monotonic());
+    const leftMs =
+      timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#context.clock.monotonic());
     this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
   }
 
   /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
   #recordOf(entry: TurnEntry): TurnRecord {
     const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
-    const { output, queueTimeout: usual } = this.#settings;
-    const { clock } = this.#deps;
+    const { clock, settings } = this.#context;
+    const { output, queueTimeout: usual } = settings;
     // Where the clock has been set back meanwhile, it has not waited for less than no time.
     const since = clock.monotonic() - Math.max(0, clock.now() - acceptedAt);
     const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt, since };
@@ -166,7 +153,7 @@ export class Intake {
     if (error === undefined) this.#restored.resolve();
     else this.#restored.reject(error);
     this.#restored.promise.catch(() => {});
-    this.#events.ready();
+    this.#signal({ type: "next" });
   }
 
   /** A turn that the journal has, and that had ended before it was asked for. */
@@ -174,7 +161,7 @@ export class Intake {
     if (entry.state === "queued" || entry.state === "running") return undefined;
     const { id, prompt, promptKind, attempts } = entry;
     const record = this.#record(id, prompt, { promptKind, attempts });
-    this.#recall(record, entry, entry.state, this.#settings.output);
+    this.#recall(record, entry, entry.state, this.#context.settings.output);
     return record;
   }
 
@@ -196,13 +183,13 @@ export class Intake {
 
   /** Why no new turn is taken at this moment, if none is. */
   #refusal(whenBusy: TurnSettings["whenBusy"]): CastellanError | undefined {
-    if (whenBusy === "reject" && (this.#events.busy() || this.#mailbox.length > 0)) {
-      const message = `${this.#who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
+    if (whenBusy === "reject" && (this.#work.busy || this.#mailbox.length > 0)) {
+      const message = `${this.#context.who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
       return new CastellanError("SESSION_BUSY", message);
     }
-    if (!this.#mailbox.full(this.#events.free() ? 1 : 0)) return undefined;
+    if (!this.#mailbox.full(this.#work.free || this.#process.asleep ? 1 : 0)) return undefined;
     const { limit } = this.#mailbox;
-    const message = `${this.#who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
+    const message = `${this.#context.who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
     return new CastellanError("MAILBOX_FULL", message, { details: { limit } });
   }
 
@@ -213,14 +200,14 @@ export class Intake {
       if (record.state !== "accepted") return;
       if (idempotencyKey !== undefined && (await this.#recalled(record))) return;
       record.submitted = true;
-      await this.#journal.accept(record);
+      await this.#context.journal.accept(record);
       record.enqueued();
-      if (takesOver(whenBusy) && !record.ended) this.#events.displace(whenBusy === "rollback");
+      if (takesOver(whenBusy) && !record.ended) this.#stopping.displace(whenBusy === "rollback");
     } catch (thrown) {
       this.#refuse(record, thrown);
     } finally {
       // Whatever became of this one, the one behind it may be the next.
-      this.#events.ready();
+      this.#signal({ type: "next" });
     }
   }
 
@@ -236,7 +223,7 @@ export class Intake {
 
   /** Whether a turn with the key of this one has ended before; then it is that one. */
   async #recalled(record: TurnRecord): Promise<boolean> {
-    const entry = await this.#journal.find(record.id);
+    const entry = await this.#context.journal.find(record.id);
     if (entry === undefined || record.ended) return record.ended;
     this.#same(entry, record.prompt, record.promptKind);
     if (entry.state === "queued" || entry.state === "running") return false;
@@ -247,7 +234,7 @@ export class Intake {
   }
 
   #recall(record: TurnRecord, { outcome }: TurnEntry, as: EndedTurnState, output: TurnRecord["output"]): void {
-    const end = endOf(outcome, this.#who, output);
+    const end = endOf(outcome, this.#context.who, output);
     record.recall(as, end, shownIn(outcome, end));
   }
 
@@ -260,7 +247,7 @@ export class Intake {
     this.#kept.forget(record);
     // It may have been written all the same.
     if (record.submitted && CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
-      this.#journal.withdraw(record);
+      this.#context.journal.withdraw(record);
     }
     record.leave(error);
   }
@@ -273,14 +260,14 @@ export class Intake {
 
   #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
     const message = "is the key of another turn, with another prompt; a key stands for one turn";
-    return invalidOptions(`turn of ${this.#who}`, [{ field: "idempotencyKey", message }]);
+    return invalidOptions(`turn of ${this.#context.who}`, [{ field: "idempotencyKey", message }]);
   }
 
   /** Tells that a turn is there, and what will have come of it. */
   #tellOf(record: TurnRecord, recovered: boolean): void {
     const { id: turnId, prompt, origin } = record;
-    const { clock } = this.#deps;
-    const facts = { session: this.#settings.name, supervisor: this.#journal.supervisor, turnId, origin };
+    const { clock } = this.#context;
+    const facts = { ...factsOf(this.#context), turnId, origin };
     tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
     const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
       const { state, left, attempts, since } = record;
@@ -294,11 +281,11 @@ export class Intake {
   }
 
   #record(id: string, prompt: string, request: TurnRequest): TurnRecord {
-    return new TurnRecord(id, prompt, this.#who, {
-      life: this.#deps.newId().slice(-12),
+    return new TurnRecord(id, prompt, this.#context.who, {
+      life: this.#context.newId().slice(-12),
       ...request,
-      onEnd: (record, as, end) => this.#journal.ended(record, as, end),
-      shared: this.#journal.isShared,
+      onEnd: (record, as, end) => this.#context.journal.ended(record, as, end),
+      shared: this.#context.journal.isShared,
     });
   }
 }

@@ -20,7 +20,7 @@ import { childExitOf, exitOfError } from "./session-exit.ts";
 import { SessionKey } from "./session-key.ts";
 import { SessionLife } from "./session-life.ts";
 import type { Signal } from "./session-signal.ts";
-import type { CapacityLack } from "./turn-watches.ts";
+import type { CapacityLack } from "./turn-errors.ts";
 
 /**
  * What a process has to know of its session at the moment that it decides: the capacity asks at any time whether it can do without

@@ -117,32 +117,9 @@ export class SessionServer {
     this.#process = new SessionProcess(this.#context, room, this.#conversation, host, this.#needs(), (signal) =>
       this.#heed(signal),
     );
-    this.#dispatcher = new Dispatcher(who, settings, this.#journal, this.#conversation, room.turns, deps, {
-      turnStarted: () => {
-        this.#process.turnStarted();
-        this.#apply({ type: "turn_started" });
-      },
-      turnEnded: () => {
-        this.#apply({ type: "turn_ended" });
-        this.#held();
-        this.#process.turnEnded();
-      },
-      unprompted: (record) => this.#view.tell(unpromptedEvent(record)),
-      spent: (models) => this.#meter.add(models),
-      held: () => this.#held(),
-      rests: () => this.#process.rests(true),
-      wanted: () => {
-        if (this.#wanted) this.#process.rouse();
-        else this.#process.leaveLine();
-      },
-      asleep: () => this.#state.name === "hibernated" && this.#process.asleep,
-      apiKey: () => this.#process.account,
-      lacks: () => this.#process.lack,
-      renew: () => this.#process.replace(),
-      keyRefused: () => this.#process.key.refusal,
-      cutBack: (why) => this.#view.fault(conversationCutBack(why, deps.clock.now())),
-      fault: (fault) => this.#process.fault(fault),
-    });
+    this.#dispatcher = new Dispatcher(this.#context, this.#conversation, this.#process, room.turns, (signal) =>
+      this.#heed(signal),
+    );
     this.#recovery = new Recovery(who, this.#conversation, this.#journal, this.#dispatcher.intake, this.#meter, deps, {
       settings: () => this.settings,
       launch: () => this.launch,
@@ -277,7 +254,7 @@ export class SessionServer {
       this.#conversation.forgetMode();
       this.#conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
     }
-    this.#dispatcher.reconfigure(settings);
+    this.#dispatcher.reconfigure();
     // Until it is known what was spent before, it counts from now.
     if (before.budget === undefined) void this.#recovery.loadSpending().catch(() => {});
     this.#process.reconfigure();
@@ -510,17 +487,17 @@ export class SessionServer {
 
   /** Stops a turn because its caller wants it. Resolves when it has ended. */
   async interrupt(record: TurnRecord): Promise<void> {
-    await this.#dispatcher.interrupt(record);
+    await this.#dispatcher.stopping.interrupt(record);
   }
 
   /** Stops the turn that runs, if one does. Resolves when it has ended. */
   async interruptCurrent(): Promise<void> {
-    await this.#dispatcher.interruptCurrent();
+    await this.#dispatcher.stopping.interruptCurrent();
   }
 
   /** Stops the turn that runs, and cancels those that wait. Resolves when the process is done with them. */
   async cancelAll(): Promise<void> {
-    await this.#dispatcher.cancelAll();
+    await this.#dispatcher.stopping.cancelAll();
   }
 
   /** Ends all turns for their callers, since the session goes no further. See {@link Dispatcher.dismiss}. */
@@ -710,6 +687,50 @@ export class SessionServer {
         if (signal.exit !== undefined) this.#apply({ type: "exited" });
         // The next life may begin much later; until then nothing is up.
         else if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
+        break;
+      case "turn_started":
+        this.#process.turnStarted();
+        this.#apply({ type: "turn_started" });
+        break;
+      case "turn_ended":
+        this.#apply({ type: "turn_ended" });
+        this.#held();
+        this.#process.turnEnded();
+        break;
+      case "next":
+        this.#dispatcher.next();
+        break;
+      case "unprompted_began":
+        this.#dispatcher.unpromptedBegan(signal.turn);
+        this.#view.tell(unpromptedEvent(signal.turn.record));
+        break;
+      case "unprompted_ended":
+        this.#view.tell(unpromptedEvent(signal.record));
+        break;
+      case "unprompted_rests":
+        this.#dispatcher.unpromptedRests(signal.left);
+        break;
+      case "spent":
+        this.#meter.add(signal.models);
+        break;
+      case "held":
+        this.#held();
+        break;
+      case "rests":
+        this.#process.rests(true);
+        break;
+      case "wanted":
+        if (this.#wanted) this.#process.rouse();
+        else this.#process.leaveLine();
+        break;
+      case "stale":
+        this.#process.replace();
+        break;
+      case "cut_back":
+        this.#view.fault(conversationCutBack(signal.why, this.#context.clock.now()));
+        break;
+      case "fault":
+        this.#process.fault(signal.fault);
         break;
     }
   }

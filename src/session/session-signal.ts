@@ -1,5 +1,8 @@
 import type { Activation } from "../claude/activation.ts";
-import type { ExitRecord } from "../errors.ts";
+import type { ExitClass, ExitRecord } from "../errors.ts";
+import type { ModelSpending } from "../journal/spending.ts";
+import type { CurrentTurn } from "./current-turn.ts";
+import type { TurnRecord } from "./turn-record.ts";
 
 /** What the process of a session tells. */
 type ProcessSignal =
@@ -14,7 +17,35 @@ type ProcessSignal =
   /** The life is over. `exit` is why, if nobody asked for that. */
   | { readonly type: "life_over"; readonly exit: ExitRecord | undefined };
 
+/** What the turns of a session tell. */
+type TurnSignal =
+  /** The process works, on a turn of a caller or by itself. */
+  | { readonly type: "turn_started" }
+  /** The process is done with its turn, and has nothing to do by itself either. */
+  | { readonly type: "turn_ended" }
+  /** The next turn may begin, if one waits. */
+  | { readonly type: "next" }
+  /** Claude Code has begun a turn by itself. */
+  | { readonly type: "unprompted_began"; readonly turn: CurrentTurn }
+  /** A turn that Claude Code began by itself is over. */
+  | { readonly type: "unprompted_ended"; readonly record: TurnRecord }
+  /** Claude Code has nothing to do by itself any more. `left` is a turn that had no result. */
+  | { readonly type: "unprompted_rests"; readonly left: CurrentTurn | undefined }
+  | { readonly type: "spent"; readonly models: readonly ModelSpending[] }
+  /** Turns are held back, or no longer. */
+  | { readonly type: "held" }
+  /** The process has nothing to do, and nothing waits. */
+  | { readonly type: "rests" }
+  /** There is no process. One may be wanted from now on, or no longer. */
+  | { readonly type: "wanted" }
+  /** The conversation has been cut back, which only another process can take up. */
+  | { readonly type: "stale" }
+  /** The conversation has been cut back to the last turn that worked, because the API refuses what stands in it. */
+  | { readonly type: "cut_back"; readonly why: string }
+  /** The process is of no use as it is. */
+  | { readonly type: "fault"; readonly fault: { readonly class: ExitClass; readonly message: string } };
+
 /** What the parts of a session tell its core, which decides what follows. */
-export type SessionSignal = ProcessSignal;
+export type SessionSignal = ProcessSignal | TurnSignal;
 
 export type Signal = (signal: SessionSignal) => void;

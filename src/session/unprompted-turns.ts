@@ -1,6 +1,8 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import type { CurrentTurn } from "./current-turn.ts";
+import type { SessionContext } from "./session-context.ts";
+import type { Signal } from "./session-signal.ts";
 import { TurnRecord } from "./turn-record.ts";
 import { nextUnprompted, type PromptStage, type Unbidden, type Unprompted, unpromptedEventOf } from "./unprompted.ts";
 
@@ -10,29 +12,17 @@ import { nextUnprompted, type PromptStage, type Unbidden, type Unprompted, unpro
  */
 const EXPECTED_MS = 5_000;
 
-/** What is done about turns that Claude Code begins by itself. */
-export interface UnpromptedEvents {
-  /** It has something to do by itself from now on; its turn may still be to come. */
-  works(): void;
-  began(turn: CurrentTurn, origin: Unbidden): void;
-  /** It has nothing to do by itself any more. `left` is a turn that had no result. */
-  rests(left: CurrentTurn | undefined): void;
-}
-
 /** The turns that Claude Code begins by itself: found in what it says, and kept apart from those of callers. */
 export class UnpromptedTurns {
-  readonly #who: string;
-  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
-  readonly #events: UnpromptedEvents;
+  readonly #context: SessionContext;
+  readonly #signal: Signal;
   #state: Unprompted = { name: "none" };
   #current: CurrentTurn | undefined;
   #timer: Timer | undefined;
 
-  /** `who` is the session, for messages. */
-  constructor(who: string, deps: { readonly clock: Clock; readonly newId: () => string }, events: UnpromptedEvents) {
-    this.#who = who;
-    this.#deps = deps;
-    this.#events = events;
+  constructor(context: SessionContext, signal: Signal) {
+    this.#context = context;
+    this.#signal = signal;
   }
 
   /** The turn that runs, if one does. */
@@ -84,24 +74,24 @@ export class UnpromptedTurns {
     this.#state = after;
     this.#timer?.cancel();
     if (after.name === "expected") this.#awaitTurn();
-    if (before.name === "none") this.#events.works();
+    if (before.name === "none") this.#signal({ type: "turn_started" });
     if (after.name === "running") this.#begin(after.origin);
     if (after.name !== "none" || before.name === "none") return;
     const left = this.#current;
     left?.stopping?.cancel();
     this.#current = undefined;
-    this.#events.rests(left);
+    this.#signal({ type: "unprompted_rests", left });
   }
 
   #awaitTurn(): void {
     this.#timer?.cancel();
-    this.#timer = this.#deps.clock.schedule(EXPECTED_MS, () => this.#apply({ type: "rests" }), { background: true });
+    this.#timer = this.#context.clock.schedule(EXPECTED_MS, () => this.#apply({ type: "rests" }), { background: true });
   }
 
   #begin(origin: Unbidden): void {
-    const { clock, newId } = this.#deps;
+    const { who, clock, newId } = this.#context;
     const since = clock.monotonic();
-    const record = new TurnRecord(newId(), "", this.#who, { origin, acceptedAt: clock.now(), since });
+    const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since });
     record.enqueued();
     record.started();
     // It has no prompt of ours whose id could come up.
@@ -117,6 +107,6 @@ export class UnpromptedTurns {
       displaced: undefined,
       end: undefined,
     };
-    this.#events.began(this.#current, origin);
+    this.#signal({ type: "unprompted_began", turn: this.#current });
   }
 }
