@@ -1,7 +1,8 @@
 import type { CanUseTool, PermissionResult, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
+import type { SessionContext } from "./session-context.ts";
 
 /** How an approval came to its end. */
 export type ApprovalOutcome = "approved" | "denied" | "expired" | "withdrawn";
@@ -33,25 +34,20 @@ export interface Approval {
   deny(message?: string): boolean;
 }
 
-export interface ApprovalsDeps {
-  readonly clock: Clock;
-  readonly newId: () => string;
+export interface ApprovalEvents {
   requested(approval: Approval): void;
   settled(id: string, outcome: ApprovalOutcome): void;
 }
 
 /** The permissions that a session's process waits for. Each is answered once, by anybody, or expires to a denial. */
 export class Approvals {
-  readonly #session: SessionName;
-  readonly #timeout: () => number;
-  readonly #deps: ApprovalsDeps;
+  readonly #context: SessionContext;
+  readonly #events: ApprovalEvents;
   readonly #pending = new Map<string, { readonly approval: Approval; readonly withdraw: () => void }>();
 
-  /** `timeout` tells the milliseconds that there are to answer; it is asked anew each time. */
-  constructor(session: SessionName, timeout: () => number, deps: ApprovalsDeps) {
-    this.#session = session;
-    this.#timeout = timeout;
-    this.#deps = deps;
+  constructor(context: SessionContext, events: ApprovalEvents) {
+    this.#context = context;
+    this.#events = events;
   }
 
   /** Those that nobody has answered, oldest first. */
@@ -61,8 +57,8 @@ export class Approvals {
 
   /** Asks whoever listens. */
   readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [] }) => {
-    const { clock, newId } = this.#deps;
-    const timeoutMs = this.#timeout();
+    const { clock, newId, settings } = this.#context;
+    const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
     const id = newId();
     const { promise, resolve } = Promise.withResolvers<PermissionResult>();
     const watches: Timer[] = [];
@@ -70,14 +66,14 @@ export class Approvals {
       if (!this.#pending.delete(id)) return false;
       for (const watch of watches) watch.cancel();
       resolve(result);
-      this.#deps.settled(id, outcome);
+      this.#events.settled(id, outcome);
       return true;
     };
     const deny = (outcome: ApprovalOutcome, message: string): boolean => settle(outcome, { behavior: "deny", message });
     const requestedAt = clock.now();
     const approval: Approval = {
       id,
-      session: this.#session,
+      session: settings.name,
       tool,
       input,
       ...(title === undefined ? {} : { title }),
@@ -99,7 +95,7 @@ export class Approvals {
     watches.push({ cancel: () => signal.removeEventListener("abort", withdraw) });
     const expired = `Nobody has answered within ${formatDuration(timeoutMs)}.`;
     watches.push(clock.schedule(timeoutMs, () => void deny("expired", expired)));
-    this.#deps.requested(approval);
+    this.#events.requested(approval);
     if (signal.aborted) withdraw();
     return promise;
   };

@@ -1,4 +1,5 @@
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
+import type { SessionContext } from "./session-context.ts";
 import type { BackgroundTask, RunningTask } from "./session-event.ts";
 
 interface Watched {
@@ -10,16 +11,14 @@ interface Watched {
 
 /** The background tasks of a process, and for how long they run. */
 export class BackgroundTasks {
-  readonly #clock: Clock;
-  readonly #limitMs: () => number | undefined;
+  readonly #context: SessionContext;
   readonly #overdue: (task: RunningTask) => void;
   /** By the id of the run; a task that is resumed is another one. */
   readonly #running = new Map<string, Watched>();
 
-  /** `limitMs` tells for how long one may run, if there is a limit; `overdue` is called once for one that has. */
-  constructor(clock: Clock, limitMs: () => number | undefined, overdue: (task: RunningTask) => void) {
-    this.#clock = clock;
-    this.#limitMs = limitMs;
+  /** `overdue` is called once for one that has run for longer than `backgroundTaskTimeout`. */
+  constructor(context: SessionContext, overdue: (task: RunningTask) => void) {
+    this.#context = context;
     this.#overdue = overdue;
   }
 
@@ -44,8 +43,8 @@ export class BackgroundTasks {
     for (const told of tasks) {
       if (this.#running.has(keyOf(told))) continue;
       const { task_id: id, task_type: type, description, ambient = false } = told;
-      const task = { id, type, description, since: this.#clock.now(), ambient };
-      const watched = { task, began: this.#clock.monotonic(), timer: undefined };
+      const task = { id, type, description, since: this.#context.clock.now(), ambient };
+      const watched = { task, began: this.#context.clock.monotonic(), timer: undefined };
       this.#running.set(keyOf(told), watched);
       this.#limit(watched);
     }
@@ -58,11 +57,11 @@ export class BackgroundTasks {
 
   #limit(watched: Watched): void {
     watched.timer?.cancel();
-    const limitMs = this.#limitMs();
+    const limitMs = this.#context.settings.backgroundTaskTimeout;
     const { task, began } = watched;
     if (limitMs === undefined || task.ambient) return;
-    const leftMs = Math.max(0, began + limitMs - this.#clock.monotonic());
-    watched.timer = this.#clock.schedule(leftMs, () => this.#overdue(task), { background: true });
+    const leftMs = Math.max(0, began + limitMs - this.#context.clock.monotonic());
+    watched.timer = this.#context.clock.schedule(leftMs, () => this.#overdue(task), { background: true });
   }
 }
 

@@ -70,8 +70,8 @@ export class Dispatcher {
     this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, signal);
     const failures = new TurnFailures(context, process, hold, work, signal);
     const undoing = new TurnUndoing(context, conversation, work);
-    const putBack = (record: TurnRecord): void => this.#putBack(record);
-    const parts = { conversation, hold, work, failures, stopping: this.stopping, undoing, putBack };
+    const [mailbox, watches, stopping] = [this.#mailbox, this.#watches, this.stopping];
+    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches };
     this.#messages = new TurnMessages(context, parts, signal);
   }
 
@@ -368,13 +368,5 @@ export class Dispatcher {
       conversationId: this.#conversation.now.id,
       model: this.#context.settings.sdk.model,
     };
-  }
-
-  /** Puts a turn back in its place, as if it had not been handed out. */
-  #putBack(record: TurnRecord): void {
-    record.putBack();
-    this.#mailbox.putFirst(record);
-    this.#context.journal.putBack(record);
-    this.#watches.putBack(record);
   }
 }

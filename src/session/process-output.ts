@@ -42,11 +42,7 @@ export class ProcessOutput {
     this.#conversation = conversation;
     this.#view = view;
     this.#wakeups = new Wakeups(context.clock);
-    this.#tasks = new BackgroundTasks(
-      context.clock,
-      () => context.settings.backgroundTaskTimeout,
-      (task) => void this.#stopTask(task),
-    );
+    this.#tasks = new BackgroundTasks(context, (task) => void this.#stopTask(task));
     this.#transcript = new TranscriptWatch(context.clock, {
       source: () => this.#transcriptSource,
       conversationId: () => conversation.now.id,

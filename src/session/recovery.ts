@@ -1,5 +1,4 @@
 import { startError } from "../claude/process-run.ts";
-import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { TurnEntry } from "../journal/turn-entry.ts";
 import type { BudgetMeter } from "./budget.ts";
@@ -7,57 +6,46 @@ import { transcriptOf } from "./history.ts";
 import type { Intake } from "./intake.ts";
 import type { KnownSession } from "./journal-desk.ts";
 import type { ProcessLaunch } from "./process-starter.ts";
+import type { SessionContext } from "./session-context.ts";
 import type { SessionConversation } from "./session-conversation.ts";
 import { journalMayComeBack } from "./session-exit.ts";
-import type { SessionJournal } from "./session-journal.ts";
-import type { SessionSettings } from "./session-settings.ts";
 import { settle, type TurnCut } from "./settlement.ts";
 import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
 
 /** How far back it is looked for approvals that were never answered. */
 const MOST_OPEN_APPROVALS = 100;
 
-/** What a recovery asks of its session. */
-export interface RecoverySession {
-  settings(): SessionSettings;
-  launch(): ProcessLaunch;
-  /** The process that kept the wakeups, if there are any, is gone. */
-  wakeupsLost(): void;
-  /** @throws CastellanError why the session has ended for good, if it has */
-  refuseIfEnded(): void;
-}
-
 /** Takes up what the journal knows of a session: its conversation, the turns that had not ended, what it has spent. */
 export class Recovery {
-  readonly #who: string;
+  readonly #context: SessionContext;
   readonly #conversation: SessionConversation;
-  readonly #journal: SessionJournal;
   readonly #intake: Intake;
   readonly #meter: BudgetMeter;
-  readonly #deps: { readonly clock: Clock; readonly newId: () => string };
-  readonly #session: RecoverySession;
+  readonly #output: { wakeupsLost(): void };
+  readonly #process: { readonly launch: ProcessLaunch };
+  readonly #refuseIfEnded: () => void;
   /** Why what the journal knows of it could not be taken up, if that is so. */
   #obstacle: CastellanError | undefined;
-  /** Whether turns of it wait in the journal only, since it was set aside. */
+  /** Whether turns of it wait in the journal only, since it was quarantined. */
   #paused = false;
 
-  /** `who` is the session, for messages. */
+  /** `refuseIfEnded` throws why the session has ended for good, if it has, which may happen while something is read. */
   constructor(
-    who: string,
+    context: SessionContext,
     conversation: SessionConversation,
-    journal: SessionJournal,
     intake: Intake,
     meter: BudgetMeter,
-    deps: { readonly clock: Clock; readonly newId: () => string },
-    session: RecoverySession,
+    output: { wakeupsLost(): void },
+    process: { readonly launch: ProcessLaunch },
+    refuseIfEnded: () => void,
   ) {
-    this.#who = who;
+    this.#context = context;
     this.#conversation = conversation;
-    this.#journal = journal;
     this.#intake = intake;
     this.#meter = meter;
-    this.#deps = deps;
-    this.#session = session;
+    this.#output = output;
+    this.#process = process;
+    this.#refuseIfEnded = refuseIfEnded;
   }
 
   /**
@@ -69,16 +57,16 @@ export class Recovery {
    */
   async restore(known: KnownSession, source?: SessionConversation): Promise<void> {
     try {
-      this.#session.refuseIfEnded();
+      this.#refuseIfEnded();
       const goesOn = this.#conversation.restore(known.entry, source);
-      this.#session.wakeupsLost();
+      this.#output.wakeupsLost();
       await this.loadSpending();
       await this.#takeBack(known.turns, goesOn);
       await this.#withdrawApprovals();
       this.#obstacle = undefined;
       this.#intake.restored();
     } catch (thrown) {
-      const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#who, thrown);
+      const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#context.who, thrown);
       this.#intake.restored(error);
       throw error;
     }
@@ -95,19 +83,19 @@ export class Recovery {
   }
 
   /**
-   * Takes up what waits in the journal only: since the session was set aside, or because it could not be taken up before.
+   * Takes up what waits in the journal only: since the session was quarantined, or because it could not be taken up before.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be taken up
    */
   async resume(): Promise<void> {
     if (!this.#paused && this.#obstacle === undefined) return;
-    const known = await this.#journal.read();
+    const known = await this.#context.journal.read();
     if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
     else {
       await this.restore(known).catch((error: CastellanError) => {
         const kind = journalMayComeBack(error) ? "overload" : "bad_config";
         const fault = { class: kind, message: error.message } as const;
-        throw startError("START_FAILED", this.#who, this.#deps.clock, fault, error);
+        throw startError("START_FAILED", this.#context.who, this.#context.clock, fault, error);
       });
     }
     this.#paused = false;
@@ -115,9 +103,9 @@ export class Recovery {
 
   /** Has the meter know what was spent so far, if there is a budget. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async loadSpending(): Promise<void> {
-    if (this.#session.settings().budget === undefined) return;
-    this.#meter.load(await this.#journal.usage({ by: ["day"] }));
-    this.#session.refuseIfEnded();
+    if (this.#context.settings.budget === undefined) return;
+    this.#meter.load(await this.#context.journal.usage({ by: ["day"] }));
+    this.#refuseIfEnded();
   }
 
   /**
@@ -129,9 +117,9 @@ export class Recovery {
       let cut: TurnCut | undefined;
       if (turn.state === "running") {
         const evidence = goesOn ? await this.#evidenceOf(turn) : evidenceIn([], turn.promptId);
-        this.#session.refuseIfEnded();
-        const { onInterruptedTurn } = this.#session.settings();
-        const end = settle(this.#who, turn, evidence, onInterruptedTurn, this.#deps.newId());
+        this.#refuseIfEnded();
+        const { onInterruptedTurn } = this.#context.settings;
+        const end = settle(this.#context.who, turn, evidence, onInterruptedTurn, this.#context.newId());
         if (goesOn) this.#conversation.take(end.conversation);
         cut = end.cut;
       }
@@ -141,17 +129,17 @@ export class Recovery {
 
   /** What the transcript tells of a turn that was cut. One that cannot be read may hide anything. */
   async #evidenceOf({ promptId }: TurnEntry): Promise<TranscriptEvidence> {
-    const said = await transcriptOf(this.#conversation.now, this.#session.launch()).catch(() => undefined);
+    const said = await transcriptOf(this.#conversation.now, this.#process.launch).catch(() => undefined);
     return said === undefined ? { ...evidenceIn([], promptId), touched: true } : evidenceIn(said, promptId);
   }
 
   /** The process that asked for them is gone, and nobody was there to say so. */
   async #withdrawApprovals(): Promise<void> {
-    if (this.#session.settings().approvals === false) return;
-    const asked = await this.#journal.approvals(MOST_OPEN_APPROVALS);
-    this.#session.refuseIfEnded();
+    if (this.#context.settings.approvals === false) return;
+    const asked = await this.#context.journal.approvals(MOST_OPEN_APPROVALS);
+    this.#refuseIfEnded();
     for (const { id, outcome } of asked) {
-      if (outcome === undefined) this.#journal.approvalSettled(id, "withdrawn");
+      if (outcome === undefined) this.#context.journal.approvalSettled(id, "withdrawn");
     }
   }
 }

@@ -15,7 +15,7 @@ import {
 import { conversationClaims } from "./conversation-claims.ts";
 import type { Totals } from "./cost.ts";
 import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "./granted.ts";
-import type { SessionJournal } from "./session-journal.ts";
+import type { SessionContext } from "./session-context.ts";
 import {
   goesOn,
   type LeftConversation,
@@ -24,34 +24,17 @@ import {
   readWhere,
   type SessionMemory,
 } from "./session-memory.ts";
-import type { SessionSettings } from "./session-settings.ts";
+import type { Signal } from "./session-signal.ts";
 import { invalidOptions } from "./validation.ts";
 import type { Wakeup } from "./wakeups.ts";
-
-/** What a session's conversation asks of the session. */
-export interface SessionConversationEvents {
-  readonly newId: () => string;
-  settings(): SessionSettings;
-  /** The session is in another conversation than it was; `same` says that it goes on with what was said in the one before. */
-  moved(id: string, same: boolean): void;
-  /** The session has left a conversation, or a place of it, of which something may still be there. */
-  left(): void;
-  /** A turn has come to its end with this message. */
-  kept(lastUuid: string): void;
-  /** What there is of the conversation is less than the session knew of; `broken` if a part of it was never written. */
-  behind(broken: boolean): void;
-  /** The process went on in a conversation that is another session's, and may not. */
-  conflict(message: string): void;
-}
 
 /**
  * The conversation of a session: no other session of this process has it, and the journal knows of every change, so that the
  * session goes on with it after a restart of the application.
  */
 export class SessionConversation {
-  readonly #who: string;
-  readonly #journal: SessionJournal;
-  readonly #session: SessionConversationEvents;
+  readonly #context: SessionContext;
+  readonly #signal: Signal;
   #now: Conversation;
   /** The running totals of the last result; a process that is resumed goes on from them. */
   totals: Totals = {};
@@ -65,11 +48,10 @@ export class SessionConversation {
   /** The mode in which the process has said that it is. */
   #mode: PermissionMode | undefined;
 
-  constructor(who: string, journal: SessionJournal, session: SessionConversationEvents) {
-    this.#who = who;
-    this.#journal = journal;
-    this.#session = session;
-    this.#now = firstConversation(session.settings().sdk, session.newId);
+  constructor(context: SessionContext, signal: Signal) {
+    this.#context = context;
+    this.#signal = signal;
+    this.#now = firstConversation(context.settings.sdk, context.newId);
   }
 
   get now(): Conversation {
@@ -83,24 +65,24 @@ export class SessionConversation {
 
   /** The mode that its process is in, or that the next one is to be in. `undefined` if that is for Claude Code to choose. */
   get permissionMode(): PermissionMode | undefined {
-    return this.#mode ?? this.#granted.mode?.now ?? this.#session.settings().sdk.permissionMode;
+    return this.#mode ?? this.#granted.mode?.now ?? this.#context.settings.sdk.permissionMode;
   }
 
   /** Makes the conversation this session's, and no other's. @throws CastellanError `INVALID_OPTIONS` */
   claim(): void {
     const { id } = this.#now;
-    const { key, sdk } = this.#session.settings();
+    const { key, sdk } = this.#context.settings;
     const holder = conversationClaims.claim(id, key);
     if (holder === undefined) return;
     const message = `is already in use by session ${holder}; only one session at a time can use it`;
     const field = sdk.resume === id ? "resume" : sdk.sessionId === id ? "sessionId" : "name";
     const what = field === "name" ? `its conversation ${id} ${message}` : message;
-    throw invalidOptions(this.#who, [{ field, message: what }]);
+    throw invalidOptions(this.#context.who, [{ field, message: what }]);
   }
 
   /** The session is held by nobody any more. */
   unclaim(): void {
-    conversationClaims.release(this.#now.id, this.#session.settings().key);
+    conversationClaims.release(this.#now.id, this.#context.settings.key);
   }
 
   /**
@@ -110,8 +92,9 @@ export class SessionConversation {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
    */
   restore(entry: SessionEntry | undefined, source: SessionConversation | undefined): boolean {
-    const memory = entry === undefined || source !== undefined ? undefined : readMemory(entry.memory, this.#who);
-    const goes = memory !== undefined && goesOn(memory, this.#session.settings().sdk);
+    const memory =
+      entry === undefined || source !== undefined ? undefined : readMemory(entry.memory, this.#context.who);
+    const goes = memory !== undefined && goesOn(memory, this.#context.settings.sdk);
     if (goes) {
       this.unclaim();
       this.#now = memory.conversation;
@@ -127,7 +110,7 @@ export class SessionConversation {
     }
     this.claim();
     if (entry !== undefined && !goes) this.#save({ id: entry.conversationId, ...readWhere(entry.memory) });
-    this.grant({ type: "configured", option: this.#session.settings().sdk.permissionMode });
+    this.grant({ type: "configured", option: this.#context.settings.sdk.permissionMode });
     return goes;
   }
 
@@ -168,9 +151,12 @@ export class SessionConversation {
     if (after === before || (after.id !== before.id && !this.#move(before.id, after.id))) return;
     const left = after.id !== before.id && this.#mayHaveFiles ? this.#where : undefined;
     this.#now = after;
-    if (event.type === "turn_kept" && event.lastUuid !== undefined) this.#session.kept(event.lastUuid);
-    if (event.type === "behind" && !mayBeUnwritten(before)) this.#session.behind(isBroken(before));
-    if (after.id !== before.id) this.#session.moved(after.id, event.type === "copied");
+    if (event.type === "turn_kept" && event.lastUuid !== undefined)
+      this.#signal({ type: "turn_kept", lastUuid: event.lastUuid });
+    if (event.type === "behind" && !mayBeUnwritten(before))
+      this.#signal({ type: "conversation_behind", broken: isBroken(before) });
+    if (after.id !== before.id)
+      this.#signal({ type: "conversation_moved", id: after.id, same: event.type === "copied" });
     this.#save(left);
   }
 
@@ -185,7 +171,7 @@ export class SessionConversation {
   clear(): void {
     this.#granted = NOTHING_GRANTED;
     this.#mode = undefined;
-    this.take({ type: "forgotten", freshId: this.#session.newId() });
+    this.take({ type: "forgotten", freshId: this.#context.newId() });
   }
 
   /** Clears it as soon as no process is in it. */
@@ -211,7 +197,7 @@ export class SessionConversation {
 
   /** The process says in which mode it is; `changed` if it has just come to be in it. */
   toldMode(now: PermissionMode, changed: boolean): void {
-    const option = this.#session.settings().sdk.permissionMode;
+    const option = this.#context.settings.sdk.permissionMode;
     const before = this.#mode ?? this.#granted.mode?.now;
     this.#mode = now;
     // What a process chooses by itself when it begins is nothing that was granted.
@@ -221,7 +207,7 @@ export class SessionConversation {
 
   /** Resolves when the journal knows it as it is, which is waited for for five seconds. @throws CastellanError `NOT_OWNER` */
   async written(): Promise<void> {
-    await this.#journal.settled();
+    await this.#context.journal.settled();
   }
 
   /** Has the journal know the conversation as it is now. */
@@ -231,7 +217,7 @@ export class SessionConversation {
 
   /** Resolves when the journal knows it. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(): Promise<void> {
-    await this.#journal.saveNow(this.#memory);
+    await this.#context.journal.saveNow(this.#memory);
   }
 
   /** Whether anything may have been said in it, so that Claude Code may have written something. */
@@ -245,12 +231,12 @@ export class SessionConversation {
 
   /** Has the journal know the conversation as it is now, and the one that was left for it, if there is one. */
   #save(left?: LeftConversation): void {
-    this.#journal.save(this.#memory, left);
-    if (left !== undefined) this.#session.left();
+    this.#context.journal.save(this.#memory, left);
+    if (left !== undefined) this.#signal({ type: "conversation_left" });
   }
 
   get #memory(): SessionMemory {
-    const origin = originOf(this.#session.settings().sdk);
+    const origin = originOf(this.#context.settings.sdk);
     const granted = isNothing(this.#granted) ? undefined : this.#granted;
     const place = { place: this.#place, projectKey: this.#projectKey };
     const wakeups = this.wakeups.length === 0 ? undefined : this.wakeups;
@@ -259,10 +245,14 @@ export class SessionConversation {
 
   /** Whether the session may go from one conversation to the other. */
   #move(from: string, to: string): boolean {
-    const { key } = this.#session.settings();
+    const { key } = this.#context.settings;
     const holder = conversationClaims.claim(to, key);
     if (holder === undefined) conversationClaims.release(from, key);
-    else this.#session.conflict(`Claude Code went on in the conversation ${to}, which is that of session ${holder}`);
+    else
+      this.#signal({
+        type: "conversation_conflict",
+        message: `Claude Code went on in the conversation ${to}, which is that of session ${holder}`,
+      });
     return holder === undefined;
   }
 }

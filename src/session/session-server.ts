@@ -36,7 +36,7 @@ import { SessionJournal } from "./session-journal.ts";
 import type { SessionLife } from "./session-life.ts";
 import { type ProcessSession, SessionProcess } from "./session-process.ts";
 import type { SessionSettings } from "./session-settings.ts";
-import type { SessionSignal } from "./session-signal.ts";
+import type { SessionSignal, Signal } from "./session-signal.ts";
 import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
 import { type SessionStatus, waitingOf } from "./session-status.ts";
 import { SessionView } from "./session-view.ts";
@@ -61,6 +61,7 @@ export class SessionServer {
   readonly #dispatcher: Dispatcher;
   readonly #recovery: Recovery;
   readonly #errors: RecentErrors;
+  readonly #former: FormerConversations;
   readonly #meter: BudgetMeter;
   readonly #capacity: Capacity;
   #state: SessionState = { name: "starting" };
@@ -83,28 +84,10 @@ export class SessionServer {
     this.#meter = new BudgetMeter(deps.clock);
     this.#errors = new RecentErrors(deps.clock);
     const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.launch.environment });
-    const former = new FormerConversations(settings.key, desk, source, deps.newId);
-    this.#conversation = new SessionConversation(who, this.#journal, {
-      newId: deps.newId,
-      settings: () => this.settings,
-      moved: (id, same) => this.#view.moved(id, same),
-      left: () => former.left(),
-      kept: (lastUuid) => this.#output.turnKept(lastUuid),
-      behind: (broken) => this.#view.fault(conversationBehind(broken, deps.clock.now())),
-      conflict: (message) => void this.#process.activation?.kill({ class: "bad_config", message }),
-    });
-    this.#view = new SessionView(
-      who,
-      settings.name,
-      () => (this.settings.approvals === false ? 0 : this.settings.approvals.timeout),
-      deps,
-      this.#journal,
-      (state) => {
-        tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
-        if (state === "idle") this.#process.rests(true);
-        this.#settleWork();
-      },
-    );
+    this.#former = new FormerConversations(settings.key, desk, source, deps.newId);
+    const signal: Signal = (told) => this.#heed(told);
+    this.#conversation = new SessionConversation(this.#context, signal);
+    this.#view = new SessionView(this.#context, signal);
     this.#output = new ProcessOutput(this.#context, this.#conversation, this.#view);
     const host = {
       who,
@@ -114,18 +97,19 @@ export class SessionServer {
       canUseTool: this.#view.approvals.canUseTool,
       granted: (updates: readonly PermissionUpdate[]) => this.#output.granted(updates),
     };
-    this.#process = new SessionProcess(this.#context, room, this.#conversation, host, this.#needs(), (signal) =>
-      this.#heed(signal),
+    this.#process = new SessionProcess(this.#context, room, this.#conversation, host, this.#needs(), signal);
+    this.#dispatcher = new Dispatcher(this.#context, this.#conversation, this.#process, room.turns, signal);
+    const { intake } = this.#dispatcher;
+    const refuseIfEnded = (): void => this.#refuseIfEnded();
+    this.#recovery = new Recovery(
+      this.#context,
+      this.#conversation,
+      intake,
+      this.#meter,
+      this.#output,
+      this.#process,
+      refuseIfEnded,
     );
-    this.#dispatcher = new Dispatcher(this.#context, this.#conversation, this.#process, room.turns, (signal) =>
-      this.#heed(signal),
-    );
-    this.#recovery = new Recovery(who, this.#conversation, this.#journal, this.#dispatcher.intake, this.#meter, deps, {
-      settings: () => this.settings,
-      launch: () => this.launch,
-      wakeupsLost: () => this.#output.wakeupsLost(),
-      refuseIfEnded: () => this.#refuseIfEnded(),
-    });
   }
 
   get settings(): SessionSettings {
@@ -732,7 +716,32 @@ export class SessionServer {
       case "fault":
         this.#process.fault(signal.fault);
         break;
+      case "turn_kept":
+        this.#output.turnKept(signal.lastUuid);
+        break;
+      case "conversation_moved":
+        this.#view.moved(signal.id, signal.same);
+        break;
+      case "conversation_left":
+        this.#former.left();
+        break;
+      case "conversation_behind":
+        this.#view.fault(conversationBehind(signal.broken, this.#context.clock.now()));
+        break;
+      case "conversation_conflict":
+        void this.#process.activation?.kill({ class: "bad_config", message: signal.message });
+        break;
+      case "shown":
+        this.#shown(signal.state);
+        break;
     }
+  }
+
+  /** Callers see another state. */
+  #shown(state: SessionState["name"]): void {
+    tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
+    if (state === "idle") this.#process.rests(true);
+    this.#settleWork();
   }
 
   #processGone(exit: ExitRecord): void {

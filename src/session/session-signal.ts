@@ -2,6 +2,7 @@ import type { Activation } from "../claude/activation.ts";
 import type { ExitClass, ExitRecord } from "../errors.ts";
 import type { ModelSpending } from "../journal/spending.ts";
 import type { CurrentTurn } from "./current-turn.ts";
+import type { SessionState } from "./session-state.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /** What the process of a session tells. */
@@ -45,7 +46,23 @@ type TurnSignal =
   /** The process is of no use as it is. */
   | { readonly type: "fault"; readonly fault: { readonly class: ExitClass; readonly message: string } };
 
+/** What the conversation of a session tells. */
+type ConversationSignal =
+  /** The session is in another conversation than it was; `same` says that it goes on with what was said in the one before. */
+  | { readonly type: "conversation_moved"; readonly id: string; readonly same: boolean }
+  /** The session has left a conversation, or a place of it, of which something may still be there. */
+  | { readonly type: "conversation_left" }
+  /** What there is of the conversation is less than the session knew of; `broken` if a part of it was never written. */
+  | { readonly type: "conversation_behind"; readonly broken: boolean }
+  /** The process went on in a conversation that is another session's, and may not. */
+  | { readonly type: "conversation_conflict"; readonly message: string }
+  /** A turn has come to its end with this message. */
+  | { readonly type: "turn_kept"; readonly lastUuid: string };
+
+/** What callers see has changed. */
+type ViewSignal = { readonly type: "shown"; readonly state: SessionState["name"] };
+
 /** What the parts of a session tell its core, which decides what follows. */
-export type SessionSignal = ProcessSignal | TurnSignal;
+export type SessionSignal = ProcessSignal | TurnSignal | ConversationSignal | ViewSignal;
 
 export type Signal = (signal: SessionSignal) => void;

@@ -1,14 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../claude/mcp-servers.ts";
-import type { Clock } from "../clock.ts";
-import { type SessionFacts, tell } from "../events.ts";
-import type { SessionName } from "../names.ts";
-import { Approvals, type ApprovalsDeps } from "./approval.ts";
+import { tell } from "../events.ts";
+import { Approvals } from "./approval.ts";
 import { EventLog } from "./event-log.ts";
+import { factsOf, type SessionContext } from "./session-context.ts";
 import type { BackgroundTask, SessionEvent } from "./session-event.ts";
 import { type SessionFault, serverFaults, sessionFaultOf } from "./session-fault.ts";
-import type { SessionJournal } from "./session-journal.ts";
+import type { Signal } from "./session-signal.ts";
 import type { SessionState } from "./session-state.ts";
 import { visibleState } from "./session-status.ts";
 
@@ -29,39 +28,26 @@ export class SessionView {
   #servers: readonly McpServer[] = [];
   /** What is wrong with MCP servers, by their names. */
   #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
-  readonly #clock: Clock;
-  readonly #facts: () => SessionFacts;
-  /** Told of every change of what callers see. */
-  readonly #tellState: (state: SessionState["name"]) => void;
+  readonly #context: SessionContext;
+  readonly #signal: Signal;
   /** The state as callers were last told it. */
   #shown: SessionState["name"] = "starting";
 
-  /** `approvalTimeout` tells the milliseconds that there are to answer a permission. */
-  constructor(
-    who: string,
-    name: SessionName,
-    approvalTimeout: () => number,
-    deps: Pick<ApprovalsDeps, "clock" | "newId">,
-    journal: Pick<SessionJournal, "approvalRequested" | "approvalSettled" | "supervisor">,
-    shown: (state: SessionState["name"]) => void,
-  ) {
-    this.#tellState = shown;
-    this.events = new EventLog(who, KEPT_EVENTS);
-    this.#clock = deps.clock;
-    const facts = (): SessionFacts => ({ session: name, supervisor: journal.supervisor });
-    this.#facts = facts;
-    this.approvals = new Approvals(name, approvalTimeout, {
-      clock: deps.clock,
-      newId: deps.newId,
+  constructor(context: SessionContext, signal: Signal) {
+    this.#context = context;
+    this.#signal = signal;
+    this.events = new EventLog(context.who, KEPT_EVENTS);
+    const { journal } = context;
+    this.approvals = new Approvals(context, {
       requested: (approval) => {
         journal.approvalRequested(approval);
         this.tell({ type: "approval_requested", approval });
-        tell("castellan:approval:request", () => ({ ...facts(), id: approval.id, tool: approval.tool }));
+        tell("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
       },
       settled: (id, outcome) => {
         journal.approvalSettled(id, outcome);
         this.tell({ type: "approval_settled", id, outcome });
-        tell("castellan:approval:settle", () => ({ ...facts(), id, outcome }));
+        tell("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
       },
     });
   }
@@ -99,7 +85,7 @@ export class SessionView {
     if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
     this.#servers = servers;
     const before = this.#serverFaults;
-    this.#serverFaults = serverFaults(before, servers, this.#clock.now());
+    this.#serverFaults = serverFaults(before, servers, this.#context.clock.now());
     for (const [name, fault] of this.#serverFaults) {
       if (before.get(name) !== fault) this.#tellFault(fault);
     }
@@ -125,7 +111,7 @@ export class SessionView {
   /** A message of the process; `claimed` if it belongs to a turn. */
   receive(message: SDKMessage, claimed: boolean): void {
     if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
-    const fault = sessionFaultOf(message, this.#clock.now());
+    const fault = sessionFaultOf(message, this.#context.clock.now());
     if (fault !== undefined) this.fault(fault);
     if (!claimed) this.tell({ type: "message", message });
   }
@@ -148,7 +134,7 @@ export class SessionView {
     this.tell({ type: "fault", fault });
     const { kind, message: reason, server } = fault;
     tell("castellan:session:fault", () => ({
-      ...this.#facts(),
+      ...factsOf(this.#context),
       kind,
       reason,
       ...(server === undefined ? {} : { server }),
@@ -166,6 +152,6 @@ export class SessionView {
     if (state === this.#shown) return;
     this.#shown = state;
     this.events.append({ type: "state", state });
-    this.#tellState(state);
+    this.#signal({ type: "shown", state });
   }
 }

@@ -7,6 +7,7 @@ import { type Spending, sumOf } from "../journal/spending.ts";
 import { spentBy, totalsOf } from "./cost.ts";
 import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "./current-turn.ts";
 import type { Hold } from "./hold.ts";
+import type { Mailbox } from "./mailbox.ts";
 import { readOutput } from "./output-schema.ts";
 import { replyOf } from "./reply.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
@@ -14,9 +15,9 @@ import type { SessionConversation } from "./session-conversation.ts";
 import type { Signal } from "./session-signal.ts";
 import { withoutStop } from "./turn-errors.ts";
 import type { TurnFailures } from "./turn-failures.ts";
-import type { TurnRecord } from "./turn-record.ts";
 import type { TurnStopping } from "./turn-stopping.ts";
 import { decide, type Outcome, type TurnUndoing } from "./turn-undoing.ts";
+import type { TurnWatches } from "./turn-watches.ts";
 import type { TurnsAtWork } from "./turns-at-work.ts";
 
 /** What the reading of messages needs besides the turns that the process works on. */
@@ -27,8 +28,8 @@ export interface TurnMessagesParts {
   readonly failures: TurnFailures;
   readonly stopping: TurnStopping;
   readonly undoing: TurnUndoing;
-  /** Puts a turn back in its place in the mailbox, as if it had not been handed out. */
-  putBack(record: TurnRecord): void;
+  readonly mailbox: Mailbox;
+  readonly watches: TurnWatches;
 }
 
 /** Finds in the messages of a process what belongs to its turn, and ends the turn by its result. */
@@ -191,7 +192,7 @@ export class TurnMessages {
 
   /** Puts a turn back, as if it had not been handed out; also in the conversation. */
   #putBack(current: CurrentTurn, result: SDKResultMessage): void {
-    const { failures, undoing } = this.#parts;
+    const { failures, undoing, mailbox, watches } = this.#parts;
     const { record } = current;
     const failure = failureOf(result, record.progress.error);
     this.#spent(result);
@@ -202,7 +203,10 @@ export class TurnMessages {
         return;
       }
       failures.holdForBilling();
-      this.#parts.putBack(record);
+      record.putBack();
+      mailbox.putFirst(record);
+      this.#context.journal.putBack(record);
+      watches.putBack(record);
     });
   }
 
