@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../claude/mcp-servers.ts";
 import { tell } from "../events.ts";
-import { Approvals } from "./approval.ts";
+import { Approvals } from "./approvals.ts";
 import { EventLog } from "./event-log.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
 import type { BackgroundTask, SessionEvent } from "./session-event.ts";

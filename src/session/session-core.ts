@@ -1,0 +1,400 @@
+import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Capacity } from "../capacity/capacity.ts";
+import type { Activation } from "../claude/activation.ts";
+import { formatDuration } from "../duration.ts";
+import { CastellanError, type ExitRecord } from "../errors.ts";
+import { tell } from "../events.ts";
+import { formatName } from "../names.ts";
+import type { BelongingsSource } from "./belongings.ts";
+import { BudgetMeter } from "./budget.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { FormerConversations } from "./former-conversations.ts";
+import type { JournalDesk } from "./journal-desk.ts";
+import { ProcessOutput } from "./process-output.ts";
+import { Recovery } from "./recovery.ts";
+import { refusalOf } from "./refusal.ts";
+import type { Room } from "./room.ts";
+import { factsOf, type SessionContext, type SessionDeps } from "./session-context.ts";
+import { SessionConversation } from "./session-conversation.ts";
+import type { SessionEvent } from "./session-event.ts";
+import { conversationBehind, conversationCutBack } from "./session-fault.ts";
+import { SessionJournal } from "./session-journal.ts";
+import { type ProcessSession, SessionProcess } from "./session-process.ts";
+import type { SessionSettings } from "./session-settings.ts";
+import type { SessionSignal, Signal } from "./session-signal.ts";
+import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./session-state.ts";
+import { SessionView } from "./session-view.ts";
+import { StateMilestone } from "./state-milestone.ts";
+import type { TurnRecord } from "./turn-record.ts";
+
+/**
+ * What a session is made of. The core composes the parts, keeps the state that follows from what they tell, and decides what follows
+ * for the other parts.
+ */
+export class SessionCore {
+  /** Read by all parts; only the core changes the settings in it. */
+  readonly context: SessionContext;
+  readonly #context: { settings: SessionSettings } & Omit<SessionContext, "settings">;
+  readonly journal: SessionJournal;
+  readonly conversation: SessionConversation;
+  readonly view: SessionView;
+  readonly output: ProcessOutput;
+  readonly process: SessionProcess;
+  readonly dispatcher: Dispatcher;
+  readonly recovery: Recovery;
+  readonly meter: BudgetMeter;
+  readonly #former: FormerConversations;
+  readonly #capacity: Capacity;
+  #state: SessionState = { name: "starting" };
+  readonly #settled = new StateMilestone(this.#state, isSettled);
+  /** Its process is up, or none will come up. */
+  readonly #risen = new StateMilestone(this.#state, (state) => isSettled(state) && state.name !== "hibernated");
+  /** How many requests besides turns need a process at this moment. */
+  #requests = 0;
+  /** Resolves when something in the process has come to its end. */
+  #workSettled: PromiseWithResolvers<void> | undefined;
+
+  constructor(settings: SessionSettings, desk: JournalDesk, room: Room, deps: SessionDeps) {
+    const who = `session ${formatName(settings.name)}`;
+    this.journal = new SessionJournal(settings.key, desk, deps.clock);
+    this.#context = { ...deps, who, settings, journal: this.journal };
+    this.context = this.#context;
+    this.#capacity = room.capacity;
+    this.meter = new BudgetMeter(deps.clock);
+    const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
+    this.#former = new FormerConversations(settings.key, desk, source, deps.newId);
+    const signal: Signal = (told) => this.#heed(told);
+    this.conversation = new SessionConversation(this.#context, signal);
+    this.view = new SessionView(this.#context, signal);
+    this.output = new ProcessOutput(this.#context, this.conversation, this.view);
+    const host = {
+      who,
+      message: (message: SDKMessage) => this.#receive(message),
+      advise: (advice: string) => room.advise(who, advice),
+      toolBegins: () => this.dispatcher.toolBegins(),
+      canUseTool: this.view.approvals.canUseTool,
+      granted: (updates: readonly PermissionUpdate[]) => this.output.granted(updates),
+    };
+    this.process = new SessionProcess(this.#context, room, this.conversation, host, this.#needs(), signal);
+    this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, room.turns, signal);
+    const { intake } = this.dispatcher;
+    const refuseIfEnded = (): void => this.#refuseIfEnded();
+    this.recovery = new Recovery(
+      this.#context,
+      this.conversation,
+      intake,
+      this.meter,
+      this.output,
+      this.process,
+      refuseIfEnded,
+    );
+  }
+
+  get settings(): SessionSettings {
+    return this.context.settings;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Whether a request besides turns needs a process at this moment. */
+  get requested(): boolean {
+    return this.#requests > 0;
+  }
+
+  /** Goes on with changed settings. */
+  take(settings: SessionSettings): void {
+    const before = this.settings;
+    this.#context.settings = settings;
+    if (settings.sdk.permissionMode !== before.sdk.permissionMode) {
+      this.conversation.forgetMode();
+      this.conversation.grant({ type: "configured", option: settings.sdk.permissionMode });
+    }
+    this.dispatcher.reconfigure();
+    // Until it is known what was spent before, it counts from now.
+    if (before.budget === undefined) void this.recovery.loadSpending().catch(() => {});
+    this.process.reconfigure();
+    this.output.relimit();
+    this.process.rests(false);
+  }
+
+  /** Resolves when nothing goes on in the process: no turn, no background task. */
+  async workOver(): Promise<void> {
+    while (this.process.activation !== undefined && (this.dispatcher.busy || this.view.works)) {
+      this.#workSettled ??= Promise.withResolvers();
+      await this.#workSettled.promise;
+    }
+  }
+
+  #settleWork(): void {
+    this.#workSettled?.resolve();
+    this.#workSettled = undefined;
+  }
+
+  /** Resolves with the state as soon as the session's process is up, or it is clear that none will come up. */
+  settled(): Promise<SessionState> {
+    return this.#settled.wait();
+  }
+
+  retryAt(at: number): void {
+    this.#apply({ type: "retry", at });
+  }
+
+  /** Supervision has given up on the session. Its turns end, and new ones are refused until it is restarted by hand. */
+  quarantine(lastExits: readonly ExitRecord[]): void {
+    this.process.givenUp();
+    this.recovery.pause();
+    this.#apply({ type: "quarantine", lastExits });
+    tell("castellan:session:quarantine", () => ({ ...factsOf(this.#context), lastExits }));
+    this.#dismissIfRefused();
+  }
+
+  /** Ends the session for its callers; its process is ended by the supervisor. */
+  close(as: Stopped): void {
+    if (this.#state.name !== "stopped") tell("castellan:session:stop", () => ({ ...factsOf(this.#context), as }));
+    this.#apply({ type: "stop", as });
+    this.#dismissIfRefused();
+    if (this.process.activation === undefined) this.#endEvents();
+  }
+
+  /** The last thing to tell of a session is how its process ended. */
+  #endEvents(): void {
+    if (this.#state.name === "stopped" && this.#state.as !== "child") this.view.events.end();
+  }
+
+  /** Whether there is something to do for a process. */
+  get wanted(): boolean {
+    return this.dispatcher.wanting || this.#requests > 0;
+  }
+
+  /** Whether nothing goes on in the process at this moment, and nobody asks it anything, whether or not turns wait. */
+  get between(): boolean {
+    return this.view.state === "idle" && this.dispatcher.free && this.#requests === 0;
+  }
+
+  #needs(): ProcessSession {
+    const core = this;
+    return {
+      get free() {
+        return core.between && core.output.wakeups.length === 0;
+      },
+      get turnsWait() {
+        return core.dispatcher.waiting > 0;
+      },
+      get wanted() {
+        return core.wanted && core.#state.name === "hibernated";
+      },
+      get at() {
+        return core.dispatcher.busy ? "turn" : core.view.works ? "background task" : undefined;
+      },
+      get work() {
+        return core.dispatcher.work;
+      },
+      get hasEnded() {
+        return core.hasEnded;
+      },
+      resume: () => core.recovery.resume(),
+    };
+  }
+
+  #heed(signal: SessionSignal): void {
+    switch (signal.type) {
+      case "process_starting":
+        this.#apply({ type: "begin" });
+        break;
+      case "process_up":
+        this.#apply({ type: "ready" });
+        this.#held();
+        this.output.attach(signal.activation);
+        if (this.process.state === "up") this.dispatcher.attach(signal.activation);
+        break;
+      case "process_ending":
+        this.dispatcher.retire();
+        if (signal.to === "replace") this.#apply({ type: "begin" });
+        if (signal.to === "hibernate") this.#apply({ type: "hibernate" });
+        break;
+      case "process_gone":
+        this.#processGone(signal.exit);
+        break;
+      case "hibernated":
+        this.#apply({ type: "hibernate" });
+        break;
+      case "life_over":
+        if (signal.exit !== undefined) this.#apply({ type: "exited" });
+        // The next life may begin much later; until then nothing is up.
+        else if (this.#state.name !== "stopped" && this.#state.name !== "quarantined") this.#apply({ type: "begin" });
+        break;
+      case "turn_started":
+        this.process.turnStarted();
+        this.#apply({ type: "turn_started" });
+        break;
+      case "turn_ended":
+        this.#apply({ type: "turn_ended" });
+        this.#held();
+        this.process.turnEnded();
+        break;
+      case "next":
+        this.dispatcher.next();
+        break;
+      case "unprompted_began":
+        this.dispatcher.unpromptedBegan(signal.turn);
+        this.view.tell(unpromptedEvent(signal.turn.record));
+        break;
+      case "unprompted_ended":
+        this.view.tell(unpromptedEvent(signal.record));
+        break;
+      case "unprompted_rests":
+        this.dispatcher.unpromptedRests(signal.left);
+        break;
+      case "spent":
+        this.meter.add(signal.models);
+        break;
+      case "held":
+        this.#held();
+        break;
+      case "rests":
+        this.process.rests(true);
+        break;
+      case "wanted":
+        if (this.wanted) this.process.rouse();
+        else this.process.leaveLine();
+        break;
+      case "stale":
+        this.process.replace();
+        break;
+      case "cut_back":
+        this.view.fault(conversationCutBack(signal.why, this.#context.clock.now()));
+        break;
+      case "fault":
+        this.process.fault(signal.fault);
+        break;
+      case "turn_kept":
+        this.output.turnKept(signal.lastUuid);
+        break;
+      case "conversation_moved":
+        this.view.moved(signal.id, signal.same);
+        break;
+      case "conversation_left":
+        this.#former.left();
+        break;
+      case "conversation_behind":
+        this.view.fault(conversationBehind(signal.broken, this.#context.clock.now()));
+        break;
+      case "conversation_conflict":
+        void this.process.activation?.kill({ class: "bad_config", message: signal.message });
+        break;
+      case "shown":
+        this.#shown(signal.state);
+        break;
+    }
+  }
+
+  /** Callers see another state. */
+  #shown(state: SessionState["name"]): void {
+    tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
+    if (state === "idle") this.process.rests(true);
+    this.#settleWork();
+  }
+
+  #processGone(exit: ExitRecord): void {
+    this.output.detach();
+    // One that has been stopped tells it when it is started again.
+    if (this.#state.name !== "stopped") this.output.wakeupsLost();
+    this.dispatcher.detach(exit);
+    this.#settleWork();
+    this.conversation.clearIfDue();
+    this.view.tell({ type: "exit", exit });
+    this.#endEvents();
+  }
+
+  #receive(message: SDKMessage): void {
+    this.process.spoke(message);
+    const claimed = this.output.receive(message);
+    this.view.receive(message, this.dispatcher.receive(message) || claimed);
+  }
+
+  #held(): void {
+    const { wait } = this.dispatcher;
+    this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
+  }
+
+  /** Whether it has ended for good: one that is stopped as a child of its tree may be started again, and then goes on. */
+  get hasEnded(): boolean {
+    return this.#state.name === "stopped" && this.#state.as !== "child";
+  }
+
+  #refuseIfEnded(): void {
+    const refusal = this.hasEnded ? this.refusal() : undefined;
+    if (refusal !== undefined) throw refusal;
+  }
+
+  #apply(event: SessionStateEvent): void {
+    const before = this.#state;
+    this.#state = nextSessionState(before, event);
+    this.#settled.see(this.#state);
+    this.#risen.see(this.#state);
+    this.view.show(this.#state);
+  }
+
+  /** Does something with a process, which is waited for, and not ended meanwhile. */
+  async needing<Answer>(
+    what: string,
+    limitMs: number,
+    work: (activation: Activation) => Promise<Answer>,
+  ): Promise<Answer> {
+    this.#requests++;
+    try {
+      this.process.rouse();
+      await this.#upWithin(what, limitMs);
+      const refusal = this.refusal();
+      if (refusal !== undefined) throw refusal;
+      const { activation } = this.process;
+      if (activation === undefined)
+        throw new CastellanError("CONTROL_FAILED", `${this.#context.who}: "${what}" failed: the process is gone.`);
+      return await work(activation);
+    } finally {
+      this.#requests--;
+      if (!this.wanted) this.process.leaveLine();
+      this.process.rests(false);
+    }
+  }
+
+  async #upWithin(what: string, limitMs: number): Promise<void> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = this.#context.clock.schedule(limitMs, () => {
+      const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
+      if (this.process.state !== "queued") reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
+      else {
+        const details = this.#capacity.lack;
+        const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
+        reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
+      }
+    });
+    await Promise.race([this.#risen.wait(), late]).finally(() => timer.cancel());
+  }
+
+  #dismissIfRefused(): void {
+    const refusal = this.refusal();
+    if (refusal !== undefined) this.dispatcher.dismiss(refusal);
+  }
+
+  /** Why the session takes no turns, if it does not. A temporary one ends with its first process. */
+  refusal(): CastellanError | undefined {
+    return refusalOf(
+      this.#context.who,
+      this.#state,
+      this.settings.restart === "temporary" ? this.process.lastExit : undefined,
+    );
+  }
+}
+
+/** What is told of a turn that Claude Code has begun by itself. */
+function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
+  if (!ended) return { type: "turn_began", turnId, origin };
+  return { type: "turn_ended", turnId, origin, state, ...(costUsd === undefined ? {} : { costUsd }) };
+}
+
+function isSettled({ name }: SessionState): boolean {
+  return name !== "starting" && name !== "restarting";
+}
