@@ -3,9 +3,9 @@ import type { SessionName } from "../names.ts";
 import { nameKey } from "../names.ts";
 import type { JournalDesk, KnownSession } from "../session/journal-desk.ts";
 import type { Room } from "../session/room.ts";
-import { Session } from "../session/session.ts";
+import { Session, type SessionOwner } from "../session/session.ts";
 import type { SessionDeps } from "../session/session-context.ts";
-import { type SessionOwner, SessionSeat } from "../session/session-seat.ts";
+import { SessionLookup } from "../session/session-lookup.ts";
 import { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import { exclusiveOf } from "./exclusive.ts";
@@ -89,7 +89,7 @@ export class Roster {
     const { key, sdk } = settings;
     const server = new SessionServer(settings, this.#desk, this.#room, this.#deps);
     const owner = this.#ownership({ server });
-    const session = new Session(new SessionSeat({ server, owner }));
+    const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
     registry.register(registration);
     try {

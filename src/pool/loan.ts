@@ -2,8 +2,7 @@ import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, type SessionName } from "../names.ts";
-import type { Session } from "../session/session.ts";
-import type { Seat, SessionOwner } from "../session/session-seat.ts";
+import type { Session, SessionOwner, SessionSource } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { LoanedSession } from "./loaned-session.ts";
 import type { Member } from "./member.ts";
@@ -57,7 +56,7 @@ export class Loan implements AsyncDisposable {
     this.pool = terms.pool;
     this.#member = member;
     this.#terms = terms;
-    this.session = new LoanedSession(this.#seat(), clock.now(), this.#over.promise);
+    this.session = new LoanedSession(this.#source(), clock.now(), this.#over.promise);
     this.endsAt = leaseMs === undefined ? undefined : clock.now() + leaseMs;
     // The session of the loan, and what is made by it, holds the loan. A lease does so until it is over.
     drops.register(this, { dropped: terms.dropped, member }, this);
@@ -94,7 +93,7 @@ export class Loan implements AsyncDisposable {
     return this.#back;
   }
 
-  #seat(): Seat {
+  #source(): SessionSource {
     const member = (): Member => {
       if (this.#reason !== undefined) throw this.#refusal(this.#reason, this.#member.name);
       return this.#member;

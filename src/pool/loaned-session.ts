@@ -1,7 +1,6 @@
 import type { Prompt } from "../session/prompt.ts";
-import { type PastApproval, Session } from "../session/session.ts";
+import { type PastApproval, Session, type SessionSource } from "../session/session.ts";
 import type { SessionEvent } from "../session/session-event.ts";
-import type { Seat } from "../session/session-seat.ts";
 import type { Turn } from "../session/turn.ts";
 import type { TurnOptions } from "../session/turn-options.ts";
 import { invalidOptions } from "../session/validation.ts";
@@ -14,9 +13,9 @@ export class LoanedSession extends Session {
   /** The turns of the loan. */
   readonly #turns = new Set<string>();
 
-  /** `over` resolves when the loan ends; from then on the seat refuses. */
-  constructor(seat: Seat, since: number, over: Promise<unknown>) {
-    super(seat);
+  /** `over` resolves when the loan ends; from then on the handle finds nothing. */
+  constructor(source: SessionSource, since: number, over: Promise<unknown>) {
+    super(source);
     this.#since = since;
     this.#over = over;
   }

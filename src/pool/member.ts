@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionName } from "../names.ts";
-import type { SessionOwner } from "../session/session-seat.ts";
+import type { SessionOwner } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionSettings } from "../session/session-settings.ts";
 import type { Candidate } from "./balancer.ts";

@@ -13,7 +13,7 @@ import type {
   SlashCommand,
 } from "@anthropic-ai/claude-agent-sdk";
 import type { HistoryOptions } from "./history.ts";
-import type { Seat } from "./session-seat.ts";
+import type { SessionServer } from "./session-server.ts";
 
 /**
  * How a session does: `degraded` means that turns wait and will be answered, or that something else went wrong, see
@@ -31,11 +31,11 @@ export type SessionHealth =
  * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`, `CAPACITY_EXHAUSTED`.
  */
 export class Controls {
-  readonly #seat: Seat;
+  readonly #seat: { readonly server: SessionServer };
   /** The MCP servers that the last `setMcpServers` named. */
   #named: { readonly servers: Readonly<Record<string, McpServerConfig>>; readonly activation: number } | undefined;
 
-  constructor(seat: Seat) {
+  constructor(seat: { readonly server: SessionServer }) {
     this.#seat = seat;
   }
 

@@ -10,7 +10,6 @@ import type { SessionDefaults } from "./options.ts";
 import type { Prompt } from "./prompt.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionEvent } from "./session-event.ts";
-import type { Seat } from "./session-seat.ts";
 import type { SessionServer } from "./session-server.ts";
 import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
@@ -30,11 +29,33 @@ export interface ConversationOptions {
   conversation?: "keep" | "clear";
 }
 
-let seatOf: (session: Session) => Seat | undefined;
+/** What a session's supervisor does for it. */
+export interface SessionOwner {
+  restart(options: ConversationOptions): Promise<void>;
+  terminate(options: ConversationOptions): Promise<void>;
+  fork(name: SessionName, options: Partial<SessionDefaults>): Promise<Session>;
+  /** Resolves when the session has ended for good. */
+  closed(): Promise<void>;
+  /** The session of the same name, if this one was let go; brings it back. @throws CastellanError `TEMPLATE_FULL` */
+  again(): FoundSession | undefined;
+}
+
+export interface FoundSession {
+  readonly server: SessionServer;
+  readonly owner: SessionOwner;
+}
+
+/** Where a handle finds its session. */
+export interface SessionSource extends FoundSession {
+  /** Resolves when the session has ended for good. */
+  readonly closed: Promise<void>;
+}
+
+let sourceOf: (session: Session) => SessionSource | undefined;
 
 /** The session that a handle is for, unless that is of another copy of this package. */
 export function serverOf(session: Session): SessionServer | undefined {
-  return seatOf(session)?.server;
+  return sourceOf(session)?.server;
 }
 
 /**
@@ -43,17 +64,17 @@ export function serverOf(session: Session): SessionServer | undefined {
  */
 export class Session extends Controls implements AsyncDisposable {
   readonly name: SessionName;
-  readonly #seat: Seat;
+  readonly #source: SessionSource;
 
   static {
-    seatOf = (session) => (#seat in session ? session.#seat : undefined);
+    sourceOf = (session) => (#source in session ? session.#source : undefined);
   }
 
   /** Made by a supervisor. */
-  constructor(seat: Seat) {
-    super(seat);
-    this.name = seat.server.settings.name;
-    this.#seat = seat;
+  constructor(source: SessionSource) {
+    super(source);
+    this.name = source.server.settings.name;
+    this.#source = source;
   }
 
   /**
@@ -61,7 +82,7 @@ export class Session extends Controls implements AsyncDisposable {
    * restarted, set aside, stopped as a child, or let go by its template, has not. Never rejects.
    */
   get closed(): Promise<void> {
-    return this.#seat.closed;
+    return this.#source.closed;
   }
 
   /**
@@ -69,7 +90,7 @@ export class Session extends Controls implements AsyncDisposable {
    * first process starts.
    */
   get cwd(): string {
-    return resolve(this.#seat.server.settings.sdk.cwd ?? ".");
+    return resolve(this.#source.server.settings.sdk.cwd ?? ".");
   }
 
   /**
@@ -91,7 +112,7 @@ export class Session extends Controls implements AsyncDisposable {
    * `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
-    return this.#turn<Structured>(this.#seat.server.submit(prompt, options));
+    return this.#turn<Structured>(this.#source.server.submit(prompt, options));
   }
 
   /**
@@ -107,7 +128,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   /** What is known of the session at this moment, without asking anybody. */
   status(): SessionStatus {
-    return this.#seat.server.status();
+    return this.#source.server.status();
   }
 
   /**
@@ -121,7 +142,7 @@ export class Session extends Controls implements AsyncDisposable {
    * const { text } = await (await session("invoices").turn(id))!.result();
    */
   async enqueue(prompt: Prompt, options: TurnOptions = {}): Promise<string> {
-    const record = this.#seat.server.submit(prompt, options, { durable: true });
+    const record = this.#source.server.submit(prompt, options, { durable: true });
     await record.accepted;
     return record.id;
   }
@@ -134,7 +155,7 @@ export class Session extends Controls implements AsyncDisposable {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
   async turn(id: string): Promise<Turn | undefined> {
-    const record = await this.#seat.server.turn(id);
+    const record = await this.#source.server.turn(id);
     return record === undefined ? undefined : this.#turn(record);
   }
 
@@ -144,16 +165,16 @@ export class Session extends Controls implements AsyncDisposable {
    */
   events(): AsyncGenerator<SessionEvent, void, undefined> {
     // What happens between this call and the first reading counts too.
-    return this.#eventsFrom(this.#seat.server.eventCount);
+    return this.#eventsFrom(this.#source.server.eventCount);
   }
 
   async *#eventsFrom(number: number): AsyncGenerator<SessionEvent, void, undefined> {
-    for await (const { event } of this.#seat.server.readEvents(number)) yield event;
+    for await (const { event } of this.#source.server.readEvents(number)) yield event;
   }
 
   /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
   approvals(): readonly Approval[] {
-    return this.#seat.server.approvals;
+    return this.#source.server.approvals;
   }
 
   /**
@@ -164,7 +185,7 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
     const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
-    const approvals = await this.#seat.server.fromJournal((journal) => journal.approvalsWritten(limit));
+    const approvals = await this.#source.server.fromJournal((journal) => journal.approvalsWritten(limit));
     return approvals.map(({ session: _, ...approval }) => approval);
   }
 
@@ -181,7 +202,7 @@ export class Session extends Controls implements AsyncDisposable {
    * session can use, such as an in-process MCP server, and no other is given
    */
   async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
-    return await this.#seat.owner.fork(name, options);
+    return await this.#source.owner.fork(name, options);
   }
 
   /**
@@ -194,12 +215,12 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
     const query = usageQuery(options);
-    return usageReports(await this.#seat.server.fromJournal((journal) => journal.usageWritten(query)));
+    return usageReports(await this.#source.server.fromJournal((journal) => journal.usageWritten(query)));
   }
 
   /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
   async interrupt(): Promise<void> {
-    await this.#seat.server.interruptCurrent();
+    await this.#source.server.interruptCurrent();
   }
 
   /**
@@ -211,7 +232,7 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   async hibernate(): Promise<void> {
-    await this.#seat.server.hibernate();
+    await this.#source.server.hibernate();
   }
 
   /**
@@ -221,17 +242,17 @@ export class Session extends Controls implements AsyncDisposable {
    * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
   async wake(): Promise<void> {
-    await this.#seat.server.wake();
+    await this.#source.server.wake();
   }
 
   /** Ends the process and starts another one; see `Supervisor.restartSession`. */
   async restart(options: ConversationOptions = {}): Promise<void> {
-    await this.#seat.owner.restart(options);
+    await this.#source.owner.restart(options);
   }
 
   /** Ends the session; see `Supervisor.terminateSession`. */
   async stop(options: ConversationOptions = {}): Promise<void> {
-    await this.#seat.owner.terminate(options);
+    await this.#source.owner.terminate(options);
   }
 
   /** Ends the session with the scope that holds it; one that has ended already is left as it is. */
@@ -245,7 +266,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   #turn<Structured>(record: TurnRecord): Turn<Structured> {
     // The turn is its session's, whichever one the handle finds by then.
-    const { server } = this.#seat;
+    const { server } = this.#source;
     return new Turn<Structured>(record, this.name, () => server.interrupt(record));
   }
 }

@@ -1,0 +1,30 @@
+import type { FoundSession, SessionOwner, SessionSource } from "./session.ts";
+import type { SessionServer } from "./session-server.ts";
+
+/** Where a handle finds its session. One that was let go is looked up again by its name. */
+export class SessionLookup implements SessionSource {
+  #found: FoundSession;
+
+  constructor(found: FoundSession) {
+    this.#found = found;
+  }
+
+  get server(): SessionServer {
+    return this.#now.server;
+  }
+
+  get owner(): SessionOwner {
+    return this.#now.owner;
+  }
+
+  /** Resolves when the session has ended for good. Asking does not bring it back. */
+  get closed(): Promise<void> {
+    return this.#found.owner.closed();
+  }
+
+  get #now(): FoundSession {
+    const { server, owner } = this.#found;
+    if (server.isLetGo) this.#found = owner.again() ?? this.#found;
+    return this.#found;
+  }
+}
