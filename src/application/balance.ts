@@ -23,7 +23,7 @@ const schema = z.strictObject({
 
 /**
  * Stands for one of several sessions of this process, picked anew each time; accepted wherever a name is. Sessions that are not
- * there, have been set aside or stopped are never picked. When it is used and none is left, it throws `SESSION_NOT_FOUND` or why
+ * there, are quarantined or stopped are never picked. When it is used and none is left, it throws `SESSION_NOT_FOUND` or why
  * the last of them takes no turns.
  *
  * @param names the sessions, whichever supervisors hold them

@@ -95,7 +95,7 @@ const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: 
 
 /**
  * Starts sessions and keeps them running: a session whose process dies is started again with its conversation, its
- * options and its handshake; one that cannot be kept running is set aside while the others go on.
+ * options and its handshake; one that cannot be kept running is quarantined while the others go on.
  *
  * @example
  * await using supervisor = await Supervisor.start([{ name: "assistant" }, { name: "reviewer", maxTurns: 5 }]);
@@ -197,7 +197,7 @@ export class Supervisor implements AsyncDisposable {
 
   /**
    * Starts a supervisor with these children, in order. A session counts as started when its start has begun: processes
-   * come up side by side. The promise resolves when each of them is up or has been set aside, in which case
+   * come up side by side. The promise resolves when each of them is up or quarantined, in which case
    * {@link Supervisor.notStarted} says which and why; `onStartFailure: "throw"` has it reject instead.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
@@ -335,7 +335,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Erases what is known of a session under its name, whether it runs, hibernates, has been let go by its template or set aside, or
+   * Erases what is known of a session under its name, whether it runs, hibernates, has been let go by its template or quarantined, or
    * only the journal knows of it: turns, approvals, and of all conversations that it has had the transcripts and whatever else
    * Claude Code keeps of them. One that is there is ended first, as by {@link Supervisor.terminateSession}; whoever has the name next
    * begins empty. What it spent stays, under a name that is nobody's.
@@ -384,7 +384,7 @@ export class Supervisor implements AsyncDisposable {
 
   /**
    * Ends the process of a session, whatever it does, and starts another one with the conversation as it is, or with an
-   * empty one. Turns that wait go on waiting. It also brings back a session that has been set aside.
+   * empty one. Turns that wait go on waiting. It also brings back a quarantined session.
    *
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
    */
@@ -443,7 +443,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Starts a child that was stopped or set aside, as OTP's `restart_child`.
+   * Starts a child that was stopped or quarantined, as OTP's `restart_child`.
    *
    * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED`,
    * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` for a session that does not come up
@@ -507,7 +507,7 @@ export class Supervisor implements AsyncDisposable {
   /**
    * Gives each session, here and below, a process with the credentials that it would be started with now, if it has others: after
    * a key has been changed in the environment, and before the old one is revoked. A session that has nothing to do gets it at once,
-   * any other one when it has; conversations go on. Sessions that were set aside for their key come back, if it is another one by
+   * any other one when it has; conversations go on. Sessions that are quarantined for their key come back, if it is another one by
    * now. Global sessions count that are on this node. Whether the API takes the new key is not asked; see {@link probe}.
    *
    * Without this call a session gets another process when the API refuses its key and that has changed.

@@ -50,7 +50,7 @@ export class Member {
     return this.server.settings.name;
   }
 
-  /** Whether it takes turns; one that has been set aside or stopped does not. */
+  /** Whether it takes turns; one that is quarantined or stopped does not. */
   get fit(): boolean {
     const { name } = this.server.state;
     return name !== "quarantined" && name !== "stopped" && this.use !== "leaving";

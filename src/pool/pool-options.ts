@@ -47,7 +47,7 @@ export interface PoolOptions extends PoolKeeping, SessionDefaults {
 
 /**
  * A set of interchangeable sessions. Each is supervised like any other, and has no process until it is first needed, unless
- * `activation` is `"eager"`. One that has been set aside, stopped or ended is replaced by another; when as many have been set aside as there
+ * `activation` is `"eager"`. One that is quarantined, stopped or ended is replaced by another; when as many are quarantined as there
  * may be, they begin again, one after the other, after a second, then after twice as long each time, up to a minute.
  *
  * The pool's name is accepted by `query` and `stream`, which pick a member; {@link checkout} lends one for several turns.

@@ -59,7 +59,7 @@ export class PoolServer {
   /** How many times in a row a member could not be added. */
   #failures = 0;
   #retry: Timer | undefined;
-  /** Has a member that was set aside begin again. */
+  /** Has a quarantined member begin again. */
   #revival: { readonly timer: Timer; readonly at: number } | undefined;
   /** How many of those there have been in a row, and when the last one was, on the monotonic clock. */
   #revivals = 0;
@@ -192,7 +192,7 @@ export class PoolServer {
   #exhausted(reason: string, waiting: number, timeoutMs: number): CastellanError<"POOL_EXHAUSTED"> {
     const { name, size, lent } = this.status;
     const cause = size === 0 ? this.#refusal : undefined;
-    const why = cause === undefined ? reason : "and all others have been set aside or stopped";
+    const why = cause === undefined ? reason : "and all others are quarantined or stopped";
     const waited = timeoutMs > 0 ? ` within ${formatDuration(timeoutMs)}` : "";
     const message = `${this.who} has no member to lend${waited}: of ${size} are ${lent} lent, ${why}. Make it larger, or ask again later.`;
     const details = { pool: name, size, lent, waiting, timeoutMs };
@@ -323,26 +323,26 @@ export class PoolServer {
     }
   }
 
-  /** So many have been set aside that another one would fare no better; one of them begins again after a while. */
+  /** So many are quarantined that another one would fare no better; one of them begins again after a while. */
   get #manyOut(): boolean {
     return this.#members.size - this.#fit.length >= this.#settings.max;
   }
 
   /** Nobody waits for a pool of which all have been stopped by somebody, as with the supervisor above. */
   #giveUp(): void {
-    if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isSetAside)) return;
+    if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isQuarantined)) return;
     this.#line.refuseAll(this.#exhausted("and all have been stopped", this.#line.length, 0), "exhausted");
   }
 
   /**
-   * While there are too few, and so many have been set aside that no more are added, has the one that was set aside first begin again: after a
+   * While there are too few, and so many are quarantined that no more are added, has the one that was quarantined first begin again: after a
    * second, then after twice as long each time.
    */
   #revive(): void {
     const { min, max } = this.#settings;
     const wanted = Math.min(max, Math.max(min, this.#line.length));
     if (this.#fit.length >= wanted || this.#revival !== undefined || !this.#manyOut) return;
-    if (!this.#ordered.some(isSetAside)) return;
+    if (!this.#ordered.some(isQuarantined)) return;
     const { clock } = this.host;
     // Whoever has been well for as long as the longest wait begins anew.
     if (clock.monotonic() - this.#revivedAt > 2 * LONGEST_RETRY_MS) this.#revivals = 0;
@@ -351,16 +351,18 @@ export class PoolServer {
     const again = (): void => {
       this.#revival = undefined;
       this.#revivedAt = clock.monotonic();
-      const [first] = this.#ordered.filter(isSetAside).toSorted((one, other) => asideSince(one) - asideSince(other));
+      const [first] = this.#ordered
+        .filter(isQuarantined)
+        .toSorted((one, other) => quarantinedSince(one) - quarantinedSince(other));
       if (first !== undefined) void this.#lift(first);
     };
     this.#revival = { timer: clock.schedule(delay, again, { background: true }), at: clock.now() + delay };
   }
 
-  /** Has a member begin again that has been set aside. */
+  /** Has a quarantined member begin again. */
   async #lift(member: Member): Promise<void> {
     member.use = "tidying";
-    // What goes wrong sets it aside again.
+    // What goes wrong quarantines it again.
     await member.owner.restart({ conversation: this.#settings.fresh ? "clear" : "keep" }).catch(() => {});
     await this.#tidy(member);
   }
@@ -472,11 +474,11 @@ export class PoolServer {
   }
 }
 
-function isSetAside({ server, use }: Member): boolean {
+function isQuarantined({ server, use }: Member): boolean {
   return server.state.name === "quarantined" && use !== "leaving";
 }
 
-/** When it was set aside, in milliseconds since the epoch. */
-function asideSince({ server }: Member): number {
+/** When it was quarantined, in milliseconds since the epoch. */
+function quarantinedSince({ server }: Member): number {
   return server.status().lastExit?.at ?? 0;
 }

@@ -17,9 +17,9 @@ export interface PoolStatus {
   readonly waiting: number;
   /** Why fewer members take turns than there are to be, in words, if that is so. */
   readonly lack?: string;
-  /** When the next one that was set aside begins again, in milliseconds since the epoch, if one is to. */
+  /** When the next quarantined one begins again, in milliseconds since the epoch, if one is to. */
   readonly retryAt?: number;
-  /** All members, also those that have been set aside; `use` is what each does for the pool. */
+  /** All members, also quarantined ones; `use` is what each does for the pool. */
   readonly members: readonly {
     readonly name: SessionName;
     readonly state: SessionStatus["state"];

@@ -18,6 +18,6 @@ export function refusalOf(who: string, state: SessionState, ended: ExitRecord | 
   if (state.name !== "quarantined") return undefined;
   const { lastExits } = state;
   const last = lastExits.at(-1)?.message ?? "unknown";
-  const message = `${who} has been set aside after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
+  const message = `${who} is quarantined after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
   return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
 }

@@ -79,7 +79,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   /**
    * Resolves when the session has ended for good, alone or with its supervisor, and its name is free. One that hibernates, is
-   * restarted, set aside, stopped as a child, or let go by its template, has not. Never rejects.
+   * restarted, quarantined, stopped as a child, or let go by its template, has not. Never rejects.
    */
   get closed(): Promise<void> {
     return this.#source.closed;
@@ -133,7 +133,7 @@ export class Session extends Controls implements AsyncDisposable {
 
   /**
    * Asks, and returns the id of the turn as soon as it is in the journal, where it outlives the application: one that has not
-   * begun when the application ends, or the session is set aside, runs after the next start; one that was running is settled
+   * begun when the application ends, or the session is quarantined, runs after the next start; one that was running is settled
    * by `onInterruptedTurn`. {@link Session.turn} finds it again. With an `idempotencyKey` it is safe to call this again.
    *
    * @throws CastellanError what {@link Session.stream} throws; `JOURNAL_UNAVAILABLE`

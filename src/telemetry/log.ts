@@ -58,7 +58,7 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
         supervisor,
         exits: lastExits.map(({ class: of, message }) => ({ class: of, message })),
       };
-      logger.warn(fields, `session ${formatName(session)} has been set aside`);
+      logger.warn(fields, `session ${formatName(session)} is quarantined`);
     }),
     on("castellan:global:claim", ({ session, node, epoch }) => {
       logger.info({ session, node, epoch }, `global session ${formatName(session)} is on ${node}`);

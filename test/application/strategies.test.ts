@@ -74,7 +74,7 @@ test("four crashes set one session aside while another's turn goes on to its end
   await eventually(() => session(fragile).status().state === "quarantined");
   const error = await failure(query(fragile, "hi"), "SESSION_QUARANTINED");
   expect(error.details.lastExits.map(({ code }) => code)).toEqual([11, 12, 13, 14]);
-  expect(scene.log.some((line) => line.includes(fragile) && line.includes("set aside"))).toBe(true);
+  expect(scene.log.some((line) => line.includes(fragile) && line.includes("is quarantined"))).toBe(true);
   open.resolve();
   expect((await reply).text).toBe("one, two");
   expect(session(steady).status().activation).toBe(1);
