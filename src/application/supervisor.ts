@@ -1,69 +1,31 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
-import { Capacity } from "../capacity/capacity.ts";
-import { MemoryWatch } from "../capacity/memory-watch.ts";
-import { Spares } from "../capacity/spares.ts";
-import { TurnLine } from "../capacity/turn-line.ts";
-import { type MemoryReader, readMemory } from "../claude/memory.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { GlobalSession } from "../cluster/global-session.ts";
 import type { Duration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
-import type { HeldJournal } from "../journal/held-journal.ts";
-import { beginsWith, didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
-import { LoanedSession } from "../pool/loaned-session.ts";
+import type { SessionName } from "../names.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
 import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/global-name.ts";
-import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options.ts";
 import type { Prompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
-import type { Room } from "../session/room.ts";
-import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
-import type { SessionDeps } from "../session/session-context.ts";
+import type { ConversationOptions, Session } from "../session/session.ts";
 import type { ExportOptions } from "../session/session-export.ts";
-import type { SessionServer } from "../session/session-server.ts";
-import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
-import { durationSchema, nameSchema, validate } from "../session/validation.ts";
-import { reasonOf } from "../supervision/child-spec.ts";
+import type { UsageOptions, UsageReport } from "../session/usage.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
-import { advisor } from "./advisor.ts";
-import { type ChildOptions, type ChildPlan, childPlan, childPlans, sessionPlan } from "./child-options.ts";
-import { childReports, startError } from "./child-report.ts";
+import { type ChildOptions, childPlans } from "./child-options.ts";
+import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
-import { CredentialsRefresh, joined } from "./credentials-refresh.ts";
-import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
-import { Erasing } from "./erasing.ts";
-import type { HallMeans } from "./global-hall.ts";
-import {
-  type HealthChecks,
-  healthOf,
-  livenessOf,
-  readinessOf,
-  type SupervisorCondition,
-  type SupervisorHealth,
-} from "./health.ts";
-import { warnWithoutInit } from "./init-warning.ts";
-import { inspect, type SupervisorInspection } from "./inspection.ts";
-import { openJournal } from "./journal-options.ts";
-import { warnIfExposed } from "./journal-warning.ts";
-import { NodeSeat } from "./node-seat.ts";
-import { Reconciler } from "./reconciler.ts";
+import { joined } from "./credentials-refresh.ts";
+import type { HealthChecks, SupervisorHealth } from "./health.ts";
+import type { SupervisorInspection } from "./inspection.ts";
+import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { answered, picked, type SessionRef } from "./reference.ts";
-import { registry } from "./registry.ts";
-import { type Member, Roster } from "./roster.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
-import {
-  type SupervisorOptions,
-  type SupervisorSettings,
-  supervisorSettings,
-  withDefaults,
-} from "./supervisor-options.ts";
+import { type SupervisorOptions, supervisorSettings, withDefaults } from "./supervisor-options.ts";
 import type {
   CapacityStatus,
   ChildSummary,
@@ -73,23 +35,6 @@ import type {
   ReconcileReport,
   SupervisorEnd,
 } from "./supervisor-reports.ts";
-import { Tree } from "./tree.ts";
-
-export interface SupervisorDeps extends SessionDeps {
-  /** A number from 0 up to 1, for jitter. */
-  readonly random: () => number;
-  /** Default: what the kernel says. */
-  readonly readMemory?: MemoryReader;
-}
-
-/** Under which name the journal has what supervisors without one have spent. */
-const UNNAMED = "supervisor";
-
-const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
-
-const listSchema = z.strictObject({ prefix: nameSchema.optional() });
-
-const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
@@ -105,94 +50,15 @@ export class Supervisor implements AsyncDisposable {
   readonly name: string;
   /** Resolves when the supervisor has ended and no process of it is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
-  #settings: SupervisorSettings;
-  readonly #clock: Clock;
-  readonly #roster: Roster;
-  readonly #tree: Tree;
-  readonly #desk: JournalDesk;
-  readonly #room: Room;
-  readonly #erasing: Erasing;
-  readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
-  #notStarted: readonly NotStarted[] = [];
-  #stopping: Promise<void> | undefined;
-  /** Why it ended, if not for a reason of the tree's. */
-  #end: SupervisorEnd | undefined;
-  /** How it has ended, once it has. */
-  #over: SupervisorEnd | undefined;
-  #draining = false;
-  /** Its seat in a cluster, if it is a node. */
-  readonly #seat: NodeSeat | undefined;
-  /** The supervisor of the global sessions that this node has. */
-  #hall: Supervisor | undefined;
-  /** One reconciliation after the other. */
-  #reconciling: Promise<unknown> = Promise.resolve();
+  readonly #local: LocalSupervisor;
+  /** Of a cluster, if it is a node. */
+  readonly #membership: ClusterMembership | undefined;
 
-  private constructor(
-    settings: SupervisorSettings,
-    plans: readonly ChildPlan[],
-    seat: NodeSeat | undefined,
-    deps: SupervisorDeps,
-  ) {
-    this.#settings = settings;
-    this.#seat = seat;
-    this.#clock = deps.clock;
-    this.name = settings.name ?? registry.nextSupervisorName();
-    this.closed = this.#closed.promise;
-    this.#desk = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
-    const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
-    const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
-    const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
-    const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
-    this.#room = {
-      capacity,
-      memory,
-      spares,
-      turns,
-      advise: advisor(settings.logger),
-      keyRefused: (credentials) => {
-        for (const { server } of this.#roster) server.keyRefused(credentials);
-        spares.renew();
-      },
-    };
-    this.#roster = new Roster(this.name, this.#desk, this.#room, deps, ({ server }) => ({
-      restart: async (options) => {
-        this.#refuseIfGone(server);
-        await this.restartSession(server.settings.name, options);
-      },
-      terminate: async (options) => {
-        this.#refuseIfGone(server);
-        await this.#terminate(server, options);
-      },
-      fork: async (name, options) => {
-        this.#refuseIfGone(server);
-        const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
-        return await this.#startSession(forked, server);
-      },
-      closed: () => this.#roster.closed(server, () => this.#tree.templates.covers(server.settings.name)),
-      again: () => {
-        const { name } = server.settings;
-        const ending = this.#stopping !== undefined || this.#draining;
-        return ending ? undefined : (this.#roster.find(name) ?? this.#tree.templates.find(name));
-      },
-    }));
-    const { clock, random, newId } = deps;
-    this.#tree = new Tree(settings, plans, {
-      clock,
-      random,
-      newId,
-      roster: this.#roster,
-      spares,
-      supervisor: this.name,
-      refuseIfEnding: () => this.#refuseIfEnding(),
-    });
-    this.#erasing = new Erasing({
-      supervisor: this.name,
-      desk: this.#desk,
-      roster: this.#roster,
-      tree: this.#tree,
-      newId,
-      defaults: () => this.#settings.defaults,
-    });
+  private constructor(local: LocalSupervisor, membership: ClusterMembership | undefined) {
+    this.name = local.name;
+    this.closed = local.closed;
+    this.#local = local;
+    this.#membership = membership;
   }
 
   /**
@@ -215,19 +81,21 @@ export class Supervisor implements AsyncDisposable {
     deps: SupervisorDeps,
   ): Promise<Supervisor> {
     const settings = supervisorSettings(options);
-    warnWithoutInit(settings.logger);
-    const seat = NodeSeat.of(children, settings);
-    const plans = childPlans(seat?.local ?? children, settings);
-    const supervisor = new Supervisor(settings, plans, seat, deps);
-    await supervisor.#open(() => openJournal(settings.journal, deps));
-    warnIfExposed(settings.journal, settings.logger);
-    if (seat !== undefined) await supervisor.#join(seat, deps);
-    return supervisor;
+    const membership = ClusterMembership.of(children, settings);
+    const plans = childPlans(membership?.local ?? children, settings);
+    const local = await LocalSupervisor.start(settings, plans, deps, membership);
+    try {
+      await membership?.join(local.pools, deps);
+    } catch (error) {
+      await local.stop();
+      throw error;
+    }
+    return new Supervisor(local, membership);
   }
 
   /** The cluster that it is a node of, if it is one. */
   get cluster(): Cluster | undefined {
-    return this.#seat?.cluster;
+    return this.#membership?.cluster;
   }
 
   /**
@@ -235,7 +103,7 @@ export class Supervisor implements AsyncDisposable {
    * aside; a temporary one is gone. How they do now {@link Supervisor.health} says.
    */
   get notStarted(): readonly NotStarted[] {
-    return this.#notStarted;
+    return this.#local.notStarted;
   }
 
   /** See {@link Session.query}, and {@link Pool.query} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
@@ -245,7 +113,7 @@ export class Supervisor implements AsyncDisposable {
     options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
     if (isGlobalName(session)) return await this.#global(session).query(prompt, options);
-    return await answered(session, (one, own) => this.#ask(one, prompt, own), options);
+    return await answered(session, (one, own) => this.#local.ask(one, prompt, own), options);
   }
 
   /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
@@ -255,7 +123,7 @@ export class Supervisor implements AsyncDisposable {
     options: PoolTurnOptions<Structured> = {},
   ): Turn<Structured> {
     if (isGlobalName(session)) return this.#global(session).stream(prompt, options);
-    return this.#ask(picked(session), prompt, options);
+    return this.#local.ask(picked(session), prompt, options);
   }
 
   /**
@@ -266,11 +134,7 @@ export class Supervisor implements AsyncDisposable {
   session(session: GlobalName): GlobalSession;
   session(session: SessionRef): Session;
   session(session: SessionRef | GlobalName): Session | GlobalSession {
-    if (isGlobalName(session)) return this.#global(session);
-    const reference = picked(session);
-    const member = this.#member(reference);
-    // A loan's handle is not to be exchanged for one that outlives the loan.
-    return reference instanceof LoanedSession ? reference : member.session;
+    return isGlobalName(session) ? this.#global(session) : this.#local.session(session);
   }
 
   /**
@@ -279,10 +143,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `POOL_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   pool(name: string): Pool {
-    this.#refuseIfStopped();
-    const pool = this.#tree.pools.find(name);
-    if (pool === undefined) throw registry.missingPool(name, this.name);
-    return pool;
+    return this.#local.pool(name);
   }
 
   /**
@@ -293,15 +154,12 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `INVALID_OPTIONS` if the prefix is no name
    */
   listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
-    const { prefix } = validate(listSchema, options, "listSessions");
-    const all = [...this.#roster].map(({ server }) => server);
-    const some = prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
-    return some.map((server) => server.status());
+    return this.#local.listSessions(options);
   }
 
   /** How many sessions of the whole tree are in memory. */
   countSessions(): number {
-    return this.#roster.size;
+    return this.#local.countSessions();
   }
 
   /**
@@ -312,14 +170,7 @@ export class Supervisor implements AsyncDisposable {
    * `SESSION_STOPPED` if it was ended meanwhile
    */
   async startSession(options: SessionOptions): Promise<Session> {
-    return await this.#startSession(options);
-  }
-
-  async #startSession(options: SessionOptions, source?: SessionServer): Promise<Session> {
-    this.#refuseIfEnding();
-    const plan = sessionPlan(options, this.#settings);
-    const [member] = await this.#tree.add(this.#tree.root, plan, source);
-    return this.session(member?.session ?? plan.settings.name);
+    return await this.#local.startSession(options);
   }
 
   /**
@@ -331,7 +182,7 @@ export class Supervisor implements AsyncDisposable {
    * if something could not be removed, which {@link Supervisor.eraseSession} can be asked to do then
    */
   async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
-    await this.#terminate(this.#member(session).server, options);
+    await this.#local.terminateSession(session, options);
   }
 
   /**
@@ -351,10 +202,10 @@ export class Supervisor implements AsyncDisposable {
    * const { turns, files, left } = await supervisor.eraseSession(["support", userId]);
    */
   async eraseSession(session: SessionRef | GlobalName, options: EraseOptions = {}): Promise<ErasureReport> {
-    this.#refuseIfStopped();
+    this.#local.refuseIfStopped();
     const global = this.#globalNameOf(session);
     if (global !== undefined) return await this.#clusterOf(global).eraseSession(global, options);
-    return await this.#erasing.erase(session as SessionRef, options);
+    return await this.#local.eraseSession(session as SessionRef, options);
   }
 
   /**
@@ -370,16 +221,10 @@ export class Supervisor implements AsyncDisposable {
     session: SessionRef | GlobalName,
     options: ExportOptions = {},
   ): AsyncGenerator<string, void, undefined> {
-    this.#refuseIfStopped();
+    this.#local.refuseIfStopped();
     const global = this.#globalNameOf(session);
     if (global !== undefined) yield* this.#clusterOf(global).exportSession(global);
-    else yield* this.#erasing.export(session as SessionRef, options);
-  }
-
-  /** @internal Claude's ids of all conversations that a session has had, the present one last. */
-  async conversationsOf(name: SessionName): Promise<readonly string[]> {
-    this.#refuseIfStopped();
-    return await this.#erasing.conversations(name);
+    else yield* this.#local.exportSession(session as SessionRef, options);
   }
 
   /**
@@ -389,32 +234,17 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
    */
   async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
-    const { key, server } = this.#member(session);
-    const { conversation } = validate(conversationSchema, options, "restartSession");
-    if (conversation === "clear") server.forget();
-    // Not even for a moment once it is open: a turn that is asked for after this call is for the next process.
-    if (this.#tree.root.tree === undefined) await this.#tree.opened();
-    try {
-      await this.#tree.root.recycle(key);
-    } catch (error) {
-      throw server.refusal() ?? error;
-    }
-    const failure = await this.#tree.failure(server);
-    if (failure !== undefined) throw failure;
-    if (conversation === "clear") await server.saveConversation();
+    await this.#local.restartSession(session, options);
   }
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
   whichChildren(): ChildSummary[] {
-    return this.#tree.root.plans.map(({ kind, id }) => {
-      const name = this.#roster.ofChild(id)?.session.name ?? id;
-      return { id: name, type: kind, state: this.#stateOf(kind, id) };
-    });
+    return this.#local.whichChildren();
   }
 
   /** How many children there are, as OTP's `count_children`. A session is a worker. */
   countChildren(): ChildCounts {
-    return this.#tree.root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
+    return this.#local.countChildren();
   }
 
   /**
@@ -425,8 +255,7 @@ export class Supervisor implements AsyncDisposable {
    * `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `SUPERVISOR_STOPPED`
    */
   async startChild(child: ChildOptions): Promise<void> {
-    this.#refuseIfEnding();
-    await this.#tree.add(this.#tree.root, childPlan(child, this.#settings));
+    await this.#local.startChild(child);
   }
 
   /**
@@ -437,9 +266,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `CHILD_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   async terminateChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    for (const { server } of this.#tree.membersOf(plan)) server.close("child");
-    await this.#tree.inRoot((tree) => tree.terminateChild(plan.id));
+    await this.#local.terminateChild(child);
   }
 
   /**
@@ -449,10 +276,7 @@ export class Supervisor implements AsyncDisposable {
    * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` for a session that does not come up
    */
   async restartChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    await this.#tree.inRoot((tree) => tree.restartChild(plan.id));
-    const [failure] = await this.#tree.failures(this.#tree.membersOf(plan));
-    if (failure !== undefined && plan.kind === "session") throw failure.error;
+    await this.#local.restartChild(child);
   }
 
   /**
@@ -461,9 +285,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `SUPERVISOR_STOPPED`
    */
   async deleteChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    await this.#tree.inRoot((tree) => tree.deleteChild(plan.id));
-    this.#tree.deletePlan(this.#tree.root, plan);
+    await this.#local.deleteChild(child);
   }
 
   /**
@@ -486,22 +308,12 @@ export class Supervisor implements AsyncDisposable {
     children: readonly ChildOptions[],
     { defaults }: { readonly defaults?: SessionDefaults } = {},
   ): Promise<ReconcileReport> {
-    this.#refuseIfEnding();
-    const settings = defaults === undefined ? this.#settings : withDefaults(this.#settings, defaults);
-    const globals = this.#seat?.revised(children, settings);
+    this.#local.refuseIfEnding();
+    const settings = defaults === undefined ? this.#local.settings : withDefaults(this.#local.settings, defaults);
+    const globals = this.#membership?.revised(children, settings);
     const wanted = childPlans(globals?.local ?? children, settings);
-    if (globals !== undefined) this.#seat?.take(globals, settings);
-    // What is added by other calls from now on has them too.
-    this.#settings = settings;
-    const before = this.#reconciling;
-    const work = (async () => {
-      await before.catch(() => {});
-      await this.#tree.opened();
-      this.#refuseIfEnding();
-      return await new Reconciler(this.#tree, this.#roster, () => this.#refuseIfStopped()).reconcile(wanted);
-    })();
-    this.#reconciling = work;
-    return await work;
+    if (globals !== undefined) this.#membership?.take(globals, settings);
+    return await this.#local.reconcile(wanted, settings);
   }
 
   /**
@@ -520,13 +332,9 @@ export class Supervisor implements AsyncDisposable {
    * const { waiting, failed } = await supervisor.refreshCredentials({ deadline: "5m" });
    */
   async refreshCredentials(options: { readonly deadline?: Duration } = {}): Promise<CredentialsReport> {
-    this.#refuseIfStopped();
-    const { deadline } = validate(deadlineSchema, options, "refreshCredentials");
-    this.#room.spares.renew();
     const [own, global] = await Promise.all([
-      new CredentialsRefresh(this.#tree, this.#roster, this.#clock).run(deadline, this.closed),
-      // A node that has been given up for dead has none.
-      this.#hall?.refreshCredentials(options).catch(() => undefined),
+      this.#local.refreshCredentials(options),
+      this.#membership?.refreshCredentials(options),
     ]);
     return joined(own, global);
   }
@@ -536,58 +344,22 @@ export class Supervisor implements AsyncDisposable {
    * most; those that hibernate are not woken.
    */
   async health(): Promise<SupervisorHealth> {
-    const reports = [...this.#roster].map(async ({ session }) => {
-      const { name, state, pid } = session.status();
-      return { name, state, active: pid !== undefined, health: await session.health() };
-    });
-    return healthOf(
-      this.#condition,
-      await Promise.all(reports),
-      childReports(this.#tree.root),
-      this.#tree.pools.statuses,
-    );
+    return await this.#local.health();
   }
 
   /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
   livez(): HealthChecks {
-    return livenessOf(this.#condition, childReports(this.#tree.root));
+    return this.#local.livez();
   }
 
   /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
   readyz(): HealthChecks {
-    return readinessOf(this.#condition, this.listSessions(), childReports(this.#tree.root));
-  }
-
-  get #condition(): SupervisorCondition {
-    const { reason } = this.#over ?? {};
-    const journal = this.#desk.fault?.message;
-    const journalDamage = this.#desk.damage;
-    const cluster = this.#seat?.fault;
-    return {
-      phase:
-        reason !== undefined
-          ? "ended"
-          : this.#stopping !== undefined
-            ? "stopping"
-            : this.#draining
-              ? "draining"
-              : "running",
-      ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
-      ...(journal === undefined ? {} : { journal }),
-      ...(journalDamage === undefined ? {} : { journalDamage }),
-      ...(cluster === undefined ? {} : { cluster }),
-    };
+    return this.#local.readyz();
   }
 
   /** How many processes there are and turns run, how many sessions wait for either, and what came of spares. */
   capacity(): CapacityStatus {
-    const { capacity, spares, turns } = this.#room;
-    return {
-      processes: capacity.taken,
-      waiting: capacity.waiting,
-      turns: { running: turns.running, waiting: turns.waiting },
-      spares: spares.status,
-    };
+    return this.#local.capacity();
   }
 
   /**
@@ -595,18 +367,7 @@ export class Supervisor implements AsyncDisposable {
    * came from. {@link formatInspection} makes a text of it.
    */
   inspect(): SupervisorInspection {
-    const state = this.#stopping === undefined ? "running" : "terminated";
-    const { place, fault, budget } = this.#desk;
-    return {
-      ...inspect(this.#tree.root, this.name, state, this.#roster, this.#tree.pools),
-      capacity: this.capacity(),
-      journal: {
-        ...(place === undefined ? {} : { place }),
-        ...(fault === undefined ? {} : { fault: fault.message }),
-      },
-      ...(budget === undefined ? {} : { budget }),
-      options: effectiveSupervisorOptions(this.#settings),
-    };
+    return this.#local.inspect();
   }
 
   /**
@@ -619,9 +380,7 @@ export class Supervisor implements AsyncDisposable {
    * for (const { day, model, costUsd } of await supervisor.usage({ by: ["day", "model"] })) console.log(day, model, costUsd);
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    this.#refuseIfStopped();
-    const query = { ...usageQuery(options), supervisor: this.#desk.supervisor };
-    return usageReports(await this.#desk.usageWritten(query));
+    return await this.#local.usage(options);
   }
 
   /**
@@ -631,25 +390,7 @@ export class Supervisor implements AsyncDisposable {
    * @param options.deadline default `"30s"`
    */
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
-    const { deadline } = validate(deadlineSchema, options, "drain");
-    this.#draining = true;
-    const left = this.#seat?.leave(deadline);
-    this.#tree.pools.end(
-      new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
-    );
-    let over = false;
-    const finished = Promise.all([...this.#roster].map(({ server }) => server.drain())).then((turns) => {
-      // A stop meanwhile ends them too, but not as they were to end.
-      over = this.#stopping === undefined || turns.every((count) => count === 0);
-    });
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(deadline, resolve);
-    await Promise.race([finished, late, this.closed]);
-    timer.cancel();
-    const report = { completed: over };
-    await left;
-    await this.stop();
-    return report;
+    return await this.#local.drain(options);
   }
 
   /**
@@ -671,10 +412,8 @@ export class Supervisor implements AsyncDisposable {
    * @param options how it ends
    * @param options.kill whether processes are killed instead of asked to end. Default `false`
    */
-  async stop({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
-    this.#stopping ??= this.#stop();
-    if (kill) await this.#tree.root.tree?.stop("brutal_kill");
-    await this.#stopping;
+  async stop(options: { readonly kill?: boolean } = {}): Promise<void> {
+    await this.#local.stop(options);
   }
 
   /** As {@link Supervisor.stop}, for `await using`. */
@@ -682,51 +421,8 @@ export class Supervisor implements AsyncDisposable {
     return this.stop();
   }
 
-  async #open(openJournal: () => Promise<HeldJournal>): Promise<void> {
-    // Names are taken at once; what is asked of them waits for the journal.
-    const opened = this.#tree.open(async () => {
-      await this.#desk.open(await openJournal());
-      void this.#desk.writer?.lost.then((cause) => this.#lost(cause));
-    });
-    void this.#tree.opened().then(
-      () => this.#tree.root.tree?.exited.then((exit) => this.#ended(exit.cause)),
-      () => {},
-    );
-    try {
-      const failed = await opened;
-      if (this.#settings.onStartFailure === "throw" && failed.length > 0) throw bootFailure(this.name, failed);
-      this.#notStarted = failed;
-    } catch (error) {
-      if (this.#tree.isOpen) {
-        await this.stop();
-        await this.closed;
-      } else {
-        await this.#room.spares.close();
-        await this.#desk.close();
-      }
-      throw error;
-    }
-  }
-
-  async #join(seat: NodeSeat, deps: SupervisorDeps): Promise<void> {
-    const hall: HallMeans = {
-      start: async (children, options) => {
-        this.#hall = await Supervisor.startWith(children, options, deps);
-        return this.#hall;
-      },
-      handOver: (supervisor, name, deadlineMs) => supervisor.#handOver(name, deadlineMs),
-      newId: deps.newId,
-    };
-    try {
-      await seat.join({ ...deps, hall, pool: (name) => this.#tree.pools.find(name) });
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
-  }
-
   #global(name: GlobalName): GlobalSession {
-    this.#refuseIfStopped();
+    this.#local.refuseIfStopped();
     return this.#clusterOf(name).session(name);
   }
 
@@ -737,144 +433,7 @@ export class Supervisor implements AsyncDisposable {
   /** The name as a global one, if it is one, also as lists of a cluster show it. */
   #globalNameOf(session: SessionRef | GlobalName): GlobalName | undefined {
     if (isGlobalName(session)) return session;
-    const isShown = this.#seat !== undefined && Array.isArray(session) && session[0] === GLOBAL;
+    const isShown = this.#membership !== undefined && Array.isArray(session) && session[0] === GLOBAL;
     return isShown ? globalName(session as SessionName) : undefined;
   }
-
-  async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
-    const { conversation } = validate(conversationSchema, options, "terminateSession");
-    let cleared: Promise<void> | undefined;
-    await this.#tree.terminate(server, () => {
-      if (conversation === "clear") cleared = this.#erasing.clear(server);
-      cleared?.catch(() => {});
-    });
-    await cleared;
-  }
-
-  async #handOver(name: SessionName, deadlineMs: number): Promise<void> {
-    await this.#tree.opened();
-    const server = this.#roster.find(name)?.server;
-    await server?.handOver(deadlineMs);
-    if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
-    await this.#tree.templates.left(nameKey(name));
-    await this.#desk.writer?.settled();
-  }
-
-  async #stop(): Promise<void> {
-    this.#tree.pools.end(this.#stopped());
-    for (const { server } of this.#roster) server.close("supervisor");
-    void this.#room.spares.close();
-    await this.#seat?.leave(0);
-    await this.#tree.opened().catch(() => {});
-    await this.#tree.root.tree?.stop();
-    await this.closed;
-  }
-
-  /** Another application goes on with these sessions; none of their processes may go on here. */
-  async #lost(cause: CastellanError): Promise<void> {
-    this.#end ??= { reason: "journal_lost", cause };
-    for (const { server } of this.#roster) server.dismiss(cause);
-    await this.stop({ kill: true });
-  }
-
-  async #ended(cause: unknown): Promise<void> {
-    this.#stopping ??= Promise.resolve();
-    for (const { server } of [...this.#roster]) {
-      server.close("supervisor");
-      this.#roster.release(server);
-    }
-    this.#tree.templates.close();
-    this.#tree.pools.end(this.#stopped());
-    this.#tree.pools.close();
-    await this.#seat?.leave(0);
-    await this.#room.spares.close();
-    await this.#desk.close();
-    const end = this.#end ?? this.#tree.end;
-    this.#over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
-    this.#closed.resolve(this.#over);
-  }
-
-  #member(reference: SessionRef): Member {
-    this.#refuseIfStopped();
-    const session = picked(reference);
-    const name = isSession(session) ? session.name : session;
-    // Looked at first, since it brings back a session that was let go.
-    const server = isSession(session) ? serverOf(session) : undefined;
-    const member = this.#roster.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
-    if (member === undefined) throw registry.missing(name, this.name);
-    if (isSession(session) && server !== member.server) throw stale(session);
-    return member;
-  }
-
-  #ask<Structured>(
-    session: SessionName | Session,
-    prompt: Prompt,
-    options: PoolTurnOptions<Structured>,
-  ): Turn<Structured> {
-    const pool = typeof session === "string" ? this.#tree.pools.find(session) : undefined;
-    return (pool ?? this.session(session)).stream(prompt, options);
-  }
-
-  #child(reference: SessionRef): ChildPlan {
-    this.#refuseIfStopped();
-    const child = picked(reference);
-    const name = isSession(child) ? child.name : child;
-    if (isSession(child) && this.#roster.find(name)?.server !== serverOf(child)) throw stale(child);
-    const ids = [nameKey(name), name];
-    const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
-    if (plan !== undefined) return plan;
-    const known = this.#tree.root.plans.map(({ id }) => id);
-    const near = didYouMean(nearMisses(typeof name === "string" ? name : nameKey(name), known));
-    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}${near}.`);
-  }
-
-  #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
-    // A template or a pool has no process of its own that could be in another state.
-    return kind === "template" || kind === "pool"
-      ? "running"
-      : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
-  }
-
-  #refuseIfStopped(): void {
-    if (this.#stopping !== undefined) throw this.#stopped();
-  }
-
-  #refuseIfEnding(): void {
-    this.#refuseIfStopped();
-    if (!this.#draining) return;
-    throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its children stay as they are.`);
-  }
-
-  #stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
-    return new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
-  }
-
-  /** A handle may outlive its session, and the name may be another one's by now. */
-  #refuseIfGone(server: SessionServer): void {
-    this.#refuseIfStopped();
-    const refusal = this.#roster.holds(server) ? undefined : server.refusal();
-    if (refusal !== undefined) throw refusal;
-  }
-}
-
-/** What a start is rejected with, of which each child has to come up. */
-function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {
-  const errors = failed.map(({ error }) => error);
-  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, "children did not come up");
-  const why = failed.map(({ name, error }) => `${formatName(name)}: ${startReason(error)}`).join("; ");
-  return startError(`${supervisor} has not been started, since not all of its children have come up. ${why}.`, cause);
-}
-
-/** The same as the error says, without advice for what is set aside. */
-function startReason(error: CastellanError): string {
-  if (CastellanError.is(error, "SESSION_QUARANTINED")) return error.details.lastExits.at(-1)?.message ?? error.message;
-  return error.cause === undefined ? error.message : reasonOf(error.cause);
-}
-
-/** The name is another session's by now, which must not be taken for the one that is meant. */
-function stale({ name }: Session): CastellanError {
-  return new CastellanError(
-    "SESSION_STOPPED",
-    `The session ${formatName(name)} that this handle is for has been stopped.`,
-  );
 }

@@ -7,10 +7,10 @@ import { Admission } from "./http-admission.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
 import { lineStream } from "./http-stream.ts";
 import { type ClusterSecret, Keyring } from "./signature.ts";
-import type { Desk } from "./transport.ts";
+import type { RequestHandler } from "./transport.ts";
 import { eventLineOf, isCallMethod, readCallRequest, readEventsRequest, readTurnRequest } from "./wire.ts";
 
-export interface DeskServerOptions {
+export interface RequestServerOptions {
   /** Where to listen; port 0 for any that is free. */
   readonly listen: { readonly host: string; readonly port: number };
   /** The same on every machine, see {@link ClusterSecret}. */
@@ -30,12 +30,12 @@ export interface DeskServerOptions {
   readonly pingMs?: number;
   /** How long what is open may take to end by itself when the server is closed, in milliseconds. Default 500. */
   readonly lingerMs?: number;
-  /** Told what the desk throws, which is a defect; whoever asked sees that the connection breaks. */
+  /** Told what the handler throws, which is a defect; whoever asked sees that the connection breaks. */
   readonly failed?: (error: unknown) => void;
 }
 
-/** A desk that is served. */
-export interface DeskServer {
+/** A server of requests. */
+export interface RequestServer {
   readonly port: number;
   /** Takes nothing more up, and breaks off what is still open after `lingerMs`. Resolves when nothing of it is left. */
   close(): Promise<void>;
@@ -57,21 +57,21 @@ const CONNECTIONS_PER_REQUEST = 1.5;
  *
  * @throws CastellanError `INVALID_OPTIONS` if the secret is none; the system's error if it cannot listen there
  */
-export async function serveDesk(desk: Desk, options: DeskServerOptions): Promise<DeskServer> {
+export async function serveRequests(handler: RequestHandler, options: RequestServerOptions): Promise<RequestServer> {
   const { host, port } = options.listen;
-  const served = new ServedDesk(desk, options);
+  const served = new HttpRequestServer(handler, options);
   await served.listen(host, port);
   return served;
 }
 
-class ServedDesk implements DeskServer {
+class HttpRequestServer implements RequestServer {
   readonly #app = new Hono<{ Bindings: HttpBindings }>();
   readonly #server: Server;
-  readonly #desk: Desk;
-  readonly #options: DeskServerOptions;
+  readonly #handler: RequestHandler;
+  readonly #options: RequestServerOptions;
   readonly #admission: Admission;
   readonly #maxOpen: number;
-  /** What the desk is at work on, each of which is stopped by its controller. */
+  /** What the handler is at work on, each of which is stopped by its controller. */
   readonly #open = new Set<AbortController>();
   /** Answers that have not been sent to their end; they outlast what they answer by a moment. */
   readonly #answers = new Set<ServerResponse>();
@@ -80,18 +80,18 @@ class ServedDesk implements DeskServer {
   /** Resolves when there are no more answers, once somebody waits for that. */
   #idle: PromiseWithResolvers<void> | undefined;
 
-  constructor(desk: Desk, options: DeskServerOptions) {
+  constructor(handler: RequestHandler, options: RequestServerOptions) {
     const { secret, clock, boot, release, maxRequestBytes = 16 * 1024 ** 2, maxOpen = 10_000 } = options;
     const { headMs = HEAD_MS } = options;
-    this.#desk = desk;
+    this.#handler = handler;
     this.#options = options;
     this.#failed = options.failed ?? (() => {});
     this.#admission = new Admission({ keyring: new Keyring(secret), clock, boot, release, maxRequestBytes });
     this.#maxOpen = maxOpen;
     // Nothing that helps somebody to choose an attack.
     this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
-    this.#route("turn", readTurnRequest, (request, signal) => desk.turn(request, signal));
-    this.#route("events", readEventsRequest, (key, signal) => mapped(desk.events(key, signal), eventLineOf));
+    this.#route("turn", readTurnRequest, (request, signal) => handler.turn(request, signal));
+    this.#route("events", readEventsRequest, (key, signal) => mapped(handler.events(key, signal), eventLineOf));
     this.#route("call", readCallRequest, (request) => this.#call(request));
     // The connection has broken before the request was there; nobody hears the answer.
     this.#app.onError((_, c) => c.body(null, 400));
@@ -201,7 +201,7 @@ class ServedDesk implements DeskServer {
 
   async *#call(request: ReturnType<typeof readCallRequest>): AsyncGenerator<CallAnswer, void, undefined> {
     const { method } = request;
-    yield isCallMethod(method) ? await this.#desk.call({ ...request, method }) : this.#notKnown(request);
+    yield isCallMethod(method) ? await this.#handler.call({ ...request, method }) : this.#notKnown(request);
   }
 
   #notKnown({ method, key }: Omit<CallRequest, "method"> & { readonly method: string }): CallAnswer {

@@ -31,7 +31,7 @@ const REFUSAL_LIMIT = 65_536;
 const NOTHING = digestOf("");
 
 /**
- * Carries requests to other nodes by HTTP, to what `serveDesk` serves there. Requests are signed, and answers are taken only
+ * Carries requests to other nodes by HTTP, to what `serveRequests` serves there. Requests are signed, and answers are taken only
  * from who has the secret. It is not encrypted; where the network between is not trusted, put TLS in between.
  *
  * A request that a node does not take up rejects with {@link Refused}, which is an `Unreachable` that knows its reason.

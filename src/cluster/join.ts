@@ -1,64 +1,40 @@
 import { isIPv6 } from "node:net";
-import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import type { Journal } from "../journal/journal.ts";
 import type { Query } from "../journal/postgres-database.ts";
 import { postgresPlace } from "../journal/postgres-place.ts";
 import { Cluster } from "./cluster.ts";
-import { type ClusterJournal, clusterJournal } from "./cluster-journal.ts";
 import { type ClusterSettings, type ConnectSettings, usualNodeName } from "./cluster-options.ts";
 import type { Engine, Hosted } from "./engine.ts";
-import type { OwningRun } from "./epoch-fence.ts";
-import { type GlobalTranscripts, globalTranscripts } from "./global-transcripts.ts";
-import type { Hall, HallSession } from "./hall.ts";
-import type { Holdings } from "./holdings.ts";
-import { serveDesk } from "./http-server.ts";
+import { serveRequests } from "./http-server.ts";
 import { httpTransport } from "./http-transport.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
+import { NodeRequestHandler } from "./node-request-handler.ts";
 import { JOIN, joinValues } from "./node-rows.ts";
 import { OwnTransport } from "./own-transport.ts";
-import { OwnerDesk } from "./owner-desk.ts";
 import { postgresEngine } from "./postgres-engine.ts";
 import { PROTOCOLS } from "./protocol.ts";
 import { Recollection } from "./recollection.ts";
 import { RELEASE } from "./release.ts";
-import type { Desk, Transport } from "./transport.ts";
+import { RunStorage } from "./run-storage.ts";
+import type { SessionHost } from "./session-host.ts";
+import type { Transport } from "./transport.ts";
 
 /** What time, chance and ids come from. */
-export interface ClusterMeans {
+export interface ClusterSources {
   readonly clock: Clock;
   readonly newId: () => string;
   /** A number from 0 to below 1, for jitter. */
   readonly random: () => number;
 }
 
-/** What a hall is made with: it writes nowhere else. */
-export interface HallGround {
-  readonly journal: Journal;
-  /** The name of the node. */
-  readonly node: string;
-  /** Whether the session of this canonical name is the node's at this moment. No other may begin here. */
-  owns(key: string): boolean;
-  /** The transcripts of the session of this canonical name. */
-  storeOf(key: string): SessionStore;
-}
-
-/** A hall as it is made; the rest of {@link Hall} is the same for all. */
-export type HallParts = Pick<Hall, "session" | "release" | "eraseFiles" | "stop"> & {
-  readonly load: number;
-  /** Resolves when it has ended, for whatever reason, and no process of it is left. */
-  readonly closed: Promise<unknown>;
-};
-
-export interface JoinRequest extends ClusterMeans {
+export interface JoinRequest extends ClusterSources {
   readonly settings: ClusterSettings;
   readonly hosts: Hosted;
   /** Canonical names of sessions that are to live on some node at all times. */
   readonly wanted: readonly string[];
-  openHall(ground: HallGround): Promise<HallParts>;
-  /** Those pools of this node that are global. */
-  pool(name: string): HallSession | undefined;
+  /** Opens what hosts the sessions of one run of the node. */
+  openHost(storage: RunStorage): Promise<SessionHost>;
   warn(message: string): void;
 }
 
@@ -86,13 +62,13 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
   const engine = engineOf(settings, settings.notifications, Math.max(settings.beatMs, 1_000), clock);
   const recollection = new Recollection(postgresPlace(settings), clock, warn);
-  const late = new LateDesk();
   let node: ClusterNode | undefined;
+  const handler = new NodeRequestHandler(() => node, clock);
   const { host = isIPv6(settings.advertise.hostname.replace(/^\[|\]$/g, "")) ? "::" : "0.0.0.0", port } =
     settings.listen;
   const listen = { host, port };
   const secret = settings.secrets;
-  const server = await serveDesk(late, {
+  const server = await serveRequests(handler, {
     listen,
     secret,
     clock,
@@ -107,16 +83,24 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { name = usualNodeName(server.port), labels, maxProcesses, beatMs, staleMs, marginMs } = settings;
   const address = addressOf(settings.advertise, server.port);
   const description = { name, address, protocols: PROTOCOLS, release: RELEASE, labels, hosts, maxProcesses };
-  let hall: Hall | undefined;
-  const openHall: NodeDeps["openHall"] = async (boot, holdings, lost, acts) => {
+  let sessions: SessionHost | undefined;
+  const openHost: NodeDeps["openHost"] = async (boot, holdings, lost, acts) => {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues({ ...description, boot, staleMs }));
-    hall = await openedHall(request, { node: name, run: { boot, rejoin }, holdings, lost, acts, recollection });
-    return hall;
+    const run = { boot, rejoin };
+    const storage = new RunStorage({ place: settings, node: name, run, holdings, acts, recollection, clock });
+    try {
+      sessions = await request.openHost(storage);
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+    void storage.lost?.then(lost);
+    return sessions;
   };
   try {
     node = await ClusterNode.join(
       { description, beatMs, staleMs, marginMs, wanted },
-      { engine, clock, newId, random, openHall, warn, restore: (but) => recollection.restore(but) },
+      { engine, clock, newId, random, openHost, warn, restore: (but) => recollection.restore(but) },
     );
   } catch (error) {
     await server.close();
@@ -124,10 +108,8 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     throw error;
   }
   const member = node;
-  const desk = new OwnerDesk(member, request.pool, clock);
-  late.desk = desk;
   const network = httpTransport({ secret, clock, newId });
-  const transport = new OwnTransport(desk, () => member.boot, network);
+  const transport = new OwnTransport(handler, () => member.boot, network);
   const { patienceMs } = settings;
   let left: Promise<void> | undefined;
   const leave = async (deadlineMs: number): Promise<void> => {
@@ -145,7 +127,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     node: member,
     leave: (deadlineMs) => {
       // Turns that were to finish need not any more; what goes wrong in that is told to whoever waits for the end.
-      if (left !== undefined && deadlineMs === 0) hall?.stop().catch(() => {});
+      if (left !== undefined && deadlineMs === 0) sessions?.stop().catch(() => {});
       left ??= leave(deadlineMs);
       return left;
     },
@@ -159,7 +141,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
  */
 export function connectCluster(
   settings: ConnectSettings,
-  { clock, newId, random }: ClusterMeans,
+  { clock, newId, random }: ClusterSources,
   enter: (cluster: Cluster) => () => void,
 ): Cluster {
   const engine = engineOf(settings, false, 5_000, clock);
@@ -181,102 +163,6 @@ function engineOf(
 ): Engine {
   const listen = notifications === undefined ? {} : { listen: notifications };
   return postgresEngine({ postgres, schema, renewTimeoutMs, ...listen }, clock);
-}
-
-/** The run of a node that a hall is for; see {@link NodeDeps.openHall}. */
-interface HallRun {
-  /** The name of the node. */
-  readonly node: string;
-  readonly run: OwningRun;
-  readonly holdings: Holdings;
-  readonly lost: (cause: CastellanError) => void;
-  readonly acts: () => boolean;
-  readonly recollection: Recollection;
-}
-
-async function openedHall(
-  { settings, openHall, clock }: JoinRequest,
-  { node, run, holdings, lost, acts, recollection }: HallRun,
-): Promise<Hall> {
-  const { postgres, schema } = settings;
-  const journal: ClusterJournal = clusterJournal({ postgres, schema }, run, holdings, acts, clock, {
-    recent: () => recollection.batchesOf(run.boot),
-    behind: (lacking) => recollection.behind(lacking),
-    doubt: (problem) => recollection.doubt(problem),
-  });
-  const transcripts: GlobalTranscripts = globalTranscripts(
-    { postgres, schema },
-    run,
-    holdings,
-    recollection.transcripts,
-  );
-  try {
-    const parts = await openHall({
-      journal,
-      node,
-      owns: (key) => holdings.epochOf(key) !== undefined,
-      storeOf: (key) => transcripts.storeOf(key),
-    });
-    void journal.lost?.then(lost);
-    const ended = async (): Promise<void> => {
-      await parts.closed;
-      await transcripts.close();
-    };
-    let stopping: Promise<void> | undefined;
-    const stop = async (): Promise<void> => {
-      await parts.stop();
-      await ended();
-    };
-    return {
-      session: (name) => parts.session(name),
-      release: async (name, deadlineMs) => {
-        try {
-          await parts.release(name, deadlineMs);
-        } catch (error) {
-          // What ends all of them ends this one.
-          if (stopping === undefined) throw error;
-          await stopping;
-        }
-      },
-      eraseFiles: (...request) => parts.eraseFiles(...request),
-      catchUp: async () => {
-        await journal.catchUp();
-        await transcripts.catchUp();
-      },
-      get load() {
-        return parts.load;
-      },
-      kill: async (cause) => {
-        journal.lose(CastellanError.is(cause, "NOT_OWNER") ? cause : new CastellanError("NOT_OWNER", cause.message));
-        await ended();
-      },
-      stop: () => {
-        stopping ??= stop();
-        return stopping;
-      },
-    };
-  } catch (error) {
-    await transcripts.close();
-    throw error;
-  }
-}
-
-/** Knows nothing yet: requests may come before the node has joined, meant for the run before. */
-class LateDesk implements Desk {
-  desk: Desk | undefined;
-
-  async *turn(...request: Parameters<Desk["turn"]>): ReturnType<OwnerDesk["turn"]> {
-    if (this.desk === undefined) yield { type: "not_owner" };
-    else yield* this.desk.turn(...request);
-  }
-
-  async call(...request: Parameters<Desk["call"]>): ReturnType<Desk["call"]> {
-    return (await this.desk?.call(...request)) ?? { type: "not_owner" };
-  }
-
-  async *events(...request: Parameters<Desk["events"]>): AsyncGenerator<unknown, void, undefined> {
-    if (this.desk !== undefined) yield* this.desk.events(...request);
-  }
 }
 
 /** Where others reach it, with the port that it has got if any free one was asked for. */

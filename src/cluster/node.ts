@@ -6,11 +6,11 @@ import { nameOfKey } from "../names.ts";
 import { NOTHING_REMOVED, type Removed } from "../session/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./engine.ts";
-import type { Hall, HallSession } from "./hall.ts";
 import { Holdings } from "./holdings.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { covers, placed } from "./placement.ts";
+import type { HostedSession, SessionHost } from "./session-host.ts";
 
 /** How a node is to behave. Spans are in milliseconds. */
 export interface NodeSettings {
@@ -32,10 +32,15 @@ export interface NodeDeps {
   /** A number from 0 to below 1, for jitter. */
   readonly random: () => number;
   /**
-   * Makes room for what this run of the node will own. `lost` is to be called if the hall finds out that it owns nothing any more;
-   * `acts` tells whether it may act as an owner at this moment, as far as the node knows.
+   * Opens the host of the sessions that this run of the node will own. The host calls `lost` if it finds out that the run owns
+   * nothing any more; `acts` tells whether the run may act as an owner at this moment, as far as the node knows.
    */
-  openHall(boot: string, holdings: Holdings, lost: (cause: CastellanError) => void, acts: () => boolean): Promise<Hall>;
+  openHost(
+    boot: string,
+    holdings: Holdings,
+    lost: (cause: CastellanError) => void,
+    acts: () => boolean,
+  ): Promise<SessionHost>;
   /**
    * Tells the database once more what it lacks of what earlier runs of the node have written, before anybody goes on with their
    * sessions. `but` is the run that goes on.
@@ -47,14 +52,14 @@ export interface NodeDeps {
 
 /** Whether a node has a session, and where else it is, as far as it knows. */
 export type Held =
-  | { readonly held: true; readonly session: HallSession; readonly boot: string }
+  | { readonly held: true; readonly session: HostedSession; readonly boot: string }
   | { readonly held: false; readonly owner?: SessionOwnership | undefined };
 
 /** One run of a node, from its joining until it is given up for dead, or leaves. */
 interface Run {
   readonly boot: string;
   readonly holdings: Holdings;
-  readonly hall: Hall;
+  readonly host: SessionHost;
   /** When the last renewal that succeeded was sent. */
   sent: Moment;
   readonly claims: Map<string, Promise<Held>>;
@@ -133,7 +138,7 @@ export class ClusterNode {
   /**
    * The session of this name, if it is this node's; with `claim`, also if it can be made so.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that cannot be found out; what `Hall.session` throws
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that cannot be found out; what `SessionHost.session` throws
    */
   async hold(key: string, claim: boolean): Promise<Held> {
     const run = this.#acting();
@@ -145,6 +150,13 @@ export class ClusterNode {
     const claiming = this.#claim(run, key).finally(() => run.claims.delete(key));
     run.claims.set(key, claiming);
     return await claiming;
+  }
+
+  /** The global pool of this name, if this node hosts it: it has members on every node, and no owner. */
+  pool(name: string): Held | undefined {
+    const run = this.#run;
+    const session = run?.host.pool(name);
+    return run === undefined || session === undefined ? undefined : { held: true, session, boot: run.boot };
   }
 
   /**
@@ -168,7 +180,7 @@ export class ClusterNode {
   async eraseFiles(key: string, conversations: readonly string[], memory: boolean): Promise<Removed> {
     const run = this.#acting();
     if (run === undefined || run.holdings.epochOf(key) !== undefined || !this.covers(key)) return NOTHING_REMOVED;
-    return await run.hall.eraseFiles(nameOfKey(key), conversations, memory);
+    return await run.host.eraseFiles(nameOfKey(key), conversations, memory);
   }
 
   /**
@@ -181,7 +193,7 @@ export class ClusterNode {
   }
 
   async #begin(): Promise<void> {
-    const { engine, newId, clock, openHall } = this.#deps;
+    const { engine, newId, clock, openHost } = this.#deps;
     const boot = newId();
     const { description, staleMs } = this.#settings;
     await this.#deps.restore?.();
@@ -192,7 +204,7 @@ export class ClusterNode {
     let lost: CastellanError | undefined;
     try {
       const acts = (): boolean => run === undefined || this.#acting() === run;
-      const hall = await openHall(
+      const host = await openHost(
         boot,
         holdings,
         (cause) => {
@@ -204,7 +216,7 @@ export class ClusterNode {
       run = {
         boot,
         holdings,
-        hall,
+        host,
         sent,
         claims: new Map(),
         doubtful: new Set(),
@@ -223,7 +235,7 @@ export class ClusterNode {
     this.#tellHistory(run);
     this.#scheduleBeat(run);
     this.#watchLease(run);
-    // What it was told while the hall was opened.
+    // What it was told while the host was opened.
     if (lost !== undefined) this.#lose(run, lost);
     else if (this.#phase === "member") void this.#look();
   }
@@ -248,7 +260,7 @@ export class ClusterNode {
   async #beat(run: Run): Promise<void> {
     const { engine, clock } = this.#deps;
     const sent = momentOf(clock);
-    const state = { load: run.hall.load, draining: this.#phase === "draining" };
+    const state = { load: run.host.load, draining: this.#phase === "draining" };
     const answer = await engine.renew(run.boot, state).catch(() => undefined);
     if (this.#run !== run) return;
     if (answer === false) return this.#lose(run, this.#givenUp());
@@ -270,14 +282,14 @@ export class ClusterNode {
     tell("castellan:node:history", () => ({ ...this.#facts(boot), era }));
   }
 
-  /** What cannot be told the database any more has the run lost, see `Hall`. */
+  /** What cannot be told the database any more has the run lost, see `SessionHost`. */
   async #catchUp(run: Run): Promise<void> {
     if (run.catchingUp) return;
     run.catchingUp = true;
     try {
       const { era } = this.#deps.engine;
       await this.#deps.restore?.(run.boot);
-      await run.hall.catchUp?.();
+      await run.host.catchUp?.();
       await this.#deps.engine.caughtUp?.(run.boot);
       run.era = era;
     } catch {
@@ -344,12 +356,12 @@ export class ClusterNode {
   }
 
   #held(run: Run, key: string): Held {
-    return { held: true, session: run.hall.session(nameOfKey(key)), boot: run.boot };
+    return { held: true, session: run.host.session(nameOfKey(key)), boot: run.boot };
   }
 
   async #release(run: Run, key: string, deadlineMs: number): Promise<void> {
     const epoch = run.holdings.epochOf(key);
-    await run.hall.release(nameOfKey(key), deadlineMs);
+    await run.host.release(nameOfKey(key), deadlineMs);
     run.holdings.drop(key);
     if (epoch === undefined) return;
     tell("castellan:global:release", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch }));
@@ -388,7 +400,7 @@ export class ClusterNode {
   }
 
   async #end(run: Run, cause: CastellanError): Promise<void> {
-    await run.hall.kill(cause);
+    await run.host.kill(cause);
     run.holdings.clear();
     await this.#deps.engine.leave(run.boot).catch(() => {});
   }
@@ -425,7 +437,7 @@ export class ClusterNode {
     const run = this.#run;
     if (run !== undefined) {
       // So that nobody sends it more, and waits for what it is about to give up.
-      await engine.renew(run.boot, { load: run.hall.load, draining: true }).catch(() => {});
+      await engine.renew(run.boot, { load: run.host.load, draining: true }).catch(() => {});
       await Promise.all(run.claims.values()).catch(() => {});
       await Promise.allSettled(run.holdings.keys.map((key) => this.release(key, deadlineMs)));
       await this.#rejoining;
@@ -434,7 +446,7 @@ export class ClusterNode {
       run.beat?.cancel();
       run.watch?.cancel();
       this.#run = undefined;
-      await run.hall.stop();
+      await run.host.stop();
       await engine.leave(run.boot).catch(() => {});
       tell("castellan:node:leave", () => this.#facts(run.boot));
     }

@@ -22,7 +22,7 @@ export interface Transport {
 }
 
 /** What answers the requests of other nodes; the other end of a {@link Transport}. Never rejects for what a caller asked wrongly. */
-export interface Desk {
+export interface RequestHandler {
   turn(request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame>;
   call(request: CallRequest): Promise<CallAnswer>;
   events(key: string, signal: AbortSignal): AsyncIterable<unknown>;

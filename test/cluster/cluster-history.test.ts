@@ -176,10 +176,11 @@ it("a node tells each history that its database comes to have while it lives, on
     newId: () => `run-${++boots}`,
     random: () => 0,
     warn: () => {},
-    openHall: async (_boot, _holdings, lost) => {
+    openHost: async (_boot, _holdings, lost) => {
       lose = lost;
       const nothing = async (): Promise<void> => {};
-      return { session: unreachable, load: 0, release: nothing, eraseFiles: unreachable, kill: nothing, stop: nothing };
+      const sessions = { session: unreachable, pool: unreachable, load: 0, eraseFiles: unreachable };
+      return { ...sessions, release: nothing, kill: nothing, stop: nothing };
     },
   });
   const changed = async (identity: string): Promise<void> => {

@@ -3,10 +3,10 @@ import { systemClock } from "../../src/clock.ts";
 import type { Engine } from "../../src/cluster/engine.ts";
 import type { TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
 import { GlobalTurn } from "../../src/cluster/global-turn.ts";
-import type { HallSession } from "../../src/cluster/hall.ts";
 import type { ClusterNode } from "../../src/cluster/node.ts";
-import { OwnerDesk } from "../../src/cluster/owner-desk.ts";
+import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
 import { Router } from "../../src/cluster/router.ts";
+import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { type Transport, Unreachable } from "../../src/cluster/transport.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";
@@ -123,21 +123,21 @@ describe("an owner that does not know a turn", () => {
   ])("asks it anew only if nobody was told that it is accepted (known: %s)", async (known, type, times) => {
     let asks = 0;
     const record = new TurnRecord("turn-1", "hi", "s", { life: "l" });
-    const session: Pick<HallSession, "ask" | "turn"> = {
+    const session: Pick<HostedSession, "ask" | "turn"> = {
       ask: () => {
         asks += 1;
         return record;
       },
       turn: async () => undefined,
     };
-    const held: Pick<ClusterNode, "hold" | "boot"> = {
-      boot: "a",
-      hold: async () => ({ held: true, session: session as HallSession, boot: "a" }),
+    const held: Pick<ClusterNode, "hold" | "pool"> = {
+      pool: () => undefined,
+      hold: async () => ({ held: true, session: session as HostedSession, boot: "a" }),
     };
-    const desk = new OwnerDesk(held as ClusterNode, () => undefined, systemClock);
+    const handler = new NodeRequestHandler(() => held as ClusterNode, systemClock);
     const ask = { prompt: "hi", idempotencyKey: "mine" };
     const request = { key: KEY, turnId: "turn-1", messages: false, claim: false, ask, ...(known && { known }) };
-    const frames = desk.turn(request, new AbortController().signal);
+    const frames = handler.turn(request, new AbortController().signal);
     expect((await frames.next()).value).toMatchObject({ type });
     expect(asks).toBe(times);
     record.leave(new CastellanError("SESSION_STOPPED", "over"));
@@ -261,22 +261,22 @@ describe("a page that follows a turn", () => {
   });
 });
 
-describe("the desk of an owner", () => {
+describe("NodeRequestHandler", () => {
   test("sends on from where the caller is in this life of the turn, and all of any other", async () => {
     const record = new TurnRecord("turn-1", "hi", "support", { life: "x" });
     record.enqueued();
     record.started();
     for (const text of ["one", "two"]) record.append(assistantMessage(text));
     record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over"));
-    const session: Pick<HallSession, "turn"> = { turn: async () => record };
-    const held: Pick<ClusterNode, "boot" | "hold"> = {
-      boot: "a",
-      hold: async () => ({ held: true, session: session as HallSession, boot: "a" }),
+    const session: Pick<HostedSession, "turn"> = { turn: async () => record };
+    const held: Pick<ClusterNode, "hold" | "pool"> = {
+      pool: () => undefined,
+      hold: async () => ({ held: true, session: session as HostedSession, boot: "a" }),
     };
-    const desk = new OwnerDesk(held as ClusterNode, () => undefined, systemClock);
+    const handler = new NodeRequestHandler(() => held as ClusterNode, systemClock);
     const sent = async (after: TurnRequest["after"]): Promise<unknown[]> => {
       const request = { key: KEY, turnId: "turn-1", messages: true, claim: false, ...(after && { after }) };
-      const frames = await Array.fromAsync(desk.turn(request, new AbortController().signal));
+      const frames = await Array.fromAsync(handler.turn(request, new AbortController().signal));
       return frames.flatMap((frame): unknown[] => {
         if (frame.type === "found") return [frame.number];
         return frame.type === "messages" ? [[frame.life, frame.number, frame.messages.length]] : [];

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import type { Desk } from "../../src/cluster/transport.ts";
+import type { RequestHandler } from "../../src/cluster/transport.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { ahead, at, BOOT, CALL, HttpScene, signedRequest, TURN } from "./http-scene.ts";
 
@@ -11,8 +11,8 @@ const OTHER = "another secret that only tests know of";
 const TURN_PATH = "/castellan/v1/turn";
 const BODY = JSON.stringify(TURN);
 
-/** A desk that nobody may reach. */
-function untouched(): Partial<Desk> & { readonly asked: string[] } {
+/** A handler that nobody may reach. */
+function untouched(): Partial<RequestHandler> & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
     asked,
@@ -66,13 +66,13 @@ describe("who has not the secret", () => {
     ["another secret and too much", signedRequest("x".repeat(20_000), { secret: OTHER })],
   ])("learns the same from every request: %s", async (_, request) => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk, { maxRequestBytes: 10_000 });
+    const handler = untouched();
+    const { port } = await scene.serve(handler, { maxRequestBytes: 10_000 });
     const { status, text, headers } = await ask(port, request);
     expect([status, text]).toEqual([401, '{"reason":"unauthentic","problem":"signature"}']);
     // A seal over what he chooses would let him try secrets at home.
     expect(headers.get("castellan-seal")).toBeNull();
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it("learns neither release nor protocols nor the run", async () => {
@@ -137,23 +137,23 @@ describe("who has heard a request go by", () => {
     ["another node, or another run", "boot-of-another", "elsewhere"],
   ])("cannot send it once more to %s", async (_, boot, reason) => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const [first, second] = [await scene.serve(desk), await scene.serve(desk, { boot: () => boot })];
+    const handler = untouched();
+    const [first, second] = [await scene.serve(handler), await scene.serve(handler, { boot: () => boot })];
     const request = signedRequest(BODY);
     expect((await ask(first.port, request)).status).toBe(200);
     const again = await ask(boot === BOOT ? first.port : second.port, request);
     expect(JSON.parse(again.text)).toMatchObject({ reason });
-    expect(desk.asked).toEqual(["turn"]);
+    expect(handler.asked).toEqual(["turn"]);
   });
 
   it("cannot send it once more when the node's clock is set back", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
+    const handler = untouched();
     const time = new SimulatedClock();
     let setBy = 0;
     const start = time.now();
     const clock: Clock = { ...clockOf(time), now: () => time.now() + setBy };
-    const { port } = await scene.serve(desk, { clock });
+    const { port } = await scene.serve(handler, { clock });
     const signedAt = (ms: number): RequestInit => signedRequest(BODY, { at: String(start + ms) });
     const heard = signedAt(0);
     expect((await ask(port, heard)).status).toBe(200);
@@ -164,7 +164,7 @@ describe("who has heard a request go by", () => {
     setBy = -600_000;
     const again = JSON.parse((await ask(port, heard)).text);
     expect(again).toMatchObject({ reason: "replayed", problem: expect.stringContaining("has been set back") });
-    expect(desk.asked).toEqual(["turn", "turn"]);
+    expect(handler.asked).toEqual(["turn", "turn"]);
     // What is signed after all that it has had is taken, by whichever clock.
     setBy = 0;
     expect((await ask(port, signedAt(600_001))).status).toBe(200);
@@ -182,13 +182,13 @@ describe("who has heard a request go by", () => {
 
   it("cannot cut it short, or lengthen it", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     for (const body of [BODY.slice(0, -1), `${BODY} `, ""]) {
       const { status, text } = await ask(port, { ...signedRequest(BODY), body });
       expect([status, JSON.parse(text).reason]).toEqual([401, "unauthentic"]);
     }
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 });
 
@@ -203,12 +203,12 @@ describe("who has the secret and asks what is none", () => {
     ["a number below nothing", { after: { boot: "b", number: -1 } }],
   ])("is told so: %s", async (_, changes) => {
     await using scene = new HttpScene();
-    const desk = untouched();
+    const handler = untouched();
     const failures: unknown[] = [];
-    const { port } = await scene.serve(desk, { failed: (error) => failures.push(error) });
+    const { port } = await scene.serve(handler, { failed: (error) => failures.push(error) });
     const { status, text } = await ask(port, signedRequest(JSON.stringify({ ...TURN, ...changes })));
     expect([status, JSON.parse(text).reason]).toEqual([400, "malformed"]);
-    expect([desk.asked, failures]).toEqual([[], []]);
+    expect([handler.asked, failures]).toEqual([[], []]);
   });
 
   it.each([
@@ -219,10 +219,10 @@ describe("who has the secret and asks what is none", () => {
     ["200,000 arrays in each other", BODY.replace("}", `,"x":${"[".repeat(200_000)}${"]".repeat(200_000)}}`)],
   ])("does no harm by %s", async (_, body) => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     expect((await ask(port, signedRequest(body))).status).toBe(200);
-    expect(desk.asked).toEqual(["turn"]);
+    expect(handler.asked).toEqual(["turn"]);
     expect("polluted" in {}).toBe(false);
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { Refused } from "../../src/cluster/http-refusal.ts";
 import { digestOf } from "../../src/cluster/signature.ts";
-import type { Desk } from "../../src/cluster/transport.ts";
+import type { RequestHandler } from "../../src/cluster/transport.ts";
 import { ahead, at, BOOT, CALL, HttpScene, SECRET, signedRequest, TURN } from "./http-scene.ts";
 
 const never = new AbortController().signal;
@@ -18,8 +18,8 @@ async function refusal(promise: Promise<unknown>): Promise<Refused> {
   return error;
 }
 
-/** A desk that nobody may reach. */
-function untouched(): Partial<Desk> & { readonly asked: string[] } {
+/** A handler that nobody may reach. */
+function untouched(): Partial<RequestHandler> & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
     asked,
@@ -43,8 +43,8 @@ async function raw(port: number, init: RequestInit, path = "/castellan/v1/turn")
 describe("a request is refused", () => {
   it("if the secrets differ, and what to do is said", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk, { secret: OTHER });
+    const handler = untouched();
+    const { port } = await scene.serve(handler, { secret: OTHER });
     const error = await refusal(scene.transport().call(at(port), CALL, never));
     expect(error).toMatchObject({ reason: "unauthentic", unsent: false });
     expect(error.message).toBe(
@@ -52,7 +52,7 @@ describe("a request is refused", () => {
         "every machine; to change it, give all of them the old and the new one first: a new one may stand first only when all " +
         "machines have it.",
     );
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it("if the new secret comes first before all have it", async () => {
@@ -92,14 +92,14 @@ describe("a request is refused", () => {
     [-40_000, "the clock of this machine is", "behind"],
   ])("if the clocks are %d ms apart, and by how much is said", async (ms, said, direction) => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     const error = await refusal(scene.transport({ clock: ahead(ms) }).call(at(port), CALL, never));
     expect(error.reason).toBe("skewed");
     expect(error.message).toContain(said);
     expect(error.message).toMatch(new RegExp(`is (40s|\\d{5}ms) ${direction}`));
     expect(error.message).toContain("30s are allowed. Set the clocks of both by NTP.");
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it("but not if they are 20 s apart", async () => {
@@ -113,24 +113,24 @@ describe("a request is refused", () => {
 
   it("if it has been sent before", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     const request = signedRequest(JSON.stringify(TURN));
     expect((await raw(port, request))[0]).toBe(200);
     expect(await raw(port, request)).toEqual([401, { reason: "replayed" }]);
-    expect(desk.asked).toEqual(["turn"]);
+    expect(handler.asked).toEqual(["turn"]);
   });
 
   it("if it is meant for another run of a node, whose address this one has by now", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
+    const handler = untouched();
     let boot = BOOT;
-    const { port } = await scene.serve(desk, { boot: () => boot });
+    const { port } = await scene.serve(handler, { boot: () => boot });
     const transport = scene.transport();
     await transport.call(at(port), CALL, never);
     boot = "the next run";
     expect(await refusal(transport.call(at(port), CALL, never))).toMatchObject({ reason: "elsewhere", unsent: true });
-    expect(desk.asked).toEqual(["call"]);
+    expect(handler.asked).toEqual(["call"]);
   });
 
   it.each([
@@ -138,45 +138,45 @@ describe("a request is refused", () => {
     ["secret", { secret: OTHER }],
   ] as const)("if its %s is not what was signed", async (_, changes) => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     const [status, refused] = await raw(port, signedRequest(JSON.stringify(TURN), changes));
     expect([status, refused]).toEqual([401, { reason: "unauthentic", problem: "signature" }]);
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it.each(["at", "nonce", "to", "protocol", "digest", "signature"])(
     "if its %s was changed on the way",
     async (name) => {
       await using scene = new HttpScene();
-      const desk = untouched();
-      const { port } = await scene.serve(desk);
+      const handler = untouched();
+      const { port } = await scene.serve(handler);
       const request = signedRequest(JSON.stringify(TURN));
       const changed = name === "at" ? String(Date.now() + 1) : `${request.headers[`castellan-${name}`]}1`;
       const headers = { ...request.headers, [`castellan-${name}`]: changed };
       expect((await raw(port, { ...request, headers }))[0]).toBe(401);
-      expect(desk.asked).toEqual([]);
+      expect(handler.asked).toEqual([]);
     },
   );
 
   it("if its body was changed on the way", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     const request = signedRequest(JSON.stringify(TURN));
     expect((await raw(port, { ...request, body: JSON.stringify({ ...TURN, claim: true }) }))[0]).toBe(401);
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it("if it is too large, which is said", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk, { maxRequestBytes: 10_000 });
+    const handler = untouched();
+    const { port } = await scene.serve(handler, { maxRequestBytes: 10_000 });
     const args = ["x".repeat(3_000_000)];
     const error = await refusal(scene.transport().call(at(port), { ...CALL, args }, never));
     expect(error).toMatchObject({ reason: "too_large", unsent: true });
     expect(error.message).toContain("it takes at most 10000 bytes");
-    expect(desk.asked).toEqual([]);
+    expect(handler.asked).toEqual([]);
   });
 
   it("if it does not say how large it is, as soon as it is too large", async () => {
@@ -276,19 +276,19 @@ describe("two releases side by side", () => {
 
   it("let fields of requests through", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     expect((await raw(port, signedRequest(JSON.stringify({ ...TURN, later: [1] }))))[0]).toBe(200);
-    expect(desk.asked).toEqual(["turn"]);
+    expect(handler.asked).toEqual(["turn"]);
   });
 
   it("answer a call that they do not know as failed, and not as broken", async () => {
     await using scene = new HttpScene();
-    const desk = untouched();
-    const { port } = await scene.serve(desk);
+    const handler = untouched();
+    const { port } = await scene.serve(handler);
     const path = "/castellan/v1/call";
     const [status, text] = await raw(port, signedRequest(JSON.stringify({ ...CALL, method: "later" }), { path }), path);
-    expect([status, desk.asked]).toEqual([200, []]);
+    expect([status, handler.asked]).toEqual([200, []]);
     expect(text).toContain('"failed"');
     expect(text).toContain("`later` is not known to the node that has it, which runs release 1.2.3; update it.");
   });

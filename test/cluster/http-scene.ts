@@ -5,10 +5,10 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
 import { HEADERS } from "../../src/cluster/http-headers.ts";
-import { type DeskServer, type DeskServerOptions, serveDesk } from "../../src/cluster/http-server.ts";
+import { type RequestServer, type RequestServerOptions, serveRequests } from "../../src/cluster/http-server.ts";
 import { type HttpTransportOptions, httpTransport } from "../../src/cluster/http-transport.ts";
 import { digestOf, Keyring } from "../../src/cluster/signature.ts";
-import type { Desk, Destination, Transport } from "../../src/cluster/transport.ts";
+import type { Destination, RequestHandler, Transport } from "../../src/cluster/transport.ts";
 
 export const SECRET = "a secret that only tests know about";
 export const BOOT = "boot-of-the-node";
@@ -25,8 +25,8 @@ export function messagesFrame(number: number, text = ""): TurnFrame {
   return { type: "messages", number, attempt: 1, messages: [messageOf(text)] };
 }
 
-/** A desk whose answers a test says. */
-function deskOf(answers: Partial<Desk>): Desk {
+/** A handler whose answers a test says. */
+function handlerOf(answers: Partial<RequestHandler>): RequestHandler {
   return {
     async *turn() {
       yield { type: "unknown" };
@@ -75,10 +75,10 @@ export class Channel<Value> {
 export class HttpScene implements AsyncDisposable {
   readonly #closing: (() => Promise<unknown>)[] = [];
 
-  async serve(desk: Partial<Desk>, options: Partial<DeskServerOptions> = {}): Promise<DeskServer> {
+  async serve(handler: Partial<RequestHandler>, options: Partial<RequestServerOptions> = {}): Promise<RequestServer> {
     const listen = { host: "127.0.0.1", port: 0 };
     const known = { listen, secret: SECRET, clock: systemClock, boot: () => BOOT, release: "1.2.3", lingerMs: 0 };
-    const server = await serveDesk(deskOf(desk), { ...known, ...options });
+    const server = await serveRequests(handlerOf(handler), { ...known, ...options });
     this.#closing.push(() => server.close());
     return server;
   }

@@ -142,7 +142,7 @@ describe("between nodes", () => {
 });
 
 describe("a reader", () => {
-  it("who aborts is gone from the desk within 50 ms", async () => {
+  it("who aborts is gone from the handler within 50 ms", async () => {
     await using scene = new HttpScene();
     let [gone, channel] = [Promise.withResolvers<void>(), new Channel<TurnFrame>()];
     const { port } = await scene.serve({
@@ -171,7 +171,7 @@ describe("a reader", () => {
     expect(Math.min(...delays)).toBeLessThan(50);
   });
 
-  it("who leaves the loop is gone from the desk", async () => {
+  it("who leaves the loop is gone from the handler", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
@@ -276,7 +276,7 @@ describe("a connection breaks", () => {
     expect((await call).unsent).toBe(false);
   });
 
-  it("because the desk throws, which the node is told of", async () => {
+  it("because the handler throws, which the node is told of", async () => {
     await using scene = new HttpScene();
     const failures: unknown[] = [];
     const defect = new Error("a defect");

@@ -1,5 +1,5 @@
 import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
-import { type Desk, type Destination, type Transport, Unreachable } from "../../src/cluster/transport.ts";
+import { type Destination, type RequestHandler, type Transport, Unreachable } from "../../src/cluster/transport.ts";
 import type { Chance } from "./simulated-chance.ts";
 import { SimulatedConnection } from "./simulated-connection.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
@@ -21,10 +21,10 @@ export function networkWeather(): NetworkWeather {
   return { slownessMs: 3, loses: 0, breaks: 0, repeats: 0, cut: new Set() };
 }
 
-/** A desk, and of which run of its node it is at this moment. */
+/** A handler, and of which run of its node it is at this moment. */
 export interface Served {
   readonly machine: SimulatedMachine;
-  readonly desk: Desk;
+  readonly handler: RequestHandler;
   boot(): string | undefined;
 }
 
@@ -40,7 +40,7 @@ interface Wire {
   break(why: string): void;
 }
 
-type Ask<Value> = (desk: Desk, abort: AbortSignal) => AsyncIterable<Value>;
+type Ask<Value> = (handler: RequestHandler, abort: AbortSignal) => AsyncIterable<Value>;
 
 /** After how many milliseconds without a sign of life a connection counts as broken, and one that does not come about. */
 const SILENCE_MS = 2_000;
@@ -51,7 +51,7 @@ export class SimulatedNetwork {
   readonly weather: NetworkWeather;
   readonly #time: SimulatedTime;
   readonly #chance: Chance;
-  readonly #desks = new Map<string, Served>();
+  readonly #servers = new Map<string, Served>();
   readonly #wires = new Set<Wire>();
   /** Requests that are being answered, by the machines that do. */
   readonly #answering = new Map<object, SimulatedMachine>();
@@ -68,16 +68,16 @@ export class SimulatedNetwork {
   }
 
   serve(address: string, served: Served): void {
-    this.#desks.set(address, served);
+    this.#servers.set(address, served);
   }
 
   close(address: string): void {
-    this.#desks.delete(address);
+    this.#servers.delete(address);
   }
 
   /** The process of this machine has died, and its kernel says so to those it can reach. */
   died(machine: SimulatedMachine): void {
-    for (const [address, served] of this.#desks) if (served.machine === machine) this.#desks.delete(address);
+    for (const [address, served] of this.#servers) if (served.machine === machine) this.#servers.delete(address);
     for (const [request, answering] of this.#answering) if (answering === machine) this.#answering.delete(request);
     for (const wire of this.#wires) {
       if (wire.from === machine) this.#leave(wire);
@@ -100,7 +100,7 @@ export class SimulatedNetwork {
     request: TurnRequest,
     signal: AbortSignal,
   ): AsyncGenerator<TurnFrame, void, undefined> {
-    const connection = this.#connect<TurnFrame>(from, to, signal, (desk, abort) => desk.turn(request, abort));
+    const connection = this.#connect<TurnFrame>(from, to, signal, (handler, abort) => handler.turn(request, abort));
     try {
       for (let next = await connection.next(); next !== undefined; next = await connection.next()) yield next;
     } finally {
@@ -109,7 +109,7 @@ export class SimulatedNetwork {
   }
 
   async #call(from: SimulatedMachine, to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer> {
-    const connection = this.#connect<CallAnswer>(from, to, signal, (desk) => only(desk.call(request)));
+    const connection = this.#connect<CallAnswer>(from, to, signal, (handler) => only(handler.call(request)));
     try {
       const answer = await connection.next();
       if (answer === undefined) throw new Unreachable("its answer broke off before it was complete.");
@@ -137,7 +137,7 @@ export class SimulatedNetwork {
       !wire.torn && wire.to?.state === "running" && this.#reaches(from, wire.to) && this.#reaches(wire.to, from);
     const connection = new SimulatedConnection<Value>(from, signal, SILENCE_MS, isThere, () => this.#leave(wire));
     this.#wires.add(wire);
-    const served = this.#desks.get(to.address);
+    const served = this.#servers.get(to.address);
     if (served !== undefined && !(this.#reaches(from, served.machine) && this.#reaches(served.machine, from))) {
       from.schedule(CONNECT_MS, () => connection.break("no connection came about.", true));
       return connection;
@@ -169,7 +169,7 @@ export class SimulatedNetwork {
     const request = {};
     this.#answering.set(request, served.machine);
     try {
-      for await (const value of ask(served.desk, wire.abort.signal)) {
+      for await (const value of ask(served.handler, wire.abort.signal)) {
         if (wire.abort.signal.aborted) return;
         if (this.#chance.happens(this.weather.breaks)) return this.#tear(wire);
         this.#send(wire, () => connection.take(value));
@@ -184,14 +184,14 @@ export class SimulatedNetwork {
 
   /** The same request once more, for whose answer nobody waits. */
   #repeat<Value>(served: Served, to: Destination, ask: Ask<Value>): void {
-    const { machine, desk } = served;
+    const { machine, handler } = served;
     const again = async (): Promise<void> => {
       if (served.boot() !== to.boot) return;
       const abort = new AbortController();
       const timer = machine.schedule(this.#chance.between(0, 500), () => abort.abort());
       this.#answering.set(abort, machine);
       try {
-        for await (const _ of ask(desk, abort.signal)) if (abort.signal.aborted) break;
+        for await (const _ of ask(handler, abort.signal)) if (abort.signal.aborted) break;
       } finally {
         timer.cancel();
         this.#answering.delete(abort);

@@ -1,14 +1,14 @@
 import { ClusterNode, type NodeSettings } from "../../src/cluster/node.ts";
-import { OwnerDesk } from "../../src/cluster/owner-desk.ts";
+import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
 import { pause } from "../../src/cluster/pause.ts";
 import type { SimulatedActivations } from "./simulated-activations.ts";
 import type { Chance } from "./simulated-chance.ts";
 import type { SimulatedEnginePort } from "./simulated-engine-port.ts";
-import { SimulatedHall } from "./simulated-hall.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedNetwork } from "./simulated-network.ts";
+import { SimulatedSessionHost } from "./simulated-session-host.ts";
 
-export interface SimulatedNodeGround {
+export interface SimulatedNodeWorld {
   readonly machine: SimulatedMachine;
   readonly port: SimulatedEnginePort;
   readonly network: SimulatedNetwork;
@@ -22,19 +22,19 @@ export interface SimulatedNodeGround {
   readonly tell: (what: string) => void;
 }
 
-/** A process that hosts a node: it joins, serves its desk, and tries again until it has. */
+/** A process that hosts a node: it joins, answers requests, and tries again until it has. */
 export class SimulatedNode {
   readonly machine: SimulatedMachine;
   readonly port: SimulatedEnginePort;
-  readonly #ground: SimulatedNodeGround;
+  readonly #world: SimulatedNodeWorld;
   readonly #given = new AbortController();
   #node: ClusterNode | undefined;
   #left = false;
 
-  constructor(settings: NodeSettings, ground: SimulatedNodeGround) {
-    this.machine = ground.machine;
-    this.port = ground.port;
-    this.#ground = ground;
+  constructor(settings: NodeSettings, world: SimulatedNodeWorld) {
+    this.machine = world.machine;
+    this.port = world.port;
+    this.#world = world;
     void this.#join(settings);
   }
 
@@ -55,13 +55,13 @@ export class SimulatedNode {
   async drain(deadlineMs: number): Promise<void> {
     this.#given.abort();
     await this.#node?.drain(deadlineMs);
-    this.#ground.network.close(this.machine.name);
+    this.#world.network.close(this.machine.name);
     this.#left = true;
-    this.#ground.tell(`${this.machine.name} has left`);
+    this.#world.tell(`${this.machine.name} has left`);
   }
 
   async #join(settings: NodeSettings): Promise<void> {
-    const { machine, port, network, activations, chance, stepMs, crashes, endMs, newId, tell } = this.#ground;
+    const { machine, port, network, activations, chance, stepMs, crashes, endMs, newId, tell } = this.#world;
     while (!this.#given.signal.aborted && this.#node === undefined) {
       try {
         const node = await ClusterNode.join(settings, {
@@ -69,17 +69,17 @@ export class SimulatedNode {
           clock: machine,
           newId,
           random: chance.random,
-          openHall: async (boot, holdings, lost) => {
+          openHost: async (boot, holdings, lost) => {
             await pause(machine, chance.between(0, 20), this.#given.signal);
             const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost };
-            return new SimulatedHall(place, holdings);
+            return new SimulatedSessionHost(place, holdings);
           },
           warn: tell,
         });
         this.#node = node;
         tell(`${machine.name} has joined as ${node.boot ?? "nobody"}`);
-        const desk = new OwnerDesk(node, () => undefined, machine);
-        network.serve(machine.name, { machine, desk, boot: () => node.boot });
+        const handler = new NodeRequestHandler(() => node, machine);
+        network.serve(machine.name, { machine, handler, boot: () => node.boot });
         if (this.#given.signal.aborted) await this.drain(0);
       } catch {
         await pause(machine, 300, this.#given.signal);

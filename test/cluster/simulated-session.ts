@@ -1,6 +1,6 @@
 import type { CallMethod, TurnAsked } from "../../src/cluster/frames.ts";
-import type { HallSession } from "../../src/cluster/hall.ts";
 import { pause } from "../../src/cluster/pause.ts";
+import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/spending.ts";
 import type { TurnEntry } from "../../src/journal/turn-entry.ts";
@@ -61,7 +61,7 @@ const AGAIN_MS = 50;
 const CUT = "TURN_INTERRUPTED";
 
 /** A session as `src/session` has it, as far as its journal, its turns and the life of its process are concerned. */
-export class SimulatedSession implements HallSession {
+export class SimulatedSession implements HostedSession {
   readonly #key: string;
   readonly #place: SessionPlace;
   readonly #kept = new Map<string, Kept>();
@@ -122,7 +122,7 @@ export class SimulatedSession implements HallSession {
 
   async *events(): AsyncGenerator<SessionEvent, void, undefined> {}
 
-  /** See `Hall.release`. */
+  /** See `SessionHost.release`. */
   async release(deadlineMs: number): Promise<void> {
     this.#leaving = true;
     const current = this.#current;
@@ -142,7 +142,7 @@ export class SimulatedSession implements HallSession {
     this.#restored.reject(left);
   }
 
-  /** See `Hall.kill`. */
+  /** See `SessionHost.kill`. */
   async kill(cause: CastellanError): Promise<void> {
     this.#leaving = true;
     const { machine, chance, endMs, activations } = this.#place;

@@ -5,7 +5,7 @@ import type { TurnSource } from "../../src/session/turn-source.ts";
 import type { TurnState } from "../../src/session/turn-state.ts";
 
 /**
- * A turn as a hall shows it to its node: what came of it is told when it is written, and not at all if it cannot be, because
+ * A turn as a session host shows it to its node: what came of it is told when it is written, and not at all if it cannot be, because
  * then it is another one's to say.
  */
 export class SimulatedTurn implements TurnSource {

@@ -9,10 +9,10 @@ import { outcomeOf } from "../session/turn-end.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import { hasEnded } from "../session/turn-state.ts";
 import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./frames.ts";
-import type { HallSession } from "./hall.ts";
 import type { ClusterNode, Held } from "./node.ts";
 import { sentErrorOf } from "./sent-error.ts";
-import type { Desk } from "./transport.ts";
+import type { HostedSession } from "./session-host.ts";
+import type { RequestHandler } from "./transport.ts";
 
 /** Why a turn may go no further here and yet go on with the next owner. */
 const GOES_ON: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);
@@ -23,18 +23,16 @@ const CANCELLED_MS = 60_000;
 /** How long a session that is to move may finish its turn. */
 const MOVE_MS = 30_000;
 
-/** Answers what is asked of the sessions and pools of a node. */
-export class OwnerDesk implements Desk {
-  readonly #node: ClusterNode;
-  readonly #pools: (name: string) => HallSession | undefined;
+/** Answers what other nodes, and callers in this process, ask of the sessions and pools of a node. */
+export class NodeRequestHandler implements RequestHandler {
+  readonly #node: () => ClusterNode | undefined;
   readonly #clock: Clock;
   /** When turns were cancelled that were not there, by their ids. */
   readonly #cancelled = new Map<string, number>();
 
-  /** `pools` tells those of the node's pools that are global. */
-  constructor(node: ClusterNode, pools: (name: string) => HallSession | undefined, clock: Clock) {
+  /** `node` is `undefined` until it has joined: its address, which the others need, is known only when requests can come in. */
+  constructor(node: () => ClusterNode | undefined, clock: Clock) {
     this.#node = node;
-    this.#pools = pools;
     this.#clock = clock;
   }
 
@@ -51,13 +49,15 @@ export class OwnerDesk implements Desk {
 
   async call(request: CallRequest): Promise<CallAnswer> {
     const { key, method, args, claim } = request;
-    if (method === "eraseFiles") return await this.#eraseFiles(request);
+    const node = this.#node();
+    if (node === undefined) return { type: "not_owner" };
+    if (method === "eraseFiles") return await eraseFiles(node, request);
     const found = await this.#find(key, claim);
     if (!("session" in found)) return found.type === "refused" ? { type: "failed", error: found.error } : found;
     try {
-      return { type: "answer", value: (await this.#answer(key, found.session, method, args)) ?? null };
+      return { type: "answer", value: (await this.#answer(node, key, found.session, method, args)) ?? null };
     } catch (error) {
-      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await this.#stillHeld(key, found.boot, error))) {
+      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await stillHeld(node, key, found.boot, error))) {
         return { type: "not_owner" };
       }
       return { type: "failed", error: sentErrorOf(error) };
@@ -83,8 +83,9 @@ export class OwnerDesk implements Desk {
   }
 
   async #answer(
+    node: ClusterNode,
     key: string,
-    session: HallSession,
+    session: HostedSession,
     method: CallRequest["method"],
     args: readonly unknown[],
   ): Promise<unknown> {
@@ -94,11 +95,11 @@ export class OwnerDesk implements Desk {
         this.#remember(String(first));
         return await session.cancel(String(first));
       case "release":
-        return await this.#node.release(key, MOVE_MS);
+        return await node.release(key, MOVE_MS);
       case "stop":
       case "erase": {
         const answer = await session.call(method, args);
-        await this.#node.release(key, 0);
+        await node.release(key, 0);
         return answer;
       }
       default:
@@ -106,24 +107,16 @@ export class OwnerDesk implements Desk {
     }
   }
 
-  async #eraseFiles({ key, args: [conversations, memory] }: CallRequest): Promise<CallAnswer> {
-    const ids = Array.isArray(conversations) ? conversations.map(String) : [];
-    return await this.#node.eraseFiles(key, ids, memory === true).then(
-      (value): CallAnswer => ({ type: "answer", value }),
-      (error: unknown): CallAnswer => ({ type: "failed", error: sentErrorOf(error) }),
-    );
-  }
-
   async #find(
     key: string,
     claim: boolean,
   ): Promise<
-    | { readonly session: HallSession; readonly boot: string }
+    | { readonly session: HostedSession; readonly boot: string }
     | (TurnFrame & { readonly type: "not_owner" })
     | (TurnFrame & { readonly type: "refused" })
   > {
     try {
-      const held = this.#pool(key) ?? (await this.#node.hold(key, claim));
+      const held = await this.#held(key, claim);
       if (held.held) return held;
       const { owner } = held;
       if (owner === undefined || !owner.node.alive) return { type: "not_owner" };
@@ -135,16 +128,15 @@ export class OwnerDesk implements Desk {
     }
   }
 
-  /** A global pool has members on every node, and no owner. */
-  #pool(key: string): Held | undefined {
+  async #held(key: string, claim: boolean): Promise<Held> {
+    const node = this.#node();
+    if (node === undefined) return { held: false };
     const name = nameOfKey(key);
-    const { boot } = this.#node;
-    if (typeof name === "string" || name.length !== 2 || name[0] !== GLOBAL || boot === undefined) return undefined;
-    const session = this.#pools(String(name[1]));
-    return session === undefined ? undefined : { held: true, session, boot };
+    const isShort = typeof name !== "string" && name.length === 2 && name[0] === GLOBAL;
+    return (isShort ? node.pool(String(name[1])) : undefined) ?? (await node.hold(key, claim));
   }
 
-  async #source(session: HallSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {
+  async #source(session: HostedSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {
     try {
       if (ask !== undefined && known !== true) return await this.#ask(session, turnId, ask);
       return (await session.turn(turnId)) ?? { type: "unknown" };
@@ -153,7 +145,7 @@ export class OwnerDesk implements Desk {
     }
   }
 
-  async #ask(session: HallSession, turnId: string, ask: TurnAsked): Promise<TurnSource> {
+  async #ask(session: HostedSession, turnId: string, ask: TurnAsked): Promise<TurnSource> {
     this.#forgetOld();
     if (!this.#cancelled.has(turnId)) return session.ask(ask);
     const present = await session.turn(turnId);
@@ -174,15 +166,23 @@ export class OwnerDesk implements Desk {
       this.#cancelled.delete(turnId);
     }
   }
+}
 
-  /** Whether the session is still that of this run, so that what it says of itself is its own answer. */
-  async #stillHeld(key: string, boot: string, { code }: CastellanError): Promise<boolean> {
-    if (code === "NOT_OWNER") return false;
-    return await this.#node.hold(key, false).then(
-      (now) => now.held && now.boot === boot,
-      () => false,
-    );
-  }
+async function eraseFiles(node: ClusterNode, { key, args: [conversations, memory] }: CallRequest): Promise<CallAnswer> {
+  const ids = Array.isArray(conversations) ? conversations.map(String) : [];
+  return await node.eraseFiles(key, ids, memory === true).then(
+    (value): CallAnswer => ({ type: "answer", value }),
+    (error: unknown): CallAnswer => ({ type: "failed", error: sentErrorOf(error) }),
+  );
+}
+
+/** Whether the session is still that of this run, so that what it says of itself is its own answer. */
+async function stillHeld(node: ClusterNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
+  if (code === "NOT_OWNER") return false;
+  return await node.hold(key, false).then(
+    (now) => now.held && now.boot === boot,
+    () => false,
+  );
 }
 
 /** What is told of a turn, from the message on that its caller wants next. Frames are made as they are asked for. */

@@ -5,8 +5,8 @@ import type { SessionEvent } from "../session/session-event.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import type { CallMethod, TurnAsked } from "./frames.ts";
 
-/** A session in a hall. */
-export interface HallSession {
+/** A session, or a global pool, of a {@link SessionHost}. */
+export interface HostedSession {
   /** Accepts a turn, or finds the one with this key. @throws CastellanError if it is not accepted */
   ask(turn: TurnAsked): TurnSource;
   /** A turn that waits, runs or has ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -18,14 +18,19 @@ export interface HallSession {
   events(): AsyncGenerator<SessionEvent, void, undefined>;
 }
 
-/** Where the sessions that one run of a node owns live. It writes under the epochs of the node's holdings. */
-export interface Hall {
+/**
+ * What one run of a node needs of the application that hosts its sessions. The host writes into the run's `RunStorage` and nowhere
+ * else.
+ */
+export interface SessionHost {
   /**
    * The session of this name, which comes to life when it is first named and takes up what the journal knows of it.
    *
    * @throws CastellanError `SESSION_NOT_FOUND` if there is nothing that says what it is to be, `INVALID_OPTIONS`
    */
-  session(name: SessionName): HallSession;
+  session(name: SessionName): HostedSession;
+  /** The global pool of this name, if this node has one. */
+  pool(name: string): HostedSession | undefined;
   /** How many processes there are, and how many sessions wait for one. */
   readonly load: number;
   /**

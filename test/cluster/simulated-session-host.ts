@@ -1,12 +1,12 @@
-import type { Hall, HallSession } from "../../src/cluster/hall.ts";
 import type { Holdings } from "../../src/cluster/holdings.ts";
+import type { HostedSession, SessionHost } from "../../src/cluster/session-host.ts";
 import type { CastellanError } from "../../src/errors.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import type { Removed } from "../../src/session/erasure.ts";
 import { type SessionPlace, SimulatedSession } from "./simulated-session.ts";
 
-/** Room for the simulated sessions of one run of a node. */
-export class SimulatedHall implements Hall {
+/** Hosts the simulated sessions of one run of a node. */
+export class SimulatedSessionHost implements SessionHost {
   readonly #place: SessionPlace;
   readonly #sessions = new Map<string, SimulatedSession>();
 
@@ -24,12 +24,14 @@ export class SimulatedHall implements Hall {
     return [...this.#sessions.values()].reduce((sum, session) => sum + session.load, 0);
   }
 
-  session(name: SessionName): HallSession {
+  session(name: SessionName): HostedSession {
     const key = nameKey(name);
     const session = this.#sessions.get(key) ?? new SimulatedSession(key, this.#place);
     this.#sessions.set(key, session);
     return session;
   }
+
+  pool(): undefined {}
 
   async release(name: SessionName, deadlineMs: number): Promise<void> {
     const key = nameKey(name);

@@ -1,32 +1,29 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
-import type { ClusterMeans, Membership } from "../cluster/join.ts";
-import type { Pool } from "../pool/pool.ts";
+import type { Membership } from "../cluster/join.ts";
+import type { Duration } from "../duration.ts";
 import { invalidOptions } from "../session/validation.ts";
 import type { ChildOptions } from "./child-options.ts";
 import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
-import type { HallMeans } from "./global-hall.ts";
-import { hallPool } from "./hall-session.ts";
+import type { GlobalSessionHost } from "./global-session-host.ts";
+import type { JoinedCluster, SupervisorDeps } from "./local-supervisor.ts";
+import type { Pools } from "./pools.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
-
-/** What a node takes from its supervisor. */
-export interface NodeSeatDeps extends ClusterMeans {
-  readonly hall: HallMeans;
-  /** A pool of the supervisor's. */
-  pool(name: string): Pool | undefined;
-}
+import type { CredentialsReport } from "./supervisor-reports.ts";
 
 /** What is wrong with a node that others may take for dead. */
 const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";
 
-/** A supervisor's seat in its cluster: which of its children are there once on all nodes, and what it has of the others. */
-export class NodeSeat {
+/** A supervisor's part in its cluster: which of its children are there once on all nodes, and what it has of the others. */
+export class ClusterMembership implements JoinedCluster {
   readonly #cluster: ClusterSettings;
   #settings: SupervisorSettings;
   #globals: GlobalChildren;
   #membership: Membership | undefined;
+  /** Of the last run of the node. */
+  #host: GlobalSessionHost | undefined;
   #leaveProcess: () => void = () => {};
 
   private constructor(cluster: ClusterSettings, settings: SupervisorSettings, globals: GlobalChildren) {
@@ -36,10 +33,10 @@ export class NodeSeat {
   }
 
   /** `undefined` if the supervisor is no node. @throws CastellanError `INVALID_OPTIONS` */
-  static of(children: readonly ChildOptions[], settings: SupervisorSettings): NodeSeat | undefined {
+  static of(children: readonly ChildOptions[], settings: SupervisorSettings): ClusterMembership | undefined {
     const { cluster, defaults } = settings;
     if (cluster === undefined) return undefined;
-    return new NodeSeat(cluster, settings, globalChildren(children, cluster.labels, defaults));
+    return new ClusterMembership(cluster, settings, globalChildren(children, cluster.labels, defaults));
   }
 
   /** The cluster, once it has joined. */
@@ -60,25 +57,27 @@ export class NodeSeat {
   /**
    * Makes this process a node.
    *
+   * @param pools those of the supervisor, some of which are global
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
    */
-  async join({ hall, pool, ...means }: NodeSeatDeps): Promise<void> {
+  async join(pools: Pools, deps: SupervisorDeps): Promise<void> {
     const { hosts, wanted } = this.#globals;
     const { logger } = this.#settings;
     // Only nodes of a cluster load what it takes to be one.
-    const [{ joinCluster }, { openGlobalHall }] = await Promise.all([
+    const [{ joinCluster }, { GlobalSessionHost }, { HostedPools }] = await Promise.all([
       import("../cluster/join.ts"),
-      import("./global-hall.ts"),
+      import("./global-session-host.ts"),
+      import("./hosted-pools.ts"),
     ]);
+    const hosted = new HostedPools(pools, hosts.pools);
     this.#membership = await joinCluster({
-      ...means,
+      ...deps,
       settings: this.#cluster,
       hosts,
       wanted,
-      openHall: (ground) => openGlobalHall(() => this.#globals, ground, this.#settings, hall),
-      pool: (name) => {
-        const own = hosts.pools.includes(name) ? pool(name) : undefined;
-        return own === undefined ? undefined : hallPool(name, own);
+      openHost: async (storage) => {
+        this.#host = await GlobalSessionHost.open(storage, () => this.#globals, hosted, this.#settings, deps);
+        return this.#host;
       },
       warn: (message) => {
         if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NOT_OWNER" });
@@ -104,6 +103,11 @@ export class NodeSeat {
   take(globals: GlobalChildren, settings: SupervisorSettings): void {
     this.#globals = globals;
     this.#settings = settings;
+  }
+
+  /** See `Supervisor.refreshCredentials`; `undefined` from a node that has been given up for dead, and has no sessions. */
+  async refreshCredentials(options: { readonly deadline?: Duration }): Promise<CredentialsReport | undefined> {
+    return await this.#host?.refreshCredentials(options).catch(() => undefined);
   }
 
   /** Gives up what it owns, see `ClusterNode.drain`, and leaves. A second call waits for the same end. */

@@ -1,0 +1,22 @@
+import type { TurnAsked } from "../cluster/frames.ts";
+import { withoutUndefined } from "../fields.ts";
+import { command } from "../session/command.ts";
+import type { Prompt } from "../session/prompt.ts";
+import type { TurnOptions } from "../session/turn-options.ts";
+
+/* A turn that another node asks for, as a session or a pool is asked for it. */
+
+/** Its prompt, or its command. */
+export function promptOf({ prompt, command: call }: TurnAsked): Prompt {
+  return call === undefined ? prompt : command(call.name, call.args);
+}
+
+/** Its options but for its key, which a pool has no use for. */
+export function turnOptionsOf({
+  timeoutMs: timeout,
+  queueTimeoutMs: queueTimeout,
+  whenBusy,
+  verbatimPrompts,
+}: TurnAsked): TurnOptions {
+  return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts }) as TurnOptions;
+}

@@ -1,0 +1,609 @@
+import { z } from "zod";
+import { Capacity } from "../capacity/capacity.ts";
+import { MemoryWatch } from "../capacity/memory-watch.ts";
+import { Spares } from "../capacity/spares.ts";
+import { TurnLine } from "../capacity/turn-line.ts";
+import { type MemoryReader, readMemory } from "../claude/memory.ts";
+import type { Clock } from "../clock.ts";
+import type { Duration } from "../duration.ts";
+import { CastellanError } from "../errors.ts";
+import type { HeldJournal } from "../journal/held-journal.ts";
+import { beginsWith, didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
+import { LoanedSession } from "../pool/loaned-session.ts";
+import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
+import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
+import { JournalDesk } from "../session/journal-desk.ts";
+import type { SessionOptions } from "../session/options.ts";
+import type { Prompt } from "../session/prompt.ts";
+import { type ConversationOptions, isSession, type Session, serverOf } from "../session/session.ts";
+import type { SessionDeps } from "../session/session-context.ts";
+import type { ExportOptions } from "../session/session-export.ts";
+import type { Room } from "../session/room.ts";
+import type { SessionServer } from "../session/session-server.ts";
+import { likeOptions } from "../session/session-settings.ts";
+import type { SessionStatus } from "../session/session-status.ts";
+import type { Turn } from "../session/turn.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
+import { durationSchema, nameSchema, validate } from "../session/validation.ts";
+import { reasonOf } from "../supervision/child-spec.ts";
+import type { ChildCounts } from "../supervision/supervisor.ts";
+import { advisor } from "./advisor.ts";
+import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./child-options.ts";
+import { childReports, startError } from "./child-report.ts";
+import { CredentialsRefresh } from "./credentials-refresh.ts";
+import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
+import { Erasing } from "./erasing.ts";
+import {
+  type HealthChecks,
+  healthOf,
+  livenessOf,
+  readinessOf,
+  type SupervisorCondition,
+  type SupervisorHealth,
+} from "./health.ts";
+import { warnWithoutInit } from "./init-warning.ts";
+import { inspect, type SupervisorInspection } from "./inspection.ts";
+import { openJournal } from "./journal-options.ts";
+import { warnIfExposed } from "./journal-warning.ts";
+import type { Pools } from "./pools.ts";
+import { Reconciler } from "./reconciler.ts";
+import { picked, type SessionRef } from "./reference.ts";
+import { registry } from "./registry.ts";
+import { type Member, Roster } from "./roster.ts";
+import type { SupervisorSettings } from "./supervisor-options.ts";
+import type {
+  CapacityStatus,
+  ChildSummary,
+  CredentialsReport,
+  DrainReport,
+  NotStarted,
+  ReconcileReport,
+  SupervisorEnd,
+} from "./supervisor-reports.ts";
+import { Tree } from "./tree.ts";
+
+export interface SupervisorDeps extends SessionDeps {
+  /** A number from 0 up to 1, for jitter. */
+  readonly random: () => number;
+  /** Default: what the kernel says. */
+  readonly readMemory?: MemoryReader;
+}
+
+/** The cluster that a supervisor is a node of, which it has to leave before it ends. */
+export interface JoinedCluster {
+  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  readonly fault: string | undefined;
+  /** Gives up what it owns there, after running turns or at the deadline. A second call waits for the same end. */
+  leave(deadlineMs: number): Promise<void>;
+}
+
+/** Under which name the journal has what supervisors without one have spent. */
+const UNNAMED = "supervisor";
+
+const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
+
+const listSchema = z.strictObject({ prefix: nameSchema.optional() });
+
+const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
+
+/**
+ * Starts the sessions of this process and keeps them running: all of a `Supervisor` but what it is asked of other nodes of a
+ * cluster. The global sessions that a node has are one of these, too. Its methods are described where they are public.
+ */
+export class LocalSupervisor {
+  readonly name: string;
+  readonly closed: Promise<SupervisorEnd>;
+  #settings: SupervisorSettings;
+  readonly #clock: Clock;
+  readonly #sessions: Roster;
+  readonly #tree: Tree;
+  readonly #journal: JournalDesk;
+  readonly #room: Room;
+  readonly #erasing: Erasing;
+  readonly #cluster: JoinedCluster | undefined;
+  readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
+  #notStarted: readonly NotStarted[] = [];
+  #stopping: Promise<void> | undefined;
+  /** Why it ended, if not for a reason of the tree's. */
+  #end: SupervisorEnd | undefined;
+  /** How it has ended, once it has. */
+  #over: SupervisorEnd | undefined;
+  #draining = false;
+  /** One reconciliation after the other. */
+  #reconciling: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    settings: SupervisorSettings,
+    plans: readonly ChildPlan[],
+    deps: SupervisorDeps,
+    cluster: JoinedCluster | undefined,
+  ) {
+    this.#settings = settings;
+    this.#cluster = cluster;
+    this.#clock = deps.clock;
+    this.name = settings.name ?? registry.nextSupervisorName();
+    this.closed = this.#closed.promise;
+    this.#journal = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
+    const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
+    const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
+    const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
+    const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
+    this.#room = {
+      capacity,
+      memory,
+      spares,
+      turns,
+      advise: advisor(settings.logger),
+      keyRefused: (credentials) => {
+        for (const { server } of this.#sessions) server.keyRefused(credentials);
+        spares.renew();
+      },
+    };
+    this.#sessions = new Roster(this.name, this.#journal, this.#room, deps, ({ server }) => ({
+      restart: async (options) => {
+        this.#refuseIfGone(server);
+        await this.restartSession(server.settings.name, options);
+      },
+      terminate: async (options) => {
+        this.#refuseIfGone(server);
+        await this.#terminate(server, options);
+      },
+      fork: async (name, options) => {
+        this.#refuseIfGone(server);
+        const forked = { ...likeOptions(server.settings), ...options, ...server.forkOptions, name };
+        return await this.startSession(forked, server);
+      },
+      closed: () => this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name)),
+      again: () => {
+        const { name } = server.settings;
+        const ending = this.#stopping !== undefined || this.#draining;
+        return ending ? undefined : (this.#sessions.find(name) ?? this.#tree.templates.find(name));
+      },
+    }));
+    const { clock, random, newId } = deps;
+    this.#tree = new Tree(settings, plans, {
+      clock,
+      random,
+      newId,
+      roster: this.#sessions,
+      spares,
+      supervisor: this.name,
+      refuseIfEnding: () => this.refuseIfEnding(),
+    });
+    this.#erasing = new Erasing({
+      supervisor: this.name,
+      desk: this.#journal,
+      roster: this.#sessions,
+      tree: this.#tree,
+      newId,
+      defaults: () => this.#settings.defaults,
+    });
+  }
+
+  /**
+   * Starts one with these children, see `Supervisor.start`.
+   *
+   * @param cluster what it is to leave before it ends
+   */
+  static async start(
+    settings: SupervisorSettings,
+    plans: readonly ChildPlan[],
+    deps: SupervisorDeps,
+    cluster?: JoinedCluster,
+  ): Promise<LocalSupervisor> {
+    warnWithoutInit(settings.logger);
+    const supervisor = new LocalSupervisor(settings, plans, deps, cluster);
+    await supervisor.#open(() => openJournal(settings.journal, deps));
+    warnIfExposed(settings.journal, settings.logger);
+    return supervisor;
+  }
+
+  get settings(): SupervisorSettings {
+    return this.#settings;
+  }
+
+  get notStarted(): readonly NotStarted[] {
+    return this.#notStarted;
+  }
+
+  /** Those of the whole tree. */
+  get pools(): Pools {
+    return this.#tree.pools;
+  }
+
+  session(session: SessionRef): Session {
+    const reference = picked(session);
+    const member = this.#member(reference);
+    // A loan's handle is not to be exchanged for one that outlives the loan.
+    return reference instanceof LoanedSession ? reference : member.session;
+  }
+
+  /** The turn of a session, or of a pool by its name. */
+  ask<Structured>(
+    session: SessionName | Session,
+    prompt: Prompt,
+    options: PoolTurnOptions<Structured>,
+  ): Turn<Structured> {
+    const pool = typeof session === "string" ? this.#tree.pools.find(session) : undefined;
+    return (pool ?? this.session(session)).stream(prompt, options);
+  }
+
+  pool(name: string): Pool {
+    this.refuseIfStopped();
+    const pool = this.#tree.pools.find(name);
+    if (pool === undefined) throw registry.missingPool(name, this.name);
+    return pool;
+  }
+
+  listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
+    const { prefix } = validate(listSchema, options, "listSessions");
+    const all = [...this.#sessions].map(({ server }) => server);
+    const some = prefix === undefined ? all : all.filter(({ settings }) => beginsWith(settings.name, prefix));
+    return some.map((server) => server.status());
+  }
+
+  countSessions(): number {
+    return this.#sessions.size;
+  }
+
+  async startSession(options: SessionOptions, source?: SessionServer): Promise<Session> {
+    this.refuseIfEnding();
+    const plan = sessionPlan(options, this.#settings);
+    const [member] = await this.#tree.add(this.#tree.root, plan, source);
+    return this.session(member?.session ?? plan.settings.name);
+  }
+
+  async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
+    await this.#terminate(this.#member(session).server, options);
+  }
+
+  async eraseSession(session: SessionRef, options: EraseOptions): Promise<ErasureReport> {
+    this.refuseIfStopped();
+    return await this.#erasing.erase(session, options);
+  }
+
+  async *exportSession(session: SessionRef, options: ExportOptions = {}): AsyncGenerator<string, void, undefined> {
+    this.refuseIfStopped();
+    yield* this.#erasing.export(session, options);
+  }
+
+  /** Claude's ids of all conversations that a session has had, the present one last. */
+  async conversationsOf(name: SessionName): Promise<readonly string[]> {
+    this.refuseIfStopped();
+    return await this.#erasing.conversations(name);
+  }
+
+  async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
+    const { key, server } = this.#member(session);
+    const { conversation } = validate(conversationSchema, options, "restartSession");
+    if (conversation === "clear") server.forget();
+    // Not even for a moment once it is open: a turn that is asked for after this call is for the next process.
+    if (this.#tree.root.tree === undefined) await this.#tree.opened();
+    try {
+      await this.#tree.root.recycle(key);
+    } catch (error) {
+      throw server.refusal() ?? error;
+    }
+    const failure = await this.#tree.failure(server);
+    if (failure !== undefined) throw failure;
+    if (conversation === "clear") await server.saveConversation();
+  }
+
+  whichChildren(): ChildSummary[] {
+    return this.#tree.root.plans.map(({ kind, id }) => {
+      const name = this.#sessions.ofChild(id)?.session.name ?? id;
+      return { id: name, type: kind, state: this.#stateOf(kind, id) };
+    });
+  }
+
+  countChildren(): ChildCounts {
+    return this.#tree.root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
+  }
+
+  async startChild(child: ChildOptions): Promise<void> {
+    this.refuseIfEnding();
+    await this.#tree.add(this.#tree.root, childPlan(child, this.#settings));
+  }
+
+  async terminateChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    for (const { server } of this.#tree.membersOf(plan)) server.close("child");
+    await this.#tree.inRoot((tree) => tree.terminateChild(plan.id));
+  }
+
+  async restartChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    await this.#tree.inRoot((tree) => tree.restartChild(plan.id));
+    const [failure] = await this.#tree.failures(this.#tree.membersOf(plan));
+    if (failure !== undefined && plan.kind === "session") throw failure.error;
+  }
+
+  async deleteChild(child: SessionRef): Promise<void> {
+    const plan = this.#child(child);
+    await this.#tree.inRoot((tree) => tree.deleteChild(plan.id));
+    this.#tree.deletePlan(this.#tree.root, plan);
+  }
+
+  /**
+   * Makes the tree these children; see `Supervisor.reconcile`.
+   *
+   * @param settings what is added by other calls from now on has them too
+   */
+  async reconcile(wanted: readonly ChildPlan[], settings: SupervisorSettings): Promise<ReconcileReport> {
+    this.#settings = settings;
+    const before = this.#reconciling;
+    const work = (async () => {
+      await before.catch(() => {});
+      await this.#tree.opened();
+      this.refuseIfEnding();
+      return await new Reconciler(this.#tree, this.#sessions, () => this.refuseIfStopped()).reconcile(wanted);
+    })();
+    this.#reconciling = work;
+    return await work;
+  }
+
+  async refreshCredentials(options: { readonly deadline?: Duration } = {}): Promise<CredentialsReport> {
+    this.refuseIfStopped();
+    const { deadline } = validate(deadlineSchema, options, "refreshCredentials");
+    this.#room.spares.renew();
+    return await new CredentialsRefresh(this.#tree, this.#sessions, this.#clock).run(deadline, this.closed);
+  }
+
+  async health(): Promise<SupervisorHealth> {
+    const reports = [...this.#sessions].map(async ({ session }) => {
+      const { name, state, pid } = session.status();
+      return { name, state, active: pid !== undefined, health: await session.health() };
+    });
+    return healthOf(
+      this.#condition,
+      await Promise.all(reports),
+      childReports(this.#tree.root),
+      this.#tree.pools.statuses,
+    );
+  }
+
+  livez(): HealthChecks {
+    return livenessOf(this.#condition, childReports(this.#tree.root));
+  }
+
+  readyz(): HealthChecks {
+    return readinessOf(this.#condition, this.listSessions(), childReports(this.#tree.root));
+  }
+
+  get #condition(): SupervisorCondition {
+    const { reason } = this.#over ?? {};
+    const journal = this.#journal.fault?.message;
+    const journalDamage = this.#journal.damage;
+    const cluster = this.#cluster?.fault;
+    return {
+      phase:
+        reason !== undefined
+          ? "ended"
+          : this.#stopping !== undefined
+            ? "stopping"
+            : this.#draining
+              ? "draining"
+              : "running",
+      ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
+      ...(journal === undefined ? {} : { journal }),
+      ...(journalDamage === undefined ? {} : { journalDamage }),
+      ...(cluster === undefined ? {} : { cluster }),
+    };
+  }
+
+  capacity(): CapacityStatus {
+    const { capacity, spares, turns } = this.#room;
+    return {
+      processes: capacity.taken,
+      waiting: capacity.waiting,
+      turns: { running: turns.running, waiting: turns.waiting },
+      spares: spares.status,
+    };
+  }
+
+  inspect(): SupervisorInspection {
+    const state = this.#stopping === undefined ? "running" : "terminated";
+    const { place, fault, budget } = this.#journal;
+    return {
+      ...inspect(this.#tree.root, this.name, state, this.#sessions, this.#tree.pools),
+      capacity: this.capacity(),
+      journal: {
+        ...(place === undefined ? {} : { place }),
+        ...(fault === undefined ? {} : { fault: fault.message }),
+      },
+      ...(budget === undefined ? {} : { budget }),
+      options: effectiveSupervisorOptions(this.#settings),
+    };
+  }
+
+  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
+    this.refuseIfStopped();
+    const query = { ...usageQuery(options), supervisor: this.#journal.supervisor };
+    return usageReports(await this.#journal.usageWritten(query));
+  }
+
+  async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
+    const { deadline } = validate(deadlineSchema, options, "drain");
+    this.#draining = true;
+    const left = this.#cluster?.leave(deadline);
+    this.#tree.pools.end(
+      new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
+    );
+    let over = false;
+    const finished = Promise.all([...this.#sessions].map(({ server }) => server.drain())).then((turns) => {
+      // A stop meanwhile ends them too, but not as they were to end.
+      over = this.#stopping === undefined || turns.every((count) => count === 0);
+    });
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.schedule(deadline, resolve);
+    await Promise.race([finished, late, this.closed]);
+    timer.cancel();
+    const report = { completed: over };
+    await left;
+    await this.stop();
+    return report;
+  }
+
+  async stop({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
+    this.#stopping ??= this.#stop();
+    if (kill) await this.#tree.root.tree?.stop("brutal_kill");
+    await this.#stopping;
+  }
+
+  async #open(openJournal: () => Promise<HeldJournal>): Promise<void> {
+    // Names are taken at once; what is asked of them waits for the journal.
+    const opened = this.#tree.open(async () => {
+      await this.#journal.open(await openJournal());
+      void this.#journal.writer?.lost.then((cause) => this.#lost(cause));
+    });
+    void this.#tree.opened().then(
+      () => this.#tree.root.tree?.exited.then((exit) => this.#ended(exit.cause)),
+      () => {},
+    );
+    try {
+      const failed = await opened;
+      if (this.#settings.onStartFailure === "throw" && failed.length > 0) throw bootFailure(this.name, failed);
+      this.#notStarted = failed;
+    } catch (error) {
+      if (this.#tree.isOpen) {
+        await this.stop();
+        await this.closed;
+      } else {
+        await this.#room.spares.close();
+        await this.#journal.close();
+      }
+      throw error;
+    }
+  }
+
+  /** Ends a session here so that another node can go on with it. Resolves when nothing of it is written any more. */
+  async handOver(name: SessionName, deadlineMs: number): Promise<void> {
+    await this.#tree.opened();
+    const server = this.#sessions.find(name)?.server;
+    await server?.handOver(deadlineMs);
+    if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
+    await this.#tree.templates.left(nameKey(name));
+    await this.#journal.writer?.settled();
+  }
+
+  async #terminate(server: SessionServer, options: ConversationOptions): Promise<void> {
+    const { conversation } = validate(conversationSchema, options, "terminateSession");
+    let cleared: Promise<void> | undefined;
+    await this.#tree.terminate(server, () => {
+      if (conversation === "clear") cleared = this.#erasing.clear(server);
+      cleared?.catch(() => {});
+    });
+    await cleared;
+  }
+
+  async #stop(): Promise<void> {
+    this.#tree.pools.end(this.#stopped());
+    for (const { server } of this.#sessions) server.close("supervisor");
+    void this.#room.spares.close();
+    await this.#cluster?.leave(0);
+    await this.#tree.opened().catch(() => {});
+    await this.#tree.root.tree?.stop();
+    await this.closed;
+  }
+
+  /** Another application goes on with these sessions; none of their processes may go on here. */
+  async #lost(cause: CastellanError): Promise<void> {
+    this.#end ??= { reason: "journal_lost", cause };
+    for (const { server } of this.#sessions) server.dismiss(cause);
+    await this.stop({ kill: true });
+  }
+
+  async #ended(cause: unknown): Promise<void> {
+    this.#stopping ??= Promise.resolve();
+    for (const { server } of [...this.#sessions]) {
+      server.close("supervisor");
+      this.#sessions.release(server);
+    }
+    this.#tree.templates.close();
+    this.#tree.pools.end(this.#stopped());
+    this.#tree.pools.close();
+    await this.#cluster?.leave(0);
+    await this.#room.spares.close();
+    await this.#journal.close();
+    const end = this.#end ?? this.#tree.end;
+    this.#over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
+    this.#closed.resolve(this.#over);
+  }
+
+  #member(reference: SessionRef): Member {
+    this.refuseIfStopped();
+    const session = picked(reference);
+    const name = isSession(session) ? session.name : session;
+    // Looked at first, since it brings back a session that was let go.
+    const server = isSession(session) ? serverOf(session) : undefined;
+    const member = this.#sessions.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
+    if (member === undefined) throw registry.missing(name, this.name);
+    if (isSession(session) && server !== member.server) throw stale(session);
+    return member;
+  }
+
+  #child(reference: SessionRef): ChildPlan {
+    this.refuseIfStopped();
+    const child = picked(reference);
+    const name = isSession(child) ? child.name : child;
+    if (isSession(child) && this.#sessions.find(name)?.server !== serverOf(child)) throw stale(child);
+    const ids = [nameKey(name), name];
+    const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
+    if (plan !== undefined) return plan;
+    const known = this.#tree.root.plans.map(({ id }) => id);
+    const near = didYouMean(nearMisses(typeof name === "string" ? name : nameKey(name), known));
+    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}${near}.`);
+  }
+
+  #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
+    // A template or a pool has no process of its own that could be in another state.
+    return kind === "template" || kind === "pool"
+      ? "running"
+      : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
+  }
+
+  /** @throws CastellanError `SUPERVISOR_STOPPED` */
+  refuseIfStopped(): void {
+    if (this.#stopping !== undefined) throw this.#stopped();
+  }
+
+  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
+  refuseIfEnding(): void {
+    this.refuseIfStopped();
+    if (!this.#draining) return;
+    throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its children stay as they are.`);
+  }
+
+  #stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
+    return new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
+  }
+
+  /** A handle may outlive its session, and the name may be another one's by now. */
+  #refuseIfGone(server: SessionServer): void {
+    this.refuseIfStopped();
+    const refusal = this.#sessions.holds(server) ? undefined : server.refusal();
+    if (refusal !== undefined) throw refusal;
+  }
+}
+
+/** What a start is rejected with, of which each child has to come up. */
+function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {
+  const errors = failed.map(({ error }) => error);
+  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, "children did not come up");
+  const why = failed.map(({ name, error }) => `${formatName(name)}: ${startReason(error)}`).join("; ");
+  return startError(`${supervisor} has not been started, since not all of its children have come up. ${why}.`, cause);
+}
+
+/** The same as the error says, without advice for what is set aside. */
+function startReason(error: CastellanError): string {
+  if (CastellanError.is(error, "SESSION_QUARANTINED")) return error.details.lastExits.at(-1)?.message ?? error.message;
+  return error.cause === undefined ? error.message : reasonOf(error.cause);
+}
+
+/** The name is another session's by now, which must not be taken for the one that is meant. */
+function stale({ name }: Session): CastellanError {
+  return new CastellanError(
+    "SESSION_STOPPED",
+    `The session ${formatName(name)} that this handle is for has been stopped.`,
+  );
+}

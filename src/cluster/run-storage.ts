@@ -1,0 +1,80 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Clock } from "../clock.ts";
+import { CastellanError } from "../errors.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { PostgresOptions } from "../journal/postgres-place.ts";
+import { type ClusterJournal, clusterJournal } from "./cluster-journal.ts";
+import type { OwningRun } from "./epoch-fence.ts";
+import { type GlobalTranscripts, globalTranscripts } from "./global-transcripts.ts";
+import type { Holdings } from "./holdings.ts";
+import type { Recollection } from "./recollection.ts";
+
+export interface RunStorageDeps {
+  readonly place: PostgresOptions;
+  /** The name of the node. */
+  readonly node: string;
+  /** Has joined the engine. */
+  readonly run: OwningRun;
+  readonly holdings: Holdings;
+  /** Whether the run may act as an owner at this moment, as far as the node knows. */
+  readonly acts: () => boolean;
+  readonly recollection: Recollection;
+  readonly clock: Clock;
+}
+
+/** Where the sessions that one run of a node owns are written: a journal and transcripts that refuse what the run does not own. */
+export class RunStorage {
+  /** The name of the node. */
+  readonly node: string;
+  readonly #journal: ClusterJournal;
+  readonly #transcripts: GlobalTranscripts;
+  readonly #holdings: Holdings;
+
+  /** @throws CastellanError `INVALID_OPTIONS` */
+  constructor({ place, node, run, holdings, acts, recollection, clock }: RunStorageDeps) {
+    this.node = node;
+    this.#holdings = holdings;
+    this.#journal = clusterJournal(place, run, holdings, acts, clock, {
+      recent: () => recollection.batchesOf(run.boot),
+      behind: (lacking) => recollection.behind(lacking),
+      doubt: (problem) => recollection.doubt(problem),
+    });
+    this.#transcripts = globalTranscripts(place, run, holdings, recollection.transcripts);
+  }
+
+  /** The journal of these sessions. Whoever opens it closes it. */
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  /** Resolves if the journal finds out that the run owns nothing any more. */
+  get lost(): Promise<CastellanError> | undefined {
+    return this.#journal.lost;
+  }
+
+  /** Whether the session of this canonical name is the run's at this moment. No other may begin here. */
+  owns(key: string): boolean {
+    return this.#holdings.epochOf(key) !== undefined;
+  }
+
+  /** The transcripts of the session of this canonical name. */
+  storeOf(key: string): SessionStore {
+    return this.#transcripts.storeOf(key);
+  }
+
+  /** Tells the database once more what it lacks of what it has confirmed, see `Engine.era`. */
+  async catchUp(): Promise<void> {
+    await this.#journal.catchUp();
+    await this.#transcripts.catchUp();
+  }
+
+  /** Refuses all that is written from now on. */
+  lose(cause: CastellanError): void {
+    this.#journal.lose(CastellanError.is(cause, "NOT_OWNER") ? cause : new CastellanError("NOT_OWNER", cause.message));
+  }
+
+  /** Closes the transcripts, to be called after the journal has been closed. */
+  async close(): Promise<void> {
+    await this.#transcripts.close();
+  }
+}
