@@ -1,6 +1,6 @@
 import type { SessionName } from "../names.ts";
 import type { PoolStatus } from "../pool/pool-status.ts";
-import type { SessionHealth } from "../session/controls.ts";
+import type { SessionHealth } from "../session/session-health.ts";
 import type { SessionState } from "../session/session-state.ts";
 import { type ChildReport, problemOf } from "./child-report.ts";
 

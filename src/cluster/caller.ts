@@ -2,23 +2,11 @@ import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import type { CallMethod } from "./frames.ts";
+import { type CallMethod, isOnce } from "./call-methods.ts";
 import { pause, RETRY } from "./pause.ts";
 import type { FailedRoute, Router } from "./router.ts";
 import { errorOf } from "./sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./transport.ts";
-
-/** What must not be done twice, because the second time does something else than the first. */
-const ONCE: ReadonlySet<CallMethod> = new Set([
-  "restart",
-  "clear",
-  "stop",
-  "rewindFiles",
-  "approve",
-  "deny",
-  "erase",
-  "export",
-]);
 
 export interface CallerDeps {
   readonly router: Router;
@@ -68,7 +56,7 @@ export class Caller {
         trouble = error;
         if (error instanceof Unreachable) {
           if (error.hopeless) throw refused(key, method, error);
-          if (ONCE.has(method) && !error.unsent) throw uncertain(key, method, error);
+          if (isOnce(method) && !error.unsent) throw uncertain(key, method, error);
         } else if (!isOfTheCluster(error)) throw error;
       }
       if (clock.monotonic() >= until) {

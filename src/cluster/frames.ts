@@ -2,6 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { JsonObject } from "../journal/session-entry.ts";
 import type { EndedTurnState } from "../journal/turn-entry.ts";
 import type { WhenBusy } from "../session/options.ts";
+import type { CallMethod } from "./call-methods.ts";
 
 /** Asks a node for a turn of a session that it owns: a new one, or one that is there already. */
 export interface TurnRequest {
@@ -91,48 +92,6 @@ export interface CallRequest {
   readonly args: readonly unknown[];
   readonly claim: boolean;
 }
-
-/**
- * What can be called; all but `cancel`, `release`, those of approvals and those of erasing and exporting are methods of a session.
- * `eraseFiles` is for nodes that do not have it: they may have had it.
- */
-export const CALL_METHODS = [
-  "cancel",
-  "release",
-  "status",
-  "inspect",
-  "health",
-  "interrupt",
-  "hibernate",
-  "wake",
-  "restart",
-  "clear",
-  "stop",
-  "history",
-  "usage",
-  "approvals",
-  "approve",
-  "deny",
-  "approvalHistory",
-  "setModel",
-  "setPermissionMode",
-  "mcpStatus",
-  "reconnectMcpServer",
-  "toggleMcpServer",
-  "contextUsage",
-  "rewindFiles",
-  "stopTask",
-  "supportedCommands",
-  "supportedModels",
-  "supportedAgents",
-  "accountInfo",
-  "conversations",
-  "erase",
-  "eraseFiles",
-  "export",
-] as const;
-
-export type CallMethod = (typeof CALL_METHODS)[number];
 
 /** A part of an export, and what the next one is asked with, if there is one. */
 export interface ExportPage {

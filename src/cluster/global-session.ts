@@ -1,32 +1,20 @@
-import type {
-  AccountInfo,
-  AgentInfo,
-  McpServerStatus,
-  ModelInfo,
-  PermissionMode,
-  PermissionUpdate,
-  RewindFilesResult,
-  SDKControlGetContextUsageResponse,
-  SessionMessage,
-  SlashCommand,
-} from "@anthropic-ai/claude-agent-sdk";
+import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import type { Approval } from "../session/approval.ts";
 import { command } from "../session/command.ts";
-import type { SessionHealth } from "../session/controls.ts";
-import type { HistoryOptions } from "../session/history.ts";
+import type { ConversationOptions } from "../session/controls.ts";
 import { type Prompt, readPrompt } from "../session/prompt.ts";
 import type { Reply } from "../session/reply.ts";
-import type { ConversationOptions, PastApproval } from "../session/session.ts";
 import type { SessionEvent } from "../session/session-event.ts";
+import type { SessionHealth } from "../session/session-health.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import { Turn } from "../session/turn.ts";
 import { keyedTurnId } from "../session/turn-id.ts";
 import { checkTurnOptions, type TurnOptions } from "../session/turn-options.ts";
-import type { UsageOptions, UsageReport } from "../session/usage.ts";
-import type { CallMethod } from "./frames.ts";
+import type { CallMethod } from "./call-methods.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
+import { RemoteSessionControls } from "./remote-controls.ts";
 
 /** A permission that Claude waits for, on whichever node; as {@link Approval}, but answered from afar. */
 export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
@@ -71,7 +59,7 @@ export interface GlobalReach {
  * Besides what the call itself can throw each may throw `CLUSTER_UNAVAILABLE`, if no node that could have the session can be
  * reached, and `JOURNAL_UNAVAILABLE`, if the database cannot, after the cluster's `patience`.
  */
-export class GlobalSession {
+export class GlobalSession extends RemoteSessionControls {
   readonly name: SessionName;
   readonly #key: string;
   readonly #who: string;
@@ -79,8 +67,10 @@ export class GlobalSession {
 
   /** Made by a cluster. */
   constructor(name: SessionName, reach: GlobalReach) {
+    const key = nameKey(name);
+    super((control, args) => reach.call(key, control, ...args));
     this.name = name;
-    this.#key = nameKey(name);
+    this.#key = key;
     this.#who = `global session ${formatName(name)}`;
     this.#reach = reach;
   }
@@ -136,7 +126,7 @@ export class GlobalSession {
   }
 
   /** As `Session.health`. Never throws: that no node can be reached is an answer too. */
-  async health(): Promise<SessionHealth> {
+  override async health(): Promise<SessionHealth> {
     try {
       return (await this.#call("health")) as SessionHealth;
     } catch (error) {
@@ -156,52 +146,12 @@ export class GlobalSession {
     return ((await this.#call("approvals")) as Approval[]).map((approval) => this.#approval(approval));
   }
 
-  /** As `Session.approvalHistory`. */
-  async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
-    return (await this.#call("approvalHistory", options)) as PastApproval[];
-  }
-
-  /** As `Session.usage`. */
-  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    return (await this.#call("usage", options)) as UsageReport[];
-  }
-
-  /** As `Session.history`. */
-  async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
-    return (await this.#call("history", options)) as SessionMessage[];
-  }
-
-  /** Stops the turn that runs, if one does, and resolves when it has ended. Turns that wait go on. */
-  async interrupt(): Promise<void> {
-    await this.#call("interrupt");
-  }
-
-  /** As `Session.hibernate`. */
-  async hibernate(): Promise<void> {
-    await this.#call("hibernate");
-  }
-
-  /** As `Session.wake`. */
-  async wake(): Promise<void> {
-    await this.#call("wake");
-  }
-
-  /** As `Session.restart`. */
-  async restart(options: ConversationOptions = {}): Promise<void> {
-    await this.#call("restart", options);
-  }
-
-  /** As `Session.clear`. */
-  async clear(): Promise<void> {
-    await this.#call("clear");
-  }
-
   /**
    * Ends the session, and gives it up: its turns end with `SESSION_STOPPED`. Asking it again brings it back; one that is declared
    * with `activation: "eager"`, the default, is brought back by the cluster. With `conversation: "clear"` the nodes that had it before
    * remove what they have of it, too.
    */
-  async stop(options: ConversationOptions = {}): Promise<void> {
+  override async stop(options: ConversationOptions = {}): Promise<void> {
     // Before the only one who knows of its conversations knows nothing any more.
     if (options.conversation === "clear") await this.#reach.eraseElsewhere(this.#key);
     await this.#call("stop", options);
@@ -215,66 +165,6 @@ export class GlobalSession {
    */
   async move(node: string): Promise<void> {
     await this.#reach.move(this.#key, node);
-  }
-
-  /** As `Session.setModel`. What it changes counts until the session is let go, or moves. */
-  async setModel(model: string): Promise<void> {
-    await this.#call("setModel", model);
-  }
-
-  /** As `Session.setPermissionMode`. What it changes counts until the session is let go, or moves. */
-  async setPermissionMode(mode: PermissionMode): Promise<void> {
-    await this.#call("setPermissionMode", mode);
-  }
-
-  /** As `Session.mcpStatus`. */
-  async mcpStatus(): Promise<McpServerStatus[]> {
-    return (await this.#call("mcpStatus")) as McpServerStatus[];
-  }
-
-  /** As `Session.reconnectMcpServer`. */
-  async reconnectMcpServer(name: string): Promise<void> {
-    await this.#call("reconnectMcpServer", name);
-  }
-
-  /** As `Session.toggleMcpServer`. */
-  async toggleMcpServer(name: string, enabled: boolean): Promise<void> {
-    await this.#call("toggleMcpServer", name, enabled);
-  }
-
-  /** As `Session.contextUsage`. */
-  async contextUsage(): Promise<SDKControlGetContextUsageResponse> {
-    return (await this.#call("contextUsage")) as SDKControlGetContextUsageResponse;
-  }
-
-  /** As `Session.rewindFiles`. */
-  async rewindFiles(userMessageId: string, options: { readonly dryRun?: boolean } = {}): Promise<RewindFilesResult> {
-    return (await this.#call("rewindFiles", userMessageId, options)) as RewindFilesResult;
-  }
-
-  /** As `Session.stopTask`. */
-  async stopTask(taskId: string): Promise<void> {
-    await this.#call("stopTask", taskId);
-  }
-
-  /** As `Session.supportedCommands`. */
-  async supportedCommands(): Promise<SlashCommand[]> {
-    return (await this.#call("supportedCommands")) as SlashCommand[];
-  }
-
-  /** As `Session.supportedModels`. */
-  async supportedModels(): Promise<ModelInfo[]> {
-    return (await this.#call("supportedModels")) as ModelInfo[];
-  }
-
-  /** As `Session.supportedAgents`. */
-  async supportedAgents(): Promise<AgentInfo[]> {
-    return (await this.#call("supportedAgents")) as AgentInfo[];
-  }
-
-  /** As `Session.accountInfo`. */
-  async accountInfo(): Promise<AccountInfo> {
-    return (await this.#call("accountInfo")) as AccountInfo;
   }
 
   #ask<Structured>(prompt: Prompt, options: TurnOptions<Structured>, messages: boolean): GlobalTurn {

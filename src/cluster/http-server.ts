@@ -2,13 +2,14 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import type { Clock } from "../clock.ts";
+import { isCallMethod } from "./call-methods.ts";
 import type { CallAnswer, CallRequest } from "./frames.ts";
 import { Admission } from "./http-admission.ts";
 import { HEADERS, ROOT } from "./http-headers.ts";
 import { lineStream } from "./http-stream.ts";
 import { type ClusterSecret, Keyring } from "./signature.ts";
 import type { RequestHandler } from "./transport.ts";
-import { eventLineOf, isCallMethod, readCallRequest, readEventsRequest, readTurnRequest } from "./wire.ts";
+import { eventLineOf, readCallRequest, readEventsRequest, readTurnRequest } from "./wire.ts";
 
 export interface RequestServerOptions {
   /** Where to listen; port 0 for any that is free. */

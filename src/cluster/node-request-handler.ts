@@ -8,6 +8,7 @@ import type { SessionEvent } from "../session/session-event.ts";
 import { outcomeOf } from "../session/turn-end.ts";
 import type { TurnSource } from "../session/turn-source.ts";
 import { hasEnded } from "../session/turn-state.ts";
+import type { CallMethod } from "./call-methods.ts";
 import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./frames.ts";
 import type { ClusterNode, Held } from "./node.ts";
 import { sentErrorOf } from "./sent-error.ts";
@@ -86,7 +87,7 @@ export class NodeRequestHandler implements RequestHandler {
     node: ClusterNode,
     key: string,
     session: HostedSession,
-    method: CallRequest["method"],
+    method: Exclude<CallMethod, "eraseFiles">,
     args: readonly unknown[],
   ): Promise<unknown> {
     const [first] = args;

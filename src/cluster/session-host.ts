@@ -1,9 +1,11 @@
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
+import type { RemoteControl } from "../session/controls.ts";
 import type { Removed } from "../session/erasure.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { TurnSource } from "../session/turn-source.ts";
-import type { CallMethod, TurnAsked } from "./frames.ts";
+import type { HostMethod } from "./call-methods.ts";
+import type { TurnAsked } from "./frames.ts";
 
 /** A session, or a global pool, of a {@link SessionHost}. */
 export interface HostedSession {
@@ -14,7 +16,7 @@ export interface HostedSession {
   /** Stops a turn, as `Turn.interrupt`. Does nothing to one that is not there. */
   cancel(id: string): Promise<void>;
   /** @throws CastellanError, as the method of a session does */
-  call(method: CallMethod, args: readonly unknown[]): Promise<unknown>;
+  call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown>;
   events(): AsyncGenerator<SessionEvent, void, undefined>;
 }
 

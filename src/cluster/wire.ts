@@ -2,8 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import type { JsonObject } from "../journal/session-entry.ts";
 import { nameProblem } from "../names.ts";
-import type { CallAnswer, CallMethod, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
-import { CALL_METHODS } from "./frames.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
 /*
  * What nodes send each other, as it is read. Fields that are not known are let through, so that two releases can speak to each
@@ -98,14 +97,9 @@ export function readTurnRequest(value: unknown): TurnRequest {
   return read(turnRequest, "a turn request", value);
 }
 
-/** A call whose method may be one of a later release, see {@link isCallMethod}. @throws Error as {@link readTurnRequest} */
+/** A call whose method may be one of a later release, see `isCallMethod`. @throws Error as {@link readTurnRequest} */
 export function readCallRequest(value: unknown): Omit<CallRequest, "method"> & { readonly method: string } {
   return read(callRequest, "a call", value);
-}
-
-/** Whether this release knows a method of this name. */
-export function isCallMethod(method: string): method is CallMethod {
-  return CALL_METHODS.some((known) => known === method);
 }
 
 /** The key of the session whose events are wanted. @throws Error as {@link readTurnRequest} */

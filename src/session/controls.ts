@@ -6,175 +6,359 @@ import type {
   McpSetServersResult,
   ModelInfo,
   PermissionMode,
-  Query,
   RewindFilesResult,
   SDKControlGetContextUsageResponse,
   SessionMessage,
   SlashCommand,
 } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+import { withoutUndefined } from "../fields.ts";
+import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { HistoryOptions } from "./history.ts";
+import { nameMcpServers } from "./named-mcp-servers.ts";
+import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./usage.ts";
+import { validate } from "./validation.ts";
+
+/** A permission that Claude asked for, and what was answered, if anything was. */
+export type PastApproval = Omit<ApprovalEntry, "session">;
+
+/** What becomes of a session's conversation when its process, or the session, ends. */
+export interface ConversationOptions {
+  /** Whether it is gone on with, when the session is started again, or an empty one is begun. Default `"keep"`. */
+  conversation?: "keep" | "clear";
+}
 
 /**
- * How a session does: `degraded` means that turns wait and will be answered, or that something else went wrong, see
- * `status().faults`; `unhealthy` that turns will not be answered.
- */
-export type SessionHealth =
-  | { readonly status: "healthy" }
-  | { readonly status: "degraded" | "unhealthy"; readonly reason: string };
-
-/**
- * What can be asked of a session's process besides turns. A call waits for the process to be up, wakes a session that
- * hibernates, costs no tokens, and has a deadline of ten seconds; none can take the session down.
+ * What can be asked of a session besides turns, here and on another node. Each is a row of {@link CONTROLS}; `Session` and
+ * `GlobalSession` have it as a method.
  *
- * Every method throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process refuses or dies, or why the session has no
+ * What asks the process waits for it to be up, wakes a session that hibernates, costs no tokens, and has a deadline of ten seconds; none
+ * can take the session down. It throws `CONTROL_TIMEOUT`, `CONTROL_FAILED` if the process refuses or dies, or why the session has no
  * process: `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`, `CAPACITY_EXHAUSTED`.
  */
-export class Controls {
-  readonly #seat: { readonly server: SessionServer };
-  /** The MCP servers that the last `setMcpServers` named. */
-  #named: { readonly servers: Readonly<Record<string, McpServerConfig>>; readonly activation: number } | undefined;
-
-  constructor(seat: { readonly server: SessionServer }) {
-    this.#seat = seat;
-  }
-
-  /** Changes the model, for this process and all later ones. */
-  async setModel(model: string): Promise<void> {
-    await this.#ask("set_model", (sdk) => sdk.setModel(model));
-    this.#seat.server.remember({ model });
-  }
+export interface RemoteControls {
+  /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
+  interrupt(): Promise<void>;
 
   /**
-   * Changes the permission mode, for this process and all later ones that go on with the conversation, also after a restart of the
-   * application. An empty conversation, and a changed option, begin with the mode of the options.
+   * Ends the process of a session that has nothing to do, and keeps the session; resolves when it is gone. The next turn, or
+   * {@link Session.wake}, starts another one with the conversation, the model and the permission mode.
+   *
+   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on, a permission is waited for, or Claude has
+   * scheduled a turn, see `status().wakeups`;
+   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
    */
-  async setPermissionMode(mode: PermissionMode): Promise<void> {
-    await this.#ask("set_permission_mode", async (sdk) => {
-      const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
-      this.#seat.server.toldMode(now);
-    });
-    // Whoever is told that it holds may count on that, whatever becomes of the application.
-    await this.#seat.server.conversationWritten();
-  }
+  hibernate(): Promise<void>;
+
+  /**
+   * Starts a process for a session that hibernates, and resolves when it is up; at once if there is one.
+   *
+   * @throws CastellanError `CAPACITY_EXHAUSTED` if there was no room for it within `queueTimeout`; `SESSION_QUARANTINED`,
+   * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
+   */
+  wake(): Promise<void>;
+
+  /** Ends the process and starts another one; see `Supervisor.restartSession`. */
+  restart(options?: ConversationOptions): Promise<void>;
+
+  /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */
+  clear(): Promise<void>;
+
+  /** Ends the session; see `Supervisor.terminateSession`. */
+  stop(options?: ConversationOptions): Promise<void>;
+
+  /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
+  history(options?: HistoryOptions): Promise<SessionMessage[]>;
+
+  /**
+   * What the session has spent since it was first started, over all restarts. Where nothing was spent there is no report.
+   * What a turn spent whose process died in it is not known to anybody, and left out.
+   *
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
+   * @example
+   * const [{ costUsd } = { costUsd: 0 }] = await session.usage({ since: "2026-11-01" });
+   */
+  usage(options?: UsageOptions): Promise<UsageReport[]>;
+
+  /**
+   * The permissions that Claude asked for last, newest first, and what was answered, over all restarts of the application.
+   *
+   * @param options.limit how many at the most. Default 100
+   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
+   */
+  approvalHistory(options?: { readonly limit?: number }): Promise<PastApproval[]>;
 
   /**
    * Whether the session does its work, by a question to its process that costs no tokens. Never throws: no answer within ten
    * seconds is an answer too.
    */
-  async health(): Promise<SessionHealth> {
-    const { state, lastExit, waitingFor } = this.#seat.server.status();
-    if (state === "quarantined" || state === "stopped") {
-      return { status: "unhealthy", reason: this.#seat.server.refusal()?.message ?? `the session is ${state}` };
-    }
-    if (state === "starting" || state === "restarting") {
-      const why = lastExit === undefined ? "" : `; its last process: ${lastExit.message}`;
-      return { status: "degraded", reason: `the session is ${state}${why}` };
-    }
-    try {
-      // One that hibernates is not woken to say that it is well.
-      if (state !== "hibernated") await this.#seat.server.ask();
-    } catch (error) {
-      return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
-    }
-    const { faults } = this.#seat.server.status();
-    const reasons = [
-      ...(waitingFor === undefined || waitingFor.for === "approval"
-        ? []
-        : [`turns are held back for ${waitingFor.for}`]),
-      ...[this.#seat.server.journalFault, ...faults].flatMap((fault) => fault?.message ?? []),
-    ];
-    return reasons.length === 0 ? { status: "healthy" } : { status: "degraded", reason: reasons.join("; ") };
-  }
+  health(): Promise<SessionHealth>;
 
-  /** Claude's id of the conversation. */
-  get sessionId(): string {
-    return this.#seat.server.status().conversationId;
-  }
+  /** Changes the model, for this process and all later ones; of a global session until it is let go, or moves. */
+  setModel(model: string): Promise<void>;
+
+  /**
+   * Changes the permission mode, for this process and all later ones that go on with the conversation, also after a restart of the
+   * application. An empty conversation, and a changed option, begin with the mode of the options. Of a global session it counts until
+   * that is let go, or moves.
+   */
+  setPermissionMode(mode: PermissionMode): Promise<void>;
 
   /** The MCP servers and whether they are connected. */
-  mcpStatus(): Promise<McpServerStatus[]> {
-    return this.#ask("mcp_status", (sdk) => sdk.mcpServerStatus());
-  }
+  mcpStatus(): Promise<McpServerStatus[]>;
 
   /** Connects an MCP server of the process again. */
-  async reconnectMcpServer(name: string): Promise<void> {
-    await this.#ask("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name)).finally(() => {
-      this.#seat.server.lookAtServers();
-    });
-  }
+  reconnectMcpServer(name: string): Promise<void>;
 
   /** Switches an MCP server of the process on or off. */
-  async toggleMcpServer(name: string, enabled: boolean): Promise<void> {
-    await this.#ask("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
-    this.#seat.server.lookAtServers();
-  }
-
-  /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
-  async setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult> {
-    const named = this.#named;
-    const { result, activation } = await this.#ask("mcp_set_servers", async (sdk) => {
-      // A process that was started with them takes away only what such a call has named to it.
-      const { activation } = this.#seat.server.status();
-      if (named !== undefined && named.activation !== activation) await sdk.setMcpServers({ ...named.servers });
-      return { result: await sdk.setMcpServers(servers), activation };
-    });
-    this.#named = { servers, activation };
-    const { mcpServers = {} } = this.#seat.server.settings.sdk;
-    const stay = Object.entries(mcpServers).filter(
-      ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
-    );
-    this.#seat.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
-    this.#seat.server.lookAtServers();
-    return result;
-  }
+  toggleMcpServer(name: string, enabled: boolean): Promise<void>;
 
   /** How full the context is, and with what. */
-  contextUsage(): Promise<SDKControlGetContextUsageResponse> {
-    return this.#ask("get_context_usage", (sdk) => sdk.getContextUsage({ detail: "summary" }));
-  }
+  contextUsage(): Promise<SDKControlGetContextUsageResponse>;
 
   /**
    * Takes files back to what they were before the prompt with this id, if the session has `enableFileCheckpointing`. With
    * `dryRun` it only says what would change.
    */
-  rewindFiles(userMessageId: string, options: { readonly dryRun?: boolean } = {}): Promise<RewindFilesResult> {
-    return this.#ask("rewind_files", (sdk) => sdk.rewindFiles(userMessageId, options));
-  }
+  rewindFiles(userMessageId: string, options?: { readonly dryRun?: boolean }): Promise<RewindFilesResult>;
 
   /** Ends a background task. */
-  async stopTask(taskId: string): Promise<void> {
-    await this.#ask("stop_task", (sdk) => sdk.stopTask(taskId));
-  }
+  stopTask(taskId: string): Promise<void>;
 
   /** The commands and skills that the process knows, see `command()`. Those of MCP servers are among them after the first turn. */
-  supportedCommands(): Promise<SlashCommand[]> {
-    return this.#ask("supported_commands", (sdk) => sdk.supportedCommands());
-  }
+  supportedCommands(): Promise<SlashCommand[]>;
 
   /** The models that the process can be switched to. */
-  supportedModels(): Promise<ModelInfo[]> {
-    return this.#ask("supported_models", (sdk) => sdk.supportedModels());
-  }
+  supportedModels(): Promise<ModelInfo[]>;
 
   /** The agents that the process can hand work to. */
-  supportedAgents(): Promise<AgentInfo[]> {
-    return this.#ask("supported_agents", (sdk) => sdk.supportedAgents());
-  }
+  supportedAgents(): Promise<AgentInfo[]>;
 
   /** Whose account the process uses. */
-  accountInfo(): Promise<AccountInfo> {
-    return this.#ask("account_info", (sdk) => sdk.accountInfo());
-  }
+  accountInfo(): Promise<AccountInfo>;
+}
 
-  /** What has been said in the conversation, oldest first, read from its transcript. Needs no process. */
-  async history(options: HistoryOptions = {}): Promise<SessionMessage[]> {
-    const { server } = this.#seat;
-    // Which conversation it is the journal has to tell first.
-    return await server.history(options);
-  }
+/** What can be asked only in the process that has the session: functions, as in-process MCP servers are, cannot be sent. */
+interface LocalControls {
+  /** Replaces the MCP servers that were added so, and all in-process ones; for this process and all later ones. */
+  setMcpServers(servers: Record<string, McpServerConfig>): Promise<McpSetServersResult>;
+}
 
-  #ask<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
-    return this.#seat.server.control(what, request);
+/** All that can be asked of a session besides turns. */
+export interface SessionControls extends RemoteControls, LocalControls {}
+
+/** The name of a control that a session on another node can be asked. */
+export type RemoteControl = keyof RemoteControls;
+
+/** What a control is carried out on: the session, and its supervisor. Looked up anew for each control. */
+export interface ControlTarget {
+  readonly server: SessionServer;
+  readonly owner: {
+    restart(options: ConversationOptions): Promise<void>;
+    terminate(options: ConversationOptions): Promise<void>;
+  };
+}
+
+type Run<Method extends (...args: never[]) => Promise<unknown>> = (
+  target: ControlTarget,
+  ...args: Parameters<Method>
+) => ReturnType<Method>;
+
+type Schemas<Arguments extends readonly unknown[]> = {
+  readonly [Index in keyof Arguments]-?: z.ZodType<Arguments[Index]>;
+};
+
+interface LocalRow<Method extends (...args: never[]) => Promise<unknown>> {
+  readonly run: Run<Method>;
+}
+
+interface RemoteRow<Method extends (...args: never[]) => Promise<unknown>> extends LocalRow<Method> {
+  /** How each argument is read that another node has sent. */
+  readonly arguments: Schemas<Parameters<Method>>;
+  /** Whether it must not be asked again when nobody knows whether it was done: the second time it would do something else. */
+  readonly once: boolean;
+}
+
+type ControlTable = { readonly [Name in RemoteControl]: RemoteRow<SessionControls[Name]> } & {
+  readonly [Name in keyof LocalControls]: LocalRow<SessionControls[Name]>;
+};
+
+const text = z.string();
+const permissionMode = text.transform((mode) => mode as PermissionMode);
+const rewinding = z.object({ dryRun: z.boolean().optional() }).transform(withoutUndefined).optional();
+const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
+
+/** Options that the control checks itself. */
+function options<Options>(): z.ZodType<Options | undefined> {
+  return z.custom<Options | undefined>();
+}
+
+/** The table of controls: methods of `Session` and `GlobalSession`, and what nodes ask each other, are made of it. */
+export const CONTROLS: ControlTable = {
+  interrupt: { arguments: [], once: false, run: ({ server }) => server.interruptCurrent() },
+  hibernate: { arguments: [], once: false, run: ({ server }) => server.hibernate() },
+  wake: { arguments: [], once: false, run: ({ server }) => server.wake() },
+  restart: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.restart(options) },
+  clear: { arguments: [], once: true, run: ({ owner }) => owner.restart({ conversation: "clear" }) },
+  stop: { arguments: [options()], once: true, run: ({ owner }, options = {}) => owner.terminate(options) },
+  history: {
+    arguments: [options()],
+    once: false,
+    run: ({ server }, options = {}) => server.history(options),
+  },
+  usage: {
+    arguments: [options()],
+    once: false,
+    run: async ({ server }, options = {}) => {
+      const query = usageQuery(options);
+      return usageReports(await server.fromJournal((journal) => journal.usageWritten(query)));
+    },
+  },
+  approvalHistory: {
+    arguments: [options()],
+    once: false,
+    run: async ({ server }, options = {}) => {
+      const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
+      const approvals = await server.fromJournal((journal) => journal.approvalsWritten(limit));
+      return approvals.map(({ session: _, ...approval }) => approval);
+    },
+  },
+  health: { arguments: [], once: false, run: ({ server }) => healthOfSession(server) },
+  setModel: {
+    arguments: [text],
+    once: false,
+    run: async (target, model) => {
+      await target.server.control("set_model", (sdk) => sdk.setModel(model));
+      target.server.remember({ model });
+    },
+  },
+  setPermissionMode: {
+    arguments: [permissionMode],
+    once: false,
+    run: async (target, mode) => {
+      await target.server.control("set_permission_mode", async (sdk) => {
+        const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
+        target.server.toldMode(now);
+      });
+      // Whoever is told that it holds may count on that, whatever becomes of the application.
+      await target.server.conversationWritten();
+    },
+  },
+  mcpStatus: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("mcp_status", (sdk) => sdk.mcpServerStatus()),
+  },
+  reconnectMcpServer: {
+    arguments: [text],
+    once: false,
+    run: async (target, name) => {
+      await target.server
+        .control("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name))
+        .finally(() => target.server.lookAtServers());
+    },
+  },
+  toggleMcpServer: {
+    arguments: [text, z.boolean()],
+    once: false,
+    run: async (target, name, enabled) => {
+      await target.server.control("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
+      target.server.lookAtServers();
+    },
+  },
+  setMcpServers: { run: nameMcpServers },
+  contextUsage: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("get_context_usage", (sdk) => sdk.getContextUsage({ detail: "summary" })),
+  },
+  rewindFiles: {
+    arguments: [text, rewinding],
+    once: true,
+    run: ({ server }, userMessageId, options = {}) =>
+      server.control("rewind_files", (sdk) => sdk.rewindFiles(userMessageId, options)),
+  },
+  stopTask: {
+    arguments: [text],
+    once: false,
+    run: ({ server }, taskId) => server.control("stop_task", (sdk) => sdk.stopTask(taskId)),
+  },
+  supportedCommands: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("supported_commands", (sdk) => sdk.supportedCommands()),
+  },
+  supportedModels: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("supported_models", (sdk) => sdk.supportedModels()),
+  },
+  supportedAgents: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("supported_agents", (sdk) => sdk.supportedAgents()),
+  },
+  accountInfo: {
+    arguments: [],
+    once: false,
+    run: ({ server }) => server.control("account_info", (sdk) => sdk.accountInfo()),
+  },
+};
+
+const isControl = (name: string): name is keyof SessionControls => Object.hasOwn(CONTROLS, name);
+
+/** Whether a session on another node can be asked this. */
+export function isRemoteControl(name: string): name is RemoteControl {
+  return isControl(name) && "once" in CONTROLS[name];
+}
+
+/** The names of those that a session on another node can be asked. */
+export const REMOTE_CONTROLS: readonly RemoteControl[] = Object.keys(CONTROLS).filter(isRemoteControl);
+
+/**
+ * Arguments as another node has sent them, where `undefined` may have become `null`.
+ *
+ * @param who the session, for the message
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function readControlArguments(name: RemoteControl, args: readonly unknown[], who: string): unknown[] {
+  const schemas: readonly z.ZodType[] = CONTROLS[name].arguments;
+  return schemas.map((schema, index) => validate(schema, args[index] ?? undefined, who, name));
+}
+
+/** Gives a class a method for each of these controls, which `ask` carries out. */
+export function defineControls<Handle extends object, Name extends string>(
+  prototype: Handle,
+  names: readonly Name[],
+  ask: (handle: Handle, name: Name, args: readonly unknown[]) => Promise<unknown>,
+): void {
+  for (const name of names) {
+    const value = async function (this: Handle, ...args: readonly unknown[]): Promise<unknown> {
+      return await ask(this, name, args);
+    };
+    Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
   }
 }
+
+class TargetControls {
+  readonly #target: ControlTarget;
+
+  constructor(target: ControlTarget) {
+    this.#target = target;
+  }
+
+  static {
+    defineControls(TargetControls.prototype, Object.keys(CONTROLS).filter(isControl), (session, name, args) =>
+      Reflect.apply(CONTROLS[name].run, undefined, [session.#target, ...args]),
+    );
+  }
+}
+
+const base: new (target: ControlTarget) => object = TargetControls;
+
+/** Has a method for each control, which is carried out on the target. */
+export const Controls: new (target: ControlTarget) => SessionControls = base as new (
+  target: ControlTarget,
+) => SessionControls;

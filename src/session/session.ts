@@ -1,11 +1,9 @@
 import { resolve } from "node:path";
-import { z } from "zod";
 import { CastellanError } from "../errors.ts";
-import type { ApprovalEntry } from "../journal/approval-entry.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
 import { command } from "./command.ts";
-import { Controls } from "./controls.ts";
+import { Controls, type ConversationOptions } from "./controls.ts";
 import type { SessionDefaults } from "./options.ts";
 import type { Prompt } from "./prompt.ts";
 import type { Reply } from "./reply.ts";
@@ -15,19 +13,6 @@ import type { SessionStatus } from "./session-status.ts";
 import { Turn } from "./turn.ts";
 import type { TurnOptions } from "./turn-options.ts";
 import type { TurnRecord } from "./turn-record.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./usage.ts";
-import { validate } from "./validation.ts";
-
-/** A permission that Claude asked for, and what was answered, if anything was. */
-export type PastApproval = Omit<ApprovalEntry, "session">;
-
-const approvalHistorySchema = z.strictObject({ limit: z.int().positive().default(100) });
-
-/** What becomes of a session's conversation when its process, or the session, ends. */
-export interface ConversationOptions {
-  /** Whether it is gone on with, when the session is started again, or an empty one is begun. Default `"keep"`. */
-  conversation?: "keep" | "clear";
-}
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {
@@ -91,6 +76,11 @@ export class Session extends Controls implements AsyncDisposable {
    */
   get cwd(): string {
     return resolve(this.#source.server.settings.sdk.cwd ?? ".");
+  }
+
+  /** Claude's id of the conversation. */
+  get sessionId(): string {
+    return this.#source.server.status().conversationId;
   }
 
   /**
@@ -178,23 +168,6 @@ export class Session extends Controls implements AsyncDisposable {
   }
 
   /**
-   * The permissions that Claude asked for last, newest first, and what was answered, over all restarts of the application.
-   *
-   * @param options.limit how many at the most. Default 100
-   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
-   */
-  async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
-    const { limit } = validate(approvalHistorySchema, options, "approvalHistory");
-    const approvals = await this.#source.server.fromJournal((journal) => journal.approvalsWritten(limit));
-    return approvals.map(({ session: _, ...approval }) => approval);
-  }
-
-  /** Begins an empty conversation under the same name, with another process. Turns that wait run in it. */
-  async clear(): Promise<void> {
-    await this.restart({ conversation: "clear" });
-  }
-
-  /**
    * Starts a session that begins with what this one remembers; from then on they go separate ways. It has this one's
    * options, but for those given.
    *
@@ -203,56 +176,6 @@ export class Session extends Controls implements AsyncDisposable {
    */
   async fork(name: SessionName, options: Partial<SessionDefaults> = {}): Promise<Session> {
     return await this.#source.owner.fork(name, options);
-  }
-
-  /**
-   * What the session has spent since it was first started, over all restarts. Where nothing was spent there is no report.
-   * What a turn spent whose process died in it is not known to anybody, and left out.
-   *
-   * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`
-   * @example
-   * const [{ costUsd } = { costUsd: 0 }] = await session.usage({ since: "2026-11-01" });
-   */
-  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    const query = usageQuery(options);
-    return usageReports(await this.#source.server.fromJournal((journal) => journal.usageWritten(query)));
-  }
-
-  /** Stops the turn that runs, be it one that Claude Code has begun by itself, if one does, and resolves when it has ended. Turns that wait go on. */
-  async interrupt(): Promise<void> {
-    await this.#source.server.interruptCurrent();
-  }
-
-  /**
-   * Ends the process of a session that has nothing to do, and keeps the session; resolves when it is gone. The next turn, or
-   * {@link Session.wake}, starts another one with the conversation, the model and the permission mode.
-   *
-   * @throws CastellanError `SESSION_BUSY` if a turn runs or waits, a background task goes on, a permission is waited for, or Claude has
-   * scheduled a turn, see `status().wakeups`;
-   * `SESSION_QUARANTINED`, `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
-   */
-  async hibernate(): Promise<void> {
-    await this.#source.server.hibernate();
-  }
-
-  /**
-   * Starts a process for a session that hibernates, and resolves when it is up; at once if there is one.
-   *
-   * @throws CastellanError `CAPACITY_EXHAUSTED` if there was no room for it within `queueTimeout`; `SESSION_QUARANTINED`,
-   * `SESSION_STOPPED`, `SUPERVISOR_STOPPED`
-   */
-  async wake(): Promise<void> {
-    await this.#source.server.wake();
-  }
-
-  /** Ends the process and starts another one; see `Supervisor.restartSession`. */
-  async restart(options: ConversationOptions = {}): Promise<void> {
-    await this.#source.owner.restart(options);
-  }
-
-  /** Ends the session; see `Supervisor.terminateSession`. */
-  async stop(options: ConversationOptions = {}): Promise<void> {
-    await this.#source.owner.terminate(options);
   }
 
   /** Ends the session with the scope that holds it; one that has ended already is left as it is. */

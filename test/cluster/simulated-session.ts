@@ -1,4 +1,5 @@
-import type { CallMethod, TurnAsked } from "../../src/cluster/frames.ts";
+import type { CallMethod } from "../../src/cluster/call-methods.ts";
+import type { TurnAsked } from "../../src/cluster/frames.ts";
 import { pause } from "../../src/cluster/pause.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError } from "../../src/errors.ts";

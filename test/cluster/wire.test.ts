@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CALL_METHODS } from "../../src/cluster/frames.ts";
+import { CALL_METHODS, isCallMethod } from "../../src/cluster/call-methods.ts";
 import { EMPTY_LINE, JsonLines, jsonLine } from "../../src/cluster/json-lines.ts";
 import { commonProtocol, PROTOCOLS, speaks } from "../../src/cluster/protocol.ts";
 import {
   eventLineOf,
-  isCallMethod,
   isOver,
   OVER,
   readCallAnswer,

@@ -1,0 +1,38 @@
+import type { McpServerConfig, McpSetServersResult } from "@anthropic-ai/claude-agent-sdk";
+import type { SessionServer } from "./session-server.ts";
+
+/** What the last `setMcpServers` of a handle named, and to which process. */
+interface Named {
+  readonly servers: Readonly<Record<string, McpServerConfig>>;
+  readonly activation: number;
+}
+
+/** What stands for a session: a handle. */
+interface Target {
+  readonly server: SessionServer;
+}
+
+/** By handle: the next borrower of a member of a pool has named none. */
+const lastNamed = new WeakMap<Target, Named>();
+
+/** Replaces the MCP servers that were named by such a call before, and all in-process ones, for this process and all later ones. */
+export async function nameMcpServers(
+  target: Target,
+  servers: Record<string, McpServerConfig>,
+): Promise<McpSetServersResult> {
+  const named = lastNamed.get(target);
+  const { result, activation } = await target.server.control("mcp_set_servers", async (sdk) => {
+    // A process that was started with them takes away only what such a call has named to it.
+    const { activation } = target.server.status();
+    if (named !== undefined && named.activation !== activation) await sdk.setMcpServers({ ...named.servers });
+    return { result: await sdk.setMcpServers(servers), activation };
+  });
+  lastNamed.set(target, { servers, activation });
+  const { mcpServers = {} } = target.server.settings.sdk;
+  const stay = Object.entries(mcpServers).filter(
+    ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
+  );
+  target.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
+  target.server.lookAtServers();
+  return result;
+}
