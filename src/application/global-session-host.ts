@@ -82,7 +82,7 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   get load(): number {
-    const { processes, waiting } = this.#supervisor.capacity();
+    const { processes, waiting } = this.#supervisor.status.capacity();
     return processes + waiting;
   }
 

@@ -8,7 +8,7 @@ import type { Clock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
-import { beginsWith, didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../names.ts";
+import { beginsWith, nameKey, type SessionName } from "../names.ts";
 import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { ConversationOptions } from "../session/controls.ts";
@@ -24,43 +24,33 @@ import type { SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
 import type { Turn } from "../session/turn.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
 import { durationSchema, nameSchema, validate } from "../session/validation.ts";
-import { reasonOf } from "../supervision/child-spec.ts";
-import type { ChildCounts } from "../supervision/supervisor.ts";
 import { advisor } from "./advisor.ts";
+import { bootFailure } from "./boot-failure.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./child-options.ts";
-import { childReports, startError } from "./child-report.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
-import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
 import { Erasing } from "./erasing.ts";
-import {
-  type HealthChecks,
-  healthOf,
-  livenessOf,
-  readinessOf,
-  type SupervisorCondition,
-  type SupervisorHealth,
-} from "./health.ts";
 import { warnWithoutInit } from "./init-warning.ts";
-import { inspect, type SupervisorInspection } from "./inspection.ts";
+import type { SupervisorInspection } from "./inspection.ts";
+import type { JoinedCluster } from "./joined-cluster.ts";
 import { openJournal } from "./journal-options.ts";
 import { warnIfExposed } from "./journal-warning.ts";
 import type { Pools } from "./pools.ts";
 import { Reconciler } from "./reconciler.ts";
-import { picked, type SessionRef } from "./reference.ts";
+import { picked, type SessionRef, staleHandle } from "./reference.ts";
 import { registry } from "./registry.ts";
+import { RootChildren } from "./root-children.ts";
 import { type Member, Roster } from "./roster.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
+import { SupervisorPhase } from "./supervisor-phase.ts";
 import type {
-  CapacityStatus,
-  ChildSummary,
   CredentialsReport,
   DrainReport,
   NotStarted,
   ReconcileReport,
   SupervisorEnd,
 } from "./supervisor-reports.ts";
+import { SupervisorStatus } from "./supervisor-status.ts";
 import { Tree } from "./tree.ts";
 
 export interface SupervisorDeps extends SessionDeps {
@@ -68,14 +58,6 @@ export interface SupervisorDeps extends SessionDeps {
   readonly random: () => number;
   /** Default: what the kernel says. */
   readonly readMemory?: MemoryReader;
-}
-
-/** The cluster that a supervisor is a node of, which it has to leave before it ends. */
-export interface JoinedCluster {
-  /** Why it takes no turns of global sessions at this moment, if it does not. */
-  readonly fault: string | undefined;
-  /** Gives up what it owns there, after running turns or at the deadline. A second call waits for the same end. */
-  leave(deadlineMs: number): Promise<void>;
 }
 
 /** Under which name the journal has what supervisors without one have spent. */
@@ -94,6 +76,8 @@ const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000)
 export class LocalSupervisor {
   readonly name: string;
   readonly closed: Promise<SupervisorEnd>;
+  readonly children: RootChildren;
+  readonly status: SupervisorStatus;
   #settings: SupervisorSettings;
   readonly #clock: Clock;
   readonly #sessions: Roster;
@@ -104,12 +88,10 @@ export class LocalSupervisor {
   readonly #cluster: JoinedCluster | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
   #notStarted: readonly NotStarted[] = [];
+  readonly #phase: SupervisorPhase;
   #stopping: Promise<void> | undefined;
   /** Why it ended, if not for a reason of the tree's. */
   #end: SupervisorEnd | undefined;
-  /** How it has ended, once it has. */
-  #over: SupervisorEnd | undefined;
-  #draining = false;
   /** One reconciliation after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
 
@@ -124,6 +106,7 @@ export class LocalSupervisor {
     this.#clock = deps.clock;
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
+    this.#phase = new SupervisorPhase(this.name);
     this.#journal = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
@@ -157,8 +140,9 @@ export class LocalSupervisor {
       closed: () => this.#sessions.closed(server, () => this.#tree.templates.covers(server.settings.name)),
       again: () => {
         const { name } = server.settings;
-        const ending = this.#stopping !== undefined || this.#draining;
-        return ending ? undefined : (this.#sessions.find(name) ?? this.#tree.templates.find(name));
+        return this.#phase.now !== "running"
+          ? undefined
+          : (this.#sessions.find(name) ?? this.#tree.templates.find(name));
       },
     }));
     const { clock, random, newId } = deps;
@@ -169,7 +153,7 @@ export class LocalSupervisor {
       roster: this.#sessions,
       spares,
       supervisor: this.name,
-      refuseIfEnding: () => this.refuseIfEnding(),
+      refuseIfEnding: () => this.#phase.refuseIfEnding(),
     });
     this.#erasing = new Erasing({
       supervisor: this.name,
@@ -178,6 +162,16 @@ export class LocalSupervisor {
       tree: this.#tree,
       newId,
       defaults: () => this.#settings.defaults,
+    });
+    this.children = new RootChildren(this.name, this.#tree, this.#sessions, this.#phase);
+    this.status = new SupervisorStatus({
+      name: this.name,
+      tree: this.#tree,
+      sessions: this.#sessions,
+      journal: this.#journal,
+      room: this.#room,
+      phase: this.#phase,
+      cluster,
     });
   }
 
@@ -230,7 +224,7 @@ export class LocalSupervisor {
   }
 
   pool(name: string): Pool {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     const pool = this.#tree.pools.find(name);
     if (pool === undefined) throw registry.missingPool(name, this.name);
     return pool;
@@ -248,7 +242,7 @@ export class LocalSupervisor {
   }
 
   async startSession(options: SessionOptions, source?: SessionServer): Promise<Session> {
-    this.refuseIfEnding();
+    this.#phase.refuseIfEnding();
     const plan = sessionPlan(options, this.#settings);
     const [member] = await this.#tree.add(this.#tree.root, plan, source);
     return this.session(member?.session ?? plan.settings.name);
@@ -259,18 +253,18 @@ export class LocalSupervisor {
   }
 
   async eraseSession(session: SessionRef, options: EraseOptions): Promise<ErasureReport> {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     return await this.#erasing.erase(session, options);
   }
 
   async *exportSession(session: SessionRef, options: ExportOptions = {}): AsyncGenerator<string, void, undefined> {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     yield* this.#erasing.export(session, options);
   }
 
   /** Claude's ids of all conversations that a session has had, the present one last. */
   async conversationsOf(name: SessionName): Promise<readonly string[]> {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     return await this.#erasing.conversations(name);
   }
 
@@ -290,39 +284,24 @@ export class LocalSupervisor {
     if (conversation === "clear") await server.saveConversation();
   }
 
-  whichChildren(): ChildSummary[] {
-    return this.#tree.root.plans.map(({ kind, id }) => {
-      const name = this.#sessions.ofChild(id)?.session.name ?? id;
-      return { id: name, type: kind, state: this.#stateOf(kind, id) };
-    });
-  }
-
-  countChildren(): ChildCounts {
-    return this.#tree.root.tree?.countChildren() ?? { specs: 0, active: 0, supervisors: 0, workers: 0 };
-  }
-
+  /** Adds a child of whatever kind, see `Supervisor.startChild`. */
   async startChild(child: ChildOptions): Promise<void> {
-    this.refuseIfEnding();
-    await this.#tree.add(this.#tree.root, childPlan(child, this.#settings));
+    this.#phase.refuseIfEnding();
+    await this.children.start(childPlan(child, this.#settings));
   }
 
-  async terminateChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    for (const { server } of this.#tree.membersOf(plan)) server.close("child");
-    await this.#tree.inRoot((tree) => tree.terminateChild(plan.id));
+  inspect(): SupervisorInspection {
+    return this.status.inspect(this.#settings);
   }
 
-  async restartChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    await this.#tree.inRoot((tree) => tree.restartChild(plan.id));
-    const [failure] = await this.#tree.failures(this.#tree.membersOf(plan));
-    if (failure !== undefined && plan.kind === "session") throw failure.error;
+  /** @throws CastellanError `SUPERVISOR_STOPPED` */
+  refuseIfStopped(): void {
+    this.#phase.refuseIfStopped();
   }
 
-  async deleteChild(child: SessionRef): Promise<void> {
-    const plan = this.#child(child);
-    await this.#tree.inRoot((tree) => tree.deleteChild(plan.id));
-    this.#tree.deletePlan(this.#tree.root, plan);
+  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
+  refuseIfEnding(): void {
+    this.#phase.refuseIfEnding();
   }
 
   /**
@@ -336,96 +315,23 @@ export class LocalSupervisor {
     const work = (async () => {
       await before.catch(() => {});
       await this.#tree.opened();
-      this.refuseIfEnding();
-      return await new Reconciler(this.#tree, this.#sessions, () => this.refuseIfStopped()).reconcile(wanted);
+      this.#phase.refuseIfEnding();
+      return await new Reconciler(this.#tree, this.#sessions, () => this.#phase.refuseIfStopped()).reconcile(wanted);
     })();
     this.#reconciling = work;
     return await work;
   }
 
   async refreshCredentials(options: { readonly deadline?: Duration } = {}): Promise<CredentialsReport> {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     const { deadline } = validate(deadlineSchema, options, "refreshCredentials");
     this.#room.spares.renew();
     return await new CredentialsRefresh(this.#tree, this.#sessions, this.#clock).run(deadline, this.closed);
   }
 
-  async health(): Promise<SupervisorHealth> {
-    const reports = [...this.#sessions].map(async ({ session }) => {
-      const { name, state, pid } = session.status();
-      return { name, state, active: pid !== undefined, health: await session.health() };
-    });
-    return healthOf(
-      this.#condition,
-      await Promise.all(reports),
-      childReports(this.#tree.root),
-      this.#tree.pools.statuses,
-    );
-  }
-
-  livez(): HealthChecks {
-    return livenessOf(this.#condition, childReports(this.#tree.root));
-  }
-
-  readyz(): HealthChecks {
-    return readinessOf(this.#condition, this.listSessions(), childReports(this.#tree.root));
-  }
-
-  get #condition(): SupervisorCondition {
-    const { reason } = this.#over ?? {};
-    const journal = this.#journal.fault?.message;
-    const journalDamage = this.#journal.damage;
-    const cluster = this.#cluster?.fault;
-    return {
-      phase:
-        reason !== undefined
-          ? "ended"
-          : this.#stopping !== undefined
-            ? "stopping"
-            : this.#draining
-              ? "draining"
-              : "running",
-      ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
-      ...(journal === undefined ? {} : { journal }),
-      ...(journalDamage === undefined ? {} : { journalDamage }),
-      ...(cluster === undefined ? {} : { cluster }),
-    };
-  }
-
-  capacity(): CapacityStatus {
-    const { capacity, spares, turns } = this.#room;
-    return {
-      processes: capacity.taken,
-      waiting: capacity.waiting,
-      turns: { running: turns.running, waiting: turns.waiting },
-      spares: spares.status,
-    };
-  }
-
-  inspect(): SupervisorInspection {
-    const state = this.#stopping === undefined ? "running" : "terminated";
-    const { place, fault, budget } = this.#journal;
-    return {
-      ...inspect(this.#tree.root, this.name, state, this.#sessions, this.#tree.pools),
-      capacity: this.capacity(),
-      journal: {
-        ...(place === undefined ? {} : { place }),
-        ...(fault === undefined ? {} : { fault: fault.message }),
-      },
-      ...(budget === undefined ? {} : { budget }),
-      options: effectiveSupervisorOptions(this.#settings),
-    };
-  }
-
-  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    this.refuseIfStopped();
-    const query = { ...usageQuery(options), supervisor: this.#journal.supervisor };
-    return usageReports(await this.#journal.usageWritten(query));
-  }
-
   async drain(options: { readonly deadline?: Duration } = {}): Promise<DrainReport> {
     const { deadline } = validate(deadlineSchema, options, "drain");
-    this.#draining = true;
+    this.#phase.drain();
     const left = this.#cluster?.leave(deadline);
     this.#tree.pools.end(
       new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
@@ -433,7 +339,7 @@ export class LocalSupervisor {
     let over = false;
     const finished = Promise.all([...this.#sessions].map(({ server }) => server.drain())).then((turns) => {
       // A stop meanwhile ends them too, but not as they were to end.
-      over = this.#stopping === undefined || turns.every((count) => count === 0);
+      over = !this.#phase.isStopping || turns.every((count) => count === 0);
     });
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.schedule(deadline, resolve);
@@ -498,7 +404,8 @@ export class LocalSupervisor {
   }
 
   async #stop(): Promise<void> {
-    this.#tree.pools.end(this.#stopped());
+    this.#phase.stop();
+    this.#tree.pools.end(this.#phase.stopped());
     for (const { server } of this.#sessions) server.close("supervisor");
     void this.#room.spares.close();
     await this.#cluster?.leave(0);
@@ -516,95 +423,39 @@ export class LocalSupervisor {
 
   async #ended(cause: unknown): Promise<void> {
     this.#stopping ??= Promise.resolve();
+    this.#phase.stop();
     for (const { server } of [...this.#sessions]) {
       server.close("supervisor");
       this.#sessions.release(server);
     }
     this.#tree.templates.close();
-    this.#tree.pools.end(this.#stopped());
+    this.#tree.pools.end(this.#phase.stopped());
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
     await this.#room.spares.close();
     await this.#journal.close();
     const end = this.#end ?? this.#tree.end;
-    this.#over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
-    this.#closed.resolve(this.#over);
+    const over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
+    this.#phase.over(over);
+    this.#closed.resolve(over);
   }
 
   #member(reference: SessionRef): Member {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     const session = picked(reference);
     const name = isSession(session) ? session.name : session;
     // Looked at first, since it brings back a session that was let go.
     const server = isSession(session) ? serverOf(session) : undefined;
     const member = this.#sessions.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
     if (member === undefined) throw registry.missing(name, this.name);
-    if (isSession(session) && server !== member.server) throw stale(session);
+    if (isSession(session) && server !== member.server) throw staleHandle(session);
     return member;
-  }
-
-  #child(reference: SessionRef): ChildPlan {
-    this.refuseIfStopped();
-    const child = picked(reference);
-    const name = isSession(child) ? child.name : child;
-    if (isSession(child) && this.#sessions.find(name)?.server !== serverOf(child)) throw stale(child);
-    const ids = [nameKey(name), name];
-    const plan = this.#tree.root.plans.find(({ id }) => ids.includes(id));
-    if (plan !== undefined) return plan;
-    const known = this.#tree.root.plans.map(({ id }) => id);
-    const near = didYouMean(nearMisses(typeof name === "string" ? name : nameKey(name), known));
-    throw new CastellanError("CHILD_NOT_FOUND", `${this.name} has no child ${formatName(name)}${near}.`);
-  }
-
-  #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
-    // A template or a pool has no process of its own that could be in another state.
-    return kind === "template" || kind === "pool"
-      ? "running"
-      : (this.#tree.root.tree?.child(id)?.state ?? "terminated");
-  }
-
-  /** @throws CastellanError `SUPERVISOR_STOPPED` */
-  refuseIfStopped(): void {
-    if (this.#stopping !== undefined) throw this.#stopped();
-  }
-
-  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
-  refuseIfEnding(): void {
-    this.refuseIfStopped();
-    if (!this.#draining) return;
-    throw new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its children stay as they are.`);
-  }
-
-  #stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
-    return new CastellanError("SUPERVISOR_STOPPED", `${this.name} has been stopped; start another supervisor.`);
   }
 
   /** A handle may outlive its session, and the name may be another one's by now. */
   #refuseIfGone(server: SessionServer): void {
-    this.refuseIfStopped();
+    this.#phase.refuseIfStopped();
     const refusal = this.#sessions.holds(server) ? undefined : server.refusal();
     if (refusal !== undefined) throw refusal;
   }
-}
-
-/** What a start is rejected with, of which each child has to come up. */
-function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {
-  const errors = failed.map(({ error }) => error);
-  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, "children did not come up");
-  const why = failed.map(({ name, error }) => `${formatName(name)}: ${startReason(error)}`).join("; ");
-  return startError(`${supervisor} has not been started, since not all of its children have come up. ${why}.`, cause);
-}
-
-/** The same as the error says, without advice for what is set aside. */
-function startReason(error: CastellanError): string {
-  if (CastellanError.is(error, "SESSION_QUARANTINED")) return error.details.lastExits.at(-1)?.message ?? error.message;
-  return error.cause === undefined ? error.message : reasonOf(error.cause);
-}
-
-/** The name is another session's by now, which must not be taken for the one that is meant. */
-function stale({ name }: Session): CastellanError {
-  return new CastellanError(
-    "SESSION_STOPPED",
-    `The session ${formatName(name)} that this handle is for has been stopped.`,
-  );
 }

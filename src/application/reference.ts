@@ -1,4 +1,5 @@
-import type { SessionName } from "../names.ts";
+import { CastellanError } from "../errors.ts";
+import { formatName, type SessionName } from "../names.ts";
 import type { Reply } from "../session/reply.ts";
 import { isSession, type Session } from "../session/session.ts";
 import type { Turn } from "../session/turn.ts";
@@ -56,4 +57,12 @@ export function find(reference: SessionRef): Session {
 function isPicker(reference: SessionRef): reference is Picker {
   // What is no name is told to be none by those who look for it.
   return typeof reference === "object" && reference !== null && PICK in reference;
+}
+
+/** What is told of a handle whose name is another session's by now, which must not be taken for the one that is meant. */
+export function staleHandle({ name }: Session): CastellanError {
+  return new CastellanError(
+    "SESSION_STOPPED",
+    `The session ${formatName(name)} that this handle is for has been stopped.`,
+  );
 }

@@ -240,12 +240,12 @@ export class Supervisor implements AsyncDisposable {
 
   /** What is known of each child, in start order, as OTP's `which_children`. */
   whichChildren(): ChildSummary[] {
-    return this.#local.whichChildren();
+    return this.#local.children.which();
   }
 
   /** How many children there are, as OTP's `count_children`. A session is a worker. */
   countChildren(): ChildCounts {
-    return this.#local.countChildren();
+    return this.#local.children.count();
   }
 
   /**
@@ -267,7 +267,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `CHILD_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   async terminateChild(child: SessionRef): Promise<void> {
-    await this.#local.terminateChild(child);
+    await this.#local.children.terminate(child);
   }
 
   /**
@@ -277,7 +277,7 @@ export class Supervisor implements AsyncDisposable {
    * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` for a session that does not come up
    */
   async restartChild(child: SessionRef): Promise<void> {
-    await this.#local.restartChild(child);
+    await this.#local.children.restart(child);
   }
 
   /**
@@ -286,7 +286,7 @@ export class Supervisor implements AsyncDisposable {
    * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `SUPERVISOR_STOPPED`
    */
   async deleteChild(child: SessionRef): Promise<void> {
-    await this.#local.deleteChild(child);
+    await this.#local.children.delete(child);
   }
 
   /**
@@ -345,22 +345,22 @@ export class Supervisor implements AsyncDisposable {
    * most; those that hibernate are not woken.
    */
   async health(): Promise<SupervisorHealth> {
-    return await this.#local.health();
+    return await this.#local.status.health();
   }
 
   /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
   livez(): HealthChecks {
-    return this.#local.livez();
+    return this.#local.status.livez();
   }
 
   /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
   readyz(): HealthChecks {
-    return this.#local.readyz();
+    return this.#local.status.readyz();
   }
 
   /** How many processes there are and turns run, how many sessions wait for either, and what came of spares. */
   capacity(): CapacityStatus {
-    return this.#local.capacity();
+    return this.#local.status.capacity();
   }
 
   /**
@@ -381,7 +381,7 @@ export class Supervisor implements AsyncDisposable {
    * for (const { day, model, costUsd } of await supervisor.usage({ by: ["day", "model"] })) console.log(day, model, costUsd);
    */
   async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
-    return await this.#local.usage(options);
+    return await this.#local.status.usage(options);
   }
 
   /**

@@ -1,0 +1,111 @@
+import type { JournalDesk } from "../session/journal-desk.ts";
+import type { Room } from "../session/room.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
+import { childReports } from "./child-report.ts";
+import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
+import {
+  type HealthChecks,
+  healthOf,
+  livenessOf,
+  readinessOf,
+  type SupervisorCondition,
+  type SupervisorHealth,
+} from "./health.ts";
+import { inspect, type SupervisorInspection } from "./inspection.ts";
+import type { JoinedCluster } from "./joined-cluster.ts";
+import type { Roster } from "./roster.ts";
+import type { SupervisorSettings } from "./supervisor-options.ts";
+import type { SupervisorPhase } from "./supervisor-phase.ts";
+import type { CapacityStatus } from "./supervisor-reports.ts";
+import type { Tree } from "./tree.ts";
+
+/** What is known of a supervisor is found in these. */
+export interface SupervisorParts {
+  readonly name: string;
+  readonly tree: Tree;
+  readonly sessions: Roster;
+  readonly journal: JournalDesk;
+  readonly room: Room;
+  readonly phase: SupervisorPhase;
+  readonly cluster: JoinedCluster | undefined;
+}
+
+/** What is known of a supervisor and all that is in it. Its methods are described where they are public, in `Supervisor`. */
+export class SupervisorStatus {
+  readonly #parts: SupervisorParts;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+  }
+
+  async health(): Promise<SupervisorHealth> {
+    const reports = [...this.#parts.sessions].map(async ({ session }) => {
+      const { name, state, pid } = session.status();
+      return { name, state, active: pid !== undefined, health: await session.health() };
+    });
+    return healthOf(
+      this.#condition,
+      await Promise.all(reports),
+      childReports(this.#parts.tree.root),
+      this.#parts.tree.pools.statuses,
+    );
+  }
+
+  livez(): HealthChecks {
+    return livenessOf(this.#condition, childReports(this.#parts.tree.root));
+  }
+
+  readyz(): HealthChecks {
+    return readinessOf(
+      this.#condition,
+      [...this.#parts.sessions].map(({ server }) => server.status()),
+      childReports(this.#parts.tree.root),
+    );
+  }
+
+  capacity(): CapacityStatus {
+    const { capacity, spares, turns } = this.#parts.room;
+    return {
+      processes: capacity.taken,
+      waiting: capacity.waiting,
+      turns: { running: turns.running, waiting: turns.waiting },
+      spares: spares.status,
+    };
+  }
+
+  inspect(settings: SupervisorSettings): SupervisorInspection {
+    const state = this.#parts.phase.isStopping ? "terminated" : "running";
+    const { place, fault, budget } = this.#parts.journal;
+    return {
+      ...inspect(this.#parts.tree.root, this.#parts.name, state, this.#parts.sessions, this.#parts.tree.pools),
+      capacity: this.capacity(),
+      journal: {
+        ...(place === undefined ? {} : { place }),
+        ...(fault === undefined ? {} : { fault: fault.message }),
+      },
+      ...(budget === undefined ? {} : { budget }),
+      options: effectiveSupervisorOptions(settings),
+    };
+  }
+
+  async usage(options: UsageOptions = {}): Promise<UsageReport[]> {
+    this.#parts.phase.refuseIfStopped();
+    const query = { ...usageQuery(options), supervisor: this.#parts.journal.supervisor };
+    return usageReports(await this.#parts.journal.usageWritten(query));
+  }
+
+  get #condition(): SupervisorCondition {
+    const { now: phase, end } = this.#parts.phase;
+    const reason = end?.reason;
+    const journal = this.#parts.journal.fault?.message;
+    const journalDamage = this.#parts.journal.damage;
+    const cluster = this.#parts.cluster?.fault;
+    return {
+      phase,
+      ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
+      ...(journal === undefined ? {} : { journal }),
+      ...(journalDamage === undefined ? {} : { journalDamage }),
+      ...(cluster === undefined ? {} : { cluster }),
+    };
+  }
+}

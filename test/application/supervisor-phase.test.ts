@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { SupervisorPhase } from "../../src/application/supervisor-phase.ts";
+
+function refusals(phase: SupervisorPhase): readonly (string | undefined)[] {
+  const messageOf = (refuse: () => void): string | undefined => {
+    try {
+      refuse();
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+  return [messageOf(() => phase.refuseIfStopped()), messageOf(() => phase.refuseIfEnding())];
+}
+
+test("SupervisorPhase: says what is refused, and why, from when on", () => {
+  const phase = new SupervisorPhase("shop");
+  expect([phase.now, ...refusals(phase)]).toEqual(["running", undefined, undefined]);
+  phase.drain();
+  const draining = "shop is draining; its children stay as they are.";
+  expect([phase.now, ...refusals(phase)]).toEqual(["draining", undefined, draining]);
+  phase.stop();
+  const stopped = "shop has been stopped; start another supervisor.";
+  expect([phase.now, ...refusals(phase)]).toEqual(["stopping", stopped, stopped]);
+  phase.over({ reason: "stopped" });
+  expect([phase.now, phase.end, ...refusals(phase)]).toEqual(["ended", { reason: "stopped" }, stopped, stopped]);
+});
+
+test("SupervisorPhase: never goes back", () => {
+  const phase = new SupervisorPhase("shop");
+  phase.stop();
+  phase.drain();
+  expect(phase.now).toBe("stopping");
+  phase.over({ reason: "stopped" });
+  phase.stop();
+  phase.drain();
+  expect([phase.now, phase.isStopping]).toEqual(["ended", true]);
+});
