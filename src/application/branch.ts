@@ -12,12 +12,12 @@ import {
   sessionsOf,
   type TreePlan,
 } from "./child-options.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 
 export interface BranchDeps {
   readonly clock: Clock;
   readonly random: () => number;
-  readonly roster: Roster;
+  readonly sessions: SessionTable;
   /** Makes the listener of a child. `server` is the child's session, if the child is one. */
   listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): (event: ChildEvent) => void;
 }
@@ -180,7 +180,7 @@ export class Branch {
 
   #spec(plan: TreePlan): ChildSpec {
     const { id } = plan;
-    const server = plan.kind === "session" ? this.#deps.roster.ofChild(id)?.server : undefined;
+    const server = plan.kind === "session" ? this.#deps.sessions.ofChild(id)?.server : undefined;
     const onEvent = this.#deps.listener(plan, this, server);
     switch (plan.kind) {
       case "session": {
@@ -204,7 +204,7 @@ export class Branch {
   }
 
   #begin(server: SessionServer | undefined): Child {
-    const isThere = server !== undefined && this.#deps.roster.holds(server) && !server.hasEnded;
+    const isThere = server !== undefined && this.#deps.sessions.holds(server) && !server.hasEnded;
     return isThere ? server.begin() : vacancy();
   }
 }

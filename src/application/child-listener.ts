@@ -7,14 +7,14 @@ import { whoOf } from "./child-report.ts";
 import type { ChildStarts } from "./child-starts.ts";
 import { exitRecord } from "./inspection.ts";
 import type { Pools } from "./pools.ts";
-import type { Member, Roster } from "./roster.ts";
+import type { Member, SessionTable } from "./session-table.ts";
 import type { Logger } from "./supervisor-options.ts";
 import type { SupervisorEnd } from "./supervisor-reports.ts";
 
 /** What the listeners of a tree share. */
 export interface ListenerDeps {
   readonly clock: Clock;
-  readonly roster: Roster;
+  readonly sessions: SessionTable;
   readonly pools: Pools;
   readonly starts: ChildStarts;
   readonly logger: Logger | undefined;
@@ -107,7 +107,7 @@ export class ChildListener {
   }
 
   get #holdsName(): boolean {
-    return this.#server !== undefined && this.#deps.roster.holds(this.#server);
+    return this.#server !== undefined && this.#deps.sessions.holds(this.#server);
   }
 
   #servers(plan: ChildPlan): SessionServer[] {

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { CredentialsReport, NotStarted } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
 
@@ -11,19 +11,19 @@ type Outcome = "replaced" | "unchanged" | "ended" | CastellanError;
 /** Gives sessions processes with the credentials that they would be given now. */
 export class CredentialsRefresh {
   readonly #tree: Tree;
-  readonly #roster: Roster;
+  readonly #sessions: SessionTable;
   readonly #clock: Clock;
 
-  constructor(tree: Tree, roster: Roster, clock: Clock) {
+  constructor(tree: Tree, sessions: SessionTable, clock: Clock) {
     this.#tree = tree;
-    this.#roster = roster;
+    this.#sessions = sessions;
     this.#clock = clock;
   }
 
   /** Resolves when all have them, after `deadlineMs`, or when `over` does. What is left then is done all the same. */
   async run(deadlineMs: number, over: Promise<unknown>): Promise<CredentialsReport> {
     const outcomes = new Map<SessionServer, Outcome | undefined>();
-    const work = [...this.#roster].map(async ({ server }) => {
+    const work = [...this.#sessions].map(async ({ server }) => {
       outcomes.set(server, undefined);
       outcomes.set(server, await this.#refreshed(server));
     });

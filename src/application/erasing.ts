@@ -15,7 +15,7 @@ import { type SessionSettings, sessionSettings } from "../session/session-settin
 import { validate } from "../session/validation.ts";
 import { picked, type SessionRef } from "./reference.ts";
 import { registry } from "./registry.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { Tree } from "./tree.ts";
 
 /** What the names begin with under which `usage()` shows what erased sessions have spent. */
@@ -36,8 +36,8 @@ const exportSchema = z.strictObject({ sessionStore: storeSchema });
 export interface ErasingDeps {
   /** The name of the supervisor. */
   readonly supervisor: string;
-  readonly desk: JournalDesk;
-  readonly roster: Roster;
+  readonly journal: JournalDesk;
+  readonly sessions: SessionTable;
   readonly tree: Tree;
   readonly newId: () => string;
   /** The options of all sessions. */
@@ -54,29 +54,29 @@ export class Erasing {
 
   /** See `Supervisor.eraseSession`. */
   async erase(reference: SessionRef, options: EraseOptions): Promise<ErasureReport> {
-    const { desk, tree, roster, newId } = this.#deps;
+    const { journal, tree, sessions, newId } = this.#deps;
     const terms = validate(eraseSchema, options, "eraseSession");
     const name = this.#nameOf(reference);
     const key = nameKey(name);
     if (!tree.isOpen) await tree.opened();
     // One that comes later, of the same name, has nothing that is to be erased: it waits until it can begin.
-    const server = roster.find(name)?.server;
-    return await desk.erasures.run(key, async () => {
+    const server = sessions.find(name)?.server;
+    return await journal.erasures.run(key, async () => {
       const settings = server?.settings ?? this.#settingsOf(name);
-      if (server !== undefined && roster.holds(server)) await tree.terminate(server);
+      if (server !== undefined && sessions.holds(server)) await tree.terminate(server);
       await tree.templates.left(key);
       server?.silence();
-      const extent = await desk.extent(key);
-      const known = await desk.conversations(key);
+      const extent = await journal.extent(key);
+      const known = await journal.conversations(key);
       const removed = await removeBelongings(await belongingsOf(known, settings, terms.sessionStore), {
         key,
         memory: terms.memory,
         id: newId(),
       });
-      const spent = (await desk.usage({ session: key, by: [] })).length > 0;
+      const spent = (await journal.usage({ session: key, by: [] })).length > 0;
       const spentBy = [ERASED, newId()] as const;
-      if (spent || isKnown(known) || extent.turns + extent.approvals > 0) await desk.erase(key, nameKey(spentBy));
-      await desk.expunge(true);
+      if (spent || isKnown(known) || extent.turns + extent.approvals > 0) await journal.erase(key, nameKey(spentBy));
+      await journal.expunge(true);
       return { name, ...extent, ...removed, ...(spent ? { spentBy } : {}) };
     });
   }
@@ -87,43 +87,49 @@ export class Erasing {
    * @throws CastellanError `ERASURE_INCOMPLETE`, `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
    */
   clear(server: SessionServer): Promise<void> {
-    const { desk, newId } = this.#deps;
+    const { journal, newId } = this.#deps;
     const { settings } = server;
     const { key } = settings;
-    return desk.erasures.run(key, async () => {
+    return journal.erasures.run(key, async () => {
       server.silence();
-      const known = await desk.conversations(key);
+      const known = await journal.conversations(key);
       try {
         await removeBelongings(await belongingsOf(known, settings), { key, memory: false, id: newId() });
       } catch (error) {
         // The next session of this name is to begin empty all the same, and whoever erases it has to find what is still there.
-        await desk.erase(key, undefined, [...known.left, ...leftBy(known)]);
+        await journal.erase(key, undefined, [...known.left, ...leftBy(known)]);
         throw error;
       }
-      await desk.erase(key, undefined);
-      await desk.expunge(false);
+      await journal.erase(key, undefined);
+      await journal.expunge(false);
     });
   }
 
   /** Claude's ids of all conversations that a session has had. */
   async conversations(name: SessionName): Promise<readonly string[]> {
-    const { desk, tree } = this.#deps;
+    const { journal, tree } = this.#deps;
     await tree.opened();
-    const known = await desk.conversations(nameKey(name));
+    const known = await journal.conversations(nameKey(name));
     return (await belongingsOf(known, this.#settingsOf(name))).conversations;
   }
 
   /** See `Supervisor.exportSession`. */
   async *export(reference: SessionRef, options: ExportOptions): AsyncGenerator<string, void, undefined> {
-    const { desk, tree, roster } = this.#deps;
+    const { journal, tree, sessions } = this.#deps;
     const { sessionStore } = validate(exportSchema, options, "exportSession");
     const name = this.#nameOf(reference);
     const key = nameKey(name);
     await tree.opened();
     await tree.templates.left(key);
-    const settings = roster.find(name)?.server.settings ?? this.#settingsOf(name);
-    const known = await desk.conversations(key);
-    yield* exportLines({ name, key, known, belongings: await belongingsOf(known, settings, sessionStore), desk });
+    const settings = sessions.find(name)?.server.settings ?? this.#settingsOf(name);
+    const known = await journal.conversations(key);
+    yield* exportLines({
+      name,
+      key,
+      known,
+      belongings: await belongingsOf(known, settings, sessionStore),
+      desk: journal,
+    });
   }
 
   /**

@@ -10,7 +10,7 @@ import type { Branch } from "./branch.ts";
 import type { SessionPlan } from "./child-options.ts";
 import { type EffectiveOptions, effectiveOptions } from "./effective-option.ts";
 import type { Pools } from "./pools.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { CapacityStatus } from "./supervisor-reports.ts";
 
 /** A whole tree, with what all that is in it shares. */
@@ -83,7 +83,7 @@ export function inspect(
   branch: Branch,
   name: string,
   state: ChildInfo["state"],
-  roster: Roster,
+  sessions: SessionTable,
   pools: Pools,
 ): Inspection {
   const children = branch.plans.flatMap((plan): ChildInspection[] => {
@@ -92,7 +92,7 @@ export function inspect(
     const exits = info?.lastExits ?? [];
     switch (plan.kind) {
       case "session": {
-        const member = roster.ofChild(plan.id);
+        const member = sessions.ofChild(plan.id);
         if (member === undefined) return [];
         return [
           {
@@ -118,7 +118,7 @@ export function inspect(
       default: {
         const below = branch.below(plan.id);
         if (below === undefined) return [];
-        return [{ ...inspect(below, plan.id, childState, roster, pools), ...endsOf(info) }];
+        return [{ ...inspect(below, plan.id, childState, sessions, pools), ...endsOf(info) }];
       }
     }
   });

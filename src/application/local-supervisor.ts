@@ -16,10 +16,10 @@ import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
 import { JournalDesk } from "../session/journal-desk.ts";
 import type { SessionOptions } from "../session/options.ts";
 import type { Prompt } from "../session/prompt.ts";
+import type { Room } from "../session/room.ts";
 import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionDeps } from "../session/session-context.ts";
 import type { ExportOptions } from "../session/session-export.ts";
-import type { Room } from "../session/room.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { likeOptions } from "../session/session-settings.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -40,7 +40,7 @@ import { Reconciler } from "./reconciler.ts";
 import { picked, type SessionRef, staleHandle } from "./reference.ts";
 import { registry } from "./registry.ts";
 import { RootChildren } from "./root-children.ts";
-import { type Member, Roster } from "./roster.ts";
+import { type Member, SessionTable } from "./session-table.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import { SupervisorPhase } from "./supervisor-phase.ts";
 import type {
@@ -80,7 +80,7 @@ export class LocalSupervisor {
   readonly status: SupervisorStatus;
   #settings: SupervisorSettings;
   readonly #clock: Clock;
-  readonly #sessions: Roster;
+  readonly #sessions: SessionTable;
   readonly #tree: Tree;
   readonly #journal: JournalDesk;
   readonly #room: Room;
@@ -123,7 +123,7 @@ export class LocalSupervisor {
         spares.renew();
       },
     };
-    this.#sessions = new Roster(this.name, this.#journal, this.#room, deps, ({ server }) => ({
+    this.#sessions = new SessionTable(this.name, this.#journal, this.#room, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -150,15 +150,15 @@ export class LocalSupervisor {
       clock,
       random,
       newId,
-      roster: this.#sessions,
+      sessions: this.#sessions,
       spares,
       supervisor: this.name,
       refuseIfEnding: () => this.#phase.refuseIfEnding(),
     });
     this.#erasing = new Erasing({
       supervisor: this.name,
-      desk: this.#journal,
-      roster: this.#sessions,
+      journal: this.#journal,
+      sessions: this.#sessions,
       tree: this.#tree,
       newId,
       defaults: () => this.#settings.defaults,

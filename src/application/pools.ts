@@ -12,14 +12,14 @@ import type { SessionSettings } from "../session/session-settings.ts";
 import type { Branch } from "./branch.ts";
 import type { PoolPlan, SessionPlan } from "./child-options.ts";
 import { registry } from "./registry.ts";
-import type { Member, Roster } from "./roster.ts";
+import type { Member, SessionTable } from "./session-table.ts";
 
 /** What the pools of a tree ask of it. */
 export interface PoolsDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
-  readonly roster: Roster;
+  readonly sessions: SessionTable;
   readonly spares: Spares;
   /** The name of the supervisor. */
   readonly supervisor: string;
@@ -55,27 +55,27 @@ export class Pools {
   /** The members of all of them. */
   get members(): Member[] {
     const servers = [...this.#places.values()].flatMap(({ server }) => server.servers);
-    return servers.flatMap(({ settings }) => this.#deps.roster.find(settings.name) ?? []);
+    return servers.flatMap(({ settings }) => this.#deps.sessions.find(settings.name) ?? []);
   }
 
   /** Takes the names of a pool and of its first members. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
   add(plan: PoolPlan, branch: Branch): void {
     const { id, settings } = plan;
-    const { clock, random, newId, roster, spares, supervisor, terminate } = this.#deps;
+    const { clock, random, newId, sessions, spares, supervisor, terminate } = this.#deps;
     const planOf = (index: number): SessionPlan => (this.#places.get(id)?.plan ?? plan).member(index);
     const server = new PoolServer(settings, {
       clock,
       random,
       newId,
-      supervisor: roster.books,
+      supervisor: sessions.journaledAs,
       settings: (index) => planOf(index).settings,
       add: (index) => {
         const member = planOf(index);
-        return this.#join(branch, member, roster.add(member.settings));
+        return this.#join(branch, member, sessions.add(member.settings));
       },
       remove: terminate,
-      reconfigure: (session, settings) => roster.reconfigure(session, settings),
-      holds: (session) => roster.holds(session),
+      reconfigure: (session, settings) => sessions.reconfigure(session, settings),
+      holds: (session) => sessions.holds(session),
     });
     const pool = new Pool(server);
     const unregister = registry.registerPool(id, { supervisor, pool });
@@ -93,7 +93,7 @@ export class Pools {
   /** Has its members begin, now that the tree has been started. */
   async begin(id: string): Promise<void> {
     // What cannot be read now waits for the member that has it to be there again.
-    const keys = await this.#deps.roster.unfinished(keyPrefix(id)).catch((): string[] => []);
+    const keys = await this.#deps.sessions.unfinished(keyPrefix(id)).catch((): string[] => []);
     const indexes = keys.flatMap((key) => indexOf(nameOfKey(key)) ?? []);
     this.#places.get(id)?.server.begin(indexes);
   }
@@ -142,23 +142,23 @@ export class Pools {
   #release({ servers }: PoolServer): void {
     for (const server of servers) {
       server.close("supervisor");
-      this.#deps.roster.release(server);
+      this.#deps.sessions.release(server);
     }
   }
 
   #join(branch: Branch, plan: SessionPlan, member: Member): Joining {
-    const { roster } = this.#deps;
+    const { sessions } = this.#deps;
     const { server, owner } = member;
     const begin = async (restored: () => void): Promise<void> => {
       try {
-        const [failed] = await roster.restore(roster.holds(server) ? [member] : []);
+        const [failed] = await sessions.restore(sessions.holds(server) ? [member] : []);
         if (failed !== undefined) throw failed.error;
         restored();
         // Ended by its owner meanwhile.
-        if (roster.holds(server)) await branch.add(plan);
+        if (sessions.holds(server)) await branch.add(plan);
       } catch (error) {
         server.close("session");
-        roster.release(server);
+        sessions.release(server);
         throw error;
       }
     };

@@ -2,7 +2,7 @@ import { CastellanError } from "../errors.ts";
 import type { Branch } from "./branch.ts";
 import { belongsTo, type ChildPlan, type FamilyPlan, familiesOf, isFamily, type SessionPlan } from "./child-options.ts";
 import { type SessionChange, type Step, stepsBetween } from "./reconcile.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { ReconcileReport } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
 
@@ -16,14 +16,14 @@ type Mutable<Report> = {
 /** Carries out what a reconciliation asks for, one step after the other, and goes on where one fails. */
 export class Reconciler {
   readonly #tree: Tree;
-  readonly #roster: Roster;
+  readonly #sessions: SessionTable;
   readonly #report: Mutable<ReconcileReport> = { added: [], removed: [], changed: [], failed: [] };
   readonly #refuseIfStopped: () => void;
 
   /** `refuseIfStopped` throws if the supervisor has been stopped meanwhile. */
-  constructor(tree: Tree, roster: Roster, refuseIfStopped: () => void) {
+  constructor(tree: Tree, sessions: SessionTable, refuseIfStopped: () => void) {
     this.#tree = tree;
-    this.#roster = roster;
+    this.#sessions = sessions;
     this.#refuseIfStopped = refuseIfStopped;
   }
 
@@ -98,9 +98,9 @@ export class Reconciler {
   }
 
   async #change(branch: Branch, plan: SessionPlan, change: SessionChange): Promise<void> {
-    const server = this.#roster.ofChild(plan.id)?.server;
+    const server = this.#sessions.ofChild(plan.id)?.server;
     if (server === undefined) return;
-    this.#roster.reconfigure(server, plan.settings);
+    this.#sessions.reconfigure(server, plan.settings);
     branch.revise(plan);
     if (change === "live" && server.state.name !== "quarantined") {
       await server.applyLive();

@@ -4,7 +4,7 @@ import { isSession, serverOf } from "../session/session.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import type { ChildPlan } from "./child-options.ts";
 import { picked, type SessionRef, staleHandle } from "./reference.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { SupervisorPhase } from "./supervisor-phase.ts";
 import type { ChildSummary } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
@@ -17,10 +17,10 @@ export class RootChildren {
   /** The name of the supervisor. */
   readonly #supervisor: string;
   readonly #tree: Tree;
-  readonly #sessions: Roster;
+  readonly #sessions: SessionTable;
   readonly #phase: SupervisorPhase;
 
-  constructor(supervisor: string, tree: Tree, sessions: Roster, phase: SupervisorPhase) {
+  constructor(supervisor: string, tree: Tree, sessions: SessionTable, phase: SupervisorPhase) {
     this.#supervisor = supervisor;
     this.#tree = tree;
     this.#sessions = sessions;

@@ -13,7 +13,7 @@ import {
 } from "./health.ts";
 import { inspect, type SupervisorInspection } from "./inspection.ts";
 import type { JoinedCluster } from "./joined-cluster.ts";
-import type { Roster } from "./roster.ts";
+import type { SessionTable } from "./session-table.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import type { SupervisorPhase } from "./supervisor-phase.ts";
 import type { CapacityStatus } from "./supervisor-reports.ts";
@@ -23,7 +23,7 @@ import type { Tree } from "./tree.ts";
 export interface SupervisorParts {
   readonly name: string;
   readonly tree: Tree;
-  readonly sessions: Roster;
+  readonly sessions: SessionTable;
   readonly journal: JournalDesk;
   readonly room: Room;
   readonly phase: SupervisorPhase;

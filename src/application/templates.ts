@@ -9,7 +9,7 @@ import type { SessionSettings } from "../session/session-settings.ts";
 import type { Branch } from "./branch.ts";
 import type { SessionPlan, TemplatePlan } from "./child-options.ts";
 import { registry } from "./registry.ts";
-import type { Member, Roster } from "./roster.ts";
+import type { Member, SessionTable } from "./session-table.ts";
 
 /** How often it is looked for sessions whose time is over: twice in that time, and once an hour at the least. */
 const LOOK_MS = 3_600_000;
@@ -26,7 +26,7 @@ const THINNED = 0.1;
 /** What the templates of a tree ask of it. */
 export interface TemplatesDeps {
   readonly clock: Clock;
-  readonly roster: Roster;
+  readonly sessions: SessionTable;
   readonly spares: Spares;
   readonly supervisor: string;
   /** Resolves when the tree has been started. */
@@ -91,7 +91,7 @@ export class Templates {
     place?.unregister();
     place?.timer?.cancel();
     this.#places.delete(id);
-    this.#deps.roster.abandon(keyPrefix(id));
+    this.#deps.sessions.abandon(keyPrefix(id));
   }
 
   /** Resolves when a session that was let go is gone with all that it was to write. */
@@ -121,7 +121,7 @@ export class Templates {
     const plan = place.plan.session(name);
     this.#makeRoom(place);
     if (++place.added > place.plan.maxHibernated * THINNED) this.#thin(place);
-    const member = this.#deps.roster.add(plan.settings);
+    const member = this.#deps.sessions.add(plan.settings);
     place.sessions.set(plan.id, member.server);
     this.#watch(place);
     void this.#begin(place, plan, member);
@@ -138,7 +138,7 @@ export class Templates {
     for (const [index, key] of (await this.#deps.unfinished(keyPrefix(id))).entries()) {
       const name = nameOfKey(key);
       if (index % AT_ONCE === AT_ONCE - 1) await nextRound();
-      while (this.#places.has(id) && this.#deps.roster.find(name) === undefined && !this.#comes(name)) {
+      while (this.#places.has(id) && this.#deps.sessions.find(name) === undefined && !this.#comes(name)) {
         await this.#pause();
       }
     }
@@ -161,19 +161,19 @@ export class Templates {
   }
 
   async #begin({ branch, sessions }: Place, plan: SessionPlan, member: Member): Promise<void> {
-    const { roster, opened } = this.#deps;
+    const { sessions: table, opened } = this.#deps;
     const { server } = member;
     try {
       await opened();
       await this.#leaving.get(plan.id);
-      const [failed] = await roster.restore([member]);
+      const [failed] = await table.restore([member]);
       if (failed !== undefined) throw failed.error;
       // Ended by its owner meanwhile.
-      if (roster.holds(server)) await branch.add(plan);
+      if (table.holds(server)) await branch.add(plan);
     } catch (error) {
       if (CastellanError.is(error)) server.dismiss(error);
       server.close("session");
-      roster.release(server);
+      table.release(server);
       if (sessions.get(plan.id) === server) sessions.delete(plan.id);
     }
   }
@@ -214,14 +214,14 @@ export class Templates {
 
   /** Forgets those that somebody has ended. */
   #prune({ sessions }: Place): void {
-    for (const [key, server] of sessions) if (!this.#deps.roster.holds(server)) sessions.delete(key);
+    for (const [key, server] of sessions) if (!this.#deps.sessions.holds(server)) sessions.delete(key);
   }
 
   /** Ends a session that has no process; what the journal knows of it stays. Its name is free at once. */
   #letGo({ branch, sessions }: Place, server: SessionServer): void {
     const { key } = server.settings;
     server.letGo();
-    this.#deps.roster.release(server);
+    this.#deps.sessions.release(server);
     sessions.delete(key);
     branch.deletePlan(key);
     const gone = leave(branch, key).finally(() => {

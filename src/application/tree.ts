@@ -18,7 +18,7 @@ import {
 import { startError } from "./child-report.ts";
 import { ChildStarts } from "./child-starts.ts";
 import { Pools } from "./pools.ts";
-import type { Member, Roster } from "./roster.ts";
+import type { Member, SessionTable } from "./session-table.ts";
 import type { SupervisorSettings } from "./supervisor-options.ts";
 import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
 import { Templates } from "./templates.ts";
@@ -30,7 +30,7 @@ export interface TreeDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly newId: () => string;
-  readonly roster: Roster;
+  readonly sessions: SessionTable;
   readonly spares: Spares;
   /** The name of the supervisor. */
   readonly supervisor: string;
@@ -48,7 +48,7 @@ export class Tree {
   readonly pools: Pools;
   readonly #settings: SupervisorSettings;
   readonly #clock: Clock;
-  readonly #roster: Roster;
+  readonly #sessions: SessionTable;
   readonly #starts: ChildStarts;
   readonly #listening: ListenerDeps;
   /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
@@ -56,30 +56,30 @@ export class Tree {
   #end: SupervisorEnd = { reason: "stopped" };
 
   constructor(settings: SupervisorSettings, plans: readonly ChildPlan[], deps: TreeDeps) {
-    const { clock, random, roster, spares, supervisor } = deps;
+    const { clock, random, sessions, spares, supervisor } = deps;
     this.#settings = settings;
     this.#clock = clock;
-    this.#roster = roster;
+    this.#sessions = sessions;
     const listener: BranchDeps["listener"] = (...child) => {
       const one = new ChildListener(...child, this.#listening);
       return (event) => one.take(event);
     };
-    this.root = new Branch(settings.tree, plans, { clock, random, roster, listener });
+    this.root = new Branch(settings.tree, plans, { clock, random, sessions, listener });
     this.#starts = new ChildStarts(this.root, clock);
     this.templates = new Templates({
       clock,
-      roster,
+      sessions,
       spares,
       supervisor,
       opened: () => this.opened(),
-      unfinished: (keyPrefix) => roster.unfinished(keyPrefix),
+      unfinished: (keyPrefix) => sessions.unfinished(keyPrefix),
       refuseIfEnding: () => deps.refuseIfEnding(),
     });
     const terminate = (server: SessionServer): Promise<void> => this.terminate(server);
-    this.pools = new Pools({ clock, random, newId: deps.newId, roster, spares, supervisor, terminate });
+    this.pools = new Pools({ clock, random, newId: deps.newId, sessions, spares, supervisor, terminate });
     this.#listening = {
       clock,
-      roster,
+      sessions,
       pools: this.pools,
       starts: this.#starts,
       logger: settings.logger,
@@ -110,7 +110,7 @@ export class Tree {
     } catch (error) {
       for (const { server } of members) {
         server.close("supervisor");
-        this.#roster.release(server);
+        this.#sessions.release(server);
       }
       this.templates.close();
       this.pools.close();
@@ -189,23 +189,23 @@ export class Tree {
     const branch = this.root.branchOf(key);
     await branch?.opened();
     await branch?.tree?.terminateChild(key).catch(ignore);
-    if (this.#roster.holds(server)) last();
+    if (this.#sessions.holds(server)) last();
     // A second call may have waited for the same end, and the name may be another session's by now.
-    if (!this.#roster.release(server)) return;
+    if (!this.#sessions.release(server)) return;
     branch?.deletePlan(key);
     await branch?.tree?.deleteChild(key).catch(ignore);
   }
 
   /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
   deletePlan(branch: Branch, plan: ChildPlan): void {
-    for (const { server } of this.membersOf(plan)) this.#roster.release(server);
+    for (const { server } of this.membersOf(plan)) this.#sessions.release(server);
     for (const family of familiesOf([plan])) this.#families(family).remove(family.id);
     branch.deletePlan(plan.id);
   }
 
   /** The sessions of a child, and of all children below it. */
   membersOf(plan: ChildPlan): Member[] {
-    return sessionsOf([plan]).flatMap(({ id }) => this.#roster.ofChild(id) ?? []);
+    return sessionsOf([plan]).flatMap(({ id }) => this.#sessions.ofChild(id) ?? []);
   }
 
   /** Makes a call to the supervisor at the root, once that has started. */
@@ -219,7 +219,7 @@ export class Tree {
     // Processes that a dead host left behind may still write to a conversation that is about to be resumed. A search that fails
     // is repeated at the next start, and keeps nobody from starting.
     await endOrphans(systemClock).catch(ignore);
-    for (const { server, error } of await this.#roster.restore(members)) {
+    for (const { server, error } of await this.#sessions.restore(members)) {
       // A session that cannot go on with what the journal has of it fails alone.
       if (!isOfOneSession(error)) throw error;
       server.failRestore(error);
@@ -247,9 +247,9 @@ export class Tree {
   #register(plans: readonly SessionPlan[]): Member[] {
     const members: Member[] = [];
     try {
-      for (const { settings } of plans) members.push(this.#roster.add(settings));
+      for (const { settings } of plans) members.push(this.#sessions.add(settings));
     } catch (error) {
-      for (const { server } of members) this.#roster.release(server);
+      for (const { server } of members) this.#sessions.release(server);
       throw error;
     }
     return members;
@@ -263,7 +263,7 @@ export class Tree {
   ): Promise<void> {
     try {
       if (this.root.tree === undefined) await this.opened();
-      const [failed] = await this.#roster.restore(members, source);
+      const [failed] = await this.#sessions.restore(members, source);
       if (failed !== undefined) throw failed.error;
       // Its names are taken first, so that nothing is added if they are others'.
       if (isFamily(plan)) this.#addFamily(plan, branch);
@@ -276,7 +276,7 @@ export class Tree {
       for (const { server } of members) {
         // Its turns, if it had any, wait in the journal for a start that succeeds.
         server.close("supervisor");
-        this.#roster.release(server);
+        this.#sessions.release(server);
       }
       throw refusal ?? error;
     }

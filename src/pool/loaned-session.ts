@@ -1,5 +1,5 @@
-import type { Prompt } from "../session/prompt.ts";
 import type { PastApproval } from "../session/controls.ts";
+import type { Prompt } from "../session/prompt.ts";
 import { Session, type SessionSource } from "../session/session.ts";
 import type { SessionEvent } from "../session/session-event.ts";
 import type { Turn } from "../session/turn.ts";

@@ -27,16 +27,16 @@ interface Entry extends Member {
   leave?: () => void;
 }
 
-/** What the sessions of a roster ask of their supervisor. */
+/** What the sessions of a table ask of their supervisor. */
 export type Ownership = (member: { readonly server: SessionServer }) => SessionOwner;
 
 /**
  * The sessions of a supervisor and of all supervisors below it, in the order in which they were added. Being in it means
  * to hold the name in the whole process.
  */
-export class Roster {
+export class SessionTable {
   readonly #supervisor: string;
-  readonly #desk: JournalDesk;
+  readonly #journal: JournalDesk;
   readonly #room: Room;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
@@ -44,14 +44,14 @@ export class Roster {
   /** The ends that somebody waits for, by the names of the sessions. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
 
-  /** The name under which the supervisor keeps its books. */
-  get books(): string {
-    return this.#desk.supervisor;
+  /** The name under which the journal has what the supervisor spends. */
+  get journaledAs(): string {
+    return this.#journal.supervisor;
   }
 
-  constructor(supervisor: string, desk: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
+  constructor(supervisor: string, journal: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
     this.#supervisor = supervisor;
-    this.#desk = desk;
+    this.#journal = journal;
     this.#room = room;
     this.#deps = deps;
     this.#ownership = ownership;
@@ -87,7 +87,7 @@ export class Roster {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#desk, this.#room, this.#deps);
+    const server = new SessionServer(settings, this.#journal, this.#room, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };
@@ -125,7 +125,7 @@ export class Roster {
     members: readonly Member[],
     source?: SessionServer,
   ): Promise<{ readonly server: SessionServer; readonly error: CastellanError }[]> {
-    for (const { key } of members) await this.#desk.erasures.over(key);
+    for (const { key } of members) await this.#journal.erasures.over(key);
     const known = await this.#read(members.map(({ key }) => key));
     const outcomes = members.map(async ({ key, server }) => {
       try {
@@ -148,14 +148,14 @@ export class Roster {
    */
   async #read(keys: readonly string[]): Promise<Map<string, KnownSession | CastellanError>> {
     try {
-      return await this.#desk.read(keys);
+      return await this.#journal.read(keys);
     } catch (error) {
       if (!isGarbled(error) || keys.length < 2) throw error;
       const known = new Map<string, KnownSession | CastellanError>();
       for (const key of keys) {
         known.set(
           key,
-          await this.#desk.read([key]).then(
+          await this.#journal.read([key]).then(
             (found) => found.get(key) ?? { turns: [] },
             (reason: unknown) => {
               if (isGarbled(reason)) return reason;
@@ -171,7 +171,7 @@ export class Roster {
 
   /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async unfinished(keyPrefix: string): Promise<string[]> {
-    return await this.#desk.unfinished(keyPrefix);
+    return await this.#journal.unfinished(keyPrefix);
   }
 
   /**
