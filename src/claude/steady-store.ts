@@ -1,6 +1,7 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
+import { withNamedLeaf } from "./resumed-leaf.ts";
 import { withWholeCompactions } from "./whole-compactions.ts";
 
 /** How long a store may take to append. The SDK waits a minute for each batch, and holds the result back meanwhile. */
@@ -20,7 +21,8 @@ export interface StoreKey {
  * session whose directory changes, or that works in a worktree, would resume an older state without a word. Here all is under the
  * first key.
  *
- * What it has of a compaction that was written by half is left out, see {@link withWholeCompactions}.
+ * What it has of a compaction that was written by half is left out, see {@link withWholeCompactions}, and the branch that was written
+ * last is the one that is resumed, see {@link withNamedLeaf}.
  *
  * A store that does not come back holds up one batch, not each: until it has, it is not asked again, and the SDK says of
  * every batch that is dropped meanwhile that it is.
@@ -55,7 +57,7 @@ export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): S
     append,
     load: async (given) => {
       const entries = await store.load(under(given));
-      return entries === null || given.subpath !== undefined ? entries : withWholeCompactions(entries);
+      return entries === null || given.subpath !== undefined ? entries : withNamedLeaf(withWholeCompactions(entries));
     },
     // The SDK asks only for what is there.
     ...(listSessions && { listSessions: (project: string) => listSessions.call(store, pinned(project)) }),

@@ -13,6 +13,7 @@ import { emptyOwnDirectory } from "../claude/own-directory.ts";
 import { classOfFault } from "../claude/passing-fault.ts";
 import type { ProcessHost } from "../claude/process-host.ts";
 import { messageOf, startError } from "../claude/process-run.ts";
+import { nameLeaf, staleLeafOf } from "../claude/resumed-leaf.ts";
 import { steadyStore } from "../claude/steady-store.ts";
 import { transcriptAt, transcriptPlaceOf } from "../claude/transcript-place.ts";
 import {
@@ -182,7 +183,7 @@ export class ProcessStarter {
     for (;;) {
       try {
         await this.#bringTranscript();
-        if (this.#hasTranscriptHere) await this.#mendCompaction();
+        if (this.#hasTranscriptHere) await this.#mendTranscript();
         if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
         if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
         if (isBroken(this.#conversation.now) || knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
@@ -220,23 +221,29 @@ export class ProcessStarter {
     throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
   }
 
-  /** Whether Claude Code may have written a transcript of the conversation on this machine, which is what it resumes. */
+  /** Whether Claude Code may have written a transcript on this machine, of the conversation or of what it is forked from, which is what it resumes. */
   get #hasTranscriptHere(): boolean {
     const { sessionStore, spawnClaudeCodeProcess } = this.#context.settings.sdk;
     const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
-    return isHere && this.#conversation.now.kind === "kept";
+    return isHere && this.#conversation.now.kind !== "new";
   }
 
-  /** Takes out a compaction of which a process that died had written the boundary only, so that its summary would be missing. */
-  async #mendCompaction(): Promise<void> {
+  /**
+   * Mends what a process that was killed has left in the transcript: a compaction of which only the boundary was written, so that its
+   * summary would be missing, and a last message that no entry names, so that another branch would be resumed.
+   */
+  async #mendTranscript(): Promise<void> {
     const { now } = this.#conversation;
+    const id = now.kind === "fork" ? now.fork.from : now.id;
     const { sdk, environment } = this.launch;
     const place = await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment);
-    const file = await transcriptAt(now.id, place);
-    if (file === undefined || (await halfCompactionAt(file).catch(() => undefined)) === undefined) return;
+    const file = await transcriptAt(id, place);
+    if (file === undefined || !(await needsMending(file).catch(() => false))) return;
     try {
-      const lock = await lockConversation(now.id, formatMarker(thisOwner(), this.#context.newId()), place.config);
-      await removeHalfCompaction(file).finally(() => lock.release());
+      const lock = await lockConversation(id, formatMarker(thisOwner(), this.#context.newId()), place.config);
+      await removeHalfCompaction(file)
+        .then(() => nameLeaf(file))
+        .finally(() => lock.release());
     } catch {
       // Whoever has it goes on with it; the start of the process says so.
     }
@@ -300,4 +307,8 @@ export class ProcessStarter {
     }
     return false;
   }
+}
+
+async function needsMending(file: string): Promise<boolean> {
+  return (await halfCompactionAt(file)) !== undefined || (await staleLeafOf(file)) !== undefined;
 }

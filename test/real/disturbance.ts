@@ -12,6 +12,9 @@ const PAUSE_MS = 300;
 const STOPPED_MS = 400;
 const LONG_MS = 6_000;
 
+/** For how long no Claude Code is killed after another one was: six starts in a row that fail quarantine a session. */
+const SPARED_MS = 2_500;
+
 /** What is done how often. Hosts are killed by whoever gives them their lives; commands are there only for a moment. */
 const DEEDS: readonly (readonly [Deed, Victim])[] = [
   ["stop", "host"],
@@ -50,13 +53,17 @@ export class Disturbance {
   }
 
   async #disturb(): Promise<void> {
+    let spared = 0;
     while (!this.#over.signal.aborted) {
       await this.#pause(this.#random() * PAUSE_MS);
       const [deed, victim] = DEEDS[Math.floor(this.#random() * DEEDS.length)] ?? ["stop", "host"];
+      const isKill = deed === "kill" && victim === "claude";
+      if (isKill && performance.now() < spared) continue;
       const candidates = this.#candidates(victim);
       const pid = candidates[Math.floor(this.#random() * candidates.length)];
       if (pid === undefined || this.#over.signal.aborted || !send(pid, deed === "kill" ? "SIGKILL" : "SIGSTOP"))
         continue;
+      if (isKill) spared = performance.now() + SPARED_MS;
       const what = `${deed} ${victim}`;
       this.done.set(what, (this.done.get(what) ?? 0) + 1);
       if (deed === "stop") this.#continued.push(this.#continueLater(pid));
