@@ -1,7 +1,14 @@
-import { CastellanError } from "../errors.ts";
+import { CastellanError, type ExitRecord } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { type ChildInfo, reasonOf } from "../supervision/child-spec.ts";
 import type { Branch } from "./branch.ts";
 import { type ChildPlan, isFamily } from "./child-options.ts";
+
+/** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
+export function exitRecord(cause: unknown, at: number): ExitRecord {
+  if (typeof cause === "object" && cause !== null && "class" in cause && "message" in cause) return cause as ExitRecord;
+  return { class: "crash", message: printable(cause instanceof Error ? cause.message : String(cause)), at };
+}
 
 /** What the tree knows of a worker or a supervisor at a moment. Sessions report themselves. */
 export interface ChildReport {

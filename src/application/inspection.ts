@@ -1,6 +1,5 @@
 import type { ExitRecord } from "../errors.ts";
 import type { PoolStatus } from "../pool/pool-status.ts";
-import { printable } from "../printable.ts";
 import type { BudgetStatus } from "../session/budget.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/session-status.ts";
@@ -8,6 +7,7 @@ import { type ChildInfo, reasonOf } from "../supervision/child-spec.ts";
 import type { Strategy } from "../supervision/supervisor-spec.ts";
 import type { Branch } from "./branch.ts";
 import type { SessionPlan } from "./child-options.ts";
+import { exitRecord } from "./child-report.ts";
 import { type EffectiveOptions, effectiveOptions } from "./effective-option.ts";
 import type { Pools } from "./pools.ts";
 import type { SessionTable } from "./session-table.ts";
@@ -132,10 +132,4 @@ function endsOf(info: ChildInfo | undefined): { restarts: number; lastExits: Chi
 
 function optionsOf(server: SessionServer, { settings, layers }: SessionPlan): EffectiveOptions {
   return effectiveOptions(settings, layers, server.settings, server.grantedMode, server.launch.environment);
-}
-
-/** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
-export function exitRecord(cause: unknown, at: number): ExitRecord {
-  if (typeof cause === "object" && cause !== null && "class" in cause && "message" in cause) return cause as ExitRecord;
-  return { class: "crash", message: printable(cause instanceof Error ? cause.message : String(cause)), at };
 }

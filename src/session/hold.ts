@@ -1,14 +1,6 @@
 import { type Clock, scheduleUntil, type Timer } from "../clock.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
-
-/**
- * What a session waits for before it hands out its next turn: that a limit of use is lifted, that its account can pay again, or
- * that the API has less to do. `until` is in milliseconds since the epoch.
- */
-export interface Wait {
-  readonly for: "quota" | "billing" | "overload";
-  readonly until: number;
-}
+import type { Wait } from "./session-state.ts";
 
 /** An API that has too much to do is left alone for a second, then twice as long each time, up to five minutes. */
 const OVERLOAD = { base: 1_000, factor: 2, max: 300_000, jitter: 0.2 };

@@ -1,5 +1,13 @@
 import type { ExitRecord } from "../errors.ts";
-import type { Wait } from "./hold.ts";
+
+/**
+ * What a session waits for before it hands out its next turn: that a limit of use is lifted, that its account can pay again, or
+ * that the API has less to do. `until` is in milliseconds since the epoch.
+ */
+export interface Wait {
+  readonly for: "quota" | "billing" | "overload";
+  readonly until: number;
+}
 
 /** What was stopped when a session was. */
 export type Stopped = "session" | "supervisor" | "child";

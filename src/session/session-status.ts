@@ -4,7 +4,7 @@ import type { ExitRecord } from "../errors.ts";
 import type { TurnOrigin } from "../events.ts";
 import type { SessionName } from "../names.ts";
 import type { Approval } from "./approval.ts";
-import type { Wait } from "./hold.ts";
+import type { Wait } from "./session-state.ts";
 import type { BackgroundTask, RunningTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";

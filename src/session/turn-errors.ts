@@ -1,6 +1,6 @@
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ErrorDetails, type ExitRecord } from "../errors.ts";
-import type { Wait } from "./hold.ts";
+import type { Wait } from "./session-state.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
 /** What keeps a session from having a process, or from running a turn in it. */
