@@ -1,6 +1,6 @@
 import { systemClock } from "../src/clock.ts";
-import type { Engine } from "../src/cluster/engine.ts";
-import { postgresEngine } from "../src/cluster/postgres-engine.ts";
+import { postgresEngine } from "../src/cluster/postgres/postgres-engine.ts";
+import type { Engine } from "../src/cluster/protocol/engine.ts";
 import { nameKey } from "../src/names.ts";
 import type { PostgresServer } from "../test/journal/postgres-server.ts";
 import { figureOf } from "./cluster-figure.ts";

@@ -1,13 +1,13 @@
 import ts from "typescript-6";
-import { effectOf, OPTION_TABLE, type OptionEffect, OWN_OPTIONS } from "../src/session/option-table.ts";
-import type { OwnOptions } from "../src/session/options.ts";
-import { sessionSettings } from "../src/session/session-settings.ts";
+import { effectOf, OPTION_TABLE, type OptionEffect, OWN_OPTIONS } from "../src/session/options/option-table.ts";
+import type { OwnOptions } from "../src/session/options/options.ts";
+import { sessionSettings } from "../src/session/options/session-settings.ts";
 import { textOf } from "./guide.ts";
 
 /** The page that lists Castellan's options, from the top of the repository. */
 export const OPTIONS_PAGE = "docs/guide/options.md";
 
-const SOURCES = ["src/session/options.ts", "src/claude/process-options.ts"];
+const SOURCES = ["src/session/options/options.ts", "src/claude/process-options.ts"];
 
 const EFFECTS: { readonly [Effect in OptionEffect]: string } = {
   live: "A change takes effect at once.",

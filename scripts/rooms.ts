@@ -21,15 +21,18 @@ const ROOMS: readonly Room[] = [
   { name: "telemetry", not: ["config"] },
   { name: "config", not: ["castellan.ts"] },
   { name: "castellan.ts" },
-  { name: "application" },
-  { name: "cluster", not: ["pool", "registry"] },
+  { name: "application", rooms: ["inspection", "tree", "names", "options"] },
+  { name: "cluster", rooms: ["http", "postgres", "protocol"], not: ["pool", "registry"] },
   { name: "pool" },
   { name: "registry" },
-  { name: "session" },
+  {
+    name: "session",
+    rooms: ["process", "turns", "context", "status", "persistence", "conversation", "streams", "options"],
+  },
   { name: "capacity" },
   // The adapter of Claude Code knows nothing of supervision.
   { name: "claude", not: ["supervision"] },
-  { name: "journal" },
+  { name: "journal", rooms: ["memory", "sqlite", "postgres", "model"] },
   { name: "supervision" },
 ];
 

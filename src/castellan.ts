@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import type { z } from "zod";
 import { clusterOf } from "./application/clusters.ts";
-import { answered, find, picked, type SessionRef } from "./application/reference.ts";
-import { registry } from "./application/registry.ts";
+import { answered, find, picked, type SessionRef } from "./application/names/reference.ts";
+import { registry } from "./application/names/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import type { GlobalSession } from "./cluster/global-session.ts";
 import { CastellanError, type ExitRecord } from "./errors.ts";
@@ -11,14 +11,14 @@ import { withoutUndefined } from "./fields.ts";
 import type { SessionName } from "./names.ts";
 import type { Loan } from "./pool/loan.ts";
 import type { CheckoutOptions, Pool, PoolTurnOptions } from "./pool/pool.ts";
-import { type GlobalName, type GlobalPlacement, globalName, isGlobalName } from "./session/global-name.ts";
-import type { SessionDefaults } from "./session/options.ts";
-import type { Prompt } from "./session/prompt.ts";
-import type { Reply } from "./session/reply.ts";
+import { type GlobalName, type GlobalPlacement, globalName, isGlobalName } from "./session/options/global-name.ts";
+import type { SessionDefaults } from "./session/options/options.ts";
+import type { Prompt } from "./session/options/prompt.ts";
+import type { SessionSettings } from "./session/options/session-settings.ts";
+import type { TurnOptions } from "./session/options/turn-options.ts";
 import { type Session, serverOf } from "./session/session.ts";
-import type { SessionSettings } from "./session/session-settings.ts";
-import type { Turn } from "./session/turn.ts";
-import type { TurnOptions } from "./session/turn-options.ts";
+import type { Reply } from "./session/streams/reply.ts";
+import type { Turn } from "./session/streams/turn.ts";
 
 /**
  * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer. With the name of a pool it is

@@ -23,7 +23,7 @@ export type {
   GlobalSessionEvent,
   GlobalSessionStatus,
 } from "./cluster/global-session.ts";
-export type { GlobalName, GlobalPlacement } from "./session/global-name.ts";
+export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 
 /**
  * Connects to a cluster without being a node of it. From then on global names are found there, by the calls of `castellan` as well

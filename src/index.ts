@@ -7,10 +7,8 @@
 import "./required-node.ts";
 
 export { type Balanced, balance } from "./application/balance.ts";
-export type { CapacityOptions } from "./application/capacity-options.ts";
-export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/child-options.ts";
-export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/effective-option.ts";
 export { fallback } from "./application/fallback.ts";
+export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/inspection/effective-option.ts";
 export {
   type Check,
   type HealthChecks,
@@ -18,14 +16,28 @@ export {
   healthHandlers,
   type SupervisorCondition,
   type SupervisorHealth,
-} from "./application/health.ts";
-export type { ChildEnd, ChildInspection, Inspection, SupervisorInspection } from "./application/inspection.ts";
-export { formatInspection } from "./application/inspection-text.ts";
-export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/journal-options.ts";
-export type { Picker, SessionRef } from "./application/reference.ts";
+} from "./application/inspection/health.ts";
+export type {
+  ChildEnd,
+  ChildInspection,
+  Inspection,
+  SupervisorInspection,
+} from "./application/inspection/inspection.ts";
+export { formatInspection } from "./application/inspection/inspection-text.ts";
+export type { Picker, SessionRef } from "./application/names/reference.ts";
+export type { CapacityOptions } from "./application/options/capacity-options.ts";
+export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
+export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/options/journal-options.ts";
+export type { Logger, SupervisorOptions, TreeOptions } from "./application/options/supervisor-options.ts";
+export {
+  type TemplateKeeping,
+  type TemplateKey,
+  type TemplateOptions,
+  type TemplateSessions,
+  template,
+} from "./application/options/template.ts";
 export type { SignalOptions } from "./application/signals.ts";
 export { Supervisor } from "./application/supervisor.ts";
-export type { Logger, SupervisorOptions, TreeOptions } from "./application/supervisor-options.ts";
 export type {
   CapacityStatus,
   ChildSummary,
@@ -34,14 +46,7 @@ export type {
   NotStarted,
   ReconcileReport,
   SupervisorEnd,
-} from "./application/supervisor-reports.ts";
-export {
-  type TemplateKeeping,
-  type TemplateKey,
-  type TemplateOptions,
-  type TemplateSessions,
-  template,
-} from "./application/template.ts";
+} from "./application/tree/supervisor-reports.ts";
 export { type Via, via } from "./application/via.ts";
 export type { MemorySize } from "./capacity/memory-size.ts";
 export type { SparesStatus } from "./capacity/spares.ts";
@@ -102,18 +107,24 @@ export {
   type TurnOrigin,
   type TurnUsage,
 } from "./events.ts";
-export type { ApprovalEntry, RequestedApproval } from "./journal/approval-entry.ts";
-export type { Batch, Change } from "./journal/change.ts";
-export type { ConversationEntry } from "./journal/conversation-entry.ts";
-export type { Journal, JournalOwner, Retention } from "./journal/journal.ts";
-export { memoryJournal } from "./journal/memory-journal.ts";
-export type { PostgresOptions } from "./journal/postgres-place.ts";
-export { type PostgresSessionStore, postgresSessionStore } from "./journal/postgres-session-store.ts";
-export type { Json, JsonObject, SessionEntry } from "./journal/session-entry.ts";
-export type { SessionExtent, SessionRecord } from "./journal/session-record.ts";
-export type { ModelSpending, Spending, Usage } from "./journal/spending.ts";
-export type { AcceptedTurn, EndedTurnState, PromptKind, TurnEntry, TurnEntryState } from "./journal/turn-entry.ts";
-export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/usage-entry.ts";
+export { memoryJournal } from "./journal/memory/memory-journal.ts";
+export type { ApprovalEntry, RequestedApproval } from "./journal/model/approval-entry.ts";
+export type { Batch, Change } from "./journal/model/change.ts";
+export type { ConversationEntry } from "./journal/model/conversation-entry.ts";
+export type { Journal, JournalOwner, Retention } from "./journal/model/journal.ts";
+export type { Json, JsonObject, SessionEntry } from "./journal/model/session-entry.ts";
+export type { SessionExtent, SessionRecord } from "./journal/model/session-record.ts";
+export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";
+export type {
+  AcceptedTurn,
+  EndedTurnState,
+  PromptKind,
+  TurnEntry,
+  TurnEntryState,
+} from "./journal/model/turn-entry.ts";
+export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/model/usage-entry.ts";
+export type { PostgresOptions } from "./journal/postgres/postgres-place.ts";
+export { type PostgresSessionStore, postgresSessionStore } from "./journal/postgres/postgres-session-store.ts";
 export type { SessionName } from "./names.ts";
 export type { Balance } from "./pool/balance-option.ts";
 export type { BalanceRequest, Balancer, Candidate } from "./pool/balancer.ts";
@@ -130,36 +141,36 @@ export {
 } from "./registry/keyed-registry.ts";
 export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
 export type { RegistryKey } from "./registry/registry-key.ts";
-export type { Approval, ApprovalOutcome } from "./session/approval.ts";
-export type { Budget, BudgetStatus } from "./session/budget.ts";
-export { type Command, command } from "./session/command.ts";
 export type { ConversationOptions, PastApproval } from "./session/controls.ts";
-export type { EraseOptions, ErasureReport, LeftBehind } from "./session/erasure.ts";
-export type { EventStreamOptions } from "./session/event-stream-response.ts";
-export type { GlobalName, GlobalPlacement } from "./session/global-name.ts";
-export type { HistoryOptions } from "./session/history.ts";
-export type { Isolate } from "./session/isolation.ts";
-export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options.ts";
-export type { OutputSchema } from "./session/output-schema.ts";
-export type { Prompt } from "./session/prompt.ts";
-export type { RegisteredName } from "./session/registered-name.ts";
-export type { Reply } from "./session/reply.ts";
+export type { Approval, ApprovalOutcome } from "./session/conversation/approval.ts";
+export type { HistoryOptions } from "./session/conversation/history.ts";
+export type { Wakeup } from "./session/conversation/wakeups.ts";
+export type { Budget, BudgetStatus } from "./session/options/budget.ts";
+export { type Command, command } from "./session/options/command.ts";
+export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
+export type { Isolate } from "./session/options/isolation.ts";
+export type { OnInterruptedTurn, SessionDefaults, SessionOptions, WhenBusy } from "./session/options/options.ts";
+export type { OutputSchema } from "./session/options/output-schema.ts";
+export type { Prompt } from "./session/options/prompt.ts";
+export type { RegisteredName } from "./session/options/registered-name.ts";
+export type { TurnOptions } from "./session/options/turn-options.ts";
+export type { EraseOptions, ErasureReport, LeftBehind } from "./session/persistence/erasure.ts";
+export type { ExportedLine, ExportOptions, FileContent } from "./session/persistence/session-export.ts";
+export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { Session } from "./session/session.ts";
-export type { BackgroundTask, RunningTask, SessionEvent } from "./session/session-event.ts";
-export type { ExportedLine, ExportOptions, FileContent } from "./session/session-export.ts";
-export type { SessionFault } from "./session/session-fault.ts";
 export type { SessionHealth } from "./session/session-health.ts";
-export type { SessionState, Stopped } from "./session/session-state.ts";
-export type { SessionStatus, Waiting } from "./session/session-status.ts";
-export type { Delta, ToolUse } from "./session/shown.ts";
-export type { SseOptions, TurnEvents } from "./session/sse.ts";
-export type { Turn, TurnDelta } from "./session/turn.ts";
-export type { TurnOptions } from "./session/turn-options.ts";
-export type { NumberedMessage } from "./session/turn-reader.ts";
-export type { TurnState } from "./session/turn-state.ts";
-export type { TurnMetadata } from "./session/ui-message-chunk.ts";
-export type { UsageOptions, UsageReport } from "./session/usage.ts";
-export type { Wakeup } from "./session/wakeups.ts";
+export type { BackgroundTask, RunningTask, SessionEvent } from "./session/status/session-event.ts";
+export type { SessionFault } from "./session/status/session-fault.ts";
+export type { SessionState, Stopped } from "./session/status/session-state.ts";
+export type { SessionStatus, Waiting } from "./session/status/session-status.ts";
+export type { EventStreamOptions } from "./session/streams/event-stream-response.ts";
+export type { Reply } from "./session/streams/reply.ts";
+export type { Delta, ToolUse } from "./session/streams/shown.ts";
+export type { SseOptions, TurnEvents } from "./session/streams/sse.ts";
+export type { Turn, TurnDelta } from "./session/streams/turn.ts";
+export type { NumberedMessage } from "./session/streams/turn-reader.ts";
+export type { TurnState } from "./session/streams/turn-state.ts";
+export type { TurnMetadata } from "./session/streams/ui-message-chunk.ts";
 export type {
   Child,
   ChildExit,

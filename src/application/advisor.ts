@@ -1,4 +1,4 @@
-import type { Logger } from "./supervisor-options.ts";
+import type { Logger } from "./options/supervisor-options.ts";
 
 /** How much of what was told is remembered, so that it is told once. */
 const MOST_KEPT = 1_000;

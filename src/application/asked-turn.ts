@@ -1,8 +1,8 @@
-import type { TurnAsked } from "../cluster/frames.ts";
+import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import { withoutUndefined } from "../fields.ts";
-import { command } from "../session/command.ts";
-import type { Prompt } from "../session/prompt.ts";
-import type { TurnOptions } from "../session/turn-options.ts";
+import { command } from "../session/options/command.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
 
 /* A turn that another node asks for, as a session or a pool is asked for it. */
 

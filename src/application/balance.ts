@@ -4,10 +4,10 @@ import { formatName, type SessionName } from "../names.ts";
 import { type Balance, balancerOf, balanceSchema } from "../pool/balance-option.ts";
 import type { Candidate } from "../pool/balancer.ts";
 import { candidateOf, pickedBy } from "../pool/candidate.ts";
+import { nameSchema, validate } from "../session/options/validation.ts";
 import { serverOf } from "../session/session.ts";
-import { nameSchema, validate } from "../session/validation.ts";
-import { type Picker, picker } from "./reference.ts";
-import { registry } from "./registry.ts";
+import { type Picker, picker } from "./names/reference.ts";
+import { registry } from "./names/registry.ts";
 
 /** Picks one of several sessions each time that it is asked for; made by {@link balance}. */
 export interface Balanced extends Picker {

@@ -1,8 +1,8 @@
 import { CastellanError } from "../errors.ts";
 import { formatName } from "../names.ts";
 import { reasonOf } from "../supervision/child-spec.ts";
-import { startError } from "./child-report.ts";
-import type { NotStarted } from "./supervisor-reports.ts";
+import { startError } from "./tree/child-report.ts";
+import type { NotStarted } from "./tree/supervisor-reports.ts";
 
 /** What a start is rejected with, of which each child has to come up. */
 export function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {

@@ -3,16 +3,16 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { ClusterSettings } from "../cluster/cluster-options.ts";
 import type { Membership } from "../cluster/join.ts";
 import type { Duration } from "../duration.ts";
-import { invalidOptions } from "../session/validation.ts";
-import type { ChildOptions } from "./child-options.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { GlobalSessionHost } from "./global-session-host.ts";
 import type { JoinedCluster } from "./joined-cluster.ts";
 import type { SupervisorDeps } from "./local-supervisor.ts";
-import type { Pools } from "./pools.ts";
-import type { SupervisorSettings } from "./supervisor-options.ts";
-import type { CredentialsReport } from "./supervisor-reports.ts";
+import type { ChildOptions } from "./options/child-options.ts";
+import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import type { Pools } from "./tree/pools.ts";
+import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
 /** What is wrong with a node that others may take for dead. */
 const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";

@@ -1,7 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName } from "../names.ts";
-import { type GlobalName, globalNameOf } from "../session/global-name.ts";
+import { type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 
 /** The clusters that this process takes part in, or is connected to; one list, also if this package is loaded twice. */
 const SHARED = Symbol.for("castellan.clusters.1");

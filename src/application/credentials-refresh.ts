@@ -1,9 +1,9 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionTable } from "./session-table.ts";
-import type { CredentialsReport, NotStarted } from "./supervisor-reports.ts";
-import type { Tree } from "./tree.ts";
+import type { SessionTable } from "./tree/session-table.ts";
+import type { CredentialsReport, NotStarted } from "./tree/supervisor-reports.ts";
+import type { Tree } from "./tree/tree.ts";
 
 /** What came of one session; `ended` if somebody has ended it meanwhile. */
 type Outcome = "replaced" | "unchanged" | "ended" | CastellanError;

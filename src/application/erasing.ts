@@ -3,20 +3,25 @@ import { z } from "zod";
 import { buildEnvironment } from "../claude/environment.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts";
-import { Belongings, type KnownConversations } from "../session/belongings.ts";
-import { type EraseOptions, type ErasureReport, type Removed, removeBelongings } from "../session/erasure.ts";
-import type { JournalDesk } from "../session/journal-desk.ts";
-import type { SessionDefaults } from "../session/options.ts";
+import type { SessionDefaults } from "../session/options/options.ts";
+import { type SessionSettings, sessionSettings } from "../session/options/session-settings.ts";
+import { validate } from "../session/options/validation.ts";
+import { Belongings, type KnownConversations } from "../session/persistence/belongings.ts";
+import {
+  type EraseOptions,
+  type ErasureReport,
+  type Removed,
+  removeBelongings,
+} from "../session/persistence/erasure.ts";
+import type { JournalDesk } from "../session/persistence/journal-desk.ts";
+import type { ExportOptions } from "../session/persistence/session-export.ts";
+import { exportLines } from "../session/persistence/session-export.ts";
 import { isSession } from "../session/session.ts";
-import type { ExportOptions } from "../session/session-export.ts";
-import { exportLines } from "../session/session-export.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { type SessionSettings, sessionSettings } from "../session/session-settings.ts";
-import { validate } from "../session/validation.ts";
-import { picked, type SessionRef } from "./reference.ts";
-import { registry } from "./registry.ts";
-import type { SessionTable } from "./session-table.ts";
-import type { Tree } from "./tree.ts";
+import { picked, type SessionRef } from "./names/reference.ts";
+import { registry } from "./names/registry.ts";
+import type { SessionTable } from "./tree/session-table.ts";
+import type { Tree } from "./tree/tree.ts";
 
 /** What the names begin with under which `usage()` shows what erased sessions have spent. */
 const ERASED = "erased";

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
-import type { ExportPage } from "../cluster/frames.ts";
+import type { ExportPage } from "../cluster/protocol/frames.ts";
 import { CastellanError } from "../errors.ts";
 
 /** How much is in a page, at the least, if there is as much: characters, lines. */

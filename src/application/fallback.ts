@@ -2,13 +2,13 @@ import { type Clock, systemClock } from "../clock.ts";
 import { parseDuration } from "../duration.ts";
 import { CastellanError, type ErrorCode, reworded } from "../errors.ts";
 import type { SessionName } from "../names.ts";
-import type { Reply } from "../session/reply.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import { isSession, type Session } from "../session/session.ts";
-import type { Turn } from "../session/turn.ts";
-import type { TurnOptions } from "../session/turn-options.ts";
-import { invalidOptions } from "../session/validation.ts";
-import { type Ask, find, type Picker, picked, picker, type SessionRef } from "./reference.ts";
-import { registry } from "./registry.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import type { Turn } from "../session/streams/turn.ts";
+import { type Ask, find, type Picker, picked, picker, type SessionRef } from "./names/reference.ts";
+import { registry } from "./names/registry.ts";
 
 /** Errors that say that this session does not answer now, and that another one may. */
 const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -1,13 +1,13 @@
-import type { Hosted } from "../cluster/engine.ts";
+import type { Hosted } from "../cluster/protocol/engine.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
 import { nameKey, type SessionName } from "../names.ts";
 import type { PoolOptions } from "../pool/pool-options.ts";
-import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/global-name.ts";
-import type { SessionDefaults, SessionOptions } from "../session/options.ts";
-import { sessionSettings } from "../session/session-settings.ts";
-import { invalidOptions } from "../session/validation.ts";
-import type { ChildOptions } from "./child-options.ts";
-import { type TemplateOptions, type TemplateSettings, templateSettings } from "./template.ts";
+import { GLOBAL, type GlobalName, globalNameOf, isGlobalName, labelsOf } from "../session/options/global-name.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
+import { sessionSettings } from "../session/options/session-settings.ts";
+import { invalidOptions } from "../session/options/validation.ts";
+import type { ChildOptions } from "./options/child-options.ts";
+import { type TemplateOptions, type TemplateSettings, templateSettings } from "./options/template.ts";
 
 /** Children of a supervisor that are there once in a cluster, apart from those that are there once in this process. */
 export interface GlobalChildren {

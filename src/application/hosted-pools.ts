@@ -1,15 +1,15 @@
-import type { TurnAsked } from "../cluster/frames.ts";
+import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
 import { nameKey } from "../names.ts";
 import type { Pool } from "../pool/pool.ts";
-import { GLOBAL } from "../session/global-name.ts";
-import type { SessionEvent } from "../session/session-event.ts";
-import { sourceOf, type Turn } from "../session/turn.ts";
-import { keyedTurnId } from "../session/turn-id.ts";
-import type { TurnSource } from "../session/turn-source.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { GLOBAL } from "../session/options/global-name.ts";
+import { invalidOptions } from "../session/options/validation.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import { sourceOf, type Turn } from "../session/streams/turn.ts";
+import type { TurnSource } from "../session/streams/turn-source.ts";
+import { keyedTurnId } from "../session/turns/turn-id.ts";
 import { promptOf, turnOptionsOf } from "./asked-turn.ts";
-import type { Pools } from "./pools.ts";
+import type { Pools } from "./tree/pools.ts";
 
 /** The global pools of a node, for as long as that is a node: turns that were asked in one run of it can be stopped in the next one. */
 export class HostedPools {

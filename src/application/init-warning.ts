@@ -1,5 +1,5 @@
 import { firstProcessIsNode, RUN_AN_INIT } from "../claude/orphan-reaping.ts";
-import type { Logger } from "./supervisor-options.ts";
+import type { Logger } from "./options/supervisor-options.ts";
 
 let warned = false;
 

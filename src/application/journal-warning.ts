@@ -1,6 +1,6 @@
-import { exposureOf } from "../journal/sqlite-exposure.ts";
-import type { JournalOptions } from "./journal-options.ts";
-import type { Logger } from "./supervisor-options.ts";
+import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
+import type { JournalOptions } from "./options/journal-options.ts";
+import type { Logger } from "./options/supervisor-options.ts";
 
 /** Warns if other users of the machine can read or change the file of a journal that is open. */
 export function warnIfExposed(journal: JournalOptions, logger: Logger | undefined): void {

@@ -11,47 +11,47 @@ import type { HeldJournal } from "../journal/held-journal.ts";
 import { beginsWith, nameKey, type SessionName } from "../names.ts";
 import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
+import type { Room } from "../session/context/room.ts";
+import type { SessionDeps } from "../session/context/session-context.ts";
 import type { ConversationOptions } from "../session/controls.ts";
-import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
-import { JournalDesk } from "../session/journal-desk.ts";
-import type { SessionOptions } from "../session/options.ts";
-import type { Prompt } from "../session/prompt.ts";
-import type { Room } from "../session/room.ts";
+import type { SessionOptions } from "../session/options/options.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import { likeOptions } from "../session/options/session-settings.ts";
+import { durationSchema, nameSchema, validate } from "../session/options/validation.ts";
+import type { EraseOptions, ErasureReport } from "../session/persistence/erasure.ts";
+import { JournalDesk } from "../session/persistence/journal-desk.ts";
+import type { ExportOptions } from "../session/persistence/session-export.ts";
 import { isSession, type Session, serverOf } from "../session/session.ts";
-import type { SessionDeps } from "../session/session-context.ts";
-import type { ExportOptions } from "../session/session-export.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { likeOptions } from "../session/session-settings.ts";
-import type { SessionStatus } from "../session/session-status.ts";
-import type { Turn } from "../session/turn.ts";
-import { durationSchema, nameSchema, validate } from "../session/validation.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
+import type { Turn } from "../session/streams/turn.ts";
 import { advisor } from "./advisor.ts";
 import { bootFailure } from "./boot-failure.ts";
-import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./child-options.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import { warnWithoutInit } from "./init-warning.ts";
-import type { SupervisorInspection } from "./inspection.ts";
+import type { SupervisorInspection } from "./inspection/inspection.ts";
 import type { JoinedCluster } from "./joined-cluster.ts";
-import { openJournal } from "./journal-options.ts";
 import { warnIfExposed } from "./journal-warning.ts";
-import type { Pools } from "./pools.ts";
-import { Reconciler } from "./reconciler.ts";
-import { picked, type SessionRef, staleHandle } from "./reference.ts";
-import { registry } from "./registry.ts";
-import { RootChildren } from "./root-children.ts";
-import { type Member, SessionTable } from "./session-table.ts";
-import type { SupervisorSettings } from "./supervisor-options.ts";
-import { SupervisorPhase } from "./supervisor-phase.ts";
+import { picked, type SessionRef, staleHandle } from "./names/reference.ts";
+import { registry } from "./names/registry.ts";
+import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
+import { openJournal } from "./options/journal-options.ts";
+import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import { SupervisorStatus } from "./supervisor-status.ts";
+import type { Pools } from "./tree/pools.ts";
+import { Reconciler } from "./tree/reconciler.ts";
+import { RootChildren } from "./tree/root-children.ts";
+import { type Member, SessionTable } from "./tree/session-table.ts";
+import { SupervisorPhase } from "./tree/supervisor-phase.ts";
 import type {
   CredentialsReport,
   DrainReport,
   NotStarted,
   ReconcileReport,
   SupervisorEnd,
-} from "./supervisor-reports.ts";
-import { SupervisorStatus } from "./supervisor-status.ts";
-import { Tree } from "./tree.ts";
+} from "./tree/supervisor-reports.ts";
+import { Tree } from "./tree/tree.ts";
 
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
-import { durationSchema, validate } from "../session/validation.ts";
+import { durationSchema, validate } from "../session/options/validation.ts";
 
 /** What is stopped when the host is told to end. */
 interface Stoppable {

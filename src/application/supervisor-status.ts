@@ -1,8 +1,7 @@
-import type { JournalDesk } from "../session/journal-desk.ts";
-import type { Room } from "../session/room.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/usage.ts";
-import { childReports } from "./child-report.ts";
-import { effectiveSupervisorOptions } from "./effective-supervisor-options.ts";
+import type { Room } from "../session/context/room.ts";
+import type { JournalDesk } from "../session/persistence/journal-desk.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/persistence/usage.ts";
+import { effectiveSupervisorOptions } from "./inspection/effective-supervisor-options.ts";
 import {
   type HealthChecks,
   healthOf,
@@ -10,14 +9,15 @@ import {
   readinessOf,
   type SupervisorCondition,
   type SupervisorHealth,
-} from "./health.ts";
-import { inspect, type SupervisorInspection } from "./inspection.ts";
+} from "./inspection/health.ts";
+import { inspect, type SupervisorInspection } from "./inspection/inspection.ts";
 import type { JoinedCluster } from "./joined-cluster.ts";
-import type { SessionTable } from "./session-table.ts";
-import type { SupervisorSettings } from "./supervisor-options.ts";
-import type { SupervisorPhase } from "./supervisor-phase.ts";
-import type { CapacityStatus } from "./supervisor-reports.ts";
-import type { Tree } from "./tree.ts";
+import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import { childReports } from "./tree/child-report.ts";
+import type { SessionTable } from "./tree/session-table.ts";
+import type { SupervisorPhase } from "./tree/supervisor-phase.ts";
+import type { CapacityStatus } from "./tree/supervisor-reports.ts";
+import type { Tree } from "./tree/tree.ts";
 
 /** What is known of a supervisor is found in these. */
 export interface SupervisorParts {

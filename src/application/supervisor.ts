@@ -6,27 +6,27 @@ import type { Duration } from "../duration.ts";
 import type { SessionName } from "../names.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { ConversationOptions } from "../session/controls.ts";
-import type { EraseOptions, ErasureReport } from "../session/erasure.ts";
-import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/global-name.ts";
-import type { SessionDefaults, SessionOptions } from "../session/options.ts";
-import type { Prompt } from "../session/prompt.ts";
-import type { Reply } from "../session/reply.ts";
+import { GLOBAL, type GlobalName, globalName, isGlobalName } from "../session/options/global-name.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { EraseOptions, ErasureReport } from "../session/persistence/erasure.ts";
+import type { ExportOptions } from "../session/persistence/session-export.ts";
+import type { UsageOptions, UsageReport } from "../session/persistence/usage.ts";
 import type { Session } from "../session/session.ts";
-import type { ExportOptions } from "../session/session-export.ts";
-import type { SessionStatus } from "../session/session-status.ts";
-import type { Turn } from "../session/turn.ts";
-import type { UsageOptions, UsageReport } from "../session/usage.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import type { Turn } from "../session/streams/turn.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
-import { type ChildOptions, childPlans } from "./child-options.ts";
 import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
 import { joined } from "./credentials-refresh.ts";
-import type { HealthChecks, SupervisorHealth } from "./health.ts";
-import type { SupervisorInspection } from "./inspection.ts";
+import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
+import type { SupervisorInspection } from "./inspection/inspection.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
-import { answered, picked, type SessionRef } from "./reference.ts";
+import { answered, picked, type SessionRef } from "./names/reference.ts";
+import { type ChildOptions, childPlans } from "./options/child-options.ts";
+import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
-import { type SupervisorOptions, supervisorSettings, withDefaults } from "./supervisor-options.ts";
 import type {
   CapacityStatus,
   ChildSummary,
@@ -35,7 +35,7 @@ import type {
   NotStarted,
   ReconcileReport,
   SupervisorEnd,
-} from "./supervisor-reports.ts";
+} from "./tree/supervisor-reports.ts";
 
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 

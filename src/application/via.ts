@@ -2,10 +2,10 @@ import { CastellanError } from "../errors.ts";
 import { didYouMean, nearMisses, type SessionName } from "../names.ts";
 import type { Registry } from "../registry/keyed-registry.ts";
 import { canonical, partsOf, type RegistryKey } from "../registry/registry-key.ts";
-import { type RegisteredName, registeredName } from "../session/registered-name.ts";
+import { type RegisteredName, registeredName } from "../session/options/registered-name.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
-import { invalidOptions } from "../session/validation.ts";
-import { type Picker, picked, picker, type SessionRef } from "./reference.ts";
+import { type Picker, picked, picker, type SessionRef } from "./names/reference.ts";
 
 /** A session by its place in a registry; also what names a session that is to be found there. */
 export type Via = Picker & RegisteredName;

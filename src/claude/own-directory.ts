@@ -1,7 +1,7 @@
 import { lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Settings } from "@anthropic-ai/claude-agent-sdk";
-import { makeFolder } from "../journal/sqlite-file.ts";
+import { makeFolder } from "../journal/sqlite/sqlite-file.ts";
 
 /** The working directory that a session has for itself, in a folder that it shares with others. Absolute, without symbolic links. */
 export interface OwnDirectory {

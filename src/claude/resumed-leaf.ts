@@ -12,7 +12,7 @@ import { lookBack, type TranscriptEntry } from "./transcript-tail.ts";
 export type LeafEntry = TranscriptEntry & { readonly type: "last-prompt"; readonly leafUuid: string };
 
 /** Looks at entries from the last one back. Says `"none"`, or what is to be appended, as soon as that is known. */
-export function leafSearch(): (entry: TranscriptEntry) => LeafEntry | "none" | undefined {
+function leafSearch(): (entry: TranscriptEntry) => LeafEntry | "none" | undefined {
   let leafUuid: string | undefined;
   return (entry) => {
     if (entry["type"] === "last-prompt")

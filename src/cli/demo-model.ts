@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { SessionDefaults } from "../session/options.ts";
+import type { SessionDefaults } from "../session/options/options.ts";
 import { mockApi } from "../testing/index.ts";
 
 /** The model that the demo talks to, and what its sessions need to reach it. */

@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { access, readdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { JournalOptions } from "../application/journal-options.ts";
+import type { JournalOptions } from "../application/options/journal-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import { Supervisor } from "../application/supervisor.ts";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
 import { RUN_AN_INIT, reapsOrphans } from "../claude/orphan-reaping.ts";
 import { parentDeathPrefix } from "../claude/parent-death.ts";
 import { readsMarkers } from "../claude/process-tree.ts";
@@ -11,10 +11,10 @@ import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
-import { durabilityProblemsAt } from "../journal/postgres-durability.ts";
-import { postgresPlace } from "../journal/postgres-place.ts";
-import { exposureOf } from "../journal/sqlite-exposure.ts";
-import type { SessionOptions } from "../session/options.ts";
+import { durabilityProblemsAt } from "../journal/postgres/postgres-durability.ts";
+import { postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
+import type { SessionOptions } from "../session/options/options.ts";
 
 /** What was looked at, and what is wrong with it, in words that a person can act on. */
 export interface Finding {

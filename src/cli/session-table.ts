@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { formatName } from "../names.ts";
-import type { SessionStatus } from "../session/session-status.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
 
 /** The sessions of a supervisor as a table for a terminal. */
 export function sessionTable(sessions: readonly SessionStatus[]): string {

@@ -2,11 +2,11 @@ import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import { type CallMethod, isOnce } from "./call-methods.ts";
-import { pause, RETRY } from "./pause.ts";
+import { type CallMethod, isOnce } from "./protocol/call-methods.ts";
+import { pause, RETRY } from "./protocol/pause.ts";
+import { errorOf } from "./protocol/sent-error.ts";
+import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
 import type { FailedRoute, Router } from "./router.ts";
-import { errorOf } from "./sent-error.ts";
-import { type Destination, type Transport, Unreachable } from "./transport.ts";
 
 export interface CallerDeps {
   readonly router: Router;

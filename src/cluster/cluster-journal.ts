@@ -1,15 +1,15 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import type { Batch } from "../journal/change.ts";
-import type { Journal } from "../journal/journal.ts";
-import { unavailable } from "../journal/postgres-fault.ts";
-import type { PostgresHolding } from "../journal/postgres-hold.ts";
-import { PostgresJournal } from "../journal/postgres-journal.ts";
-import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres-place.ts";
-import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import type { Batch } from "../journal/model/change.ts";
+import type { Journal } from "../journal/model/journal.ts";
+import { unavailable } from "../journal/postgres/postgres-fault.ts";
+import type { PostgresHolding } from "../journal/postgres/postgres-hold.ts";
+import { PostgresJournal } from "../journal/postgres/postgres-journal.ts";
+import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres/postgres-place.ts";
 import type { OwningRun } from "./epoch-fence.ts";
 import { EpochHold } from "./epoch-hold.ts";
 import type { Holdings } from "./holdings.ts";
+import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
 
 /** The journal of the sessions that one run of a node owns. */
 export interface ClusterJournal extends Journal {

@@ -2,8 +2,8 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { type Duration, formatDuration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { postgresPlace } from "../journal/postgres-place.ts";
-import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import { postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 
 /** What tells a cluster from others, and lets in whoever may speak to its nodes. */
 export interface ConnectOptions {

@@ -2,23 +2,23 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
-import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/erasure.ts";
-import { GLOBAL, type GlobalName, globalNameOf } from "../session/global-name.ts";
-import type { Prompt } from "../session/prompt.ts";
-import type { Reply } from "../session/reply.ts";
-import type { SessionEvent } from "../session/session-event.ts";
-import type { Turn } from "../session/turn.ts";
-import type { TurnOptions } from "../session/turn-options.ts";
-import { invalidOptions, validate } from "../session/validation.ts";
+import { GLOBAL, type GlobalName, globalNameOf } from "../session/options/global-name.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
+import { invalidOptions, validate } from "../session/options/validation.ts";
+import type { EraseOptions, ErasureReport, LeftBehind, Removed } from "../session/persistence/erasure.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
-import type { Engine, NodeEntry } from "./engine.ts";
-import type { ExportPage } from "./frames.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
-import { pause } from "./pause.ts";
 import { covers } from "./placement.ts";
+import type { Engine, NodeEntry } from "./protocol/engine.ts";
+import type { ExportPage } from "./protocol/frames.ts";
+import { pause } from "./protocol/pause.ts";
+import { type Transport, Unreachable } from "./protocol/transport.ts";
 import { destinationOf, Router } from "./router.ts";
-import { type Transport, Unreachable } from "./transport.ts";
 
 /** A node as lists show it. */
 export interface NodeInfo {

@@ -1,6 +1,6 @@
 import { CastellanError } from "../errors.ts";
-import type { Query } from "../journal/postgres-database.ts";
-import { fromText, toText } from "../journal/stored-text.ts";
+import { fromText, toText } from "../journal/model/stored-text.ts";
+import type { Query } from "../journal/postgres/postgres-database.ts";
 
 /** For how long a node that stands still may keep the sessions locked that it writes for, once it has locked them. */
 const IDLE_MS = 1_000;

@@ -1,9 +1,9 @@
 import { CastellanError } from "../errors.ts";
-import type { Batch } from "../journal/change.ts";
-import type { PostgresDatabase, Query, Statement } from "../journal/postgres-database.ts";
-import type { PostgresHold } from "../journal/postgres-hold.ts";
-import type { RecentBatch } from "../journal/recent-batches.ts";
-import { toText } from "../journal/stored-text.ts";
+import type { Batch } from "../journal/model/change.ts";
+import { toText } from "../journal/model/stored-text.ts";
+import type { PostgresDatabase, Query, Statement } from "../journal/postgres/postgres-database.ts";
+import type { PostgresHold } from "../journal/postgres/postgres-hold.ts";
+import type { RecentBatch } from "../journal/postgres/recent-batches.ts";
 import { fenceEpochs, type OwningRun, ownAgain } from "./epoch-fence.ts";
 import type { Holdings } from "./holdings.ts";
 

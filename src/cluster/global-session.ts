@@ -1,19 +1,19 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
-import type { Approval } from "../session/approval.ts";
-import { command } from "../session/command.ts";
 import type { ConversationOptions } from "../session/controls.ts";
-import { type Prompt, readPrompt } from "../session/prompt.ts";
-import type { Reply } from "../session/reply.ts";
-import type { SessionEvent } from "../session/session-event.ts";
+import type { Approval } from "../session/conversation/approval.ts";
+import { command } from "../session/options/command.ts";
+import { type Prompt, readPrompt } from "../session/options/prompt.ts";
+import { checkTurnOptions, type TurnOptions } from "../session/options/turn-options.ts";
 import type { SessionHealth } from "../session/session-health.ts";
-import type { SessionStatus } from "../session/session-status.ts";
-import { Turn } from "../session/turn.ts";
-import { keyedTurnId } from "../session/turn-id.ts";
-import { checkTurnOptions, type TurnOptions } from "../session/turn-options.ts";
-import type { CallMethod } from "./call-methods.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import { Turn } from "../session/streams/turn.ts";
+import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
+import type { CallMethod } from "./protocol/call-methods.ts";
 import { RemoteSessionControls } from "./remote-controls.ts";
 
 /** A permission that Claude waits for, on whichever node; as {@link Approval}, but answered from afar. */

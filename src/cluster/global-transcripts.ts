@@ -1,10 +1,14 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
-import { type PostgresOptions, postgresPlace } from "../journal/postgres-place.ts";
-import { type LackingUse, type OwnedWrite, PostgresTranscriptDesk } from "../journal/postgres-transcript-desk.ts";
-import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { type PostgresOptions, postgresPlace } from "../journal/postgres/postgres-place.ts";
+import {
+  type LackingUse,
+  type OwnedWrite,
+  PostgresTranscriptDesk,
+} from "../journal/postgres/postgres-transcript-desk.ts";
 import { fenceEpochs, type OwningRun } from "./epoch-fence.ts";
 import type { Holdings } from "./holdings.ts";
+import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
 
 /** The transcripts of global sessions, as one run of a node may read and write them. */
 export interface GlobalTranscripts {

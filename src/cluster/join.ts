@@ -1,24 +1,24 @@
 import { isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import type { Query } from "../journal/postgres-database.ts";
-import { postgresPlace } from "../journal/postgres-place.ts";
+import type { Query } from "../journal/postgres/postgres-database.ts";
+import { postgresPlace } from "../journal/postgres/postgres-place.ts";
 import { Cluster } from "./cluster.ts";
 import { type ClusterSettings, type ConnectSettings, usualNodeName } from "./cluster-options.ts";
-import type { Engine, Hosted } from "./engine.ts";
-import { serveRequests } from "./http-server.ts";
-import { httpTransport } from "./http-transport.ts";
+import { serveRequests } from "./http/http-server.ts";
+import { httpTransport } from "./http/http-transport.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
 import { NodeRequestHandler } from "./node-request-handler.ts";
-import { JOIN, joinValues } from "./node-rows.ts";
 import { OwnTransport } from "./own-transport.ts";
-import { postgresEngine } from "./postgres-engine.ts";
-import { PROTOCOLS } from "./protocol.ts";
+import { JOIN, joinValues } from "./postgres/node-rows.ts";
+import { postgresEngine } from "./postgres/postgres-engine.ts";
+import type { Engine, Hosted } from "./protocol/engine.ts";
+import { PROTOCOLS } from "./protocol/protocol.ts";
+import type { Transport } from "./protocol/transport.ts";
 import { Recollection } from "./recollection.ts";
 import { RELEASE } from "./release.ts";
 import { RunStorage } from "./run-storage.ts";
 import type { SessionHost } from "./session-host.ts";
-import type { Transport } from "./transport.ts";
 
 /** What time, chance and ids come from. */
 export interface ClusterSources {

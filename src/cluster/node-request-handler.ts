@@ -2,18 +2,18 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
 import { nameOfKey } from "../names.ts";
-import { GLOBAL } from "../session/global-name.ts";
-import type { TurnEnd } from "../session/reply.ts";
-import type { SessionEvent } from "../session/session-event.ts";
-import { outcomeOf } from "../session/turn-end.ts";
-import type { TurnSource } from "../session/turn-source.ts";
-import { hasEnded } from "../session/turn-state.ts";
-import type { CallMethod } from "./call-methods.ts";
-import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./frames.ts";
+import { GLOBAL } from "../session/options/global-name.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import type { TurnEnd } from "../session/streams/reply.ts";
+import { outcomeOf } from "../session/streams/turn-end.ts";
+import type { TurnSource } from "../session/streams/turn-source.ts";
+import { hasEnded } from "../session/streams/turn-state.ts";
 import type { ClusterNode, Held } from "./node.ts";
-import { sentErrorOf } from "./sent-error.ts";
+import type { CallMethod } from "./protocol/call-methods.ts";
+import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./protocol/frames.ts";
+import { sentErrorOf } from "./protocol/sent-error.ts";
+import type { RequestHandler } from "./protocol/transport.ts";
 import type { HostedSession } from "./session-host.ts";
-import type { RequestHandler } from "./transport.ts";
 
 /** Why a turn may go no further here and yet go on with the next owner. */
 const GOES_ON: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);

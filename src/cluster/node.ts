@@ -3,13 +3,13 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { type NodeFacts, tell } from "../events.ts";
 import { nameOfKey } from "../names.ts";
-import { NOTHING_REMOVED, type Removed } from "../session/erasure.ts";
+import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
-import type { Engine, NodeDescription, SessionOwnership } from "./engine.ts";
 import { Holdings } from "./holdings.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
 import { covers, placed } from "./placement.ts";
+import type { Engine, NodeDescription, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
 
 /** How a node is to behave. Spans are in milliseconds. */

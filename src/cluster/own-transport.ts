@@ -1,5 +1,5 @@
-import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
-import type { Destination, RequestHandler, Transport } from "./transport.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./protocol/frames.ts";
+import type { Destination, RequestHandler, Transport } from "./protocol/transport.ts";
 
 /** Asks a node of this process without a detour, and all others over the network. */
 export class OwnTransport implements Transport {

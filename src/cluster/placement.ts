@@ -1,5 +1,5 @@
 import { nameOfKey } from "../names.ts";
-import type { Hosted, NodeEntry } from "./engine.ts";
+import type { Hosted, NodeEntry } from "./protocol/engine.ts";
 
 /** Whether a node that hosts this has what the session of this name is to be. */
 export function covers(hosts: Hosted, key: string): boolean {

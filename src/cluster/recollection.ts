@@ -1,17 +1,21 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { tell } from "../events.ts";
-import type { PostgresDatabase } from "../journal/postgres-database.ts";
-import { JOURNAL_TABLES } from "../journal/postgres-journal-tables.ts";
-import { PostgresOnUse } from "../journal/postgres-on-use.ts";
-import type { PostgresPlace } from "../journal/postgres-place.ts";
-import { type LackingUse, type OwnedWrite, PostgresTranscriptDesk } from "../journal/postgres-transcript-desk.ts";
-import { RecentAppends } from "../journal/recent-appends.ts";
-import { type RecentBatch, RecentBatches } from "../journal/recent-batches.ts";
-import { toText } from "../journal/stored-text.ts";
-import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { toText } from "../journal/model/stored-text.ts";
+import type { PostgresDatabase } from "../journal/postgres/postgres-database.ts";
+import { JOURNAL_TABLES } from "../journal/postgres/postgres-journal-tables.ts";
+import { PostgresOnUse } from "../journal/postgres/postgres-on-use.ts";
+import type { PostgresPlace } from "../journal/postgres/postgres-place.ts";
+import {
+  type LackingUse,
+  type OwnedWrite,
+  PostgresTranscriptDesk,
+} from "../journal/postgres/postgres-transcript-desk.ts";
+import { RecentAppends } from "../journal/postgres/recent-appends.ts";
+import { type RecentBatch, RecentBatches } from "../journal/postgres/recent-batches.ts";
 import { ownAgain } from "./epoch-fence.ts";
-import { BEGIN_ERA, END_WAIT, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
+import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
+import { BEGIN_ERA, END_WAIT, MAY_CLAIM, noticeHistory } from "./postgres/history-statements.ts";
 
 /** How many runs are remembered. */
 const MOST_RUNS = 3;

@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import type { Engine, NodeEntry } from "./engine.ts";
 import { fullness, placed } from "./placement.ts";
-import { commonProtocol } from "./protocol.ts";
-import type { Destination } from "./transport.ts";
+import type { Engine, NodeEntry } from "./protocol/engine.ts";
+import { commonProtocol } from "./protocol/protocol.ts";
+import type { Destination } from "./protocol/transport.ts";
 
 /** Where something is to be sent, and whether that node has to make the session its own first. */
 export interface Route {

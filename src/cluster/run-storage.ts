@@ -1,8 +1,8 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import type { Journal } from "../journal/journal.ts";
-import type { PostgresOptions } from "../journal/postgres-place.ts";
+import type { Journal } from "../journal/model/journal.ts";
+import type { PostgresOptions } from "../journal/postgres/postgres-place.ts";
 import { type ClusterJournal, clusterJournal } from "./cluster-journal.ts";
 import type { OwningRun } from "./epoch-fence.ts";
 import { type GlobalTranscripts, globalTranscripts } from "./global-transcripts.ts";

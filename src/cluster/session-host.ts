@@ -1,11 +1,11 @@
 import type { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
 import type { RemoteControl } from "../session/controls.ts";
-import type { Removed } from "../session/erasure.ts";
-import type { SessionEvent } from "../session/session-event.ts";
-import type { TurnSource } from "../session/turn-source.ts";
-import type { HostMethod } from "./call-methods.ts";
-import type { TurnAsked } from "./frames.ts";
+import type { Removed } from "../session/persistence/erasure.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import type { TurnSource } from "../session/streams/turn-source.ts";
+import type { HostMethod } from "./protocol/call-methods.ts";
+import type { TurnAsked } from "./protocol/frames.ts";
 
 /** A session, or a global pool, of a {@link SessionHost}. */
 export interface HostedSession {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 
 /** The options of a supervisor, besides `defaults`, in which `after` differs. */
 export function changedOptions(before: SupervisorOptions, after: SupervisorOptions): string[] {

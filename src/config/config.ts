@@ -1,9 +1,9 @@
-import type { CapacityOptions } from "../application/capacity-options.ts";
-import type { SubtreeOptions, WorkerOptions } from "../application/child-options.ts";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
-import type { TemplateOptions } from "../application/template.ts";
+import type { CapacityOptions } from "../application/options/capacity-options.ts";
+import type { SubtreeOptions, WorkerOptions } from "../application/options/child-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
+import type { TemplateOptions } from "../application/options/template.ts";
 import type { PoolOptions } from "../pool/pool-options.ts";
-import type { SessionDefaults, SessionOptions } from "../session/options.ts";
+import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import type { EnvReference } from "./env-reference.ts";
 
 /** Options any of which may be the value of an environment variable. */

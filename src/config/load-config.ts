@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { dirname, extname, isAbsolute, relative, resolve } from "node:path";
 import type { LoadConfigOptions, ResolvedConfig } from "c12";
-import type { ChildOptions } from "../application/child-options.ts";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
+import type { ChildOptions } from "../application/options/child-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import type { CastellanError, OptionProblem } from "../errors.ts";
 import { didYouMean, nearMisses } from "../names.ts";
-import { copyConfigured, noteConfigured } from "../session/configured-options.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { copyConfigured, noteConfigured } from "../session/options/configured-options.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import { isPlain, resolved } from "./env-reference.ts";
 import { freshLoader } from "./fresh-import.ts";
 import { mergedConfig, type Places, type ReadLayer } from "./merged-config.ts";

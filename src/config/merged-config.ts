@@ -1,4 +1,4 @@
-import type { ConfiguredPlace } from "../session/configured-options.ts";
+import type { ConfiguredPlace } from "../session/options/configured-options.ts";
 import { isPlain, variableOf } from "./env-reference.ts";
 
 /** One layer of a configuration as it was read, and where it stands. */

@@ -1,9 +1,9 @@
-import type { ChildOptions } from "../application/child-options.ts";
+import type { ChildOptions } from "../application/options/child-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import { Supervisor } from "../application/supervisor.ts";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
-import type { ReconcileReport } from "../application/supervisor-reports.ts";
+import type { ReconcileReport } from "../application/tree/supervisor-reports.ts";
 import { CastellanError } from "../errors.ts";
-import { overConfigured } from "../session/configured-options.ts";
+import { overConfigured } from "../session/options/configured-options.ts";
 import { changedOptions } from "./changed-options.ts";
 import { type ConfigSource, environmentOf, type LoadedConfig, loadConfig } from "./load-config.ts";
 import { ConfigWatch, readSteadily, type SteadyConfig } from "./watch-config.ts";

@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
 import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { Erasures } from "./erasures.ts";
-import type { Journal, JournalOwner } from "./journal.ts";
 import { JournalWriter } from "./journal-writer.ts";
+import { Erasures } from "./model/erasures.ts";
+import type { Journal, JournalOwner } from "./model/journal.ts";
 
 /** How often it is looked whether the owner of a journal is gone, and how often old turns are forgotten. */
 const OWNER_POLL_MS = 500;

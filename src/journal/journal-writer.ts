@@ -3,9 +3,9 @@ import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type JournalFault } from "../errors.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
-import type { Batch, Change } from "./change.ts";
-import type { Journal } from "./journal.ts";
-import { writeFault } from "./journal-errors.ts";
+import type { Batch, Change } from "./model/change.ts";
+import type { Journal } from "./model/journal.ts";
+import { writeFault } from "./model/journal-errors.ts";
 
 /** How long a change that can still be refused waits for a journal that does not take it. */
 const PATIENCE_MS = 5_000;

@@ -1,5 +1,5 @@
 import type { SessionName } from "../names.ts";
-import type { SessionStatus } from "../session/session-status.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
 
 /** A session that a balancer may pick. One that is quarantined or stopped is never among them. */
 export interface Candidate {

@@ -1,5 +1,5 @@
 import type { SessionName } from "../names.ts";
-import type { SessionStatus } from "../session/session-status.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 
 /** What a balancer sees of a session; `undefined` of one that takes no turns. */

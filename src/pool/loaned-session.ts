@@ -1,10 +1,10 @@
 import type { PastApproval } from "../session/controls.ts";
-import type { Prompt } from "../session/prompt.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import { Session, type SessionSource } from "../session/session.ts";
-import type { SessionEvent } from "../session/session-event.ts";
-import type { Turn } from "../session/turn.ts";
-import type { TurnOptions } from "../session/turn-options.ts";
-import { invalidOptions } from "../session/validation.ts";
+import type { SessionEvent } from "../session/status/session-event.ts";
+import type { Turn } from "../session/streams/turn.ts";
 
 /** The session of a loan: a handle that works only while the loan lasts, and shows only what is the borrower's. */
 export class LoanedSession extends Session {

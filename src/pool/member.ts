@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SessionName } from "../names.ts";
+import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionOwner } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionSettings } from "../session/session-settings.ts";
 import type { Candidate } from "./balancer.ts";
 import { candidateOf } from "./candidate.ts";
 

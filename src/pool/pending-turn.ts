@@ -1,9 +1,9 @@
 import { CastellanError } from "../errors.ts";
-import type { EventPlace } from "../session/event-id.ts";
-import type { Reply } from "../session/reply.ts";
-import type { TurnRecord } from "../session/turn-record.ts";
-import type { TurnSource } from "../session/turn-source.ts";
-import type { TurnState } from "../session/turn-state.ts";
+import type { EventPlace } from "../session/streams/event-id.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import type { TurnRecord } from "../session/streams/turn-record.ts";
+import type { TurnSource } from "../session/streams/turn-source.ts";
+import type { TurnState } from "../session/streams/turn-state.ts";
 
 /** A turn that is asked of a pool, and has a session as soon as a member is free for it. */
 export class PendingTurn implements TurnSource {

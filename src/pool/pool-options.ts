@@ -3,11 +3,11 @@ import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { didYouMean, nearMisses } from "../names.ts";
-import { copyConfigured } from "../session/configured-options.ts";
-import { type GlobalName, refuseGlobalName } from "../session/global-name.ts";
-import type { SessionDefaults } from "../session/options.ts";
-import { checkSessionDefaults, sessionFields } from "../session/session-settings.ts";
-import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import { copyConfigured } from "../session/options/configured-options.ts";
+import { type GlobalName, refuseGlobalName } from "../session/options/global-name.ts";
+import type { SessionDefaults } from "../session/options/options.ts";
+import { checkSessionDefaults, sessionFields } from "../session/options/session-settings.ts";
+import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 import { type Balance, balanceSchema } from "./balance-option.ts";
 
 /** How the members of a pool are kept and lent. */

@@ -1,5 +1,5 @@
 import type { SessionName } from "../names.ts";
-import type { SessionStatus } from "../session/session-status.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
 import type { MemberUse } from "./member.ts";
 
 /** A pool at a moment. */

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { type Prompt, promptText } from "../session/prompt.ts";
-import type { Reply } from "../session/reply.ts";
+import { type Prompt, promptText } from "../session/options/prompt.ts";
+import { type TurnOptions, turnSettings } from "../session/options/turn-options.ts";
+import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
-import { Turn } from "../session/turn.ts";
-import { type TurnOptions, turnSettings } from "../session/turn-options.ts";
-import { durationSchema, invalidOptions, validate } from "../session/validation.ts";
+import type { Reply } from "../session/streams/reply.ts";
+import { Turn } from "../session/streams/turn.ts";
 import { Loan, type LoanTerms } from "./loan.ts";
 import type { Member } from "./member.ts";
 import { PendingTurn, withdrawn } from "./pending-turn.ts";

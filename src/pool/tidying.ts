@@ -1,5 +1,5 @@
+import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import type { SessionSettings } from "../session/session-settings.ts";
 import type { Member } from "./member.ts";
 
 /** How often a member is made ready before it is given up. */

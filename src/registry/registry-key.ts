@@ -1,5 +1,5 @@
 import { nameProblem } from "../names.ts";
-import { invalidOptions } from "../session/validation.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 
 /**
  * What a value is registered under: a string, a number, or a tuple of them. Keys are compared by value, as names of sessions

@@ -13,13 +13,13 @@ import type {
 } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import { withoutUndefined } from "../fields.ts";
-import type { ApprovalEntry } from "../journal/approval-entry.ts";
-import type { HistoryOptions } from "./history.ts";
+import type { ApprovalEntry } from "../journal/model/approval-entry.ts";
+import type { HistoryOptions } from "./conversation/history.ts";
 import { nameMcpServers } from "./named-mcp-servers.ts";
+import { validate } from "./options/validation.ts";
+import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./persistence/usage.ts";
 import { healthOfSession, type SessionHealth } from "./session-health.ts";
 import type { SessionServer } from "./session-server.ts";
-import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "./usage.ts";
-import { validate } from "./validation.ts";
 
 /** A permission that Claude asked for, and what was answered, if anything was. */
 export type PastApproval = Omit<ApprovalEntry, "session">;

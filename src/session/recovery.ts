@@ -1,16 +1,16 @@
 import { startError } from "../claude/process-run.ts";
 import { CastellanError } from "../errors.ts";
-import type { TurnEntry } from "../journal/turn-entry.ts";
-import type { BudgetMeter } from "./budget.ts";
-import { transcriptOf } from "./history.ts";
-import type { Intake } from "./intake.ts";
-import type { KnownSession } from "./journal-desk.ts";
-import type { ProcessLaunch } from "./process-starter.ts";
-import type { SessionContext } from "./session-context.ts";
-import type { SessionConversation } from "./session-conversation.ts";
-import { journalMayComeBack } from "./session-exit.ts";
-import { settle, type TurnCut } from "./settlement.ts";
-import { evidenceIn, type TranscriptEvidence } from "./transcript-evidence.ts";
+import type { TurnEntry } from "../journal/model/turn-entry.ts";
+import type { SessionContext } from "./context/session-context.ts";
+import type { SessionConversation } from "./context/session-conversation.ts";
+import { transcriptOf } from "./conversation/history.ts";
+import { settle, type TurnCut } from "./conversation/settlement.ts";
+import { evidenceIn, type TranscriptEvidence } from "./conversation/transcript-evidence.ts";
+import type { BudgetMeter } from "./options/budget.ts";
+import type { KnownSession } from "./persistence/journal-desk.ts";
+import type { ProcessLaunch } from "./process/process-starter.ts";
+import { journalMayComeBack } from "./process/session-exit.ts";
+import type { Intake } from "./turns/intake.ts";
 
 /** How far back it is looked for approvals that were never answered. */
 const MOST_OPEN_APPROVALS = 100;

@@ -1,18 +1,18 @@
 import { resolve } from "node:path";
 import { CastellanError } from "../errors.ts";
 import type { SessionName } from "../names.ts";
-import type { Approval } from "./approval.ts";
-import { command } from "./command.ts";
 import { Controls, type ConversationOptions } from "./controls.ts";
-import type { SessionDefaults } from "./options.ts";
-import type { Prompt } from "./prompt.ts";
-import type { Reply } from "./reply.ts";
-import type { SessionEvent } from "./session-event.ts";
+import type { Approval } from "./conversation/approval.ts";
+import { command } from "./options/command.ts";
+import type { SessionDefaults } from "./options/options.ts";
+import type { Prompt } from "./options/prompt.ts";
+import type { TurnOptions } from "./options/turn-options.ts";
 import type { SessionServer } from "./session-server.ts";
-import type { SessionStatus } from "./session-status.ts";
-import { Turn } from "./turn.ts";
-import type { TurnOptions } from "./turn-options.ts";
-import type { TurnRecord } from "./turn-record.ts";
+import type { SessionEvent } from "./status/session-event.ts";
+import type { SessionStatus } from "./status/session-status.ts";
+import type { Reply } from "./streams/reply.ts";
+import { Turn } from "./streams/turn.ts";
+import type { TurnRecord } from "./streams/turn-record.ts";
 
 /** What a session's supervisor does for it. */
 export interface SessionOwner {

@@ -1,5 +1,5 @@
 import type { SessionCore } from "./session-core.ts";
-import { type SessionStatus, waitingOf } from "./session-status.ts";
+import { type SessionStatus, waitingOf } from "./status/session-status.ts";
 
 /** What is known of a session at this moment. */
 export function statusOf(core: SessionCore): SessionStatus {

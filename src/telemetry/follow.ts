@@ -1,8 +1,8 @@
 import type { CastellanEvents, EventName } from "../events.ts";
 import { eventNames, on } from "../events.ts";
 import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts";
+import { invalidOptions } from "../session/options/validation.ts";
 import { Session } from "../session/session.ts";
-import { invalidOptions } from "../session/validation.ts";
 import { fieldsOf, isBad } from "./event-fields.ts";
 import type { EventLogger } from "./log.ts";
 import { stderrLogger } from "./stderr-logger.ts";

@@ -1,5 +1,5 @@
 import type { Meter } from "@opentelemetry/api";
-import { registry } from "../application/registry.ts";
+import { registry } from "../application/names/registry.ts";
 import { of } from "./instruments.ts";
 import { LimitedNames } from "./limited-names.ts";
 import { ATTRIBUTES, METRICS } from "./names.ts";

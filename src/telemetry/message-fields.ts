@@ -1,5 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import { toolUsesOf } from "../session/transcript.ts";
+import { toolUsesOf } from "../session/streams/transcript.ts";
 
 /** What a line says of a message: what it is, which tools it calls, and, with `content`, its text. */
 export function messageFields(message: SDKMessage, content: boolean): Readonly<Record<string, unknown>> {

@@ -1,4 +1,4 @@
-import { registry } from "../application/registry.ts";
+import { registry } from "../application/names/registry.ts";
 import { ownerOf, thisOwner } from "../claude/marker.ts";
 import { findMarked } from "../claude/process-tree.ts";
 import type { FakeClaude } from "./fake-claude/fake-claude.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { ChildOptions } from "../application/child-options.ts";
+import type { ChildOptions } from "../application/options/child-options.ts";
+import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import { Supervisor } from "../application/supervisor.ts";
-import type { SupervisorOptions } from "../application/supervisor-options.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
 import { run } from "../session-on-fake/application.ts";
 import { eventually, failure, Scene, ticks, unique, within } from "../session-on-fake/scene.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import { query, session } from "../../src/castellan.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { healthHandlers, template } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { run } from "../session-on-fake/application.ts";
 import { eventually, Scene, ticks, unique } from "../session-on-fake/scene.ts";

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { JournalOptions } from "../../src/application/journal-options.ts";
+import type { JournalOptions } from "../../src/application/options/journal-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { failure, unique } from "../session-on-fake/scene.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import { query, session } from "../../src/castellan.ts";
 import type { Child } from "../../src/supervision/child-spec.ts";

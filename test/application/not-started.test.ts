@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { ChildOptions, WorkerOptions } from "../../src/application/child-options.ts";
-import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
+import type { ChildOptions, WorkerOptions } from "../../src/application/options/child-options.ts";
+import type { SupervisorOptions } from "../../src/application/options/supervisor-options.ts";
 import { session } from "../../src/castellan.ts";
 import { formatInspection } from "../../src/index.ts";
 import type { FakeClaudeOptions } from "../../src/testing/index.ts";

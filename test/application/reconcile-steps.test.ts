@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ChildOptions, type ChildPlan, childPlans } from "../../src/application/child-options.ts";
-import { type SessionChange, sessionChange, stepsBetween } from "../../src/application/reconcile.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
-import { sessionSettings } from "../../src/session/session-settings.ts";
+import { type ChildOptions, type ChildPlan, childPlans } from "../../src/application/options/child-options.ts";
+import { type SessionChange, sessionChange, stepsBetween } from "../../src/application/tree/reconcile.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
+import { sessionSettings } from "../../src/session/options/session-settings.ts";
 import type { Child } from "../../src/supervision/child-spec.ts";
 
 type Fields = Omit<SessionOptions, "name">;

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { createSdkMcpServer } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import { query, session, stream } from "../../src/castellan.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, thrown, ticks, unique } from "../session-on-fake/scene.ts";
 import { Service } from "./service.ts";

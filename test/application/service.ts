@@ -1,4 +1,4 @@
-import type { WorkerOptions } from "../../src/application/child-options.ts";
+import type { WorkerOptions } from "../../src/application/options/child-options.ts";
 import type { Child, ChildExit, Shutdown } from "../../src/supervision/child-spec.ts";
 
 /** A worker whose lives a test holds in its hand. */

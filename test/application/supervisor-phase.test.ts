@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SupervisorPhase } from "../../src/application/supervisor-phase.ts";
+import { SupervisorPhase } from "../../src/application/tree/supervisor-phase.ts";
 
 function refusals(phase: SupervisorPhase): readonly (string | undefined)[] {
   const messageOf = (refuse: () => void): string | undefined => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ChildOptions, childPlan, childPlans, type Parent } from "../../src/application/child-options.ts";
-import { type SupervisorOptions, supervisorSettings } from "../../src/application/supervisor-options.ts";
+import { type ChildOptions, childPlan, childPlans, type Parent } from "../../src/application/options/child-options.ts";
+import { type SupervisorOptions, supervisorSettings } from "../../src/application/options/supervisor-options.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { checkRules, type OtpRule } from "../supervision/otp-rule.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import { query, session, stream } from "../../src/castellan.ts";
 import { Registry, type Session, type SessionName, type SessionRef, template, via } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { run } from "../session-on-fake/application.ts";
 import { eventually, failure, Scene, thrown, ticks, unique } from "../session-on-fake/scene.ts";

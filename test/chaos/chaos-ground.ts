@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { SessionDefaults } from "../../src/session/options.ts";
+import type { SessionDefaults } from "../../src/session/options/options.ts";
 import { type FakeTurn, fakeClaude, mockApi } from "../../src/testing/index.ts";
 import { KeyedModel, NOTICED } from "../real/keyed-model.ts";
 import { commandOf, processesWith } from "../real/processes.ts";

@@ -1,7 +1,7 @@
 /* Another application that is stopped while it takes a lock; when it goes on, it ends. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileLocks } from "../../src/journal/file-lock.ts";
+import { fileLocks } from "../../src/journal/sqlite/file-lock.ts";
 
 const [config = ""] = process.argv.slice(2);
 const folder = join(config, "castellan-locks");

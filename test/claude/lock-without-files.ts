@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { lockConversation } from "../../src/claude/conversation-lock.ts";
 import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
-import { fileLocks } from "../../src/journal/file-lock.ts";
+import { fileLocks } from "../../src/journal/sqlite/file-lock.ts";
 
 const [home = "", id = ""] = process.argv.slice(2);
 const marker = formatMarker(thisOwner(), "without files");

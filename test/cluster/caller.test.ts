@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { Caller } from "../../src/cluster/caller.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
-import type { Engine, NodeEntry } from "../../src/cluster/engine.ts";
-import type { CallAnswer, CallRequest } from "../../src/cluster/frames.ts";
+import type { Engine, NodeEntry } from "../../src/cluster/protocol/engine.ts";
+import type { CallAnswer, CallRequest } from "../../src/cluster/protocol/frames.ts";
+import { type Destination, type Transport, Unreachable } from "../../src/cluster/protocol/transport.ts";
 import { Router } from "../../src/cluster/router.ts";
-import { type Destination, type Transport, Unreachable } from "../../src/cluster/transport.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { global } from "../../src/index.ts";
 import { nameKey } from "../../src/names.ts";

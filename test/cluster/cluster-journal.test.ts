@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { systemClock } from "../../src/clock.ts";
 import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
 import { CastellanError } from "../../src/errors.ts";
-import type { Batch, Change } from "../../src/journal/change.ts";
-import type { Journal } from "../../src/journal/journal.ts";
 import { JournalWriter } from "../../src/journal/journal-writer.ts";
-import { toText } from "../../src/journal/stored-text.ts";
+import type { Batch, Change } from "../../src/journal/model/change.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
+import { toText } from "../../src/journal/model/stored-text.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";

@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import type { Claim, Engine, NodeDescription } from "../../src/cluster/engine.ts";
+import type { Claim, Engine, NodeDescription } from "../../src/cluster/protocol/engine.ts";
 import type { ConformanceCase } from "../../src/testing/conformance/journal-conformance.ts";
 
 /** An engine that is put to the test. */

@@ -1,7 +1,7 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
 import { type GlobalChildren, globalChildren } from "../../src/application/global-children.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { global, pool, type SessionDefaults, template } from "../../src/index.ts";
 

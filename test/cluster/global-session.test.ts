@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { CALL_METHODS, type CallMethod } from "../../src/cluster/call-methods.ts";
 import { type GlobalReach, GlobalSession } from "../../src/cluster/global-session.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "../../src/cluster/global-turn.ts";
+import { CALL_METHODS, type CallMethod } from "../../src/cluster/protocol/call-methods.ts";
 import { CastellanError } from "../../src/errors.ts";
-import type { Approval } from "../../src/session/approval.ts";
-import { command } from "../../src/session/command.ts";
 import { isRemoteControl } from "../../src/session/controls.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
-import { keyedTurnId } from "../../src/session/turn-id.ts";
+import type { Approval } from "../../src/session/conversation/approval.ts";
+import { command } from "../../src/session/options/command.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
+import { keyedTurnId } from "../../src/session/turns/turn-id.ts";
 
 const NAME = ["global", "support", 42] as const;
 const KEY = '["global","support",42]';

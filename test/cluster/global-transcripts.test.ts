@@ -2,8 +2,8 @@ import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
 import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/global-transcripts.ts";
-import { PostgresDatabase } from "../../src/journal/postgres-database.ts";
-import { postgresPlace } from "../../src/journal/postgres-place.ts";
+import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
+import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";

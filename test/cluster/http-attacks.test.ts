@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import type { RequestHandler } from "../../src/cluster/transport.ts";
+import type { RequestHandler } from "../../src/cluster/protocol/transport.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { ahead, at, BOOT, CALL, HttpScene, signedRequest, TURN } from "./http-scene.ts";
 

@@ -1,9 +1,9 @@
 import { request as httpRequest } from "node:http";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { Refused } from "../../src/cluster/http-refusal.ts";
-import { digestOf } from "../../src/cluster/signature.ts";
-import type { RequestHandler } from "../../src/cluster/transport.ts";
+import { Refused } from "../../src/cluster/http/http-refusal.ts";
+import { digestOf } from "../../src/cluster/http/signature.ts";
+import type { RequestHandler } from "../../src/cluster/protocol/transport.ts";
 import { ahead, at, BOOT, CALL, HttpScene, SECRET, signedRequest, TURN } from "./http-scene.ts";
 
 const never = new AbortController().signal;

@@ -3,12 +3,12 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../../src/clock.ts";
-import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
-import { HEADERS } from "../../src/cluster/http-headers.ts";
-import { type RequestServer, type RequestServerOptions, serveRequests } from "../../src/cluster/http-server.ts";
-import { type HttpTransportOptions, httpTransport } from "../../src/cluster/http-transport.ts";
-import { digestOf, Keyring } from "../../src/cluster/signature.ts";
-import type { Destination, RequestHandler, Transport } from "../../src/cluster/transport.ts";
+import { HEADERS } from "../../src/cluster/http/http-headers.ts";
+import { type RequestServer, type RequestServerOptions, serveRequests } from "../../src/cluster/http/http-server.ts";
+import { type HttpTransportOptions, httpTransport } from "../../src/cluster/http/http-transport.ts";
+import { digestOf, Keyring } from "../../src/cluster/http/signature.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
+import type { Destination, RequestHandler, Transport } from "../../src/cluster/protocol/transport.ts";
 
 export const SECRET = "a secret that only tests know about";
 export const BOOT = "boot-of-the-node";

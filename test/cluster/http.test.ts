@@ -1,10 +1,10 @@
 import { request } from "node:http";
 import { setTimeout as after } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
-import { Refused } from "../../src/cluster/http-refusal.ts";
-import { digestOf } from "../../src/cluster/signature.ts";
-import { Unreachable } from "../../src/cluster/transport.ts";
+import { Refused } from "../../src/cluster/http/http-refusal.ts";
+import { digestOf } from "../../src/cluster/http/signature.ts";
+import type { CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
+import { Unreachable } from "../../src/cluster/protocol/transport.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import { at, CALL, Channel, HttpScene, messagesFrame, signedRequest, TURN } from "./http-scene.ts";
 

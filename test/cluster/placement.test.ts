@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { NodeEntry } from "../../src/cluster/engine.ts";
 import { covers, fullness, placed } from "../../src/cluster/placement.ts";
+import type { NodeEntry } from "../../src/cluster/protocol/engine.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { node } from "./engine-conformance.ts";
 

@@ -1,10 +1,10 @@
 import pg from "pg";
 import { expect, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { Engine } from "../../src/cluster/engine.ts";
 import { Holdings } from "../../src/cluster/holdings.ts";
-import { postgresEngine } from "../../src/cluster/postgres-engine.ts";
-import { toText } from "../../src/journal/stored-text.ts";
+import { postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
+import type { Engine } from "../../src/cluster/protocol/engine.ts";
+import { toText } from "../../src/journal/model/stored-text.ts";
 import type { PostgresServer } from "../journal/postgres-server.ts";
 import { type EngineBench, node } from "./engine-conformance.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Engine, NodeEntry, SessionOwnership } from "../../src/cluster/engine.ts";
+import type { Engine, NodeEntry, SessionOwnership } from "../../src/cluster/protocol/engine.ts";
 import { destinationOf, Router } from "../../src/cluster/router.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Nonces } from "../../src/cluster/http-nonces.ts";
-import { digestOf, Keyring, type SignedRequest } from "../../src/cluster/signature.ts";
+import { Nonces } from "../../src/cluster/http/http-nonces.ts";
+import { digestOf, Keyring, type SignedRequest } from "../../src/cluster/http/signature.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const [ONE, OTHER] = ["one secret of more than 32 characters", "other secret of more than 32 characters"];

@@ -1,10 +1,10 @@
 import { Caller } from "../../src/cluster/caller.ts";
-import type { Engine } from "../../src/cluster/engine.ts";
 import { GlobalTurn } from "../../src/cluster/global-turn.ts";
+import type { Engine } from "../../src/cluster/protocol/engine.ts";
+import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import { Router } from "../../src/cluster/router.ts";
-import type { Transport } from "../../src/cluster/transport.ts";
 import { CastellanError } from "../../src/errors.ts";
-import { keyedTurnId } from "../../src/session/turn-id.ts";
+import { keyedTurnId } from "../../src/session/turns/turn-id.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 import type { PlannedAsk } from "./simulation-plan.ts";

@@ -1,5 +1,5 @@
 import type { Timer } from "../../src/clock.ts";
-import { Unreachable } from "../../src/cluster/transport.ts";
+import { Unreachable } from "../../src/cluster/protocol/transport.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 
 /** The end of a connection from which something was asked: what has come of it so far, in order. */

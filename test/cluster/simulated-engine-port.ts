@@ -6,9 +6,9 @@ import type {
   NodeState,
   OwnedSession,
   SessionOwnership,
-} from "../../src/cluster/engine.ts";
+} from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
-import type { TurnEntry } from "../../src/journal/turn-entry.ts";
+import type { TurnEntry } from "../../src/journal/model/turn-entry.ts";
 import type { Chance } from "./simulated-chance.ts";
 import type { SimulatedEngine } from "./simulated-engine.ts";
 import type { SimulatedChange } from "./simulated-journal.ts";

@@ -5,10 +5,10 @@ import type {
   NodeState,
   OwnedSession,
   SessionOwnership,
-} from "../../src/cluster/engine.ts";
+} from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { keyPrefix, nameOfKey } from "../../src/names.ts";
-import { GLOBAL } from "../../src/session/global-name.ts";
+import { GLOBAL } from "../../src/session/options/global-name.ts";
 import { type SimulatedChange, SimulatedJournal } from "./simulated-journal.ts";
 
 interface NodeRow {

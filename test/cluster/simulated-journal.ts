@@ -1,6 +1,6 @@
-import type { JsonObject } from "../../src/journal/session-entry.ts";
-import type { EndedTurnState, TurnEntry, TurnEntryState } from "../../src/journal/turn-entry.ts";
-import { hasEnded } from "../../src/session/turn-state.ts";
+import type { JsonObject } from "../../src/journal/model/session-entry.ts";
+import type { EndedTurnState, TurnEntry, TurnEntryState } from "../../src/journal/model/turn-entry.ts";
+import { hasEnded } from "../../src/session/streams/turn-state.ts";
 
 /** What a simulated session writes down of its turns, and what its activation adds to the transcript. */
 export type SimulatedChange =

@@ -1,5 +1,10 @@
-import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
-import { type Destination, type RequestHandler, type Transport, Unreachable } from "../../src/cluster/transport.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
+import {
+  type Destination,
+  type RequestHandler,
+  type Transport,
+  Unreachable,
+} from "../../src/cluster/protocol/transport.ts";
 import type { Chance } from "./simulated-chance.ts";
 import { SimulatedConnection } from "./simulated-connection.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";

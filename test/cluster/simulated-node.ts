@@ -1,6 +1,6 @@
 import { ClusterNode, type NodeSettings } from "../../src/cluster/node.ts";
 import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
-import { pause } from "../../src/cluster/pause.ts";
+import { pause } from "../../src/cluster/protocol/pause.ts";
 import type { SimulatedActivations } from "./simulated-activations.ts";
 import type { Chance } from "./simulated-chance.ts";
 import type { SimulatedEnginePort } from "./simulated-engine-port.ts";

@@ -2,7 +2,7 @@ import type { Holdings } from "../../src/cluster/holdings.ts";
 import type { HostedSession, SessionHost } from "../../src/cluster/session-host.ts";
 import type { CastellanError } from "../../src/errors.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
-import type { Removed } from "../../src/session/erasure.ts";
+import type { Removed } from "../../src/session/persistence/erasure.ts";
 import { type SessionPlace, SimulatedSession } from "./simulated-session.ts";
 
 /** Hosts the simulated sessions of one run of a node. */

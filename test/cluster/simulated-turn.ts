@@ -1,8 +1,8 @@
 import { CastellanError } from "../../src/errors.ts";
-import type { Reply } from "../../src/session/reply.ts";
-import type { TurnRecord } from "../../src/session/turn-record.ts";
-import type { TurnSource } from "../../src/session/turn-source.ts";
-import type { TurnState } from "../../src/session/turn-state.ts";
+import type { Reply } from "../../src/session/streams/reply.ts";
+import type { TurnRecord } from "../../src/session/streams/turn-record.ts";
+import type { TurnSource } from "../../src/session/streams/turn-source.ts";
+import type { TurnState } from "../../src/session/streams/turn-state.ts";
 
 /**
  * A turn as a session host shows it to its node: what came of it is told when it is written, and not at all if it cannot be, because

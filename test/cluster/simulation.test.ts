@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { TurnFrame, TurnRequest } from "../../src/cluster/frames.ts";
-import type { Transport } from "../../src/cluster/transport.ts";
+import type { TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.ts";
+import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import type { Mutation } from "./simulation.ts";
 import { planOf } from "./simulation-plan.ts";
 import { counterexample, report, shrunk } from "./simulation-shrinking.ts";

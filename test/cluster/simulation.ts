@@ -1,6 +1,6 @@
-import type { Engine } from "../../src/cluster/engine.ts";
 import type { NodeSettings } from "../../src/cluster/node.ts";
-import type { Transport } from "../../src/cluster/transport.ts";
+import type { Engine } from "../../src/cluster/protocol/engine.ts";
+import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import { SimulatedActivations } from "./simulated-activations.ts";
 import { SimulatedCaller, type Told } from "./simulated-caller.ts";
 import { Chance } from "./simulated-chance.ts";

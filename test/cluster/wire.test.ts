@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CALL_METHODS, isCallMethod } from "../../src/cluster/call-methods.ts";
-import { EMPTY_LINE, JsonLines, jsonLine } from "../../src/cluster/json-lines.ts";
-import { commonProtocol, PROTOCOLS, speaks } from "../../src/cluster/protocol.ts";
+import { EMPTY_LINE, JsonLines, jsonLine } from "../../src/cluster/http/json-lines.ts";
+import { CALL_METHODS, isCallMethod } from "../../src/cluster/protocol/call-methods.ts";
+import { commonProtocol, PROTOCOLS, speaks } from "../../src/cluster/protocol/protocol.ts";
 import {
   eventLineOf,
   isOver,
@@ -13,7 +13,7 @@ import {
   readEventsRequest,
   readTurnFrame,
   readTurnRequest,
-} from "../../src/cluster/wire.ts";
+} from "../../src/cluster/protocol/wire.ts";
 
 /** Any text, also half surrogate pairs, U+0000, U+2028. */
 const text = fc.oneof(

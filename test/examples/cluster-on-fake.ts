@@ -20,7 +20,7 @@ registerHooks({
 });
 
 // After the hooks, which what these import relies on.
-const { installDefaults } = await import("../../src/application/process-defaults.ts");
+const { installDefaults } = await import("../../src/application/options/process-defaults.ts");
 const { fakeClaude } = await import("../../src/testing/index.ts");
 
 const directory = process.env["FAKE_CONVERSATIONS"] ?? "";

@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../src/claude/sdk-options.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
-import { sessionFields } from "../../src/session/session-settings.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
+import { sessionFields } from "../../src/session/options/session-settings.ts";
 import { Scene } from "../session-on-fake/scene.ts";
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { createSdkMcpServer, tool } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { FakeProcess, FakeTurn } from "../../src/testing/index.ts";
 import { failure, Scene, type Setting, ticks } from "../session-on-fake/scene.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run, said } from "../session-on-fake/application.ts";
 import { eventually, failure, Scene, ticks, unique } from "../session-on-fake/scene.ts";

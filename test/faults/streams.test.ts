@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import { collect, eventually, failure, Scene } from "../session-on-fake/scene.ts";
 
 /** What a release of Claude Code may say that nobody here has heard of. */

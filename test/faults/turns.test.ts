@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run } from "../session-on-fake/application.ts";
 import { Scene, ticks, unique } from "../session-on-fake/scene.ts";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Change } from "../../src/journal/change.ts";
-import { changeGroups } from "../../src/journal/change-groups.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import { changeGroups } from "../../src/journal/model/change-groups.ts";
 
 const id = fc.constantFrom("1", "2", "3");
 const session = fc.constantFrom("a", "b");

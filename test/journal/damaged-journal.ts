@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Change } from "../../src/journal/change.ts";
-import type { Journal } from "../../src/journal/journal.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 /* A journal that is to be damaged, and all that it can be asked. */

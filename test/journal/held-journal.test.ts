@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import { type HeldJournal, holdJournal, type JournalTerms } from "../../src/journal/held-journal.ts";
-import type { Journal, JournalOwner, Retention } from "../../src/journal/journal.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Journal, JournalOwner, Retention } from "../../src/journal/model/journal.ts";
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError, type JournalFault } from "../../src/errors.ts";
-import type { Batch, Change } from "../../src/journal/change.ts";
-import type { Journal } from "../../src/journal/journal.ts";
 import { JournalWriter } from "../../src/journal/journal-writer.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Batch, Change } from "../../src/journal/model/change.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
 /** A journal whose writes the test answers. */

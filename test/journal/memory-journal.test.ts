@@ -1,5 +1,5 @@
 import { describe, it } from "vitest";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 
 describe("the journal in memory", () => {

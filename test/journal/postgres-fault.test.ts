@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JournalFault } from "../../src/errors.ts";
-import { faultOf, stateOf, wordsOf } from "../../src/journal/postgres-fault.ts";
-import { fromText, toText } from "../../src/journal/stored-text.ts";
+import { fromText, toText } from "../../src/journal/model/stored-text.ts";
+import { faultOf, stateOf, wordsOf } from "../../src/journal/postgres/postgres-fault.ts";
 
 describe("what an error of PostgreSQL means", () => {
   const cases: readonly (readonly [state: string | undefined, fault: JournalFault, why: string])[] = [

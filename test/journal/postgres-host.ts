@@ -1,5 +1,5 @@
-import { postgresJournal } from "../../src/journal/postgres-journal.ts";
-import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 
 /* An application that uses a journal and a session store and closes neither, run as a process of its own by a test. */
 

@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { Batch, Change } from "../../src/journal/change.ts";
-import type { Journal, JournalOwner } from "../../src/journal/journal.ts";
-import { postgresJournal } from "../../src/journal/postgres-journal.ts";
-import type { Json } from "../../src/journal/session-entry.ts";
+import type { Batch, Change } from "../../src/journal/model/change.ts";
+import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
+import type { Json } from "../../src/journal/model/session-entry.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { PostgresDatabase } from "../../src/journal/postgres-database.ts";
-import { type PostgresPlace, postgresPlace } from "../../src/journal/postgres-place.ts";
-import { type PostgresStep, prepare } from "../../src/journal/postgres-schema.ts";
+import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
+import { type PostgresPlace, postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { type PostgresStep, prepare } from "../../src/journal/postgres/postgres-schema.ts";
 import { PostgresServer } from "./postgres-server.ts";
 
 let server: PostgresServer;

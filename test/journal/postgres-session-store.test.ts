@@ -5,8 +5,8 @@ import {
   type SessionStoreEntry,
 } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { postgresJournal } from "../../src/journal/postgres-journal.ts";
-import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
 import { PostgresServer } from "./postgres-server.ts";

@@ -17,8 +17,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
-import { MIGRATIONS } from "../../src/journal/sqlite-schema.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { MIGRATIONS } from "../../src/journal/sqlite/sqlite-schema.ts";
 import { Application, canMount, PrivateDisk, withMounts } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 

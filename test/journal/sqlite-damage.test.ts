@@ -1,9 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import type { Change } from "../../src/journal/change.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
-import { markPath } from "../../src/journal/sqlite-mark.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { markPath } from "../../src/journal/sqlite/sqlite-mark.ts";
 import { SESSIONS, warnings, written } from "./damaged-journal.ts";
 import { errorOf, OWNER } from "./sqlite-scene.ts";
 

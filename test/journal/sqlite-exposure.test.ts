@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Supervisor } from "../../src/application/supervisor.ts";
-import { exposureOf } from "../../src/journal/sqlite-exposure.ts";
+import { exposureOf } from "../../src/journal/sqlite/sqlite-exposure.ts";
 
 let folder: string;
 let file: string;

@@ -4,9 +4,9 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { Batch, Change } from "../../src/journal/change.ts";
-import type { Journal } from "../../src/journal/journal.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import type { Batch, Change } from "../../src/journal/model/change.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 

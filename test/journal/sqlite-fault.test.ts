@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { faultOf, isUncertain, UncertainCommit, unavailable } from "../../src/journal/sqlite-fault.ts";
+import { faultOf, isUncertain, UncertainCommit, unavailable } from "../../src/journal/sqlite/sqlite-fault.ts";
 
 function sqliteError(errcode: number): Error {
   return Object.assign(new Error("something"), { code: "ERR_SQLITE_ERROR", errcode });

@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { createInterface } from "node:readline";
 import { CastellanError } from "../../src/errors.ts";
-import type { Batch } from "../../src/journal/change.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import type { Batch } from "../../src/journal/model/change.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 
 /*
  * An application with a journal, run as a process of its own by the tests that kill it, starve it of space or make it

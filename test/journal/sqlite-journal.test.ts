@@ -2,9 +2,9 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } 
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import type { Change } from "../../src/journal/change.ts";
-import type { Journal } from "../../src/journal/journal.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { canSlowDown, slowDisk } from "./slow-disk.ts";
 import { Application } from "./sqlite-application.ts";

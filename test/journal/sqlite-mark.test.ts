@@ -2,8 +2,8 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
-import { lackOf, markPath, readMark, textOf } from "../../src/journal/sqlite-mark.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
+import { lackOf, markPath, readMark, textOf } from "../../src/journal/sqlite/sqlite-mark.ts";
 import { warnings } from "./damaged-journal.ts";
 import { accepting, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Clock } from "../../src/clock.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { Application } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -128,7 +128,7 @@ describe("a journal that is open twice in one process", () => {
 
   it("is refused in a thread, and free when the thread is gone", async () => {
     const path = newPath();
-    const module = new URL("../../src/journal/sqlite-journal.ts", import.meta.url).href;
+    const module = new URL("../../src/journal/sqlite/sqlite-journal.ts", import.meta.url).href;
     const worker = new Worker(
       `const { parentPort, workerData } = require("node:worker_threads");
       parentPort.on("message", () => {});

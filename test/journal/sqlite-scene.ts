@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { CastellanError } from "../../src/errors.ts";
-import type { Batch, Change } from "../../src/journal/change.ts";
-import type { JournalOwner } from "../../src/journal/journal.ts";
-import type { AcceptedTurn } from "../../src/journal/turn-entry.ts";
+import type { Batch, Change } from "../../src/journal/model/change.ts";
+import type { JournalOwner } from "../../src/journal/model/journal.ts";
+import type { AcceptedTurn } from "../../src/journal/model/turn-entry.ts";
 
 export const OWNER: JournalOwner = { id: "owner", pid: process.pid, host: "here", startedAt: 1_700_000_000_000 };
 

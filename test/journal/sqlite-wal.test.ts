@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
-import { isIndexOf, readLog } from "../../src/journal/sqlite-wal.ts";
+import { isIndexOf, readLog } from "../../src/journal/sqlite/sqlite-wal.ts";
 import { newFolder } from "./sqlite-scene.ts";
 
 const BLOCK = 32_768;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromText, toText } from "../../src/journal/stored-text.ts";
+import { fromText, toText } from "../../src/journal/model/stored-text.ts";
 
 /** Any text that JavaScript can hold, with much of what is difficult in it. */
 const difficult = fc.constantFrom("\0", "␐", "␐0000", "\uD83D", "\uDE00", "😀", "0", "d83d");

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
+import type { SupervisorOptions } from "../../src/application/options/supervisor-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
-import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
-import type { Journal } from "../../src/journal/journal.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
 import type { FakeClaude } from "../../src/testing/index.ts";
 
 /** A run of an application: a supervisor over a journal and a fake that it shares with the runs before and after it. */

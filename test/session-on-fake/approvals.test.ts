@@ -1,9 +1,9 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import type { Approval } from "../../src/session/approval.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Approval } from "../../src/session/conversation/approval.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import { type FakeTurn, SimulatedClock } from "../../src/testing/index.ts";
 import { eventually, Scene, type Setting } from "./scene.ts";
 

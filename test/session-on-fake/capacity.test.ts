@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { CastellanError } from "../../src/errors.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeClaude, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";

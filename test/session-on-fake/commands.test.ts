@@ -2,7 +2,7 @@ import { createSdkMcpServer } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
 import { command, pool } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { readUI } from "../session/ui-messages.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import { command } from "../../src/session/command.ts";
+import { command } from "../../src/session/options/command.ts";
 import type { FakeClaudeOptions, FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, unique } from "./scene.ts";
 

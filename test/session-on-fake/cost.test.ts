@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import { command } from "../../src/session/command.ts";
-import type { Prompt } from "../../src/session/prompt.ts";
+import { command } from "../../src/session/options/command.ts";
+import type { Prompt } from "../../src/session/options/prompt.ts";
 import { failure, Scene } from "./scene.ts";
 
 test("each turn tells its own cost and tokens, not the process's running total", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatInspection } from "../../src/application/inspection-text.ts";
+import { formatInspection } from "../../src/application/inspection/inspection-text.ts";
 import { query, stream } from "../../src/castellan.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 

@@ -1,12 +1,12 @@
 import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
 import type { Supervisor } from "../../src/application/supervisor.ts";
 import { command, pool, template } from "../../src/index.ts";
-import type { Journal } from "../../src/journal/journal.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import type { Approval } from "../../src/session/approval.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
+import type { Approval } from "../../src/session/conversation/approval.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type FakeClaude, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";

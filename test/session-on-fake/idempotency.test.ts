@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { run } from "./application.ts";
 import { failure, Scene, thrown, unique } from "./scene.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { Turn } from "../../src/session/turn.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
 import { Scene, ticks } from "./scene.ts";
 
 /** A small generator of random numbers (mulberry32), so that a seed is a whole run. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { session } from "../../src/castellan.ts";
-import type { Journal } from "../../src/journal/journal.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Journal } from "../../src/journal/model/journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run, said } from "./application.ts";

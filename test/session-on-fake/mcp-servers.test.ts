@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import type { FakeMcpServer } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";

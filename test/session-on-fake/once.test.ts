@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
-import { registry } from "../../src/application/registry.ts";
+import { registry } from "../../src/application/names/registry.ts";
 import { type OnceOptions, once } from "../../src/castellan.ts";
 import { type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { failure, RejectionWatch, thrown } from "./scene.ts";

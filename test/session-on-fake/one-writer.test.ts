@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Supervisor } from "../../src/application/supervisor.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { run } from "./application.ts";
 import { eventually, failure, unique } from "./scene.ts";

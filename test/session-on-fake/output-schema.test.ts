@@ -1,7 +1,7 @@
 import { expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { once, query } from "../../src/castellan.ts";
-import type { OutputSchema } from "../../src/session/output-schema.ts";
+import type { OutputSchema } from "../../src/session/options/output-schema.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { failure, Scene, unique } from "./scene.ts";
 

@@ -1,8 +1,8 @@
 import { createParser } from "eventsource-parser";
 import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import type { Turn } from "../../src/session/turn.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run } from "./application.ts";
 import { failure, Scene, ticks, unique } from "./scene.ts";

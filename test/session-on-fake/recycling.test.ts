@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { MARKER } from "../../src/claude/marker.ts";
-import { verdictOn } from "../../src/session/recycling.ts";
+import { verdictOn } from "../../src/session/process/recycling.ts";
 import type { FakeClaude, FakeScript } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, type Setting, unique } from "./scene.ts";

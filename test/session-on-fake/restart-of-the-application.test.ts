@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { session } from "../../src/castellan.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import { command } from "../../src/session/command.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import { command } from "../../src/session/options/command.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run, said } from "./application.ts";
 import { collect, failure, unique } from "./scene.ts";

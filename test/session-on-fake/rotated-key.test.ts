@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { on } from "../../src/events.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeProcess, type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
 import { hearing } from "../telemetry/told.ts";
 import { expectNothingLeft, run, said } from "./application.ts";

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import type { ChildOptions } from "../../src/application/child-options.ts";
+import type { ChildOptions } from "../../src/application/options/child-options.ts";
+import type { SupervisorOptions } from "../../src/application/options/supervisor-options.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
-import type { SupervisorOptions } from "../../src/application/supervisor-options.ts";
 import type { MemoryReader } from "../../src/claude/memory.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { CastellanError, type ErrorCode } from "../../src/errors.ts";
-import type { SessionOptions } from "../../src/session/options.ts";
+import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type FakeClaude, type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 

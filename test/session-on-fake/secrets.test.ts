@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
-import { formatInspection } from "../../src/application/inspection-text.ts";
+import { formatInspection } from "../../src/application/inspection/inspection-text.ts";
 import { Supervisor } from "../../src/application/supervisor.ts";
 import { query } from "../../src/castellan.ts";
 import type { CastellanError } from "../../src/errors.ts";

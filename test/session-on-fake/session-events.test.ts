@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import { command } from "../../src/session/command.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import { command } from "../../src/session/options/command.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import type { FakeTurn } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 

@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { expect, test } from "vitest";
 import { stream } from "../../src/castellan.ts";
-import type { Turn } from "../../src/session/turn.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, ticks } from "./scene.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { query, session } from "../../src/castellan.ts";
 import { template } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { expectNothingLeft, run } from "./application.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { Delta } from "../../src/session/shown.ts";
+import type { Delta } from "../../src/session/streams/shown.ts";
 import { collect, failure, Scene, thrown } from "./scene.ts";
 
 test("a turn is read as text, as thinking, as deltas, as tool uses and as messages, by many at once", async () => {

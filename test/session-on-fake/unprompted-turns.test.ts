@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { SessionEvent } from "../../src/session/session-event.ts";
+import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { once, query, session } from "../../src/castellan.ts";
 import { command, pool, type SessionOptions, template } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { NOTHING_SPENT } from "../../src/journal/spending.ts";
-import { BudgetMeter } from "../../src/session/budget.ts";
+import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
+import { BudgetMeter } from "../../src/session/options/budget.ts";
 import { SetClock } from "../set-clock.ts";
 
 const DAY = 86_400_000;

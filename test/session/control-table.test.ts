@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { CALL_METHODS, isCallMethod, isOnce } from "../../src/cluster/call-methods.ts";
 import { type GlobalReach, GlobalSession } from "../../src/cluster/global-session.ts";
+import { CALL_METHODS, isCallMethod, isOnce } from "../../src/cluster/protocol/call-methods.ts";
 import { CONTROLS, REMOTE_CONTROLS, readControlArguments } from "../../src/session/controls.ts";
 import { Session } from "../../src/session/session.ts";
 

@@ -12,7 +12,7 @@ import {
   isSuspect,
   knownEnd,
   nextConversation,
-} from "../../src/session/conversation.ts";
+} from "../../src/session/conversation/conversation.ts";
 
 function counter(): () => string {
   let last = 0;

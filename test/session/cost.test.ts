@@ -1,8 +1,8 @@
 import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { NOTHING_SPENT, type Spending, sumOf } from "../../src/journal/spending.ts";
-import { spentBy, type Totals, totalsOf } from "../../src/session/cost.ts";
+import { NOTHING_SPENT, type Spending, sumOf } from "../../src/journal/model/spending.ts";
+import { spentBy, type Totals, totalsOf } from "../../src/session/conversation/cost.ts";
 import { success, usageOf } from "./messages.ts";
 
 /** A result with these running totals. */

@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { isAbout, isAboutAnother, lifecycleOf } from "../../src/session/current-turn.ts";
+import { isAbout, isAboutAnother, lifecycleOf } from "../../src/session/streams/current-turn.ts";
 import { assistant, keepAlive, success, textBlock } from "./messages.ts";
 
 /** What Claude Code says of a prompt, which the SDK's types leave out. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { endingStages } from "../../src/session/ending.ts";
+import { endingStages } from "../../src/session/process/ending.ts";
 
 describe("endingStages", () => {
   it.each([true, false])("kills at once on `brutal_kill`, and in no time at all (busy: %s)", (busy) => {

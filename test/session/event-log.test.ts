@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { EventLog } from "../../src/session/event-log.ts";
+import { EventLog } from "../../src/session/streams/event-log.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 import { keepAlive } from "./messages.ts";
 

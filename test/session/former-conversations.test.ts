@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import type { Change } from "../../src/journal/change.ts";
 import { holdJournal } from "../../src/journal/held-journal.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import { FormerConversations } from "../../src/session/former-conversations.ts";
-import { JournalDesk } from "../../src/session/journal-desk.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import { FormerConversations } from "../../src/session/persistence/former-conversations.ts";
+import { JournalDesk } from "../../src/session/persistence/journal-desk.ts";
 import { eventually } from "../session-on-fake/scene.ts";
 
 const KEY = '"a"';

@@ -10,7 +10,7 @@ import {
   NOTHING_GRANTED,
   nextGranted,
   toldMode,
-} from "../../src/session/granted.ts";
+} from "../../src/session/conversation/granted.ts";
 
 const having = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
 const approved = (...updates: PermissionUpdate[]): GrantedEvent => ({ type: "approved", updates });

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { SessionMessage, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import type { Conversation } from "../../src/session/conversation.ts";
-import { historyOf, transcriptOf } from "../../src/session/history.ts";
+import type { Conversation } from "../../src/session/conversation/conversation.ts";
+import { historyOf, transcriptOf } from "../../src/session/conversation/history.ts";
 
 const id = randomUUID();
 

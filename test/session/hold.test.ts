@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { Hold } from "../../src/session/hold.ts";
+import { Hold } from "../../src/session/turns/hold.ts";
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { hasStalled, Liveness } from "../../src/session/liveness.ts";
+import { hasStalled, Liveness } from "../../src/session/process/liveness.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 describe("hasStalled", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Mailbox } from "../../src/session/mailbox.ts";
-import { TurnRecord } from "../../src/session/turn-record.ts";
+import { TurnRecord } from "../../src/session/streams/turn-record.ts";
+import { Mailbox } from "../../src/session/turns/mailbox.ts";
 
 const turn = (id: string): TurnRecord => new TurnRecord(id, "prompt", "session", { queueTimeoutMs: 600_000 });
 const [one, two, three] = [turn("one"), turn("two"), turn("three")] as const;

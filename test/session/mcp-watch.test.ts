@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { McpServer } from "../../src/claude/mcp-servers.ts";
-import { McpWatch } from "../../src/session/mcp-watch.ts";
+import { McpWatch } from "../../src/session/process/mcp-watch.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 class Scene {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { sessionChange } from "../../src/application/reconcile.ts";
+import { sessionChange } from "../../src/application/tree/reconcile.ts";
 import { differencesOf, fingerprintOf, spareObstacle } from "../../src/claude/fingerprint.ts";
-import { effectOf, OPTION_TABLE, OWN_OPTIONS } from "../../src/session/option-table.ts";
-import type { OwnOptions } from "../../src/session/options.ts";
-import { shapeOf } from "../../src/session/process-shape.ts";
-import { likeOptions, optionsOf, sessionSettings } from "../../src/session/session-settings.ts";
+import { effectOf, OPTION_TABLE, OWN_OPTIONS } from "../../src/session/options/option-table.ts";
+import type { OwnOptions } from "../../src/session/options/options.ts";
+import { likeOptions, optionsOf, sessionSettings } from "../../src/session/options/session-settings.ts";
+import { shapeOf } from "../../src/session/process/process-shape.ts";
 
 /** A permanent session cannot be significant. */
 const BESIDE: Partial<Record<keyof OwnOptions, OwnOptions>> = { significant: { restart: "transient" } };

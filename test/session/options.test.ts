@@ -5,14 +5,14 @@ import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
 import { REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../src/claude/sdk-options.ts";
 import { CastellanError, type OptionProblem } from "../../src/errors.ts";
-import type { SessionDefaults, SessionOptions } from "../../src/session/options.ts";
+import type { SessionDefaults, SessionOptions } from "../../src/session/options/options.ts";
 import {
   checkSessionDefaults,
   likeOptions,
   type SessionSettings,
   sessionSettings,
-} from "../../src/session/session-settings.ts";
-import { turnSettings } from "../../src/session/turn-options.ts";
+} from "../../src/session/options/session-settings.ts";
+import { turnSettings } from "../../src/session/options/turn-options.ts";
 
 const SECRET = "sk-ant-very-secret";
 

@@ -4,7 +4,7 @@ import { isAbsolute, join, relative } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { nameKey, nameProblem, type SessionName } from "../../src/names.ts";
-import { folderNameOf, ownDirectoryOf } from "../../src/session/own-directory.ts";
+import { folderNameOf, ownDirectoryOf } from "../../src/session/options/own-directory.ts";
 
 /** Parts of names that somebody may choose to be somewhere else than in a folder of his own. */
 const NASTY = [

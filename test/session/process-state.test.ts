@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nextProcessState, type ProcessEvent, type ProcessState } from "../../src/session/process-state.ts";
+import { nextProcessState, type ProcessEvent, type ProcessState } from "../../src/session/process/process-state.ts";
 
 const STATES: readonly ProcessState[] = [
   "down",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { command } from "../../src/session/command.ts";
-import { promptText } from "../../src/session/prompt.ts";
+import { command } from "../../src/session/options/command.ts";
+import { promptText } from "../../src/session/options/prompt.ts";
 
 const WHO = 'session "a"';
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { decayed, isOfSession, RecentErrors } from "../../src/session/recent-errors.ts";
+import { decayed, isOfSession, RecentErrors } from "../../src/session/status/recent-errors.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const partial = { turnId: "t", partialText: "", toolUses: [] };

@@ -1,5 +1,5 @@
-import { NOTHING_SPENT } from "../../src/journal/spending.ts";
-import type { Reply } from "../../src/session/reply.ts";
+import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
+import type { Reply } from "../../src/session/streams/reply.ts";
 
 /** A reply of no particular turn. */
 export function replyOf(fields: Partial<Reply> = {}): Reply {

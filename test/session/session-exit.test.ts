@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError, type ExitClass, type ExitRecord } from "../../src/errors.ts";
-import { childExitOf, exitOfError } from "../../src/session/session-exit.ts";
+import { childExitOf, exitOfError } from "../../src/session/process/session-exit.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const exitOf = (kind: ExitClass): ExitRecord => ({ class: kind, message: "it ended", at: 7 });

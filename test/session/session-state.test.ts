@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ExitRecord } from "../../src/errors.ts";
-import { nextSessionState, type SessionState, type SessionStateEvent } from "../../src/session/session-state.ts";
+import { nextSessionState, type SessionState, type SessionStateEvent } from "../../src/session/status/session-state.ts";
 
 type StateName = SessionState["name"];
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { TurnEnd } from "../../src/session/reply.ts";
-import { type ShownPiece, ShownPieces, shownIn } from "../../src/session/shown.ts";
-import { outcomeOf } from "../../src/session/turn-end.ts";
+import type { TurnEnd } from "../../src/session/streams/reply.ts";
+import { type ShownPiece, ShownPieces, shownIn } from "../../src/session/streams/shown.ts";
+import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { replyOf } from "./replies.ts";
 
 const text = (words: string): ShownPiece => ({ type: "text", text: words });

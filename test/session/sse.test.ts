@@ -3,10 +3,10 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { Reply } from "../../src/session/reply.ts";
-import type { SseOptions } from "../../src/session/sse.ts";
-import { Turn } from "../../src/session/turn.ts";
-import { TurnRecord } from "../../src/session/turn-record.ts";
+import type { Reply } from "../../src/session/streams/reply.ts";
+import type { SseOptions } from "../../src/session/streams/sse.ts";
+import { Turn } from "../../src/session/streams/turn.ts";
+import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import {
   assistant,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { evidenceIn, lastOf, lastThatWorked } from "../../src/session/transcript-evidence.ts";
+import { evidenceIn, lastOf, lastThatWorked } from "../../src/session/conversation/transcript-evidence.ts";
 import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
 
 /** What the SDK reads from a transcript, of what a process once told. */

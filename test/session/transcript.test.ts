@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { SDKAssistantMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Delta } from "../../src/session/shown.ts";
-import { DeltaReader, Progress, toolUsesOf } from "../../src/session/transcript.ts";
+import type { Delta } from "../../src/session/streams/shown.ts";
+import { DeltaReader, Progress, toolUsesOf } from "../../src/session/streams/transcript.ts";
 import {
   assistant,
   blockDelta,

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { Reply } from "../../src/session/reply.ts";
-import { TurnRecord } from "../../src/session/turn-record.ts";
+import type { Reply } from "../../src/session/streams/reply.ts";
+import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import { assistant, textBlock, toolBlock } from "./messages.ts";
 
 const reply: Reply = {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { EndedTurnState } from "../../src/journal/turn-entry.ts";
-import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "../../src/session/turn-state.ts";
+import type { EndedTurnState } from "../../src/journal/model/turn-entry.ts";
+import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "../../src/session/streams/turn-state.ts";
 
 const ENDS: EndedTurnState[] = ["completed", "failed", "interrupted", "cancelled", "timed_out"];
 const STATES: TurnState[] = ["accepted", "queued", "running", ...ENDS];

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { NOTHING_SPENT } from "../../src/journal/spending.ts";
-import { replyOf } from "../../src/session/reply.ts";
-import type { ShownPiece } from "../../src/session/shown.ts";
-import { Turn } from "../../src/session/turn.ts";
-import { TurnRecord } from "../../src/session/turn-record.ts";
+import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
+import { replyOf } from "../../src/session/streams/reply.ts";
+import type { ShownPiece } from "../../src/session/streams/shown.ts";
+import { Turn } from "../../src/session/streams/turn.ts";
+import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import {
   assistant,
   messageStart,

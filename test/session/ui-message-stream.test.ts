@@ -4,12 +4,12 @@ import type { UIMessageChunk as AiChunk } from "ai";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import type { Reply } from "../../src/session/reply.ts";
-import type { ShownPiece } from "../../src/session/shown.ts";
-import { Turn } from "../../src/session/turn.ts";
-import { TurnRecord } from "../../src/session/turn-record.ts";
-import type { TurnMetadata, UIMessageChunk } from "../../src/session/ui-message-chunk.ts";
-import { UIMessageStream } from "../../src/session/ui-message-stream.ts";
+import type { Reply } from "../../src/session/streams/reply.ts";
+import type { ShownPiece } from "../../src/session/streams/shown.ts";
+import { Turn } from "../../src/session/streams/turn.ts";
+import { TurnRecord } from "../../src/session/streams/turn-record.ts";
+import type { TurnMetadata, UIMessageChunk } from "../../src/session/streams/ui-message-chunk.ts";
+import { UIMessageStream } from "../../src/session/streams/ui-message-stream.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import {
   assistant,

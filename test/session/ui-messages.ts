@@ -5,7 +5,7 @@ import {
   type UIMessageChunk,
   uiMessageChunkSchema,
 } from "ai";
-import type { TurnMetadata } from "../../src/session/ui-message-chunk.ts";
+import type { TurnMetadata } from "../../src/session/streams/ui-message-chunk.ts";
 
 export type TurnMessage = UIMessage<TurnMetadata>;
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { CastellanError, type OptionProblem } from "../../src/errors.ts";
 import { didYouMean } from "../../src/names.ts";
-import { invalidOptions, validate } from "../../src/session/validation.ts";
+import { invalidOptions, validate } from "../../src/session/options/validation.ts";
 
 const schema = z.strictObject({
   size: z.int().positive(),

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { FarClaude } from "../../bench/far-claude.ts";
 import { Supervisor, template } from "../../src/index.ts";
-import type { Change } from "../../src/journal/change.ts";
-import { sqliteJournal } from "../../src/journal/sqlite-journal.ts";
+import type { Change } from "../../src/journal/model/change.ts";
+import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { nameKey } from "../../src/names.ts";
 import { HeldTime } from "./held-time.ts";
 

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type ExportedLine, query, Supervisor, session, template } from "../../src/index.ts";
-import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import type { MessagesRequest } from "../../src/testing/mock-api/messages-request.ts";
 import { RealCluster } from "../cluster/real-cluster.ts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Session, Supervisor } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { eventually, failure, RejectionWatch, unique } from "../session-on-fake/scene.ts";
 

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Session, type SessionOptions, Supervisor, session } from "../../src/index.ts";
-import type { Approval } from "../../src/session/approval.ts";
+import type { Approval } from "../../src/session/conversation/approval.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";

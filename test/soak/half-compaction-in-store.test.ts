@@ -1,7 +1,7 @@
 import { InMemorySessionStore, type SessionKey, type SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { Supervisor } from "../../src/index.ts";
-import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { unique } from "../session-on-fake/scene.ts";

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { type SessionOptions, Supervisor } from "../../src/index.ts";
-import { memoryJournal } from "../../src/journal/memory-journal.ts";
-import type { Turn } from "../../src/session/turn.ts";
+import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
+import type { Turn } from "../../src/session/streams/turn.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 

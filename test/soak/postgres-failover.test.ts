@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
-import type { Batch } from "../../src/journal/change.ts";
-import { postgresJournal } from "../../src/journal/postgres-journal.ts";
-import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import type { Batch } from "../../src/journal/model/change.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
 import { SeverableLine } from "../cluster/severable-line.ts";
 import type { PostgresServer } from "../journal/postgres-server.ts";

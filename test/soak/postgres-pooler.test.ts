@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { postgresJournal } from "../../src/journal/postgres-journal.ts";
-import { postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { getSessionMessages } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { query, Supervisor } from "../../src/index.ts";
-import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres-session-store.ts";
+import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 

@@ -14,8 +14,8 @@ import {
   transcriptPlaceOf,
 } from "../../src/claude/transcript-place.ts";
 import { systemClock } from "../../src/clock.ts";
-import { historyOf } from "../../src/session/history.ts";
-import { evidenceIn } from "../../src/session/transcript-evidence.ts";
+import { historyOf } from "../../src/session/conversation/history.ts";
+import { evidenceIn } from "../../src/session/conversation/transcript-evidence.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 
 let api: MockApi;

@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import { DeltaReader, Progress } from "../../src/session/transcript.ts";
+import { DeltaReader, Progress } from "../../src/session/streams/transcript.ts";
 import {
   assistantMessage,
   errorResultMessage,

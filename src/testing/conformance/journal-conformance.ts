@@ -1,11 +1,11 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import type { CastellanError, ErrorCode } from "../../errors.ts";
-import type { Change } from "../../journal/change.ts";
-import type { ConversationEntry } from "../../journal/conversation-entry.ts";
-import type { Journal, JournalOwner } from "../../journal/journal.ts";
-import type { SessionEntry } from "../../journal/session-entry.ts";
-import type { AcceptedTurn } from "../../journal/turn-entry.ts";
-import type { UsageEntry, UsageQuery } from "../../journal/usage-entry.ts";
+import type { Change } from "../../journal/model/change.ts";
+import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import type { Journal, JournalOwner } from "../../journal/model/journal.ts";
+import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
 
 /** One thing that a journal has to do. `run` rejects if it does not. */
 export interface ConformanceCase {

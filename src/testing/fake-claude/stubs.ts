@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { installDefaults } from "../../application/process-defaults.ts";
+import { installDefaults } from "../../application/options/process-defaults.ts";
 import { on } from "../../events.ts";
 import { formatName, nameKey, type SessionName } from "../../names.ts";
 import { type FakeClaude, fakeClaude } from "./fake-claude.ts";

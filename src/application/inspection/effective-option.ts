@@ -1,0 +1,109 @@
+import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
+import { type ConfiguredPlace, configuredPlaces } from "../../session/options/configured-options.ts";
+import { optionsOf, type SessionSettings } from "../../session/options/session-settings.ts";
+import type { OptionLayer, OptionOwner } from "../options/option-layer.ts";
+import { shownValue } from "./shown-value.ts";
+
+/**
+ * Where the value of an option came from: the options of a session, template, pool or supervisor, which may stand in a file of
+ * configuration; a call such as `setModel`; the conversation, in which the session came to be in a permission mode; an environment variable; or
+ * nobody's, so that it is as it is without.
+ */
+export type OptionOrigin =
+  | ({ readonly from: OptionOwner["kind"]; readonly name?: string } & { readonly configured?: ConfiguredPlace })
+  | { readonly from: "call" }
+  | { readonly from: "conversation" }
+  | { readonly from: "environment"; readonly variable: string }
+  | { readonly from: "built_in" };
+
+/** What an option is, as far as it may be shown, and why. */
+export interface EffectiveOption {
+  /** Durations in milliseconds. Of objects that may hold secrets only the names of their fields, of functions that there is one. */
+  readonly value: unknown;
+  readonly origin: OptionOrigin;
+}
+
+export type EffectiveOptions = Readonly<Record<string, EffectiveOption>>;
+
+/** Options that Claude Code finds in its environment, if nobody gives them. */
+const IN_ENVIRONMENT = [
+  { option: "apiKey", variables: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"] },
+  { option: "model", variables: ["ANTHROPIC_MODEL"] },
+] as const;
+
+/** What is not of the options of a session. */
+const NO_OPTIONS: ReadonlySet<string> = new Set(["name", "signal", "abortController"]);
+
+/**
+ * The options by which a session runs.
+ *
+ * @param planned as its supervisor was told them
+ * @param layers what those are made of
+ * @param now as they are now, which calls may have changed
+ * @param mode the permission mode that it has come to be in, if that is not the options'
+ * @param environment that its process gets
+ */
+export function effectiveOptions(
+  planned: SessionSettings,
+  layers: readonly OptionLayer[],
+  now: SessionSettings,
+  mode: PermissionMode | undefined,
+  environment: Readonly<Record<string, string>>,
+): EffectiveOptions {
+  const given = layers.flatMap(({ options }) => Object.entries(options));
+  const values: Record<string, unknown> = { ...Object.fromEntries(given), ...optionsOf(now) };
+  const found: Record<string, EffectiveOption> = {};
+  for (const [option, value] of Object.entries(values)) {
+    if (value === undefined || NO_OPTIONS.has(option)) continue;
+    found[option] = { value: shownValue(option, value), origin: originIn(layers, option) };
+  }
+  // A directory of its own is where `isolate` says, whatever stands for `cwd` elsewhere.
+  if (now.ownDirectory !== undefined) found["cwd"] = { value: now.sdk.cwd, origin: originIn(layers, "isolate") };
+  const { model } = now.sdk;
+  if (model !== undefined && model !== planned.sdk.model) found["model"] = { value: model, origin: { from: "call" } };
+  if (mode !== undefined) found["permissionMode"] = { value: mode, origin: { from: "conversation" } };
+  for (const { option, variables } of IN_ENVIRONMENT) {
+    const variable = variables.find((name) => environment[name] !== undefined);
+    if (variable === undefined || found[option] !== undefined) continue;
+    found[option] = {
+      value: shownValue(option, environment[variable]),
+      origin: { from: "environment", variable },
+    };
+  }
+  return found;
+}
+
+/** Of which layer the value of an option is: the last that has one. */
+export function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin {
+  const layer = layers.findLast(({ options }) =>
+    Object.entries(options).some(([name, value]) => name === option && value !== undefined),
+  );
+  if (layer === undefined) return { from: "built_in" };
+  const { kind, name } = layer.owner;
+  const configured = configuredPlaces(layer.options).get(option);
+  return { from: kind, ...(name === undefined ? {} : { name }), ...(configured === undefined ? {} : { configured }) };
+}
+
+/** An origin in words: `template "support", castellan.config.ts (production), variable MODEL`. */
+export function describeOrigin(origin: OptionOrigin): string {
+  switch (origin.from) {
+    case "call":
+      return "by a call";
+    case "conversation":
+      return "came to be so in the conversation";
+    case "environment":
+      return `variable ${origin.variable}`;
+    case "built_in":
+      return "built in";
+    default: {
+      const { from, name, configured } = origin;
+      const owner = name === undefined ? from : `${from} ${JSON.stringify(name)}`;
+      return configured === undefined ? owner : `${owner}, ${describePlace(configured)}`;
+    }
+  }
+}
+
+function describePlace({ file, layer, variable }: ConfiguredPlace): string {
+  const place = layer === undefined ? file : `${file} (${layer})`;
+  return variable === undefined ? place : `${place}, variable ${variable}`;
+}

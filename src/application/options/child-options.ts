@@ -1,0 +1,363 @@
+import { z } from "zod";
+import type { Duration } from "../../duration.ts";
+import { CastellanError, type OptionProblem } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
+import { formatName, nameProblem, type SessionName } from "../../names.ts";
+import { type PoolOptions, type PoolSettings, poolSettings } from "../../pool/pool-options.ts";
+import type { SessionDefaults, SessionOptions } from "../../session/options/options.ts";
+import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../../session/options/session-settings.ts";
+import { durationSchema, invalidOptions, validate } from "../../session/options/validation.ts";
+import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../../supervision/child-spec.ts";
+import type { SupervisorSpec } from "../../supervision/supervisor-spec.ts";
+import type { OptionLayer } from "./option-layer.ts";
+import { type TreeOptions, treeShape } from "./supervisor-options.ts";
+import { type TemplateOptions, templateSettings } from "./template.ts";
+
+/** How a child that is no session is kept, as in OTP. */
+interface Keeping {
+  /** Default `"permanent"`. */
+  restart?: Restart;
+  /** Default `"5s"` for a worker, `"infinity"` for a supervisor. */
+  shutdown?: Duration | "brutal_kill" | "infinity";
+  /** Default `false`. */
+  significant?: boolean;
+}
+
+/**
+ * Something of the application's own that lives in the tree, such as a connection or a server.
+ *
+ * @example
+ * { id: "webhooks", start: async () => new WebhookServer() } // with `exited` and `stop()`, see Child
+ */
+export interface WorkerOptions extends Keeping {
+  /** Unlike any other in its supervisor. */
+  id: string;
+  /** Brings it up. A rejection is a crash like any other. */
+  start(context: StartContext): Promise<Child> | Child;
+}
+
+/** A supervisor below another one, with children of its own. */
+export interface SubtreeOptions extends Keeping, TreeOptions {
+  /** Unlike any other name or id in its supervisor. */
+  name: string;
+  children: readonly ChildOptions[];
+  /** Session options for the sessions below it, over those of the supervisors above. */
+  defaults?: SessionDefaults;
+}
+
+/** What can be a child: a session, a template, a pool, a supervisor (it has `children`), or a worker (it has `start`). */
+export type ChildOptions = SessionOptions | TemplateOptions | PoolOptions | SubtreeOptions | WorkerOptions;
+
+/** A child as it is to be, all values settled. */
+export type ChildPlan = SessionPlan | FamilyPlan | SubtreePlan | WorkerPlan;
+
+/** A child that its supervisor starts itself. */
+export type TreePlan = Exclude<ChildPlan, FamilyPlan>;
+
+/** What is no child in the tree itself, but has sessions that are. */
+export type FamilyPlan = TemplatePlan | PoolPlan;
+
+export interface SessionPlan {
+  readonly kind: "session";
+  readonly id: string;
+  readonly settings: SessionSettings;
+  /** What the settings are made of, the outermost supervisor's options first and the session's own last. */
+  readonly layers: readonly OptionLayer[];
+  /** The template by which it has come to life, if it has by one. */
+  readonly template?: string;
+  /** The pool that it is a member of, if it is, and its number there. */
+  readonly pool?: string;
+  readonly index?: number;
+}
+
+export interface PoolPlan {
+  readonly kind: "pool";
+  readonly id: string;
+  readonly settings: PoolSettings;
+  /** The plan of the member of this number, always the same. @throws CastellanError `INVALID_OPTIONS` */
+  readonly member: (index: number) => SessionPlan;
+}
+
+export interface TemplatePlan {
+  readonly kind: "template";
+  readonly id: string;
+  readonly maxSessions: number;
+  readonly maxHibernated: number;
+  readonly retentionMs: number;
+  /** The settings of any of its sessions, if they are the same for all. */
+  readonly common: SessionSettings | undefined;
+  /** The plan of the session of this name. @throws CastellanError `INVALID_OPTIONS` */
+  readonly session: (name: SessionName) => SessionPlan;
+}
+
+export interface SubtreePlan {
+  readonly kind: "supervisor";
+  readonly id: string;
+  readonly keeping: SettledKeeping;
+  readonly tree: SupervisorSpec;
+  readonly children: readonly ChildPlan[];
+}
+
+export interface WorkerPlan {
+  readonly kind: "worker";
+  readonly id: string;
+  readonly keeping: SettledKeeping;
+  readonly start: ChildSpec["start"];
+  /** The function that the application gave, by which it is known again. */
+  readonly source: unknown;
+}
+
+/** {@link Keeping} with durations in milliseconds; what was not given is left to the tree. */
+export interface SettledKeeping {
+  readonly restart?: Restart;
+  readonly shutdown?: Shutdown;
+  readonly significant?: boolean;
+}
+
+const keepingShape = {
+  restart: z.enum(["permanent", "transient", "temporary"]).optional(),
+  shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).optional(),
+  significant: z.boolean().optional(),
+};
+
+const workerSchema = z.strictObject({
+  id: z.string().min(1),
+  start: z.custom<ChildSpec["start"]>((value) => typeof value === "function", "expected a function"),
+  ...keepingShape,
+});
+
+const subtreeSchema = z.strictObject({
+  name: z.string().min(1),
+  children: z.array(z.unknown()),
+  defaults: z.looseObject({}).optional(),
+  ...treeShape,
+  ...keepingShape,
+});
+
+/** The supervisor that children are planned for. */
+export interface Parent {
+  readonly tree: SupervisorSpec;
+  readonly defaults: SessionDefaults;
+  /** What the defaults are made of, the outermost supervisor's first. */
+  readonly layers: readonly OptionLayer[];
+}
+
+/**
+ * The plans of `children`, which are checked down to the last one before any is said to be wrong.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` with all that is wrong
+ */
+export function childPlans(children: readonly ChildOptions[], parent: Parent): ChildPlan[] {
+  const problems: OptionProblem[] = [];
+  const plans = plansOf(children, parent, "children", problems, new Map());
+  if (problems.length > 0) throw invalidOptions("supervisor", problems);
+  return plans;
+}
+
+/** The plan of one child. @throws CastellanError `INVALID_OPTIONS` */
+export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
+  if (isObject(child) && ("children" in child || "start" in child || "template" in child || "pool" in child)) {
+    const problems: OptionProblem[] = [];
+    const plan = planOf(child, parent, "", problems, new Map());
+    if (plan === undefined || problems.length > 0) throw invalidOptions("child", problems);
+    return plan;
+  }
+  return sessionPlan(child, parent);
+}
+
+/** The plan of a session. @throws CastellanError `INVALID_OPTIONS` */
+export function sessionPlan(
+  options: SessionOptions,
+  parent: Parent,
+  at = "",
+  own: OptionLayer = { owner: { kind: "session" }, options },
+): SessionPlan {
+  const settings = sessionSettings(options, parent.defaults, at);
+  const field = at === "" ? "significant" : `${at}.significant`;
+  if (settings.significant) refuseSignificant(parent, `session ${formatName(settings.name)}`, field);
+  return { kind: "session", id: settings.key, settings, layers: [...parent.layers, own] };
+}
+
+/** The sessions of these plans and of all below them, in the order in which they are started. */
+export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
+  return plans.flatMap((plan) => {
+    if (plan.kind === "supervisor") return sessionsOf(plan.children);
+    return plan.kind === "session" ? [plan] : [];
+  });
+}
+
+/** The fields by which children are known. */
+const FIELDS = { session: "name", supervisor: "name", template: "template", pool: "pool", worker: "id" } as const;
+
+/** The templates and pools among these plans and all below them. */
+export function familiesOf(plans: readonly ChildPlan[]): FamilyPlan[] {
+  return plans.flatMap((plan) => {
+    if (plan.kind === "supervisor") return familiesOf(plan.children);
+    return isFamily(plan) ? [plan] : [];
+  });
+}
+
+export function isFamily(plan: ChildPlan): plan is FamilyPlan {
+  return plan.kind === "template" || plan.kind === "pool";
+}
+
+/** Whether a session belongs to this template or pool. */
+export function belongsTo(plan: ChildPlan, family: Pick<FamilyPlan, "kind" | "id">): plan is SessionPlan {
+  return plan.kind === "session" && plan[family.kind] === family.id;
+}
+
+type Problems = OptionProblem[];
+
+/** Where each session of the whole tree, and each child of one supervisor, was named first. */
+type Places = Map<string, string>;
+
+function plansOf(
+  children: readonly ChildOptions[],
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): ChildPlan[] {
+  if (!Array.isArray(children)) {
+    problems.push({ field: at, message: "expected an array of sessions, supervisors and workers" });
+    return [];
+  }
+  const siblings: Places = new Map();
+  return children.flatMap((child: ChildOptions, index) => {
+    const place = `${at}[${index}]`;
+    const plan = planOf(child, parent, place, problems, sessions);
+    if (plan === undefined) return [];
+    const ids = idsOf(plan);
+    const other = ids.map((id) => siblings.get(id)).find((found) => found !== undefined);
+    const first = other ?? (plan.kind === "session" ? sessions.get(plan.id) : undefined);
+    if (first === undefined) {
+      for (const id of ids) siblings.set(id, place);
+      if (plan.kind === "session") sessions.set(plan.id, place);
+      return [plan];
+    }
+    const field = `${place}.${FIELDS[plan.kind]}`;
+    problems.push({ field, message: `${nameOf(plan)} is also the name of ${first}` });
+    return [];
+  });
+}
+
+function planOf(
+  child: ChildOptions,
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): ChildPlan | undefined {
+  try {
+    if (isObject(child) && "children" in child) return subtreePlan(child, parent, at, problems, sessions);
+    if (isObject(child) && "template" in child) return templatePlan(child, parent, at);
+    if (isObject(child) && "pool" in child) return poolPlan(child, parent, at);
+    if (isObject(child) && "start" in child) return workerPlan(child, parent, at);
+    return sessionPlan(child, parent, at);
+  } catch (error) {
+    if (!CastellanError.is(error, "INVALID_OPTIONS")) throw error;
+    problems.push(...error.details.problems);
+    return undefined;
+  }
+}
+
+function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPlan {
+  const { id, start, ...keeping } = validate(workerSchema, child, "worker", at);
+  checkSignificant(parent, `worker "${id}"`, keeping, at);
+  // Bound, because `start` may be a method of an object that the application made.
+  return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: withoutUndefined(keeping) };
+}
+
+function templatePlan(child: TemplateOptions, parent: Parent, at: string): TemplatePlan {
+  const { name: id, maxSessions, maxHibernated, retentionMs, alike, optionsOf } = templateSettings(child, at);
+  // Nobody knows how many will be named, so that none has a process before it is asked something.
+  const { activation = "lazy" } = parent.defaults;
+  const session = (name: SessionName): SessionPlan => {
+    const options = optionsOf(name);
+    const own = { owner: { kind: "template", name: id }, options } as const;
+    return { ...sessionPlan({ activation, ...options, name }, parent, "", own), template: id };
+  };
+  // What is the same for all can be told to be wrong before anybody names one.
+  const common = alike ? session([id, "key"]).settings : undefined;
+  return { kind: "template", id, maxSessions, maxHibernated, retentionMs, common, session };
+}
+
+function poolPlan(child: PoolOptions, parent: Parent, at: string): PoolPlan {
+  const settings = poolSettings(child, at);
+  const { activation = "lazy" } = parent.defaults;
+  const plans = new Map<number, SessionPlan>();
+  const member = (index: number): SessionPlan => {
+    const known = plans.get(index);
+    if (known !== undefined) return known;
+    const options = settings.sessions(index);
+    const own = { owner: { kind: "pool", name: settings.name }, options } as const;
+    const named = { activation, ...options, name: [settings.name, index] as const };
+    const plan = { ...sessionPlan(named, parent, at, own), pool: settings.name, index };
+    plans.set(index, plan);
+    return plan;
+  };
+  // What is wrong with all of them is told before there is any.
+  member(0);
+  return { kind: "pool", id: settings.name, settings, member };
+}
+
+function subtreePlan(
+  child: SubtreeOptions,
+  parent: Parent,
+  at: string,
+  problems: Problems,
+  sessions: Places,
+): SubtreePlan {
+  const parsed = validate(subtreeSchema, child, "supervisor", at);
+  const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;
+  const keeping = withoutUndefined({ restart, shutdown, significant });
+  checkSignificant(parent, `supervisor "${name}"`, keeping, at);
+  const defaults = checkSessionDefaults(child.defaults ?? {}, `supervisor "${name}"`, fieldAt(at, "defaults"));
+  const layer: OptionLayer = { owner: { kind: "supervisor", name }, options: defaults };
+  const own: Parent = {
+    tree: withoutUndefined(tree),
+    defaults: { ...parent.defaults, ...defaults },
+    layers: [...parent.layers, layer],
+  };
+  const children = plansOf(child.children, own, fieldAt(at, "children"), problems, sessions);
+  return { kind: "supervisor", id: name, keeping, tree: own.tree, children };
+}
+
+/** As the tree refuses it, before anything is started. */
+function checkSignificant(
+  parent: Parent,
+  what: string,
+  { significant, restart = "permanent" }: { significant?: boolean | undefined; restart?: Restart | undefined },
+  at: string,
+): void {
+  if (significant !== true) return;
+  const field = fieldAt(at, "significant");
+  refuseSignificant(parent, what, field);
+  if (restart !== "permanent") return;
+  const message = 'what is permanent cannot be significant; set `restart` to "transient" or "temporary"';
+  throw invalidOptions(what, [{ field, message }]);
+}
+
+function fieldAt(at: string, field: string): string {
+  return at === "" ? field : `${at}.${field}`;
+}
+
+/** Whose supervisor never shuts down by itself cannot be significant to it. */
+function refuseSignificant({ tree }: Parent, what: string, field: string): void {
+  if ((tree.autoShutdown ?? "never") !== "never") return;
+  const message = "needs a supervisor whose `autoShutdown` is not `never`; to no other would it mean anything";
+  throw invalidOptions(what, [{ field, message }]);
+}
+
+/** What a child goes by among its siblings: its id in the tree, and its name, by which callers ask for it. */
+function idsOf(plan: ChildPlan): readonly string[] {
+  return plan.kind === "session" && typeof plan.settings.name === "string" ? [plan.id, plan.settings.name] : [plan.id];
+}
+
+function nameOf(plan: ChildPlan): string {
+  return plan.kind === "session" ? formatName(plan.settings.name) : JSON.stringify(plan.id);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && nameProblem(value) !== undefined;
+}

@@ -1,0 +1,216 @@
+import type { Clock } from "../../clock.ts";
+import type { SessionServer } from "../../session/session-server.ts";
+import type { Child, ChildEvent, ChildExit, ChildSpec } from "../../supervision/child-spec.ts";
+import { ChildSupervisor } from "../../supervision/supervisor.ts";
+import type { SupervisorSpec } from "../../supervision/supervisor-spec.ts";
+import {
+  type ChildPlan,
+  type FamilyPlan,
+  isFamily,
+  type SessionPlan,
+  type SubtreePlan,
+  sessionsOf,
+  type TreePlan,
+} from "../options/child-options.ts";
+import type { SessionTable } from "./session-table.ts";
+
+export interface BranchDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly sessions: SessionTable;
+  /** Makes the listener of a child. `server` is the child's session, if the child is one. */
+  listener(plan: TreePlan, branch: Branch, server: SessionServer | undefined): (event: ChildEvent) => void;
+}
+
+/**
+ * A supervisor of the tree and the plans of its children. The plans stay when the supervisor ends and the supervisor above
+ * restarts it.
+ */
+export class Branch {
+  readonly settings: SupervisorSpec;
+  readonly #deps: BranchDeps;
+  readonly #plans = new Map<string, ChildPlan>();
+  readonly #branches = new Map<string, Branch>();
+  readonly #replacing = new Set<string>();
+  #tree: ChildSupervisor | undefined;
+  #opening: Promise<unknown> = Promise.resolve();
+
+  constructor(settings: SupervisorSpec, plans: readonly ChildPlan[], deps: BranchDeps) {
+    this.settings = settings;
+    this.#deps = deps;
+    for (const plan of plans) this.#plan(plan);
+  }
+
+  /** The supervisor itself, while there is one. */
+  get tree(): ChildSupervisor | undefined {
+    return this.#tree;
+  }
+
+  /** The present plans: the children of a supervisor may have changed since its plan was made. */
+  get plans(): readonly ChildPlan[] {
+    return [...this.#plans.values()].map((plan) => this.#current(plan));
+  }
+
+  /** The present plan of one child. Its cost does not grow with the number of children. */
+  plan(id: string): ChildPlan | undefined {
+    const plan = this.#plans.get(id);
+    return plan === undefined ? undefined : this.#current(plan);
+  }
+
+  #current(plan: ChildPlan): ChildPlan {
+    const below = plan.kind === "supervisor" ? this.#branches.get(plan.id) : undefined;
+    return plan.kind === "supervisor" && below !== undefined ? { ...plan, children: below.plans } : plan;
+  }
+
+  /** The supervisor of this id directly below. */
+  below(id: string): Branch | undefined {
+    return this.#branches.get(id);
+  }
+
+  /** The sessions here and in all branches below. */
+  get sessions(): readonly SessionPlan[] {
+    return sessionsOf(this.plans);
+  }
+
+  /** The templates and pools here and in all branches below, each with its branch. */
+  get families(): readonly { readonly plan: FamilyPlan; readonly branch: Branch }[] {
+    const own = this.plans.flatMap((plan) => (isFamily(plan) ? [{ plan, branch: this as Branch }] : []));
+    return [...own, ...[...this.#branches.values()].flatMap((below) => below.families)];
+  }
+
+  /** The branch in which a session is, here or below. */
+  branchOf(key: string): Branch | undefined {
+    if (this.#plans.get(key)?.kind === "session") return this;
+    for (const branch of this.#branches.values()) {
+      const found = branch.branchOf(key);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Starts the supervisor and its children. */
+  async start(signal?: AbortSignal): Promise<ChildSupervisor> {
+    const { clock, random } = this.#deps;
+    const specs = this.plans.flatMap((plan) => (isFamily(plan) ? [] : [this.#spec(plan)]));
+    const deps = { clock, random, ...(signal === undefined ? {} : { signal }) };
+    const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
+      this.#tree = tree;
+      return tree;
+    });
+    this.#opening = opening;
+    return await opening;
+  }
+
+  /** Resolves when no start of the supervisor is under way. */
+  async opened(): Promise<void> {
+    await this.#opening.catch(() => {});
+  }
+
+  /** Adds a child and starts it. If there is one of its id already, that one stays as it is. */
+  async add(plan: ChildPlan): Promise<void> {
+    const { id } = plan;
+    const [before, below] = [this.#plans.get(id), this.#branches.get(id)];
+    this.#plan(plan);
+    if (isFamily(plan)) return;
+    try {
+      await this.#tree?.startChild(this.#spec(plan));
+    } catch (error) {
+      this.deletePlan(id);
+      if (before !== undefined) this.#plans.set(id, before);
+      if (below !== undefined) this.#branches.set(id, below);
+      throw error;
+    }
+  }
+
+  /** Restarts a session here or below by hand; where a supervisor above it has ended, that one, and all in it. */
+  async recycle(key: string): Promise<void> {
+    if (this.#plans.get(key)?.kind === "session") {
+      await this.#tree?.recycleChild(key);
+      return;
+    }
+    for (const [id, below] of this.#branches) {
+      if (below.branchOf(key) === undefined) continue;
+      await below.opened();
+      if (this.#tree?.child(id)?.state === "running") await below.recycle(key);
+      else await this.#tree?.recycleChild(id);
+      return;
+    }
+  }
+
+  /** Puts another plan in the place of a session's or a family's; it counts when the supervisor is started the next time. */
+  revise(plan: SessionPlan | FamilyPlan): void {
+    if (this.#plans.has(plan.id)) this.#plans.set(plan.id, plan);
+  }
+
+  /** Ends a session's life in the tree and begins another by its new plan. It then stands last in the start order. */
+  async replace(plan: SessionPlan): Promise<void> {
+    const { id } = plan;
+    this.#replacing.add(id);
+    try {
+      await this.#tree?.terminateChild(id);
+      if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
+      await this.#tree?.startChild(this.#spec(plan));
+    } finally {
+      this.#replacing.delete(id);
+    }
+  }
+
+  /** Whether the supervisor has deleted a child, and not because another one is about to take its place. */
+  hasDeleted(id: string): boolean {
+    return this.#tree?.child(id) === undefined && !this.#replacing.has(id);
+  }
+
+  /** Stops a child and deletes it. */
+  async remove(id: string): Promise<void> {
+    if (this.#tree?.child(id) !== undefined) await this.#tree.terminateChild(id);
+    this.deletePlan(id);
+    if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
+  }
+
+  /** Deletes the plan of a child that the supervisor has deleted. */
+  deletePlan(id: string): void {
+    this.#plans.delete(id);
+    this.#branches.delete(id);
+  }
+
+  #plan(plan: ChildPlan): void {
+    this.#plans.set(plan.id, plan);
+    if (plan.kind === "supervisor") this.#branches.set(plan.id, new Branch(plan.tree, plan.children, this.#deps));
+  }
+
+  #spec(plan: TreePlan): ChildSpec {
+    const { id } = plan;
+    const server = plan.kind === "session" ? this.#deps.sessions.ofChild(id)?.server : undefined;
+    const onEvent = this.#deps.listener(plan, this, server);
+    switch (plan.kind) {
+      case "session": {
+        const { restart, shutdown, significant } = plan.settings;
+        return { id, restart, shutdown, significant, start: () => this.#begin(server), onEvent };
+      }
+      case "worker":
+        return { id, ...plan.keeping, start: plan.start, onEvent };
+      case "supervisor":
+        return { ...this.#subtreeSpec(plan), onEvent };
+    }
+  }
+
+  #subtreeSpec({ id, keeping }: SubtreePlan): ChildSpec {
+    const start: ChildSpec["start"] = async ({ signal }) => {
+      const branch = this.#branches.get(id);
+      if (branch === undefined) throw new Error(`the supervisor ${JSON.stringify(id)} has been removed`);
+      return await branch.start(signal);
+    };
+    return { id, type: "supervisor", ...keeping, start };
+  }
+
+  #begin(server: SessionServer | undefined): Child {
+    const isThere = server !== undefined && this.#deps.sessions.holds(server) && !server.hasEnded;
+    return isThere ? server.begin() : vacancy();
+  }
+}
+
+/** Stands in for a session that was ended before its turn to start had come, until the tree deletes it. */
+function vacancy(): Child {
+  const { promise, resolve } = Promise.withResolvers<ChildExit>();
+  return { exited: promise, stop: async () => resolve({ reason: "shutdown" }) };
+}

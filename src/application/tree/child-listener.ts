@@ -1,0 +1,120 @@
+import type { Clock } from "../../clock.ts";
+import type { SessionServer } from "../../session/session-server.ts";
+import type { ChildEvent, RecordedExit } from "../../supervision/child-spec.ts";
+import { type ChildPlan, isFamily, type TreePlan } from "../options/child-options.ts";
+import type { Logger } from "../options/supervisor-options.ts";
+import type { Branch } from "./branch.ts";
+import { exitRecord, whoOf } from "./child-report.ts";
+import type { ChildStarts } from "./child-starts.ts";
+import type { Pools } from "./pools.ts";
+import type { Member, SessionTable } from "./session-table.ts";
+import type { SupervisorEnd } from "./supervisor-reports.ts";
+
+/** What the listeners of a tree share. */
+export interface ListenerDeps {
+  readonly clock: Clock;
+  readonly sessions: SessionTable;
+  readonly pools: Pools;
+  readonly starts: ChildStarts;
+  readonly logger: Logger | undefined;
+  /** The sessions of a child, and of all children below it. */
+  membersOf(plan: ChildPlan): readonly Member[];
+  /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
+  deletePlan(branch: Branch, plan: ChildPlan): void;
+  /** A supervisor of the tree ends by itself. */
+  onEnd(branch: Branch, end: SupervisorEnd): void;
+}
+
+/** Tells one child's sessions, the log, and whoever waits for the child, what its supervisor does with it. */
+export class ChildListener {
+  readonly #plan: TreePlan;
+  readonly #branch: Branch;
+  /** The child's session, if the child is one. Another session may have its name later. */
+  readonly #server: SessionServer | undefined;
+  readonly #deps: ListenerDeps;
+
+  constructor(plan: TreePlan, branch: Branch, server: SessionServer | undefined, deps: ListenerDeps) {
+    this.#plan = plan;
+    this.#branch = branch;
+    this.#server = server;
+    this.#deps = deps;
+  }
+
+  /** Takes an event of the child. */
+  take(event: ChildEvent): void {
+    const { clock, logger, pools, starts } = this.#deps;
+    switch (event.type) {
+      case "restarting":
+        if (event.delay > 0 && this.#holdsName) this.#server?.retryAt(clock.now() + event.delay);
+        logger?.info(
+          `${this.#who} is restarted in ${Math.round(event.delay)} ms (restart ${event.attempt} of this series)`,
+        );
+        break;
+      case "quarantined":
+        this.#quarantined(event.lastExits);
+        break;
+      case "exited":
+      case "start_failed":
+        this.#stopped(event, event.exit.reason !== "abnormal");
+        break;
+      case "terminated":
+        this.#stopped(event, false);
+        break;
+      case "auto_shutdown":
+        this.#deps.onEnd(this.#branch, { reason: "auto_shutdown", cause: event.exit.cause });
+        break;
+      case "escalated":
+        this.#deps.onEnd(this.#branch, { reason: "max_restarts", cause: event.exit.cause });
+        break;
+      default:
+    }
+    if (this.#plan.kind === "session" && this.#plan.pool !== undefined) pools.seen(this.#plan.pool);
+    starts.check();
+  }
+
+  /** Closes the sessions of a child that does not run any more, if nothing starts it again: their turns must not wait for that. */
+  #stopped(event: ChildEvent, asIntended: boolean): void {
+    const plan = this.#current;
+    if (plan === undefined || isFamily(plan)) return;
+    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
+    // The supervisor keeps a temporary child that is about to be started again by hand.
+    const isDeleted = restart === "temporary" && this.#branch.hasDeleted(plan.id);
+    const staysTerminated = restart === "transient" && asIntended;
+    if (!isDeleted && !staysTerminated) return;
+    for (const server of this.#servers(plan)) server.close(isDeleted ? "session" : "child");
+    if (!isDeleted) return;
+    if (event.type === "start_failed") this.#deps.starts.onlyStartFailed(plan.id, whoOf(plan, []), event.exit.cause);
+    this.#deps.deletePlan(this.#branch, plan);
+  }
+
+  #quarantined(lastExits: readonly RecordedExit[]): void {
+    const exits = lastExits.map(({ exit, at }) => exitRecord(exit.cause, at));
+    const plan = this.#current;
+    for (const server of plan === undefined ? [] : this.#servers(plan)) server.quarantine(exits);
+    const message =
+      (this.#holdsName ? this.#server?.refusal()?.message : undefined) ??
+      `${this.#who} is quarantined: ${exits.at(-1)?.message ?? "unknown"}.`;
+    const { logger } = this.#deps;
+    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
+    else logger.warn(message);
+  }
+
+  /** The present plan of the child, which a reconciliation may have changed; nothing once the child is removed. */
+  get #current(): ChildPlan | undefined {
+    const isRemoved = this.#plan.kind === "session" && !this.#holdsName;
+    return isRemoved ? undefined : this.#branch.plan(this.#plan.id);
+  }
+
+  get #holdsName(): boolean {
+    return this.#server !== undefined && this.#deps.sessions.holds(this.#server);
+  }
+
+  #servers(plan: ChildPlan): SessionServer[] {
+    if (this.#server !== undefined) return [this.#server];
+    return this.#deps.membersOf(plan).map(({ server }) => server);
+  }
+
+  get #who(): string {
+    return this.#plan.kind === "session" ? `session ${this.#plan.id}` : `child "${this.#plan.id}"`;
+  }
+}

@@ -1,0 +1,77 @@
+import { CastellanError, type ExitRecord } from "../../errors.ts";
+import { printable } from "../../printable.ts";
+import { type ChildInfo, reasonOf } from "../../supervision/child-spec.ts";
+import { type ChildPlan, isFamily } from "../options/child-options.ts";
+import type { Branch } from "./branch.ts";
+
+/** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
+export function exitRecord(cause: unknown, at: number): ExitRecord {
+  if (typeof cause === "object" && cause !== null && "class" in cause && "message" in cause) return cause as ExitRecord;
+  return { class: "crash", message: printable(cause instanceof Error ? cause.message : String(cause)), at };
+}
+
+/** What the tree knows of a worker or a supervisor at a moment. Sessions report themselves. */
+export interface ChildReport {
+  readonly id: string;
+  /** For messages: `worker "db"`, with the supervisors above it. */
+  readonly who: string;
+  readonly state: ChildInfo["state"];
+  /** How many of its last exits are known, and the cause of the last one. */
+  readonly exits: number;
+  readonly cause: unknown;
+  /** Whether it is a child of the root, so that calls can name it. */
+  readonly isOfRoot: boolean;
+}
+
+/**
+ * Reports of all workers and supervisors below `branch`, in start order. The children of a supervisor that starts or restarts
+ * have its state; those of one that is quarantined or terminated are left out.
+ */
+export function childReports(branch: Branch, path: readonly string[] = []): ChildReport[] {
+  return branch.plans.flatMap((plan) => {
+    if (isFamily(plan) || plan.kind === "session") return [];
+    const below = plan.kind === "supervisor" ? branch.below(plan.id) : undefined;
+    const report = reportOf(branch, plan, path);
+    // A supervisor that ends by itself still counts as running until its children are gone; then it restarts or is quarantined.
+    const isEnding = report.state === "running" && below?.tree?.ending === true;
+    const own = isEnding ? { ...report, state: "restarting" as const } : report;
+    if (below === undefined || own.state === "quarantined" || own.state === "terminated") return [own];
+    const children = childReports(below, [...path, plan.id]);
+    if (own.state === "running") return [own, ...children];
+    return [own, ...children.map((child) => ({ ...child, state: own.state }))];
+  });
+}
+
+function reportOf(branch: Branch, plan: ChildPlan, path: readonly string[]): ChildReport {
+  const info = branch.tree?.child(plan.id);
+  const exits = info?.lastExits ?? [];
+  return {
+    id: plan.id,
+    who: whoOf(plan, path),
+    // The tree does not know the child until the child's supervisor has started once.
+    state: branch.tree === undefined ? "starting" : (info?.state ?? "terminated"),
+    exits: exits.length,
+    cause: exits.at(-1)?.exit.cause,
+    isOfRoot: path.length === 0,
+  };
+}
+
+/** The name of a child in messages. */
+export function whoOf({ kind, id }: ChildPlan, path: readonly string[]): string {
+  const above = path.length === 0 ? "" : ` of supervisor ${path.map((name) => JSON.stringify(name)).join(" / ")}`;
+  return `${kind} ${JSON.stringify(id)}${above}`;
+}
+
+/** Why a child does not do its work, in words; `undefined` if it does, or should not. */
+export function problemOf({ who, state, exits, cause, isOfRoot, id }: ChildReport): string | undefined {
+  if (state === "quarantined") {
+    const advice = isOfRoot ? `Mend the cause and call \`restartChild(${JSON.stringify(id)})\`.` : "Mend the cause.";
+    return `${who} is quarantined after ${exits} failed starts or crashes, the last: ${reasonOf(cause)}. ${advice}`;
+  }
+  return state === "restarting" ? `${who} is being restarted; the last exit: ${reasonOf(cause)}` : undefined;
+}
+
+/** The error of a child whose start failed. */
+export function startError(message: string, cause: unknown): CastellanError {
+  return new CastellanError("CHILD_START_FAILED", message, { cause });
+}

@@ -1,0 +1,173 @@
+import type { Spares } from "../../capacity/spares.ts";
+import type { Clock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import { keyPrefix, nameOfKey, type SessionName } from "../../names.ts";
+import type { Joining } from "../../pool/member.ts";
+import { Pool } from "../../pool/pool.ts";
+import { PoolServer } from "../../pool/pool-server.ts";
+import type { PoolStatus } from "../../pool/pool-status.ts";
+import type { SessionSettings } from "../../session/options/session-settings.ts";
+import { shapeOf } from "../../session/process/process-shape.ts";
+import type { SessionServer } from "../../session/session-server.ts";
+import { registry } from "../names/registry.ts";
+import type { PoolPlan, SessionPlan } from "../options/child-options.ts";
+import type { Branch } from "./branch.ts";
+import type { Member, SessionTable } from "./session-table.ts";
+
+/** What the pools of a tree ask of it. */
+export interface PoolsDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly newId: () => string;
+  readonly sessions: SessionTable;
+  readonly spares: Spares;
+  /** The name of the supervisor. */
+  readonly supervisor: string;
+  terminate(server: SessionServer): Promise<void>;
+}
+
+/** A pool in its place in the tree. */
+interface Place {
+  plan: PoolPlan;
+  readonly server: PoolServer;
+  readonly pool: Pool;
+  readonly unregister: () => void;
+}
+
+/** The pools of a tree. */
+export class Pools {
+  readonly #deps: PoolsDeps;
+  readonly #places = new Map<string, Place>();
+
+  constructor(deps: PoolsDeps) {
+    this.#deps = deps;
+  }
+
+  find(id: string): Pool | undefined {
+    return this.#places.get(id)?.pool;
+  }
+
+  /** How all of them do. */
+  get statuses(): PoolStatus[] {
+    return [...this.#places.values()].map(({ server }) => server.status);
+  }
+
+  /** The members of all of them. */
+  get members(): Member[] {
+    const servers = [...this.#places.values()].flatMap(({ server }) => server.servers);
+    return servers.flatMap(({ settings }) => this.#deps.sessions.find(settings.name) ?? []);
+  }
+
+  /** Takes the names of a pool and of its first members. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
+  add(plan: PoolPlan, branch: Branch): void {
+    const { id, settings } = plan;
+    const { clock, random, newId, sessions, spares, supervisor, terminate } = this.#deps;
+    const planOf = (index: number): SessionPlan => (this.#places.get(id)?.plan ?? plan).member(index);
+    const server = new PoolServer(settings, {
+      clock,
+      random,
+      newId,
+      supervisor: sessions.journaledAs,
+      settings: (index) => planOf(index).settings,
+      add: (index) => {
+        const member = planOf(index);
+        return this.#join(branch, member, sessions.add(member.settings));
+      },
+      remove: terminate,
+      reconfigure: (session, settings) => sessions.reconfigure(session, settings),
+      holds: (session) => sessions.holds(session),
+    });
+    const pool = new Pool(server);
+    const unregister = registry.registerPool(id, { supervisor, pool });
+    this.#places.set(id, { plan, server, pool, unregister });
+    try {
+      server.open();
+    } catch (error) {
+      this.#release(server);
+      this.remove(id);
+      throw error;
+    }
+    spares.expect(shapeOf(planOf(0).settings));
+  }
+
+  /** Has its members begin, now that the tree has been started. */
+  async begin(id: string): Promise<void> {
+    // What cannot be read now waits for the member that has it to be there again.
+    const keys = await this.#deps.sessions.unfinished(keyPrefix(id)).catch((): string[] => []);
+    const indexes = keys.flatMap((key) => indexOf(nameOfKey(key)) ?? []);
+    this.#places.get(id)?.server.begin(indexes);
+  }
+
+  /** The settings that the session of this name has, if it is, or was, a member of a pool. @throws CastellanError `INVALID_OPTIONS` */
+  settingsOf(name: SessionName): SessionSettings | undefined {
+    const index = indexOf(name);
+    const place = typeof name === "string" || index === undefined ? undefined : this.#places.get(name[0]);
+    return index === undefined ? undefined : place?.plan.member(index).settings;
+  }
+
+  /** Something has happened to a member of this pool. */
+  seen(id: string): void {
+    this.#places.get(id)?.server.tend();
+  }
+
+  /** Goes on with a changed pool; the options of its members are changed by the reconciliation itself. */
+  revise(plan: PoolPlan): void {
+    const place = this.#places.get(plan.id);
+    if (place === undefined) return;
+    place.plan = plan;
+    place.server.revise(plan.settings);
+  }
+
+  /** Gives the name back, and lends nothing any more. Its members stay, until somebody ends them. */
+  remove(id: string): void {
+    const place = this.#places.get(id);
+    place?.unregister();
+    place?.server.close(new CastellanError("SESSION_STOPPED", `The pool ${JSON.stringify(id)} has been removed.`));
+    this.#places.delete(id);
+  }
+
+  /** Nothing is lent any more. */
+  end(reason: CastellanError): void {
+    for (const { server } of this.#places.values()) server.close(reason);
+  }
+
+  /** Gives all names back. */
+  close(): void {
+    for (const [id, { server }] of [...this.#places]) {
+      this.#release(server);
+      this.remove(id);
+    }
+  }
+
+  #release({ servers }: PoolServer): void {
+    for (const server of servers) {
+      server.close("supervisor");
+      this.#deps.sessions.release(server);
+    }
+  }
+
+  #join(branch: Branch, plan: SessionPlan, member: Member): Joining {
+    const { sessions } = this.#deps;
+    const { server, owner } = member;
+    const begin = async (restored: () => void): Promise<void> => {
+      try {
+        const [failed] = await sessions.restore(sessions.holds(server) ? [member] : []);
+        if (failed !== undefined) throw failed.error;
+        restored();
+        // Ended by its owner meanwhile.
+        if (sessions.holds(server)) await branch.add(plan);
+      } catch (error) {
+        server.close("session");
+        sessions.release(server);
+        throw error;
+      }
+    };
+    return { server, owner, begin };
+  }
+}
+
+/** Which member of a pool this is the name of, if it is one's. */
+function indexOf(name: SessionName): number | undefined {
+  const [, index, ...rest] = typeof name === "string" ? [] : name;
+  return typeof index === "number" && Number.isInteger(index) && index >= 0 && rest.length === 0 ? index : undefined;
+}

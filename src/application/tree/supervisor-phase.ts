@@ -1,0 +1,59 @@
+import { CastellanError } from "../../errors.ts";
+import type { SupervisorEnd } from "./supervisor-reports.ts";
+
+/** How far a supervisor has come. It never goes back. */
+export class SupervisorPhase {
+  /** The name of the supervisor. */
+  readonly #supervisor: string;
+  #now: "running" | "draining" | "stopping" | "ended" = "running";
+  #end: SupervisorEnd | undefined;
+
+  constructor(supervisor: string) {
+    this.#supervisor = supervisor;
+  }
+
+  get now(): "running" | "draining" | "stopping" | "ended" {
+    return this.#now;
+  }
+
+  /** How it has ended, once it has. */
+  get end(): SupervisorEnd | undefined {
+    return this.#end;
+  }
+
+  get isStopping(): boolean {
+    return this.#now === "stopping" || this.#now === "ended";
+  }
+
+  drain(): void {
+    if (this.#now === "running") this.#now = "draining";
+  }
+
+  stop(): void {
+    if (this.#now !== "ended") this.#now = "stopping";
+  }
+
+  over(end: SupervisorEnd): void {
+    this.#now = "ended";
+    this.#end = end;
+  }
+
+  /** @throws CastellanError `SUPERVISOR_STOPPED` */
+  refuseIfStopped(): void {
+    if (this.isStopping) throw this.stopped();
+  }
+
+  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
+  refuseIfEnding(): void {
+    this.refuseIfStopped();
+    if (this.#now === "running") return;
+    const message = `${this.#supervisor} is draining; its children stay as they are.`;
+    throw new CastellanError("SUPERVISOR_STOPPED", message);
+  }
+
+  /** What is told to whoever asks a supervisor that has been stopped. */
+  stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
+    const message = `${this.#supervisor} has been stopped; start another supervisor.`;
+    return new CastellanError("SUPERVISOR_STOPPED", message);
+  }
+}

@@ -1,0 +1,232 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { Hono } from "hono";
+import type { Clock } from "../../clock.ts";
+import { isCallMethod } from "../protocol/call-methods.ts";
+import type { CallAnswer, CallRequest } from "../protocol/frames.ts";
+import type { RequestHandler } from "../protocol/transport.ts";
+import { eventLineOf, readCallRequest, readEventsRequest, readTurnRequest } from "../protocol/wire.ts";
+import { Admission } from "./http-admission.ts";
+import { HEADERS, ROOT } from "./http-headers.ts";
+import { lineStream } from "./http-stream.ts";
+import { type ClusterSecret, Keyring } from "./signature.ts";
+
+export interface RequestServerOptions {
+  /** Where to listen; port 0 for any that is free. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The same on every machine, see {@link ClusterSecret}. */
+  readonly secret: ClusterSecret;
+  readonly clock: Clock;
+  /** The run of the node at this moment. Requests that are meant for another one are refused. */
+  readonly boot: () => string;
+  /** The release of Castellan, for messages. */
+  readonly release: string;
+  /** How large a request may be, in bytes. Default 16 MB. */
+  readonly maxRequestBytes?: number;
+  /** How many requests may be open at a time, streams and calls together. Default 10,000. */
+  readonly maxOpen?: number;
+  /** How long the head of a request may take to come in, in milliseconds. Default 10,000. */
+  readonly headMs?: number;
+  /** How often a stream shows that it is there, in milliseconds. Default 2,000. */
+  readonly pingMs?: number;
+  /** How long what is open may take to end by itself when the server is closed, in milliseconds. Default 500. */
+  readonly lingerMs?: number;
+  /** Told what the handler throws, which is a defect; whoever asked sees that the connection breaks. */
+  readonly failed?: (error: unknown) => void;
+}
+
+/** A server of requests. */
+export interface RequestServer {
+  readonly port: number;
+  /** Takes nothing more up, and breaks off what is still open after `lingerMs`. Resolves when nothing of it is left. */
+  close(): Promise<void>;
+}
+
+/** How long a request may take to come in, and its head, in milliseconds. Only a request that is signed gets as far as its body. */
+const REQUEST_MS = 60_000;
+const HEAD_MS = 10_000;
+
+/** How often connections are looked at that take too long, in milliseconds. */
+const CHECK_MS = 1_000;
+
+/** How many connections there may be for each request that may be open: most are kept for the next one, and strangers have some. */
+const CONNECTIONS_PER_REQUEST = 1.5;
+
+/**
+ * Answers the requests of other nodes by HTTP, which `httpTransport` sends. `GET /castellan/v1/live` tells anybody that the node
+ * is there; everything else is for those who have the secret. Who does not is told that before anything of a body is read.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if the secret is none; the system's error if it cannot listen there
+ */
+export async function serveRequests(handler: RequestHandler, options: RequestServerOptions): Promise<RequestServer> {
+  const { host, port } = options.listen;
+  const served = new HttpRequestServer(handler, options);
+  await served.listen(host, port);
+  return served;
+}
+
+class HttpRequestServer implements RequestServer {
+  readonly #app = new Hono<{ Bindings: HttpBindings }>();
+  readonly #server: Server;
+  readonly #handler: RequestHandler;
+  readonly #options: RequestServerOptions;
+  readonly #admission: Admission;
+  readonly #maxOpen: number;
+  /** What the handler is at work on, each of which is stopped by its controller. */
+  readonly #open = new Set<AbortController>();
+  /** Answers that have not been sent to their end; they outlast what they answer by a moment. */
+  readonly #answers = new Set<ServerResponse>();
+  readonly #failed: (error: unknown) => void;
+  #closing: Promise<void> | undefined;
+  /** Resolves when there are no more answers, once somebody waits for that. */
+  #idle: PromiseWithResolvers<void> | undefined;
+
+  constructor(handler: RequestHandler, options: RequestServerOptions) {
+    const { secret, clock, boot, release, maxRequestBytes = 16 * 1024 ** 2, maxOpen = 10_000 } = options;
+    const { headMs = HEAD_MS } = options;
+    this.#handler = handler;
+    this.#options = options;
+    this.#failed = options.failed ?? (() => {});
+    this.#admission = new Admission({ keyring: new Keyring(secret), clock, boot, release, maxRequestBytes });
+    this.#maxOpen = maxOpen;
+    // Nothing that helps somebody to choose an attack.
+    this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
+    this.#route("turn", readTurnRequest, (request, signal) => handler.turn(request, signal));
+    this.#route("events", readEventsRequest, (key, signal) => mapped(handler.events(key, signal), eventLineOf));
+    this.#route("call", readCallRequest, (request) => this.#call(request));
+    // The connection has broken before the request was there; nobody hears the answer.
+    this.#app.onError((_, c) => c.body(null, 400));
+    // The `Request` and `Response` of the application stay what they are.
+    const listener = getRequestListener(this.#app.fetch, { overrideGlobalObjects: false });
+    const terms = {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: Math.min(REQUEST_MS, headMs),
+      connectionsCheckingInterval: Math.min(CHECK_MS, headMs),
+    };
+    this.#server = createServer(terms, (incoming, outgoing) => {
+      this.#answers.add(outgoing);
+      outgoing.once("close", () => this.#answered(outgoing));
+      void listener(incoming, outgoing);
+    });
+    this.#server.maxConnections = Math.ceil(maxOpen * CONNECTIONS_PER_REQUEST);
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : this.#options.listen.port;
+  }
+
+  async listen(host: string, port: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    this.#server.listen(port, host, resolve);
+    await promise;
+    this.#server.off("error", reject);
+    this.#server.on("error", this.#failed);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    if (this.#answers.size > 0) {
+      const { clock, lingerMs = 500 } = this.#options;
+      const idle = Promise.withResolvers<void>();
+      this.#idle = idle;
+      const timer = clock.schedule(lingerMs, idle.resolve);
+      await idle.promise;
+      timer.cancel();
+    }
+    for (const abort of this.#open) abort.abort();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #route<Asked>(
+    name: string,
+    read: (value: unknown) => Asked,
+    answer: (asked: Asked, signal: AbortSignal) => AsyncIterable<unknown>,
+  ): void {
+    const path = `${ROOT}/${name}`;
+    this.#app.post(path, async (c) => {
+      const { asker, refusal } = this.#admission.check("POST", path, c.req.raw.headers);
+      if (refusal !== undefined) return this.#admission.refuse(asker, refusal);
+      if (this.#closing !== undefined) return this.#admission.refuse(asker, { reason: "closing" });
+      if (this.#open.size >= this.#maxOpen)
+        return this.#admission.refuse(asker, { reason: "busy", limit: this.#maxOpen });
+      const abort = new AbortController();
+      this.#open.add(abort);
+      let taken = false;
+      try {
+        const body = await this.#admission.read(c.req.raw);
+        if ("refusal" in body) return this.#admission.refuse(asker, body.refusal);
+        const asked = understood(() => read(body.value));
+        if ("problem" in asked) return this.#admission.refuse(asker, { reason: "malformed", problem: asked.problem });
+        const { outgoing } = c.env;
+        const failed = (error: unknown): void => {
+          this.#failed(error);
+          outgoing.destroy();
+        };
+        const values = (): AsyncIterable<unknown> => answer(asked.value, abort.signal);
+        const response = this.#stream(values, abort, failed, this.#admission.sealOf(asker));
+        taken = true;
+        return response;
+      } finally {
+        if (!taken) this.#open.delete(abort);
+      }
+    });
+  }
+
+  #stream(
+    values: () => AsyncIterable<unknown>,
+    abort: AbortController,
+    failed: (error: unknown) => void,
+    seal: string,
+  ): Response {
+    const { clock, pingMs = 2_000 } = this.#options;
+    const ended = (): void => void this.#open.delete(abort);
+    return new Response(lineStream(values, { clock, pingMs, abort, ended, failed }), {
+      headers: {
+        [HEADERS.seal]: seal,
+        "content-type": "application/x-ndjson",
+        "cache-control": "no-store, no-transform",
+        // Sent from the first line on, without a look ahead at what comes.
+        "transfer-encoding": "chunked",
+        "x-accel-buffering": "no",
+      },
+    });
+  }
+
+  async *#call(request: ReturnType<typeof readCallRequest>): AsyncGenerator<CallAnswer, void, undefined> {
+    const { method } = request;
+    yield isCallMethod(method) ? await this.#handler.call({ ...request, method }) : this.#notKnown(request);
+  }
+
+  #notKnown({ method, key }: Omit<CallRequest, "method"> & { readonly method: string }): CallAnswer {
+    const message = `global session ${key}: \`${method}\` is not known to the node that has it, which runs release ${this.#options.release}; update it.`;
+    return { type: "failed", error: { code: "CONTROL_FAILED", message, details: {} } };
+  }
+
+  #answered(outgoing: ServerResponse): void {
+    this.#answers.delete(outgoing);
+    if (this.#answers.size === 0) this.#idle?.resolve();
+  }
+}
+
+async function* mapped<From, To>(
+  values: AsyncIterable<From>,
+  to: (value: From) => To,
+): AsyncGenerator<To, void, undefined> {
+  for await (const value of values) yield to(value);
+}
+
+function understood<Value>(read: () => Value): { readonly value: Value } | { readonly problem: string } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,171 @@
+import { Agent, type IncomingMessage } from "node:http";
+import { Agent as SecureAgent } from "node:https";
+import type { Clock } from "../../clock.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "../protocol/frames.ts";
+import { PROTOCOLS, speaks } from "../protocol/protocol.ts";
+import { type Destination, type Transport, Unreachable } from "../protocol/transport.ts";
+import { isOver, readCallAnswer, readEventLine, readTurnFrame } from "../protocol/wire.ts";
+import { HttpConnection, type HttpConnectionDeps } from "./http-connection.ts";
+import { HEADERS, ROOT } from "./http-headers.ts";
+import { noCommonProtocol, nodeAt, readRefusal, refused, unproven } from "./http-refusal.ts";
+import { JsonLines } from "./json-lines.ts";
+import { type ClusterSecret, digestOf, Keyring } from "./signature.ts";
+
+export interface HttpTransportOptions {
+  /** The same on every machine, see {@link ClusterSecret}. */
+  readonly secret: ClusterSecret;
+  readonly clock: Clock;
+  /** Makes ids unlike any other, such as `randomUUID`. */
+  readonly newId: () => string;
+  /** How long a connection may take to come about, in milliseconds. Default 2,000. */
+  readonly connectMs?: number;
+  /** After how many milliseconds without a sign of life a connection counts as broken. Default 6,000: three pings. */
+  readonly silenceMs?: number;
+  /** How long one frame or answer may be, in bytes. Default 256 MB. */
+  readonly maxLineBytes?: number;
+}
+
+/** How much of a refusal is read, in bytes. */
+const REFUSAL_LIMIT = 65_536;
+
+const NOTHING = digestOf("");
+
+/**
+ * Carries requests to other nodes by HTTP, to what `serveRequests` serves there. Requests are signed, and answers are taken only
+ * from who has the secret. It is not encrypted; where the network between is not trusted, put TLS in between.
+ *
+ * A request that a node does not take up rejects with {@link Refused}, which is an `Unreachable` that knows its reason.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if the secret is none
+ */
+export function httpTransport(options: HttpTransportOptions): Transport {
+  return new HttpTransport(options);
+}
+
+class HttpTransport implements Transport {
+  readonly #options: HttpTransportOptions;
+  readonly #keyring: Keyring;
+  readonly #deps: HttpConnectionDeps;
+  readonly #maxLineBytes: number;
+  readonly #connections = new Set<HttpConnection>();
+  #closed = false;
+
+  constructor(options: HttpTransportOptions) {
+    const { secret, connectMs = 2_000, silenceMs = 6_000, maxLineBytes = 256 * 1024 ** 2 } = options;
+    this.#options = options;
+    this.#keyring = new Keyring(secret);
+    const agents = { http: new Agent({ keepAlive: true }), https: new SecureAgent({ keepAlive: true }) };
+    this.#deps = { clock: options.clock, agents, connectMs, silenceMs };
+    this.#maxLineBytes = maxLineBytes;
+  }
+
+  async *turn(to: Destination, request: TurnRequest, signal: AbortSignal): AsyncGenerator<TurnFrame, void, undefined> {
+    for await (const line of this.#lines(to, `${ROOT}/turn`, request, signal)) {
+      const frame = understood(to, () => readTurnFrame(line));
+      if (frame !== undefined) yield frame;
+    }
+  }
+
+  async *events(to: Destination, key: string, signal: AbortSignal): AsyncGenerator<unknown, void, undefined> {
+    for await (const line of this.#lines(to, `${ROOT}/events`, { key }, signal)) {
+      const read = understood(to, () => readEventLine(line));
+      if (read !== undefined) yield read.event;
+    }
+  }
+
+  async call(to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer> {
+    const [line] = await Array.fromAsync(this.#lines(to, `${ROOT}/call`, request, signal));
+    return understood(to, () => readCallAnswer(line));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const connection of this.#connections) connection.close();
+    for (const agent of Object.values(this.#deps.agents)) agent.destroy();
+  }
+
+  /** The lines of an answer but for the last one, without which it is not complete. */
+  async *#lines(
+    to: Destination,
+    path: string,
+    request: unknown,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown, void, undefined> {
+    using connection = new HttpConnection(to, signal, this.#deps);
+    if (this.#closed) throw connection.unreachable("this machine has closed its connections.", { unsent: true });
+    if (!speaks(PROTOCOLS, to.protocol)) throw noCommonProtocol(to);
+    this.#connections.add(connection);
+    try {
+      const response = await this.#post(connection, to, path, Buffer.from(JSON.stringify(request)));
+      const lines = new JsonLines(this.#maxLineBytes);
+      let over = false;
+      // Read to the end, after which the connection is free for another request.
+      for await (const piece of connection.pieces(response)) {
+        for (const line of understood(to, () => lines.push(piece))) {
+          over ||= isOver(line);
+          if (!over) yield line;
+        }
+      }
+      if (!over) throw connection.unreachable("its answer broke off before it was complete.");
+    } finally {
+      this.#connections.delete(connection);
+    }
+  }
+
+  /** @returns an answer of a node that has the secret and has taken the request up */
+  async #post(connection: HttpConnection, to: Destination, path: string, body: Uint8Array): Promise<IncomingMessage> {
+    const { clock, newId } = this.#options;
+    const nonce = newId();
+    const signed = {
+      method: "POST",
+      path,
+      at: String(clock.now()),
+      nonce,
+      to: to.boot,
+      protocol: String(to.protocol),
+      digest: digestOf(body),
+    };
+    const response = await connection.post(path, this.#headers(signed), body);
+    const status = response.statusCode ?? 0;
+    const seal = String(response.headers[HEADERS.seal]);
+    if (status === 200) {
+      if (this.#keyring.isSealed({ nonce, status, digest: NOTHING }, seal)) return response;
+      throw unproven(to, status, undefined);
+    }
+    const text = await refusalText(connection, response);
+    const refusal = readRefusal(text);
+    if (refusal !== undefined && this.#keyring.isSealed({ nonce, status, digest: digestOf(text) }, seal)) {
+      throw refused(to, refusal);
+    }
+    throw unproven(to, status, refusal);
+  }
+
+  #headers(signed: Parameters<Keyring["sign"]>[0]): Record<string, string> {
+    return {
+      [HEADERS.at]: signed.at,
+      [HEADERS.nonce]: signed.nonce,
+      [HEADERS.to]: signed.to,
+      [HEADERS.protocol]: signed.protocol,
+      [HEADERS.digest]: signed.digest,
+      [HEADERS.signature]: this.#keyring.sign(signed),
+      "content-type": "application/json",
+    };
+  }
+}
+
+/** What whoever answers says besides its status; empty if it says too much. He may be a stranger, and take his time. */
+async function refusalText(connection: HttpConnection, response: IncomingMessage): Promise<string> {
+  const body = await connection.short(response, REFUSAL_LIMIT);
+  return Buffer.from(body ?? []).toString("utf8");
+}
+
+/** @throws Unreachable if the node says what is not understood */
+function understood<Value>(to: Destination, read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    const message = `${nodeAt(to)} has sent ${said}. Run releases of Castellan that are closer to each other.`;
+    throw new Unreachable(message, { cause: error });
+  }
+}

@@ -1,0 +1,64 @@
+import type { PostgresTables } from "../../journal/postgres/postgres-schema.ts";
+
+/*
+ * Keys and boots are texts as stored-text.ts makes them; times are the server's. A session whose owner has ended, or is not
+ * there, has none. Whoever locks rows of both tables locks those of `globals` first, in the order of their keys.
+ */
+const FIRST = `
+  create table nodes (
+    boot text collate "C" primary key,
+    name text not null,
+    address text not null,
+    lowest_protocol integer not null,
+    highest_protocol integer not null,
+    release text not null,
+    labels json not null,
+    hosts json not null,
+    max_processes double precision,
+    stale_ms double precision not null,
+    load double precision not null default 0,
+    draining boolean not null default false,
+    renewed_at timestamptz not null,
+    ended_at timestamptz
+  );
+  create table globals (
+    key text collate "C" primary key,
+    owner text collate "C",
+    epoch bigint not null
+  );
+  create index globals_by_owner on globals (owner) where owner is not null;
+  create table batches (
+    boot text collate "C" primary key,
+    term bigint not null,
+    number bigint not null
+  );
+`;
+
+/* The highest epoch of sessions whose rows are gone: one of the same name goes on above it, so that no epoch comes twice. */
+const FORGOTTEN = `
+  create table forgotten (
+    only_one boolean primary key default true check (only_one),
+    epoch bigint not null
+  );
+`;
+
+/*
+ * Which history the database has, see history-statements.ts, and from when on sessions may be claimed in it. The era of a session is that
+ * in which it was claimed last, that of a node the one in which it has told what it knows.
+ */
+const HISTORY = `
+  create table history (
+    only_one boolean primary key default true check (only_one),
+    era bigint not null,
+    identity text,
+    claims_from timestamptz not null
+  );
+  insert into history (era, claims_from) values (1, clock_timestamp());
+  alter table globals add column era bigint not null default 1;
+  alter table nodes add column era bigint not null default 0;
+`;
+
+export const CLUSTER_TABLES: PostgresTables = {
+  name: "cluster",
+  steps: [{ sql: FIRST }, { sql: FORGOTTEN, additive: true }, { sql: HISTORY, additive: true }],
+};

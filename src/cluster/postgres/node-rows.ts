@@ -1,0 +1,77 @@
+import { fromText, toText } from "../../journal/model/stored-text.ts";
+import type { Hosted, NodeDescription, NodeEntry } from "../protocol/engine.ts";
+
+/* What the table of nodes holds, and what the engine says of it. */
+
+/** Whether a node, given by the name of its row in a statement, has not been heard of in time. */
+export function isStale(row: string): string {
+  return `${row}.renewed_at + ${row}.stale_ms * interval '1 millisecond' <= clock_timestamp()`;
+}
+
+/** Whether it lives. */
+export function isAlive(row: string): string {
+  return `(${row}.ended_at is null and not ${isStale(row)})`;
+}
+
+export const NODE_COLUMNS: string = `nodes.boot, nodes.name, nodes.address, nodes.lowest_protocol, nodes.highest_protocol,
+  nodes.release, nodes.labels, nodes.hosts, nodes.max_processes, nodes.stale_ms, nodes.load, nodes.draining,
+  nodes.stale_ms - extract(epoch from clock_timestamp() - nodes.renewed_at)::double precision * 1000 as alive_for_ms`;
+
+/** What makes a node known, or says anew what it is; see {@link joinValues}. */
+export const JOIN: string = `
+  insert into nodes (boot, name, address, lowest_protocol, highest_protocol, release, labels, hosts, max_processes, stale_ms,
+    renewed_at, era)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), 0)
+  on conflict (boot) do update set name = excluded.name, address = excluded.address,
+    lowest_protocol = excluded.lowest_protocol, highest_protocol = excluded.highest_protocol, release = excluded.release,
+    labels = excluded.labels, hosts = excluded.hosts, max_processes = excluded.max_processes, stale_ms = excluded.stale_ms,
+    renewed_at = clock_timestamp()
+  where nodes.ended_at is null`;
+
+export function joinValues(node: NodeDescription): unknown[] {
+  const { protocols, labels, hosts, maxProcesses, staleMs } = node;
+  return [
+    ...[node.boot, node.name, node.address].map(toText),
+    ...protocols,
+    toText(node.release),
+    JSON.stringify(labels),
+    JSON.stringify(hosts),
+    maxProcesses ?? null,
+    staleMs,
+  ];
+}
+
+export interface NodeRow {
+  readonly boot: string;
+  readonly name: string;
+  readonly address: string;
+  readonly lowest_protocol: number;
+  readonly highest_protocol: number;
+  readonly release: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly hosts: Hosted;
+  readonly max_processes: number | null;
+  readonly stale_ms: number;
+  readonly load: number;
+  readonly draining: boolean;
+  readonly alive_for_ms: number;
+}
+
+/** Of a node that has not ended. */
+export function nodeOf(row: NodeRow): NodeEntry {
+  return {
+    boot: fromText(row.boot),
+    name: fromText(row.name),
+    address: fromText(row.address),
+    protocols: [row.lowest_protocol, row.highest_protocol],
+    release: fromText(row.release),
+    labels: row.labels,
+    hosts: row.hosts,
+    maxProcesses: row.max_processes ?? undefined,
+    staleMs: row.stale_ms,
+    load: row.load,
+    draining: row.draining,
+    alive: row.alive_for_ms > 0,
+    aliveForMs: row.alive_for_ms,
+  };
+}

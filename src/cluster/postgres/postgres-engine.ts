@@ -1,0 +1,259 @@
+import type { Clock } from "../../clock.ts";
+import { fromText, toText } from "../../journal/model/stored-text.ts";
+import { JOURNAL_TABLES } from "../../journal/postgres/postgres-journal-tables.ts";
+import { PostgresOnUse } from "../../journal/postgres/postgres-on-use.ts";
+import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../../journal/postgres/postgres-place.ts";
+import { keyPrefix, nameOfKey } from "../../names.ts";
+import { GLOBAL } from "../../session/options/global-name.ts";
+import type {
+  Claim,
+  Engine,
+  NodeDescription,
+  NodeEntry,
+  NodeState,
+  OwnedSession,
+  SessionOwnership,
+} from "../protocol/engine.ts";
+import { END_STALE_OWNER, LIVING_OWNER, LOCK_SESSION, OWNER, type OwnerRow, TAKE_SESSION } from "./claim-statements.ts";
+import { CLUSTER_TABLES } from "./cluster-tables.ts";
+import { END_WAIT, ERA, HAS_TOLD, noticeHistory } from "./history-statements.ts";
+import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
+import { notifyIfAny, PostgresNews } from "./postgres-news.ts";
+import { RenewalLine } from "./renewal-line.ts";
+
+export interface PostgresEngineOptions extends PostgresOptions {
+  /** How long a renewal may take, in milliseconds, before it is given up. */
+  readonly renewTimeoutMs: number;
+  /**
+   * An address that does not lead through a pooler that gives each transaction another session, to hear at once when an owner
+   * has gone; `false` to do without. Default: `postgres`.
+   */
+  readonly listen?: string | false;
+}
+
+/**
+ * An engine in a schema of a PostgreSQL database, which may be that of the journal. Needs the package `pg`. Its clock is the
+ * database's.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function postgresEngine(options: PostgresEngineOptions, clock: Clock): Engine {
+  return new PostgresEngine(postgresPlace(options), options, clock);
+}
+
+/** How long a statement may take, and how long a node that stands still may keep a session locked. */
+const STATEMENT_MS = 10_000;
+const IDLE_MS = 1_000;
+
+class PostgresEngine implements Engine {
+  readonly place: string;
+  readonly #schema: string;
+  readonly #database: PostgresOnUse;
+  readonly #renewals: RenewalLine;
+  readonly #news: PostgresNews | undefined;
+  /** What the runs have said of themselves that have joined here. */
+  readonly #joined = new Map<string, NodeDescription>();
+  #era: number | undefined;
+
+  constructor(place: PostgresPlace, { renewTimeoutMs, listen = place.url }: PostgresEngineOptions, clock: Clock) {
+    this.place = place.label;
+    this.#schema = place.schema;
+    const terms = { timeoutMs: STATEMENT_MS, idleMs: IDLE_MS };
+    this.#database = new PostgresOnUse(place, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
+    this.#renewals = new RenewalLine(place, renewTimeoutMs, clock);
+    this.#news = listen === false ? undefined : new PostgresNews({ url: listen, schema: place.schema }, clock);
+  }
+
+  get era(): number | undefined {
+    return this.#era;
+  }
+
+  async join(node: NodeDescription): Promise<void> {
+    await this.#join(node, true);
+  }
+
+  /** @param told whether it has told the database all that it may lack */
+  async #join(node: NodeDescription, told: boolean): Promise<void> {
+    const { database, history } = await this.#database.useWithHistory();
+    await database.transaction(async (query) => {
+      const [, , , [row]] = await Promise.all([
+        query(noticeHistory(history)),
+        query(CLEAN),
+        query(JOIN, joinValues(node)),
+        query<EraRow>(`select ${ERA} as era`),
+        told ? query(HAS_TOLD, [toText(node.boot)]) : undefined,
+        query(END_WAIT),
+      ]);
+      this.#era = row?.era;
+    });
+    this.#joined.set(node.boot, node);
+  }
+
+  async renew(boot: string, state: NodeState): Promise<boolean> {
+    const { history } = await this.#database.useWithHistory();
+    const era = await this.#renewals.renew(boot, state, history);
+    this.#era = era ?? this.#era;
+    return era !== undefined || (await this.#rejoin(boot));
+  }
+
+  /** Makes a node known again to a database that has never heard of it: it has another history than it had. */
+  async #rejoin(boot: string): Promise<boolean> {
+    const node = this.#joined.get(boot);
+    if (node === undefined || (await this.#read(KNOWN, [toText(boot)])).length > 0) return false;
+    await this.#join(node, false);
+    return true;
+  }
+
+  async caughtUp(boot: string): Promise<void> {
+    const database = await this.#database.use();
+    await database.transaction((query) => Promise.all([query(HAS_TOLD, [toText(boot)]), query(END_WAIT)]));
+  }
+
+  async leave(boot: string): Promise<void> {
+    this.#joined.delete(boot);
+    await this.#change(LEAVE, [toText(boot), this.#schema]);
+  }
+
+  async claim(boot: string, key: string): Promise<Claim> {
+    const { database, history } = await this.#database.useWithHistory();
+    const session = toText(key);
+    const values = [session, toText(boot)];
+    return await database.transaction(async (query): Promise<Claim> => {
+      const [, , , [taken]] = await Promise.all([
+        query(noticeHistory(history)),
+        query(LOCK_SESSION, [session]),
+        query(END_STALE_OWNER, [...values, this.#schema]),
+        query<{ readonly epoch: number }>(TAKE_SESSION, values),
+      ]);
+      if (taken !== undefined) return { taken: true, epoch: taken.epoch };
+      const [owner] = await query<OwnerRow>(LIVING_OWNER, [session]);
+      return { taken: false, owner: owner && ownershipOf(owner) };
+    });
+  }
+
+  async release(boot: string, key: string, epoch: number): Promise<void> {
+    await this.#change(RELEASE, [toText(boot), this.#schema, toText(key), epoch]);
+  }
+
+  async forget(key: string): Promise<void> {
+    const database = await this.#database.use();
+    const values = [toText(key)];
+    await database.transaction((query) => Promise.all([query(LOCK_ROW, values), query(FORGET, values)]));
+  }
+
+  async ownerOf(key: string): Promise<SessionOwnership | undefined> {
+    const [owner] = await this.#read<OwnerRow>(OWNER, [toText(key)]);
+    return owner && ownershipOf(owner);
+  }
+
+  async nodes(): Promise<readonly NodeEntry[]> {
+    return (await this.#read<NodeRow>(NODES)).map(nodeOf);
+  }
+
+  async unattended(wanted: readonly string[], limit: number): Promise<readonly string[]> {
+    const rows = await this.#read<{ readonly key: string }>(UNATTENDED, [wanted.map(toText), limit, keyPrefix(GLOBAL)]);
+    return rows.map(({ key }) => fromText(key));
+  }
+
+  async sessions(keyPrefix: string): Promise<readonly OwnedSession[]> {
+    const rows = await this.#read<SessionRow>(SESSIONS, [toText(keyPrefix)]);
+    return rows.map(({ key, epoch, boot }) => ({
+      name: nameOfKey(fromText(key)),
+      epoch,
+      boot: boot === null ? undefined : fromText(boot),
+    }));
+  }
+
+  listen(changed: () => void): () => void {
+    return this.#news?.listen(changed) ?? (() => {});
+  }
+
+  async close(): Promise<void> {
+    this.#news?.close();
+    await Promise.all([this.#database.close(), this.#renewals.close()]);
+  }
+
+  async #read<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    const database = await this.#database.use();
+    return await database.read<Row>(text, values);
+  }
+
+  async #change(text: string, values: readonly unknown[]): Promise<void> {
+    const database = await this.#database.use();
+    await database.transaction((query) => query(text, values));
+  }
+}
+
+function ownershipOf({ epoch, ...node }: OwnerRow): SessionOwnership {
+  const entry = nodeOf(node);
+  return { boot: entry.boot, epoch, node: entry };
+}
+
+interface EraRow {
+  readonly era: number;
+}
+
+interface SessionRow {
+  readonly key: string;
+  readonly epoch: number;
+  readonly boot: string | null;
+}
+
+const KNOWN = "select from nodes where boot = $1";
+
+const LEAVE = `
+  with ended as (
+    update nodes set ended_at = clock_timestamp() where boot = $1 and ended_at is null returning boot
+  )
+  ${notifyIfAny("$2", "ended")}`;
+
+const RELEASE = `
+  with released as (
+    update globals set owner = null where owner = $1 and key = $3 and epoch = $4 returning key
+  )
+  ${notifyIfAny("$2", "released")}`;
+
+/* Whoever claims the session meanwhile comes before the next statement sees the row, or after it is gone. */
+const LOCK_ROW = "select from globals where key = $1 for update";
+
+const FORGET = `
+  with gone as (
+    delete from globals where key = $1 and not exists (select from nodes where boot = globals.owner and ended_at is null)
+    returning epoch
+  )
+  insert into forgotten (epoch) select epoch from gone
+  on conflict (only_one) do update set epoch = greatest(forgotten.epoch, excluded.epoch)`;
+
+const NODES = `select ${NODE_COLUMNS} from nodes where ended_at is null order by boot`;
+
+const UNATTENDED = `
+  with asked as (
+    select session collate "C" as key from turns where ended_at is null
+      and (starts_with(session, $3) or exists (select from globals where globals.key = turns.session))
+    union
+    select unnest($1::text[])
+  )
+  select asked.key from asked left join globals on globals.key = asked.key
+    left join nodes on nodes.boot = globals.owner and ${isAlive("nodes")}
+  where nodes.boot is null limit $2`;
+
+const SESSIONS = `
+  select globals.key, globals.epoch::double precision, nodes.boot from globals
+    left join nodes on nodes.boot = globals.owner and ${isAlive("nodes")}
+  where starts_with(globals.key, $1) and globals.epoch > 0 order by globals.key`;
+
+/* A node that has been silent for an hour has ended; it is forgotten an hour after that, if nothing says that it owns it. */
+const CLEAN = `
+  with silent as (
+    select boot from nodes where ended_at is null and ${isStale("nodes")} and renewed_at < clock_timestamp() - interval '1 hour'
+    for update skip locked
+  ), over as (
+    select boot from nodes where ended_at < clock_timestamp() - interval '1 hour'
+      and not exists (select from globals where owner = nodes.boot)
+    for update skip locked
+  ), ended as (
+    update nodes set ended_at = clock_timestamp() from silent where nodes.boot = silent.boot
+  ), no_batches as (
+    delete from batches using over where batches.boot = over.boot
+  )
+  delete from nodes using over where nodes.boot = over.boot`;

@@ -1,0 +1,87 @@
+import type { Clock } from "../../clock.ts";
+import { toText } from "../../journal/model/stored-text.ts";
+import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
+import { notOpen, unavailable } from "../../journal/postgres/postgres-fault.ts";
+import type { PostgresPlace } from "../../journal/postgres/postgres-place.ts";
+import type { NodeState } from "../protocol/engine.ts";
+import { ERA, noticeHistory } from "./history-statements.ts";
+
+/** The connection over which nodes say that they live: nothing else may delay it, nor what became of an earlier one. */
+export class RenewalLine {
+  readonly #place: PostgresPlace;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  #database: Promise<PostgresDatabase> | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** @param timeoutMs how long a renewal may take; then the connection is given up, and the next renewal has another one */
+  constructor(place: PostgresPlace, timeoutMs: number, clock: Clock) {
+    this.#place = place;
+    this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
+  }
+
+  /**
+   * The tables are there.
+   *
+   * @param history an expression that tells the history of the database, see `historyExpression`
+   * @returns the era; `undefined` if the node has ended
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, in time
+   */
+  async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
+    const label = `The cluster ${this.#place.label}`;
+    if (this.#closed !== undefined) throw notOpen(label);
+    const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
+    this.#database ??= PostgresDatabase.load(this.#place, "cluster", terms);
+    const database = this.#database;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = this.#clock.schedule(this.#timeoutMs, () => {
+      reject(unavailable(label, "unreachable", `it has not answered for ${this.#timeoutMs} ms`));
+    });
+    const renewed = database.then((open) =>
+      open.transaction(async (query) => {
+        const values = [toText(boot), load, draining];
+        const [, [row]] = await Promise.all([query(noticeHistory(history)), query<RenewedRow>(RENEW, values)]);
+        return row?.era;
+      }),
+    );
+    try {
+      return await Promise.race([renewed, late]);
+    } catch (error) {
+      // What is wrong with the connection may only show in that it does not answer.
+      this.#giveUp(database);
+      renewed.catch(() => {});
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  async #finish(): Promise<void> {
+    const database = await this.#database?.catch(() => undefined);
+    await database?.close();
+  }
+
+  #giveUp(database: Promise<PostgresDatabase>): void {
+    if (this.#database === database) this.#database = undefined;
+    database
+      .then((open) => {
+        open.abandon();
+        return open.close();
+      })
+      .catch(() => {});
+  }
+}
+
+interface RenewedRow {
+  readonly era: number;
+}
+
+const RENEW = `
+  update nodes set renewed_at = clock_timestamp(), load = $2, draining = $3 where boot = $1 and ended_at is null
+  returning ${ERA} as era`;

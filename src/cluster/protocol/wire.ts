@@ -1,0 +1,154 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { z } from "zod";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
+import { nameProblem } from "../../names.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
+
+/*
+ * What nodes send each other, as it is read. Fields that are not known are let through, so that two releases can speak to each
+ * other. What only passes through is not looked into: messages of the SDK, outcomes, arguments, values.
+ */
+
+const count = z.int().nonnegative();
+const jsonObject = z.custom<JsonObject>(isObject, "Invalid input: expected object");
+const message = z.custom<SDKMessage>(
+  (value) => isObject(value) && typeof value["type"] === "string",
+  "Invalid input: expected a message with a type",
+);
+const sentError = z.looseObject({ code: z.string(), message: z.string(), details: jsonObject });
+const owner = z.looseObject({ boot: z.string(), address: z.string() });
+
+/** The canonical name of a session: another text for the same name would be another session to some, and the same to others. */
+const key = z.string().refine(isKey, "Invalid input: expected the canonical name of a session");
+
+const turnRequest = z.looseObject({
+  key,
+  turnId: z.string(),
+  ask: z
+    .looseObject({
+      prompt: z.string(),
+      command: z.looseObject({ name: z.string(), args: z.string() }).exactOptional(),
+      verbatimPrompts: z.boolean().exactOptional(),
+      idempotencyKey: z.string(),
+      timeoutMs: z.number().nonnegative().exactOptional(),
+      queueTimeoutMs: z.number().nonnegative().exactOptional(),
+      whenBusy: z.enum(["enqueue", "reject", "interrupt", "rollback"]).exactOptional(),
+    })
+    .exactOptional(),
+  after: z.looseObject({ boot: z.string(), life: z.string().exactOptional(), number: count }).exactOptional(),
+  known: z.boolean().exactOptional(),
+  messages: z.boolean(),
+  claim: z.boolean(),
+});
+
+const callRequest = z.looseObject({
+  key,
+  method: z.string(),
+  args: z.array(z.unknown()),
+  claim: z.boolean(),
+});
+
+const eventsRequest = z.looseObject({ key });
+
+const turnFrame = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("found"), boot: z.string(), number: count, recalled: z.boolean() }),
+  z.looseObject({ type: z.literal("accepted") }),
+  z.looseObject({
+    type: z.literal("messages"),
+    life: z.string().exactOptional(),
+    number: count,
+    attempt: count,
+    messages: z.array(message),
+  }),
+  z.looseObject({
+    type: z.literal("end"),
+    state: z.enum(["completed", "failed", "interrupted", "cancelled", "timed_out"]),
+    attempts: count,
+    touched: z.boolean(),
+    outcome: jsonObject,
+  }),
+  z.looseObject({ type: z.literal("left") }),
+  z.looseObject({ type: z.literal("unknown") }),
+  z.looseObject({ type: z.literal("refused"), error: sentError }),
+  z.looseObject({ type: z.literal("events_lost"), oldest: count }),
+  z.looseObject({ type: z.literal("not_owner"), owner: owner.exactOptional() }),
+]);
+
+const callAnswer = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("answer"), value: z.unknown() }),
+  z.looseObject({ type: z.literal("failed"), error: sentError }),
+  z.looseObject({ type: z.literal("not_owner"), owner: owner.exactOptional() }),
+]);
+
+const eventLine = z.looseObject({ type: z.literal("event"), event: z.unknown() });
+
+const FRAME_TYPES: ReadonlySet<unknown> = new Set(turnFrame.options.map(({ shape }) => shape.type.value));
+
+/** The last line of a stream: all has been said. A stream that ends without has been cut. */
+export const OVER: { readonly type: "over" } = { type: "over" };
+
+/** Whether a line is the last one, see {@link OVER}. */
+export function isOver(line: unknown): boolean {
+  return isObject(line) && line["type"] === OVER.type;
+}
+
+/** @throws Error that says what is wrong with it */
+export function readTurnRequest(value: unknown): TurnRequest {
+  return read(turnRequest, "a turn request", value);
+}
+
+/** A call whose method may be one of a later release, see `isCallMethod`. @throws Error as {@link readTurnRequest} */
+export function readCallRequest(value: unknown): Omit<CallRequest, "method"> & { readonly method: string } {
+  return read(callRequest, "a call", value);
+}
+
+/** The key of the session whose events are wanted. @throws Error as {@link readTurnRequest} */
+export function readEventsRequest(value: unknown): string {
+  return read(eventsRequest, "an events request", value).key;
+}
+
+/** A frame; `undefined` for one of a type that this release does not know. @throws Error as {@link readTurnRequest} */
+export function readTurnFrame(line: unknown): TurnFrame | undefined {
+  return isUnknownType(line, FRAME_TYPES) ? undefined : read(turnFrame, "a frame", line);
+}
+
+/** @throws Error as {@link readTurnRequest} */
+export function readCallAnswer(line: unknown): CallAnswer {
+  return read(callAnswer, "an answer", line);
+}
+
+/** An event in a line of its own, beside which there can be lines of other types. */
+export function eventLineOf(event: unknown): { readonly type: "event"; readonly event: unknown } {
+  return { type: "event", event };
+}
+
+/** The line of an event; `undefined` for one of a type that this release does not know. @throws Error as {@link readTurnRequest} */
+export function readEventLine(line: unknown): { readonly event: unknown } | undefined {
+  return isUnknownType(line, EVENT_TYPES) ? undefined : read(eventLine, "an event", line);
+}
+
+const EVENT_TYPES: ReadonlySet<unknown> = new Set(["event"]);
+
+function isUnknownType(line: unknown, known: ReadonlySet<unknown>): boolean {
+  return isObject(line) && typeof line["type"] === "string" && !known.has(line["type"]);
+}
+
+function read<Value>(schema: z.ZodType<Value>, what: string, value: unknown): Value {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const problems = error.issues.map(({ path, message }) => `${path.join(".") || "all of it"}: ${message}`);
+  throw new Error(`${what} that is not understood: ${problems.join("; ")}`);
+}
+
+function isKey(text: string): boolean {
+  try {
+    const name: unknown = JSON.parse(text);
+    return nameProblem(name) === undefined && JSON.stringify(name) === text;
+  } catch {
+    return false;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,267 @@
+import { CastellanError } from "../../errors.ts";
+import type { ApprovalEntry } from "../model/approval-entry.ts";
+import type { Batch, Change } from "../model/change.ts";
+import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { Journal, JournalOwner, Retention } from "../model/journal.ts";
+import { inUse } from "../model/journal-errors.ts";
+import type { SessionEntry } from "../model/session-entry.ts";
+import type { SessionExtent, SessionRecord } from "../model/session-record.ts";
+import { sumOf } from "../model/spending.ts";
+import type { TurnEntry } from "../model/turn-entry.ts";
+import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+
+/** What was spent on one model by one session on one day. */
+type Spent = UsageEntry & { readonly [Dimension in UsageDimension]: string };
+
+/**
+ * A journal that lasts as long as the object: for tests, and for applications that need not remember. One that was closed
+ * can be given to another supervisor, which then finds what the first one left.
+ */
+export function memoryJournal(): Journal {
+  return new MemoryJournal();
+}
+
+class MemoryJournal implements Journal {
+  readonly place: string = "memory";
+  readonly #sessions = new Map<string, SessionEntry>();
+  readonly #turns = new Map<string, TurnEntry>();
+  /** The ids of the turns that have not ended, by session, in the order in which they were accepted. */
+  readonly #unfinished = new Map<string, Set<string>>();
+  /** In the order in which they were asked for. */
+  readonly #approvals = new Map<string, ApprovalEntry>();
+  readonly #spent = new Map<string, Spent>();
+  /** Those that each session has left, in order. */
+  readonly #left = new Map<string, ConversationEntry[]>();
+  #owner: JournalOwner | undefined;
+  #written = 0;
+
+  async open(owner: JournalOwner): Promise<void> {
+    if (this.#owner !== undefined && this.#owner.id !== owner.id) throw inUse(this.place, this.#owner);
+    this.#owner = owner;
+    this.#written = 0;
+  }
+
+  async close(): Promise<void> {
+    this.#owner = undefined;
+  }
+
+  async write({ number, changes }: Batch): Promise<void> {
+    this.#refuseIfClosed();
+    if (number <= this.#written) return;
+    for (const change of changes) this.#make(change);
+    this.#written = number;
+  }
+
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    this.#refuseIfClosed();
+    return [...new Set(keys)].flatMap((key) => this.#sessions.get(key) ?? []);
+  }
+
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
+    this.#refuseIfClosed();
+    const keys = [...this.#unfinished].flatMap(([key, turns]) => (turns.size > 0 ? [key] : []));
+    return keys.filter((key) => key.startsWith(keyPrefix)).toSorted();
+  }
+
+  async turn(id: string): Promise<TurnEntry | undefined> {
+    this.#refuseIfClosed();
+    return this.#turns.get(id);
+  }
+
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
+    this.#refuseIfClosed();
+    const rank = ({ state }: TurnEntry): number => (state === "running" ? 0 : 1);
+    return [...new Set(sessions)]
+      .flatMap((session) => [...(this.#unfinished.get(session) ?? [])])
+      .flatMap((id) => this.#turns.get(id) ?? [])
+      .toSorted((one, other) => rank(one) - rank(other) || one.position - other.position);
+  }
+
+  async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
+    this.#refuseIfClosed();
+    const asked = [...this.#approvals.values()].filter((approval) => approval.session === session).toReversed();
+    return asked.toSorted((one, other) => other.requestedAt - one.requestedAt).slice(0, limit);
+  }
+
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    this.#refuseIfClosed();
+    return [...(this.#left.get(session) ?? [])];
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    this.#refuseIfClosed();
+    for (const turn of this.#turns.values()) if (turn.session === session) yield { type: "turn", turn };
+    for (const approval of this.#approvals.values()) {
+      if (approval.session === session) yield { type: "approval", approval };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    this.#refuseIfClosed();
+    const count = (entries: Iterable<{ readonly session: string }>): number =>
+      [...entries].filter((entry) => entry.session === session).length;
+    return { turns: count(this.#turns.values()), approvals: count(this.#approvals.values()) };
+  }
+
+  async usage({ supervisor, session, since = "", until = "9", by }: UsageQuery): Promise<UsageEntry[]> {
+    this.#refuseIfClosed();
+    const wanted = [...this.#spent.values()].filter(
+      (spent) =>
+        (supervisor === undefined || spent.supervisor === supervisor) &&
+        (session === undefined || spent.session === session) &&
+        spent.day >= since &&
+        spent.day <= until,
+    );
+    const groups = Map.groupBy(wanted, (spent) => JSON.stringify(by.map((dimension) => spent[dimension])));
+    return [...groups.values()].map((group) => {
+      const dimensions = by.map((dimension) => [dimension, group[0]?.[dimension]]);
+      return { ...Object.fromEntries(dimensions), ...sumOf(group) };
+    });
+  }
+
+  async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
+    this.#refuseIfClosed();
+    const ended = [...this.#turns.values()].flatMap(({ id, session, endedAt }) =>
+      endedAt === undefined ? [] : [{ id, session, endedAt }],
+    );
+    const bySession = Map.groupBy(ended, ({ session }) => session);
+    const dropped = [...bySession.values()].flatMap((turns) =>
+      turns
+        .toReversed()
+        .toSorted((one, other) => other.endedAt - one.endedAt)
+        .filter(({ endedAt }, index) => endedAt < endedSince || index >= turnsPerSession),
+    );
+    for (const { id } of dropped) this.#turns.delete(id);
+    for (const { id, settledAt } of this.#approvals.values()) {
+      if (settledAt !== undefined && settledAt < endedSince) this.#approvals.delete(id);
+    }
+    return dropped.length;
+  }
+
+  #make(change: Change): void {
+    switch (change.type) {
+      case "session_saved":
+        this.#sessions.set(change.session.key, copy(change.session));
+        break;
+      case "session_forgotten":
+        this.#forget(change.session);
+        break;
+      case "session_erased":
+        this.#forget(change.session);
+        this.#rename(change.session, change.as);
+        break;
+      case "conversation_left": {
+        const { conversation } = change;
+        const left = this.#left.get(conversation.session) ?? [];
+        this.#left.set(conversation.session, [...left, copy(conversation)]);
+        break;
+      }
+      case "conversation_erased": {
+        const left = this.#left.get(change.session) ?? [];
+        const others = left.filter(({ conversationId }) => conversationId !== change.conversationId);
+        if (others.length > 0) this.#left.set(change.session, others);
+        else this.#left.delete(change.session);
+        break;
+      }
+      case "turn_accepted": {
+        const { turn } = change;
+        if (this.#turns.has(turn.id)) break;
+        this.#turns.set(turn.id, { ...turn, state: "queued", attempts: 0, touched: false });
+        const unfinished = this.#unfinished.get(turn.session) ?? new Set<string>();
+        this.#unfinished.set(turn.session, unfinished.add(turn.id));
+        break;
+      }
+      case "turn_withdrawn": {
+        const turn = this.#turns.get(change.turn);
+        if (turn?.attempts !== 0 || turn.endedAt !== undefined) break;
+        this.#turns.delete(turn.id);
+        this.#finish(turn);
+        break;
+      }
+      case "turn_begun":
+        this.#changeTurn(change.turn, {
+          state: "running",
+          attempts: change.attempt,
+          promptId: change.promptId,
+          touched: false,
+        });
+        break;
+      case "turn_touched":
+        this.#changeTurn(change.turn, { touched: true });
+        break;
+      case "turn_requeued": {
+        const { position, attempts } = change;
+        this.#changeTurn(change.turn, { state: "queued", position, ...(attempts === undefined ? {} : { attempts }) });
+        break;
+      }
+      case "turn_ended": {
+        const { state, at, outcome } = change;
+        this.#changeTurn(change.turn, { state, endedAt: at, outcome: copy(outcome) });
+        break;
+      }
+      case "spent":
+        for (const spending of change.models) {
+          const { supervisor, session, day } = change;
+          this.#spend({ supervisor, session, day, ...spending });
+        }
+        break;
+      case "approval_requested":
+        if (!this.#approvals.has(change.approval.id)) this.#approvals.set(change.approval.id, copy(change.approval));
+        break;
+      case "approval_settled": {
+        const approval = this.#approvals.get(change.approval);
+        if (approval === undefined || approval.settledAt !== undefined) break;
+        this.#approvals.set(approval.id, { ...approval, outcome: change.outcome, settledAt: change.at });
+        break;
+      }
+    }
+  }
+
+  #spend(spent: Spent): void {
+    const { supervisor, session, model, day } = spent;
+    const id = JSON.stringify([supervisor, session, model, day]);
+    const before = this.#spent.get(id);
+    this.#spent.set(id, before === undefined ? spent : { ...spent, ...sumOf([before, spent]) });
+  }
+
+  /** What was spent under one key was spent under another one. */
+  #rename(session: string, as: string): void {
+    for (const [id, spent] of [...this.#spent]) {
+      if (spent.session !== session) continue;
+      this.#spent.delete(id);
+      this.#spend({ ...spent, session: as });
+    }
+  }
+
+  #changeTurn(id: string, changed: Partial<TurnEntry>): void {
+    const turn = this.#turns.get(id);
+    if (turn === undefined || turn.endedAt !== undefined) return;
+    this.#turns.set(id, { ...turn, ...changed });
+    if (changed.endedAt !== undefined) this.#finish(turn);
+  }
+
+  #finish({ id, session }: TurnEntry): void {
+    const unfinished = this.#unfinished.get(session);
+    unfinished?.delete(id);
+    if (unfinished?.size === 0) this.#unfinished.delete(session);
+  }
+
+  #forget(key: string): void {
+    this.#sessions.delete(key);
+    this.#unfinished.delete(key);
+    this.#left.delete(key);
+    for (const { id, session } of this.#turns.values()) if (session === key) this.#turns.delete(id);
+    for (const { id, session } of this.#approvals.values()) if (session === key) this.#approvals.delete(id);
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#owner !== undefined) return;
+    const message = "The journal in memory is not open.";
+    throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
+  }
+}
+
+/** As it would come back from a disk. */
+function copy<Value>(value: Value): Value {
+  return JSON.parse(JSON.stringify(value)) as Value;
+}

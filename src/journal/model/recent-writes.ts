@@ -1,0 +1,51 @@
+import type { Clock } from "../../clock.ts";
+
+/** For how long what was written is kept, and how much of it, in bytes. */
+const KEPT_MS = 5 * 60_000;
+const MOST_BYTES = 16 * 1024 ** 2;
+
+/** What each write takes besides what it says, in bytes. */
+const OVERHEAD = 256;
+
+interface Kept<Write> {
+  readonly write: Write;
+  readonly bytes: number;
+  readonly at: number;
+}
+
+/**
+ * What a database has confirmed last, oldest first: a database that fails over to a replica may lack it, and can be given it once
+ * more. Bounded by time and by size.
+ */
+export class RecentWrites<Write> implements Iterable<Write> {
+  readonly #clock: Pick<Clock, "monotonic">;
+  #kept: Kept<Write>[] = [];
+  #bytes = 0;
+
+  constructor(clock: Pick<Clock, "monotonic">) {
+    this.#clock = clock;
+  }
+
+  /** @param bytes how much it says */
+  add(write: Write, bytes: number): void {
+    const at = this.#clock.monotonic();
+    this.#kept.push({ write, bytes: bytes + OVERHEAD, at });
+    this.#bytes += bytes + OVERHEAD;
+    const dropped = this.#kept.findIndex((kept) => {
+      const fits = this.#bytes <= MOST_BYTES && at - kept.at <= KEPT_MS;
+      if (!fits) this.#bytes -= kept.bytes;
+      return fits;
+    });
+    if (dropped !== 0) this.#kept = dropped === -1 ? [] : this.#kept.slice(dropped);
+  }
+
+  /** Keeps only what passes. */
+  filter(keep: (write: Write) => boolean): void {
+    this.#kept = this.#kept.filter(({ write }) => keep(write));
+    this.#bytes = this.#kept.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  *[Symbol.iterator](): Generator<Write, void, undefined> {
+    for (const { write } of this.#kept) yield write;
+  }
+}

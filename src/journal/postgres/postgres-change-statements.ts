@@ -1,0 +1,97 @@
+import type { Change } from "../model/change.ts";
+
+/* What is forgotten with a session, of which `forgotten` has the keys. */
+const NOTHING_OF_IT = `
+      no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
+      no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
+      no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
+
+/**
+ * How changes of each type are made, any number of them at once. The one parameter is the rows, as JSON; what is JSON itself
+ * stands in them as text, because PostgreSQL takes JSON apart only if no text in it has U+0000 or half a surrogate pair.
+ */
+export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = {
+  session_saved: `
+    insert into sessions (key, supervisor, conversation_id, memory, saved_at)
+    select key, supervisor, conversation_id, memory::json, saved_at from json_to_recordset($1)
+      as row (key text, supervisor text, conversation_id text, memory text, saved_at double precision)
+    on conflict (key) do update set supervisor = excluded.supervisor, conversation_id = excluded.conversation_id,
+      memory = excluded.memory, saved_at = excluded.saved_at`,
+
+  session_forgotten: `
+    with forgotten as (select session from json_to_recordset($1) as row (session text)), ${NOTHING_OF_IT}
+    delete from sessions using forgotten where sessions.key = forgotten.session`,
+
+  /* No two sessions get the same new key, so that a digest of the old one and that stays unlike any other. */
+  session_erased: `
+    with forgotten as (select session, "as" from json_to_recordset($1) as row (session text, "as" text)), ${NOTHING_OF_IT},
+      renamed as (
+        update spent set session = forgotten."as", digest = sha256(spent.digest || convert_to(forgotten."as", 'UTF8'))
+        from forgotten where spent.session = forgotten.session
+      )
+    delete from sessions using forgotten where sessions.key = forgotten.session`,
+
+  conversation_left: `
+    insert into conversations (session, conversation_id, memory, left_at)
+    select session, conversation_id, memory::json, left_at from json_to_recordset($1)
+      as row (session text, conversation_id text, memory text, left_at double precision)`,
+
+  conversation_erased: `
+    delete from conversations using json_to_recordset($1) as row (session text, conversation_id text)
+    where conversations.session = row.session and conversations.conversation_id = row.conversation_id`,
+
+  turn_accepted: `
+    insert into turns (id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at)
+    select id, session, prompt, prompt_kind, position, durable, timeout_ms, queue_timeout_ms, accepted_at
+      from json_to_recordset($1)
+      as row (id text, session text, prompt text, prompt_kind text, position double precision, durable boolean,
+        timeout_ms double precision, queue_timeout_ms double precision, accepted_at double precision)
+    on conflict (id) do nothing`,
+
+  turn_withdrawn: `
+    delete from turns using json_to_recordset($1) as row (id text)
+    where turns.id = row.id and attempts = 0 and ended_at is null`,
+
+  turn_begun: `
+    update turns set state = 'running', attempts = row.attempts, prompt_id = row.prompt_id, touched = false
+    from json_to_recordset($1) as row (id text, prompt_id text, attempts integer)
+    where turns.id = row.id and ended_at is null`,
+
+  turn_touched: `
+    update turns set touched = true from json_to_recordset($1) as row (id text)
+    where turns.id = row.id and ended_at is null`,
+
+  turn_requeued: `
+    update turns set state = 'queued', position = row.position, attempts = coalesce(row.attempts, turns.attempts)
+    from json_to_recordset($1) as row (id text, position double precision, attempts integer)
+    where turns.id = row.id and ended_at is null`,
+
+  turn_ended: `
+    update turns set state = row.state, ended_at = row.ended_at, outcome = row.outcome::json
+    from json_to_recordset($1) as row (id text, state text, ended_at double precision, outcome text)
+    where turns.id = row.id and turns.ended_at is null`,
+
+  spent: `
+    insert into spent
+    select decode(digest, 'hex'), supervisor, session, model, day, cost_usd, input_tokens, output_tokens,
+      cache_read_input_tokens, cache_creation_input_tokens from json_to_recordset($1)
+      as row (digest text, supervisor text, session text, model text, day text, cost_usd double precision,
+        input_tokens double precision, output_tokens double precision, cache_read_input_tokens double precision,
+        cache_creation_input_tokens double precision)
+    on conflict (digest) do update set cost_usd = spent.cost_usd + excluded.cost_usd,
+      input_tokens = spent.input_tokens + excluded.input_tokens,
+      output_tokens = spent.output_tokens + excluded.output_tokens,
+      cache_read_input_tokens = spent.cache_read_input_tokens + excluded.cache_read_input_tokens,
+      cache_creation_input_tokens = spent.cache_creation_input_tokens + excluded.cache_creation_input_tokens`,
+
+  approval_requested: `
+    insert into approvals (id, session, tool, input, requested_at)
+    select id, session, tool, input::json, requested_at from json_to_recordset($1)
+      as row (id text, session text, tool text, input text, requested_at double precision)
+    on conflict (id) do nothing`,
+
+  approval_settled: `
+    update approvals set outcome = row.outcome, settled_at = row.settled_at
+    from json_to_recordset($1) as row (id text, outcome text, settled_at double precision)
+    where approvals.id = row.id and approvals.settled_at is null`,
+};

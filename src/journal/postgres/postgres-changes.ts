@@ -1,0 +1,132 @@
+import { createHash } from "node:crypto";
+import type { Change } from "../model/change.ts";
+import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-groups.ts";
+import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
+import { toText } from "../model/stored-text.ts";
+import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
+import { unavailable, wordsOf } from "./postgres-fault.ts";
+
+/** A statement and its one parameter. */
+export interface ChangeStatement {
+  readonly text: string;
+  readonly rows: string;
+}
+
+/**
+ * What makes the changes, in order.
+ *
+ * @param label names what they are written into, for messages
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if JSON cannot say one of them
+ */
+export function statementsOf(changes: readonly Change[], label: string): ChangeStatement[] {
+  try {
+    return changeGroups(changes).map((group) => ({
+      text: CHANGE_STATEMENTS[group.type],
+      rows: JSON.stringify(changeRows(group)),
+    }));
+  } catch (cause) {
+    // A circle, or a text longer than there can be.
+    throw unavailable(label, "refused", wordsOf(cause), { applied: false, cause });
+  }
+}
+
+/** The changes of a group as the rows that the statement for them takes, see postgres-change-statements.ts. */
+function changeRows(group: ChangeGroup): object[] {
+  switch (group.type) {
+    case "session_saved":
+      return group.changes.map(({ session }) => ({
+        key: toText(session.key),
+        supervisor: toText(session.supervisor),
+        conversation_id: toText(session.conversationId),
+        memory: JSON.stringify(session.memory),
+        saved_at: session.savedAt,
+      }));
+    case "session_forgotten":
+      return group.changes.map(({ session }) => ({ session: toText(session) }));
+    case "session_erased":
+      return group.changes.map(({ session, as }) => ({ session: toText(session), as: toText(as) }));
+    case "conversation_left":
+      return group.changes.map(({ conversation }) => ({
+        session: toText(conversation.session),
+        conversation_id: toText(conversation.conversationId),
+        memory: JSON.stringify(conversation.memory),
+        left_at: conversation.leftAt,
+      }));
+    case "conversation_erased":
+      return group.changes.map(({ session, conversationId }) => ({
+        session: toText(session),
+        conversation_id: toText(conversationId),
+      }));
+    case "turn_accepted":
+      return group.changes.map(({ turn }) => ({
+        id: toText(turn.id),
+        session: toText(turn.session),
+        prompt: toText(turn.prompt),
+        prompt_kind: turn.promptKind,
+        position: turn.position,
+        durable: turn.durable,
+        timeout_ms: turn.timeoutMs,
+        queue_timeout_ms: turn.queueTimeoutMs,
+        accepted_at: turn.acceptedAt,
+      }));
+    case "turn_begun":
+      return group.changes.map(({ turn, promptId, attempt }) => ({
+        id: toText(turn),
+        prompt_id: toText(promptId),
+        attempts: attempt,
+      }));
+    case "turn_withdrawn":
+    case "turn_touched":
+      return group.changes.map(({ turn }) => ({ id: toText(turn) }));
+    case "turn_requeued":
+      return group.changes.map(({ turn, position, attempts }) => ({ id: toText(turn), position, attempts }));
+    case "turn_ended":
+      return group.changes.map(({ turn, state, at, outcome }) => ({
+        id: toText(turn),
+        state,
+        ended_at: at,
+        outcome: JSON.stringify(outcome),
+      }));
+    case "spent":
+      return spentRows(group.changes);
+    case "approval_requested":
+      return group.changes.map(({ approval }) => ({
+        id: toText(approval.id),
+        session: toText(approval.session),
+        tool: toText(approval.tool),
+        input: JSON.stringify(approval.input),
+        requested_at: approval.requestedAt,
+      }));
+    case "approval_settled":
+      return group.changes.map(({ approval, outcome, at }) => ({ id: toText(approval), outcome, settled_at: at }));
+  }
+}
+
+/** One row for each of what spending is told apart by: a statement can add to a row only once. */
+function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
+  const sums = new Map<string, { readonly spender: readonly string[]; readonly spent: Spending }>();
+  for (const { supervisor, session, day, models } of changes) {
+    for (const { model, ...spending } of models) {
+      const spender = [supervisor, session, model, day];
+      const id = JSON.stringify(spender);
+      const before = sums.get(id)?.spent ?? NOTHING_SPENT;
+      sums.set(id, { spender, spent: sumOf([before, spending]) });
+    }
+  }
+  return [...sums].map(([id, { spender, spent }]) => {
+    const [supervisor, session, model, day] = spender.map(toText);
+    return {
+      // An index takes no long texts.
+      digest: createHash("sha256").update(id).digest("hex"),
+      supervisor,
+      session,
+      model,
+      day,
+      cost_usd: spent.costUsd,
+      input_tokens: spent.usage.inputTokens,
+      output_tokens: spent.usage.outputTokens,
+      cache_read_input_tokens: spent.usage.cacheReadInputTokens,
+      cache_creation_input_tokens: spent.usage.cacheCreationInputTokens,
+    };
+  });
+}

@@ -1,0 +1,62 @@
+import { CastellanError } from "../../errors.ts";
+import { PostgresDatabase } from "./postgres-database.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
+
+interface SettingsRow {
+  readonly commit: string;
+  readonly standbys: string;
+  readonly fsync: string;
+  readonly replicas: number;
+}
+
+/** Anybody may ask, of replicas at least whether there are any. */
+const SETTINGS = `
+  select current_setting('synchronous_commit') as commit, current_setting('synchronous_standby_names') as standbys,
+    current_setting('fsync') as fsync, (select count(*)::integer from pg_stat_replication) as replicas`;
+
+const STATEMENT_MS = 5_000;
+
+/** See {@link durabilityProblems}. @throws CastellanError `JOURNAL_UNAVAILABLE` if the database does not answer */
+export async function durabilityProblemsAt(place: PostgresPlace): Promise<string[]> {
+  const database = await PostgresDatabase.load(place, "database", { timeoutMs: STATEMENT_MS, connections: 1 });
+  try {
+    return await durabilityProblems(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/**
+ * Why a database may lose what it has confirmed, when it fails over to a replica or its machine crashes, and what to do about it; empty
+ * if nothing shows that it may. A database that only speaks the protocol of PostgreSQL may have nothing to say.
+ *
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if the database does not answer
+ */
+export async function durabilityProblems(database: PostgresDatabase): Promise<string[]> {
+  const [row] = await database.read<SettingsRow>(SETTINGS).catch((error: unknown) => {
+    if (CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "unreachable") throw error;
+    return [];
+  });
+  return row === undefined ? [] : problemsOf(row);
+}
+
+function problemsOf({ commit, standbys, fsync, replicas }: SettingsRow): string[] {
+  const problems: string[] = [];
+  if (fsync === "off")
+    problems.push("`fsync` is off, so that a crash of its machine can damage all of it; set it to `on`");
+  if (commit === "off") {
+    problems.push(
+      "`synchronous_commit` is off, so that a crash loses turns that were accepted and replies that were given; set it to `on`",
+    );
+  }
+  if (replicas > 0 && standbys === "") {
+    problems.push(
+      `it has ${replicas === 1 ? "a replica" : `${replicas} replicas`} and waits for none, so that a failover loses what has not been copied yet; name a standby in \`synchronous_standby_names\``,
+    );
+  } else if (standbys !== "" && commit === "local") {
+    problems.push(
+      "`synchronous_commit` is local, so that commits do not wait for the standbys in `synchronous_standby_names`; set it to `on`",
+    );
+  }
+  return problems;
+}

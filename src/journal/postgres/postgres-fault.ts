@@ -1,0 +1,69 @@
+import { CastellanError, type JournalFault } from "../../errors.ts";
+
+/** What an error of PostgreSQL's means for what is kept there; `state` is its SQLSTATE, if the server gave one. */
+export function faultOf(state: string | undefined): JournalFault {
+  if (state === undefined) return "unreachable";
+  return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
+}
+
+const FAULTS: readonly (readonly [states: RegExp, fault: JournalFault])[] = [
+  // Connections, also those that the server has ended, users and passwords, no such database, too many connections, a server
+  // that stops or is starting.
+  [/^(08...|25P03|28...|3D000|53300|57P0.)$/, "unreachable"],
+  [/^53100$/, "no_space"],
+  [/^25006$/, "read_only"],
+  // Tables and columns that are no longer there, and what the server itself calls corrupted.
+  [/^(42P01|42703|3F000|XX00[12])$/, "damaged"],
+  // Data that it cannot represent, that breaks a rule, or that is beyond its limits.
+  [/^(22...|23...|54...)$/, "refused"],
+];
+
+const ADVICE: { readonly [Fault in JournalFault]: string } = {
+  unreachable: "See that the server runs and that address, user and password are right.",
+  no_space: "Free some space on the server; it then goes on.",
+  busy: "Another program has locked something of it. It goes on when that is over.",
+  read_only: "Give the address of the primary server, and a user who may write.",
+  damaged: "It is left as it is. Put a backup in its place, or choose another schema.",
+  foreign: "It is left as it is. Choose another schema.",
+  refused: "Nothing of it was written.",
+  failed: "The log of the server may say more.",
+};
+
+interface FaultInit {
+  /** Whether what was to be written is there; left out if that cannot be told. */
+  readonly applied?: boolean | undefined;
+  readonly cause?: unknown;
+  /** What to do about it, if not what is always done. */
+  readonly advice?: string;
+}
+
+/** The error that something happened to what `label` names. */
+export function unavailable(
+  label: string,
+  reason: JournalFault,
+  what: string,
+  { applied, cause, advice = ADVICE[reason] }: FaultInit = {},
+): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const details = applied === undefined ? { reason } : { reason, applied };
+  const message = `${label} cannot be used (${reason}): ${what}. ${advice}`;
+  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause });
+}
+
+/** The error that what `label` names is not open, or no longer. */
+export function notOpen(label: string): CastellanError<"JOURNAL_UNAVAILABLE"> {
+  const details = { reason: "failed", applied: false } as const;
+  return new CastellanError("JOURNAL_UNAVAILABLE", `${label} is not open.`, { details });
+}
+
+/** The SQLSTATE of an error that the server gave as its answer; `undefined` for all others, such as a lost connection. */
+export function stateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, severity } = error as { readonly code?: unknown; readonly severity?: unknown };
+  return typeof code === "string" && severity !== undefined ? code : undefined;
+}
+
+/** The error in words: what the server said, or what became of the connection. */
+export function wordsOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return message || code || String(error);
+}

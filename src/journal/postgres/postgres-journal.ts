@@ -1,0 +1,353 @@
+import { type Clock, systemClock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import { tell } from "../../events.ts";
+import type { ApprovalEntry } from "../model/approval-entry.ts";
+import type { Batch } from "../model/change.ts";
+import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { Journal, JournalOwner, Retention } from "../model/journal.ts";
+import type { SessionEntry } from "../model/session-entry.ts";
+import type { SessionExtent, SessionRecord } from "../model/session-record.ts";
+import { fromText, toText } from "../model/stored-text.ts";
+import type { TurnEntry } from "../model/turn-entry.ts";
+import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+import { type ChangeStatement, statementsOf } from "./postgres-changes.ts";
+import { PostgresDatabase } from "./postgres-database.ts";
+import { durabilityProblems } from "./postgres-durability.ts";
+import { notOpen } from "./postgres-fault.ts";
+import type { PostgresHold, PostgresHolding } from "./postgres-hold.ts";
+import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
+import { PostgresOwnership } from "./postgres-ownership.ts";
+import { type PostgresOptions, type PostgresPlace, postgresPlace } from "./postgres-place.ts";
+import {
+  APPROVAL_COLUMNS,
+  type ApprovalRow,
+  approvalOf,
+  CONVERSATION_COLUMNS,
+  type ConversationRow,
+  conversationOf,
+  SESSION_COLUMNS,
+  type SessionRow,
+  SPENT_SUMS,
+  type SpentRow,
+  sessionOf,
+  TURN_COLUMNS,
+  type TurnRow,
+  turnOf,
+  usageOf,
+} from "./postgres-rows.ts";
+import { prepare } from "./postgres-schema.ts";
+import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
+
+export interface PostgresJournalOptions extends PostgresOptions {
+  /** Default: the machine's own. */
+  readonly clock?: Clock;
+}
+
+/**
+ * A journal in a PostgreSQL database, in a schema of its own. Needs the package `pg`. It may be reached through a pooler.
+ *
+ * An application that has not been heard of for five seconds loses it to one that wants it.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function postgresJournal({ clock = systemClock, ...options }: PostgresJournalOptions): Journal {
+  const place = postgresPlace(options);
+  const take: PostgresHolding["take"] = (database, owner) =>
+    PostgresOwnership.take(database, place.label, owner, clock);
+  const behind: PostgresHolding["behind"] = (lacking) => {
+    const message = `The journal ${place.label} ${behindWords(lacking)}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+    const { batches: count, lost } = lacking;
+    tell("castellan:journal:lack", () => ({ place: place.label, of: "journal", count, lost }));
+  };
+  const doubt: PostgresHolding["doubt"] = (problem) => {
+    const message = `The journal ${place.label} may lose what it has confirmed: ${problem}.`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+  };
+  return new PostgresJournal(place, clock, { tables: [], take, behind, doubt });
+}
+
+/** What is to be said of a database that lacked what it had confirmed. */
+function behindWords({ batches, lost }: { readonly batches: number; readonly lost: boolean }): string {
+  const what =
+    "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
+  const done = lost
+    ? "what was written last. It is not known any more, so that turns, replies and costs are lost."
+    : `the last ${batches} batches. They have been written once more.`;
+  return `${what} ${done} Nothing is lacking where each commit waits for a synchronous standby.`;
+}
+
+/** How long a statement may take. */
+const STATEMENT_MS = 10_000;
+
+/** How many connections there are for everything that need not be done in time. */
+const COMMON_CONNECTIONS = 3;
+
+/** How many rows are read at a time where they are read in pieces. */
+const PAGE = 50;
+
+/** How long a server is waited for when the journal is given back. */
+const CLOSE_MS = 3_000;
+
+interface OpenJournal {
+  /** For reads and for pruning, however many there are at once. */
+  readonly common: PostgresDatabase;
+  /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
+  readonly reserved: PostgresDatabase;
+  readonly hold: PostgresHold;
+  readonly recent: RecentBatches;
+}
+
+/** A journal in PostgreSQL, whoever may hold it. */
+export class PostgresJournal implements Journal {
+  readonly place: string;
+  readonly #where: PostgresPlace;
+  readonly #clock: Clock;
+  readonly #holding: PostgresHolding;
+  #open: OpenJournal | undefined;
+  /** The number of a batch that may have been written, although nobody said so. */
+  #uncertain: number | undefined;
+
+  constructor(where: PostgresPlace, clock: Clock, holding: PostgresHolding) {
+    this.#where = where;
+    this.#clock = clock;
+    this.#holding = holding;
+    this.place = where.label;
+  }
+
+  async open(owner: JournalOwner): Promise<void> {
+    const before = this.#open;
+    const reserved = before?.reserved ?? (await this.#load(1));
+    const common = before?.common ?? (await this.#load(COMMON_CONNECTIONS));
+    try {
+      for (const tables of [JOURNAL_TABLES, ...this.#holding.tables]) await prepare(reserved, tables);
+      const hold = await this.#holding.take(reserved, owner);
+      before?.hold.stop();
+      const recent = this.#holding.recent?.(this.#clock) ?? new RecentBatches(this.#clock);
+      this.#open = { common, reserved, hold, recent };
+      if (before === undefined) void this.#examine(common);
+      this.#uncertain = undefined;
+    } catch (error) {
+      if (before === undefined) await Promise.all([common.close(), reserved.close()]);
+      throw error;
+    }
+  }
+
+  get lost(): Promise<CastellanError> | undefined {
+    return this.#open?.hold.lost;
+  }
+
+  async close(): Promise<void> {
+    if (this.#open === undefined) return;
+    const { common, reserved, hold } = this.#open;
+    this.#open = undefined;
+    const late = this.#clock.schedule(CLOSE_MS, () => {
+      common.abandon();
+      reserved.abandon();
+    });
+    await Promise.all([hold.release().then(() => reserved.close()), common.close()]);
+    late.cancel();
+  }
+
+  async write(batch: Batch): Promise<void> {
+    const { reserved, hold, recent } = this.#opened();
+    const { number, durable, sessions = [] } = batch;
+    try {
+      const statements = statementsOf(batch.changes, reserved.label);
+      await this.#put(batch, statements);
+      recent.add({ number, durable, statements, epochs: hold.epochsOf?.(sessions) ?? new Map() });
+    } catch (error) {
+      throw this.#withDoubt(error, number);
+    }
+    this.#uncertain = undefined;
+  }
+
+  /**
+   * Sees to it that the database has all that it has confirmed, also if it has another history than it had.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async catchUp(): Promise<void> {
+    const { recent } = this.#opened();
+    await this.#put({ number: recent.last, durable: true });
+  }
+
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    const text = `select ${SESSION_COLUMNS} from sessions where key = any($1)`;
+    return (await this.#read<SessionRow>(text, [keys.map(toText)])).map(sessionOf);
+  }
+
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
+    const text = "select distinct session from turns where ended_at is null and starts_with(session, $1)";
+    const rows = await this.#read<{ readonly session: string }>(text, [toText(keyPrefix)]);
+    return rows.map(({ session }) => fromText(session)).toSorted();
+  }
+
+  async turn(id: string): Promise<TurnEntry | undefined> {
+    const [row] = await this.#read<TurnRow>(`select ${TURN_COLUMNS} from turns where id = $1`, [toText(id)]);
+    return row && turnOf(row);
+  }
+
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
+    const text = `
+      select ${TURN_COLUMNS} from turns where session = any($1) and ended_at is null
+      order by state = 'running' desc, position, seq`;
+    return (await this.#read<TurnRow>(text, [sessions.map(toText)])).map(turnOf);
+  }
+
+  async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
+    const text = `
+      select ${APPROVAL_COLUMNS} from approvals where session = $1 order by requested_at desc, seq desc limit $2`;
+    return (await this.#read<ApprovalRow>(text, [toText(session), limit])).map(approvalOf);
+  }
+
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    const text = `select ${CONVERSATION_COLUMNS} from conversations where session = $1 order by seq`;
+    return (await this.#read<ConversationRow>(text, [toText(session)])).map(conversationOf);
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    for await (const row of this.#pages<TurnRow>("turns", TURN_COLUMNS, session)) {
+      yield { type: "turn", turn: turnOf(row) };
+    }
+    for await (const row of this.#pages<ApprovalRow>("approvals", APPROVAL_COLUMNS, session)) {
+      yield { type: "approval", approval: approvalOf(row) };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    const text = `select (select count(*)::integer from turns where session = $1) as turns,
+      (select count(*)::integer from approvals where session = $1) as approvals`;
+    const [row] = await this.#read<SessionExtent>(text, [toText(session)]);
+    return row ?? { turns: 0, approvals: 0 };
+  }
+
+  async usage({ supervisor, session, since, until, by }: UsageQuery): Promise<UsageEntry[]> {
+    const columns = DIMENSIONS.filter((dimension) => by.includes(dimension));
+    const text = `
+      select ${[...columns, SPENT_SUMS].join(", ")} from spent
+      where ($1::text is null or supervisor = $1) and ($2::text is null or session = $2)
+        and ($3::text is null or day >= $3) and ($4::text is null or day <= $4)
+      group by ${columns.length === 0 ? "()" : columns.join(", ")} having count(*) > 0`;
+    const values = [supervisor, session, since, until].map((value) => (value === undefined ? null : toText(value)));
+    return (await this.#read<SpentRow>(text, values)).map((row) => usageOf(row, columns));
+  }
+
+  async prune({ endedSince, turnsPerSession }: Retention): Promise<number> {
+    return await this.#opened().common.transaction(async (query) => {
+      const [[turns]] = await Promise.all([
+        query<{ count: number }>(PRUNE_TURNS, [endedSince, turnsPerSession]),
+        query(PRUNE_APPROVALS, [endedSince]),
+      ]);
+      return turns?.count ?? 0;
+    });
+  }
+
+  /** The rows of a session in a table, in the order in which they were written. */
+  async *#pages<Row extends object>(
+    table: "turns" | "approvals",
+    columns: string,
+    session: string,
+  ): AsyncGenerator<Row & Numbered, void, undefined> {
+    const text = `select ${columns}, seq::text as number from ${table} where session = $1 and seq > $2 order by seq limit ${PAGE}`;
+    for (let last = "0"; ; ) {
+      const rows = await this.#read<Row & Numbered>(text, [toText(session), last]);
+      yield* rows;
+      const number = rows.at(-1)?.number;
+      if (number === undefined || rows.length < PAGE) return;
+      last = number;
+    }
+  }
+
+  async #load(connections: number): Promise<PostgresDatabase> {
+    return await PostgresDatabase.load(this.#where, "journal", { timeoutMs: STATEMENT_MS, connections });
+  }
+
+  /** Whoever holds the journal is told of what may become of it, but does not wait for that. */
+  async #examine(database: PostgresDatabase): Promise<void> {
+    const problems = await durabilityProblems(database).catch(() => []);
+    for (const problem of problems) this.#holding.doubt?.(problem);
+  }
+
+  /** What a database tells that lacks what was written last is not true. */
+  async #read<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    for (;;) {
+      const { common, hold, recent } = this.#opened();
+      const { last } = recent;
+      const [rows, [mark]] = await common.readBoth<Row, MarkRow>({ text, values }, hold.mark);
+      if (last === 0 || (mark !== undefined && mark.number >= last)) return rows;
+      await this.catchUp();
+    }
+  }
+
+  /** Writes a batch, and before it those that the database lacks, although it has confirmed them. */
+  async #put(
+    { number, durable, sessions = [] }: Omit<Batch, "changes">,
+    own?: readonly ChangeStatement[],
+  ): Promise<void> {
+    const { reserved, hold, recent } = this.#opened();
+    let lacking: readonly RecentBatch[] | undefined = [];
+    await reserved.transaction(
+      async (query) => {
+        const known = await hold.fence(query, { number, sessions });
+        if (known < recent.last) lacking = recent.after(known);
+        // Whatever else it may lack, which no batch shows.
+        if (known < recent.last || own === undefined) await hold.reclaim?.(query, lacking);
+        const others = lacking?.flatMap(({ statements }) => statements) ?? [];
+        const all = known < number ? [...others, ...(own ?? [])] : others;
+        const made = all.map(({ text, rows }) => query(text, [rows]));
+        await Promise.all([
+          ...made,
+          known < number && own !== undefined ? hold.confirm?.(query, { sessions }) : undefined,
+        ]);
+      },
+      { durable },
+    );
+    if (lacking === undefined) this.#holding.behind?.({ batches: 0, lost: true });
+    else if (lacking.length > 0) this.#holding.behind?.({ batches: lacking.length, lost: false });
+  }
+
+  #opened(): OpenJournal {
+    if (this.#open !== undefined) return this.#open;
+    throw notOpen(`The journal ${this.place}`);
+  }
+
+  /** A batch that may have been written by an earlier try is in doubt until a try gets through, however the last one failed. */
+  #withDoubt(error: unknown, number: number): unknown {
+    if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE")) return error;
+    const { reason, applied } = error.details;
+    if (applied === undefined) this.#uncertain = number;
+    if (applied === undefined || this.#uncertain !== number) return error;
+    return new CastellanError("JOURNAL_UNAVAILABLE", error.message, { details: { reason }, cause: error.cause });
+  }
+}
+
+/** Which batch is the last one that the database knows. */
+interface MarkRow {
+  readonly number: number;
+}
+
+/** A row with its number, which may be too large for a number of JavaScript. */
+interface Numbered {
+  readonly number: string;
+}
+
+const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model", "day"];
+
+/* What somebody else changes or forgets at the same time is passed over, so that nobody waits for anybody. */
+
+const PRUNE_TURNS = `
+  with ended as (
+    select id, ended_at, row_number() over (partition by session order by ended_at desc, seq desc) as place
+    from turns where ended_at is not null
+  ), old as (
+    select id from turns
+    where id in (select id from ended where ended_at < $1 or place > $2) for update skip locked
+  ), dropped as (
+    delete from turns using old where turns.id = old.id returning 1
+  )
+  select count(*)::integer as count from dropped`;
+
+const PRUNE_APPROVALS = `
+  with old as (select id from approvals where settled_at < $1 for update skip locked)
+  delete from approvals using old where approvals.id = old.id`;

@@ -1,0 +1,293 @@
+import type { SessionKey, SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { type Clock, systemClock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import { tell } from "../../events.ts";
+import { notOpen } from "./postgres-fault.ts";
+import { PostgresOnUse, type UsedDatabase } from "./postgres-on-use.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresTables } from "./postgres-schema.ts";
+import { TRANSCRIPT_TABLES } from "./postgres-transcript-tables.ts";
+import {
+  append,
+  type FencedWrite,
+  LackingEntries,
+  lacks,
+  load,
+  remove,
+  sessionHash,
+  statesOf,
+  subpaths,
+  summaries,
+  type TranscriptState,
+  toAppend,
+} from "./postgres-transcripts.ts";
+import { type KnownTranscript, type OwnedUnder, RecentAppends } from "./recent-appends.ts";
+import { linked } from "./transcript-links.ts";
+
+/** Who uses the transcripts, and how. */
+export interface TranscriptUse {
+  /** Under which project what has this key is kept. Default: under its own. */
+  readonly project?: string;
+  /**
+   * Is asked when an append or a deletion is asked for.
+   *
+   * @throws CastellanError `NOT_OWNER` if nothing may be written
+   */
+  readonly fenced?: () => OwnedWrite;
+}
+
+/** How the transcripts of a session that moves between machines are written. */
+export interface OwnedWrite extends FencedWrite {
+  /** The canonical name of the session. */
+  readonly session: string;
+}
+
+/** What a desk does when the database lacks entries that it has confirmed. */
+export interface LackingUse {
+  readonly recent: RecentAppends;
+  /** `lost`: they are not known any more. @throws CastellanError if nothing can be written without them */
+  behind(lacking: { readonly entries: number; readonly lost: boolean }): void;
+}
+
+/** Less than the minute after which the SDK gives a call up for lost: one that was refused is tried again. */
+const STATEMENT_MS = 45_000;
+
+/** How many transcripts are looked at in one go. */
+const MOST_KEYS = 500;
+
+/**
+ * Where transcripts in one place of PostgreSQL are read and written, over a few connections, which are made on first use. What
+ * is appended to a session, and deleted of it, takes effect in the order of the calls.
+ */
+export class PostgresTranscriptDesk {
+  readonly #label: string;
+  readonly #database: PostgresOnUse;
+  readonly #lacking: LackingUse;
+  #closed: Promise<void> | undefined;
+  /** The last call of each session that has any under way. */
+  readonly #lines = new Map<string, Promise<void>>();
+
+  /** @param tables what is needed besides the tables of transcripts */
+  constructor(place: PostgresPlace, tables: readonly PostgresTables[] = [], lacking?: LackingUse) {
+    this.#lacking = lacking ?? usualUse(place.label, systemClock);
+    this.#label = `The session store ${place.label}`;
+    this.#database = new PostgresOnUse(place, "session store", { timeoutMs: STATEMENT_MS }, [
+      TRANSCRIPT_TABLES,
+      ...tables,
+    ]);
+  }
+
+  /** A session store for one use of the transcripts, with all methods that the Agent SDK knows. */
+  store({ project, fenced }: TranscriptUse = {}): Required<SessionStore> {
+    const kept = <Key extends { readonly projectKey: string }>(key: Key): Key =>
+      project === undefined ? key : { ...key, projectKey: project };
+    return {
+      append: async (given, entries) => {
+        this.#refuse(given);
+        if (entries.length === 0) return;
+        const [key, write, appended] = [kept(given), fenced?.(), toAppend(entries)];
+        await this.#inLine(key, async () => {
+          const { recent } = this.#lacking;
+          const state = await this.#complete(key, fenced, async (database) =>
+            append(database, key, appended, { fenced: write, known: recent.find(key)?.state }),
+          );
+          recent.add({ key, state, owned: ownedBy(write) }, appended);
+        });
+      },
+      load: async (given) => {
+        this.#refuse(given);
+        const key = kept(given);
+        return await this.#inLine(key, async () => {
+          const { recent } = this.#lacking;
+          const { entries, state } = await this.#complete(key, fenced, async (database) => {
+            const found = await load(database, key);
+            const known = recent.find(key);
+            if (known !== undefined && lacks(found.state, known.state)) throw new LackingEntries(found.state);
+            return found;
+          });
+          recent.learn({ key, state, owned: recent.find(key)?.owned });
+          return entries.length === 0 ? null : linked(entries);
+        });
+      },
+      listSessions: async (projectKey) =>
+        (await this.#summaries(project ?? projectKey)).map(({ sessionId, mtime }) => ({ sessionId, mtime })),
+      listSessionSummaries: (projectKey) => this.#summaries(project ?? projectKey),
+      delete: async (given) => {
+        this.#refuse(given);
+        const [key, write] = [kept(given), fenced?.()];
+        await this.#inLine(key, async () => {
+          await remove(await this.#database.use(), key, write?.fence);
+          this.#lacking.recent.forget(key);
+        });
+      },
+      listSubkeys: async (key) => {
+        this.#refuse();
+        return await subpaths(await this.#database.use(), kept(key));
+      },
+    };
+  }
+
+  /**
+   * Gives the database again what it lacks of what was appended last, if it has another history than it had.
+   *
+   * @param fenced how the transcripts of a session are written that moves between machines
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async catchUp(fenced?: (owned: OwnedUnder) => OwnedWrite): Promise<void> {
+    this.#refuse();
+    const { recent } = this.#lacking;
+    const all = recent.all;
+    const database = await this.#database.useWithHistory();
+    for (let from = 0; from < all.length; from += MOST_KEYS) {
+      const some = all.slice(from, from + MOST_KEYS);
+      const states = await statesOf(
+        database,
+        some.map(({ key }) => key),
+      );
+      const lacking = some.filter(({ state }, at) => lacks(states[at] ?? state, state));
+      await Promise.all(lacking.map((known) => this.#inLine(known.key, () => this.#catchUp(database, known, fenced))));
+    }
+  }
+
+  /** Lets what is under way come to its end, and closes the connections. What has been stored stays. */
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  async #summaries(projectKey: string): ReturnType<typeof summaries> {
+    this.#refuse();
+    return await summaries(await this.#database.use(), projectKey);
+  }
+
+  #refuse({ subpath }: Partial<SessionKey> = {}): void {
+    if (this.#closed !== undefined) throw notOpen(this.#label);
+    if (subpath === "") throw emptySubpath();
+  }
+
+  /** Does something with a transcript, once more if the database has lacked entries of it, and has been given them again. */
+  async #complete<Result>(
+    key: SessionKey,
+    fenced: TranscriptUse["fenced"],
+    work: (database: UsedDatabase) => Promise<Result>,
+  ): Promise<Result> {
+    const database = await this.#database.useWithHistory();
+    for (;;) {
+      try {
+        return await work(database);
+      } catch (error) {
+        if (!(error instanceof LackingEntries)) throw error;
+        await this.#settle(database, key, error.found, fenced?.());
+      }
+    }
+  }
+
+  async #catchUp(
+    database: UsedDatabase,
+    { key, owned }: KnownTranscript,
+    fenced: ((owned: OwnedUnder) => OwnedWrite) | undefined,
+  ): Promise<void> {
+    const known = this.#lacking.recent.find(key);
+    const [found] = await statesOf(database, [key]);
+    if (known === undefined || found === undefined || !lacks(found, known.state)) return;
+    try {
+      await this.#settle(database, key, found, owned && fenced?.(owned));
+    } catch (error) {
+      // The run does not own the session any more.
+      if (!CastellanError.is(error, "NOT_OWNER")) throw error;
+      this.#lacking.recent.forget(key);
+    }
+  }
+
+  /** Gives the database again what it lacks of a transcript, unless somebody else has deleted that. */
+  async #settle(
+    database: UsedDatabase,
+    key: SessionKey,
+    found: TranscriptState,
+    write: OwnedWrite | undefined,
+  ): Promise<void> {
+    const { recent, behind } = this.#lacking;
+    const known = recent.find(key);
+    if (known === undefined || !isOfOtherHistory(found, known, write)) return recent.forget(key);
+    const lacking = recent.behind(key, found.length);
+    if (lacking === undefined) {
+      recent.learn({ ...known, state: found });
+      behind({ entries: 0, lost: true });
+      return;
+    }
+    let state = found;
+    try {
+      for (const { appended, owned } of lacking) {
+        const fenced = write && { ...write, epoch: owned?.epoch ?? write.epoch };
+        state = await append(database, key, appended, { fenced });
+      }
+    } catch (error) {
+      if (!CastellanError.is(error, "NOT_OWNER")) throw error;
+      // Somebody goes on with the session as the database has it.
+      return recent.forget(key);
+    }
+    recent.learn({ ...known, state });
+    behind({ entries: lacking.reduce((sum, { appended }) => sum + appended.entries.length, 0), lost: false });
+  }
+
+  async #inLine<Result>(key: SessionKey, call: () => Promise<Result>): Promise<Result> {
+    const line = sessionHash(key).toString("hex");
+    const result = (this.#lines.get(line) ?? Promise.resolve()).then(call);
+    const over = result.then(
+      () => {},
+      () => {},
+    );
+    this.#lines.set(line, over);
+    await over;
+    if (this.#lines.get(line) === over) this.#lines.delete(line);
+    return await result;
+  }
+
+  async #finish(): Promise<void> {
+    while (this.#lines.size > 0) await Promise.all(this.#lines.values());
+    await this.#database.close();
+  }
+}
+
+function emptySubpath(): CastellanError<"INVALID_OPTIONS"> {
+  const message = "must not be empty; leave it out for the main transcript";
+  return new CastellanError("INVALID_OPTIONS", `The key of a transcript: \`subpath\`: ${message}.`, {
+    details: { problems: [{ field: "subpath", message }] },
+  });
+}
+
+/**
+ * Whether a transcript has less than is known of it because the database has another history, and not because somebody has deleted it:
+ * nobody makes one shorter, and nobody but its owner deletes that of a session that has one.
+ */
+function isOfOtherHistory(found: TranscriptState, { state, owned }: KnownTranscript, write?: OwnedWrite): boolean {
+  if (found.id === state.id) return true;
+  if (owned !== undefined && owned.session === write?.session && owned.epoch === write.epoch) return true;
+  return found.history !== null && state.history !== null && found.history !== state.history;
+}
+
+function ownedBy(write: OwnedWrite | undefined): OwnedUnder | undefined {
+  return write && { session: write.session, epoch: write.epoch };
+}
+
+function usualUse(label: string, clock: Clock): LackingUse {
+  return {
+    recent: new RecentAppends(clock),
+    behind: (lacking) => {
+      const message = `The session store ${label} ${lackingWords(lacking)}`;
+      process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+      const { entries: count, lost } = lacking;
+      tell("castellan:journal:lack", () => ({ place: label, of: "transcript", count, lost }));
+    },
+  };
+}
+
+/** What is to be said of a database that lacked entries of a transcript that it had confirmed. */
+function lackingWords({ entries, lost }: { readonly entries: number; readonly lost: boolean }): string {
+  const what =
+    "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
+  const done = lost
+    ? "what was said last in a conversation. It is not known any more."
+    : `the last ${entries} entries of a transcript. They have been written once more.`;
+  return `${what} ${done} Nothing is lacking where each commit waits for a synchronous standby.`;
+}

@@ -1,0 +1,90 @@
+import type { SQLInputValue } from "node:sqlite";
+import type { Change } from "../model/change.ts";
+import { toText } from "../model/stored-text.ts";
+import { checksumOf, NO_OUTCOME } from "./sqlite-checksum.ts";
+import type { Step } from "./sqlite-messages.ts";
+import { SQL } from "./sqlite-statements.ts";
+
+type Value = string | number | null;
+
+/** The statements that make one change. @throws TypeError if no statement can say it */
+export function stepsOf(change: Change): Step[] {
+  switch (change.type) {
+    case "session_saved": {
+      const { key, supervisor, conversationId, memory, savedAt } = change.session;
+      const texts = [toText(key), toText(supervisor), toText(conversationId), JSON.stringify(memory)];
+      return [inserting("saveSession", ...texts, savedAt)];
+    }
+    case "session_forgotten":
+      return forgetting(toText(change.session));
+    case "session_erased":
+      return [
+        ...forgetting(toText(change.session)),
+        changing("renameSpender", [toText(change.as)], toText(change.session)),
+      ];
+    case "conversation_left": {
+      const { session, conversationId, memory, leftAt } = change.conversation;
+      return [inserting("leaveConversation", toText(session), toText(conversationId), JSON.stringify(memory), leftAt)];
+    }
+    case "conversation_erased":
+      return [step("eraseConversation", toText(change.session), toText(change.conversationId))];
+    case "turn_accepted": {
+      const { id, session, prompt, promptKind = null, position, durable, acceptedAt } = change.turn;
+      const texts = [toText(id), toText(session), toText(prompt), promptKind];
+      const limits = [change.turn.timeoutMs ?? null, change.turn.queueTimeoutMs ?? null];
+      const checksums = [
+        checksumOf(...texts, Number(durable), ...limits, acceptedAt),
+        checksumOf(toText(id), position, "queued", 0, null, 0, null, NO_OUTCOME),
+      ];
+      return [step("acceptTurn", ...texts, position, Number(durable), ...limits, acceptedAt, ...checksums)];
+    }
+    case "turn_withdrawn":
+      return [step("withdrawTurn", toText(change.turn))];
+    case "turn_begun":
+      return [changing("beginTurn", [change.attempt, toText(change.promptId)], toText(change.turn))];
+    case "turn_touched":
+      return [step("touchTurn", toText(change.turn))];
+    case "turn_requeued":
+      return [changing("requeueTurn", [change.position, change.attempts ?? null], toText(change.turn))];
+    case "turn_ended": {
+      const [id, outcome] = [toText(change.turn), JSON.stringify(change.outcome)];
+      const values = [change.state, change.at];
+      return [step("endTurn", ...values, outcome, ...values, checksumOf(outcome), id)];
+    }
+    case "spent":
+      return change.models.map(({ model, costUsd, usage }) => {
+        const texts = [change.supervisor, change.session, model, change.day].map(toText);
+        const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = usage;
+        const tokens = [inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens];
+        return inserting("spend", ...texts, costUsd, ...tokens);
+      });
+    case "approval_requested": {
+      const { id, session, tool, input, requestedAt } = change.approval;
+      const values = [toText(id), toText(session), toText(tool), JSON.stringify(input), requestedAt];
+      return [step("requestApproval", ...values, checksumOf(...values, null, null))];
+    }
+    case "approval_settled":
+      return [changing("settleApproval", [change.outcome, change.at], toText(change.approval))];
+    default:
+      return change satisfies never;
+  }
+}
+
+function forgetting(key: string): Step[] {
+  const names = ["forgetSession", "forgetTurns", "forgetApprovals", "forgetConversations"] as const;
+  return [step("leaveResidue"), ...names.map((name) => step(name, key))];
+}
+
+/** A row that has its checksum behind its values. */
+function inserting(name: keyof typeof SQL, ...values: readonly Value[]): Step {
+  return step(name, ...values, checksumOf(...values));
+}
+
+/** What is changed in a row is given twice: for the row, and for its checksum. */
+function changing(name: keyof typeof SQL, values: readonly Value[], id: string): Step {
+  return step(name, ...values, ...values, id);
+}
+
+function step(name: keyof typeof SQL, ...parameters: SQLInputValue[]): Step {
+  return { sql: SQL[name], parameters };
+}

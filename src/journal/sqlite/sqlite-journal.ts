@@ -1,0 +1,299 @@
+import { resolve } from "node:path";
+import type { SQLInputValue } from "node:sqlite";
+import { type Clock, systemClock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import type { ApprovalEntry } from "../model/approval-entry.ts";
+import type { Batch } from "../model/change.ts";
+import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { Journal, JournalOwner, Retention } from "../model/journal.ts";
+import { inUse } from "../model/journal-errors.ts";
+import type { SessionEntry } from "../model/session-entry.ts";
+import type { SessionExtent, SessionRecord } from "../model/session-record.ts";
+import { fromText, toText } from "../model/stored-text.ts";
+import type { TurnEntry } from "../model/turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
+import { stepsOf } from "./sqlite-changes.ts";
+import { SqliteExpunging } from "./sqlite-expunging.ts";
+import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
+import { change } from "./sqlite-guard.ts";
+import { textOf } from "./sqlite-mark.ts";
+import type { Row } from "./sqlite-messages.ts";
+import {
+  claimAgain,
+  closeFile,
+  type OpenFile,
+  openAgain,
+  openFile,
+  soundnessOfLarge,
+  startAgain,
+} from "./sqlite-opening.ts";
+import { disclaiming, standing } from "./sqlite-owner.ts";
+import { prune } from "./sqlite-pruning.ts";
+import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
+import { MIGRATIONS } from "./sqlite-schema.ts";
+import type { Soundness } from "./sqlite-soundness.ts";
+import { SQL } from "./sqlite-statements.ts";
+import type { SqliteConnection } from "./sqlite-thread.ts";
+import { usageQuestion } from "./sqlite-usage.ts";
+
+/** Where a journal in a SQLite file is. */
+export interface SqliteOptions {
+  /**
+   * The path of the file; a relative one begins at the working directory. What is not there is made when the journal is
+   * opened: the folder with mode 0700 and a `.gitignore`, the file with mode 0600. It has to be on a local disk.
+   */
+  readonly sqlite: string;
+}
+
+/** What a test can put in the place of the real thing. */
+interface SqliteParts {
+  readonly clock: Clock;
+  readonly migrations: readonly string[];
+}
+
+/**
+ * A journal in a SQLite file, for one application at a time; other programs can read it meanwhile. A batch that is `durable`
+ * waits for the disk, and takes all before it along; until then the others outlive the application, but not a loss of power.
+ *
+ * A row that is not what was written is refused where it is read, with `reason: "damaged"`. What would not be found any more is looked for when
+ * the file is opened, in one of more than 64 MB beside all else.
+ *
+ * @example
+ * sqliteJournal({ sqlite: ".castellan/castellan.db" });
+ */
+export function sqliteJournal(
+  { sqlite }: SqliteOptions,
+  { clock = systemClock, migrations = MIGRATIONS }: Partial<SqliteParts> = {},
+): Journal {
+  return new SqliteJournal(resolve(sqlite), { clock, migrations });
+}
+
+class SqliteJournal implements Journal {
+  readonly place: string;
+  readonly #parts: SqliteParts;
+  #file: OpenFile | undefined;
+  #expunging: SqliteExpunging | undefined;
+  #damage: string | undefined;
+  /** While the file is opened again nobody may ask it anything. */
+  #opening: Promise<void> | undefined;
+
+  constructor(place: string, parts: SqliteParts) {
+    this.place = place;
+    this.#parts = parts;
+  }
+
+  async open(owner: JournalOwner): Promise<void> {
+    const held = this.#file;
+    if (held !== undefined && held.owner.id !== owner.id) throw inUse(this.place, held.owner);
+    try {
+      await this.#expunging?.free();
+      if (held === undefined) {
+        this.#file = await openFile(this.place, { owner, ...this.#parts });
+        this.#expunging = new SqliteExpunging(this.#file, this.place, this.#parts.clock);
+        await this.#expunging.start();
+        this.#look(this.#file);
+      } else if (held.unwritable === undefined) {
+        await claimAgain(held);
+        await held.connection.settle();
+      }
+    } catch (error) {
+      throw unavailable(this.place, error);
+    }
+  }
+
+  get unwritable(): CastellanError | undefined {
+    return this.#file?.unwritable;
+  }
+
+  get damage(): string | undefined {
+    return this.#damage;
+  }
+
+  async close(): Promise<void> {
+    this.#damage = undefined;
+    const [file, expunging] = [this.#file, this.#expunging];
+    [this.#file, this.#expunging] = [undefined, undefined];
+    await this.#opening;
+    if (file === undefined) return;
+    await expunging?.close();
+    // A disk may be full; the lock decides. But what has become of the file should not go unsaid.
+    if (file.unwritable === undefined) await change(file, disclaiming(file.owner)).catch(warn);
+    await closeFile(file);
+  }
+
+  async write({ number, changes, durable }: Batch): Promise<void> {
+    await this.#expunging?.free();
+    try {
+      const file = await this.#writable();
+      const counted = [number, toText(file.owner.id), number];
+      const steps = [{ sql: SQL.count, parameters: counted, mustChange: true }, ...changes.flatMap(stepsOf)];
+      const last = durable ? number : file.durable;
+      const mark = textOf({ ...file.opening, written: number, durable: last });
+      const { stopped } = await change(file, steps, { durable, mark });
+      if (stopped === true) await this.#refuseUnlessOwner(file);
+      [file.written, file.durable] = [number, last];
+    } catch (error) {
+      throw unavailable(this.place, error, error instanceof UncertainCommit ? undefined : false);
+    }
+  }
+
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    return await this.#entries(sessionOf, SQL.sessions, toTexts(keys));
+  }
+
+  async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
+    const prefix = toText(keyPrefix);
+    const rows = await this.#all(SQL.unfinishedBeginning, prefix, prefix);
+    return rows.map(({ session }) => fromText(String(session))).toSorted();
+  }
+
+  async turn(id: string): Promise<TurnEntry | undefined> {
+    return (await this.#entries(turnOf, SQL.turn, toText(id)))[0];
+  }
+
+  async unfinishedTurns(sessions: readonly string[]): Promise<TurnEntry[]> {
+    return await this.#entries(turnOf, SQL.unfinishedTurns, toTexts(sessions));
+  }
+
+  async approvals(session: string, limit: number): Promise<ApprovalEntry[]> {
+    return await this.#entries(approvalOf, SQL.approvals, toText(session), limit);
+  }
+
+  async conversations(session: string): Promise<ConversationEntry[]> {
+    return await this.#entries(conversationOf, SQL.conversations, toText(session));
+  }
+
+  async *records(session: string): AsyncGenerator<SessionRecord, void, undefined> {
+    const key = toText(session);
+    for (const { seq } of await this.#all(SQL.turnsOf, key)) {
+      const [turn] = await this.#entries(turnOf, SQL.turnAt, seq ?? 0);
+      if (turn !== undefined) yield { type: "turn", turn };
+    }
+    for (const { seq } of await this.#all(SQL.approvalsOf, key)) {
+      const [approval] = await this.#entries(approvalOf, SQL.approvalAt, seq ?? 0);
+      if (approval !== undefined) yield { type: "approval", approval };
+    }
+  }
+
+  async extent(session: string): Promise<SessionExtent> {
+    const key = toText(session);
+    const row = await this.#get(SQL.extent, key, key);
+    return { turns: Number(row?.["turns"]), approvals: Number(row?.["approvals"]) };
+  }
+
+  async usage(query: UsageQuery): Promise<UsageEntry[]> {
+    const { sql, parameters } = usageQuestion(query);
+    return await this.#entries(usageOf, sql, ...parameters);
+  }
+
+  async prune(retention: Retention): Promise<number> {
+    const remove = async (sql: string, ...parameters: SQLInputValue[]): Promise<number> => {
+      await this.#expunging?.free();
+      const { results } = await change(await this.#writable(), [{ sql, parameters, want: "changes" }]);
+      return Number(results[0]);
+    };
+    const get = (sql: string, ...parameters: SQLInputValue[]) => this.#get(sql, ...parameters);
+    try {
+      return await prune({ get, remove }, retention);
+    } catch (error) {
+      throw unavailable(this.place, error);
+    }
+  }
+
+  async expunge(urgent: boolean): Promise<void> {
+    this.#opened();
+    await this.#expunging?.expunge(urgent);
+  }
+
+  /** A batch that was made already is not made again. */
+  async #refuseUnlessOwner({ connection, owner }: OpenFile): Promise<void> {
+    if ((await standing(connection)).id === owner.id) return;
+    const message = `The journal ${this.place} was taken over by another application. Let one application use it at a time.`;
+    throw new CastellanError("NOT_OWNER", message);
+  }
+
+  async #entries<Entry>(entryOf: (row: Row) => Entry, sql: string, ...parameters: SQLInputValue[]): Promise<Entry[]> {
+    return await this.#read(async (connection) => (await connection.all(sql, ...parameters)).map(entryOf));
+  }
+
+  async #all(sql: string, ...parameters: SQLInputValue[]): Promise<readonly Row[]> {
+    return await this.#read((connection) => connection.all(sql, ...parameters));
+  }
+
+  async #get(sql: string, ...parameters: SQLInputValue[]): Promise<Row | undefined> {
+    return await this.#read((connection) => connection.get(sql, ...parameters));
+  }
+
+  async #read<Result>(question: (connection: SqliteConnection) => Promise<Result>): Promise<Result> {
+    try {
+      const { connection } = await this.#readable();
+      return await question(connection);
+    } catch (error) {
+      throw unavailable(this.place, error);
+    }
+  }
+
+  async #readable(): Promise<OpenFile> {
+    await this.#opening?.catch(() => {});
+    const file = this.#opened();
+    if (!file.thread.hasEnded) return file;
+    await this.#again(() => startAgain(file));
+    return this.#opened();
+  }
+
+  async #writable(): Promise<OpenFile> {
+    const file = await this.#readable();
+    if (file.unwritable === undefined) return file;
+    await this.#again(async () => {
+      Object.assign(file, await openAgain(file, { owner: file.owner, ...this.#parts }));
+      await this.#expunging?.start();
+      this.#look(file);
+    });
+    return this.#opened();
+  }
+
+  /** Tells what is wrong with a file that has been opened. One that cannot be looked at now is looked at the next time. */
+  #look(file: OpenFile): void {
+    this.#tell({ damage: file.lack === undefined ? [] : [file.lack], mended: [] });
+    if (file.soundness !== undefined) this.#tell(file.soundness);
+    else soundnessOfLarge(file.path).then((soundness) => this.#tell(soundness), ignore);
+  }
+
+  #tell({ damage, mended }: Soundness): void {
+    if (mended.length > 0) {
+      const message = `Indexes of the journal ${this.place} were damaged, and have been made anew: ${mended.join("; ")}. Nothing is lost.`;
+      process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
+    }
+    if (damage.length === 0) return;
+    const message = `The journal ${this.place} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
+    this.#damage = this.#damage === undefined ? message : `${this.#damage} ${message}`;
+    process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
+  }
+
+  async #again(open: () => Promise<void>): Promise<void> {
+    this.#opening ??= open().finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
+  }
+
+  #opened(): OpenFile {
+    if (this.#file !== undefined) return this.#file;
+    throw fault(this.place, "failed", "it is not open", { applied: false, advice: "Open it first." });
+  }
+}
+
+const DAMAGE_ADVICE =
+  "What is not damaged can be used; what is may not be found. Put a backup in its place, or save what can be saved with `.recover` of the sqlite3 program.";
+
+function ignore(): void {}
+
+function warn(error: unknown): void {
+  if (!CastellanError.is(error)) return;
+  process.emitWarning(error.message, { type: "CastellanWarning", code: error.code });
+}
+
+/** Any number of texts as one parameter. */
+function toTexts(texts: readonly string[]): string {
+  return JSON.stringify(texts.map(toText));
+}

@@ -1,0 +1,62 @@
+import type { Retention } from "../model/journal.ts";
+import type { Row } from "./sqlite-messages.ts";
+import { CHUNK, SQL } from "./sqlite-statements.ts";
+
+type Parameter = string | number | null;
+
+/** The file that is pruned. */
+interface Prunable {
+  get(sql: string, ...parameters: Parameter[]): Promise<Row | undefined>;
+  /** Resolves with how many rows it was. */
+  remove(sql: string, ...parameters: Parameter[]): Promise<number>;
+}
+
+/**
+ * Forgets what need not be kept, one small transaction after the other, so that others come in between. Resolves with how many
+ * turns it was.
+ */
+export async function prune(file: Prunable, retention: Retention): Promise<number> {
+  let sum = 0;
+  for await (const session of sessionsWithTurns(file)) {
+    const last = await lastToForget(file, session, retention);
+    sum += await repeatedly(() => file.remove(SQL.pruneTurns, session, last.endedAt, last.seq));
+  }
+  await repeatedly(() => file.remove(SQL.pruneApprovals, retention.endedSince));
+  return sum;
+}
+
+async function repeatedly(removeSome: () => Promise<number>): Promise<number> {
+  for (let sum = 0; ; ) {
+    const gone = await removeSome();
+    sum += gone;
+    if (gone < CHUNK) return sum;
+  }
+}
+
+/** All that ended up to then need not be kept; of those that ended at the same time, those that came up to this one. */
+interface LastToForget {
+  readonly endedAt: number;
+  readonly seq: number;
+}
+
+async function lastToForget(
+  file: Prunable,
+  session: string,
+  { endedSince, turnsPerSession }: Retention,
+): Promise<LastToForget> {
+  const byAge = { endedAt: endedSince, seq: 0 };
+  if (turnsPerSession === Number.POSITIVE_INFINITY) return byAge;
+  const row = await file.get(SQL.firstTooMany, session, turnsPerSession);
+  const byCount = row === undefined ? byAge : { endedAt: Number(row["ended_at"]), seq: Number(row["seq"]) };
+  return byCount.endedAt < endedSince ? byAge : byCount;
+}
+
+/** In order, and found one after the other, so that the list need not be held while it changes. */
+async function* sessionsWithTurns(file: Prunable): AsyncGenerator<string, void, void> {
+  let row = await file.get(SQL.nextSessionWithTurns, "", null);
+  while (row?.["session"] !== null && row !== undefined) {
+    const session = String(row["session"]);
+    yield session;
+    row = await file.get(SQL.nextSessionWithTurns, session, session);
+  }
+}

@@ -1,0 +1,112 @@
+import type { SQLOutputValue } from "node:sqlite";
+import type { ApprovalEntry } from "../model/approval-entry.ts";
+import type { ConversationEntry } from "../model/conversation-entry.ts";
+import type { JsonObject, SessionEntry } from "../model/session-entry.ts";
+import { fromText } from "../model/stored-text.ts";
+import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
+import type { UsageEntry } from "../model/usage-entry.ts";
+import { type Checked, expectedOf } from "./sqlite-checksum.ts";
+import type { Row } from "./sqlite-messages.ts";
+import { DIMENSIONS } from "./sqlite-usage.ts";
+
+const NOUNS: { readonly [Of in Checked]: string } = {
+  sessions: "session",
+  accepted: "turn",
+  progress: "turn",
+  approvals: "approval",
+  conversations: "conversation",
+  spending: "spending",
+};
+
+/** A row that is not what was written: a bit of it has flipped, or somebody else has changed it. */
+export class GarbledRow extends Error {
+  override readonly name: string = "GarbledRow";
+}
+
+export function sessionOf(row: Row): SessionEntry {
+  verify("sessions", row, "checksum", "key");
+  return {
+    key: text(row["key"]),
+    supervisor: text(row["supervisor"]),
+    conversationId: text(row["conversation_id"]),
+    memory: json(row["memory"]),
+    savedAt: Number(row["saved_at"]),
+  };
+}
+
+export function turnOf(row: Row): TurnEntry {
+  verify("accepted", row, "accepted_checksum", "id");
+  verify("progress", row, "progress_checksum", "id");
+  return {
+    id: text(row["id"]),
+    session: text(row["session"]),
+    prompt: text(row["prompt"]),
+    ...(row["prompt_kind"] === null ? {} : { promptKind: text(row["prompt_kind"]) as PromptKind }),
+    position: Number(row["position"]),
+    durable: row["durable"] === 1,
+    ...(row["timeout_ms"] === null ? {} : { timeoutMs: Number(row["timeout_ms"]) }),
+    ...(row["queue_timeout_ms"] === null ? {} : { queueTimeoutMs: Number(row["queue_timeout_ms"]) }),
+    acceptedAt: Number(row["accepted_at"]),
+    state: text(row["state"]) as TurnEntryState,
+    attempts: Number(row["attempts"]),
+    ...(row["prompt_id"] === null ? {} : { promptId: text(row["prompt_id"]) }),
+    touched: row["touched"] === 1,
+    ...(row["ended_at"] === null ? {} : { endedAt: Number(row["ended_at"]) }),
+    ...(row["outcome"] === null ? {} : { outcome: json(row["outcome"]) }),
+  };
+}
+
+export function approvalOf(row: Row): ApprovalEntry {
+  verify("approvals", row, "checksum", "id");
+  const asked = {
+    id: text(row["id"]),
+    session: text(row["session"]),
+    tool: text(row["tool"]),
+    input: json(row["input"]),
+    requestedAt: Number(row["requested_at"]),
+  };
+  if (row["settled_at"] === null) return asked;
+  const outcome = text(row["outcome"]) as NonNullable<ApprovalEntry["outcome"]>;
+  return { ...asked, outcome, settledAt: Number(row["settled_at"]) };
+}
+
+export function conversationOf(row: Row): ConversationEntry {
+  verify("conversations", row, "checksum", "conversation_id");
+  return {
+    session: text(row["session"]),
+    conversationId: text(row["conversation_id"]),
+    memory: json(row["memory"]),
+    leftAt: Number(row["left_at"]),
+  };
+}
+
+export function usageOf(row: Row): UsageEntry {
+  if (Number(row["garbled"]) !== 0) {
+    throw new GarbledRow(`what it has of the spending is in ${row["garbled"]} places not what was written`);
+  }
+  const dimensions = DIMENSIONS.flatMap((name) => (row[name] === undefined ? [] : [[name, text(row[name])]]));
+  return {
+    ...Object.fromEntries(dimensions),
+    costUsd: Number(row["cost_usd"]),
+    usage: {
+      inputTokens: Number(row["input_tokens"]),
+      outputTokens: Number(row["output_tokens"]),
+      cacheReadInputTokens: Number(row["cache_read_input_tokens"]),
+      cacheCreationInputTokens: Number(row["cache_creation_input_tokens"]),
+    },
+  };
+}
+
+/** @throws GarbledRow */
+function verify(of: Checked, row: Row, checksum: string, name: string): void {
+  if (row[checksum] === expectedOf(of, row)) return;
+  throw new GarbledRow(`what it has of ${NOUNS[of]} ${text(row[name])} is not what was written`);
+}
+
+function text(value: SQLOutputValue | undefined): string {
+  return fromText(String(value));
+}
+
+function json(value: SQLOutputValue | undefined): JsonObject {
+  return JSON.parse(String(value)) as JsonObject;
+}

@@ -1,0 +1,77 @@
+import type { CanUseTool, PermissionResult } from "@anthropic-ai/claude-agent-sdk";
+import type { Timer } from "../../clock.ts";
+import { formatDuration } from "../../duration.ts";
+import type { Approval, ApprovalOutcome } from "../conversation/approval.ts";
+import type { SessionContext } from "./session-context.ts";
+
+export interface ApprovalEvents {
+  requested(approval: Approval): void;
+  settled(id: string, outcome: ApprovalOutcome): void;
+}
+
+/** The permissions that a session's process waits for. Each is answered once, by anybody, or expires to a denial. */
+export class Approvals {
+  readonly #context: SessionContext;
+  readonly #events: ApprovalEvents;
+  readonly #pending = new Map<string, { readonly approval: Approval; readonly withdraw: () => void }>();
+
+  constructor(context: SessionContext, events: ApprovalEvents) {
+    this.#context = context;
+    this.#events = events;
+  }
+
+  /** Those that nobody has answered, oldest first. */
+  get pending(): readonly Approval[] {
+    return [...this.#pending.values()].map(({ approval }) => approval);
+  }
+
+  /** Asks whoever listens. */
+  readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [] }) => {
+    const { clock, newId, settings } = this.#context;
+    const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
+    const id = newId();
+    const { promise, resolve } = Promise.withResolvers<PermissionResult>();
+    const watches: Timer[] = [];
+    const settle = (outcome: ApprovalOutcome, result: PermissionResult): boolean => {
+      if (!this.#pending.delete(id)) return false;
+      for (const watch of watches) watch.cancel();
+      resolve(result);
+      this.#events.settled(id, outcome);
+      return true;
+    };
+    const deny = (outcome: ApprovalOutcome, message: string): boolean => settle(outcome, { behavior: "deny", message });
+    const requestedAt = clock.now();
+    const approval: Approval = {
+      id,
+      session: settings.name,
+      tool,
+      input,
+      ...(title === undefined ? {} : { title }),
+      ...(decisionReason === undefined ? {} : { reason: decisionReason }),
+      suggestions,
+      requestedAt,
+      expiresAt: requestedAt + timeoutMs,
+      approve: ({ input: updatedInput = input, rules } = {}) =>
+        settle("approved", {
+          behavior: "allow",
+          updatedInput,
+          ...(rules === undefined ? {} : { updatedPermissions: [...rules] }),
+        }),
+      deny: (message = "The user does not want this.") => deny("denied", message),
+    };
+    const withdraw = (): void => void deny("withdrawn", "The request was withdrawn.");
+    this.#pending.set(id, { approval, withdraw });
+    signal.addEventListener("abort", withdraw, { once: true });
+    watches.push({ cancel: () => signal.removeEventListener("abort", withdraw) });
+    const expired = `Nobody has answered within ${formatDuration(timeoutMs)}.`;
+    watches.push(clock.schedule(timeoutMs, () => void deny("expired", expired)));
+    this.#events.requested(approval);
+    if (signal.aborted) withdraw();
+    return promise;
+  };
+
+  /** The process that asked is gone. */
+  withdrawAll(): void {
+    for (const { withdraw } of this.#pending.values()) withdraw();
+  }
+}

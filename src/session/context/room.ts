@@ -1,0 +1,16 @@
+import type { Capacity } from "../../capacity/capacity.ts";
+import type { MemoryWatch } from "../../capacity/memory-watch.ts";
+import type { Spares } from "../../capacity/spares.ts";
+import type { TurnLine } from "../../capacity/turn-line.ts";
+
+/** What all sessions of a supervisor share for their processes. */
+export interface Room {
+  readonly capacity: Capacity;
+  readonly memory: MemoryWatch;
+  readonly spares: Spares;
+  readonly turns: TurnLine;
+  /** An option of a session does not do what it seems to do. */
+  advise(who: string, advice: string): void;
+  /** The API refuses what a process authenticates with, as a digest, and it would have something else by now. */
+  keyRefused(credentials: string): void;
+}

@@ -1,0 +1,157 @@
+import { isDeepStrictEqual } from "node:util";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { McpServer } from "../../claude/mcp-servers.ts";
+import { tell } from "../../events.ts";
+import type { BackgroundTask, SessionEvent } from "../status/session-event.ts";
+import { type SessionFault, serverFaults, sessionFaultOf } from "../status/session-fault.ts";
+import type { SessionState } from "../status/session-state.ts";
+import { visibleState } from "../status/session-status.ts";
+import { EventLog } from "../streams/event-log.ts";
+import { Approvals } from "./approvals.ts";
+import { factsOf, type SessionContext } from "./session-context.ts";
+import type { Signal } from "./session-signal.ts";
+
+/** How many events are kept for readers that are slow, and how many faults are remembered. */
+const KEPT_EVENTS = 1_024;
+const KEPT_FAULTS = 8;
+
+/**
+ * What callers see of a session besides its turns: its events, the permissions that it waits for, its background tasks, and
+ * the state that follows from all of them.
+ */
+export class SessionView {
+  readonly events: EventLog<SessionEvent>;
+  readonly approvals: Approvals;
+  #state: SessionState = { name: "starting" };
+  #tasks: readonly BackgroundTask[] = [];
+  #faults: readonly SessionFault[] = [];
+  #servers: readonly McpServer[] = [];
+  /** What is wrong with MCP servers, by their names. */
+  #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
+  readonly #context: SessionContext;
+  readonly #signal: Signal;
+  /** The state as callers were last told it. */
+  #shown: SessionState["name"] = "starting";
+
+  constructor(context: SessionContext, signal: Signal) {
+    this.#context = context;
+    this.#signal = signal;
+    this.events = new EventLog(context.who, KEPT_EVENTS);
+    const { journal } = context;
+    this.approvals = new Approvals(context, {
+      requested: (approval) => {
+        journal.approvalRequested(approval);
+        this.tell({ type: "approval_requested", approval });
+        tell("castellan:approval:request", () => ({ ...factsOf(context), id: approval.id, tool: approval.tool }));
+      },
+      settled: (id, outcome) => {
+        journal.approvalSettled(id, outcome);
+        this.tell({ type: "approval_settled", id, outcome });
+        tell("castellan:approval:settle", () => ({ ...factsOf(context), id, outcome }));
+      },
+    });
+  }
+
+  get state(): SessionState["name"] {
+    return this.#shown;
+  }
+
+  get backgroundTasks(): number {
+    return this.#tasks.length;
+  }
+
+  /** Whether something goes on in the background that is to come to an end. */
+  get works(): boolean {
+    return this.#tasks.some(({ ambient }) => ambient !== true);
+  }
+
+  /** What went wrong in this conversation, the last of it, and what is wrong with MCP servers. */
+  get faults(): readonly SessionFault[] {
+    return [...this.#faults, ...this.#serverFaults.values()];
+  }
+
+  /** The names of the MCP servers with which something is wrong. */
+  get faultyServers(): readonly string[] {
+    return [...this.#serverFaults.keys()];
+  }
+
+  /** The MCP servers of the process, as they were last seen. */
+  get servers(): readonly McpServer[] {
+    return this.#servers;
+  }
+
+  /** These are the MCP servers of the process, and so they do. */
+  sees(servers: readonly McpServer[]): void {
+    if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
+    this.#servers = servers;
+    const before = this.#serverFaults;
+    this.#serverFaults = serverFaults(before, servers, this.#context.clock.now());
+    for (const [name, fault] of this.#serverFaults) {
+      if (before.get(name) !== fault) this.#tellFault(fault);
+    }
+  }
+
+  /** The session is in another conversation, which has no faults yet, unless it is the `same` in a copy. */
+  moved(conversationId: string, same: boolean): void {
+    if (!same) this.#faults = [];
+    this.tell({ type: "conversation", conversationId });
+  }
+
+  tell(event: SessionEvent): void {
+    this.events.append(event);
+    this.#refresh();
+  }
+
+  /** The session is in this state now. */
+  show(state: SessionState): void {
+    this.#state = state;
+    this.#refresh();
+  }
+
+  /** A message of the process; `claimed` if it belongs to a turn. */
+  receive(message: SDKMessage, claimed: boolean): void {
+    if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
+    const fault = sessionFaultOf(message, this.#context.clock.now());
+    if (fault !== undefined) this.fault(fault);
+    if (!claimed) this.tell({ type: "message", message });
+  }
+
+  /** Something has gone wrong besides the turns. */
+  fault(fault: SessionFault): void {
+    this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
+    this.#tellFault(fault);
+  }
+
+  /** The process is gone, and with it what it worked on and asked for. */
+  processGone(): void {
+    if (this.#tasks.length > 0) this.#goesOn([]);
+    // What was wrong with them is so until another process has seen them.
+    this.#servers = [];
+    this.approvals.withdrawAll();
+  }
+
+  #tellFault(fault: SessionFault): void {
+    this.tell({ type: "fault", fault });
+    const { kind, message: reason, server } = fault;
+    tell("castellan:session:fault", () => ({
+      ...factsOf(this.#context),
+      kind,
+      reason,
+      ...(server === undefined ? {} : { server }),
+    }));
+  }
+
+  #goesOn(tasks: readonly BackgroundTask[]): void {
+    this.#tasks = tasks;
+    this.tell({ type: "background_tasks", tasks });
+  }
+
+  /** Tells the state, if callers see another one than before. */
+  #refresh(): void {
+    const state = visibleState(this.#state, this.approvals.pending, this.#tasks);
+    if (state === this.#shown) return;
+    this.#shown = state;
+    this.events.append({ type: "state", state });
+    this.#signal({ type: "shown", state });
+  }
+}

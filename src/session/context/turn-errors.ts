@@ -1,0 +1,61 @@
+import { formatDuration } from "../../duration.ts";
+import { CastellanError, type ErrorDetails, type ExitRecord } from "../../errors.ts";
+import type { Wait } from "../status/session-state.ts";
+import type { TurnRecord } from "../streams/turn-record.ts";
+
+/** What keeps a session from having a process, or from running a turn in it. */
+export type CapacityLack = Pick<ErrorDetails["CAPACITY_EXHAUSTED"], "maxProcesses" | "maxConcurrentTurns" | "busy">;
+
+/** The error of a turn that never ran. */
+export function cancelled(who: string, record: TurnRecord, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
+  const message = `${who}: the turn was cancelled before it ran.`;
+  return new CastellanError("TURN_CANCELLED", message, { details: { turnId: record.id }, cause });
+}
+
+/** The error of a turn that was stopped. */
+export function interrupted(who: string, record: TurnRecord): CastellanError<"TURN_INTERRUPTED"> {
+  const message = `${who}: the turn was interrupted; \`details\` has what had arrived.`;
+  return new CastellanError("TURN_INTERRUPTED", message, { details: record.partial });
+}
+
+/** The error of a turn whose process was gone before it had ended. `what` names the turn and says how far it had come. */
+export function cutBy(
+  exit: ExitRecord,
+  who: string,
+  record: TurnRecord,
+  what: string,
+): CastellanError<"TURN_INTERRUPTED"> {
+  const details = { ...record.partial, exit };
+  return new CastellanError("TURN_INTERRUPTED", `${who}: ${what}: ${withoutStop(exit.message)}.`, { details });
+}
+
+/** The error of a turn that waited for too long. `wait` is what turns are held back for, if they are. */
+export function overdue(
+  who: string,
+  { id: turnId }: TurnRecord,
+  timeoutMs: number,
+  wait: Wait | undefined,
+): CastellanError<"QUEUE_TIMEOUT"> {
+  const held =
+    wait === undefined ? "" : `; turns are held back for ${wait.for} until ${new Date(wait.until).toISOString()}`;
+  const span = formatDuration(timeoutMs);
+  const message = `${who}: the turn waited ${span} in the mailbox, which is its \`queueTimeout\`; it did not run${held}.`;
+  return new CastellanError("QUEUE_TIMEOUT", message, { details: { turnId, timeoutMs } });
+}
+
+/** The error of a turn for which there was no room. */
+export function exhausted(who: string, { id }: TurnRecord, timeoutMs: number, lack: CapacityLack): CastellanError {
+  const { maxProcesses, maxConcurrentTurns, busy } = lack;
+  const processes = maxProcesses === undefined ? "its memory" : `${maxProcesses} processes`;
+  const [what, most] =
+    maxConcurrentTurns === undefined
+      ? ["for a process", `${processes}, and ${busy} were at work`]
+      : ["for others to end", `${maxConcurrentTurns} turns at a time, and ${busy} ran`];
+  const message = `${who}: the turn waited ${formatDuration(timeoutMs)} ${what}, which is its \`queueTimeout\`; the supervisor's capacity is ${most}. Raise \`capacity\`, or ask again later.`;
+  return new CastellanError("CAPACITY_EXHAUSTED", message, { details: { turnId: id, timeoutMs, ...lack } });
+}
+
+/** Others' sentences stand in the middle of ours. */
+export function withoutStop(sentence: string): string {
+  return sentence.replace(/\.$/, "");
+}

@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { formatName, nameProblem, type SessionName } from "../../names.ts";
+import { invalidOptions, validate } from "./validation.ts";
+
+/** What the names of all global sessions begin with. */
+export const GLOBAL = "global";
+
+/** By what such a name is known, also to another copy of this package. */
+const GLOBAL_NAME: unique symbol = Symbol.for("castellan.global.1");
+
+/** Which nodes can host a global session. */
+export interface GlobalPlacement {
+  /** Only nodes that have these labels. It counts where the session is declared; those who ask for it can leave it out. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** The name of a session, a template or a pool that is there once in a cluster, and not once in a process. */
+export interface GlobalName {
+  readonly [GLOBAL_NAME]: {
+    /** As the cluster knows it: `["global", "support", 42]`. */
+    readonly name: readonly [string, string | number, ...(string | number)[]];
+    readonly labels: Readonly<Record<string, string>>;
+  };
+}
+
+const placementSchema = z.strictObject({ labels: z.record(z.string().min(1), z.string()).optional() });
+
+/** @throws CastellanError `INVALID_OPTIONS` */
+export function globalName(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
+  const { labels = {} } = validate(placementSchema, placement, "global");
+  const problem = nameProblem(name);
+  if (problem !== undefined) {
+    const message = `expected a name: a string, or a tuple that begins with one; this is ${problem}`;
+    throw invalidOptions("global", [{ field: "name", message }]);
+  }
+  const given = typeof name === "string" ? ([name] as const) : name;
+  // As statuses and lists show it.
+  const [first, second, ...rest] = given;
+  const parts = first === GLOBAL && second !== undefined ? ([second, ...rest] as const) : given;
+  return { [GLOBAL_NAME]: { name: [GLOBAL, ...parts], labels } };
+}
+
+export function isGlobalName(value: unknown): value is GlobalName {
+  return typeof value === "object" && value !== null && GLOBAL_NAME in value;
+}
+
+/** The name as the cluster knows it. @throws CastellanError `INVALID_OPTIONS` if it is none */
+export function globalNameOf(name: GlobalName): readonly [string, string | number, ...(string | number)[]] {
+  if (isGlobalName(name)) return name[GLOBAL_NAME].name;
+  const given = nameProblem(name) === undefined ? formatName(name) : typeof name;
+  const message = `expected a global name, \`global(…)\`; given was ${given}, which is one of this process`;
+  throw invalidOptions("cluster", [{ field: "name", message }]);
+}
+
+/**
+ * Refuses a global name where only one of this process can stand.
+ *
+ * @throws CastellanError `INVALID_OPTIONS`
+ */
+export function refuseGlobalName(name: unknown, what: string, field: string): void {
+  if (!isGlobalName(name)) return;
+  const message =
+    "is global, which only a direct child of a supervisor with the option `cluster` can be, from its start on";
+  throw invalidOptions(what, [{ field, message }]);
+}
+
+export function labelsOf(name: GlobalName): Readonly<Record<string, string>> {
+  return name[GLOBAL_NAME].labels;
+}

@@ -1,0 +1,186 @@
+import type { Clock } from "../../clock.ts";
+import type { CastellanError } from "../../errors.ts";
+import type { HeldJournal } from "../../journal/held-journal.ts";
+import type { JournalWriter } from "../../journal/journal-writer.ts";
+import type { Change } from "../../journal/model/change.ts";
+import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import { Erasures } from "../../journal/model/erasures.ts";
+import type { Journal } from "../../journal/model/journal.ts";
+import { readFault } from "../../journal/model/journal-errors.ts";
+import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { SessionExtent, SessionRecord } from "../../journal/model/session-record.ts";
+import type { TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
+import { type Budget, BudgetMeter, type BudgetStatus } from "../options/budget.ts";
+import type { KnownConversations } from "./belongings.ts";
+
+/** What the journal knows of a session. */
+export interface KnownSession {
+  readonly entry?: SessionEntry | undefined;
+  /** Its turns that have not ended, in order, the running one first. */
+  readonly turns: readonly TurnEntry[];
+}
+
+/** How many sessions are asked for at a time. */
+const MOST_KEYS = 500;
+
+/** How long an erasure that is under way is waited for at the end. */
+const ERASURE_MS = 5_000;
+
+/** Where the sessions of one supervisor write, and what they spend together. */
+export class JournalDesk {
+  /** The name of the supervisor at the root of the tree. */
+  readonly supervisor: string;
+  readonly meter: BudgetMeter;
+  readonly #budget: Budget | undefined;
+  readonly #clock: Clock;
+  #held: HeldJournal | undefined;
+
+  constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
+    this.supervisor = supervisor;
+    this.meter = new BudgetMeter(clock);
+    this.#budget = budget;
+    this.#clock = clock;
+  }
+
+  /** The journal is there from now on. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
+  async open(held: HeldJournal): Promise<void> {
+    this.#held = held;
+    if (this.#budget === undefined) return;
+    this.meter.load(await held.journal.usage({ supervisor: this.supervisor, by: ["day"] }));
+  }
+
+  /**
+   * What is known of sessions, by their keys, after all that has been written so far.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
+  async read(keys: readonly string[]): Promise<Map<string, KnownSession>> {
+    await this.writer?.settled();
+    const known = new Map<string, KnownSession>();
+    for (let from = 0; from < keys.length; from += MOST_KEYS) {
+      const some = keys.slice(from, from + MOST_KEYS);
+      const [entries, turns] = await Promise.all([
+        this.journal.sessions(some),
+        this.journal.unfinishedTurns(some),
+      ]).catch((thrown: unknown) => {
+        throw readFault(thrown, this.journal.place);
+      });
+      const turnsOf = Map.groupBy(turns, ({ session }) => session);
+      const entryOf = new Map(entries.map((entry) => [entry.key, entry]));
+      for (const key of some) known.set(key, { entry: entryOf.get(key), turns: turnsOf.get(key) ?? [] });
+    }
+    return known;
+  }
+
+  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async unfinished(keyPrefix: string): Promise<string[]> {
+    await this.writer?.settled();
+    return await this.journal.unfinishedBeginning(keyPrefix);
+  }
+
+  /** The conversations of a session that are known. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async conversations(key: string): Promise<KnownConversations> {
+    await this.writer?.settled();
+    const [[entry], left] = await Promise.all([this.journal.sessions([key]), this.journal.conversations(key)]).catch(
+      (thrown: unknown) => {
+        throw readFault(thrown, this.journal.place);
+      },
+    );
+    return { entry, left };
+  }
+
+  /** How much there is of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async extent(key: string): Promise<SessionExtent> {
+    await this.writer?.settled();
+    return await this.journal.extent(key);
+  }
+
+  /** The turns and approvals of a session, see `Journal.records`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async *records(key: string): AsyncGenerator<SessionRecord, void, undefined> {
+    await this.writer?.settled();
+    yield* this.journal.records(key);
+  }
+
+  /**
+   * Keeps nothing of a session; what it spent stays under the key `as`, or, without one, under its own.
+   *
+   * @param conversations are known as left all the same, since something of them may still be there
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
+   */
+  async erase(key: string, as: string | undefined, conversations: readonly ConversationEntry[] = []): Promise<void> {
+    const change: Change =
+      as === undefined ? { type: "session_forgotten", session: key } : { type: "session_erased", session: key, as };
+    const left = conversations.map((conversation): Change => ({ type: "conversation_left", conversation }));
+    await this.writer?.write([change, ...left], { durable: true, session: key });
+  }
+
+  /** See `Journal.expunge`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async expunge(urgent: boolean): Promise<void> {
+    await this.journal.expunge?.(urgent);
+  }
+
+  /** What is being erased from the journal; nothing until it is open. */
+  get erasures(): Erasures {
+    return this.#held?.erasures ?? new Erasures();
+  }
+
+  /** What was spent, with all that has been written so far. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usage(query: UsageQuery): Promise<UsageEntry[]> {
+    await this.writer?.settled();
+    return await this.journal.usage(query);
+  }
+
+  /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  async usageWritten(query: UsageQuery): Promise<UsageEntry[]> {
+    await this.writer?.caughtUp();
+    return await this.journal.usage(query);
+  }
+
+  /** Gives the journal back, if there is one; what is being erased may come to its end first, if that takes no longer than it should. */
+  async close(): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = this.#clock.schedule(ERASURE_MS, resolve);
+    await Promise.race([this.erasures.allOver(), late]).finally(() => timer.cancel());
+    await this.#held?.release();
+  }
+
+  get journal(): Journal {
+    if (this.#held === undefined) throw new Error("the journal is read before it is open");
+    return this.#held.journal;
+  }
+
+  get writer(): JournalWriter | undefined {
+    return this.#held?.writer;
+  }
+
+  /** How much of their budget the sessions have spent, if they have one. */
+  get budget(): BudgetStatus | undefined {
+    return this.#budget === undefined ? undefined : this.meter.status(this.#budget);
+  }
+
+  /** Where the journal is, for messages; `undefined` until it is open. */
+  get place(): string | undefined {
+    return this.#held?.journal.place;
+  }
+
+  /** Whether another application may go on with what is written, see `Journal.shared`. */
+  get isShared(): boolean {
+    return this.#held?.journal.shared === true;
+  }
+
+  /** Why the sessions may spend no more, if that is so. */
+  get refusal(): CastellanError | undefined {
+    return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);
+  }
+
+  /** Why nothing can be written, if that is so. */
+  get fault(): CastellanError | undefined {
+    return this.#held?.writer.fault;
+  }
+
+  /** What is wrong with what is written, if something is, see `Journal.damage`. */
+  get damage(): string | undefined {
+    return this.#held?.journal.damage;
+  }
+}

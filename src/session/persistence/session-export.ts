@@ -1,0 +1,139 @@
+import { isUtf8 } from "node:buffer";
+import { readFile } from "node:fs/promises";
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import { filesAt, linesOf } from "../../claude/conversation-files.ts";
+import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
+import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
+import type { Spending } from "../../journal/model/spending.ts";
+import type { TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { SessionName } from "../../names.ts";
+import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
+import type { JournalDesk } from "./journal-desk.ts";
+
+/** How a session is exported. */
+export interface ExportOptions {
+  /** The session store that has its transcripts, if it is in none that the options of the session, or of all, name. */
+  readonly sessionStore?: SessionStore;
+}
+
+/** What one line of an export says, as JSON. Times are milliseconds since the epoch. Types may join. */
+export type ExportedLine =
+  /** The first line. */
+  | {
+      readonly type: "session";
+      readonly name: SessionName;
+      /** Claude's ids of all conversations that it has had, the present one last. */
+      readonly conversations: readonly string[];
+    }
+  | ({ readonly type: "turn" } & Omit<TurnEntry, "session">)
+  | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
+  /** What it spent on one model on one day, in UTC. */
+  | ({ readonly type: "usage"; readonly day: string; readonly model: string } & Spending)
+  /** A line of a transcript, as Claude Code writes it. One that is no JSON, because a process was killed, is text. */
+  | {
+      readonly type: "transcript";
+      readonly conversationId: string;
+      /** Of a subagent's transcript: which it is. */
+      readonly subpath?: string;
+      readonly entry: Json;
+    }
+  /** A file that Claude Code keeps besides, by its path; what is no text is in `base64`. */
+  | ({ readonly type: "file"; readonly conversationId: string; readonly path: string } & FileContent)
+  /** A file of what Claude remembers of the working directory, which others may share. */
+  | ({ readonly type: "memory"; readonly path: string } & FileContent);
+
+/** What is in a file. */
+export type FileContent = { readonly text: string } | { readonly base64: string };
+
+export interface ExportRequest {
+  readonly name: SessionName;
+  /** The canonical form of the name. */
+  readonly key: string;
+  readonly known: KnownConversations;
+  readonly belongings: Belongings;
+  readonly desk: JournalDesk;
+}
+
+/** All that is known of a session, each a line of JSON with its line feed. Read as it is asked for. */
+export async function* exportLines(request: ExportRequest): AsyncGenerator<string, void, undefined> {
+  for await (const line of exported(request)) yield `${JSON.stringify(line)}\n`;
+}
+
+async function* exported({
+  name,
+  key,
+  belongings,
+  desk,
+}: ExportRequest): AsyncGenerator<ExportedLine, void, undefined> {
+  const { conversations } = belongings;
+  yield { type: "session", name, conversations };
+  for await (const record of desk.records(key)) {
+    if (record.type === "turn") {
+      const { session: _, ...turn } = record.turn;
+      yield { type: "turn", ...turn };
+    } else {
+      const { session: _, ...approval } = record.approval;
+      yield { type: "approval", ...approval };
+    }
+  }
+  for (const { day = "", model = "", costUsd, usage } of await desk.usage({ session: key, by: ["day", "model"] })) {
+    yield { type: "usage", day, model, costUsd, usage };
+  }
+  const stored = new Set<string>();
+  for (const place of belongings.storedKeys(conversations)) {
+    for await (const line of storedLines(place, belongings.store)) {
+      stored.add(place.sessionId);
+      yield line;
+    }
+  }
+  for (const { path, conversationId } of await belongings.files(conversations)) {
+    for (const file of await filesAt(path)) {
+      if (!file.endsWith(".jsonl")) yield { type: "file", conversationId, path: file, ...(await contentOf(file)) };
+      // What Claude Code keeps on this machine is then a copy.
+      else if (!stored.has(conversationId)) yield* transcriptLines(file, path, conversationId);
+    }
+  }
+  for (const folder of [...(await belongings.memories()), ...(await belongings.ownMemories())]) {
+    for (const path of await filesAt(folder)) yield { type: "memory", path, ...(await contentOf(path)) };
+  }
+}
+
+/** The transcript of a conversation in a session store, and those of its subagents. */
+async function* storedLines(
+  place: StoredKey,
+  store: SessionStore | undefined,
+): AsyncGenerator<ExportedLine, void, undefined> {
+  const subpaths = (await store?.listSubkeys?.(place)) ?? [];
+  for (const subpath of [undefined, ...subpaths]) {
+    const entries = (await store?.load({ ...place, ...(subpath === undefined ? {} : { subpath }) })) ?? [];
+    for (const entry of entries) yield lineOf(place.sessionId, subpath, entry as JsonObject);
+  }
+}
+
+/** A transcript in a file, which is at `path`, or, if it is a subagent's, below it. */
+async function* transcriptLines(
+  file: string,
+  path: string,
+  conversationId: string,
+): AsyncGenerator<ExportedLine, void, undefined> {
+  const subpath = file === path ? undefined : file.slice(path.length + 1, -".jsonl".length);
+  for await (const line of linesOf(file)) if (line !== "") yield lineOf(conversationId, subpath, parsed(line));
+}
+
+function lineOf(conversationId: string, subpath: string | undefined, entry: Json): ExportedLine {
+  return { type: "transcript", conversationId, ...(subpath === undefined ? {} : { subpath }), entry };
+}
+
+function parsed(line: string): Json {
+  try {
+    return JSON.parse(line) as Json;
+  } catch {
+    return line;
+  }
+}
+
+/** One that has gone meanwhile is empty. */
+async function contentOf(file: string): Promise<FileContent> {
+  const bytes = await readFile(file).catch(() => Buffer.alloc(0));
+  return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
+}

@@ -1,0 +1,48 @@
+import { z } from "zod";
+import type { Spending } from "../../journal/model/spending.ts";
+import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
+import { nameOfKey, type SessionName } from "../../names.ts";
+import { validate } from "../options/validation.ts";
+
+/** Which spending is asked for. */
+export interface UsageOptions {
+  /** The first and the last day, as `"2026-11-24"`, in UTC; both count. Default: all. */
+  readonly since?: string;
+  readonly until?: string;
+  /** One report for each session, model or day, or for each combination of them. Default: one for all together. */
+  readonly by?: readonly ("session" | "model" | "day")[];
+}
+
+/** What was spent, as Claude Code estimates it. Not a bill. */
+export interface UsageReport extends Spending {
+  readonly session?: SessionName;
+  readonly model?: string;
+  /** In UTC. */
+  readonly day?: string;
+}
+
+const day = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'expected a day such as "2026-11-24"');
+
+const schema = z.strictObject({
+  since: day.optional(),
+  until: day.optional(),
+  by: z.array(z.enum(["session", "model", "day"])).optional(),
+});
+
+/** @throws CastellanError `INVALID_OPTIONS` */
+export function usageQuery(options: UsageOptions): UsageQuery {
+  const { since, until, by = [] } = validate(schema, options, "usage");
+  return { by, ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) };
+}
+
+/** Days in order, then the dearest first. */
+export function usageReports(entries: readonly UsageEntry[]): UsageReport[] {
+  const reports = entries.map(({ session, supervisor: _, ...rest }) =>
+    session === undefined ? rest : { ...rest, session: nameOfKey(session) },
+  );
+  return reports.toSorted((one, other) => compare(one.day, other.day) || other.costUsd - one.costUsd);
+}
+
+function compare(one = "", other = ""): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

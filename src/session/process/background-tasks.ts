@@ -1,0 +1,70 @@
+import type { Timer } from "../../clock.ts";
+import type { SessionContext } from "../context/session-context.ts";
+import type { BackgroundTask, RunningTask } from "../status/session-event.ts";
+
+interface Watched {
+  readonly task: RunningTask;
+  /** When it was first told of, on the monotonic clock. */
+  readonly began: number;
+  timer: Timer | undefined;
+}
+
+/** The background tasks of a process, and for how long they run. */
+export class BackgroundTasks {
+  readonly #context: SessionContext;
+  readonly #overdue: (task: RunningTask) => void;
+  /** By the id of the run; a task that is resumed is another one. */
+  readonly #running = new Map<string, Watched>();
+
+  /** `overdue` is called once for one that has run for longer than `backgroundTaskTimeout`. */
+  constructor(context: SessionContext, overdue: (task: RunningTask) => void) {
+    this.#context = context;
+    this.#overdue = overdue;
+  }
+
+  /** All that run, those that began first before the others. */
+  get all(): readonly RunningTask[] {
+    return [...this.#running.values()].map(({ task }) => task);
+  }
+
+  /** Whether one of this id runs. */
+  has(id: string): boolean {
+    return this.all.some((task) => task.id === id);
+  }
+
+  /** These are all that run now. */
+  changed(tasks: readonly BackgroundTask[]): void {
+    const keys = new Set(tasks.map(keyOf));
+    for (const [key, { timer }] of this.#running) {
+      if (keys.has(key)) continue;
+      timer?.cancel();
+      this.#running.delete(key);
+    }
+    for (const told of tasks) {
+      if (this.#running.has(keyOf(told))) continue;
+      const { task_id: id, task_type: type, description, ambient = false } = told;
+      const task = { id, type, description, since: this.#context.clock.now(), ambient };
+      const watched = { task, began: this.#context.clock.monotonic(), timer: undefined };
+      this.#running.set(keyOf(told), watched);
+      this.#limit(watched);
+    }
+  }
+
+  /** The limit may be another one. */
+  relimit(): void {
+    for (const watched of this.#running.values()) this.#limit(watched);
+  }
+
+  #limit(watched: Watched): void {
+    watched.timer?.cancel();
+    const limitMs = this.#context.settings.backgroundTaskTimeout;
+    const { task, began } = watched;
+    if (limitMs === undefined || task.ambient) return;
+    const leftMs = Math.max(0, began + limitMs - this.#context.clock.monotonic());
+    watched.timer = this.#context.clock.schedule(leftMs, () => this.#overdue(task), { background: true });
+  }
+}
+
+function keyOf({ run_id: run, task_id: id }: BackgroundTask): string {
+  return run ?? id;
+}

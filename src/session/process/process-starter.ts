@@ -1,0 +1,314 @@
+import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
+import type { Slot, Tenant } from "../../capacity/capacity.ts";
+import type { ClaimedSpare } from "../../capacity/spare.ts";
+import type { Spares } from "../../capacity/spares.ts";
+import { Activation } from "../../claude/activation.ts";
+import { lockConversation } from "../../claude/conversation-lock.ts";
+import { copyConversation } from "../../claude/copy-conversation.ts";
+import { buildEnvironment } from "../../claude/environment.ts";
+import type { Shape } from "../../claude/fingerprint.ts";
+import { halfCompactionAt, removeHalfCompaction } from "../../claude/half-compaction.ts";
+import { formatMarker, thisOwner } from "../../claude/marker.ts";
+import { emptyOwnDirectory } from "../../claude/own-directory.ts";
+import { classOfFault } from "../../claude/passing-fault.ts";
+import type { ProcessHost } from "../../claude/process-host.ts";
+import { messageOf, startError } from "../../claude/process-run.ts";
+import { nameLeaf, staleLeafOf } from "../../claude/resumed-leaf.ts";
+import { steadyStore } from "../../claude/steady-store.ts";
+import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
+import type { SessionContext } from "../context/session-context.ts";
+import type { SessionConversation } from "../context/session-conversation.ts";
+import {
+  type Conversation,
+  conversationStart,
+  endIsUnknown,
+  isBroken,
+  isSummarised,
+  isSuspect,
+  knownEnd,
+  mayBeUnwritten,
+} from "../conversation/conversation.ts";
+import { isNothing } from "../conversation/granted.ts";
+import { hasOneOf, historyOf } from "../conversation/history.ts";
+import { lastOf, lastThatWorked } from "../conversation/transcript-evidence.ts";
+import type { SessionSettings } from "../options/session-settings.ts";
+import { whatIsBehind } from "../status/session-fault.ts";
+import { endingStages } from "./ending.ts";
+import { shapeOf } from "./process-shape.ts";
+import { exitOfError } from "./session-exit.ts";
+
+/** The SDK's options and the environment of a process. */
+export interface ProcessLaunch {
+  readonly sdk: SessionSettings["sdk"];
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** The environment of a process that is started now. */
+export function environmentOf({ sdk, inheritEnv }: SessionSettings): ProcessLaunch["environment"] {
+  return buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
+}
+
+/** Brings up processes with the conversation of a session: one that was started ahead, if it fits, or a new one. */
+export class ProcessStarter {
+  readonly #host: ProcessHost;
+  readonly #conversation: SessionConversation;
+  readonly #spares: Spares;
+  readonly #context: SessionContext;
+  #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
+  /** A process that was started ahead, to be used for the one that comes up. */
+  #spare: ClaimedSpare | undefined;
+  #count = 0;
+  /** Whether the session's own directory is to be emptied before anything else happens in it. */
+  #toEmpty = false;
+  #emptying: Promise<void> | undefined;
+  /** The conversation that the process is in. The session may have turned to another one, for the next process. */
+  #spokenIn: string | undefined;
+
+  constructor(context: SessionContext, host: ProcessHost, conversation: SessionConversation, spares: Spares) {
+    this.#context = context;
+    this.#host = host;
+    this.#conversation = conversation;
+    this.#spares = spares;
+  }
+
+  /** How many there have been. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** What a process would be started with now. */
+  get launch(): ProcessLaunch {
+    const { settings } = this.#context;
+    const { sdk } = settings;
+    return {
+      sdk: sdk.sessionStore === undefined ? sdk : { ...sdk, sessionStore: this.#store(sdk.sessionStore) },
+      environment: environmentOf(settings),
+    };
+  }
+
+  /** All that it would be started with, apart from the conversation. */
+  get shape(): Shape {
+    return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
+  }
+
+  /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `tenant`'s now */
+  claimSpare(tenant: Tenant): Slot | undefined {
+    this.#spare = this.#spares.claim(this.shape, this.#begins, tenant);
+    return this.#spare?.slot;
+  }
+
+  /**
+   * A process with the conversation as it can be had; `spare` says whether it is the one that was claimed.
+   *
+   * @throws CastellanError `CLAUDE_NOT_FOUND`, `START_FAILED`; then what was claimed has to be abandoned
+   */
+  async start(signal: AbortSignal): Promise<{ readonly activation: Activation; readonly spare: boolean }> {
+    await this.emptyIfDue();
+    const spare = await this.#bindSpare();
+    return { activation: spare ?? (await this.#activate(signal)), spare: spare !== undefined };
+  }
+
+  /** Ends the process that was claimed and is not used. Its slot is another one's only when it is gone. */
+  async abandon(): Promise<void> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    await spare?.activation.end(endingStages(this.#context.settings.shutdown, false));
+  }
+
+  /** Has the session's own directory, if it has one, emptied before its next process starts. */
+  emptyFirst(): void {
+    this.#toEmpty = this.#context.settings.ownDirectory !== undefined;
+  }
+
+  get emptiesFirst(): boolean {
+    return this.#toEmpty;
+  }
+
+  /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
+  async emptyIfDue(): Promise<void> {
+    const { ownDirectory } = this.#context.settings;
+    if (!this.#toEmpty || ownDirectory === undefined) return;
+    this.#emptying ??= emptyOwnDirectory(ownDirectory)
+      .then(() => {
+        this.#toEmpty = false;
+      })
+      .finally(() => {
+        this.#emptying = undefined;
+      });
+    await this.#emptying.catch((error: unknown) => {
+      const message = `the directory of the session could not be emptied: ${messageOf(error)}`;
+      const exit = { class: classOfFault(error), message };
+      throw startError("START_FAILED", this.#host.who, this.#context.clock, exit, error);
+    });
+  }
+
+  /** Whether the process, which speaks in this conversation now, was in another one before. */
+  hasMoved(conversationId: string): boolean {
+    const moved = conversationId !== this.#spokenIn;
+    this.#spokenIn = conversationId;
+    return moved;
+  }
+
+  /** Whether its conversation begins, and nothing was granted for it that a process would have to be given. */
+  get #begins(): boolean {
+    return this.#conversation.now.kind === "new" && isNothing(this.#conversation.granted);
+  }
+
+  /** The same for the same store, since it knows whether that has come back. */
+  #store(given: SessionStore): SessionStore {
+    if (this.#steady?.given !== given) {
+      this.#steady = { given, store: steadyStore(given, this.#conversation.storeKey, this.#context.clock) };
+    }
+    return this.#steady.store;
+  }
+
+  /** The process that was claimed, if it can still be used; otherwise it is ended. */
+  async #bindSpare(): Promise<Activation | undefined> {
+    const spare = this.#spare;
+    if (spare === undefined) return undefined;
+    await this.#bringTranscript();
+    if (spare.activation.ending || !this.#begins) {
+      await this.abandon();
+      return undefined;
+    }
+    this.#spare = undefined;
+    this.#conversation.take({ type: "forgotten", freshId: spare.conversationId });
+    this.#count++;
+    this.#spokenIn = spare.conversationId;
+    spare.bind(this.#host);
+    return spare.activation;
+  }
+
+  async #activate(signal: AbortSignal): Promise<Activation> {
+    for (;;) {
+      try {
+        await this.#bringTranscript();
+        if (this.#hasTranscriptHere) await this.#mendTranscript();
+        if (isSummarised(this.#conversation.now)) await this.#copy(this.#conversation.now);
+        if (endIsUnknown(this.#conversation.now)) await this.#readEnd();
+        if (isBroken(this.#conversation.now) || knownEnd(this.#conversation.now).length > 0) await this.#compareEnd();
+        if (isSuspect(this.#conversation.now)) await this.#lookBack();
+        return await this.#start(signal);
+      } catch (error) {
+        if (signal.aborted || !this.#adapt(error)) throw error;
+      }
+    }
+  }
+
+  #start(signal: AbortSignal): Promise<Activation> {
+    this.#count++;
+    const conversation = conversationStart(this.#conversation.now);
+    this.#spokenIn = conversation.id;
+    this.#spares.missed(this.shape, this.#begins);
+    const { granted } = this.#conversation;
+    const request = {
+      ...this.shape,
+      id: this.#context.newId(),
+      host: this.#host,
+      conversation,
+      standing: isNothing(granted) ? undefined : granted,
+      signal,
+    };
+    return Activation.start(request, this.#context.clock);
+  }
+
+  /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
+  async #bringTranscript(): Promise<void> {
+    const { sdk, environment } = this.launch;
+    if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
+    const message = await this.#conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
+    if (message === undefined) return;
+    throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
+  }
+
+  /** Whether Claude Code may have written a transcript on this machine, of the conversation or of what it is forked from, which is what it resumes. */
+  get #hasTranscriptHere(): boolean {
+    const { sessionStore, spawnClaudeCodeProcess } = this.#context.settings.sdk;
+    const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
+    return isHere && this.#conversation.now.kind !== "new";
+  }
+
+  /**
+   * Mends what a process that was killed has left in the transcript: a compaction of which only the boundary was written, so that its
+   * summary would be missing, and a last message that no entry names, so that another branch would be resumed.
+   */
+  async #mendTranscript(): Promise<void> {
+    const { now } = this.#conversation;
+    const id = now.kind === "fork" ? now.fork.from : now.id;
+    const { sdk, environment } = this.launch;
+    const place = await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment);
+    const file = await transcriptAt(id, place);
+    if (file === undefined || !(await needsMending(file).catch(() => false))) return;
+    try {
+      const lock = await lockConversation(id, formatMarker(thisOwner(), this.#context.newId()), place.config);
+      await removeHalfCompaction(file)
+        .then(() => nameLeaf(file))
+        .finally(() => lock.release());
+    } catch {
+      // Whoever has it goes on with it; the start of the process says so.
+    }
+  }
+
+  /** What cannot be copied is told by its summary. */
+  async #copy({ id, lastUuid }: Conversation & { readonly lastUuid: string }): Promise<void> {
+    const { sdk, environment } = this.launch;
+    const cwd = sdk.cwd ?? process.cwd();
+    const store = sdk.sessionStore;
+    const transcripts = store === undefined ? transcriptPlaceOf(cwd, environment) : { cwd, store };
+    const copied = copyConversation(id, lastUuid, await transcripts).catch(() => undefined);
+    this.#conversation.take({ type: "copied", id: await copied });
+  }
+
+  /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
+  async #readEnd(): Promise<void> {
+    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
+    if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
+  }
+
+  /** Finds a transcript that lacks what the session knows of. @throws CastellanError `START_FAILED` if it is not to go on with that */
+  async #compareEnd(): Promise<void> {
+    const { now } = this.#conversation;
+    const end = knownEnd(now);
+    if (!isBroken(now) && (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false)) return;
+    if (this.#context.settings.onMissingConversation === "fail" && !mayBeUnwritten(now)) {
+      const message = `${whatIsBehind(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
+      throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });
+    }
+    const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);
+    this.#conversation.take({ type: "behind", lastUuid });
+  }
+
+  /** Where no turn before is known to have worked, there is nothing that it would be better cut back to. */
+  async #lookBack(): Promise<void> {
+    const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastThatWorked, () => undefined);
+    this.#conversation.take({ type: "looked_back", lastUuid });
+  }
+
+  /** Whether `error` was about the conversation, and another start can do better with it. */
+  #adapt(error: unknown): boolean {
+    const conversation = this.#conversation.now;
+    const { sdk, onMissingConversation } = this.#context.settings;
+    const exit = exitOfError(error, this.#context.clock);
+    if (exit.class === "conversation_missing" && conversation.kind === "kept") {
+      const { cut, lastUuid, empty, unwritten } = conversation;
+      // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
+      if (cut && lastUuid === sdk.resumeSessionAt) return false;
+      if (cut) this.#conversation.take({ type: "cut_refused" });
+      else if (empty) this.#conversation.take({ type: "forgotten", freshId: this.#context.newId() });
+      else if (onMissingConversation === "fresh") this.#conversation.clear();
+      else if (unwritten !== undefined) {
+        this.#conversation.take({ type: "missing", freshId: this.#context.newId() });
+      } else return false;
+      return true;
+    }
+    if (exit.class === "conversation_exists" && conversation.kind === "new") {
+      this.#conversation.take({ type: "found" });
+      return true;
+    }
+    return false;
+  }
+}
+
+async function needsMending(file: string): Promise<boolean> {
+  return (await halfCompactionAt(file)) !== undefined || (await staleLeafOf(file)) !== undefined;
+}

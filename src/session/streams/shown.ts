@@ -1,0 +1,133 @@
+import { z } from "zod";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
+
+import type { TurnEnd } from "./reply.ts";
+
+/** A piece of what Claude wrote, in the order in which it came. */
+export interface Delta {
+  readonly type: "text" | "thinking";
+  readonly text: string;
+}
+
+/** A tool that Claude called in a turn. */
+export interface ToolUse {
+  readonly id: string;
+  readonly name: string;
+  readonly input: unknown;
+  /** The tool call that started the subagent in which this one was made. */
+  readonly parentToolUseId?: string;
+}
+
+/** A piece of what a turn has shown. Where it is `lost`, something was shown of which nothing is kept. */
+export type ShownPiece = Delta | ({ readonly type: "tool_use" } & ToolUse) | { readonly type: "lost" };
+
+/** How much of what a turn has shown is kept besides its answer, in characters of JSON. */
+const MOST_KEPT = 65_536;
+
+/** Pieces as the journal keeps them. The answer stands in the reply already. */
+const keptSchema = z.array(
+  z.discriminatedUnion("type", [
+    z.object({ type: z.enum(["text", "thinking"]), text: z.string() }),
+    z.object({
+      type: z.literal("tool_use"),
+      id: z.string(),
+      name: z.string(),
+      input: z.unknown(),
+      parentToolUseId: z.string().exactOptional(),
+    }),
+    z.object({ type: z.literal("lost") }),
+    z.object({ type: z.literal("reply") }),
+  ]),
+);
+
+/** A text that comes in parts. So many of the last ones become one at a time: a million strings are much to look through for a collector. */
+const JOINED = 1_024;
+
+interface ShownText {
+  readonly type: Delta["type"];
+  readonly parts: string[];
+  readonly last: string[];
+}
+
+function textOfParts({ parts, last }: ShownText): string {
+  return [...parts, ...last].join("");
+}
+
+/** Collects what a turn shows, in order; pieces of one text become one. */
+export class ShownPieces {
+  readonly #pieces: (ShownText | (ToolUse & { type: "tool_use" }))[] = [];
+
+  add({ type, text }: Delta): void {
+    const last = this.#pieces.at(-1);
+    if (text === "") return;
+    if (last?.type !== type || !("parts" in last)) {
+      this.#pieces.push({ type, parts: [], last: [text] });
+      return;
+    }
+    last.last.push(text);
+    if (last.last.length === JOINED) last.parts.push(last.last.splice(0).join(""));
+  }
+
+  use(tool: ToolUse): void {
+    this.#pieces.push({ type: "tool_use", ...tool });
+  }
+
+  get all(): ShownPiece[] {
+    return this.#pieces.map((piece) =>
+      "parts" in piece ? { type: piece.type, text: textOfParts(piece) } : { ...piece },
+    );
+  }
+
+  get text(): string {
+    return this.#pieces.flatMap((piece) => (piece.type === "text" ? [textOfParts(piece)] : [])).join("");
+  }
+}
+
+/**
+ * What is kept of what a turn has shown: all, or its beginning and its answer.
+ *
+ * @param answer the text of its reply, if there is one
+ */
+export function keptOf(shown: readonly ShownPiece[], answer: string | undefined): JsonObject[] {
+  const kept: JsonObject[] = [];
+  let left = MOST_KEPT;
+  const keep = (piece: ShownPiece): void => {
+    if (left < 0) return;
+    const json = JSON.stringify(piece);
+    left = piece.type === "lost" ? -1 : left - json.length;
+    // Read again, because whoever has the input of a tool may change it.
+    kept.push(left < 0 ? { type: "lost" } : (JSON.parse(json) as JsonObject));
+  };
+  const last = shown.findLastIndex(({ type }) => type === "text");
+  for (const [index, piece] of shown.entries()) {
+    const ending = index === last && piece.type === "text" && answer !== undefined && piece.text.endsWith(answer);
+    if (!ending) keep(piece);
+    else {
+      const before = piece.text.slice(0, piece.text.length - answer.length);
+      if (before !== "") keep({ type: "text", text: before });
+      kept.push({ type: "reply" });
+    }
+  }
+  return kept;
+}
+
+/** What a turn has shown, as far as its outcome tells, of which `end` was read. */
+export function shownIn(outcome: JsonObject | undefined, end: TurnEnd): ShownPiece[] {
+  const { success, data } = keptSchema.safeParse(outcome?.["shown"]);
+  if (!success) return knownOf(end);
+  return data.flatMap((piece): ShownPiece[] => {
+    if (piece.type !== "reply") return [piece];
+    return "reply" in end ? textOf(end.reply.text) : [];
+  });
+}
+
+/** What is known of a turn whose outcome was written when what it had shown was not kept. */
+function knownOf(end: TurnEnd): ShownPiece[] {
+  if ("reply" in end) return [{ type: "lost" }, ...textOf(end.reply.text)];
+  const { partialText, toolUses } = { partialText: "", toolUses: [], ...end.error.details };
+  return partialText === "" && toolUses.length === 0 ? [] : [...textOf(partialText), { type: "lost" }];
+}
+
+function textOf(text: string): ShownPiece[] {
+  return text === "" ? [] : [{ type: "text", text }];
+}

@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { CastellanError, type ErrorDetails } from "../../errors.ts";
+import type { JsonObject } from "../../journal/model/session-entry.ts";
+import { readOutput } from "../options/output-schema.ts";
+import type { Reply, TurnEnd } from "./reply.ts";
+import { keptOf, type ShownPiece } from "./shown.ts";
+
+const outcomeSchema = z.union([
+  z.object({ reply: z.custom<Reply>((value) => typeof value === "object" && value !== null) }),
+  z.object({
+    error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()) }),
+  }),
+]);
+
+/** What came of a turn, as the journal keeps it; with what it has shown, unless others tell that. */
+export function outcomeOf(end: TurnEnd, shown?: readonly ShownPiece[]): JsonObject {
+  const kept = shown === undefined ? {} : { shown: keptOf(shown, "reply" in end ? end.reply.text : undefined) };
+  if ("error" in end) {
+    const { code, message, details } = end.error;
+    return jsonOf({ error: { code, message, details }, ...kept });
+  }
+  const { structured: _, usage, ...reply } = end.reply;
+  // Copied, because whoever has the reply after five seconds may change it before it is written.
+  const own = { ...reply, usage: { ...usage } };
+  return { reply: end.output === undefined ? own : jsonOf({ ...own, structured: end.output }), ...kept };
+}
+
+/** What came of a turn, as it was; `reader` reads an answer that is data. */
+export function endOf(outcome: JsonObject | undefined, who: string, reader: z.ZodType | undefined): TurnEnd {
+  const read = outcomeSchema.safeParse(outcome);
+  if (!read.success) {
+    const message = `${who}: the journal does not say what came of the turn.`;
+    const details = { reason: "damaged" as const };
+    return { error: new CastellanError("JOURNAL_UNAVAILABLE", message, { details }) };
+  }
+  if ("error" in read.data) {
+    const { code, message, details } = read.data.error;
+    // What was written came out of an error of this code, whichever it was.
+    const known = { code: code as "TURN_CANCELLED", details: details as ErrorDetails["TURN_CANCELLED"] };
+    return { error: new CastellanError(known.code, message, { details: known.details }) };
+  }
+  const { structured: output, ...reply } = read.data.reply;
+  if (output === undefined) return { reply, output };
+  const again = readOutput(output, reader);
+  return { reply: { ...reply, structured: "structured" in again ? again.structured : output }, output };
+}
+
+/** What JSON makes of it. */
+export function jsonOf(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
+}

@@ -1,0 +1,51 @@
+import type { SessionName } from "../../names.ts";
+import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
+import type { TurnSource } from "./turn-source.ts";
+import type { UIMessageChunk } from "./ui-message-chunk.ts";
+import { UIMessageStream } from "./ui-message-stream.ts";
+
+/** A turn as a UI message stream of the AI SDK. When the client leaves, the reader is detached; the turn goes on. */
+export function uiMessageStreamResponse(turn: TurnSource, session: SessionName, options: EventStreamOptions): Response {
+  return eventStreamResponse(eventsOf(turn, session), options, { "x-vercel-ai-ui-message-stream": "v1" });
+}
+
+async function* eventsOf(turn: TurnSource, session: SessionName): AsyncGenerator<string, void, undefined> {
+  const stream = new UIMessageStream({ id: turn.id, session });
+  yield events(stream.start());
+  try {
+    yield* turn.recalled ? recalledEvents(turn, stream) : liveEvents(turn, stream);
+    yield events(stream.complete(await turn.result));
+  } catch (error) {
+    yield events(stream.fail(error));
+  }
+  yield "data: [DONE]\n\n";
+}
+
+async function* liveEvents(turn: TurnSource, stream: UIMessageStream): AsyncGenerator<string, void, undefined> {
+  let number = 0;
+  let isTold = false;
+  try {
+    for await (const batch of turn.log.batches()) {
+      for (const message of batch) {
+        const told = events(stream.read({ message, attempt: turn.placeOf(number++).attempt }));
+        isTold ||= told !== "";
+        if (told !== "") yield told;
+      }
+    }
+  } catch (error) {
+    // That it was over before may turn out while it is read. The AI SDK can take back no more than a step.
+    if (!turn.recalled || isTold) throw error;
+    yield* recalledEvents(turn, stream);
+  }
+}
+
+async function* recalledEvents(turn: TurnSource, stream: UIMessageStream): AsyncGenerator<string, void, undefined> {
+  // What is kept comes with what came of it.
+  await turn.result.catch(() => {});
+  const told = events(stream.recall(turn.shown ?? [], turn.state === "completed"));
+  if (told !== "") yield told;
+}
+
+function events(chunks: Iterable<UIMessageChunk>): string {
+  return Array.from(chunks, (chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("");
+}

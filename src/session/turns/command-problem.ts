@@ -1,0 +1,76 @@
+import type { SlashCommand } from "@anthropic-ai/claude-agent-sdk";
+import { type Activation, CONTROL_MS } from "../../claude/activation.ts";
+import type { Clock } from "../../clock.ts";
+import { CastellanError } from "../../errors.ts";
+import { didYouMean, nearMisses } from "../../names.ts";
+
+/** How often it is looked whether an MCP server has been connected. */
+const LOOK_MS = 100;
+
+/** How long it is waited for the end of a process that did not answer. */
+const DYING_MS = 1_000;
+
+/**
+ * Why the process should not be handed this command, if that is so: Claude Code would take one that it does not know for a prompt.
+ * Of a process that ends meanwhile nothing is said.
+ */
+export async function commandProblem(
+  who: string,
+  name: string,
+  activation: Activation,
+  clock: Clock,
+): Promise<CastellanError | undefined> {
+  try {
+    return (await unknown(name, activation, clock)) ? notFound(who, name, await known(activation)) : undefined;
+  } catch (error) {
+    const gone = await Promise.race([activation.exited, pause(clock, DYING_MS)]);
+    return gone === undefined && CastellanError.is(error) ? error : undefined;
+  }
+}
+
+async function unknown(name: string, activation: Activation, clock: Clock): Promise<boolean> {
+  const commands = await known(activation);
+  if (commands.some((command) => command.name === name || command.aliases?.includes(name))) return false;
+  return !name.startsWith("mcp__") || !(await isOfServer(name, activation, clock));
+}
+
+/**
+ * Whether `mcp__<server>__<prompt>` can be a prompt of an MCP server. Claude Code connects servers after its handshake, and lists
+ * their prompts, as `<server>:<prompt> (MCP)`, with the first turn only; until then any prompt of a server that is there may be.
+ */
+async function isOfServer(name: string, activation: Activation, clock: Clock): Promise<boolean> {
+  const until = clock.monotonic() + CONTROL_MS;
+  for (;;) {
+    const servers = await activation.control("mcp_status", (sdk) => sdk.mcpServerStatus());
+    const server = servers.find((one) => name.startsWith(prefixOf(one.name)));
+    if (server?.status === "pending" && clock.monotonic() < until) {
+      await pause(clock, LOOK_MS);
+      continue;
+    }
+    if (server?.status !== "connected") return false;
+    const listed = (await known(activation)).filter((command) => command.name.startsWith(`${server.name}:`));
+    const prompt = name.slice(prefixOf(server.name).length);
+    return listed.length === 0 || listed.some((command) => command.name === `${server.name}:${prompt} (MCP)`);
+  }
+}
+
+function prefixOf(server: string): string {
+  return `mcp__${server.replaceAll(/[^\w-]/g, "_")}__`;
+}
+
+function known(activation: Activation): Promise<SlashCommand[]> {
+  return activation.control("supported_commands", (sdk) => sdk.supportedCommands());
+}
+
+function notFound(who: string, name: string, commands: readonly SlashCommand[]): CastellanError<"COMMAND_NOT_FOUND"> {
+  const near = nearMisses(
+    name,
+    commands.flatMap((command) => [command.name, ...(command.aliases ?? [])]),
+  );
+  const message = `${who} knows no command or skill ${JSON.stringify(name)}, see \`supportedCommands()\`${didYouMean(near) || "."}`;
+  return new CastellanError("COMMAND_NOT_FOUND", message, { details: { command: name, nearMisses: near } });
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.schedule(ms, resolve));
+}

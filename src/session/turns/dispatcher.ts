@@ -1,0 +1,373 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { TurnLine } from "../../capacity/turn-line.ts";
+import type { Activation } from "../../claude/activation.ts";
+import { CastellanError, type ErrorCode, type ExitRecord } from "../../errors.ts";
+import { type CastellanEvents, tell } from "../../events.ts";
+import type { ProcessOutlook } from "../context/process-outlook.ts";
+import { factsOf, type SessionContext } from "../context/session-context.ts";
+import type { SessionConversation } from "../context/session-conversation.ts";
+import type { Signal } from "../context/session-signal.ts";
+import { cutBy, interrupted } from "../context/turn-errors.ts";
+import { isRunAgain } from "../conversation/settlement.ts";
+import { typedCommand } from "../options/command.ts";
+import type { Wait } from "../status/session-state.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
+import type { TurnRecord } from "../streams/turn-record.ts";
+import { commandProblem } from "./command-problem.ts";
+import { Hold } from "./hold.ts";
+import { Intake } from "./intake.ts";
+import { Mailbox } from "./mailbox.ts";
+import { TurnFailures } from "./turn-failures.ts";
+import { TurnMessages } from "./turn-messages.ts";
+import { TurnStopping } from "./turn-stopping.ts";
+import { TurnUndoing } from "./turn-undoing.ts";
+import { TurnWatches } from "./turn-watches.ts";
+import { TurnsAtWork } from "./turns-at-work.ts";
+
+/** Why a session may go no further here, and yet go on at its next start, or elsewhere. */
+const PAUSES: ReadonlySet<ErrorCode> = new Set(["SUPERVISOR_STOPPED", "SESSION_QUARANTINED", "NOT_OWNER"]);
+
+/**
+ * Hands the turns of a session to its process, one at a time and in order, and sees to it that each ends exactly once.
+ */
+export class Dispatcher {
+  /** Takes in the turns that are asked for. */
+  readonly intake: Intake;
+  /** Stops turns. */
+  readonly stopping: TurnStopping;
+  readonly #context: SessionContext;
+  readonly #conversation: SessionConversation;
+  readonly #signal: Signal;
+  readonly #mailbox: Mailbox;
+  readonly #hold: Hold;
+  readonly #work: TurnsAtWork;
+  readonly #watches: TurnWatches;
+  readonly #messages: TurnMessages;
+  /** The turn of which it is being written that it begins. It still waits. */
+  #beginning: TurnRecord | undefined;
+  /** Settles when that is written, and what follows from it has been given to the journal. */
+  #begun: Promise<void> = Promise.resolve();
+
+  constructor(
+    context: SessionContext,
+    conversation: SessionConversation,
+    process: ProcessOutlook,
+    line: TurnLine,
+    signal: Signal,
+  ) {
+    this.#context = context;
+    this.#conversation = conversation;
+    this.#signal = signal;
+    this.#mailbox = new Mailbox(context.settings.mailboxLimit);
+    this.#hold = new Hold(context.clock, context.random, () => {
+      signal({ type: "held" });
+      signal({ type: "next" });
+    });
+    const hold = this.#hold;
+    const work = new TurnsAtWork(context, process, line, hold, signal);
+    this.#work = work;
+    this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
+    this.#watches = new TurnWatches(context, hold, work, this.stopping);
+    this.intake = new Intake(context, process, this.#mailbox, this.#watches, work, this.stopping, signal);
+    const failures = new TurnFailures(context, process, hold, work, signal);
+    const undoing = new TurnUndoing(context, conversation, work);
+    const [mailbox, watches, stopping] = [this.#mailbox, this.#watches, this.stopping];
+    const parts = { conversation, hold, work, failures, stopping, undoing, mailbox, watches };
+    this.#messages = new TurnMessages(context, parts, signal);
+  }
+
+  /** How many turns wait. */
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
+  /** Whether there is a turn for a process to begin. */
+  get wanting(): boolean {
+    return this.#mailbox.first?.state === "queued" && this.wait === undefined;
+  }
+
+  /** Whether the process works on a turn, be it one that is over for its caller, or one that Claude Code begins by itself. */
+  get busy(): boolean {
+    return this.#work.busy;
+  }
+
+  /** The turn that runs, if one does. */
+  get running(): CurrentTurn | undefined {
+    return this.#work.running;
+  }
+
+  /** Whether the process would take a turn at once. */
+  get free(): boolean {
+    return this.#work.free;
+  }
+
+  /** What turns are held back for, if they are. */
+  get wait(): Wait | undefined {
+    return this.#hold.wait;
+  }
+
+  /** Whether a turn waits until another session's is over. */
+  get inLine(): boolean {
+    return this.#work.inLine;
+  }
+
+  /** What the process is known to do, as far as its turn shows it. */
+  get work(): { readonly busy: boolean; readonly since: number; readonly openTools: number } {
+    const current = this.running;
+    return {
+      busy: current !== undefined,
+      since: current?.since ?? 0,
+      openTools: current?.record.progress.openTools ?? 0,
+    };
+  }
+
+  /** Goes on with changed settings. */
+  reconfigure(): void {
+    this.#mailbox.limit = this.#context.settings.mailboxLimit;
+  }
+
+  /** Resolves when the process works on no turn. */
+  async quiet(): Promise<void> {
+    await this.#work.quiet();
+  }
+
+  /** Resolves when all turns that have been accepted so far have ended; says how many there were, and Claude Code's own. */
+  async finish(): Promise<number> {
+    const running = [this.#work.current, this.#work.unprompted.current].flatMap((turn) => turn?.record ?? []);
+    const turns = [...this.#mailbox, ...running];
+    await Promise.allSettled(turns.map(({ result }) => result));
+    return turns.length;
+  }
+
+  /** A process is up; turns go to it from now on. */
+  attach(activation: Activation): void {
+    this.#work.attach(activation);
+    this.#hold.reopen();
+    this.next();
+  }
+
+  /** The process is to end. The turn that it works on may still finish; those that wait are for the next one. */
+  retire(): void {
+    this.#work.retire();
+  }
+
+  /** Resolves once no turn is being written to have begun. */
+  get begun(): Promise<void> {
+    return this.#begun;
+  }
+
+  /** What waits is for another one to do. Resolves when no turn runs here any more. */
+  async yield(): Promise<void> {
+    this.#work.yield();
+    await this.quiet();
+  }
+
+  /** A message of the process. Whether it belongs to the turn that it works on. */
+  receive(message: SDKMessage): boolean {
+    return this.#messages.receive(message);
+  }
+
+  /** A tool is about to run. See {@link TurnMessages.toolBegins}. */
+  async toolBegins(): Promise<void> {
+    await this.#messages.toolBegins();
+  }
+
+  /** The process is gone. Its turn is run again or ends, and those that wait go on waiting. */
+  detach(exit: ExitRecord): void {
+    this.#work.detach();
+    this.#cutUnprompted(exit);
+    const current = this.#work.takeCurrent();
+    if (this.#beginning !== undefined) {
+      // It was to be handed its prompt, and never was.
+      this.#conversation.take({ type: "turn_undone", freshId: this.#context.newId() });
+    }
+    if (current === undefined) {
+      if (this.#beginning === undefined) this.#work.leavePlace();
+      return;
+    }
+    // It may have come to its end.
+    if (current.end !== undefined) current.end();
+    else this.#cut(current, exit);
+  }
+
+  /** The process is gone in the turn of a caller. */
+  #cut(current: CurrentTurn, exit: ExitRecord): void {
+    const { who, settings, newId, journal } = this.#context;
+    const { record, uuid } = current;
+    const { lastUuid, touched } = record.progress;
+    const { attempts } = record;
+    // One whose key was refused has done nothing that anybody could mind to be done again.
+    const policy = current.anew ? "retry_if_untouched" : settings.onInterruptedTurn;
+    const again = !record.ended && current.stopping === undefined && isRunAgain({ touched, attempts }, policy);
+    // What becomes of one that goes on in the journal, and of the conversation with it, is settled when it is taken up again.
+    if (record.left) return;
+    const kept = touched && !again && current.displaced !== "rollback";
+    const summary = record.progress.compaction?.summary;
+    this.#conversation.take(
+      kept ? { type: "turn_cut", lastUuid: lastUuid ?? uuid } : { type: "turn_undone", freshId: newId(), summary },
+    );
+    if (again) {
+      record.requeued();
+      this.#mailbox.putFirst(record);
+      journal.requeued(record);
+      this.#watches.queue(record, record.queueTimeoutMs);
+    } else {
+      record.conversation = kept ? "kept" : "undone";
+      const known = touched ? "after it had begun to answer; `details` has what had arrived" : "before it answered";
+      record.fail("interrupted", cutBy(exit, who, record, `the turn was cut ${known}`));
+    }
+  }
+
+  /** The process is gone in a turn that Claude Code had begun by itself, which nobody begins again. */
+  #cutUnprompted(exit: ExitRecord): void {
+    const current = this.#work.unprompted.gone();
+    if (current === undefined) return;
+    const { record } = current;
+    this.#conversation.take({ type: "turn_cut", lastUuid: record.progress.lastUuid });
+    const what = "the turn that Claude Code had begun by itself was cut";
+    record.fail("interrupted", cutBy(exit, this.#context.who, record, what));
+    this.#signal({ type: "unprompted_ended", record });
+  }
+
+  /** Claude Code has begun a turn by itself. */
+  unpromptedBegan({ record }: CurrentTurn): void {
+    this.#conversation.take({ type: "prompted" });
+    this.intake.keep(record);
+    tell("castellan:turn:begin", () => this.#beginningOf(record, record.id));
+  }
+
+  /** Claude Code has nothing to do by itself any more. `left` is a turn of its own of which it has told no result. */
+  unpromptedRests(left: CurrentTurn | undefined): void {
+    if (left !== undefined) {
+      this.#conversation.take({ type: "turn_cut", lastUuid: left.record.progress.lastUuid });
+      left.record.fail("interrupted", interrupted(this.#context.who, left.record));
+      this.#signal({ type: "unprompted_ended", record: left.record });
+    }
+    this.#work.turnOver();
+  }
+
+  /**
+   * Ends all turns for their callers, because the session goes no further. With its supervisor, in quarantine, or when another
+   * application has the journal, it only pauses: turns that somebody will come back for stay in the journal, and run when the
+   * session is started again.
+   */
+  dismiss(reason: CastellanError): void {
+    this.#hold.close();
+    const pauses = (record: TurnRecord): boolean => PAUSES.has(reason.code) && record.durable;
+    for (const record of this.#mailbox.empty()) {
+      if (!pauses(record)) record.fail("cancelled", reason);
+      else {
+        // Nobody has been told of it yet, and whoever asked is told that it is not accepted.
+        if (record.state === "accepted" && record.submitted) this.#context.journal.withdraw(record);
+        record.leave(reason);
+      }
+    }
+    const interrupt = (record: TurnRecord): void => {
+      const message = `${this.#context.who}: the turn was cut: ${reason.message}`;
+      const details = record.partial;
+      record.fail("interrupted", new CastellanError("TURN_INTERRUPTED", message, { details, cause: reason }));
+    };
+    const unprompted = this.#work.unprompted.current?.record;
+    if (unprompted !== undefined) interrupt(unprompted);
+    const record = this.#work.current?.record;
+    if (record === undefined) {
+      if (this.#beginning === undefined) this.#work.leavePlace();
+    } else if (pauses(record)) record.leave(reason);
+    else interrupt(record);
+  }
+
+  /** Begins the next turn, if there is one and the process is free. It is written down before the process hears of it. */
+  next(): void {
+    const { activation } = this.#work;
+    const record = this.#mailbox.first;
+    if (activation === undefined) this.#signal({ type: "wanted" });
+    else if (record === undefined) this.#signal({ type: "rests" });
+    if (this.#work.current !== undefined || this.#beginning !== undefined) return;
+    if (!this.free || record?.state !== "queued") {
+      this.#work.leavePlace();
+      return;
+    }
+    if (!this.#work.takePlace()) return;
+    this.#beginning = record;
+    this.#begun = record.promptKind === "command" ? this.#beginCommand(record, activation) : this.#beginWritten(record);
+  }
+
+  /** Begins a command, unless the process does not know it. */
+  async #beginCommand(record: TurnRecord, activation: Activation | undefined): Promise<void> {
+    const { who, clock } = this.#context;
+    const name = typedCommand(record.prompt) ?? "";
+    const problem = activation === undefined ? undefined : await commandProblem(who, name, activation, clock);
+    // Another process may know another command, and what came between may go before.
+    const holds = activation === this.#work.activation && this.free && this.#mailbox.first === record;
+    if (holds && problem === undefined) {
+      await this.#beginWritten(record);
+      return;
+    }
+    this.#beginning = undefined;
+    if (holds && problem !== undefined) {
+      this.#mailbox.remove(record);
+      record.fail("failed", problem);
+    }
+    this.next();
+  }
+
+  /** Begins a turn when it is written that it does. */
+  #beginWritten(record: TurnRecord): Promise<void> {
+    const uuid = this.#context.newId();
+    this.#conversation.take({ type: "prompted" });
+    return this.#context.journal.begin(record, uuid).then(
+      () => this.#begin(record, uuid),
+      (error: CastellanError) => {
+        // The journal is another application's by now, or will never take this.
+        this.#beginning = undefined;
+        this.#mailbox.remove(record);
+        record.leave(error);
+        this.next();
+      },
+    );
+  }
+
+  #begin(record: TurnRecord, uuid: string): void {
+    this.#beginning = undefined;
+    const { clock, journal } = this.#context;
+    const { activation } = this.#work;
+    if (activation === undefined || !this.free || this.#mailbox.first !== record) {
+      // What came between was faster; the process has not heard of it.
+      if (record.left || !record.ended) journal.requeued(record);
+      this.next();
+      return;
+    }
+    this.#mailbox.shift();
+    // It may be another conversation by now.
+    this.#conversation.take({ type: "prompted" });
+    this.#work.begin({
+      record,
+      uuid,
+      since: clock.monotonic(),
+      startedAt: clock.now(),
+      begun: false,
+      stopping: undefined,
+      touched: false,
+      anew: false,
+      displaced: undefined,
+      end: undefined,
+    });
+    record.started();
+    this.#signal({ type: "turn_started" });
+    tell("castellan:turn:begin", () => this.#beginningOf(record, uuid));
+    activation.send(uuid, record.prompt, record.promptKind !== "command" && record.promptKind !== "typed");
+  }
+
+  #beginningOf(record: TurnRecord, promptId: string): CastellanEvents["castellan:turn:begin"] {
+    return {
+      ...factsOf(this.#context),
+      turnId: record.id,
+      origin: record.origin,
+      promptId,
+      attempt: record.attempts,
+      queuedMs: this.#context.clock.monotonic() - record.since,
+      conversationId: this.#conversation.now.id,
+      model: this.#context.settings.sdk.model,
+    };
+  }
+}

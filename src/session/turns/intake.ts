@@ -1,0 +1,296 @@
+import { CastellanError } from "../../errors.ts";
+import { tell } from "../../events.ts";
+import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
+import type { ProcessOutlook } from "../context/process-outlook.ts";
+import { factsOf, type SessionContext } from "../context/session-context.ts";
+import type { Signal } from "../context/session-signal.ts";
+import { cancelled } from "../context/turn-errors.ts";
+import type { TurnCut } from "../conversation/settlement.ts";
+import type { PromptText } from "../options/prompt.ts";
+import type { TurnSettings } from "../options/turn-options.ts";
+import { invalidOptions } from "../options/validation.ts";
+import type { Reply } from "../streams/reply.ts";
+import { shownIn } from "../streams/shown.ts";
+import { endOf } from "../streams/turn-end.ts";
+import { TurnRecord, type TurnRequest } from "../streams/turn-record.ts";
+import { KeptTurns } from "./kept-turns.ts";
+import type { Mailbox } from "./mailbox.ts";
+import { keyedTurnId } from "./turn-id.ts";
+import type { TurnStopping } from "./turn-stopping.ts";
+import type { TurnWatches } from "./turn-watches.ts";
+import type { TurnsAtWork } from "./turns-at-work.ts";
+
+/**
+ * Takes in the turns of a session: those that are asked for, each of which is in the journal before it may begin, and those
+ * that were accepted before the application was restarted.
+ */
+export class Intake {
+  readonly #context: SessionContext;
+  readonly #process: ProcessOutlook;
+  readonly #mailbox: Mailbox;
+  readonly #watches: TurnWatches;
+  readonly #work: TurnsAtWork;
+  readonly #stopping: TurnStopping;
+  readonly #signal: Signal;
+  readonly #kept: KeptTurns;
+  /** Resolves when the turns that the journal has are here; until then nothing can be told apart from them. */
+  #restored: PromiseWithResolvers<void> = Promise.withResolvers();
+  #failed = false;
+
+  constructor(
+    context: SessionContext,
+    process: ProcessOutlook,
+    mailbox: Mailbox,
+    watches: TurnWatches,
+    work: TurnsAtWork,
+    stopping: TurnStopping,
+    signal: Signal,
+  ) {
+    this.#context = context;
+    this.#process = process;
+    this.#mailbox = mailbox;
+    this.#watches = watches;
+    this.#kept = new KeptTurns(context.clock);
+    this.#work = work;
+    this.#stopping = stopping;
+    this.#signal = signal;
+  }
+
+  /**
+   * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `obstacle` is
+   * why the session takes no new turns, if it does not: one that is known by its key is found all the same. `freshId` becomes
+   * the turn's id, if it has no key.
+   *
+   * @throws CastellanError `obstacle`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
+   * another turn's
+   */
+  accept(
+    { text: prompt, kind: promptKind }: PromptText,
+    settings: TurnSettings,
+    durable: boolean,
+    obstacle?: CastellanError,
+    freshId: string = this.#context.newId(),
+  ): TurnRecord {
+    const { whenBusy, signal, idempotencyKey } = settings;
+    const keyed = idempotencyKey !== undefined;
+    const id = keyed ? keyedTurnId(this.#context.settings.key, idempotencyKey) : freshId;
+    const present = this.#kept.find(id);
+    if (present !== undefined) return this.#same(present, prompt, promptKind);
+    const refusal = obstacle ?? this.#refusal(whenBusy);
+    if (refusal !== undefined && !keyed) throw refusal;
+    const { clock } = this.#context;
+    const times = { acceptedAt: clock.now(), since: clock.monotonic() };
+    const request = { ...settings, promptKind, durable: durable || keyed, ...times };
+    const record = this.#record(id, prompt, request);
+    if (signal?.aborted) throw cancelled(this.#context.who, record, signal.reason);
+    if (refusal !== undefined) {
+      void this.#recallOr(record, refusal);
+      return record;
+    }
+    if (takesOver(whenBusy)) this.#mailbox.putFirst(record);
+    else this.#mailbox.push(record);
+    this.#kept.add(record);
+    this.#tellOf(record, false);
+    this.#watches.begin(record, settings);
+    void this.#admit(record, settings);
+    return record;
+  }
+
+  /**
+   * Takes back a turn that was accepted before the application was restarted. One that was running waits again, or is over as
+   * `cut` says.
+   */
+  restore(entry: TurnEntry, cut: TurnCut | undefined): void {
+    const record = this.#recordOf(entry);
+    record.submitted = true;
+    record.enqueued();
+    this.#mailbox.restore(record);
+    this.#tellOf(record, true);
+    if (cut !== undefined) {
+      this.#mailbox.remove(record);
+      record.cutBefore(cut.error, cut.shown);
+      return;
+    }
+    if (entry.state === "running") this.#context.journal.requeued(record);
+    const { timeoutMs, queueTimeoutMs, since } = record;
+    const leftMs =
+      timeoutMs === undefined ? undefined : Math.max(0, since + timeoutMs - this.#context.clock.monotonic());
+    this.#watches.begin(record, { timeoutMs: leftMs, queueTimeoutMs, signal: undefined });
+  }
+
+  /** The record of a turn that the journal has. Somebody may have asked for it by its key before it was here. */
+  #recordOf(entry: TurnEntry): TurnRecord {
+    const { id, prompt, promptKind = "text", position, durable, timeoutMs, acceptedAt, attempts } = entry;
+    const { clock, settings } = this.#context;
+    const { output, queueTimeout: usual } = settings;
+    // Where the clock has been set back meanwhile, it has not waited for less than no time.
+    const since = clock.monotonic() - Math.max(0, clock.now() - acceptedAt);
+    const times = { timeoutMs, queueTimeoutMs: entry.queueTimeoutMs ?? usual, acceptedAt, since };
+    const early = this.#kept.find(id);
+    if (early !== undefined) {
+      this.#mailbox.remove(early);
+      if (!early.ended && early.prompt === prompt && early.promptKind === promptKind) {
+        early.adopt({ durable, position, attempts, ...times });
+        return early;
+      }
+      this.#kept.forget(early);
+      if (!early.ended) early.leave(this.#otherPrompt());
+    }
+    const record = this.#record(id, prompt, { output, promptKind, position, durable, attempts, ...times });
+    this.#kept.add(record);
+    return record;
+  }
+
+  /** Resolves when the turns that the journal has are here. @throws CastellanError why they are not */
+  get ready(): Promise<void> {
+    return this.#restored.promise;
+  }
+
+  /** The turns that the journal has are here by now, or `error` says why not; then it may be tried again. */
+  restored(error?: CastellanError): void {
+    if (this.#failed) this.#restored = Promise.withResolvers();
+    this.#failed = error !== undefined;
+    if (error === undefined) this.#restored.resolve();
+    else this.#restored.reject(error);
+    this.#restored.promise.catch(() => {});
+    this.#signal({ type: "next" });
+  }
+
+  /** A turn that the journal has, and that had ended before it was asked for. */
+  recall(entry: TurnEntry): TurnRecord | undefined {
+    if (entry.state === "queued" || entry.state === "running") return undefined;
+    const { id, prompt, promptKind, attempts } = entry;
+    const record = this.#record(id, prompt, { promptKind, attempts });
+    this.#recall(record, entry, entry.state, this.#context.settings.output);
+    return record;
+  }
+
+  /** Takes note of a turn that Claude Code has begun by itself, so that it can be found by its id. */
+  keep(record: TurnRecord): void {
+    this.#kept.add(record);
+    this.#tellOf(record, false);
+  }
+
+  /** Nobody asks for its turns here any more. */
+  letGo(): void {
+    this.#kept.clear();
+  }
+
+  /** A turn that waits, runs or has ended not long ago. */
+  find(id: string): TurnRecord | undefined {
+    return this.#kept.find(id);
+  }
+
+  /** Why no new turn is taken at this moment, if none is. */
+  #refusal(whenBusy: TurnSettings["whenBusy"]): CastellanError | undefined {
+    if (whenBusy === "reject" && (this.#work.busy || this.#mailbox.length > 0)) {
+      const message = `${this.#context.who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
+      return new CastellanError("SESSION_BUSY", message);
+    }
+    if (!this.#mailbox.full(this.#work.free || this.#process.asleep ? 1 : 0)) return undefined;
+    const { limit } = this.#mailbox;
+    const message = `${this.#context.who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
+    return new CastellanError("MAILBOX_FULL", message, { details: { limit } });
+  }
+
+  /** Sees to it that a turn is in the journal before it may begin. */
+  async #admit(record: TurnRecord, { whenBusy, idempotencyKey }: TurnSettings): Promise<void> {
+    try {
+      await this.#restored.promise;
+      if (record.state !== "accepted") return;
+      if (idempotencyKey !== undefined && (await this.#recalled(record))) return;
+      record.submitted = true;
+      await this.#context.journal.accept(record);
+      record.enqueued();
+      if (takesOver(whenBusy) && !record.ended) this.#stopping.displace(whenBusy === "rollback");
+    } catch (thrown) {
+      this.#refuse(record, thrown);
+    } finally {
+      // Whatever became of this one, the one behind it may be the next.
+      this.#signal({ type: "next" });
+    }
+  }
+
+  /** Gives what came of the turn with this key, if there was one before; otherwise it is refused. */
+  async #recallOr(record: TurnRecord, refusal: CastellanError): Promise<void> {
+    try {
+      await this.#restored.promise;
+      if (!(await this.#recalled(record))) record.leave(refusal);
+    } catch (thrown) {
+      record.leave(CastellanError.is(thrown) ? thrown : refusal);
+    }
+  }
+
+  /** Whether a turn with the key of this one has ended before; then it is that one. */
+  async #recalled(record: TurnRecord): Promise<boolean> {
+    const entry = await this.#context.journal.find(record.id);
+    if (entry === undefined || record.ended) return record.ended;
+    this.#same(entry, record.prompt, record.promptKind);
+    if (entry.state === "queued" || entry.state === "running") return false;
+    this.#mailbox.remove(record);
+    record.attempts = entry.attempts;
+    this.#recall(record, entry, entry.state, record.output);
+    return true;
+  }
+
+  #recall(record: TurnRecord, { outcome }: TurnEntry, as: EndedTurnState, output: TurnRecord["output"]): void {
+    const end = endOf(outcome, this.#context.who, output);
+    record.recall(as, end, shownIn(outcome, end));
+  }
+
+  /** A turn that could not be accepted. Its key is free. */
+  #refuse(record: TurnRecord, thrown: unknown): void {
+    const error = CastellanError.is(thrown)
+      ? thrown
+      : new CastellanError("JOURNAL_UNAVAILABLE", String(thrown), { details: { reason: "failed" }, cause: thrown });
+    this.#mailbox.remove(record);
+    this.#kept.forget(record);
+    // It may have been written all the same.
+    if (record.submitted && CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.applied !== false) {
+      this.#context.journal.withdraw(record);
+    }
+    record.leave(error);
+  }
+
+  /** The turn with the same key. @throws CastellanError `INVALID_OPTIONS` if it asks something else */
+  #same<Asked extends Pick<TurnEntry, "prompt" | "promptKind">>(turn: Asked, prompt: string, kind: PromptKind): Asked {
+    if (turn.prompt === prompt && (turn.promptKind ?? "text") === kind) return turn;
+    throw this.#otherPrompt();
+  }
+
+  #otherPrompt(): CastellanError<"INVALID_OPTIONS"> {
+    const message = "is the key of another turn, with another prompt; a key stands for one turn";
+    return invalidOptions(`turn of ${this.#context.who}`, [{ field: "idempotencyKey", message }]);
+  }
+
+  /** Tells that a turn is there, and what will have come of it. */
+  #tellOf(record: TurnRecord, recovered: boolean): void {
+    const { id: turnId, prompt, origin } = record;
+    const { clock } = this.#context;
+    const facts = { ...factsOf(this.#context), turnId, origin };
+    tell("castellan:turn:accept", () => ({ ...facts, prompt, recovered }));
+    const ended = (end: { readonly reply?: Reply; readonly error?: CastellanError }): void => {
+      const { state, left, attempts, since } = record;
+      const durationMs = clock.monotonic() - since;
+      tell("castellan:turn:end", () => ({ ...facts, state, left, attempts, prompt, durationMs, ...end }));
+    };
+    record.result.then(
+      (reply) => ended({ reply }),
+      (error: CastellanError) => ended({ error }),
+    );
+  }
+
+  #record(id: string, prompt: string, request: TurnRequest): TurnRecord {
+    return new TurnRecord(id, prompt, this.#context.who, {
+      life: this.#context.newId().slice(-12),
+      ...request,
+      onEnd: (record, as, end) => this.#context.journal.ended(record, as, end),
+      shared: this.#context.journal.isShared,
+    });
+  }
+}
+
+/** Whether the turn goes before all that wait, and stops the one that runs. */
+function takesOver(whenBusy: TurnSettings["whenBusy"]): boolean {
+  return whenBusy === "interrupt" || whenBusy === "rollback";
+}

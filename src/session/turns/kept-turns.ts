@@ -1,0 +1,85 @@
+import type { Clock, Timer } from "../../clock.ts";
+import type { TurnRecord } from "../streams/turn-record.ts";
+
+/** How many turns that have ended are kept to be read again, how many of their events and characters in all, and for how long. */
+const MOST_TURNS = 16;
+const MOST_EVENTS = 5_000;
+const MOST_CHARACTERS = 16 * 1024 * 1024;
+const KEPT_MS = 120_000;
+
+/**
+ * The turns of a session by their ids: all that wait or run, and those that have ended last, so that a reader that lost
+ * its connection can attach again.
+ */
+export class KeptTurns {
+  readonly #clock: Clock;
+  readonly #turns = new Map<string, TurnRecord>();
+  /** Those that have ended, oldest first. */
+  readonly #ended: { readonly turn: TurnRecord; readonly at: number }[] = [];
+  /** How many events those have. */
+  #events = 0;
+  #characters = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(turn: TurnRecord): void {
+    this.#turns.set(turn.id, turn);
+    const ended = (): void => this.#onEnd(turn);
+    turn.result.then(ended, ended);
+  }
+
+  /** Makes as if it had never been. */
+  forget(turn: TurnRecord): void {
+    if (this.#turns.get(turn.id) === turn) this.#turns.delete(turn.id);
+  }
+
+  /** Keeps none any more. */
+  clear(): void {
+    this.#timer?.cancel();
+    this.#ended.length = 0;
+    this.#events = 0;
+    this.#characters = 0;
+    this.#turns.clear();
+  }
+
+  find(id: string): TurnRecord | undefined {
+    return this.#turns.get(id);
+  }
+
+  #onEnd(turn: TurnRecord): void {
+    this.#ended.push({ turn, at: this.#clock.monotonic() });
+    this.#events += turn.log.length;
+    this.#characters += turn.log.characters;
+    while (this.#ended.length > 1 && this.#tooMany) this.#dropOldest();
+    this.#watch();
+  }
+
+  get #tooMany(): boolean {
+    return this.#ended.length > MOST_TURNS || this.#events > MOST_EVENTS || this.#characters > MOST_CHARACTERS;
+  }
+
+  /** One timer, for the oldest, however many turns there are. */
+  #watch(): void {
+    const [oldest] = this.#ended;
+    if (oldest === undefined || this.#timer !== undefined) return;
+    const age = this.#clock.monotonic() - oldest.at;
+    const drop = (): void => {
+      this.#timer = undefined;
+      const due = this.#clock.monotonic() - KEPT_MS;
+      while (this.#ended[0] !== undefined && this.#ended[0].at <= due) this.#dropOldest();
+      this.#watch();
+    };
+    this.#timer = this.#clock.schedule(Math.max(0, KEPT_MS - age), drop, { background: true });
+  }
+
+  #dropOldest(): void {
+    const turn = this.#ended.shift()?.turn;
+    if (turn === undefined) return;
+    this.#events -= turn.log.length;
+    this.#characters -= turn.log.characters;
+    this.forget(turn);
+  }
+}

@@ -1,0 +1,115 @@
+import type { TurnFailure } from "../../claude/failure.ts";
+import { CastellanError } from "../../errors.ts";
+import type { ProcessOutlook } from "../context/process-outlook.ts";
+import type { SessionContext } from "../context/session-context.ts";
+import type { RefusedKey } from "../context/session-key.ts";
+import type { Signal } from "../context/session-signal.ts";
+import { interrupted, withoutStop } from "../context/turn-errors.ts";
+import { isRunAgain } from "../conversation/settlement.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
+import type { Hold } from "./hold.ts";
+import type { TurnsAtWork } from "./turns-at-work.ts";
+
+/** What is said of a key that was refused, besides that. */
+const OF_REFUSED_KEY: { readonly [Key in RefusedKey]: string } = {
+  changed: "; the key has changed since, and the next turn has the new one",
+  again: "; this key is in the place of one that was refused before",
+  same: "",
+};
+
+/** Ends turns that fail, and decides what their failures say of those to come: whether they are held back, and by which process they run. */
+export class TurnFailures {
+  readonly #context: SessionContext;
+  readonly #process: ProcessOutlook;
+  readonly #hold: Hold;
+  readonly #work: TurnsAtWork;
+  readonly #signal: Signal;
+
+  constructor(context: SessionContext, process: ProcessOutlook, hold: Hold, work: TurnsAtWork, signal: Signal) {
+    this.#context = context;
+    this.#process = process;
+    this.#hold = hold;
+    this.#work = work;
+    this.#signal = signal;
+  }
+
+  /** Ends a turn that the process says has failed, and holds the next ones back if they would fail alike. */
+  fail({ record }: CurrentTurn, failure: TurnFailure): void {
+    const { who } = this.#context;
+    const { message: words, until, ...facts } = failure;
+    const holds = failure.class === "overload" || failure.class === "quota" || failure.class === "billing";
+    if (failure.class === "overload") this.#holdFor(() => this.#hold.forOverload());
+    if (failure.class === "billing") this.holdForBilling();
+    if (until !== undefined) this.holdForQuota(until);
+    const why = withoutStop(words) + (failure.class === "auth" ? OF_REFUSED_KEY[this.#process.key.refusal] : "");
+    const { wait } = this.#hold;
+    const details = {
+      ...record.partial,
+      ...facts,
+      ...(wait === undefined || !holds ? {} : { class: wait.for, retryAt: wait.until }),
+    };
+    const goesOn =
+      record.conversation === "cut_back" ? "; the conversation goes on from the last turn that worked" : "";
+    const message = `${who}: the turn failed: ${why}${goesOn}.`;
+    record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
+    if (failure.class === "auth") this.#condemn(why);
+  }
+
+  /** Ends a turn whose result is no success: `was` says whether it was stopped, or why it failed. */
+  end(current: CurrentTurn, was: { readonly interrupted: boolean; readonly failure: TurnFailure | undefined }): void {
+    const { record } = current;
+    if (was.interrupted) record.fail("interrupted", interrupted(this.#context.who, record));
+    else this.fail(current, was.failure ?? { message: "no reason was given", class: "unknown" });
+  }
+
+  /** The API does not accept the key, and Claude Code would go on trying. */
+  giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
+    if (current === undefined) this.#condemn(failure.message);
+    else if (!this.runsAnew(current, failure)) this.fail(current, failure);
+  }
+
+  /**
+   * Whether a turn whose key was refused, or whose account cannot pay, is run by another process, which has another key; then this
+   * one gets no more. A turn that Claude has begun to answer is not.
+   */
+  runsAnew(current: CurrentTurn, failure: TurnFailure | undefined): boolean {
+    if (failure?.class !== "auth" && failure?.class !== "billing") return false;
+    const { record, stopping } = current;
+    if (current.anew) return true;
+    // One that Claude Code began by itself is begun again by nobody.
+    if (record.origin !== "caller") return false;
+    if (record.ended || stopping !== undefined || this.#process.key.refusal !== "changed") return false;
+    const { progress, attempts } = record;
+    current.anew = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
+    if (current.anew) this.#condemn(withoutStop(failure.message));
+    return current.anew;
+  }
+
+  /** Whether the turn has only shown that the account cannot pay yet, which was known while it waited. */
+  wasTriedInVain({ record, stopping, displaced }: CurrentTurn, failure: TurnFailure | undefined): boolean {
+    if (failure?.class !== "billing") return false;
+    const stands = !record.ended && stopping === undefined && displaced === undefined;
+    return stands && !record.progress.touched && this.#hold.hasHeld(record.since);
+  }
+
+  /** The account cannot pay. */
+  holdForBilling(): void {
+    this.#holdFor(() => this.#hold.forBilling());
+  }
+
+  /** A limit of use is reached. */
+  holdForQuota(until: number): void {
+    this.#holdFor(() => this.#hold.forQuota(until));
+  }
+
+  /** The process gets no more turns. */
+  #condemn(message: string): void {
+    this.#work.forsake();
+    this.#signal({ type: "fault", fault: { class: "auth", message } });
+  }
+
+  #holdFor(begin: () => void): void {
+    begin();
+    this.#signal({ type: "held" });
+  }
+}

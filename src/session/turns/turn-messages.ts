@@ -1,0 +1,222 @@
+import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
+import { apiFaultOf } from "../../claude/api-fault.ts";
+import { commandFailureOf, failureOf, wasInterrupted } from "../../claude/failure.ts";
+import type { ConversationFate } from "../../errors.ts";
+import { tell } from "../../events.ts";
+import { type Spending, sumOf } from "../../journal/model/spending.ts";
+import { factsOf, type SessionContext } from "../context/session-context.ts";
+import type { SessionConversation } from "../context/session-conversation.ts";
+import type { Signal } from "../context/session-signal.ts";
+import { withoutStop } from "../context/turn-errors.ts";
+import { spentBy, totalsOf } from "../conversation/cost.ts";
+import { readOutput } from "../options/output-schema.ts";
+import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "../streams/current-turn.ts";
+import { replyOf } from "../streams/reply.ts";
+import type { Hold } from "./hold.ts";
+import type { Mailbox } from "./mailbox.ts";
+import type { TurnFailures } from "./turn-failures.ts";
+import type { TurnStopping } from "./turn-stopping.ts";
+import { decide, type Outcome, type TurnUndoing } from "./turn-undoing.ts";
+import type { TurnWatches } from "./turn-watches.ts";
+import type { TurnsAtWork } from "./turns-at-work.ts";
+
+/** What the reading of messages needs besides the turns that the process works on. */
+export interface TurnMessagesParts {
+  readonly conversation: SessionConversation;
+  readonly hold: Hold;
+  readonly work: TurnsAtWork;
+  readonly failures: TurnFailures;
+  readonly stopping: TurnStopping;
+  readonly undoing: TurnUndoing;
+  readonly mailbox: Mailbox;
+  readonly watches: TurnWatches;
+}
+
+/** Finds in the messages of a process what belongs to its turn, and ends the turn by its result. */
+export class TurnMessages {
+  readonly #context: SessionContext;
+  readonly #parts: TurnMessagesParts;
+  readonly #signal: Signal;
+
+  constructor(context: SessionContext, parts: TurnMessagesParts, signal: Signal) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#signal = signal;
+  }
+
+  /** A message of the process. Whether it belongs to the turn that it works on. */
+  receive(message: SDKMessage): boolean {
+    const { work, failures } = this.#parts;
+    if (lifecycleOf(message) !== undefined) work.announced();
+    const { current } = work;
+    const claimed = current !== undefined && this.#isOf(current, message);
+    const unprompted = claimed ? undefined : work.unprompted.take(message, work.stage);
+    tell("castellan:session:message", () => ({
+      ...factsOf(this.#context),
+      turnId: claimed ? current.record.id : unprompted?.record.id,
+      message,
+    }));
+    const fault = apiFaultOf(message);
+    if (fault?.class === "quota") failures.holdForQuota(fault.until);
+    if (fault?.class === "auth") failures.giveUp(unprompted ?? current, fault);
+    if (unprompted !== undefined) {
+      if (unprompted.record.ended) unprompted.record.progress.add(message);
+      else unprompted.record.append(message);
+    }
+    if (!claimed) {
+      if (message.type === "result") this.#finishUnprompted(message);
+      return unprompted !== undefined;
+    }
+    const { record } = current;
+    const failure = message.type === "result" ? failureOf(message, record.progress.error) : undefined;
+    const anew = failures.runsAnew(current, failure);
+    if (message.type === "result" && !anew && failures.wasTriedInVain(current, failure)) {
+      this.#putBack(current, message);
+      return true;
+    }
+    // The result of a try that is run again is none of the turn's.
+    if (record.ended || anew) record.progress.add(message);
+    else record.append(message);
+    if (record.progress.touched) this.#touch(current);
+    if (anew && message.type === "result") this.#spent(message);
+    else if (message.type === "result") this.#finish(current, message);
+    return true;
+  }
+
+  /** A tool is about to run. Resolves when that can no longer be forgotten, so that its turn is not taken for untouched. */
+  async toolBegins(): Promise<void> {
+    const { work } = this.#parts;
+    const current = work.unprompted.busy ? undefined : work.current;
+    work.unprompted.current?.record.progress.touch();
+    if (current === undefined) return;
+    current.record.progress.touch();
+    this.#touch(current);
+    await this.#context.journal.caughtUp(current.record);
+  }
+
+  /** Whether a message belongs to the turn that runs, which begins with its first one. */
+  #isOf(current: CurrentTurn, message: SDKMessage): boolean {
+    if (current.end !== undefined) return false;
+    if (!current.begun) {
+      const initiated = !this.#parts.work.announces && message.type === "system" && message.subtype === "init";
+      if (!initiated && !isAbout(message, current.uuid)) return false;
+      current.begun = true;
+      if (current.stopping !== undefined) this.#parts.stopping.begun(current);
+    }
+    return !isAboutAnother(message, current.uuid) && !current.record.progress.isForeign(message);
+  }
+
+  /** Claude has begun to answer or to act, which is written once. */
+  #touch(current: CurrentTurn): void {
+    if (current.touched) return;
+    current.touched = true;
+    this.#context.journal.touched(current.record);
+  }
+
+  #finish(current: CurrentTurn, result: SDKResultMessage): void {
+    const { conversation, work, undoing } = this.#parts;
+    const { record } = current;
+    const spent = this.#spent(result);
+    record.costUsd = spent.costUsd;
+    const undoneCommand = commandFailureOf(result, record.progress);
+    const failure = failureOf(result, record.progress.error) ?? undoneCommand;
+    // A command that is stopped says that it has failed.
+    const interrupted = wasInterrupted(result) || (undoneCommand !== undefined && current.stopping !== undefined);
+    const outcome = { result, failure, interrupted };
+    const end = (fate: ConversationFate): void => {
+      record.conversation = fate;
+      this.#end(current, outcome, spent);
+      if (fate === "cut_back") this.#signal({ type: "cut_back", why: withoutStop(failure?.message ?? "") });
+    };
+    const decision = decide(current, outcome);
+    if (decision.fate === "kept") {
+      conversation.take({ type: "turn_kept", lastUuid: record.progress.lastUuid });
+      work.over(() => end("kept"));
+    } else if (failure?.class === "auth") {
+      // Its process is ended in any case.
+      conversation.take({ type: "turn_undone", freshId: this.#context.newId() });
+      work.retire();
+      work.over(() => end(decision.fate));
+    } else undoing.takeOut(current, decision, end);
+  }
+
+  /** Ends a turn of a caller by its result. */
+  #end(current: CurrentTurn, { result, failure, interrupted }: Outcome, spent: Spending): void {
+    const { hold, failures } = this.#parts;
+    const { record, since } = current;
+    if (interrupted || failure !== undefined || result.subtype !== "success") {
+      failures.end(current, { interrupted, failure });
+      return;
+    }
+    hold.succeeded();
+    const durationMs = this.#context.clock.monotonic() - since;
+    // A command of Claude Code's own, such as `/compact`, answers no data.
+    const reader = result.local_command === undefined ? record.output : undefined;
+    const read = readOutput(result.structured_output, reader);
+    if ("structured" in read) {
+      record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }), result.structured_output);
+    }
+    if ("problem" in read)
+      failures.fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
+  }
+
+  /** A result that answers no caller: of a turn that Claude Code began by itself. */
+  #finishUnprompted(result: SDKResultMessage): void {
+    const { conversation, hold, work, failures } = this.#parts;
+    const spent = this.#spent(result);
+    const { current } = work.unprompted;
+    if (current === undefined) return;
+    const { record, since } = current;
+    record.costUsd = spent.costUsd;
+    const failure = failureOf(result, record.progress.error);
+    const { touched, lastUuid, compaction } = record.progress;
+    // What it was begun on, which Claude has to be told, stays also if it had not begun to answer.
+    const interrupted = wasInterrupted(result);
+    const cutBack = touched && decide(current, { result, failure, interrupted }).fate === "cut_back";
+    if (cutBack) {
+      conversation.take({ type: "turn_undone", freshId: this.#context.newId(), summary: compaction?.summary });
+      work.retireStale();
+      this.#signal({ type: "cut_back", why: withoutStop(failure?.message ?? "") });
+    } else conversation.take({ type: "turn_kept", lastUuid });
+    record.conversation = cutBack ? "cut_back" : "kept";
+    if (interrupted || failure !== undefined || result.subtype !== "success") {
+      failures.end(current, { interrupted, failure });
+    } else {
+      hold.succeeded();
+      const durationMs = this.#context.clock.monotonic() - since;
+      record.complete(replyOf(result, { id: record.id, spent, durationMs, structured: undefined }));
+    }
+    work.unprompted.end();
+    this.#signal({ type: "unprompted_ended", record });
+  }
+
+  /** Puts a turn back, as if it had not been handed out; also in the conversation. */
+  #putBack(current: CurrentTurn, result: SDKResultMessage): void {
+    const { failures, undoing, mailbox, watches } = this.#parts;
+    const { record } = current;
+    const failure = failureOf(result, record.progress.error);
+    this.#spent(result);
+    undoing.takeOut(current, { fate: "undone", suspect: false }, (fate) => {
+      if (fate === "kept" || record.ended) {
+        record.conversation = fate;
+        failures.fail(current, failure ?? { class: "billing", message: "the account cannot pay" });
+        return;
+      }
+      failures.holdForBilling();
+      record.putBack();
+      mailbox.putFirst(record);
+      this.#context.journal.putBack(record);
+      watches.putBack(record);
+    });
+  }
+
+  /** What a result has added to the costs, which are written down. */
+  #spent(result: SDKResultMessage): Spending {
+    const { conversation } = this.#parts;
+    const models = spentBy(result, conversation.totals);
+    conversation.totals = totalsOf(result);
+    this.#context.journal.spent(models);
+    this.#signal({ type: "spent", models });
+    return sumOf(models);
+  }
+}

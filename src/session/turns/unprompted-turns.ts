@@ -1,0 +1,112 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Timer } from "../../clock.ts";
+import type { SessionContext } from "../context/session-context.ts";
+import type { Signal } from "../context/session-signal.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
+import { TurnRecord } from "../streams/turn-record.ts";
+import { nextUnprompted, type PromptStage, type Unbidden, type Unprompted, unpromptedEventOf } from "./unprompted.ts";
+
+/**
+ * How long after the end of a task its turn is waited for. Claude Code takes 100 ms; where the task has been stopped, it says that it
+ * rests, unless other agents run.
+ */
+const EXPECTED_MS = 5_000;
+
+/** The turns that Claude Code begins by itself: found in what it says, and kept apart from those of callers. */
+export class UnpromptedTurns {
+  readonly #context: SessionContext;
+  readonly #signal: Signal;
+  #state: Unprompted = { name: "none" };
+  #current: CurrentTurn | undefined;
+  #timer: Timer | undefined;
+
+  constructor(context: SessionContext, signal: Signal) {
+    this.#context = context;
+    this.#signal = signal;
+  }
+
+  /** The turn that runs, if one does. */
+  get current(): CurrentTurn | undefined {
+    return this.#current;
+  }
+
+  /** Whether a turn runs, or is about to begin. */
+  get busy(): boolean {
+    return this.#state.name !== "none";
+  }
+
+  /** Takes a message. The turn that it is of, if Claude Code began that; a result ends it with `end`. */
+  take(message: SDKMessage, stage: PromptStage): CurrentTurn | undefined {
+    const event = unpromptedEventOf(message, stage);
+    if (event !== undefined && event.type !== "ended") this.#apply(event);
+    // A turn that follows on what has ended meanwhile begins after the caller's.
+    if (stage === "begun") this.#timer?.cancel();
+    const current = this.#current;
+    return stage === "begun" || current?.record.progress.isForeign(message) === true ? undefined : current;
+  }
+
+  /** The caller's turn is over; what Claude Code does by itself may begin. */
+  promptEnded(): void {
+    if (this.#state.name === "expected") this.#awaitTurn();
+  }
+
+  /** The turn has a result, and is over. */
+  end(): void {
+    this.#current?.stopping?.cancel();
+    this.#current = undefined;
+    this.#apply({ type: "ended" });
+  }
+
+  /** The process is gone. The turn that it was in. */
+  gone(): CurrentTurn | undefined {
+    this.#timer?.cancel();
+    this.#state = { name: "none" };
+    const current = this.#current;
+    current?.stopping?.cancel();
+    this.#current = undefined;
+    return current;
+  }
+
+  #apply(event: Parameters<typeof nextUnprompted>[1]): void {
+    const before = this.#state;
+    const after = nextUnprompted(before, event);
+    if (after === before) return;
+    this.#state = after;
+    this.#timer?.cancel();
+    if (after.name === "expected") this.#awaitTurn();
+    if (before.name === "none") this.#signal({ type: "turn_started" });
+    if (after.name === "running") this.#begin(after.origin);
+    if (after.name !== "none" || before.name === "none") return;
+    const left = this.#current;
+    left?.stopping?.cancel();
+    this.#current = undefined;
+    this.#signal({ type: "unprompted_rests", left });
+  }
+
+  #awaitTurn(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.schedule(EXPECTED_MS, () => this.#apply({ type: "rests" }), { background: true });
+  }
+
+  #begin(origin: Unbidden): void {
+    const { who, clock, newId } = this.#context;
+    const since = clock.monotonic();
+    const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since });
+    record.enqueued();
+    record.started();
+    // It has no prompt of ours whose id could come up.
+    this.#current = {
+      record,
+      uuid: record.id,
+      since,
+      startedAt: record.acceptedAt,
+      begun: true,
+      stopping: undefined,
+      touched: false,
+      anew: false,
+      displaced: undefined,
+      end: undefined,
+    };
+    this.#signal({ type: "unprompted_began", turn: this.#current });
+  }
+}
