@@ -165,9 +165,10 @@ describe("prompts that are text", () => {
       process.kill(session.status().pid ?? 0, "SIGKILL");
       typed.push((await cut).text);
       api.model = () => "hangs";
+      const requested = api.requested(api.requests.length + 1);
       void session.enqueue(prompt);
       await session.enqueue(prompt, { idempotencyKey: "last" });
-      await api.requested(api.requests.length + 1);
+      await requested;
     }
     api.model = ({ texts }) => ({ text: `You said: ${texts.findLast(({ text }) => text.includes("@"))?.text}` });
     await using supervisor = await begin();
