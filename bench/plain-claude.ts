@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { parseArguments } from "../src/testing/fake-claude/fake-arguments.ts";
 import { answerTo, handshake } from "../src/testing/fake-claude/fake-control.ts";
-import { FakeLedger } from "../src/testing/fake-claude/fake-ledger.ts";
+import { FakeCosts } from "../src/testing/fake-claude/fake-costs.ts";
 import {
   assistantMessage,
   CLAUDE_CODE_VERSION,
@@ -33,7 +33,7 @@ export class PlainClaude {
   readonly #memory: Memory;
   readonly #die: () => void;
   readonly #sessionId: string;
-  readonly #ledger = new FakeLedger();
+  readonly #costs = new FakeCosts();
   #results = 0;
   /** The prompt of the turn that hangs. */
   #hanging: FakeEcho | undefined;
@@ -116,9 +116,9 @@ export class PlainClaude {
       apiMessageIds: ["msg_bench"],
       stopReason: "end_turn",
       usage: USAGE,
-      turnUsage: this.#ledger.add(this.#settings.model, USAGE),
-      totalCostUsd: this.#ledger.totalCostUsd,
-      modelUsage: this.#ledger.modelUsage,
+      turnUsage: this.#costs.add(this.#settings.model, USAGE),
+      totalCostUsd: this.#costs.totalCostUsd,
+      modelUsage: this.#costs.modelUsage,
       denials: [],
       queued: 0,
       resultIndex: this.#results++,

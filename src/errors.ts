@@ -170,7 +170,6 @@ export type JournalFault =
 /** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
 export type ErrorCode =
   | keyof ErrorDetails
-  | "SESSION_RUNNING"
   | "SESSION_STOPPED"
   | "SUPERVISOR_STOPPED"
   | "SESSION_BUSY"

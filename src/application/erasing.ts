@@ -13,9 +13,9 @@ import {
   type Removed,
   removeBelongings,
 } from "../session/persistence/erasure.ts";
-import type { JournalDesk } from "../session/persistence/journal-desk.ts";
 import type { ExportOptions } from "../session/persistence/session-export.ts";
 import { exportLines } from "../session/persistence/session-export.ts";
+import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { isSession } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { picked, type SessionRef } from "./names/reference.ts";
@@ -41,7 +41,7 @@ const exportSchema = z.strictObject({ sessionStore: storeSchema });
 export interface ErasingDeps {
   /** The name of the supervisor. */
   readonly supervisor: string;
-  readonly journal: JournalDesk;
+  readonly journal: SupervisorJournal;
   readonly sessions: SessionTable;
   readonly tree: Tree;
   readonly newId: () => string;
@@ -133,7 +133,7 @@ export class Erasing {
       key,
       known,
       belongings: await belongingsOf(known, settings, sessionStore),
-      desk: journal,
+      supervisorJournal: journal,
     });
   }
 

@@ -33,13 +33,13 @@ const OF_THE_API: ReadonlySet<string> = new Set(["overload", "quota", "billing",
  * name is.
  *
  * A `query` goes to the first whose turns are not held back for a limit of use, credit or an overload. If that fails before Claude
- * began to answer or to act, because the session does not exist, has ended, is set aside, busy, full or over its budget, or has
+ * began to answer or to act, because the session does not exist, has ended, is quarantined, busy, full or over its budget, or has
  * waited in vain, or because the API refused (overload, limit of use, credit, key), the next one is asked; those that are held back
  * come last, the one that is free soonest first. A turn that had touched anything, that somebody stopped, whose process died
  * or whose `timeout` is over, is never asked again elsewhere. The `timeout` of the call is for all of them together; what a
  * session has as its own counts for itself.
  *
- * Whatever else takes a session, such as `stream`, gets the first that is neither set aside nor stopped nor held back, or, if
+ * Whatever else takes a session, such as `stream`, gets the first that is neither quarantined nor stopped nor held back, or, if
  * there is none, that is free soonest.
  *
  * When none answers, the last error is thrown, with an `AggregateError` of all of them, in order, as its `cause`. An

@@ -11,16 +11,16 @@ import type { HeldJournal } from "../journal/held-journal.ts";
 import { beginsWith, nameKey, type SessionName } from "../names.ts";
 import { LoanedSession } from "../pool/loaned-session.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
-import type { Room } from "../session/context/room.ts";
 import type { SessionDeps } from "../session/context/session-context.ts";
+import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { ConversationOptions } from "../session/controls.ts";
 import type { SessionOptions } from "../session/options/options.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import { likeOptions } from "../session/options/session-settings.ts";
 import { durationSchema, nameSchema, validate } from "../session/options/validation.ts";
 import type { EraseOptions, ErasureReport } from "../session/persistence/erasure.ts";
-import { JournalDesk } from "../session/persistence/journal-desk.ts";
 import type { ExportOptions } from "../session/persistence/session-export.ts";
+import { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
@@ -82,8 +82,8 @@ export class LocalSupervisor {
   readonly #clock: Clock;
   readonly #sessions: SessionTable;
   readonly #tree: Tree;
-  readonly #journal: JournalDesk;
-  readonly #room: Room;
+  readonly #journal: SupervisorJournal;
+  readonly #resources: SharedResources;
   readonly #erasing: Erasing;
   readonly #cluster: JoinedCluster | undefined;
   readonly #closed: PromiseWithResolvers<SupervisorEnd> = Promise.withResolvers();
@@ -107,12 +107,12 @@ export class LocalSupervisor {
     this.name = settings.name ?? registry.nextSupervisorName();
     this.closed = this.#closed.promise;
     this.#phase = new SupervisorPhase(this.name);
-    this.#journal = new JournalDesk(settings.name ?? UNNAMED, settings.budget, deps.clock);
+    this.#journal = new SupervisorJournal(settings.name ?? UNNAMED, settings.budget, deps.clock);
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
     const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
     const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
-    this.#room = {
+    this.#resources = {
       capacity,
       memory,
       spares,
@@ -123,7 +123,7 @@ export class LocalSupervisor {
         spares.renew();
       },
     };
-    this.#sessions = new SessionTable(this.name, this.#journal, this.#room, deps, ({ server }) => ({
+    this.#sessions = new SessionTable(this.name, this.#journal, this.#resources, deps, ({ server }) => ({
       restart: async (options) => {
         this.#refuseIfGone(server);
         await this.restartSession(server.settings.name, options);
@@ -169,7 +169,7 @@ export class LocalSupervisor {
       tree: this.#tree,
       sessions: this.#sessions,
       journal: this.#journal,
-      room: this.#room,
+      resources: this.#resources,
       phase: this.#phase,
       cluster,
     });
@@ -325,7 +325,7 @@ export class LocalSupervisor {
   async refreshCredentials(options: { readonly deadline?: Duration } = {}): Promise<CredentialsReport> {
     this.#phase.refuseIfStopped();
     const { deadline } = validate(deadlineSchema, options, "refreshCredentials");
-    this.#room.spares.renew();
+    this.#resources.spares.renew();
     return await new CredentialsRefresh(this.#tree, this.#sessions, this.#clock).run(deadline, this.closed);
   }
 
@@ -376,7 +376,7 @@ export class LocalSupervisor {
         await this.stop();
         await this.closed;
       } else {
-        await this.#room.spares.close();
+        await this.#resources.spares.close();
         await this.#journal.close();
       }
       throw error;
@@ -407,7 +407,7 @@ export class LocalSupervisor {
     this.#phase.stop();
     this.#tree.pools.end(this.#phase.stopped());
     for (const { server } of this.#sessions) server.close("supervisor");
-    void this.#room.spares.close();
+    void this.#resources.spares.close();
     await this.#cluster?.leave(0);
     await this.#tree.opened().catch(() => {});
     await this.#tree.root.tree?.stop();
@@ -432,7 +432,7 @@ export class LocalSupervisor {
     this.#tree.pools.end(this.#phase.stopped());
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
-    await this.#room.spares.close();
+    await this.#resources.spares.close();
     await this.#journal.close();
     const end = this.#end ?? this.#tree.end;
     const over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };

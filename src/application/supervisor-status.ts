@@ -1,5 +1,5 @@
-import type { Room } from "../session/context/room.ts";
-import type { JournalDesk } from "../session/persistence/journal-desk.ts";
+import type { SharedResources } from "../session/context/shared-resources.ts";
+import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/persistence/usage.ts";
 import { effectiveSupervisorOptions } from "./inspection/effective-supervisor-options.ts";
 import {
@@ -24,8 +24,8 @@ export interface SupervisorParts {
   readonly name: string;
   readonly tree: Tree;
   readonly sessions: SessionTable;
-  readonly journal: JournalDesk;
-  readonly room: Room;
+  readonly journal: SupervisorJournal;
+  readonly resources: SharedResources;
   readonly phase: SupervisorPhase;
   readonly cluster: JoinedCluster | undefined;
 }
@@ -64,7 +64,7 @@ export class SupervisorStatus {
   }
 
   capacity(): CapacityStatus {
-    const { capacity, spares, turns } = this.#parts.room;
+    const { capacity, spares, turns } = this.#parts.resources;
     return {
       processes: capacity.taken,
       waiting: capacity.waiting,

@@ -100,8 +100,8 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * The children, of whatever kind and here or below, that did not come up when the supervisor was started, and why. They have been set
-   * aside; a temporary one is gone. How they do now {@link Supervisor.health} says.
+   * The children, of whatever kind and here or below, that did not come up when the supervisor was started, and why. They are
+   * quarantined; a temporary one is gone. How they do now {@link Supervisor.health} says.
    */
   get notStarted(): readonly NotStarted[] {
     return this.#local.notStarted;

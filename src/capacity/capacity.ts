@@ -1,5 +1,5 @@
 /** A session that may have a process, as the capacity sees it. */
-export interface Tenant {
+export interface SlotHolder {
   /**
    * Since when its process has had nothing to do, on the monotonic clock; `undefined` while it has, while it is coming up or
    * going, and if it is pinned. Only one that has can be asked to give its slot up.
@@ -13,23 +13,23 @@ export interface Tenant {
 export interface Slot {
   /** Its process uses so many bytes. */
   measured(bytes: number): void;
-  /** It is another tenant's from now on, with the process that is in it. */
-  pass(tenant: Tenant): void;
+  /** It is another holder's from now on, with the process that is in it. */
+  pass(holder: SlotHolder): void;
   /** Gives it back, when the process is proven to be gone. Does nothing the second time. */
   release(): void;
 }
 
 /** A slot that is taken. */
 interface Tenure {
-  tenant: Tenant;
+  holder: SlotHolder;
   /** What its process uses; before that is known, what one uses at the least. */
   bytes: number;
-  /** Whether it has been asked for, and its tenant is on the way out. */
+  /** Whether it has been asked for, and its holder is on the way out. */
   leaving: boolean;
 }
 
 interface Waiter {
-  readonly tenant: Tenant;
+  readonly holder: SlotHolder;
   readonly granted: PromiseWithResolvers<Slot>;
 }
 
@@ -40,7 +40,7 @@ const FIRST_BYTES = 100 * 2 ** 20;
  * How many processes a supervisor may have at a time. A slot is taken before a process is started and given back when it is
  * gone, so that there are never more, not for a moment.
  *
- * When all are taken, the tenant that has been idle for longest gives its own up; when all are at work, whoever asks waits in
+ * When all are taken, the holder that has been idle for longest gives its own up; when all are at work, whoever asks waits in
  * line, first come, first served. The same holds for memory, of which it is known only afterwards what a process uses: while
  * all together use more than they may, none is started beside others.
  */
@@ -68,7 +68,7 @@ export class Capacity {
 
   /** What keeps others from having a process: how many there may be, unless it is memory, and how many are at work. */
   get lack(): { readonly maxProcesses?: number; readonly busy: number } {
-    const busy = [...this.#taken].filter(({ tenant }) => tenant.idleSince === undefined).length;
+    const busy = [...this.#taken].filter(({ holder }) => holder.idleSince === undefined).length;
     return { ...(this.#taken.size < this.#limit ? {} : { maxProcesses: this.#limit }), busy };
   }
 
@@ -78,16 +78,16 @@ export class Capacity {
   }
 
   /** A slot, if one is free and nobody waits for it. */
-  take(tenant: Tenant): Slot | undefined {
-    return this.#line.length === 0 && this.#room ? this.#grant(tenant) : undefined;
+  take(holder: SlotHolder): Slot | undefined {
+    return this.#line.length === 0 && this.#room ? this.#grant(holder) : undefined;
   }
 
-  /** A slot, as soon as it is this tenant's turn. Rejects with the signal's reason if it is aborted before. */
-  async wait(tenant: Tenant, signal: AbortSignal): Promise<Slot> {
+  /** A slot, as soon as it is this holder's turn. Rejects with the signal's reason if it is aborted before. */
+  async wait(holder: SlotHolder, signal: AbortSignal): Promise<Slot> {
     signal.throwIfAborted();
-    const free = this.take(tenant);
+    const free = this.take(holder);
     if (free !== undefined) return free;
-    const waiter: Waiter = { tenant, granted: Promise.withResolvers() };
+    const waiter: Waiter = { holder, granted: Promise.withResolvers() };
     this.#line.push(waiter);
     const leave = (): void => {
       const index = this.#line.indexOf(waiter);
@@ -103,19 +103,19 @@ export class Capacity {
     throw signal.reason;
   }
 
-  /** Asks as many tenants to leave as there are others that wait. To be called when one has become idle. */
+  /** Asks as many holders to leave as there are others that wait. To be called when one has become idle. */
   rebalance(): void {
     const leaving = [...this.#taken].filter((tenure) => tenure.leaving).length;
     this.#evict(this.#line.length - leaving);
   }
 
-  /** All processes have been measured: asks as many tenants to leave as use what is too much. */
+  /** All processes have been measured: asks as many holders to leave as use what is too much. */
   measured(): void {
     let excess = this.#used - this.#budget;
     for (const { leaving, bytes } of this.#taken) if (leaving) excess -= bytes;
     for (const tenure of this.#idle()) {
       if (excess <= 0) break;
-      tenure.leaving = tenure.tenant.hibernate();
+      tenure.leaving = tenure.holder.hibernate();
       if (tenure.leaving) excess -= tenure.bytes;
     }
     this.#admit();
@@ -124,14 +124,14 @@ export class Capacity {
   /** Asks those that have been idle for longest to leave. */
   #evict(count: number): void {
     if (count <= 0) return;
-    for (const tenure of this.#idle().slice(0, count)) tenure.leaving = tenure.tenant.hibernate();
+    for (const tenure of this.#idle().slice(0, count)) tenure.leaving = tenure.holder.hibernate();
   }
 
   /** Those that can be asked to leave, the one that has been idle for longest first. */
   #idle(): Tenure[] {
     return [...this.#taken]
       .flatMap((tenure) => {
-        const { idleSince } = tenure.tenant;
+        const { idleSince } = tenure.holder;
         return tenure.leaving || idleSince === undefined ? [] : [{ tenure, idleSince }];
       })
       .toSorted((one, other) => one.idleSince - other.idleSince)
@@ -147,15 +147,15 @@ export class Capacity {
     return this.#taken.size < this.#limit && (this.#taken.size === 0 || this.#used < this.#budget);
   }
 
-  #grant(tenant: Tenant): Slot {
-    const tenure: Tenure = { tenant, bytes: FIRST_BYTES, leaving: false };
+  #grant(holder: SlotHolder): Slot {
+    const tenure: Tenure = { holder, bytes: FIRST_BYTES, leaving: false };
     this.#taken.add(tenure);
     return {
       measured: (bytes) => {
         tenure.bytes = bytes;
       },
       pass: (next) => {
-        tenure.tenant = next;
+        tenure.holder = next;
         tenure.leaving = false;
       },
       release: () => {
@@ -168,7 +168,7 @@ export class Capacity {
     while (this.#room) {
       const next = this.#line.shift();
       if (next === undefined) return;
-      next.granted.resolve(this.#grant(next.tenant));
+      next.granted.resolve(this.#grant(next.holder));
     }
   }
 }

@@ -2,7 +2,7 @@ import { Activation } from "../claude/activation.ts";
 import type { Fingerprint, Shape } from "../claude/fingerprint.ts";
 import { ParkedHost, type ProcessHost } from "../claude/process-host.ts";
 import type { Clock, Timer } from "../clock.ts";
-import type { Slot, Tenant } from "./capacity.ts";
+import type { Slot, SlotHolder } from "./capacity.ts";
 import type { MemoryWatch } from "./memory-watch.ts";
 
 /** How long a spare is kept, in milliseconds. */
@@ -21,7 +21,7 @@ export interface SpareDeps {
 }
 
 /** A Claude Code process that was started ahead, for a conversation of its own, and is nobody's until it is claimed. */
-export class Spare implements Tenant {
+export class Spare implements SlotHolder {
   readonly fingerprint: Fingerprint;
   /** The conversation that it is to begin. */
   readonly conversationId: string;
@@ -87,13 +87,13 @@ export class Spare implements Tenant {
     await this.left;
   }
 
-  /** The process and its slot are `tenant`'s from now on; it hears of the process when it binds it. To be asked while it is ready. */
-  claim(tenant: Tenant): ClaimedSpare | undefined {
+  /** The process and its slot are `holder`'s from now on; it hears of the process when it binds it. To be asked while it is ready. */
+  claim(holder: SlotHolder): ClaimedSpare | undefined {
     const [activation, slot] = [this.#activation, this.#slot];
     if (!this.ready || activation === undefined || slot === undefined) return undefined;
     this.#claimed = true;
     this.#leave("claimed");
-    slot.pass(tenant);
+    slot.pass(holder);
     const { conversationId } = this;
     return { activation, slot, conversationId, bind: (host) => this.#host.bind(host) };
   }

@@ -1,6 +1,6 @@
-import { differencesOf, type Fingerprint, fingerprintOf, type Shape, spareObstacle } from "../claude/fingerprint.ts";
+import { differencesOf, type Fingerprint, fingerprintOf, type Shape, spareMismatch } from "../claude/fingerprint.ts";
 import type { Timer } from "../clock.ts";
-import type { Capacity, Tenant } from "./capacity.ts";
+import type { Capacity, SlotHolder } from "./capacity.ts";
 import type { MemoryWatch } from "./memory-watch.ts";
 import { type ClaimedSpare, Spare, type SpareDeps, type SpareEnd } from "./spare.ts";
 import { SpareDemand, type Wanted } from "./spare-demand.ts";
@@ -67,17 +67,17 @@ export class Spares {
 
   /** A process of this shape will be wanted more than once. */
   expect(shape: Shape): void {
-    if (this.#off || spareObstacle(shape) !== undefined) return;
+    if (this.#off || spareMismatch(shape) !== undefined) return;
     this.#demand.expect(fingerprintOf(shape).id, shape, this.#now);
     this.#fillSoon(AFTER_MS);
   }
 
   /** A process in the place of one that would be started now, with its slot. @param begins whether its conversation does */
-  claim(shape: Shape, begins: boolean, tenant: Tenant): ClaimedSpare | undefined {
-    if (this.#off || !begins || spareObstacle(shape) !== undefined) return undefined;
+  claim(shape: Shape, begins: boolean, holder: SlotHolder): ClaimedSpare | undefined {
+    if (this.#off || !begins || spareMismatch(shape) !== undefined) return undefined;
     const { id } = fingerprintOf(shape);
     for (const spare of this.#spares) {
-      const claimed = spare.fingerprint.id === id ? spare.claim(tenant) : undefined;
+      const claimed = spare.fingerprint.id === id ? spare.claim(holder) : undefined;
       if (claimed === undefined) continue;
       this.#hits++;
       this.#asked(id, shape);
@@ -89,9 +89,9 @@ export class Spares {
   /** A process is started, since no spare was there. @param begins whether its conversation does */
   missed(shape: Shape, begins: boolean): void {
     if (this.#off) return;
-    const obstacle = begins ? spareObstacle(shape) : "conversation";
-    const fingerprint = obstacle === undefined ? fingerprintOf(shape) : undefined;
-    const reason = fingerprint === undefined ? obstacle : this.#reason(fingerprint);
+    const mismatch = begins ? spareMismatch(shape) : "conversation";
+    const fingerprint = mismatch === undefined ? fingerprintOf(shape) : undefined;
+    const reason = fingerprint === undefined ? mismatch : this.#reason(fingerprint);
     if (reason !== undefined) this.#misses.set(reason, (this.#misses.get(reason) ?? 0) + 1);
     if (fingerprint !== undefined) this.#asked(fingerprint.id, shape);
   }

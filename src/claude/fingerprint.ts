@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { type Launch, sdkOptions } from "./launch.ts";
 
 /** Why no other process can stand in for one that would be started with these options. */
-export type SpareObstacle =
+export type SpareMismatch =
   /** It works in a directory that no other session has. */
   | "own_directory"
   /** Its id is given. */
@@ -32,7 +32,7 @@ export interface Fingerprint {
 }
 
 /** Why a process that was started ahead could not be used in the place of one with this shape, if that is so. */
-export function spareObstacle({ options, ownDirectory }: Shape): SpareObstacle | undefined {
+export function spareMismatch({ options, ownDirectory }: Shape): SpareMismatch | undefined {
   if (ownDirectory !== undefined) return "own_directory";
   const { sessionId, resume, sessionStore, settingSources, plugins, hooks, mcpServers } = options;
   if (sessionId !== undefined || resume !== undefined) return "session_id";

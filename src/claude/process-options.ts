@@ -27,7 +27,7 @@ export interface ProcessOptions {
   /**
    * The MCP servers without which the session is of no use, by their names, or `true` for all that it has. A start waits until they are
    * connected, and fails if one of them cannot be started, ends at once, or is silent for as long as Claude Code waits (30 s); that is a
-   * failed start like any other, and one whose command is not there sets the session aside at once. What becomes of a server later is a
+   * failed start like any other, and one whose command is not there quarantines the session at once. What becomes of a server later is a
    * fault, see `status().faults`. Default `false`: what is wrong with servers is only told.
    */
   requireMcpServers?: boolean | readonly string[];

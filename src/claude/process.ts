@@ -4,11 +4,11 @@ import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sd
 import type { Clock } from "../clock.ts";
 import { LineGuard } from "./line-guard.ts";
 import { MARKER } from "./marker.ts";
+import { startOrphanKiller } from "./orphan-killer.ts";
 import type { CommandPrefix } from "./parent-death.ts";
 import { scheduleDeadline } from "./patience.ts";
 import { endMarked, readsMarkers } from "./process-tree.ts";
 import { StderrTail } from "./stderr-tail.ts";
-import { postWarden } from "./warden.ts";
 
 /** How a process ended, as the operating system tells it. */
 export interface ProcessExit {
@@ -94,7 +94,7 @@ export class ClaudeProcess {
 
   /** Starts `options.command`, behind `prefix`, as the leader of a new process group. */
   static spawn(options: SpawnOptions, prefix: CommandPrefix, clock: Clock, watch: ProcessWatch): ClaudeProcess {
-    postWarden();
+    startOrphanKiller();
     const [command = options.command, ...parameters] = [...prefix, options.command, ...options.args];
     const child = spawn(command, parameters, {
       cwd: options.cwd,

@@ -4,8 +4,8 @@ import { type PostgresOptions, postgresPlace } from "../journal/postgres/postgre
 import {
   type LackingUse,
   type OwnedWrite,
-  PostgresTranscriptDesk,
-} from "../journal/postgres/postgres-transcript-desk.ts";
+  PostgresTranscriptClient,
+} from "../journal/postgres/postgres-transcript-client.ts";
 import { fenceEpochs, type OwningRun } from "./epoch-fence.ts";
 import type { Holdings } from "./holdings.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
@@ -18,7 +18,7 @@ export interface GlobalTranscripts {
    * under which it did when they were called.
    */
   storeOf(key: string): Required<SessionStore>;
-  /** See {@link PostgresTranscriptDesk.catchUp}. Of sessions that the run does not own any more nothing is given again. */
+  /** See {@link PostgresTranscriptClient.catchUp}. Of sessions that the run does not own any more nothing is given again. */
   catchUp(): Promise<void>;
   /** Lets what is under way come to its end, and closes the connections. */
   close(): Promise<void>;
@@ -41,7 +41,7 @@ export function globalTranscripts(
   holdings: Holdings,
   lacking?: LackingUse,
 ): GlobalTranscripts {
-  const desk = new PostgresTranscriptDesk(postgresPlace(options), [CLUSTER_TABLES], lacking);
+  const desk = new PostgresTranscriptClient(postgresPlace(options), [CLUSTER_TABLES], lacking);
   const fenced = (key: string): OwnedWrite => {
     const epoch = holdings.epochOf(key);
     if (epoch === undefined) {

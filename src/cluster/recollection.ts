@@ -9,8 +9,8 @@ import type { PostgresPlace } from "../journal/postgres/postgres-place.ts";
 import {
   type LackingUse,
   type OwnedWrite,
-  PostgresTranscriptDesk,
-} from "../journal/postgres/postgres-transcript-desk.ts";
+  PostgresTranscriptClient,
+} from "../journal/postgres/postgres-transcript-client.ts";
 import { RecentAppends } from "../journal/postgres/recent-appends.ts";
 import { type RecentBatch, RecentBatches } from "../journal/postgres/recent-batches.ts";
 import { ownAgain } from "./epoch-fence.ts";
@@ -98,7 +98,7 @@ export class Recollection {
   }
 
   async #restoreTranscripts(): Promise<void> {
-    const desk = new PostgresTranscriptDesk(this.#place, [CLUSTER_TABLES], this.transcripts);
+    const desk = new PostgresTranscriptClient(this.#place, [CLUSTER_TABLES], this.transcripts);
     try {
       await desk.catchUp(({ session, epoch }) => orphaned(session, epoch));
     } finally {

@@ -25,7 +25,7 @@ export interface PoolHost {
   readonly newId: () => string;
   /** A number from 0 up to 1. */
   readonly random: () => number;
-  /** The name under which the supervisor keeps its books, for events. */
+  /** The name under which the supervisor writes its journal, for events. */
   readonly supervisor: string;
   /** The settings of the member of this index. */
   settings(index: number): SessionSettings;

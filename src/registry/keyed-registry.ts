@@ -65,7 +65,7 @@ const waitSchema = z.strictObject({
  *
  * What has ended is taken out by itself: a session that has ended for good, a supervisor, a worker or anything else that has a
  * promise `closed` or `exited`, and what was registered with a `signal` that is aborted. A session that only hibernates, is
- * restarted, set aside or let go by its template stays.
+ * restarted, quarantined or let go by its template stays.
  *
  * @example
  * const agents = new Registry({ keys: "unique", name: "agents" });

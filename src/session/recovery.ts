@@ -7,7 +7,7 @@ import { transcriptOf } from "./conversation/history.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
 import { evidenceIn, type TranscriptEvidence } from "./conversation/transcript-evidence.ts";
 import type { BudgetMeter } from "./options/budget.ts";
-import type { KnownSession } from "./persistence/journal-desk.ts";
+import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import { journalMayComeBack } from "./process/session-exit.ts";
 import type { Intake } from "./turns/intake.ts";
@@ -25,7 +25,7 @@ export class Recovery {
   readonly #process: { readonly launch: ProcessLaunch };
   readonly #refuseIfEnded: () => void;
   /** Why what the journal knows of it could not be taken up, if that is so. */
-  #obstacle: CastellanError | undefined;
+  #blocker: CastellanError | undefined;
   /** Whether turns of it wait in the journal only, since it was quarantined. */
   #paused = false;
 
@@ -63,7 +63,7 @@ export class Recovery {
       await this.loadSpending();
       await this.#takeBack(known.turns, goesOn);
       await this.#withdrawApprovals();
-      this.#obstacle = undefined;
+      this.#blocker = undefined;
       this.#intake.restored();
     } catch (thrown) {
       const error = CastellanError.is(thrown) ? thrown : journalFailed(this.#context.who, thrown);
@@ -74,7 +74,7 @@ export class Recovery {
 
   /** What is known of it cannot be taken up; its processes do not come up, and say so. */
   fail(error: CastellanError): void {
-    this.#obstacle = error;
+    this.#blocker = error;
   }
 
   /** From now on turns of it may wait in the journal only. */
@@ -88,9 +88,9 @@ export class Recovery {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `START_FAILED` if it still cannot be taken up
    */
   async resume(): Promise<void> {
-    if (!this.#paused && this.#obstacle === undefined) return;
+    if (!this.#paused && this.#blocker === undefined) return;
     const known = await this.#context.journal.read();
-    if (this.#obstacle === undefined) await this.#takeBack(known.turns, true);
+    if (this.#blocker === undefined) await this.#takeBack(known.turns, true);
     else {
       await this.restore(known).catch((error: CastellanError) => {
         const kind = journalMayComeBack(error) ? "overload" : "bad_config";

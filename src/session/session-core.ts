@@ -5,17 +5,17 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { tell } from "../events.ts";
 import { formatName } from "../names.ts";
-import type { Room } from "./context/room.ts";
 import { factsOf, type SessionContext, type SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
 import type { SessionSignal, Signal } from "./context/session-signal.ts";
 import { SessionView } from "./context/session-view.ts";
+import type { SharedResources } from "./context/shared-resources.ts";
 import { BudgetMeter } from "./options/budget.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import type { BelongingsSource } from "./persistence/belongings.ts";
 import { FormerConversations } from "./persistence/former-conversations.ts";
-import type { JournalDesk } from "./persistence/journal-desk.ts";
 import { SessionJournal } from "./persistence/session-journal.ts";
+import type { SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import { ProcessOutput } from "./process/process-output.ts";
 import { type ProcessSession, SessionProcess } from "./process/session-process.ts";
 import { Recovery } from "./recovery.ts";
@@ -54,15 +54,20 @@ export class SessionCore {
   /** Resolves when something in the process has come to its end. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
-  constructor(settings: SessionSettings, desk: JournalDesk, room: Room, deps: SessionDeps) {
+  constructor(
+    settings: SessionSettings,
+    supervisorJournal: SupervisorJournal,
+    resources: SharedResources,
+    deps: SessionDeps,
+  ) {
     const who = `session ${formatName(settings.name)}`;
-    this.journal = new SessionJournal(settings.key, desk, deps.clock);
+    this.journal = new SessionJournal(settings.key, supervisorJournal, deps.clock);
     this.#context = { ...deps, who, settings, journal: this.journal };
     this.context = this.#context;
-    this.#capacity = room.capacity;
+    this.#capacity = resources.capacity;
     this.meter = new BudgetMeter(deps.clock);
     const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
-    this.#former = new FormerConversations(settings.key, desk, source, deps.newId);
+    this.#former = new FormerConversations(settings.key, supervisorJournal, source, deps.newId);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
     this.view = new SessionView(this.#context, signal);
@@ -70,13 +75,13 @@ export class SessionCore {
     const host = {
       who,
       message: (message: SDKMessage) => this.#receive(message),
-      advise: (advice: string) => room.advise(who, advice),
+      advise: (advice: string) => resources.advise(who, advice),
       toolBegins: () => this.dispatcher.toolBegins(),
       canUseTool: this.view.approvals.canUseTool,
       granted: (updates: readonly PermissionUpdate[]) => this.output.granted(updates),
     };
-    this.process = new SessionProcess(this.#context, room, this.conversation, host, this.#needs(), signal);
-    this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, room.turns, signal);
+    this.process = new SessionProcess(this.#context, resources, this.conversation, host, this.#needs(), signal);
+    this.dispatcher = new Dispatcher(this.#context, this.conversation, this.process, resources.turns, signal);
     const { intake } = this.dispatcher;
     const refuseIfEnded = (): void => this.#refuseIfEnded();
     this.recovery = new Recovery(

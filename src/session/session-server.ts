@@ -1,9 +1,9 @@
 import type { PermissionMode, Query, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { CONTROL_MS } from "../claude/activation.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
-import type { Room } from "./context/room.ts";
 import type { SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
+import type { SharedResources } from "./context/shared-resources.ts";
 import type { Approval } from "./conversation/approval.ts";
 import { forkOptions } from "./conversation/conversation.ts";
 import { isNothing } from "./conversation/granted.ts";
@@ -12,8 +12,8 @@ import type { BudgetStatus } from "./options/budget.ts";
 import { type Prompt, promptText } from "./options/prompt.ts";
 import type { SessionSettings } from "./options/session-settings.ts";
 import { type TurnOptions, turnSettings } from "./options/turn-options.ts";
-import type { JournalDesk, KnownSession } from "./persistence/journal-desk.ts";
 import type { SessionJournal } from "./persistence/session-journal.ts";
+import type { KnownSession, SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";
 import type { SessionLife } from "./process/session-life.ts";
 import { Recovery } from "./recovery.ts";
@@ -36,8 +36,13 @@ export class SessionServer {
   /** Whether it accepts turns: not while its supervisor drains, nor once it was let go, when its name brings another one. */
   #admission: "open" | "draining" | "let_go" = "open";
 
-  constructor(settings: SessionSettings, desk: JournalDesk, room: Room, deps: SessionDeps) {
-    this.#core = new SessionCore(settings, desk, room, deps);
+  constructor(
+    settings: SessionSettings,
+    supervisorJournal: SupervisorJournal,
+    resources: SharedResources,
+    deps: SessionDeps,
+  ) {
+    this.#core = new SessionCore(settings, supervisorJournal, resources, deps);
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }
@@ -460,7 +465,7 @@ export class SessionServer {
    * Since when nobody would notice if it were let go, on the monotonic clock: it has hibernated with nothing to do, nobody reads
    * its events, and the journal and its options have all that it is. `undefined` if somebody would.
    */
-  get dormantSince(): number | undefined {
+  get hibernatedSince(): number | undefined {
     const unused = this.#core.dispatcher.waiting === 0 && !this.#core.requested && this.#core.view.events.readers === 0;
     const changed = this.settings !== this.#configured;
     return this.#core.state.name === "hibernated" && unused && !changed

@@ -10,7 +10,7 @@ export interface EventLogger {
 }
 
 /**
- * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each fault of a session, each session that is set aside, each approval, and each global session that
+ * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each fault of a session, each session that is quarantined, each approval, and each global session that
  * this node takes or has to give up, and each time that a PostgreSQL database has lost what it had confirmed: the session, the length
  * of the prompt, the result and the duration; never a key.
  *

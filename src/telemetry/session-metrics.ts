@@ -5,14 +5,14 @@ import { of } from "./instruments.ts";
 import { ATTRIBUTES, METRICS } from "./names.ts";
 import { type Count, observeCounts } from "./observed-counts.ts";
 
-/** Measures sessions: in which states they are, how often they are restarted or set aside, and what faults they have. @returns what ends that */
+/** Measures sessions: in which states they are, how often they are restarted or quarantined, and what faults they have. @returns what ends that */
 export function measureSessions(meter: Meter): (() => void)[] {
   const restarts = meter.createCounter(METRICS.restarts, {
     description: "Restarts nobody asked for",
     unit: "{restart}",
   });
   const quarantines = meter.createCounter(METRICS.quarantines, {
-    description: "Sessions set aside",
+    description: "Sessions quarantined",
     unit: "{session}",
   });
   const faults = meter.createCounter(METRICS.faults, {

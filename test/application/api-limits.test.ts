@@ -111,7 +111,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
   expect(scene.session.status()).toMatchObject({ state: "waiting", activation: 1, restarts: 0 });
 });
 
-test("a key that is refused sets the session aside when Claude Code announces its first new try", async () => {
+test("a key that is refused quarantines the session when Claude Code announces its first new try", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 401 };

@@ -210,7 +210,7 @@ test("a limit of use whose end is told in words holds the mailbox until then", a
   expect((await reply).text).toBe("fine");
 });
 
-test.each([400, 403])("an organisation that has been disabled (%i) sets the session aside", async (status) => {
+test.each([400, 403])("an organisation that has been disabled (%i) quarantines the session", async (status) => {
   await using scene = await Scene.open({
     script: (turn) => turn.fail({ status, message: "This organization has been disabled." }),
   });

@@ -41,12 +41,12 @@ describe("a query to a fallback", () => {
     await using one = await pair((turn) => turn.fail({ status }), {}, new SimulatedClock());
     expect((await query(one.both, "hi")).text).toBe("from the backup");
     expect(one.asked).toEqual(["primary: hi", "backup: hi"]);
-    // One that is held back, or was set aside for its key, is not asked again.
+    // One that is held back, or was quarantined for its key, is not asked again.
     expect((await query(one.both, "again")).text).toBe("from the backup");
     expect(one.asked.slice(2)).toEqual(["backup: again"]);
   });
 
-  test("goes to the next one where one has ended, is set aside, or does not exist", async () => {
+  test("goes to the next one where one has ended, is quarantined, or does not exist", async () => {
     const nobody = unique("nobody");
     await using one = await pair((turn) => turn.exit(1), { onInterruptedTurn: "fail" });
     const [primary, backup] = one.names;
@@ -239,7 +239,7 @@ test("when none answers, the last error is thrown with all of them behind it", a
 });
 
 describe("what is not a query", () => {
-  test("gets the first that is neither set aside nor held back, or one that says why not", async () => {
+  test("gets the first that is neither quarantined nor held back, or one that says why not", async () => {
     const nobody = unique("nobody");
     await using one = await pair((turn) => turn.fail({ status: 401 }));
     const [primary, backup] = one.names;

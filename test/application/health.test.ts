@@ -70,7 +70,7 @@ test("alive and ready: while it runs; alive, and not ready: while it drains or h
   expect([livez().status, readyz().status]).toEqual([200, 503]);
 });
 
-test("not alive when it has ended by itself; not ready when all its sessions are set aside", async () => {
+test("not alive when it has ended by itself; not ready when all its sessions are quarantined", async () => {
   const script = async (turn: { crash(): Promise<never> }): Promise<void> => await turn.crash();
   await using scene = await Scene.open({
     script,

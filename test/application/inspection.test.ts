@@ -89,7 +89,7 @@ test("`inspect` shows the last exits, oldest first, with their evidence", async 
   });
 });
 
-test("`inspect` keeps ten exits at most, and shows a child that was set aside", async () => {
+test("`inspect` keeps ten exits at most, and shows a child that was quarantined", async () => {
   const service = new Service("db");
   await using scene = await Scene.open({ options: { maxRestarts: 0 }, children: [service.child()] });
   for (let n = 1; n <= 12; n++) {

@@ -136,7 +136,7 @@ test("an escalation through three levels ends the root, and `closed` tells from 
   await thrown(() => session(deep), "SESSION_NOT_FOUND");
 });
 
-test("a supervisor below that is set aside takes its sessions with it, with the reason, and can be brought back", async () => {
+test("a supervisor below that is quarantined takes its sessions with it, with the reason, and can be brought back", async () => {
   const [above, one, two] = [unique("above"), unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -160,7 +160,7 @@ test("a supervisor below that is set aside takes its sessions with it, with the 
   for (const name of [one, two]) expect((await query(name, "two")).text).toBe("2");
 });
 
-test("`restartSession`, which the error names, brings a supervisor back that has been set aside at any level", async () => {
+test("`restartSession`, which the error names, brings a supervisor back that has been quarantined at any level", async () => {
   const [deep, sibling] = [unique("deep"), unique("sibling")];
   await using scene = await Scene.open({
     script: remember,

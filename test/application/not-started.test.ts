@@ -65,7 +65,7 @@ test("what is said of a worker is over when it is up again", async () => {
   expect((await supervisor.health()).status).toBe("healthy");
 });
 
-test("a worker that crashes later is told while it is being restarted, and when it is set aside", async () => {
+test("a worker that crashes later is told while it is being restarted, and when it is quarantined", async () => {
   const clock = new SimulatedClock();
   const [service, name] = [new Service("db"), unique()];
   await using scene = await within(
@@ -108,7 +108,7 @@ test("workers and sessions below are named with the supervisors that they are in
   expect(scene.supervisor.readyz().ok).toBe(false);
 });
 
-test("a supervisor below that is set aside is named, with what was one too many in it", async () => {
+test("a supervisor below that is quarantined is named, with what was one too many in it", async () => {
   const name = unique();
   await using scene = await open([
     { name: "below", onMaxRestarts: "escalate", maxRestarts: 0, children: [dead("db")] },
@@ -120,7 +120,7 @@ test("a supervisor below that is set aside is named, with what was one too many 
   expect(formatInspection(scene.supervisor.inspect())).toMatch(/supervisor "below" {2}quarantined .*restarts 3/);
 });
 
-test("a supervisor without sessions whose workers have all been set aside is unhealthy", async () => {
+test("a supervisor without sessions whose workers have all been quarantined is unhealthy", async () => {
   await using scene = await open([dead("a"), dead("b")]);
   expect((await scene.supervisor.health()).status).toBe("unhealthy");
   expect(scene.supervisor.readyz().ok).toBe(false);

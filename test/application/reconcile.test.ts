@@ -246,7 +246,7 @@ test("a changed session that does not come up is reported with its reason, and t
   ]);
   expect(failed[0]?.error.message).toContain("no such thing");
   expect((await query(good, "hi")).text).toBe("You said: hi");
-  // The one that there was is kept, set aside; the new one has been removed again.
+  // The one that there was is kept, quarantined; the new one has been removed again.
   expect(session(bad).status().state).toBe("quarantined");
   await thrown(() => session(fresh), "SESSION_NOT_FOUND");
   const again = await scene.supervisor.reconcile([{ name: bad }, { name: good, timeout: "1m" }, { name: fresh }]);
@@ -429,7 +429,7 @@ test("defaults that change are changes of the sessions that they are for", async
   expect(processOf(scene, own)?.model).toBe("claude-own");
 });
 
-test("a changed option lifts the quarantine of a session whose supervisor has been set aside", async () => {
+test("a changed option lifts the quarantine of a session whose supervisor has been quarantined", async () => {
   const name = unique();
   const inner = (fields: Fields): ChildOptions => ({
     name: "inner",

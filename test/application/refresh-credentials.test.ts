@@ -111,7 +111,7 @@ test("background tasks are waited for as well", async () => {
   expect((await refresh).replaced).toEqual([scene.name]);
 });
 
-test("those that were set aside for their key come back, if it has changed, with the turns that wait in the journal", async () => {
+test("those that were quarantined for their key come back, if it has changed, with the turns that wait in the journal", async () => {
   const [refused, crashed, unset] = ["refused", "crashed", "unset"].map(unique) as [string, string, string];
   const UNSET = "CASTELLAN_TEST_UNSET";
   await using scene = await opened({
@@ -150,7 +150,7 @@ test("a variable that is no longer set takes no process away", async () => {
   expect((await query(scene.name, "hi")).text).toBe("0 with old");
 });
 
-test("a process that does not come up is told of, and its session is set aside alone", async () => {
+test("a process that does not come up is told of, and its session is quarantined alone", async () => {
   const [fine, broken] = [unique("fine"), unique("broken")];
   await using scene = await opened({
     children: [

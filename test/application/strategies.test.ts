@@ -84,7 +84,7 @@ test("four crashes set one session aside while another's turn goes on to its end
   expect(session(fragile).status().state).toBe("idle");
 });
 
-test("turns that wait for a session that is set aside end with that", async () => {
+test("turns that wait for a session that is quarantined end with that", async () => {
   await using scene = await Scene.open({ fake: { startup: (process, n) => (n > 1 ? process.crash() : undefined) } });
   scene.fake.processes[0]?.crash();
   await eventually(() => scene.session.status().state === "restarting");

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Capacity, type Slot, type Tenant } from "../../src/capacity/capacity.ts";
+import { Capacity, type Slot, type SlotHolder } from "../../src/capacity/capacity.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 
-/** A tenant that works, rests and leaves as a test says. */
-class Guest implements Tenant {
+/** A holder that works, rests and leaves as a test says. */
+class Guest implements SlotHolder {
   idleSince: number | undefined;
   slot: Slot | undefined;
   /** Whether it has been asked to leave, and its process is on the way out. */
@@ -101,7 +101,7 @@ describe("Capacity", () => {
     expect(capacity.taken).toBe(0);
   });
 
-  it("counts two slots of the same tenant as two", () => {
+  it("counts two slots of the same holder as two", () => {
     const capacity = new Capacity(2);
     const [guest] = guests(1) as [Guest];
     const slots = [capacity.take(guest), capacity.take(guest)];

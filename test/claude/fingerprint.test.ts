@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSdkMcpServer, type Options } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { differencesOf, fingerprintOf, type Shape, spareObstacle } from "../../src/claude/fingerprint.ts";
+import { differencesOf, fingerprintOf, type Shape, spareMismatch } from "../../src/claude/fingerprint.ts";
 
 const HOST = { PATH: "/bin", ANTHROPIC_API_KEY: "key" };
 const of = (options: Options, rest: Omit<Shape, "options"> = {}, host: Record<string, string> = HOST) =>
@@ -93,13 +93,13 @@ describe("a fingerprint", () => {
 it("says what keeps options from being those of a spare", () => {
   const hook = { hooks: [async () => ({})] };
   const server = createSdkMcpServer({ name: "own", tools: [] });
-  expect(spareObstacle({ options: {} })).toBeUndefined();
+  expect(spareMismatch({ options: {} })).toBeUndefined();
   expect(
-    spareObstacle({ options: { hooks: { PreToolUse: [hook] }, mcpServers: { a: { command: "a" } } } }),
+    spareMismatch({ options: { hooks: { PreToolUse: [hook] }, mcpServers: { a: { command: "a" } } } }),
   ).toBeUndefined();
-  expect(spareObstacle({ options: { sessionId: "7b0c4a7e-5f4e-4f4e-9d7e-2d7f0a1c9b11" } })).toBe("session_id");
-  expect(spareObstacle({ options: { settingSources: ["user"] } })).toBe("setting_sources");
-  expect(spareObstacle({ options: { plugins: [{ type: "local", path: "/p" }] } })).toBe("plugins");
-  expect(spareObstacle({ options: { hooks: { SessionStart: [hook] } } })).toBe("start_hooks");
-  expect(spareObstacle({ options: { mcpServers: { own: server } } })).toBe("in_process_mcp");
+  expect(spareMismatch({ options: { sessionId: "7b0c4a7e-5f4e-4f4e-9d7e-2d7f0a1c9b11" } })).toBe("session_id");
+  expect(spareMismatch({ options: { settingSources: ["user"] } })).toBe("setting_sources");
+  expect(spareMismatch({ options: { plugins: [{ type: "local", path: "/p" }] } })).toBe("plugins");
+  expect(spareMismatch({ options: { hooks: { SessionStart: [hook] } } })).toBe("start_hooks");
+  expect(spareMismatch({ options: { mcpServers: { own: server } } })).toBe("in_process_mcp");
 });

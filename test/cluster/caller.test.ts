@@ -169,7 +169,7 @@ describe("a call to one node", () => {
     await expect(refused.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "no_node" } });
     const lost = scene(() => Promise.reject(new Unreachable("it broke")));
     await expect(lost.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "uncertain" } });
-    const error = { code: "SESSION_QUARANTINED", message: "set aside", details: {} };
+    const error = { code: "SESSION_QUARANTINED", message: "quarantined", details: {} };
     const failed = scene(() => ({ type: "failed", error }));
     await expect(failed.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ code: "SESSION_QUARANTINED" });
   });

@@ -45,7 +45,7 @@ test("what happens to the turn of a process that dies is the session's choice", 
   expect(await query("summaries", "touched")).toMatchObject({ text: "done" });
 });
 
-test("a session that cannot be kept running is set aside with the reason, and brought back", async () => {
+test("a session that cannot be kept running is quarantined with the reason, and brought back", async () => {
   let broken = true;
   const { options } = onFake(async (turn) => {
     if (broken) await turn.crash({ stderr: "no memory left" });

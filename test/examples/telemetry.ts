@@ -33,7 +33,7 @@ test("Prometheus reads metrics that name no session", async () => {
   expect(text).not.toContain("secret-customer");
 });
 
-test("a line for each turn, and an alarm for a session that is set aside", async () => {
+test("a line for each turn, and an alarm for a session that is quarantined", async () => {
   const { options } = onFake(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ stderr: "out of luck" });
     await turn.text("fine");

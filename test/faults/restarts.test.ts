@@ -68,7 +68,7 @@ test.each(["its process is killed", "the application is restarted"])(
 );
 
 test.each([true, false])(
-  "a first turn that was cut before Claude Code had written anything does not set the session aside (fork: %s)",
+  "a first turn that was cut before Claude Code had written anything does not quarantine the session (fork: %s)",
   async (forks) => {
     let killed = "";
     await using scene = await Scene.open({

@@ -87,7 +87,7 @@ test("what has failed of late is picked less often, and again when that is long 
   expect(session(balanceWith(list, weighted, () => 0)).name).toBe(good);
 });
 
-test("sessions that are not there or have been set aside are never picked; if none is left it says why", async () => {
+test("sessions that are not there or have been quarantined are never picked; if none is left it says why", async () => {
   const [here = "", dying = ""] = names(2);
   await using scene = await Scene.open({
     children: [{ name: here }, { name: dying, onInterruptedTurn: "retry" }],

@@ -113,7 +113,7 @@ const lost: FakeClaudeOptions = {
   },
 };
 
-test("a conversation that is gone sets the session aside: it does not forget by itself", async () => {
+test("a conversation that is gone quarantines the session: it does not forget by itself", async () => {
   await using scene = await Scene.open({ script: count, fake: lost });
   await query(scene.name, "one");
   scene.fake.processes[0]?.crash();
@@ -150,7 +150,7 @@ test("a session that was never asked anything restarts without a transcript", as
   expect(scene.session.status().state).toBe("idle");
 });
 
-test("a cut that the options ask for and that cannot be made sets the session aside, instead of showing it all", async () => {
+test("a cut that the options ask for and that cannot be made quarantines the session, instead of showing it all", async () => {
   await using scene = await Scene.open();
   await scene.session.query("one");
   const { conversationId } = scene.session.status();

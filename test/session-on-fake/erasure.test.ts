@@ -160,7 +160,7 @@ test("one that is not declared any more, or whose template's function does not k
   expect(await both.journal.sessions([nameKey(gone), nameKey([name, 7])])).toEqual([]);
 });
 
-test("one that was set aside, and a member of a pool, which gets another one in its place", async () => {
+test("one that was quarantined, and a member of a pool, which gets another one in its place", async () => {
   const both = world(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ code: 1 });
     await turn.text(`${turn.history.length / 2} before`);

@@ -82,7 +82,7 @@ test("an API that cannot be reached is an overload, not a crash", async () => {
   expect(error.details.status).toBeUndefined();
 });
 
-test("a key that is not accepted fails the turn and sets the session aside", async () => {
+test("a key that is not accepted fails the turn and quarantines the session", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.fail({ status: 401 }) });
   const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: "auth" });

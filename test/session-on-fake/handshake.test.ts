@@ -43,7 +43,7 @@ test("a handshake that never answers is given up after a minute, and tried again
   expect((await query(name, "hi")).text).toBe("You said: hi");
 });
 
-test("a process that cannot be spawned at all sets the session aside, with the reason", async () => {
+test("a process that cannot be spawned at all quarantines the session, with the reason", async () => {
   const watch = new RejectionWatch();
   const name = unique();
   await using supervisor = await Supervisor.start([{ name }], {

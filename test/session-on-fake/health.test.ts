@@ -23,7 +23,7 @@ test("a process that does not answer makes it unhealthy, and is not taken down b
   expect(await scene.session.health()).toEqual({ status: "healthy" });
 });
 
-test("one that is set aside, has ended or restarts says so", async () => {
+test("one that is quarantined, has ended or restarts says so", async () => {
   await using scene = await Scene.open({ options: { maxRestarts: 0 } });
   const { session } = scene;
   scene.fake.processes[0]?.crash({ code: 3 });

@@ -220,7 +220,7 @@ test("draining finishes what waits for a session to wake", async () => {
   expect(await drained).toEqual({ completed: true });
 });
 
-test("a wake that fails is restarted like any crash, and set aside in the end", async () => {
+test("a wake that fails is restarted like any crash, and quarantined in the end", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,

@@ -260,7 +260,7 @@ test("a process that dies in the first tool of a turn of which nothing was seen 
   expect(tools).toBe(1);
 });
 
-test("a session that is to come up while its journal is away is not set aside for it, and comes up when that is back", async () => {
+test("a session that is to come up while its journal is away is not quarantined for it, and comes up when that is back", async () => {
   const [faulty, clock, name] = [new Faulty(), new SimulatedClock(), unique()];
   const fake = fakeClaude(undefined, { startup: (process, n) => (n === 1 ? process.crash({ code: 1 }) : undefined) });
   const children = [{ name }];

@@ -181,7 +181,7 @@ test("a name is started again only after what was written of it before, and what
   expect((await third.query("three")).sessionId).toBe(reply.sessionId);
 });
 
-test("a session that is set aside keeps the turns that somebody will come back for, and runs them when it is back", async () => {
+test("a session that is quarantined keeps the turns that somebody will come back for, and runs them when it is back", async () => {
   const [journal, name] = [memoryJournal(), unique()];
   let bad = true;
   const fake = fakeClaude(async (turn) => {

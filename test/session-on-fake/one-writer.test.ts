@@ -15,7 +15,7 @@ async function ended() {
   return { both, a, b, resume };
 }
 
-test("a name whose conversation another one is to resume is set aside, in whichever order, until that has left it", async () => {
+test("a name whose conversation another one is to resume is quarantined, in whichever order, until that has left it", async () => {
   const { both, a, b, resume } = await ended();
   for (const children of [
     [{ name: a }, { name: b, resume }],

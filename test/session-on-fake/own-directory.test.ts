@@ -96,7 +96,7 @@ test("a changed `isolate` moves the session with its conversation by another pro
   expect((await query(name, "more")).text).toBe("6");
 });
 
-test("a directory that cannot be made sets the session aside at once, with the reason, and loses nothing", async () => {
+test("a directory that cannot be made quarantines the session at once, with the reason, and loses nothing", async () => {
   const name = unique();
   await writeFile(join(root, "file"), "");
   await using scene = await Scene.open({
@@ -209,7 +209,7 @@ test("a pool whose conversation is shared keeps its directories as they are", as
   expect((await loan.session.query("hi")).text).toBe("2");
 });
 
-test("a member whose directory cannot be emptied is set aside, and lent again once that is mended", async () => {
+test("a member whose directory cannot be emptied is quarantined, and lent again once that is mended", async () => {
   const name = unique("pool");
   const options = { size: 1, isolate: { root } };
   await using scene = await Scene.open({ script: count, children: [pool(name, options)] });

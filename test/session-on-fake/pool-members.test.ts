@@ -15,7 +15,7 @@ const mortal: FakeScript = async (turn) => {
   await count(turn);
 };
 
-test("a member that has been set aside is replaced, and lifted again it is one too many", async () => {
+test("a member that has been quarantined is replaced, and lifted again it is one too many", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     script: mortal,
@@ -45,7 +45,7 @@ test("a member that has been set aside is replaced, and lifted again it is one t
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("a pool of which all have been set aside has them begin again, and those who ask wait for that", async () => {
+test("a pool of which all have been quarantined has them begin again, and those who ask wait for that", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   let mends = false;
   await using scene = await Scene.open({

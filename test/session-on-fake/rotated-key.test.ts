@@ -82,7 +82,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(results.map(({ attempt }) => attempt)).toEqual([2]);
   });
 
-  test("gets one fresh process for each key, and the session is set aside with the last", async () => {
+  test("gets one fresh process for each key, and the session is quarantined with the last", async () => {
     await using scene = await opened({ script: api(() => false, how) });
     vi.stubEnv(KEY, "wrong");
     const error = await failure(query(scene.name, "one"), "TURN_FAILED");

@@ -6,7 +6,7 @@ import { holdJournal } from "../../src/journal/held-journal.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Change } from "../../src/journal/model/change.ts";
 import { FormerConversations } from "../../src/session/persistence/former-conversations.ts";
-import { JournalDesk } from "../../src/session/persistence/journal-desk.ts";
+import { SupervisorJournal } from "../../src/session/persistence/supervisor-journal.ts";
 import { eventually } from "../session-on-fake/scene.ts";
 
 const KEY = '"a"';
@@ -15,9 +15,9 @@ async function scene(fault?: Error) {
   const [journal, clock] = [memoryJournal(), systemClock];
   const deps = { clock, newId: randomUUID, random: () => 0.5 };
   const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 10 };
-  const desk = new JournalDesk("s", undefined, clock);
-  await desk.open(await holdJournal(journal, () => journal, terms, deps));
-  onTestFinished(() => desk.close());
+  const supervisorJournal = new SupervisorJournal("s", undefined, clock);
+  await supervisorJournal.open(await holdJournal(journal, () => journal, terms, deps));
+  onTestFinished(() => supervisorJournal.close());
   const removed: string[] = [];
   const sessionStore: SessionStore = {
     append: async () => {},
@@ -31,7 +31,7 @@ async function scene(fault?: Error) {
     throw new Error("nothing is started");
   };
   const source = () => ({ sdk: { sessionStore, spawnClaudeCodeProcess }, environment: {} });
-  const former = new FormerConversations(KEY, desk, source, randomUUID);
+  const former = new FormerConversations(KEY, supervisorJournal, source, randomUUID);
   const leave = async (...ids: readonly string[]): Promise<void> => {
     const changes = ids.map((conversationId): Change => {
       return {
@@ -39,7 +39,7 @@ async function scene(fault?: Error) {
         conversation: { session: KEY, conversationId, memory: { projectKey: "p" }, leftAt: 1 },
       };
     });
-    await desk.writer?.write(changes, { session: KEY });
+    await supervisorJournal.writer?.write(changes, { session: KEY });
   };
   const kept = async (): Promise<string[]> => (await journal.conversations(KEY)).map((one) => one.conversationId);
   return { former, leave, kept, removed };

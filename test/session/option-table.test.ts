@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { sessionChange } from "../../src/application/tree/reconcile.ts";
-import { differencesOf, fingerprintOf, spareObstacle } from "../../src/claude/fingerprint.ts";
+import { differencesOf, fingerprintOf, spareMismatch } from "../../src/claude/fingerprint.ts";
 import { effectOf, OPTION_TABLE, OWN_OPTIONS } from "../../src/session/options/option-table.ts";
 import type { OwnOptions } from "../../src/session/options/options.ts";
 import { likeOptions, optionsOf, sessionSettings } from "../../src/session/options/session-settings.ts";
@@ -39,7 +39,7 @@ describe.each(OWN_OPTIONS)("OPTION_TABLE: %s", (name) => {
     const shapes = [plain, given].map(shapeOf);
     const [one, other] = shapes.map((shape) => fingerprintOf(shape, {}));
     if (one === undefined || other === undefined) throw new Error("no fingerprints");
-    const fits = differencesOf(one, other).length === 0 && shapes.every((shape) => spareObstacle(shape) === undefined);
+    const fits = differencesOf(one, other).length === 0 && shapes.every((shape) => spareMismatch(shape) === undefined);
     expect(fits).toBe(sessionChange(plain, given) !== "process");
   });
 });

@@ -31,7 +31,7 @@ describe("the owner of a session is killed", () => {
       ["k1", owner.name],
       ["k2", next.name],
     ]);
-    // Its warden sees to that.
+    // Its orphan killer sees to that.
     await becomes(() => owner.processes.length === 0);
     await expectNoFaults(at);
   });

@@ -96,7 +96,7 @@ describe("a name, over restarts of the application", () => {
     expect(sum).toBeGreaterThan(0);
   });
 
-  it("does as it is told when the transcript is gone: it is set aside with the reason, or begins anew", async () => {
+  it("does as it is told when the transcript is gone: it is quarantined with the reason, or begins anew", async () => {
     const name = unique();
     await say(name, 1);
     await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });

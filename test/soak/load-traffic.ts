@@ -75,7 +75,7 @@ export class LoadTraffic {
   }
 }
 
-/** The sessions that were set aside. */
+/** The sessions that were quarantined. */
 export function quarantined(supervisor: Supervisor): string[] {
   return supervisor.listSessions().flatMap(({ name, state }) => (state === "quarantined" ? [String(name)] : []));
 }

@@ -115,7 +115,7 @@ describe("a transcript that is older than the journal knows", () => {
     expect(asked()).toEqual(["one", "three"]);
   });
 
-  it('sets the session aside if `onMissingConversation` is "fail"', async () => {
+  it('quarantines the session if `onMissingConversation` is "fail"', async () => {
     await using supervisor = await started({ onMissingConversation: "fail" });
     const session = supervisor.session(name);
     const { file, before } = await twoTurns(session);
@@ -199,7 +199,7 @@ describe("a transcript without a word", () => {
     expect(asked()).toEqual(["one"]);
   });
 
-  it("is missing, and sets a session aside that had something to lose", async () => {
+  it("is missing, and quarantines a session that had something to lose", async () => {
     await using supervisor = await started();
     const session = supervisor.session(name);
     await session.query("one");

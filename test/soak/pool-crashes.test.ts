@@ -14,7 +14,7 @@ it("a pool of two comes back after more crashes than its members may have", { ti
   const members = () => supervisor.listSessions();
   await vi.waitUntil(() => status().idle === 2, { timeout: 60_000 });
 
-  // Until as many have been set aside as there may be, and none is left.
+  // Until as many have been quarantined as there may be, and none is left.
   const killed = new Set<number>();
   await vi.waitUntil(
     () => {

@@ -69,7 +69,7 @@ describe.each([
     expect(api.requests.map(keyOf)).toEqual(["old", "old", "new", "new"]);
   });
 
-  it("sets the session aside if the changed one is refused too, until the next change", async () => {
+  it("quarantines the session if the changed one is refused too, until the next change", async () => {
     vi.stubEnv(KEY, "old");
     good = [];
     await using supervisor = await Supervisor.start([{ name: "rotated", apiKey: { env: KEY } }], {

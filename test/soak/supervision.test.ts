@@ -24,7 +24,7 @@ function here(file: string): string {
 }
 
 describe("a session that crashes again and again", () => {
-  it("is set aside, while another session's turn in flight finishes", async () => {
+  it("is quarantined, while another session's turn in flight finishes", async () => {
     await using supervisor = await Supervisor.start([{ name: "crashing" }, { name: "steady" }], {
       defaults: { env: api.env, cwd: api.cwd },
       logger: quiet,
@@ -52,7 +52,7 @@ describe("a session that crashes again and again", () => {
     expect((await query("crashing", "hello")).text).toBe("You said: hello");
   });
 
-  it("whose key the API does not accept is set aside after one try, with the API's words", async () => {
+  it("whose key the API does not accept is quarantined after one try, with the API's words", async () => {
     await using supervisor = await Supervisor.start([{ name: "refused" }], {
       // As in production, where Claude Code goes on trying.
       defaults: { env: { ...api.env, CLAUDE_CODE_MAX_RETRIES: undefined }, cwd: api.cwd },

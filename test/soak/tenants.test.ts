@@ -250,14 +250,17 @@ describe("commands in a sandbox", () => {
     expect(await readdir(alice)).toEqual(["notes"]);
   });
 
-  it.skipIf(hasSandbox)("are not run where there is none: the session is set aside, with what to install", async () => {
-    const name = unique();
-    await using supervisor = await Supervisor.start([{ name, ...withCommands(join(api.cwd, "tenants")) }], {
-      defaults: { env: api.env },
-      logger: { info: () => {}, warn: () => {} },
-    });
-    expect(supervisor.notStarted[0]?.error.message).toContain("bubblewrap");
-  });
+  it.skipIf(hasSandbox)(
+    "are not run where there is none: the session is quarantined, with what to install",
+    async () => {
+      const name = unique();
+      await using supervisor = await Supervisor.start([{ name, ...withCommands(join(api.cwd, "tenants")) }], {
+        defaults: { env: api.env },
+        logger: { info: () => {}, warn: () => {} },
+      });
+      expect(supervisor.notStarted[0]?.error.message).toContain("bubblewrap");
+    },
+  );
 });
 
 describe("messages between sessions", () => {

@@ -59,7 +59,7 @@ export class SessionRegistry {
     return `supervisor-${this.#shared.supervisors}`;
   }
 
-  /** How many sessions of each supervisor, by the name under which it keeps its books, are in which state. */
+  /** How many sessions of each supervisor, by the name under which it writes its journal, are in which state. */
   states(): Map<string, Map<string, number>> {
     return this.#counted((server) => [server.visibleState]);
   }

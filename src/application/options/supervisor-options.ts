@@ -29,7 +29,7 @@ export interface TreeOptions {
   maxSeconds?: number;
   /**
    * What happens when there are more, when no restart would mend a child, or when more than five starts of it in a row, and more than
-   * `maxRestarts`, have failed. `"quarantine"` sets the child aside, and the others go on; `"escalate"`, as in OTP, stops them all and
+   * `maxRestarts`, have failed. `"quarantine"` quarantines the child, and the others go on; `"escalate"`, as in OTP, stops them all and
    * ends the supervisor, and the one above it decides. Default `"quarantine"`.
    */
   onMaxRestarts?: "quarantine" | "escalate";
@@ -58,12 +58,12 @@ export interface SupervisorOptions extends TreeOptions {
    */
   budget?: Budget;
   /**
-   * What a start does if a child, here or below, is set aside instead of coming up. `"set_aside"`: the others go on, and
+   * What a start does if a child, here or below, is quarantined instead of coming up. `"quarantine"`: the others go on, and
    * {@link Supervisor.notStarted} says which and why. `"throw"`, as in OTP: all that is up is stopped again, and
    * {@link Supervisor.start} rejects with `CHILD_START_FAILED`. How often a start is tried `maxRestarts` says. Later starts of children
-   * are none of its business. Default `"set_aside"`.
+   * are none of its business. Default `"quarantine"`.
    */
-  onStartFailure?: "set_aside" | "throw";
+  onStartFailure?: "quarantine" | "throw";
   /** How many processes all its sessions together may have. Default: as many as there are sessions. */
   capacity?: CapacityOptions;
   /**
@@ -71,7 +71,7 @@ export interface SupervisorOptions extends TreeOptions {
    * the machine that they are on. Needs the package `pg`. Default: it is alone.
    */
   cluster?: ClusterOptions;
-  /** Gets a line for each restart and for each child that is set aside. Default: the latter become process warnings. */
+  /** Gets a line for each restart and for each child that is quarantined. Default: the latter become process warnings. */
   logger?: Logger;
 }
 
@@ -86,7 +86,7 @@ export interface SupervisorSettings {
   readonly layers: readonly OptionLayer[];
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
-  readonly onStartFailure: "set_aside" | "throw";
+  readonly onStartFailure: "quarantine" | "throw";
   readonly capacity: CapacitySettings;
   readonly cluster: ClusterSettings | undefined;
   readonly logger: Logger | undefined;
@@ -108,7 +108,7 @@ const schema = z.strictObject({
   defaults: z.looseObject({}).optional(),
   journal: z.unknown().optional(),
   budget: budgetSchema.optional(),
-  onStartFailure: z.enum(["set_aside", "throw"]).optional(),
+  onStartFailure: z.enum(["quarantine", "throw"]).optional(),
   capacity: z.unknown().optional(),
   cluster: z.unknown().optional(),
   logger: z
@@ -142,7 +142,7 @@ export function supervisorSettings(options: SupervisorOptions): SupervisorSettin
     capacity: _own,
     cluster: _cluster,
     budget,
-    onStartFailure = "set_aside",
+    onStartFailure = "quarantine",
     logger,
     ...tree
   } = validate(schema, options, "supervisor");

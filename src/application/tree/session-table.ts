@@ -1,10 +1,10 @@
 import { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
 import { nameKey } from "../../names.ts";
-import type { Room } from "../../session/context/room.ts";
 import type { SessionDeps } from "../../session/context/session-context.ts";
+import type { SharedResources } from "../../session/context/shared-resources.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
-import type { JournalDesk, KnownSession } from "../../session/persistence/journal-desk.ts";
+import type { KnownSession, SupervisorJournal } from "../../session/persistence/supervisor-journal.ts";
 import { Session, type SessionOwner } from "../../session/session.ts";
 import { SessionLookup } from "../../session/session-lookup.ts";
 import { SessionServer } from "../../session/session-server.ts";
@@ -36,8 +36,8 @@ export type Ownership = (member: { readonly server: SessionServer }) => SessionO
  */
 export class SessionTable {
   readonly #supervisor: string;
-  readonly #journal: JournalDesk;
-  readonly #room: Room;
+  readonly #journal: SupervisorJournal;
+  readonly #resources: SharedResources;
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
@@ -49,10 +49,16 @@ export class SessionTable {
     return this.#journal.supervisor;
   }
 
-  constructor(supervisor: string, journal: JournalDesk, room: Room, deps: SessionDeps, ownership: Ownership) {
+  constructor(
+    supervisor: string,
+    journal: SupervisorJournal,
+    resources: SharedResources,
+    deps: SessionDeps,
+    ownership: Ownership,
+  ) {
     this.#supervisor = supervisor;
     this.#journal = journal;
-    this.#room = room;
+    this.#resources = resources;
     this.#deps = deps;
     this.#ownership = ownership;
   }
@@ -87,7 +93,7 @@ export class SessionTable {
    */
   add(settings: SessionSettings): Member {
     const { key, sdk } = settings;
-    const server = new SessionServer(settings, this.#journal, this.#room, this.#deps);
+    const server = new SessionServer(settings, this.#journal, this.#resources, this.#deps);
     const owner = this.#ownership({ server });
     const session = new Session(new SessionLookup({ server, owner }));
     const registration = { session, supervisor: this.#supervisor, exclusive: exclusiveOf(sdk) };

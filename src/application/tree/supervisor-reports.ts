@@ -47,7 +47,7 @@ export interface DrainReport {
 
 /** What `refreshCredentials` did, by the names of the sessions. */
 export interface CredentialsReport {
-  /** Their processes had other credentials than they would be given now, and are gone; or they were set aside for theirs, and are back. */
+  /** Their processes had other credentials than they would be given now, and are gone; or they were quarantined for theirs, and are back. */
   readonly replaced: readonly SessionName[];
   /** They were still at work at the deadline. Each gets another process when it has nothing to do, before its next turn. */
   readonly waiting: readonly SessionName[];

@@ -183,7 +183,7 @@ export class Templates {
     if (place.sessions.size < maxSessions) return;
     this.#prune(place);
     if (place.sessions.size < maxSessions) return;
-    const [oldest] = this.#dormant(place);
+    const [oldest] = this.#hibernated(place);
     if (oldest !== undefined) {
       this.#letGo(place, oldest.server);
       return;
@@ -197,19 +197,19 @@ export class Templates {
     const { maxHibernated } = place.plan;
     place.added = 0;
     if (place.sessions.size <= maxHibernated) return;
-    const dormant = this.#dormant(place);
-    if (dormant.length <= maxHibernated) return;
+    const hibernated = this.#hibernated(place);
+    if (hibernated.length <= maxHibernated) return;
     const stay = Math.floor(maxHibernated * (1 - THINNED));
-    for (const { server } of dormant.slice(0, dormant.length - stay)) this.#letGo(place, server);
+    for (const { server } of hibernated.slice(0, hibernated.length - stay)) this.#letGo(place, server);
   }
 
   /** Those that could be let go, and since when; what has hibernated for longest first. */
-  #dormant({ sessions }: Place): { readonly server: SessionServer; readonly since: number }[] {
-    const dormant = [...sessions.values()].flatMap((server) => {
-      const since = server.dormantSince;
+  #hibernated({ sessions }: Place): { readonly server: SessionServer; readonly since: number }[] {
+    const hibernated = [...sessions.values()].flatMap((server) => {
+      const since = server.hibernatedSince;
       return since === undefined ? [] : [{ server, since }];
     });
-    return dormant.sort((one, other) => one.since - other.since);
+    return hibernated.sort((one, other) => one.since - other.since);
   }
 
   /** Forgets those that somebody has ended. */
@@ -238,7 +238,7 @@ export class Templates {
       place.timer = undefined;
       this.#prune(place);
       const until = this.#deps.clock.monotonic() - place.plan.retentionMs;
-      for (const { server, since } of this.#dormant(place)) if (since <= until) this.#letGo(place, server);
+      for (const { server, since } of this.#hibernated(place)) if (since <= until) this.#letGo(place, server);
       this.#thin(place);
       if (place.sessions.size > 0) this.#watch(place);
     };

@@ -1,6 +1,6 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type PostgresOptions, postgresPlace } from "./postgres-place.ts";
-import { PostgresTranscriptDesk } from "./postgres-transcript-desk.ts";
+import { PostgresTranscriptClient } from "./postgres-transcript-client.ts";
 
 /** Transcripts in PostgreSQL: every method that the Agent SDK knows of a `SessionStore`. */
 export interface PostgresSessionStore extends Required<SessionStore>, AsyncDisposable {
@@ -25,7 +25,7 @@ export interface PostgresSessionStore extends Required<SessionStore>, AsyncDispo
  * await using supervisor = await Supervisor.start([{ name: "assistant", sessionStore }]);
  */
 export function postgresSessionStore(options: PostgresOptions): PostgresSessionStore {
-  const desk = new PostgresTranscriptDesk(postgresPlace(options));
-  const close = (): Promise<void> => desk.close();
-  return { ...desk.store(), close, [Symbol.asyncDispose]: close };
+  const client = new PostgresTranscriptClient(postgresPlace(options));
+  const close = (): Promise<void> => client.close();
+  return { ...client.store(), close, [Symbol.asyncDispose]: close };
 }

@@ -46,7 +46,7 @@ export type Question =
   /** Has SQLite make the index of the write-ahead log anew, out of what is valid in the log. */
   | { readonly ask: "reindex"; readonly connection: number }
   /** Takes what stands in the log away, to a file whose name ends with `-wal-saved`. */
-  | { readonly ask: "set aside"; readonly connection: number };
+  | { readonly ask: "save log"; readonly connection: number };
 
 export interface Row {
   readonly [column: string]: SQLOutputValue;

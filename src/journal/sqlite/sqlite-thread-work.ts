@@ -154,7 +154,7 @@ export function serve(
       case "reindex":
         connection.watch?.spoil();
         break;
-      case "set aside":
+      case "save log":
         connection.watch?.setAside();
         break;
     }

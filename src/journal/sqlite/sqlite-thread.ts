@@ -155,7 +155,7 @@ export class SqliteConnection {
   }
 
   async setAside(): Promise<void> {
-    await this.#thread.ask({ ask: "set aside", connection: this.#number });
+    await this.#thread.ask({ ask: "save log", connection: this.#number });
   }
 
   async close(): Promise<void> {

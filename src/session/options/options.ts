@@ -82,8 +82,8 @@ export interface OwnOptions extends ProcessOptions {
   onInterruptedTurn?: OnInterruptedTurn;
   /**
    * What happens when the transcript of the conversation is gone, or older than the journal knows, as one from a backup is. `"fail"`
-   * sets the session aside in both cases. `"fresh"` begins a new conversation under the same name if it is gone. Default: one that is
-   * gone sets the session aside, which does not forget by itself. One that is older is gone on with, also with `"fresh"`, and
+   * quarantines the session in both cases. `"fresh"` begins a new conversation under the same name if it is gone. Default: one that is
+   * gone quarantines the session, which does not forget by itself. One that is older is gone on with, also with `"fresh"`, and
    * `status().faults` says `conversation_behind`. Where no turn had come to its end nothing is lost with a transcript, and the session
    * begins anew in any case.
    */

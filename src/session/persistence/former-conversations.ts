@@ -2,7 +2,7 @@ import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
 import { Belongings, type BelongingsSource } from "./belongings.ts";
 import { removeBelongings } from "./erasure.ts";
-import type { JournalDesk } from "./journal-desk.ts";
+import type { SupervisorJournal } from "./supervisor-journal.ts";
 
 /** How many conversations that a session has left are kept, and how often it is looked for those that are too many. */
 const MOST_KEPT = 1_000;
@@ -14,15 +14,15 @@ const LOOKED_EVERY = 100;
  */
 export class FormerConversations {
   readonly #key: string;
-  readonly #desk: JournalDesk;
+  readonly #supervisorJournal: SupervisorJournal;
   readonly #source: () => BelongingsSource;
   readonly #newId: () => string;
   #left = 0;
 
   /** `source` tells with what processes are started. */
-  constructor(key: string, desk: JournalDesk, source: () => BelongingsSource, newId: () => string) {
+  constructor(key: string, supervisorJournal: SupervisorJournal, source: () => BelongingsSource, newId: () => string) {
     this.#key = key;
-    this.#desk = desk;
+    this.#supervisorJournal = supervisorJournal;
     this.#source = source;
     this.#newId = newId;
   }
@@ -35,9 +35,9 @@ export class FormerConversations {
 
   /** Resolves when no more are kept than may be. @throws CastellanError as `removeBelongings`, `JOURNAL_UNAVAILABLE` */
   async trim(): Promise<void> {
-    const [key, desk] = [this.#key, this.#desk];
-    await desk.erasures.run(key, async () => {
-      const { entry, left } = await desk.conversations(key);
+    const [key, supervisorJournal] = [this.#key, this.#supervisorJournal];
+    await supervisorJournal.erasures.run(key, async () => {
+      const { entry, left } = await supervisorJournal.conversations(key);
       const tooMany = tooManyOf(left, entry?.conversationId);
       if (tooMany.size === 0) return;
       const old = left.filter(({ conversationId }) => tooMany.has(conversationId));
@@ -46,7 +46,7 @@ export class FormerConversations {
       const changes = [...tooMany].map(
         (conversationId): Change => ({ type: "conversation_erased", session: key, conversationId }),
       );
-      await desk.writer?.write(changes, { session: key });
+      await supervisorJournal.writer?.write(changes, { session: key });
     });
   }
 }

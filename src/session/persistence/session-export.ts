@@ -8,7 +8,7 @@ import type { Spending } from "../../journal/model/spending.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { SessionName } from "../../names.ts";
 import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
-import type { JournalDesk } from "./journal-desk.ts";
+import type { SupervisorJournal } from "./supervisor-journal.ts";
 
 /** How a session is exported. */
 export interface ExportOptions {
@@ -51,7 +51,7 @@ export interface ExportRequest {
   readonly key: string;
   readonly known: KnownConversations;
   readonly belongings: Belongings;
-  readonly desk: JournalDesk;
+  readonly supervisorJournal: SupervisorJournal;
 }
 
 /** All that is known of a session, each a line of JSON with its line feed. Read as it is asked for. */
@@ -63,11 +63,11 @@ async function* exported({
   name,
   key,
   belongings,
-  desk,
+  supervisorJournal,
 }: ExportRequest): AsyncGenerator<ExportedLine, void, undefined> {
   const { conversations } = belongings;
   yield { type: "session", name, conversations };
-  for await (const record of desk.records(key)) {
+  for await (const record of supervisorJournal.records(key)) {
     if (record.type === "turn") {
       const { session: _, ...turn } = record.turn;
       yield { type: "turn", ...turn };
@@ -76,7 +76,10 @@ async function* exported({
       yield { type: "approval", ...approval };
     }
   }
-  for (const { day = "", model = "", costUsd, usage } of await desk.usage({ session: key, by: ["day", "model"] })) {
+  for (const { day = "", model = "", costUsd, usage } of await supervisorJournal.usage({
+    session: key,
+    by: ["day", "model"],
+  })) {
     yield { type: "usage", day, model, costUsd, usage };
   }
   const stored = new Set<string>();

@@ -13,7 +13,7 @@ import { type LeftConversation, type SessionMemory, writeMemory } from "../conve
 import type { TurnEnd } from "../streams/reply.ts";
 import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
-import type { JournalDesk, KnownSession } from "./journal-desk.ts";
+import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 
 /**
  * How long a reply is held back for a journal that does not take it, since who has a reply should get it again by its key; and
@@ -29,48 +29,48 @@ const PATIENCE_MS = 5_000;
  */
 export class SessionJournal {
   readonly #session: string;
-  readonly #desk: JournalDesk;
+  readonly #supervisorJournal: SupervisorJournal;
   readonly #clock: Clock;
   #sealed = false;
 
-  constructor(session: string, desk: JournalDesk, clock: Clock) {
+  constructor(session: string, supervisorJournal: SupervisorJournal, clock: Clock) {
     this.#session = session;
-    this.#desk = desk;
+    this.#supervisorJournal = supervisorJournal;
     this.#clock = clock;
   }
 
   /** The name of the session's supervisor. */
   get supervisor(): string {
-    return this.#desk.supervisor;
+    return this.#supervisorJournal.supervisor;
   }
 
   /** Why nothing can be written, if that is so. */
   get fault(): Error | undefined {
-    return this.#desk.fault;
+    return this.#supervisorJournal.fault;
   }
 
   /** Whether another application may go on with what is written, see `Journal.shared`. */
   get isShared(): boolean {
-    return this.#desk.isShared;
+    return this.#supervisorJournal.isShared;
   }
 
   /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async read(): Promise<KnownSession> {
-    const known = await this.#desk.read([this.#session]);
+    const known = await this.#supervisorJournal.read([this.#session]);
     return known.get(this.#session) ?? { turns: [] };
   }
 
   /** A turn of this session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async find(id: string): Promise<TurnEntry | undefined> {
-    await this.#desk.writer?.settled();
-    const turn = await this.#desk.journal.turn(id);
+    await this.#supervisorJournal.writer?.settled();
+    const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }
 
   /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async findWritten(id: string): Promise<TurnEntry | undefined> {
-    await this.#desk.writer?.caughtUp();
-    const turn = await this.#desk.journal.turn(id);
+    await this.#supervisorJournal.writer?.caughtUp();
+    const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }
 
@@ -106,7 +106,7 @@ export class SessionJournal {
    * and its process is about to be killed.
    */
   async caughtUp({ durable }: TurnRecord): Promise<void> {
-    const written = this.#desk.writer
+    const written = this.#supervisorJournal.writer
       ?.record([], { session: this.#session })
       .catch((error: unknown) => (CastellanError.is(error, "NOT_OWNER") ? NEVER : undefined));
     await (durable ? written : this.#within(written));
@@ -143,7 +143,7 @@ export class SessionJournal {
 
   spent(models: readonly ModelSpending[]): void {
     if (models.length === 0) return;
-    const { supervisor, meter } = this.#desk;
+    const { supervisor, meter } = this.#supervisorJournal;
     meter.add(models);
     const day = dayOf(this.#clock.now());
     this.#note({ type: "spent", supervisor, session: this.#session, day, models });
@@ -162,7 +162,7 @@ export class SessionJournal {
   #saved(memory: SessionMemory): Change {
     const session: SessionEntry = {
       key: this.#session,
-      supervisor: this.#desk.supervisor,
+      supervisor: this.#supervisorJournal.supervisor,
       conversationId: memory.conversation.id,
       memory: writeMemory(memory),
       savedAt: this.#clock.now(),
@@ -197,33 +197,33 @@ export class SessionJournal {
 
   /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async approvals(limit: number): Promise<ApprovalEntry[]> {
-    await this.#desk.writer?.settled();
-    return await this.#desk.journal.approvals(this.#session, limit);
+    await this.#supervisorJournal.writer?.settled();
+    return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
   /** What the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
-    return await this.#desk.usage({ ...query, session: this.#session });
+    return await this.#supervisorJournal.usage({ ...query, session: this.#session });
   }
 
   /** The same, as far as it is written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usageWritten(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
-    return await this.#desk.usageWritten({ ...query, session: this.#session });
+    return await this.#supervisorJournal.usageWritten({ ...query, session: this.#session });
   }
 
   /** The last approvals, newest first, as far as they are written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async approvalsWritten(limit: number): Promise<ApprovalEntry[]> {
-    await this.#desk.writer?.caughtUp();
-    return await this.#desk.journal.approvals(this.#session, limit);
+    await this.#supervisorJournal.writer?.caughtUp();
+    return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
   /** Why the supervisor's sessions may spend no more, if that is so. */
   get refusal(): CastellanError | undefined {
-    return this.#desk.refusal;
+    return this.#supervisorJournal.refusal;
   }
 
   get #writer(): JournalWriter | undefined {
-    return this.#sealed ? undefined : this.#desk.writer;
+    return this.#sealed ? undefined : this.#supervisorJournal.writer;
   }
 
   async #write(change: Change, durable = false): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Capacity, Slot, Tenant } from "../../capacity/capacity.ts";
+import type { Capacity, Slot, SlotHolder } from "../../capacity/capacity.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
 
@@ -15,7 +15,7 @@ export interface SlotSession {
 }
 
 /** The slot of a session: taken before its process is started, given back when that is gone, and given up when it is idle. */
-export class ProcessSlot implements Tenant {
+export class ProcessSlot implements SlotHolder {
   readonly #capacity: Capacity;
   readonly #context: SessionContext;
   readonly #session: SlotSession;
@@ -60,7 +60,7 @@ export class ProcessSlot implements Tenant {
     return slot !== undefined;
   }
 
-  /** Has a slot that was another tenant's. */
+  /** Has a slot that was another holder's. */
   takeOver(slot: Slot): void {
     this.#has(slot);
   }

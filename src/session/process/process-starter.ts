@@ -1,5 +1,5 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
-import type { Slot, Tenant } from "../../capacity/capacity.ts";
+import type { Slot, SlotHolder } from "../../capacity/capacity.ts";
 import type { ClaimedSpare } from "../../capacity/spare.ts";
 import type { Spares } from "../../capacity/spares.ts";
 import { Activation } from "../../claude/activation.ts";
@@ -91,9 +91,9 @@ export class ProcessStarter {
     return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
   }
 
-  /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `tenant`'s now */
-  claimSpare(tenant: Tenant): Slot | undefined {
-    this.#spare = this.#spares.claim(this.shape, this.#begins, tenant);
+  /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `holder`'s now */
+  claimSpare(holder: SlotHolder): Slot | undefined {
+    this.#spare = this.#spares.claim(this.shape, this.#begins, holder);
     return this.#spare?.slot;
   }
 

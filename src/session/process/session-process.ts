@@ -7,11 +7,11 @@ import { startError } from "../../claude/process-run.ts";
 import type { ExitClass, ExitRecord } from "../../errors.ts";
 import { tell } from "../../events.ts";
 import type { Shutdown } from "../../supervision/child-spec.ts";
-import type { Room } from "../context/room.ts";
 import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import { SessionKey } from "../context/session-key.ts";
 import type { Signal } from "../context/session-signal.ts";
+import type { SharedResources } from "../context/shared-resources.ts";
 import type { CapacityLack } from "../context/turn-errors.ts";
 import { endingStages } from "./ending.ts";
 import { Liveness } from "./liveness.ts";
@@ -51,7 +51,7 @@ export class SessionProcess implements SlotSession {
   /** With what it authenticates. */
   readonly key: SessionKey = new SessionKey(() => credentialsOf(this.#starter.shape));
   readonly #context: SessionContext;
-  readonly #room: Room;
+  readonly #resources: SharedResources;
   readonly #conversation: SessionConversation;
   readonly #session: ProcessSession;
   readonly #signal: Signal;
@@ -81,22 +81,22 @@ export class SessionProcess implements SlotSession {
 
   constructor(
     context: SessionContext,
-    room: Room,
+    resources: SharedResources,
     conversation: SessionConversation,
     host: Omit<ProcessHost, "spawned">,
     session: ProcessSession,
     signal: Signal,
   ) {
     this.#context = context;
-    this.#room = room;
+    this.#resources = resources;
     this.#conversation = conversation;
     this.#session = session;
     this.#signal = signal;
     const spawned = (pid: number | undefined): void => {
       this.#pid = pid;
     };
-    this.#starter = new ProcessStarter(context, { ...host, spawned }, conversation, room.spares);
-    this.#slot = new ProcessSlot(context, room.capacity, this);
+    this.#starter = new ProcessStarter(context, { ...host, spawned }, conversation, resources.spares);
+    this.#slot = new ProcessSlot(context, resources.capacity, this);
   }
 
   get state(): ProcessState {
@@ -165,7 +165,7 @@ export class SessionProcess implements SlotSession {
 
   /** What keeps the session from having a process, if that is room. */
   get lack(): CapacityLack | undefined {
-    return this.#state === "queued" ? this.#room.capacity.lack : undefined;
+    return this.#state === "queued" ? this.#resources.capacity.lack : undefined;
   }
 
   /** Since when the life has gone without a process, on the monotonic clock. `undefined` if there is one, or one is wanted. */
@@ -241,7 +241,7 @@ export class SessionProcess implements SlotSession {
 
   /** Goes on with changed settings. */
   reconfigure(): void {
-    this.#recycling?.watch(this.#room.capacity.measures);
+    this.#recycling?.watch(this.#resources.capacity.measures);
   }
 
   /** The process has said something. */
@@ -261,7 +261,7 @@ export class SessionProcess implements SlotSession {
       this.key.leave();
       this.#signal({ type: "process_ending", to: "replace" });
       tell("castellan:session:rekey", () => factsOf(this.#context));
-      this.#room.keyRefused(used);
+      this.#resources.keyRefused(used);
     }
     void this.#activation?.kill(fault);
   }
@@ -369,7 +369,7 @@ export class SessionProcess implements SlotSession {
       }));
       this.#activation = activation;
       this.key.started(activation.credentials);
-      if (this.#room.turns.limits.perKey !== undefined) this.#account = accountOf(this.#starter.shape);
+      if (this.#resources.turns.limits.perKey !== undefined) this.#account = accountOf(this.#starter.shape);
       this.#failedStarts = 0;
       void activation.exited.then((exit) => this.#gone(life, exit));
       this.#apply({ type: "up" });
@@ -388,7 +388,7 @@ export class SessionProcess implements SlotSession {
   }
 
   #watch(activation: Activation): void {
-    const { capacity, memory } = this.#room;
+    const { capacity, memory } = this.#resources;
     this.#recycling = new Recycling(this.#context, activation, memory, this.#session, {
       measured: (bytes) => {
         this.#memoryBytes = bytes;

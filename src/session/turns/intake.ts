@@ -57,18 +57,18 @@ export class Intake {
   }
 
   /**
-   * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `obstacle` is
+   * Accepts a turn. `durable` says whether somebody will come back for it; for one that has a key, somebody may. `blocker` is
    * why the session takes no new turns, if it does not: one that is known by its key is found all the same. `freshId` becomes
    * the turn's id, if it has no key.
    *
-   * @throws CastellanError `obstacle`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
+   * @throws CastellanError `blocker`, `SESSION_BUSY`, `MAILBOX_FULL`, `TURN_CANCELLED`, `INVALID_OPTIONS` if its key is
    * another turn's
    */
   accept(
     { text: prompt, kind: promptKind }: PromptText,
     settings: TurnSettings,
     durable: boolean,
-    obstacle?: CastellanError,
+    blocker?: CastellanError,
     freshId: string = this.#context.newId(),
   ): TurnRecord {
     const { whenBusy, signal, idempotencyKey } = settings;
@@ -76,7 +76,7 @@ export class Intake {
     const id = keyed ? keyedTurnId(this.#context.settings.key, idempotencyKey) : freshId;
     const present = this.#kept.find(id);
     if (present !== undefined) return this.#same(present, prompt, promptKind);
-    const refusal = obstacle ?? this.#refusal(whenBusy);
+    const refusal = blocker ?? this.#refusal(whenBusy);
     if (refusal !== undefined && !keyed) throw refusal;
     const { clock } = this.#context;
     const times = { acceptedAt: clock.now(), since: clock.monotonic() };

@@ -52,7 +52,7 @@ export class TurnFailures {
       record.conversation === "cut_back" ? "; the conversation goes on from the last turn that worked" : "";
     const message = `${who}: the turn failed: ${why}${goesOn}.`;
     record.fail("failed", new CastellanError("TURN_FAILED", message, { details }));
-    if (failure.class === "auth") this.#condemn(why);
+    if (failure.class === "auth") this.#abandon(why);
   }
 
   /** Ends a turn whose result is no success: `was` says whether it was stopped, or why it failed. */
@@ -64,7 +64,7 @@ export class TurnFailures {
 
   /** The API does not accept the key, and Claude Code would go on trying. */
   giveUp(current: CurrentTurn | undefined, failure: TurnFailure & { readonly class: "auth" }): void {
-    if (current === undefined) this.#condemn(failure.message);
+    if (current === undefined) this.#abandon(failure.message);
     else if (!this.runsAnew(current, failure)) this.fail(current, failure);
   }
 
@@ -81,7 +81,7 @@ export class TurnFailures {
     if (record.ended || stopping !== undefined || this.#process.key.refusal !== "changed") return false;
     const { progress, attempts } = record;
     current.anew = isRunAgain({ touched: progress.touched, attempts }, "retry_if_untouched");
-    if (current.anew) this.#condemn(withoutStop(failure.message));
+    if (current.anew) this.#abandon(withoutStop(failure.message));
     return current.anew;
   }
 
@@ -103,7 +103,7 @@ export class TurnFailures {
   }
 
   /** The process gets no more turns. */
-  #condemn(message: string): void {
+  #abandon(message: string): void {
     this.#work.forsake();
     this.#signal({ type: "fault", fault: { class: "auth", message } });
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { FakeUsage } from "./fake-ledger.ts";
+import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
 import { promptText } from "./fake-prompt.ts";
 import type { WireObject } from "./fake-wire.ts";

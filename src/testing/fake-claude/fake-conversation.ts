@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { FakeArguments } from "./fake-arguments.ts";
-import { FakeLedger } from "./fake-ledger.ts";
+import { FakeCosts } from "./fake-costs.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** One thing said in a conversation, as the fake remembers it. */
@@ -21,7 +21,7 @@ interface WrittenEntry extends FakeEntry {
 interface Transcript {
   readonly cwd: string;
   readonly entries: readonly WrittenEntry[];
-  readonly ledger: FakeLedger;
+  readonly costs: FakeCosts;
 }
 
 /** Why a process cannot begin with the conversation that it was given. */
@@ -53,7 +53,7 @@ export class FakeTranscripts {
       if (this.#transcripts.has(sessionId)) return onStderr(`Error: Session ID ${sessionId} is already in use.`);
     }
     if (resume === undefined)
-      return this.#conversation(sessionId ?? randomUUID(), cwd, [], new FakeLedger(), args.persist);
+      return this.#conversation(sessionId ?? randomUUID(), cwd, [], new FakeCosts(), args.persist);
     const known = this.#transcripts.get(resume);
     if (known === undefined)
       return inResult(UUID.test(resume) ? `No conversation found with session ID: ${resume}` : noTitle(resume));
@@ -67,12 +67,12 @@ export class FakeTranscripts {
       entries.push({ uuid: randomUUID(), role: "assistant", text: "No response requested." });
     }
     const id = forkSession ? (sessionId ?? randomUUID()) : resume;
-    return this.#conversation(id, cwd, entries, known.ledger.copy(), args.persist, resume);
+    return this.#conversation(id, cwd, entries, known.costs.copy(), args.persist, resume);
   }
 
   /** The empty conversation after a `/clear`. It can be resumed at once, since the command itself stands in its transcript. */
   fresh(cwd: string, persist: boolean): FakeConversation {
-    const conversation = this.#conversation(randomUUID(), cwd, [], new FakeLedger(), persist);
+    const conversation = this.#conversation(randomUUID(), cwd, [], new FakeCosts(), persist);
     conversation.save();
     return conversation;
   }
@@ -85,16 +85,16 @@ export class FakeTranscripts {
     id: string,
     cwd: string,
     entries: WrittenEntry[],
-    ledger: FakeLedger,
+    costs: FakeCosts,
     persist: boolean,
     resumedFrom?: string,
   ): FakeConversation {
     const write = (entries: readonly WrittenEntry[]): void => {
       if (!persist) return;
       this.#transcripts.delete(id);
-      this.#transcripts.set(id, { cwd, entries, ledger });
+      this.#transcripts.set(id, { cwd, entries, costs });
     };
-    return new FakeConversation(id, entries, ledger, resumedFrom, write);
+    return new FakeConversation(id, entries, costs, resumedFrom, write);
   }
 }
 
@@ -105,20 +105,20 @@ export class FakeTranscripts {
 export class FakeConversation {
   readonly id: string;
   #entries: WrittenEntry[];
-  readonly ledger: FakeLedger;
+  readonly costs: FakeCosts;
   readonly resumedFrom: string | undefined;
   readonly #write: (entries: readonly WrittenEntry[]) => void;
 
   constructor(
     id: string,
     entries: WrittenEntry[],
-    ledger: FakeLedger,
+    costs: FakeCosts,
     resumedFrom: string | undefined,
     write: (entries: readonly WrittenEntry[]) => void,
   ) {
     this.id = id;
     this.#entries = entries;
-    this.ledger = ledger;
+    this.costs = costs;
     this.resumedFrom = resumedFrom;
     this.#write = write;
   }

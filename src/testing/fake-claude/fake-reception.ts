@@ -4,7 +4,7 @@ import type { FakeSettings } from "./fake-settings.ts";
 import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
 /** What the requests of a host act upon. */
-export interface FakeReceptionDesk {
+export interface ReceptionHost {
   readonly pid: number;
   readonly settings: FakeSettings;
   /** Characters said in the conversation so far. */
@@ -31,38 +31,38 @@ export interface FakeReceptionDesk {
 
 /** Takes the control requests of a host: the handshake, interrupts, changes of settings, questions. Each gets one answer. */
 export class FakeReception {
-  readonly #desk: FakeReceptionDesk;
+  readonly #host: ReceptionHost;
   readonly #defaultModel: string;
 
-  constructor(desk: FakeReceptionDesk) {
-    this.#desk = desk;
-    this.#defaultModel = desk.settings.model;
+  constructor(host: ReceptionHost) {
+    this.#host = host;
+    this.#defaultModel = host.settings.model;
   }
 
   take(id: string, request: WireObject): void {
-    const { settings } = this.#desk;
+    const { settings } = this.#host;
     switch (request["subtype"]) {
       case "initialize":
         settings.initialize = request;
         this.#answer(id, handshake(this.#facts));
-        this.#desk.handshakeDone();
+        this.#host.handshakeDone();
         break;
       case "interrupt":
-        if (request["cancel_queued"] === true) this.#desk.cancelQueued();
-        this.#desk.interrupt(() => this.#answer(id, { still_queued: this.#desk.queuedUuids }));
+        if (request["cancel_queued"] === true) this.#host.cancelQueued();
+        this.#host.interrupt(() => this.#answer(id, { still_queued: this.#host.queuedUuids }));
         break;
       case "cancel_async_message":
-        this.#answer(id, { cancelled: this.#desk.cancel(stringOf(request, "message_uuid") ?? "") });
+        this.#answer(id, { cancelled: this.#host.cancel(stringOf(request, "message_uuid") ?? "") });
         break;
       case "rewind_conversation": {
         const target = stringOf(request, "target_message_uuid") ?? "";
         const lastSeen = stringOf(request, "last_seen_user_message_uuid") ?? target;
-        if (this.#desk.rewinds !== "hangs") this.#answer(id, this.#desk.rewind(target, lastSeen));
+        if (this.#host.rewinds !== "hangs") this.#answer(id, this.#host.rewind(target, lastSeen));
         break;
       }
       case "set_model":
         settings.model = stringOf(request, "model") ?? this.#defaultModel;
-        this.#desk.send(modelMessage(settings.model));
+        this.#host.send(modelMessage(settings.model));
         this.#answer(id, { model: settings.model });
         break;
       case "set_permission_mode":
@@ -79,7 +79,7 @@ export class FakeReception {
   }
 
   get #facts(): FakeControlFacts {
-    const { pid, settings, characters, commands, version, mcpServer } = this.#desk;
+    const { pid, settings, characters, commands, version, mcpServer } = this.#host;
     const { model, permissionMode, initialize = {} } = settings;
     return { pid, model, permissionMode, initialize, characters, commands, version, mcpServer };
   }
@@ -92,7 +92,7 @@ export class FakeReception {
       error_code: "unsupported_request",
     };
     const answer = response === undefined ? refused : { subtype: "success", response };
-    this.#desk.respond({ ...answer, request_id: id });
+    this.#host.respond({ ...answer, request_id: id });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ModelUsage, SDKPermissionDenial, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
-import type { FakeUsage } from "./fake-ledger.ts";
+import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 

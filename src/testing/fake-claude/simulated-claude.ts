@@ -313,7 +313,7 @@ export class SimulatedClaude implements TurnContext {
     const uuid = message.uuid ?? "";
     const startedAt = performance.now();
     const conversation = this.#conversation;
-    const { entries, ledger } = conversation;
+    const { entries, costs } = conversation;
     this.send(lifecycleMessage(uuid, "started"));
     if (entries.length === 0) {
       this.#compactNothing(message, uuid, startedAt);
@@ -323,7 +323,7 @@ export class SimulatedClaude implements TurnContext {
     const usage = summaryUsage(summary, this.costPerTurnUsd);
     this.send(COMPACTING);
     this.send(COMPACTED);
-    const turnUsage = ledger.add(this.settings.model, usage);
+    const turnUsage = costs.add(this.settings.model, usage);
     this.send(this.settings.init([uuid]));
     // An answer after a longer conversation stays as it was.
     const kept = entries.length > 2 ? entries.slice(-1) : [];
@@ -333,7 +333,7 @@ export class SimulatedClaude implements TurnContext {
     this.send(summaryMessage(summaryUuid, summary));
     conversation.compact(summaryUuid, summary, kept);
     conversation.note(this.send(outputMessage("Compacted ")), "Compacted ");
-    const { totalCostUsd, modelUsage } = ledger;
+    const { totalCostUsd, modelUsage } = costs;
     const spent = { totalCostUsd, modelUsage, turnUsage };
     this.send(localCommandResult("compact", echoOf(uuid), startedAt, this.nextResultIndex(), spent));
     this.#commandEnded(uuid);

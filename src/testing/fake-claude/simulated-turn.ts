@@ -318,7 +318,7 @@ export class SimulatedTurn implements FakeTurn {
 
   #end(result: FakeResult, ending: Ending): void {
     const claude = this.#claude;
-    const { ledger } = claude.conversation;
+    const { costs } = claude.conversation;
     const said = this.history.reduce((sum, { text }) => sum + text.length, this.prompt.length);
     const usage = {
       inputTokens: result.usage?.inputTokens ?? Math.ceil(said / 4),
@@ -327,7 +327,7 @@ export class SimulatedTurn implements FakeTurn {
     };
     for (const uuid of this.#answered.slice(this.named.length)) claude.send(lifecycleMessage(uuid, "completed"));
     const isError = result.isError ?? (result.subtype ?? "success") !== "success";
-    const turnUsage = isError && usage.costUsd === 0 ? {} : ledger.add(claude.settings.model, usage);
+    const turnUsage = isError && usage.costUsd === 0 ? {} : costs.add(claude.settings.model, usage);
     claude.send(
       resultMessage(result, {
         stopReason: ending.stopReason,
@@ -339,8 +339,8 @@ export class SimulatedTurn implements FakeTurn {
         partialMessages: claude.settings.partialMessages,
         apiMessageIds: this.#answer.apiMessageIds,
         usage,
-        totalCostUsd: ledger.totalCostUsd,
-        modelUsage: ledger.modelUsage,
+        totalCostUsd: costs.totalCostUsd,
+        modelUsage: costs.modelUsage,
         turnUsage,
         denials: this.#tools.denials,
         queued: claude.queuedUuids.length,

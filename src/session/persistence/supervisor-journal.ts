@@ -28,7 +28,7 @@ const MOST_KEYS = 500;
 const ERASURE_MS = 5_000;
 
 /** Where the sessions of one supervisor write, and what they spend together. */
-export class JournalDesk {
+export class SupervisorJournal {
   /** The name of the supervisor at the root of the tree. */
   readonly supervisor: string;
   readonly meter: BudgetMeter;

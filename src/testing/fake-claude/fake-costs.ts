@@ -8,15 +8,15 @@ export interface FakeUsage {
 }
 
 /** The cumulative figures of a conversation: Claude Code reports totals, not differences, and continues them when it resumes. */
-export class FakeLedger {
+export class FakeCosts {
   readonly #models: Map<string, ModelUsage>;
 
   constructor(models: ReadonlyMap<string, ModelUsage> = new Map()) {
     this.#models = new Map(models);
   }
 
-  copy(): FakeLedger {
-    return new FakeLedger(this.#models);
+  copy(): FakeCosts {
+    return new FakeCosts(this.#models);
   }
 
   get totalCostUsd(): number {

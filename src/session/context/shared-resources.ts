@@ -4,7 +4,7 @@ import type { Spares } from "../../capacity/spares.ts";
 import type { TurnLine } from "../../capacity/turn-line.ts";
 
 /** What all sessions of a supervisor share for their processes. */
-export interface Room {
+export interface SharedResources {
   readonly capacity: Capacity;
   readonly memory: MemoryWatch;
   readonly spares: Spares;

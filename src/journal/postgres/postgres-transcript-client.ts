@@ -42,7 +42,7 @@ export interface OwnedWrite extends FencedWrite {
   readonly session: string;
 }
 
-/** What a desk does when the database lacks entries that it has confirmed. */
+/** What a client does when the database lacks entries that it has confirmed. */
 export interface LackingUse {
   readonly recent: RecentAppends;
   /** `lost`: they are not known any more. @throws CastellanError if nothing can be written without them */
@@ -59,7 +59,7 @@ const MOST_KEYS = 500;
  * Where transcripts in one place of PostgreSQL are read and written, over a few connections, which are made on first use. What
  * is appended to a session, and deleted of it, takes effect in the order of the calls.
  */
-export class PostgresTranscriptDesk {
+export class PostgresTranscriptClient {
   readonly #label: string;
   readonly #database: PostgresOnUse;
   readonly #lacking: LackingUse;

@@ -16,31 +16,31 @@ for file in $(hunt "$1"); do
 done
 `;
 
-let posted = false;
+let started = false;
 
 /**
- * Posts, once in the life of this host, a small process that outlives it and ends what the host's death left behind.
+ * Starts, once in the life of this host, a small process that outlives it and ends what the host's death left behind.
  *
  * On the parent-death signal Claude Code ends its commands and itself, mostly within 100 ms; but while it waits for an
  * MCP server it may take seconds, and one that hangs does not end at all. Only Linux tells the environment of a process.
  */
-export function postWarden(): void {
-  if (posted || process.platform !== "linux") return;
-  posted = true;
+export function startOrphanKiller(): void {
+  if (started || process.platform !== "linux") return;
+  started = true;
   const { namespace, pid, startTime } = thisOwner();
-  const warden = spawn("sh", ["-c", SCRIPT, "castellan-warden", `${MARKER}=${namespace}/${pid}/${startTime}/`], {
+  const killer = spawn("sh", ["-c", SCRIPT, "castellan-orphan-killer", `${MARKER}=${namespace}/${pid}/${startTime}/`], {
     stdio: ["pipe", "ignore", "ignore"],
     env: { PATH: process.env["PATH"] },
     detached: true,
   });
-  // Without a shell there is no warden; then the next host sweeps up.
-  warden.on("error", () => {});
-  if (warden.stdin === undefined) {
+  // Without a shell there is no orphan killer; then the next host kills the orphans.
+  killer.on("error", () => {});
+  if (killer.stdin === undefined) {
     // No descriptors are left, so Node made no streams; the next process asks again.
-    posted = false;
+    started = false;
     return;
   }
-  warden.stdin.on("error", () => {});
-  warden.unref();
-  if ("unref" in warden.stdin && typeof warden.stdin.unref === "function") warden.stdin.unref();
+  killer.stdin.on("error", () => {});
+  killer.unref();
+  if ("unref" in killer.stdin && typeof killer.stdin.unref === "function") killer.stdin.unref();
 }
