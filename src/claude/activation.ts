@@ -23,10 +23,7 @@ export const CONTROL_MS = 10_000;
 /** How long a process may take to forget a turn, which is a matter of milliseconds. Another process can do it too. */
 const REWIND_MS = 2_000;
 
-/**
- * A live Claude Code process whose handshake is done: one incarnation of a session. It knows nothing of names, mailboxes
- * or restarts.
- */
+/** A live Claude Code process whose handshake is done. It knows nothing of names, mailboxes or restarts. */
 export class Activation {
   readonly pid: number | undefined;
   /** Wall-clock time at which the handshake was done, in milliseconds since the epoch. */

@@ -41,7 +41,7 @@ export function globalTranscripts(
   holdings: Holdings,
   lacking?: LackingUse,
 ): GlobalTranscripts {
-  const desk = new PostgresTranscriptClient(postgresPlace(options), [CLUSTER_TABLES], lacking);
+  const client = new PostgresTranscriptClient(postgresPlace(options), [CLUSTER_TABLES], lacking);
   const fenced = (key: string): OwnedWrite => {
     const epoch = holdings.epochOf(key);
     if (epoch === undefined) {
@@ -50,8 +50,8 @@ export function globalTranscripts(
     return { session: key, epoch, fence: (query) => fenceEpochs(query, run, new Map([[key, epoch]])) };
   };
   return {
-    storeOf: (key) => desk.store({ project: PROJECT, fenced: () => fenced(key) }),
-    catchUp: () => desk.catchUp(({ session }) => fenced(session)),
-    close: () => desk.close(),
+    storeOf: (key) => client.store({ project: PROJECT, fenced: () => fenced(key) }),
+    catchUp: () => client.catchUp(({ session }) => fenced(session)),
+    close: () => client.close(),
   };
 }

@@ -98,11 +98,11 @@ export class Recollection {
   }
 
   async #restoreTranscripts(): Promise<void> {
-    const desk = new PostgresTranscriptClient(this.#place, [CLUSTER_TABLES], this.transcripts);
+    const client = new PostgresTranscriptClient(this.#place, [CLUSTER_TABLES], this.transcripts);
     try {
-      await desk.catchUp(({ session, epoch }) => orphaned(session, epoch));
+      await client.catchUp(({ session, epoch }) => orphaned(session, epoch));
     } finally {
-      await desk.close();
+      await client.close();
     }
   }
 
