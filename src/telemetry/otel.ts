@@ -7,7 +7,7 @@
 import "../required-node.ts";
 
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
-import { measure } from "./measuring.ts";
+import { measure } from "./metrics.ts";
 import { traceTurns } from "./tracing.ts";
 
 export { ATTRIBUTES, METRICS } from "./names.ts";

@@ -8,7 +8,7 @@ import "../required-node.ts";
 
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
-import { measure } from "./measuring.ts";
+import { measure } from "./metrics.ts";
 
 /** Gives what has been measured when it is asked for. */
 class PullReader extends MetricReader {
