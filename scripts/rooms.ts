@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/* `node scripts/rooms.ts` writes biome.rooms.json: who may import whom in src/. */
+/* `npm run rooms` writes biome.rooms.json: who may import whom in src/. */
 
 interface Room {
   /** A folder of src/, or a file of it. */
