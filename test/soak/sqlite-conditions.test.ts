@@ -19,8 +19,8 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { MIGRATIONS } from "../../src/journal/sqlite/sqlite-schema.ts";
-import { Application, canMount, PrivateDisk, withMounts } from "./sqlite-application.ts";
-import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
+import { Application, canMount, PrivateDisk, withMounts } from "../journal/sqlite-application.ts";
+import { accepting, errorOf, newFolder, OWNER, turn } from "../journal/sqlite-scene.ts";
 
 /** Somebody who is not root, for whom permissions count. */
 const NOBODY = process.getuid?.() === 0 ? 65_534 : undefined;
