@@ -62,14 +62,14 @@ function override(includes: readonly string[], group: readonly string[], message
 
 function overridesOf({ name, rooms = [], not = [] }: Room, index: number): object[] {
   const below = ROOMS.slice(index + 1).flatMap((room) => (not.includes(room.name) ? [] : room.name));
-  const ground = baseFiles();
+  const base = baseFiles();
   const message = `Imports run downward only: ${name} may import ${below[0] ?? "no other room"} and what is below it.`;
-  if (isFile(name)) return [override([`src/${name}`], ["./**", ...allowed("./", [...below, ...ground])], message)];
+  if (isFile(name)) return [override([`src/${name}`], ["./**", ...allowed("./", [...below, ...base])], message)];
   return [
-    override([`src/${name}/**`], ["../**", "./../**", ...allowed("../", [...below, ...ground])], message),
+    override([`src/${name}/**`], ["../**", "./../**", ...allowed("../", [...below, ...base])], message),
     ...rooms.map((room, at) => {
       const lower = rooms.slice(at + 1);
-      const group = ["../**", "./../**", ...allowed("../", lower), ...allowed("../../", [...below, ...ground])];
+      const group = ["../**", "./../**", ...allowed("../", lower), ...allowed("../../", [...below, ...base])];
       const words = lower.length === 0 ? "no other room of" : `${lower.join(", ")} of`;
       const why = `Imports run downward only: ${name}/${room} may import ${words} ${name}, and what is below that.`;
       return override([`src/${name}/${room}${isFile(room) ? "" : "/**"}`], group, why);
@@ -79,13 +79,13 @@ function overridesOf({ name, rooms = [], not = [] }: Room, index: number): objec
 
 /** The configuration that enforces the order. */
 function roomsConfig(): string {
-  const ground = baseFiles();
+  const base = baseFiles();
   const overrides = [
     override(["src/**"], ["../**", "./../**"], "A new room: give it its place in scripts/rooms.ts first."),
     ...ROOMS.flatMap(overridesOf),
     override(
-      ground.map((name) => `src/${name}`),
-      ["../**", "./**", ...allowed("./", ground)],
+      base.map((name) => `src/${name}`),
+      ["../**", "./**", ...allowed("./", base)],
       "Imports run downward only: these files stand below all rooms, and import only each other.",
     ),
   ];

@@ -68,6 +68,7 @@ export const PROCESS_OPTIONS: {
   niceness: { schema: z.int().min(0).max(19).default(0), example: 10 },
 };
 
+/** The names of all of them. */
 export const PROCESS_OPTION_NAMES: readonly (keyof ProcessSettings)[] = Object.keys(
   PROCESS_OPTIONS,
 ) as (keyof ProcessSettings)[];

@@ -54,20 +54,15 @@ export class SessionCore {
   /** Resolves when something in the process has come to its end. */
   #workSettled: PromiseWithResolvers<void> | undefined;
 
-  constructor(
-    settings: SessionSettings,
-    supervisorJournal: SupervisorJournal,
-    resources: SharedResources,
-    deps: SessionDeps,
-  ) {
+  constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     const who = `session ${formatName(settings.name)}`;
-    this.journal = new SessionJournal(settings.key, supervisorJournal, deps.clock);
+    this.journal = new SessionJournal(settings.key, journal, deps.clock);
     this.#context = { ...deps, who, settings, journal: this.journal };
     this.context = this.#context;
     this.#capacity = resources.capacity;
     this.meter = new BudgetMeter(deps.clock);
     const source = (): BelongingsSource => ({ sdk: this.settings.sdk, environment: this.process.launch.environment });
-    this.#former = new FormerConversations(settings.key, supervisorJournal, source, deps.newId);
+    this.#former = new FormerConversations(settings.key, journal, source, deps.newId);
     const signal: Signal = (told) => this.#heed(told);
     this.conversation = new SessionConversation(this.#context, signal);
     this.view = new SessionView(this.#context, signal);

@@ -36,13 +36,8 @@ export class SessionServer {
   /** Whether it accepts turns: not while its supervisor drains, nor once it was let go, when its name brings another one. */
   #admission: "open" | "draining" | "let_go" = "open";
 
-  constructor(
-    settings: SessionSettings,
-    supervisorJournal: SupervisorJournal,
-    resources: SharedResources,
-    deps: SessionDeps,
-  ) {
-    this.#core = new SessionCore(settings, supervisorJournal, resources, deps);
+  constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
+    this.#core = new SessionCore(settings, journal, resources, deps);
     this.#errors = new RecentErrors(deps.clock);
     this.#configured = settings;
   }
