@@ -3,8 +3,8 @@ import { postgresEngine } from "../src/cluster/postgres/postgres-engine.ts";
 import type { Engine } from "../src/cluster/protocol/engine.ts";
 import { nameKey } from "../src/names.ts";
 import type { PostgresServer } from "../test/journal/postgres-server.ts";
-import { figureOf } from "./cluster-figure.ts";
 import { timed } from "./rounds.ts";
+import { figureOf } from "./spread.ts";
 
 const ROUNDS = 9;
 const CLAIMS = 1_000;

@@ -1,7 +1,7 @@
 import { mockApi } from "../src/testing/index.ts";
 import { RealCluster, type RealClusterOptions } from "../test/cluster/real-cluster.ts";
 import type { PostgresServer } from "../test/journal/postgres-server.ts";
-import { figureOf } from "./cluster-figure.ts";
+import { figureOf } from "./spread.ts";
 
 type Spans = NonNullable<RealClusterOptions["cluster"]>;
 

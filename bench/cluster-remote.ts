@@ -1,8 +1,7 @@
 import { RealCluster } from "../test/cluster/real-cluster.ts";
 import type { PostgresServer } from "../test/journal/postgres-server.ts";
-import { figureOf } from "./cluster-figure.ts";
 import { FarClaude } from "./far-claude.ts";
-import { spreadOf } from "./spread.ts";
+import { figureOf, spreadOf } from "./spread.ts";
 
 const ROUNDS = 9;
 const TURNS = 30;

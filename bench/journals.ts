@@ -1,8 +1,8 @@
+import type { Journal } from "../src/index.ts";
 import { bareSdk } from "./bare-sdk.ts";
 import { castellan, enqueue, sqlite } from "./castellan.ts";
 import { fakeInProcess } from "./ground.ts";
 import type { Line } from "./line.ts";
-import { noJournal } from "./no-journal.ts";
 import { compete } from "./rounds.ts";
 import { freshTurns, TURNS, turnsOf } from "./turns.ts";
 
@@ -34,3 +34,23 @@ export const journals: Line = {
     return rows;
   },
 };
+
+/** A journal that takes everything and keeps nothing: what is left is what Castellan costs without one. */
+function noJournal(): Journal {
+  return {
+    place: "nowhere",
+    open: async () => {},
+    close: async () => {},
+    write: async () => {},
+    sessions: async () => [],
+    unfinishedBeginning: async () => [],
+    turn: async () => undefined,
+    unfinishedTurns: async () => [],
+    approvals: async () => [],
+    conversations: async () => [],
+    records: async function* () {},
+    extent: async () => ({ turns: 0, approvals: 0 }),
+    usage: async () => [],
+    prune: async () => 0,
+  };
+}

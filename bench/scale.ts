@@ -1,10 +1,10 @@
 import { randomInt } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import { claudeChildren } from "./child-processes.ts";
 import { forked } from "./forked.ts";
 import { realClaude } from "./ground.ts";
 import { type PopulationReport, populate } from "./population.ts";
@@ -117,4 +117,25 @@ function tableOf(results: readonly (Result & { readonly met: boolean })[]): stri
     table.push([on, names, turns, wrong, speed, processes, memory, met ? "yes" : "no"]);
   }
   return table.toString();
+}
+
+/** How many processes of Claude Code this process has; `undefined` where the system does not tell. */
+function claudeChildren(): number | undefined {
+  try {
+    const children = readdirSync("/proc/self/task").flatMap((task) =>
+      readFileSync(`/proc/self/task/${task}/children`, "latin1").split(" ").filter(Boolean),
+    );
+    return children.filter(isClaude).length;
+  } catch {
+    return undefined;
+  }
+}
+
+function isClaude(pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("--input-format");
+  } catch {
+    // Gone meanwhile.
+    return false;
+  }
 }

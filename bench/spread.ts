@@ -16,3 +16,10 @@ function quantile(sorted: readonly number[], part: number): number {
   const [below, above] = [at(Math.floor(place)), at(Math.ceil(place))];
   return below + (above - below) * (place - Math.floor(place));
 }
+
+/** The median, and in parentheses between what the middle half lies. */
+export function figureOf(figures: readonly number[], digits = 0): string {
+  const { median, low, high } = spreadOf(figures);
+  const [middle, from, to] = [median, low, high].map((figure) => figure.toFixed(digits));
+  return `${middle} (${from}..${to})`;
+}

@@ -3,42 +3,42 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { CastellanError, ExitRecord } from "./errors.ts";
 import type { SessionName } from "./names.ts";
 
-/** Of which session something is told. */
+/** The session of an event. */
 export interface SessionFacts {
   readonly session: SessionName;
-  /** The name of its supervisor; those without one are called `supervisor`. */
+  /** The name of its supervisor; `supervisor` if it has none. */
   readonly supervisor: string;
 }
 
-/** Of which turn something is told. */
+/** The turn of an event. */
 export interface TurnFacts extends SessionFacts {
   readonly turnId: string;
   readonly origin: TurnOrigin;
 }
 
-/** Of which pool something is told. */
+/** The pool of an event. */
 export interface PoolFacts {
   readonly pool: string;
-  /** The name of its supervisor; those without one are called `supervisor`. */
+  /** The name of its supervisor; `supervisor` if it has none. */
   readonly supervisor: string;
 }
 
-/** Of whom something is told who has asked a pool for a member. */
+/** The borrower of an event: a turn or a loan that needs a member of a pool. */
 export interface BorrowerFacts extends PoolFacts {
-  /** Of its turn, or, if it wants a loan, one of its own. */
+  /** The id of the turn, or of the loan. */
   readonly id: string;
-  /** Whether it is for a single turn, or for a loan. */
+  /** Whether the borrower needs the member for one turn or for a loan. */
   readonly wants: "turn" | "loan";
 }
 
-/** Of which node of a cluster something is told. */
+/** The cluster node of an event. */
 export interface NodeFacts {
   readonly node: string;
-  /** Of this run of it: a node that was given up for dead comes back as another one. */
+  /** The id of this run of the node. A node that was declared dead joins again as another run. */
   readonly boot: string;
 }
 
-/** What a finished turn used. Tokens, and US dollars as Claude Code estimates them. */
+/** The usage of a finished turn: tokens, and US dollars as Claude Code estimates them. */
 export interface TurnUsage {
   readonly costUsd: number;
   readonly usage: {
@@ -50,39 +50,40 @@ export interface TurnUsage {
 }
 
 /**
- * What is told on the channels of `node:diagnostics_channel`, by the name of the channel. Spans are in milliseconds. Events are
- * told at once, in the call that brings them about; what a subscriber throws reaches the process as an uncaught exception.
- */
-/**
- * Who began a turn: a caller, a background task that has ended, or a schedule such as a wakeup. Turns of the latter two are those
- * that Claude Code begins by itself.
+ * Who began a turn: a caller, the end of a background task, or a schedule such as a wakeup. Claude Code begins `task` and `schedule`
+ * turns by itself.
  */
 export type TurnOrigin = "caller" | "task" | "schedule";
 
+/**
+ * The messages on the channels of `node:diagnostics_channel`, by channel name. Durations are in milliseconds. Castellan publishes
+ * synchronously, in the call that causes the event; an error thrown by a subscriber becomes an uncaught exception.
+ */
 export interface CastellanEvents {
-  /** A life of a session begins: it is started, or started again. */
+  /** A life of a session begins, at its start or after a restart. */
   "castellan:session:start": SessionFacts;
-  /** Callers see another state of it. */
+  /** The state of a session changed, as callers see it. */
   "castellan:session:state": SessionFacts & { readonly state: string };
-  /** Its process has ended and nobody asked for that; it is started again. */
+  /** The process of a session ended unexpectedly; the supervisor restarts the session. */
   "castellan:session:restart": SessionFacts & { readonly exit: ExitRecord; readonly restarts: number };
-  /** The API refuses the key of its process, which has changed since: another process with the new one takes its place. */
+  /** The API rejected the key of a process, and the key has changed since; a process with the new key replaces it. */
   "castellan:session:rekey": SessionFacts;
   /**
-   * Something went wrong beside its turns, see `SessionFault`: `kind` is that of the fault, `server` the MCP server that it is about, if it
-   * is about one. A server is told of once, until it has been connected again or something else is wrong with it.
+   * A session has a fault, see `SessionFault`: `kind` is the fault's, `server` the MCP server it concerns, if any. A failing server is
+   * reported once, until it has been connected again or fails differently.
    */
   "castellan:session:fault": SessionFacts & {
     readonly kind: string;
     readonly server?: string;
     readonly reason: string;
   };
+  /** The supervisor quarantined a session. */
   "castellan:session:quarantine": SessionFacts & { readonly lastExits: readonly ExitRecord[] };
-  /** It has ended for its callers. */
+  /** A session ended for its callers. */
   "castellan:session:stop": SessionFacts & { readonly as: "session" | "child" | "supervisor" };
-  /** A message of its process. `turnId` is that of the turn that it belongs to, if it belongs to one. */
+  /** The process sent a message. `turnId` is the turn the message belongs to, if any. */
   "castellan:session:message": SessionFacts & { readonly turnId: string | undefined; readonly message: SDKMessage };
-  /** A process is up. `spare` says whether it had been started ahead, `resumed` whether its conversation goes on. */
+  /** A process completed its handshake. `spare`: it was started ahead. `resumed`: it resumes a conversation. */
   "castellan:activation:start": SessionFacts & {
     readonly pid: number | undefined;
     readonly activation: number;
@@ -91,26 +92,27 @@ export interface CastellanEvents {
     readonly resumed: boolean;
     readonly spare: boolean;
   };
+  /** A process ended. */
   "castellan:activation:end": SessionFacts & { readonly exit: ExitRecord; readonly uptimeMs: number };
-  /** `recovered` says whether it had been accepted before the application was restarted. */
+  /** A session accepted a turn. `recovered`: it had accepted it before the application restarted. */
   "castellan:turn:accept": TurnFacts & { readonly prompt: string; readonly recovered: boolean };
-  /** It has been handed to a process; `queuedMs` since it was accepted. */
+  /** A session handed a turn to its process. `queuedMs` counts from accepting the turn. */
   "castellan:turn:begin": TurnFacts & {
-    /** By which Claude Code knows the prompt of this attempt. */
+    /** Claude Code's id of this attempt's prompt. */
     readonly promptId: string;
     readonly attempt: number;
     readonly queuedMs: number;
     readonly conversationId: string;
-    /** The model that the session asks for; `undefined` if that is left to Claude Code. */
+    /** The model that the session requests; `undefined` if Claude Code chooses. */
     readonly model: string | undefined;
   };
-  /** Told once of each turn that was accepted; `left` says that it is not over, and goes on at the next start. */
+  /** A turn ended. Published once for each accepted turn. `left`: the turn is unfinished and continues after the next start. */
   "castellan:turn:end": TurnFacts & {
     readonly state: string;
     readonly left: boolean;
     readonly attempts: number;
     readonly prompt: string;
-    /** Since it was accepted. */
+    /** The time since the turn was accepted. */
     readonly durationMs: number;
     readonly reply?: TurnUsage & {
       readonly text: string;
@@ -119,70 +121,75 @@ export interface CastellanEvents {
     };
     readonly error?: CastellanError;
   };
+  /** A process requests an approval. */
   "castellan:approval:request": SessionFacts & { readonly id: string; readonly tool: string };
+  /** An approval was granted or denied, expired, or was withdrawn. */
   "castellan:approval:settle": SessionFacts & { readonly id: string; readonly outcome: string };
-  /** A session waits for a process, since there are as many as there may be. */
+  /** A session waits for a process slot, because all slots are taken. */
   "castellan:capacity:wait": SessionFacts;
-  /** It waits no longer; `granted` says whether it may have one. */
+  /** A session stopped waiting for a process slot. `granted`: it got one. */
   "castellan:capacity:end": SessionFacts & { readonly waitedMs: number; readonly granted: boolean };
-  /** Somebody waits for a member of a pool, since none is free. */
+  /** A borrower waits for a member of a pool, because none is free. */
   "castellan:pool:wait": BorrowerFacts;
   /**
-   * Somebody who has asked for a member has one, or will get none, which `granted` says; told once of each who has asked.
-   * `waitedMs` is 0 if that was at once.
+   * A borrower stopped waiting: it got a member (`granted`) or will get none. Published once for each borrower; `waitedMs` is 0 if it
+   * did not wait.
    */
   "castellan:pool:leave": BorrowerFacts & { readonly waitedMs: number; readonly granted: boolean };
-  /** Somebody got `POOL_EXHAUSTED`. */
+  /** A borrower was rejected with `POOL_EXHAUSTED`. */
   "castellan:pool:exhausted": BorrowerFacts & { readonly waitedMs: number };
-  /** A member is one borrower's, or one turn's. A turn that shares a member with others has none of its own. */
+  /** A loan or a turn got a member to itself. Not published for a turn that shares its member with others. */
   "castellan:pool:checkout": BorrowerFacts & { readonly member: SessionName; readonly waitedMs: number };
-  /** It no longer is; told once of each checkout, by its `id`. What still runs in it is stopped then. */
+  /** A checkout ended. Published once for each checkout, with its `id`. The pool stops turns that still run in the member. */
   "castellan:pool:checkin": BorrowerFacts & {
     readonly member: SessionName;
     readonly heldMs: number;
-    /** `dropped`: nobody holds the loan any more, and nobody has checked it in; `pool_closed`: the pool has been removed or its supervisor has ended, and nobody had given the member back. */
+    /**
+     * `dropped`: the loan was garbage-collected without a checkin. `pool_closed`: the pool was removed or its supervisor ended before
+     * the checkin.
+     */
     readonly why: "checked_in" | "lease_over" | "turn_ended" | "dropped" | "pool_closed";
   };
-  /** A pool gets a member. */
+  /** A pool got another member. */
   "castellan:pool:add": PoolFacts & { readonly member: SessionName };
   /**
-   * A pool has a member no longer: it was one too many or could not be made ready for the next borrower (`removed`), has been
-   * ended by somebody (`ended`), or has never begun (`failed`). Not told of those that a pool has at its end.
+   * A pool lost a member: the pool removed it as surplus or because it could not be reset for the next borrower (`removed`), somebody
+   * ended it (`ended`), or it never started (`failed`). Not published for the members of a pool that closes.
    */
   "castellan:pool:remove": PoolFacts & {
     readonly member: SessionName;
     readonly why: "removed" | "ended" | "failed";
   };
-  /** This process is a node of a cluster from now on, or again. */
+  /** This process joined a cluster as a node, for the first time or again. */
   "castellan:node:join": NodeFacts;
-  /** It was given up for dead, or has to take it that it may have been: it gives up all its global sessions at once. */
+  /** The node was declared dead, or could not rule it out, and gave up all its global sessions. */
   "castellan:node:lose": NodeFacts & { readonly error: CastellanError; readonly sessions: number };
-  /** It has left, in good order. */
+  /** The node left the cluster in an orderly way. */
   "castellan:node:leave": NodeFacts;
   /**
-   * The database of its cluster has another history than it had: it has failed over to a replica, or was put back to a backup. `era` counts
-   * these. Nobody can claim a global session before all nodes have told what they know, and each gets a higher epoch than it can have had.
+   * The cluster's database failed over to a replica or was restored from a backup; `era` counts these. No global session can be claimed
+   * before all nodes have reported what they know. Each session then gets a higher epoch than any it can have had.
    */
-  "castellan:node:history": NodeFacts & { readonly era: number };
+  "castellan:database:failover": NodeFacts & { readonly era: number };
   /**
-   * The PostgreSQL database of a journal, or of transcripts, lacks what it had confirmed, since it has another history than it had. `lost`
-   * says that it is not known any more, or that others have gone on without it; otherwise it has been written once more.
+   * After a failover or a restore, a PostgreSQL database lacks commits that it had confirmed. `lost`: Castellan no longer has them, or
+   * others have written since. Otherwise Castellan wrote them again.
    */
-  "castellan:journal:lack": {
-    /** Which database, without its password. */
+  "castellan:database:gap": {
+    /** The URL of the database, without its password. */
     readonly place: string;
-    readonly of: "journal" | "transcript";
-    /** How many batches of the journal, or entries of a transcript; 0 if that is not known. */
+    readonly content: "journal" | "transcript";
+    /** The number of missing batches of the journal or entries of a transcript; 0 if unknown. */
     readonly count: number;
     readonly lost: boolean;
   };
-  /** A global session is this node's from now on. The epoch rises with each owner. */
+  /** The node became the owner of a global session. The epoch rises with each owner. */
   "castellan:global:claim": NodeFacts & { readonly session: SessionName; readonly epoch: number };
-  /** It is no longer, because it moves, has been stopped, or the node leaves. */
+  /** The node gave up a global session, because the session moves or stopped, or because the node leaves. */
   "castellan:global:release": NodeFacts & { readonly session: SessionName; readonly epoch: number };
 }
 
-/** A channel of Castellan's. */
+/** The name of a channel. */
 export type EventName = keyof CastellanEvents;
 
 const NAMES: { readonly [Name in EventName]: true } = {
@@ -213,8 +220,8 @@ const NAMES: { readonly [Name in EventName]: true } = {
   "castellan:node:join": true,
   "castellan:node:lose": true,
   "castellan:node:leave": true,
-  "castellan:node:history": true,
-  "castellan:journal:lack": true,
+  "castellan:database:failover": true,
+  "castellan:database:gap": true,
   "castellan:global:claim": true,
   "castellan:global:release": true,
 };
@@ -224,13 +231,13 @@ export const eventNames: readonly EventName[] = Object.keys(NAMES) as EventName[
 
 const channels = new Map<EventName, Channel>(eventNames.map((name) => [name, channel(name)]));
 
-/** Tells of an event; `facts` is only asked for if anybody listens. */
+/** Publishes an event. Calls `facts` only if the channel has subscribers. */
 export function tell<Name extends EventName>(name: Name, facts: () => CastellanEvents[Name]): void {
   const to = channels.get(name);
   if (to?.hasSubscribers === true) to.publish(facts());
 }
 
-/** Listens to a channel. @returns ends that */
+/** Subscribes to a channel. @returns a function that unsubscribes */
 export function on<Name extends EventName>(name: Name, listener: (event: CastellanEvents[Name]) => void): () => void {
   const to = channel(name);
   const hear = (message: unknown): void => listener(message as CastellanEvents[Name]);

@@ -1,6 +1,4 @@
-/* Objects with fewer fields. */
-
-/** `fields` without those that are undefined, which count as not given. */
+/** A copy of `fields` without the undefined ones. */
 export function withoutUndefined<Fields extends object>(
   fields: Fields,
 ): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
@@ -9,7 +7,7 @@ export function withoutUndefined<Fields extends object>(
   };
 }
 
-/** The fields of these names. */
+/** A copy of `fields` with only the fields in `names`. */
 export function pick<Fields extends object, Name extends keyof Fields>(
   fields: Fields,
   names: readonly Name[],
@@ -17,7 +15,12 @@ export function pick<Fields extends object, Name extends keyof Fields>(
   return Object.fromEntries(names.map((name) => [name, fields[name]])) as Pick<Fields, Name>;
 }
 
-/** `fields` without those of these names. */
+/** A copy of `fields` without the fields in `names`. */
 export function omit<Fields extends object>(fields: Fields, names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name))) as Fields;
+}
+
+/** Returns the own entry of `table`. The key may come from outside and equal an inherited name such as `constructor`. */
+export function own<Entry>(table: Readonly<Record<string, Entry>>, key: string): Entry | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
 }

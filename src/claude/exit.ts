@@ -1,6 +1,6 @@
 import type { SDKStartupFailureReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ExitClass, ExitRecord } from "../errors.ts";
-import { own } from "../own.ts";
+import { own } from "../fields.ts";
 import { passesInWords } from "./passing-fault.ts";
 
 /** What is known of a process that ended, or that never came up. */

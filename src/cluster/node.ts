@@ -279,7 +279,7 @@ export class ClusterNode {
     const before = this.#era;
     this.#era = era ?? before;
     if (era === undefined || before === undefined || era === before) return;
-    tell("castellan:node:history", () => ({ ...this.#facts(boot), era }));
+    tell("castellan:database:failover", () => ({ ...this.#facts(boot), era }));
   }
 
   /** What cannot be told the database any more has the run lost, see `SessionHost`. */

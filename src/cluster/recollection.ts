@@ -57,7 +57,12 @@ export class Recollection {
       recent: this.#appends,
       behind: ({ entries, lost }) => {
         this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`);
-        tell("castellan:journal:lack", () => ({ place: this.#place.label, of: "transcript", count: entries, lost }));
+        tell("castellan:database:gap", () => ({
+          place: this.#place.label,
+          content: "transcript",
+          count: entries,
+          lost,
+        }));
       },
     };
   }
@@ -72,7 +77,7 @@ export class Recollection {
   /** Tells that the database lacked batches. */
   behind({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
     this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
-    tell("castellan:journal:lack", () => ({ place: this.#place.label, of: "journal", count: batches, lost }));
+    tell("castellan:database:gap", () => ({ place: this.#place.label, content: "journal", count: batches, lost }));
   }
 
   /**

@@ -1,28 +1,28 @@
 import { on } from "../events.ts";
 import { formatName } from "../names.ts";
 
-/** Takes fields and a message, as pino, and most that are like it, do. */
+/** A logger that takes fields and a message, such as pino. */
 export interface EventLogger {
-  /** Takes what is in order. */
+  /** Logs normal operation. */
   info(fields: object, message: string): void;
-  /** Takes what has failed. */
+  /** Logs a failure. */
   warn(fields: object, message: string): void;
 }
 
 /**
- * Writes a line for each turn that ends, each restart, each key that is refused and has changed, each fault of a session, each session that is quarantined, each approval, and each global session that
- * this node takes or has to give up, and each time that a PostgreSQL database has lost what it had confirmed: the session, the length
- * of the prompt, the result and the duration; never a key.
+ * Logs a line for each ended turn, restart, rejected and changed key, fault, quarantine and settled approval, for each global session
+ * that this node claims, each time that the node gives up its sessions, and each failover or gap of a PostgreSQL database. The line of
+ * a turn has the session, the length of the prompt, the result, the duration, the cost and the tokens. No line contains a key.
  *
- * @param logger where lines go
- * @param options what lines have
- * @param options.prompts whether lines have the text of prompts. Default `false`
- * @returns ends that
+ * @param logger the logger for the lines
+ * @param options options of the lines
+ * @param options.prompts whether lines include the text of prompts. Default `false`
+ * @returns a function that stops logging
  * @example
  * const stop = logEvents(pino());
  */
 export function logEvents(logger: EventLogger, { prompts = false }: { readonly prompts?: boolean } = {}): () => void {
-  const ends = [
+  const unsubscribes = [
     on(
       "castellan:turn:end",
       ({ session, supervisor, turnId, state, left, attempts, prompt, durationMs, reply, error }) => {
@@ -43,10 +43,13 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     ),
     on("castellan:session:restart", ({ session, supervisor, exit, restarts }) => {
       const fields = { session, supervisor, restarts, class: exit.class, exit: exit.message, pid: exit.pid };
-      logger.warn(fields, `session ${formatName(session)} lost its process and is started again`);
+      logger.warn(fields, `session ${formatName(session)} lost its process and restarts`);
     }),
     on("castellan:session:rekey", (fields) => {
-      logger.warn({ ...fields }, `session ${formatName(fields.session)} had its key refused, and has the changed one`);
+      logger.warn(
+        { ...fields },
+        `session ${formatName(fields.session)} had its key rejected, and uses the changed key`,
+      );
     }),
     on("castellan:session:fault", ({ session, supervisor, kind, server, reason }) => {
       const fields = { session, supervisor, kind, ...(server === undefined ? {} : { server }), reason };
@@ -64,15 +67,18 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
       logger.info({ session, node, epoch }, `global session ${formatName(session)} is on ${node}`);
     }),
     on("castellan:node:lose", ({ node, error, sessions }) => {
-      logger.warn({ node, sessions, code: error.code, error: error.message }, `node ${node} has given up its sessions`);
-    }),
-    on("castellan:node:history", ({ node, era }) => {
-      logger.warn({ node, era }, `the database of node ${node} has another history than it had`);
-    }),
-    on("castellan:journal:lack", ({ place, of, count, lost }) => {
       logger.warn(
-        { place, of, count, lost },
-        `${place} lacks what it had confirmed, ${lost ? "and it is lost" : "which was written once more"}`,
+        { node, sessions, code: error.code, error: error.message },
+        `node ${node} gave up its global sessions`,
+      );
+    }),
+    on("castellan:database:failover", ({ node, era }) => {
+      logger.warn({ node, era }, `the database of node ${node} failed over or was restored`);
+    }),
+    on("castellan:database:gap", ({ place, content, count, lost }) => {
+      logger.warn(
+        { place, content, count, lost },
+        `${place} lacks commits that it had confirmed; ${lost ? "they are lost" : "Castellan wrote them again"}`,
       );
     }),
     on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {
@@ -80,6 +86,6 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     }),
   ];
   return () => {
-    for (const end of ends) end();
+    for (const unsubscribe of unsubscribes) unsubscribe();
   };
 }

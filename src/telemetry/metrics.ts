@@ -1,21 +1,17 @@
-import type { Attributes, Meter } from "@opentelemetry/api";
+import type { Attributes, Histogram, Meter, MetricOptions, ObservableResult, UpDownCounter } from "@opentelemetry/api";
 import { registry } from "../application/names/registry.ts";
 import { on, type PoolFacts } from "../events.ts";
 import { nameKey } from "../names.ts";
-import { of, SECONDS, seconds } from "./instruments.ts";
-import { LimitedNames } from "./limited-names.ts";
 import { ATTRIBUTES, METRICS, OPERATION, PROVIDER } from "./names.ts";
-import { type Count, observeCounts } from "./observed-counts.ts";
-import { OpenCount } from "./open-count.ts";
 
 /**
- * Measures what happens to sessions, turns, processes, pools and the node. No name of a session, prompt or key is an attribute; their values
- * are those of a fixed set, but for the names of supervisors, pools, models, the node, and a limited number of MCP servers.
+ * Measures sessions, turns, processes, approvals, pools and the node of this process. No attribute contains a session name, a prompt or
+ * a key. Attribute values come from fixed sets, except the names of supervisors, pools, models, the node, and the first 50 MCP servers.
  *
- * @returns ends that
+ * @returns a function that stops measuring
  */
 export function measure(meter: Meter): () => void {
-  const ends = [
+  const unsubscribes = [
     ...measureTurns(meter),
     ...measureSessions(meter),
     ...measureMcpServers(meter),
@@ -26,37 +22,35 @@ export function measure(meter: Meter): () => void {
     ...measureCluster(meter),
   ];
   return () => {
-    for (const end of ends) end();
+    for (const unsubscribe of unsubscribes) unsubscribe();
   };
 }
 
-/** Bounds of histograms of tokens: those of the GenAI conventions. */
+/** Buckets of token histograms, from the GenAI semantic conventions. */
 const TOKENS = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
-/** Measures turns: how many there are, how long they take, and what they use. @returns what ends that */
+/* Each of the following functions returns the functions that unsubscribe it. */
+
+/** Measures turns: their number, duration, tokens and cost. */
 function measureTurns(meter: Meter): (() => void)[] {
   const duration = meter.createHistogram(METRICS.operationDuration, {
-    description: "How long turns took, from being accepted to their end",
+    description: "Time from accepting a turn to its end",
     unit: "s",
     advice: { explicitBucketBoundaries: SECONDS },
   });
   const tokens = meter.createHistogram(METRICS.tokenUsage, {
-    description: "Tokens that turns used",
+    description: "Tokens used by turns",
     unit: "{token}",
     advice: { explicitBucketBoundaries: TOKENS },
   });
-  const queued = seconds(
-    meter,
-    METRICS.turnQueueDuration,
-    "How long turns waited before they were handed to a process",
-  );
+  const queued = seconds(meter, METRICS.turnQueueDuration, "Time that turns waited for a process");
   const cost = meter.createCounter(METRICS.turnCost, {
-    description: "What turns cost, as Claude Code estimates it",
+    description: "Cost of turns, as estimated by Claude Code",
     unit: "{USD}",
   });
-  const turns = meter.createCounter(METRICS.turns, { description: "Turns that have ended", unit: "{turn}" });
-  const active = new OpenCount(meter, METRICS.turnsActive, "Turns that wait or run", "{turn}");
-  /** The models of turns that run. */
+  const turns = meter.createCounter(METRICS.turns, { description: "Ended turns", unit: "{turn}" });
+  const active = new OpenCount(meter, METRICS.turnsActive, "Waiting and running turns", "{turn}");
+  /** The models of running turns, by turn id. */
   const models = new Map<string, string | undefined>();
   return [
     on("castellan:turn:accept", ({ turnId, ...facts }) => active.begin(turnId, of(facts))),
@@ -90,18 +84,18 @@ function measureTurns(meter: Meter): (() => void)[] {
   ];
 }
 
-/** Measures sessions: in which states they are, how often they are restarted or quarantined, and what faults they have. @returns what ends that */
+/** Measures sessions: their states, restarts, quarantines and faults. */
 function measureSessions(meter: Meter): (() => void)[] {
   const restarts = meter.createCounter(METRICS.restarts, {
-    description: "Restarts nobody asked for",
+    description: "Restarts after a crash",
     unit: "{restart}",
   });
   const quarantines = meter.createCounter(METRICS.quarantines, {
-    description: "Sessions quarantined",
+    description: "Quarantined sessions",
     unit: "{session}",
   });
   const faults = meter.createCounter(METRICS.faults, {
-    description: "What went wrong beside the turns, by its kind",
+    description: "Faults of sessions, by kind",
     unit: "{fault}",
   });
   return [
@@ -112,29 +106,24 @@ function measureSessions(meter: Meter): (() => void)[] {
     on("castellan:session:fault", ({ kind, ...facts }) =>
       faults.add(1, { ...of(facts), [ATTRIBUTES.faultKind]: kind }),
     ),
-    observeCounts(
-      meter,
-      METRICS.sessions,
-      { description: "Sessions by their state", unit: "{session}" },
-      sessionsByState,
-    ),
+    observeCounts(meter, METRICS.sessions, { description: "Sessions, by state", unit: "{session}" }, sessionsByState),
   ];
 }
 
-/** How many sessions of this process are in which state. */
+/** The sessions of this process, by supervisor and state. */
 function* sessionsByState(): Generator<Count> {
   for (const [supervisor, states] of registry.states()) {
     for (const [state, count] of states) yield [{ ...of({ supervisor }), [ATTRIBUTES.sessionState]: state }, count];
   }
 }
 
-/** Of how many MCP servers the names are told. Each session may have others. */
-const MOST_SERVERS = 50;
+/** The number of MCP servers whose names become attribute values; each session may have its own servers. */
+const MAX_SERVER_NAMES = 50;
 
-/** Measures how many sessions lack an MCP server. @returns what ends that */
+/** Measures the sessions with a failed MCP server. */
 function measureMcpServers(meter: Meter): (() => void)[] {
-  const names = new LimitedNames(MOST_SERVERS);
-  const description = "Sessions whose MCP server is not connected, does not answer or has ended";
+  const names = new LimitedNames(MAX_SERVER_NAMES);
+  const description = "Sessions whose MCP server is not connected, does not respond or has ended";
   return [
     observeCounts(meter, METRICS.mcpServersFailed, { description, unit: "{session}" }, () => failedServers(names)),
   ];
@@ -151,11 +140,11 @@ function* failedServers(names: LimitedNames): Generator<Count> {
   }
 }
 
-/** Measures processes: how many are up, how long that took, and how long they stay. @returns what ends that */
+/** Measures processes: their number, start duration and uptime. */
 function measureActivations(meter: Meter): (() => void)[] {
-  const activations = new OpenCount(meter, METRICS.activations, "Processes that are up", "{process}");
-  const starts = seconds(meter, METRICS.activationStartDuration, "How long processes took to be up");
-  const uptime = seconds(meter, METRICS.activationUptime, "How long processes were up");
+  const activations = new OpenCount(meter, METRICS.activations, "Running processes", "{process}");
+  const starts = seconds(meter, METRICS.activationStartDuration, "Time that processes took to start");
+  const uptime = seconds(meter, METRICS.activationUptime, "Lifetime of processes");
   return [
     on("castellan:activation:start", ({ durationMs, resumed, spare, session, ...facts }) => {
       activations.begin(nameKey(session), of(facts));
@@ -168,13 +157,13 @@ function measureActivations(meter: Meter): (() => void)[] {
   ];
 }
 
-/** Measures approvals: how many are waited for, and how they were settled. @returns what ends that */
+/** Measures approvals: how many are pending, and their outcomes. */
 function measureApprovals(meter: Meter): (() => void)[] {
   const approvals = meter.createCounter(METRICS.approvals, {
-    description: "Approvals that were settled",
+    description: "Settled approvals",
     unit: "{approval}",
   });
-  const pending = new OpenCount(meter, METRICS.approvalsPending, "Approvals that are waited for", "{approval}");
+  const pending = new OpenCount(meter, METRICS.approvalsPending, "Pending approvals", "{approval}");
   return [
     on("castellan:approval:request", ({ id, ...facts }) => pending.begin(id, of(facts))),
     on("castellan:approval:settle", ({ id, outcome, ...facts }) => {
@@ -184,10 +173,10 @@ function measureApprovals(meter: Meter): (() => void)[] {
   ];
 }
 
-/** Measures the wait for processes: how many sessions wait, and how long. @returns what ends that */
+/** Measures the wait for process slots: the number of waiting sessions, and the time they waited. */
 function measureCapacity(meter: Meter): (() => void)[] {
-  const waiting = new OpenCount(meter, METRICS.capacityWaiting, "Sessions that wait for a process", "{session}");
-  const waited = seconds(meter, METRICS.capacityWaitDuration, "How long sessions waited for a process");
+  const waiting = new OpenCount(meter, METRICS.capacityWaiting, "Sessions waiting for a process slot", "{session}");
+  const waited = seconds(meter, METRICS.capacityWaitDuration, "Time that sessions waited for a process slot");
   return [
     on("castellan:capacity:wait", ({ session, ...facts }) => waiting.begin(nameKey(session), of(facts))),
     on("castellan:capacity:end", ({ session, waitedMs, granted, ...facts }) => {
@@ -198,15 +187,15 @@ function measureCapacity(meter: Meter): (() => void)[] {
 }
 
 /**
- * Measures pools: how many members are lent, how many wait for one and for how long, and how many got none. The name of a pool is
- * an attribute, since there are only as many as have been configured. @returns what ends that
+ * Measures pools: lent members, waiting borrowers, the time they waited, and exhaustion. The name of the pool is an attribute, because
+ * configuration bounds the number of pools.
  */
 function measurePools(meter: Meter): (() => void)[] {
-  const lent = new OpenCount(meter, METRICS.poolLent, "Members of pools that are lent", "{session}");
-  const waiting = new OpenCount(meter, METRICS.poolWaiting, "Turns and loans that wait for a member", "{request}");
-  const waited = seconds(meter, METRICS.poolWaitDuration, "How long turns and loans waited for a member");
+  const lent = new OpenCount(meter, METRICS.poolLent, "Lent members of pools", "{session}");
+  const waiting = new OpenCount(meter, METRICS.poolWaiting, "Turns and loans waiting for a member", "{request}");
+  const waited = seconds(meter, METRICS.poolWaitDuration, "Time that turns and loans waited for a member");
   const exhausted = meter.createCounter(METRICS.poolExhausted, {
-    description: "Turns and loans for which a pool had no member in time",
+    description: "Turns and loans that got no member in time",
     unit: "{request}",
   });
   return [
@@ -226,34 +215,114 @@ function ofPool({ pool, ...facts }: PoolFacts): Attributes {
 }
 
 /**
- * Measures a node of a cluster: how often it had to give up all that it owned, how many sessions it has taken, and what of its
- * database had to be noticed. The name of the
- * node is an attribute, since a process is one. @returns what ends that
+ * Measures this node of a cluster and its database. The name of the node is an attribute, because a process is at most one node.
  */
 function measureCluster(meter: Meter): (() => void)[] {
   const losses = meter.createCounter(METRICS.nodeLosses, {
-    description: "How often a node had to give up its global sessions, because it could not say that it lives",
+    description: "Times that a node gave up its global sessions because it could not renew its lease",
     unit: "{loss}",
   });
   const claims = meter.createCounter(METRICS.globalClaims, {
-    description: "Global sessions that a node has taken",
+    description: "Global sessions claimed by the node",
     unit: "{session}",
   });
-  const histories = meter.createCounter(METRICS.nodeHistories, {
-    description: "How often the database of a node had another history than it had",
-    unit: "{change}",
+  const failovers = meter.createCounter(METRICS.databaseFailovers, {
+    description: "Failovers and restores of the cluster's database, as noticed by the node",
+    unit: "{failover}",
   });
-  const lacking = meter.createCounter(METRICS.journalLacking, {
-    description:
-      "How often a database lacked what it had confirmed, by whether it is lost or has been written once more",
-    unit: "{time}",
+  const gaps = meter.createCounter(METRICS.databaseGaps, {
+    description: "Times that a database lacked commits it had confirmed, by whether they are lost or written again",
+    unit: "{gap}",
   });
   return [
     on("castellan:node:lose", ({ node }) => losses.add(1, { [ATTRIBUTES.node]: node })),
-    on("castellan:node:history", ({ node }) => histories.add(1, { [ATTRIBUTES.node]: node })),
-    on("castellan:journal:lack", ({ of, lost }) =>
-      lacking.add(1, { [ATTRIBUTES.lacking]: of, [ATTRIBUTES.lost]: lost }),
+    on("castellan:database:failover", ({ node }) => failovers.add(1, { [ATTRIBUTES.node]: node })),
+    on("castellan:database:gap", ({ content, lost }) =>
+      gaps.add(1, { [ATTRIBUTES.databaseContent]: content, [ATTRIBUTES.databaseLost]: lost }),
     ),
     on("castellan:global:claim", ({ node }) => claims.add(1, { [ATTRIBUTES.node]: node })),
   ];
+}
+
+/** Buckets of histograms of seconds: turns take from milliseconds to an hour. */
+const SECONDS: number[] = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600];
+
+/** A histogram of seconds. */
+function seconds(meter: Meter, name: string, description: string): Histogram {
+  return meter.createHistogram(name, { description, unit: "s", advice: { explicitBucketBoundaries: SECONDS } });
+}
+
+/** The attributes that all metrics of a supervisor have. */
+function of({ supervisor }: { readonly supervisor: string }): Attributes {
+  return { [ATTRIBUTES.supervisor]: supervisor };
+}
+
+/** A count of one combination of attributes. */
+type Count = readonly [Attributes, number];
+
+/**
+ * Creates a gauge that calls `counts` at each collection. A combination of attributes that `counts` no longer yields is reported as 0,
+ * because OpenTelemetry otherwise repeats its last value.
+ *
+ * @param counts yields each combination of attributes at most once; the number of combinations must be bounded
+ * @returns a function that removes the callback
+ */
+function observeCounts(meter: Meter, name: string, options: MetricOptions, counts: () => Iterable<Count>): () => void {
+  const gauge = meter.createObservableGauge(name, options);
+  const seen = new Map<string, Attributes>();
+  const observe = (result: ObservableResult): void => {
+    const gone = new Map(seen);
+    for (const [attributes, count] of counts()) {
+      const key = JSON.stringify(attributes);
+      seen.set(key, attributes);
+      gone.delete(key);
+      result.observe(count, attributes);
+    }
+    for (const attributes of gone.values()) result.observe(0, attributes);
+  };
+  gauge.addCallback(observe);
+  return () => gauge.removeCallback(observe);
+}
+
+/** The value of an attribute for all names beyond the limit, as OpenTelemetry spells it. */
+const OTHER = "_OTHER";
+
+/** Attribute values: the first names up to a limit keep theirs, all later ones share `_OTHER`. */
+class LimitedNames {
+  readonly #limit: number;
+  readonly #known = new Set<string>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  of(name: string): string {
+    if (this.#known.size < this.#limit) this.#known.add(name);
+    return this.#known.has(name) ? name : OTHER;
+  }
+}
+
+/** An up-down counter of operations in progress. It ignores the end of an operation that began before the counter existed. */
+class OpenCount {
+  readonly #counter: UpDownCounter;
+  readonly #open = new Map<string, Attributes>();
+
+  constructor(meter: Meter, name: string, description: string, unit: string) {
+    this.#counter = meter.createUpDownCounter(name, { description, unit });
+  }
+
+  begin(key: string, attributes: Attributes): void {
+    if (this.#open.has(key)) return;
+    this.#open.set(key, attributes);
+    this.#counter.add(1, attributes);
+  }
+
+  /** Returns whether the operation's begin was counted. */
+  end(key: string): boolean {
+    const attributes = this.#open.get(key);
+    if (attributes === undefined) return false;
+    this.#open.delete(key);
+    this.#counter.add(-1, attributes);
+    return true;
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * The names of all that is measured and traced, so that they stand in one place. Those that begin with `gen_ai` and `error` are
- * the GenAI semantic conventions' (https://opentelemetry.io/docs/specs/semconv/gen-ai/), the others are Castellan's own.
+ * The names of metrics. Names that begin with `gen_ai` or `error` are those of the GenAI semantic conventions
+ * (https://opentelemetry.io/docs/specs/semconv/gen-ai/); Castellan defines the others.
  */
 export const METRICS = {
   operationDuration: "gen_ai.client.operation.duration",
@@ -27,8 +27,8 @@ export const METRICS = {
   poolExhausted: "castellan.pool.exhausted",
   nodeLosses: "castellan.node.losses",
   globalClaims: "castellan.global.claims",
-  nodeHistories: "castellan.node.histories",
-  journalLacking: "castellan.journal.lacking",
+  databaseFailovers: "castellan.database.failovers",
+  databaseGaps: "castellan.database.gaps",
 } as const;
 
 /** The names of attributes of spans and metrics. */
@@ -64,10 +64,10 @@ export const ATTRIBUTES = {
   pool: "castellan.pool",
   poolGranted: "castellan.pool.granted",
   node: "castellan.node",
-  lacking: "castellan.journal.of",
-  lost: "castellan.journal.lost",
+  databaseContent: "castellan.database.content",
+  databaseLost: "castellan.database.lost",
 } as const;
 
-/** What a turn is in the GenAI conventions, and whose model runs it. */
+/** A turn's operation and provider in the GenAI conventions. */
 export const OPERATION = "invoke_agent";
 export const PROVIDER = "anthropic";

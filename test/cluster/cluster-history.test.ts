@@ -82,7 +82,7 @@ it("a run goes on with its sessions when the database has never heard of the run
 });
 
 it("what a run has written that is over is written once more, before anybody may claim its sessions", async () => {
-  using lacks = hearing("castellan:journal:lack");
+  using gaps = hearing("castellan:database:gap");
   const { database, recollection, told, journalOf } = await scene();
   const one = await machine(database.place, "one", A);
   const other = await machine(database.place, "other");
@@ -100,9 +100,9 @@ it("what a run has written that is over is written once more, before anybody may
   expect(await turns(database)).toEqual(["t1", "t2"]);
   expect((await database.sql("select from transcript_entries")).length).toBe(1);
   expect(told.join("\n")).toMatch(/lacked 1 batches of the journal(.|\n)*lacked 1 entries of a transcript/);
-  expect(lacks.heard).toMatchObject([
-    { of: "journal", count: 1, lost: false },
-    { of: "transcript", count: 1, lost: false },
+  expect(gaps.heard).toMatchObject([
+    { content: "journal", count: 1, lost: false },
+    { content: "transcript", count: 1, lost: false },
   ]);
   await database.sql("update history set claims_from = clock_timestamp()");
   // Above all epochs that anybody can have had in what the database lacks.
@@ -161,7 +161,7 @@ it("nobody claims anything while others may still act by what the database has l
 
 it("a node tells each history that its database comes to have while it lives, once, also where it comes back as another run", async () => {
   const { stop, points } = measured();
-  using histories = hearing("castellan:node:history");
+  using histories = hearing("castellan:database:failover");
   const { database } = await scene();
   const engine = postgresEngine({ ...database.place, renewTimeoutMs: 5_000, listen: false }, systemClock);
   onTestFinished(() => engine.close());
@@ -203,7 +203,7 @@ it("a node tells each history that its database comes to have while it lives, on
   const [first, second] = histories.heard;
   expect(first).toMatchObject({ node: "n", boot: "run-1" });
   expect(second).toEqual({ node: "n", boot: "run-2", era: (first?.era ?? 0) + 1 });
-  expect(await points(METRICS.nodeHistories)).toEqual([{ "castellan.node": "n", value: 2 }]);
+  expect(await points(METRICS.databaseFailovers)).toEqual([{ "castellan.node": "n", value: 2 }]);
   await member.drain(0);
   stop();
 });

@@ -74,7 +74,7 @@ function ids(entries: readonly SessionStoreEntry[] | null): unknown[] {
 
 describe("a journal whose database is put back to a backup", () => {
   it("writes once more what it lacks, before the next batch and once each", async () => {
-    using lacks = hearing("castellan:journal:lack");
+    using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     await journal.write(accepted(1));
@@ -86,7 +86,7 @@ describe("a journal whose database is put back to a backup", () => {
     expect(await prompts(journal)).toEqual(["prompt 2", "prompt 1", "prompt 4"]);
     expect(await journal.turn("t2")).toMatchObject({ state: "running", attempts: 1 });
     await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. They have been written once more/);
-    expect(lacks.heard).toEqual([{ place: journal.place, of: "journal", count: 2, lost: false }]);
+    expect(gaps.heard).toEqual([{ place: journal.place, content: "journal", count: 2, lost: false }]);
   });
 
   it("tells nothing that it lacks for not being there", async () => {
@@ -133,7 +133,7 @@ describe("a journal whose database is put back to a backup", () => {
   });
 
   it("goes on without what is too much to be kept, and says so", async () => {
-    using lacks = hearing("castellan:journal:lack");
+    using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     await database.backUp();
@@ -143,13 +143,13 @@ describe("a journal whose database is put back to a backup", () => {
     expect(await journal.turn("t1")).toBeUndefined();
     expect(await journal.turn("t6")).toBeDefined();
     await expect.poll(() => warnings.join()).toMatch(/turns, replies and costs are lost/);
-    expect(lacks.heard).toMatchObject([{ of: "journal", lost: true }]);
+    expect(gaps.heard).toMatchObject([{ content: "journal", lost: true }]);
   });
 });
 
 describe("a session store whose database is put back to a backup", () => {
   it("appends once more what it lacks, and nothing twice", async () => {
-    using lacks = hearing("castellan:journal:lack");
+    using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const transcripts = store(database.place);
     await transcripts.append(KEY, [entry(1)]);
@@ -161,7 +161,7 @@ describe("a session store whose database is put back to a backup", () => {
     const kept = await transcripts.load(KEY);
     expect(ids(kept)).toEqual(["u1", "u2", undefined, "u3", "u4"]);
     await expect.poll(() => warnings.join()).toMatch(/lacked the last 3 entries of a transcript/);
-    expect(lacks.heard).toMatchObject([{ of: "transcript", count: 3, lost: false }]);
+    expect(gaps.heard).toMatchObject([{ content: "transcript", count: 3, lost: false }]);
   });
 
   it("loads what was appended last", async () => {

@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { query, session, use } from "../../src/castellan.ts";
 import { eventNames } from "../../src/events.ts";
 import { type EventLogger, follow, pool } from "../../src/index.ts";
-import { stderrLogger } from "../../src/telemetry/stderr-logger.ts";
+import { stderrLogger } from "../../src/telemetry/follow.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 import { hearing } from "./told.ts";

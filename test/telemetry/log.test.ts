@@ -54,7 +54,7 @@ test("a line for a key that is refused and has changed, without the key", async 
   await query(scene.name, "hello");
   stop();
   expect(written).toMatchObject([
-    { level: "warn", message: `session "${scene.name}" had its key refused, and has the changed one` },
+    { level: "warn", message: `session "${scene.name}" had its key rejected, and uses the changed key` },
     { level: "info", fields: { result: "completed", attempts: 2 } },
   ]);
   expect(JSON.stringify(written)).not.toContain("secret");

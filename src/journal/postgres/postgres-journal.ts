@@ -58,7 +58,7 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
     const message = `The journal ${place.label} ${behindWords(lacking)}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
     const { batches: count, lost } = lacking;
-    tell("castellan:journal:lack", () => ({ place: place.label, of: "journal", count, lost }));
+    tell("castellan:database:gap", () => ({ place: place.label, content: "journal", count, lost }));
   };
   const doubt: PostgresHolding["doubt"] = (problem) => {
     const message = `The journal ${place.label} may lose what it has confirmed: ${problem}.`;

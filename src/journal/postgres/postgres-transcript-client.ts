@@ -277,7 +277,7 @@ function usualUse(label: string, clock: Clock): LackingUse {
       const message = `The session store ${label} ${lackingWords(lacking)}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
       const { entries: count, lost } = lacking;
-      tell("castellan:journal:lack", () => ({ place: label, of: "transcript", count, lost }));
+      tell("castellan:database:gap", () => ({ place: label, content: "transcript", count, lost }));
     },
   };
 }

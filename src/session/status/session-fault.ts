@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
-import { own } from "../../own.ts";
+import { own } from "../../fields.ts";
 import type { Wakeup } from "../conversation/wakeups.ts";
 
 /** Something that went wrong beside the turns, and would otherwise pass in silence. */

@@ -1,6 +1,6 @@
 import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 
-import { own } from "../../own.ts";
+import { own } from "../../fields.ts";
 
 /** What has been done by commands that say nothing of it. */
 const DONE: { readonly [command: string]: string } = {

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import type { SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
-import { promptText } from "./fake-prompt.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /** The commands of Claude Code's own that the fake runs by itself, and their other names. */
@@ -111,4 +110,11 @@ export function commandFailedMessage(command: string, args: string, text: string
 
 export function echoOf(uuid: string): FakeEcho {
   return { user_message_uuid: uuid, user_message_uuids: [uuid] };
+}
+
+/** The text of a user message, its other parts left out. */
+export function promptText(message: SDKUserMessage): string {
+  const { content } = message.message;
+  if (typeof content === "string") return content;
+  return content.map((block) => (block.type === "text" ? block.text : "")).join("");
 }

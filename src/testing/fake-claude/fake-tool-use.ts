@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { PermissionResult, SDKPermissionDenial } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeAnswer } from "./fake-answer.ts";
-import { hookDecision, hookDenial } from "./fake-hooks.ts";
-import type { FakeHost } from "./fake-host.ts";
+import { type FakeHost, hookDecision, hookDenial } from "./fake-host.ts";
 import { type FakeToolResult, INTERRUPTED_TOOL, toolResultMessage } from "./fake-messages.ts";
+import type { FakeSettings } from "./fake-settings.ts";
 import type { WireObject } from "./fake-wire.ts";
 import type { TurnContext } from "./turn-context.ts";
 
@@ -158,4 +158,45 @@ function facts({ id, name, input }: FakeToolCall): WireObject {
   const [prefix, server] = name.split("__");
   const told = { tool_name: name, tool_input: input, tool_use_id: id };
   return prefix === "mcp" ? { ...told, mcp_server: { name: server, source: "sdk" } } : told;
+}
+
+/** A tool that enters or leaves plan mode, as it is at this moment. */
+export interface FakePlanTool {
+  /** Whether the mode, rules and whoever decides have a say in it. */
+  readonly ask: boolean;
+  run(): FakeToolResult;
+}
+
+/** `undefined` for all other tools. */
+export function planTool(name: string, { asksHost, permissions }: FakeSettings): FakePlanTool | undefined {
+  if (name !== "EnterPlanMode" && name !== "ExitPlanMode") return undefined;
+  if (!asksHost) {
+    return failing(
+      `Error: No such tool available: ${name}. ${name} is disabled for this session, in subagents as well as here.`,
+    );
+  }
+  if (name === "EnterPlanMode") {
+    return {
+      ask: true,
+      run: () => {
+        permissions.enter("plan");
+        return { content: "Entered plan mode.", isError: undefined };
+      },
+    };
+  }
+  if (permissions.mode !== "plan") return failing("You are not in plan mode.");
+  return {
+    ask: true,
+    run: () => {
+      permissions.leavePlan();
+      return { content: "User has approved exiting plan mode. You can now proceed.", isError: undefined };
+    },
+  };
+}
+
+function failing(problem: string): FakePlanTool {
+  return {
+    ask: false,
+    run: () => ({ content: `<tool_use_error>${problem}</tool_use_error>`, isError: true, unusable: true }),
+  };
 }

@@ -8,6 +8,7 @@ import {
   echoOf,
   outputMessage,
   ownCommandIn,
+  promptText,
   summaryMessage,
   summaryUsage,
 } from "./fake-command.ts";
@@ -15,13 +16,11 @@ import type { FakeConversation } from "./fake-conversation.ts";
 import type { FakeBody, FakeHome, FakeUnprompted } from "./fake-home.ts";
 import { CLAUDE_CODE_VERSION, lifecycleMessage, modeMessage, stamp, stateMessage } from "./fake-messages.ts";
 import type { FakeClaudeOptions } from "./fake-options.ts";
-import { promptText } from "./fake-prompt.ts";
 import { FakeReception } from "./fake-reception.ts";
-import { FakeRequests } from "./fake-requests.ts";
 import { localCommandResult } from "./fake-result.ts";
 import { FakeSettings } from "./fake-settings.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
-import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
+import { objectOf, stringOf, type WireMessage, type WireObject } from "./fake-wire.ts";
 import { FakeTurnOver, SimulatedTurn } from "./simulated-turn.ts";
 import type { EndedTurn, TurnContext } from "./turn-context.ts";
 
@@ -365,4 +364,49 @@ const TASK_NOTIFICATION = "<task-notification>A task has ended.</task-notificati
 function isUserMessage(message: WireObject): message is WireObject & SDKUserMessage {
   const { content } = objectOf(message, "message");
   return typeof content === "string" || Array.isArray(content);
+}
+
+interface Pending {
+  readonly resolve: (response: WireObject) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** What a fake process asks its host: hooks, tools of in-process MCP servers, permissions. Each waits until the host answers. */
+export class FakeRequests {
+  readonly #send: (message: WireMessage) => void;
+  readonly #pending = new Map<string, Pending>();
+
+  constructor(send: (message: WireMessage) => void) {
+    this.#send = send;
+  }
+
+  /**
+   * Resolves to the host's answer. Rejects when the host answers with an error, and with the signal's reason when that aborts: the request
+   * is withdrawn then.
+   */
+  async ask(request: WireObject, signal: AbortSignal): Promise<WireObject> {
+    signal.throwIfAborted();
+    const id = randomUUID();
+    const withdraw = (): void => {
+      this.#send({ type: "control_cancel_request", request_id: id });
+      this.#pending.get(id)?.reject(signal.reason);
+    };
+    const answer = new Promise<WireObject>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    signal.addEventListener("abort", withdraw, { once: true });
+    this.#send({ type: "control_request", request_id: id, request });
+    try {
+      return await answer;
+    } finally {
+      this.#pending.delete(id);
+      signal.removeEventListener("abort", withdraw);
+    }
+  }
+
+  /** Takes a `control_response` line. An answer that nobody waits for any more is dropped. */
+  answered(message: WireObject): void {
+    const response = objectOf(message, "response");
+    const pending = this.#pending.get(stringOf(response, "request_id") ?? "");
+    if (response["subtype"] !== "error") pending?.resolve(objectOf(response, "response"));
+    else pending?.reject(new Error(stringOf(response, "error") ?? "the host answered with an error"));
+  }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import { FakeAnswer } from "./fake-answer.ts";
 import { spokenApiError } from "./fake-api-error.ts";
-import { isVerbatim } from "./fake-command.ts";
+import { isVerbatim, promptText } from "./fake-command.ts";
 import type { FakeEntry } from "./fake-conversation.ts";
 import type { FakeUnprompted } from "./fake-home.ts";
 import { FakeHost } from "./fake-host.ts";
@@ -17,10 +17,8 @@ import {
   requestingMessage,
   retryMessage,
 } from "./fake-messages.ts";
-import { planTool } from "./fake-plan-tool.ts";
-import { promptText } from "./fake-prompt.ts";
 import { type FakeResult, resultMessage } from "./fake-result.ts";
-import { FakeToolUses, toolUseId } from "./fake-tool-use.ts";
+import { FakeToolUses, planTool, toolUseId } from "./fake-tool-use.ts";
 import type { FakeApiError, FakeCrash, FakeProcess, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 import type { WireObject } from "./fake-wire.ts";
 import type { TurnContext } from "./turn-context.ts";
