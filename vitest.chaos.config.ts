@@ -1,6 +1,11 @@
 import { defineConfig } from "vitest/config";
 
-/* Everything that can go wrong, by chance, for as long as it is asked: `npm run test:chaos -- --seed N --minutes M`. */
+/* Tests with random faults that run for a given time or number of kills, apart from `npm test`. See scripts/chaos.ts. */
 export default defineConfig({
-  test: { include: ["test/chaos/**/*.test.ts"], pool: "forks", maxWorkers: 1, hookTimeout: 60_000 },
+  test: {
+    include: ["test/chaos/**/*.test.ts", "test/kills/**/*.test.ts"],
+    pool: "forks",
+    maxWorkers: 1,
+    hookTimeout: 60_000,
+  },
 });

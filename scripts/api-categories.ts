@@ -1,6 +1,6 @@
 import { type Application, Comment, CommentTag, type Context, Converter, ReflectionKind } from "typedoc";
 
-/** Under which heading of the reference a room's names are. A file is put before the room it is in. */
+/** The category of each room in the API reference. The entry of a file takes precedence over its room's. */
 const CATEGORIES: Readonly<Record<string, string>> = {
   castellan: "Sessions and turns",
   names: "Sessions and turns",
@@ -9,31 +9,31 @@ const CATEGORIES: Readonly<Record<string, string>> = {
   claude: "Sessions and turns",
   application: "Supervisors",
   supervision: "Supervisors",
-  "application/template": "Templates and capacity",
-  "application/capacity-options": "Templates and capacity",
+  "application/options/template": "Templates and capacity",
+  "application/options/capacity-options": "Templates and capacity",
   capacity: "Templates and capacity",
   "application/balance": "Pools and balancing",
   "application/fallback": "Pools and balancing",
   pool: "Pools and balancing",
   "application/via": "Registries",
   registry: "Registries",
-  "session/registered-name": "Registries",
-  "application/journal-options": "Journal and costs",
-  "session/usage": "Journal and costs",
+  "session/options/registered-name": "Registries",
+  "application/options/journal-options": "Journal and costs",
+  "session/persistence/usage": "Journal and costs",
   journal: "Journal and costs",
   config: "Configuration",
-  "application/health": "Health, events and logs",
-  "session/session-event": "Health, events and logs",
+  "application/inspection/health": "Health, events and logs",
+  "session/status/session-event": "Health, events and logs",
   events: "Health, events and logs",
   telemetry: "Health, events and logs",
   cluster: "Several machines",
-  "session/global-name": "Several machines",
+  "session/options/global-name": "Several machines",
   errors: "Errors",
 };
 
 const ENTRY = "castellan";
 
-/** A plugin of TypeDoc: puts what the main entry exports into categories, which the rooms of `src/` are the measure of. */
+/** A TypeDoc plugin that assigns each export of the main entry to a category, by its room. */
 export function load(application: Application): void {
   application.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }: Context) => {
     for (const entry of project.children ?? []) {
@@ -51,6 +51,7 @@ export function load(application: Application): void {
 function categoryOf(file: string): string {
   const path = file.replace(/^src\//, "").replace(/\.ts$/, "");
   const category = CATEGORIES[path] ?? CATEGORIES[path.split("/")[0] ?? ""];
-  if (category === undefined) throw new Error(`${file} is exported, and scripts/api-categories.ts has no place for it`);
+  if (category === undefined)
+    throw new Error(`no category for the export of ${file}; add one to scripts/api-categories.ts`);
   return category;
 }

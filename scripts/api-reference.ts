@@ -1,9 +1,6 @@
 import { registerHooks } from "node:module";
 
-/*
- * `npm run docs:api`. TypeDoc reads the sources through the compiler's JavaScript API, which TypeScript 7 does not have. So it is
- * given TypeScript 6, and nothing else here is.
- */
+/* `npm run docs:api`. TypeDoc needs the JavaScript API of the compiler, which TypeScript 7 lacks, so it alone runs on TypeScript 6. */
 registerHooks({
   resolve: (specifier, context, next) => next(specifier === "typescript" ? "typescript-6" : specifier, context),
 });

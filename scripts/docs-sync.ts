@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { PAGES, pages, ROOT, synced, textOf } from "./guide.ts";
 import { OPTIONS_PAGE, optionsPage } from "./option-reference.ts";
 
-/** Writes the page of options, and the regions of the examples into the pages of the guide. */
+/* `npm run docs:sync` writes the options page and copies the regions of the examples into the guide. */
 write(OPTIONS_PAGE, optionsPage());
 for (const name of pages()) {
   const file = `${PAGES}/${name}`;

@@ -1,15 +1,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The top of the repository. */
+/** The root of the repository. */
 export const ROOT: string = join(import.meta.dirname, "..");
 
-/** Where the pages are, from {@link ROOT}. */
+/** The folder of the guide, relative to {@link ROOT}. */
 export const PAGES = "docs/guide";
 
-/** A block of code in a page: which region of which example it shows, and what it says. */
+/** A code block in a page, which shows a region of an example. */
 export interface Block {
-  /** The example, from {@link ROOT}. */
+  /** The path of the example, relative to {@link ROOT}. */
   readonly file: string;
   readonly region: string;
   readonly code: string;
@@ -27,19 +27,19 @@ export function textOf(file: string): string {
   return readFileSync(join(ROOT, file), "utf8");
 }
 
-/** The blocks of a page that show a region. */
+/** The code blocks of a page that show a region. */
 export function blocksOf(page: string): Block[] {
   return [...page.matchAll(BLOCK)].map(([, file = "", region = "", , code = ""]) => ({ file, region, code }));
 }
 
-/** The page with each of its blocks as its region is now. @throws Error if there is no such region */
+/** Returns the page with its code blocks updated from the examples. @throws Error if a region does not exist */
 export function synced(page: string): string {
   return page.replace(BLOCK, (_, file: string, region: string, language: string) => {
     return `<!-- ${file}#${region} -->\n\`\`\`${language}\n${regionOf(file, region)}\`\`\``;
   });
 }
 
-/** The lines between `// #region name` and `// #endregion`, moved to the left. */
+/** The lines between `// #region name` and `// #endregion`, without their common indentation. */
 function regionOf(file: string, name: string): string {
   const lines = textOf(file).split("\n");
   const start = lines.findIndex((line) => line.trim() === `// #region ${name}`);

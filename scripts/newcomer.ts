@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /*
- * `npm run newcomer`: what somebody does who has heard of Castellan and wants to see it work. The package as it would be published
- * is installed into an empty folder, with what it needs; an application in TypeScript and one in CommonJS ask a session something,
- * with the real Claude Code on a mock of the model's API; and `castellan doctor` looks at the machine. It says how long each takes.
+ * `npm run newcomer` repeats the first steps of a new user and times them: installs the packed package and its peers into an empty
+ * folder; asks a session from a TypeScript application (real Claude Code, mock API) and from a CommonJS one (fake Claude); runs
+ * `castellan doctor`.
  */
 
 const run = promisify(execFile);
@@ -37,10 +37,10 @@ const ms = performance.now() - since;
 })();
 `;
 
-/** The most bytes that the package may have when it is packed; docs/performance.md says how many it has. */
-const MOST_PACKED = 1_000_000;
+/** The limit of the packed size, in bytes. docs/performance.md states the actual size. */
+const MAX_PACKED_BYTES = 1_000_000;
 
-/** How often the import is timed, each time in a process of its own. */
+/** The number of timed imports, each in a new process. */
 const IMPORTS = 9;
 
 const IMPORT =
@@ -66,7 +66,7 @@ async function newcomer(): Promise<void> {
       { filename: string; size: number; unpackedSize: number },
     ];
     say(`castellan ${version}: ${kilobytes(size)} packed, ${kilobytes(unpackedSize)} unpacked`);
-    if (size > MOST_PACKED) throw new Error(`the package is packed larger than ${kilobytes(MOST_PACKED)}`);
+    if (size > MAX_PACKED_BYTES) throw new Error(`the packed package is larger than ${kilobytes(MAX_PACKED_BYTES)}`);
     return join(folder, filename);
   });
   const application = join(folder, "application");
@@ -75,7 +75,7 @@ async function newcomer(): Promise<void> {
   await writeFile(join(application, "main.ts"), ESM);
   await writeFile(join(application, "main.cjs"), COMMON_JS);
   await writeFile(join(application, "tsconfig.json"), JSON.stringify(TYPES));
-  // The same Node as here, and no compiler of the machine's.
+  // The Node.js of this process first, so that no other release on the PATH is used.
   const path = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
   const env = { ...process.env, PATH: path };
   const at = { cwd: application, env };
@@ -95,7 +95,7 @@ async function newcomer(): Promise<void> {
   say(`newcomer: ok after ${Math.round((performance.now() - begun) / 1_000)} s`);
 }
 
-/** In milliseconds, the shortest first. */
+/** The import times in milliseconds, in ascending order. */
 async function importTimes(at: { readonly cwd: string; readonly env: NodeJS.ProcessEnv }): Promise<number[]> {
   const times: number[] = [];
   while (times.length < IMPORTS) {
@@ -105,7 +105,7 @@ async function importTimes(at: { readonly cwd: string; readonly env: NodeJS.Proc
   return times.toSorted((a, b) => a - b);
 }
 
-/** There is no key here, which it has to find; everything else is well. */
+/** Expects exactly one failed finding: the missing API key. */
 async function doctor(at: { readonly cwd: string; readonly env: NodeJS.ProcessEnv }): Promise<void> {
   const { ANTHROPIC_API_KEY: _, ...env } = at.env;
   const home = { ...env, HOME: folder, CLAUDE_CONFIG_DIR: join(folder, "claude") };

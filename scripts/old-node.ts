@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /*
- * Imports every entry point of the built package with a Node.js that is too old, and runs its commands, and expects one sentence that
- * says so. The old one is each that is on the PATH, and this one, which is told that it is old: that one cannot fail to parse
- * the package, but shows on every machine that the check is evaluated before all else.
+ * Imports every entry point of the built package and runs its commands on Node.js releases that are too old, and expects the error that
+ * names the required release. It tries each old Node.js on the PATH, and this Node.js with a faked version: that one cannot fail to
+ * parse the package, but proves on every machine that the check runs before anything else.
  */
 
 const run = promisify(execFile);
@@ -24,12 +24,12 @@ interface OldNode {
   readonly version: string;
 }
 
-const TOLD = "20.0.0";
-const TELL = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${TOLD}"}})`;
+const FAKED = "20.0.0";
+const FAKE_VERSION = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${FAKED}"}})`;
 
 const entries = Object.keys(exports).filter((entry) => !entry.endsWith(".json"));
 const olds: readonly OldNode[] = [
-  { command: process.execPath, parameters: ["--import", TELL], version: TOLD },
+  { command: process.execPath, parameters: ["--import", FAKE_VERSION], version: FAKED },
   ...(await oldOnPath()),
 ];
 
@@ -38,18 +38,19 @@ for (const old of olds) {
   for (const entry of entries) {
     const script = `await import(${JSON.stringify(name + entry.slice(1))})`;
     const said = await stderrOf(old, ["--input-type=module", "--eval", script]);
-    if (!said.includes(`\nError: ${expected}\n`)) throw new Error(`${name}${entry.slice(1)} says instead: ${said}`);
+    if (!said.includes(`\nError: ${expected}\n`))
+      throw new Error(`${name}${entry.slice(1)} prints another error: ${said}`);
   }
   for (const [command, file] of Object.entries(bin)) {
     const said = await stderrOf(old, [join(root, file), "doctor"]);
-    if (said !== `${expected}\n`) throw new Error(`the command ${command} says instead: ${said}`);
+    if (said !== `${expected}\n`) throw new Error(`the command ${command} prints another error: ${said}`);
   }
   console.log(
-    `Node.js ${old.version} (${old.command}): ${entries.length} entry points and the commands say what is needed`,
+    `Node.js ${old.version} (${old.command}): ${entries.length} entry points and the commands name the required release`,
   );
 }
 
-/** What it says, which is an error: whatever succeeds here has not been refused. */
+/** Runs a command that must fail with exit code 1, and returns its stderr. */
 async function stderrOf({ command, parameters }: OldNode, more: readonly string[]): Promise<string> {
   try {
     await run(command, [...parameters, ...more], { cwd: root });
@@ -57,7 +58,7 @@ async function stderrOf({ command, parameters }: OldNode, more: readonly string[
     if (error instanceof Error && "stderr" in error && "code" in error && error.code === 1) return String(error.stderr);
     throw error;
   }
-  throw new Error(`${more.join(" ")} succeeds with an old Node.js`);
+  throw new Error(`${more.join(" ")} succeeds on an old Node.js`);
 }
 
 async function oldOnPath(): Promise<OldNode[]> {

@@ -4,7 +4,7 @@ import type { OwnOptions } from "../src/session/options/options.ts";
 import { sessionSettings } from "../src/session/options/session-settings.ts";
 import { textOf } from "./guide.ts";
 
-/** The page that lists Castellan's options, from the top of the repository. */
+/** The path of the options page, relative to the root of the repository. */
 export const OPTIONS_PAGE = "docs/guide/options.md";
 
 const SOURCES = ["src/session/options/options.ts", "src/claude/process-options.ts"];
@@ -15,7 +15,7 @@ const EFFECTS: { readonly [Effect in OptionEffect]: string } = {
   child: "A change replaces the child in the tree, with the same conversation.",
 };
 
-/** The page, from the doc comments of the options and the table of them. @throws Error if an option has no doc comment */
+/** Generates the page from the doc comments of the options and from `OPTION_TABLE`. @throws Error if an option has no doc comment */
 export function optionsPage(): string {
   const docs = new Map(SOURCES.flatMap(docsIn));
   const sections = OWN_OPTIONS.toSorted().map((name) => {
@@ -32,9 +32,9 @@ const HEAD = `# Options of a session
 
 <!-- \`npm run docs:sync\` writes this page. -->
 
-Every option of the Agent SDK goes by the SDK's own name. This page lists Castellan's own options. A session also has a \`name\`,
-and may have a \`signal\`, whose abort ends the session. Durations are milliseconds, or strings such as \`"30s"\`. Each section ends
-with what [\`reconcile\`](management.md#changing-the-whole-tree) and a changed configuration file do with a change of the option.
+Sessions take the options of the Agent SDK under the SDK's names. This page lists the options that Castellan adds. A session also
+needs a \`name\`, and takes a \`signal\` whose abort ends the session. Durations are milliseconds, or strings such as \`"30s"\`. Each
+section ends with the effect of changing the option by [\`reconcile\`](management.md#changing-the-whole-tree) or in a configuration file.
 `;
 
 function effect(name: keyof OwnOptions): OptionEffect {
@@ -44,7 +44,7 @@ function effect(name: keyof OwnOptions): OptionEffect {
   return effectOf(name, before[name], after[name]);
 }
 
-/** The doc comment of each member of the interfaces in a file, on one line. */
+/** The doc comment of each interface member in a file, on one line. */
 function docsIn(file: string): [string, string][] {
   const source = ts.createSourceFile(file, textOf(file), ts.ScriptTarget.Latest, true);
   return source.statements.filter(ts.isInterfaceDeclaration).flatMap(({ members }) =>
@@ -56,7 +56,7 @@ function docsIn(file: string): [string, string][] {
   );
 }
 
-/** A plain value as it stands in TypeScript. */
+/** A plain value in TypeScript syntax. */
 function inCode(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(inCode).join(", ")}]`;

@@ -1,18 +1,18 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/* `npm run rooms` writes biome.rooms.json: who may import whom in src/. */
+/* `npm run rooms` writes biome.rooms.json, which enforces the order of imports in src/. */
 
 interface Room {
-  /** A folder of src/, or a file of it. */
+  /** A folder or a file of src/. */
   readonly name: string;
-  /** The folders in it, and files that they share, the highest first. What else lies in the room itself stands above them. */
+  /** Its folders, and files that they share, the highest first. All other files of the room stand above them. */
   readonly rooms?: readonly string[];
-  /** What of the rooms below it may not import. */
+  /** Lower rooms that it must not import. */
   readonly not?: readonly string[];
 }
 
-/** The highest first: a room imports what is below it. */
+/** The highest first. A room imports only rooms below it. */
 const ROOMS: readonly Room[] = [
   { name: "cli" },
   { name: "index.ts" },
@@ -30,7 +30,7 @@ const ROOMS: readonly Room[] = [
     rooms: ["process", "turns", "context", "status", "persistence", "conversation", "streams", "options"],
   },
   { name: "capacity" },
-  // The adapter of Claude Code knows nothing of supervision.
+  // The Claude Code adapter must not depend on supervision.
   { name: "claude", not: ["supervision"] },
   { name: "journal", rooms: ["memory", "sqlite", "postgres", "model"] },
   { name: "supervision" },
@@ -41,13 +41,13 @@ const FILE = join(TOP, "biome.rooms.json");
 
 const isFile = (name: string): boolean => name.endsWith(".ts");
 
-/** The files of src/ that are no rooms: they stand below all, and import only each other. */
+/** The files of src/ that are not rooms. They stand below all rooms and import only each other. */
 function baseFiles(): string[] {
   const rooms = new Set(ROOMS.map(({ name }) => name));
   return readdirSync(join(TOP, "src")).filter((name) => isFile(name) && !rooms.has(name));
 }
 
-/** What may be imported by way of `up`, as exceptions of a pattern that forbids all. */
+/** The paths that may be imported, relative to `up`, as exceptions to a pattern that forbids everything. */
 function allowed(up: string, names: readonly string[]): string[] {
   return names.map((name) => `!${up}${name}${isFile(name) ? "" : "/**"}`);
 }
@@ -63,7 +63,7 @@ function override(includes: readonly string[], group: readonly string[], message
 function overridesOf({ name, rooms = [], not = [] }: Room, index: number): object[] {
   const below = ROOMS.slice(index + 1).flatMap((room) => (not.includes(room.name) ? [] : room.name));
   const base = baseFiles();
-  const message = `Imports run downward only: ${name} may import ${below[0] ?? "no other room"} and what is below it.`;
+  const message = `Imports run downward only: ${name} may import ${below[0] ?? "no other room"} and the rooms below it.`;
   if (isFile(name)) return [override([`src/${name}`], ["./**", ...allowed("./", [...below, ...base])], message)];
   return [
     override([`src/${name}/**`], ["../**", "./../**", ...allowed("../", [...below, ...base])], message),
@@ -71,17 +71,17 @@ function overridesOf({ name, rooms = [], not = [] }: Room, index: number): objec
       const lower = rooms.slice(at + 1);
       const group = ["../**", "./../**", ...allowed("../", lower), ...allowed("../../", [...below, ...base])];
       const words = lower.length === 0 ? "no other room of" : `${lower.join(", ")} of`;
-      const why = `Imports run downward only: ${name}/${room} may import ${words} ${name}, and what is below that.`;
+      const why = `Imports run downward only: ${name}/${room} may import ${words} ${name}, and the rooms below ${name}.`;
       return override([`src/${name}/${room}${isFile(room) ? "" : "/**"}`], group, why);
     }),
   ];
 }
 
-/** The configuration that enforces the order. */
+/** The biome configuration that enforces the order. */
 function roomsConfig(): string {
   const base = baseFiles();
   const overrides = [
-    override(["src/**"], ["../**", "./../**"], "A new room: give it its place in scripts/rooms.ts first."),
+    override(["src/**"], ["../**", "./../**"], "An unknown room. Add it to ROOMS in scripts/rooms.ts."),
     ...ROOMS.flatMap(overridesOf),
     override(
       base.map((name) => `src/${name}`),
@@ -93,7 +93,7 @@ function roomsConfig(): string {
   return `${JSON.stringify({ $schema: schema, overrides }, null, 2)}\n`;
 }
 
-/** Whether the file says what it should. */
+/** Whether biome.rooms.json is up to date. */
 export function roomsConfigIsCurrent(): boolean {
   return readFileSync(FILE, "utf8") === roomsConfig();
 }
