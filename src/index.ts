@@ -111,9 +111,8 @@ export { memoryJournal } from "./journal/memory/memory-journal.ts";
 export type { ApprovalEntry, RequestedApproval } from "./journal/model/approval-entry.ts";
 export type { Batch, Change } from "./journal/model/change.ts";
 export type { ConversationEntry } from "./journal/model/conversation-entry.ts";
-export type { Journal, JournalOwner, Retention } from "./journal/model/journal.ts";
+export type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "./journal/model/journal.ts";
 export type { Json, JsonObject, SessionEntry } from "./journal/model/session-entry.ts";
-export type { SessionExtent, SessionRecord } from "./journal/model/session-record.ts";
 export type { ModelSpending, Spending, Usage } from "./journal/model/spending.ts";
 export type {
   AcceptedTurn,

@@ -2,8 +2,7 @@ import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "no
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { formatDuration } from "../duration.ts";
-import { type FileLock, fileLocks, isNoLockFile, type TryLock } from "../journal/sqlite/file-lock.ts";
-import { lockHolderOf } from "../journal/sqlite/lock-holder.ts";
+import { type FileLock, fileLocks, isNoLockFile, lockHolderOf, type TryLock } from "../journal/sqlite/file-lock.ts";
 import { type Owner, ownerOf } from "./marker.ts";
 import { isOutOfFiles, opensNoFile } from "./passing-fault.ts";
 

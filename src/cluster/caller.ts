@@ -3,8 +3,8 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import { type CallMethod, isOnce } from "./protocol/call-methods.ts";
+import { errorOf } from "./protocol/frames.ts";
 import { pause, RETRY } from "./protocol/pause.ts";
-import { errorOf } from "./protocol/sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
 import type { FailedRoute, Router } from "./router.ts";
 

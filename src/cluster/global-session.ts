@@ -1,7 +1,13 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
-import type { ConversationOptions } from "../session/controls.ts";
+import {
+  type ConversationOptions,
+  defineControls,
+  REMOTE_CONTROLS,
+  type RemoteControl,
+  type RemoteControls,
+} from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
 import { command } from "../session/options/command.ts";
 import { type Prompt, readPrompt } from "../session/options/prompt.ts";
@@ -14,7 +20,6 @@ import { Turn } from "../session/streams/turn.ts";
 import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
-import { RemoteSessionControls } from "./remote-controls.ts";
 
 /** A permission that Claude waits for, on whichever node; as {@link Approval}, but answered from afar. */
 export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
@@ -48,6 +53,31 @@ export interface GlobalReach {
   eraseElsewhere(key: string): Promise<void>;
   newId(): string;
 }
+
+/** Asks the node that has the session. */
+type Ask = (control: RemoteControl, args: readonly unknown[]) => Promise<unknown>;
+
+class AskedControls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  static {
+    defineControls(
+      AskedControls.prototype,
+      REMOTE_CONTROLS,
+      // What answers nothing comes back as `null`.
+      async (session, control, args) => (await session.#ask(control, args)) ?? undefined,
+    );
+  }
+}
+
+const base: new (ask: Ask) => object = AskedControls;
+
+/** Has a method for each control that a session on another node can be asked. */
+const RemoteSessionControls: new (ask: Ask) => RemoteControls = base as new (ask: Ask) => RemoteControls;
 
 /**
  * A session that lives on one of several machines, by its name. It has the calls of a `Session`; those that a `Session` answers at

@@ -12,9 +12,8 @@ import { Progress } from "../session/streams/transcript.ts";
 import { endOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded, type TurnState } from "../session/streams/turn-state.ts";
-import type { TurnAsked, TurnFrame } from "./protocol/frames.ts";
+import { errorOf, type TurnAsked, type TurnFrame } from "./protocol/frames.ts";
 import { pause, RETRY } from "./protocol/pause.ts";
-import { errorOf } from "./protocol/sent-error.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
 import type { FailedRoute, Router } from "./router.ts";
 

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
@@ -9,14 +10,13 @@ import { serveRequests } from "./http/http-server.ts";
 import { httpTransport } from "./http/http-transport.ts";
 import { ClusterNode, type NodeDeps } from "./node.ts";
 import { NodeRequestHandler } from "./node-request-handler.ts";
-import { OwnTransport } from "./own-transport.ts";
 import { JOIN, joinValues } from "./postgres/node-rows.ts";
 import { postgresEngine } from "./postgres/postgres-engine.ts";
 import type { Engine, Hosted } from "./protocol/engine.ts";
+import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./protocol/frames.ts";
 import { PROTOCOLS } from "./protocol/protocol.ts";
-import type { Transport } from "./protocol/transport.ts";
+import type { Destination, RequestHandler, Transport } from "./protocol/transport.ts";
 import { Recollection } from "./recollection.ts";
-import { RELEASE } from "./release.ts";
 import { RunStorage } from "./run-storage.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -48,6 +48,10 @@ export interface Membership {
    */
   leave(deadlineMs: number): Promise<void>;
 }
+
+/** The release of Castellan that this is. */
+const RELEASE: string = (createRequire(import.meta.url)("castellan/package.json") as { readonly version: string })
+  .version;
 
 /** A prompt may have 20 million characters, which JSON may make six times as long. */
 const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
@@ -181,4 +185,38 @@ function notListening(
   const message = `\`cluster.listen\`: cannot listen on ${host} port ${port}: ${words}`;
   const details = { problems: [{ field: "cluster.listen", message }] };
   return new CastellanError("INVALID_OPTIONS", message, { details, cause });
+}
+
+/** Asks a node of this process without a detour, and all others over the network. */
+class OwnTransport implements Transport {
+  readonly #handler: RequestHandler;
+  readonly #boot: () => string | undefined;
+  readonly #network: Transport;
+
+  /** `boot` is of this process' node, at this moment. */
+  constructor(handler: RequestHandler, boot: () => string | undefined, network: Transport) {
+    this.#handler = handler;
+    this.#boot = boot;
+    this.#network = network;
+  }
+
+  turn(to: Destination, request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame> {
+    return this.#isOwn(to) ? this.#handler.turn(request, signal) : this.#network.turn(to, request, signal);
+  }
+
+  async call(to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer> {
+    return await (this.#isOwn(to) ? this.#handler.call(request) : this.#network.call(to, request, signal));
+  }
+
+  events(to: Destination, key: string, signal: AbortSignal): AsyncIterable<unknown> {
+    return this.#isOwn(to) ? this.#handler.events(key, signal) : this.#network.events(to, key, signal);
+  }
+
+  close(): Promise<void> {
+    return this.#network.close();
+  }
+
+  #isOwn({ boot }: Destination): boolean {
+    return boot === this.#boot();
+  }
 }

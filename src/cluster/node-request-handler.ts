@@ -10,8 +10,14 @@ import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded } from "../session/streams/turn-state.ts";
 import type { ClusterNode, Held } from "./node.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
-import type { CallAnswer, CallRequest, TurnAsked, TurnFrame, TurnRequest } from "./protocol/frames.ts";
-import { sentErrorOf } from "./protocol/sent-error.ts";
+import {
+  type CallAnswer,
+  type CallRequest,
+  sentErrorOf,
+  type TurnAsked,
+  type TurnFrame,
+  type TurnRequest,
+} from "./protocol/frames.ts";
 import type { RequestHandler } from "./protocol/transport.ts";
 import type { HostedSession } from "./session-host.ts";
 

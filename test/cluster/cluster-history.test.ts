@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-journal.ts";
-import { globalTranscripts } from "../../src/cluster/global-transcripts.ts";
 import { ClusterNode } from "../../src/cluster/node.ts";
 import { JOIN, joinValues } from "../../src/cluster/postgres/node-rows.ts";
 import { postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
 import { Recollection } from "../../src/cluster/recollection.ts";
+import { globalTranscripts } from "../../src/cluster/run-storage.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Batch } from "../../src/journal/model/change.ts";
 import type { Query } from "../../src/journal/postgres/postgres-database.ts";

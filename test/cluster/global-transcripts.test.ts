@@ -1,7 +1,7 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
-import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/global-transcripts.ts";
+import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/run-storage.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";

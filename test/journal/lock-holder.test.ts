@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { holderIn } from "../../src/journal/sqlite/lock-holder.ts";
+import { holderIn } from "../../src/journal/sqlite/file-lock.ts";
 
 const LOCKS = `
 1: POSIX  ADVISORY  WRITE 11 00:2f:77 0 EOF

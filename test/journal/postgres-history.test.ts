@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTes
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
-import { historyExpression } from "../../src/journal/postgres/postgres-history.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
+import { historyExpression } from "../../src/journal/postgres/postgres-on-use.ts";
 import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";

@@ -3,8 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { verdictOn } from "../../src/journal/sqlite/sqlite-inspection.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { migrate } from "../../src/journal/sqlite/sqlite-migration.ts";
-import { APPLICATION_ID, MIGRATIONS } from "../../src/journal/sqlite/sqlite-schema.ts";
+import { APPLICATION_ID, MIGRATIONS, migrate } from "../../src/journal/sqlite/sqlite-schema.ts";
 import { SqliteThread } from "../../src/journal/sqlite/sqlite-thread.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 

@@ -14,9 +14,8 @@ import type {
   OwnedSession,
   SessionOwnership,
 } from "../protocol/engine.ts";
-import { END_STALE_OWNER, LIVING_OWNER, LOCK_SESSION, OWNER, type OwnerRow, TAKE_SESSION } from "./claim-statements.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
-import { END_WAIT, ERA, HAS_TOLD, noticeHistory } from "./history-statements.ts";
+import { END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_TOLD, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNews } from "./postgres-news.ts";
 import { RenewalLine } from "./renewal-line.ts";
@@ -257,3 +256,48 @@ const CLEAN = `
     delete from batches using over where batches.boot = over.boot
   )
   delete from nodes using over where nodes.boot = over.boot`;
+
+/*
+ * A claim is a transaction of three statements, each of which sees what others have committed when it begins. From the first
+ * one on nobody else can claim the session, and nothing is being written for it. The second one and the owner's renewal
+ * change the same row, so that one comes after the other and finds the other's condition no longer met.
+ */
+
+/** Locks the session's row, which is made if it is not there. Parameter: the key. */
+const LOCK_SESSION = `
+  insert into globals as known (key, epoch, era) select $1, 0, era from history
+  on conflict (key) do update set owner = known.owner`;
+
+/** Ends the owner if it has not been heard of in time. Parameters: the key, the boot that claims, the schema. */
+const END_STALE_OWNER = `
+  with ended as (
+    update nodes set ended_at = clock_timestamp()
+    where boot = (select owner from globals where key = $1) and boot <> $2 and ended_at is null and ${isStale("nodes")}
+      and ${MAY_CLAIM}
+      and exists (select from nodes as claimant where boot = $2 and ${isAlive("claimant")} and not draining)
+    returning boot
+  )
+  ${notifyIfAny("$3", "ended")}`;
+
+/** Gives the session to the claimant, if it has no owner. Parameters: the key, the boot that claims. */
+const TAKE_SESSION = `
+  update globals set owner = $2, era = history.era,
+    epoch = case when epoch > 0 then epoch else coalesce((select epoch from forgotten), 0) end
+      + case when owner = $2 then 0 when globals.era < history.era then ${EPOCHS_OF_AN_ERA} else 1 end
+  from history
+  where key = $1 and ${MAY_CLAIM}
+    and exists (select from nodes where boot = $2 and ${isAlive("nodes")} and (not draining or globals.owner = $2))
+    and (owner = $2 or not exists (select from nodes where boot = globals.owner and ended_at is null))
+  returning epoch::double precision`;
+
+/** Who owns the session, unless that one has ended. Parameter: the key. */
+const OWNER = `
+  select globals.epoch::double precision, ${NODE_COLUMNS} from globals join nodes on nodes.boot = globals.owner
+  where globals.key = $1 and nodes.ended_at is null`;
+
+/** Who owns the session, if that one lives. Parameter: the key. */
+const LIVING_OWNER = `${OWNER} and ${isAlive("nodes")}`;
+
+interface OwnerRow extends NodeRow {
+  readonly epoch: number;
+}

@@ -1,7 +1,9 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import type { EndedTurnState } from "../../journal/model/turn-entry.ts";
 import type { WhenBusy } from "../../session/options/options.ts";
+import { jsonOf } from "../../session/streams/turn-end.ts";
 import type { CallMethod } from "./call-methods.ts";
 
 /** Asks a node for a turn of a session that it owns: a new one, or one that is there already. */
@@ -104,3 +106,19 @@ export type CallAnswer =
   | { readonly type: "answer"; readonly value: unknown }
   | { readonly type: "failed"; readonly error: SentError }
   | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };
+
+/** An error as it is sent. What is none of ours keeps its words. */
+export function sentErrorOf(error: unknown): SentError {
+  if (CastellanError.is(error)) {
+    const { code, message, details } = error;
+    return { code, message, details: jsonOf(details) };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "CONTROL_FAILED", message, details: {} };
+}
+
+/** The error that was sent. */
+export function errorOf({ code, message, details }: SentError): CastellanError {
+  // What was sent came out of an error of this code, whichever it was.
+  return new CastellanError(code as "TURN_CANCELLED", message, { details: details as ErrorDetails["TURN_CANCELLED"] });
+}

@@ -3,7 +3,6 @@ import type { ApprovalEntry } from "./approval-entry.ts";
 import type { Batch } from "./change.ts";
 import type { ConversationEntry } from "./conversation-entry.ts";
 import type { SessionEntry } from "./session-entry.ts";
-import type { SessionExtent, SessionRecord } from "./session-record.ts";
 import type { TurnEntry } from "./turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "./usage-entry.ts";
 
@@ -105,4 +104,15 @@ export interface Journal {
    * @throws CastellanError `JOURNAL_UNAVAILABLE`; it can be called again
    */
   expunge?(urgent: boolean): Promise<void>;
+}
+
+/** One thing that a journal has of a session besides its conversations and what it spent. */
+export type SessionRecord =
+  | { readonly type: "turn"; readonly turn: TurnEntry }
+  | { readonly type: "approval"; readonly approval: ApprovalEntry };
+
+/** How much of that there is. */
+export interface SessionExtent {
+  readonly turns: number;
+  readonly approvals: number;
 }

@@ -6,7 +6,6 @@ import { notOpen } from "./postgres-fault.ts";
 import { PostgresOnUse, type UsedDatabase } from "./postgres-on-use.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
-import { TRANSCRIPT_TABLES } from "./postgres-transcript-tables.ts";
 import {
   append,
   type FencedWrite,
@@ -18,6 +17,7 @@ import {
   statesOf,
   subpaths,
   summaries,
+  TRANSCRIPT_TABLES,
   type TranscriptState,
   toAppend,
 } from "./postgres-transcripts.ts";

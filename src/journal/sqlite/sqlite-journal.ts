@@ -5,10 +5,9 @@ import { CastellanError } from "../../errors.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
-import type { Journal, JournalOwner, Retention } from "../model/journal.ts";
+import type { Journal, JournalOwner, Retention, SessionExtent, SessionRecord } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import type { SessionEntry } from "../model/session-entry.ts";
-import type { SessionExtent, SessionRecord } from "../model/session-record.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { TurnEntry } from "../model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../model/usage-entry.ts";
@@ -32,9 +31,8 @@ import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
 import type { Soundness } from "./sqlite-soundness.ts";
-import { SQL } from "./sqlite-statements.ts";
+import { SQL, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
-import { usageQuestion } from "./sqlite-usage.ts";
 
 /** Where a journal in a SQLite file is. */
 export interface SqliteOptions {

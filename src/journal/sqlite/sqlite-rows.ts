@@ -7,7 +7,7 @@ import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.
 import type { UsageEntry } from "../model/usage-entry.ts";
 import { type Checked, expectedOf } from "./sqlite-checksum.ts";
 import type { Row } from "./sqlite-messages.ts";
-import { DIMENSIONS } from "./sqlite-usage.ts";
+import { DIMENSIONS } from "./sqlite-statements.ts";
 
 const NOUNS: { readonly [Of in Checked]: string } = {
   sessions: "session",

@@ -1,4 +1,5 @@
 import { checksumIn } from "./sqlite-checksum.ts";
+import type { SqliteConnection } from "./sqlite-thread.ts";
 
 /** Says in the header of a SQLite file that it is a journal of Castellan: `Cast` in ASCII. */
 export const APPLICATION_ID = 0x43617374;
@@ -119,3 +120,27 @@ const OPENINGS = `
  * been released is never changed, only added to.
  */
 export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS];
+
+/**
+ * Brings a file from one version of the schema up to the last of `migrations`, one at a time, each in a transaction: what is
+ * cut off in the middle goes on from there.
+ *
+ * @param begun called after the first, as soon as there is anything to write to
+ */
+export async function migrate(
+  connection: SqliteConnection,
+  version: number,
+  migrations: readonly string[],
+  begun: () => Promise<void> = async () => {},
+): Promise<void> {
+  if (version > 0) await begun();
+  for (const [index, migration] of migrations.entries()) {
+    if (index < version) continue;
+    const marks = `PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${index + 1}`;
+    await connection.run(
+      [migration, marks].map((sql) => ({ sql, script: true })),
+      { transaction: true },
+    );
+    if (index === 0) await begun();
+  }
+}

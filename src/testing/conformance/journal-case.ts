@@ -1,0 +1,65 @@
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import type { CastellanError, ErrorCode } from "../../errors.ts";
+import type { Change } from "../../journal/model/change.ts";
+import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
+import type { Journal, JournalOwner } from "../../journal/model/journal.ts";
+import type { SessionEntry } from "../../journal/model/session-entry.ts";
+import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
+
+/** The journal of one case, open for {@link OWNER}. */
+export interface JournalBench {
+  readonly journal: Journal;
+  /** Writes a batch under the next number. */
+  write(...changes: Change[]): Promise<void>;
+  /** Closes the journal and opens it for {@link OTHER}. Batch numbers begin at 1 again. */
+  reopen(): Promise<void>;
+}
+
+/** Cases by their names. */
+export interface JournalCases {
+  readonly [name: string]: (bench: JournalBench) => Promise<void>;
+}
+
+export const OWNER: JournalOwner = { id: "first", pid: 101, host: "here", startedAt: 1_700_000_000_000 };
+export const OTHER: JournalOwner = { id: "second", pid: 102, host: "here", startedAt: 1_700_000_001_000 };
+
+/** Half a surrogate pair, the null character that many stores refuse, quotes, a path, and SQL. */
+export const UNUSUAL: string = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE turns; --";
+
+/** Who spends, unless a case says otherwise. */
+export const SPENDER: { readonly supervisor: string; readonly session: string } = { supervisor: "s", session: '"a"' };
+
+export function spent(model: string, costUsd: number): Extract<Change, { type: "spent" }>["models"][number] {
+  const usage = { inputTokens: 10, outputTokens: 20, cacheReadInputTokens: 30, cacheCreationInputTokens: 3e12 };
+  return { model, costUsd, usage };
+}
+
+export function session(key: string, changed: Partial<SessionEntry> = {}): SessionEntry {
+  return { key, supervisor: "s", conversationId: "c", memory: { kind: "new" }, savedAt: 1_700_000_000_000, ...changed };
+}
+
+export function conversation(conversationId: string, changed: Partial<ConversationEntry> = {}): ConversationEntry {
+  return { session: '"a"', conversationId, memory: { kind: "kept" }, leftAt: 1_700_000_000_000, ...changed };
+}
+
+/** What each session has spent. */
+export async function costs(journal: Journal): Promise<[string | undefined, number][]> {
+  const entries = await journal.usage({ by: ["session"] });
+  return ordered(entries.map(({ session, costUsd }): [string | undefined, number] => [session, costUsd]));
+}
+
+export function ordered<Value>(values: readonly Value[]): Value[] {
+  return values.toSorted((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1));
+}
+
+export function turn(id: string, changed: Partial<AcceptedTurn> = {}): AcceptedTurn {
+  return { id, session: '"a"', prompt: "hello", position: 0, durable: true, acceptedAt: 1, ...changed };
+}
+
+export async function refuses(code: ErrorCode, work: () => Promise<unknown>, details?: object): Promise<void> {
+  await rejects(work, (error: CastellanError) => {
+    equal(error.code, code);
+    if (details !== undefined) deepEqual({ ...error.details }, details);
+    return true;
+  });
+}

@@ -1,0 +1,189 @@
+import { deepEqual, equal } from "node:assert/strict";
+import type { Change } from "../../journal/model/change.ts";
+import { type JournalCases, session, turn } from "./journal-case.ts";
+
+/** The cases about turns. */
+export const TURN_CASES: JournalCases = {
+  "finds sessions with unfinished turns by key prefix, in order": async ({ journal, write }) => {
+    const keys = ['["user",2]', '"user"', '["user",10]', '["users",1]', '["us%r",1]'];
+    await write(...keys.map((key): Change => ({ type: "turn_accepted", turn: turn(`1 ${key}`, { session: key }) })));
+    await write({ type: "turn_accepted", turn: turn("2", { session: '["user",2]', position: 2 }) });
+    await write({ type: "session_saved", session: session('["user",3]') });
+    const found = (prefix: string): Promise<string[]> => journal.unfinishedBeginning(prefix);
+    deepEqual(await found('["user",'), ['["user",10]', '["user",2]']);
+    deepEqual(await found('["us%'), ['["us%r",1]']);
+    deepEqual(await found(""), keys.toSorted());
+    await write({ type: "turn_begun", turn: '1 ["user",2]', promptId: "p", attempt: 1 });
+    await write({ type: "turn_ended", turn: '1 ["user",10]', state: "completed", at: 9, outcome: {} });
+    deepEqual(await found('["user",'), ['["user",2]']);
+    for (const id of ["2", '1 ["user",2]']) {
+      await write({ type: "turn_ended", turn: id, state: "completed", at: 9, outcome: {} });
+    }
+    deepEqual(await found('["user",'), []);
+  },
+
+  "takes a turn through its states": async ({ journal, write }) => {
+    const accepted = turn("t1", { timeoutMs: 5_000, queueTimeoutMs: 60_000 });
+    await write({ type: "turn_accepted", turn: accepted });
+    deepEqual(await journal.turn("t1"), { ...accepted, state: "queued", attempts: 0, touched: false });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 });
+    await write({ type: "turn_touched", turn: "t1" });
+    const running = { ...accepted, state: "running", attempts: 1, promptId: "p1", touched: true };
+    deepEqual(await journal.turn("t1"), running);
+    const outcome = { reply: { text: "yes" } };
+    await write({ type: "turn_ended", turn: "t1", state: "completed", at: 99, outcome });
+    deepEqual(await journal.turn("t1"), { ...running, state: "completed", endedAt: 99, outcome });
+  },
+
+  "keeps the kind of a prompt": async ({ journal, write, reopen }) => {
+    const turns = [
+      turn("text", { session: '"b"', position: 1 }),
+      turn("command", { session: '"b"', position: 2, prompt: "/compact", promptKind: "command" }),
+      turn("typed", { session: '"b"', position: 3, promptKind: "typed" }),
+    ];
+    await write(...turns.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await reopen();
+    deepEqual(
+      await journal.unfinishedTurns(['"b"']),
+      turns.map((one) => ({ ...one, state: "queued", attempts: 0, touched: false })),
+    );
+    deepEqual((await journal.turn("command"))?.promptKind, "command");
+  },
+
+  "begins a requeued turn untouched": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p1", attempt: 1 }, { type: "turn_touched", turn: "t1" });
+    await write({ type: "turn_requeued", turn: "t1", position: -1 });
+    const requeued = await journal.turn("t1");
+    equal(requeued?.state, "queued");
+    equal(requeued?.position, -1);
+    await write({ type: "turn_begun", turn: "t1", promptId: "p2", attempt: 2 });
+    const again = await journal.turn("t1");
+    deepEqual([again?.state, again?.attempts, again?.promptId, again?.touched], ["running", 2, "p2", false]);
+  },
+
+  "takes back an attempt that does not count": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") }, { type: "turn_accepted", turn: turn("t2") });
+    await write(
+      { type: "turn_begun", turn: "t1", promptId: "p1", attempt: 3 },
+      { type: "turn_begun", turn: "t2", promptId: "p2", attempt: 3 },
+    );
+    await write(
+      { type: "turn_requeued", turn: "t1", position: -1, attempts: 2 },
+      { type: "turn_requeued", turn: "t2", position: -2 },
+    );
+    const entries = [await journal.turn("t1"), await journal.turn("t2")];
+    deepEqual(
+      entries.map((entry) => [entry?.state, entry?.position, entry?.attempts]),
+      [
+        ["queued", -1, 2],
+        ["queued", -2, 3],
+      ],
+    );
+  },
+
+  "ends a turn once": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1") });
+    await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: { first: true } });
+    const ended = await journal.turn("t1");
+    await write({ type: "turn_ended", turn: "t1", state: "completed", at: 2, outcome: { first: false } });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p", attempt: 7 }, { type: "turn_touched", turn: "t1" });
+    await write({ type: "turn_requeued", turn: "t1", position: 9 });
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "another" }) });
+    deepEqual(await journal.turn("t1"), ended);
+  },
+
+  "ignores a second acceptance of a turn": async ({ journal, write }) => {
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "one" }) });
+    await write({ type: "turn_begun", turn: "t1", promptId: "p", attempt: 1 });
+    await write({ type: "turn_accepted", turn: turn("t1", { prompt: "two" }) });
+    const found = await journal.turn("t1");
+    deepEqual([found?.prompt, found?.state], ["one", "running"]);
+  },
+
+  "forgets a withdrawn turn unless it has begun or ended": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("waits") },
+      { type: "turn_accepted", turn: turn("runs") },
+      { type: "turn_begun", turn: "runs", promptId: "p", attempt: 1 },
+      { type: "turn_requeued", turn: "runs", position: 1 },
+      { type: "turn_accepted", turn: turn("over") },
+      { type: "turn_ended", turn: "over", state: "cancelled", at: 1, outcome: {} },
+    );
+    const withdrawn = ["waits", "runs", "over", "unknown"];
+    await write(...withdrawn.map((id): Change => ({ type: "turn_withdrawn", turn: id })));
+    const found = await Promise.all(withdrawn.map((id) => journal.turn(id)));
+    deepEqual(
+      found.map((entry) => entry?.id),
+      [undefined, "runs", "over", undefined],
+    );
+    await write({ type: "turn_accepted", turn: turn("waits", { prompt: "anew" }) });
+    equal((await journal.turn("waits"))?.prompt, "anew");
+  },
+
+  "returns unfinished turns: the running one first, then by position": async ({ journal, write }) => {
+    await write(
+      { type: "turn_accepted", turn: turn("t3", { position: 3 }) },
+      { type: "turn_accepted", turn: turn("t1", { position: 1 }) },
+      { type: "turn_accepted", turn: turn("t2", { position: 2 }) },
+      { type: "turn_accepted", turn: turn("front", { position: -5 }) },
+      { type: "turn_accepted", turn: turn("over", { position: 0 }) },
+      { type: "turn_accepted", turn: turn("other", { session: '"b"', position: 0 }) },
+    );
+    await write({ type: "turn_begun", turn: "t2", promptId: "p", attempt: 1 });
+    await write({ type: "turn_ended", turn: "over", state: "cancelled", at: 5, outcome: {} });
+    const ids = (await journal.unfinishedTurns(['"a"'])).map(({ id }) => id);
+    deepEqual(ids, ["t2", "front", "t1", "t3"]);
+  },
+
+  "returns each unfinished turn of many sessions once": async ({ journal, write }) => {
+    const keys = Array.from({ length: 600 }, (_, n) => `["${n}",'%_]`);
+    const accepted = keys.flatMap((key, n) =>
+      [3, 1, 2].map((position) => turn(`${n}:${position}`, { session: key, position: position * (n % 2 ? 1 : 1_000) })),
+    );
+    await write(...accepted.map((one): Change => ({ type: "turn_accepted", turn: one })));
+    await write(
+      { type: "turn_begun", turn: "7:3", promptId: "p", attempt: 1 },
+      { type: "turn_ended", turn: "8:2", state: "cancelled", at: 5, outcome: {} },
+      { type: "turn_withdrawn", turn: "9:1" },
+      { type: "session_forgotten", session: keys[10] ?? "" },
+    );
+    const asked = async (...wanted: string[]): Promise<Map<string, string[]>> => {
+      const found = await journal.unfinishedTurns(wanted);
+      const bySession = Map.groupBy(found, (one) => one.session);
+      return new Map([...bySession].map(([key, turns]) => [key, turns.map(({ id }) => id)]));
+    };
+    const many = await asked(...keys.slice(0, 500));
+    const ordered = (n: number): [string, string[]] => [keys[n] ?? "", [`${n}:1`, `${n}:2`, `${n}:3`]];
+    const expected = new Map(Array.from({ length: 500 }, (_, n) => ordered(n)));
+    expected.set(keys[7] ?? "", ["7:3", "7:1", "7:2"]).set(keys[8] ?? "", ["8:1", "8:3"]);
+    expected.set(keys[9] ?? "", ["9:2", "9:3"]).delete(keys[10] ?? "");
+    deepEqual(many, expected);
+    deepEqual(await asked("unknown", ...keys.slice(2, 4), ...keys.slice(3, 5)), new Map([2, 3, 4].map(ordered)));
+    deepEqual(await journal.unfinishedTurns(["unknown", '["2"']), []);
+    deepEqual(await journal.unfinishedTurns([]), []);
+  },
+
+  "prunes ended turns by age and count, and no unfinished turn": async ({ journal, write }) => {
+    const ended = (id: string, at: number, session = '"a"'): Change[] => [
+      { type: "turn_accepted", turn: turn(id, { session }) },
+      { type: "turn_ended", turn: id, state: "completed", at, outcome: {} },
+    ];
+    await write(...ended("t1", 10), ...ended("t2", 20), ...ended("t3", 30), ...ended("t4", 40));
+    await write(...ended("b1", 10, '"b"'), ...ended("b2", 20, '"b"'));
+    await write({ type: "turn_accepted", turn: turn("waits", { acceptedAt: 1 }) });
+    await write({ type: "turn_accepted", turn: turn("runs", { acceptedAt: 1 }) });
+    await write({ type: "turn_begun", turn: "runs", promptId: "p", attempt: 1 });
+    const left = async (): Promise<string[]> => {
+      const ids = ["t1", "t2", "t3", "t4", "b1", "b2", "waits", "runs"];
+      const found = await Promise.all(ids.map((id) => journal.turn(id)));
+      return found.flatMap((entry) => (entry === undefined ? [] : [entry.id]));
+    };
+    equal(await journal.prune({ endedSince: 20, turnsPerSession: 100 }), 2);
+    deepEqual(await left(), ["t2", "t3", "t4", "b2", "waits", "runs"]);
+    equal(await journal.prune({ endedSince: 0, turnsPerSession: 2 }), 1);
+    deepEqual(await left(), ["t3", "t4", "b2", "waits", "runs"]);
+    equal(await journal.prune({ endedSince: 1_000, turnsPerSession: 2 }), 3);
+    deepEqual(await left(), ["waits", "runs"]);
+  },
+};
