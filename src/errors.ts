@@ -126,7 +126,13 @@ export interface ErrorDetails {
   };
   JOURNAL_UNAVAILABLE: {
     readonly reason: JournalFault;
-    /** Whether what was to be written is there; left out if that cannot be told. */
+    /** Whether the write took effect. Left out if unknown. */
+    readonly applied?: boolean;
+  };
+  /** A PostgreSQL database that holds a cluster's nodes and owners, or the transcripts of `postgresSessionStore`. */
+  DATABASE_UNAVAILABLE: {
+    readonly reason: DatabaseFault;
+    /** Whether the write took effect. Left out if unknown. */
     readonly applied?: boolean;
   };
   /** The registry's name, if it has one, and the key that is taken. */
@@ -166,6 +172,9 @@ export type JournalFault =
   | "foreign"
   | "refused"
   | "failed";
+
+/** Why a PostgreSQL database cannot be read or written; as {@link JournalFault}. */
+export type DatabaseFault = Exclude<JournalFault, "busy">;
 
 /** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
 export type ErrorCode =
@@ -231,6 +240,13 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
   static is<Code extends ErrorCode = ErrorCode>(value: unknown, code?: Code): value is CastellanError<Code> {
     return value instanceof CastellanError && (code === undefined || value.code === code);
   }
+}
+
+/** Whether the journal, or a database of Castellan, could not be read or written. */
+export function isStorageFault(
+  value: unknown,
+): value is CastellanError<"JOURNAL_UNAVAILABLE" | "DATABASE_UNAVAILABLE"> {
+  return CastellanError.is(value, "JOURNAL_UNAVAILABLE") || CastellanError.is(value, "DATABASE_UNAVAILABLE");
 }
 
 /** The same error in other words, with what is behind it. */

@@ -87,6 +87,7 @@ export {
   CastellanError,
   type ClusterFault,
   type ConversationFate,
+  type DatabaseFault,
   type ErrorCode,
   type ErrorDetails,
   type ExitClass,

@@ -59,7 +59,7 @@ export class ClusterMembership implements JoinedCluster {
    * Makes this process a node.
    *
    * @param pools those of the supervisor, some of which are global
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
+   * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
    */
   async join(pools: Pools, deps: SupervisorDeps): Promise<void> {
     const { hosts, wanted } = this.#globals;

@@ -68,7 +68,7 @@ export class Supervisor implements AsyncDisposable {
    * {@link Supervisor.notStarted} says which and why; `onStartFailure: "throw"` has it reject instead.
    *
    * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
-   * `JOURNAL_IN_USE` or `JOURNAL_UNAVAILABLE`, `CHILD_START_FAILED` with `onStartFailure: "throw"`, or if children escalate meanwhile;
+   * `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` or, on a node, `DATABASE_UNAVAILABLE`, `CHILD_START_FAILED` with `onStartFailure: "throw"`, or if children escalate meanwhile;
    * in all cases nothing has been started, or it has been stopped again
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {

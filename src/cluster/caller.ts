@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError } from "../errors.ts";
+import { CastellanError, isStorageFault } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import { type CallMethod, isOnce } from "./protocol/call-methods.ts";
 import { errorOf } from "./protocol/frames.ts";
@@ -28,7 +28,7 @@ export class Caller {
   /**
    * Calls a method of a session, wherever that is; one that nobody has is brought to life.
    *
-   * @throws CastellanError what the method throws; `CLUSTER_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError what the method throws; `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
    */
   async call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown> {
     const { router, transport, clock, patienceMs } = this.#deps;
@@ -88,7 +88,7 @@ export class Caller {
 
 /** Whether it was the way that failed, and not what was asked; then it may be otherwise in a moment. */
 function isOfTheCluster(error: unknown): boolean {
-  if (CastellanError.is(error, "JOURNAL_UNAVAILABLE")) return true;
+  if (isStorageFault(error)) return true;
   return CastellanError.is(error, "CLUSTER_UNAVAILABLE") && error.details.reason === "no_node";
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/model/change.ts";
 import type { Journal } from "../journal/model/journal.ts";
-import { unavailable } from "../journal/postgres/postgres-fault.ts";
+import { type PostgresSubject, subjectOf, unavailable } from "../journal/postgres/postgres-fault.ts";
 import type { PostgresHolding } from "../journal/postgres/postgres-hold.ts";
 import { PostgresJournal } from "../journal/postgres/postgres-journal.ts";
 import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres/postgres-place.ts";
@@ -46,6 +46,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   readonly shared = true;
   readonly #holdings: Holdings;
   readonly #acts: () => boolean;
+  readonly #subject: PostgresSubject;
   readonly #opened: { hold?: EpochHold };
 
   constructor(
@@ -67,6 +68,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     });
     this.#holdings = holdings;
     this.#acts = acts;
+    this.#subject = subjectOf("journal", place);
     this.#opened = opened;
   }
 
@@ -78,7 +80,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   override async write(batch: Batch): Promise<void> {
     if (batch.sessions === undefined || batch.sessions.length === 0) {
       const what = "a batch does not say whose changes it has";
-      throw unavailable(`The journal ${this.place}`, "refused", what, { applied: false });
+      throw unavailable(this.#subject, "refused", what, { applied: false });
     }
     await super.write(batch);
     if (this.#acts()) return;

@@ -154,7 +154,7 @@ export class Cluster implements AsyncDisposable {
    * The global sessions that have, or had, a node, in the order of their names.
    *
    * @param options.prefix only those whose names begin so: `global("support")`
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `CLUSTER_UNAVAILABLE` if it has been closed
+   * @throws CastellanError `DATABASE_UNAVAILABLE`, `CLUSTER_UNAVAILABLE` if it has been closed
    */
   async listSessions(options: { readonly prefix?: GlobalName } = {}): Promise<GlobalSessionInfo[]> {
     this.#refuseIfClosed();

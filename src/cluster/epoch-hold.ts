@@ -29,7 +29,7 @@ export class EpochHold implements PostgresHold {
   /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
   static async take(database: PostgresDatabase, run: OwningRun, holdings: Holdings): Promise<EpochHold> {
     const [batches] = await database.transaction((query) => query<{ term: string }>(BEGIN_TERM, [toText(run.boot)]));
-    return new EpochHold(database.label, run, holdings, batches?.term ?? "");
+    return new EpochHold(database.subject.label, run, holdings, batches?.term ?? "");
   }
 
   get lost(): Promise<CastellanError> {

@@ -87,7 +87,7 @@ const RemoteSessionControls: new (ask: Ask) => RemoteControls = base as new (ask
  * notices a pause. A turn that was running when its node was lost is settled as after a crash, by `onInterruptedTurn`.
  *
  * Besides what the call itself can throw each may throw `CLUSTER_UNAVAILABLE`, if no node that could have the session can be
- * reached, and `JOURNAL_UNAVAILABLE`, if the database cannot, after the cluster's `patience`.
+ * reached, and `DATABASE_UNAVAILABLE`, if the database cannot, after the cluster's `patience`.
  */
 export class GlobalSession extends RemoteSessionControls {
   readonly name: SessionName;

@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
-import { CastellanError, type PartialTurn } from "../errors.ts";
+import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import type { EventPlace } from "../session/streams/event-id.ts";
 import { EventLog } from "../session/streams/event-log.ts";
@@ -412,5 +412,5 @@ export class GlobalTurn implements TurnSource {
 
 /** Whether it may be otherwise in a moment. */
 function isPassing(error: unknown): boolean {
-  return CastellanError.is(error, "CLUSTER_UNAVAILABLE") || CastellanError.is(error, "JOURNAL_UNAVAILABLE");
+  return CastellanError.is(error, "CLUSTER_UNAVAILABLE") || isStorageFault(error);
 }

@@ -59,7 +59,7 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
 /**
  * Makes this process a node of a cluster.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen where it is told to; in both cases nothing is
+ * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen where it is told to; in both cases nothing is
  * left behind
  */
 export async function joinCluster(request: JoinRequest): Promise<Membership> {

@@ -108,7 +108,7 @@ export class ClusterNode {
     this.#deps = deps;
   }
 
-  /** Joins. @throws CastellanError `JOURNAL_UNAVAILABLE`; then nothing is left behind */
+  /** Joins. @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; then nothing is left behind */
   static async join(settings: NodeSettings, deps: NodeDeps): Promise<ClusterNode> {
     const node = new ClusterNode(settings, deps);
     await node.#begin();
@@ -138,7 +138,7 @@ export class ClusterNode {
   /**
    * The session of this name, if it is this node's; with `claim`, also if it can be made so.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that cannot be found out; what `SessionHost.session` throws
+   * @throws CastellanError `DATABASE_UNAVAILABLE` if that cannot be found out; what `SessionHost.session` throws
    */
   async hold(key: string, claim: boolean): Promise<Held> {
     const run = this.#acting();

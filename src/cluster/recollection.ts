@@ -84,7 +84,7 @@ export class Recollection {
    * Writes once more what the database lacks of what runs of this node have written that are over.
    *
    * @param but the run that goes on
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async restore(but?: string): Promise<void> {
     const runs = [...this.#runs].filter(([boot]) => boot !== but);

@@ -51,7 +51,7 @@ export class Router {
 
   /**
    * @param failed what has just been tried in vain, if something was
-   * @throws CastellanError `CLUSTER_UNAVAILABLE` if no node lives that could have it, `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `CLUSTER_UNAVAILABLE` if no node lives that could have it, `DATABASE_UNAVAILABLE`
    */
   async locate(key: string, failed?: FailedRoute): Promise<Route> {
     const known = this.#owners.get(key);
@@ -115,7 +115,7 @@ export class Router {
     if (this.#owners.get(key) === boot) this.#owners.delete(key);
   }
 
-  /** All nodes, as they were `maxAgeMs` ago at the most. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** All nodes, as they were `maxAgeMs` ago at the most. @throws CastellanError `DATABASE_UNAVAILABLE` */
   async nodes(maxAgeMs: number): Promise<readonly NodeEntry[]> {
     const now = this.#clock.monotonic();
     if (this.#nodes === undefined || now - this.#nodes.at > maxAgeMs) {

@@ -15,6 +15,7 @@ const ENDS: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
   // Those are refused before they are accepted.
   MAILBOX_FULL: [],
   JOURNAL_UNAVAILABLE: [],
+  DATABASE_UNAVAILABLE: [],
   SESSION_STOPPED: ["cancelled", "interrupted"],
 };
 

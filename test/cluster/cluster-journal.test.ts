@@ -93,7 +93,7 @@ describe("the journal of a cluster", () => {
     return "session" in change ? change.session : [];
   };
 
-  const cases = journalConformance(make).filter(({ name }) => name !== "is held by one application at a time");
+  const cases = journalConformance(make).filter(({ name }) => name !== "refuses a second owner");
   for (const { name, run } of cases) it(name, run);
 
   it("is open on several machines at once, each of which writes of its own sessions", async () => {

@@ -217,7 +217,7 @@ describe("a node from which a session was taken", () => {
     await fenced;
     await takenBy(other, where, "one");
     wake();
-    await expect(writing).rejects.toMatchObject({ code: "JOURNAL_UNAVAILABLE", details: { applied: false } });
+    await expect(writing).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE", details: { applied: false } });
     await database.close();
   });
 });
@@ -229,5 +229,5 @@ it("refuses what comes after it was closed", async () => {
   await transcripts.close();
   await append;
   await transcripts.close();
-  await expect(transcripts.storeOf(A).load(KEY)).rejects.toMatchObject({ code: "JOURNAL_UNAVAILABLE" });
+  await expect(transcripts.storeOf(A).load(KEY)).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
 });

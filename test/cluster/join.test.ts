@@ -90,7 +90,7 @@ describe("joining fails", () => {
     if (away === undefined) url.password = "wrong";
     const { start } = place({ postgres: url.href });
     const local = unique();
-    const error = await failure(start([{ name: local }, ...CHILDREN]), "JOURNAL_UNAVAILABLE");
+    const error = await failure(start([{ name: local }, ...CHILDREN]), "DATABASE_UNAVAILABLE");
     expect(error.message).toContain(`127.0.0.1:${url.port}`);
     expect(error.message).not.toContain("wrong");
     await failure(query(local, "hi"), "SESSION_NOT_FOUND");

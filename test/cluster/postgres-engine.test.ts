@@ -149,7 +149,7 @@ describe("claims", () => {
     for (const when of ["before", "after"] as const) {
       proxy.cutAtCommit(when);
       await expect(engine.claim("a", KEY)).rejects.toMatchObject({
-        code: "JOURNAL_UNAVAILABLE",
+        code: "DATABASE_UNAVAILABLE",
         details: { reason: "unreachable" },
       });
       expect(await engine.claim("a", KEY)).toEqual({ taken: true, epoch: 1 });
@@ -197,7 +197,7 @@ describe("a renewal", () => {
     proxy.hold();
     const late = engine.renew("a", IDLE);
     const refused = expect(late).rejects.toMatchObject({
-      code: "JOURNAL_UNAVAILABLE",
+      code: "DATABASE_UNAVAILABLE",
       details: { reason: "unreachable" },
       message: expect.stringContaining("700 ms"),
     });
@@ -214,7 +214,7 @@ describe("a renewal", () => {
     await engine.renew("a", IDLE);
     for (const how of ["stop", "crash"] as const) {
       await server.end(how);
-      const unreachable = { code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable" } };
+      const unreachable = { code: "DATABASE_UNAVAILABLE", details: { reason: "unreachable" } };
       await expect(engine.renew("a", IDLE)).rejects.toMatchObject(unreachable);
       await expect(engine.ownerOf(KEY)).rejects.toMatchObject(unreachable);
       await server.start();

@@ -136,8 +136,8 @@ describe("after a failure", () => {
 
   test("of the database, the next one asks again", async () => {
     const { router, fail, asked } = scene(entry("a"));
-    fail(new CastellanError("JOURNAL_UNAVAILABLE", "away", { details: { reason: "unreachable" } }));
-    await expect(router.locate(KEY)).rejects.toMatchObject({ code: "JOURNAL_UNAVAILABLE" });
+    fail(new CastellanError("DATABASE_UNAVAILABLE", "away", { details: { reason: "unreachable" } }));
+    await expect(router.locate(KEY)).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
     fail();
     expect(await router.locate(KEY)).toMatchObject({ to: { boot: "a" } });
     expect(asked.nodes).toBe(2);

@@ -196,7 +196,7 @@ export class SimulatedEnginePort implements Engine {
   }
 }
 
-function unavailable(): CastellanError<"JOURNAL_UNAVAILABLE"> {
+function unavailable(): CastellanError<"DATABASE_UNAVAILABLE"> {
   const message = "the simulated engine does not answer.";
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "unreachable" } });
+  return new CastellanError("DATABASE_UNAVAILABLE", message, { details: { reason: "unreachable" } });
 }

@@ -2,7 +2,7 @@ import type { CallMethod } from "../../src/cluster/protocol/call-methods.ts";
 import type { TurnAsked } from "../../src/cluster/protocol/frames.ts";
 import { pause } from "../../src/cluster/protocol/pause.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
-import { CastellanError } from "../../src/errors.ts";
+import { CastellanError, isStorageFault } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
 import type { TurnEntry } from "../../src/journal/model/turn-entry.ts";
 import { isRunAgain } from "../../src/session/conversation/settlement.ts";
@@ -214,7 +214,7 @@ export class SimulatedSession implements HostedSession {
       this.#forget(record);
       if (this.#kept.get(id)?.record === record) this.#kept.delete(id);
       if (!CastellanError.is(thrown)) throw thrown;
-      if (record.submitted && CastellanError.is(thrown, "JOURNAL_UNAVAILABLE")) {
+      if (record.submitted && isStorageFault(thrown)) {
         void this.#write({ type: "withdrawn", turn: id }).catch(() => {});
       }
       record.leave(thrown);
@@ -359,7 +359,7 @@ export class SimulatedSession implements HostedSession {
       try {
         return await what();
       } catch (error) {
-        if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE") || machine.monotonic() >= until) throw error;
+        if (!isStorageFault(error) || machine.monotonic() >= until) throw error;
         await pause(machine, AGAIN_MS, this.#over.signal);
       }
     }

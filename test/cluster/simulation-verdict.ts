@@ -14,7 +14,7 @@ export interface Violation {
 }
 
 /** Errors that leave open what comes of a turn. */
-const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
+const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
 
 /** What is said of a turn that is not there. */
 const NO_TURN = /there is no such turn/;

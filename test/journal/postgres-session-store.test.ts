@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 const KEY: SessionKey = { projectKey: "proj", sessionId: "sess" };
-const UNREACHABLE = { code: "JOURNAL_UNAVAILABLE", details: { reason: "unreachable" } };
+const UNREACHABLE = { code: "DATABASE_UNAVAILABLE", details: { reason: "unreachable" } };
 
 function title(n: number, uuid?: string): SessionStoreEntry {
   return { type: "custom-title", customTitle: `title ${n}`, n, ...(uuid !== undefined && { uuid }) };
@@ -185,7 +185,7 @@ describe("a session store", () => {
     const appends = Array.from({ length: 10 }, (_, n) => store.append(KEY, [title(n)]));
     await store.close();
     await Promise.all(appends);
-    const closed = { code: "JOURNAL_UNAVAILABLE", message: expect.stringContaining("is not open") };
+    const closed = { code: "DATABASE_UNAVAILABLE", message: expect.stringContaining("is not open") };
     await expect(store.append(KEY, [title(1)])).rejects.toMatchObject(closed);
     await expect(store.load(KEY)).rejects.toMatchObject(closed);
     await store.close();
@@ -202,7 +202,7 @@ describe("a session store", () => {
     await server.sql(`update ${where.schema}.castellan_version set version = 99`);
     await using second = postgresSessionStore(where);
     await expect(second.load(KEY)).rejects.toMatchObject({
-      code: "JOURNAL_UNAVAILABLE",
+      code: "DATABASE_UNAVAILABLE",
       details: { reason: "foreign" },
       message: expect.stringContaining("of version 99"),
     });

@@ -2,7 +2,7 @@ import type { Spares } from "../../capacity/spares.ts";
 import { endOrphans } from "../../claude/process-tree.ts";
 import { type Clock, systemClock } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
-import { CastellanError, type ExitRecord } from "../../errors.ts";
+import { CastellanError, type ExitRecord, isStorageFault } from "../../errors.ts";
 import { formatName } from "../../names.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import {
@@ -303,7 +303,7 @@ async function collected<Found>(
 
 /** Whether the fault is in what the journal has of one session, and not in the journal as a whole. */
 function isOfOneSession(error: CastellanError): boolean {
-  return !CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason === "damaged";
+  return !isStorageFault(error) || error.details.reason === "damaged";
 }
 
 /** The error of a session that was removed again, without the advice for a session that exists. */

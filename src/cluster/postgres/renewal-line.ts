@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { toText } from "../../journal/model/stored-text.ts";
 import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
-import { notOpen, unavailable } from "../../journal/postgres/postgres-fault.ts";
+import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres-fault.ts";
 import type { PostgresPlace } from "../../journal/postgres/postgres-place.ts";
 import type { NodeState } from "../protocol/engine.ts";
 import { ERA, noticeHistory } from "./history-statements.ts";
@@ -26,17 +26,17 @@ export class RenewalLine {
    *
    * @param history an expression that tells the history of the database, see `historyExpression`
    * @returns the era; `undefined` if the node has ended
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, in time
+   * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
   async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
-    const label = `The cluster ${this.#place.label}`;
-    if (this.#closed !== undefined) throw notOpen(label);
+    const subject = subjectOf("cluster", this.#place);
+    if (this.#closed !== undefined) throw notOpen(subject);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
     this.#database ??= PostgresDatabase.load(this.#place, "cluster", terms);
     const database = this.#database;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = this.#clock.schedule(this.#timeoutMs, () => {
-      reject(unavailable(label, "unreachable", `it has not answered for ${this.#timeoutMs} ms`));
+      reject(unavailable(subject, "unreachable", `it has not answered for ${this.#timeoutMs} ms`));
     });
     const renewed = database.then((open) =>
       open.transaction(async (query) => {

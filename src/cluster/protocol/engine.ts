@@ -73,7 +73,7 @@ export interface OwnedSession {
  * take its place.
  *
  * All that it says of time it says by its own clock, so that those of the nodes need not agree. Keys are canonical names.
- * Every method may reject with `JOURNAL_UNAVAILABLE`, within a bounded time; then nobody knows whether it has had its effect,
+ * Every method may reject with `DATABASE_UNAVAILABLE`, within a bounded time; then nobody knows whether it has had its effect,
  * and it can be called again.
  */
 export interface Engine {

@@ -4,7 +4,7 @@ import { type ChangeGroup, type ChangeOf, changeGroups } from "../model/change-g
 import { NOTHING_SPENT, type Spending, sumOf } from "../model/spending.ts";
 import { toText } from "../model/stored-text.ts";
 import { CHANGE_STATEMENTS } from "./postgres-change-statements.ts";
-import { unavailable, wordsOf } from "./postgres-fault.ts";
+import { type PostgresSubject, unavailable, wordsOf } from "./postgres-fault.ts";
 
 /** A statement and its one parameter. */
 export interface ChangeStatement {
@@ -15,10 +15,10 @@ export interface ChangeStatement {
 /**
  * What makes the changes, in order.
  *
- * @param label names what they are written into, for messages
+ * @param subject the journal, for errors
  * @throws CastellanError `JOURNAL_UNAVAILABLE` if JSON cannot say one of them
  */
-export function statementsOf(changes: readonly Change[], label: string): ChangeStatement[] {
+export function statementsOf(changes: readonly Change[], subject: PostgresSubject): ChangeStatement[] {
   try {
     return changeGroups(changes).map((group) => ({
       text: CHANGE_STATEMENTS[group.type],
@@ -26,7 +26,7 @@ export function statementsOf(changes: readonly Change[], label: string): ChangeS
     }));
   } catch (cause) {
     // A circle, or a text longer than there can be.
-    throw unavailable(label, "refused", wordsOf(cause), { applied: false, cause });
+    throw unavailable(subject, "refused", wordsOf(cause), { applied: false, cause });
   }
 }
 

@@ -1,6 +1,15 @@
 import type { ClientConfig, Pool, PoolClient, QueryResultRow } from "pg";
 import type { CastellanError } from "../../errors.ts";
-import { faultOf, notOpen, stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
+import {
+  faultOf,
+  notOpen,
+  type PostgresSubject,
+  type PostgresUse,
+  stateOf,
+  subjectOf,
+  unavailable,
+  wordsOf,
+} from "./postgres-fault.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 
 /** Runs a statement and tells its rows. */
@@ -41,8 +50,8 @@ const BEGIN = "begin isolation level read committed";
  * each transaction another connection: no session settings, no prepared statements with names, no session locks.
  */
 export class PostgresDatabase {
-  /** What is kept there, and where, for messages. */
-  readonly label: string;
+  /** For errors. */
+  readonly subject: PostgresSubject;
   readonly schema: string;
   readonly #pool: Pool;
   /** The connections that are in use. */
@@ -52,11 +61,11 @@ export class PostgresDatabase {
   readonly #settings: string;
   #closed = false;
 
-  private constructor(pool: Pool, label: string, schema: string, timeoutMs: number, idleMs: number) {
+  private constructor(pool: Pool, subject: PostgresSubject, schema: string, timeoutMs: number, idleMs: number) {
     this.#pool = pool;
     pool.on("acquire", (client) => this.#busy.add(client));
     pool.on("release", (_, client) => this.#busy.delete(client));
-    this.label = label;
+    this.subject = subject;
     this.schema = schema;
     this.#settings = [
       `set local search_path to "${schema}"`,
@@ -68,20 +77,20 @@ export class PostgresDatabase {
   /**
    * Connects to nothing yet.
    *
-   * @param kind of what is kept there, for messages: `"journal"`
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` if `pg` is not installed
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by `use`, if `pg` is not installed
    */
   static async load(
     { url, schema, label }: PostgresPlace,
-    kind: string,
+    use: PostgresUse,
     // Whoever waits for the locks of an application that stands still should get them in time.
     { timeoutMs, connections = 4, idleMs = timeoutMs / 2 }: DatabaseTerms,
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
+    const subject = subjectOf(use, { label });
     const { Client, Pool } = await importPg().catch((cause: unknown) => {
       const advice = "npm install pg";
       const what = 'it needs the package "pg", which could not be loaded';
-      throw unavailable(`The ${kind} ${label}`, "failed", what, { applied: false, advice, cause });
+      throw unavailable(subject, "failed", what, { applied: false, advice, cause });
     });
     const pool = new Pool({
       // A server that does not answer is given up sooner than a connection that others use: that says nothing of the server.
@@ -102,16 +111,16 @@ export class PostgresDatabase {
     // Whoever uses a connection hears of its loss; unheard, the event would end the application.
     pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
-    return new PostgresDatabase(pool, `The ${kind} ${label}`, schema, timeoutMs, idleMs);
+    return new PostgresDatabase(pool, subject, schema, timeoutMs, idleMs);
   }
 
-  /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** @throws CastellanError as {@link PostgresDatabase.load} */
   async read<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     const [rows] = await this.readBoth<Row, never>({ text, values });
     return rows;
   }
 
-  /** The rows of a statement, and of another one that is run after it. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** The rows of a statement, and of another one that is run after it. @throws CastellanError as {@link PostgresDatabase.load} */
   async readBoth<Row extends QueryResultRow, Other extends QueryResultRow>(
     { text, values }: Statement,
     other?: Statement,
@@ -135,7 +144,7 @@ export class PostgresDatabase {
   /**
    * Runs `work` in a transaction, which is rolled back if it rejects. Statements that it does not await go out together.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, without `details.applied` if only the commit can have gone either way;
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by use, without `details.applied` if only the commit can have gone either way;
    * whatever `work` throws
    */
   async transaction<Result>(
@@ -176,12 +185,12 @@ export class PostgresDatabase {
 
   #refuse(): void {
     this.#closed = true;
-    for (const waiting of this.#waiting) waiting.reject(notOpen(this.label));
+    for (const waiting of this.#waiting) waiting.reject(notOpen(this.subject));
     this.#waiting.clear();
   }
 
   async #connect(): Promise<PoolClient> {
-    if (this.#closed) throw notOpen(this.label);
+    if (this.#closed) throw notOpen(this.subject);
     const waiting = Promise.withResolvers<PoolClient>();
     this.#waiting.add(waiting);
     this.#pool.connect().then(
@@ -191,7 +200,7 @@ export class PostgresDatabase {
       },
       (cause: unknown) => {
         this.#waiting.delete(waiting);
-        waiting.reject(unavailable(this.label, "unreachable", wordsOf(cause), { applied: false, cause }));
+        waiting.reject(unavailable(this.subject, "unreachable", wordsOf(cause), { applied: false, cause }));
       },
     );
     return await waiting.promise;
@@ -208,7 +217,7 @@ export class PostgresDatabase {
   #fault(cause: unknown, applied: false | undefined): CastellanError {
     const state = stateOf(cause);
     const what = `${wordsOf(cause)}${state === undefined ? "" : ` (${state})`}`;
-    return unavailable(this.label, faultOf(state), what, { applied, cause });
+    return unavailable(this.subject, faultOf(state), what, { applied, cause });
   }
 }
 

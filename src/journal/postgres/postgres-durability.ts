@@ -1,4 +1,4 @@
-import { CastellanError } from "../../errors.ts";
+import { isStorageFault } from "../../errors.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 
@@ -16,7 +16,7 @@ const SETTINGS = `
 
 const STATEMENT_MS = 5_000;
 
-/** See {@link durabilityProblems}. @throws CastellanError `JOURNAL_UNAVAILABLE` if the database does not answer */
+/** See {@link durabilityProblems}. @throws CastellanError `DATABASE_UNAVAILABLE` if the database does not answer */
 export async function durabilityProblemsAt(place: PostgresPlace): Promise<string[]> {
   const database = await PostgresDatabase.load(place, "database", { timeoutMs: STATEMENT_MS, connections: 1 });
   try {
@@ -30,11 +30,11 @@ export async function durabilityProblemsAt(place: PostgresPlace): Promise<string
  * Why a database may lose what it has confirmed, when it fails over to a replica or its machine crashes, and what to do about it; empty
  * if nothing shows that it may. A database that only speaks the protocol of PostgreSQL may have nothing to say.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE` if the database does not answer
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by the use of the database, if the database does not answer
  */
 export async function durabilityProblems(database: PostgresDatabase): Promise<string[]> {
   const [row] = await database.read<SettingsRow>(SETTINGS).catch((error: unknown) => {
-    if (CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "unreachable") throw error;
+    if (isStorageFault(error) && error.details.reason === "unreachable") throw error;
     return [];
   });
   return row === undefined ? [] : problemsOf(row);

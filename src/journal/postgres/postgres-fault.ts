@@ -1,12 +1,28 @@
-import { CastellanError, type JournalFault } from "../../errors.ts";
+import { CastellanError, type DatabaseFault } from "../../errors.ts";
+import type { PostgresPlace } from "./postgres-place.ts";
+
+/** What a PostgreSQL database is used for, in messages. */
+export type PostgresUse = "journal" | "cluster" | "session store" | "database";
+
+/** A database as errors name it. Faults of a journal are `JOURNAL_UNAVAILABLE`, all others `DATABASE_UNAVAILABLE`. */
+export interface PostgresSubject {
+  readonly code: "JOURNAL_UNAVAILABLE" | "DATABASE_UNAVAILABLE";
+  /** `The journal postgres://host:5432/app (schema castellan)` */
+  readonly label: string;
+}
+
+export function subjectOf(use: PostgresUse, { label }: Pick<PostgresPlace, "label">): PostgresSubject {
+  const code = use === "journal" ? "JOURNAL_UNAVAILABLE" : "DATABASE_UNAVAILABLE";
+  return { code, label: `The ${use} ${label}` };
+}
 
 /** What an error of PostgreSQL's means for what is kept there; `state` is its SQLSTATE, if the server gave one. */
-export function faultOf(state: string | undefined): JournalFault {
+export function faultOf(state: string | undefined): DatabaseFault {
   if (state === undefined) return "unreachable";
   return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
 }
 
-const FAULTS: readonly (readonly [states: RegExp, fault: JournalFault])[] = [
+const FAULTS: readonly (readonly [states: RegExp, fault: DatabaseFault])[] = [
   // Connections, also those that the server has ended, users and passwords, no such database, too many connections, a server
   // that stops or is starting.
   [/^(08...|25P03|28...|3D000|53300|57P0.)$/, "unreachable"],
@@ -18,10 +34,9 @@ const FAULTS: readonly (readonly [states: RegExp, fault: JournalFault])[] = [
   [/^(22...|23...|54...)$/, "refused"],
 ];
 
-const ADVICE: { readonly [Fault in JournalFault]: string } = {
+const ADVICE: { readonly [Fault in DatabaseFault]: string } = {
   unreachable: "See that the server runs and that address, user and password are right.",
   no_space: "Free some space on the server; it then goes on.",
-  busy: "Another program has locked something of it. It goes on when that is over.",
   read_only: "Give the address of the primary server, and a user who may write.",
   damaged: "It is left as it is. Put a backup in its place, or choose another schema.",
   foreign: "It is left as it is. Choose another schema.",
@@ -37,22 +52,22 @@ interface FaultInit {
   readonly advice?: string;
 }
 
-/** The error that something happened to what `label` names. */
+/** The error for a fault of a database. */
 export function unavailable(
-  label: string,
-  reason: JournalFault,
+  { code, label }: PostgresSubject,
+  reason: DatabaseFault,
   what: string,
   { applied, cause, advice = ADVICE[reason] }: FaultInit = {},
-): CastellanError<"JOURNAL_UNAVAILABLE"> {
+): CastellanError<PostgresSubject["code"]> {
   const details = applied === undefined ? { reason } : { reason, applied };
   const message = `${label} cannot be used (${reason}): ${what}. ${advice}`;
-  return new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause });
+  return new CastellanError(code, message, { details, cause });
 }
 
-/** The error that what `label` names is not open, or no longer. */
-export function notOpen(label: string): CastellanError<"JOURNAL_UNAVAILABLE"> {
+/** The error for a call to a database that is not open. */
+export function notOpen({ code, label }: PostgresSubject): CastellanError<PostgresSubject["code"]> {
   const details = { reason: "failed", applied: false } as const;
-  return new CastellanError("JOURNAL_UNAVAILABLE", `${label} is not open.`, { details });
+  return new CastellanError(code, `${label} is not open.`, { details });
 }
 
 /** The SQLSTATE of an error that the server gave as its answer; `undefined` for all others, such as a lost connection. */

@@ -12,7 +12,7 @@ import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entr
 import { type ChangeStatement, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
 import { durabilityProblems } from "./postgres-durability.ts";
-import { notOpen } from "./postgres-fault.ts";
+import { notOpen, subjectOf } from "./postgres-fault.ts";
 import type { PostgresHold, PostgresHolding } from "./postgres-hold.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
 import { PostgresOwnership } from "./postgres-ownership.ts";
@@ -152,7 +152,7 @@ export class PostgresJournal implements Journal {
     const { reserved, hold, recent } = this.#opened();
     const { number, durable, sessions = [] } = batch;
     try {
-      const statements = statementsOf(batch.changes, reserved.label);
+      const statements = statementsOf(batch.changes, reserved.subject);
       await this.#put(batch, statements);
       recent.add({ number, durable, statements, epochs: hold.epochsOf?.(sessions) ?? new Map() });
     } catch (error) {
@@ -308,7 +308,7 @@ export class PostgresJournal implements Journal {
 
   #opened(): OpenJournal {
     if (this.#open !== undefined) return this.#open;
-    throw notOpen(`The journal ${this.place}`);
+    throw notOpen(subjectOf("journal", this.#where));
   }
 
   /** A batch that may have been written by an earlier try is in doubt until a try gets through, however the last one failed. */

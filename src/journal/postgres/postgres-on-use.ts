@@ -1,6 +1,6 @@
 import { CastellanError } from "../../errors.ts";
 import { type DatabaseTerms, PostgresDatabase } from "./postgres-database.ts";
-import { notOpen } from "./postgres-fault.ts";
+import { notOpen, type PostgresSubject, type PostgresUse, subjectOf } from "./postgres-fault.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import { type PostgresTables, prepare } from "./postgres-schema.ts";
 
@@ -14,15 +14,19 @@ export interface UsedDatabase {
 /** A database that is connected to, and whose tables are made, when it is first used. */
 export class PostgresOnUse {
   readonly #open: () => Promise<UsedDatabase>;
-  readonly #label: string;
+  readonly #subject: PostgresSubject;
   #opening: Promise<UsedDatabase> | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param kind of what is kept there, for messages */
-  constructor(place: PostgresPlace, kind: string, terms: DatabaseTerms, tables: readonly PostgresTables[]) {
-    this.#label = `The ${kind} ${place.label}`;
+  constructor(
+    place: PostgresPlace,
+    use: Exclude<PostgresUse, "journal">,
+    terms: DatabaseTerms,
+    tables: readonly PostgresTables[],
+  ) {
+    this.#subject = subjectOf(use, place);
     this.#open = async () => {
-      const database = await PostgresDatabase.load(place, kind, terms);
+      const database = await PostgresDatabase.load(place, use, terms);
       try {
         for (const some of tables) await prepare(database, some);
         return { database, history: await historyExpression(database) };
@@ -33,14 +37,14 @@ export class PostgresOnUse {
     };
   }
 
-  /** After a failure the next call tries again. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** After a failure the next call tries again. @throws CastellanError `DATABASE_UNAVAILABLE` */
   async use(): Promise<PostgresDatabase> {
     return (await this.useWithHistory()).database;
   }
 
   /** As {@link PostgresOnUse.use}. */
   async useWithHistory(): Promise<UsedDatabase> {
-    if (this.#closed !== undefined && this.#opening === undefined) throw notOpen(this.#label);
+    if (this.#closed !== undefined && this.#opening === undefined) throw notOpen(this.#subject);
     this.#opening ??= this.#open();
     const attempt = this.#opening;
     try {
@@ -76,7 +80,7 @@ const EXPRESSIONS = [`${SYSTEM} || '/' || ${TIMELINE}`, TIMELINE, "null::text"];
 /**
  * An expression of SQL that tells the history of a database from others; it is null if the database cannot say.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE` if the database does not answer
+ * @throws CastellanError `DATABASE_UNAVAILABLE` if the database does not answer
  */
 export async function historyExpression(database: PostgresDatabase): Promise<string> {
   for (const expression of EXPRESSIONS) {
@@ -85,7 +89,7 @@ export async function historyExpression(database: PostgresDatabase): Promise<str
       return expression;
     } catch (error) {
       // That there is no such function, or that it may not be called, is an answer.
-      if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE") || error.details.reason === "unreachable") throw error;
+      if (!CastellanError.is(error, "DATABASE_UNAVAILABLE") || error.details.reason === "unreachable") throw error;
     }
   }
   return "null::text";

@@ -112,7 +112,7 @@ export class PostgresOwnership implements PostgresHold {
 
   #lose(holder: HolderRow | undefined): CastellanError {
     this.stop();
-    const error = notOwner(this.#database.label, holder);
+    const error = notOwner(this.#database.subject.label, holder);
     this.#lost.resolve(error);
     return error;
   }

@@ -29,7 +29,7 @@ const IN_THE_WAY = /^(42P07|42701|42703|42710)$/;
  * Makes the tables, or brings them to the newest version. Any number of applications may do so at once, also of different
  * releases: one that is older works with what a newer one has made as long as all that it does not know is additive.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE`, with `foreign` as the reason if they are of a newer version or not ours
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, with `foreign` as the reason if they are of a newer version or not ours
  */
 export async function prepare(database: PostgresDatabase, tables: PostgresTables): Promise<void> {
   const [state] = await database.read<{ encoding: string; begun: boolean }>(
@@ -38,7 +38,7 @@ export async function prepare(database: PostgresDatabase, tables: PostgresTables
   if (state?.encoding !== "UTF8") {
     const what = `the database has the encoding ${state?.encoding}, which does not know all characters`;
     const advice = "Create a database with the encoding UTF8.";
-    throw unavailable(database.label, "refused", what, { applied: false, advice });
+    throw unavailable(database.subject, "refused", what, { applied: false, advice });
   }
   // Looking first spares all but the first application the permission to create anything.
   if (state.begun) {
@@ -79,7 +79,7 @@ async function migrate(database: PostgresDatabase, tables: PostgresTables): Prom
       const { cause } = error as Error;
       if (!IN_THE_WAY.test(stateOf(cause) ?? "")) throw error;
       const what = `the schema holds tables of somebody else: ${wordsOf(cause)}`;
-      throw unavailable(database.label, "foreign", what, { applied: false, cause });
+      throw unavailable(database.subject, "foreign", what, { applied: false, cause });
     }
   });
 }
@@ -96,12 +96,12 @@ async function make(query: Query, { name, steps }: PostgresTables, row: VersionR
   );
 }
 
-function isCurrent({ label }: PostgresDatabase, { steps }: PostgresTables, row: VersionRow | undefined): boolean {
+function isCurrent({ subject }: PostgresDatabase, { steps }: PostgresTables, row: VersionRow | undefined): boolean {
   const needed = row?.version ?? 0;
   if (needed <= steps.length) return madeOf(row) >= steps.length;
   const what = `its tables are of version ${needed}, made by a newer release of Castellan; this one knows those up to ${steps.length}`;
   const advice = "They are left as they are. Use that release or a newer one, or choose another schema.";
-  throw unavailable(label, "foreign", what, { applied: false, advice });
+  throw unavailable(subject, "foreign", what, { applied: false, advice });
 }
 
 function madeOf(row: VersionRow | undefined): number {

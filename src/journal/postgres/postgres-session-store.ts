@@ -16,7 +16,7 @@ export interface PostgresSessionStore extends Required<SessionStore>, AsyncDispo
  * Entries with a `uuid` are stored once, at the place where they came first; one that is sent again is ignored, since Claude
  * Code never changes what it has written. What is appended to a session, and deleted of it, takes effect in the order of the calls.
  *
- * Methods reject with a `CastellanError` `JOURNAL_UNAVAILABLE`, which says why; `append` and `delete` with
+ * Methods reject with a `CastellanError` `DATABASE_UNAVAILABLE`, which says why; `append` and `delete` with
  * `INVALID_OPTIONS` for an empty `subpath`.
  *
  * @throws CastellanError `INVALID_OPTIONS`

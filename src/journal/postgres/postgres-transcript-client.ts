@@ -2,7 +2,7 @@ import type { SessionKey, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { tell } from "../../events.ts";
-import { notOpen } from "./postgres-fault.ts";
+import { notOpen, type PostgresSubject, subjectOf } from "./postgres-fault.ts";
 import { PostgresOnUse, type UsedDatabase } from "./postgres-on-use.ts";
 import type { PostgresPlace } from "./postgres-place.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
@@ -60,7 +60,7 @@ const MOST_KEYS = 500;
  * is appended to a session, and deleted of it, takes effect in the order of the calls.
  */
 export class PostgresTranscriptClient {
-  readonly #label: string;
+  readonly #subject: PostgresSubject;
   readonly #database: PostgresOnUse;
   readonly #lacking: LackingUse;
   #closed: Promise<void> | undefined;
@@ -70,7 +70,7 @@ export class PostgresTranscriptClient {
   /** @param tables what is needed besides the tables of transcripts */
   constructor(place: PostgresPlace, tables: readonly PostgresTables[] = [], lacking?: LackingUse) {
     this.#lacking = lacking ?? usualUse(place.label, systemClock);
-    this.#label = `The session store ${place.label}`;
+    this.#subject = subjectOf("session store", place);
     this.#database = new PostgresOnUse(place, "session store", { timeoutMs: STATEMENT_MS }, [
       TRANSCRIPT_TABLES,
       ...tables,
@@ -131,7 +131,7 @@ export class PostgresTranscriptClient {
    * Gives the database again what it lacks of what was appended last, if it has another history than it had.
    *
    * @param fenced how the transcripts of a session are written that moves between machines
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async catchUp(fenced?: (owned: OwnedUnder) => OwnedWrite): Promise<void> {
     this.#refuse();
@@ -161,7 +161,7 @@ export class PostgresTranscriptClient {
   }
 
   #refuse({ subpath }: Partial<SessionKey> = {}): void {
-    if (this.#closed !== undefined) throw notOpen(this.#label);
+    if (this.#closed !== undefined) throw notOpen(this.#subject);
     if (subpath === "") throw emptySubpath();
   }
 
@@ -275,7 +275,7 @@ function usualUse(label: string, clock: Clock): LackingUse {
     recent: new RecentAppends(clock),
     behind: (lacking) => {
       const message = `The session store ${label} ${lackingWords(lacking)}`;
-      process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
+      process.emitWarning(message, { type: "CastellanWarning", code: "DATABASE_UNAVAILABLE" });
       const { entries: count, lost } = lacking;
       tell("castellan:database:gap", () => ({ place: label, content: "transcript", count, lost }));
     },

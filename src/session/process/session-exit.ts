@@ -1,6 +1,6 @@
 import { passes } from "../../claude/passing-fault.ts";
 import type { Clock } from "../../clock.ts";
-import { CastellanError, type ExitClass, type ExitRecord, type JournalFault } from "../../errors.ts";
+import { CastellanError, type ExitClass, type ExitRecord, isStorageFault, type JournalFault } from "../../errors.ts";
 import type { ChildExit, Disposition } from "../../supervision/child-spec.ts";
 
 /** What supervision does about an exit of each class; an end that was asked for is none of its business. */
@@ -50,5 +50,5 @@ const LASTING: ReadonlySet<JournalFault> = new Set(["read_only", "damaged", "for
 
 /** Whether the journal could not be read or written, which it may be at the next try. */
 export function journalMayComeBack(error: unknown): boolean {
-  return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && !LASTING.has(error.details.reason);
+  return isStorageFault(error) && !LASTING.has(error.details.reason);
 }
