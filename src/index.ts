@@ -8,7 +8,7 @@ import "./required-node.ts";
 
 export { type Balanced, balance } from "./application/balance.ts";
 export { fallback } from "./application/fallback.ts";
-export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/inspection/effective-option.ts";
+export type { EffectiveOption, EffectiveOptions, OptionOrigin } from "./application/inspection/effective-options.ts";
 export {
   type Check,
   type HealthChecks,
@@ -139,8 +139,12 @@ export {
   type RegistryOptions,
   type WhenRegisteredOptions,
 } from "./registry/keyed-registry.ts";
-export type { Metadata as RegistryMetadata, Registration, RegistryEntry } from "./registry/registration.ts";
-export type { RegistryKey } from "./registry/registry-key.ts";
+export type {
+  Metadata as RegistryMetadata,
+  Registration,
+  RegistryEntry,
+  RegistryKey,
+} from "./registry/registration.ts";
 export type { ConversationOptions, PastApproval } from "./session/controls.ts";
 export type { Approval, ApprovalOutcome } from "./session/conversation/approval.ts";
 export type { HistoryOptions } from "./session/conversation/history.ts";

@@ -3,7 +3,7 @@ import { CastellanError } from "../errors.ts";
 import { formatName, type SessionName } from "../names.ts";
 import { type Balance, balancerOf, balanceSchema } from "../pool/balance-option.ts";
 import type { Candidate } from "../pool/balancer.ts";
-import { candidateOf, pickedBy } from "../pool/candidate.ts";
+import { candidateOf, pickedBy } from "../pool/balancer.ts";
 import { nameSchema, validate } from "../session/options/validation.ts";
 import { serverOf } from "../session/session.ts";
 import { type Picker, picker } from "./names/reference.ts";

@@ -7,10 +7,10 @@ import { invalidOptions } from "../session/options/validation.ts";
 import { enterCluster } from "./clusters.ts";
 import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { GlobalSessionHost } from "./global-session-host.ts";
-import type { JoinedCluster } from "./joined-cluster.ts";
 import type { SupervisorDeps } from "./local-supervisor.ts";
 import type { ChildOptions } from "./options/child-options.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import type { JoinedCluster } from "./supervisor-status.ts";
 import type { Pools } from "./tree/pools.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
@@ -68,7 +68,7 @@ export class ClusterMembership implements JoinedCluster {
     const [{ joinCluster }, { GlobalSessionHost }, { HostedPools }] = await Promise.all([
       import("../cluster/join.ts"),
       import("./global-session-host.ts"),
-      import("./hosted-pools.ts"),
+      import("./hosted-session.ts"),
     ]);
     const hosted = new HostedPools(pools, hosts.pools);
     this.#membership = await joinCluster({

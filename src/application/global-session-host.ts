@@ -11,12 +11,12 @@ import type { Removed } from "../session/persistence/erasure.ts";
 import { eraseFiles } from "./erasing.ts";
 import { ExportPages } from "./export-pages.ts";
 import type { GlobalChildren } from "./global-children.ts";
-import type { HostedPools } from "./hosted-pools.ts";
+import type { HostedPools } from "./hosted-session.ts";
+import { SupervisedSession } from "./hosted-session.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorSettings, supervisorSettings } from "./options/supervisor-options.ts";
 import { template } from "./options/template.ts";
-import { SupervisedSession } from "./supervised-session.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
 /** How many global sessions a node has in memory at the most; those that hibernate are let go long before. */

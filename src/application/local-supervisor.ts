@@ -9,7 +9,7 @@ import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
 import { beginsWith, nameKey, type SessionName } from "../names.ts";
-import { LoanedSession } from "../pool/loaned-session.ts";
+import { LoanedSession } from "../pool/loan.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
 import type { SessionDeps } from "../session/context/session-context.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
@@ -25,20 +25,17 @@ import { isSession, type Session, serverOf } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { Turn } from "../session/streams/turn.ts";
-import { advisor } from "./advisor.ts";
-import { bootFailure } from "./boot-failure.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
-import { warnWithoutInit } from "./init-warning.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
-import type { JoinedCluster } from "./joined-cluster.ts";
-import { warnIfExposed } from "./journal-warning.ts";
 import { picked, type SessionRef, staleHandle } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import type { JoinedCluster } from "./supervisor-status.ts";
 import { SupervisorStatus } from "./supervisor-status.ts";
+import { bootFailure } from "./tree/child-report.ts";
 import type { Pools } from "./tree/pools.ts";
 import { Reconciler } from "./tree/reconciler.ts";
 import { RootChildren } from "./tree/root-children.ts";
@@ -52,6 +49,7 @@ import type {
   SupervisorEnd,
 } from "./tree/supervisor-reports.ts";
 import { Tree } from "./tree/tree.ts";
+import { advisor, warnIfExposed, warnWithoutInit } from "./warnings.ts";
 
 export interface SupervisorDeps extends SessionDeps {
   /** A number from 0 up to 1, for jitter. */

@@ -1,7 +1,7 @@
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/persistence/usage.ts";
-import { effectiveSupervisorOptions } from "./inspection/effective-supervisor-options.ts";
+import { effectiveSupervisorOptions } from "./inspection/effective-options.ts";
 import {
   type HealthChecks,
   healthOf,
@@ -11,13 +11,20 @@ import {
   type SupervisorHealth,
 } from "./inspection/health.ts";
 import { inspect, type SupervisorInspection } from "./inspection/inspection.ts";
-import type { JoinedCluster } from "./joined-cluster.ts";
 import type { SupervisorSettings } from "./options/supervisor-options.ts";
 import { childReports } from "./tree/child-report.ts";
 import type { SessionTable } from "./tree/session-table.ts";
 import type { SupervisorPhase } from "./tree/supervisor-phase.ts";
 import type { CapacityStatus } from "./tree/supervisor-reports.ts";
 import type { Tree } from "./tree/tree.ts";
+
+/** The cluster that a supervisor is a node of, which it has to leave before it ends. */
+export interface JoinedCluster {
+  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  readonly fault: string | undefined;
+  /** Gives up what it owns there, after running turns or at the deadline. A second call waits for the same end. */
+  leave(deadlineMs: number): Promise<void>;
+}
 
 /** What is known of a supervisor is found in these. */
 export interface SupervisorParts {

@@ -1,7 +1,7 @@
 import { CastellanError } from "../errors.ts";
 import { didYouMean, nearMisses, type SessionName } from "../names.ts";
 import type { Registry } from "../registry/keyed-registry.ts";
-import { canonical, partsOf, type RegistryKey } from "../registry/registry-key.ts";
+import { canonical, partsOf, type RegistryKey } from "../registry/registration.ts";
 import { type RegisteredName, registeredName } from "../session/options/registered-name.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";

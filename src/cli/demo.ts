@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, styleText } from "node:util";
+import Table from "cli-table3";
 import { query, Supervisor, stream } from "../index.ts";
-import { type DemoModel, mockModel, realModel } from "./demo-model.ts";
-import { sessionTable } from "./session-table.ts";
+import { formatName } from "../names.ts";
+import type { SessionDefaults } from "../session/options/options.ts";
+import type { SessionStatus } from "../session/status/session-status.ts";
+import { mockApi } from "../testing/index.ts";
 
 /*
  * `npm run demo`: what Castellan is for, in a few seconds, on the real Claude Code.
@@ -131,4 +137,56 @@ function elapsed(since: number): string {
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** The sessions of a supervisor as a table for a terminal. */
+function sessionTable(sessions: readonly SessionStatus[]): string {
+  const table = new Table({
+    head: ["session", "state", "pid", "restarts", "last exit", "conversation"],
+    style: { head: [], border: [] },
+  });
+  for (const { name, state, pid, restarts, lastExit, conversationId } of sessions) {
+    table.push([formatName(name), state, pid ?? "-", restarts, lastExit?.class ?? "-", conversationId.slice(0, 8)]);
+  }
+  return table.toString();
+}
+
+/** The model that the demo talks to, and what its sessions need to reach it. */
+interface DemoModel extends AsyncDisposable {
+  readonly description: string;
+  /** A file for the journal, which goes with the rest. */
+  readonly journal: string;
+  readonly defaults: SessionDefaults;
+}
+
+/** A mock of the model's API on this machine. Only the answers are made up; Claude Code and all else is real. */
+async function mockModel(): Promise<DemoModel> {
+  const api = await mockApi();
+  api.reply("Review", "Looks fine, but `total` is never reset between calls.");
+  api.reply("poem", {
+    text: "A keep of names on a quiet hill,\nwhere every voice is guarded still;\none falls, and ere the bell has tolled\nit stands, and knows what it was told.",
+    tokensPerSecond: 60,
+  });
+  // Taken from the messages that Claude Code sends along, so it holds only if the conversation is still there.
+  api.reply("ask you for first", ({ messages }) => {
+    const first = messages.find(({ role }) => role === "user");
+    return `You first asked me: ${first?.text}`;
+  });
+  return {
+    description: `a mock of the Messages API at ${api.url}; no key needed`,
+    journal: join(api.cwd, "castellan.db"),
+    defaults: { env: api.env, cwd: api.cwd },
+    [Symbol.asyncDispose]: () => api.stop(),
+  };
+}
+
+/** Anthropic's API, in a working directory of the demo's own. */
+async function realModel(): Promise<DemoModel> {
+  const cwd = await mkdtemp(join(tmpdir(), "castellan-demo-"));
+  return {
+    description: "Anthropic's API, with your ANTHROPIC_API_KEY",
+    journal: join(cwd, "castellan.db"),
+    defaults: { cwd, apiKey: { env: "ANTHROPIC_API_KEY" }, tools: [] },
+    [Symbol.asyncDispose]: () => rm(cwd, { recursive: true, force: true }),
+  };
 }

@@ -1,6 +1,9 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname, extname, isAbsolute, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { LoadConfigOptions, ResolvedConfig } from "c12";
+import type { Jiti } from "jiti";
 import type { ChildOptions } from "../application/options/child-options.ts";
 import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import type { CastellanError, OptionProblem } from "../errors.ts";
@@ -8,7 +11,6 @@ import { didYouMean, nearMisses } from "../names.ts";
 import { copyConfigured, noteConfigured } from "../session/options/configured-options.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import { isPlain, resolved } from "./env-reference.ts";
-import { freshLoader } from "./fresh-import.ts";
 import { mergedConfig, type Places, type ReadLayer } from "./merged-config.ts";
 
 /** Which configuration is read, and for what. */
@@ -195,4 +197,40 @@ function resolvedKeeping(
   const settled = Object.fromEntries(entries.filter(([, part]) => part !== undefined));
   noteConfigured(settled, places.get(value) ?? new Map());
   return settled;
+}
+
+/** How often a file has been read, since a module is only loaded once under one address. */
+const times = new Map<string, number>();
+
+/** TypeScript that Node cannot run as it is, such as with enumerations. */
+const NOT_ERASABLE = "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX";
+
+/**
+ * Loads files of configuration for the library that finds them: by Node itself, so that what they import is what the application
+ * imports; and as they are now, where the library's own loader keeps what it has read once.
+ */
+async function freshLoader(cwd: string): Promise<Jiti> {
+  const { createJiti } = await import("jiti");
+  const jiti = createJiti(cwd, { interopDefault: true, moduleCache: false });
+  const transpiled = jiti.import;
+  const load = async <Loaded>(file: string): Promise<Loaded> => {
+    try {
+      return (await loadedByNode(file)) as Loaded;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === NOT_ERASABLE) {
+        return await transpiled<Loaded>(file, { default: true });
+      }
+      throw error;
+    }
+  };
+  return Object.assign(jiti, { import: load });
+}
+
+async function loadedByNode(file: string): Promise<unknown> {
+  if (extname(file) === ".json") return JSON.parse(await readFile(file, "utf8"));
+  const before = times.get(file) ?? 0;
+  times.set(file, before + 1);
+  const url = pathToFileURL(file).href;
+  const loaded = (await import(before === 0 ? url : `${url}?${before}`)) as { readonly default: unknown };
+  return loaded.default;
 }

@@ -1,10 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ChildOptions } from "../application/options/child-options.ts";
 import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import { Supervisor } from "../application/supervisor.ts";
 import type { ReconcileReport } from "../application/tree/supervisor-reports.ts";
 import { CastellanError } from "../errors.ts";
 import { overConfigured } from "../session/options/configured-options.ts";
-import { changedOptions } from "./changed-options.ts";
 import { type ConfigSource, environmentOf, type LoadedConfig, loadConfig } from "./load-config.ts";
 import { ConfigWatch, readSteadily, type SteadyConfig } from "./watch-config.ts";
 
@@ -106,4 +106,10 @@ function logged(logger: SupervisorOptions["logger"]): (change: ConfigChange) => 
       );
     }
   };
+}
+
+/** The options of a supervisor, besides `defaults`, in which `after` differs. */
+function changedOptions(before: SupervisorOptions, after: SupervisorOptions): string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof SupervisorOptions>;
+  return [...names].filter((name) => name !== "defaults" && !isDeepStrictEqual(before[name], after[name]));
 }

@@ -6,13 +6,12 @@ import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
-import { pickedBy } from "./candidate.ts";
-import { type Joining, Member } from "./member.ts";
+import { pickedBy } from "./balancer.ts";
+import { type Joining, Member, tidied } from "./member.ts";
 import { type GivenBack, PoolNews, type Removed } from "./pool-news.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { leavesIn, missingMembers } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import { tidied } from "./tidying.ts";
 import { type Waiter, WaitingLine } from "./waiting-line.ts";
 
 /** How long it is waited before another member is added where one could not be: twice as long each time, up to a minute. */

@@ -5,9 +5,7 @@ import { type Duration, formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
-import { endingOf } from "./ending.ts";
-import { type Metadata, Registration, type RegistryEntry } from "./registration.ts";
-import { canonical, type RegistryKey } from "./registry-key.ts";
+import { canonical, type Metadata, Registration, type RegistryEntry, type RegistryKey } from "./registration.ts";
 
 export interface RegistryOptions {
   /** Whether a key has one value at a time, or any number of them. */
@@ -279,4 +277,18 @@ function drop<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): boole
 
 function isPlain(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The promise by which `value` tells that it has ended, if it has one: `closed`, as sessions and supervisors have, or
+ * `exited`, as children have.
+ */
+function endingOf(value: unknown): PromiseLike<unknown> | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { closed, exited } = value as { readonly closed?: unknown; readonly exited?: unknown };
+  return [closed, exited].find(isPromise);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

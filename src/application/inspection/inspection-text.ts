@@ -4,7 +4,7 @@ import { formatName } from "../../names.ts";
 import { printable } from "../../printable.ts";
 import type { BudgetStatus } from "../../session/options/budget.ts";
 import type { SessionStatus } from "../../session/status/session-status.ts";
-import { describeOrigin, type EffectiveOptions } from "./effective-option.ts";
+import { describeOrigin, type EffectiveOptions } from "./effective-options.ts";
 import type { ChildEnd, ChildInspection, Inspection, SupervisorInspection } from "./inspection.ts";
 
 /** How much of a value, or of what an exit said, there is in a line. */

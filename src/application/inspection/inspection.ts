@@ -11,7 +11,7 @@ import { exitRecord } from "../tree/child-report.ts";
 import type { Pools } from "../tree/pools.ts";
 import type { SessionTable } from "../tree/session-table.ts";
 import type { CapacityStatus } from "../tree/supervisor-reports.ts";
-import { type EffectiveOptions, effectiveOptions } from "./effective-option.ts";
+import { type EffectiveOptions, effectiveOptions } from "./effective-options.ts";
 
 /** A whole tree, with what all that is in it shares. */
 export interface SupervisorInspection extends Inspection {

@@ -1,3 +1,4 @@
+import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { CastellanError } from "../../errors.ts";
 import { didYouMean, formatName, nameKey, nameOfKey, nameProblem, nearMisses, type SessionName } from "../../names.ts";
 import type { Pool } from "../../pool/pool.ts";
@@ -247,3 +248,17 @@ function refuseIfHeld(what: string, name: string, holder: { readonly supervisor:
 }
 
 export const registry: SessionRegistry = new SessionRegistry();
+
+/**
+ * What of a session's options no other session may use at the same time, with the field it stands in.
+ *
+ * An in-process MCP server speaks to one process at a time: a second one would find it without tools, and nobody would
+ * say so.
+ */
+export function exclusiveOf(options: SdkOptions): Map<unknown, string> {
+  const exclusive = new Map<unknown, string>();
+  for (const [name, server] of Object.entries(options.mcpServers ?? {})) {
+    if ("instance" in server) exclusive.set(server.instance, `mcpServers.${name}`);
+  }
+  return exclusive;
+}

@@ -9,7 +9,7 @@ import { checkSessionDefaults, type SessionSettings, sessionSettings } from "../
 import { durationSchema, invalidOptions, validate } from "../../session/options/validation.ts";
 import type { Child, ChildSpec, Restart, Shutdown, StartContext } from "../../supervision/child-spec.ts";
 import type { SupervisorSpec } from "../../supervision/supervisor-spec.ts";
-import type { OptionLayer } from "./option-layer.ts";
+import type { OptionLayer } from "./supervisor-options.ts";
 import { type TreeOptions, treeShape } from "./supervisor-options.ts";
 import { type TemplateOptions, templateSettings } from "./template.ts";
 

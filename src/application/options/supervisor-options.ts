@@ -8,8 +8,21 @@ import { budgetSchema, validate } from "../../session/options/validation.ts";
 import type { AutoShutdown, Strategy, SupervisorSpec } from "../../supervision/supervisor-spec.ts";
 import { type CapacityOptions, type CapacitySettings, capacitySettings } from "./capacity-options.ts";
 import { checkJournal, type JournalOptions } from "./journal-options.ts";
-import type { OptionLayer } from "./option-layer.ts";
 import { processDefaults } from "./process-defaults.ts";
+
+/** Who gives options to a session. */
+export interface OptionOwner {
+  /** `process`: installed for all supervisors of the process, as tests do. */
+  readonly kind: "session" | "template" | "pool" | "supervisor" | "process";
+  /** Not of a session, whose own they are, nor of a supervisor that has none, nor of the process. */
+  readonly name?: string | undefined;
+}
+
+/** The options that one of them gives. Of several layers the later ones go over the earlier ones. */
+export interface OptionLayer {
+  readonly owner: OptionOwner;
+  readonly options: object;
+}
 
 /** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
 export interface Logger {

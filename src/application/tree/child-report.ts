@@ -1,8 +1,10 @@
 import { CastellanError, type ExitRecord } from "../../errors.ts";
+import { formatName } from "../../names.ts";
 import { printable } from "../../printable.ts";
 import { type ChildInfo, reasonOf } from "../../supervision/child-spec.ts";
 import { type ChildPlan, isFamily } from "../options/child-options.ts";
 import type { Branch } from "./branch.ts";
+import type { NotStarted } from "./supervisor-reports.ts";
 
 /** The record that travels as the cause of every exit of a session; one is made of any other cause, seen at `at`. */
 export function exitRecord(cause: unknown, at: number): ExitRecord {
@@ -74,4 +76,18 @@ export function problemOf({ who, state, exits, cause, isOfRoot, id }: ChildRepor
 /** The error of a child whose start failed. */
 export function startError(message: string, cause: unknown): CastellanError {
   return new CastellanError("CHILD_START_FAILED", message, { cause });
+}
+
+/** What a start is rejected with, of which each child has to come up. */
+export function bootFailure(supervisor: string, failed: readonly NotStarted[]): CastellanError {
+  const errors = failed.map(({ error }) => error);
+  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, "children did not come up");
+  const why = failed.map(({ name, error }) => `${formatName(name)}: ${startReason(error)}`).join("; ");
+  return startError(`${supervisor} has not been started, since not all of its children have come up. ${why}.`, cause);
+}
+
+/** The same as the error says, without advice for what is quarantined. */
+function startReason(error: CastellanError): string {
+  if (CastellanError.is(error, "SESSION_QUARANTINED")) return error.details.lastExits.at(-1)?.message ?? error.message;
+  return error.cause === undefined ? error.message : reasonOf(error.cause);
 }

@@ -8,8 +8,7 @@ import type { KnownSession, SupervisorJournal } from "../../session/persistence/
 import { Session, type SessionOwner } from "../../session/session.ts";
 import { SessionLookup } from "../../session/session-lookup.ts";
 import { SessionServer } from "../../session/session-server.ts";
-import { exclusiveOf } from "../names/exclusive.ts";
-import { type Registration, registry } from "../names/registry.ts";
+import { exclusiveOf, type Registration, registry } from "../names/registry.ts";
 
 /** A session that a supervisor holds. */
 export interface Member {

@@ -1,10 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SessionName } from "../../src/names.ts";
-import { balancerOf } from "../../src/pool/balance-option.ts";
+import {
+  anyOf,
+  balancerOf,
+  hashedOf,
+  leastBusyOf,
+  nextOf,
+  weightAfter,
+  weightedOf,
+} from "../../src/pool/balance-option.ts";
 import type { Candidate } from "../../src/pool/balancer.ts";
-import { candidateOf, pickedBy } from "../../src/pool/candidate.ts";
-import { anyOf, hashedOf, leastBusyOf, nextOf, weightAfter, weightedOf } from "../../src/pool/choices.ts";
+import { candidateOf, pickedBy } from "../../src/pool/balancer.ts";
 
 const some = (name: SessionName, facts: Partial<Candidate> = {}): Candidate => ({
   name,

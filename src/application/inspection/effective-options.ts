@@ -1,8 +1,8 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import { type ConfiguredPlace, configuredPlaces } from "../../session/options/configured-options.ts";
 import { optionsOf, type SessionSettings } from "../../session/options/session-settings.ts";
-import type { OptionLayer, OptionOwner } from "../options/option-layer.ts";
-import { shownValue } from "./shown-value.ts";
+import { JOURNAL_VARIABLE } from "../options/journal-options.ts";
+import type { OptionLayer, OptionOwner, SupervisorSettings } from "../options/supervisor-options.ts";
 
 /**
  * Where the value of an option came from: the options of a session, template, pool or supervisor, which may stand in a file of
@@ -74,7 +74,7 @@ export function effectiveOptions(
 }
 
 /** Of which layer the value of an option is: the last that has one. */
-export function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin {
+function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin {
   const layer = layers.findLast(({ options }) =>
     Object.entries(options).some(([name, value]) => name === option && value !== undefined),
   );
@@ -106,4 +106,91 @@ export function describeOrigin(origin: OptionOrigin): string {
 function describePlace({ file, layer, variable }: ConfiguredPlace): string {
   const place = layer === undefined ? file : `${file} (${layer})`;
   return variable === undefined ? place : `${place}, variable ${variable}`;
+}
+
+/** Options of which the value, or a part of it, may be a secret. */
+const SECRET: ReadonlySet<string> = new Set([
+  "agents",
+  "apiKey",
+  "env",
+  "executableArgs",
+  "extraArgs",
+  "journal",
+  "logger",
+  "managedSettings",
+  "mcpServers",
+  "plugins",
+  "sandbox",
+  "settings",
+  "toolConfig",
+]);
+
+/** What stands in the place of a secret. */
+const HIDDEN = "[hidden]";
+
+/**
+ * The value of an option as it may be shown and logged, as data: what can be a secret is left out, and of what is no data it is
+ * only said what it is.
+ */
+function shownValue(option: string, value: unknown): unknown {
+  if (!SECRET.has(option)) return plain(value);
+  // As an object it is the name of a variable, which is no secret.
+  if (option === "apiKey") return typeof value === "string" ? HIDDEN : value;
+  // Settings are the path of a file, or all that would be in it.
+  if (typeof value === "string") return value.trimStart().startsWith("{") ? HIDDEN : value;
+  if (typeof value !== "object" || value === null) return value;
+  return Array.isArray(value) ? value.map(() => HIDDEN) : Object.keys(value);
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === "function") return "[function]";
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(plain);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return `[${value.constructor.name}]`;
+  return Object.fromEntries(Object.entries(value).map(([field, part]) => [field, plain(part)]));
+}
+
+/** What a tree does if nobody says so, see `SupervisorSpec`. */
+const TREE_DEFAULTS = {
+  strategy: "one_for_one",
+  maxRestarts: 3,
+  maxSeconds: 5,
+  onMaxRestarts: "quarantine",
+  autoShutdown: "never",
+} as const;
+
+/** The options of a supervisor itself, those of `capacity` one by one. */
+export function effectiveSupervisorOptions({
+  name,
+  given,
+  tree,
+  budget,
+  onStartFailure,
+  capacity,
+  journal,
+}: SupervisorSettings): EffectiveOptions {
+  const owner = { kind: "supervisor", name } as const;
+  const own = { owner, options: given };
+  const values = { ...TREE_DEFAULTS, ...tree, onStartFailure, budget, journal };
+  const options = Object.entries(values).map(([option, value]) => [option, value, originIn([own], option)] as const);
+  const limits = { owner, options: given.capacity ?? {} };
+  const capacities = Object.entries(capacity).map(
+    ([option, value]) => [`capacity.${option}`, value, originIn([limits], option)] as const,
+  );
+  const shown = [...options, ...capacities].flatMap(([option, value, origin]) =>
+    value === undefined ? [] : [[option, { value: shownValue(option, value), origin }] as const],
+  );
+  const fromEnvironment = given.journal === undefined && Boolean(process.env[JOURNAL_VARIABLE]);
+  return {
+    ...Object.fromEntries(shown),
+    ...(fromEnvironment
+      ? {
+          journal: {
+            value: shownValue("journal", journal),
+            origin: { from: "environment", variable: JOURNAL_VARIABLE },
+          },
+        }
+      : {}),
+  };
 }

@@ -5,17 +5,23 @@ import type { TurnAsked } from "../cluster/protocol/frames.ts";
 import type { HostedSession } from "../cluster/session-host.ts";
 import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
+import type { Pool } from "../pool/pool.ts";
 import { isRemoteControl, type RemoteControl, readControlArguments } from "../session/controls.ts";
 import type { Approval } from "../session/conversation/approval.ts";
-import { validate } from "../session/options/validation.ts";
+import { command } from "../session/options/command.ts";
+import { GLOBAL } from "../session/options/global-name.ts";
+import type { Prompt } from "../session/options/prompt.ts";
+import type { TurnOptions } from "../session/options/turn-options.ts";
+import { invalidOptions, validate } from "../session/options/validation.ts";
 import type { EraseOptions } from "../session/persistence/erasure.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionEvent } from "../session/status/session-event.ts";
-import { sourceOf } from "../session/streams/turn.ts";
+import { sourceOf, type Turn } from "../session/streams/turn.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
-import { promptOf, turnOptionsOf } from "./asked-turn.ts";
+import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { ExportPages } from "./export-pages.ts";
 import type { LocalSupervisor } from "./local-supervisor.ts";
+import type { Pools } from "./tree/pools.ts";
 
 const text = z.string();
 const approvalChanges = z
@@ -108,4 +114,77 @@ function inspectionOf(supervisor: LocalSupervisor, session: Session): unknown {
 
 function pending(session: Session, id: unknown): Approval | undefined {
   return session.approvals().find((approval) => approval.id === id);
+}
+
+/** Returns the prompt, or the command, of a turn that another node asks for. */
+function promptOf({ prompt, command: call }: TurnAsked): Prompt {
+  return call === undefined ? prompt : command(call.name, call.args);
+}
+
+/** Returns the options of a turn that another node asks for, without its idempotency key, which pools refuse. */
+function turnOptionsOf({
+  timeoutMs: timeout,
+  queueTimeoutMs: queueTimeout,
+  whenBusy,
+  verbatimPrompts,
+}: TurnAsked): TurnOptions {
+  return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts }) as TurnOptions;
+}
+
+/** The global pools of a node, for as long as that is a node: turns that were asked in one run of it can be stopped in the next one. */
+export class HostedPools {
+  readonly #pools: Pools;
+  /** The names of those that are global. */
+  readonly #global: readonly string[];
+  readonly #hosted = new WeakMap<Pool, HostedPool>();
+
+  constructor(pools: Pools, global: readonly string[]) {
+    this.#pools = pools;
+    this.#global = global;
+  }
+
+  find(name: string): HostedSession | undefined {
+    const pool = this.#global.includes(name) ? this.#pools.find(name) : undefined;
+    if (pool === undefined) return undefined;
+    const hosted = this.#hosted.get(pool) ?? new HostedPool(name, pool);
+    this.#hosted.set(pool, hosted);
+    return hosted;
+  }
+}
+
+/** A pool as other nodes may use it: each turn is for the member that is picked for it. */
+class HostedPool implements HostedSession {
+  readonly #key: string;
+  readonly #pool: Pool;
+  /** Those that have not ended, by the ids that callers know them by. */
+  readonly #turns = new Map<string, Turn>();
+
+  constructor(name: string, pool: Pool) {
+    this.#key = nameKey([GLOBAL, name]);
+    this.#pool = pool;
+  }
+
+  ask(asked: TurnAsked): TurnSource {
+    const turn = this.#pool.stream(promptOf(asked), turnOptionsOf(asked));
+    const id = keyedTurnId(this.#key, asked.idempotencyKey);
+    this.#turns.set(id, turn);
+    const over = (): void => void this.#turns.delete(id);
+    turn.result().then(over, over);
+    return sourceOf(turn);
+  }
+
+  async turn(): Promise<undefined> {
+    return undefined;
+  }
+
+  async cancel(id: string): Promise<void> {
+    await this.#turns.get(id)?.interrupt();
+  }
+
+  async call(method: string): Promise<unknown> {
+    if (method === "status") return this.#pool.status();
+    throw invalidOptions("pool", [{ field: method, message: "is no method of a pool" }]);
+  }
+
+  async *events(): AsyncGenerator<SessionEvent, void, undefined> {}
 }
