@@ -237,9 +237,9 @@ function probeOptions({ sdk, apiKey, inheritEnv, ownDirectory }: SessionSettings
   const { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess } = sdk;
   const reach = { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess, apiKey, inheritEnv };
   // One beside that of the session, which may not be there yet.
-  const place =
+  const directory =
     ownDirectory === undefined ? { cwd: sdk.cwd, isolate: false } : { isolate: { root: ownDirectory.root } };
-  return { ...withoutUndefined({ ...reach, ...place }), tools: [], maxTurns: 1 };
+  return { ...withoutUndefined({ ...reach, ...directory }), tools: [], maxTurns: 1 };
 }
 
 /** What ended a session that nobody knows, in words that do not speak of it. */

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Capacity } from "../capacity/capacity.ts";
 import { MemoryWatch } from "../capacity/memory-watch.ts";
 import { Spares } from "../capacity/spares.ts";
-import { TurnLine } from "../capacity/turn-line.ts";
+import { TurnLimiter } from "../capacity/turn-limiter.ts";
 import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
@@ -109,7 +109,7 @@ export class LocalSupervisor {
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
     const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
-    const turns = new TurnLine(settings.capacity.maxConcurrentTurns);
+    const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
     this.#resources = {
       capacity,
       memory,

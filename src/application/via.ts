@@ -48,7 +48,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
     }
   };
   const { name } = registry;
-  const place = {
+  const registered = {
     name: name === undefined ? undefined : ([name, ...partsOf(key)] as const),
     registry,
     enter: (session: Session): (() => void) => {
@@ -56,7 +56,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
       return () => void registration.unregister();
     },
   };
-  return { ...picker(pick), ...registeredName(place) };
+  return { ...picker(pick), ...registeredName(registered) };
 }
 
 function missing(registry: Registry<SessionRef>, who: string, form: string): CastellanError<"SESSION_NOT_FOUND"> {

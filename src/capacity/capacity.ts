@@ -48,7 +48,7 @@ export class Capacity {
   readonly #limit: number;
   readonly #budget: number;
   readonly #taken = new Set<Tenure>();
-  readonly #line: Waiter[] = [];
+  readonly #queue: Waiter[] = [];
 
   /** `budget` is how much memory all may use together, in bytes. */
   constructor(limit: number = Number.POSITIVE_INFINITY, budget: number = Number.POSITIVE_INFINITY) {
@@ -67,19 +67,19 @@ export class Capacity {
   }
 
   /** What keeps others from having a process: how many there may be, unless it is memory, and how many are at work. */
-  get lack(): { readonly maxProcesses?: number; readonly busy: number } {
+  get shortage(): { readonly maxProcesses?: number; readonly busy: number } {
     const busy = [...this.#taken].filter(({ holder }) => holder.idleSince === undefined).length;
     return { ...(this.#taken.size < this.#limit ? {} : { maxProcesses: this.#limit }), busy };
   }
 
   /** How many wait in line. */
   get waiting(): number {
-    return this.#line.length;
+    return this.#queue.length;
   }
 
   /** A slot, if one is free and nobody waits for it. */
   take(holder: SlotHolder): Slot | undefined {
-    return this.#line.length === 0 && this.#room ? this.#grant(holder) : undefined;
+    return this.#queue.length === 0 && this.#room ? this.#grant(holder) : undefined;
   }
 
   /** A slot, as soon as it is this holder's turn. Rejects with the signal's reason if it is aborted before. */
@@ -88,10 +88,10 @@ export class Capacity {
     const free = this.take(holder);
     if (free !== undefined) return free;
     const waiter: Waiter = { holder, granted: Promise.withResolvers() };
-    this.#line.push(waiter);
+    this.#queue.push(waiter);
     const leave = (): void => {
-      const index = this.#line.indexOf(waiter);
-      if (index !== -1) this.#line.splice(index, 1);
+      const index = this.#queue.indexOf(waiter);
+      if (index !== -1) this.#queue.splice(index, 1);
       waiter.granted.reject(signal.reason);
     };
     signal.addEventListener("abort", leave, { once: true });
@@ -106,7 +106,7 @@ export class Capacity {
   /** Asks as many holders to leave as there are others that wait. To be called when one has become idle. */
   rebalance(): void {
     const leaving = [...this.#taken].filter((tenure) => tenure.leaving).length;
-    this.#evict(this.#line.length - leaving);
+    this.#evict(this.#queue.length - leaving);
   }
 
   /** All processes have been measured: asks as many holders to leave as use what is too much. */
@@ -166,7 +166,7 @@ export class Capacity {
 
   #admit(): void {
     while (this.#room) {
-      const next = this.#line.shift();
+      const next = this.#queue.shift();
       if (next === undefined) return;
       next.granted.resolve(this.#grant(next.holder));
     }

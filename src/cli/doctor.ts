@@ -119,15 +119,15 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
 
 /** Whether the databases of journal and cluster keep what they have confirmed. One that does not answer is the journal's finding. */
 async function databases({ journal: kept, cluster }: SupervisorOptions): Promise<Finding[]> {
-  const places = [typeof kept === "object" && "postgres" in kept ? kept : undefined, cluster].filter(
-    (place) => place !== undefined,
+  const sources = [typeof kept === "object" && "postgres" in kept ? kept : undefined, cluster].filter(
+    (source) => source !== undefined,
   );
   return await Promise.all(
-    places.map(async ({ postgres, schema }): Promise<Finding> => {
-      const place = postgresPlace({ postgres, ...(schema === undefined ? {} : { schema }) });
-      const subject = `database of ${place.label}`;
+    sources.map(async ({ postgres, schema }): Promise<Finding> => {
+      const database = postgresPlace({ postgres, ...(schema === undefined ? {} : { schema }) });
+      const subject = `database of ${database.label}`;
       try {
-        const problems = await durabilityProblemsAt(place);
+        const problems = await durabilityProblemsAt(database);
         if (problems.length === 0) return { subject, verdict: "ok", message: "keeps what it has confirmed" };
         return { subject, verdict: "warning", message: problems.join("; ") };
       } catch (error) {

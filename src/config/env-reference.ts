@@ -33,11 +33,11 @@ export function resolved(value: unknown, field: string, resolution: Resolution):
   if (isReference(value)) return valueOfVariable(value, field, resolution);
   return Object.fromEntries(
     Object.entries(value).map(([name, part]) => {
-      const place = field === "" ? name : `${field}.${name}`;
+      const path = field === "" ? name : `${field}.${name}`;
       if (KEPT.has(name)) return [name, part];
       // A variable for the process may itself be called `env`.
-      if (name === "env" && isPlain(part)) return [name, resolvedFields(part, place, resolution)];
-      return [name, resolved(part, place, resolution)];
+      if (name === "env" && isPlain(part)) return [name, resolvedFields(part, path, resolution)];
+      return [name, resolved(part, path, resolution)];
     }),
   );
 }

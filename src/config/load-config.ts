@@ -8,10 +8,10 @@ import type { ChildOptions } from "../application/options/child-options.ts";
 import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import type { CastellanError, OptionProblem } from "../errors.ts";
 import { didYouMean, nearMisses } from "../names.ts";
-import { copyConfigured, noteConfigured } from "../session/options/configured-options.ts";
+import { copyConfigLocations, setConfigLocations } from "../session/options/config-location.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import { isPlain, resolved } from "./env-reference.ts";
-import { mergedConfig, type Places, type ReadLayer } from "./merged-config.ts";
+import { type ConfigLocations, mergedConfig, type ReadLayer } from "./merged-config.ts";
 
 /** Which configuration is read, and for what. */
 export interface ConfigSource {
@@ -111,13 +111,18 @@ function configOf(read: ResolvedConfig, source: ConfigSource): LoadedConfig {
     return config === null || found === undefined ? [] : [{ config, file: relative(cwd, resolve(folder, found)) }];
   });
   // The library gives the file itself first, then those that it extends.
-  const { config, places } = mergedConfig(files.toReversed().flatMap((file) => layersOf(file, environment)));
+  const { config, locations } = mergedConfig(files.toReversed().flatMap((file) => layersOf(file, environment)));
   const problems: OptionProblem[] = [];
   const resolution = { environment: process.env, problem: (problem: OptionProblem) => void problems.push(problem) };
-  const settled = resolvedKeeping(config, "", places, resolution) as Settled;
+  const settled = resolvedKeeping(config, "", locations, resolution) as Settled;
   if (problems.length > 0) throw invalidOptions(`configuration ${files[0]?.file}`, problems);
   const { children = [], ...options } = settled;
-  return { children, options: copyConfigured(settled, options), files: files.map(({ file }) => file), environment };
+  return {
+    children,
+    options: copyConfigLocations(settled, options),
+    files: files.map(({ file }) => file),
+    environment,
+  };
 }
 
 /** The fields of a file that hold layers: of these environments, and in `$env` of any other. */
@@ -141,9 +146,9 @@ function layersOf(
   for (const name of Object.keys(others)) refuseMisspelt(file, name, environment);
   refuseUnmet(file, environment, [...layers.map(([field]) => field.slice(1)), ...Object.keys(others)]);
   const common = Object.fromEntries(Object.entries(own).filter(([field]) => !field.startsWith("$")));
-  const found: ReadLayer[] = [{ config: common, place: { file } }];
+  const found: ReadLayer[] = [{ config: common, location: { file } }];
   for (const layer of [own[`$${environment}`], others[environment]]) {
-    if (isPlain(layer)) found.push({ config: layer, place: { file, layer: environment } });
+    if (isPlain(layer)) found.push({ config: layer, location: { file, layer: environment } });
     else if (layer !== undefined) throw notRight(file, `$${environment}`, "expected an object");
   }
   return found;
@@ -180,22 +185,22 @@ function notRight(file: string, field: string, message: string): CastellanError<
 function resolvedKeeping(
   value: unknown,
   field: string,
-  places: Places,
+  locations: ConfigLocations,
   resolution: Parameters<typeof resolved>[2],
 ): unknown {
   if (Array.isArray(value))
-    return value.map((item, index) => resolvedKeeping(item, `${field}[${index}]`, places, resolution));
-  if (!isPlain(value) || !places.has(value)) return resolved(value, field, resolution);
+    return value.map((item, index) => resolvedKeeping(item, `${field}[${index}]`, locations, resolution));
+  if (!isPlain(value) || !locations.has(value)) return resolved(value, field, resolution);
   const entries = Object.entries(value).map(([name, part]) => {
-    const place = field === "" ? name : `${field}.${name}`;
+    const path = field === "" ? name : `${field}.${name}`;
     // What the layers give field by field, and children, have places of their own.
-    const deep = (isPlain(part) && places.has(part)) || name === "children";
-    if (deep) return [name, resolvedKeeping(part, place, places, resolution)];
+    const deep = (isPlain(part) && locations.has(part)) || name === "children";
+    if (deep) return [name, resolvedKeeping(part, path, locations, resolution)];
     const whole = resolved({ [name]: part }, field, resolution) as Record<string, unknown>;
     return [name, whole[name]];
   });
   const settled = Object.fromEntries(entries.filter(([, part]) => part !== undefined));
-  noteConfigured(settled, places.get(value) ?? new Map());
+  setConfigLocations(settled, locations.get(value) ?? new Map());
   return settled;
 }
 

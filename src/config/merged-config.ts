@@ -1,19 +1,19 @@
-import type { ConfiguredPlace } from "../session/options/configured-options.ts";
+import type { ConfigLocation } from "../session/options/config-location.ts";
 import { isPlain, variableOf } from "./env-reference.ts";
 
 /** One layer of a configuration as it was read, and where it stands. */
 export interface ReadLayer {
   readonly config: Record<string, unknown>;
-  readonly place: Pick<ConfiguredPlace, "file" | "layer">;
+  readonly location: Pick<ConfigLocation, "file" | "layer">;
 }
 
 /** Where the fields of each object stand, by the object. */
-export type Places = Map<object, Map<string, ConfiguredPlace>>;
+export type ConfigLocations = Map<object, Map<string, ConfigLocation>>;
 
 /** A configuration out of several layers. */
 export interface MergedConfig {
   readonly config: Record<string, unknown>;
-  readonly places: Places;
+  readonly locations: ConfigLocations;
 }
 
 /** Options that are made of fields which the layers give one by one. */
@@ -24,28 +24,28 @@ const NAMES = ["template", "pool", "id", "name"] as const;
 
 /** Puts the layers one over the other, the last on top. */
 export function mergedConfig(layers: readonly ReadLayer[]): MergedConfig {
-  const places: Places = new Map();
+  const locations: ConfigLocations = new Map();
   let config: Record<string, unknown> = {};
-  for (const layer of layers) config = over(config, layer.config, layer.place, places);
-  return { config, places };
+  for (const layer of layers) config = over(config, layer.config, layer.location, locations);
+  return { config, locations };
 }
 
 /** `upper` over `lower`, field by field. */
 function over(
   lower: Record<string, unknown>,
   upper: Record<string, unknown>,
-  place: ReadLayer["place"],
-  places: Places,
+  location: ReadLayer["location"],
+  locations: ConfigLocations,
 ): Record<string, unknown> {
   const merged: Record<string, unknown> = { ...lower };
-  const known = new Map(places.get(lower));
+  const known = new Map(locations.get(lower));
   for (const [field, value] of Object.entries(upper)) {
     if (value === undefined) continue;
-    merged[field] = mergedField(field, lower[field], value, place, places);
+    merged[field] = mergedField(field, lower[field], value, location, locations);
     const variable = variableOf(value);
-    known.set(field, { ...place, ...(variable === undefined ? {} : { variable }) });
+    known.set(field, { ...location, ...(variable === undefined ? {} : { variable }) });
   }
-  places.set(merged, known);
+  locations.set(merged, known);
   return merged;
 }
 
@@ -53,21 +53,21 @@ function mergedField(
   field: string,
   lower: unknown,
   upper: unknown,
-  place: ReadLayer["place"],
-  places: Places,
+  location: ReadLayer["location"],
+  locations: ConfigLocations,
 ): unknown {
   if (field === "children" && Array.isArray(upper))
-    return mergedChildren(Array.isArray(lower) ? lower : [], upper, place, places);
+    return mergedChildren(Array.isArray(lower) ? lower : [], upper, location, locations);
   if (!MADE_OF_FIELDS.has(field) || !isPlain(upper)) return upper;
-  return over(isPlain(lower) ? lower : {}, upper, place, places);
+  return over(isPlain(lower) ? lower : {}, upper, location, locations);
 }
 
 /** Those of the same name are put one over the other; what is new comes after the others. */
 function mergedChildren(
   lower: readonly unknown[],
   upper: readonly unknown[],
-  place: ReadLayer["place"],
-  places: Places,
+  location: ReadLayer["location"],
+  locations: ConfigLocations,
 ): unknown[] {
   const merged = [...lower];
   for (const child of upper) {
@@ -78,7 +78,7 @@ function mergedChildren(
     const name = nameOf(child);
     const index = name === undefined ? -1 : merged.findIndex((other) => isPlain(other) && nameOf(other) === name);
     const below = merged[index];
-    const one = over(isPlain(below) ? below : {}, child, place, places);
+    const one = over(isPlain(below) ? below : {}, child, location, locations);
     if (index === -1) merged.push(one);
     else merged[index] = one;
   }

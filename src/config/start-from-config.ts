@@ -4,7 +4,7 @@ import type { SupervisorOptions } from "../application/options/supervisor-option
 import { Supervisor } from "../application/supervisor.ts";
 import type { ReconcileReport } from "../application/tree/supervisor-reports.ts";
 import { CastellanError } from "../errors.ts";
-import { overConfigured } from "../session/options/configured-options.ts";
+import { overrideConfigured } from "../session/options/config-location.ts";
 import { type ConfigSource, environmentOf, type LoadedConfig, loadConfig } from "./load-config.ts";
 import { ConfigWatch, readSteadily, type SteadyConfig } from "./watch-config.ts";
 
@@ -58,10 +58,10 @@ function started(
 ): [readonly ChildOptions[], SupervisorOptions] {
   return [
     [...children, ...more],
-    overConfigured(options, {
+    overrideConfigured(options, {
       ...own,
-      defaults: overConfigured(options.defaults ?? {}, own.defaults ?? {}),
-      capacity: overConfigured(options.capacity ?? {}, own.capacity ?? {}),
+      defaults: overrideConfigured(options.defaults ?? {}, own.defaults ?? {}),
+      capacity: overrideConfigured(options.capacity ?? {}, own.capacity ?? {}),
     }),
   ];
 }

@@ -102,8 +102,8 @@ async function digestOf(files: readonly string[], { file = "", cwd = process.cwd
   const hash = createHash("sha256");
   for (const path of paths) {
     const content = await readFile(path).catch(() => undefined);
-    const place = content === undefined ? "missing" : `${await realpath(path).catch(() => "")} ${content.length}`;
-    hash.update(`${path}\0${place}\0`);
+    const state = content === undefined ? "missing" : `${await realpath(path).catch(() => "")} ${content.length}`;
+    hash.update(`${path}\0${state}\0`);
     if (content !== undefined) hash.update(content);
   }
   return hash.digest("base64url");

@@ -87,8 +87,8 @@ function leastBusy(order: () => readonly SessionName[]): Balancer["pick"] {
 
 function weighted(weights: readonly number[], order: () => readonly SessionName[]): Balancer["pick"] {
   return (candidates, { random }) => {
-    const place = new Map(order().map((name, at) => [nameKey(name), at]));
-    const weightOf = ({ name }: Candidate): number => weights[place.get(nameKey(name)) ?? -1] ?? 1;
+    const position = new Map(order().map((name, at) => [nameKey(name), at]));
+    const weightOf = ({ name }: Candidate): number => weights[position.get(nameKey(name)) ?? -1] ?? 1;
     return weightedOf(candidates, weightOf, random);
   };
 }
@@ -122,9 +122,9 @@ export function nextOf(
   last: SessionName | undefined,
 ): Choice {
   if (last === undefined) return candidates[0];
-  const place = new Map(order.map((name, at) => [nameKey(name), at]));
-  const at = place.get(nameKey(last)) ?? -1;
-  return candidates.find(({ name }) => (place.get(nameKey(name)) ?? 0) > at) ?? candidates[0];
+  const position = new Map(order.map((name, at) => [nameKey(name), at]));
+  const at = position.get(nameKey(last)) ?? -1;
+  return candidates.find(({ name }) => (position.get(nameKey(name)) ?? 0) > at) ?? candidates[0];
 }
 
 /**

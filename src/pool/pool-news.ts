@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { type BorrowerFacts, type CastellanEvents, type PoolFacts, tell } from "../events.ts";
 import type { Member } from "./member.ts";
-import type { Leaving, Waiter } from "./waiting-line.ts";
+import type { Leaving, Waiter } from "./wait-queue.ts";
 
 /** Why a member is given back, and why a pool has one no longer. */
 export type GivenBack = CastellanEvents["castellan:pool:checkin"]["why"];

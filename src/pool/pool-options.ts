@@ -3,7 +3,7 @@ import type { Duration } from "../duration.ts";
 import type { OptionProblem } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { didYouMean, nearMisses } from "../names.ts";
-import { copyConfigured } from "../session/options/configured-options.ts";
+import { copyConfigLocations } from "../session/options/config-location.ts";
 import { type GlobalName, refuseGlobalName } from "../session/options/global-name.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import { checkSessionDefaults, sessionFields } from "../session/options/session-settings.ts";
@@ -114,7 +114,7 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
     );
   }
   const { pool: name, size, min, max, shrinkAfter, balance, conversation, lease, member, waitingLimit } = parsed;
-  const common = checkSessionDefaults(copyConfigured(options, rest), what, at);
+  const common = checkSessionDefaults(copyConfigLocations(options, rest), what, at);
   return {
     name,
     min: size ?? min ?? Math.min(1, max ?? 1),
@@ -130,7 +130,7 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
       const given: unknown = own;
       const isOptions = typeof given === "object" && given !== null && !("then" in given);
       const problems = isOptions ? unknownIn(own) : [{ field: "", message: "expected options of a session, at once" }];
-      if (problems.length === 0) return copyConfigured(common, { ...common, ...own });
+      if (problems.length === 0) return copyConfigLocations(common, { ...common, ...own });
       throw invalidOptions(
         what,
         problems.map(({ field, message }) => ({

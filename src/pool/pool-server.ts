@@ -12,7 +12,7 @@ import { type GivenBack, PoolNews, type Removed } from "./pool-news.ts";
 import type { PoolSettings } from "./pool-options.ts";
 import { leavesIn, missingMembers } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import { type Waiter, WaitingLine } from "./waiting-line.ts";
+import { type Waiter, WaitQueue } from "./wait-queue.ts";
 
 /** How long it is waited before another member is added where one could not be: twice as long each time, up to a minute. */
 const RETRY_MS = 1_000;
@@ -49,7 +49,7 @@ export class PoolServer {
   /** As those of any member. */
   #common: SessionSettings;
   readonly #members = new Map<number, Member>();
-  readonly #line: WaitingLine;
+  readonly #queue: WaitQueue;
   readonly #news: PoolNews;
   #began = false;
   /** Why nothing is lent any more, if that is so. */
@@ -72,7 +72,7 @@ export class PoolServer {
     this.host = host;
     this.#settings = settings;
     this.#news = new PoolNews(settings.name, host.supervisor, host.clock);
-    this.#line = new WaitingLine(host.clock, {
+    this.#queue = new WaitQueue(host.clock, {
       left: (waiter, waitedMs, as) => this.#news.left(waiter, waitedMs, as),
       late: (waiter, waiting) => waiter.refuse(this.#exhausted("and nobody gave one back", waiting, waiter.timeoutMs)),
     });
@@ -96,7 +96,7 @@ export class PoolServer {
   get status(): PoolStatus {
     const { name, min, max } = this.#settings;
     const members = this.#ordered;
-    const { lack } = this;
+    const { shortfall } = this;
     return {
       name,
       size: this.#fit.length,
@@ -104,18 +104,18 @@ export class PoolServer {
       max,
       lent: members.filter(({ use }) => use === "lent").length,
       idle: this.#fit.filter(({ use, rests }) => use === "free" && rests).length,
-      waiting: this.#line.length,
-      ...(lack === undefined ? {} : { lack }),
+      waiting: this.#queue.length,
+      ...(shortfall === undefined ? {} : { shortfall }),
       ...(this.#revival === undefined ? {} : { retryAt: this.#revival.at }),
       members: members.map(({ name: member, server, use }) => ({ name: member, state: server.status().state, use })),
     };
   }
 
   /** Why it has fewer members that take turns than it should, in words, if it has. */
-  get lack(): string | undefined {
+  get shortfall(): string | undefined {
     const { min } = this.#settings;
     const fit = this.#fit.length;
-    const wanted = Math.max(min, this.#line.length > 0 ? 1 : 0);
+    const wanted = Math.max(min, this.#queue.length > 0 ? 1 : 0);
     if (!this.#began || this.#closed !== undefined || fit >= wanted) return undefined;
     const refusal = this.#refusal;
     const why = refusal === undefined ? "" : `; ${refusal.message}`;
@@ -161,7 +161,7 @@ export class PoolServer {
     this.#revival?.timer.cancel();
     this.#revival = undefined;
     this.#shrinking?.cancel();
-    this.#line.refuseAll(reason, "refused");
+    this.#queue.refuseAll(reason, "refused");
     this.#news.closed(reason.code === "SUPERVISOR_STOPPED");
   }
 
@@ -173,18 +173,18 @@ export class PoolServer {
   enter(waiter: Waiter): void {
     if (this.#closed !== undefined) throw this.#closed;
     const { waitingLimit } = this.#settings;
-    this.#line.join(waiter);
+    this.#queue.join(waiter);
     this.tend();
-    const { length } = this.#line;
+    const { length } = this.#queue;
     const full = length > waitingLimit ? `${waitingLimit} wait already, which is its \`waitingLimit\`` : undefined;
     const why = full ?? (waiter.timeoutMs <= 0 ? "and it was not to be waited" : undefined);
-    if (why !== undefined && this.#line.leave(waiter, "exhausted")) throw this.#exhausted(why, this.#line.length, 0);
-    if (this.#line.waitedMs(waiter) !== undefined) this.#news.waits(waiter);
+    if (why !== undefined && this.#queue.leave(waiter, "exhausted")) throw this.#exhausted(why, this.#queue.length, 0);
+    if (this.#queue.waitedMs(waiter) !== undefined) this.#news.waits(waiter);
   }
 
   /** Takes somebody out of the line; does nothing if it has left. */
   withdraw(waiter: Waiter): void {
-    if (this.#line.leave(waiter, "cancelled")) waiter.cancelled(undefined);
+    if (this.#queue.leave(waiter, "cancelled")) waiter.cancelled(undefined);
   }
 
   /** The error of one who waited in vain. */
@@ -261,7 +261,7 @@ export class PoolServer {
     const now = this.host.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const member of this.#fit.filter(({ use, rests }) => use === "free" && rests).toReversed()) {
-      const size = { min, max, fit: this.#fit.length, waiting: this.#line.length };
+      const size = { min, max, fit: this.#fit.length, waiting: this.#queue.length };
       const dueMs = leavesIn(size, now - member.freeSince, shrinkAfterMs);
       if (dueMs === undefined) break;
       if (dueMs === 0) this.#remove(member);
@@ -275,12 +275,12 @@ export class PoolServer {
 
   /** Serves those who wait, in their order. */
   #serve(): void {
-    for (const waiter of this.#line) {
+    for (const waiter of this.#queue) {
       try {
         const member = this.#pick(waiter);
         if (member === undefined) return;
-        const waitedMs = this.#line.waitedMs(waiter) ?? 0;
-        this.#line.leave(waiter, "granted");
+        const waitedMs = this.#queue.waitedMs(waiter) ?? 0;
+        this.#queue.leave(waiter, "granted");
         if (waiter.wants === "loan" || this.#settings.fresh) {
           member.use = "lent";
           this.#news.lent(member, waiter, waitedMs);
@@ -288,7 +288,7 @@ export class PoolServer {
         waiter.grant(member);
       } catch (error) {
         // A balancer of the application's own may throw anything.
-        if (this.#line.leave(waiter, "refused")) waiter.refuse(error);
+        if (this.#queue.leave(waiter, "refused")) waiter.refuse(error);
       }
     }
   }
@@ -314,7 +314,7 @@ export class PoolServer {
     if (this.#retry !== undefined) return;
     const { min, max } = this.#settings;
     const coming = this.#fit.filter(({ use }) => use === "joining" || use === "tidying").length;
-    let missing = missingMembers({ min, max, fit: this.#fit.length, coming, waiting: this.#line.length });
+    let missing = missingMembers({ min, max, fit: this.#fit.length, coming, waiting: this.#queue.length });
     for (; missing > 0 && !this.#manyOut; missing--) {
       let index = 0;
       while (this.#members.has(index)) index++;
@@ -329,8 +329,8 @@ export class PoolServer {
 
   /** Nobody waits for a pool of which all have been stopped by somebody, as with the supervisor above. */
   #giveUp(): void {
-    if (this.#line.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isQuarantined)) return;
-    this.#line.refuseAll(this.#exhausted("and all have been stopped", this.#line.length, 0), "exhausted");
+    if (this.#queue.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isQuarantined)) return;
+    this.#queue.refuseAll(this.#exhausted("and all have been stopped", this.#queue.length, 0), "exhausted");
   }
 
   /**
@@ -339,7 +339,7 @@ export class PoolServer {
    */
   #revive(): void {
     const { min, max } = this.#settings;
-    const wanted = Math.min(max, Math.max(min, this.#line.length));
+    const wanted = Math.min(max, Math.max(min, this.#queue.length));
     if (this.#fit.length >= wanted || this.#revival !== undefined || !this.#manyOut) return;
     if (!this.#ordered.some(isQuarantined)) return;
     const { clock } = this.host;
@@ -378,7 +378,7 @@ export class PoolServer {
   /** Has it looked again when those have come to rest that somebody waits for, or that are too many. */
   #watch(): void {
     const tooMany = this.#fit.length > this.#settings.max;
-    if (this.#line.length === 0 && !tooMany) return;
+    if (this.#queue.length === 0 && !tooMany) return;
     for (const member of this.#fit) {
       if (member.use !== "free" || member.rests || member.watched) continue;
       member.watched = true;

@@ -16,7 +16,7 @@ export interface PoolStatus {
   /** How many wait for a member. */
   readonly waiting: number;
   /** Why fewer members take turns than there are to be, in words, if that is so. */
-  readonly lack?: string;
+  readonly shortfall?: string;
   /** When the next quarantined one begins again, in milliseconds since the epoch, if one is to. */
   readonly retryAt?: number;
   /** All members, also quarantined ones; `use` is what each does for the pool. */

@@ -12,7 +12,7 @@ import type { Member } from "./member.ts";
 import { PendingTurn, withdrawn } from "./pending-turn.ts";
 import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
-import type { Waiter } from "./waiting-line.ts";
+import type { Waiter } from "./wait-queue.ts";
 
 /** How a member is checked out. */
 export interface CheckoutOptions {

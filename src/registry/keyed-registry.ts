@@ -34,7 +34,7 @@ interface Waiter<Value> {
 }
 
 /** A value in its place, and what takes it out of there. */
-interface Place<Value> {
+interface StoredEntry<Value> {
   readonly form: string;
   entry: RegistryEntry<Value>;
   readonly unlisten: () => void;
@@ -75,8 +75,8 @@ export class Registry<Value = Session> {
   readonly kind: "unique" | "duplicate";
   readonly #who: string;
   readonly #clock: Clock;
-  readonly #byKey = new Map<string, Set<Place<Value>>>();
-  readonly #byValue = new Map<Value, Set<Place<Value>>>();
+  readonly #byKey = new Map<string, Set<StoredEntry<Value>>>();
+  readonly #byValue = new Map<Value, Set<StoredEntry<Value>>>();
   /** Values whose end is waited for, so that it is waited for once, however often each is registered. */
   readonly #followed = new WeakSet<object>();
   readonly #waiting = new Map<string, Set<Waiter<Value>>>();
@@ -104,18 +104,18 @@ export class Registry<Value = Session> {
     if (this.kind === "unique" && this.#byKey.has(form)) throw this.#taken(key, form);
     // Whoever gave them may change them later.
     const kept = typeof key === "object" ? ([...key] satisfies RegistryKey) : key;
-    const leave = (): boolean => this.#take(place);
-    const place: Place<Value> = {
+    const leave = (): boolean => this.#take(stored);
+    const stored: StoredEntry<Value> = {
       form,
       entry: { key: kept, value, metadata: { ...metadata } },
       unlisten: () => signal?.removeEventListener("abort", leave),
     };
     signal?.addEventListener("abort", leave, { once: true });
-    put(this.#byKey, form, place);
-    put(this.#byValue, value, place);
+    put(this.#byKey, form, stored);
+    put(this.#byValue, value, stored);
     this.#follow(value);
     for (const waiter of this.#waiting.get(form) ?? []) waiter.tell(value);
-    return new Registration(kept, value, () => place.entry.metadata, leave);
+    return new Registration(kept, value, () => stored.entry.metadata, leave);
   }
 
   /**
@@ -125,7 +125,7 @@ export class Registry<Value = Session> {
    * @throws CastellanError `INVALID_OPTIONS` if it is no key
    */
   unregister(key: RegistryKey, value?: Value): number {
-    return this.#under(key, value).filter((place) => this.#take(place)).length;
+    return this.#under(key, value).filter((stored) => this.#take(stored)).length;
   }
 
   /** All that stands under a key, in the order in which it was registered. @throws CastellanError `INVALID_OPTIONS` if it is no key */
@@ -142,13 +142,13 @@ export class Registry<Value = Session> {
 
   /** The keys under which something stands, each once. */
   keys(): RegistryKey[] {
-    return [...this.#byKey.values()].flatMap((places) => firstKey(places));
+    return [...this.#byKey.values()].flatMap((entries) => firstKey(entries));
   }
 
   /** The keys under which this value stands, each once. */
   keysOf(value: Value): RegistryKey[] {
-    const places = this.#byValue.get(value) ?? new Set();
-    const keys = new Map([...places].map(({ form, entry }) => [form, entry.key]));
+    const entries = this.#byValue.get(value) ?? new Set();
+    const keys = new Map([...entries].map(({ form, entry }) => [form, entry.key]));
     return [...keys.values()];
   }
 
@@ -171,12 +171,12 @@ export class Registry<Value = Session> {
   /** How many values stand in it, or under a key. @throws CastellanError `INVALID_OPTIONS` if it is no key */
   count(key?: RegistryKey): number {
     if (key !== undefined) return this.#under(key).length;
-    return [...this.#byKey.values()].reduce((sum, places) => sum + places.size, 0);
+    return [...this.#byKey.values()].reduce((sum, entries) => sum + entries.size, 0);
   }
 
   /** All entries, in the order in which their keys came. */
   *[Symbol.iterator](): IterableIterator<RegistryEntry<Value>> {
-    for (const places of this.#byKey.values()) for (const { entry } of places) yield entry;
+    for (const entries of this.#byKey.values()) for (const { entry } of entries) yield entry;
   }
 
   /**
@@ -187,14 +187,14 @@ export class Registry<Value = Session> {
    * @throws CastellanError `INVALID_OPTIONS`
    */
   updateMetadata(key: RegistryKey, change: Metadata | ((metadata: Metadata) => Metadata), value?: Value): number {
-    const places = this.#under(key, value);
-    const made = places.map(({ entry: { metadata } }) => {
+    const entries = this.#under(key, value);
+    const made = entries.map(({ entry: { metadata } }) => {
       const changed = typeof change === "function" ? change(metadata) : change;
       const checked = validate(metadataSchema, changed, this.#who, "metadata");
       return typeof change === "function" ? checked : { ...metadata, ...checked };
     });
-    for (const [at, place] of places.entries()) place.entry = { ...place.entry, metadata: made[at] ?? {} };
-    return places.length;
+    for (const [at, stored] of entries.entries()) stored.entry = { ...stored.entry, metadata: made[at] ?? {} };
+    return entries.length;
   }
 
   /**
@@ -223,15 +223,15 @@ export class Registry<Value = Session> {
     }
   }
 
-  #under(key: RegistryKey, value?: Value): Place<Value>[] {
-    const places = [...(this.#byKey.get(canonical(key, this.#who)) ?? [])];
-    return value === undefined ? places : places.filter(({ entry }) => Object.is(entry.value, value));
+  #under(key: RegistryKey, value?: Value): StoredEntry<Value>[] {
+    const entries = [...(this.#byKey.get(canonical(key, this.#who)) ?? [])];
+    return value === undefined ? entries : entries.filter(({ entry }) => Object.is(entry.value, value));
   }
 
-  #take(place: Place<Value>): boolean {
-    if (!drop(this.#byKey, place.form, place)) return false;
-    drop(this.#byValue, place.entry.value, place);
-    place.unlisten();
+  #take(stored: StoredEntry<Value>): boolean {
+    if (!drop(this.#byKey, stored.form, stored)) return false;
+    drop(this.#byValue, stored.entry.value, stored);
+    stored.unlisten();
     return true;
   }
 
@@ -242,7 +242,7 @@ export class Registry<Value = Session> {
     this.#followed.add(value);
     const ended = (): void => {
       this.#followed.delete(value);
-      for (const place of [...(this.#byValue.get(value) ?? [])]) this.#take(place);
+      for (const stored of [...(this.#byValue.get(value) ?? [])]) this.#take(stored);
     };
     ending.then(ended, ended);
   }
@@ -258,8 +258,8 @@ export class Registry<Value = Session> {
   }
 }
 
-function firstKey<Value>(places: ReadonlySet<Place<Value>>): RegistryKey[] {
-  return [...places].slice(0, 1).map(({ entry }) => entry.key);
+function firstKey<Value>(entries: ReadonlySet<StoredEntry<Value>>): RegistryKey[] {
+  return [...entries].slice(0, 1).map(({ entry }) => entry.key);
 }
 
 function put<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {

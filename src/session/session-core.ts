@@ -366,7 +366,7 @@ export class SessionCore {
       const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
       if (this.process.state !== "queued") reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
       else {
-        const details = this.#capacity.lack;
+        const details = this.#capacity.shortage;
         const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
         reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
       }

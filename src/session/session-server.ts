@@ -34,7 +34,7 @@ export class SessionServer {
   /** The settings as they were given last, without what calls have changed since. */
   #configured: SessionSettings;
   /** Whether it accepts turns: not while its supervisor drains, nor once it was let go, when its name brings another one. */
-  #admission: "open" | "draining" | "let_go" = "open";
+  #admission: "open" | "draining" | "evicted" = "open";
 
   constructor(settings: SessionSettings, journal: SupervisorJournal, resources: SharedResources, deps: SessionDeps) {
     this.#core = new SessionCore(settings, journal, resources, deps);
@@ -469,20 +469,20 @@ export class SessionServer {
   }
 
   /** Whether it was let go: it has ended, and its name brings it back. */
-  get isLetGo(): boolean {
-    return this.#admission === "let_go";
+  get isEvicted(): boolean {
+    return this.#admission === "evicted";
   }
 
-  letGo(): void {
-    this.#admission = "let_go";
+  evict(): void {
+    this.#admission = "evicted";
     this.close("session");
-    this.#core.dispatcher.intake.letGo();
+    this.#core.dispatcher.intake.evict();
   }
 
   /** It has ended, and is to be forgotten: writes nothing any more, and gives out nothing that it has in memory. */
   silence(): void {
     this.#core.journal.seal();
-    this.#core.dispatcher.intake.letGo();
+    this.#core.dispatcher.intake.evict();
   }
 
   /** Its MCP servers may do otherwise than before. */

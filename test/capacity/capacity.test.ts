@@ -59,7 +59,7 @@ describe("Capacity", () => {
     for (const guest of [first, second, third]) guest.slot = capacity.take(guest);
     first.idleSince = 7;
     second.idleSince = 3;
-    expect(capacity.lack).toEqual({ maxProcesses: 3, busy: 1 });
+    expect(capacity.shortage).toEqual({ maxProcesses: 3, busy: 1 });
     const entered = enter(capacity, late);
     expect([first.leaving, second.leaving, third.leaving]).toEqual([false, true, false]);
     // Somebody else becoming idle changes nothing: one leaves already.

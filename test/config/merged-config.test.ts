@@ -3,7 +3,7 @@ import { mergedConfig } from "../../src/config/merged-config.ts";
 
 const layer = (config: Record<string, unknown>, layer?: string) => ({
   config,
-  place: { file: "castellan.config.ts", ...(layer === undefined ? {} : { layer }) },
+  location: { file: "castellan.config.ts", ...(layer === undefined ? {} : { layer }) },
 });
 
 describe("layers of a configuration", () => {
@@ -65,14 +65,14 @@ describe("layers of a configuration", () => {
   it("keep what is a value of a class or a function as it is, and know where each field stands", () => {
     const hook = (): void => {};
     const signal = new AbortController();
-    const { config, places } = mergedConfig([
+    const { config, locations } = mergedConfig([
       layer({ logger: console, defaults: { stderr: hook, model: { env: "MODEL" } } }),
       layer({ defaults: { abortController: signal } }, "production"),
     ]);
     const defaults = config["defaults"] as object;
     expect(defaults).toEqual({ stderr: hook, model: { env: "MODEL" }, abortController: signal });
     expect(config["logger"]).toBe(console);
-    expect(Object.fromEntries(places.get(defaults) ?? [])).toEqual({
+    expect(Object.fromEntries(locations.get(defaults) ?? [])).toEqual({
       stderr: { file: "castellan.config.ts" },
       model: { file: "castellan.config.ts", variable: "MODEL" },
       abortController: { file: "castellan.config.ts", layer: "production" },

@@ -62,10 +62,10 @@ test("a pool of which all have been quarantined has them begin again, and those 
   // The first two are replaced at once.
   for (let at = 0; at < 3; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED");
   await eventually(() => pool_.status().size === 0);
-  expect(pool_.status()).toMatchObject({ lack: expect.stringContaining("0 of 2"), retryAt: clock.now() + 1_000 });
+  expect(pool_.status()).toMatchObject({ shortfall: expect.stringContaining("0 of 2"), retryAt: clock.now() + 1_000 });
   expect(await scene.supervisor.health()).toMatchObject({
     status: "unhealthy",
-    details: expect.arrayContaining([{ name, status: "unhealthy", reason: pool_.status().lack }]),
+    details: expect.arrayContaining([{ name, status: "unhealthy", reason: pool_.status().shortfall }]),
   });
 
   // Those who do not want to wait are told why there is none.
@@ -81,7 +81,7 @@ test("a pool of which all have been quarantined has them begin again, and those 
   // Its least is aimed at, also where nobody waits.
   await clock.advance(2_000);
   await eventually(() => pool_.status().size === 2);
-  expect(pool_.status().lack).toBeUndefined();
+  expect(pool_.status().shortfall).toBeUndefined();
   expect(pool_.status().members.length).toBe(3);
 
   // As long as it goes on, the pauses grow; nobody adds members without end.

@@ -32,5 +32,5 @@ it("a pool of two comes back after more crashes than its members may have", { ti
 
   expect((await supervisor.query(name, "hello")).text).toBe("You said: hello");
   await vi.waitUntil(() => status().size === 2, { timeout: 60_000 });
-  expect(status().lack).toBeUndefined();
+  expect(status().shortfall).toBeUndefined();
 });

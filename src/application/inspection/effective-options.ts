@@ -1,5 +1,5 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
-import { type ConfiguredPlace, configuredPlaces } from "../../session/options/configured-options.ts";
+import { type ConfigLocation, configLocations } from "../../session/options/config-location.ts";
 import { optionsOf, type SessionSettings } from "../../session/options/session-settings.ts";
 import { JOURNAL_VARIABLE } from "../options/journal-options.ts";
 import type { OptionLayer, OptionOwner, SupervisorSettings } from "../options/supervisor-options.ts";
@@ -10,7 +10,7 @@ import type { OptionLayer, OptionOwner, SupervisorSettings } from "../options/su
  * nobody's, so that it is as it is without.
  */
 export type OptionOrigin =
-  | ({ readonly from: OptionOwner["kind"]; readonly name?: string } & { readonly configured?: ConfiguredPlace })
+  | ({ readonly from: OptionOwner["kind"]; readonly name?: string } & { readonly configured?: ConfigLocation })
   | { readonly from: "call" }
   | { readonly from: "conversation" }
   | { readonly from: "environment"; readonly variable: string }
@@ -80,7 +80,7 @@ function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin 
   );
   if (layer === undefined) return { from: "built_in" };
   const { kind, name } = layer.owner;
-  const configured = configuredPlaces(layer.options).get(option);
+  const configured = configLocations(layer.options).get(option);
   return { from: kind, ...(name === undefined ? {} : { name }), ...(configured === undefined ? {} : { configured }) };
 }
 
@@ -98,14 +98,14 @@ export function describeOrigin(origin: OptionOrigin): string {
     default: {
       const { from, name, configured } = origin;
       const owner = name === undefined ? from : `${from} ${JSON.stringify(name)}`;
-      return configured === undefined ? owner : `${owner}, ${describePlace(configured)}`;
+      return configured === undefined ? owner : `${owner}, ${describeLocation(configured)}`;
     }
   }
 }
 
-function describePlace({ file, layer, variable }: ConfiguredPlace): string {
-  const place = layer === undefined ? file : `${file} (${layer})`;
-  return variable === undefined ? place : `${place}, variable ${variable}`;
+function describeLocation({ file, layer, variable }: ConfigLocation): string {
+  const location = layer === undefined ? file : `${file} (${layer})`;
+  return variable === undefined ? location : `${location}, variable ${variable}`;
 }
 
 /** Options of which the value, or a part of it, may be a secret. */

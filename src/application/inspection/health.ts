@@ -58,7 +58,7 @@ export function healthOf(
   const details = [
     ...reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }])),
     ...others.flatMap((child) => failing(child)),
-    ...pools.flatMap((pool) => lacking(pool)),
+    ...pools.flatMap((pool) => shortfalls(pool)),
   ];
   const takes = condition.phase === "running" && condition.cluster === undefined;
   const limps = condition.journal !== undefined || condition.journalDamage !== undefined || details.length > 0;
@@ -72,8 +72,8 @@ export function healthOf(
 }
 
 /** What is wrong with a pool, if something is. */
-function lacking({ name, size, lack }: PoolStatus): SupervisorHealth["details"] {
-  return lack === undefined ? [] : [{ name, status: size === 0 ? "unhealthy" : "degraded", reason: lack }];
+function shortfalls({ name, size, shortfall }: PoolStatus): SupervisorHealth["details"] {
+  return shortfall === undefined ? [] : [{ name, status: size === 0 ? "unhealthy" : "degraded", reason: shortfall }];
 }
 
 /** What is wrong with a worker or a supervisor, if something is. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { MemorySize } from "../../capacity/memory-size.ts";
-import type { TurnLimits } from "../../capacity/turn-line.ts";
+import type { TurnLimits } from "../../capacity/turn-limiter.ts";
 import { memorySchema, validate } from "../../session/options/validation.ts";
 
 /** How many processes a supervisor and all below it may have at a time, and how much memory. */

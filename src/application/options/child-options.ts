@@ -209,33 +209,33 @@ export function belongsTo(plan: ChildPlan, family: Pick<FamilyPlan, "kind" | "id
 type Problems = OptionProblem[];
 
 /** Where each session of the whole tree, and each child of one supervisor, was named first. */
-type Places = Map<string, string>;
+type FirstPaths = Map<string, string>;
 
 function plansOf(
   children: readonly ChildOptions[],
   parent: Parent,
   at: string,
   problems: Problems,
-  sessions: Places,
+  sessions: FirstPaths,
 ): ChildPlan[] {
   if (!Array.isArray(children)) {
     problems.push({ field: at, message: "expected an array of sessions, supervisors and workers" });
     return [];
   }
-  const siblings: Places = new Map();
+  const siblings: FirstPaths = new Map();
   return children.flatMap((child: ChildOptions, index) => {
-    const place = `${at}[${index}]`;
-    const plan = planOf(child, parent, place, problems, sessions);
+    const path = `${at}[${index}]`;
+    const plan = planOf(child, parent, path, problems, sessions);
     if (plan === undefined) return [];
     const ids = idsOf(plan);
     const other = ids.map((id) => siblings.get(id)).find((found) => found !== undefined);
     const first = other ?? (plan.kind === "session" ? sessions.get(plan.id) : undefined);
     if (first === undefined) {
-      for (const id of ids) siblings.set(id, place);
-      if (plan.kind === "session") sessions.set(plan.id, place);
+      for (const id of ids) siblings.set(id, path);
+      if (plan.kind === "session") sessions.set(plan.id, path);
       return [plan];
     }
-    const field = `${place}.${FIELDS[plan.kind]}`;
+    const field = `${path}.${FIELDS[plan.kind]}`;
     problems.push({ field, message: `${nameOf(plan)} is also the name of ${first}` });
     return [];
   });
@@ -246,7 +246,7 @@ function planOf(
   parent: Parent,
   at: string,
   problems: Problems,
-  sessions: Places,
+  sessions: FirstPaths,
 ): ChildPlan | undefined {
   try {
     if (isObject(child) && "children" in child) return subtreePlan(child, parent, at, problems, sessions);
@@ -306,7 +306,7 @@ function subtreePlan(
   parent: Parent,
   at: string,
   problems: Problems,
-  sessions: Places,
+  sessions: FirstPaths,
 ): SubtreePlan {
   const parsed = validate(subtreeSchema, child, "supervisor", at);
   const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;

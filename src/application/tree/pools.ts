@@ -27,7 +27,7 @@ export interface PoolsDeps {
 }
 
 /** A pool in its place in the tree. */
-interface Place {
+interface PoolEntry {
   plan: PoolPlan;
   readonly server: PoolServer;
   readonly pool: Pool;
@@ -37,24 +37,24 @@ interface Place {
 /** The pools of a tree. */
 export class Pools {
   readonly #deps: PoolsDeps;
-  readonly #places = new Map<string, Place>();
+  readonly #entries = new Map<string, PoolEntry>();
 
   constructor(deps: PoolsDeps) {
     this.#deps = deps;
   }
 
   find(id: string): Pool | undefined {
-    return this.#places.get(id)?.pool;
+    return this.#entries.get(id)?.pool;
   }
 
   /** How all of them do. */
   get statuses(): PoolStatus[] {
-    return [...this.#places.values()].map(({ server }) => server.status);
+    return [...this.#entries.values()].map(({ server }) => server.status);
   }
 
   /** The members of all of them. */
   get members(): Member[] {
-    const servers = [...this.#places.values()].flatMap(({ server }) => server.servers);
+    const servers = [...this.#entries.values()].flatMap(({ server }) => server.servers);
     return servers.flatMap(({ settings }) => this.#deps.sessions.find(settings.name) ?? []);
   }
 
@@ -62,7 +62,7 @@ export class Pools {
   add(plan: PoolPlan, branch: Branch): void {
     const { id, settings } = plan;
     const { clock, random, newId, sessions, spares, supervisor, terminate } = this.#deps;
-    const planOf = (index: number): SessionPlan => (this.#places.get(id)?.plan ?? plan).member(index);
+    const planOf = (index: number): SessionPlan => (this.#entries.get(id)?.plan ?? plan).member(index);
     const server = new PoolServer(settings, {
       clock,
       random,
@@ -79,7 +79,7 @@ export class Pools {
     });
     const pool = new Pool(server);
     const unregister = registry.registerPool(id, { supervisor, pool });
-    this.#places.set(id, { plan, server, pool, unregister });
+    this.#entries.set(id, { plan, server, pool, unregister });
     try {
       server.open();
     } catch (error) {
@@ -95,45 +95,45 @@ export class Pools {
     // What cannot be read now waits for the member that has it to be there again.
     const keys = await this.#deps.sessions.unfinished(keyPrefix(id)).catch((): string[] => []);
     const indexes = keys.flatMap((key) => indexOf(nameOfKey(key)) ?? []);
-    this.#places.get(id)?.server.begin(indexes);
+    this.#entries.get(id)?.server.begin(indexes);
   }
 
   /** The settings that the session of this name has, if it is, or was, a member of a pool. @throws CastellanError `INVALID_OPTIONS` */
   settingsOf(name: SessionName): SessionSettings | undefined {
     const index = indexOf(name);
-    const place = typeof name === "string" || index === undefined ? undefined : this.#places.get(name[0]);
-    return index === undefined ? undefined : place?.plan.member(index).settings;
+    const entry = typeof name === "string" || index === undefined ? undefined : this.#entries.get(name[0]);
+    return index === undefined ? undefined : entry?.plan.member(index).settings;
   }
 
   /** Something has happened to a member of this pool. */
   seen(id: string): void {
-    this.#places.get(id)?.server.tend();
+    this.#entries.get(id)?.server.tend();
   }
 
   /** Goes on with a changed pool; the options of its members are changed by the reconciliation itself. */
   revise(plan: PoolPlan): void {
-    const place = this.#places.get(plan.id);
-    if (place === undefined) return;
-    place.plan = plan;
-    place.server.revise(plan.settings);
+    const entry = this.#entries.get(plan.id);
+    if (entry === undefined) return;
+    entry.plan = plan;
+    entry.server.revise(plan.settings);
   }
 
   /** Gives the name back, and lends nothing any more. Its members stay, until somebody ends them. */
   remove(id: string): void {
-    const place = this.#places.get(id);
-    place?.unregister();
-    place?.server.close(new CastellanError("SESSION_STOPPED", `The pool ${JSON.stringify(id)} has been removed.`));
-    this.#places.delete(id);
+    const entry = this.#entries.get(id);
+    entry?.unregister();
+    entry?.server.close(new CastellanError("SESSION_STOPPED", `The pool ${JSON.stringify(id)} has been removed.`));
+    this.#entries.delete(id);
   }
 
   /** Nothing is lent any more. */
   end(reason: CastellanError): void {
-    for (const { server } of this.#places.values()) server.close(reason);
+    for (const { server } of this.#entries.values()) server.close(reason);
   }
 
   /** Gives all names back. */
   close(): void {
-    for (const [id, { server }] of [...this.#places]) {
+    for (const [id, { server }] of [...this.#entries]) {
       this.#release(server);
       this.remove(id);
     }

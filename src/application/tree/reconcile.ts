@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
-import { configuredPlaces } from "../../session/options/configured-options.ts";
+import { configLocations } from "../../session/options/config-location.ts";
 import { effectOf, type OptionEffect, OWN_OPTIONS } from "../../session/options/option-table.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
 import {
@@ -33,8 +33,8 @@ export function sessionChange(before: SessionSettings, after: SessionSettings): 
   // Two of them look alike to a deep comparison, and only the one that was given ends the session.
   const scopeDiffers = before.sdk.abortController !== after.sdk.abortController || before.signal !== after.signal;
   // Its name is the same, but it is found in another registry, or in none.
-  const placeDiffers = before.registered?.registry !== after.registered?.registry;
-  if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers || placeDiffers) return "session";
+  const registryDiffers = before.registered?.registry !== after.registered?.registry;
+  if (sdkDiffers(CONVERSATION_OPTIONS) || scopeDiffers || registryDiffers) return "session";
   const effects = new Set(ownEffects(before, after));
   if (effects.has("child")) return "child";
   if (effects.has("process") || sdkDiffers(names.filter((name) => !LIVE_SDK_OPTIONS.includes(name)))) return "process";
@@ -129,7 +129,7 @@ function keepingOf(plan: ChildPlan): unknown {
 
 /** What the options of a session are made of. */
 function originsOf({ layers }: SessionPlan): unknown {
-  return layers.map(({ owner, options }) => ({ owner, options, places: configuredPlaces(options) }));
+  return layers.map(({ owner, options }) => ({ owner, options, locations: configLocations(options) }));
 }
 
 function canBecome(before: ChildPlan, after: ChildPlan): boolean {

@@ -202,7 +202,7 @@ export class SessionTable {
     server.unclaim();
     entry.unlisten();
     entry.leave?.();
-    if (!server.isLetGo) this.#ended(entry.key);
+    if (!server.isEvicted) this.#ended(entry.key);
     return true;
   }
 
@@ -213,7 +213,7 @@ export class SessionTable {
    */
   closed(server: SessionServer, comesBack: () => boolean): Promise<void> {
     const { key } = server.settings;
-    const goesOn = this.holds(server) || (server.isLetGo && (this.#entries.has(key) || comesBack()));
+    const goesOn = this.holds(server) || (server.isEvicted && (this.#entries.has(key) || comesBack()));
     if (!goesOn) return Promise.resolve();
     const end = this.#ends.get(key) ?? Promise.withResolvers<void>();
     this.#ends.set(key, end);

@@ -38,7 +38,7 @@ export interface TemplatesDeps {
 }
 
 /** A template in its place in the tree. */
-interface Place {
+interface TemplateEntry {
   readonly branch: Branch;
   plan: TemplatePlan;
   readonly sessions: Map<string, SessionServer>;
@@ -51,7 +51,7 @@ interface Place {
 /** The templates of a tree, and the sessions that have come to life by them. */
 export class Templates {
   readonly #deps: TemplatesDeps;
-  readonly #places = new Map<string, Place>();
+  readonly #entries = new Map<string, TemplateEntry>();
   /** Sessions that are being let go, by key; their names are free, and what takes them has to wait for this. */
   readonly #leaving = new Map<string, Promise<void>>();
 
@@ -63,7 +63,7 @@ export class Templates {
   add(plan: TemplatePlan, branch: Branch): void {
     const find = (name: SessionName): Member["session"] | undefined => this.find(name)?.session;
     const unregister = registry.registerTemplate(plan.id, { supervisor: this.#deps.supervisor, find });
-    this.#places.set(plan.id, { branch, plan, sessions: new Map(), unregister, added: 0 });
+    this.#entries.set(plan.id, { branch, plan, sessions: new Map(), unregister, added: 0 });
     // Whoever is the first of it need not wait either.
     if (plan.common !== undefined) this.#deps.spares.expect(shapeOf(plan.common));
   }
@@ -79,18 +79,18 @@ export class Templates {
 
   /** Goes on with a changed template; its sessions are changed by the reconciliation itself. */
   revise(plan: TemplatePlan): void {
-    const place = this.#places.get(plan.id);
-    if (place === undefined) return;
-    place.plan = plan;
-    this.#watch(place);
+    const entry = this.#entries.get(plan.id);
+    if (entry === undefined) return;
+    entry.plan = plan;
+    this.#watch(entry);
   }
 
   /** Gives the names back. Its sessions stay, until somebody ends them. */
   remove(id: string): void {
-    const place = this.#places.get(id);
-    place?.unregister();
-    place?.timer?.cancel();
-    this.#places.delete(id);
+    const entry = this.#entries.get(id);
+    entry?.unregister();
+    entry?.timer?.cancel();
+    this.#entries.delete(id);
     this.#deps.sessions.abandon(keyPrefix(id));
   }
 
@@ -100,12 +100,12 @@ export class Templates {
   }
 
   close(): void {
-    for (const id of [...this.#places.keys()]) this.remove(id);
+    for (const id of [...this.#entries.keys()]) this.remove(id);
   }
 
   /** Whether there is a template for this name. */
   covers(name: SessionName): boolean {
-    return typeof name !== "string" && this.#places.has(name[0]);
+    return typeof name !== "string" && this.#entries.has(name[0]);
   }
 
   /**
@@ -115,30 +115,30 @@ export class Templates {
    */
   find(name: SessionName): Member | undefined {
     const [first, ...key] = typeof name === "string" || nameProblem(name) !== undefined ? [] : name;
-    const place = first === undefined || key.length === 0 ? undefined : this.#places.get(first);
-    if (place === undefined) return undefined;
+    const entry = first === undefined || key.length === 0 ? undefined : this.#entries.get(first);
+    if (entry === undefined) return undefined;
     this.#deps.refuseIfEnding();
-    const plan = place.plan.session(name);
-    this.#makeRoom(place);
-    if (++place.added > place.plan.maxHibernated * THINNED) this.#thin(place);
+    const plan = entry.plan.session(name);
+    this.#makeRoom(entry);
+    if (++entry.added > entry.plan.maxHibernated * THINNED) this.#thin(entry);
     const member = this.#deps.sessions.add(plan.settings);
-    place.sessions.set(plan.id, member.server);
-    this.#watch(place);
-    void this.#begin(place, plan, member);
+    entry.sessions.set(plan.id, member.server);
+    this.#watch(entry);
+    void this.#begin(entry, plan, member);
     return member;
   }
 
   /** The settings that the session of this name has, if there is a template for it. @throws whatever its function throws */
   settingsOf(name: SessionName): SessionSettings | undefined {
-    const place = typeof name === "string" ? undefined : this.#places.get(name[0]);
-    return place?.plan.session(name).settings;
+    const entry = typeof name === "string" ? undefined : this.#entries.get(name[0]);
+    return entry?.plan.session(name).settings;
   }
 
   async #takeUp(id: string): Promise<void> {
     for (const [index, key] of (await this.#deps.unfinished(keyPrefix(id))).entries()) {
       const name = nameOfKey(key);
       if (index % AT_ONCE === AT_ONCE - 1) await nextRound();
-      while (this.#places.has(id) && this.#deps.sessions.find(name) === undefined && !this.#comes(name)) {
+      while (this.#entries.has(id) && this.#deps.sessions.find(name) === undefined && !this.#comes(name)) {
         await this.#pause();
       }
     }
@@ -160,7 +160,7 @@ export class Templates {
     await promise;
   }
 
-  async #begin({ branch, sessions }: Place, plan: SessionPlan, member: Member): Promise<void> {
+  async #begin({ branch, sessions }: TemplateEntry, plan: SessionPlan, member: Member): Promise<void> {
     const { sessions: table, opened } = this.#deps;
     const { server } = member;
     try {
@@ -178,14 +178,14 @@ export class Templates {
     }
   }
 
-  #makeRoom(place: Place): void {
-    const { maxSessions, id } = place.plan;
-    if (place.sessions.size < maxSessions) return;
-    this.#prune(place);
-    if (place.sessions.size < maxSessions) return;
-    const [oldest] = this.#hibernated(place);
+  #makeRoom(entry: TemplateEntry): void {
+    const { maxSessions, id } = entry.plan;
+    if (entry.sessions.size < maxSessions) return;
+    this.#prune(entry);
+    if (entry.sessions.size < maxSessions) return;
+    const [oldest] = this.#hibernated(entry);
     if (oldest !== undefined) {
-      this.#letGo(place, oldest.server);
+      this.#evict(entry, oldest.server);
       return;
     }
     const message = `Template ${JSON.stringify(id)} has ${maxSessions} sessions, which is its \`maxSessions\`, and none of them hibernates; ask again later.`;
@@ -193,18 +193,18 @@ export class Templates {
   }
 
   /** Lets those go that have hibernated for longest, if more do than may, and a few more. */
-  #thin(place: Place): void {
-    const { maxHibernated } = place.plan;
-    place.added = 0;
-    if (place.sessions.size <= maxHibernated) return;
-    const hibernated = this.#hibernated(place);
+  #thin(entry: TemplateEntry): void {
+    const { maxHibernated } = entry.plan;
+    entry.added = 0;
+    if (entry.sessions.size <= maxHibernated) return;
+    const hibernated = this.#hibernated(entry);
     if (hibernated.length <= maxHibernated) return;
     const stay = Math.floor(maxHibernated * (1 - THINNED));
-    for (const { server } of hibernated.slice(0, hibernated.length - stay)) this.#letGo(place, server);
+    for (const { server } of hibernated.slice(0, hibernated.length - stay)) this.#evict(entry, server);
   }
 
   /** Those that could be let go, and since when; what has hibernated for longest first. */
-  #hibernated({ sessions }: Place): { readonly server: SessionServer; readonly since: number }[] {
+  #hibernated({ sessions }: TemplateEntry): { readonly server: SessionServer; readonly since: number }[] {
     const hibernated = [...sessions.values()].flatMap((server) => {
       const since = server.hibernatedSince;
       return since === undefined ? [] : [{ server, since }];
@@ -213,14 +213,14 @@ export class Templates {
   }
 
   /** Forgets those that somebody has ended. */
-  #prune({ sessions }: Place): void {
+  #prune({ sessions }: TemplateEntry): void {
     for (const [key, server] of sessions) if (!this.#deps.sessions.holds(server)) sessions.delete(key);
   }
 
   /** Ends a session that has no process; what the journal knows of it stays. Its name is free at once. */
-  #letGo({ branch, sessions }: Place, server: SessionServer): void {
+  #evict({ branch, sessions }: TemplateEntry, server: SessionServer): void {
     const { key } = server.settings;
-    server.letGo();
+    server.evict();
     this.#deps.sessions.release(server);
     sessions.delete(key);
     branch.deletePlan(key);
@@ -230,19 +230,19 @@ export class Templates {
     this.#leaving.set(key, gone);
   }
 
-  #watch(place: Place): void {
-    const { retentionMs } = place.plan;
-    if (place.timer !== undefined) return;
+  #watch(entry: TemplateEntry): void {
+    const { retentionMs } = entry.plan;
+    if (entry.timer !== undefined) return;
     const everyMs = Math.min(LOOK_MS, Math.max(1, retentionMs / 2));
     const look = (): void => {
-      place.timer = undefined;
-      this.#prune(place);
-      const until = this.#deps.clock.monotonic() - place.plan.retentionMs;
-      for (const { server, since } of this.#hibernated(place)) if (since <= until) this.#letGo(place, server);
-      this.#thin(place);
-      if (place.sessions.size > 0) this.#watch(place);
+      entry.timer = undefined;
+      this.#prune(entry);
+      const until = this.#deps.clock.monotonic() - entry.plan.retentionMs;
+      for (const { server, since } of this.#hibernated(entry)) if (since <= until) this.#evict(entry, server);
+      this.#thin(entry);
+      if (entry.sessions.size > 0) this.#watch(entry);
     };
-    place.timer = this.#deps.clock.schedule(everyMs, look, { background: true });
+    entry.timer = this.#deps.clock.schedule(everyMs, look, { background: true });
   }
 }
 

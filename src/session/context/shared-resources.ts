@@ -1,14 +1,14 @@
 import type { Capacity } from "../../capacity/capacity.ts";
 import type { MemoryWatch } from "../../capacity/memory-watch.ts";
 import type { Spares } from "../../capacity/spares.ts";
-import type { TurnLine } from "../../capacity/turn-line.ts";
+import type { TurnLimiter } from "../../capacity/turn-limiter.ts";
 
 /** What all sessions of a supervisor share for their processes. */
 export interface SharedResources {
   readonly capacity: Capacity;
   readonly memory: MemoryWatch;
   readonly spares: Spares;
-  readonly turns: TurnLine;
+  readonly turns: TurnLimiter;
   /** An option of a session does not do what it seems to do. */
   advise(who: string, advice: string): void;
   /** The API refuses what a process authenticates with, as a digest, and it would have something else by now. */

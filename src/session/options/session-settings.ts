@@ -5,7 +5,7 @@ import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../clau
 import type { OptionProblem } from "../../errors.ts";
 import { omit, pick, withoutUndefined } from "../../fields.ts";
 import { didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../../names.ts";
-import { copyConfigured } from "./configured-options.ts";
+import { copyConfigLocations } from "./config-location.ts";
 import { refuseGlobalName } from "./global-name.ts";
 import { isolationProblems, remembers } from "./isolation.ts";
 import { OPTION_TABLE, OWN_OPTIONS, type OwnSettings, ownShape } from "./option-table.ts";
@@ -191,7 +191,7 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
  */
 export function checkSessionDefaults(defaults: SessionDefaults, what: string, at = "defaults"): SessionDefaults {
   validate(defaultsSchema, defaults, what, at);
-  return copyConfigured(defaults, withoutUndefined(defaults));
+  return copyConfigLocations(defaults, withoutUndefined(defaults));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -165,7 +165,7 @@ export class SessionProcess implements SlotSession {
 
   /** What keeps the session from having a process, if that is room. */
   get lack(): CapacityLack | undefined {
-    return this.#state === "queued" ? this.#resources.capacity.lack : undefined;
+    return this.#state === "queued" ? this.#resources.capacity.shortage : undefined;
   }
 
   /** Since when the life has gone without a process, on the monotonic clock. `undefined` if there is one, or one is wanted. */

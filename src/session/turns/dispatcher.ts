@@ -1,5 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { TurnLine } from "../../capacity/turn-line.ts";
+import type { TurnLimiter } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import { CastellanError, type ErrorCode, type ExitRecord } from "../../errors.ts";
 import { type CastellanEvents, tell } from "../../events.ts";
@@ -52,7 +52,7 @@ export class Dispatcher {
     context: SessionContext,
     conversation: SessionConversation,
     process: ProcessOutlook,
-    line: TurnLine,
+    limiter: TurnLimiter,
     signal: Signal,
   ) {
     this.#context = context;
@@ -64,7 +64,7 @@ export class Dispatcher {
       signal({ type: "next" });
     });
     const hold = this.#hold;
-    const work = new TurnsAtWork(context, process, line, hold, signal);
+    const work = new TurnsAtWork(context, process, limiter, hold, signal);
     this.#work = work;
     this.stopping = new TurnStopping(context, this.#mailbox, work, signal);
     this.#watches = new TurnWatches(context, hold, work, this.stopping);

@@ -172,7 +172,7 @@ export class Intake {
   }
 
   /** Nobody asks for its turns here any more. */
-  letGo(): void {
+  evict(): void {
     this.#kept.clear();
   }
 

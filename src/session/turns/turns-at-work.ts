@@ -1,4 +1,4 @@
-import { type TurnLine, TurnPlace } from "../../capacity/turn-line.ts";
+import { type TurnLimiter, TurnPermit } from "../../capacity/turn-limiter.ts";
 import type { Activation } from "../../claude/activation.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import type { SessionContext } from "../context/session-context.ts";
@@ -22,8 +22,8 @@ export class TurnsAtWork {
   readonly #process: ProcessOutlook;
   readonly #hold: Hold;
   readonly #signal: Signal;
-  /** Its place in the line of those who have a turn to run. */
-  readonly #place: TurnPlace;
+  /** Whether its next turn may run, among the turns of all sessions. */
+  readonly #permit: TurnPermit;
   #activation: Activation | undefined;
   #taking: Taking = "away";
   /** Whether what waits is for another one to do; then nothing more begins here. */
@@ -34,12 +34,12 @@ export class TurnsAtWork {
   /** Whether the process says when it takes up a prompt; then its word is waited for. */
   #announces = false;
 
-  constructor(context: SessionContext, process: ProcessOutlook, line: TurnLine, hold: Hold, signal: Signal) {
+  constructor(context: SessionContext, process: ProcessOutlook, limiter: TurnLimiter, hold: Hold, signal: Signal) {
     this.#process = process;
     this.#hold = hold;
     this.#signal = signal;
-    this.#place = new TurnPlace(
-      line,
+    this.#permit = new TurnPermit(
+      limiter,
       () => process.account,
       () => signal({ type: "next" }),
     );
@@ -86,13 +86,13 @@ export class TurnsAtWork {
 
   /** Whether a turn waits until another session's is over. */
   get inLine(): boolean {
-    return this.#place.limit !== undefined;
+    return this.#permit.limit !== undefined;
   }
 
   /** What keeps turns from running, if that is room. */
   get lack(): CapacityLack | undefined {
     if (this.#process.lack !== undefined) return this.#process.lack;
-    const { limit, others } = this.#place;
+    const { limit, others } = this.#permit;
     return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: others };
   }
 
@@ -136,12 +136,12 @@ export class TurnsAtWork {
 
   /** Whether a turn may begin now. If not, the session waits in line. */
   takePlace(): boolean {
-    return this.#place.take();
+    return this.#permit.take();
   }
 
   /** No turn is to begin. */
   leavePlace(): void {
-    this.#place.release();
+    this.#permit.release();
   }
 
   /** The process gets this turn. */
@@ -154,7 +154,7 @@ export class TurnsAtWork {
     const current = this.#current;
     current?.stopping?.cancel();
     this.#current = undefined;
-    if (current !== undefined) this.#place.release();
+    if (current !== undefined) this.#permit.release();
     this.unprompted.promptEnded();
     if (!this.busy) this.#settleQuiet();
     return current;

@@ -22,7 +22,7 @@ export interface Waiter {
 export type Leaving = "granted" | "exhausted" | "cancelled" | "refused";
 
 /** What a line tells its pool. */
-export interface WaitingLineEvents {
+export interface WaitQueueEvents {
   /** Somebody has left it, having been in it for so long. */
   left(waiter: Waiter, waitedMs: number, as: Leaving): void;
   /** Somebody's time is over, when as many waited as this. */
@@ -30,13 +30,13 @@ export interface WaitingLineEvents {
 }
 
 /** Those who wait for a member, in the order in which they came. Each leaves it exactly once. */
-export class WaitingLine {
+export class WaitQueue {
   readonly #clock: Clock;
-  readonly #events: WaitingLineEvents;
+  readonly #events: WaitQueueEvents;
   /** Each with since when it is here, and what ends its watches. */
   readonly #waiters = new Map<Waiter, { readonly since: number; readonly unwatch: () => void }>();
 
-  constructor(clock: Clock, events: WaitingLineEvents) {
+  constructor(clock: Clock, events: WaitQueueEvents) {
     this.#clock = clock;
     this.#events = events;
   }
@@ -51,8 +51,8 @@ export class WaitingLine {
 
   /** How long it has been here; `undefined` if it is not. */
   waitedMs(waiter: Waiter): number | undefined {
-    const place = this.#waiters.get(waiter);
-    return place === undefined ? undefined : this.#clock.monotonic() - place.since;
+    const entry = this.#waiters.get(waiter);
+    return entry === undefined ? undefined : this.#clock.monotonic() - entry.since;
   }
 
   join(waiter: Waiter): void {

@@ -8,9 +8,9 @@ export interface TurnLimits {
  * The line of the sessions that have a turn to run, while as many run as may. A session has one place in it, however many turns
  * it has, and goes to its end for each, so that none keeps the others waiting. One whose key is in full use lets others by.
  */
-export class TurnLine {
+export class TurnLimiter {
   readonly limits: TurnLimits;
-  readonly #line: TurnPlace[] = [];
+  readonly #queue: TurnPermit[] = [];
   readonly #runningOf = new Map<string, number>();
   #running = 0;
 
@@ -25,7 +25,7 @@ export class TurnLine {
 
   /** How many sessions wait. */
   get waiting(): number {
-    return this.#line.length;
+    return this.#queue.length;
   }
 
   /** Which limit keeps turns with this key from running, if one does. */
@@ -35,14 +35,14 @@ export class TurnLine {
     return this.#running >= total ? total : undefined;
   }
 
-  join(place: TurnPlace): void {
-    this.#line.push(place);
+  join(permit: TurnPermit): void {
+    this.#queue.push(permit);
     this.#admit();
   }
 
-  leave(place: TurnPlace): void {
-    const index = this.#line.indexOf(place);
-    if (index !== -1) this.#line.splice(index, 1);
+  leave(permit: TurnPermit): void {
+    const index = this.#queue.indexOf(permit);
+    if (index !== -1) this.#queue.splice(index, 1);
   }
 
   done(key: string): void {
@@ -52,11 +52,11 @@ export class TurnLine {
 
   /** Those that may, in order. */
   #admit(): void {
-    for (const place of [...this.#line]) {
-      if (this.limitOf(place.key) !== undefined) continue;
-      this.leave(place);
-      this.#count(place.key, 1);
-      place.admit();
+    for (const permit of [...this.#queue]) {
+      if (this.limitOf(permit.key) !== undefined) continue;
+      this.leave(permit);
+      this.#count(permit.key, 1);
+      permit.admit();
     }
   }
 
@@ -69,8 +69,8 @@ export class TurnLine {
 }
 
 /** The place of a session in the line. */
-export class TurnPlace {
-  readonly #line: TurnLine;
+export class TurnPermit {
+  readonly #limiter: TurnLimiter;
   readonly #keyOf: () => string;
   readonly #admitted: () => void;
   #state: "away" | "waiting" | "running" = "away";
@@ -78,8 +78,8 @@ export class TurnPlace {
   #asking = false;
 
   /** @param keyOf the key of the API that the next turn uses. @param admitted called when a turn may run that could not at once */
-  constructor(line: TurnLine, keyOf: () => string, admitted: () => void) {
-    this.#line = line;
+  constructor(limiter: TurnLimiter, keyOf: () => string, admitted: () => void) {
+    this.#limiter = limiter;
     this.#keyOf = keyOf;
     this.#admitted = admitted;
   }
@@ -91,12 +91,12 @@ export class TurnPlace {
 
   /** The limit for which it waits, if it does. */
   get limit(): number | undefined {
-    return this.#state === "waiting" ? this.#line.limitOf(this.#key) : undefined;
+    return this.#state === "waiting" ? this.#limiter.limitOf(this.#key) : undefined;
   }
 
   /** How many turns run beside it. */
   get others(): number {
-    return this.#line.running;
+    return this.#limiter.running;
   }
 
   /** Whether a turn may run now. If not, it waits in line. */
@@ -105,7 +105,7 @@ export class TurnPlace {
       this.#key = this.#keyOf();
       this.#state = "waiting";
       this.#asking = true;
-      this.#line.join(this);
+      this.#limiter.join(this);
       this.#asking = false;
     }
     return this.#state === "running";
@@ -115,8 +115,8 @@ export class TurnPlace {
   release(): void {
     const state = this.#state;
     this.#state = "away";
-    if (state === "waiting") this.#line.leave(this);
-    if (state === "running") this.#line.done(this.#key);
+    if (state === "waiting") this.#limiter.leave(this);
+    if (state === "running") this.#limiter.done(this.#key);
   }
 
   /** To be called by the line. */

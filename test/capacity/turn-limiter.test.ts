@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { TurnLine, TurnPlace } from "../../src/capacity/turn-line.ts";
+import { TurnLimiter, TurnPermit } from "../../src/capacity/turn-limiter.ts";
 
 test("in whatever order turns come and end, no limit is exceeded, nobody waits beside room, and all that wait get through", () => {
   const action = fc.record({ who: fc.nat(7), does: fc.constantFrom("take", "release") });
@@ -10,12 +10,12 @@ test("in whatever order turns come and end, no limit is exceeded, nobody waits b
   });
   fc.assert(
     fc.property(limits, fc.array(action, { maxLength: 80 }), ({ total, perKey }, actions) => {
-      const line = new TurnLine({ total: total ?? undefined, perKey: perKey ?? undefined });
+      const line = new TurnLimiter({ total: total ?? undefined, perKey: perKey ?? undefined });
       const key = (who: number): string => `key ${who % 3}`;
       const places = Array.from(
         { length: 8 },
         (_, who) =>
-          new TurnPlace(
+          new TurnPermit(
             line,
             () => key(who),
             () => {},
@@ -55,11 +55,11 @@ test("in whatever order turns come and end, no limit is exceeded, nobody waits b
 });
 
 test("who comes back goes to the end of the line", () => {
-  const line = new TurnLine({ total: 1 });
+  const line = new TurnLimiter({ total: 1 });
   const order: string[] = [];
   const [a, b, c] = ["a", "b", "c"].map(
     (name) =>
-      new TurnPlace(
+      new TurnPermit(
         line,
         () => "",
         () => order.push(name),
