@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import type { z } from "zod";
 import { clusterOf } from "./application/clusters.ts";
-import { answered, find, picked, type SessionRef } from "./application/names/reference.ts";
+import { answered, find, picked, type SessionRef, turnTarget } from "./application/names/reference.ts";
 import { registry } from "./application/names/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import type { GlobalSession } from "./cluster/global-session.ts";
@@ -34,7 +34,7 @@ export async function query<Structured = unknown>(
   options: PoolTurnOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
   if (isGlobalName(session)) return await clusterOf(session).query(session, prompt, options);
-  return await answered(session, (one, own) => ask(one, prompt, own), options);
+  return await answered(session, (one, own) => turnTarget(one).stream(prompt, own), options);
 }
 
 /**
@@ -51,7 +51,7 @@ export function stream<Structured = unknown>(
   options: PoolTurnOptions<Structured> = {},
 ): Turn<Structured> {
   if (isGlobalName(session)) return clusterOf(session).stream(session, prompt, options);
-  return ask(picked(session), prompt, options);
+  return turnTarget(picked(session)).stream(prompt, options);
 }
 
 /**
@@ -78,15 +78,6 @@ export function session(name: SessionRef | GlobalName): Session | GlobalSession 
  */
 export function global(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
   return globalName(name, placement);
-}
-
-function ask<Structured>(
-  session: SessionName | Session,
-  prompt: Prompt,
-  options: PoolTurnOptions<Structured>,
-): Turn<Structured> {
-  const pool = typeof session === "string" ? registry.pool(session) : undefined;
-  return (pool ?? find(session)).stream(prompt, options);
 }
 
 /**

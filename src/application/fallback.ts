@@ -7,8 +7,7 @@ import { invalidOptions } from "../session/options/validation.ts";
 import { isSession, type Session } from "../session/session.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
-import { type Ask, find, type Picker, picked, picker, type SessionRef } from "./names/reference.ts";
-import { registry } from "./names/registry.ts";
+import { type Ask, type Picker, picked, picker, type SessionRef, turnTarget } from "./names/reference.ts";
 
 /** Errors that say that this session does not answer now, and that another one may. */
 const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -142,8 +141,8 @@ function soonest(held: readonly Held[]): Session[] {
 /** The session that a reference comes to, or the name of a pool. That there is none is one more failure. */
 function found(reference: SessionRef, failures: CastellanError[]): SessionName | Session | undefined {
   try {
-    const one = picked(reference);
-    return typeof one === "string" && registry.pool(one) !== undefined ? one : find(one);
+    const target = turnTarget(picked(reference));
+    return "checkout" in target ? target.name : target;
   } catch (error) {
     if (!isNoAnswer(error)) throw error;
     failures.push(error);

@@ -28,7 +28,7 @@ import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
-import { picked, type SessionRef, staleHandle } from "./names/reference.ts";
+import { picked, type SessionRef, staleHandle, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
@@ -217,8 +217,11 @@ export class LocalSupervisor {
     prompt: Prompt,
     options: PoolTurnOptions<Structured>,
   ): Turn<Structured> {
-    const pool = typeof session === "string" ? this.#tree.pools.find(session) : undefined;
-    return (pool ?? this.session(session)).stream(prompt, options);
+    const target = turnTarget(session, {
+      pool: (name) => this.#tree.pools.find(name),
+      session: (one) => this.session(one),
+    });
+    return target.stream(prompt, options);
   }
 
   pool(name: string): Pool {

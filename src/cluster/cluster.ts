@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
-import { keyPrefix, nameKey, nameOfKey, type SessionName } from "../names.ts";
+import { keyPrefix, nameKey, type SessionName } from "../names.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
 import type { TurnOptions } from "../session/options/turn-options.ts";
@@ -13,7 +13,7 @@ import type { Turn } from "../session/streams/turn.ts";
 import { Caller } from "./caller.ts";
 import { type GlobalReach, GlobalSession } from "./global-session.ts";
 import { GlobalTurn } from "./global-turn.ts";
-import { covers } from "./placement.ts";
+import { covers, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import type { ExportPage } from "./protocol/frames.ts";
 import { pause } from "./protocol/pause.ts";
@@ -258,7 +258,7 @@ export class Cluster implements AsyncDisposable {
   /** Stops a turn where it is. That of a pool is on one of several nodes, and nobody but its caller knows on which. */
   async #cancel(key: string, turnId: string): Promise<void> {
     if (this.closed) throw connectionClosed();
-    const pool = poolOfKey(key);
+    const pool = poolNameOf(key);
     const nodes = pool === undefined ? [] : await this.#router.nodes(Number.POSITIVE_INFINITY);
     const hosts = nodes.filter((node) => node.alive && pool !== undefined && node.hosts.pools.includes(pool));
     if (hosts.length === 0) await this.#caller.call(key, "cancel", turnId);
@@ -351,12 +351,6 @@ function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
 function unheard({ name }: NodeEntry): LeftBehind {
   const why = "the node has not been heard of; if it has had the session, its disk may have files of `conversations`";
   return { what: "files", where: `node ${name}`, why, node: name };
-}
-
-/** Under which name it is a pool's, if it is one's. */
-function poolOfKey(key: string): string | undefined {
-  const name = nameOfKey(key);
-  return typeof name !== "string" && name.length === 2 ? String(name[1]) : undefined;
 }
 
 function infoOf({ name, address, release, alive, draining, load, maxProcesses, labels }: NodeEntry): NodeInfo {

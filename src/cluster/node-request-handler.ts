@@ -1,14 +1,13 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError, type ErrorCode } from "../errors.ts";
-import { nameOfKey } from "../names.ts";
-import { GLOBAL } from "../session/options/global-name.ts";
 import type { SessionEvent } from "../session/status/session-event.ts";
 import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded } from "../session/streams/turn-state.ts";
 import type { ClusterNode, Held } from "./node.ts";
+import { poolNameOf } from "./placement.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
 import {
   type CallAnswer,
@@ -138,9 +137,8 @@ export class NodeRequestHandler implements RequestHandler {
   async #held(key: string, claim: boolean): Promise<Held> {
     const node = this.#node();
     if (node === undefined) return { held: false };
-    const name = nameOfKey(key);
-    const isShort = typeof name !== "string" && name.length === 2 && name[0] === GLOBAL;
-    return (isShort ? node.pool(String(name[1])) : undefined) ?? (await node.hold(key, claim));
+    const pool = poolNameOf(key);
+    return (pool === undefined ? undefined : node.pool(pool)) ?? (await node.hold(key, claim));
   }
 
   async #source(session: HostedSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {

@@ -1,4 +1,5 @@
 import { nameOfKey } from "../names.ts";
+import { GLOBAL } from "../session/options/global-name.ts";
 import type { Hosted, NodeEntry } from "./protocol/engine.ts";
 
 /** Whether a node that hosts this has what the session of this name is to be. */
@@ -7,6 +8,13 @@ export function covers(hosts: Hosted, key: string): boolean {
   const name = nameOfKey(key);
   if (typeof name === "string" || name.length < 3) return false;
   return hosts.templates.includes(String(name[1]));
+}
+
+/** Returns the name that a pool with this key has, or undefined if the key can only be a session's. Whether there is one, hosts say. */
+export function poolNameOf(key: string): string | undefined {
+  const name = nameOfKey(key);
+  const isShort = typeof name !== "string" && name.length === 2 && name[0] === GLOBAL;
+  return isShort ? String(name[1]) : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
-import { fullness, placed } from "./placement.ts";
+import { fullness, placed, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import { commonProtocol } from "./protocol/protocol.ts";
 import type { Destination } from "./protocol/transport.ts";
@@ -56,8 +56,9 @@ export class Router {
   async locate(key: string, failed?: FailedRoute): Promise<Route> {
     const known = this.#owners.get(key);
     const nodes = await this.nodes(this.#ageFor(known, failed));
-    const pool = poolOf(key, nodes);
-    if (pool !== undefined) return this.#locatePool(key, pool, nodes, failed);
+    const pool = poolNameOf(key);
+    if (pool !== undefined && nodes.some(({ hosts }) => hosts.pools.includes(pool)))
+      return this.#locatePool(key, pool, nodes, failed);
     // A node that did not answer may do so in a moment, as long as it counts as alive; one that is not the owner will not be.
     const owner = known !== undefined && failed?.answered !== true ? known : await this.#owner(key);
     const entry = nodes.find(({ boot }) => boot === owner);
@@ -152,13 +153,6 @@ function isUnderstood({ protocols }: NodeEntry): boolean {
 
 function isOpen({ alive, draining }: NodeEntry): boolean {
   return alive && !draining;
-}
-
-/** The name of the pool that this is the name of, if a node has one. */
-function poolOf(key: string, nodes: readonly NodeEntry[]): string | undefined {
-  const name = nameOfKey(key);
-  if (typeof name === "string" || name.length !== 2) return undefined;
-  return nodes.some(({ hosts }) => hosts.pools.includes(String(name[1]))) ? String(name[1]) : undefined;
 }
 
 function noNode(key: string, nodes: number): CastellanError<"CLUSTER_UNAVAILABLE"> {

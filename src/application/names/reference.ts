@@ -1,5 +1,6 @@
 import { CastellanError } from "../../errors.ts";
 import { formatName, type SessionName } from "../../names.ts";
+import type { Pool } from "../../pool/pool.ts";
 import type { TurnOptions } from "../../session/options/turn-options.ts";
 import { isSession, type Session } from "../../session/session.ts";
 import type { Reply } from "../../session/streams/reply.ts";
@@ -52,6 +53,25 @@ export async function answered<Structured>(
 export function find(reference: SessionRef): Session {
   const session = picked(reference);
   return isSession(session) ? session : registry.find(session);
+}
+
+/** Where a name is looked up: in this process, or in the tree of one supervisor. */
+export interface NameLookup {
+  pool(name: string): Pool | undefined;
+  /** @throws CastellanError `SESSION_NOT_FOUND` */
+  session(session: SessionName | Session): Session;
+}
+
+const IN_PROCESS: NameLookup = { pool: (name) => registry.pool(name), session: find };
+
+/**
+ * Returns the pool or the session that runs the turns of this name. Only a string can be the name of a pool.
+ *
+ * @throws CastellanError `SESSION_NOT_FOUND`
+ */
+export function turnTarget(session: SessionName | Session, lookup: NameLookup = IN_PROCESS): Pool | Session {
+  const pool = typeof session === "string" ? lookup.pool(session) : undefined;
+  return pool ?? lookup.session(session);
 }
 
 function isPicker(reference: SessionRef): reference is Picker {
