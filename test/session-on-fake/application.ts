@@ -7,7 +7,7 @@ import { type Clock, systemClock } from "../../src/clock.ts";
 import type { Journal } from "../../src/journal/model/journal.ts";
 import type { FakeClaude } from "../../src/testing/index.ts";
 
-/** A run of an application: a supervisor over a journal and a fake that it shares with the runs before and after it. */
+/** Starts an application: a supervisor over a journal and a fake that consecutive runs share. */
 export async function run(
   { fake, journal, clock = systemClock }: { fake: FakeClaude; journal: Journal; clock?: Clock },
   children: readonly ChildOptions[],
@@ -26,13 +26,13 @@ export async function run(
   );
 }
 
-/** What the model remembers of a conversation: `user: …`, `assistant: …`. */
+/** Returns what the model remembers of a conversation, as `user: …` and `assistant: …`. */
 export function said(fake: FakeClaude, conversationId: string): string[] {
   return fake.transcript(conversationId).map(({ role, text }) => `${role}: ${text}`);
 }
 
-/** Nothing was left behind. */
+/** Expects no running process and no error of the fake's script. */
 export function expectNothingLeft(fake: FakeClaude): void {
-  expect(fake.running, "processes that outlived their supervisor").toEqual([]);
+  expect(fake.running, "processes after the supervisor's stop").toEqual([]);
   expect(fake.errors, "errors of the fake's script").toEqual([]);
 }

@@ -9,14 +9,14 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { eventually, failure, Scene, unique, within } from "./scene.ts";
 
-/** Asks for a permission and says what was decided. */
+/** Asks for a permission and replies with the decision. */
 const asking: FakeScript = async (turn) => {
   if (!turn.prompt.startsWith("ask")) return turn.text(`re: ${turn.prompt}`);
   const decision = await turn.askPermission("Write", { file_path: "/tmp/a", content: turn.prompt });
   await turn.text(JSON.stringify(decision));
 };
 
-/** The approval that the session waits for. */
+/** Waits for the session's first pending approval. */
 async function requested(scene: Scene): Promise<Approval> {
   await eventually(() => scene.session.approvals().length > 0);
   const [approval] = scene.session.approvals();
@@ -24,7 +24,7 @@ async function requested(scene: Scene): Promise<Approval> {
   return approval;
 }
 
-test("a permission can be seen, shows in the status, and is given from anywhere", async () => {
+test("session.approvals(): lists a requested permission, and the session waits until it is approved", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const events: SessionEvent[] = [];
   const over = (async () => {
@@ -62,7 +62,7 @@ test("a permission can be seen, shows in the status, and is given from anywhere"
   ]);
 });
 
-test("it can be given with another input, and with rules for the future", async () => {
+test("approval.approve(): passes another input and permission rules to Claude", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const reply = query(scene.name, "ask");
   const rule: PermissionUpdate = {
@@ -79,14 +79,14 @@ test("it can be given with another input, and with rules for the future", async 
   });
 });
 
-test("a denial tells Claude why, and the turn goes on", async () => {
+test("approval.deny(): gives Claude the reason, and the turn continues", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const reply = query(scene.name, "ask");
   (await requested(scene)).deny("not on a Friday");
   expect(JSON.parse((await reply).text)).toMatchObject({ behavior: "deny", message: "not on a Friday" });
 });
 
-test("the first answer counts, and every later one is told that it was not the first", async () => {
+test("Approval: returns true for the first answer and false for every later one", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const reply = query(scene.name, "ask");
   const approval = await requested(scene);
@@ -96,7 +96,7 @@ test("the first answer counts, and every later one is told that it was not the f
   expect(approval.approve()).toBe(false);
 });
 
-test("two at once are two, and each is answered by itself", async () => {
+test("Approvals: keeps two simultaneous requests apart and answers each on its own", async () => {
   await using scene = await Scene.open({
     session: { approvals: true },
     script: async (turn) => {
@@ -115,7 +115,7 @@ test("two at once are two, and each is answered by itself", async () => {
   expect((await reply).text).toBe("allow deny");
 });
 
-test("one that nobody answers in time is denied", async () => {
+test("Approvals: denies a request that nobody answers within its timeout", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: asking, session: { approvals: { timeout: "2m" } } });
   const events = scene.session.events();
@@ -135,7 +135,7 @@ test("one that nobody answers in time is denied", async () => {
   }
 });
 
-test("silence while somebody has to decide is not taken for a stall", async () => {
+test("stallTimeout: does not count the time in which an approval is pending", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -150,7 +150,7 @@ test("silence while somebody has to decide is not taken for a stall", async () =
   expect(scene.session.status().restarts).toBe(0);
 });
 
-test("one whose turn is interrupted is withdrawn", async () => {
+test("Approvals: withdraws a request when its turn is interrupted", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const turn = stream(scene.name, "ask");
   const approval = await requested(scene);
@@ -162,7 +162,7 @@ test("one whose turn is interrupted is withdrawn", async () => {
   expect(scene.session.status().state).toBe("idle");
 });
 
-test("one whose process dies is withdrawn, and asked for again by the turn that is run again", async () => {
+test("Approvals: withdraws a request when its process dies, and the retried turn asks again", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const events = scene.session.events();
   const reply = query(scene.name, "ask");
@@ -179,7 +179,7 @@ test("one whose process dies is withdrawn, and asked for again by the turn that 
   }
 });
 
-test("one of a session that is stopped is withdrawn", async () => {
+test("Approvals: withdraws a request when its session stops", async () => {
   await using scene = await Scene.open({ script: asking, session: { approvals: true } });
   const { session } = scene;
   const cut = failure(query(scene.name, "ask"), "TURN_INTERRUPTED");
@@ -190,7 +190,7 @@ test("one of a session that is stopped is withdrawn", async () => {
   expect(approval.deny()).toBe(false);
 });
 
-test("`canUseTool` of the application is used as given, and cannot stand beside approvals", async () => {
+test("canUseTool: decides as the application says, and is rejected beside `approvals`", async () => {
   await using scene = await Scene.open({
     script: asking,
     session: { canUseTool: async () => ({ behavior: "deny", message: "by the application" }) },
@@ -208,7 +208,7 @@ test("`canUseTool` of the application is used as given, and cannot stand beside 
   }
 });
 
-test("a session that gets approvals by a changed option gives them their time", async () => {
+test("supervisor.reconcile(): applies a changed `approvals.timeout` to the next request", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: asking, children: [{ name }] });
   await scene.supervisor.reconcile([{ name, approvals: { timeout: "1h" } }]);
@@ -219,7 +219,7 @@ test("a session that gets approvals by a changed option gives them their time", 
   expect((await reply).text).toContain("allow");
 });
 
-test("what was asked and answered is known after a restart, and what nobody answered was withdrawn", async () => {
+test("session.approvalHistory(): returns answered and withdrawn requests after a restart of the application", async () => {
   const both = { fake: fakeClaude(asking), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name, approvals: true }]);

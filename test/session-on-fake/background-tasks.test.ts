@@ -24,7 +24,7 @@ const tasksChanged = (...tasks: Told[]) => ({
   })),
 });
 
-/** A session whose process tells of tasks as the test wants. */
+/** Opens a session whose process reports background tasks as the test dictates. */
 async function atWork(setting: Setting, ...tasks: Told[]) {
   const clock = new SimulatedClock();
   let emit: FakeTurn["emit"] = () => Promise.resolve();
@@ -51,7 +51,7 @@ async function atWork(setting: Setting, ...tasks: Told[]) {
   return { scene, clock, stopped, tell: (...now: Told[]) => emit(tasksChanged(...now)), done: closed.resolve };
 }
 
-test("the status tells since when each task runs; one that is resumed runs anew", async () => {
+test("session.status().tasks: tells since when each task runs, counted anew for a resumed task", async () => {
   const { scene, clock, tell, done } = await atWork({}, { id: "a", run: "1" });
   await using _ = scene;
   const began = clock.now();
@@ -69,7 +69,7 @@ test("the status tells since when each task runs; one that is resumed runs anew"
   done();
 });
 
-test("a task that runs for longer than it may is told to stop, one that only watches is not", async () => {
+test("backgroundTaskTimeout: stops a task that runs too long, but no ambient task", async () => {
   const session = { backgroundTaskTimeout: "10m" };
   const { scene, clock, stopped, tell, done } = await atWork({ session }, { id: "a" }, { id: "b", ambient: true });
   await using _ = scene;
@@ -81,12 +81,12 @@ test("a task that runs for longer than it may is told to stop, one that only wat
   await eventually(() => scene.session.status().tasks.length === 1);
   await clock.advance(60 * MINUTE);
   expect(stopped()).toEqual(["a"]);
-  // It has ended, and its process goes on.
+  // The task has ended, and its process still runs.
   expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, activation: 1 });
   done();
 });
 
-test("one that does not stop goes with its process, and the session goes on", async () => {
+test("backgroundTaskTimeout: replaces the process when the task does not stop, and the session answers the next turn", async () => {
   const { scene, clock, stopped } = await atWork({ session: { backgroundTaskTimeout: "10m" } }, { id: "a" });
   await using _ = scene;
   await clock.advance(10 * MINUTE);
@@ -97,7 +97,7 @@ test("one that does not stop goes with its process, and the session goes on", as
   expect((await query(scene.name, "two")).text).toBe("it goes on");
 });
 
-test("a limit that comes later counts from the beginning of the task", async () => {
+test("backgroundTaskTimeout: counts from the start of the task when the limit is set later", async () => {
   const { scene, clock, stopped } = await atWork({}, { id: "a" });
   await using _ = scene;
   await clock.advance(30 * MINUTE);

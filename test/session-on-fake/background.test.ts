@@ -17,7 +17,7 @@ const notice = (text: string) => ({
   },
 });
 
-test("what the process says after a turn lands in no turn, also not in the next one", async () => {
+test("Dispatcher: gives a message after a turn's result to neither that turn nor the next", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "one") {
@@ -34,7 +34,7 @@ test("what the process says after a turn lands in no turn, also not in the next 
   expect(texts.map((text) => text.join(""))).toEqual(["re: one", "re: two"]);
 });
 
-test("nor when it says it while nothing runs", async () => {
+test("Dispatcher: gives a message that arrives while no turn runs to no turn", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "one");
   const before = scene.session.status().lastSignOfLife;
@@ -46,7 +46,7 @@ test("nor when it says it while nothing runs", async () => {
   expect((await collect(turn.text())).join("")).toBe("You said: two");
 });
 
-test("a result that answers another prompt does not end the turn", async () => {
+test("Dispatcher: does not end a turn by a result that answers another prompt", async () => {
   const gone = randomUUID();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -72,7 +72,7 @@ test("a result that answers another prompt does not end the turn", async () => {
   expect((await query(scene.name, "hi")).text).toBe("the answer");
 });
 
-test("what a subagent writes is not part of the answer", async () => {
+test("turn.text(): leaves out what a subagent writes", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.emit({ ...notice("subagent's text"), parent_tool_use_id: "toolu_1" });
@@ -83,7 +83,7 @@ test("what a subagent writes is not part of the answer", async () => {
   expect((await collect(turn.text())).join("")).toBe("the answer");
 });
 
-test("messages that no version of Castellan knows do no harm", async () => {
+test("Session: ignores messages of unknown types", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.emit({ type: "brand_new", subtype: "thing", payload: [1, 2, 3] });

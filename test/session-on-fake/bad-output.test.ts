@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { eventually, failure, Scene } from "./scene.ts";
 
-test("a line of 20 MB is a message like any other", async () => {
+test("Process output: reads a line of 20 MB as one message", async () => {
   const megabytes = 20 * 1024 * 1024;
   await using scene = await Scene.open({ script: (turn) => turn.text("x".repeat(megabytes), { partials: false }) });
   const { text } = await query(scene.name, "go");
@@ -13,13 +13,13 @@ test("a line of 20 MB is a message like any other", async () => {
 
 const garbage: readonly (readonly [string, string | Buffer])[] = [
   ["text that is not JSON", "Segmentation fault (core dumped)"],
-  ["half a line", Buffer.from('{"type":"assistant","mess\n')],
-  ["a NUL", Buffer.from('{"type":"system\0"}\n')],
-  ["a JSON that is no object", "[1,2,3]"],
-  ["bytes that are no UTF-8", Buffer.from([0xff, 0xfe, 0xfd, 0x0a])],
+  ["half a line of JSON", Buffer.from('{"type":"assistant","mess\n')],
+  ["a NUL byte", Buffer.from('{"type":"system\0"}\n')],
+  ["JSON that is not an object", "[1,2,3]"],
+  ["bytes that are not UTF-8", Buffer.from([0xff, 0xfe, 0xfd, 0x0a])],
 ];
 
-test.each(garbage)("%s in an untouched turn: the session is restarted and the turn runs again", async (_, bytes) => {
+test.each(garbage)("Process output: %s in an untouched turn is a crash and retries the turn", async (_, bytes) => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) {
@@ -35,7 +35,7 @@ test.each(garbage)("%s in an untouched turn: the session is restarted and the tu
   expect(scene.session.status().lastExit?.message).toContain("output");
 });
 
-test.each(garbage)("%s in a touched turn: a typed error, and the next turn is answered", async (_, bytes) => {
+test.each(garbage)("Process output: %s in a touched turn rejects it with TURN_INTERRUPTED", async (_, bytes) => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "bad") {
@@ -52,7 +52,7 @@ test.each(garbage)("%s in a touched turn: a typed error, and the next turn is an
   expect((await query(scene.name, "next")).text).toBe("sound");
 });
 
-test("half a line and then death is a crash, with what had arrived", async () => {
+test("Process output: half a line before the death is a crash, and the error carries the partial text", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("so far");
@@ -64,7 +64,7 @@ test("half a line and then death is a crash, with what had arrived", async () =>
   expect(error.details).toMatchObject({ partialText: "so far", exit: { signal: "SIGKILL" } });
 });
 
-test("garbage between two turns costs a process, but no turn", async () => {
+test("Process output: garbage between two turns replaces the process and loses no turn", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text(`${turn.history.length}`) });
   await query(scene.name, "one");
   scene.fake.processes[0]?.write("what?\n");
@@ -72,7 +72,7 @@ test("garbage between two turns costs a process, but no turn", async () => {
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("a flood of messages is read to its end", async () => {
+test("turn.text(): yields all of 20,000 partial messages", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text("y".repeat(20_000), { partials: 20_000 }) });
   const turn = stream(scene.name, "go");
   let length = 0;
@@ -81,7 +81,7 @@ test("a flood of messages is read to its end", async () => {
   expect((await turn.result()).text).toHaveLength(20_000);
 });
 
-test("error output is kept with the exit, its last 2 kB", async () => {
+test("exit.stderr: keeps the last 2 kB of the error output", async () => {
   await using scene = await Scene.open({
     session: { onInterruptedTurn: "fail" },
     script: (turn) => turn.crash({ stderr: `${"noise ".repeat(1000)}\nlast words\n` }),
@@ -93,33 +93,33 @@ test("error output is kept with the exit, its last 2 kB", async () => {
   expect(error.message).toContain("last words");
 });
 
-/** Messages that are JSON, of a type that is read, and of a form that it does not have. */
+/** Valid JSON of a known message type, with fields of the wrong shape. */
 const malformed: readonly (readonly [string, object])[] = [
   ["an answer without content", { type: "assistant", message: {} }],
-  ["an answer whose blocks are none", { type: "assistant", message: { content: [null] } }],
-  ["a message of a user that is nothing", { type: "user", message: null }],
-  [
-    "a part of an answer that is nothing",
-    { type: "stream_event", event: { type: "content_block_delta", delta: null } },
-  ],
+  ["an answer with a null block", { type: "assistant", message: { content: [null] } }],
+  ["a null user message", { type: "user", message: null }],
+  ["a delta that is null", { type: "stream_event", event: { type: "content_block_delta", delta: null } }],
   ["a result without text", { type: "result", subtype: "success", is_error: false, modelUsage: {} }],
   [
-    "a result whose figures are none",
+    "a result with null usage of a model",
     { type: "result", subtype: "success", is_error: false, result: "x", modelUsage: { m: null } },
   ],
-  ["a list of tasks that is none", { type: "system", subtype: "background_tasks_changed", tasks: null }],
-  ["a list of tasks that are none", { type: "system", subtype: "background_tasks_changed", tasks: ["constructor"] }],
-  ["a conversation that is a path", { type: "system", subtype: "init", session_id: "../../../etc/passwd" }],
+  ["a null list of tasks", { type: "system", subtype: "background_tasks_changed", tasks: null }],
+  [
+    "a list of tasks with a string in it",
+    { type: "system", subtype: "background_tasks_changed", tasks: ["constructor"] },
+  ],
+  ["a session id that is a path", { type: "system", subtype: "init", session_id: "../../../etc/passwd" }],
 ];
 
-/** So much JSON inside JSON, of which none is wrong. */
+/** Valid JSON, nested to this depth. */
 const nested = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
 
 test.each([
   ["a tool's input", (json: string) => `{"type":"tool_use","id":"toolu_1","name":"Bash","input":${json}}`],
-  ["a block that nobody knows", (json: string) => `{"type":"new","content":${json}}`],
+  ["a block of an unknown type", (json: string) => `{"type":"new","content":${json}}`],
 ])(
-  "%s that is nested deeper than any call stack ends the process with a reason, and not the turn with a bare error",
+  "Process output: %s that is nested deeper than any call stack ends the process, and the error says why",
   async (_, block) => {
     const message = `{"type":"assistant","message":{"id":"m","role":"assistant","model":"m","content":[${block(nested(50_000))}]},"parent_tool_use_id":null}`;
     await using scene = await Scene.open({
@@ -138,7 +138,7 @@ test.each([
   },
 );
 
-test.each(malformed)("%s ends the process with a reason, and the session answers the next turn", async (_, message) => {
+test.each(malformed)("Process output: %s is a crash, and the next turn is answered", async (_, message) => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "bad") {

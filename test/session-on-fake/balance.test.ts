@@ -8,10 +8,10 @@ import { eventually, failure, Scene, thrown, unique } from "./scene.ts";
 
 const names = (n: number): string[] => Array.from({ length: n }, () => unique());
 
-/** Answers with the model that it was started with. */
+/** Answers "first" in an empty conversation, and "again" in any other. */
 const model: FakeScript = (turn) => turn.text(turn.history.length === 0 ? "first" : "again");
 
-test("a list of names stands for one of them, picked anew each time", async () => {
+test("balance(): stands for one of several sessions, picked anew for each turn", async () => {
   const list = names(3);
   await using scene = await Scene.open({ script: model, children: list.map((name) => ({ name })) });
   const any = balance(list, "round_robin");
@@ -24,7 +24,7 @@ test("a list of names stands for one of them, picked anew each time", async () =
   expect((await scene.supervisor.query(any, "hi")).text).toBe("again");
 });
 
-test("by default the least busy is picked", async () => {
+test("balance(): picks the least busy session by default", async () => {
   const list = names(2);
   const gate = Promise.withResolvers<void>();
   await using _ = await Scene.open({
@@ -40,7 +40,7 @@ test("by default the least busy is picked", async () => {
   for (const turn of turns) await turn.result();
 });
 
-test("a key falls to the same session, and when that is gone to another one", async () => {
+test('balance(): "consistent_hash" maps a key to the same session, and to another once that session has ended', async () => {
   const list = names(5);
   await using scene = await Scene.open({ script: model, children: list.map((name) => ({ name })) });
   const hashed = balance(list, "consistent_hash");
@@ -57,7 +57,7 @@ test("a key falls to the same session, and when that is gone to another one", as
   }
 });
 
-test("what has failed of late is picked less often, and again when that is long ago", async () => {
+test('balance(): "weighted" picks a session less often after recent failures, and evenly again ten minutes later', async () => {
   const [list, clock] = [names(2), new SimulatedClock()];
   const [bad = "", good = ""] = list;
   await using _ = await Scene.open({
@@ -87,7 +87,7 @@ test("what has failed of late is picked less often, and again when that is long 
   expect(session(balanceWith(list, weighted, () => 0)).name).toBe(good);
 });
 
-test("sessions that are not there or have been quarantined are never picked; if none is left it says why", async () => {
+test("balance(): skips missing and quarantined sessions, and says why when none is left", async () => {
   const [here = "", dying = ""] = names(2);
   await using scene = await Scene.open({
     children: [{ name: here }, { name: dying, onInterruptedTurn: "retry" }],
@@ -112,11 +112,11 @@ test.each([
   [["a", ""], "random", "names"],
   [["a"], "fastest", "balance"],
   [["a"], { weights: [] }, "balance"],
-] as const)("%j with %j is refused", async (list, how, field) => {
+] as const)("balance(): rejects %j with %j", async (list, how, field) => {
   const error = await thrown(() => balance(list, how as "random"), "INVALID_OPTIONS");
   expect(error.details.problems[0]?.field).toContain(field);
 });
 
-test("an empty key is refused", async () => {
+test("balance().by(): rejects an empty key", async () => {
   await thrown(() => balance(["a"], "consistent_hash").by(""), "INVALID_OPTIONS");
 });

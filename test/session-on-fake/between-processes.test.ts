@@ -7,7 +7,7 @@ import { eventually, failure, Scene, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** A session whose process has died twice, and that waits a tenth of a second for its third start. */
+/** Opens a session whose process has died twice, and whose third start is due in 100 ms. */
 async function inBackoff(): Promise<{ scene: Scene; clock: SimulatedClock }> {
   const clock = new SimulatedClock();
   const startup = (process: FakeProcess, n: number): void => {
@@ -20,7 +20,7 @@ async function inBackoff(): Promise<{ scene: Scene; clock: SimulatedClock }> {
   return { scene, clock };
 }
 
-test("the status tells when the next start is due, and it comes then", async () => {
+test("session.status(): tells in `retryAt` when the next start is due, and the process starts then", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   expect(scene.session.status()).toMatchObject({ state: "restarting", retryAt: clock.now() + 100, restarts: 2 });
@@ -32,14 +32,14 @@ test("the status tells when the next start is due, and it comes then", async () 
   expect((await turn).text).toBe("2");
 });
 
-test("a restart by hand does not wait for the back-off", async () => {
+test("session.restart(): does not wait for the back-off", async () => {
   const { scene } = await inBackoff();
   await using _ = scene;
   await scene.session.restart();
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("a restart by hand that clears, in the back-off, forgets once", async () => {
+test("session.restart(): forgets once when it clears the conversation during the back-off", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   await scene.session.restart({ conversation: "clear" });
@@ -49,7 +49,7 @@ test("a restart by hand that clears, in the back-off, forgets once", async () =>
   expect((await within(clock, query(scene.name, "three"))).text).toBe("2");
 });
 
-test("a stop in the back-off does not wait for it, and nothing comes up afterwards", async () => {
+test("supervisor.stop(): does not wait for the back-off, and no process starts afterwards", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   const waiting = failure(query(scene.name, "two"), "SUPERVISOR_STOPPED");
@@ -59,7 +59,7 @@ test("a stop in the back-off does not wait for it, and nothing comes up afterwar
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("a session is ended in the back-off, and its name, with its conversation, is free", async () => {
+test("session.stop(): ends a session in its back-off and frees its name; the conversation stays", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   await scene.session.stop();
@@ -69,7 +69,7 @@ test("a session is ended in the back-off, and its name, with its conversation, i
   expect(scene.fake.running).toHaveLength(1);
 });
 
-test("turns are stopped, and time out, while there is no process", async () => {
+test("Turns: can be interrupted and time out while there is no process", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   const turn = stream(scene.name, "two");
@@ -79,12 +79,12 @@ test("turns are stopped, and time out, while there is no process", async () => {
   await clock.advance(50);
   await late;
   expect(scene.session.status().mailbox).toBe(0);
-  // Nothing runs, so there is nothing to stop.
+  // No turn runs, so the interrupt has no effect.
   await scene.session.interrupt();
   expect((await within(clock, query(scene.name, "four"))).text).toBe("2");
 });
 
-test("an interrupt and the status do not wait for a hook of the application that takes its time", async () => {
+test("session.interrupt() and session.status(): do not wait for a slow hook of the application", async () => {
   const gate = Promise.withResolvers<object>();
   await using scene = await Scene.open({
     session: { hooks: { PreToolUse: [{ hooks: [() => gate.promise] }] } },
@@ -102,7 +102,7 @@ test("an interrupt and the status do not wait for a hook of the application that
   expect((await query(scene.name, "two")).text).toBe("fine");
 });
 
-test("a signal that many turns share keeps no listener of a turn that has ended", async () => {
+test("query(): leaves no listener on a signal that many turns share", async () => {
   await using scene = await Scene.open({ script: (turn) => (turn.prompt === "die" ? turn.crash() : turn.text("ok")) });
   const { signal } = new AbortController();
   for (let n = 0; n < 5; n++) await query(scene.name, "hi", { signal });
@@ -110,7 +110,7 @@ test("a signal that many turns share keeps no listener of a turn that has ended"
   expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
-test("restarts leave no listener on the process, and none on the session's controller", async () => {
+test("session.restart(): leaves no listener on the Node process or the session's controller", async () => {
   const abortController = new AbortController();
   await using scene = await Scene.open({ session: { abortController } });
   const events = ["exit", "SIGINT", "SIGTERM", "beforeExit", "uncaughtException"] as const;

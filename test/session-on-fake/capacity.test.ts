@@ -9,7 +9,7 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** The script, with a gate before each answer. */
+/** A script that waits for its gate before each answer. */
 function gated(): { script: FakeScript; open: (prompt: string) => void } {
   const gates = new Map<string, PromiseWithResolvers<void>>();
   const gate = (prompt: string): PromiseWithResolvers<void> => {
@@ -26,7 +26,7 @@ function gated(): { script: FakeScript; open: (prompt: string) => void } {
   };
 }
 
-/** Notes the most processes that there were at a time, by counting at every start. */
+/** Counts running processes at every start, and keeps the maximum. */
 function counted(): { most: () => number; startup: () => void; of: (fake: FakeClaude) => void } {
   let fake: FakeClaude | undefined;
   let most = 0;
@@ -45,7 +45,7 @@ const names = (n: number): string[] => Array.from({ length: n }, () => unique())
 const named = (list: readonly string[]) => list.map((name) => ({ name }));
 const states = () => (name: string) => session(name).status().state;
 
-test("more sessions than processes: those that come first are up, the others hibernate, and all answer", async () => {
+test("capacity.maxProcesses: hibernates the sessions beyond the limit, and all of them answer", async () => {
   const [list, most] = [names(6), counted()];
   await using scene = await Scene.open({
     script: count,
@@ -63,7 +63,7 @@ test("more sessions than processes: those that come first are up, the others hib
   expect(scene.fake.running.length).toBeLessThanOrEqual(2);
 });
 
-test("the one that has been idle for longest makes room", async () => {
+test("capacity.maxProcesses: evicts the least recently used idle session", async () => {
   const list = names(3);
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
@@ -83,7 +83,7 @@ test("the one that has been idle for longest makes room", async () => {
   expect(scene.fake.running).toHaveLength(2);
 });
 
-test("pinned sessions and those at work keep their processes; who waits says for what, and ends with CAPACITY_EXHAUSTED", async () => {
+test("capacity.maxProcesses: keeps pinned and busy sessions, and rejects a waiting turn with CAPACITY_EXHAUSTED", async () => {
   const { script, open } = gated();
   const clock = new SimulatedClock();
   const [pinned, works, late] = names(3) as [string, string, string];
@@ -105,7 +105,7 @@ test("pinned sessions and those at work keep their processes; who waits says for
   const error = await refused;
   expect(error.details).toEqual({ turnId: turn.id, timeoutMs: 60_000, maxProcesses: 2, busy: 2 });
   expect(error.message).toContain("2 processes");
-  // Nothing is left in line.
+  // The turn has left the line.
   await eventually(() => session(late).status().waitingFor === undefined);
   await failure(within(clock, session(late).wake()), "CAPACITY_EXHAUSTED");
   open("long");
@@ -115,7 +115,7 @@ test("pinned sessions and those at work keep their processes; who waits says for
   expect(states()(pinned)).toBe("idle");
 });
 
-test("who asks first comes first", async () => {
+test("capacity.maxProcesses: serves waiting sessions in the order of their requests", async () => {
   const { script, open } = gated();
   const list = names(5);
   await using scene = await Scene.open({ script, children: named(list), options: { capacity: { maxProcesses: 1 } } });
@@ -130,7 +130,7 @@ test("who asks first comes first", async () => {
   expect(order).toEqual(list);
 });
 
-test("one with a full mailbox goes behind the others when it has had its share", async () => {
+test("capacity.maxProcesses: moves a session with a full mailbox behind the others after its share", async () => {
   const clock = new SimulatedClock();
   const [greedy, modest] = names(2) as [string, string];
   const order: string[] = [];
@@ -151,7 +151,7 @@ test("one with a full mailbox goes behind the others when it has had its share",
   expect(order.filter((prompt) => prompt !== "modest")).toEqual(many.map((_, n) => `greedy ${n}`));
 });
 
-test("one that lets others go first is not cut off from what is asked of its process", async () => {
+test("capacity.maxProcesses: answers controls of a session that yields its process to others", async () => {
   const clock = new SimulatedClock();
   const [greedy, modest] = names(2) as [string, string];
   await using scene = await Scene.open({
@@ -170,7 +170,7 @@ test("one that lets others go first is not cut off from what is asked of its pro
   await asked;
 });
 
-test("a turn that is taken back, and a session that is ended, leave the line", async () => {
+test("capacity.maxProcesses: removes an interrupted turn and a stopped session from the line", async () => {
   const { script, open } = gated();
   const [works, first, second, third] = names(4) as [string, string, string, string];
   await using scene = await Scene.open({
@@ -193,7 +193,7 @@ test("a turn that is taken back, and a session that is ended, leave the line", a
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["long"], ["3"]]);
 });
 
-test("restart, clear, reconcile and stop do not wait for a place in line", async () => {
+test("capacity.maxProcesses: restart, clear and reconcile do not wait for a slot", async () => {
   const { script, open } = gated();
   const [works, late] = names(2) as [string, string];
   await using scene = await Scene.open({
@@ -215,7 +215,7 @@ test("restart, clear, reconcile and stop do not wait for a place in line", async
   expect((await reply).text).toBe("did late");
 });
 
-test("a supervisor that stops does not wait for those in line, who hear of it", async () => {
+test("supervisor.stop(): rejects turns that wait for a slot with SUPERVISOR_STOPPED", async () => {
   const list = names(3);
   await using scene = await Scene.open({
     script: (turn) => turn.hang(),
@@ -231,7 +231,7 @@ test("a supervisor that stops does not wait for those in line, who hear of it", 
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a crash gives the slot to who waits, and the turn that is run again waits for its own", async () => {
+test("capacity.maxProcesses: gives the slot of a crashed process to the next in line, and the retried turn waits again", async () => {
   const [first, second] = names(2) as [string, string];
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -246,7 +246,7 @@ test("a crash gives the slot to who waits, and the turn that is run again waits 
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["crash"], ["hi"], ["crash"]]);
 });
 
-test("turns that the journal has are run after a restart, one process at a time", async () => {
+test("capacity.maxProcesses: limits the processes that run the journal's turns after a restart", async () => {
   const journal = memoryJournal();
   const list = names(4);
   const most = counted();
@@ -265,7 +265,7 @@ test("turns that the journal has are run after a restart, one process at a time"
   expect(most.most()).toBe(1);
 });
 
-test("under load, with crashes and stops, there are never more than there may be, and every turn ends once", async () => {
+test("capacity.maxProcesses: is never exceeded under load with crashes and stops, and every turn ends once", async () => {
   const [list, most] = [names(12), counted()];
   let n = 0;
   await using scene = await Scene.open({
@@ -296,7 +296,7 @@ test("under load, with crashes and stops, there are never more than there may be
   expect(most.most()).toBeLessThanOrEqual(3);
 });
 
-test("options that are wrong are refused by name, with a suggestion", async () => {
+test("capacity: rejects wrong options by name, with a suggestion", async () => {
   const wrong = (capacity: object) => failure(Scene.open({ options: { capacity } }), "INVALID_OPTIONS");
   expect((await wrong({ maxProcesses: 0 })).message).toContain("capacity.maxProcesses");
   expect((await wrong({ maxProcess: 2 })).message).toMatch(

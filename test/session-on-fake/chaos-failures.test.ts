@@ -3,7 +3,7 @@ import { Supervisor } from "../../src/index.ts";
 import { fakeGround } from "../chaos/chaos-ground.ts";
 import { unique } from "./scene.ts";
 
-test("a failure of the API that no request came for in time fails none that comes later", async () => {
+test("fakeGround().failNext(): a failure that no request met in time fails no later request", async () => {
   let now = 0;
   await using ground = fakeGround(() => now);
   const name = unique("asked");

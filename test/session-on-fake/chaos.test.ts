@@ -8,7 +8,7 @@ import { faultsIn } from "../chaos/chaos-verdict.ts";
 const SEED = Number(process.env["CHAOS_SEED"] ?? randomInt(2 ** 32 - 1));
 
 /** The first seconds of `npm run test:chaos -- --on fake`. */
-test(`whatever goes wrong, each turn ends once, and nothing is done or said twice (CHAOS_SEED=${SEED})`, {
+test(`Chaos: ends each turn once and repeats nothing, whatever fails (CHAOS_SEED=${SEED})`, {
   timeout: 60_000,
 }, async () => {
   await using ground = fakeGround();
@@ -19,7 +19,7 @@ test(`whatever goes wrong, each turn ends once, and nothing is done or said twic
   expect([...record.deeds.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(5);
 });
 
-test("a turn that was told to have completed and is done twice, or asked of the model too often, would be found", async () => {
+test("faultsIn(): finds repeated work, doubled prompts, extra requests and leftover processes", async () => {
   await using ground = fakeGround();
   const setting = { names: 3, maxProcesses: 2, callers: 2, everyMs: 50, durationMs: 200 };
   const record = await chaos({ ground, random: randomFrom(1), ...setting });

@@ -13,7 +13,7 @@ const COMPACTED = "The conversation has been compacted.";
 const greets: FakeClaudeOptions = { commands: ["greet", "acme:review"] };
 const echo: FakeScript = (turn) => turn.text(`${turn.prompt} after ${turn.history.length}`);
 
-test("a command is a turn: it waits, costs, is journaled, and is found again", async () => {
+test("command(): runs as a turn that queues, costs, is journaled and can be looked up", async () => {
   await using scene = await Scene.open({ script: echo, fake: greets });
   const { session } = scene;
   const before = session.query("hi");
@@ -26,7 +26,7 @@ test("a command is a turn: it waits, costs, is journaled, and is found again", a
   expect((await session.query(command("acme:review"))).text).toBe("/acme:review after 4");
 });
 
-test("one that the process does not know fails, and is told to nobody; what waits behind it runs", async () => {
+test("command(): rejects a command that the process does not know with COMMAND_NOT_FOUND and sends it nowhere", async () => {
   const both = { fake: fakeClaude(echo, greets), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -54,7 +54,7 @@ test("one that the process does not know fails, and is told to nobody; what wait
   expect(both.fake.processes.flatMap(({ prompts }) => prompts)).toEqual(["next"]);
 });
 
-test("so it does in a pool, whose member is free again", async () => {
+test("command(): an unknown command in a pool frees its member", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: echo, fake: greets, children: [pool(name, { size: 1 })] });
   await failure(query(name, command("gret")), "COMMAND_NOT_FOUND");
@@ -64,7 +64,7 @@ test("so it does in a pool, whose member is free again", async () => {
   expect(scene.supervisor.pool(name).status().size).toBe(1);
 });
 
-test("a session that hibernates wakes for one", async () => {
+test("command(): wakes a hibernated session", async () => {
   await using scene = await Scene.open({ script: echo, fake: greets });
   await scene.session.query("hi");
   await scene.session.hibernate();
@@ -74,16 +74,16 @@ test("a session that hibernates wakes for one", async () => {
   expect((await scene.session.query("hi")).text).toBe("hi after 4");
 });
 
-/** A session with an MCP server, whose prompts can be checked only by asking the process. */
+/** A session with an MCP server. Only the process can tell which prompts it has. */
 const served = { mcpServers: { "my docs": createSdkMcpServer({ name: "my docs" }) } };
 
-test("a prompt of an MCP server is a command, as far as the server is there", async () => {
+test("command(): accepts a prompt of an MCP server that the session has", async () => {
   await using scene = await Scene.open({ script: echo, session: served });
   expect((await scene.session.query(command("mcp__my_docs__ask", "x"))).text).toBe("/mcp__my_docs__ask x after 0");
   await failure(scene.session.query(command("mcp__other__ask")), "COMMAND_NOT_FOUND");
 });
 
-test("one whose process dies while it is asked for it goes to the next process", async () => {
+test("command(): moves to the next process when its process dies during the check", async () => {
   await using scene = await Scene.open({ script: echo, session: served });
   await scene.session.query("hi");
   const [process] = scene.fake.running;
@@ -95,7 +95,7 @@ test("one whose process dies while it is asked for it goes to the next process",
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test("one that is cancelled, or comes too late, while the process is asked for it is never handed out", async () => {
+test("command(): never reaches the process when it is cancelled or times out during the check", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: echo, session: served });
   const [process] = scene.fake.running;
@@ -111,7 +111,7 @@ test("one that is cancelled, or comes too late, while the process is asked for i
   expect(process?.prompts).toEqual(["hi"]);
 });
 
-test("one fails with a process that does not answer", async () => {
+test("command(): rejects with CONTROL_TIMEOUT when the process does not answer the check", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: echo, session: served });
   const [process] = scene.fake.running;
@@ -121,7 +121,7 @@ test("one fails with a process that does not answer", async () => {
   expect((await within(clock, scene.session.query("hi"))).text).toBe("hi after 0");
 });
 
-test("compact() replaces the conversation by a summary, and says so wherever its turn is read", async () => {
+test("session.compact(): replaces the conversation by a summary, and every view of its turn says so", async () => {
   await using scene = await Scene.open({ script: echo });
   const { session } = scene;
   await session.query("one");
@@ -143,7 +143,7 @@ test("compact() replaces the conversation by a summary, and says so wherever its
   expect(scene.fake.processes[0]?.prompts).toEqual(["one", "/compact keep the names", "two", "/compact"]);
 });
 
-test("a page that comes back after a restart of the application reads it, too", async () => {
+test("session.compact(): its turn reads the same after a restart of the application", async () => {
   const both = { fake: fakeClaude(echo), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -152,13 +152,13 @@ test("a page that comes back after a restart of the application reads it, too", 
   await first.stop();
   await using second = await run(both, [{ name }]);
   const turn = await second.session(name).turn(turnId);
-  if (turn === undefined) throw new Error("it is gone");
+  if (turn === undefined) throw new Error("the turn is missing");
   expect(await collect(turn.text())).toEqual([COMPACTED]);
   expect(await turn.toResponse().text()).toContain(COMPACTED);
   expect((await readUI(turn.toUIMessageStreamResponse())).message).toMatchObject({ metadata: { command: "compact" } });
 });
 
-test("compact() of nothing fails, and leaves the session as it was", async () => {
+test("session.compact(): rejects with TURN_FAILED when there is nothing to compact, and the session continues", async () => {
   await using scene = await Scene.open({ script: echo });
   const error = await failure(scene.session.compact(), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: "turn" });
@@ -166,7 +166,7 @@ test("compact() of nothing fails, and leaves the session as it was", async () =>
   expect((await scene.session.query("one")).text).toBe("one after 0");
 });
 
-test("what comes after a summary is run again on the summary if its process dies", async () => {
+test("session.compact(): a retried turn after it starts from the summary", async () => {
   const dies: FakeScript = async (turn) => {
     if (turn.prompt === "three" && turn.process === scene.fake.processes[0]) await turn.crash();
     await echo(turn);
@@ -175,12 +175,12 @@ test("what comes after a summary is run again on the summary if its process dies
   await scene.session.query("one");
   await scene.session.query("two");
   await scene.session.compact();
-  // The summary, and the last answer, which stays as it was.
+  // The conversation is the summary and the last answer.
   expect((await scene.session.query("three")).text).toBe("three after 2");
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test("`/clear` has a reply that says what was done, and is followed", async () => {
+test('command("clear"): replies with what was done, and the session follows the new conversation', async () => {
   await using scene = await Scene.open({ script: echo });
   const { sessionId } = await scene.session.query("one");
   const turn = scene.session.stream(command("clear"));
@@ -191,7 +191,7 @@ test("`/clear` has a reply that says what was done, and is followed", async () =
   expect(scene.session.status().conversationId).toBe(reply.sessionId);
 });
 
-test("what the model leaves empty stays empty, and is no command's", async () => {
+test("query(): keeps an empty answer of the model empty, without a `command`", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.result({ text: "" }) });
   const turn = scene.session.stream("say nothing");
   const reply = await turn.result();

@@ -8,7 +8,7 @@ import { eventually, failure, Scene, unique } from "./scene.ts";
 
 const names = (n: number): string[] => Array.from({ length: n }, () => unique());
 
-/** A script whose turns end when they are told to, and what is known of them. */
+/** A script whose turns end on demand, with the order of their starts. */
 function held() {
   const order: string[] = [];
   const running = new Map<string, PromiseWithResolvers<void>>();
@@ -24,7 +24,7 @@ function held() {
   return { script, order, running, end };
 }
 
-test("no more turns run than may, the line is fair, and a busy session does not keep the others waiting", async () => {
+test("maxConcurrentTurns: limits running turns and serves sessions fairly", async () => {
   const { script, order, running, end } = held();
   const [busy, ...others] = names(4) as [string, string, string, string];
   await using scene = await Scene.open({
@@ -54,7 +54,7 @@ test("no more turns run than may, the line is fair, and a busy session does not 
   await eventually(() => scene.supervisor.capacity().turns.running === 0);
 });
 
-test("a key that is in full use holds back its own sessions only", async () => {
+test("maxConcurrentTurns.perKey: holds back only the sessions of the key that is in full use", async () => {
   const { script, running, end } = held();
   const [a1, a2, b] = names(3) as [string, string, string];
   await using scene = await Scene.open({
@@ -76,7 +76,7 @@ test("a key that is in full use holds back its own sessions only", async () => {
   await Promise.all(replies);
 });
 
-test("a turn that waits for others is over at its queue timeout, says why, and leaves the line", async () => {
+test("maxConcurrentTurns: rejects a turn with CAPACITY_EXHAUSTED at its queue timeout, and removes it from the line", async () => {
   const { script, running, end } = held();
   const clock = new SimulatedClock();
   const [works, late] = names(2) as [string, string];
@@ -106,7 +106,7 @@ test("a turn that waits for others is over at its queue timeout, says why, and l
 });
 
 test.each(["crash", "interrupt", "terminate", "stop the process"] as const)(
-  "a turn that ends by %s lets the next one run",
+  "maxConcurrentTurns: lets the next turn run after a turn that ends by %s",
   async (how) => {
     const { script, running, end } = held();
     const [works, late] = names(2) as [string, string];
@@ -134,7 +134,7 @@ test.each(["crash", "interrupt", "terminate", "stop the process"] as const)(
   },
 );
 
-test("a session that waits for others may be ended, and its process may crash", async () => {
+test("maxConcurrentTurns: a waiting session can be terminated, and its process can crash", async () => {
   const { script, running, end } = held();
   const [works, waits, gone] = names(3) as [string, string, string];
   await using scene = await Scene.open({
@@ -158,7 +158,7 @@ test("a session that waits for others may be ended, and its process may crash", 
   expect((await second).text).toBe("did second");
 });
 
-test("more sessions than processes, and fewer turns than processes: all get through, also with crashes", async () => {
+test("maxConcurrentTurns: completes all turns with fewer turns than processes, fewer processes than sessions, and crashes", async () => {
   let [most, running, asked] = [0, 0, 0];
   const [list, crashed] = [names(12), new Set<string>()];
   await using scene = await Scene.open({
@@ -167,7 +167,7 @@ test("more sessions than processes, and fewer turns than processes: all get thro
       most = Math.max(most, running);
       asked += 1;
       try {
-        // None twice.
+        // Each turn crashes once at most.
         if (asked % 7 === 0 && !crashed.has(turn.prompt)) {
           crashed.add(turn.prompt);
           await turn.crash({ signal: "SIGKILL" });
@@ -190,7 +190,7 @@ test("more sessions than processes, and fewer turns than processes: all get thro
 });
 
 test.each([0, -1, 1.5, "3", { total: 0 }, { perKey: "1" }, { perSession: 1 }])(
-  "the limit %j is refused",
+  "maxConcurrentTurns: rejects the limit %j",
   async (wrong) => {
     const capacity = { maxConcurrentTurns: wrong as number };
     await failure(run({ fake: fakeClaude(), journal: memoryJournal() }, [], { capacity }), "INVALID_OPTIONS");

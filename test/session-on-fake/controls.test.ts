@@ -11,7 +11,7 @@ import { eventually, failure, Scene, unique } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test.each(["a restart", "a crash"])("model and permission mode are changed at once, and kept over %s", async (how) => {
+test.each(["a restart", "a crash"])("setModel(), setPermissionMode(): apply at once, also after %s", async (how) => {
   await using scene = await Scene.open({ session: { model: "claude-haiku-4-5" } });
   await scene.session.setModel("claude-opus-5-5");
   await scene.session.setPermissionMode("acceptEdits");
@@ -23,7 +23,7 @@ test.each(["a restart", "a crash"])("model and permission mode are changed at on
   expect(scene.fake.processes[1]).toMatchObject({ model: "claude-opus-5-5", permissionMode: "acceptEdits" });
 });
 
-test("what a process has refused is not kept", async () => {
+test("setModel(): does not keep a change that its process never acknowledged", async () => {
   await using scene = await Scene.open({ session: { model: "claude-haiku-4-5" } });
   const changing = scene.session.setModel("claude-opus-5-5");
   scene.fake.processes[0]?.kill("SIGKILL");
@@ -32,7 +32,7 @@ test("what a process has refused is not kept", async () => {
   expect(scene.fake.processes[1]?.model).toBe("claude-haiku-4-5");
 });
 
-test("a session says what it can, what it knows, and who it is", async () => {
+test("Controls: return commands, agents, models, account, context usage and what can be rewound", async () => {
   await using scene = await Scene.open({
     session: { agents: { scribe: { description: "writes things down", prompt: "Write." } } },
   });
@@ -49,7 +49,7 @@ test("a session says what it can, what it knows, and who it is", async () => {
   await session.stopTask("task");
 });
 
-test("MCP servers are told of, connected again and switched; those that are set are kept over a restart", async () => {
+test("setMcpServers(): replaces in-process servers, keeps those of the options, and persists over a restart", async () => {
   const server = (name: string) =>
     createSdkMcpServer({
       name,
@@ -73,7 +73,7 @@ test("MCP servers are told of, connected again and switched; those that are set 
   await session.toggleMcpServer("docs", false);
   await session.setMcpServers({ later: server("later"), web: { type: "http", url: "http://127.0.0.1:9/web" } });
   await session.restart();
-  // The in-process one of the options has been replaced; the other one of the options stays.
+  // The in-process server of the options is replaced; its HTTP server stays.
   expect((await session.mcpStatus()).map(({ name }) => name)).toEqual(["later", "docs", "web"]);
   expect(JSON.stringify([scene.fake.processes[1]?.args, scene.fake.processes[1]?.initialize])).toMatch(
     /docs.*web|web.*docs/,
@@ -86,7 +86,7 @@ test("MCP servers are told of, connected again and switched; those that are set 
   expect(JSON.stringify([last?.args, last?.initialize])).not.toContain("/web");
 });
 
-test("a control while the process comes up waits for it", async () => {
+test("Controls: wait for a process that is starting", async () => {
   const up = Promise.withResolvers<void>();
   await using scene = await Scene.open({ fake: { startup: (_, n) => (n === 2 ? up.promise : undefined) } });
   scene.fake.processes[0]?.crash();
@@ -97,7 +97,7 @@ test("a control while the process comes up waits for it", async () => {
   expect(scene.fake.processes[1]?.model).toBe("claude-opus-5-5");
 });
 
-test("a control that no process comes up for gives up, and the session is as it was", async () => {
+test("Controls: reject with CONTROL_TIMEOUT when no process starts in time, and the session continues", async () => {
   const clock = new SimulatedClock();
   const up = Promise.withResolvers<void>();
   await using scene = await Scene.open({ clock, fake: { startup: (_, n) => (n === 2 ? up.promise : undefined) } });
@@ -110,7 +110,7 @@ test("a control that no process comes up for gives up, and the session is as it 
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });
 
-test("a control that a frozen process does not answer gives up after ten seconds, and takes nothing down", async () => {
+test("Controls: reject with CONTROL_TIMEOUT after ten seconds of a frozen process, which keeps running", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock });
   scene.fake.processes[0]?.freeze();
@@ -129,7 +129,7 @@ test("a control that a frozen process does not answer gives up after ten seconds
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a control in the middle of a turn does not wait for its end", async () => {
+test("Controls: do not wait for the end of a running turn", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise });
   const turn = query(scene.name, "hi");
@@ -140,7 +140,7 @@ test("a control in the middle of a turn does not wait for its end", async () => 
   await turn;
 });
 
-test("a control whose process dies says so, and the session goes on", async () => {
+test("Controls: reject with CONTROL_FAILED when the process dies, and the session continues", async () => {
   await using scene = await Scene.open();
   scene.fake.processes[0]?.freeze();
   const asked = failure(scene.session.contextUsage(), "CONTROL_FAILED");
@@ -149,7 +149,7 @@ test("a control whose process dies says so, and the session goes on", async () =
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });
 
-test("a session without a process says why", async () => {
+test("Controls: reject with the reason why the session has no process", async () => {
   const bad = unique("bad");
   await using scene = await Scene.open({
     children: [{ name: unique() }, { name: bad, cwd: "/" }],
@@ -183,7 +183,7 @@ test("a session without a process says why", async () => {
   await Promise.all(controls(quarantined).map((control) => failure(control, "SUPERVISOR_STOPPED")));
 });
 
-test("a session that is cleared really forgets, also over a crash, and turns that wait run in the empty conversation", async () => {
+test("session.clear(): forgets the conversation for good, also over a crash", async () => {
   await using scene = await Scene.open({ script: count });
   const before = await query(scene.name, "secret");
   await scene.session.clear();
@@ -195,7 +195,7 @@ test("a session that is cleared really forgets, also over a crash, and turns tha
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test("a fork begins with what the session remembers, and goes its own way", async () => {
+test("session.fork(): starts with the session's conversation, and then diverges", async () => {
   await using scene = await Scene.open({ script: count, session: { model: "claude-haiku-4-5" } });
   await query(scene.name, "one");
   const fork = await scene.session.fork(unique("fork"), { maxTurns: 3 });
@@ -206,7 +206,7 @@ test("a fork begins with what the session remembers, and goes its own way", asyn
   expect(fork.status().conversationId).not.toBe(scene.session.status().conversationId);
 });
 
-test("a fork in the middle of a turn leaves that turn out", async () => {
+test("session.fork(): leaves out the turn that is running", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt !== "long") return count(turn);
@@ -223,7 +223,7 @@ test("a fork in the middle of a turn leaves that turn out", async () => {
   await long.interrupt();
 });
 
-test("a fork of a session that knows nothing, or has forgotten, knows nothing", async () => {
+test("session.fork(): of an empty or cleared session is empty", async () => {
   await using scene = await Scene.open({ script: count });
   expect((await (await scene.session.fork(unique("empty"))).query("hi")).text).toBe("0");
   await query(scene.name, "one");
@@ -231,7 +231,7 @@ test("a fork of a session that knows nothing, or has forgotten, knows nothing", 
   expect((await (await scene.session.fork(unique("cleared"))).query("hi")).text).toBe("0");
 });
 
-test("a fork needs a name that is free, and a session that is there", async () => {
+test("session.fork(): rejects a name in use and a stopped session", async () => {
   await using scene = await Scene.open();
   await failure(scene.session.fork(scene.name), "SESSION_ALREADY_STARTED");
   const { session } = scene;
@@ -239,7 +239,7 @@ test("a fork needs a name that is free, and a session that is there", async () =
   await failure(session.fork(unique()), "SESSION_STOPPED");
 });
 
-/** A transcript as Claude Code writes it, in a directory of its own that is removed again. */
+/** Writes a transcript as Claude Code does, into temporary directories. */
 async function transcriptOf(id: string, said: readonly string[]) {
   const config = await mkdtemp(join(tmpdir(), "castellan-history-"));
   const cwd = await mkdtemp(join(tmpdir(), "castellan-cwd-"));
@@ -263,7 +263,7 @@ async function transcriptOf(id: string, said: readonly string[]) {
     parentUuid = uuid;
     return line;
   });
-  // What a process that was killed leaves: half a line.
+  // A killed process leaves half a line.
   await writeFile(join(folder, `${id}.jsonl`), `${lines.join("\n")}\n{"type":"us`);
   const remove = async () => {
     for (const directory of [config, cwd]) await rm(directory, { recursive: true });
@@ -271,7 +271,7 @@ async function transcriptOf(id: string, said: readonly string[]) {
   return { env: { CLAUDE_CONFIG_DIR: config }, cwd, [Symbol.asyncDispose]: remove };
 }
 
-test("the history is read where the session's own process writes it, in parts, and needs no process", async () => {
+test("session.history(): reads the transcript in pages where the session's process writes it, and needs no process", async () => {
   const sessionId = randomUUID();
   await using files = await transcriptOf(sessionId, ["one", "first", "two", "second"]);
   const { env, cwd } = files;
@@ -290,7 +290,7 @@ test("the history is read where the session's own process writes it, in parts, a
   expect(await session.history()).toHaveLength(4);
 });
 
-test("the history of a session that has said nothing is empty", async () => {
+test("session.history(): is empty before the first turn", async () => {
   await using scene = await Scene.open();
   expect(await scene.session.history()).toEqual([]);
 });

@@ -10,13 +10,13 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 type Play = (turn: FakeTurn) => Promise<void>;
 
-/** Answers with the prompts that it remembers. */
+/** Answers with the prompts that the conversation holds. */
 const recite: Play = async (turn) => {
   const asked = turn.history.flatMap(({ role, text }) => (role === "user" ? [text] : []));
   await turn.text([...asked, turn.prompt].join(", "));
 };
 
-/** Does with some prompts, known by their first word, what is said here. */
+/** Plays the given part for a prompt with that first word, and recites otherwise. */
 function model(others: Readonly<Record<string, Play>> = {}): FakeScript {
   return (turn) => (others[turn.prompt.split(" ")[0] ?? ""] ?? recite)(turn);
 }
@@ -27,14 +27,14 @@ const tooLong = (turn: FakeTurn): Promise<void> =>
 const filtered = (turn: FakeTurn): Promise<void> =>
   turn.fail({ status: 400, message: "Output blocked by content filtering policy" });
 
-/** Brings in by a tool what the API refuses. */
+/** Runs a tool whose result the API refuses. */
 const poison = async (turn: FakeTurn): Promise<void> => {
   await turn.toolUse("Read", { file_path: "x" }, { result: "poison" });
   await filtered(turn);
 };
 
-describe("a turn that failed before Claude had begun to answer", () => {
-  test("is asked of the model once, however often it is tried again", async () => {
+describe("TurnUndoing: a turn that fails before Claude answers", () => {
+  test("sends the prompt to the model once, however often the caller asks again", async () => {
     const clock = new SimulatedClock();
     let left = 3;
     const boom: Play = (turn) => (left-- > 0 ? overloaded(turn) : recite(turn));
@@ -46,13 +46,13 @@ describe("a turn that failed before Claude had begun to answer", () => {
     }
     expect((await within(clock, query(scene.name, "boom"))).text).toBe("one, boom");
     expect((await within(clock, query(scene.name, "next"))).text).toBe("one, boom, next");
-    // No process was needed for that, and no conversation lost.
+    // The same process undoes the turn, and the conversation stays.
     expect(scene.fake.processes).toHaveLength(1);
     expect(scene.session.status()).toMatchObject({ restarts: 0, faults: [] });
   });
 
   test.each(["refused", "hangs"] as const)(
-    "is taken out by another process, where the request to forget it %s",
+    "is undone by another process when `rewind_conversation` %s",
     async (rewind) => {
       const clock = new SimulatedClock();
       await using scene = await Scene.open({ clock, fake: { rewind }, script: model({ boom: overloaded }) });
@@ -65,7 +65,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     },
   );
 
-  test("leaves an empty conversation empty, and a fork where it was made from", async () => {
+  test("leaves an empty conversation empty, and a fork at its origin", async () => {
     const clock = new SimulatedClock();
     await using scene = await Scene.open({ clock, script: model({ boom: overloaded }) });
     await within(clock, failure(query(scene.name, "boom"), "TURN_FAILED"));
@@ -76,7 +76,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect((await within(clock, scene.session.query("three"))).text).toBe("one, three");
   });
 
-  test("does not come back with the next process: of a crash, a hibernation, a restart, a fork", async () => {
+  test("stays undone after a crash, a hibernation and a restart, and in a fork", async () => {
     const clock = new SimulatedClock();
     const begin: ((session: Session, scene: Scene) => Promise<unknown>)[] = [
       async (_, scene) => {
@@ -98,8 +98,8 @@ describe("a turn that failed before Claude had begun to answer", () => {
     }
   });
 
-  test.each(["memory is all that is left", "the process was killed too"])(
-    "nor after a restart of the application: %s",
+  test.each(["the process ended", "the process was killed too"])(
+    "stays undone after a restart of the application when %s",
     async (how) => {
       const clock = new SimulatedClock();
       const both = { fake: fakeClaude(model({ boom: overloaded })), journal: memoryJournal(), clock };
@@ -116,7 +116,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     },
   );
 
-  test("lets those that wait go on, in their order", async () => {
+  test("does not hold back the queued turns, which run in order", async () => {
     const clock = new SimulatedClock();
     await using scene = await Scene.open({ clock, script: model({ boom: overloaded }) });
     const turns = ["one", "boom", "two", "boom", "three"].map((prompt) =>
@@ -135,7 +135,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(scene.fake.processes).toHaveLength(1);
   });
 
-  test("is over when its process dies while it is asked to forget it", async () => {
+  test("ends with TURN_FAILED when its process dies during the rewind", async () => {
     await using scene = await Scene.open({
       fake: { rewind: "hangs" },
       script: model({ boom: (turn) => turn.fail({ status: 400 }) }),
@@ -151,7 +151,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(scene.fake.processes[1]?.prompts).toEqual(["next"]);
   });
 
-  test("ends once, if it times out, or is interrupted, or the session stops, in that moment", async () => {
+  test("ends once when it times out, is interrupted or its session stops during the rewind", async () => {
     for (const stop of ["timeout", "interrupt", "stop"] as const) {
       const clock = new SimulatedClock();
       await using scene = await Scene.open({
@@ -177,10 +177,10 @@ describe("a turn that failed before Claude had begun to answer", () => {
     }
   });
 
-  test("stands before what Claude Code has begun by itself meanwhile, and its caller is told so", async () => {
+  test("is kept when Claude Code has begun a turn of its own after it, and the error says so", async () => {
     const own = Promise.withResolvers<void>();
     const boom = async (turn: FakeTurn): Promise<void> => {
-      // What waits for the end of the turn begins at once.
+      // Claude Code begins a turn of its own as soon as this one ends.
       turn.process.beginTurn(async (unprompted) => {
         await unprompted.text("I saw that the task has ended.");
         await own.promise;
@@ -198,10 +198,10 @@ describe("a turn that failed before Claude had begun to answer", () => {
   });
 });
 
-describe("a turn that was stopped before Claude had begun to answer", () => {
+describe("TurnUndoing: a turn that is stopped before Claude answers", () => {
   const stuck = { stuck: (turn: FakeTurn) => turn.hang() };
 
-  test("is taken out, be it by its timeout, its caller, or a signal", async () => {
+  test("is undone after a timeout, an interrupt and an aborted signal", async () => {
     const clock = new SimulatedClock();
     await using scene = await Scene.open({ clock, script: model(stuck) });
     await within(clock, query(scene.name, "one"));
@@ -223,7 +223,7 @@ describe("a turn that was stopped before Claude had begun to answer", () => {
     expect(scene.fake.processes).toHaveLength(1);
   });
 
-  test("stands for the turn that takes its place, unless that rolls it back", async () => {
+  test('is kept for a turn with `whenBusy: "interrupt"`, and undone for one with "rollback"', async () => {
     await using scene = await Scene.open({ script: model(stuck) });
     await query(scene.name, "one");
     const first = query(scene.name, "stuck");
@@ -242,8 +242,8 @@ describe("a turn that was stopped before Claude had begun to answer", () => {
   });
 });
 
-describe("a turn that failed after Claude had begun to answer", () => {
-  test("stands in the conversation as far as it came", async () => {
+describe("TurnUndoing: a turn that fails after Claude has begun to answer", () => {
+  test("stays in the conversation", async () => {
     const clock = new SimulatedClock();
     const boom = async (turn: FakeTurn): Promise<void> => {
       await turn.text("I have begun.");
@@ -270,13 +270,13 @@ describe("a turn that failed after Claude had begun to answer", () => {
   });
 });
 
-describe("a turn whose content the API refuses", () => {
+describe("TurnUndoing: a turn whose content the API refuses", () => {
   test.each<[string, Play, string, string]>([
-    ["a prompt that is too long", tooLong, `bad ${"word ".repeat(10_000)}`, "undone"],
-    ["a prompt that is refused", filtered, "bad", "undone"],
-    ["what a tool has brought in", poison, "bad", "cut_back"],
-  ])("does not brick the conversation: %s", async (_, bad, prompt, conversation) => {
-    // As long as it stands there, every request is refused.
+    ["too long a prompt", tooLong, `bad ${"word ".repeat(10_000)}`, "undone"],
+    ["a refused prompt", filtered, "bad", "undone"],
+    ["the result of a tool", poison, "bad", "cut_back"],
+  ])("leaves the conversation usable: %s", async (_, bad, prompt, conversation) => {
+    // The API refuses every request whose conversation holds it.
     const next: Play = (turn) => (turn.history.some(({ text }) => text.startsWith("bad")) ? filtered : recite)(turn);
     await using scene = await Scene.open({ script: model({ bad, next }) });
     await query(scene.name, "one");
@@ -288,7 +288,7 @@ describe("a turn whose content the API refuses", () => {
     expect(scene.session.status().faults).toHaveLength(conversation === "cut_back" ? 1 : 0);
   });
 
-  test("is told: the error, the health of the session, an event", async () => {
+  test("is reported by the error, the session's health and an event", async () => {
     await using scene = await Scene.open({ script: model({ poison }) });
     const events: SessionEvent[] = [];
     const reading = (async () => {
@@ -311,7 +311,7 @@ describe("a turn whose content the API refuses", () => {
     expect(events.filter(({ type }) => type === "fault")).toHaveLength(1);
   });
 
-  test("is cut back by another process too, where the request to forget it is refused", async () => {
+  test("is cut back by another process when the rewind is refused", async () => {
     await using scene = await Scene.open({ fake: { rewind: "refused" }, script: model({ poison }) });
     await query(scene.name, "one");
     await failure(query(scene.name, "poison"), "TURN_FAILED");
@@ -319,7 +319,7 @@ describe("a turn whose content the API refuses", () => {
     expect(scene.fake.processes).toHaveLength(2);
   });
 
-  test("is cut back also where Claude Code had begun it by itself", async () => {
+  test("is cut back when Claude Code began the turn by itself", async () => {
     await using scene = await Scene.open({ script: model() });
     await query(scene.name, "one");
     scene.fake.processes[0]?.beginTurn(poison);

@@ -7,7 +7,7 @@ import { eventually, failure, Scene, unique } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("`sessionId` is the id of the conversation, also after a crash", async () => {
+test("sessionId: is the conversation's id, also after a crash", async () => {
   const sessionId = randomUUID();
   await using scene = await Scene.open({ script: count, session: { sessionId } });
   expect(await query(scene.name, "one")).toMatchObject({ sessionId, text: "0" });
@@ -16,7 +16,7 @@ test("`sessionId` is the id of the conversation, also after a crash", async () =
   expect(scene.session.status().conversationId).toBe(sessionId);
 });
 
-test("`sessionId` of a conversation that already exists goes on with it", async () => {
+test("sessionId: continues a conversation that exists", async () => {
   await using scene = await Scene.open({ script: count });
   const { sessionId } = await query(scene.name, "one");
   await scene.session.stop();
@@ -24,7 +24,7 @@ test("`sessionId` of a conversation that already exists goes on with it", async 
   expect(await again.query("two")).toMatchObject({ sessionId, text: "2" });
 });
 
-test("`resume` takes over a conversation", async () => {
+test("resume: takes over a conversation, and a restart keeps it", async () => {
   await using scene = await Scene.open({ script: count });
   const { sessionId: resume } = await query(scene.name, "one");
   await scene.session.stop();
@@ -34,7 +34,7 @@ test("`resume` takes over a conversation", async () => {
   expect((await heir.query("three")).text).toBe("4");
 });
 
-test("`forkSession` begins a conversation of its own with what another one remembers, once", async () => {
+test("forkSession: starts a conversation from another one, once", async () => {
   await using scene = await Scene.open({ script: count });
   const { sessionId: resume } = await query(scene.name, "one");
   const fork = await scene.supervisor.startSession({ name: unique("fork"), resume, forkSession: true });
@@ -47,7 +47,7 @@ test("`forkSession` begins a conversation of its own with what another one remem
   expect((await query(scene.name, "back here")).text).toBe("2");
 });
 
-test("a fork whose process dies before its first turn is made again", async () => {
+test("forkSession: forks again when the process dies before its first turn", async () => {
   await using scene = await Scene.open({ script: count });
   const { sessionId: resume } = await query(scene.name, "one");
   const fork = await scene.supervisor.startSession({ name: unique("fork"), resume, forkSession: true });
@@ -57,7 +57,7 @@ test("a fork whose process dies before its first turn is made again", async () =
   expect(fork.status().conversationId).not.toBe(resume);
 });
 
-test("a fork whose first turn is cut untouched sees the prompt once", async () => {
+test("forkSession: keeps the prompt once when the first turn is cut untouched and retried", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "two" && scene.fake.processes.length === 2) await turn.crash();
@@ -70,7 +70,7 @@ test("a fork whose first turn is cut untouched sees the prompt once", async () =
   expect(scene.transcript(fork).filter((line) => line === "user: two")).toHaveLength(1);
 });
 
-test("`resumeSessionAt` cuts back at the first start only", async () => {
+test("resumeSessionAt: cuts the conversation back at the first start only", async () => {
   await using scene = await Scene.open({ script: count });
   const { sessionId: resume } = await query(scene.name, "one");
   await query(scene.name, "two");
@@ -82,7 +82,7 @@ test("`resumeSessionAt` cuts back at the first start only", async () => {
   expect((await heir.query("four")).text).toBe("4");
 });
 
-test("Claude's own `/clear` moves the session to the new conversation, for good", async () => {
+test('command("clear"): moves the session to the new conversation, also over a crash', async () => {
   await using scene = await Scene.open({ script: count });
   const before = await query(scene.name, "one");
   await query(scene.name, command("clear"));
@@ -95,7 +95,7 @@ test("Claude's own `/clear` moves the session to the new conversation, for good"
   expect(await query(scene.name, "three")).toMatchObject({ text: "2", sessionId: after.sessionId });
 });
 
-test("a crash right after `/clear` does not bring back what was forgotten", async () => {
+test('command("clear"): stays in force when the process crashes right after it', async () => {
   await using scene = await Scene.open({ script: count });
   await query(scene.name, "secret");
   await query(scene.name, command("clear"));
@@ -105,7 +105,7 @@ test("a crash right after `/clear` does not bring back what was forgotten", asyn
   expect(scene.transcript().join()).not.toContain("secret");
 });
 
-/** From the second process on, nothing can be resumed. */
+/** From the second process on, every resume fails. */
 const lost: FakeClaudeOptions = {
   startup: (process, n) => {
     const resumes = process.args.some((arg) => arg.startsWith("--resume"));
@@ -113,7 +113,7 @@ const lost: FakeClaudeOptions = {
   },
 };
 
-test("a conversation that is gone quarantines the session: it does not forget by itself", async () => {
+test("onMissingConversation: quarantines the session by default", async () => {
   await using scene = await Scene.open({ script: count, fake: lost });
   await query(scene.name, "one");
   scene.fake.processes[0]?.crash();
@@ -124,7 +124,7 @@ test("a conversation that is gone quarantines the session: it does not forget by
   expect(scene.transcript()).toHaveLength(2);
 });
 
-test("with `fresh` it goes on with an empty one, and the turn that waits runs", async () => {
+test('onMissingConversation: "fresh" starts an empty conversation and runs the waiting turn', async () => {
   await using scene = await Scene.open({ script: count, fake: lost, session: { onMissingConversation: "fresh" } });
   const before = await query(scene.name, "one");
   scene.fake.processes[0]?.crash();
@@ -134,14 +134,14 @@ test("with `fresh` it goes on with an empty one, and the turn that waits runs", 
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test("a conversation to resume that never was is reported at the start", async () => {
+test("resume: rejects startSession() with SESSION_QUARANTINED when the conversation never existed", async () => {
   await using scene = await Scene.open();
   const starting = scene.supervisor.startSession({ name: unique(), resume: randomUUID() });
   const error = await failure(starting, "SESSION_QUARANTINED");
   expect(error.details.lastExits.map((exit) => exit.class)).toEqual(["conversation_missing"]);
 });
 
-test("a session that was never asked anything restarts without a transcript", async () => {
+test("Session: restarts without a transcript before its first turn", async () => {
   await using scene = await Scene.open({ script: count });
   scene.fake.processes[0]?.crash();
   await scene.fake.started(2);
@@ -150,7 +150,7 @@ test("a session that was never asked anything restarts without a transcript", as
   expect(scene.session.status().state).toBe("idle");
 });
 
-test("a cut that the options ask for and that cannot be made quarantines the session, instead of showing it all", async () => {
+test("resumeSessionAt: quarantines the session when the message is missing, and resumes nothing", async () => {
   await using scene = await Scene.open();
   await scene.session.query("one");
   const { conversationId } = scene.session.status();

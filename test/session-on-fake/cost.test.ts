@@ -4,7 +4,7 @@ import { command } from "../../src/session/options/command.ts";
 import type { Prompt } from "../../src/session/options/prompt.ts";
 import { failure, Scene } from "./scene.ts";
 
-test("each turn tells its own cost and tokens, not the process's running total", async () => {
+test("Reply: has the turn's own cost and tokens, not the process's running total", async () => {
   await using scene = await Scene.open({
     script: (turn) =>
       turn.result({
@@ -25,7 +25,7 @@ test("each turn tells its own cost and tokens, not the process's running total",
   expect(tokens).toEqual([1, 2, 3]);
 });
 
-test("so it does after a crash, after a restart by hand, and after `/clear`", async () => {
+test("Reply.costUsd: is the turn's own after a crash, a restart and `/clear`", async () => {
   await using scene = await Scene.open({
     fake: { costPerTurnUsd: 0.5 },
     script: async (turn) => {
@@ -45,7 +45,7 @@ test("so it does after a crash, after a restart by hand, and after `/clear`", as
   expect(await cost("five")).toBeCloseTo(0.5);
 });
 
-test("a turn that failed is not charged to the next one", async () => {
+test("Reply.costUsd: leaves out the cost of a failed turn before it", async () => {
   await using scene = await Scene.open({
     fake: { costPerTurnUsd: 0.5 },
     script: async (turn) => {

@@ -7,11 +7,11 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { eventually, ticks, unique, within } from "./scene.ts";
 
-/** A journal that takes so many batches, and then never answers a write again: as far as a crash at that moment would get. */
+/** A journal that takes this many batches and answers no later write, as if the application crashed at that moment. */
 class Until {
   readonly #inner = memoryJournal();
   readonly taken: Batch[] = [];
-  /** The batch that was never written. */
+  /** The first batch that was not written. */
   lost: readonly Change[] = [];
   readonly journal: Journal;
 
@@ -42,7 +42,7 @@ class Until {
     };
   }
 
-  /** What the next application finds. */
+  /** Copies what was written into a journal for the next application. */
   async left(): Promise<Journal> {
     const left = memoryJournal();
     await left.open({ id: "copy", pid: 1, host: "here", startedAt: 0 });
@@ -64,7 +64,7 @@ async function crashAt(batches: number) {
     const text = `re: ${turn.prompt}`;
     if (turn.prompt === "touches") {
       await turn.partial(text.slice(0, 2));
-      // So that this is a batch of its own.
+      // The ticks make a batch of its own for the touch.
       await ticks(5);
     }
     await turn.text(turn.prompt === "touches" ? text.slice(2) : text);
@@ -77,12 +77,12 @@ async function crashAt(batches: number) {
     acknowledged.set(key, await first.session(name).enqueue(key, { idempotencyKey: key }));
   });
   void Promise.allSettled(asked);
-  // As far as it gets without the journal's answer.
+  // Waits until the run is stuck on the journal or finished.
   const ended = (): number =>
     until.taken.flatMap(({ changes }) => changes).filter(({ type }) => type === "turn_ended").length;
   await eventually(() => until.lost.length > 0 || ended() === KEYS.length);
   await ticks(20);
-  // What is told to its callers from here on, nobody hears.
+  // The crash cuts off replies after this point.
   const heard = new Map(acknowledged);
   await within(clock, first.stop({ kill: true }));
   const journal = await until.left();
@@ -103,7 +103,7 @@ async function crashAt(batches: number) {
   return { until, answered, heard, ends };
 }
 
-test("wherever the application crashes, each acknowledged turn ends once, and none is answered twice", async () => {
+test("Journal: a crash at any batch ends each acknowledged turn once and answers none twice", async () => {
   const whole = await crashAt(Number.POSITIVE_INFINITY);
   expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
   const batches = whole.until.taken.length;
@@ -115,7 +115,7 @@ test("wherever the application crashes, each acknowledged turn ends once, and no
     for (const [key, end] of ends) {
       expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
       if (end === "TURN_INTERRUPTED") cut += 1;
-      // That Claude had begun was what could not be written; the fake has no transcript that tells it.
+      // The unwritten batch said that Claude had begun, and the fake has no transcript to tell it.
       const untold = until.lost.some((change) => change.type === "turn_touched");
       const times = answered.filter((prompt) => prompt === key).length;
       expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
@@ -125,7 +125,7 @@ test("wherever the application crashes, each acknowledged turn ends once, and no
   expect(cut).toBeGreaterThan(0);
 });
 
-/** The same for turns that nobody will come back for, asked one after the other. */
+/** The same for turns without an idempotency key, asked one after the other. */
 async function crashPlainAt(batches: number) {
   const [clock, name] = [new SimulatedClock(), unique()];
   const fake = fakeClaude((turn) => turn.text(`re: ${turn.prompt}`));
@@ -140,7 +140,7 @@ async function crashPlainAt(batches: number) {
   })().catch(() => {});
   await eventually(() => until.lost.length > 0 || heard.length === KEYS.length);
   await ticks(20);
-  // What is told to its callers from here on, nobody hears.
+  // The crash cuts off replies after this point.
   const before = [...heard];
   const prompted = fake.processes.flatMap(({ prompts }) => prompts).length;
   await within(clock, first.stop({ kill: true }));
@@ -158,7 +158,7 @@ async function crashPlainAt(batches: number) {
   };
 }
 
-test("wherever the application crashes, what was answered stands in the conversation once", async () => {
+test("Journal: a crash at any batch leaves each answered prompt in the conversation once", async () => {
   const exchange = (key: string): string[] => [`user: ${key}`, `assistant: re: ${key}`];
   const whole = await crashPlainAt(Number.POSITIVE_INFINITY);
   expect(whole.said).toEqual([...KEYS, "after"].flatMap(exchange));
@@ -167,7 +167,7 @@ test("wherever the application crashes, what was answered stands in the conversa
     const at = `crash at batch ${n}, answered ${heard}`;
     expect(said.slice(0, 2 * heard.length), at).toEqual(heard.flatMap(exchange));
     expect(said.slice(-2), at).toEqual(exchange("after"));
-    // No more than the one turn that ran has gone on without the journal.
+    // At most the one running turn went ahead of the journal.
     expect(prompted - heard.length, at).toBeLessThanOrEqual(1);
     const more = said.slice(2 * heard.length, -2);
     expect([[], exchange(KEYS[heard.length] ?? "")], `${at}, lost ${JSON.stringify(until.lost)}`).toContainEqual(more);

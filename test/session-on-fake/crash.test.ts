@@ -3,7 +3,7 @@ import { formatInspection } from "../../src/application/inspection/inspection-te
 import { query, stream } from "../../src/castellan.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 
-test("a turn that was cut untouched is run again, and the model sees the prompt once", async () => {
+test("Crash: a turn that is cut untouched runs again, and the model sees its prompt once", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "die" && scene.fake.processes.length === 1) await turn.crash({ signal: "SIGKILL" });
@@ -17,7 +17,7 @@ test("a turn that was cut untouched is run again, and the model sees the prompt 
   expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2, lastExit: { signal: "SIGKILL" } });
 });
 
-test("so is the first turn of a session", async () => {
+test("Crash: a session's first turn that is cut untouched runs again in an empty conversation", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) await turn.crash();
@@ -29,7 +29,7 @@ test("so is the first turn of a session", async () => {
   expect((await query(scene.name, "second")).text).toBe("2");
 });
 
-test("a turn that is cut between two tries has one stream, which ends well", async () => {
+test("Crash: a retried turn has one stream with one result", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) await turn.crash();
@@ -42,7 +42,7 @@ test("a turn that is cut between two tries has one stream, which ends well", asy
   expect(messages.filter(({ type }) => type === "result")).toHaveLength(1);
 });
 
-test("a turn that had begun to answer ends with what is known, and the session goes on", async () => {
+test("Crash: a touched turn rejects with TURN_INTERRUPTED, its partial text and tools, and the session continues", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt !== "one") return turn.text("two's answer");
@@ -63,7 +63,7 @@ test("a turn that had begun to answer ends with what is known, and the session g
   await Promise.all(readers);
   expect(turn.state).toBe("interrupted");
   expect((await query(scene.name, "two")).text).toBe("two's answer");
-  // What had happened stays in the conversation: it did happen.
+  // The prompt and its tool use stay in the conversation, because the tool ran.
   expect(scene.transcript()).toContain("user: one");
 });
 
@@ -74,7 +74,7 @@ test.each([
   ["fail", true, "interrupted"],
   ["retry", false, "answered"],
   ["retry", true, "answered"],
-] as const)("onInterruptedTurn %s, touched %s: %s", async (onInterruptedTurn, touched, outcome) => {
+] as const)("onInterruptedTurn: with %s, touched %s, the turn is %s", async (onInterruptedTurn, touched, outcome) => {
   await using scene = await Scene.open({
     session: { onInterruptedTurn },
     script: async (turn) => {
@@ -94,7 +94,7 @@ test.each([
   expect(seen).toBe(outcome === "interrupted" && !touched ? 0 : 1);
 });
 
-test("a turn that kills every process ends after three attempts, and the session is not lost to it", async () => {
+test("onInterruptedTurn: ends a turn that crashes every process after three attempts, and the next turn runs", async () => {
   await using scene = await Scene.open({
     script: (turn) => (turn.prompt === "poison" ? turn.crash({ code: 11 }) : turn.text("alive")),
   });
@@ -107,7 +107,7 @@ test("a turn that kills every process ends after three attempts, and the session
   expect(scene.transcript()).toEqual(["user: next", "assistant: alive"]);
 });
 
-test("an exit with code 0 in the middle of a turn is a crash", async () => {
+test("Crash: an exit with code 0 in mid-turn is a crash", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("almost");
@@ -119,7 +119,7 @@ test("an exit with code 0 in the middle of a turn is a crash", async () => {
   await scene.fake.started(2);
 });
 
-test("a crash between two turns costs no turn", async () => {
+test("Crash: between two turns it loses no turn and no conversation", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text(`${turn.history.length}`) });
   for (const [n, expected] of ["0", "2", "4"].entries()) {
     expect((await query(scene.name, `${n}`)).text).toBe(expected);
@@ -128,7 +128,7 @@ test("a crash between two turns costs no turn", async () => {
   }
 });
 
-test("a turn that is asked for in the moment of the death is not lost", async () => {
+test("Crash: turns that are asked for while the process dies are answered", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text(`re: ${turn.prompt}`) });
   await query(scene.name, "warm");
   scene.fake.processes[0]?.kill("SIGKILL");
@@ -137,7 +137,7 @@ test("a turn that is asked for in the moment of the death is not lost", async ()
   expect(scene.transcript().filter((line) => line === "user: a")).toHaveLength(1);
 });
 
-test("a turn that has timed out is not run again when its process dies", async () => {
+test("Crash: an aborted turn does not run again when its process dies", async () => {
   await using scene = await Scene.open({
     fake: { ignoreInterrupt: true },
     script: (turn) => (turn.prompt === "one" ? turn.hang() : turn.text("fine")),
@@ -152,7 +152,7 @@ test("a turn that has timed out is not run again when its process dies", async (
   expect(scene.fake.processes[1]?.prompts).toEqual(["two"]);
 });
 
-test("the last word of a dying process still counts", async () => {
+test("Crash: a result that the process wrote just before its death counts", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.text("done in time");
@@ -164,7 +164,7 @@ test("the last word of a dying process still counts", async () => {
   await eventually(() => scene.session.status().restarts === 1);
 });
 
-test("a key that the process printed when it died is in no error, status or inspection", async () => {
+test("Secrets: a key in a dying process's error output is hidden in errors and inspection", async () => {
   const apiKey = "sk-ant-very-secret";
   await using scene = await Scene.open({
     session: { apiKey },

@@ -25,7 +25,7 @@ const gc = runInNewContext("gc") as () => void;
 
 const canaries = new FinalizationRegistry<() => void>((found) => found());
 
-/** Resolves when what nobody holds has been found. */
+/** Resolves once the garbage collector has run its finalizers. */
 async function collected(): Promise<void> {
   let found = false;
   canaries.register({}, () => {
@@ -45,7 +45,7 @@ async function scene(script?: Parameters<typeof Scene.open>[0]) {
   return { name, status, opened };
 }
 
-test("a loan that nobody holds any more is found, told and lent again", async () => {
+test("Pool: finds a loan that was garbage-collected, warns, and lends its member again", async () => {
   const { name, status, opened } = await scene();
   await using _ = opened;
   const checkins: string[] = [];
@@ -69,7 +69,7 @@ test("a loan that nobody holds any more is found, told and lent again", async ()
   off();
 });
 
-test("its turn comes to its end first", async () => {
+test("Pool: lets the turn of a dropped loan end before it lends the member again", async () => {
   const gate = Promise.withResolvers<void>();
   const { status, opened, name } = await scene({
     script: async (turn) => {
@@ -90,7 +90,7 @@ test("its turn comes to its end first", async () => {
   await eventually(() => status().idle === 1);
 });
 
-test("one whose session somebody holds is not dropped, and neither is one that was checked in", async () => {
+test("Pool: does not drop a loan whose session is still referenced, or one that was checked in", async () => {
   const { name, status, opened } = await scene();
   await using _ = opened;
   await (async () => {

@@ -54,7 +54,7 @@ class Store implements SessionStore {
 
 const ELSEWHERE = expect.objectContaining({ what: "files" });
 
-/** Everything that a journal in SQLite says, as text. */
+/** Returns the rows of a SQLite journal as text. */
 function contentsOf(path: string): string {
   using database = new DatabaseSync(path, { readOnly: true });
   const tables = ["sessions", "turns", "approvals", "spending", "conversations"];
@@ -67,7 +67,7 @@ async function exported(supervisor: Supervisor, name: SessionName): Promise<Expo
   return lines.map((line) => JSON.parse(line) as ExportedLine);
 }
 
-test("a session that runs is ended, and nothing is known of it but what it spent, without its name", async () => {
+test("eraseSession(): stops a running session and keeps nothing but its costs, without its name", async () => {
   const both = world(async (turn) => {
     if (turn.prompt === "hang") await turn.hang();
     await turn.text("a secret answer");
@@ -100,10 +100,10 @@ test("a session that runs is ended, and nothing is known of it but what it spent
   expect(await supervisor.usage()).toEqual(before);
   const spenders = (await supervisor.usage({ by: ["session"] })).map((entry) => entry.session);
   expect(spenders).toEqual([report.spentBy, other]);
-  // Nor from what this process has in memory.
+  // The handle's memory has forgotten the turn, too.
   expect(await handle.turn(second.turnId)).toBeUndefined();
   await failure(handle.query("more"), "SESSION_STOPPED");
-  // Whatever what is left of it would still like to write.
+  // Late writes of the erased session change nothing.
   await serverOf(handle)?.saveConversation();
   await serverOf(handle)?.fromJournal(async (journal) =>
     journal.spent([{ model: "m", costUsd: 1, usage: NOTHING_SPENT.usage }]),
@@ -119,7 +119,7 @@ test("a session that runs is ended, and nothing is known of it but what it spent
   await supervisor.stop();
 });
 
-test("one that hibernates, one that was let go, and one of which only the journal knows", async () => {
+test("eraseSession(): erases a hibernated session, an evicted one, and one that only the journal has", async () => {
   const both = world();
   const name = unique("user");
   const family = template(name, { activation: "lazy", idleTimeout: "1s" }, { retention: "5s" });
@@ -141,7 +141,7 @@ test("one that hibernates, one that was let go, and one of which only the journa
   await second.stop();
 });
 
-test("one that is not declared any more, or whose template's function does not know it any more", async () => {
+test("eraseSession(): erases a session that is no longer declared, or that its template no longer accepts", async () => {
   const both = world();
   const [name, gone] = [unique("user"), unique("gone")];
   const users = new Set([7]);
@@ -160,7 +160,7 @@ test("one that is not declared any more, or whose template's function does not k
   expect(await both.journal.sessions([nameKey(gone), nameKey([name, 7])])).toEqual([]);
 });
 
-test("one that was quarantined, and a member of a pool, which gets another one in its place", async () => {
+test("eraseSession(): erases a quarantined session, and a member of a pool, which a new member replaces", async () => {
   const both = world(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ code: 1 });
     await turn.text(`${turn.history.length / 2} before`);
@@ -181,7 +181,7 @@ test("one that was quarantined, and a member of a pool, which gets another one i
   expect((await query(pooled, "who am I?")).text).toBe("0 before");
 });
 
-test("what Claude remembers in a directory of the session's own, and not what its tools have written there", async () => {
+test("eraseSession(): removes Claude's memory from the session's own directory, and leaves the files of its tools", async () => {
   const root = newFolder();
   const both = world();
   const [alice, bob] = [
@@ -208,7 +208,7 @@ test("what Claude remembers in a directory of the session's own, and not what it
   expect((await supervisor.eraseSession(alice)).files).toBe(0);
 });
 
-test("all conversations that a name has had: cleared, moved by `/clear`, taken back, and those that other options led away from", async () => {
+test("eraseSession(): erases all conversations of a name: cleared, rolled back, and left by changed options", async () => {
   const both = world(async (turn) => {
     if (turn.prompt === "long") await turn.hang();
     await turn.text("ok");
@@ -219,7 +219,7 @@ test("all conversations that a name has had: cleared, moved by `/clear`, taken b
   const ask = async (prompt: string): Promise<void> => void ids.add((await query(name, prompt)).sessionId);
   await ask("one");
   await session(name).clear();
-  // Taken out of a conversation in which nothing else was said, which is then given up.
+  // The rollback empties this conversation, so the session gives it up.
   const long = session(name).stream("long");
   const cut = failure(long.result(), "TURN_INTERRUPTED");
   await fake.prompted(2);
@@ -243,13 +243,13 @@ test("all conversations that a name has had: cleared, moved by `/clear`, taken b
   await second.stop();
 });
 
-test("erasing again, side by side, and what nobody knows, is fine; who asks meanwhile begins empty", async () => {
+test("eraseSession(): is idempotent, may run concurrently, and a query during it starts an empty conversation", async () => {
   const both = world();
   const name = unique("user");
   await using supervisor = await run(both, [template(name)]);
   const before = await query([name, 1], "secret");
   const erasing = [1, 1, 1, 2].map((user) => supervisor.eraseSession([name, user]));
-  // Another one comes to life while it is being erased.
+  // The query starts the session anew while it is being erased.
   await eventually(() => supervisor.countSessions() === 0);
   const asked = query([name, 1], "hi");
   const reports = await Promise.all(erasing);
@@ -264,7 +264,7 @@ test("erasing again, side by side, and what nobody knows, is fine; who asks mean
   await failure(supervisor.eraseSession([name, 1], { memory: "yes" } as never), "INVALID_OPTIONS");
 });
 
-test("amounts stay apart, add up, and count for the budget of the supervisor, not for the next one of the name", async () => {
+test("eraseSession(): keeps costs apart, counts them for the supervisor's budget, and not for the next session of the name", async () => {
   const both = world();
   const name = unique("user");
   await using supervisor = await run(both, [template(name, { budget: { usd: 0.015 } })], { budget: { usd: 0.055 } });
@@ -284,7 +284,7 @@ test("amounts stay apart, add up, and count for the budget of the supervisor, no
   expect((await supervisor.usage())[0]?.costUsd).toBeCloseTo(0.06);
 });
 
-test("a journal that cannot be written loses nothing, and the next call does the rest", async () => {
+test("eraseSession(): loses nothing when the journal cannot write, and a second call completes it", async () => {
   const both = world();
   let fault: CastellanError | undefined;
   const journal: Journal = new Proxy(both.journal, {
@@ -310,14 +310,14 @@ test("a journal that cannot be written loses nothing, and the next call does the
   expect(await both.journal.usage({ by: [], session: nameKey(name) })).toEqual([]);
 });
 
-test("transcripts in a session store are removed, or it is said why they are not", async () => {
+test("eraseSession(): removes transcripts from a session store, or reports why it cannot", async () => {
   const both = world();
   const store = new Store();
   const name = unique();
   const children = [{ name, sessionStore: store }];
   const first = await run(both, children);
   const one = await query(name, "one");
-  // The SDK asks the store when a process resumes, by which the key is learned.
+  // The SDK loads from the store at a resume, which tells the key.
   await first.restartSession(name);
   await query(name, "two");
   const known = (await both.journal.sessions([nameKey(name)]))[0]?.memory;
@@ -342,7 +342,7 @@ test("transcripts in a session store are removed, or it is said why they are not
   expect((await both.journal.extent(nameKey(name))).turns).toBe(3);
   await first.stop();
 
-  // Nothing declares it any more, so that nobody knows the store.
+  // No child declares the session any more, so its store is unknown.
   store.fault = undefined;
   await using second = await run(both, []);
   await failure(second.eraseSession(name), "ERASURE_INCOMPLETE");
@@ -361,7 +361,7 @@ test("transcripts in a session store are removed, or it is said why they are not
   });
 });
 
-test("one that is ended with `clear` leaves no prompt behind; what could not be removed can still be erased", async () => {
+test('terminateSession({ conversation: "clear" }): leaves no prompt behind, and a failed removal can be repeated', async () => {
   const both = world();
   const store = new Store();
   const name = unique();
@@ -386,11 +386,11 @@ test("one that is ended with `clear` leaves no prompt behind; what could not be 
   await session(name).stop({ conversation: "clear" });
   expect(store.kept.size).toBe(0);
   expect(await both.journal.conversations(nameKey(name))).toEqual([]);
-  // What it spent is still its own.
+  // The name keeps its costs.
   expect((await both.journal.usage({ by: [], session: nameKey(name) }))[0]?.costUsd).toBeCloseTo(0.04);
 });
 
-test("what another session goes on with is left to that one", async () => {
+test("eraseSession(): leaves a conversation that another session uses", async () => {
   const both = world();
   const [name, heir] = [unique(), unique("heir")];
   await using supervisor = await run(both, [{ name }]);
@@ -411,7 +411,7 @@ test("what another session goes on with is left to that one", async () => {
   conversationClaims.release(sessionId, "free again");
 });
 
-test("another supervisor's session is that one's to erase", async () => {
+test("eraseSession(): rejects the session of another supervisor with SESSION_ALREADY_STARTED", async () => {
   const both = world();
   const name = unique();
   await using _ = await run(both, [{ name }], { name: unique("theirs") });
@@ -420,7 +420,7 @@ test("another supervisor's session is that one's to erase", async () => {
   await query(name, "still there");
 });
 
-test("an export has turns, approvals and costs, of one that runs and of one that does not; erasing leaves an empty one", async () => {
+test("exportSession(): returns turns, approvals and costs of a running and a stopped session, and nothing after eraseSession()", async () => {
   const both = world(async (turn) => {
     await turn.askPermission("Bash", { command: "ls" });
     await turn.text("done");
@@ -449,7 +449,7 @@ test("an export has turns, approvals and costs, of one that runs and of one that
   expect(await exported(supervisor, name)).toEqual([{ type: "session", name, conversations: [] }]);
 });
 
-test("a stop while a session is cleared waits for that", async () => {
+test("supervisor.stop(): waits for a session that is being cleared", async () => {
   const both = world();
   const name = unique();
   const supervisor = await run(both, [{ name }]);
@@ -462,7 +462,7 @@ test("a stop while a session is cleared waits for that", async () => {
   expect((await both.journal.extent(nameKey(name))).turns).toBe(0);
 });
 
-test("nothing of it stands in the file of a journal in SQLite", async () => {
+test("eraseSession(): leaves nothing in the file of a SQLite journal", async () => {
   const { fake } = world((turn) => turn.text(`you told me: ${turn.prompt}`));
   const sqlite = join(newFolder(), "castellan.db");
   const name = unique("carol");

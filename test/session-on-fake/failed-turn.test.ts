@@ -9,7 +9,7 @@ test.each([
   [413, "request"],
   [500, "overload"],
   [529, "overload"],
-] as const)("an API that answers %i fails the turn as %s", async (status, expected) => {
+] as const)("TURN_FAILED: status %i of the API has the class %s", async (status, expected) => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -25,7 +25,7 @@ test.each([
   expect(error.details.partialText).toBe("I was about to");
   await failure(collect(turn), "TURN_FAILED");
   expect(turn.state).toBe("failed");
-  // The process is sound; the session goes on with it, but for a first turn that cannot stand in the conversation.
+  // The process is kept, unless a refused first turn needs an empty conversation.
   expect((await within(clock, query(scene.name, "again"))).text).toBe("fine");
   expect(scene.fake.processes).toHaveLength(expected === "request" ? 2 : 1);
   expect(scene.session.status().restarts).toBe(0);
@@ -35,7 +35,7 @@ test.each([
   ["nothing", "", false],
   ["a piece", "I was about to", true],
   ["a whole message", "I was about to", false],
-] as const)("the words of an error are no text of a turn that had shown %s", async (_, shown, partial) => {
+] as const)("turn.text(): leaves out the error's words after the turn has shown %s", async (_, shown, partial) => {
   const text = "API Error: 500 boom";
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -58,7 +58,7 @@ test.each([
   expect(chunks).toEqual([expect.stringContaining('"type":"error"')]);
 });
 
-test("a prompt whose key was refused does not stand in the conversation when it is asked again with another key", async () => {
+test("Turn: a prompt whose key was refused stands in the conversation once when it is asked again", async () => {
   const script: FakeScript = async (turn) => {
     if (turn.prompt === "two" && turn.index === 1) await turn.fail({ status: 401 });
     else await turn.text(turn.history.map(({ text }) => text).join(" | "));
@@ -74,7 +74,7 @@ test("a prompt whose key was refused does not stand in the conversation when it 
   expect(text).toMatch(/^one \|/);
 });
 
-test("an API that cannot be reached is an overload, not a crash", async () => {
+test('TURN_FAILED: has the class "overload" when the API is unreachable', async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: (turn) => turn.fail({}) });
   const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
@@ -82,7 +82,7 @@ test("an API that cannot be reached is an overload, not a crash", async () => {
   expect(error.details.status).toBeUndefined();
 });
 
-test("a key that is not accepted fails the turn and quarantines the session", async () => {
+test('TURN_FAILED: a refused key has the class "auth" and quarantines the session', async () => {
   await using scene = await Scene.open({ script: (turn) => turn.fail({ status: 401 }) });
   const error = await failure(query(scene.name, "hi"), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: "auth" });
@@ -94,7 +94,7 @@ test.each([
   ["error_max_turns", "maxTurns"],
   ["error_max_budget_usd", "maxBudgetUsd"],
   ["error_max_structured_output_retries", "outputFormat"],
-] as const)("%s is a limit of the turn, and says which", async (subtype, option) => {
+] as const)('TURN_FAILED: %s has the class "turn" and names %s', async (subtype, option) => {
   await using scene = await Scene.open({
     script: (turn) => (turn.index === 0 ? turn.result({ subtype }) : turn.text("fine")),
   });
@@ -104,7 +104,7 @@ test.each([
   expect((await query(scene.name, "again")).text).toBe("fine");
 });
 
-test("an error during execution says what Claude Code says", async () => {
+test("TURN_FAILED: contains Claude Code's words for an error during execution", async () => {
   await using scene = await Scene.open({
     script: (turn) =>
       turn.result({ subtype: "error_during_execution", terminalReason: "model_error", errors: ["the sky fell"] }),

@@ -16,7 +16,7 @@ const LOST = {
   lost: ["transcript", "global_config"],
 };
 
-test("what a session store did not take is a fault: an event, in the status and in the health, and the turn goes on", async () => {
+test("Session faults: a failed write to a session store is an event, and shows in status and health until `clear()`", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "mirror") await turn.emit(MIRROR);
@@ -36,13 +36,13 @@ test("what a session store did not take is a fault: an event, in the status and 
   expect((await scene.session.query("after")).text).toBe("fine");
   await eventually(() => events.filter(({ type }) => type === "fault").length === 2);
   expect(scene.session.status().faults).toHaveLength(2);
-  // What was lost is lost to this conversation only.
+  // `clear()` drops the conversation to which the fault belongs.
   await scene.session.clear();
   expect(scene.session.status().faults).toEqual([]);
   expect(await scene.session.health()).toEqual({ status: "healthy" });
 });
 
-test("so is a disk that was full when Claude Code wrote its transcript", async () => {
+test("Session faults: a full disk while Claude Code wrote its transcript degrades the health", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.text("fine");
@@ -56,7 +56,7 @@ test("so is a disk that was full when Claude Code wrote its transcript", async (
   expect(JSON.stringify(health)).toContain("a resume may miss a part");
 });
 
-test("the last eight faults are remembered", async () => {
+test("session.status().faults: keeps the last eight", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       for (let n = 0; n < 12; n++) await turn.emit({ ...MIRROR, error: `no ${n}` });

@@ -28,7 +28,7 @@ async function start(names: readonly string[]): Promise<Supervisor> {
   return await Supervisor.start(children, { journal: { sqlite }, logger: { info: () => {}, warn: () => {} } });
 }
 
-/** What a flipped bit in a page makes of the JSON that a session is remembered by: SQLite does not notice it. */
+/** Damages the JSON in a session's row, as a flipped bit does. SQLite does not notice. */
 function garble(names: readonly string[]): void {
   const database = new DatabaseSync(sqlite);
   for (const name of names) {
@@ -39,7 +39,7 @@ function garble(names: readonly string[]): void {
   database.close();
 }
 
-test("a row that is no longer what was written keeps its own session from starting, and no other", async () => {
+test("Supervisor.start(): quarantines a session whose row in the journal is damaged, and starts the others", async () => {
   const names = [unique(), unique(), unique()];
   const [first = "", second = "", third = ""] = names;
   const before = await start(names);
@@ -59,7 +59,7 @@ test("a row that is no longer what was written keeps its own session from starti
   }
 });
 
-test("where no session can be read the application does not start, and is told that the journal is damaged", async () => {
+test("Supervisor.start(): rejects with JOURNAL_UNAVAILABLE when every row is damaged", async () => {
   const names = [unique(), unique()];
   const before = await start(names);
   for (const name of names) await query(name, "hi");

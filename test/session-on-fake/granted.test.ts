@@ -15,7 +15,7 @@ import { eventually, failure, Scene, unique } from "./scene.ts";
 
 const EDIT = ["Write", { file_path: "a", content: "a" }] as const;
 
-/** `enter` and `exit` plan mode, `write` a file, `fetch`, or run what else is asked for as a command. */
+/** Enters or exits plan mode, writes a file, or runs any other prompt than "hi" as a command. Replies with the mode. */
 const script: FakeScript = async (turn) => {
   if (turn.prompt === "enter") await turn.toolUse("EnterPlanMode", {});
   else if (turn.prompt === "exit") await turn.toolUse("ExitPlanMode", {});
@@ -31,13 +31,13 @@ const allow = (ruleContent: string): PermissionUpdate => ({
   destination: "session",
 });
 
-/** An application that can be run again. Its answers to questions for permission are in `answers`, by tool; all others are denials. */
+/** An application that can be restarted. Approves a tool's requests with its entry in `answers`, and denies all others. */
 class World implements AsyncDisposable {
   readonly fake: FakeClaude = fakeClaude(script);
   readonly journal: Journal = memoryJournal();
   readonly name: string = unique();
   readonly answers = new Map<string, (approval: Approval) => void>();
-  /** The tools that somebody was asked about, since the last look. */
+  /** Tools for which permission was requested since the last call of `asked()`. */
   #asked: string[] = [];
   #options: Omit<SessionOptions, "name">;
   #supervisor: Supervisor | undefined;
@@ -47,7 +47,7 @@ class World implements AsyncDisposable {
   }
 
   get session(): Session {
-    if (this.#supervisor === undefined) throw new Error("not begun");
+    if (this.#supervisor === undefined) throw new Error("the application has not started");
     return this.#supervisor.session(this.name);
   }
 
@@ -62,7 +62,7 @@ class World implements AsyncDisposable {
     await this.#supervisor?.stop();
   }
 
-  /** Asks the session to do something; resolves with the tools that somebody was asked about meanwhile. */
+  /** Runs a prompt and returns the tools for which permission was requested during it. */
   async asked(prompt: string): Promise<string[]> {
     await this.session.query(prompt);
     return this.#asked.splice(0);
@@ -100,7 +100,7 @@ const WAYS: [string, (world: World) => Promise<void>][] = [
       await eventually(() => session.status().restarts > 0 && session.status().state === "idle");
     },
   ],
-  ["a restart by hand", ({ session }) => session.restart()],
+  ["`restart()`", ({ session }) => session.restart()],
   [
     "a restart of the application",
     async (world) => {
@@ -111,7 +111,7 @@ const WAYS: [string, (world: World) => Promise<void>][] = [
 ];
 
 test.each(WAYS)(
-  "plan mode that the model has entered is kept over %s, and leads back to the mode before",
+  "Grants: plan mode that the model entered persists over %s, and leads back to the mode before",
   async (_, way) => {
     await using world = await worldOf({ permissionMode: "acceptEdits" });
     expect(await world.asked("write")).toEqual([]);
@@ -128,7 +128,7 @@ test.each(WAYS)(
   },
 );
 
-test.each(WAYS)("the mode after an approved plan is kept over %s", async (_, way) => {
+test.each(WAYS)("Grants: the mode of an approved plan persists over %s", async (_, way) => {
   await using world = await worldOf({ permissionMode: "plan" });
   const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
   world.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
@@ -139,39 +139,36 @@ test.each(WAYS)("the mode after an approved plan is kept over %s", async (_, way
   expect(world.session.status().permissionMode).toBe("acceptEdits");
 });
 
-test.each(WAYS)(
-  "rules of each kind and directories that were approved for the session are kept over %s",
-  async (_, way) => {
-    await using world = await worldOf({ permissionMode: "default" });
-    const rules: PermissionUpdate[] = [
-      allow("touch:*"),
-      {
-        type: "addRules",
-        rules: [{ toolName: "Bash", ruleContent: "rm:*" }],
-        behavior: "deny",
-        destination: "session",
-      },
-      {
-        type: "addRules",
-        rules: [{ toolName: "Bash", ruleContent: "touch b" }],
-        behavior: "ask",
-        destination: "session",
-      },
-      { type: "addDirectories", directories: ["/elsewhere"], destination: "session" },
-    ];
-    world.answers.set("Bash", (approval) => approval.approve({ rules }));
-    expect(await world.asked("touch a")).toEqual(["Bash"]);
-    world.answers.clear();
-    await way(world);
-    expect(await world.asked("touch c")).toEqual([]);
-    expect(await world.asked("touch b")).toEqual(["Bash"]);
-    expect(await world.asked("rm a")).toEqual([]);
-    expect(await world.asked("ls")).toEqual(["Bash"]);
-    expect(await directoriesOf(world.session)).toEqual(["/elsewhere"]);
-  },
-);
+test.each(WAYS)("Grants: approved rules of each behavior and directories persist over %s", async (_, way) => {
+  await using world = await worldOf({ permissionMode: "default" });
+  const rules: PermissionUpdate[] = [
+    allow("touch:*"),
+    {
+      type: "addRules",
+      rules: [{ toolName: "Bash", ruleContent: "rm:*" }],
+      behavior: "deny",
+      destination: "session",
+    },
+    {
+      type: "addRules",
+      rules: [{ toolName: "Bash", ruleContent: "touch b" }],
+      behavior: "ask",
+      destination: "session",
+    },
+    { type: "addDirectories", directories: ["/elsewhere"], destination: "session" },
+  ];
+  world.answers.set("Bash", (approval) => approval.approve({ rules }));
+  expect(await world.asked("touch a")).toEqual(["Bash"]);
+  world.answers.clear();
+  await way(world);
+  expect(await world.asked("touch c")).toEqual([]);
+  expect(await world.asked("touch b")).toEqual(["Bash"]);
+  expect(await world.asked("rm a")).toEqual([]);
+  expect(await world.asked("ls")).toEqual(["Bash"]);
+  expect(await directoriesOf(world.session)).toEqual(["/elsewhere"]);
+});
 
-test.each(WAYS)("what `setPermissionMode` has set is kept over %s", async (_, way) => {
+test.each(WAYS)("Grants: the mode of `setPermissionMode` persists over %s", async (_, way) => {
   await using world = await worldOf({ permissionMode: "default" });
   await world.session.setPermissionMode("acceptEdits");
   await world.session.setPermissionMode("plan");
@@ -182,7 +179,7 @@ test.each(WAYS)("what `setPermissionMode` has set is kept over %s", async (_, wa
   expect(await world.asked("write")).toEqual([]);
 });
 
-test("nothing that was approved once, denied, or meant for a file of settings is kept", async () => {
+test("Grants: approvals without rules, denials and rules for a settings file do not persist", async () => {
   await using world = await worldOf({ permissionMode: "default" });
   world.answers.set("Bash", (approval) => approval.approve());
   await world.asked("touch a");
@@ -198,7 +195,7 @@ test("nothing that was approved once, denied, or meant for a file of settings is
   expect(world.session.status().permissionMode).toBe("default");
 });
 
-test("a rule that is taken back is gone at once, also from a process that was given it when it came up", async () => {
+test("Grants: a removed rule has no effect at once, nor in the next process", async () => {
   await using world = await worldOf({ permissionMode: "default" });
   world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*"), allow("mkdir:*")] }));
   await world.asked("touch a");
@@ -215,7 +212,7 @@ test("a rule that is taken back is gone at once, also from a process that was gi
   expect(await world.asked("mkdir a")).toEqual([]);
 });
 
-test.each(["clear()", "a restart that clears"])("%s begins with what the options say", async (how) => {
+test.each(["clear()", "a restart that clears"])("Grants: %s drops them and returns to the options", async (how) => {
   await using world = await worldOf({ permissionMode: "default" });
   world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
   await world.asked("touch a");
@@ -231,7 +228,7 @@ test.each(["clear()", "a restart that clears"])("%s begins with what the options
   expect(world.session.status().permissionMode).toBe("default");
 });
 
-test("Claude's own `/clear` leaves in the process what it was granted, and the next process has it too", async () => {
+test("Grants: persist over Claude's own `/clear`, in the process and in the next one", async () => {
   await using world = await worldOf({ permissionMode: "default" });
   world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
   await world.asked("touch a");
@@ -242,7 +239,7 @@ test("Claude's own `/clear` leaves in the process what it was granted, and the n
   expect(await world.asked("touch a")).toEqual([]);
 });
 
-test("a fork, and another session, have nothing of it", async () => {
+test("Grants: are unknown to a fork and to another session", async () => {
   const [other, forked] = [unique("other"), unique("fork")];
   await using scene = await Scene.open({ script, session: { approvals: true, permissionMode: "default" } });
   await scene.supervisor.startSession({ name: other, approvals: true, permissionMode: "default" });
@@ -262,7 +259,7 @@ test("a fork, and another session, have nothing of it", async () => {
   expect((await scene.session.query("touch a")).text).toBe("acceptEdits");
 });
 
-test("a turn that is taken back takes nothing back of what somebody has approved in it", async () => {
+test("Grants: persist when the turn in which they were approved is rolled back", async () => {
   await using scene = await Scene.open({
     session: { approvals: true, permissionMode: "default", whenBusy: "rollback" },
     script: async (turn) => {
@@ -281,19 +278,19 @@ test("a turn that is taken back takes nothing back of what somebody has approved
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("an option that has changed wins over the mode that the session was in, live and at the next start", async () => {
+test("Grants: a changed `permissionMode` option overrides the mode at the next start, for good", async () => {
   await using world = await worldOf({ permissionMode: "acceptEdits" });
   await world.asked("enter");
   await world.stop();
   await world.begin({ approvals: true, permissionMode: "dontAsk" });
   expect((await world.session.query("hi")).text).toBe("dontAsk");
   await world.stop();
-  // What was given up stays so, also if the option comes back.
+  // The first override dropped plan mode, so the old option does not bring it back.
   await world.begin({ approvals: true, permissionMode: "acceptEdits" });
   expect((await world.session.query("hi")).text).toBe("acceptEdits");
 });
 
-test("a reconciliation changes the mode if that is what has changed, and leaves plan mode alone otherwise", async () => {
+test("supervisor.reconcile(): changes the mode when the option changed, and leaves plan mode alone otherwise", async () => {
   const name = unique();
   await using scene = await Scene.open({
     script,
@@ -310,7 +307,7 @@ test("a reconciliation changes the mode if that is what has changed, and leaves 
   expect((await scene.session.query("hi")).text).toBe("default");
 });
 
-test("a spare process is not taken in the place of one that would have to be given something", async () => {
+test("Spares: a session with a granted mode does not take one", async () => {
   const family = unique("family");
   await using scene = await Scene.open({
     script,
@@ -329,7 +326,7 @@ test("a spare process is not taken in the place of one that would have to be giv
   expect(scene.supervisor.capacity().spares.hits).toBe(before);
 });
 
-test("a member of a pool is lent as its options say, whoever had it before", async () => {
+test("Pool: lends a member without the grants of the previous loan", async () => {
   for (const conversation of ["fresh", "shared"] as const) {
     const name = unique("pool");
     await using scene = await Scene.open({
@@ -352,7 +349,7 @@ test("a member of a pool is lent as its options say, whoever had it before", asy
   }
 });
 
-test("what `canUseTool` of the application grants is kept too, and what a withdrawn question would have granted is not", async () => {
+test("Grants: rules that `canUseTool` returns persist, those of a withdrawn request do not", async () => {
   const answer = Promise.withResolvers<void>();
   let asked = 0;
   await using scene = await Scene.open({
@@ -381,9 +378,9 @@ test("what `canUseTool` of the application grants is kept too, and what a withdr
 });
 
 test.each([
-  ["is kept where the hook has decided", true],
-  ["is not kept where somebody else has decided first", false],
-])("what a PermissionRequest hook grants %s", async (_, wins) => {
+  ["persist when the hook answers first", true],
+  ["do not persist when `canUseTool` answers first", false],
+])("Grants: rules of a PermissionRequest hook %s", async (_, wins) => {
   const decided = Promise.withResolvers<void>();
   let asked = 0;
   await using scene = await Scene.open({
@@ -422,7 +419,7 @@ test.each([
   expect(asked).toBe(wins ? 1 : 2);
 });
 
-test("`status` and `inspect` show the mode that it is in, and where that comes from", async () => {
+test("status() and inspect(): show the current permission mode and its origin", async () => {
   await using scene = await Scene.open({ script, session: { approvals: true, permissionMode: "acceptEdits" } });
   const shown = () => {
     const [child] = scene.supervisor.inspect().children;
@@ -435,7 +432,7 @@ test("`status` and `inspect` show the mode that it is in, and where that comes f
   expect(shown()).toEqual({ value: "plan", origin: { from: "conversation" } });
 });
 
-test("a session of a template that was let go comes back with what was granted", async () => {
+test("Grants: return with a session of a template that was evicted", async () => {
   const [family, clock] = [unique("family"), new SimulatedClock()];
   const children = [template(family, { permissionMode: "default", idleTimeout: "1m" })];
   await using scene = await Scene.open({ clock, script, children });
@@ -448,13 +445,13 @@ test("a session of a template that was let go comes back with what was granted",
 });
 
 test.each([
-  ["refuses", { subtype: "error", error: "not today" }, "not today"],
+  ["rejects", { subtype: "error", error: "not today" }, "not today"],
   [
-    "goes into another mode than",
+    "misapplies",
     { subtype: "success", response: { mode: "acceptEdits" } },
     "it is in the permission mode acceptEdits where plan was asked for",
   ],
-])("a process that %s what was granted does not come up, and says so", async (_, answer, why) => {
+])("Grants: a process that %s them fails to start and says why", async (_, answer, why) => {
   const name = unique();
   const fake = fakeClaude(script);
   const refusing = (options: Parameters<FakeClaude["spawn"]>[0]) => {
@@ -486,7 +483,7 @@ test.each([
   expectNothingLeft(fake);
 });
 
-test("a mode that needs leave is not given back to a session that has that leave no longer", async () => {
+test("Grants: do not return a session to `bypassPermissions` after the option that allows it is gone", async () => {
   await using world = await worldOf({ permissionMode: "default", allowDangerouslySkipPermissions: true });
   await world.session.setPermissionMode("bypassPermissions");
   await world.asked("enter");

@@ -3,7 +3,7 @@ import { type Batch, memoryJournal } from "../../src/index.ts";
 import { serverOf } from "../../src/session/session.ts";
 import { failure, Scene } from "./scene.ts";
 
-test("a session is given up only when it is written that a turn waits again of which it was being written that it begins", async () => {
+test("SessionServer.handOver(): resolves only after the pending turn-begun write and the requeue are written", async () => {
   const journal = memoryJournal();
   const [begins, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const written: string[] = [];

@@ -5,14 +5,14 @@ import { fakeClaude } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, RejectionWatch, Scene, unique, within } from "./scene.ts";
 
-test("a crash in the handshake is retried, and the start succeeds", async () => {
+test("Handshake: retries after a crash, and the start succeeds", async () => {
   await using scene = await Scene.open({ fake: { startup: (process, n) => (n === 1 ? process.crash() : undefined) } });
   expect(scene.supervisor.notStarted).toEqual([]);
   expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 1 });
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });
 
-test("a crash in the handshake of a restart costs neither turn nor conversation", async () => {
+test("Handshake: crashes during a restart lose neither the turn nor the conversation", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.text(`${turn.history.length}`),
     fake: { startup: (process, n) => (n === 2 || n === 3 ? process.crash({ signal: "SIGSEGV" }) : undefined) },
@@ -23,7 +23,7 @@ test("a crash in the handshake of a restart costs neither turn nor conversation"
   expect(scene.fake.processes).toHaveLength(4);
 });
 
-test("a handshake that never answers is given up after a minute, and tried again", async () => {
+test("Handshake: is abandoned after a minute without an answer, and retried", async () => {
   const clock = new SimulatedClock();
   const name = unique();
   const fake = fakeClaude(undefined, { startup: (_, n) => (n === 1 ? new Promise(() => {}) : undefined) });
@@ -43,7 +43,7 @@ test("a handshake that never answers is given up after a minute, and tried again
   expect((await query(name, "hi")).text).toBe("You said: hi");
 });
 
-test("a process that cannot be spawned at all quarantines the session, with the reason", async () => {
+test("Supervisor.start(): quarantines a session whose process cannot be spawned, with the reason", async () => {
   const watch = new RejectionWatch();
   const name = unique();
   await using supervisor = await Supervisor.start([{ name }], {
@@ -60,7 +60,7 @@ test("a process that cannot be spawned at all quarantines the session, with the 
   await watch.end();
 });
 
-test("a start that is refused by Claude Code says in whose words", async () => {
+test("Supervisor.notStarted: contains Claude Code's words when it refuses to start", async () => {
   const name = unique();
   await using scene = await Scene.open({
     children: [{ name }],
@@ -69,14 +69,14 @@ test("a start that is refused by Claude Code says in whose words", async () => {
   expect(scene.supervisor.notStarted[0]?.error.message).toContain("Invalid setting: nonsense");
 });
 
-test("what a process says before its handshake does no harm", async () => {
+test("Handshake: ignores messages before it", async () => {
   await using scene = await Scene.open({
     fake: { startup: (process) => process.write('{"type":"system","subtype":"hello","session_id":"x","uuid":"y"}\n') },
   });
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });
 
-test("the order of turns holds over a handshake that fails", async () => {
+test("Handshake: turns keep their order when it fails", async () => {
   await using scene = await Scene.open({ fake: { startup: (process, n) => (n === 2 ? process.crash() : undefined) } });
   scene.fake.processes[0]?.crash();
   const replies = await Promise.all(["a", "b", "c"].map((prompt) => query(scene.name, prompt)));

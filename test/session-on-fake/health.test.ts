@@ -3,7 +3,7 @@ import { stream } from "../../src/castellan.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, Scene, within } from "./scene.ts";
 
-test("a session that answers is healthy, idle or busy, and its question is no turn", async () => {
+test("session.health(): is healthy when idle or busy, and starts no turn", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   expect(await scene.session.health()).toEqual({ status: "healthy" });
   const turn = stream(scene.name, "hi");
@@ -13,7 +13,7 @@ test("a session that answers is healthy, idle or busy, and its question is no tu
   expect(scene.fake.processes[0]?.prompts).toEqual(["hi"]);
 });
 
-test("a process that does not answer makes it unhealthy, and is not taken down by the question", async () => {
+test("session.health(): is unhealthy when the process does not answer, and leaves it running", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock });
   scene.fake.processes[0]?.freeze();
@@ -23,7 +23,7 @@ test("a process that does not answer makes it unhealthy, and is not taken down b
   expect(await scene.session.health()).toEqual({ status: "healthy" });
 });
 
-test("one that is quarantined, has ended or restarts says so", async () => {
+test("session.health(): is unhealthy, with the reason, when quarantined or stopped", async () => {
   await using scene = await Scene.open({ options: { maxRestarts: 0 } });
   const { session } = scene;
   scene.fake.processes[0]?.crash({ code: 3 });
@@ -33,7 +33,7 @@ test("one that is quarantined, has ended or restarts says so", async () => {
   expect(await session.health()).toMatchObject({ status: "unhealthy", reason: expect.stringContaining("stopped") });
 });
 
-test("the conversation's id is Claude's", async () => {
+test("session.sessionId: is Claude's id of the conversation", async () => {
   await using scene = await Scene.open();
   const { sessionId } = await scene.session.query("hi");
   expect(scene.session.sessionId).toBe(sessionId);

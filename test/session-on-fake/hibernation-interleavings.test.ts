@@ -4,7 +4,7 @@ import { query, session } from "../../src/castellan.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { Scene, ticks, unique } from "./scene.ts";
 
-/** What ends a turn for its caller without an answer, where processes crash, and sessions are woken and put to sleep. */
+/** The only error with which a turn may end while processes crash, wake and hibernate. */
 const ENDS = new Set(["TURN_INTERRUPTED"]);
 
 const action = fc.record({
@@ -13,7 +13,7 @@ const action = fc.record({
   ticks: fc.nat(12),
 });
 
-test("in whatever order sessions are asked, put to sleep, woken and killed, each turn ends once and there are never too many", async () => {
+test("Hibernation: in any order of queries, hibernate, wake, restart and crashes, each turn ends once within maxProcesses", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(action, { maxLength: 24 }), fc.integer({ min: 1, max: 2 }), async (actions, most) => {
       const names = Array.from({ length: 3 }, () => unique());
@@ -53,7 +53,7 @@ test("in whatever order sessions are asked, put to sleep, woken and killed, each
       await Promise.all(done);
       expect(seen).toBeLessThanOrEqual(most);
       const prompts = fake.processes.flatMap((process) => process.prompts);
-      // A turn that was cut before it was answered is run again, and no other.
+      // Every prompt reached a process.
       for (const prompt of asked) expect(prompts).toContain(prompt);
     }),
     { numRuns: 40 },

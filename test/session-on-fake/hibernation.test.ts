@@ -6,14 +6,14 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** A session that hibernates after a minute. */
+/** Opens a session that hibernates after a minute. */
 async function drowsy(more: object = {}, script: FakeScript = count) {
   const clock = new SimulatedClock();
   const scene = await Scene.open({ clock, script, session: { idleTimeout: "1m", ...more } });
   return { clock, scene, asleep: () => eventually(() => scene.fake.running.length === 0) };
 }
 
-test("an idle session hibernates after its idleTimeout, and wakes with its conversation for the next turn", async () => {
+test("idleTimeout: hibernates an idle session, which wakes with its conversation for the next turn", async () => {
   const { clock, scene, asleep } = await drowsy();
   await using _ = scene;
   expect((await query(scene.name, "one")).text).toBe("0");
@@ -27,13 +27,13 @@ test("an idle session hibernates after its idleTimeout, and wakes with its conve
   expect(status.waitingFor).toBeUndefined();
   expect((await query(scene.name, "two")).text).toBe("2");
   expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
-  // And again: the time counts from the last turn.
+  // The idle time counts from the last turn.
   await clock.advance(60_000);
   await asleep();
   expect((await query(scene.name, "three")).text).toBe("4");
 });
 
-test("each turn begins the time anew, a question to the process does not", async () => {
+test("idleTimeout: counts from the last turn; health() does not extend it", async () => {
   const { clock, scene, asleep } = await drowsy();
   await using _ = scene;
   await clock.advance(50_000);
@@ -45,7 +45,7 @@ test("each turn begins the time anew, a question to the process does not", async
   await asleep();
 });
 
-test("asking how it is, and listing it, does not wake it", async () => {
+test("Hibernation: health, lists, inspection and history do not wake the session", async () => {
   const { clock, scene, asleep } = await drowsy();
   await using _ = scene;
   await clock.advance(60_000);
@@ -59,7 +59,7 @@ test("asking how it is, and listing it, does not wake it", async () => {
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a control request wakes it, and model and permission mode come with it", async () => {
+test("Hibernation: a control wakes the session with its model and permission mode", async () => {
   const { clock, scene, asleep } = await drowsy({ permissionMode: "plan" });
   await using _ = scene;
   await scene.session.setModel("claude-haiku-4-5");
@@ -73,7 +73,7 @@ test("a control request wakes it, and model and permission mode come with it", a
   expect(args.join(" ")).toContain("acceptEdits");
 });
 
-test("wake brings a process up, once, and hibernate ends it", async () => {
+test("session.wake() and session.hibernate(): are idempotent, start one process and stop it", async () => {
   await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
   expect(scene.session.status()).toMatchObject({ state: "hibernated", activation: 0 });
   expect(scene.fake.processes).toEqual([]);
@@ -87,7 +87,7 @@ test("wake brings a process up, once, and hibernate ends it", async () => {
   expect(scene.fake.processes[0]).toMatchObject({ exit: { code: 0 }, signals: [] });
 });
 
-test("it does not hibernate with a turn, a background task or a permission that is waited for", async () => {
+test("Hibernation: does not happen during a turn, a pending approval or a background task", async () => {
   const begun = Promise.withResolvers<void>();
   const task = { task_id: "t1", task_type: "local_bash", description: "sleep" };
   const { clock, scene, asleep } = await drowsy({ approvals: { timeout: "1h" } }, async (turn) => {
@@ -120,7 +120,7 @@ test("it does not hibernate with a turn, a background task or a permission that 
   await asleep();
 });
 
-test("a turn in the same moment is not lost: it waits and wakes the session", async () => {
+test("session.hibernate(): a simultaneous turn waits and wakes the session", async () => {
   await using scene = await Scene.open({ script: count });
   await query(scene.name, "one");
   const sleeping = scene.session.hibernate();
@@ -130,7 +130,7 @@ test("a turn in the same moment is not lost: it waits and wakes the session", as
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["one"], ["two"]]);
 });
 
-test("a turn a few ticks before or after the end of the idle time runs exactly once", async () => {
+test("session.hibernate(): turns within a few ticks of it run exactly once", async () => {
   for (let n = 0; n < 12; n++) {
     await using scene = await Scene.open({ script: count });
     const sleeping = scene.session.hibernate().catch(() => {});
@@ -143,7 +143,7 @@ test("a turn a few ticks before or after the end of the idle time runs exactly o
   }
 });
 
-test("a mailbox without room takes a turn for a session that hibernates", async () => {
+test("mailboxLimit: 0 still accepts a turn for a hibernated session", async () => {
   await using scene = await Scene.open({ script: count, session: { activation: "lazy", mailboxLimit: 0 } });
   const first = query(scene.name, "one");
   await failure(query(scene.name, "two"), "MAILBOX_FULL");
@@ -152,7 +152,7 @@ test("a mailbox without room takes a turn for a session that hibernates", async 
   expect((await query(scene.name, "three", { whenBusy: "reject" })).text).toBe("2");
 });
 
-test("a pinned one stays, until somebody says otherwise", async () => {
+test("pinned: prevents idle hibernation, but not hibernate()", async () => {
   const { clock, scene } = await drowsy({ pinned: true });
   await using _ = scene;
   await clock.advance(600_000);
@@ -161,7 +161,7 @@ test("a pinned one stays, until somebody says otherwise", async () => {
   expect(scene.fake.running).toEqual([]);
 });
 
-test("an idleTimeout that is changed holds at once, without another process", async () => {
+test("idleTimeout: a change applies at once without a new process", async () => {
   const { clock, scene, asleep } = await drowsy();
   await using _ = scene;
   const own = { name: scene.name };
@@ -171,7 +171,7 @@ test("an idleTimeout that is changed holds at once, without another process", as
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m" }]);
   await clock.advance(60_000);
   await asleep();
-  // What it is changed to while it sleeps, the next process has.
+  // Options that change during hibernation apply to the next process.
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m", systemPrompt: "Be brief." }]);
   await scene.supervisor.reconcile([
     { ...own, idleTimeout: "2m", systemPrompt: "Be brief.", model: "claude-haiku-4-5" },
@@ -181,7 +181,7 @@ test("an idleTimeout that is changed holds at once, without another process", as
   expect(scene.fake.processes[1]?.args.join(" ")).toContain("claude-haiku-4-5");
 });
 
-test("restart, clear, fork and stop work on one that hibernates", async () => {
+test("Hibernation: restart, clear, fork and stop work on a hibernated session", async () => {
   await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
   await query(scene.name, "one");
   await scene.session.hibernate();
@@ -204,7 +204,7 @@ test("restart, clear, fork and stop work on one that hibernates", async () => {
   expect(scene.supervisor.listSessions().map(({ name }) => name)).toEqual([fork.name]);
 });
 
-test("draining finishes what waits for a session to wake", async () => {
+test("supervisor.drain(): completes a turn that waits for a session to wake", async () => {
   const gate = Promise.withResolvers<void>();
   const name = unique();
   await using scene = await Scene.open({
@@ -220,7 +220,7 @@ test("draining finishes what waits for a session to wake", async () => {
   expect(await drained).toEqual({ completed: true });
 });
 
-test("a wake that fails is restarted like any crash, and quarantined in the end", async () => {
+test("session.wake(): failed starts are restarted and in the end quarantine the session", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -234,17 +234,17 @@ test("a wake that fails is restarted like any crash, and quarantined in the end"
   await failure(scene.session.hibernate(), "SESSION_QUARANTINED");
 });
 
-test("a crash is not taken for hibernation, and one in mid-turn resumes", async () => {
+test("Hibernation: a crash counts as a restart, after which a lazy session hibernates and keeps its conversation", async () => {
   await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
   await query(scene.name, "one");
   scene.fake.running[0]?.crash();
   await eventually(() => scene.session.status().restarts === 1);
-  // The next life begins as the options say: without a process.
+  // `activation: "lazy"` applies to the restarted session, too.
   await eventually(() => scene.session.status().state === "hibernated");
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("it wakes after a turn was taken back, on what was said before", async () => {
+test("Hibernation: the session wakes without a turn that was rolled back", async () => {
   await using scene = await Scene.open({
     session: { whenBusy: "rollback" },
     script: async (turn) => {
@@ -262,7 +262,7 @@ test("it wakes after a turn was taken back, on what was said before", async () =
   expect((await query(scene.name, "two")).text).toBe("4");
 });
 
-test("the state is told as an event, each once", async () => {
+test("session.events(): reports each change of state once", async () => {
   await using scene = await Scene.open({ script: count });
   const states: string[] = [];
   const reading = (async () => {

@@ -6,7 +6,7 @@ import { failure, Scene, thrown, unique } from "./scene.ts";
 
 const idempotencyKey = "order-7";
 
-test("the same key gives the same turn and reply, while it waits, runs and has ended", async () => {
+test("idempotencyKey: returns the same turn and reply while it is queued, running and finished", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -29,7 +29,7 @@ test("the same key gives the same turn and reply, while it waits, runs and has e
   expect(scene.fake.processes[0]?.prompts).toEqual(["go"]);
 });
 
-test("so it does when the turn is no longer in memory, and after a restart of the application", async () => {
+test("idempotencyKey: returns the same turn from the journal, also after a restart of the application", async () => {
   const both = { fake: fakeClaude((turn) => turn.text(`${turn.index}`)), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -47,7 +47,7 @@ test("so it does when the turn is no longer in memory, and after a restart of th
   expect(both.fake.processes.flatMap(({ prompts }) => prompts).filter((prompt) => prompt === "go")).toHaveLength(1);
 });
 
-test("a turn that failed is not asked again either", async () => {
+test("idempotencyKey: returns the same error for a failed turn and does not run it again", async () => {
   const both = { fake: fakeClaude((turn) => turn.result({ subtype: "error_max_turns" })), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -61,7 +61,7 @@ test("a turn that failed is not asked again either", async () => {
   expect(both.fake.processes.flatMap(({ prompts }) => prompts)).toEqual(["go"]);
 });
 
-test("a key with another prompt is a mistake, and is told", async () => {
+test("idempotencyKey: rejects another prompt under the same key with INVALID_OPTIONS", async () => {
   const both = { fake: fakeClaude(), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -75,7 +75,7 @@ test("a key with another prompt is a mistake, and is told", async () => {
   expect(both.fake.processes[1]?.prompts).toEqual([]);
 });
 
-test("each session has keys of its own, and a wrong key is refused", async () => {
+test("idempotencyKey: is scoped to its session, and rejects an empty key", async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
   const [one, two] = [a, b].map((name) => scene.supervisor.stream(name, "go", { idempotencyKey }));
@@ -84,7 +84,7 @@ test("each session has keys of its own, and a wrong key is refused", async () =>
   await Promise.all([one?.result(), two?.result()]);
 });
 
-test("a turn that takes over is asked for by its key twice, and takes over once", async () => {
+test('idempotencyKey: a repeated turn with `whenBusy: "interrupt"` interrupts once', async () => {
   await using scene = await Scene.open({
     script: async (turn) => (turn.prompt === "long" ? turn.hang() : turn.text(turn.prompt)),
   });
@@ -101,16 +101,16 @@ test("a turn that takes over is asked for by its key twice, and takes over once"
   await another.interrupt();
 });
 
-test("a turn behind one that turns out to have ended before begins as soon as that is known", {
+test("idempotencyKey: the turn behind a repeated one begins as soon as the journal has answered", {
   timeout: 5_000,
 }, async () => {
   const other = unique("other");
   await using scene = await Scene.open({ children: [{ name: unique() }, { name: other }] });
   const { session, supervisor } = scene;
   const { turnId } = await session.query("go", { idempotencyKey });
-  // What came of it is in the journal only, since it is none of the last sixteen.
+  // Sixteen ended turns stay in memory, so only the journal has this one's reply.
   for (let count = 0; count < 17; count++) await session.query(`${count}`);
-  // While the journal is being written, it is read only together with what comes after it.
+  // While a write is pending, the journal answers reads together with the next write.
   const enqueued = supervisor.session(other).enqueue("write");
   const [again, behind] = await Promise.all([session.query("go", { idempotencyKey }), session.query("behind")]);
   expect(again.turnId).toBe(turnId);

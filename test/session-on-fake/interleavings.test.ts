@@ -3,7 +3,7 @@ import { CastellanError } from "../../src/errors.ts";
 import type { Turn } from "../../src/session/streams/turn.ts";
 import { Scene, ticks } from "./scene.ts";
 
-/** A small generator of random numbers (mulberry32), so that a seed is a whole run. */
+/** Returns a seeded random number generator (mulberry32). */
 function chance(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -21,7 +21,7 @@ interface Asked {
   ends: number;
 }
 
-/** How each end of a turn is told. */
+/** Error codes by the state in which a turn ends. */
 const ENDS: Record<string, readonly string[]> = {
   completed: [],
   interrupted: ["TURN_INTERRUPTED"],
@@ -29,7 +29,7 @@ const ENDS: Record<string, readonly string[]> = {
   timed_out: ["TURN_TIMEOUT", "QUEUE_TIMEOUT"],
 };
 
-test.each(Array.from({ length: 10 }, (_, n) => n + 1))("any order of events, seed %i", async (seed) => {
+test.each(Array.from({ length: 10 }, (_, n) => n + 1))("Turns: end once in any order, seed %i", async (seed) => {
   const random = chance(seed);
   const asked: Asked[] = [];
   const failures: unknown[] = [];
@@ -51,7 +51,10 @@ test.each(Array.from({ length: 10 }, (_, n) => n + 1))("any order of events, see
     const prompt = `${"#".repeat(random(4))}${asked.length}`;
     const abort = new AbortController();
     const timeout = random(8) === 0 ? random(10) : undefined;
-    const turn = scene.session.stream(prompt, { signal: abort.signal, ...(timeout === undefined ? {} : { timeout }) });
+    const turn = scene.session.stream(prompt, {
+      signal: abort.signal,
+      ...(timeout === undefined ? {} : { timeout }),
+    });
     const one: Asked = { prompt, turn, abort, ends: 0 };
     const ended = (): void => {
       one.ends += 1;
@@ -79,12 +82,12 @@ test.each(Array.from({ length: 10 }, (_, n) => n + 1))("any order of events, see
   const completed = asked.filter(({ turn }) => turn.state === "completed").map(({ prompt }) => prompt);
   const told = scene.transcript().filter((line) => line.startsWith("user: "));
   const answered = told.map((line) => line.slice(6)).filter((prompt) => completed.includes(prompt));
-  expect(answered, "each prompt that was answered stands once, and in order").toEqual(completed);
+  expect(answered, "each answered prompt is in the conversation once, in order").toEqual(completed);
   expect(scene.fake.running.length).toBeLessThanOrEqual(1);
   expect((await scene.session.query("the end")).text).toContain("the end");
 });
 
-test.each([1, 2, 3, 4, 5, 6])("any order of turns that take over, crashes and restarts, seed %i", async (seed) => {
+test.each([1, 2, 3, 4, 5, 6])("whenBusy: ends each turn once, in any order of events, seed %i", async (seed) => {
   const random = chance(seed);
   const turns: { readonly prompt: string; readonly turn: Turn; ends: number }[] = [];
   await using scene = await Scene.open({
@@ -131,14 +134,14 @@ test.each([1, 2, 3, 4, 5, 6])("any order of turns that take over, crashes and re
       expect(times, `times that prompt ${prompt} stands`).toBe(1);
     } else {
       expect(outcome).toMatchObject({ code: "TURN_INTERRUPTED" });
-      expect(times, `times that prompt ${prompt} stands`).toBeLessThanOrEqual(1);
+      expect(times, `occurrences of prompt ${prompt}`).toBeLessThanOrEqual(1);
     }
   }
   expect((await scene.session.query("the end")).text).toContain("the end");
 });
 
 test.each(Array.from({ length: 10 }, (_, n) => n + 1))(
-  "a stop in the middle of anything ends all of it, seed %i",
+  "stop(): ends all turns and the process at a random moment, seed %i",
   async (seed) => {
     const random = chance(seed * 7919);
     const turns: Turn[] = [];

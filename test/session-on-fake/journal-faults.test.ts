@@ -8,12 +8,12 @@ import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { eventually, failure, Scene, thrown, unique, within } from "./scene.ts";
 
-/** A journal that can be made to fail. */
+/** A journal with injected faults. */
 class Faulty {
   readonly inner: Journal = memoryJournal();
-  /** What writing fails with, as long as there is something. */
+  /** The error of every write, until it is unset. */
   fault: Error | undefined;
-  /** What reading, and opening, fails with. */
+  /** The error of every read and of `open()`, until it is unset. */
   unreadable: Error | undefined;
   readonly journal: Journal = {
     place: "faulty",
@@ -50,7 +50,7 @@ async function open(script?: Parameters<typeof fakeClaude>[0]) {
   return { faulty, clock, scene: await within(clock, Scene.open(setting)) };
 }
 
-test("a turn that the journal refuses is told so at once, never runs, and can be asked again", async () => {
+test("Journal: rejects a turn that it cannot store, which never runs and may be asked again", async () => {
   const { faulty, scene, clock } = await open();
   await using _ = scene;
   faulty.fault = fault("no_space");
@@ -73,7 +73,7 @@ test("a turn that the journal refuses is told so at once, never runs, and can be
   expect(await within(clock, scene.session.health())).toEqual({ status: "healthy" });
 });
 
-test("a journal that cannot be reached is waited for, five seconds", async () => {
+test("Journal: waits five seconds for an unreachable store before it rejects", async () => {
   const { faulty, scene, clock } = await open();
   await using _ = scene;
   faulty.fault = fault("unreachable");
@@ -91,7 +91,7 @@ test("a journal that cannot be reached is waited for, five seconds", async () =>
   expect(scene.fake.processes[0]?.prompts).toEqual(["early", "after"]);
 });
 
-test("a turn that runs meanwhile is finished, its reply given out after five seconds at the most, and written down later", async () => {
+test("Journal: a running turn completes during an outage, replies within five seconds, and is written later", async () => {
   const go = Promise.withResolvers<void>();
   const { faulty, scene, clock } = await open(async (turn) => {
     await go.promise;
@@ -114,7 +114,7 @@ test("a turn that runs meanwhile is finished, its reply given out after five sec
   expect((await scene.session.usage())[0]?.costUsd).toBeGreaterThan(0);
 });
 
-test("a turn that was accepted waits until it can be written that it begins, and may be given up meanwhile", async () => {
+test("Journal: a queued turn does not begin during an outage, and times out meanwhile", async () => {
   const go = Promise.withResolvers<void>();
   const { faulty, scene, clock } = await open(async (turn) => {
     if (turn.prompt === "first") await go.promise;
@@ -137,12 +137,12 @@ test("a turn that was accepted waits until it can be written that it begins, and
   expect(scene.fake.processes[0]?.prompts).toEqual(["first", "third"]);
 });
 
-test("a deadline is a deadline, also while the journal does not answer", async () => {
+test("Turn timeouts: apply while the journal does not answer", async () => {
   const { faulty, scene, clock } = await open();
   await using _ = scene;
   faulty.fault = fault("unreachable");
   const begun = clock.now();
-  const [late, given] = [new AbortController(), new AbortController()];
+  const given = new AbortController();
   const turns = [
     failure(scene.session.query("one", { timeout: 1_000 }), "TURN_TIMEOUT"),
     failure(scene.session.query("two", { queueTimeout: 1_000 }), "QUEUE_TIMEOUT"),
@@ -152,12 +152,11 @@ test("a deadline is a deadline, also while the journal does not answer", async (
   await within(clock, Promise.all(turns));
   expect(clock.now() - begun).toBeLessThanOrEqual(1_100);
   faulty.fault = undefined;
-  late.abort();
   await within(clock, scene.session.query("four"));
   expect(scene.fake.processes[0]?.prompts).toEqual(["four"]);
 });
 
-test("an application does not start on a journal that cannot be opened or read, and its names are free", async () => {
+test("Supervisor.start(): rejects on an unreadable journal and frees its names; the next start succeeds", async () => {
   const [faulty, name] = [new Faulty(), unique()];
   const fake = fakeClaude();
   faulty.unreadable = fault("unreachable");
@@ -171,12 +170,12 @@ test("an application does not start on a journal that cannot be opened or read, 
   await thrown(() => session(other), "SESSION_NOT_FOUND");
   await failure(application.session(name).turn("unknown"), "JOURNAL_UNAVAILABLE");
   await failure(application.session(name).usage(), "JOURNAL_UNAVAILABLE");
-  // What needs no journal goes on.
+  // Health needs no journal.
   expect(await application.session(name).health()).toEqual({ status: "healthy" });
   expect(fake.processes).toHaveLength(1);
 });
 
-test("what the journal tells and nobody understands is not taken for an empty conversation", async () => {
+test("Journal: an unknown kind of conversation quarantines its session alone", async () => {
   const [journal, name] = [memoryJournal(), unique()];
   const fake = fakeClaude();
   await journal.open({ id: "test", pid: 1, host: "here", startedAt: 0 });
@@ -188,12 +187,12 @@ test("what the journal tells and nobody understands is not taken for an empty co
   expect(application.notStarted.map((not) => not.name)).toEqual([name]);
   const error = await failure(application.query(name, "hi"), "SESSION_QUARANTINED");
   expect(error.message).toContain("does not tell its conversation");
-  // It fails alone.
+  // The other session runs.
   expect((await application.query(other, "hi")).text).toBe("You said: hi");
   expect(fake.processes).toHaveLength(1);
 });
 
-test("an application that has lost its journal to another one ends its processes at once", async () => {
+test("Supervisor: kills its processes at once when another application owns its journal", async () => {
   const { faulty, scene, clock } = await open((turn) => turn.hang());
   await using _ = scene;
   const turn = scene.session.stream("one");
@@ -209,7 +208,7 @@ test("an application that has lost its journal to another one ends its processes
   await thrown(() => session(scene.name), "SESSION_NOT_FOUND");
 });
 
-test("a supervisor stops although its journal does not answer any more", async () => {
+test("supervisor.stop(): completes while the journal does not answer", async () => {
   const { faulty, scene, clock } = await open();
   await within(clock, scene.session.query("one"));
   faulty.fault = fault("unreachable");
@@ -219,7 +218,7 @@ test("a supervisor stops although its journal does not answer any more", async (
   expect(await refused).toBeInstanceOf(CastellanError);
 });
 
-test("a tool waits until it is written that its turn has begun, five seconds at the most", async () => {
+test("PreToolUse: a tool waits for the turn-touched write, five seconds at most", async () => {
   const ran: string[] = [];
   let before = (): void => {};
   const { faulty, scene, clock } = await open(async (turn) => {
@@ -246,7 +245,7 @@ test("a tool waits until it is written that its turn has begun, five seconds at 
   await within(clock, two.result());
 });
 
-test("a process that dies in the first tool of a turn of which nothing was seen does not run it twice", async () => {
+test("onInterruptedTurn: does not retry a turn that died in its first tool, even if no message was seen", async () => {
   let tools = 0;
   await using scene = await Scene.open({
     session: { includePartialMessages: false },
@@ -260,7 +259,7 @@ test("a process that dies in the first tool of a turn of which nothing was seen 
   expect(tools).toBe(1);
 });
 
-test("a session that is to come up while its journal is away is not quarantined for it, and comes up when that is back", async () => {
+test('Session: a start during an outage of the journal is retried as "overload" until the journal is back', async () => {
   const [faulty, clock, name] = [new Faulty(), new SimulatedClock(), unique()];
   const fake = fakeClaude(undefined, { startup: (process, n) => (n === 1 ? process.crash({ code: 1 }) : undefined) });
   const children = [{ name }];

@@ -7,13 +7,13 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run, said } from "./application.ts";
 import { eventually, failure, ticks, unique } from "./scene.ts";
 
-/** A journal that can be made to wait. */
+/** A journal whose reads and writes wait for promises. */
 class Gated {
   readonly inner: Journal = memoryJournal();
-  /** What reading, and writing, waits for. */
+  /** What reads and writes wait for. */
   reading: Promise<unknown> = Promise.resolve();
   writing: Promise<unknown> = Promise.resolve();
-  /** What it waits for to be written that a turn begins, and how often that was asked for since. */
+  /** What turn-begun writes wait for, and how many have been requested. */
   beginning: Promise<unknown> | undefined;
   begins = 0;
   readonly journal: Journal = {
@@ -41,7 +41,7 @@ class Gated {
   };
 }
 
-/** An application that has left a turn with a key in its journal, behind one that ran. */
+/** Runs an application that leaves a queued turn with a key in its journal. */
 async function left() {
   const [gated, name] = [new Gated(), unique()];
   let hold = true;
@@ -61,8 +61,8 @@ async function left() {
 
 const key = { idempotencyKey: "k" };
 
-test.each(["times out", "is given up", "has another prompt", "is the same"])(
-  "a turn that the journal has runs, whoever asks for it by its key before it is here: one that %s",
+test.each(["times out", "is cancelled", "has another prompt", "is the same"])(
+  "Recovery: a queued turn of the journal runs, whatever an early query with its key does: one that %s",
   async (how) => {
     const { gated, name, both, id, fake } = await left();
     const read = Promise.withResolvers<void>();
@@ -79,7 +79,7 @@ test.each(["times out", "is given up", "has another prompt", "is the same"])(
       ({ turnId }) => turnId,
       (error: { code: string }) => error.code,
     );
-    if (how === "is given up") abort.abort();
+    if (how === "is cancelled") abort.abort();
     if (how === "times out") await ended;
     await ticks(5);
     read.resolve();
@@ -88,7 +88,7 @@ test.each(["times out", "is given up", "has another prompt", "is the same"])(
     expect((await turn?.result())?.text).toBe("re: A");
     const codes = {
       "times out": "TURN_TIMEOUT",
-      "is given up": "TURN_CANCELLED",
+      "is cancelled": "TURN_CANCELLED",
       "has another prompt": "INVALID_OPTIONS",
     };
     expect(await ended).toBe(how in codes ? codes[how as keyof typeof codes] : id);
@@ -97,7 +97,7 @@ test.each(["times out", "is given up", "has another prompt", "is the same"])(
   },
 );
 
-test("a turn that the journal has keeps the time that it was given, whoever asks for it by its key with less", async () => {
+test("Recovery: a turn of the journal keeps its timeout when a query with its key has a shorter one", async () => {
   const { gated, name } = await left();
   const read = Promise.withResolvers<void>();
   gated.reading = read.promise;
@@ -114,7 +114,7 @@ test("a turn that the journal has keeps the time that it was given, whoever asks
   await asked;
 });
 
-test("a turn that nobody will come back for waits until it is written that it begins, too", async () => {
+test("Journal: a turn without a key waits for its turn-begun write", async () => {
   const gated = new Gated();
   const [name, fake] = [unique(), fakeClaude((turn) => turn.text("done"))];
   await using application = await run({ fake, journal: gated.journal }, [{ name }]);
@@ -128,8 +128,8 @@ test("a turn that nobody will come back for waits until it is written that it be
   expect((await asked).text).toBe("done");
 });
 
-test("a turn with a key outlives a stop, and is not taken for one that was cancelled", async () => {
-  const { name, both } = await left();
+test("supervisor.stop(): keeps a turn with a key in the journal, although its caller is rejected", async () => {
+  const name = unique();
   let hold = true;
   const fake = fakeClaude((turn) => (hold ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
   const journal = memoryJournal();
@@ -143,10 +143,9 @@ test("a turn with a key outlives a stop, and is not taken for one that was cance
   hold = false;
   await using second = await run({ fake, journal }, [{ name }]);
   expect((await second.query(name, "asked", key)).text).toBe("re: asked");
-  expect(both.fake.running).toEqual([]);
 });
 
-test("a session that is ended while it starts leaves its turns in the journal, for the next start", async () => {
+test("session.stop(): during the start leaves the journal's turns for the next start", async () => {
   const { gated, name, both, id } = await left();
   const read = Promise.withResolvers<void>();
   gated.reading = read.promise;
@@ -161,7 +160,7 @@ test("a session that is ended while it starts leaves its turns in the journal, f
   expect((await turn?.result())?.text).toBe("re: A");
 });
 
-test("a name is started again only after what was written of it before, and what was cleared stays so", async () => {
+test("startSession(): waits for pending writes of the same name, and a cleared conversation stays cleared", async () => {
   const [gated, name] = [new Gated(), unique()];
   const both = { fake: fakeClaude(), journal: gated.journal };
   await using application = await run(both, [{ name }]);
@@ -181,7 +180,7 @@ test("a name is started again only after what was written of it before, and what
   expect((await third.query("three")).sessionId).toBe(reply.sessionId);
 });
 
-test("a session that is quarantined keeps the turns that somebody will come back for, and runs them when it is back", async () => {
+test("Quarantine: keeps enqueued turns, which run after restartSession()", async () => {
   const [journal, name] = [memoryJournal(), unique()];
   let bad = true;
   const fake = fakeClaude(async (turn) => {
@@ -197,12 +196,12 @@ test("a session that is quarantined keeps the turns that somebody will come back
   bad = false;
   await application.restartSession(name);
   const turns = await Promise.all(ids.map((id) => application.session(name).turn(id)));
-  // The first one was the one that the API refused.
+  // The API refused the first turn.
   await failure(turns[0]?.result() ?? Promise.resolve(), "TURN_FAILED");
   expect((await turns[1]?.result())?.text).toBe("re: b");
 });
 
-test("a turn with a key that has been answered is given again, whatever the session takes now", async () => {
+test("idempotencyKey: returns an answered turn although the budget is exceeded", async () => {
   const [journal, name] = [memoryJournal(), unique()];
   const fake = fakeClaude((turn) =>
     turn.prompt === "die" ? turn.crash().then(() => {}) : turn.result({ costUsd: 5, text: "ok" }),
@@ -218,7 +217,7 @@ test("a turn with a key that has been answered is given again, whatever the sess
   expect(await second.session(name).enqueue("go", key)).toBe(reply.turnId);
 });
 
-test("a session whose process is replaced while its first turn is being written down begins it once, where it is by then", async () => {
+test("Session: a turn whose turn-begun write is pending during restart, clear or a crash begins once", async () => {
   for (const how of ["restart", "clear", "crash"] as const) {
     const [gated, name, fork] = [new Gated(), unique(), unique("fork")];
     const fake = fakeClaude();
@@ -240,7 +239,7 @@ test("a session whose process is replaced while its first turn is being written 
   }
 });
 
-test("a turn of before is settled alone when its name begins with another conversation", async () => {
+test("Recovery: settles a turn of a former conversation without touching the forked one", async () => {
   const [journal, name, other] = [memoryJournal(), unique(), unique("other")];
   let hold = true;
   const fake = fakeClaude(async (turn) => {
@@ -264,7 +263,7 @@ test("a turn of before is settled alone when its name begins with another conver
   expect(lines).toEqual(["user: source", "user: next"]);
 });
 
-test("a turn that is always run again stands once in the conversation, also after a stop in its middle", async () => {
+test('onInterruptedTurn: "retry" keeps a prompt in the conversation once after a stop in mid-turn', async () => {
   const [journal, name] = [memoryJournal(), unique()];
   let hold = true;
   const fake = fakeClaude(async (turn) => {
@@ -290,7 +289,7 @@ test("a turn that is always run again stands once in the conversation, also afte
   ]);
 });
 
-test("order holds over any number of restarts", async () => {
+test("Recovery: turns keep their order over several restarts", async () => {
   const [journal, name] = [memoryJournal(), unique()];
   let hold = true;
   const fake = fakeClaude((turn) => (hold ? turn.hang() : turn.text(turn.prompt)));
@@ -306,7 +305,7 @@ test("order holds over any number of restarts", async () => {
   expect(fake.processes.at(-1)?.prompts).toEqual(["a", "b", "c", "d", "last"]);
 });
 
-test("a turn that is not yet in the journal when the application stops can be asked again by its key", async () => {
+test("supervisor.stop(): a turn that was not yet written can be asked again by its key", async () => {
   const [gated, name] = [new Gated(), unique()];
   const both = { fake: fakeClaude(), journal: gated.journal };
   const first = await run(both, [{ name }]);

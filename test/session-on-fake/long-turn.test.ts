@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { stream } from "../../src/castellan.ts";
 import { collect, failure, Scene } from "./scene.ts";
 
-test("of a very long turn the first messages are let go, and a reader that wants them is told so", async () => {
+test("Turn: drops the first messages of a very long turn, and a late reader gets EVENTS_LOST", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
-      // One write of a thousand lines each, as a fast process would make them.
+      // Thousand-line writes, as a fast process makes them.
       const piece = `${JSON.stringify({ type: "system", subtype: "tick", session_id: turn.process.sessionId, uuid: "u" })}\n`;
       for (let n = 0; n < 132; n++) await turn.raw(Buffer.from(piece.repeat(1_000)));
       await turn.text("the end");
@@ -17,7 +17,7 @@ test("of a very long turn the first messages are let go, and a reader that wants
     for await (const _ of turn) seen += 1;
   })();
   expect((await turn.result()).text).toBe("the end");
-  // Who reads along misses nothing.
+  // A reader from the start misses nothing.
   await reader;
   expect(seen).toBeGreaterThan(132_000);
   const error = await failure(collect(turn.messages()), "EVENTS_LOST");
@@ -26,7 +26,7 @@ test("of a very long turn the first messages are let go, and a reader that wants
   const kept = await collect(turn.messages(oldest));
   expect(kept).toHaveLength(seen - oldest);
   expect(kept.at(-1)?.message.type).toBe("result");
-  // And a page that connects late gets an error event, not a silent gap.
+  // A late SSE reader gets an error event instead of a silent gap.
   const page = await turn.toResponse().text();
   expect(page).toContain("EVENTS_LOST");
 });

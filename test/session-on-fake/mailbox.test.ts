@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { eventually, failure, Scene, thrown } from "./scene.ts";
 
-test("one turn more than the mailbox holds is refused, and accepted ones are not lost", async () => {
+test("mailboxLimit: rejects one turn more with MAILBOX_FULL and loses none that it accepted", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     session: { mailboxLimit: 2 },
@@ -23,7 +23,7 @@ test("one turn more than the mailbox holds is refused, and accepted ones are not
   expect((await query(scene.name, "d")).text).toBe("d");
 });
 
-test("a mailbox of no room still takes a turn that need not wait", async () => {
+test("mailboxLimit: 0 accepts a turn that need not wait", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ session: { mailboxLimit: 0 }, script: () => open.promise });
   const one = query(scene.name, "one");
@@ -32,7 +32,7 @@ test("a mailbox of no room still takes a turn that need not wait", async () => {
   await one;
 });
 
-test("a turn that is put back after a crash needs no room", async () => {
+test("mailboxLimit: a turn that is requeued after a crash does not count", async () => {
   await using scene = await Scene.open({
     session: { mailboxLimit: 1 },
     script: async (turn) => {
@@ -44,7 +44,7 @@ test("a turn that is put back after a crash needs no room", async () => {
   expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["a", "b"]);
 });
 
-test("`reject` refuses a turn while another one runs or waits", async () => {
+test('whenBusy: "reject" rejects with SESSION_BUSY while another turn runs or waits', async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise, session: { whenBusy: "reject" } });
   const one = query(scene.name, "one");
@@ -57,7 +57,7 @@ test("`reject` refuses a turn while another one runs or waits", async () => {
   expect(scene.fake.processes[0]?.prompts).toEqual(["one", "three", "five"]);
 });
 
-test("`reject` counts the work of a turn that is over for its caller only", async () => {
+test('whenBusy: "reject" counts a turn that ended for its caller while the process still works', async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ fake: { ignoreInterrupt: true }, script: () => open.promise });
   const abort = new AbortController();
@@ -71,7 +71,7 @@ test("`reject` counts the work of a turn that is over for its caller only", asyn
   await query(scene.name, "two", { whenBusy: "reject" });
 });
 
-test("turns that wait survive a crash, in order", async () => {
+test("Mailbox: queued turns survive a crash in order", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) await turn.crash({ signal: "SIGKILL" });

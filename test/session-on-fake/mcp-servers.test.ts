@@ -7,14 +7,14 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const mcpServers = { db: { command: "db-server" }, docs: { command: "docs-server" } };
 
-/** How servers do, by their names; the others are connected. */
+/** Statuses of servers by name; servers without an entry are connected. */
 type Doing = Record<string, FakeMcpServer>;
 
 function fakeOf(doing: Doing): { mcpServer(name: string): FakeMcpServer | undefined } {
   return { mcpServer: (name) => doing[name] };
 }
 
-test("a server that is not connected is a fault with its name, an event, and the reason why the session is degraded", async () => {
+test("MCP servers: a failed server is a fault and an event, and degrades the session's health", async () => {
   const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
   await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
   const events: SessionEvent[] = [];
@@ -32,7 +32,7 @@ test("a server that is not connected is a fault with its name, an event, and the
   });
   expect(await scene.session.health()).toEqual({ status: "degraded", reason: message });
   expect((await scene.supervisor.health()).status).toBe("degraded");
-  // A turn goes on without it.
+  // Turns run without the server.
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
   await scene.supervisor.stop();
   await reading;
@@ -43,7 +43,7 @@ test("a server that is not connected is a fault with its name, an event, and the
   });
 });
 
-test("the fault is gone when the server is connected, and back when it fails again", async () => {
+test("MCP servers: the fault ends when the server connects, and returns when another one fails", async () => {
   const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
   await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
   await scene.session.health();
@@ -57,7 +57,7 @@ test("the fault is gone when the server is connected, and back when it fails aga
   expect(scene.session.status().faults[0]).toMatchObject({ server: "docs" });
 });
 
-test("a server that does not answer is a fault after ten seconds", async () => {
+test("MCP servers: a server that stays pending for ten seconds is a fault", async () => {
   const clock = new SimulatedClock();
   const doing: Doing = { db: { status: "pending" } };
   await using scene = await within(clock, Scene.open({ clock, session: { mcpServers }, fake: fakeOf(doing) }));
@@ -70,7 +70,7 @@ test("a server that does not answer is a fault after ten seconds", async () => {
   expect(scene.session.status().faults).toMatchObject([{ server: "db", message: expect.stringContaining("for 10s") }]);
 });
 
-test("what is wrong with a server stays known while the session hibernates, and is told once", async () => {
+test("MCP servers: a fault persists over hibernation, once, and ends after a restart with a sound server", async () => {
   const doing: Doing = { db: { status: "failed", error: "Connection closed" } };
   await using scene = await Scene.open({ session: { mcpServers }, fake: fakeOf(doing) });
   await scene.session.health();
@@ -86,7 +86,7 @@ test("what is wrong with a server stays known while the session hibernates, and 
   expect(scene.session.status().faults).toEqual([]);
 });
 
-test("with requireMcpServers a start waits until they are connected", async () => {
+test("requireMcpServers: a start waits until the named servers are connected", async () => {
   const doing: Doing = { db: { status: "pending" }, docs: { status: "failed", error: "not asked for" } };
   const name = unique();
   const session_ = { mcpServers, requireMcpServers: ["db"] };
@@ -100,11 +100,11 @@ test("with requireMcpServers a start waits until they are connected", async () =
 });
 
 for (const [what, doing, requireMcpServers, starts] of [
-  ["ends at once", { db: { status: "failed", error: "Connection closed" } }, true, 4],
-  ["is not there", { db: { status: "failed", error: "ENOENT: no such file or directory" } }, ["db", "docs"], 1],
-  ["asks for an authentication", { docs: { status: "needs-auth" } }, ["docs"], 1],
+  ["exits at once", { db: { status: "failed", error: "Connection closed" } }, true, 4],
+  ["does not exist", { db: { status: "failed", error: "ENOENT: no such file or directory" } }, ["db", "docs"], 1],
+  ["needs authentication", { docs: { status: "needs-auth" } }, ["docs"], 1],
 ] as const) {
-  test(`with requireMcpServers a server that ${what} fails the start`, async () => {
+  test(`requireMcpServers: a server that ${what} fails the start`, async () => {
     await using scene = await Scene.open({ session: { mcpServers, requireMcpServers }, fake: fakeOf({ ...doing }) });
     const [failed] = scene.supervisor.notStarted;
     expect(failed?.error.message).toMatch(/the MCP server "(db|docs)", which it requires: it is not connected/);
@@ -113,13 +113,13 @@ for (const [what, doing, requireMcpServers, starts] of [
   });
 }
 
-test("a server that is required and that nobody could bring is refused with what may be meant", async () => {
+test("requireMcpServers: rejects an unknown server with a suggestion", async () => {
   const opening = Scene.open({ session: { mcpServers, requireMcpServers: ["dbs"] } });
   const error = await failure(opening, "INVALID_OPTIONS");
   expect(error.message).toContain('"dbs" is none of `mcpServers`; did you mean `db`');
 });
 
-test("a process that was started ahead serves no session that requires servers it did not wait for", async () => {
+test("requireMcpServers: a session does not take a spare that has not waited for its servers", async () => {
   const doing: Doing = { db: { status: "pending" } };
   const name = unique();
   await using scene = await Scene.open({

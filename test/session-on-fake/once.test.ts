@@ -5,7 +5,7 @@ import { type OnceOptions, once } from "../../src/castellan.ts";
 import { type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { failure, RejectionWatch, thrown } from "./scene.ts";
 
-/** A fake Claude, and options that use it. Its end checks that nothing was left behind: no process, no name. */
+/** A fake Claude with options that use it. Disposal checks that no process, name or unhandled rejection is left. */
 function alone(script?: FakeScript, options?: FakeClaudeOptions) {
   const watch = new RejectionWatch();
   const fake = fakeClaude(script, options);
@@ -20,14 +20,14 @@ function alone(script?: FakeScript, options?: FakeClaudeOptions) {
   return { fake, own, [Symbol.asyncDispose]: dispose };
 }
 
-test("asks once, in a process of its own that is gone with the answer", async () => {
+test("once(): runs one turn in its own process, which exits with the answer", async () => {
   await using claude = alone();
   const reply = await once("hi", { ...claude.own, model: "claude-haiku-4-5", systemPrompt: "Be brief." });
   expect(reply).toMatchObject({ text: "You said: hi", stopReason: "end_turn" });
   expect(claude.fake.processes.map(({ model, state }) => [model, state])).toEqual([["claude-haiku-4-5", "exited"]]);
 });
 
-test("two at once have a process each, and know nothing of each other", async () => {
+test("once(): runs two calls in separate processes and conversations", async () => {
   await using claude = alone((turn) => turn.text(`${turn.prompt} ${turn.history.length}`));
   const replies = await Promise.all(["a", "b"].map((prompt) => once(prompt, claude.own)));
   expect(replies.map(({ text }) => text)).toEqual(["a 0", "b 0"]);
@@ -35,13 +35,13 @@ test("two at once have a process each, and know nothing of each other", async ()
   expect(claude.fake.processes).toHaveLength(2);
 });
 
-test("fails as the turn does", async () => {
+test("once(): rejects with the turn's error", async () => {
   await using claude = alone((turn) => turn.fail({ status: 400, message: "too much" }));
   const error = await failure(once("hi", claude.own), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: "request", status: 400 });
 });
 
-test.each([true, false])("fails with its process, and starts no other (touched: %s)", async (touched) => {
+test.each([true, false])("once(): a crash rejects it and starts no other process (touched: %s)", async (touched) => {
   await using claude = alone(async (turn) => {
     if (touched) await turn.partial("so far");
     await turn.crash({ code: 3 });
@@ -54,14 +54,14 @@ test.each([true, false])("fails with its process, and starts no other (touched: 
 test.each<[string, FakeClaudeOptions]>([
   ["crash", { startup: (process) => process.crash({ code: 9, stderr: "no luck" }) }],
   ["bad_config", { startup: (process) => process.failStart("no directory", "cwd_unavailable") }],
-])("says why there was no process: %s", async (reason, options) => {
+])("once(): rejects with START_FAILED when the start ends as %s", async (reason, options) => {
   await using claude = alone(undefined, options);
   const error = await failure(once("hi", claude.own), "START_FAILED");
   expect(error.details.exit.class).toBe(reason);
   expect(claude.fake.processes).toHaveLength(1);
 });
 
-test("refuses wrong options, and a wrong prompt, before anything is started", async () => {
+test("once(): rejects wrong options and an empty prompt with INVALID_OPTIONS before a turn begins", async () => {
   await using claude = alone();
   const wrong: object = { maxTurn: 5 };
   const error = await failure(once("hi", { ...claude.own, ...wrong }), "INVALID_OPTIONS");
@@ -70,14 +70,14 @@ test("refuses wrong options, and a wrong prompt, before anything is started", as
   expect(claude.fake.processes.filter(({ prompts }) => prompts.length > 0)).toEqual([]);
 });
 
-test("is over at its deadline, the start of the process included", async () => {
+test("once(): its timeout includes the start of the process", async () => {
   await using claude = alone((turn) => turn.hang());
   await failure(once("hi", { ...claude.own, timeout: 30, shutdown: "brutal_kill" }), "TURN_TIMEOUT");
   await using slow = alone(undefined, { startup: () => new Promise(() => {}) });
   await failure(once("hi", { ...slow.own, timeout: 30, shutdown: "brutal_kill" }), "TURN_TIMEOUT");
 });
 
-test("is stopped by its signal, at any time, and keeps no listener", async () => {
+test("once(): its signal cancels the start and interrupts the turn, and keeps no listener", async () => {
   await using claude = alone((turn) => turn.hang());
   await failure(once("hi", { ...claude.own, signal: AbortSignal.abort() }), "TURN_CANCELLED");
   const abort = new AbortController();

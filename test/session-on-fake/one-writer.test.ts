@@ -5,7 +5,7 @@ import { fakeClaude } from "../../src/testing/index.ts";
 import { run } from "./application.ts";
 import { eventually, failure, unique } from "./scene.ts";
 
-/** Two names of one application that has ended, and the conversation of the first. */
+/** Runs an application with one name and stops it; returns its conversation and a second name. */
 async function ended() {
   const both = { fake: fakeClaude(), journal: memoryJournal() };
   const [a, b] = [unique("a"), unique("b")];
@@ -15,7 +15,7 @@ async function ended() {
   return { both, a, b, resume };
 }
 
-test("a name whose conversation another one is to resume is quarantined, in whichever order, until that has left it", async () => {
+test("resume: quarantines the session that owns the conversation, in either order, until the other one clears it", async () => {
   const { both, a, b, resume } = await ended();
   for (const children of [
     [{ name: a }, { name: b, resume }],
@@ -35,7 +35,7 @@ test("a name whose conversation another one is to resume is quarantined, in whic
   expect(both.fake.running).toEqual([]);
 });
 
-test("it can while the first one is not there, which then has to wait", async () => {
+test("resume: takes the conversation of a session that is not started, whose start then fails until it is free", async () => {
   const { both, a, b, resume } = await ended();
   await using application = await run(both, [{ name: b, resume }]);
   expect((await application.query(b, "two")).sessionId).toBe(resume);
@@ -47,7 +47,7 @@ test("it can while the first one is not there, which then has to wait", async ()
   await failure(application.startSession({ name: unique("c"), resume }), "INVALID_OPTIONS");
 });
 
-test("a fork that was made by hand begins anew each time, and has a conversation of its own", async () => {
+test("session.fork(): starts a new conversation each time, and a restart of the application resumes the last one", async () => {
   const { both, a, b, resume } = await ended();
   const application = await run(both, [{ name: a }]);
   const fork = await application.session(a).fork(b);
@@ -61,13 +61,13 @@ test("a fork that was made by hand begins anew each time, and has a conversation
   expect((await again.query(b, "hi")).sessionId).toBe(second);
 });
 
-test("supervisors of one process with journals of their own share no conversation either", async () => {
+test("resume: rejects a conversation in use by another supervisor of the process", async () => {
   const { both, a, b, resume } = await ended();
   await using _ = await run(both, [{ name: a }]);
   await failure(run({ fake: both.fake, journal: memoryJournal() }, [{ name: b, resume }]), "INVALID_OPTIONS");
 });
 
-test("Claude Code that moves into the conversation of another session is stopped before it says more", async () => {
+test("Session: is quarantined when Claude Code moves into another session's conversation", async () => {
   const [a, b] = [unique("a"), unique("b")];
   let other = "";
   const fake = fakeClaude(async (turn) => {
@@ -89,7 +89,7 @@ test("Claude Code that moves into the conversation of another session is stopped
   expect((await application.query(b, "back")).sessionId).not.toBe(other);
 });
 
-test("supervisors of one process share a journal, and it is closed with the last one", async () => {
+test("Journal: is shared by supervisors of one process, and closed with the last one", async () => {
   const { both, a, b } = await ended();
   const [one, two] = await Promise.all([run(both, [{ name: a }]), run(both, [{ name: b }], { name: "other" })]);
   await one.query(a, "two");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ParkedHost } from "../../src/claude/process-host.ts";
 import { Scene, unique } from "./scene.ts";
 
-test("options without effect are told when a process is up, each once, with the session that has it", async () => {
+test("Option advice: logs options without effect once per session when its process has started", async () => {
   const [one, two] = [unique("one"), unique("two")];
   await using scene = await Scene.open({
     children: [
@@ -22,7 +22,7 @@ test("options without effect are told when a process is up, each once, with the 
   expect(told()).toHaveLength(2);
 });
 
-test("a process that was started ahead tells the session that takes it", () => {
+test("ParkedHost: passes its advice, once each, to the session that takes the spare", () => {
   const parked = new ParkedHost();
   parked.advise("before");
   parked.advise("before");

@@ -5,7 +5,7 @@ import type { OutputSchema } from "../../src/session/options/output-schema.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { failure, Scene, unique } from "./scene.ts";
 
-/** Answers with the data that the prompt is. */
+/** Returns the prompt's JSON as structured output. */
 const data: FakeScript = async (turn) => {
   const structuredOutput: unknown = turn.prompt.startsWith("{") ? JSON.parse(turn.prompt) : undefined;
   await turn.text("as data");
@@ -14,7 +14,7 @@ const data: FakeScript = async (turn) => {
 
 const city = z.object({ name: z.string(), inhabitants: z.number().int() });
 
-test("an answer of the form asked for stands in the reply, with its type", async () => {
+test("outputSchema: parses the answer into `reply.structured` with its type", async () => {
   await using scene = await Scene.open({ script: data, session: { outputSchema: city } });
   const reply = await query(scene.name, '{"name":"Bern","inhabitants":134000}', { outputSchema: city });
   expectTypeOf(reply.structured).toEqualTypeOf<{ name: string; inhabitants: number } | undefined>();
@@ -24,7 +24,7 @@ test("an answer of the form asked for stands in the reply, with its type", async
   expect(schema).toMatchObject({ type: "object", required: ["name", "inhabitants"] });
 });
 
-test("a JSON Schema will do", async () => {
+test("outputSchema: accepts a JSON Schema, and rejects an answer that violates it", async () => {
   const outputSchema = { type: "object", properties: { ok: { type: "boolean" } }, required: ["ok"] };
   await using scene = await Scene.open({ script: data, session: { outputSchema } });
   expect((await query(scene.name, '{"ok":true}')).structured).toEqual({ ok: true });
@@ -32,23 +32,23 @@ test("a JSON Schema will do", async () => {
   expect(error.details.class).toBe("turn");
 });
 
-test("what the application gets is what its schema makes of the answer", async () => {
+test("outputSchema: applies transforms and defaults of the schema", async () => {
   const schema = z.object({ day: z.string().transform((day) => new Date(day)), note: z.string().default("none") });
   await using scene = await Scene.open({ script: data, session: { outputSchema: schema } });
   const reply = await query(scene.name, '{"day":"2024-02-29"}', { outputSchema: schema });
   expect(reply.structured).toEqual({ day: new Date("2024-02-29"), note: "none" });
 });
 
-test("a turn can have its own schema, which reads its answer instead of the session's", async () => {
+test("outputSchema: a turn's own schema replaces the session's", async () => {
   await using scene = await Scene.open({ script: data, session: { outputSchema: city } });
   const name = z.object({ name: z.string() }).transform((found) => found.name);
   expect((await query(scene.name, '{"name":"Bern","inhabitants":1}', { outputSchema: name })).structured).toBe("Bern");
 });
 
 test.each([
-  ["of another form", '{"name":"Bern"}', "inhabitants"],
-  ["that is no data", "just words", "no data"],
-])("an answer %s fails the turn, says why, and the session goes on", async (_, prompt, why) => {
+  ["of another shape", '{"name":"Bern"}', "inhabitants"],
+  ["without data", "just words", "no data"],
+])("outputSchema: an answer %s rejects its turn with TURN_FAILED and the reason", async (_, prompt, why) => {
   await using scene = await Scene.open({ script: data, session: { outputSchema: city } });
   const error = await failure(query(scene.name, prompt), "TURN_FAILED");
   expect(error.details).toMatchObject({ class: "turn", partialText: "as data" });
@@ -64,8 +64,8 @@ test.each<[string, z.ZodType]>([
       throw new Error("out of order");
     }),
   ],
-  ["cannot answer at once", z.object({}).refine(async () => true)],
-])("a schema that %s fails its turn and nothing else", async (_, outputSchema) => {
+  ["is asynchronous", z.object({}).refine(async () => true)],
+])("outputSchema: a schema that %s rejects its turn with TURN_FAILED, and nothing else", async (_, outputSchema) => {
   await using scene = await Scene.open({ script: data, session: { outputSchema } });
   const error = await failure(query(scene.name, "{}"), "TURN_FAILED");
   expect(error.message).toContain("its schema failed");
@@ -73,7 +73,7 @@ test.each<[string, z.ZodType]>([
   expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, activation: 1 });
 });
 
-test("that Claude did not manage to answer so is told as such", async () => {
+test("outputSchema: rejects with TURN_FAILED when Claude Code runs out of retries", async () => {
   await using scene = await Scene.open({
     session: { outputSchema: city },
     script: (turn) => turn.result({ subtype: "error_max_structured_output_retries" }),
@@ -86,22 +86,22 @@ const foreign: OutputSchema = { "~standard": { version: 1, vendor: "another" } }
 
 test.each<[string, object, string]>([
   ["beside `outputFormat`", { outputFormat: { type: "json_schema", schema: {} }, outputSchema: city }, "outputFormat"],
-  ["that JSON Schema cannot say", { outputSchema: z.object({ at: z.date() }) }, "Date"],
+  ["that JSON Schema cannot express", { outputSchema: z.object({ at: z.date() }) }, "Date"],
   ["of another library", { outputSchema: foreign }, "zod 4"],
-])("a schema %s is refused", async (_, options, why) => {
+])("outputSchema: rejects a schema %s", async (_, options, why) => {
   await using scene = await Scene.open();
   const error = await failure(scene.supervisor.startSession({ name: unique(), ...options }), "INVALID_OPTIONS");
   expect(error.details.problems.map(({ field }) => field)).toEqual(["outputSchema"]);
   expect(error.message).toContain(why);
 });
 
-test("a turn of a session that does not answer so cannot ask for it", async () => {
+test("outputSchema: rejects a turn's schema when the session has none", async () => {
   await using scene = await Scene.open();
   const error = await failure(query(scene.name, "hi", { outputSchema: city }), "INVALID_OPTIONS");
   expect(error.details.problems.map(({ field }) => field)).toEqual(["outputSchema"]);
 });
 
-test("a fork answers so too, and can be given another form", async () => {
+test("outputSchema: a fork inherits it, and may replace it", async () => {
   await using scene = await Scene.open({ script: data, session: { outputSchema: city } });
   const fork = await scene.session.fork(unique("fork"));
   await failure(fork.query('{"name":7}'), "TURN_FAILED");
@@ -109,7 +109,7 @@ test("a fork answers so too, and can be given another form", async () => {
   expect((await other.query('{"ok":true}')).structured).toEqual({ ok: true });
 });
 
-test("`once` answers so", async () => {
+test("once(): applies `outputSchema`", async () => {
   await using scene = await Scene.open({ script: data });
   const spawnClaudeCodeProcess = scene.fake.spawn;
   const reply = await once('{"name":"Bern","inhabitants":1}', { spawnClaudeCodeProcess, outputSchema: city });

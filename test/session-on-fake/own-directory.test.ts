@@ -20,12 +20,12 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-/** What is in the root besides the file that says that it can be searched. */
+/** Lists the root without the `.gitignore` that `isolate` writes. */
 const foldersIn = async (path: string): Promise<string[]> =>
   (await readdir(path)).filter((name) => name !== ".gitignore");
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("each session of a template works in a directory of its own, for this user only, whatever its key is", async () => {
+test("isolate: gives each session of a template its own private directory, for any key", async () => {
   const name = unique("tenants");
   await using scene = await Scene.open({ script: count, children: [template(name, { isolate: { root } })] });
   const keys = ["alice", "Alice", "../alice", "a/b", "..", "名前", "CON"];
@@ -40,7 +40,7 @@ test("each session of a template works in a directory of its own, for this user 
   expect(session([name, "alice"]).cwd).toBe(places[0]);
 });
 
-test("it keeps its directory over hibernation, a crash, another process and an end, and so does what is in there", async () => {
+test("isolate: keeps the directory and its files over hibernation, a crash, a new process and termination", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: count, children: [{ name, isolate: { root } }] });
   const { cwd } = session(name);
@@ -58,7 +58,7 @@ test("it keeps its directory over hibernation, a crash, another process and an e
   expect(await readdir(cwd)).toEqual(["notes"]);
 });
 
-test("after a restart of the application it is in the same directory, with its conversation", async () => {
+test("isolate: keeps directory and conversation over a restart of the application", async () => {
   const name = unique("tenants");
   const fake = fakeClaude(count);
   const application = { fake, journal: memoryJournal() };
@@ -69,7 +69,7 @@ test("after a restart of the application it is in the same directory, with its c
   expect(new Set(fake.processes.map(({ cwd }) => cwd)).size).toBe(1);
 });
 
-test("a fork goes on with the conversation in a directory of its own", async () => {
+test("isolate: a fork continues the conversation in its own directory", async () => {
   const [name, other] = [unique(), unique()];
   await using scene = await Scene.open({ script: count, children: [{ name, isolate: { root } }] });
   await query(name, "one");
@@ -79,7 +79,7 @@ test("a fork goes on with the conversation in a directory of its own", async () 
   expect(scene.fake.processes.map(({ cwd }) => cwd)).toEqual([session(name).cwd, fork.cwd]);
 });
 
-test("a changed `isolate` moves the session with its conversation by another process, and back", async () => {
+test("isolate: a change moves the session and its conversation to the other directory, and back", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: count, children: [{ name, cwd: root }] });
   await query(name, "one");
@@ -96,7 +96,7 @@ test("a changed `isolate` moves the session with its conversation by another pro
   expect((await query(name, "more")).text).toBe("6");
 });
 
-test("a directory that cannot be made quarantines the session at once, with the reason, and loses nothing", async () => {
+test("isolate: a directory that cannot be created quarantines the session with the reason; a restart recovers it", async () => {
   const name = unique();
   await writeFile(join(root, "file"), "");
   await using scene = await Scene.open({
@@ -113,7 +113,7 @@ test("a directory that cannot be made quarantines the session at once, with the 
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("no process is started ahead for sessions that have directories of their own", async () => {
+test("isolate: prevents spares", async () => {
   const name = unique("tenants");
   const capacity = { spares: 2 };
   await using scene = await Scene.open({ children: [template(name, { isolate: { root } })], options: { capacity } });
@@ -124,7 +124,7 @@ test("no process is started ahead for sessions that have directories of their ow
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("`inspect` shows the directory, and that `isolate` put the session there", async () => {
+test("inspect(): shows the own directory as `cwd`, with `isolate` as its origin", async () => {
   const name = unique("tenants");
   await using scene = await Scene.open({
     children: [template(name, { isolate: { root }, autoMemory: true })],
@@ -141,7 +141,7 @@ test("`inspect` shows the directory, and that `isolate` put the session there", 
   });
 });
 
-test("`once` leaves no directory behind, also when it fails", async () => {
+test("once(): removes its own directory, also when it fails", async () => {
   const fake = fakeClaude((turn) => {
     if (turn.prompt === "fail") return turn.fail({ status: 400, message: "no" });
     return turn.text("done");
@@ -153,7 +153,7 @@ test("`once` leaves no directory behind, also when it fails", async () => {
   expect(await foldersIn(root)).toEqual([]);
 });
 
-test("`probe` asks in a directory beside that of the session, which may not be there yet", async () => {
+test("probe(): works beside the session's own directory, which need not exist, and removes its own", async () => {
   const name = unique("tenants");
   await using scene = await Scene.open({ children: [template(name, { isolate: { root } })] });
   expect(await probe([name, 1])).toMatchObject({ ok: true });
@@ -161,7 +161,7 @@ test("`probe` asks in a directory beside that of the session, which may not be t
   expect(await foldersIn(root)).toEqual([]);
 });
 
-test("a borrower of a pool finds an empty directory, whatever the one before left there, also without having asked", async () => {
+test("Pool with isolate: empties a member's directory between loans, also without a turn", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1, isolate: { root } })] });
   for (const asks of [true, false, true]) {
@@ -179,7 +179,7 @@ test("a borrower of a pool finds an empty directory, whatever the one before lef
   await query(name, "hi");
 });
 
-test("turns of a pool find it empty too, and so does the first borrower after an application that was cut off", async () => {
+test("Pool with isolate: empties a member's directory between turns, and at the start", async () => {
   const name = unique("pool");
   const place = join(root, folderNameOf([name, 0]));
   await mkdir(place, { recursive: true });
@@ -195,7 +195,7 @@ test("turns of a pool find it empty too, and so does the first borrower after an
   expect(seen).toEqual([[], []]);
 });
 
-test("a pool whose conversation is shared keeps its directories as they are", async () => {
+test("Pool with isolate: keeps the directories of a shared conversation", async () => {
   const name = unique("pool");
   const options = { size: 1, isolate: { root }, conversation: "shared" } as const;
   await using _ = await Scene.open({ script: count, children: [pool(name, options)] });
@@ -209,7 +209,7 @@ test("a pool whose conversation is shared keeps its directories as they are", as
   expect((await loan.session.query("hi")).text).toBe("2");
 });
 
-test("a member whose directory cannot be emptied is quarantined, and lent again once that is mended", async () => {
+test("Pool with isolate: quarantines a member whose directory cannot be emptied, and lends it again after a repair", async () => {
   const name = unique("pool");
   const options = { size: 1, isolate: { root } };
   await using scene = await Scene.open({ script: count, children: [pool(name, options)] });
@@ -217,7 +217,7 @@ test("a member whose directory cannot be emptied is quarantined, and lent again 
   await loan.session.query("hi");
   await loan.session.hibernate();
   const { cwd } = loan.session;
-  // What somebody has put there in its place is not followed.
+  // The check-in does not follow what replaces the directory.
   await rm(cwd, { recursive: true });
   await writeFile(cwd, "a file");
   await loan.checkin();
@@ -231,7 +231,7 @@ test("a member whose directory cannot be emptied is quarantined, and lent again 
   expect(await readdir(next.session.cwd)).toEqual([]);
 });
 
-test("a member whose process is started with the pool is started once", async () => {
+test("Pool with isolate: starts the process of an eager member once", async () => {
   const name = unique("pool");
   const options = { size: 2, isolate: { root }, activation: "eager" } as const;
   await using scene = await Scene.open({ script: count, children: [pool(name, options)] });

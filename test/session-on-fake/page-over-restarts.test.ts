@@ -9,14 +9,14 @@ import { failure, Scene, ticks, unique } from "./scene.ts";
 
 const world = (script: FakeScript) => ({ fake: fakeClaude(script), journal: memoryJournal() });
 
-/** A page that shows a turn: what it has been told, and the id of the last event. */
+/** An SSE client that shows a turn and remembers the last event id. */
 class Page {
   readonly events: string[] = [];
   text = "";
   tools: string[] = [];
   lastEventId: string | null = null;
 
-  /** Follows a turn to its end, or until it shows `until`. */
+  /** Follows a turn to its end, or until the text contains `until`. */
   async follow(turn: Turn | undefined, until?: string): Promise<void> {
     if (turn === undefined) throw new Error("there is no such turn");
     const body = turn.toResponse({ lastEventId: this.lastEventId }).body?.pipeThrough(new TextDecoderStream());
@@ -38,7 +38,7 @@ class Page {
   }
 }
 
-test("a page that comes back after a restart does not get two answers in one", async () => {
+test("turn.toResponse(): sends a page `retry` after a restart of the application, so two answers never mix", async () => {
   let cut = true;
   const both = world(async (turn) => {
     await turn.toolUse("Read", { file_path: "/x" });
@@ -65,7 +65,7 @@ test("a page that comes back after a restart does not get two answers in one", a
   expectNothingLeft(both.fake);
 });
 
-test("a page that comes back to a turn that is over by now gets its text and its tools, also after `clear()`", async () => {
+test("turn.toResponse(): replays a finished turn from the journal, also after `clear()`", async () => {
   const both = world(async (turn) => {
     await turn.thinking("hm");
     await turn.text("Let me look. ");
@@ -90,7 +90,7 @@ test("a page that comes back to a turn that is over by now gets its text and its
   expect(fresh.events).toEqual(all);
   expect(seen.events.slice(begun)).toEqual(["retry", ...all]);
   for (const page of [seen, fresh]) expect([page.text, page.tools]).toEqual(["Let me look. Done.", ["Read"]]);
-  // One that loses its connection in the middle of that goes on where it was.
+  // A page that loses its connection during the replay continues where it was.
   const again = new Page();
   await again.follow(turn, "Let me look. ");
   await again.follow(await second.session(name).turn(id));
@@ -98,7 +98,7 @@ test("a page that comes back to a turn that is over by now gets its text and its
   expect(again.events).toEqual(all);
 });
 
-test("a page that comes back to a turn whose messages have made room for others gets everything anew", async () => {
+test("turn.toResponse(): replays a turn whose messages were evicted from memory", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.toolUse("Read", { file_path: turn.prompt });
@@ -121,7 +121,7 @@ test("a page that comes back to a turn whose messages have made room for others 
 });
 
 test.each(["fail", "retry_if_untouched"] as const)(
-  "a turn that the end of the application cut gives what is known of it, and says that there may have been more (%s)",
+  "turn.toResponse(): replays what is known of a turn that the stop cut, then EVENTS_LOST (%s)",
   async (onInterruptedTurn) => {
     const both = world(async (turn) => {
       await turn.text("I look. ");
@@ -147,7 +147,7 @@ test.each(["fail", "retry_if_untouched"] as const)(
     expect(seen.events.slice(-2)).toEqual(end);
     expect(seen.events).toContain("retry");
     expect(seen.text).toBe(fresh.text);
-    // And so it is after one more restart, when the journal tells it.
+    // After one more restart the journal gives the same answer.
     await second.stop();
     await using third = await run(both, [{ name, onInterruptedTurn }]);
     const later = new Page();
@@ -156,7 +156,7 @@ test.each(["fail", "retry_if_untouched"] as const)(
   },
 );
 
-test("a turn that is asked for by its key after a restart is streamed as it was", async () => {
+test("turn.toResponse(): streams a turn that is asked for by its key after a restart", async () => {
   const both = world(async (turn) => {
     await turn.toolUse("Read", { file_path: "/x" });
     await turn.text("Done.");
@@ -166,7 +166,7 @@ test("a turn that is asked for by its key after a restart is streamed as it was"
   await first.query(name, "go", { idempotencyKey: "k" });
   await first.stop();
   await using second = await run(both, [{ name }]);
-  // Whether it is a new one is known only when the journal has been asked.
+  // `recalled` is unknown until the journal has answered.
   const turns = Array.from({ length: 4 }, () => second.stream(name, "go", { idempotencyKey: "k" }));
   expect(turns[0]?.recalled).toBe(false);
   const page = new Page();

@@ -8,7 +8,7 @@ import { eventually, failure, Scene, unique } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("what only one session can use is made for each member", async () => {
+test("pool({ member }): builds exclusive options for each member once", async () => {
   const name = unique("pool");
   const tools = createSdkMcpServer({ name: "tools" });
   const shared = pool(name, { size: 2, mcpServers: { tools } });
@@ -30,7 +30,7 @@ test("what only one session can use is made for each member", async () => {
   expect(made).toEqual([0, 1]);
 });
 
-test("a supervisor that takes no more children leaves the pool smaller, and it is tried again later", async () => {
+test("Pool: stays smaller while its supervisor is at `maxChildren`, and grows later", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({
     clock,
@@ -50,7 +50,7 @@ test("a supervisor that takes no more children leaves the pool smaller, and it i
   await eventually(() => pool_.status().size === 2);
 });
 
-test("a pool whose supervisor is stopped and started again goes on; with a deleted one it is gone", async () => {
+test("Pool: survives stop and restart of its supervisor, and ends when that is deleted", async () => {
   const [name, below] = [unique("pool"), unique("below")];
   const [clock, children] = [new SimulatedClock(), [pool(name, { size: 2 })]];
   await using scene = await Scene.open({ clock, script: count, children: [{ name: below, children }] });
@@ -75,7 +75,7 @@ test("a pool whose supervisor is stopped and started again goes on; with a delet
   expect(scene.fake.running).toEqual([]);
 });
 
-test("a turn that is over its budget fails, and its member is free again", async () => {
+test("Pool: a turn over the budget rejects with BUDGET_EXCEEDED and frees its member", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     children: [pool(name, { size: 1, budget: { usd: 0.001 } })],
@@ -94,7 +94,7 @@ test("a turn that is over its budget fails, and its member is free again", async
   await eventually(() => scene.supervisor.pool(name).status().idle === 1);
 });
 
-test("a turn that took the place of another one, and that one with it, is forgotten like any other", async () => {
+test("Pool: forgets an interrupted turn and its rollback before the next loan", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     children: [pool(name, { size: 1 })],
@@ -118,7 +118,7 @@ test("a turn that took the place of another one, and that one with it, is forgot
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("of a shared pool, changed options are taken back and the conversation stays", async () => {
+test("Pool: a shared conversation keeps its messages and loses options that a borrower changed", async () => {
   const name = unique("pool");
   const children = [pool(name, { size: 1, conversation: "shared", model: "plain" })];
   await using scene = await Scene.open({ script: count, children });
@@ -131,7 +131,7 @@ test("of a shared pool, changed options are taken back and the conversation stay
   expect(session([name, 0]).status().state).toBe("idle");
 });
 
-test("a member that is restarted by hand, and one that is cleared by its borrower, stay what they are", async () => {
+test("Pool: a restart keeps the loan's conversation, and a borrower may clear it", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);

@@ -3,7 +3,7 @@ import { loadPool } from "./pool-load.ts";
 
 const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-test(`1,000 turns through a pool of eight with random crashes: nobody lost, nothing mixed up (POOL_SEED=${SEED})`, async () => {
+test(`Pool: 1,000 turns on eight members with random crashes each end once in their own conversation (POOL_SEED=${SEED})`, async () => {
   const { answered, crashes } = await loadPool(1_000, SEED);
   expect(answered).toBeGreaterThan(900);
   expect(crashes).toBeGreaterThan(0);

@@ -9,10 +9,10 @@ import { eventually, Scene, unique, within } from "./scene.ts";
 const SIZE = 8;
 const BORROWERS = 32;
 
-/** How a turn may end besides with its answer: its process died in it, or its loan was over. */
+/** Errors with which a turn may end: its process died, or its loan ended. */
 const MISHAPS = new Set(["TURN_INTERRUPTED", "TURN_CANCELLED", "LOAN_ENDED"]);
 
-/** A generator of random numbers from 0 up to 1 (mulberry32), so that a seed is a whole run. */
+/** Returns a seeded random number generator from 0 to 1 (mulberry32). */
 function chance(seed: number): () => number {
   let state = seed;
   return () => {
@@ -23,7 +23,7 @@ function chance(seed: number): () => number {
   };
 }
 
-/** What came of a load. */
+/** The result of a load. */
 export interface PoolLoad {
   readonly answered: number;
   readonly mishaps: Readonly<Record<string, number>>;
@@ -51,7 +51,7 @@ export async function loadPool(turns: number, seed: number): Promise<PoolLoad> {
     const fate = random();
     if (fate < 0.02) {
       crashes += 1;
-      // Of one that has shown nothing nobody is told; the other one is lost.
+      // A crash before any output is retried; after output it ends the turn.
       if (fate < 0.01) await turn.partial("I");
       await turn.crash({ signal: "SIGKILL" });
     }
@@ -85,7 +85,7 @@ export async function loadPool(turns: number, seed: number): Promise<PoolLoad> {
     for (let at = 0; at < most && (await ask((prompt) => loan.session.query(prompt), who)); at++);
     lent.delete(member);
     if (random() < 0.01) forgotten += 1;
-    // One that is forgotten while it works is stopped in the middle.
+    // This check-in interrupts a running turn.
     else if (random() < 0.05 && asked < turns)
       await Promise.all([ask((prompt) => loan.session.query(prompt), who), loan.checkin()]);
     else await loan.checkin();

@@ -5,7 +5,7 @@ import type { FakeScript } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { collect, eventually, failure, Scene, thrown, ticks, unique } from "./scene.ts";
 
-/** Answers with the number of messages that it remembers; `hold` goes on until it is stopped. */
+/** Answers with the number of messages in the conversation; `hold` runs until it is interrupted. */
 const script: FakeScript = async (turn) => {
   if (turn.prompt === "hold") {
     await turn.partial("I");
@@ -14,7 +14,7 @@ const script: FakeScript = async (turn) => {
   await turn.text(`${turn.history.length}`);
 };
 
-test("a loan is a conversation, and the next borrower begins with an empty one", async () => {
+test("pool.checkout(): starts each loan with an empty conversation", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const conversations = new Set<string>();
@@ -30,7 +30,7 @@ test("a loan is a conversation, and the next borrower begins with an empty one",
   expect(await use(name, async (one) => (await one.query("hi")).text)).toBe("0");
 });
 
-test("`use` has the member back however the function ends", async () => {
+test("pool.use(): checks the member in when the function returns or throws", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const wrong = use(name, () => {
@@ -43,7 +43,7 @@ test("`use` has the member back however the function ends", async () => {
   await expect(use(name, () => {}, { timeout: "soon" })).rejects.toThrow("timeout");
 });
 
-test("after its check-in a loan refuses everything, and reaches nobody's later loan", async () => {
+test("Loan: rejects every call after its check-in with LOAN_ENDED, and does not touch the next loan", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1, approvals: true })] });
   const first = await checkout(name);
@@ -82,7 +82,7 @@ test("after its check-in a loan refuses everything, and reaches nobody's later l
   ]) {
     await thrown(call, "LOAN_ENDED");
   }
-  // What is harmless is let be; what was the borrower's own still is.
+  // Idempotent calls resolve, and the borrower's own turn keeps its result.
   await Promise.all([first.checkin(), first[Symbol.asyncDispose](), handle.stop(), turn.interrupt()].map(swallowed));
   expect((await turn.result()).text).toBe("0");
   await events;
@@ -90,7 +90,7 @@ test("after its check-in a loan refuses everything, and reaches nobody's later l
   expect((await second.session.query("hi")).text).toBe("2");
 });
 
-test("a loan shows only what is the borrower's", async () => {
+test("Loan: hides turns of earlier loans, and rejects idempotency keys", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const first = await checkout(name);
@@ -102,13 +102,13 @@ test("a loan shows only what is the borrower's", async () => {
   const { message } = await thrown(() => second.session.stream("hi", { idempotencyKey: "k" }), "INVALID_OPTIONS");
   expect(message).toContain("idempotencyKey");
   await thrown(() => second.session.enqueue("hi", { idempotencyKey: "k" }), "INVALID_OPTIONS");
-  // The handle that a supervisor gives for a loan's is the loan's.
+  // `supervisor.session()` of a loan's handle returns that handle.
   const { supervisor } = scene;
   expect(supervisor.session(second.session)).toBe(second.session);
   expect((await supervisor.query(second.session, "hi")).text).toBe("0");
 });
 
-test("a check-in stops the turn that runs and cancels those that wait", async () => {
+test("loan.checkin(): interrupts the running turn and cancels queued ones", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);
@@ -122,7 +122,7 @@ test("a check-in stops the turn that runs and cancels those that wait", async ()
   expect(await use(name, async (one) => (await one.query("hi")).text)).toBe("0");
 });
 
-test("a borrower that forgets gives back by the lease", async () => {
+test("pool({ lease }): ends a forgotten loan and lends its member again", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({ clock, script, children: [pool(name, { size: 1, lease: "1m" })] });
   await eventually(() => scene.supervisor.pool(name).status().idle === 1);
@@ -144,9 +144,10 @@ test("a borrower that forgets gives back by the lease", async () => {
   expect((await second.session.query("hi")).text).toBe("0");
   await second.checkin();
   await clock.advance(120_000);
+  expect(scene.supervisor.pool(name).status()).toMatchObject({ size: 1, idle: 1, lent: 0 });
 });
 
-test("a member that crashes while it is lent comes back with the loan's conversation", async () => {
+test("Loan: a crash of its member keeps the conversation", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   await using loan = await checkout(name);
@@ -157,7 +158,7 @@ test("a member that crashes while it is lent comes back with the loan's conversa
   expect(scene.supervisor.pool(name).status()).toMatchObject({ size: 1, lent: 1 });
 });
 
-test("a member that crashes as it is checked in forgets all the same", async () => {
+test("loan.checkin(): clears the conversation although the member crashes", async () => {
   const name = unique("pool");
   const children = [pool(name, { size: 1 })];
   await using scene = await Scene.open({ script, children, options: { maxRestarts: 100 } });
@@ -171,7 +172,7 @@ test("a member that crashes as it is checked in forgets all the same", async () 
   }
 });
 
-test("a member that hibernates while it is lent wakes with the loan's conversation, and forgets it without a process", async () => {
+test("Loan: hibernation keeps the conversation, and a check-in clears it without a process", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);
@@ -185,7 +186,7 @@ test("a member that hibernates while it is lent wakes with the loan's conversati
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("what a borrower changes by calls is taken back", async () => {
+test("loan.checkin(): resets a model that the borrower changed", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1, model: "plain" })] });
   await use(name, async (one) => {
@@ -197,7 +198,7 @@ test("what a borrower changes by calls is taken back", async () => {
   expect(scene.fake.processes.at(-1)?.model).toBe("plain");
 });
 
-test("a member that is ended by hand while it is lent is replaced, and its loan says so", async () => {
+test("Loan: rejects with SESSION_STOPPED after its member was terminated, which a new member replaces", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);
@@ -210,7 +211,7 @@ test("a member that is ended by hand while it is lent is replaced, and its loan 
   expect(status.members).toHaveLength(1);
 });
 
-test("`stop()` of a loan's session is a check-in", async () => {
+test("loan.session.stop(): checks the loan in", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   {
@@ -227,7 +228,7 @@ test("`stop()` of a loan's session is a check-in", async () => {
   ).toEqual([[name, 0]]);
 });
 
-test("a fork of a loan's conversation is a session of its own", async () => {
+test("loan.session.fork(): creates a session outside the pool", async () => {
   const [name, copy] = [unique("pool"), unique()];
   await using _ = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);
@@ -238,7 +239,7 @@ test("a fork of a loan's conversation is a session of its own", async () => {
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("what is asked of a member by its name, past the pool, is nobody's who borrows it", async () => {
+test("Pool: clears turns that bypass it by a member's name before the next loan", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const past = stream([name, 0], "a secret");

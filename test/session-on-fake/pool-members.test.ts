@@ -9,13 +9,13 @@ import { eventually, failure, Scene, unique, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** A script whose processes die at once of prompts that say so. */
+/** Crashes on prompts that begin with "die". */
 const mortal: FakeScript = async (turn) => {
   if (turn.prompt.startsWith("die")) await turn.crash({ signal: "SIGKILL" });
   await count(turn);
 };
 
-test("a member that has been quarantined is replaced, and lifted again it is one too many", async () => {
+test("Pool: replaces a quarantined member, and removes a surplus one after restartSession()", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     script: mortal,
@@ -45,7 +45,7 @@ test("a member that has been quarantined is replaced, and lifted again it is one
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("a pool of which all have been quarantined has them begin again, and those who ask wait for that", async () => {
+test("Pool: restarts its members with growing delays when all are quarantined, and waiting callers get them", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   let mends = false;
   await using scene = await Scene.open({
@@ -59,7 +59,7 @@ test("a pool of which all have been quarantined has them begin again, and those 
   });
   const pool_ = scene.supervisor.pool(name);
   await eventually(() => pool_.status().idle === 2);
-  // The first two are replaced at once.
+  // Replacements for the first two start at once.
   for (let at = 0; at < 3; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED");
   await eventually(() => pool_.status().size === 0);
   expect(pool_.status()).toMatchObject({ shortfall: expect.stringContaining("0 of 2"), retryAt: clock.now() + 1_000 });
@@ -68,7 +68,7 @@ test("a pool of which all have been quarantined has them begin again, and those 
     details: expect.arrayContaining([{ name, status: "unhealthy", reason: pool_.status().shortfall }]),
   });
 
-  // Those who do not want to wait are told why there is none.
+  // Callers with a shorter timeout get the cause.
   const error = await failure(checkout(name, { timeout: 0 }), "POOL_EXHAUSTED");
   expect(error.cause).toMatchObject({ code: "SESSION_QUARANTINED" });
   const late = failure(query(name, "hi", { queueTimeout: 500 }), "POOL_EXHAUSTED");
@@ -78,13 +78,13 @@ test("a pool of which all have been quarantined has them begin again, and those 
   await clock.advance(500);
   expect((await patient).text).toBe("0");
 
-  // Its least is aimed at, also where nobody waits.
+  // The pool returns to its minimum without a waiting caller.
   await clock.advance(2_000);
   await eventually(() => pool_.status().size === 2);
   expect(pool_.status().shortfall).toBeUndefined();
   expect(pool_.status().members.length).toBe(3);
 
-  // As long as it goes on, the pauses grow; nobody adds members without end.
+  // Delays grow, and the number of members does not.
   for (let at = 0; at < 2; at++) await failure(query(name, `die ${at}`), "SESSION_QUARANTINED");
   await eventually(() => pool_.status().size === 0);
   expect(pool_.status().retryAt).toBe(clock.now() + 4_000);
@@ -95,7 +95,7 @@ test("a pool of which all have been quarantined has them begin again, and those 
   expect(pool_.status().members.length).toBe(3);
 });
 
-test("a member that somebody has ended, or stopped as a child, is replaced", async () => {
+test("Pool: replaces a member that was terminated or stopped", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 2 })] });
   const pool_ = scene.supervisor.pool(name);
@@ -113,7 +113,7 @@ test("a member that somebody has ended, or stopped as a child, is replaced", asy
   expect(session(first?.name ?? "").status().activation).toBe(0);
 });
 
-test("an elastic pool grows for those who wait, up to its most, and shrinks when it rests", async () => {
+test("pool({ min, max }): grows for waiting callers up to `max`, and shrinks after `shrinkAfter`", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({
     clock,
@@ -144,7 +144,7 @@ test("an elastic pool grows for those who wait, up to its most, and shrinks when
   expect(pool_.status()).toMatchObject({ size: 1, idle: 1 });
 });
 
-test("an elastic pool may be empty until somebody comes", async () => {
+test("pool({ min: 0 }): is empty until somebody asks", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { min: 0, max: 2 })] });
   expect(scene.supervisor.pool(name).status()).toMatchObject({ size: 0, members: [] });
@@ -153,7 +153,7 @@ test("an elastic pool may be empty until somebody comes", async () => {
   expect(scene.supervisor.pool(name).status().size).toBe(2);
 });
 
-test("reconcile adds a pool, makes it larger and smaller without touching what is lent, and removes it", async () => {
+test("supervisor.reconcile(): adds, resizes and removes a pool without touching its loans", async () => {
   const name = unique("pool");
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -181,7 +181,7 @@ test("reconcile adds a pool, makes it larger and smaller without touching what i
   expect((await Promise.all(turns.map((turn) => turn.result()))).map(({ text }) => text)).toEqual(["0", "0"]);
   for (const loan of loans) await loan.checkin();
   await eventually(() => pool_.status().members.length === 1);
-  // Other options of its members reach them with their conversation.
+  // Changed options reach the members, which keep their conversation.
   const loan = await checkout(name);
   await loan.session.query("hi");
   const { changed, failed } = await supervisor.reconcile(sized(1, { systemPrompt: "Be brief." }));
@@ -199,7 +199,7 @@ test("reconcile adds a pool, makes it larger and smaller without touching what i
   expect((await query(name, "hi")).text).toBe("0");
 });
 
-test("a pool below a supervisor lives through the restart of that one", async () => {
+test("Pool: keeps its loans over a restart of the supervisor above it", async () => {
   const [name, below] = [unique("pool"), unique("below")];
   const crash: PromiseWithResolvers<void>[] = [];
   const worker = {
@@ -236,7 +236,7 @@ test("a pool below a supervisor lives through the restart of that one", async ()
   expect(pool_.status().members).toHaveLength(2);
 });
 
-test("fewer processes than members: who checks out waits for a process like anybody", async () => {
+test("Pool: a loan waits for a process when there are fewer processes than members", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -264,7 +264,7 @@ test("fewer processes than members: who checks out waits for a process like anyb
   expect(replies.map(({ text }) => text)).toEqual(["0", "0", "0", "0"]);
 });
 
-test("after a restart of the application nobody is in a conversation of before; of a shared pool everybody is", async () => {
+test("Pool: a restart of the application forgets the loan's conversation, unless it is shared", async () => {
   for (const conversation of ["fresh", "shared"] as const) {
     const [name, journal, fake] = [unique("pool"), memoryJournal(), fakeClaude(count)];
     const children = [pool(name, { size: 1, conversation })];
@@ -279,7 +279,7 @@ test("after a restart of the application nobody is in a conversation of before; 
   }
 });
 
-test("what a borrower had accepted before a restart of the application runs after it, in its conversation, and then that is over", async () => {
+test("Pool: a borrower's accepted turn runs in its conversation after a restart, which is then forgotten", async () => {
   const [name, journal] = [unique("pool"), memoryJournal()];
   const asked: string[] = [];
   const fake = fakeClaude(async (turn) => {

@@ -7,7 +7,7 @@ import { collect, eventually, failure, Scene, thrown, unique } from "./scene.ts"
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("those who wait are served in the order in which they came, turns and loans alike", async () => {
+test("Pool: serves waiting turns and checkouts in order", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);
@@ -29,7 +29,7 @@ test("those who wait are served in the order in which they came, turns and loans
   expect(scene.supervisor.pool(name).status().waiting).toBe(0);
 });
 
-test("a hundred who check out at once get each member once at a time", async () => {
+test("pool.checkout(): lends each member once at a time to a hundred callers", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 3 })] });
   const lent = new Set<string>();
@@ -48,7 +48,7 @@ test("a hundred who check out at once get each member once at a time", async () 
   await eventually(() => scene.supervisor.pool(name).status().idle === 3);
 });
 
-test("who has waited for its timeout is told how the pool stands, and leaves the line", async () => {
+test("pool.checkout(): rejects with POOL_EXHAUSTED and the pool's state at its timeout", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({ clock, script: count, children: [pool(name, { size: 1 })] });
   await eventually(() => scene.supervisor.pool(name).status().idle === 1);
@@ -72,7 +72,7 @@ test("who has waited for its timeout is told how the pool stands, and leaves the
   await next.checkin();
 });
 
-test("what is left of a turn's timeout is for its run", async () => {
+test("Pool: a turn runs with what is left of its timeout after the wait", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({
     clock,
@@ -94,7 +94,7 @@ test("what is left of a turn's timeout is for its run", async () => {
   await failure(turn.result(), "TURN_TIMEOUT");
 });
 
-test("a wait of 0, and `whenBusy: reject`, are refused at once if no member is free", async () => {
+test('Pool: rejects `timeout: 0` and `whenBusy: "reject"` at once when no member is free', async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1 })] });
   await eventually(() => scene.supervisor.pool(name).status().idle === 1);
@@ -107,7 +107,7 @@ test("a wait of 0, and `whenBusy: reject`, are refused at once if no member is f
   expect((await query(name, "hi", { whenBusy: "reject" })).text).toBe("0");
 });
 
-test("one more than may wait is refused", async () => {
+test("pool({ waitingLimit }): rejects one caller more with POOL_EXHAUSTED", async () => {
   const name = unique("pool");
   await using _ = await Scene.open({ script: count, children: [pool(name, { size: 1, waitingLimit: 2 })] });
   const loan = await checkout(name);
@@ -120,7 +120,7 @@ test("one more than may wait is refused", async () => {
   expect((await Promise.all(waits)).map(({ text }) => text)).toEqual(["0", "0"]);
 });
 
-test("a signal ends a wait, also one that is aborted already; it does not end a loan", async () => {
+test("pool.checkout(): its signal ends the wait, but not a loan", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 1 })] });
   const scope = new AbortController();
@@ -139,7 +139,7 @@ test("a signal ends a wait, also one that is aborted already; it does not end a 
   await loan.checkin();
 });
 
-test("a turn that waits for a member can be taken back, and one that runs stopped", async () => {
+test("Pool: interrupt() cancels a waiting turn and interrupts a running one", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -157,10 +157,9 @@ test("a turn that waits for a member can be taken back, and one that runs stoppe
   await waiting.interrupt();
   await running.interrupt();
   await failure(running.result(), "TURN_INTERRUPTED");
-  expect(scene.fake.processes[0]?.pid).toBeDefined();
 });
 
-test("who waits when the supervisor stops or drains is told so, and nothing is lent any more", async () => {
+test("Pool: stop() and drain() reject waiting callers with SUPERVISOR_STOPPED and lend nothing more", async () => {
   for (const how of ["stop", "drain"] as const) {
     const name = unique("pool");
     const gate = Promise.withResolvers<void>();
@@ -181,7 +180,7 @@ test("who waits when the supervisor stops or drains is told so, and nothing is l
     await failure(pool_.checkout(), "SUPERVISOR_STOPPED");
     await thrown(() => pool_.stream("hi"), "SUPERVISOR_STOPPED");
     gate.resolve();
-    // What was accepted before a drain is finished.
+    // `drain()` completes accepted turns.
     if (how === "drain") expect((await turn.result()).text).toBe("0");
     await ended;
     await loan.checkin();

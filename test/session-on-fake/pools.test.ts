@@ -4,10 +4,10 @@ import { pool, template } from "../../src/index.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene, thrown, unique } from "./scene.ts";
 
-/** Answers with the number of messages that it remembers. */
+/** Answers with the number of messages in the conversation. */
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("queries of a pool are answered side by side, each in an empty conversation", async () => {
+test("Pool: answers queries concurrently, each in an empty conversation", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 3 })] });
   const replies = await Promise.all(Array.from({ length: 9 }, () => query(name, "hi")));
@@ -23,7 +23,7 @@ test("queries of a pool are answered side by side, each in an empty conversation
   expect(supervisor.pool(name).status()).toMatchObject({ name, size: 3, min: 3, max: 3, lent: 0, waiting: 0 });
 });
 
-test("members have no process until they are needed, and one that has been used has one again at once", async () => {
+test("Pool: starts a member's process on first use, and restarts it after its conversation was cleared", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { size: 3 })] });
   const { supervisor, fake } = scene;
@@ -33,17 +33,17 @@ test("members have no process until they are needed, and one that has been used 
   await eventually(() => supervisor.pool(name).status().idle === 3);
   expect(fake.processes).toHaveLength(2);
   expect(fake.running).toHaveLength(1);
-  // The one that is up is preferred.
+  // A member with a process is preferred.
   await query(name, "hi");
   await eventually(() => supervisor.pool(name).status().idle === 3);
   expect(fake.running).toHaveLength(1);
-  // A member that was lent and not asked anything need not be started again.
+  // A loan without a turn leaves nothing to clear, so its process stays.
   await use(name, () => {});
   await eventually(() => supervisor.pool(name).status().idle === 3);
   expect(fake.processes).toHaveLength(3);
 });
 
-test("with `activation: eager` all are up when the supervisor has started", async () => {
+test('pool({ activation: "eager" }): starts all processes before Supervisor.start() resolves', async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ children: [pool(name, { size: 2, activation: "eager" })] });
   expect(scene.supervisor.notStarted).toEqual([]);
@@ -51,7 +51,7 @@ test("with `activation: eager` all are up when the supervisor has started", asyn
   expect(scene.supervisor.listSessions({ prefix: name }).map(({ state }) => state)).toEqual(["idle", "idle"]);
 });
 
-test("a pool shows in what a supervisor tells of itself", async () => {
+test("Pool: shows in inspect(), whichChildren() and listSessions()", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ children: [pool(name, { size: 2 })] });
   const { supervisor } = scene;
@@ -83,7 +83,7 @@ test("a pool shows in what a supervisor tells of itself", async () => {
   expect(supervisor.listSessions({ prefix: name })).toHaveLength(2);
 });
 
-test("a shared pool keeps its conversations, and its turns wait in mailboxes", async () => {
+test('pool({ conversation: "shared" }): keeps conversations, and its turns queue in mailboxes', async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     script: count,
@@ -95,12 +95,12 @@ test("a shared pool keeps its conversations, and its turns wait in mailboxes", a
   expect(scene.fake.processes).toHaveLength(2);
   await using loan = await checkout(name);
   expect((await loan.session.query("hi")).text).toBe("6");
-  // All of them go to the other one.
+  // The other member is lent, so both turns go to this one.
   const others = await Promise.all([1, 2].map(() => query(name, "hi")));
   expect(others.map(({ text }) => text)).toEqual(["6", "8"]);
 });
 
-test("a loan of a shared pool waits until a member has nothing to do, and its turns wait for loans", async () => {
+test('pool({ conversation: "shared" }): lends an idle member only, and its turns wait for the loan', async () => {
   const name = unique("pool");
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -124,7 +124,7 @@ test("a loan of a shared pool waits until a member has nothing to do, and its tu
   expect((await next).text).toBe("4");
 });
 
-test("a key falls to the same member each time", async () => {
+test('pool({ balance: "consistent_hash" }): sends a key to the same member each time', async () => {
   const name = unique("pool");
   await using scene = await Scene.open({
     script: count,
@@ -134,11 +134,11 @@ test("a key falls to the same member each time", async () => {
   for (const expected of ["0", "2", "4"]) expect((await query(name, "hi", { key: "ann" })).text).toBe(expected);
   expect(scene.fake.processes).toHaveLength(1);
   expect((await thrown(() => stream(name, "hi", { key: "" }), "INVALID_OPTIONS")).message).toContain("key");
-  // Only a pool knows what to do with it.
+  // A single session takes no key.
   await failure(query([name, 0], "hi", { key: "ann" }), "INVALID_OPTIONS");
 });
 
-test("a balancer of the application's own decides; what it throws is its caller's", async () => {
+test("pool({ balance }): asks a custom balancer and rejects the turn with the error that it throws", async () => {
   const name = unique("pool");
   const seen: unknown[] = [];
   await using scene = await Scene.open({
@@ -165,7 +165,7 @@ test("a balancer of the application's own decides; what it throws is its caller'
   expect(scene.supervisor.pool(name).status()).toMatchObject({ lent: 0, waiting: 0 });
 });
 
-test("turns of a pool cannot be asked with what only one session can honour", async () => {
+test("Pool: rejects turn and checkout options that it cannot honour", async () => {
   const name = unique("pool");
   await using _ = await Scene.open({ children: [pool(name, { size: 1 })] });
   for (const options of [{ idempotencyKey: "k" }, { whenBusy: "interrupt" }, { whenBusy: "rollback" }] as const) {
@@ -178,7 +178,7 @@ test("turns of a pool cannot be asked with what only one session can honour", as
   await failure(checkout(name, { timeout: "soon" }), "INVALID_OPTIONS");
 });
 
-test("a name is a session's, a template's or a pool's", async () => {
+test("Names: rejects a name that is already a session's, a template's or a pool's", async () => {
   const [name, other] = [unique("pool"), unique("pool")];
   await using scene = await Scene.open({ children: [pool(name, { size: 1 })] });
   const { supervisor } = scene;
@@ -195,12 +195,12 @@ test("a name is a session's, a template's or a pool's", async () => {
   const missing = await failure(checkout(`${name}x`), "POOL_NOT_FOUND");
   expect(missing.details.nearMisses).toEqual([name]);
   await thrown(() => supervisor.pool("nobody"), "POOL_NOT_FOUND");
-  // What could not be started has left nothing behind.
+  // The rejected children left nothing behind.
   await supervisor.startChild(pool(unique(), { size: 1 }));
   expect((await query(name, "hi")).text).toBe("You said: hi");
 });
 
-test("what is wrong with a pool is told at the start, with the field", async () => {
+test("pool(): rejects wrong options by field", async () => {
   const refused = async (options: object): Promise<string> =>
     (await failure(Scene.open({ children: [pool(unique(), { size: 1, ...options })] }), "INVALID_OPTIONS")).message;
   expect(await refused({ size: 0 })).toContain("children[0].size");

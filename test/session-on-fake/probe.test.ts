@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { probe, session } from "../../src/index.ts";
 import { failure, Scene, unique } from "./scene.ts";
 
-test("a probe asks the model in a process of its own, and leaves the session and its conversation alone", async () => {
+test("probe(): asks the model in a separate process, and leaves the session and its conversation alone", async () => {
   await using scene = await Scene.open({
     session: { model: "claude-haiku-4-5", hooks: { Stop: [{ hooks: [async () => ({})] }] } },
   });
@@ -15,7 +15,7 @@ test("a probe asks the model in a process of its own, and leaves the session and
   expect(scene.session.status().state).toBe("hibernated");
 });
 
-test("what keeps the model from answering is the answer", async () => {
+test("probe(): returns the model's error, and rejects an unknown name and a wrong option", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.fail({ status: 401 }) });
   const result = await probe(scene.name);
   expect(result).toMatchObject({ ok: false, error: { details: { class: "auth" } } });

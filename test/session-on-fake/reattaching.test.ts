@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { collect, failure, Scene, ticks } from "./scene.ts";
 
-test("`enqueue` gives an id at once, by which the turn is found while it waits, runs and has ended", async () => {
+test("session.enqueue(): returns an id by which turn() finds the turn while it is queued, running and finished", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -24,7 +24,7 @@ test("`enqueue` gives an id at once, by which the turn is found while it waits, 
   expect(await scene.session.turn("no such turn")).toBeUndefined();
 });
 
-test("a reader that lost its connection goes on from its number, while the turn runs and after", async () => {
+test("turn.messages(n): resumes at a number while the turn runs and afterwards", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -50,7 +50,7 @@ test("a reader that lost its connection goes on from its number, while the turn 
   expect((await collect(turn)).length).toBe(seen + 1 + later.length);
 });
 
-test("the turn that was found can be stopped, and fails as the one that was asked for", async () => {
+test("session.turn(): returns a turn that can be interrupted and rejects with the same error", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "go");
   await scene.fake.prompted(1);
@@ -63,7 +63,7 @@ test("the turn that was found can be stopped, and fails as the one that was aske
   expect(errors[0]).toBe(errors[1]);
 });
 
-test("of the turns that have ended the last sixteen keep their messages, the others what came of them", async () => {
+test("session.turn(): keeps the messages of the last sixteen ended turns, and the outcome of older ones", async () => {
   await using scene = await Scene.open();
   const ids: string[] = [];
   for (let n = 0; n < 18; n++) ids.push((await query(scene.name, `${n}`)).turnId);
@@ -78,7 +78,7 @@ test("of the turns that have ended the last sixteen keep their messages, the oth
   await failure(collect(first.messages()), "EVENTS_LOST");
 });
 
-test("turns that wait are kept, however many there are", async () => {
+test("session.turn(): keeps all queued turns", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise });
   const ids = await Promise.all(Array.from({ length: 40 }, (_, n) => scene.session.enqueue(`${n}`)));

@@ -10,7 +10,7 @@ const MB = 2 ** 20;
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** A scene in which a test says how much memory each process uses. */
+/** Opens a scene in which the test dictates how much memory each process uses. */
 async function weighed(bytes: (pid: number) => number, setting: Setting) {
   let fake: FakeClaude | undefined;
   const clock = new SimulatedClock();
@@ -36,11 +36,11 @@ test.each([
   [101, 100, true, "recycle"],
   [201, 100, true, "kill"],
   [201, 100, false, "recycle"],
-] as const)("%d bytes with a limit of %s, busy %s: %s", (bytes, limit, busy, verdict) => {
+] as const)("verdictOn(): for %d bytes with a limit of %s, busy %s, is %s", (bytes, limit, busy, verdict) => {
   expect(verdictOn(bytes, limit, busy)).toBe(verdict);
 });
 
-test("a process that uses more than its session may is replaced when it has nothing to do, with its conversation", async () => {
+test("maxMemory: replaces a process over the limit when it is idle, and keeps the conversation", async () => {
   const sizes = [90, 101, 50];
   const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, { session: { maxMemory: "100MB" } });
   await using _ = scene;
@@ -56,14 +56,14 @@ test("a process that uses more than its session may is replaced when it has noth
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("one that is too large without having done anything is left alone, since the next one would be too", async () => {
+test("maxMemory: keeps a process that is over the limit before its first turn, since the next one would be, too", async () => {
   const { scene, clock } = await weighed(() => 150 * MB, { session: { maxMemory: "100MB" } });
   await using _ = scene;
   await clock.advance(60_000);
   expect(scene.session.status()).toMatchObject({ activation: 1, memoryBytes: 150 * MB });
 });
 
-test("in mid-turn it is let finish; the turns that wait go to the next one", async () => {
+test("maxMemory: lets a running turn finish, and runs queued turns in the next process", async () => {
   const gate = Promise.withResolvers<void>();
   const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 150 : 50) * MB, {
     session: { maxMemory: "100MB" },
@@ -83,7 +83,7 @@ test("in mid-turn it is let finish; the turns that wait go to the next one", asy
   expect(scene.session.status().restarts).toBe(0);
 });
 
-test("a background task keeps one that is too large, up to twice its limit", async () => {
+test("maxMemory: waits for a background task until the process uses twice the limit", async () => {
   const sizes = [150, 201];
   const task = { task_id: "t", task_type: "local_bash", description: "grows" };
   const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, {
@@ -108,7 +108,7 @@ test("a background task keeps one that is too large, up to twice its limit", asy
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("one that grows past twice its limit in mid-turn is killed, as for lack of memory", async () => {
+test('maxMemory: kills a process over twice the limit in mid-turn, and the exit is "out_of_memory"', async () => {
   const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 201 : 50) * MB, {
     session: { maxMemory: "100MB" },
     script: async (turn) => {
@@ -128,7 +128,7 @@ test("one that grows past twice its limit in mid-turn is killed, as for lack of 
   expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2 });
 });
 
-test("a process that is too old is replaced between turns, and a changed age holds at once", async () => {
+test("maxAge: replaces an old process between turns, and a changed age applies at once", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: count, session: { maxAge: "1h" } });
   await query(scene.name, "one");
@@ -145,7 +145,7 @@ test("a process that is too old is replaced between turns, and a changed age hol
   expect(scene.session.status().restarts).toBe(0);
 });
 
-test("over the memory budget the one that has been idle for longest hibernates, and nobody starts beside others", async () => {
+test("capacity.memoryBudget: hibernates the least recently used session until the rest fits", async () => {
   const list = Array.from({ length: 4 }, () => unique());
   const [a, b, c, d] = list as [string, string, string, string];
   let each = 100;
@@ -166,7 +166,7 @@ test("over the memory budget the one that has been idle for longest hibernates, 
   await eventually(() => scene.fake.running.length === 2);
   expect(states()).toEqual(["hibernated", "idle", "idle", "hibernated"]);
   each = 260;
-  // Two use too much together; who comes now takes the place of one.
+  // Two processes are over the budget together, and then one is alone.
   await clock.advance(10_000);
   await eventually(() => scene.fake.running.length === 1);
   each = 600;
@@ -177,7 +177,7 @@ test("over the memory budget the one that has been idle for longest hibernates, 
   expect((await query(a, "again")).text).toBe("2");
 });
 
-test("nothing is measured that nobody wants to know", async () => {
+test("maxMemory: measures nothing without a limit or a process", async () => {
   const { scene, clock, reads } = await weighed(() => MB, {});
   await using _ = scene;
   await clock.advance(60_000);

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { session } from "../../src/castellan.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { command } from "../../src/session/options/command.ts";
-import { fakeClaude } from "../../src/testing/index.ts";
+import { fakeClaude, SimulatedClock } from "../../src/testing/index.ts";
 import { expectNothingLeft, run, said } from "./application.ts";
-import { collect, failure, unique } from "./scene.ts";
+import { collect, failure, unique, within } from "./scene.ts";
 
 const world = (script?: Parameters<typeof fakeClaude>[0]) => ({ fake: fakeClaude(script), journal: memoryJournal() });
 
-test("a name keeps its conversation", async () => {
+test("Recovery: a name keeps its conversation", async () => {
   const both = world();
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -28,7 +28,7 @@ test("a name keeps its conversation", async () => {
   expectNothingLeft(both.fake);
 });
 
-test("so it does when it was cleared, when Claude's own `/clear` moved it, and when it was forked", async () => {
+test("Recovery: cleared, moved and forked conversations stay as they were", async () => {
   const both = world();
   const [name, fork] = [unique(), unique("fork")];
   const first = await run(both, [{ name }]);
@@ -51,7 +51,7 @@ test("so it does when it was cleared, when Claude's own `/clear` moved it, and w
   ]);
 });
 
-test("a conversation that was cleared and not spoken in since stays forgotten", async () => {
+test("Recovery: a conversation that was cleared before the stop stays forgotten", async () => {
   const both = world();
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -64,7 +64,7 @@ test("a conversation that was cleared and not spoken in since stays forgotten", 
   expect(said(both.fake, reply.sessionId)).toEqual(["user: new", "assistant: You said: new"]);
 });
 
-test("a session that was never asked anything begins as before", async () => {
+test("Recovery: a session without a turn starts afresh", async () => {
   const both = world();
   const name = unique();
   await (await run(both, [{ name }])).stop();
@@ -72,7 +72,7 @@ test("a session that was never asked anything begins as before", async () => {
   expect((await second.query(name, "one")).text).toBe("You said: one");
 });
 
-test("options may change meanwhile; only those that name another conversation do so", async () => {
+test("Recovery: changed options keep the conversation, unless they name another one", async () => {
   const both = world();
   const [name, resume] = [unique(), randomUUID()];
   const first = await run(both, [{ name }, { name: unique("donor"), sessionId: resume }]);
@@ -88,7 +88,7 @@ test("options may change meanwhile; only those that name another conversation do
   const { sessionId: cleared } = await third.query(name, "four");
   expect(cleared).not.toBe(resume);
   await third.stop();
-  // The option still says where it began; what has become of it counts.
+  // `resume` names the origin; the journal knows that the conversation has moved since.
   const fourth = await run(both, [{ name, resume }]);
   expect((await fourth.query(name, "five")).sessionId).toBe(cleared);
   await fourth.stop();
@@ -97,7 +97,7 @@ test("options may change meanwhile; only those that name another conversation do
   await fifth.stop();
 });
 
-test("tuple names are names of their own", async () => {
+test("Recovery: tuple names with equal text are distinct", async () => {
   const both = world();
   const id = randomUUID();
   const names = [["user", id, 1], ["user", id, "1"], `user-${id}`] as const;
@@ -114,30 +114,33 @@ test("tuple names are names of their own", async () => {
   expect(second.listSessions().map(({ conversationId }) => conversationId)).toEqual(ids);
 });
 
-test.each(["fail", "fresh"] as const)("a transcript that is gone: %s", async (onMissingConversation) => {
-  const { journal } = world();
-  const name = unique();
-  const first = await run({ journal, fake: fakeClaude() }, [{ name }]);
-  const { sessionId } = await first.query(name, "one");
-  await first.stop();
-  const elsewhere = fakeClaude();
-  const second = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
-  if (onMissingConversation === "fail") {
-    const error = await failure(second.query(name, "two"), "SESSION_QUARANTINED");
-    expect(error.details.lastExits.at(-1)?.class).toBe("conversation_missing");
-  } else {
-    const reply = await second.query(name, "two");
-    expect(reply.sessionId).not.toBe(sessionId);
-    expect(said(elsewhere, reply.sessionId)).toEqual(["user: two", "assistant: You said: two"]);
-  }
-  await second.stop();
-  const third = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
-  if (onMissingConversation === "fail") expect(third.session(name).status().conversationId).toBe(sessionId);
-  else expect((await third.query(name, "three")).text).toBe("You said: three");
-  await third.stop();
-});
+test.each(["fail", "fresh"] as const)(
+  "onMissingConversation: applies after a restart without the transcript: %s",
+  async (onMissingConversation) => {
+    const { journal } = world();
+    const name = unique();
+    const first = await run({ journal, fake: fakeClaude() }, [{ name }]);
+    const { sessionId } = await first.query(name, "one");
+    await first.stop();
+    const elsewhere = fakeClaude();
+    const second = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
+    if (onMissingConversation === "fail") {
+      const error = await failure(second.query(name, "two"), "SESSION_QUARANTINED");
+      expect(error.details.lastExits.at(-1)?.class).toBe("conversation_missing");
+    } else {
+      const reply = await second.query(name, "two");
+      expect(reply.sessionId).not.toBe(sessionId);
+      expect(said(elsewhere, reply.sessionId)).toEqual(["user: two", "assistant: You said: two"]);
+    }
+    await second.stop();
+    const third = await run({ journal, fake: elsewhere }, [{ name, onMissingConversation }]);
+    if (onMissingConversation === "fail") expect(third.session(name).status().conversationId).toBe(sessionId);
+    else expect((await third.query(name, "three")).text).toBe("You said: three");
+    await third.stop();
+  },
+);
 
-test("turns that were accepted for later run after the restart, in order, and those that were waited for do not", async () => {
+test("Recovery: enqueued turns run in order after the restart, and queries of the former process do not", async () => {
   const open = Promise.withResolvers<void>();
   const both = world(async (turn) => {
     if (turn.prompt === "hold") await open.promise;
@@ -162,7 +165,7 @@ test("turns that were accepted for later run after the restart, in order, and th
   expect(both.fake.processes[1]?.prompts).toEqual(["one", "two", "three"]);
 });
 
-test("a turn that ran and had shown nothing runs again, and its prompt stands once", async () => {
+test("Recovery: a running turn that had shown nothing runs again, and its prompt is in the conversation once", async () => {
   let hang = true;
   const both = world(async (turn) => (hang && turn.prompt === "two" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
   const name = unique();
@@ -179,7 +182,7 @@ test("a turn that ran and had shown nothing runs again, and its prompt stands on
   expect(said(both.fake, reply?.sessionId ?? "").filter((line) => line === "user: two")).toHaveLength(1);
 });
 
-test("a turn that ran and had begun to answer ends as interrupted, or as `onInterruptedTurn` says", async () => {
+test("Recovery: a running turn that had begun to answer is settled by `onInterruptedTurn`", async () => {
   for (const onInterruptedTurn of ["retry_if_untouched", "fail", "retry"] as const) {
     let cut = true;
     const both = world(async (turn) => {
@@ -206,7 +209,7 @@ test("a turn that ran and had begun to answer ends as interrupted, or as `onInte
   }
 });
 
-test("turns that have ended are found again, with what came of them", async () => {
+test("Recovery: ended turns return their reply or error, as result and as streams", async () => {
   const both = world(async (turn) => {
     if (turn.prompt === "bad") return turn.result({ subtype: "error_max_turns" });
     await turn.text(`re: ${turn.prompt}`);
@@ -234,7 +237,7 @@ test("turns that have ended are found again, with what came of them", async () =
   expect(both.fake.processes[1]?.prompts).toEqual([]);
 });
 
-test("a turn is its session's; another one does not find it", async () => {
+test("session.turn(): does not find another session's turn", async () => {
   const both = world();
   const [a, b] = [unique("a"), unique("b")];
   await using application = await run(both, [{ name: a }, { name: b }]);
@@ -243,29 +246,28 @@ test("a turn is its session's; another one does not find it", async () => {
   expect(await application.session(b).turn(id)).toBeUndefined();
 });
 
-test("a deadline goes on over the restart", async () => {
-  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text("late")));
+test("Recovery: a queued turn keeps its deadline over the restart", async () => {
+  const clock = new SimulatedClock();
+  const both = { ...world((turn) => (turn.prompt === "patient" ? turn.text("done") : turn.hang())), clock };
   const name = unique();
   const first = await run(both, [{ name }]);
   void first.query(name, "hold").catch(() => {});
   await both.fake.prompted(1);
-  const id = await first.session(name).enqueue("two", { timeout: 1_000 });
-  const waiting = await first.session(name).turn(id);
-  await failure(waiting?.result() ?? Promise.resolve(), "TURN_TIMEOUT");
-  const other = await first.session(name).enqueue("three", { timeout: 1_000 });
+  const late = await first.session(name).enqueue("late", { timeout: "1m" });
+  const patient = await first.session(name).enqueue("patient", { timeout: "1h" });
+  await clock.advance(59_000);
   await first.stop();
-  await using second = await run(both, [{ name, onInterruptedTurn: "fail" }]);
-  const found = await second.session(name).turn(other);
-  const end = await found?.result().then(
-    ({ text }) => text,
-    (error: { code: string }) => error.code,
-  );
-  // It depends on how fast the restart was; what it must not do is wait for ever.
-  expect(["late", "TURN_TIMEOUT"]).toContain(end);
-  expect((await second.session(name).turn(id))?.state).toBe("timed_out");
+  await using second = await run(both, [{ name }]);
+  const turns = await Promise.all([late, patient].map((id) => second.session(name).turn(id)));
+  const ended = failure(turns[0]?.result() ?? Promise.resolve(), "TURN_TIMEOUT");
+  await clock.advance(999);
+  expect(turns[0]?.state).toBe("running");
+  await clock.advance(1);
+  await ended;
+  expect((await within(clock, turns[1]?.result() ?? Promise.reject()))?.text).toBe("done");
 });
 
-test("a session that was ended by hand keeps its conversation, and its turns are over", async () => {
+test("terminateSession(): keeps the conversation and cancels queued turns", async () => {
   const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
   const name = unique();
   await using application = await run(both, [{ name }]);
@@ -280,7 +282,7 @@ test("a session that was ended by hand keeps its conversation, and its turns are
   expect(both.fake.processes.flatMap(({ prompts }) => prompts)).not.toContain("never");
 });
 
-test("what is asked while the application starts comes after what the journal has", async () => {
+test("Recovery: turns that are asked for during the start come after the journal's", async () => {
   const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(turn.prompt)));
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -297,7 +299,7 @@ test("what is asked while the application starts comes after what the journal ha
   expect(both.fake.processes[1]?.prompts).toEqual(["one", "two", "three"]);
 });
 
-test("a session that is ended and cleared is forgotten, but not what it has spent", async () => {
+test('terminateSession({ conversation: "clear" }): forgets conversation and turns, and keeps the costs', async () => {
   const both = world();
   const name = unique();
   const first = await run(both, [{ name }]);

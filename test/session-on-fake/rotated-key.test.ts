@@ -13,7 +13,7 @@ const keyOf = ({ env }: FakeProcess): string => env["ANTHROPIC_API_KEY"] ?? "";
 
 afterEach(() => vi.unstubAllEnvs());
 
-/** How the API refuses a key: Claude Code announces a further try and goes on trying, or says it in the result. */
+/** How a refused key shows: Claude Code announces a retry and goes on retrying, or reports the refusal in a result. */
 const refusals: { readonly [How in "announced" | "at once"]: (turn: FakeTurn, status?: number) => Promise<void> } = {
   announced: async (turn, status = 401) => {
     const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: status };
@@ -23,7 +23,7 @@ const refusals: { readonly [How in "announced" | "at once"]: (turn: FakeTurn, st
   "at once": (turn, status = 401) => turn.fail({ status }),
 };
 
-/** Answers with what it remembers and the key; `good` tells which keys the API takes. `meanwhile` happens before a refusal. */
+/** Answers with the conversation's length and the key. `good` accepts keys, `meanwhile` runs before a refusal. */
 function api(
   good: (key: string) => boolean,
   how: keyof typeof refusals = "announced",
@@ -38,18 +38,18 @@ function api(
 
 const isNew = (key: string): boolean => key === "new";
 
-/** A session whose process has the key "old". */
+/** Opens a session whose process has the key "old". */
 function opened(setting: Setting): Promise<Scene> {
   vi.stubEnv(KEY, "old");
   return Scene.open({ ...setting, session: { apiKey: { env: KEY }, ...setting.session } });
 }
 
-describe.each(["announced", "at once"] as const)("a key that is refused, %s", (how) => {
-  test("and has changed since means another process and the same turn, and nothing else", async () => {
+describe.each(["announced", "at once"] as const)("apiKey: a key that is refused, %s", (how) => {
+  test("restarts the process and its turn when the key has changed, without a counted restart", async () => {
     using rekeyed = hearing("castellan:session:rekey");
     await using scene = await opened({
       script: api((key) => key === "new" || stillGood, how),
-      // The first restart that counted would be one too many.
+      // A single counted restart would quarantine the session.
       options: { maxRestarts: 0 },
     });
     let stillGood = true;
@@ -71,18 +71,18 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(rekeyed.heard).toMatchObject([{ session: scene.name }]);
   });
 
-  test("already in the first turn of a conversation", async () => {
+  test("restarts the first turn of a conversation", async () => {
     await using scene = await opened({ script: api(isNew, how) });
     vi.stubEnv(KEY, "new");
     const turn = stream(scene.name, "one");
     expect((await turn.result()).text).toBe("0 with new");
     expect(scene.transcript()).toEqual(["user: one", "assistant: 0 with new"]);
-    // Messages have the refusal in the first try, but no result beside the one that counts.
+    // The first attempt has no result message.
     const results = (await collect(turn.messages())).filter(({ message }) => message.type === "result");
     expect(results.map(({ attempt }) => attempt)).toEqual([2]);
   });
 
-  test("gets one fresh process for each key, and the session is quarantined with the last", async () => {
+  test("tries each key once, and quarantines the session after the last", async () => {
     await using scene = await opened({ script: api(() => false, how) });
     vi.stubEnv(KEY, "wrong");
     const error = await failure(query(scene.name, "one"), "TURN_FAILED");
@@ -94,7 +94,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(scene.fake.processes.map(keyOf)).toEqual(["old", "wrong"]);
   });
 
-  test("gets another one if the key changes again", async () => {
+  test("tries again when the key changes again", async () => {
     const next: Record<string, string> = { old: "wrong", wrong: "new" };
     await using scene = await opened({
       script: api(isNew, how, ({ process }) => void vi.stubEnv(KEY, next[keyOf(process)])),
@@ -104,7 +104,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
   });
 
-  test("ends a turn that has seen three of them; the session goes on with the next", async () => {
+  test("ends a turn after three refused keys, and the next turn takes the next key", async () => {
     let n = 0;
     await using scene = await opened({
       script: api(
@@ -120,7 +120,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
   });
 
-  test("ends a turn that Claude had begun to answer, and costs the session nothing else", async () => {
+  test("ends a turn in which Claude has begun to answer, and the session continues", async () => {
     await using scene = await opened({
       session: { onInterruptedTurn: "retry" },
       script: api(isNew, how, async (turn) => {
@@ -136,13 +136,13 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0 });
   });
 
-  test("is asked with anew also where a cut turn is never run again: this one has done nothing", async () => {
+  test('retries even with `onInterruptedTurn: "fail"`, because the turn has done nothing', async () => {
     await using scene = await opened({ session: { onInterruptedTurn: "fail" }, script: api(isNew, how) });
     vi.stubEnv(KEY, "new");
     expect((await query(scene.name, "one")).text).toBe("0 with new");
   });
 
-  test("and is gone since is no other key", async () => {
+  test("does not count a removed key as changed", async () => {
     await using scene = await opened({ script: api(() => false, how) });
     vi.stubEnv(KEY, "");
     const error = await failure(query(scene.name, "one"), "TURN_FAILED");
@@ -151,22 +151,19 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(scene.fake.processes).toHaveLength(1);
   });
 
-  test.each(["interrupt", "signal"])(
-    "does not bring a turn back that its caller stops at that moment (%s)",
-    async (by) => {
-      const abort = new AbortController();
-      await using scene = await opened({ script: api(isNew, how) });
-      vi.stubEnv(KEY, "new");
-      const turn = stream(scene.name, "one", { signal: abort.signal });
-      const end = on("castellan:session:rekey", () => (by === "signal" ? abort.abort() : void turn.interrupt()));
-      await failure(turn.result(), "TURN_INTERRUPTED");
-      end();
-      expect((await query(scene.name, "two")).text).toBe("0 with new");
-      expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["one"], ["two"]]);
-    },
-  );
+  test.each(["interrupt", "signal"])("does not retry a turn that its caller stops at that moment (%s)", async (by) => {
+    const abort = new AbortController();
+    await using scene = await opened({ script: api(isNew, how) });
+    vi.stubEnv(KEY, "new");
+    const turn = stream(scene.name, "one", { signal: abort.signal });
+    const end = on("castellan:session:rekey", () => (by === "signal" ? abort.abort() : void turn.interrupt()));
+    await failure(turn.result(), "TURN_INTERRUPTED");
+    end();
+    expect((await query(scene.name, "two")).text).toBe("0 with new");
+    expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["one"], ["two"]]);
+  });
 
-  test("leaves the turn in the journal until it is answered, and its key gives one reply", async () => {
+  test("leaves the turn in the journal until it is answered, and its idempotency key returns one reply", async () => {
     const both = { fake: fakeClaude(api(isNew, how)), journal: memoryJournal() };
     const name = unique();
     vi.stubEnv(KEY, "old");
@@ -180,7 +177,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
     expect(await both.journal.turn(id)).toMatchObject({ state: "completed", attempts: 2 });
     const { conversationId } = first.session(name).status();
     await first.stop();
-    // The conversation is the one that was begun with the new key.
+    // The conversation began with the new key.
     await using second = await run(both, children);
     expect(await second.query(name, "one", { idempotencyKey: "order" })).toEqual(reply);
     expect((await second.query(name, "two")).text).toBe("2 with new");
@@ -190,7 +187,7 @@ describe.each(["announced", "at once"] as const)("a key that is refused, %s", (h
   });
 });
 
-test("a turn that waits for the process with the changed key when the application ends is run by the next one", async () => {
+test("apiKey: the next application runs a turn that waited for the process with the changed key", async () => {
   const name = unique();
   const fake = fakeClaude(api(isNew), { startup: (_, n) => (n === 2 ? new Promise(() => {}) : undefined) });
   const both = { fake, journal: memoryJournal() };
@@ -210,7 +207,7 @@ test("a turn that waits for the process with the changed key when the applicatio
   expectNothingLeft(fake);
 });
 
-test.each([403, 402])("so does a result that says %i", async (status) => {
+test.each([403, 402])("apiKey: a result with status %i restarts the turn with the changed key", async (status) => {
   await using scene = await opened({
     script: async (turn) => {
       if (isNew(keyOf(turn.process))) await turn.text("fine");
@@ -228,7 +225,7 @@ test.each([
   ["ANTHROPIC_CUSTOM_HEADERS", {}],
   ["AWS_SESSION_TOKEN", { inheritEnv: ["AWS_*"] }],
   ["GOOGLE_APPLICATION_CREDENTIALS", { inheritEnv: true }],
-] as const)("%s of the host counts like a key of the session's own", async (variable, own) => {
+] as const)("apiKey: a changed %s of the host restarts the turn", async (variable, own) => {
   vi.stubEnv(variable, "old");
   await using scene = await Scene.open({
     session: own,
@@ -239,7 +236,7 @@ test.each([
   expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2 });
 });
 
-test("a variable that no process authenticates with is no other key, nor is one that the session does not inherit", async () => {
+test("apiKey: other variables, and those that the session does not inherit, restart nothing", async () => {
   await using scene = await opened({ script: api(() => false) });
   vi.stubEnv("ANTHROPIC_MODEL", "another");
   vi.stubEnv("ANTHROPIC_API_KEY", "the host's");
@@ -249,7 +246,7 @@ test("a variable that no process authenticates with is no other key, nor is one 
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a key that an idle process is refused, which has begun by itself, costs it nothing", async () => {
+test("apiKey: a refusal while the session is idle restarts the process without a counted restart", async () => {
   await using scene = await opened({
     script: async (turn) => {
       if (turn.prompt === "one") {
@@ -268,7 +265,7 @@ test("a key that an idle process is refused, which has begun by itself, costs it
   expect(scene.session.status()).toMatchObject({ activation: 2, restarts: 0 });
 });
 
-test("the first that is refused has all others with the same key replaced, and only those", async () => {
+test("apiKey: one refusal replaces all processes with the same key, and no others", async () => {
   const names = ["asked", "idle", "busy", "other"].map(unique) as [string, string, string, string];
   const [asked, idle, busy, other] = names;
   const [gate, OTHER] = [Promise.withResolvers<void>(), "CASTELLAN_TEST_OTHER"];
@@ -296,11 +293,11 @@ test("the first that is refused has all others with the same key replaced, and o
   gate.resolve();
   expect([(await long).text, (await next).text]).toEqual(["old", "new"]);
   expect(session(other).status()).toMatchObject({ state: "idle", activation: 1 });
-  // Nobody but the first was refused.
+  // Only the first session was refused.
   expect(scene.fake.processes.flatMap(({ prompts }) => prompts).filter((prompt) => prompt === "one")).toHaveLength(3);
 });
 
-test("many that are refused at once come back, each with its turn", async () => {
+test("apiKey: twelve simultaneous refusals restart twelve turns", async () => {
   const names = Array.from({ length: 12 }, () => unique());
   vi.stubEnv(KEY, "old");
   await using scene = await Scene.open({

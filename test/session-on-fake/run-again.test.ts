@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { collect, failure, Scene } from "./scene.ts";
 
-/** A session that runs every cut turn again, and whose first process dies after `first` has been said. */
+/** Opens a session that retries every cut turn, and whose first process dies after it has said `first`. */
 function twice(first = "half a") {
   return Scene.open({
     session: { onInterruptedTurn: "retry" },
@@ -20,7 +20,7 @@ function twice(first = "half a") {
 
 let gate = Promise.withResolvers<void>();
 
-test("who has read text of a try that is void is told so, and reads the last one anew", async () => {
+test("turn.text(): rejects with TURN_RETRIED after text of an attempt that is void, and then yields the last attempt", async () => {
   gate = Promise.withResolvers();
   await using scene = await twice();
   const turn = stream(scene.name, "go");
@@ -38,7 +38,7 @@ test("who has read text of a try that is void is told so, and reads the last one
   expect(await collect(turn.text())).toEqual(["whole"]);
 });
 
-test("who reads messages or deltas sees of which try each is", async () => {
+test("turn.messages() and turn.deltas(): carry the attempt's number", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
   await using scene = await twice();
@@ -52,11 +52,11 @@ test("who reads messages or deltas sees of which try each is", async () => {
   const attempts = (await collect(turn.messages())).map(({ attempt }) => attempt);
   expect(attempts).toEqual(attempts.toSorted());
   expect(new Set(attempts)).toEqual(new Set([1, 2]));
-  // Tools did run, in whichever try.
+  // Tool uses of every attempt are listed, because the tools ran.
   expect((await collect(turn.toolUses())).map(({ name }) => name)).toEqual(["Bash"]);
 });
 
-test("a page is told between the two tries, once", async () => {
+test("turn.toResponse(): sends `retry` between two attempts, once", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
   await using scene = await twice();
@@ -72,7 +72,7 @@ test("a page is told between the two tries, once", async () => {
   expect(page).toContain('event: retry\ndata: {"attempt":2}');
 });
 
-test("a page that connects again is told if it has something of the first try", async () => {
+test("turn.toResponse(): sends `retry` to a page that reconnects with an id of the first attempt", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
   await using scene = await twice();
@@ -84,7 +84,7 @@ test("a page that connects again is told if it has something of the first try", 
   expect(rest.match(/event: retry/g)).toHaveLength(1);
 });
 
-test("a try that has shown nothing is repeated without a word", async () => {
+test("turn.text(): hides a retried attempt that has shown nothing", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) await turn.crash();
@@ -96,7 +96,7 @@ test("a try that has shown nothing is repeated without a word", async () => {
   expect(await turn.toResponse().text()).not.toContain("event: retry");
 });
 
-test("a reader that is busy when the process dies gets what had arrived, and then the error, never an end", async () => {
+test("turn.text(): yields all that arrived before the death to a slow reader, and then rejects", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "next") return turn.text("fine");
@@ -109,7 +109,7 @@ test("a reader that is busy when the process dies gets what had arrived, and the
   const reading = (async () => {
     for await (const text of turn.text()) {
       read.push(text);
-      // Busy, until the process is long gone and another one is there.
+      // The reader stays busy until the next process has started.
       if (read.length === 1) await scene.fake.started(2);
     }
   })();

@@ -10,7 +10,7 @@ import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type FakeClaude, type FakeClaudeOptions, type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 
-/** A name that no other test uses; the registry is one for the whole process. */
+/** Returns a name that no other test uses, since the registry is process-wide. */
 export function unique(word = "session"): string {
   return `${word}-${randomUUID().slice(0, 8)}`;
 }
@@ -18,7 +18,7 @@ export function unique(word = "session"): string {
 export interface Setting {
   readonly script?: FakeScript;
   readonly fake?: FakeClaudeOptions;
-  /** Default: one session with a unique name. Options given as `session` are put on top of that one. */
+  /** Default: one session with a unique name and the options in `session`. */
   readonly children?: readonly ChildOptions[];
   readonly session?: Omit<SessionOptions, "name">;
   readonly options?: SupervisorOptions;
@@ -26,11 +26,11 @@ export interface Setting {
   readonly readMemory?: MemoryReader;
 }
 
-/** A supervisor on a fake Claude. Its end checks that nothing was left behind: no process, no error nobody saw. */
+/** A supervisor on a fake Claude. Disposal checks that no process and no unhandled rejection is left. */
 export class Scene implements AsyncDisposable {
   readonly fake: FakeClaude;
   readonly supervisor: Supervisor;
-  /** What the supervisor logged. */
+  /** Lines that the supervisor has logged. */
   readonly log: readonly string[];
   /** The name of the first session. */
   readonly name: string;
@@ -72,7 +72,7 @@ export class Scene implements AsyncDisposable {
       },
     ).catch(async (error: unknown) => {
       await watch.end();
-      expect(fake.running, "processes that outlived a start that failed").toEqual([]);
+      expect(fake.running, "processes after a failed start").toEqual([]);
       throw error;
     });
     const [first] = children;
@@ -80,12 +80,12 @@ export class Scene implements AsyncDisposable {
     return new Scene({ fake, supervisor, log, name: typeof name === "string" ? name : "" }, setting, watch);
   }
 
-  /** The handle of the first session. */
+  /** A handle of the first session. */
   get session(): Session {
     return this.supervisor.session(this.name);
   }
 
-  /** What the model remembers of the first session's conversation: `user: …`, `assistant: …`. */
+  /** Returns what the model remembers of a session's conversation, as `user: …` and `assistant: …`. */
   transcript(session: Session = this.session): string[] {
     return this.fake.transcript(session.status().conversationId).map(({ role, text }) => `${role}: ${text}`);
   }
@@ -93,12 +93,12 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await within(this.#clock, this.supervisor.stop());
     await this.#watch.end();
-    expect(this.fake.running, "processes that outlived their supervisor").toEqual([]);
+    expect(this.fake.running, "processes after the supervisor's stop").toEqual([]);
     expect(this.fake.errors, "errors of the fake's script").toEqual([]);
   }
 }
 
-/** Collects rejections that nobody handled, from its making to its end, and fails if there were any. */
+/** Collects unhandled rejections until `end()`, which fails if there are any. */
 export class RejectionWatch {
   readonly #seen: unknown[] = [];
   readonly #note = (reason: unknown): void => void this.#seen.push(reason);
@@ -109,11 +109,11 @@ export class RejectionWatch {
   }
 
   async end(): Promise<void> {
-    // Node reports them once the microtasks of a turn of its loop are done.
+    // Node reports unhandled rejections after the microtasks of an event loop turn.
     await ticks(2);
     process.off("unhandledRejection", this.#note);
     process.off("uncaughtExceptionMonitor", this.#note);
-    expect(this.#seen, "rejections that nobody handled").toEqual([]);
+    expect(this.#seen, "unhandled rejections").toEqual([]);
   }
 }
 
@@ -122,12 +122,12 @@ export async function ticks(n: number): Promise<void> {
   for (let i = 0; i < n; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Turns the event loop until `condition` holds. For what has no event of its own; the test's time limit bounds it. */
+/** Turns the event loop until `condition` holds, for state that has no event. The test's timeout bounds it. */
 export async function eventually(condition: () => boolean): Promise<void> {
   while (!condition()) await ticks(1);
 }
 
-/** Moves a simulated clock on until `promise` has settled. */
+/** Advances a simulated clock until `promise` settles. */
 export async function within<Value>(clock: Setting["clock"], promise: Promise<Value>): Promise<Value> {
   let settled = false;
   const done = (): void => {
@@ -141,7 +141,7 @@ export async function within<Value>(clock: Setting["clock"], promise: Promise<Va
   return await promise;
 }
 
-/** The error that `promise` rejects with; anything but an error of Castellan with this code fails the test. */
+/** Returns the error with which `promise` rejects. Fails the test unless it is a CastellanError with this code. */
 export async function failure<Code extends ErrorCode>(
   promise: Promise<unknown>,
   code: Code,
@@ -154,7 +154,7 @@ export async function failure<Code extends ErrorCode>(
   throw new Error(`expected ${code}, got ${String(error)}`, { cause: error });
 }
 
-/** As {@link failure}, for what throws at once. */
+/** As {@link failure}, for a function that throws. */
 export async function thrown<Code extends ErrorCode>(work: () => unknown, code: Code): Promise<CastellanError<Code>> {
   return await failure((async () => work())(), code);
 }

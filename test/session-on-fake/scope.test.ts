@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { query } from "../../src/castellan.ts";
 import { eventually, failure, Scene, unique } from "./scene.ts";
 
-test("a session whose signal is aborted ends with it: its turn, its process, its name", async () => {
+test("signal: an abort ends the session, its turn and its process, and frees its name", async () => {
   const scope = new AbortController();
   const name = unique();
   await using scene = await Scene.open({ children: [{ name, signal: scope.signal }], script: (turn) => turn.hang() });
@@ -17,7 +17,7 @@ test("a session whose signal is aborted ends with it: its turn, its process, its
   await scene.supervisor.startSession({ name });
 });
 
-test("a signal that has been aborted starts nothing", async () => {
+test("signal: an aborted signal rejects startSession() with INVALID_OPTIONS", async () => {
   await using scene = await Scene.open();
   const starting = scene.supervisor.startSession({ name: unique(), signal: AbortSignal.abort() });
   const error = await failure(starting, "INVALID_OPTIONS");
@@ -25,7 +25,7 @@ test("a signal that has been aborted starts nothing", async () => {
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a signal that is aborted while the process comes up ends the start", async () => {
+test("signal: an abort during the start rejects it with SESSION_STOPPED", async () => {
   const scope = new AbortController();
   await using scene = await Scene.open({ fake: { startup: (_, n) => (n === 2 ? new Promise(() => {}) : undefined) } });
   const starting = failure(scene.supervisor.startSession({ name: unique(), signal: scope.signal }), "SESSION_STOPPED");
@@ -35,7 +35,7 @@ test("a signal that is aborted while the process comes up ends the start", async
   expect(scene.supervisor.countSessions()).toBe(1);
 });
 
-test("a signal that outlives the session keeps nothing of it", async () => {
+test("signal: keeps no listener of an ended session", async () => {
   const { signal } = new AbortController();
   await using scene = await Scene.open();
   const session = await scene.supervisor.startSession({ name: unique(), signal });
@@ -45,7 +45,7 @@ test("a signal that outlives the session keeps nothing of it", async () => {
   expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
-test("a session ends with the block that holds it", async () => {
+test("Session: `await using` stops it at the end of the block", async () => {
   await using scene = await Scene.open();
   const name = unique();
   {
@@ -57,7 +57,7 @@ test("a session ends with the block that holds it", async () => {
   await failure(query(name, "hi"), "SESSION_NOT_FOUND");
 });
 
-test("a block that holds one that has ended already ends well", async () => {
+test("Session: `await using` of a stopped session does nothing", async () => {
   await using scene = await Scene.open();
   {
     await using stopped = await scene.supervisor.startSession({ name: unique() });

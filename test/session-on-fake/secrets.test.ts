@@ -13,13 +13,13 @@ import { failure, Scene, unique } from "./scene.ts";
 
 const KEY = `sk-ant-api03-${"Zq7".repeat(31)}`;
 
-/** Whether a part of the key can be found, in whatever it is printed as. */
+/** Whether a part of the key shows in the value, printed in any way. */
 function leaks(value: unknown): boolean {
   const text = `${typeof value === "string" ? value : inspect(value, { depth: 30, maxStringLength: null })}`;
   return text.includes("Zq7Zq7Zq7");
 }
 
-test("what a process says of its key when it dies is shown nowhere, in no part", async () => {
+test("Secrets: a key in a dying process's error output shows in no error, log, inspection or journal", async () => {
   const sqlite = join(tmpdir(), `${unique("secrets")}.db`);
   onTestFinished(async () => {
     for (const end of ["", "-wal", "-shm", "-owner"]) await rm(sqlite + end, { force: true });
@@ -27,7 +27,7 @@ test("what a process says of its key when it dies is shown nowhere, in no part",
   const said: unknown[] = [];
   const logger = { info: (...line: unknown[]) => said.push(line), warn: (...line: unknown[]) => said.push(line) };
   onTestFinished(logEvents(logger));
-  // Where the tail of two kilobytes is cut in the middle of the key, and after it.
+  // The 2 kB tail of the error output begins within the key, or after it.
   for (const after of [0, 1_990]) {
     await using scene = await Scene.open({
       script: (turn) => turn.crash({ stderr: `the key ${KEY} is refused ${"y".repeat(after)}` }),
@@ -43,7 +43,7 @@ test("what a process says of its key when it dies is shown nowhere, in no part",
   expect(leaks(await readFile(sqlite, "latin1"))).toBe(false);
 });
 
-test("a key that a gateway repeats in its refusal is shown nowhere", async () => {
+test("Secrets: a key that the API repeats in its refusal shows in no error or log", async () => {
   const said: unknown[] = [];
   const logger = { info: (...line: unknown[]) => said.push(line), warn: (...line: unknown[]) => said.push(line) };
   await using scene = await Scene.open({
@@ -58,7 +58,7 @@ test("a key that a gateway repeats in its refusal is shown nowhere", async () =>
   expect([error, ...said].filter(leaks)).toEqual([]);
 });
 
-test("no option in which a secret may stand is shown with its values", async () => {
+test("inspect(): hides the values of options that may contain secrets", async () => {
   await using scene = await Scene.open({
     session: {
       apiKey: KEY,
@@ -93,12 +93,12 @@ test.each([
   ["a key where the name of a variable is needed", { defaults: { apiKey: { env: KEY } } }],
   ["arguments that are no list", { defaults: { executableArgs: `--token ${KEY}` } }],
   ["a sandbox that is a text", { defaults: { sandbox: KEY } }],
-])("%s is refused without being repeated", async (_, options) => {
+])("Supervisor.start(): rejects %s without repeating it", async (_, options) => {
   const error = await failure(Supervisor.start([], options as object), "INVALID_OPTIONS");
   expect(leaks(error)).toBe(false);
 });
 
-test("the journal that the environment names is not taken for a path if it is a URL", async () => {
+test("CASTELLAN_JOURNAL: rejects a URL without repeating it", async () => {
   const before = process.env["CASTELLAN_JOURNAL"];
   process.env["CASTELLAN_JOURNAL"] = `mysql://user:${KEY}@host/db`;
   try {
@@ -109,7 +109,7 @@ test("the journal that the environment names is not taken for a path if it is a 
   }
 });
 
-test("variables in inline settings go into the environment, and not on the command line", async () => {
+test("settings.env: is passed in the environment, and not on the command line", async () => {
   await using scene = await Scene.open({
     children: [
       {
@@ -124,11 +124,11 @@ test("variables in inline settings go into the environment, and not on the comma
   expect(alone?.env).toMatchObject({ SETTING: KEY, OTHER: "o" });
   expect(leaks(alone?.args)).toBe(false);
   expect(alone?.args.join(" ")).toContain('"effortLevel":"low"');
-  // Settings of files would count for more than the environment.
+  // Settings files would override the environment.
   expect(beside?.env["SETTING"]).toBeUndefined();
 });
 
-test("words of a process that are named as every object has names are no class of exit or failure", async () => {
+test(`TURN_FAILED: has the class "unknown" when a result's fields are named like properties of Object`, async () => {
   const hostile: object = { is_error: true, subtype: "constructor", terminal_reason: "toString" };
   await using scene = await Scene.open({ script: (turn) => turn.result(hostile) });
   const error = await failure(query(scene.name, "hi"), "TURN_FAILED");

@@ -15,7 +15,7 @@ const task = (id: string, ambient?: boolean) => ({
 
 const tasksChanged = (...tasks: object[]) => ({ type: "system", subtype: "background_tasks_changed", tasks });
 
-/** A turn that Claude Code takes by itself because a task has ended. */
+/** Emits a turn that Claude Code begins by itself after a background task has ended. */
 async function notified(turn: FakeTurn, text: string): Promise<void> {
   await turn.emit({ type: "system", subtype: "task_notification", task_id: "t", status: "completed", summary: text });
   await turn.emit({
@@ -40,7 +40,7 @@ async function notified(turn: FakeTurn, text: string): Promise<void> {
   });
 }
 
-/** The events of a session from now on, and the next one that is looked for. */
+/** Collects the events of a session from now on. */
 function listen(scene: Scene) {
   const seen: SessionEvent[] = [];
   const events = scene.session.events();
@@ -53,7 +53,7 @@ function listen(scene: Scene) {
 const typesOf = (seen: readonly SessionEvent[]): string[] =>
   seen.map((event) => (event.type === "state" ? event.state : event.type));
 
-test("tell states, exits and what the session does next, and end when it has ended", async () => {
+test("session.events(): yields states and exits, and ends with the session", async () => {
   await using scene = await Scene.open();
   const { seen, over } = listen(scene);
   await query(scene.name, "hi");
@@ -67,7 +67,7 @@ test("tell states, exits and what the session does next, and end when it has end
   expect(exits).toMatchObject([{ class: "crash", code: 7 }, { class: "done" }]);
 });
 
-test("begin with the call, not with the first reading", async () => {
+test("session.events(): begins with the call, not with the first read", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "before");
   const events = scene.session.events();
@@ -77,7 +77,7 @@ test("begin with the call, not with the first reading", async () => {
   await events.return();
 });
 
-test("tell of another conversation", async () => {
+test("session.events(): reports each new conversation", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "one");
   const { seen } = listen(scene);
@@ -89,7 +89,7 @@ test("tell of another conversation", async () => {
   expect(conversations.at(-1)).toBe(scene.session.status().conversationId);
 });
 
-test("every reader has all of them, and leaving one loop does not end another", async () => {
+test("session.events(): gives every reader all events; leaving one loop ends no other", async () => {
   await using scene = await Scene.open();
   const [one, two] = [listen(scene), listen(scene)];
   const left = scene.session.events();
@@ -102,7 +102,7 @@ test("every reader has all of them, and leaving one loop does not end another", 
   expect(one.seen.length).toBeGreaterThan(4);
 });
 
-test("fail a reader that is too far behind, and hold up nobody", async () => {
+test("session.events(): rejects a reader that is too far behind with EVENTS_LOST, and slows nobody", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       for (let n = 0; n < 1_200; n++) await turn.emit({ ...tasksChanged(task(`${n}`)) });
@@ -120,14 +120,14 @@ test("fail a reader that is too far behind, and hold up nobody", async () => {
   expect(fast.seen.filter(({ type }) => type === "background_tasks")).toHaveLength(1_201);
 });
 
-test("of a session that has ended are over", async () => {
+test("session.events(): is empty for a stopped session", async () => {
   await using scene = await Scene.open();
   const { session } = scene;
   await session.stop();
   expect(await collect(session.events())).toEqual([]);
 });
 
-test("a background task is told, and keeps the session busy until it has ended", async () => {
+test("session.events(): reports background tasks, which keep the session busy", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -144,7 +144,7 @@ test("a background task is told, and keeps the session busy until it has ended",
   expect(scene.session.status()).toMatchObject({ state: "busy", backgroundTasks: 2 });
   open.resolve();
   await eventually(() => scene.session.status().state === "idle");
-  // One that is ambient, such as a watcher, does not count.
+  // An ambient task, such as a watcher, does not keep the session busy.
   expect(scene.session.status().backgroundTasks).toBe(1);
   await eventually(() => seen.some((event) => event.type === "state" && event.state === "idle"));
   expect(typesOf(seen).filter((type) => type !== "message")).toEqual([
@@ -155,7 +155,7 @@ test("a background task is told, and keeps the session busy until it has ended",
   ]);
 });
 
-test("background tasks are gone with their process, and readers are told so", async () => {
+test("session.events(): reports that background tasks ended with their process", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.emit(tasksChanged(task("t")));
@@ -171,7 +171,7 @@ test("background tasks are gone with their process, and readers are told so", as
   expect(seen).toContainEqual({ type: "background_tasks", tasks: [] });
 });
 
-test("what Claude says because a task has ended is an event, and in no turn", async () => {
+test("session.events(): yields the messages of an unprompted turn, which are in no caller's turn", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -187,7 +187,7 @@ test("what Claude says because a task has ended is an event, and in no turn", as
   const { seen } = listen(scene);
   const one = stream(scene.name, "one");
   await one.result();
-  // Asked while the unprompted turn is still to come: its messages and its result stand before this one's.
+  // This turn is queued before the unprompted one, whose messages arrive first.
   const two = stream(scene.name, "two");
   open.resolve();
   expect((await two.result()).text).toBe("re: two");
@@ -198,7 +198,7 @@ test("what Claude says because a task has ended is an event, and in no turn", as
   expect(kinds).toEqual(expect.arrayContaining(["system/task_notification", "assistant", "result/success"]));
 });
 
-test("also when it says it in the middle of a turn", async () => {
+test("session.events(): yields the result of an unprompted turn in the middle of a caller's turn", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("the ans");
@@ -214,7 +214,7 @@ test("also when it says it in the middle of a turn", async () => {
   expect(results).toHaveLength(1);
 });
 
-test("messages that come while nothing runs are events", async () => {
+test("session.events(): yields messages that arrive while no turn runs", async () => {
   await using scene = await Scene.open();
   const { seen } = listen(scene);
   const [process] = scene.fake.processes;

@@ -3,7 +3,7 @@ import { query, stream } from "../../src/castellan.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { failure, Scene } from "./scene.ts";
 
-/** A session whose `PreToolUse` hook of the application has been called, and takes until `gate` is opened. */
+/** Opens a session whose `PreToolUse` hook is pending until `gate` resolves. */
 async function inHook() {
   const clock = new SimulatedClock();
   const gate = Promise.withResolvers<object>();
@@ -25,7 +25,7 @@ async function inHook() {
   return { scene, clock, gate, turn };
 }
 
-test("a hook that takes seven seconds holds up neither the status nor a control, and is no stall", async () => {
+test("Hooks: a pending hook delays neither status nor controls, and is no stall", async () => {
   const { scene, clock, gate, turn } = await inHook();
   await using _ = scene;
   await clock.advance(7_000);
@@ -39,7 +39,7 @@ test("a hook that takes seven seconds holds up neither the status nor a control,
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("an interrupt in the middle of such a hook stops the turn at once; the next one runs", async () => {
+test("turn.interrupt(): stops a turn with a pending hook at once, and the next turn runs", async () => {
   const { scene, clock, gate, turn } = await inHook();
   await using _ = scene;
   await clock.advance(7_000);
@@ -47,13 +47,13 @@ test("an interrupt in the middle of such a hook stops the turn at once; the next
   await turn.interrupt();
   expect((await failure(turn.result(), "TURN_INTERRUPTED")).details.toolUses).toMatchObject([{ name: "Bash" }]);
   expect((await next).text).toBe("re: two");
-  // It comes back to nobody.
+  // The late answer has no effect.
   gate.resolve({});
   expect((await query(scene.name, "three")).text).toBe("re: three");
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a hook that fails late fails nothing else", async () => {
+test("Hooks: a hook that rejects late does not fail the turn", async () => {
   const { scene, clock, gate, turn } = await inHook();
   await using _ = scene;
   await clock.advance(7_000);

@@ -11,10 +11,10 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** How long after the last one was asked for the next spare is started, and a bit. */
+/** A little more than the delay between a demand and the start of the next spare, in ms. */
 const SOON = 600;
 
-/** A scene with a family of sessions whose options are all the same, and spares. */
+/** Opens a scene with a template whose sessions share their options, and with spares. */
 async function family(
   setting: {
     readonly options?: Omit<SessionOptions, "name">;
@@ -41,7 +41,7 @@ async function family(
   return { scene, clock, name, fill, status: () => scene.supervisor.capacity().spares };
 }
 
-test("the first of a family, and the next ones, find a process that is up; each begins a conversation of its own", async () => {
+test("Spares: sessions of a template start on a spare, each with its own conversation", async () => {
   const { scene, name, fill, status } = await family();
   await using _ = scene;
   await fill(1);
@@ -57,7 +57,7 @@ test("the first of a family, and the next ones, find a process that is up; each 
   expect(status()).toMatchObject({ hits: 2, misses: {}, unused: {} });
 });
 
-test("the conversation that began on a spare goes on after a kill, in a process of its own", async () => {
+test("Spares: a conversation that began on a spare continues after a kill, in a new process", async () => {
   const { scene, clock, name, fill, status } = await family();
   await using _ = scene;
   await fill(1);
@@ -70,7 +70,7 @@ test("the conversation that began on a spare goes on after a kill, in a process 
   expect(status()).toMatchObject({ hits: 1, misses: { conversation: 1 }, ready: 1 });
 });
 
-test("a spare is one session's, whoever asks at the same time", async () => {
+test("Spares: one spare serves one of several simultaneous sessions, and only one replaces it", async () => {
   const { scene, name, fill, status } = await family({ spares: 1 });
   await using _ = scene;
   await fill(1);
@@ -78,13 +78,13 @@ test("a spare is one session's, whoever asks at the same time", async () => {
   expect(replies.map(({ text }) => text)).toEqual(["0", "0", "0"]);
   expect(new Set([1, 2, 3].map((key) => session([name, key]).status().pid)).size).toBe(3);
   expect(status()).toMatchObject({ hits: 1, misses: { none_ready: 2 } });
-  // No more than there may be, however many were asked for.
+  // The number of spares stays at its limit, however many sessions missed one.
   await fill(1);
   await ticks(20);
   expect(scene.supervisor.capacity()).toMatchObject({ processes: 4, spares: { ready: 1, starting: 0 } });
 });
 
-test("as many are kept as were asked for at a time, and none when nobody asks any more", async () => {
+test("Spares: keep as many as were wanted at a time, and expire without demand", async () => {
   const { scene, clock, name, fill, status } = await family();
   await using _ = scene;
   await Promise.all([1, 2, 3].map((key) => query([name, key], "hi")));
@@ -98,7 +98,7 @@ test("as many are kept as were asked for at a time, and none when nobody asks an
   expect(status()).toMatchObject({ ready: 0, starting: 0, unused: { expired: 3 } });
 });
 
-test("hooks, approvals and settings of the session are there in a process that was started ahead", async () => {
+test("Spares: call the session's hooks and approvals, and have its model", async () => {
   const called: string[] = [];
   const hook = async (input: { readonly hook_event_name: string }): Promise<object> => {
     called.push(input.hook_event_name);
@@ -123,7 +123,7 @@ test("hooks, approvals and settings of the session are there in a process that w
   expect(status().hits).toBe(1);
 });
 
-test("a session whose options differ is never given one, and the option is told", async () => {
+test("Spares: do not serve a session with other options, and count the option as the reason", async () => {
   const [name, clock] = [unique("mixed"), new SimulatedClock()];
   const variants: Omit<SessionOptions, "name">[] = [
     { cwd: tmpdir() },
@@ -167,7 +167,7 @@ test("a session whose options differ is never given one, and the option is told"
   });
 });
 
-test("a spare gives way to a session that needs the room, and is not started again at once", async () => {
+test("Spares: yield to a session that needs the slot, and return later", async () => {
   const { scene, clock, name, fill, status } = await family({ maxProcesses: 2 });
   await using _ = scene;
   await fill(1);
@@ -179,7 +179,7 @@ test("a spare gives way to a session that needs the room, and is not started aga
   expect(status()).toMatchObject({ ready: 0, hits: 0, unused: { evicted: 1 } });
   await clock.advance(29_000);
   expect(scene.fake.processes).toHaveLength(3);
-  // The room that a spare is in is also that of a session that can use it.
+  // A spare may take a slot that a session of its kind can use.
   await scene.supervisor.terminateSession((await late).name);
   await clock.advance(2_000);
   await eventually(() => status().ready === 1);
@@ -188,7 +188,7 @@ test("a spare gives way to a session that needs the room, and is not started aga
   expect(scene.supervisor.capacity().processes).toBe(2);
 });
 
-test("one that dies is replaced, and nobody hears of it", async () => {
+test("Spares: replace one that dies, and no session notices", async () => {
   const { scene, name, fill, status } = await family();
   await using _ = scene;
   await fill(1);
@@ -201,7 +201,7 @@ test("one that dies is replaced, and nobody hears of it", async () => {
   expect(session([name, 1]).status().restarts).toBe(0);
 });
 
-test("what does not start is not tried again before it is asked for", async () => {
+test("Spares: do not retry a failed start before the next demand", async () => {
   const [name, clock] = [unique("broken"), new SimulatedClock()];
   let starts = 0;
   await using scene = await Scene.open({
@@ -222,7 +222,7 @@ test("what does not start is not tried again before it is asked for", async () =
   expect(scene.supervisor.capacity()).toMatchObject({ processes: 0, spares: { ready: 0, starting: 0 } });
 });
 
-test("options that no spare can have are told as the reason", async () => {
+test("Spares: count options that exclude a spare as the reason", async () => {
   const clock = new SimulatedClock();
   const options: Omit<SessionOptions, "name">[] = [
     { settingSources: ["project"] },
@@ -242,7 +242,7 @@ test("options that no spare can have are told as the reason", async () => {
   });
 });
 
-test("a spare that was claimed for a life that does not begin is ended, and its slot is free", async () => {
+test("Spares: stop a claimed spare and free its slot when the session's start fails", async () => {
   const [family, name, clock, journal] = [unique("family"), unique("broken"), new SimulatedClock(), memoryJournal()];
   const fake = fakeClaude(count, { startup: (process, n) => (n === 1 ? process.crash({ code: 1 }) : undefined) });
   const supervisor = await run({ fake, journal, clock }, [template(family), { name }], {
@@ -271,7 +271,7 @@ test("a spare that was claimed for a life that does not begin is ended, and its 
   expect(fake.running).toEqual([]);
 });
 
-test("without spares nothing is started ahead, and what cannot be is refused", async () => {
+test("capacity.spares: 0 starts nothing ahead, and a negative number is rejected", async () => {
   const { scene, clock, name } = await family({ spares: 0 });
   await using _ = scene;
   await query([name, 1], "hi");

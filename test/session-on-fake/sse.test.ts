@@ -46,7 +46,7 @@ const script = async (turn: {
   await turn.text("line one\n\nline two: data: event: é🏰", { partials: 6 });
 };
 
-test("a turn as server-sent events", async () => {
+test("turn.toResponse(): sends thinking, tool uses, text and the result as server-sent events", async () => {
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
   const response = turn.toResponse({ headers: { "x-own": "1" } });
@@ -60,13 +60,13 @@ test("a turn as server-sent events", async () => {
   const last = events.at(-1);
   expect(last?.event).toBe("result");
   expect(last === undefined ? undefined : data(last)).toEqual(await turn.result());
-  // The last event has none, so that a client keeps the one before.
+  // The result has no id of its own, so a client keeps the previous one.
   const ids = events.flatMap(({ id }) => (id === undefined ? [] : [Number(id.split(".").at(-1))]));
   expect(ids).toHaveLength(new Set(ids).size);
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
 });
 
-test("a client that comes back with the last id hears the rest, nothing twice and nothing lost", async () => {
+test("turn.toResponse({ lastEventId }): sends what follows the id, and everything after `retry` for an unknown id", async () => {
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
   await turn.result();
@@ -84,7 +84,7 @@ test("a client that comes back with the last id hears the rest, nothing twice an
   expect((await hear(turn.toResponse({ lastEventId: null }))).events).toEqual(all);
 });
 
-test("a turn that does not complete ends with an error event", async () => {
+test("turn.toResponse(): ends with an error event when the turn fails", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("so far");
@@ -99,7 +99,7 @@ test("a turn that does not complete ends with an error event", async () => {
   expect(last === undefined ? undefined : data(last)).toMatchObject({ code: "TURN_INTERRUPTED" });
 });
 
-test("a client that leaves detaches; the turn goes on", async () => {
+test("turn.toResponse(): a client that leaves does not stop the turn", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -129,7 +129,7 @@ async function silent(use: (turn: Turn, clock: SimulatedClock) => Promise<void>)
   open.resolve();
 }
 
-test("as long as nothing comes, comments keep the connection", async () => {
+test("turn.toResponse(): sends comments as heartbeats while the turn is silent", async () => {
   await silent(async (turn, clock) => {
     const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
     for (let beat = 1; beat <= 3; beat++) {
@@ -142,7 +142,7 @@ test("as long as nothing comes, comments keep the connection", async () => {
   });
 });
 
-test("a heartbeat that is due after the client has left does no harm", async () => {
+test("turn.toResponse(): keeps no heartbeat timer after the client has left", async () => {
   await silent(async (turn, clock) => {
     const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
     const read = reader?.read();
@@ -154,7 +154,7 @@ test("a heartbeat that is due after the client has left does no harm", async () 
   });
 });
 
-test("a client that leaves a silent turn is detached at once", async () => {
+test("turn.toResponse(): a client that leaves a silent turn leaves no timer behind", async () => {
   await silent(async (turn) => {
     const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     for (let n = 0; n < 20; n++) {
@@ -168,7 +168,7 @@ test("a client that leaves a silent turn is detached at once", async () => {
   });
 });
 
-test("the error of a session that ends reaches the client", async () => {
+test("turn.toResponse(): sends an error event when the session stops", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "go");
   const heard = hear(turn.toResponse());

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
 import { collect, eventually, failure, Scene, thrown } from "./scene.ts";
 
-test("a signal that is aborted before the call refuses the turn", async () => {
+test("query({ signal }): an aborted signal rejects with TURN_CANCELLED before the turn is queued", async () => {
   await using scene = await Scene.open();
   const reason = new Error("no longer");
   const signal = AbortSignal.abort(reason);
@@ -12,7 +12,7 @@ test("a signal that is aborted before the call refuses the turn", async () => {
   expect(scene.fake.processes[0]?.prompts).toEqual([]);
 });
 
-test("a signal that is aborted while the turn waits takes it out of the queue", async () => {
+test("query({ signal }): an abort removes a queued turn from the mailbox", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -36,7 +36,7 @@ test("a signal that is aborted while the turn waits takes it out of the queue", 
   expect(scene.fake.processes[0]?.prompts).toEqual(["one", "three"]);
 });
 
-test("a signal that is aborted while the turn runs ends the call at once and stops the turn", async () => {
+test("query({ signal }): an abort interrupts a running turn at once, and the process stops it", async () => {
   let stopped = false;
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -59,7 +59,7 @@ test("a signal that is aborted while the turn runs ends the call at once and sto
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a signal that is aborted after the turn does nothing to the next one", async () => {
+test("query({ signal }): an abort after the turn does not affect the next one", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -77,7 +77,7 @@ test("a signal that is aborted after the turn does nothing to the next one", asy
   expect((await second).text).toBe("whole");
 });
 
-test("interrupting a turn that waits cancels it; it never runs", async () => {
+test("turn.interrupt(): cancels a queued turn, which never runs", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise });
   const one = query(scene.name, "one");
@@ -89,7 +89,7 @@ test("interrupting a turn that waits cancels it; it never runs", async () => {
   expect(scene.fake.processes[0]?.prompts).toEqual(["one"]);
 });
 
-test("interrupting the turn that runs ends it with what had arrived, and the process lives on", async () => {
+test("session.interrupt(): rejects the running turn with TURN_INTERRUPTED and its partial text; the process continues", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "two") return turn.text(turn.history.map(({ text }) => text).join(" | "));
@@ -106,12 +106,12 @@ test("interrupting the turn that runs ends it with what had arrived, and the pro
   await failure(collect(turn), "TURN_INTERRUPTED");
   expect((await query(scene.name, "two")).text).toContain("one");
   expect(scene.fake.processes).toHaveLength(1);
-  // It is done; doing it again changes nothing.
+  // `interrupt()` is idempotent.
   await turn.interrupt();
   await scene.session.interrupt();
 });
 
-test("a turn that is interrupted before the process took it up is stopped all the same", async () => {
+test("turn.interrupt(): stops a turn that the process has not begun", async () => {
   const gate = Promise.withResolvers<object>();
   await using scene = await Scene.open({
     session: { hooks: { UserPromptSubmit: [{ hooks: [() => gate.promise] }] } },
@@ -126,7 +126,7 @@ test("a turn that is interrupted before the process took it up is stopped all th
   expect((await query(scene.name, "two")).text).toBe("fine");
 });
 
-test("an interrupt of a turn that was cut by its deadline does not hit the next turn", async () => {
+test("turn.interrupt(): of an aborted turn does not affect the next turn", async () => {
   await using scene = await Scene.open({
     script: async (turn) => (turn.prompt === "one" ? turn.hang() : turn.text("untouched")),
   });
@@ -140,7 +140,7 @@ test("an interrupt of a turn that was cut by its deadline does not hit the next 
   expect((await two).text).toBe("untouched");
 });
 
-test("all turns can be stopped at once", async () => {
+test("turn.interrupt(): stops five turns at once", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turns = Array.from({ length: 5 }, (_, n) => stream(scene.name, `${n}`));
   await scene.fake.prompted(1);

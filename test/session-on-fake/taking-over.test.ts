@@ -4,14 +4,14 @@ import type { FakeScript } from "../../src/testing/index.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, unique } from "./scene.ts";
 
-/** Prompts that begin with "long" are begun, and never come to an end by themselves. */
+/** Prompts that begin with "long" get a partial answer and never end by themselves. */
 const long: FakeScript = async (turn) => {
   if (!turn.prompt.startsWith("long")) return turn.text(`re: ${turn.prompt}`);
   await turn.partial("so far");
   await turn.hang();
 };
 
-test("with `interrupt` a turn takes over from the one that runs, and goes before those that wait", async () => {
+test('whenBusy: "interrupt" interrupts the running turn and goes before queued ones', async () => {
   await using scene = await Scene.open({ script: long });
   const one = stream(scene.name, "long");
   for await (const _ of one.text()) break;
@@ -26,7 +26,7 @@ test("with `interrupt` a turn takes over from the one that runs, and goes before
   expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 1, state: "idle" });
 });
 
-test("it goes first also when nothing runs yet", async () => {
+test('whenBusy: "interrupt" goes before queued turns when no turn runs', async () => {
   const up = Promise.withResolvers<void>();
   await using scene = await Scene.open({ fake: { startup: (_, n) => (n === 2 ? up.promise : undefined) } });
   scene.fake.processes[0]?.crash();
@@ -38,7 +38,7 @@ test("it goes first also when nothing runs yet", async () => {
   expect(scene.fake.processes[1]?.prompts).toEqual(["urgent", "waiting"]);
 });
 
-test("the option of the session holds for turns that do not say, and the turn's own goes before it", async () => {
+test("whenBusy: a turn's own value overrides the session's", async () => {
   await using scene = await Scene.open({ script: long, session: { whenBusy: "interrupt" } });
   const one = stream(scene.name, "long");
   for await (const _ of one.text()) break;
@@ -53,7 +53,7 @@ test("the option of the session holds for turns that do not say, and the turn's 
   await waits;
 });
 
-test("a turn whose process does not yield to the one that takes over is killed with it", async () => {
+test('whenBusy: "interrupt" kills a process that does not yield, as "stalled"', async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: long, fake: { ignoreInterrupt: true } });
   const one = stream(scene.name, "long");
@@ -66,7 +66,7 @@ test("a turn whose process does not yield to the one that takes over is killed w
   expect(scene.fake.processes[1]?.prompts).toEqual(["next"]);
 });
 
-test("`rollback` takes the cut turn out of the conversation, and is no restart", async () => {
+test('whenBusy: "rollback" removes the interrupted turn from the conversation without a restart', async () => {
   await using scene = await Scene.open({ script: long });
   await query(scene.name, "before");
   const { conversationId } = scene.session.status();
@@ -89,7 +89,7 @@ test("`rollback` takes the cut turn out of the conversation, and is no restart",
   expect(scene.log).toEqual([]);
 });
 
-test("`rollback` of the first turn leaves a conversation that begins with the next one", async () => {
+test('whenBusy: "rollback" of the first turn leaves an empty conversation for the next', async () => {
   await using scene = await Scene.open({ script: long });
   const one = stream(scene.name, "long");
   for await (const _ of one.text()) break;
@@ -101,7 +101,7 @@ test("`rollback` of the first turn leaves a conversation that begins with the ne
   expect(scene.session.status().restarts).toBe(0);
 });
 
-test("`rollback` of the first turn of a fork leaves what it was made from", async () => {
+test(`whenBusy: "rollback" of a fork's first turn leaves the conversation of its origin`, async () => {
   await using scene = await Scene.open({ script: long });
   await query(scene.name, "before");
   const fork = await scene.session.fork(unique("fork"));
@@ -117,7 +117,7 @@ test("`rollback` of the first turn of a fork leaves what it was made from", asyn
   expect(scene.transcript()).toEqual(["user: before", "assistant: re: before"]);
 });
 
-test("a process that dies while its turn is rolled back leaves nothing of it", async () => {
+test('whenBusy: "rollback" removes a turn whose process dies meanwhile', async () => {
   await using scene = await Scene.open({ script: long, fake: { ignoreInterrupt: true } });
   await query(scene.name, "before");
   const one = stream(scene.name, "long");
@@ -133,11 +133,11 @@ test("a process that dies while its turn is rolled back leaves nothing of it", a
     "user: instead",
     "assistant: re: instead",
   ]);
-  // This death nobody asked for.
+  // The crash counts as a restart.
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test("two rollbacks in a row take out two turns", async () => {
+test("whenBusy: two rollbacks in a row remove two turns", async () => {
   await using scene = await Scene.open({ script: long });
   await query(scene.name, "before");
   const one = stream(scene.name, "long one");
@@ -152,7 +152,7 @@ test("two rollbacks in a row take out two turns", async () => {
   expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 1 });
 });
 
-test("two rollbacks at once take out the turn that runs once; the later one goes first, and both are answered", async () => {
+test("whenBusy: two simultaneous rollbacks remove the running turn once, and the later one runs first", async () => {
   await using scene = await Scene.open({ script: long });
   const one = stream(scene.name, "long");
   for await (const _ of one.text()) break;
@@ -163,7 +163,7 @@ test("two rollbacks at once take out the turn that runs once; the later one goes
   expect(scene.transcript()).not.toContain("user: long");
 });
 
-test("a turn that was faster than the wish to take it back has been answered, and stays in the conversation", async () => {
+test('whenBusy: "rollback" keeps a turn that completes before the interrupt takes effect', async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     fake: { ignoreInterrupt: true },
@@ -182,7 +182,7 @@ test("a turn that was faster than the wish to take it back has been answered, an
   expect(scene.session.status()).toMatchObject({ activation: 1 });
 });
 
-test("a session that is stopped while a turn is rolled back ends, and starts nothing more", async () => {
+test("session.stop(): during a rollback rejects the waiting turn and starts no process", async () => {
   await using scene = await Scene.open({ script: long });
   const one = stream(scene.name, "long");
   for await (const _ of one.text()) break;

@@ -9,7 +9,7 @@ import { eventually, failure, Scene, thrown, ticks, unique } from "./scene.ts";
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("a session comes to life when it is first named, has its own options and conversation, and no process before", async () => {
+test("template(): starts a session when it is first named, with its own options and conversation, and no process before a turn", async () => {
   const name = unique("support");
   const made: unknown[] = [];
   const family = template(name, (user: number, topic?: string) => {
@@ -41,7 +41,7 @@ test("a session comes to life when it is first named, has its own options and co
   expect(scene.supervisor.whichChildren()[0]).toEqual({ id: name, type: "template", state: "running" });
 });
 
-test("who names it at the same time gets the same one; what is no name of the family is not found", async () => {
+test("template(): returns one session for simultaneous uses of a name, and rejects names outside the family", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: count, children: [template(name)] });
   expect(session([name, "a"])).toBe(session([name, "a"]));
@@ -55,7 +55,7 @@ test("who names it at the same time gets the same one; what is no name of the fa
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("ten times as many sessions as processes, and all answer", async () => {
+test("template(): 40 sessions on four processes all answer, with their conversations", async () => {
   const name = unique();
   await using scene = await Scene.open({
     script: count,
@@ -70,7 +70,7 @@ test("ten times as many sessions as processes, and all answer", async () => {
   expect(scene.fake.running.length).toBeLessThanOrEqual(4);
 });
 
-test("for one too many the one that has hibernated for longest is let go; its name brings it back with its conversation", async () => {
+test("template({ maxSessions }): evicts the longest hibernated session, and its name or handle brings it back", async () => {
   const name = unique();
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
@@ -91,7 +91,7 @@ test("for one too many the one that has hibernated for longest is let go; its na
     [name, 1],
     [name, 3],
   ]);
-  // A handle brings it back as its name does.
+  // A handle brings an evicted session back, as its name does.
   expect((await second.query("again")).text).toBe("2");
   expect(second.status().state).toBe("idle");
   expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([
@@ -100,7 +100,7 @@ test("for one too many the one that has hibernated for longest is let go; its na
   ]);
 });
 
-test("one that is let go and named in the same moment is there at once, and forgets nothing", async () => {
+test("template({ maxSessions: 1 }): two sessions that evict each other keep their conversations", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: count, children: [template(name, {}, { maxSessions: 1 })] });
   for (let round = 0; round < 6; round++) {
@@ -112,7 +112,7 @@ test("one that is let go and named in the same moment is there at once, and forg
   expect(scene.supervisor.countSessions()).toBe(1);
 });
 
-test("one that nobody has needed for its retention is let go", async () => {
+test("template({ retention }): evicts an unused session after that time", async () => {
   const name = unique();
   const clock = new SimulatedClock();
   const family = template(name, { idleTimeout: "1m" }, { retention: "1h" });
@@ -127,7 +127,7 @@ test("one that nobody has needed for its retention is let go", async () => {
   expect((await query([name, 1], "hi")).text).toBe("2");
 });
 
-test("when more hibernate than may, those that have for longest are let go; all answer with what they know", async () => {
+test("template({ maxHibernated }): evicts the longest hibernated sessions beyond the limit, and all keep their conversations", async () => {
   const name = unique();
   const family = template(name, {}, { maxHibernated: 10 });
   await using scene = await Scene.open({
@@ -137,21 +137,21 @@ test("when more hibernate than may, those that have for longest are let go; all 
   });
   const users = Array.from({ length: 60 }, (_, user) => user);
   for (const user of users) await query([name, user], "hi");
-  // One that cannot be told from those that work is not counted, and it is looked for them every now and then only.
+  // Eviction runs now and then, and does not count a session that may still be at work.
   expect(scene.supervisor.countSessions()).toBeLessThanOrEqual(10 + 1 + 2);
   expect(scene.supervisor.countSessions()).toBeGreaterThanOrEqual(10 - 1);
   const turnId = await session([name, 0]).enqueue("hi");
   const replies = await Promise.all(users.map((user) => query([name, user], "hi")));
   expect(replies.map(({ text }) => text)).toEqual(users.map((user) => (user === 0 ? "4" : "2")));
   for (const user of users) await session([name, user]).hibernate();
-  // Of what one that was let go said there is what came of it.
+  // The outcome of an evicted session's turn stays in the journal.
   for (const user of [60, 61]) session([name, user]);
   expect(scene.supervisor.countSessions()).toBeLessThan(20);
   const turn = await session([name, 0]).turn(turnId);
   expect((await turn?.result())?.text).toBe("2");
 });
 
-test("a session that somebody watches, or whose model was changed, is not let go; others are after five minutes", async () => {
+test("template(): does not evict a session with a listener or a changed model", async () => {
   const [name, clock] = [unique(), new SimulatedClock()];
   await using scene = await Scene.open({ clock, script: count, children: [template(name, { idleTimeout: "1m" })] });
   const keys = ["plain", "watched", "changed"];
@@ -176,7 +176,7 @@ test("a session that somebody watches, or whose model was changed, is not let go
   expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([[name, "changed"]]);
 });
 
-test("a handle of a session that was let go is one of the session that came after it", async () => {
+test("Session handle: refers to the session that follows an evicted one", async () => {
   const [name, clock] = [unique(), new SimulatedClock()];
   await using scene = await Scene.open({ clock, script: count, children: [template(name, { idleTimeout: "1m" })] });
   const [handle, ended] = [session([name, 1]), session([name, 2])];
@@ -196,7 +196,7 @@ test("a handle of a session that was let go is one of the session that came afte
   expect(scene.supervisor.countSessions()).toBe(0);
 });
 
-test("what was accepted before a restart of the application runs after it, without anybody naming the session", async () => {
+test("Recovery: accepted turns of template sessions run after a restart, without a use of their names", async () => {
   const [name, journal] = [unique(), memoryJournal()];
   const keys = ["a", "b", "c"];
   const asked: string[] = [];
@@ -211,7 +211,7 @@ test("what was accepted before a restart of the application runs after it, witho
     await first.session([name, key]).enqueue(`do ${key}`);
   }
   await first.stop();
-  // Fewer than there are with something to do: the others come when one of these has been let go.
+  // With a limit of two, the third session starts once another has been evicted.
   const family = template(name, { onInterruptedTurn: "fail", idleTimeout: 20 }, { maxSessions: 2 });
   await using second = await run({ fake, journal }, [family]);
   await eventually(() => keys.every((key) => asked.includes(`do ${key}`)));
@@ -219,7 +219,7 @@ test("what was accepted before a restart of the application runs after it, witho
   expect(second.countSessions()).toBeLessThanOrEqual(2);
 });
 
-test("conversations go on after a restart of the application", async () => {
+test("template(): conversations continue after a restart of the application", async () => {
   const [name, journal, fake] = [unique(), memoryJournal(), fakeClaude(count)];
   const before = await run({ fake, journal }, [template(name)]);
   await query([name, 1], "hi");
@@ -231,7 +231,7 @@ test("conversations go on after a restart of the application", async () => {
   expectNothingLeft(fake);
 });
 
-test("a session can be named while the supervisor is still being started, and below another supervisor", async () => {
+test("template(): its sessions can be named while the supervisor starts, and below another supervisor", async () => {
   const name = unique();
   const inner = { name: "inner", children: [template(name)] };
   const opening = Scene.open({ script: count, children: [inner] });
@@ -242,7 +242,7 @@ test("a session can be named while the supervisor is still being started, and be
   expect(tree).toMatchObject({ kind: "supervisor", children: [{ kind: "template" }, { kind: "session" }] });
 });
 
-test("a journal that cannot be read ends its turns with the reason, and the name is free for another try", async () => {
+test("template(): rejects turns when the journal cannot be read, and a later use of the name succeeds", async () => {
   const name = unique();
   const journal = memoryJournal();
   const { sessions: read } = journal;
@@ -258,7 +258,7 @@ test("a journal that cannot be read ends its turns with the reason, and the name
   await supervisor.stop();
 });
 
-test("stop, clear, restart and fork work as for any session", async () => {
+test("template(): its sessions support stop, clear, restart and fork", async () => {
   const [name, fork] = [unique(), unique("fork")];
   await using scene = await Scene.open({ script: count, children: [template(name)] });
   await query([name, 1], "hi");
@@ -273,7 +273,7 @@ test("stop, clear, restart and fork work as for any session", async () => {
   expect((await query([name, 1], "hi")).text).toBe("0");
 });
 
-test("reconcile adds a template, changes the sessions that live by it, and removes it with them", async () => {
+test("supervisor.reconcile(): adds a template, changes its live sessions, and removes both", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: count, children: [] });
   const { supervisor, fake } = scene;
@@ -296,7 +296,7 @@ test("reconcile adds a template, changes the sessions that live by it, and remov
   expect(fake.running).toEqual([]);
 });
 
-test("a template that is wrong is refused: at the start where that can be told, else when a session is named", async () => {
+test("template(): rejects wrong options at the start, and wrong results of its function at the first use", async () => {
   const refused = (...args: Parameters<typeof template>) =>
     failure(Scene.open({ children: [template(...args)] }), "INVALID_OPTIONS");
   expect((await refused("a", { idleTimout: "1m" } as object)).message).toMatch(
@@ -317,7 +317,7 @@ test("a template that is wrong is refused: at the start where that can be told, 
   expect(other.message).toContain(`template "${name}"`);
 });
 
-test("while it drains, and after the end, nobody comes to life", async () => {
+test("template(): starts no session during `drain()` or after it", async () => {
   const name = unique();
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({

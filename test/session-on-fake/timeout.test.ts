@@ -3,7 +3,7 @@ import { query, stream } from "../../src/castellan.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, within } from "./scene.ts";
 
-test("a turn that takes too long is over at its deadline, is stopped, and the session goes on", async () => {
+test("timeout: ends the turn at its deadline, interrupts the process, and the session continues", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -25,7 +25,7 @@ test("a turn that takes too long is over at its deadline, is stopped, and the se
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a reader of a turn that timed out gets the error, never an end as if it were complete", async () => {
+test("timeout: rejects readers of the turn with TURN_TIMEOUT", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, script: (turn) => turn.hang() });
   const turn = stream(scene.name, "slow", { timeout: 100 });
@@ -35,7 +35,7 @@ test("a reader of a turn that timed out gets the error, never an end as if it we
   await reader;
 });
 
-test("a turn that times out in the queue never reaches the process", async () => {
+test("timeout: a queued turn that times out never reaches the process", async () => {
   const clock = new SimulatedClock();
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -57,7 +57,7 @@ test("a turn that times out in the queue never reaches the process", async () =>
   expect(two.state).toBe("timed_out");
 });
 
-test("the queue timeout counts only while a turn waits", async () => {
+test("queueTimeout: counts only while a turn is queued", async () => {
   const clock = new SimulatedClock();
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -80,7 +80,7 @@ test("the queue timeout counts only while a turn waits", async () => {
   expect(scene.fake.processes[0]?.prompts).toEqual(["one"]);
 });
 
-test("a process that does not stop its turn is killed after the yield limit, and the next turn runs on a new one", async () => {
+test("timeout: kills a process that ignores the interrupt for five seconds, and the next turn runs on a new one", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -106,7 +106,7 @@ test("a process that does not stop its turn is killed after the yield limit, and
   expect(scene.transcript()).not.toContain("user: stuck");
 });
 
-test("a frozen process is killed likewise", async () => {
+test("timeout: kills a frozen process, and the next turn runs on a new one", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -121,7 +121,7 @@ test("a frozen process is killed likewise", async () => {
   expect(scene.fake.processes[0]?.signals).toContain("SIGKILL");
 });
 
-test("a turn that ends in time leaves no timer behind", async () => {
+test("timeout: a turn that ends in time leaves no timer behind", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock });
   await query(scene.name, "warm up");
@@ -130,7 +130,7 @@ test("a turn that ends in time leaves no timer behind", async () => {
   expect(clock.timers).toBe(before);
 });
 
-test("a turn's own timeout takes the place of the session's", async () => {
+test("timeout: a turn's own value overrides the session's", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,

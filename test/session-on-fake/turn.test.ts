@@ -3,7 +3,7 @@ import { query, stream } from "../../src/castellan.ts";
 import type { Delta } from "../../src/session/streams/shown.ts";
 import { collect, failure, Scene, thrown } from "./scene.ts";
 
-test("a turn is read as text, as thinking, as deltas, as tool uses and as messages, by many at once", async () => {
+test("Turn: serves text, thinking, deltas, tool uses and messages to concurrent readers", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.thinking("let me see");
@@ -31,12 +31,12 @@ test("a turn is read as text, as thinking, as deltas, as tool uses and as messag
   expect(messages.at(-1)?.message.type).toBe("result");
   expect(reply).toMatchObject({ text: "The answer is forty-two, as always.", turnId: turn.id, stopReason: "end_turn" });
   expect(turn.state).toBe("completed");
-  // A reader that comes late, or again from a number, sees the same.
+  // A late reader, or one from a number, sees the same.
   expect(await collect(turn.messages(messages.length - 2))).toEqual(messages.slice(-2));
   expect((await collect(turn.text())).join("")).toBe(reply.text);
 });
 
-test("without partial messages the text comes block by block", async () => {
+test("turn.text(): yields whole blocks without `includePartialMessages`", async () => {
   await using scene = await Scene.open({
     session: { includePartialMessages: false },
     script: async (turn) => {
@@ -50,7 +50,7 @@ test("without partial messages the text comes block by block", async () => {
   expect((await turn.result()).text).toBe("second");
 });
 
-test("a reply carries structured output and the conversation it stands in", async () => {
+test("Reply: has the structured output and the conversation's id", async () => {
   await using scene = await Scene.open({
     session: { outputFormat: { type: "json_schema", schema: { type: "object" } } },
     script: (turn) => turn.result({ text: '{"a":1}', structuredOutput: { a: 1 } }),
@@ -60,7 +60,7 @@ test("a reply carries structured output and the conversation it stands in", asyn
   expect(reply.durationMs).toBeGreaterThanOrEqual(0);
 });
 
-test("turns of one session run one at a time, in order, and each gets its own answer", async () => {
+test("Session: runs turns one at a time, in order, and each gets its own answer", async () => {
   let running = 0;
   let most = 0;
   await using scene = await Scene.open({
@@ -79,7 +79,7 @@ test("turns of one session run one at a time, in order, and each gets its own an
   expect(new Set(replies.map(({ turnId }) => turnId)).size).toBe(50);
 });
 
-test("leaving a loop detaches; the second question gets the second answer", async () => {
+test("Turn: leaving its loop detaches the reader, and the next turn gets its own answer", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -100,7 +100,7 @@ test("leaving a loop detaches; the second question gets the second answer", asyn
   expect((await first.result()).text).toBe("first part of one, and the rest");
 });
 
-test("a slow reader holds up neither the turn nor the next one, and misses nothing", async () => {
+test("turn.text(): a slow reader delays no turn and misses nothing", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text("x".repeat(2000), { partials: 2000 }) });
   const turn = stream(scene.name, "one");
   const reader = turn.text()[Symbol.asyncIterator]();
@@ -112,18 +112,18 @@ test("a slow reader holds up neither the turn nor the next one, and misses nothi
   expect(rest).toBe(2000);
 });
 
-test("an unread turn whose session ends causes no unhandled rejection", async () => {
+test("Turn: an unread turn that is interrupted causes no unhandled rejection", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.crash(), session: { onInterruptedTurn: "fail" } });
   const turn = stream(scene.name, "hi");
   await scene.fake.started(2);
   expect(turn.state).toBe("interrupted");
-  // The scene's end checks the rejections.
+  // The scene's disposal checks for rejections.
 });
 
 test.each([
   ["empty", ""],
   ["blank", " \n\t "],
-])("a prompt that is %s is refused before it is queued", async (_, prompt) => {
+])("query(): rejects a prompt that is %s before it is queued", async (_, prompt) => {
   await using scene = await Scene.open();
   const error = await failure(query(scene.name, prompt), "INVALID_OPTIONS");
   expect(error.details.problems[0]?.field).toBe("prompt");
@@ -133,17 +133,17 @@ test.each([
 });
 
 test.each([undefined, null, 42, {}, ["text"], Symbol("x")])(
-  "a prompt that is no text is refused: %s",
+  "query(): rejects a prompt that is not text: %s",
   async (prompt) => {
     await using scene = await Scene.open();
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: input of an untyped caller
     const error = await failure(query(scene.name, prompt), "INVALID_OPTIONS");
     expect(error.message).toContain("expected text");
     expect((await query(scene.name, "hi")).text).toBe("You said: hi");
   },
 );
 
-test("a prompt of 5 MB arrives as it was given", async () => {
+test("query(): passes a prompt of 5 MB unchanged", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.text(`${turn.prompt.length} ${turn.prompt.slice(-3)}`),
   });
@@ -151,18 +151,18 @@ test("a prompt of 5 MB arrives as it was given", async () => {
   expect((await query(scene.name, prompt)).text).toBe("2500003 end");
 });
 
-test("a prompt beyond the limit is refused with the limit", async () => {
+test("query(): rejects a prompt beyond the limit, which the message states", async () => {
   await using scene = await Scene.open();
   const error = await failure(query(scene.name, "x".repeat(20_000_001)), "INVALID_OPTIONS");
   expect(error.message).toContain("20000000");
 });
 
-test("turn options that are wrong, or are a session's, are refused", async () => {
+test("query(): rejects wrong turn options, and options of a session", async () => {
   await using scene = await Scene.open();
   await failure(query(scene.name, "hi", { timeout: "soon" }), "INVALID_OPTIONS");
   // @ts-expect-error: an option of a session
   const error = await failure(query(scene.name, "hi", { systemPrompt: "x" }), "INVALID_OPTIONS");
   expect(error.message).toContain("option of a session");
-  // @ts-expect-error: what a caller without types may give
+  // @ts-expect-error: input of an untyped caller
   await failure(query(scene.name, "hi", null), "INVALID_OPTIONS");
 });

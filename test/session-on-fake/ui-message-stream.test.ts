@@ -39,7 +39,7 @@ const PARTS = [
   { type: "text", text: ANSWER, state: "done" },
 ];
 
-test.each([[true], [false]])("a turn as a message of the AI SDK; partial messages: %j", async (partial) => {
+test.each([[true], [false]])("toUIMessageStreamResponse(): sends an AI SDK message; partials: %j", async (partial) => {
   await using scene = await Scene.open({ script, session: { includePartialMessages: partial } });
   const turn = stream(scene.name, "go");
   const { chunks, states, message, errors } = await readUI(turn.toUIMessageStreamResponse());
@@ -53,7 +53,7 @@ test.each([[true], [false]])("a turn as a message of the AI SDK; partial message
   expect(chunks.some(({ type }) => type === "tool-input-delta")).toBe(partial);
 });
 
-test("the transport of useChat takes it, and takes it again from the beginning when the page comes back", async () => {
+test("turn.toUIMessageStreamResponse(): serves the transport of useChat, and replays when the page reconnects", async () => {
   await using scene = await Scene.open({ script });
   const turn = stream(scene.name, "go");
   const transport = new DefaultChatTransport<TurnMessage>({ fetch: async () => turn.toUIMessageStreamResponse() });
@@ -66,7 +66,7 @@ test("the transport of useChat takes it, and takes it again from the beginning w
   });
   const resumed = await transport.reconnectToStream({ chatId: "chat" });
   for (const chunks of [sent, resumed]) {
-    if (chunks === null) throw new Error("nothing to resume");
+    if (chunks === null) throw new Error("no stream");
     let last: TurnMessage | undefined;
     for await (const state of readUIMessageStream<TurnMessage>({ stream: chunks, terminateOnError: true }))
       last = state;
@@ -74,7 +74,7 @@ test("the transport of useChat takes it, and takes it again from the beginning w
   }
 });
 
-test("a turn that fails at the API ends with the error", async () => {
+test("turn.toUIMessageStreamResponse(): ends with the error when the API fails the turn", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.fail({ status: 400, message: "too odd" }),
   });
@@ -85,7 +85,7 @@ test("a turn that fails at the API ends with the error", async () => {
   expect(errors[0]).not.toContain("\n    at ");
 });
 
-test("a turn whose process dies ends with the error, after what had arrived", async () => {
+test("turn.toUIMessageStreamResponse(): ends with the error after the partial text when the process dies", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("so far");
@@ -97,7 +97,7 @@ test("a turn whose process dies ends with the error, after what had arrived", as
   expect(chunks.at(-1)?.type).toBe("error");
 });
 
-test("a turn that is cut before it touched anything and runs again is one message, without an empty step", async () => {
+test("turn.toUIMessageStreamResponse(): shows an untouched retried turn as one message without an empty step", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index === 0) await turn.crash();
@@ -109,7 +109,7 @@ test("a turn that is cut before it touched anything and runs again is one messag
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "at last" }]);
 });
 
-test("a turn that is cut after it has shown something and runs again takes that back", async () => {
+test("turn.toUIMessageStreamResponse(): takes back what a retried attempt has shown", async () => {
   await using scene = await Scene.open({
     session: { onInterruptedTurn: "retry" },
     script: async (turn) => {
@@ -126,20 +126,23 @@ test("a turn that is cut after it has shown something and runs again takes that 
 test.each([
   ["while it writes", (turn: FakeTurn) => turn.partial("so far").then(() => turn.hang()), "text"],
   ["while a tool runs", (turn: FakeTurn) => turn.toolUse("Bash", {}, { hang: true }).then(() => {}), "dynamic-tool"],
-] as const)("a turn that is interrupted %s ends as aborted", async (_, script, part) => {
-  await using scene = await Scene.open({ script });
-  const turn = stream(scene.name, "go");
-  const read = readUI(turn.toUIMessageStreamResponse());
-  if (part === "text") for await (const _ of turn.text()) break;
-  else for await (const _ of turn.toolUses()) break;
-  await turn.interrupt();
-  const { message, chunks, errors } = await read;
-  expect(errors).toEqual([]);
-  expect(message?.parts.at(-1)?.type).toBe(part);
-  expect(chunks.at(-1)).toMatchObject({ type: "abort", reason: expect.stringContaining("interrupted") });
-});
+] as const)(
+  "turn.toUIMessageStreamResponse(): ends as aborted when the turn is interrupted %s",
+  async (_, script, part) => {
+    await using scene = await Scene.open({ script });
+    const turn = stream(scene.name, "go");
+    const read = readUI(turn.toUIMessageStreamResponse());
+    if (part === "text") for await (const _ of turn.text()) break;
+    else for await (const _ of turn.toolUses()) break;
+    await turn.interrupt();
+    const { message, chunks, errors } = await read;
+    expect(errors).toEqual([]);
+    expect(message?.parts.at(-1)?.type).toBe(part);
+    expect(chunks.at(-1)).toMatchObject({ type: "abort", reason: expect.stringContaining("interrupted") });
+  },
+);
 
-test("a turn that is cancelled before it runs ends as aborted, with nothing in it", async () => {
+test("turn.toUIMessageStreamResponse(): is an empty, aborted message when the turn is cancelled before it runs", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: () => open.promise });
   const first = stream(scene.name, "first");
@@ -153,7 +156,7 @@ test("a turn that is cancelled before it runs ends as aborted, with nothing in i
   await first.result();
 });
 
-test("a session that stops ends its turn with the error", async () => {
+test("turn.toUIMessageStreamResponse(): ends with the error when the session stops", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const read = readUI(stream(scene.name, "go").toUIMessageStreamResponse());
   await scene.fake.prompted(1);
@@ -161,7 +164,7 @@ test("a session that stops ends its turn with the error", async () => {
   expect((await read).chunks.map(({ type }) => type)).toEqual(["start", "error"]);
 });
 
-test("a page that does not read holds up neither the turn nor another page", async () => {
+test("turn.toUIMessageStreamResponse(): a page that does not read delays neither the turn nor another page", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text("x".repeat(5_000), { partials: 500 }) });
   const turn = stream(scene.name, "go");
   const clock = new SimulatedClock();
@@ -174,7 +177,7 @@ test("a page that does not read holds up neither the turn nor another page", asy
   expect(clock.timers).toBe(0);
 });
 
-test("a page that leaves detaches; the turn goes on", async () => {
+test("turn.toUIMessageStreamResponse(): a page that leaves does not stop the turn", async () => {
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {

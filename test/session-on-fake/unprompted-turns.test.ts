@@ -4,7 +4,7 @@ import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { collect, eventually, failure, Scene } from "./scene.ts";
 
-/** A turn that Claude Code begins by itself, held open until `release`. */
+/** A turn that Claude Code begins by itself and holds open until `release`. */
 function heldTurn(): { readonly script: FakeScript; readonly release: () => void; readonly begun: Promise<void> } {
   const { promise, resolve: release } = Promise.withResolvers<void>();
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
@@ -33,7 +33,7 @@ async function withOwnTurn(
   return { scene, own };
 }
 
-test.each(["task", "schedule"] as const)("a turn on a %s has an id, an origin, messages and a cost", async (origin) => {
+test.each(["task", "schedule"] as const)("Unprompted turn: has id, origin, messages and cost: %s", async (origin) => {
   const { scene, own } = await withOwnTurn(origin);
   await using _ = scene;
   const status = scene.session.status();
@@ -47,7 +47,7 @@ test.each(["task", "schedule"] as const)("a turn on a %s has an id, an origin, m
   expect(await scene.session.usage()).toMatchObject([{ costUsd: 0.02 }]);
 });
 
-test("events tell of its beginning and its end, and its messages are of no event", async () => {
+test("session.events(): reports the begin and the end of an unprompted turn, but none of its messages", async () => {
   const scene = await Scene.open();
   await using _ = scene;
   await query(scene.name, "one");
@@ -68,10 +68,10 @@ test("events tell of its beginning and its end, and its messages are of no event
   expect(events.flatMap((event) => (event.type === "message" ? [event.message.type] : []))).not.toContain("assistant");
 });
 
-test("nothing hibernates, evicts or replaces the process meanwhile", async () => {
+test("Unprompted turn: keeps the process from hibernation", async () => {
   const { scene, own } = await withOwnTurn();
   await using _ = scene;
-  scene.supervisor.reconcile([{ name: scene.name, idleTimeout: 1 }]);
+  await scene.supervisor.reconcile([{ name: scene.name, idleTimeout: 1 }]);
   const [process] = scene.fake.processes;
   await failure(scene.session.hibernate(), "SESSION_BUSY");
   expect(process?.state).toBe("running");
@@ -80,7 +80,7 @@ test("nothing hibernates, evicts or replaces the process meanwhile", async () =>
   expect(scene.transcript().slice(-1)).toEqual(["assistant: I have dealt with it."]);
 });
 
-test("a caller's turn waits behind it, and is not part of it", async () => {
+test("Unprompted turn: a caller's turn waits for its end and is separate from it", async () => {
   const { scene, own } = await withOwnTurn();
   await using _ = scene;
   const turn = stream(scene.name, "two");
@@ -110,12 +110,12 @@ test.each([
     (scene: Scene) => failure(query(scene.name, "two", { signal: AbortSignal.timeout(10) }), "TURN_CANCELLED"),
   ],
   [
-    "a turn that takes over",
+    "a takeover",
     async (scene: Scene) => {
       stream(scene.name, "two", { whenBusy: "interrupt" });
     },
   ],
-])("%s of a prompt behind it leaves the work alone", async (_name, act) => {
+])("Unprompted turn: is not affected by %s of a queued turn", async (_name, act) => {
   const { scene, own } = await withOwnTurn();
   await using _ = scene;
   const id = scene.session.status().turn?.id ?? "";
@@ -125,13 +125,13 @@ test.each([
   expect((await query(scene.name, "three")).text).toBe("You said: three");
 });
 
-test("a prompt that the process had just got is taken back, and the work left alone", async () => {
+test("Unprompted turn: is not affected when a prompt that the process has received is interrupted", async () => {
   const own = heldTurn();
   const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "one") {
-        // Its notification is in the queue before the next prompt is.
+        // The notification is queued before the next prompt.
         turn.afterResult(async () => {
           scene.fake.processes[0]?.beginTurn(own.script);
           await asked;
@@ -155,7 +155,7 @@ test("a prompt that the process had just got is taken back, and the work left al
   expect(scene.transcript()).not.toContain("user: two");
 });
 
-test("an interrupt of the session, or of the turn itself, stops it", async () => {
+test("session.interrupt(): interrupts an unprompted turn", async () => {
   const { scene } = await withOwnTurn();
   await using _ = scene;
   const turn = await scene.session.turn(scene.session.status().turn?.id ?? "");
@@ -164,7 +164,7 @@ test("an interrupt of the session, or of the turn itself, stops it", async () =>
   expect((await query(scene.name, "two")).text).toBe("You said: two");
 });
 
-test("a crash in it is told, and what it had said stays in the conversation", async () => {
+test("Unprompted turn: rejects with TURN_INTERRUPTED after a crash, and its text stays in the conversation", async () => {
   const { scene } = await withOwnTurn();
   await using _ = scene;
   const turn = await scene.session.turn(scene.session.status().turn?.id ?? "");
@@ -175,7 +175,7 @@ test("a crash in it is told, and what it had said stays in the conversation", as
   expect(scene.transcript()).toContain("assistant: I saw that the task has ended.");
 });
 
-test("a crash in a caller's turn after it cuts the conversation back to it", async () => {
+test("Unprompted turn: a crash in the caller's turn after it keeps it in the conversation", async () => {
   let crashed = false;
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -195,7 +195,7 @@ test("a crash in a caller's turn after it cuts the conversation back to it", asy
   expect(scene.transcript().slice(-3)).toEqual(["assistant: I have dealt with it.", "user: two", "assistant: re: two"]);
 });
 
-test("drain waits for it, and for background tasks", async () => {
+test("supervisor.drain(): waits for unprompted turns and background tasks", async () => {
   const { scene, own } = await withOwnTurn();
   await using _ = scene;
   const tasks = (list: object[]): string =>
@@ -215,7 +215,7 @@ test("drain waits for it, and for background tasks", async () => {
   expect(await draining).toEqual({ completed: true });
 });
 
-test("a task that has ended keeps the session busy until its turn has come, or the process rests", async () => {
+test("Unprompted turn: an ended background task keeps the session busy until Claude Code reports idle", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "one");
   const [process] = scene.fake.processes;
@@ -229,7 +229,7 @@ test("a task that has ended keeps the session busy until its turn has come, or t
   expect((await turn.result()).text).toBe("You said: two");
 });
 
-test("a failure of the API in it holds the turns of callers", async () => {
+test("Unprompted turn: an overloaded API puts the session on hold", async () => {
   await using scene = await Scene.open();
   await query(scene.name, "one");
   scene.fake.processes[0]?.beginTurn((turn) => turn.fail({ status: 529, message: "Overloaded" }));

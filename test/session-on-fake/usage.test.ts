@@ -7,14 +7,14 @@ import { failure, Scene, unique, within } from "./scene.ts";
 
 const DAY = 24 * 60 * 60_000;
 
-/** What each turn costs stands in its prompt. */
+/** Takes the cost of each turn from its prompt. */
 const spend = () =>
   fakeClaude(async (turn) => {
     if (turn.prompt === "die" && turn.index % 2 === 0) await turn.crash();
     await turn.result({ text: "ok", costUsd: Number(turn.prompt) || 0, usage: { inputTokens: 3, outputTokens: 2 } });
   });
 
-test("what was spent is told by session, model and day, over crashes and restarts of the application", async () => {
+test("usage(): groups costs by session, model and day, over crashes and restarts of the application", async () => {
   const [clock, name, other] = [new SimulatedClock(), unique("a"), unique("b")];
   const both = { fake: spend(), journal: memoryJournal(), clock };
   const children = [{ name }, { name: other, model: "claude-other" }];
@@ -46,13 +46,13 @@ test("what was spent is told by session, model and day, over crashes and restart
   await within(clock, second.stop());
 });
 
-test("where nothing was spent there is no report", async () => {
+test("usage(): is empty without costs", async () => {
   await using scene = await Scene.open();
   expect(await scene.session.usage()).toEqual([]);
   expect(await scene.supervisor.usage({ by: ["model", "day"] })).toEqual([]);
 });
 
-test("a budget that is spent refuses new turns, finishes those that were accepted, and holds over a restart", async () => {
+test("budget: rejects new turns with BUDGET_EXCEEDED once spent, completes accepted ones, and persists over a restart", async () => {
   const both = { fake: spend(), journal: memoryJournal() };
   const name = unique();
   const children = [{ name, budget: { usd: 3 } }];
@@ -64,7 +64,7 @@ test("a budget that is spent refuses new turns, finishes those that were accepte
   await first.stop();
   const second = await run(both, children);
   await failure(second.session(name).enqueue("1"), "BUDGET_EXCEEDED");
-  // Clearing the conversation does not give the money back; more of it does.
+  // `clear()` does not restore the budget; a larger one does.
   await second.session(name).clear();
   await failure(second.query(name, "1"), "BUDGET_EXCEEDED");
   await second.reconcile([{ name, budget: { usd: 4 } }]);
@@ -73,7 +73,7 @@ test("a budget that is spent refuses new turns, finishes those that were accepte
   await second.stop();
 });
 
-test("a budget for each day is there again the next day, in UTC", async () => {
+test('budget: `per: "day"` starts anew each day, in UTC', async () => {
   const [clock, name] = [new SimulatedClock(), unique()];
   const both = { fake: spend(), journal: memoryJournal(), clock };
   const application = await within(clock, run(both, [{ name, budget: { usd: 1, per: "day" } }]));
@@ -85,7 +85,7 @@ test("a budget for each day is there again the next day, in UTC", async () => {
   await within(clock, application.stop());
 });
 
-test("a supervisor's budget is that of all its sessions, also of those that have ended", async () => {
+test("budget: a supervisor's covers all its sessions, also those that have ended", async () => {
   const both = { fake: spend(), journal: memoryJournal() };
   const [a, b] = [unique("a"), unique("b")];
   const first = await run(both, [{ name: a }, { name: b }], { budget: { usd: 3 } });
@@ -99,22 +99,19 @@ test("a supervisor's budget is that of all its sessions, also of those that have
   expect(error.details).toMatchObject({ scope: "supervisor", spentUsd: 3 });
   expect(error.message).toContain('supervisor "application"');
   await second.stop();
-  // By its name: another supervisor has a budget of its own.
+  // The budget belongs to the supervisor's name, so another one starts at zero.
   const third = await run(both, [{ name: b }], { name: "another", budget: { usd: 3 } });
   expect((await third.query(b, "1")).costUsd).toBe(1);
   await third.stop();
 });
 
-test.each([{ usd: 0 }, { usd: -1 }, { usd: "3" }, { usd: 3, per: "week" }, {}])(
-  "the budget %j is refused",
-  async (wrong) => {
-    const budget = wrong as { usd: number };
-    await failure(run({ fake: spend(), journal: memoryJournal() }, [{ name: unique(), budget }]), "INVALID_OPTIONS");
-    await failure(run({ fake: spend(), journal: memoryJournal() }, [], { budget }), "INVALID_OPTIONS");
-  },
-);
+test.each([{ usd: 0 }, { usd: -1 }, { usd: "3" }, { usd: 3, per: "week" }, {}])("budget: rejects %j", async (wrong) => {
+  const budget = wrong as { usd: number };
+  await failure(run({ fake: spend(), journal: memoryJournal() }, [{ name: unique(), budget }]), "INVALID_OPTIONS");
+  await failure(run({ fake: spend(), journal: memoryJournal() }, [], { budget }), "INVALID_OPTIONS");
+});
 
-test("a turn that failed tells what it cost all the same", async () => {
+test("TURN_FAILED: tells in `costUsd` what the turn cost", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.result({ subtype: "error_max_turns", costUsd: 0.25 }),
   });

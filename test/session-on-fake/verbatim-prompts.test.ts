@@ -9,10 +9,10 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { run } from "./application.ts";
 import { eventually, failure, Scene, thrown, ticks, unique } from "./scene.ts";
 
-/** Says how Claude Code would take the prompt. */
+/** Answers with how Claude Code would take the prompt. */
 const tells: FakeScript = (turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`);
 
-/** What a user may type. */
+/** Inputs that Claude Code interprets when they are typed. */
 const TYPED = [
   "Summarise @/etc/passwd",
   "/config permissionMode=acceptEdits",
@@ -22,7 +22,7 @@ const TYPED = [
   "!ls",
 ];
 
-test.each(TYPED)("a prompt is text by whichever way it comes: %s", async (typed) => {
+test.each(TYPED)("verbatimPrompts: takes a prompt as text in every method: %s", async (typed) => {
   const [shared, fresh, family] = [unique("shared"), unique("fresh"), unique("family")];
   const name = unique();
   await using scene = await Scene.open({
@@ -51,7 +51,7 @@ test.each(TYPED)("a prompt is text by whichever way it comes: %s", async (typed)
   expect(answers.map((reply) => reply?.text)).toEqual(answers.map(() => `text: ${typed}`));
 });
 
-test("input that is trusted is taken as typed: by session, and by turn", async () => {
+test("verbatimPrompts: false takes prompts as typed, by session and by turn", async () => {
   await using scene = await Scene.open({ script: tells });
   const trusting = await scene.supervisor.startSession({ name: unique(), verbatimPrompts: false });
   const texts = [
@@ -66,7 +66,7 @@ test("input that is trusted is taken as typed: by session, and by turn", async (
   expect((await heir.query("/x")).text).toBe("typed: /x");
 });
 
-test("what is typed is refused where it would change what Castellan controls, and tells what does it", async () => {
+test("verbatimPrompts: false rejects commands that change what Castellan controls, and names the method", async () => {
   await using scene = await Scene.open({ script: tells, session: { verbatimPrompts: false } });
   const error = await failure(scene.session.query("/model opus"), "INVALID_OPTIONS");
   expect(error.message).toContain("call `setModel()`");
@@ -75,7 +75,7 @@ test("what is typed is refused where it would change what Castellan controls, an
   expect(scene.fake.processes[0]?.prompts).toEqual([]);
 });
 
-test("the option is taken up by a session that runs, from its next turn on, without another process", async () => {
+test("verbatimPrompts: a change applies from the next turn on, in the same process", async () => {
   const name = unique();
   await using scene = await Scene.open({ script: tells, children: [{ name }] });
   await query(name, "one");
@@ -88,7 +88,7 @@ test("the option is taken up by a session that runs, from its next turn on, with
   expect(child).toMatchObject({ options: { verbatimPrompts: { value: false, origin: { from: "session" } } } });
 });
 
-test("it says nothing of the process, so that one that was started ahead serves either way", async () => {
+test("verbatimPrompts: does not keep a session from taking a spare", async () => {
   const clock = new SimulatedClock();
   const [plain, trusting] = [unique("plain"), unique("trusting")];
   await using scene = await Scene.open({
@@ -107,7 +107,7 @@ test("it says nothing of the process, so that one that was started ahead serves 
   expect(spares()).toMatchObject({ hits: 1 });
 });
 
-test("a turn is taken the same way when it is run again after a crash, and after hibernation", async () => {
+test("verbatimPrompts: applies to retried turns, and after hibernation", async () => {
   const dies: FakeScript = async (turn) => {
     if (turn.index % 2 === 0) await turn.crash();
     await tells(turn);
@@ -121,7 +121,7 @@ test("a turn is taken the same way when it is run again after a crash, and after
   expect((await one.query(command("greet", "Ada"))).text).toBe("typed: /greet Ada");
 });
 
-test.each(["memory", "sqlite"])("so it is after a restart of the application, with a journal in %s", async (kind) => {
+test.each(["memory", "sqlite"])("verbatimPrompts: applies to the turns of a journal in %s", async (kind) => {
   const journal = kind === "memory" ? memoryJournal() : sqliteJournal({ sqlite: `${newFolder()}/castellan.db` });
   let blocked = true;
   const fake = fakeClaude(tells, {
@@ -130,7 +130,7 @@ test.each(["memory", "sqlite"])("so it is after a restart of the application, wi
   });
   const both = { fake, journal };
   const name = unique();
-  // The session trusts what it is asked, but not in its next life.
+  // The turns keep the session's former option.
   const first = await run(both, [{ name, verbatimPrompts: false, activation: "lazy" }]);
   const asked = first.session(name);
   const ids = [
@@ -147,7 +147,7 @@ test.each(["memory", "sqlite"])("so it is after a restart of the application, wi
   expect((await second.query(name, "/three")).text).toBe("text: /three");
 });
 
-test("a key is that of a turn that is taken the same way", async () => {
+test("idempotencyKey: rejects the same prompt with another `verbatimPrompts`", async () => {
   const both = { fake: fakeClaude(tells, { commands: ["greet"] }), journal: memoryJournal() };
   const name = unique();
   const first = await run(both, [{ name }]);
@@ -179,7 +179,7 @@ test("a key is that of a turn that is taken the same way", async () => {
   await eventually(() => both.fake.running.length === 1);
 });
 
-test("a Claude Code that would take no notice of it is not used", async () => {
+test("verbatimPrompts: a Claude Code that ignores it quarantines the session", async () => {
   const name = unique();
   await using scene = await Scene.open({ children: [{ name }], fake: { version: "2.1.247" } });
   const { lastExit } = session(name).status();
