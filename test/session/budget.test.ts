@@ -11,7 +11,7 @@ function spent(usd: number): readonly [typeof NOTHING_SPENT] {
 }
 
 describe("BudgetMeter", () => {
-  it("counts each day for itself, and all for ever", () => {
+  it("counts each day on its own, and all days for a total budget", () => {
     const clock = new SetClock();
     const meter = new BudgetMeter(clock);
     meter.add(spent(0.75));
@@ -23,23 +23,20 @@ describe("BudgetMeter", () => {
     expect(meter.status({ usd: 1 }).spentUsd).toBe(1.25);
   });
 
-  it.each([DAY, 400 * DAY, -DAY])(
-    "knows what was spent today when the clock was off by %i ms and is set again",
-    (ms) => {
-      const clock = new SetClock();
-      const meter = new BudgetMeter(clock);
-      clock.set(1_000 * DAY);
-      meter.add(spent(0.75));
-      clock.set(ms);
-      meter.add(spent(0.5));
-      clock.set(-ms);
-      expect(meter.status(DAILY).spentUsd).toBe(0.75);
-      meter.add(spent(0.25));
-      expect(meter.refusal(DAILY, "session", "it")).toMatchObject({ code: "BUDGET_EXCEEDED" });
-    },
-  );
+  it.each([DAY, 400 * DAY, -DAY])("keeps today's spending when the clock was off by %i ms and is corrected", (ms) => {
+    const clock = new SetClock();
+    const meter = new BudgetMeter(clock);
+    clock.set(1_000 * DAY);
+    meter.add(spent(0.75));
+    clock.set(ms);
+    meter.add(spent(0.5));
+    clock.set(-ms);
+    expect(meter.status(DAILY).spentUsd).toBe(0.75);
+    meter.add(spent(0.25));
+    expect(meter.refusal(DAILY, "session", "it")).toMatchObject({ code: "BUDGET_EXCEEDED" });
+  });
 
-  it("begins with what the journal tells of days, in any order", () => {
+  it("loads spending per day from the journal, in any order", () => {
     const clock = new SetClock();
     clock.set(100 * DAY);
     const meter = new BudgetMeter(clock);

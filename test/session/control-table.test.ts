@@ -6,7 +6,7 @@ import { Session } from "../../src/session/session.ts";
 
 const NAMES = Object.keys(CONTROLS);
 
-/** Of a class, and of those that it extends, but for those that every object has. */
+/** Returns the method names of a class and its base classes, without Object's. */
 function methodsOf(type: { readonly prototype: object }): string[] {
   const names: string[] = [];
   for (let at = type.prototype; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
@@ -15,20 +15,20 @@ function methodsOf(type: { readonly prototype: object }): string[] {
   return names;
 }
 
-describe("the table of controls", () => {
-  test("is what Session, GlobalSession and the calls between nodes are made of", () => {
+describe("CONTROLS", () => {
+  test("has a row for each control of Session, GlobalSession and the calls between nodes", () => {
     expect(methodsOf(Session)).toEqual(expect.arrayContaining(NAMES));
     expect(methodsOf(GlobalSession)).toEqual(expect.arrayContaining([...REMOTE_CONTROLS]));
     expect(CALL_METHODS).toEqual(expect.arrayContaining([...REMOTE_CONTROLS]));
     expect(new Set(CALL_METHODS).size).toBe(CALL_METHODS.length);
   });
 
-  test("keeps what cannot be sent in the process that has the session", () => {
+  test("keeps `setMcpServers`, whose arguments cannot be sent, off remote calls", () => {
     expect(NAMES.filter((name) => !isCallMethod(name))).toEqual(["setMcpServers"]);
     expect(methodsOf(GlobalSession)).not.toContain("setMcpServers");
   });
 
-  test("says which controls must not be repeated", () => {
+  test("marks the controls that must not be repeated", () => {
     expect(REMOTE_CONTROLS.filter((name) => isOnce(name)).toSorted()).toEqual([
       "clear",
       "restart",
@@ -37,20 +37,20 @@ describe("the table of controls", () => {
     ]);
   });
 
-  test("does not compile without a row, or with a row too many", () => {
+  test("does not compile with a missing or an extra row", () => {
     const { setModel: _, ...others } = CONTROLS;
     // @ts-expect-error: `setModel` has no row
     const lacking: typeof CONTROLS = others;
-    // @ts-expect-error: it does not say whether it must not be repeated
+    // @ts-expect-error: `once` is missing
     const unsure: (typeof CONTROLS)["wake"] = { arguments: [], run: async () => {} };
-    // @ts-expect-error: its argument is no text
+    // @ts-expect-error: its argument is not text
     const mistaken: (typeof CONTROLS)["stopTask"] = { arguments: [], once: false, run: async () => {} };
     expect([lacking, unsure, mistaken]).toHaveLength(3);
   });
 });
 
 describe("readControlArguments", () => {
-  test("takes `null` for what was not given, and drops what nobody asked for", () => {
+  test("reads `null` as a missing argument, and drops extra arguments", () => {
     expect(readControlArguments("restart", [null], "s")).toEqual([undefined]);
     expect(readControlArguments("rewindFiles", ["uuid"], "s")).toEqual(["uuid", undefined]);
     expect(readControlArguments("rewindFiles", ["uuid", { dryRun: undefined }], "s")).toEqual(["uuid", {}]);
@@ -63,15 +63,15 @@ describe("readControlArguments", () => {
     ["setPermissionMode", [null]],
     ["toggleMcpServer", ["db", "no"]],
     ["rewindFiles", ["uuid", { dryRun: "maybe" }]],
-  ] as const)("refuses what %s cannot be asked with: %j", (name, args) => {
+  ] as const)("rejects wrong arguments of %s: %j", (name, args) => {
     const refused = () => readControlArguments(name, args, 'global session "a"');
     expect(refused).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));
     expect(refused).toThrow(new RegExp(`^global session "a": \`${name}`));
   });
 });
 
-describe("a control of a GlobalSession", () => {
-  test("sends its arguments as they are, and answers nothing where its node answers `null`", async () => {
+describe("GlobalSession", () => {
+  test("sends a control with its arguments, and returns undefined for `null` of the node", async () => {
     const calls: unknown[] = [];
     const reach: Pick<GlobalReach, "call"> = {
       call: async (...call) => {

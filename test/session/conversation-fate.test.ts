@@ -24,46 +24,46 @@ const refused = (refusal: ContentRefusal, turn: Partial<FinishedTurn> = {}): Fin
 describe("fateOf", () => {
   it.each<[string, FinishedTurn, string]>([
     ["an answered turn", { ...touched, answered: true }, "kept"],
-    ["an answer without a word, as of a command", { ...untouched, answered: true }, "kept"],
-    ["one that failed, timed out or was interrupted before Claude had begun", untouched, "undone"],
-    ["one that failed, timed out or was interrupted after it had begun", touched, "kept"],
-    ["one whose place another takes before it had begun", { ...untouched, displaced: "interrupt" }, "kept"],
-    ["one whose place another takes after it had begun", { ...touched, displaced: "interrupt" }, "kept"],
-    ["one that is rolled back before it had begun", { ...untouched, displaced: "rollback" }, "undone"],
-    ["one that is rolled back after it had begun", { ...touched, displaced: "rollback" }, "undone"],
-    ["one that was faster than the rollback", { ...touched, answered: true, displaced: "rollback" }, "kept"],
+    ["an empty answer, as of a command", { ...untouched, answered: true }, "kept"],
+    ["a turn that failed, timed out or was interrupted before Claude began", untouched, "undone"],
+    ["a turn that failed, timed out or was interrupted after Claude began", touched, "kept"],
+    ["a turn that is displaced before Claude began", { ...untouched, displaced: "interrupt" }, "kept"],
+    ["a turn that is displaced after Claude began", { ...touched, displaced: "interrupt" }, "kept"],
+    ["a turn that is rolled back before Claude began", { ...untouched, displaced: "rollback" }, "undone"],
+    ["a turn that is rolled back after Claude began", { ...touched, displaced: "rollback" }, "undone"],
+    ["a turn that completed before its rollback", { ...touched, answered: true, displaced: "rollback" }, "kept"],
 
-    ["one that brought in an image that is refused", refused("media", { touched: true }), "cut_back"],
-    ["one that brought in too much", refused("length", { touched: true }), "cut_back"],
-    ["one that left calls of tools in disorder", refused("structure", { touched: true }), "cut_back"],
-    ["one that brought in something else that is refused", refused("other", { touched: true }), "cut_back"],
+    ["a turn that brought in a refused image", refused("media", { touched: true }), "cut_back"],
+    ["a turn that brought in too much", refused("length", { touched: true }), "cut_back"],
+    ["a turn that left tool calls in disorder", refused("structure", { touched: true }), "cut_back"],
+    ["a turn that brought in other refused content", refused("other", { touched: true }), "cut_back"],
     [
-      "one that brought in what is refused, and whose place another takes",
+      "a displaced turn that brought in refused content",
       refused("media", { touched: true, displaced: "interrupt" }),
       "cut_back",
     ],
 
-    ["a prompt that is too long", refused("length", { prompt: LONG, compaction: "failed" }), "undone"],
-    ["a prompt that is too long for what is left, and nobody compacts", refused("length"), "undone"],
-    ["a prompt that is refused", refused("other"), "undone"],
-    ["a prompt that brought in a file that is refused", refused("media", { prompt: "see @a.png" }), "undone"],
-    ["a prompt as large as a request may be", refused("media", { prompt: LONG }), "undone"],
-    ["a refused prompt whose place another takes", refused("other", { displaced: "interrupt" }), "undone"],
-  ])("of %s", (_, turn, fate) => {
+    ["too long a prompt", refused("length", { prompt: LONG, compaction: "failed" }), "undone"],
+    ["a prompt too long for the rest of the context, without a compaction", refused("length"), "undone"],
+    ["a refused prompt", refused("other"), "undone"],
+    ["a prompt that brought in a refused file", refused("media", { prompt: "see @a.png" }), "undone"],
+    ["a prompt of the maximum request size", refused("media", { prompt: LONG }), "undone"],
+    ["a refused prompt that is displaced", refused("other", { displaced: "interrupt" }), "undone"],
+  ])("decides on %s", (_, turn, fate) => {
     expect(fateOf(turn)).toEqual({ fate, suspect: false });
   });
 
   it.each<[string, FinishedTurn]>([
     ["an image", refused("media")],
-    ["calls of tools in disorder", refused("structure")],
-    ["calls of tools in disorder, whatever the prompt", refused("structure", { prompt: `@a.png ${LONG}` })],
-    ["more than there is room for, and cannot be compacted", refused("length", { compaction: "failed" })],
-    ["more than there is room for after a compaction", refused("length", { compaction: "done" })],
-  ])("suspects an earlier turn where the prompt cannot have brought in %s", (_, turn) => {
+    ["tool calls in disorder", refused("structure")],
+    ["tool calls in disorder, whatever the prompt", refused("structure", { prompt: `@a.png ${LONG}` })],
+    ["too much content after a failed compaction", refused("length", { compaction: "failed" })],
+    ["too much content after a compaction", refused("length", { compaction: "done" })],
+  ])("suspects an earlier turn when the prompt cannot have brought in %s", (_, turn) => {
     expect(fateOf(turn)).toEqual({ fate: "cut_back", suspect: true });
   });
 
-  it("never keeps what the API refuses, and takes out nothing else that Claude has begun with", () => {
+  it("never keeps what the API refuses, and removes no other touched turn without a rollback", () => {
     const turns = fc.record({
       answered: fc.constant(false),
       touched: fc.boolean(),

@@ -33,40 +33,40 @@ const undone: ConversationEvent = { type: "turn_undone", freshId: "b" };
 
 describe("firstConversation", () => {
   it.each([
-    ["a new one", {}, { kind: "new", id: "id-1" }],
-    ["a new one of a given id", { sessionId: "s" }, { kind: "new", id: "s" }],
-    ["one that exists", { resume: "r" }, { kind: "kept", id: "r", empty: false, cut: false }],
+    ["a new conversation", {}, { kind: "new", id: "id-1" }],
+    ["a new conversation with a given id", { sessionId: "s" }, { kind: "new", id: "s" }],
+    ["an existing conversation", { resume: "r" }, { kind: "kept", id: "r", empty: false, cut: false }],
     [
-      "one that exists, cut back",
+      "an existing conversation, cut back",
       { resume: "r", resumeSessionAt: "m" },
       { kind: "kept", id: "r", empty: false, lastUuid: "m", cut: true },
     ],
     ["a fork", { resume: "r", forkSession: true }, { kind: "fork", id: "id-1", fork: { from: "r" } }],
     [
-      "a fork of a given id from a message on",
+      "a fork with a given id at a message",
       { resume: "r", forkSession: true, resumeSessionAt: "m", sessionId: "s" },
       { kind: "fork", id: "s", fork: { from: "r", at: "m" } },
     ],
-  ])("is %s", (_, options, expected) => {
+  ])("returns %s", (_, options, expected) => {
     expect(firstConversation(options, counter())).toEqual(expected);
   });
 });
 
-describe("the life of a conversation", () => {
-  it("begins anew as long as nothing was said, and resumes from then on", () => {
+describe("nextConversation", () => {
+  it("starts anew until a prompt was sent, and resumes from then on", () => {
     expect(conversationStart(FRESH)).toEqual({ kind: "new", id: "a" });
     expect(conversationStart(having(FRESH, prompted))).toMatchObject({ kind: "resume", id: "a" });
     expect(conversationStart(having(FRESH, prompted, kept("m1")))).toEqual({ kind: "resume", id: "a" });
   });
 
-  it("runs a first turn that was cut before it did anything in a new conversation, so that its prompt stands once", () => {
+  it("starts a new conversation after a first turn that was undone, so its prompt stands once", () => {
     expect(conversationStart(having(FRESH, prompted, undone))).toEqual({ kind: "new", id: "b" });
   });
 
-  it("cuts a later turn that did nothing off after the last that was finished", () => {
+  it("cuts a later undone turn off after the last kept one", () => {
     const cut = having(FRESH, prompted, kept("m1"), prompted, undone);
     expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a", at: "m1" });
-    // Until something new is said, what was cut off would come back.
+    // The cut-off turn would come back until a new message is written.
     expect(conversationStart(having(cut, prompted))).toEqual({ kind: "resume", id: "a", at: "m1" });
     expect(conversationStart(having(cut, prompted, kept("m2")))).toEqual({ kind: "resume", id: "a" });
   });
@@ -77,17 +77,17 @@ describe("the life of a conversation", () => {
     expect(conversationStart(having(cut, prompted, undone))).toMatchObject({ at: "m2" });
   });
 
-  it("goes back to the last message that is known when a turn ended without any", () => {
+  it("cuts back to the last known message when a turn ended without one", () => {
     const finished = having(FRESH, prompted, kept("m1"), prompted, kept(undefined));
     expect(conversationStart(having(finished, prompted, undone))).toMatchObject({ at: "m1" });
   });
 
-  it("resumes whole where it could not be cut back", () => {
+  it("resumes the whole conversation after a refused cut", () => {
     const cut = having(FRESH, prompted, kept("m1"), prompted, undone, { type: "cut_refused" });
     expect(conversationStart(cut)).toEqual({ kind: "resume", id: "a" });
   });
 
-  it("follows Claude Code into another conversation, which is empty at first", () => {
+  it("follows Claude Code into another conversation, which starts empty", () => {
     const moved = having(FRESH, prompted, kept("m1"), prompted, { type: "moved", id: "c" });
     expect(conversationStart(moved)).toEqual({ kind: "resume", id: "c" });
     expect(conversationStart(having(moved, undone))).toEqual({ kind: "new", id: "b" });
@@ -98,34 +98,34 @@ describe("the life of a conversation", () => {
     });
   });
 
-  it("takes over a transcript that is there already", () => {
+  it("adopts a transcript that it finds", () => {
     const found = having(FRESH, { type: "found" });
     expect(conversationStart(found)).toEqual({ kind: "resume", id: "a" });
     expect(found).toMatchObject({ empty: false });
   });
 
-  it("begins anew if what Claude Code says it has is nothing", () => {
+  it("starts anew when the transcript that it found is missing, unless a process has resumed it", () => {
     const found = having(FRESH, { type: "found" });
     expect(nextConversation(found, { type: "missing", freshId: "b" })).toEqual({ kind: "new", id: "b" });
     const resumed = nextConversation(found, { type: "resumed" });
     expect(nextConversation(resumed, { type: "missing", freshId: "b" })).toEqual(resumed);
   });
 
-  it("knows which message its transcript has to have", () => {
+  it("knows the last message that the transcript must have", () => {
     const worked = having(FRESH, prompted, kept("m1"));
     expect(knownEnd(worked)).toEqual(["m1"]);
-    // What was told in a turn that was cut may not be written.
+    // A cut turn's messages may be missing in the transcript.
     const cut = having(worked, prompted, { type: "turn_cut", lastUuid: "m2" });
     expect(knownEnd(cut)).toEqual(["m2", "m1"]);
     expect(knownEnd(having(cut, prompted, kept("m3")))).toEqual(["m3"]);
-    // Claude Code itself looks for the message to which it is to be cut back.
+    // Claude Code itself looks for the message of a cut.
     expect(knownEnd(having(worked, prompted, { type: "turn_undone", freshId: "b" }))).toEqual([]);
     for (const unknown of [FRESH, having(FRESH, prompted), having(FRESH, { type: "found" })]) {
       expect(knownEnd(unknown)).toEqual([]);
     }
   });
 
-  it("is broken until it goes on from what there is, once something could not be written", () => {
+  it("is broken after an unwritten message until it falls back or is forgotten", () => {
     const broken = having(FRESH, prompted, kept("m1"), { type: "unwritten" }, prompted, kept("m2"));
     expect(isBroken(broken)).toBe(true);
     expect(isBroken(nextConversation(broken, { type: "behind", lastUuid: "m1" }))).toBe(false);
@@ -133,7 +133,7 @@ describe("the life of a conversation", () => {
     expect(isBroken(having(FRESH, prompted, kept("m1")))).toBe(false);
   });
 
-  it("goes on from the end of a transcript that is older", () => {
+  it("continues from the end of an older transcript", () => {
     const worked = having(FRESH, prompted, kept("m1"), prompted, { type: "turn_cut", lastUuid: "m2" });
     const behind = nextConversation(worked, { type: "behind", lastUuid: "m0" });
     expect(knownEnd(behind)).toEqual(["m0"]);
@@ -141,14 +141,14 @@ describe("the life of a conversation", () => {
     expect(knownEnd(nextConversation(worked, { type: "behind", lastUuid: undefined }))).toEqual([]);
   });
 
-  it("forks, and resumes the fork as soon as something was said in it", () => {
+  it("forks, and resumes the fork after its first kept turn", () => {
     const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
     expect(conversationStart(fork)).toEqual({ kind: "fork", id: "f", from: "a", at: "m" });
     expect(conversationStart(having(fork, prompted, kept("m2")))).toEqual({ kind: "resume", id: "f" });
     expect(conversationStart(having(fork, prompted, undone))).toEqual({ kind: "fork", id: "b", from: "a", at: "m" });
   });
 
-  it("begins anew where it has no transcript, but only if its turns were cut and no process has resumed it", () => {
+  it("starts anew without a transcript only if all its turns were cut and no process has resumed it", () => {
     const cut: ConversationEvent = { type: "turn_cut", lastUuid: "m1" };
     const missing: ConversationEvent = { type: "missing", freshId: "b" };
     const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
@@ -166,7 +166,7 @@ describe("the life of a conversation", () => {
     }
   });
 
-  it("is cut back to before a turn that was cut, if what that said was never written; and if not even there, not at all", () => {
+  it("cuts back to before a cut turn whose messages were never written, and then not at all", () => {
     const cut = (lastUuid: string): ConversationEvent => ({ type: "turn_cut", lastUuid });
     const refused: ConversationEvent = { type: "cut_refused" };
     const told = having(FRESH, prompted, kept("m1"), prompted, cut("m2"), prompted, cut("m3"), prompted, undone);
@@ -174,7 +174,7 @@ describe("the life of a conversation", () => {
     const again = nextConversation(told, refused);
     expect(conversationStart(again)).toEqual({ kind: "resume", id: "a", at: "m1" });
     expect(conversationStart(nextConversation(again, refused))).toEqual({ kind: "resume", id: "a", at: undefined });
-    // A turn that has ended since has been written, with all before it.
+    // An ended turn has been written, and all before it.
     const later = having(
       FRESH,
       prompted,
@@ -190,7 +190,7 @@ describe("the life of a conversation", () => {
     expect(conversationStart(later)).toEqual({ kind: "resume", id: "a", at: undefined });
   });
 
-  it("is copied up to what a compaction has summarised in a turn that is taken out; the summary serves if it cannot be", () => {
+  it("copies up to the summary of a compaction in an undone turn, and falls back to the summary", () => {
     const compacted: ConversationEvent = { type: "turn_undone", freshId: "b", summary: "s1" };
     const copied = (id?: string): ConversationEvent => ({ type: "copied", id });
     const cut = having(FRESH, prompted, kept("m1"), prompted, compacted);
@@ -207,13 +207,13 @@ describe("the life of a conversation", () => {
     expect(isSummarised(having(cut, prompted, undone))).toBe(true);
     expect(having(cut, prompted, kept("m2"))).toEqual(having(FRESH, prompted, kept("m2")));
     expect(isSuspect(having(cut, { ...compacted, suspect: true }, copied("c")))).toBe(true);
-    // One whose end is not known is known to go on from the summary.
+    // A conversation with an unknown end continues from the summary.
     const unknown: Conversation = { kind: "kept", id: "a", empty: false, cut: false };
     expect(conversationStart(having(unknown, compacted))).toEqual({ kind: "resume", id: "a", at: "s1" });
     expect(isSummarised(having(unknown, compacted))).toBe(false);
   });
 
-  it("is suspect until its transcript has been read, or a turn has worked in it", () => {
+  it("is suspect until its transcript was read or a turn has worked in it", () => {
     const refused: ConversationEvent = { type: "turn_undone", freshId: "b", suspect: true };
     const lookedBack = (lastUuid?: string): ConversationEvent => ({ type: "looked_back", lastUuid });
     const suspect = having(FRESH, prompted, kept("m1"), prompted, kept("m2"), prompted, refused);
@@ -223,17 +223,17 @@ describe("the life of a conversation", () => {
     const back = having(suspect, lookedBack("m1"));
     expect(isSuspect(back)).toBe(false);
     expect(conversationStart(back)).toEqual({ kind: "resume", id: "a", at: "m1" });
-    // What Claude Code does not find is no reason to bring back what was taken out.
+    // A refused cut does not bring back what was removed.
     expect(conversationStart(having(back, { type: "cut_refused" }))).toEqual({ kind: "resume", id: "a", at: "m2" });
     expect(conversationStart(having(suspect, lookedBack()))).toEqual({ kind: "resume", id: "a", at: "m2" });
     expect(isSuspect(having(suspect, lookedBack()))).toBe(false);
-    // Of one in which nothing else was said, nothing is left that could be.
+    // A first turn that is undone leaves an empty conversation.
     expect(having(FRESH, prompted, refused)).toEqual({ kind: "new", id: "b" });
     const fork: Conversation = { kind: "fork", id: "f", fork: { from: "a", at: "m" } };
     expect(having(fork, prompted, refused)).toEqual({ ...fork, id: "b" });
   });
 
-  it("forgets only when told to", () => {
+  it("starts anew after `forgotten`", () => {
     const forgotten: ConversationEvent = { type: "forgotten", freshId: "b" };
     expect(conversationStart(having(FRESH, prompted, kept("m1"), forgotten))).toEqual({
       kind: "new",
@@ -244,7 +244,7 @@ describe("the life of a conversation", () => {
 
 type Step = "up" | "prompted" | "kept" | "kept unknown" | "undone" | "moved" | "cut refused" | "forgotten";
 
-/** A life that can happen: no turn without a process, none begun before the last one is over. */
+/** Applies the possible steps: no turn without a process, and one turn at a time. */
 function live(first: Conversation, steps: readonly Step[], look: (now: Conversation, step: Step) => void): void {
   const newId = counter();
   const events: Record<Exclude<Step, "up">, () => ConversationEvent> = {
@@ -296,8 +296,8 @@ const first = fc.constantFrom<Conversation>(
   { kind: "kept", id: "r", empty: false, lastUuid: "m", cut: true },
 );
 
-describe("whatever happens", () => {
-  it("a conversation in which something was finished is given up only by `forgotten` and `moved`", () => {
+describe("nextConversation, in any order of events", () => {
+  it("gives up a conversation with a finished turn only on `forgotten` and `moved`", () => {
     fc.assert(
       fc.property(first, steps, (beginning, taken) => {
         let finished = beginning.kind === "kept" ? beginning.id : undefined;
@@ -310,7 +310,7 @@ describe("whatever happens", () => {
     );
   });
 
-  it("Claude Code is never asked to begin a conversation that it may know already", () => {
+  it("never starts a conversation under an id that Claude Code may know", () => {
     fc.assert(
       fc.property(first, steps, (beginning, taken) => {
         const known = new Set<string>();
@@ -322,7 +322,7 @@ describe("whatever happens", () => {
     );
   });
 
-  it("a conversation is forked no more once something was said in it", () => {
+  it("stops forking once something was said in the fork", () => {
     fc.assert(
       fc.property(first, steps, (beginning, taken) => {
         let said = false;
@@ -334,7 +334,7 @@ describe("whatever happens", () => {
     );
   });
 
-  it("a resume is cut back only to a message that was kept, and no more once a turn has followed", () => {
+  it("cuts back only to a kept message, and not after a later turn", () => {
     fc.assert(
       fc.property(first, steps, (beginning, taken) => {
         live(beginning, taken, (now, step) => {
@@ -349,10 +349,10 @@ describe("whatever happens", () => {
   });
 });
 
-describe("a conversation that was taken over by its id", () => {
+describe("nextConversation, of a resumed id", () => {
   const taken: Conversation = { kind: "kept", id: "r", empty: false, cut: false };
 
-  it("can be cut back once its end has been read", () => {
+  it("cuts back once the end of the transcript was read", () => {
     expect(endIsUnknown(taken)).toBe(true);
     expect(conversationStart(having(taken, prompted, undone))).toEqual({ kind: "resume", id: "r" });
     const read = having(taken, { type: "read", lastUuid: "m" });
@@ -361,7 +361,7 @@ describe("a conversation that was taken over by its id", () => {
     expect(conversationStart(having(read, prompted, undone))).toEqual({ kind: "resume", id: "r", at: "m" });
   });
 
-  it("is the only one whose end has to be read", () => {
+  it("reads the end of no other conversation", () => {
     const known: Conversation[] = [
       FRESH,
       { kind: "fork", id: "f", fork: { from: "r" } },

@@ -5,18 +5,18 @@ import { NOTHING_SPENT, type Spending, sumOf } from "../../src/journal/model/spe
 import { spentBy, type Totals, totalsOf } from "../../src/session/conversation/cost.ts";
 import { success, usageOf } from "./messages.ts";
 
-/** A result with these running totals. */
+/** A result with these cumulative totals. */
 function result(costUsd: number, inputTokens: number, outputTokens: number): SDKResultSuccess {
   return success({ total_cost_usd: costUsd, modelUsage: { model: usageOf(costUsd, inputTokens, outputTokens) } });
 }
 
-/** What was spent over all models. */
+/** Sums the spending of all models. */
 function spent(result: SDKResultSuccess, before: Totals): Spending {
   return sumOf(spentBy(result, before));
 }
 
 describe("totalsOf", () => {
-  it("tells them by model", () => {
+  it("returns totals by model", () => {
     const one = { ...usageOf(0.2, 10, 5), cacheReadInputTokens: 100, cacheCreationInputTokens: 7 };
     expect(totalsOf(success({ total_cost_usd: 0.3, modelUsage: { one, two: usageOf(0.1, 1, 2) } }))).toMatchObject({
       one: { costUsd: 0.2, usage: { inputTokens: 10, outputTokens: 5, cacheReadInputTokens: 100 } },
@@ -24,13 +24,13 @@ describe("totalsOf", () => {
     });
   });
 
-  it("is nothing where no model was used", () => {
+  it("is empty without models", () => {
     expect(totalsOf(success())).toEqual({});
   });
 });
 
 describe("spentBy", () => {
-  it("is the whole of a first turn, and the difference of a later one", () => {
+  it("returns the whole of a first turn, and the difference for a later one", () => {
     const first = result(0.1, 100, 10);
     expect(spentBy(first, {})).toMatchObject([{ model: "model", costUsd: 0.1, usage: { inputTokens: 100 } }]);
     const { costUsd, usage } = spent(result(0.3, 150, 30), totalsOf(first));
@@ -38,7 +38,7 @@ describe("spentBy", () => {
     expect(usage).toMatchObject({ inputTokens: 50, outputTokens: 20 });
   });
 
-  it("tells which model it was spent on, and leaves out those on which nothing was", () => {
+  it("returns spending by model, without models that spent nothing", () => {
     const before = totalsOf(success({ modelUsage: { one: usageOf(1, 10, 5), two: usageOf(2, 10, 5) } }));
     const now = success({ modelUsage: { one: usageOf(1, 10, 5), two: usageOf(3, 20, 6), three: usageOf(4, 1, 1) } });
     expect(spentBy(now, before).map(({ model, costUsd }) => [model, costUsd])).toEqual([
@@ -47,7 +47,7 @@ describe("spentBy", () => {
     ]);
   });
 
-  it("counts from zero after the totals were set back, as by `/clear`", () => {
+  it("counts from zero after the totals were reset, as by `/clear`", () => {
     const { costUsd, usage } = spent(result(0.05, 20, 4), totalsOf(result(0.9, 900, 90)));
     expect(costUsd).toBe(0.05);
     expect(usage).toMatchObject({ inputTokens: 20, outputTokens: 4 });
@@ -55,11 +55,11 @@ describe("spentBy", () => {
     expect(spent(result(0.05, 20, 4), before).costUsd).toBe(0.05);
   });
 
-  it("is nothing for a turn that no model answered", () => {
+  it("is empty for a turn that no model answered", () => {
     expect(spentBy(result(0.1, 100, 10), totalsOf(result(0.1, 100, 10)))).toEqual([]);
   });
 
-  it("believes Claude Code where it says what was spent since the last result", () => {
+  it("prefers Claude Code's own figures since the last result", () => {
     const since = { model_usage_since_last_result: { one: usageOf(0.01, 3, 2), two: usageOf(0.02, 1, 1) } };
     const { costUsd, usage } = spent({ ...result(9, 999, 999), ...since }, totalsOf(result(1, 1, 1)));
     expect(costUsd).toBeCloseTo(0.03, 10);
@@ -69,7 +69,7 @@ describe("spentBy", () => {
   });
 
   it.each([[null], ["much"], [{ one: null }], [{ one: { costUSD: "1" } }], [{ one: { costUSD: 1 } }]])(
-    "does not believe %j, and takes the difference",
+    "ignores %j as Claude Code's figures, and takes the difference",
     (since) => {
       const later = { ...result(0.3, 150, 30), model_usage_since_last_result: since };
       expect(spent(later, totalsOf(result(0.1, 100, 10))).costUsd).toBe(0.2);
@@ -82,7 +82,7 @@ describe("spentBy", () => {
     output: fc.nat(1e5),
   });
 
-  it("gives each turn its own part, so that the turns add up to the totals", () => {
+  it("splits the totals into turns without loss", () => {
     fc.assert(
       fc.property(fc.array(turn, { maxLength: 30 }), (turns) => {
         let [cost, input, output] = [0, 0, 0];
@@ -101,7 +101,7 @@ describe("spentBy", () => {
     );
   });
 
-  it("is never negative, whatever the totals do", () => {
+  it("is never negative", () => {
     fc.assert(
       fc.property(turn, turn, (one, other) => {
         const before = totalsOf(result(one.costUsd, one.input, one.output));

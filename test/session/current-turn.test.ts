@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { isAbout, isAboutAnother, lifecycleOf } from "../../src/session/streams/current-turn.ts";
 import { assistant, keepAlive, success, textBlock } from "./messages.ts";
 
-/** What Claude Code says of a prompt, which the SDK's types leave out. */
+/** A lifecycle message of a prompt, which the SDK's types leave out. */
 function lifecycle(uuid: string, state: string): SDKMessage {
   return Object.assign(keepAlive(), { type: "command_lifecycle", command_uuid: uuid, state });
 }
@@ -15,30 +15,30 @@ const answer = (fields: { user_message_uuid?: string; user_message_uuids?: strin
 
 describe("which prompt a message belongs to", () => {
   it.each<[string, SDKMessage, boolean, boolean]>([
-    ["that it is taken up", lifecycle("mine", "started"), true, false],
-    ["that it waits", lifecycle("mine", "queued"), false, false],
-    ["that another one is taken up", lifecycle("other", "started"), false, false],
+    ["a start of it", lifecycle("mine", "started"), true, false],
+    ["a wait of it", lifecycle("mine", "queued"), false, false],
+    ["a start of another prompt", lifecycle("other", "started"), false, false],
     ["an answer to it", answer({ user_message_uuid: "mine" }), true, false],
-    ["an answer to several, this among them", answer({ user_message_uuids: ["other", "mine"] }), true, false],
+    ["an answer to several prompts with it", answer({ user_message_uuids: ["other", "mine"] }), true, false],
     [
-      "the list counts for more than the last of it",
+      "an answer whose list has it and whose single id has not",
       answer({ user_message_uuid: "other", user_message_uuids: ["mine", "other"] }),
       true,
       false,
     ],
-    ["an answer to another one", answer({ user_message_uuid: "other" }), false, true],
-    ["an answer to others", answer({ user_message_uuids: ["other"] }), false, true],
-    ["a result of another one", success({ user_message_uuid: "other" }), false, true],
-    ["an answer that does not say", answer({}), false, false],
-    ["something else", keepAlive(), false, false],
-  ])("%s", (_, message, about, another) => {
+    ["an answer to another prompt", answer({ user_message_uuid: "other" }), false, true],
+    ["an answer to other prompts", answer({ user_message_uuids: ["other"] }), false, true],
+    ["a result of another prompt", success({ user_message_uuid: "other" }), false, true],
+    ["an answer without a prompt's id", answer({}), false, false],
+    ["another message", keepAlive(), false, false],
+  ])("attributes to its prompt %s", (_, message, about, another) => {
     expect(isAbout(message, "mine")).toBe(about);
     expect(isAboutAnother(message, "mine")).toBe(another);
   });
 });
 
 describe("lifecycleOf", () => {
-  it("reads what Claude Code says of a prompt, and nothing out of other messages", () => {
+  it("reads lifecycle messages, and ignores other messages", () => {
     expect(lifecycleOf(lifecycle("mine", "queued"))).toEqual({ uuid: "mine", state: "queued" });
     expect(lifecycleOf(keepAlive())).toBeUndefined();
     expect(lifecycleOf(Object.assign(keepAlive(), { command_uuid: 7, state: "queued" }))).toBeUndefined();

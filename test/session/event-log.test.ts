@@ -6,7 +6,7 @@ import { EventLog } from "../../src/session/streams/event-log.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 import { keepAlive } from "./messages.ts";
 
-/** At least so many messages of a turn can be read at any time. */
+/** The number of a turn's messages that stay readable. */
 const KEPT = 131_072;
 
 const MESSAGE = keepAlive();
@@ -27,7 +27,7 @@ const upTo = (length: number, from = 0): number[] =>
   Array.from({ length: Math.max(0, length - from) }, (_, i) => i + from);
 
 describe("EventLog", () => {
-  it("gives every reader every message in order, with its number, and finishes", async () => {
+  it("gives every reader all messages in order, with their numbers, and ends", async () => {
     const log = new EventLog<SDKMessage>("turn");
     const messages: SDKMessage[] = [keepAlive(), keepAlive(), keepAlive()];
     for (const message of messages) log.append(message);
@@ -36,7 +36,7 @@ describe("EventLog", () => {
     expect(log.length).toBe(3);
   });
 
-  it("waits for what is still to come", async () => {
+  it("makes a reader wait for the next message", async () => {
     const log = logOf(1);
     const reader = log.read();
     expect((await reader.next()).value?.number).toBe(0);
@@ -54,7 +54,7 @@ describe("EventLog", () => {
     expect((await end).done).toBe(true);
   });
 
-  it("can be read from any number, also one that is yet to come, and after the end", async () => {
+  it("reads from any number, also a future one, and after the end", async () => {
     const log = logOf(5);
     const later = numbers(log, 7);
     for (let count = 0; count < 5; count++) log.append(MESSAGE);
@@ -65,7 +65,7 @@ describe("EventLog", () => {
     expect(await numbers(log, 99)).toEqual([]);
   });
 
-  it("fails every reader with the error that ended it, after they have read everything", async () => {
+  it("rejects readers with the log's error after they have read everything", async () => {
     const log = logOf(2);
     const error = new Error("cut");
     const early = log.read();
@@ -78,7 +78,7 @@ describe("EventLog", () => {
     await expect(numbers(log, 2)).rejects.toBe(error);
   });
 
-  it("serves readers that come and go at any time alike", async () => {
+  it("serves readers that start and leave at any time", async () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant("append" as const), count: fc.integer({ min: 1, max: 5 }) }),
       fc.record({ do: fc.constant("read" as const), from: fc.nat({ max: 20 }) }),
@@ -105,7 +105,7 @@ describe("EventLog", () => {
     );
   });
 
-  it("is bounded: a reader that comes too late is told so, and where it can begin", async () => {
+  it("rejects a late reader with EVENTS_LOST and the oldest number", async () => {
     const log = logOf(KEPT + 1);
     const slow = log.read();
     const error: unknown = await slow.next().catch((reason: unknown) => reason);
@@ -115,7 +115,7 @@ describe("EventLog", () => {
     expect((await log.read(error.details.oldest).next()).value?.number).toBe(1);
   });
 
-  it("tells a reader that falls behind, and not one that keeps up", async () => {
+  it("rejects a reader that falls behind, and serves one that keeps up", async () => {
     const log = logOf(0);
     const [slow, quick] = [log.read(), numbers(log)];
     log.append(MESSAGE);
@@ -129,7 +129,7 @@ describe("EventLog", () => {
     expect((await quick).length).toBe(2 * KEPT + 11);
   });
 
-  it("takes 200,000 messages more in the time that it took the first 100,000, or thereabouts", () => {
+  it("appends in linear time", () => {
     const log = logOf(0);
     const fill = (count: number): number => {
       const start = performance.now();

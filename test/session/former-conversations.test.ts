@@ -28,7 +28,7 @@ async function scene(fault?: Error) {
     },
   };
   const spawnClaudeCodeProcess = (): never => {
-    throw new Error("nothing is started");
+    throw new Error("no process starts in this test");
   };
   const source = () => ({ sdk: { sessionStore, spawnClaudeCodeProcess }, environment: {} });
   const former = new FormerConversations(KEY, supervisorJournal, source, randomUUID);
@@ -47,12 +47,12 @@ async function scene(fault?: Error) {
 
 const ids = Array.from({ length: 1_003 }, (_, n) => `c${n}`);
 
-it("keeps the last thousand, and removes what is left of those before", async () => {
+it("FormerConversations: keeps the last thousand, and removes the transcripts of older ones", async () => {
   const { former, leave, kept, removed } = await scene();
   await leave(...ids.slice(0, 1_000));
   await former.trim();
   expect(removed).toEqual([]);
-  // The first one was left again, and counts as late.
+  // c0 was left again, which makes it one of the latest.
   await leave(...ids.slice(1_000), "c0");
   await former.trim();
   expect(removed).toEqual(["p c1", "p c2", "p c3"]);
@@ -60,7 +60,7 @@ it("keeps the last thousand, and removes what is left of those before", async ()
   expect(await kept()).toContain("c0");
 });
 
-it("looks for them now and then, and tries again what did not succeed", async () => {
+it("FormerConversations: trims after every hundredth conversation, and retries a failed removal", async () => {
   const { former, leave, removed } = await scene();
   await leave(...ids);
   former.left();

@@ -16,7 +16,7 @@ const having = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted
 const approved = (...updates: PermissionUpdate[]): GrantedEvent => ({ type: "approved", updates });
 const configured = (option?: PermissionMode): GrantedEvent => ({ type: "configured", option });
 
-/** The modes that a process tells one after the other, the first of which is that of the options. */
+/** Applies the modes that a process reports in turn; the first one is the options'. */
 function going(option: PermissionMode | undefined, ...modes: PermissionMode[]): Granted {
   return modes.slice(1).reduce((granted, now, at) => {
     const from = modes[at];
@@ -39,8 +39,8 @@ function rules(
   return { type, behavior, rules: written, destination };
 }
 
-describe("the mode", () => {
-  it("is kept if it is not that of the options, with the mode to which a plan leads back", () => {
+describe("nextGranted: mode", () => {
+  it("keeps a mode other than the options', with the mode to which a plan returns", () => {
     expect(going("default", "default", "acceptEdits").mode).toEqual({ now: "acceptEdits", option: "default" });
     expect(going("acceptEdits", "acceptEdits", "plan").mode).toEqual({
       now: "plan",
@@ -55,24 +55,24 @@ describe("the mode", () => {
     expect(going("plan", "plan", "default", "acceptEdits", "plan").mode).toMatchObject({ back: "acceptEdits" });
   });
 
-  it("is nothing to keep once it is that of the options again", () => {
+  it("drops the mode once it is the options' again", () => {
     expect(going("acceptEdits", "acceptEdits", "plan", "acceptEdits")).toEqual(NOTHING_GRANTED);
     expect(going("plan", "plan", "default", "plan")).toEqual(NOTHING_GRANTED);
     expect(going("default", "default", "plan", "default")).toEqual(NOTHING_GRANTED);
   });
 
-  it("is kept as it is told if the options do not say one", () => {
+  it("keeps any reported mode when the options have none", () => {
     expect(going(undefined, "default", "plan", "default").mode).toEqual({ now: "default" });
     expect(having({ type: "mode", now: "plan", from: undefined, option: undefined }).mode).toEqual({ now: "plan" });
   });
 
-  it("is told twice without anything changing", () => {
+  it("ignores a repeated mode", () => {
     const plan = going("acceptEdits", "acceptEdits", "plan");
     const again: GrantedEvent = { type: "mode", now: "plan", from: "plan", option: "acceptEdits" };
     expect(nextGranted(plan, again)).toBe(plan);
   });
 
-  it("gives way to a changed option, and rules do not", () => {
+  it("drops the mode when the option changes, and keeps the rules", () => {
     const both = nextGranted(
       going("default", "default", "acceptEdits"),
       approved(rules("addRules", "allow", [["Read"]])),
@@ -83,7 +83,7 @@ describe("the mode", () => {
     expect(nextGranted(NOTHING_GRANTED, configured("plan"))).toBe(NOTHING_GRANTED);
   });
 
-  it("is read from the messages that tell it, and from no other", () => {
+  it("reads the mode from `init` and `status` messages only", () => {
     const message = (fields: object): SDKMessage => ({ type: "system", ...fields }) as SDKMessage;
     expect(toldMode(message({ subtype: "status", status: null, permissionMode: "plan" }))).toEqual({
       now: "plan",
@@ -101,8 +101,8 @@ describe("the mode", () => {
   });
 });
 
-describe("rules and directories", () => {
-  it("are added, replaced and removed as in Claude Code, each kind by itself", () => {
+describe("nextGranted: rules and directories", () => {
+  it("adds, replaces and removes as Claude Code does, each behavior on its own", () => {
     const granted = having(
       approved(
         rules("addRules", "allow", [["Bash", "touch:*"], ["WebFetch"], ["WebFetch"]]),
@@ -119,7 +119,7 @@ describe("rules and directories", () => {
     expect(granted).toEqual({ allow: ["Bash(echo:*)"], deny: [], ask: ["Bash(git push:*)"], directories: ["/a"] });
   });
 
-  it("are written as settings write them", () => {
+  it("writes rules as settings do", () => {
     const given = [["Bash", "echo (a) \\b"], ["Edit", "*"], ["mcp__s__t"]] as const;
     expect(having(approved(rules("addRules", "allow", given))).allow).toEqual([
       "Bash(echo \\(a\\) \\\\b)",
@@ -128,7 +128,7 @@ describe("rules and directories", () => {
     ]);
   });
 
-  it("are not kept if Claude Code does not take them: a rule that says nothing and would allow everything", () => {
+  it("ignores an update that Claude Code drops: a rule with empty content that would allow the whole tool", () => {
     const before = having(approved(rules("addRules", "allow", [["Bash", "a"]])));
     for (const [tool, content] of [
       ["Bash", "*"],
@@ -146,7 +146,7 @@ describe("rules and directories", () => {
     expect(nextGranted(whole, approved(rules("removeRules", "allow", [["Bash", "*"]]))).allow).toEqual([]);
   });
 
-  it("are kept for the session and the command line, and left to files that they are for", () => {
+  it("keeps rules for the session and the command line, and leaves those for settings files", () => {
     for (const destination of ["localSettings", "userSettings", "projectSettings"] as const) {
       const updates: PermissionUpdate[] = [
         rules("addRules", "allow", [["Read"]], destination),
@@ -158,7 +158,7 @@ describe("rules and directories", () => {
     expect(having(approved(rules("addRules", "allow", [["Read"]], "cliArg"))).allow).toEqual(["Read"]);
   });
 
-  it("are not kept at all where something of a list is not understood", () => {
+  it("ignores a whole list with an invalid update", () => {
     const good = rules("addRules", "allow", [["Read"]]);
     for (const bad of [{ type: "garbage" }, { ...good, destination: "nowhere" }, { ...good, rules: "x" }, null, 7]) {
       const updates: unknown = [good, bad];
@@ -168,7 +168,7 @@ describe("rules and directories", () => {
     expect(having({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
   });
 
-  it("are bounded where that means that it is asked again, and nowhere else", () => {
+  it("bounds allow rules to 1,000, and no deny rules", () => {
     const many = Array.from({ length: 1_200 }, (_, at) => ["Bash", `x${at}`] as const);
     const granted = having(approved(rules("addRules", "allow", many), rules("addRules", "deny", many)));
     expect(granted.allow).toHaveLength(1_000);
@@ -176,20 +176,20 @@ describe("rules and directories", () => {
     expect(granted.deny).toHaveLength(1_200);
   });
 
-  it("are known to be less when one of them is gone", () => {
+  it("tells by hasLess() whether a rule is gone", () => {
     const before = having(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
     const less = nextGranted(before, approved(rules("removeRules", "allow", [["Read"]])));
     expect([hasLess(before, less), hasLess(less, before), hasLess(before, before)]).toEqual([true, false, false]);
   });
 });
 
-it("is nothing after it has been revoked", () => {
+it("nextGranted: keeps nothing after `revoked`", () => {
   const granted = having(approved(rules("addRules", "deny", [["Read"]])));
   expect(isNothing(granted)).toBe(false);
   expect(nextGranted(granted, { type: "revoked" })).toEqual(NOTHING_GRANTED);
 });
 
-it("is read from a journal as it was written, and allows nothing that nobody has added", () => {
+it("grantedSchema: reads back what was written, and allows nothing that was not added", () => {
   const mode = fc.constantFrom<PermissionMode>("default", "acceptEdits", "plan", "dontAsk");
   const rule = fc.tuple(fc.constantFrom("Bash", "Edit", "mcp__s__t"), fc.option(fc.string(), { nil: undefined }));
   const type = fc.constantFrom("addRules", "replaceRules", "removeRules");

@@ -6,7 +6,7 @@ import { historyOf, transcriptOf } from "../../src/session/conversation/history.
 
 const id = randomUUID();
 
-/** Transcript entries, each behind the one given. */
+/** A transcript entry behind the given parent. */
 function entry(
   type: "user" | "assistant",
   text: string,
@@ -16,7 +16,7 @@ function entry(
   return { type, uuid: randomUUID(), parentUuid, sessionId: id, isSidechain: false, message };
 }
 
-test("what was run again after a cut stands in the transcript, and is not yet part of what is remembered", async () => {
+test("historyOf(): leaves out a retried turn after a cut until it has ended; transcriptOf() includes it", async () => {
   const prompt = entry("user", "one", null);
   const answer = entry("assistant", "re: one", prompt.uuid);
   const cut = entry("user", "two", answer.uuid);

@@ -10,7 +10,7 @@ function setUp(): { clock: SimulatedClock; released: () => void; hold: Hold } {
 }
 
 describe("Hold", () => {
-  it("waits until a limit of use is lifted, and says so once", async () => {
+  it("holds until the usage limit's reset, and releases once", async () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(60_000);
     expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
@@ -22,7 +22,7 @@ describe("Hold", () => {
     expect(released).toHaveBeenCalledTimes(1);
   });
 
-  it("waits longer with each overload, up to five minutes, and begins anew after a success", async () => {
+  it("doubles the wait with each overload up to five minutes, and restarts after a success", async () => {
     const { clock, hold } = setUp();
     const waits: number[] = [];
     const overload = async (): Promise<void> => {
@@ -38,14 +38,14 @@ describe("Hold", () => {
     expect(waits.at(-1)).toBe(1_000);
   });
 
-  it("does not let an overload shorten or lengthen a wait that is known", () => {
+  it("does not change a known wait on an overload", () => {
     const { hold } = setUp();
     hold.forQuota(5_000);
     hold.forOverload();
     expect(hold.wait).toEqual({ for: "quota", until: 5_000 });
   });
 
-  it("takes the newest word on a limit of use", async () => {
+  it("replaces an overload by a usage limit", async () => {
     const { clock, released, hold } = setUp();
     hold.forOverload();
     hold.forQuota(5_000);
@@ -56,7 +56,7 @@ describe("Hold", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("tries an account that cannot pay after longer each time, up to five minutes, until it can", async () => {
+  it("doubles the wait of an account without credit up to five minutes, until a success", async () => {
     const { clock, hold } = setUp();
     const waits: number[] = [];
     for (let count = 0; count < 8; count++) {
@@ -71,7 +71,7 @@ describe("Hold", () => {
     expect((hold.wait?.until ?? 0) - clock.now()).toBe(15_000);
   });
 
-  it("lets nothing shorten a limit of use that is known, nor an overload the wait for credit", () => {
+  it("keeps a usage limit over missing credit, and missing credit over an overload", () => {
     const { hold } = setUp();
     hold.forBilling();
     hold.forOverload();
@@ -81,7 +81,7 @@ describe("Hold", () => {
     expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
   });
 
-  it("takes a limit of use that should be lifted by now, and is not, for an overload", async () => {
+  it("treats a usage limit whose reset has passed as an overload", async () => {
     const { clock, hold } = setUp();
     await clock.advance(10_000);
     for (const until of [10_000, 9_999, 0]) {
@@ -92,7 +92,7 @@ describe("Hold", () => {
     }
   });
 
-  it("knows which turns have waited for it, or since before it was there", async () => {
+  it("knows which turns it has held, or which waited before it existed", async () => {
     const { clock, hold } = setUp();
     await clock.advance(1_000);
     expect([-1, 0, 1_000].map((at) => hold.hasHeld(at))).toEqual([true, false, false]);
@@ -103,7 +103,7 @@ describe("Hold", () => {
     expect([1_000, 15_999, 16_000].map((at) => hold.hasHeld(at))).toEqual([true, true, false]);
   });
 
-  it("can be given up, without a word", async () => {
+  it("holds nothing and releases nothing while it is closed", async () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(5_000);
     hold.close();
@@ -117,7 +117,7 @@ describe("Hold", () => {
     expect(hold.wait).toBeDefined();
   });
 
-  it("is over as soon as the API answers", () => {
+  it("ends when the API answers", () => {
     const { hold } = setUp();
     hold.forQuota(5_000);
     hold.succeeded();
@@ -126,8 +126,8 @@ describe("Hold", () => {
 
   it.each([
     ["was set forward", 7_200_000],
-    ["went on while the machine was suspended", 7_199_000],
-  ])("ends soon after its time when the clock %s", async (_, ms) => {
+    ["advanced while the machine was suspended", 7_199_000],
+  ])("releases within 30 seconds when the clock %s", async (_, ms) => {
     const clock = new SetClock();
     const released = vi.fn<() => void>();
     const hold = new Hold(clock, () => 0.5, released);
@@ -141,7 +141,7 @@ describe("Hold", () => {
     expect(released).toHaveBeenCalledTimes(1);
   });
 
-  it("does not become longer when the clock is set back", async () => {
+  it("is no longer when the clock is set back", async () => {
     const clock = new SetClock();
     const released = vi.fn<() => void>();
     const hold = new Hold(clock, () => 0.5, released);
@@ -153,7 +153,7 @@ describe("Hold", () => {
     expect(released).toHaveBeenCalledTimes(1);
   });
 
-  it("does not take a turn that came later for one that was held back when the clock is set back", async () => {
+  it("does not count a later turn as held when the clock is set back", async () => {
     const clock = new SetClock();
     clock.set(86_400_000);
     const hold = new Hold(

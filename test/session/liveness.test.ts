@@ -5,17 +5,17 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 describe("hasStalled", () => {
   it.each([
-    ["silent for too long in a turn", { busy: true, waitsFor: 0, silentMs: 1_000 }, true],
-    ["not silent for so long", { busy: true, waitsFor: 0, silentMs: 999 }, false],
-    ["idle", { busy: false, waitsFor: 0, silentMs: 1_000_000 }, false],
-    ["waiting for a tool or for somebody's approval", { busy: true, waitsFor: 1, silentMs: 1_000_000 }, false],
-  ])("%s", (_, work, stalled) => {
+    ["silence at the limit in a turn", { busy: true, waitsFor: 0, silentMs: 1_000 }, true],
+    ["silence below the limit", { busy: true, waitsFor: 0, silentMs: 999 }, false],
+    ["an idle process", { busy: false, waitsFor: 0, silentMs: 1_000_000 }, false],
+    ["a pending tool or approval", { busy: true, waitsFor: 1, silentMs: 1_000_000 }, false],
+  ])("decides on %s", (_, work, stalled) => {
     expect(hasStalled(work, 1_000)).toBe(stalled);
   });
 });
 
 describe("Liveness", () => {
-  /** A process that answers no question, and said something `silentMs` ago. */
+  /** Runs Liveness on a process that answers no ping and wrote something `silentMs` ago; returns the kills. */
   async function killed(silentMs: (now: number) => number): Promise<string[]> {
     const clock = new SimulatedClock();
     const kills: string[] = [];
@@ -37,11 +37,11 @@ describe("Liveness", () => {
     return kills;
   }
 
-  it("kills a process that is silent and answers no question", async () => {
+  it("kills a silent process that answers no ping", async () => {
     expect(await killed((now) => now)).toEqual([expect.stringContaining("answers no question")]);
   });
 
-  it("leaves one alone that speaks all the time, and whose answer stands behind what it said before", async () => {
+  it("does not kill a process that keeps writing, though its answer to a ping is late", async () => {
     expect(await killed(() => 5)).toEqual([]);
   });
 });

@@ -12,13 +12,13 @@ function filled(limit = 10): Mailbox {
 }
 
 describe("Mailbox", () => {
-  it("gives turns in the order in which they came", () => {
+  it("returns turns in order", () => {
     const mailbox = filled();
     expect([mailbox.shift(), mailbox.shift(), mailbox.shift(), mailbox.shift()]).toEqual([one, two, three, undefined]);
     expect(mailbox.length).toBe(0);
   });
 
-  it("puts a turn that is run again before all others, also when it is full", () => {
+  it("puts a retried turn first, also when full", () => {
     const mailbox = filled(3);
     const again = turn("again");
     mailbox.putFirst(again);
@@ -32,15 +32,15 @@ describe("Mailbox", () => {
     [2, true],
     [3, true],
     [4, false],
-  ])("with a limit of %d and three turns in it is full: %s", (limit, full) => {
+  ])("with a limit of %d and three turns, is full: %s", (limit, full) => {
     expect(filled(limit).full(0)).toBe(full);
   });
 
-  it("is full from the beginning with a limit of 0", () => {
+  it("is full from the start with a limit of 0", () => {
     expect(new Mailbox(0).full(0)).toBe(true);
   });
 
-  it("says whether a turn was there to be taken out", () => {
+  it("returns whether it has removed a turn", () => {
     const mailbox = filled();
     expect(mailbox.remove(two)).toBe(true);
     expect(mailbox.remove(two)).toBe(false);
@@ -48,7 +48,7 @@ describe("Mailbox", () => {
     expect([mailbox.shift(), mailbox.shift()]).toEqual([one, three]);
   });
 
-  it("puts those back that waited before a restart, before those that were asked for since", () => {
+  it("restores turns of before a restart in front of later ones", () => {
     const mailbox = new Mailbox(2);
     const [since, later] = [turn("since"), turn("later")];
     for (const asked of [since, later]) mailbox.push(asked);
@@ -64,7 +64,7 @@ describe("Mailbox", () => {
     expect([...mailbox].map(({ position }) => position)).toEqual([-1, 3, 7, 8, 9, 10]);
   });
 
-  it("can be emptied", () => {
+  it("returns all turns when it is emptied", () => {
     const mailbox = filled();
     expect(mailbox.empty()).toEqual([one, two, three]);
     expect(mailbox.length).toBe(0);

@@ -20,7 +20,7 @@ class Scene {
   );
 }
 
-it("looks often while servers are being connected, then now and then, and not where there are none", async () => {
+it("McpWatch: polls often while a server is pending, then every 30 seconds, and stops without servers", async () => {
   const scene = new Scene();
   scene.servers = [{ name: "db", status: "pending" }];
   await scene.watch.look();
@@ -35,7 +35,7 @@ it("looks often while servers are being connected, then now and then, and not wh
   expect(scene.looks).toBe(10);
 });
 
-it("tells of a server that has been silent for ten seconds, and no longer once it answers", async () => {
+it("McpWatch: reports a server that has been pending for ten seconds, until it connects", async () => {
   const scene = new Scene();
   scene.servers = [{ name: "db", status: "pending" }];
   await scene.watch.look();
@@ -48,7 +48,7 @@ it("tells of a server that has been silent for ten seconds, and no longer once i
   expect(scene.told).toEqual(scene.servers);
 });
 
-it("goes on after a question that was not answered, and ends with the process", async () => {
+it("McpWatch: polls again after a failed poll, and stops with the process", async () => {
   const clock = new SimulatedClock();
   let looks = 0;
   const look = async (): Promise<McpServer[]> => {

@@ -15,7 +15,7 @@ type StreamEvent = SDKPartialAssistantMessage["event"];
 type StreamDelta = Extract<StreamEvent, { type: "content_block_delta" }>["delta"];
 type Started = Extract<StreamEvent, { type: "content_block_start" }>["content_block"];
 
-/** Where a message stands: by default in the main conversation. */
+/** The conversation of a message: by default the main one. */
 export interface Place {
   readonly parent?: string;
 }
@@ -109,12 +109,12 @@ export function textDelta(text: string, place: Place = {}): SDKMessage {
   return blockDelta({ type: "text_delta", text }, place);
 }
 
-/** A message that says nothing. */
+/** A message without content. */
 export function keepAlive(): SDKMessage {
   return { type: "system", subtype: "status", status: "requesting", uuid: randomUUID(), session_id: SESSION };
 }
 
-/** A compaction has failed. */
+/** A failed compaction. */
 export function notCompacted(): SDKMessage {
   return {
     type: "system",
@@ -127,7 +127,7 @@ export function notCompacted(): SDKMessage {
   };
 }
 
-/** A compaction has come to its end; its summary follows. */
+/** The end of a compaction, before its summary. */
 export function boundary(): SDKMessage {
   return {
     type: "system",

@@ -6,7 +6,7 @@ import type { OwnOptions } from "../../src/session/options/options.ts";
 import { likeOptions, optionsOf, sessionSettings } from "../../src/session/options/session-settings.ts";
 import { shapeOf } from "../../src/session/process/process-shape.ts";
 
-/** A permanent session cannot be significant. */
+/** Options that an example needs beside it: a permanent session cannot be significant. */
 const BESIDE: Partial<Record<keyof OwnOptions, OwnOptions>> = { significant: { restart: "transient" } };
 
 describe.each(OWN_OPTIONS)("OPTION_TABLE: %s", (name) => {
@@ -15,27 +15,27 @@ describe.each(OWN_OPTIONS)("OPTION_TABLE: %s", (name) => {
   const plain = sessionSettings({ name: "a", ...beside }, {});
   const given = sessionSettings({ name: "a", ...beside, [name]: row.example }, {});
 
-  it("has an example that its schema takes and that differs from the default", () => {
+  it("has a valid example that differs from the default", () => {
     expect(given[name]).not.toEqual(plain[name]);
   });
 
-  it("is read again from what it was read as", () => {
+  it("reads back as the same value", () => {
     const again = sessionSettings({ ...optionsOf(given), name: "a" }, {});
     expect(again[name]).toEqual(given[name]);
   });
 
-  it("asks reconcile for what its row says", () => {
+  it("has the effect of its row on reconcile", () => {
     const effect = name === "outputSchema" ? "process" : effectOf(name, plain[name], given[name]);
     expect(sessionChange(plain, given)).toBe(effect);
     expect(sessionChange(given, given)).toBe("none");
   });
 
-  it("goes over to a fork if its row says so, and stands in what inspect shows", () => {
+  it("is passed to a fork if its row says so, and shows in inspect", () => {
     expect(Object.hasOwn(likeOptions(given), name)).toBe(row.forks);
     expect(Object.hasOwn(optionsOf(given), name)).toBe(true);
   });
 
-  it("keeps a spare with another value from standing in exactly if it shapes a process", () => {
+  it("rejects a spare with another value exactly if it shapes the process", () => {
     const shapes = [plain, given].map(shapeOf);
     const [one, other] = shapes.map((shape) => fingerprintOf(shape, {}));
     if (one === undefined || other === undefined) throw new Error("no fingerprints");

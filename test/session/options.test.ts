@@ -16,7 +16,7 @@ import { turnSettings } from "../../src/session/options/turn-options.ts";
 
 const SECRET = "sk-ant-very-secret";
 
-/** The error of `call`, which has to be about options. */
+/** Returns the INVALID_OPTIONS error of `call`. */
 function refusalOf(call: () => unknown): CastellanError<"INVALID_OPTIONS"> {
   try {
     call();
@@ -27,7 +27,7 @@ function refusalOf(call: () => unknown): CastellanError<"INVALID_OPTIONS"> {
   throw new Error("was accepted");
 }
 
-/** As JavaScript would call it, without types to keep it from its mistakes. */
+/** Calls it as JavaScript would, without the types. */
 const untyped: (options: unknown, defaults?: SessionDefaults, at?: string) => SessionSettings = (
   options,
   defaults,
@@ -38,12 +38,12 @@ function problemsOf(fields: Record<string, unknown>): readonly OptionProblem[] {
   return refusalOf(() => untyped({ name: "a", ...fields })).details.problems;
 }
 
-/** Among them one of the SDK's that Castellan has in its place. */
+/** Castellan's own options, with `verbatimPrompts`, which replaces the SDK's. */
 type OwnOption = Exclude<keyof SessionOptions, Exclude<keyof SdkOptions, "verbatimPrompts">>;
 
 const NO_DURATION = ["soon", "5 parsecs", "", -1, "-5s", Number.NaN, Number.POSITIVE_INFINITY, true, null, {}];
 
-/** For each option of Castellan's own: what it is not, and words that say what it may be. */
+/** For each own option, wrong values and words of the message about right ones. */
 const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly allowed: readonly string[] }> = {
   name: { values: ["", 7, [], [7], ["a", {}], null, undefined, {}], allowed: ["a string, or a tuple"] },
   apiKey: { values: [42, true, {}, { env: 5 }, [SECRET]], allowed: ["expected string"] },
@@ -75,13 +75,13 @@ const WRONG: Record<OwnOption, { readonly values: readonly unknown[]; readonly a
   requireMcpServers: { values: ["db", 1, null, [1]], allowed: ["boolean", "array"] },
 };
 
-describe("an option of Castellan's own that is wrong", () => {
+describe("Own options", () => {
   const table = Object.entries(WRONG).flatMap(([field, { values, allowed }]) =>
     values.map((value) => ({ field, value, allowed })),
   );
 
   it.each(table)(
-    "$field: $value is refused by name, with what is allowed and what was given",
+    "$field: rejects $value by name, with what is allowed and what was given",
     ({ field, value, allowed }) => {
       const problems = problemsOf({ [field]: value });
       expect(problems.map((problem) => problem.field)).toEqual([field]);
@@ -92,7 +92,7 @@ describe("an option of Castellan's own that is wrong", () => {
     },
   );
 
-  it("is refused as a default too", () => {
+  it("are checked in defaults, too", () => {
     const { name: _, signal: _1, ...defaults } = WRONG;
     for (const [field, { values }] of Object.entries(defaults)) {
       const options = { [field]: values[0] } as SessionDefaults;
@@ -103,7 +103,7 @@ describe("an option of Castellan's own that is wrong", () => {
 });
 
 describe("sessionSettings", () => {
-  it("fills in what the doc comments promise", () => {
+  it("fills in the defaults that the doc comments state", () => {
     expect(sessionSettings({ name: "a" }, {})).toEqual({
       name: "a",
       key: '"a"',
@@ -139,7 +139,7 @@ describe("sessionSettings", () => {
     });
   });
 
-  it("reads durations in all their forms", () => {
+  it("reads durations in all forms", () => {
     const settings = sessionSettings({ name: "a", timeout: "2m", queueTimeout: 50, shutdown: "1.5s" }, {});
     expect(settings).toMatchObject({ timeout: 120_000, queueTimeout: 50, shutdown: 1_500 });
     expect(sessionSettings({ name: "a", shutdown: "brutal_kill" }, {}).shutdown).toBe("brutal_kill");
@@ -150,7 +150,7 @@ describe("sessionSettings", () => {
     });
   });
 
-  it("takes its options from the session before the defaults, each as a whole, and the rest from the defaults", () => {
+  it("prefers each option of the session as a whole over the defaults", () => {
     const defaults: SessionDefaults = {
       model: "claude-haiku-4-5",
       maxTurns: 5,
@@ -165,12 +165,12 @@ describe("sessionSettings", () => {
     expect(settings.sdk).toEqual({ model: "claude-haiku-4-5", maxTurns: 2, env: { A: "own" }, allowedTools: [] });
   });
 
-  it("takes undefined for not given: the default holds", () => {
+  it("treats undefined as a missing option", () => {
     const settings = untyped({ name: "a", model: undefined, timeout: undefined }, { model: "m", timeout: 5 });
     expect(settings).toMatchObject({ timeout: 5, sdk: { model: "m" } });
   });
 
-  it("gives the SDK its options as they are, and none of Castellan's", () => {
+  it("passes the SDK its options unchanged, and none of Castellan's", () => {
     const canUseTool: NonNullable<SdkOptions["canUseTool"]> = async () => ({ behavior: "deny", message: "no" });
     const hooks: NonNullable<SdkOptions["hooks"]> = { Stop: [{ hooks: [async () => ({})] }] };
     const { sdk } = sessionSettings({ name: "a", apiKey: "k", timeout: 1, whenBusy: "reject", canUseTool, hooks }, {});
@@ -179,7 +179,7 @@ describe("sessionSettings", () => {
     expect(sdk.hooks).toBe(hooks);
   });
 
-  it("does not change what it was given", () => {
+  it("does not change its arguments", () => {
     const [options, defaults] = [Object.freeze({ name: "a", timeout: "1s" }), Object.freeze({ model: "m" })];
     sessionSettings(options, defaults);
     expect([options, defaults]).toEqual([{ name: "a", timeout: "1s" }, { model: "m" }]);
@@ -193,24 +193,24 @@ describe("sessionSettings", () => {
     ["alowedTools", "`allowedTools`"],
     ["apikey", "`apiKey`"],
     ["mcpServer", "`mcpServers`"],
-  ])("refuses %s, and suggests %s first", (field, suggestion) => {
+  ])("rejects %s, and suggests %s first", (field, suggestion) => {
     expect(problemsOf({ [field]: SECRET })).toEqual([
       { field, message: expect.stringMatching(new RegExp(`^is no option; did you mean ${suggestion}`)) },
     ]);
   });
 
-  it("refuses an unknown option without a suggestion where nothing is near", () => {
+  it("rejects an unknown option without a suggestion when none is near", () => {
     expect(problemsOf({ somethingElse: 1 })).toEqual([{ field: "somethingElse", message: "is no option" }]);
   });
 
-  it("says all that is wrong at once, and of which session", () => {
+  it("reports all problems at once, and the session's name", () => {
     const error = refusalOf(() => untyped({ name: ["user", 42], timeout: "soon", maxTurns: 0, tols: [] }));
     expect(error.details.problems.map(({ field }) => field).sort()).toEqual(["maxTurns", "timeout", "tols"]);
     expect(error.message).toContain('session ["user",42]');
     for (const field of ["maxTurns", "timeout", "tols"]) expect(error.message).toContain(`\`${field}\``);
   });
 
-  it("says where in a list the options stand", () => {
+  it("reports the place of the options in a list", () => {
     const fields = (options: unknown): string[] =>
       refusalOf(() => untyped(options, {}, "children[2]")).details.problems.map(({ field }) => field);
     expect(fields({ name: "a", timeout: "soon" })).toEqual(["children[2].timeout"]);
@@ -220,7 +220,7 @@ describe("sessionSettings", () => {
   });
 
   it.each<[unknown]>([[null], [undefined], ["assistant"], [7], [[]], [() => {}]])(
-    "refuses %o for options",
+    "rejects %o as options",
     (options) => {
       expect(refusalOf(() => untyped(options)).message).toContain("session");
     },
@@ -234,18 +234,18 @@ describe("sessionSettings", () => {
       "sessionId",
       { resume: "8c0a4d0e-0000-4000-8000-000000000000", sessionId: "8c0a4d0e-0000-4000-8000-000000000001" },
     ],
-  ])("refuses what contradicts itself: %s in %o", (field, options) => {
+  ])("rejects contradictions: %s in %o", (field, options) => {
     expect(problemsOf(options).map((problem) => problem.field)).toEqual([field]);
   });
 
-  it("refuses a session that would be stopped at once", () => {
+  it("rejects an aborted `abortController`", () => {
     const abortController = new AbortController();
     expect(() => sessionSettings({ name: "a", abortController }, {})).not.toThrow();
     abortController.abort();
     expect(problemsOf({ abortController }).map(({ field }) => field)).toEqual(["abortController"]);
   });
 
-  it("finds a contradiction between a session and its defaults", () => {
+  it("rejects a contradiction between a session and its defaults", () => {
     const defaults: SessionDefaults = { permissionPrompts: "none" };
     const canUseTool: NonNullable<SdkOptions["canUseTool"]> = async () => ({ behavior: "deny", message: "no" });
     const error = refusalOf(() => sessionSettings({ name: "a", canUseTool }, defaults));
@@ -253,16 +253,16 @@ describe("sessionSettings", () => {
     expect(() => sessionSettings({ name: "a", canUseTool, permissionPrompts: "host" }, defaults)).not.toThrow();
   });
 
-  it("lets a session that is not permanent be significant", () => {
+  it("accepts `significant` with a restart type other than permanent", () => {
     expect(sessionSettings({ name: "a", significant: true, restart: "transient" }, {}).significant).toBe(true);
   });
 });
 
-describe("what keeps sessions apart", () => {
+describe("isolate, autoMemory and env", () => {
   const at = (options: Partial<SessionOptions>, defaults: SessionDefaults = {}): SessionSettings =>
     sessionSettings({ name: ["support", "../42"], ...options }, defaults);
 
-  it("gives a session a directory of its own in the place of the default `cwd`", () => {
+  it("replaces the default `cwd` by the session's own directory", () => {
     const { ownDirectory, sdk } = at({ isolate: { root: "/tenants" } }, { cwd: "/app", model: "m" });
     expect(ownDirectory).toMatchObject({ root: "/tenants" });
     expect(sdk).toEqual({ cwd: ownDirectory?.path, model: "m" });
@@ -276,11 +276,11 @@ describe("what keeps sessions apart", () => {
     [{ root: 1 }, "isolate"],
     [{ root: "/tenants", mode: 0o777 }, "isolate"],
     [["/tenants"], "isolate"],
-  ])("refuses `isolate: %j`", (isolate, field) => {
+  ])("rejects `isolate: %j`", (isolate, field) => {
     expect(problemsOf({ isolate }).map((problem) => problem.field)).toEqual([field]);
   });
 
-  it("refuses a `cwd` of the session itself beside `isolate`, and takes it with `isolate: false`", () => {
+  it("rejects a session's own `cwd` beside `isolate`, and accepts it with `isolate: false`", () => {
     const both = refusalOf(() => at({ cwd: "/app", isolate: true }));
     expect(both.details.problems.map(({ field }) => field)).toEqual(["cwd"]);
     const inherited = refusalOf(() => at({ cwd: "/app" }, { isolate: true }));
@@ -291,13 +291,13 @@ describe("what keeps sessions apart", () => {
     });
   });
 
-  it("refuses settings of a file beside `isolate`, which has to add to them", () => {
+  it("rejects a settings file beside `isolate`, which adds its own settings", () => {
     const { problems } = refusalOf(() => at({ isolate: true, settings: "/settings.json" })).details;
     expect(problems.map(({ field }) => field)).toEqual(["settings"]);
     expect(at({ settings: "/settings.json" }).sdk.settings).toBe("/settings.json");
   });
 
-  it("has another session like one with a directory of its own in one of its own, in the same root", () => {
+  it("gives a session with copied options its own directory in the same root", () => {
     const settings = at({ isolate: { root: "/tenants" }, autoMemory: true });
     const other = sessionSettings({ ...likeOptions(settings), name: ["support", 43] }, { cwd: "/app" });
     expect(other.ownDirectory).toMatchObject({ root: "/tenants" });
@@ -307,7 +307,7 @@ describe("what keeps sessions apart", () => {
     expect(plain).toMatchObject({ ownDirectory: undefined, sdk: { cwd: "/app" } });
   });
 
-  it("remembers only if it is asked for, by the option or by Claude Code's own setting", () => {
+  it("turns memory on by the option or by Claude Code's own setting only", () => {
     expect(at({}).autoMemory).toBe(false);
     expect(at({ autoMemory: true }).autoMemory).toBe(true);
     expect(at({ settings: { autoMemoryEnabled: true } }).autoMemory).toBe(true);
@@ -317,7 +317,7 @@ describe("what keeps sessions apart", () => {
     expect(problems.map(({ field }) => field)).toEqual(["autoMemory"]);
   });
 
-  it("refuses the memory of an agent that would not be kept", () => {
+  it("rejects an agent's memory without `autoMemory`", () => {
     const agents = { helper: { description: "helps", prompt: "You help", memory: "user" } } as const;
     const { problems } = refusalOf(() => at({ agents })).details;
     expect(problems.map(({ field }) => field)).toEqual(["agents.helper.memory"]);
@@ -328,14 +328,14 @@ describe("what keeps sessions apart", () => {
     "CLAUDE_CODE_SKIP_PROMPT_HISTORY",
     "CLAUDE_CODE_EXIT_AFTER_STOP_DELAY",
     "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
-  ])("refuses the variable %s, with the reason", (name) => {
+  ])("rejects the variable %s, with the reason", (name) => {
     const error = refusalOf(() => at({ env: { [name]: "1" }, inheritEnv: [name] }));
     expect(error.details.problems.map(({ field }) => field)).toEqual([`env.${name}`, `inheritEnv.${name}`]);
     expect(() => at({ env: { [name]: undefined }, inheritEnv: ["CLAUDE_*"] })).not.toThrow();
   });
 });
 
-describe("secrets", () => {
+describe("Secrets in options", () => {
   const header = { headers: { Authorization: `Bearer ${SECRET}` } };
 
   it.each<[string, unknown]>([
@@ -359,14 +359,14 @@ describe("secrets", () => {
     ["model", { apiKey: SECRET }],
     ["cwd", [SECRET]],
     ["timeout", { token: SECRET }],
-  ])("are not shown when %s is wrong (%#)", (field, value) => {
+  ])("are hidden when %s is wrong (%#)", (field, value) => {
     const error = refusalOf(() => untyped({ name: "a", [field]: value }));
     expect(error.message).not.toContain(SECRET);
     expect(JSON.stringify(error.details)).not.toContain(SECRET);
   });
 });
 
-describe("a value that cannot be shown", () => {
+describe("Values that cannot be printed", () => {
   const endless: Record<string, unknown> = {};
   endless["self"] = endless;
 
@@ -380,15 +380,15 @@ describe("a value that cannot be shown", () => {
     ["a function", () => {}],
     ["an instance", new Map()],
     ["a very long text", "x".repeat(1_000_000)],
-  ])("is refused like any other: %s", (_, value) => {
+  ])("are rejected as any other: %s", (_, value) => {
     const [problem] = problemsOf({ mailboxLimit: value });
     expect(problem?.field).toBe("mailboxLimit");
     expect(problem?.message.length).toBeLessThan(200);
   });
 });
 
-describe("the options of the Agent SDK", () => {
-  it("are known by name, each that its types have, and either checked or refused with a reason", async () => {
+describe("Options of the Agent SDK", () => {
+  it("are all known by name, and either checked or rejected with a reason", async () => {
     const folder = dirname(fileURLToPath(import.meta.resolve("@anthropic-ai/claude-agent-sdk")));
     const types = await readFile(join(folder, "sdk.d.ts"), "utf8");
     const [, body = ""] = /^export declare type Options = \{$([\s\S]*?)^\};$/m.exec(types) ?? [];
@@ -403,7 +403,7 @@ describe("the options of the Agent SDK", () => {
     expect(names.sort()).toEqual([...Object.keys(sdkOptionsShape), ...Object.keys(REFUSED_SDK_OPTIONS)].sort());
   });
 
-  it.each(Object.keys(REFUSED_SDK_OPTIONS))("%s is refused, as a default too, unless it is undefined", (field) => {
+  it.each(Object.keys(REFUSED_SDK_OPTIONS))("%s is rejected, in defaults too, unless it is undefined", (field) => {
     for (const value of [true, false, "8c0a4d0e-0000-4000-8000-000000000000"]) {
       expect(problemsOf({ [field]: value })[0]?.message).toMatch(/^cannot be set on a session: ./);
       const options = { [field]: value } as SessionDefaults;
@@ -413,14 +413,14 @@ describe("the options of the Agent SDK", () => {
   });
 });
 
-it("points who wants `maxBudgetUsd` to `budget`, also where it is a flag", () => {
+it("maxBudgetUsd: is rejected with a hint at `budget`, as an option and as a flag", () => {
   for (const options of [{ maxBudgetUsd: 1 }, { extraArgs: { "max-budget-usd": "1" } }]) {
     expect(problemsOf(options)[0]?.message).toContain("`budget`");
   }
 });
 
 describe("checkSessionDefaults", () => {
-  it("takes any options but a name, and drops what is undefined", () => {
+  it("accepts all options but a name, and drops undefined ones", () => {
     const gap: object = { maxTurns: undefined };
     const defaults: SessionDefaults = { model: "m", timeout: "1m", ...gap };
     expect(checkSessionDefaults(defaults, "supervisor")).toStrictEqual({ model: "m", timeout: "1m" });
@@ -440,7 +440,7 @@ describe("checkSessionDefaults", () => {
 describe("turnSettings", () => {
   const session = sessionSettings({ name: "a", timeout: "1m", queueTimeout: "2m", whenBusy: "reject" }, {});
 
-  it("takes from the session what the turn does not say", () => {
+  it("takes missing options from the session", () => {
     expect(turnSettings({}, session)).toEqual({
       timeoutMs: 60_000,
       queueTimeoutMs: 120_000,
@@ -452,7 +452,7 @@ describe("turnSettings", () => {
     });
   });
 
-  it("takes what the turn says before the session's", () => {
+  it("prefers the turn's options", () => {
     const { signal } = new AbortController();
     const settings = turnSettings(
       { timeout: 0, queueTimeout: "5s", whenBusy: "enqueue", verbatimPrompts: false, signal },
@@ -470,14 +470,14 @@ describe("turnSettings", () => {
     expect(settings.signal).toBe(signal);
   });
 
-  it("can take prompts as text also where the session does not", () => {
+  it("lets a turn override `verbatimPrompts: false` of the session", () => {
     const trusting = sessionSettings({ name: "a", verbatimPrompts: false }, {});
     expect(turnSettings({}, trusting).verbatimPrompts).toBe(false);
     expect(turnSettings({ verbatimPrompts: true }, trusting).verbatimPrompts).toBe(true);
   });
 
   it.each(["systemPrompt", "model", "mcpServers", "cwd", "apiKey", "mailboxLimit", "name"])(
-    "refuses %s, which a live process cannot take up",
+    "rejects %s, which a live process cannot change",
     (field) => {
       const { problems } = refusalOf(() => turnSettings({ [field]: "x" }, session)).details;
       expect(problems).toEqual([
@@ -494,13 +494,13 @@ describe("turnSettings", () => {
     ["signal", { signal: "abort" }],
     ["timeot", { timeot: 5 }],
     ["verbatimPrompts", { verbatimPrompts: "no" }],
-  ])("refuses a wrong %s", (field, options) => {
+  ])("rejects a wrong %s", (field, options) => {
     const error = refusalOf(() => turnSettings(options, session));
     expect(error.details.problems.map((problem) => problem.field)).toEqual([field]);
     expect(error.message).toContain('turn of session "a"');
   });
 
-  it("suggests what an unknown option may have meant", () => {
+  it("suggests a near option for an unknown one", () => {
     expect(() => turnSettings(Object.assign({ timeout: 5 }, { timeot: 5 }), session)).toThrow(/did you mean `timeout`/);
   });
 });

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { nameKey, nameProblem, type SessionName } from "../../src/names.ts";
 import { folderNameOf, ownDirectoryOf } from "../../src/session/options/own-directory.ts";
 
-/** Parts of names that somebody may choose to be somewhere else than in a folder of his own. */
+/** Parts of names that try to escape their folder. */
 const NASTY = [
   ["..", ".", "../..", "/", "\\", "/etc/passwd", "C:\\Windows", "..\\..\\x", "a/../b", "~", "~root"],
   ["con", "CON", "nul", "NUL.txt", "aux", "prn", "com1", "LPT9", "a.", "a ", " a", "a:b", "a*b?", 'a"b<c>|d'],
@@ -36,11 +36,11 @@ const name: fc.Arbitrary<SessionName> = fc
   .oneof(part, fc.tuple(part, fc.oneof(part, fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }))))
   .filter((given) => nameProblem(given) === undefined);
 
-/** What no file name on Windows may be, whatever ending follows. */
+/** File names that Windows reserves, with any extension. */
 const RESERVED = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/;
 
 describe("folderNameOf", () => {
-  it("gives each of these the folder that it has always had", () => {
+  it("keeps the folder names of earlier releases", () => {
     const folders: readonly (readonly [SessionName, string])[] = [
       ["assistant", "assistant-43f3a43f5a7fef31effcd812e256c8f2"],
       [["support", 42], "support-42-e9bf8601eded73c01f6fdcc1d677982a"],
@@ -52,7 +52,7 @@ describe("folderNameOf", () => {
     expect(folders.map(([of]) => [of, folderNameOf(of)])).toEqual(folders);
   });
 
-  it("is a plain name on every file system, of at most 73 characters", () => {
+  it("returns a portable file name of at most 73 characters", () => {
     fc.assert(
       fc.property(name, (given) => {
         const folder = folderNameOf(given);
@@ -65,7 +65,7 @@ describe("folderNameOf", () => {
     );
   });
 
-  it("is that of one session only, also where file names ignore case, or Unicode's forms", () => {
+  it("is unique per session, also when the file system ignores case or Unicode's forms", () => {
     const forms = (folder: string): string => folder.normalize("NFKD").toUpperCase();
     fc.assert(
       fc.property(name, name, (one, other) => {
@@ -76,7 +76,7 @@ describe("folderNameOf", () => {
     );
   });
 
-  it("tells names apart that look alike", () => {
+  it("tells similar names apart", () => {
     const alike: readonly SessionName[] = [
       ...["a-b", "a_b", "a b", "A-B", "a/b", "ab"],
       ...([
@@ -96,7 +96,7 @@ describe("folderNameOf", () => {
 });
 
 describe("ownDirectoryOf", () => {
-  it("is directly in its root, whatever the name is", () => {
+  it("returns a path directly in its root for any name", () => {
     fc.assert(
       fc.property(name, (given) => {
         const { root, path } = ownDirectoryOf(given, "/var/lib/app/sessions");
@@ -106,14 +106,14 @@ describe("ownDirectoryOf", () => {
     );
   });
 
-  it("has absolute paths, below `.castellan` of the application's working directory unless it is told where", () => {
+  it("returns absolute paths, by default below `.castellan` of the working directory", () => {
     const { root, path } = ownDirectoryOf("a");
     expect(root).toBe(join(process.cwd(), ".castellan", "sessions"));
     expect(isAbsolute(path)).toBe(true);
     expect(ownDirectoryOf("a", "elsewhere").root).toBe(join(process.cwd(), "elsewhere"));
   });
 
-  it("has the path that links lead to, as far as there is one", async () => {
+  it("resolves symbolic links as far as the path exists", async () => {
     const base = await realpath(await mkdtemp(join(tmpdir(), "castellan-own-")));
     onTestFinished(() => rm(base, { recursive: true, force: true }));
     await mkdir(join(base, "release"));

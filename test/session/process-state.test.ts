@@ -15,7 +15,7 @@ const STATES: readonly ProcessState[] = [
 const asked: ProcessEvent = { type: "gone", asked: true };
 const unasked: ProcessEvent = { type: "gone", asked: false };
 
-/** Where each event leads from each state; a state that a row leaves out stays. */
+/** Transitions by event; a state without an entry stays. */
 const TABLE: readonly (readonly [string, ProcessEvent, Partial<Record<ProcessState, ProcessState>>])[] = [
   ["begin", { type: "begin" }, Object.fromEntries(STATES.map((state) => [state, "hibernated"]))],
   ["queue", { type: "queue" }, { hibernated: "queued" }],
@@ -30,23 +30,23 @@ const TABLE: readonly (readonly [string, ProcessEvent, Partial<Record<ProcessSta
     Object.fromEntries(STATES.map((state) => [state, state === "down" ? "down" : "stopping"])),
   ],
   [
-    "gone, as asked",
+    "gone on request",
     asked,
     { starting: "down", up: "down", replacing: "starting", hibernating: "hibernated", stopping: "down" },
   ],
   [
-    "gone by itself",
+    "gone unasked",
     unasked,
     { starting: "down", up: "down", replacing: "starting", hibernating: "down", stopping: "down" },
   ],
 ];
 
 describe("nextProcessState", () => {
-  it.each(TABLE)("%s", (_, event, leads) => {
+  it.each(TABLE)("moves from each state on %s", (_, event, leads) => {
     for (const state of STATES) expect([state, nextProcessState(state, event)]).toEqual([state, leads[state] ?? state]);
   });
 
-  it("a life that is being ended starts no other process, whatever comes", () => {
+  it("starts no process while it is stopping, for any two events", () => {
     const events = TABLE.map(([, event]) => event).filter(({ type }) => type !== "begin");
     for (const first of events) {
       for (const second of events) {

@@ -16,20 +16,20 @@ function refusal(prompt: unknown, verbatim = true): string {
   return "";
 }
 
-describe("a prompt", () => {
+describe("promptText", () => {
   it.each(["Hello", " x ", "/clear", "/model opus", "@/etc/passwd", "日本", "x".repeat(1_000_000)])(
-    "is text, whatever it looks like",
+    "takes a string as text, whatever it looks like",
     (prompt) => {
       expect(promptText(prompt, true, WHO)).toEqual({ text: prompt, kind: "text" });
     },
   );
 
-  it("is taken as typed where that is asked for", () => {
+  it("takes a string as typed without `verbatim`", () => {
     expect(promptText("/clear", false, WHO)).toEqual({ text: "/clear", kind: "typed" });
     expect(promptText("Summarise @notes.md", false, WHO)).toEqual({ text: "Summarise @notes.md", kind: "typed" });
   });
 
-  it("may be a command", () => {
+  it("takes a command", () => {
     expect(promptText(command("compact"), true, WHO)).toEqual({ text: "/compact", kind: "command" });
     expect(promptText(command("/greet", "Ada\nand Bob"), false, WHO)).toEqual({
       text: "/greet Ada\nand Bob",
@@ -38,7 +38,7 @@ describe("a prompt", () => {
     expect(promptText(command("greet", "  "), true, WHO).text).toBe("/greet");
   });
 
-  it("is no command for being an object that looks like one, as a page might send it", () => {
+  it("rejects an object that looks like a command, as a page may send it", () => {
     const sent: unknown = JSON.parse(JSON.stringify({ ...command("compact"), name: "compact", command: "compact" }));
     expect(refusal(sent)).toContain("type object");
     expect(JSON.stringify(command("compact"))).toBe("{}");
@@ -55,7 +55,7 @@ describe("a prompt", () => {
     [Promise.resolve("hi"), "type object"],
     ["x".repeat(20_000_001), "20000001 characters"],
     [command("greet", "x".repeat(20_000_001)), "20000008 characters"],
-  ])("is refused if it is none (%#)", (prompt, words) => {
+  ])("rejects what is no prompt (%#)", (prompt, words) => {
     const message = refusal(prompt);
     expect(message).toContain(words);
     expect(message).toContain(WHO);
@@ -71,19 +71,19 @@ describe("a prompt", () => {
     ["output-style", "`outputStyle`"],
     ["fast", "`fastMode`"],
     ["mcp", "toggleMcpServer()"],
-  ])("is refused if it would change with /%s what Castellan controls", (name, instead) => {
+  ])("rejects the command /%s, which would change what Castellan controls", (name, instead) => {
     expect(refusal(command(name, "x"))).toContain(instead);
     expect(refusal(`/${name}`, false)).toContain(instead);
     expect(refusal(`/${name} x`, false)).toContain(instead);
     expect(refusal(`/${name}\nx`, false)).toContain(instead);
-    // As text, and where Claude Code sees no command, it does nothing of the kind.
+    // As text, or where Claude Code sees no command, it changes nothing.
     expect(refusal(`/${name} x`)).toBe("");
     expect(refusal(`see /${name}`, false)).toBe("");
     expect(refusal(`/${name}s x`, false)).toBe("");
   });
 });
 
-describe("the arguments of a command", () => {
+describe("promptText, of a command's arguments", () => {
   it.each([
     "@notes.md",
     "read @notes.md",
@@ -100,7 +100,7 @@ describe("the arguments of a command", () => {
     "@agent-reviewer",
     "@server:resource://one",
     "$@notes.md",
-  ])("are refused if Claude Code would bring something in for them: %j", (args) => {
+  ])("rejects arguments that Claude Code would expand: %j", (args) => {
     expect(refusal(command("greet", args))).toContain("`verbatimPrompts: false`");
     expect(refusal(command("greet", args), false)).toBe("");
   });
@@ -115,12 +115,12 @@ describe("the arguments of a command", () => {
     "/model opus",
     "!`ls`",
     "",
-  ])("are text otherwise: %j", (args) => {
+  ])("accepts arguments without an expansion: %j", (args) => {
     expect(refusal(command("greet", args))).toBe("");
   });
 });
 
-describe("the name of a command", () => {
+describe("command()", () => {
   it.each([
     ["", "name"],
     ["/", "name"],
@@ -128,11 +128,11 @@ describe("the name of a command", () => {
     ["a\nb", "name"],
     ["//x", "name"],
     [" x", "name"],
-  ])("is refused if it can be none: %j", (name, field) => {
+  ])("rejects an invalid name: %j", (name, field) => {
     expect(fieldsOf(() => command(name))).toEqual([field]);
   });
 
-  it("and its arguments are refused if they are no text", () => {
+  it("rejects a name or arguments that are not text", () => {
     expect(fieldsOf(() => command(7 as never))).toEqual(["name"]);
     expect(fieldsOf(() => command("x", 7 as never))).toEqual(["args"]);
   });

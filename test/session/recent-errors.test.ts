@@ -17,17 +17,17 @@ test.each([
   [new CastellanError("TURN_TIMEOUT", "", { details: { ...partial, timeoutMs: 1 } }), true],
   [new CastellanError("TURN_CANCELLED", "", { details: { turnId: "t" } }), false],
   [new Error("other"), false],
-])("%s counts: %s", (error, expected) => {
+])("isOfSession(): counts %s: %s", (error, expected) => {
   expect(isOfSession(error)).toBe(expected);
 });
 
-test("an error counts half after thirty seconds", () => {
+test("decayed(): halves an error count every thirty seconds", () => {
   expect(decayed({ errors: 4, at: 0 }, 30_000)).toBe(2);
   expect(decayed({ errors: 4, at: 0 }, 60_000)).toBe(1);
   expect(decayed({ errors: 4, at: 100 }, 0)).toBe(4);
 });
 
-test("errors of turns add up and decay", async () => {
+test("RecentErrors: adds failures of turns, and lets them decay", async () => {
   const clock = new SimulatedClock();
   const errors = new RecentErrors(clock);
   const fails = async (): Promise<void> => {

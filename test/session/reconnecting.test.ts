@@ -13,22 +13,22 @@ import { settle } from "../supervision/simulated-clock.ts";
 import { assistant, keepAlive, messageStart, success, textBlock, textDelta, toolBlock } from "./messages.ts";
 import { replyOf } from "./replies.ts";
 
-/** What one try shows: texts, each in pieces or whole, and tools. */
+/** What one attempt shows: texts, streamed or whole, and tool uses. */
 type Step = { readonly text: string; readonly streams: boolean } | { readonly tool: string } | "nothing";
 
-/** A run of the application: its tries, and after how many events the page has lost its connection each time. */
+/** A run of the application: its attempts, and after how many events the page loses its connection each time. */
 interface Life {
   readonly tries: readonly (readonly Step[])[];
   readonly cuts: readonly number[];
 }
 
-/** A page: shows what it is sent, and comes back with the id of the last event. */
+/** An SSE client that reconnects with the id of the last event. */
 class Page {
   readonly shown: string[] = [];
   ends = 0;
   #lastEventId: string | null = null;
 
-  /** Reads up to so many pieces of the stream, or as many as there are, or to its end. */
+  /** Reads up to `most` pieces of the stream, as many as are there, or to its end. */
   async read(turn: Turn, most = Number.POSITIVE_INFINITY): Promise<void> {
     const reader = turn.toResponse({ lastEventId: this.#lastEventId }).body?.pipeThrough(new TextDecoderStream());
     const pieces = reader?.getReader();
@@ -69,7 +69,7 @@ const textOf = (steps: readonly Step[]): string =>
 
 const turnOf = (record: TurnRecord): Turn => new Turn(record, "a", async () => {});
 
-/** Tells the story to a page that loses its connection again and again. */
+/** Plays the lives of a turn to a page that keeps losing its connection. */
 async function tell(
   lives: readonly Life[],
   ending: "completes" | "fails" | "recalled" | "recalled failed",
@@ -124,8 +124,8 @@ const life: fc.Arbitrary<Life> = fc.record({
 const story = fc.array(life, { minLength: 1, maxLength: 3 });
 const ending = fc.constantFrom("completes" as const, "fails" as const, "recalled" as const, "recalled failed" as const);
 
-describe("a page that loses its connection again and again", () => {
-  it("shows what the last try has shown in the end, once and whole, whatever became of the turn", async () => {
+describe("turn.toResponse(), of a page that keeps reconnecting", () => {
+  it("shows the last attempt once and whole in the end, for any outcome", async () => {
     await fc.assert(
       fc.asyncProperty(story, ending, async (lives, how) => {
         const page = await tell(lives, how);
@@ -140,7 +140,7 @@ describe("a page that loses its connection again and again", () => {
 describe("Resumption", () => {
   const at = (life: string, attempt: number, number: number) => ({ life, attempt, number });
 
-  it("lets a client without an id have everything", () => {
+  it("admits everything for a client without an id", () => {
     for (const id of [null, undefined, ""]) {
       const client = new Resumption(id);
       expect(client.isVoid(7, true)).toBe(false);
@@ -148,24 +148,24 @@ describe("Resumption", () => {
     }
   });
 
-  it("lets a client have what came after its last event", () => {
+  it("admits what follows the client's last event", () => {
     const client = new Resumption(eventId(at("a", 1, 1)));
     const places = [at("a", 1, 0), at("a", 1, 1), at("a", 1, 4), at("a", 2, 5), at("a", 2, 6)];
     expect(places.map((place) => client.admit(place))).toEqual(["seen", "seen", "next", "anew", "next"]);
   });
 
-  it("lets a client have everything anew that has something of another life, also of the same try", () => {
+  it("sends everything anew to a client of another life, also of the same attempt", () => {
     const client = new Resumption(eventId(at("a", 1, 9)));
     expect([at("b", 1, 0), at("b", 1, 1)].map((place) => client.admit(place))).toEqual(["anew", "next"]);
   });
 
-  it("does not skip what is of a former life of a turn that goes on, once the client has been told to forget", () => {
+  it("skips nothing of a former life once the client has been reset", () => {
     const client = new Resumption(eventId(at("b", 2, 1)));
     const places = [at("a", 1, 0), at("b", 2, 0), at("b", 2, 1), at("b", 2, 2)];
     expect(places.map((place) => client.admit(place))).toEqual(["anew", "anew", "next", "next"]);
   });
 
-  it("reads any life in an id", () => {
+  it("reads back any id that eventId() writes", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.nat(), fc.nat(), (name, attempt, number) => {
         const client = new Resumption(eventId(at(name, attempt, number)));

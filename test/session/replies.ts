@@ -1,7 +1,7 @@
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
 import type { Reply } from "../../src/session/streams/reply.ts";
 
-/** A reply of no particular turn. */
+/** A reply for tests that do not care about its turn. */
 export function replyOf(fields: Partial<Reply> = {}): Reply {
   return {
     text: "Done.",

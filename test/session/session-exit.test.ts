@@ -5,7 +5,7 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const exitOf = (kind: ExitClass): ExitRecord => ({ class: kind, message: "it ended", at: 7 });
 
-/** What supervision does about each class, as the design has it. */
+/** What supervision does about each exit class. */
 const DISPOSITIONS: Record<Exclude<ExitClass, "done">, "count" | "free" | "quarantine"> = {
   crash: "count",
   stalled: "count",
@@ -19,12 +19,12 @@ const DISPOSITIONS: Record<Exclude<ExitClass, "done">, "count" | "free" | "quara
 };
 
 describe("childExitOf", () => {
-  it.each(Object.entries(DISPOSITIONS))("%s: %s", (kind, disposition) => {
+  it.each(Object.entries(DISPOSITIONS))("gives an exit of class %s the disposition %s", (kind, disposition) => {
     const exit = exitOf(kind as ExitClass);
     expect(childExitOf(exit)).toEqual({ reason: "abnormal", disposition, cause: exit });
   });
 
-  it("takes an end that was asked for as normal, so that a transient session stays down", () => {
+  it("treats a requested end as normal, so a transient session stays down", () => {
     expect(childExitOf(exitOf("done"))).toEqual({ reason: "normal", cause: exitOf("done") });
   });
 });
@@ -32,12 +32,12 @@ describe("childExitOf", () => {
 describe("exitOfError", () => {
   const clock = new SimulatedClock();
 
-  it.each(["START_FAILED", "CLAUDE_NOT_FOUND"] as const)("takes the exit out of %s", (code) => {
+  it.each(["START_FAILED", "CLAUDE_NOT_FOUND"] as const)("returns the exit in the details of %s", (code) => {
     const exit = exitOf("auth");
     expect(exitOfError(new CastellanError(code, "no", { details: { exit } }), clock)).toBe(exit);
   });
 
-  it.each(["EMFILE", "ENOSPC", "EIO"])("takes %s, which may pass, for an overload", (code) => {
+  it.each(["EMFILE", "ENOSPC", "EIO"])("classifies %s, which may pass, as an overload", (code) => {
     const error = Object.assign(new Error(`${code}: no`), { code });
     expect(exitOfError(error, clock)).toMatchObject({ class: "overload", message: `${code}: no` });
   });
@@ -51,12 +51,12 @@ describe("exitOfError", () => {
     ["damaged", "crash"],
     ["foreign", "crash"],
     ["refused", "crash"],
-  ] as const)("takes a journal that is %s for a reason of class %s", (reason, kind) => {
+  ] as const)("classifies a journal that is %s as %s", (reason, kind) => {
     const error = new CastellanError("JOURNAL_UNAVAILABLE", "no", { details: { reason } });
     expect(exitOfError(error, clock).class).toBe(kind);
   });
 
-  it("takes anything else for a crash, now", async () => {
+  it("classifies any other error as a crash, now", async () => {
     await clock.advance(42);
     expect(exitOfError(new TypeError("x is undefined"), clock)).toEqual({
       class: "crash",

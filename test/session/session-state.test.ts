@@ -40,7 +40,7 @@ const STARTING: SessionState = { name: "starting" };
 const HIBERNATED: SessionState = { name: "hibernated" };
 const WAITING: SessionState = { name: "waiting", wait: { for: "quota", until: 7 } };
 
-/** What each event makes of each state; an event that is left out changes nothing. */
+/** Transitions by state; an event without an entry changes nothing. */
 const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], SessionState>>> = {
   starting: {
     ready: { name: "idle" },
@@ -86,7 +86,7 @@ const table = Object.values(STATES).flatMap((state) =>
 );
 
 describe("nextSessionState", () => {
-  it.each(table)("$from, $type", ({ state, event, from, type }) => {
+  it.each(table)("moves from $from on $type", ({ state, event, from, type }) => {
     expect(nextSessionState(state, event)).toEqual(CHANGES[from][type] ?? state);
   });
 
@@ -102,7 +102,7 @@ describe("nextSessionState", () => {
     );
   });
 
-  it("runs a turn only when its process is up: busy is reached from idle alone", () => {
+  it("reaches `busy` from `idle` only", () => {
     fc.assert(
       fc.property(fc.array(anyEvent), (events) => {
         let state: SessionState = STATES.starting;
@@ -115,7 +115,7 @@ describe("nextSessionState", () => {
     );
   });
 
-  it("leaves quarantine only by a new beginning or the end", () => {
+  it("leaves `quarantined` only on `begin` and `stop`", () => {
     fc.assert(
       fc.property(fc.array(anyEvent), (events) => {
         const kept = events.filter(({ type }) => type !== "begin" && type !== "stop");

@@ -13,14 +13,14 @@ const ended = (answer: string): TurnEnd => ({ reply: replyOf({ text: answer }), 
 const partial = { turnId: "t", partialText: "half", toolUses: [{ id: "x", name: "Read" }] };
 const failed: TurnEnd = { error: new CastellanError("TURN_INTERRUPTED", "cut", { details: partial }) };
 
-/** What is read back of what was written to a journal. */
+/** Writes pieces to an outcome and reads them back. */
 function kept(shown: readonly ShownPiece[], end: TurnEnd): { shown: ShownPiece[]; size: number } {
   const json = JSON.stringify(outcomeOf(end, shown));
   return { shown: shownIn(JSON.parse(json), end), size: json.length };
 }
 
 describe("ShownPieces", () => {
-  it("puts pieces of one text together, and keeps the order", () => {
+  it("joins pieces of one text, and keeps the order", () => {
     const pieces = new ShownPieces();
     for (const [type, words] of [
       ["thinking", "h"],
@@ -43,20 +43,20 @@ describe("ShownPieces", () => {
   });
 });
 
-describe("what a turn has shown, as the journal keeps it", () => {
+describe("outcomeOf and shownIn", () => {
   const words = fc.string({ unit: "binary", minLength: 1, maxLength: 20 });
   const piece: fc.Arbitrary<ShownPiece> = fc.oneof(
     fc.record({ type: fc.constantFrom("text" as const, "thinking" as const), text: words }),
     fc.record({ type: fc.constant("tool_use" as const), id: words, name: words, input: fc.jsonValue() }),
   );
 
-  it("is read as it was, whatever came of the turn", () => {
+  it("read back what was written, for any outcome", () => {
     fc.assert(
       fc.property(fc.array(piece), fc.boolean(), fc.nat(), (shown, completed, from) => {
         const last = shown.findLast(({ type }) => type === "text");
         const answer = last?.type === "text" ? last.text.slice(from % (last.text.length + 1)) : "other";
         const end = completed ? ended(answer) : failed;
-        // What JSON makes of numbers such as -0.
+        // JSON changes numbers such as -0.
         expect(kept(shown, end).shown.filter(isNoEmptyText).reduce(joined, [])).toEqual(
           JSON.parse(JSON.stringify(shown)).reduce(joined, []),
         );
@@ -64,7 +64,7 @@ describe("what a turn has shown, as the journal keeps it", () => {
     );
   });
 
-  it("has the answer once", () => {
+  it("store the answer once", () => {
     const answer = "a".repeat(10_000);
     const end = ended(answer);
     expect(kept([tool("x"), text(answer)], end).size).toBeLessThan(11_000);
@@ -72,7 +72,7 @@ describe("what a turn has shown, as the journal keeps it", () => {
     expect(kept([text(`Before. ${answer}`)], end).shown).toEqual([text("Before. "), text(answer)]);
   });
 
-  it("is bounded: the beginning is kept, and the answer, and where something is lost", () => {
+  it("are bounded: they keep the beginning and the answer, and mark the loss", () => {
     const answer = "a".repeat(1_000_000);
     const long = Array.from({ length: 100 }, (_, n) => tool(`${n}`, { content: "c".repeat(10_000) }));
     for (const end of [ended(answer), failed]) {
@@ -80,24 +80,24 @@ describe("what a turn has shown, as the journal keeps it", () => {
       expect(shown.slice(0, 7)).toEqual([text("I write."), ...long.slice(0, 6)]);
       expect(shown.slice(7)).toEqual("reply" in end ? [LOST, text(answer)] : [LOST]);
       expect(size).toBeLessThan(70_000 + ("reply" in end ? answer.length : 0));
-      // Told once more, as to another node, it is the same.
+      // A second round trip, as to another node, changes nothing.
       expect(kept(shown, end).shown).toEqual(shown);
     }
   });
 
-  it("keeps nothing after what is lost already but the answer", () => {
+  it("keep only the answer after a loss", () => {
     expect(kept([text("a"), LOST, tool("x"), text("b")], ended("b")).shown).toEqual([text("a"), LOST, text("b")]);
     expect(kept([text("a"), LOST], failed).shown).toEqual([text("a"), LOST]);
   });
 
-  it("is not changed by whoever has the input of a tool", () => {
+  it("copy the input of a tool", () => {
     const input = { command: "ls" };
     const outcome = outcomeOf(ended("done"), [tool("x", input), text("done")]);
     input.command = "rm";
     expect(shownIn(outcome, ended("done"))).toEqual([tool("x", { command: "ls" }), text("done")]);
   });
 
-  it("is what is known, and that something is lost, of outcomes that were written without", () => {
+  it("mark the loss in outcomes that were written without pieces", () => {
     expect(shownIn(outcomeOf(ended("done")), ended("done"))).toEqual([LOST, text("done")]);
     expect(shownIn(outcomeOf(ended("")), ended(""))).toEqual([LOST]);
     expect(shownIn(outcomeOf(failed), failed)).toEqual([text("half"), LOST]);
@@ -112,7 +112,7 @@ function isNoEmptyText(piece: ShownPiece): boolean {
   return piece.type !== "text" || piece.text !== "";
 }
 
-/** Two texts in a row are as good as one. */
+/** Joins adjacent texts. */
 function joined(pieces: readonly ShownPiece[], piece: ShownPiece): ShownPiece[] {
   const last = pieces.at(-1);
   if (last?.type !== "text" || piece.type !== "text") return [...pieces, piece];

@@ -83,7 +83,7 @@ const ALL = [
 ];
 
 describe("Turn.toResponse", () => {
-  it("says that it is a stream of events that nobody may hold back or cache, and takes headers besides", () => {
+  it("sets headers against caching and buffering, and adds the caller's", () => {
     const { headers, status } = running().turn.toResponse({ headers: { "x-own": "1", "content-type": "text/plain" } });
     expect(status).toBe(200);
     expect(headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
@@ -92,11 +92,11 @@ describe("Turn.toResponse", () => {
     expect(headers.get("x-own")).toBe("1");
   });
 
-  it("tells a turn from its beginning to its result", async () => {
+  it("sends a turn from its beginning to its result", async () => {
     expect(simply(await eventsOf(completed()))).toEqual(ALL);
   });
 
-  it("ends a turn that failed with its code, after what had arrived", async () => {
+  it("ends a failed turn with its code, after the partial text", async () => {
     const { record, turn } = running([messageStart("m1"), textDelta("half")]);
     record.fail("failed", new CastellanError("SESSION_STOPPED", 'session "a" has been stopped.'));
     expect(simply(await eventsOf(turn))).toEqual([
@@ -105,7 +105,7 @@ describe("Turn.toResponse", () => {
     ]);
   });
 
-  it("sends events as soon as they are there", async () => {
+  it("sends events as they arrive", async () => {
     const { record, turn } = running();
     const reader = turn
       .toResponse({ clock: new SimulatedClock() })
@@ -120,7 +120,7 @@ describe("Turn.toResponse", () => {
     expect((await reader?.read())?.done).toBe(true);
   });
 
-  it("goes on after a reconnect where the client left off, wherever that was, without loss or repetition", async () => {
+  it("resumes after any event id without loss or repetition", async () => {
     const all = await eventsOf(completed());
     for (const [index, { id }] of all.entries()) {
       if (id === undefined) continue;
@@ -129,7 +129,7 @@ describe("Turn.toResponse", () => {
     }
   });
 
-  it("gives the id only to the last event of a message, so that a client that has an id has all up to there", async () => {
+  it("gives the id to the last event of a message only, so an id covers all of its message", async () => {
     const events = await eventsOf(completed());
     const thinking = events.findIndex(({ event }) => event === "thinking");
     expect(events[thinking]?.id).toBeUndefined();
@@ -137,20 +137,20 @@ describe("Turn.toResponse", () => {
     expect(events.map(({ id }) => id?.split(".").at(-1))).toEqual(["2", "3", "5", undefined, "6", undefined]);
   });
 
-  it.each([[null], [""], [undefined]])("begins at the beginning with %j for the last id", async (lastEventId) => {
+  it.each([[null], [""], [undefined]])("starts at the beginning with %j as the last id", async (lastEventId) => {
     const options = lastEventId === undefined ? {} : { lastEventId };
     expect(simply(await eventsOf(completed(), options))).toEqual(ALL);
   });
 
   it.each(["x", "17", "life.1", "another.1.3", "t.1.0", ".1.1", "life.1.3.", "9".repeat(1_000)])(
-    "takes back what a client has that comes with %j, which is of something else, and sends everything",
+    "sends `retry` and everything for %j, an id of another turn",
     async (lastEventId) => {
       const [retry, ...rest] = simply(await eventsOf(completed(), { lastEventId }));
       expect([retry, ...rest]).toEqual([{ event: "retry", data: { attempt: 1 } }, ...ALL]);
     },
   );
 
-  it("takes back what a client has also where nothing comes in its place", async () => {
+  it("sends `retry` even if nothing follows", async () => {
     const silent = running();
     silent.record.complete(reply);
     const retry = { event: "retry", data: { attempt: 1 } };
@@ -166,7 +166,7 @@ describe("Turn.toResponse", () => {
     expect(simply(await eventsOf(turn))).toEqual([half, { event: "retry", data: { attempt: 2 } }, error]);
   });
 
-  it("leaves a client what it has of the last try of a turn that failed", async () => {
+  it("sends no `retry` for the last attempt of a failed turn", async () => {
     const { turn, record } = running();
     record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over."));
     expect(simply(await eventsOf(turn, { lastEventId: "before.1.3" }))).toEqual([
@@ -174,7 +174,7 @@ describe("Turn.toResponse", () => {
     ]);
   });
 
-  it("carries any text unharmed", async () => {
+  it("carries any text unchanged", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1 }), async (pieces) => {
         const { record, turn } = running([messageStart("m1"), ...pieces.map((text) => textDelta(text))]);
@@ -194,7 +194,7 @@ describe("Turn.toResponse", () => {
       return { record, body: response.body.pipeThrough(new TextDecoderStream()) };
     }
 
-    it("sends a comment, again and again, that a client does not see as an event", async () => {
+    it("sends comments as heartbeats, which are no events", async () => {
       const clock = new SimulatedClock();
       const { record, body } = open(clock);
       const pieces: string[] = [];
@@ -212,7 +212,7 @@ describe("Turn.toResponse", () => {
       expect(clock.timers).toBe(0);
     });
 
-    it("leaves a client that does not read alone: it piles nothing up", async () => {
+    it("sends no further heartbeat to a client that does not read", async () => {
       const clock = new SimulatedClock();
       const { turn } = running();
       const reader = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();
@@ -229,7 +229,7 @@ describe("Turn.toResponse", () => {
       await reader?.cancel();
     });
 
-    it("stops when the client leaves; the turn and its other readers go on", async () => {
+    it("stops when the client leaves; the turn and its other readers continue", async () => {
       const clock = new SimulatedClock();
       const { record, turn } = running();
       const gone = turn.toResponse({ clock, heartbeatMs: 1_000 }).body?.getReader();

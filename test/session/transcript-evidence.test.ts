@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { evidenceIn, lastOf, lastThatWorked } from "../../src/session/conversation/transcript-evidence.ts";
 import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
 
-/** What the SDK reads from a transcript, of what a process once told. */
+/** Converts messages of a process to what the SDK reads from its transcript. */
 function said(
   ...messages: readonly { type: "user" | "assistant"; uuid: string; message: unknown }[]
 ): SessionMessage[] {
@@ -23,7 +23,7 @@ function toolResult(id: string, content = "ok") {
   return { type: "user" as const, uuid: randomUUID(), message };
 }
 
-/** What Claude Code adds by itself. */
+/** A message that Claude Code adds by itself. */
 function synthetic(text: string) {
   const { type, uuid, message } = assistant("s", [textBlock(text)]);
   return { type, uuid, message: { ...message, model: "<synthetic>" } };
@@ -33,18 +33,18 @@ const before = [user("earlier"), assistant("m0", [textBlock("an earlier answer")
 const NOTHING = { touched: false, shown: [], partialText: "", toolUses: [] };
 
 describe("evidenceIn", () => {
-  it("finds nothing of a prompt that was not written, or that was handed to nobody", () => {
+  it("finds nothing for a prompt that was not written or never sent", () => {
     expect(evidenceIn(said(...before), randomUUID())).toEqual({ found: false, ...NOTHING });
     expect(evidenceIn(said(...before), undefined)).toEqual({ found: false, ...NOTHING });
     expect(evidenceIn([], randomUUID())).toEqual({ found: false, ...NOTHING });
   });
 
-  it("finds a prompt that nothing came of, as when it was cut before its first message had come to its end", () => {
+  it("finds a prompt without an answer", () => {
     const prompt = user("now");
     expect(evidenceIn(said(...before, prompt), prompt.uuid)).toEqual({ found: true, ...NOTHING });
   });
 
-  it("tells the text and the tools of a turn that was cut while a tool ran", () => {
+  it("returns text and tools of a turn that was cut while a tool ran", () => {
     const prompt = user("now");
     const call = assistant("m1", [toolBlock("t1", "Bash")]);
     const text = assistant("m1", [thinkingBlock("hm"), textBlock("Let me run it.")]);
@@ -59,12 +59,12 @@ describe("evidenceIn", () => {
       ],
       partialText: "Let me run it.",
       toolUses: [{ id: "t1", name: "Bash" }],
-      // At the call, which nothing has answered, it could be cut back only once.
+      // The conversation cannot be cut back to a call without a result.
       lastUuid: text.uuid,
     });
   });
 
-  it("goes to the end of the turn, over the answers of its tools", () => {
+  it("continues to the end of the turn, over the results of its tools", () => {
     const prompt = user("now");
     const calls = [assistant("m1", [toolBlock("t1", "Bash")]), assistant("m1", [toolBlock("t2", "Read")])];
     const last = toolResult("t2");
@@ -74,7 +74,7 @@ describe("evidenceIn", () => {
     expect(lastUuid).toBe(last.uuid);
   });
 
-  it("reads what an interruption leaves: half an answer, and a mark for the user", () => {
+  it("reads an interrupted turn: half an answer, and the mark of the interrupt", () => {
     const prompt = user("now");
     const mark = {
       type: "user" as const,
@@ -90,7 +90,7 @@ describe("evidenceIn", () => {
     expect(evidenceIn(said(prompt, mark), prompt.uuid)).toMatchObject({ touched: false, lastUuid: mark.uuid });
   });
 
-  it("does not take for an answer what Claude Code says by itself", () => {
+  it("does not count Claude Code's own messages as an answer", () => {
     const prompt = user("now");
     for (const text of ["API Error: 529 Overloaded.", "No response requested."]) {
       expect(evidenceIn(said(prompt, synthetic(text)), prompt.uuid)).toEqual({ found: true, ...NOTHING });
@@ -101,7 +101,7 @@ describe("evidenceIn", () => {
     expect(evidenceIn(resumed, prompt.uuid)).toMatchObject({ touched: true, partialText: "", lastUuid: lost.uuid });
   });
 
-  it("is not put off by messages of another shape", () => {
+  it("ignores messages of another shape", () => {
     const prompt = user("now");
     const odd = [undefined, null, "text", {}, { content: "text" }, { content: [null, "text", 3] }];
     const turn = said(prompt, ...odd.map((message) => ({ type: "user" as const, uuid: randomUUID(), message })));
@@ -110,7 +110,7 @@ describe("evidenceIn", () => {
 });
 
 describe("lastOf", () => {
-  it("is the last message at which no tool was running", () => {
+  it("returns the last message at which no tool was running", () => {
     const prompt = user("now");
     const calls = [assistant("m1", [toolBlock("t1", "Bash")]), assistant("m1", [toolBlock("t2", "Read")])];
     const [one, two] = [toolResult("t1"), toolResult("t2")];
@@ -119,7 +119,7 @@ describe("lastOf", () => {
     expect(lastOf([])).toBeUndefined();
   });
 
-  it("does not go back behind a later prompt for a tool that was never answered", () => {
+  it("does not go back behind a later prompt for a tool without a result", () => {
     const [one, two] = [user("one"), user("two")];
     const answer = assistant("m2", [textBlock("fine")]);
     expect(lastOf(said(one, assistant("m1", [toolBlock("t1", "Bash")]), two))).toBe(two.uuid);
@@ -132,24 +132,24 @@ describe("lastThatWorked", () => {
   const [one, two] = [turn("one"), turn("two")];
   const failed = (word: string) => [user(word), synthetic("API Error: 400")];
 
-  it("is the end of the turn before the last, where all have worked", () => {
+  it("returns the end of the turn before the last when all have worked", () => {
     expect(lastThatWorked(said(...one, ...two))).toBe(one[1].uuid);
   });
 
-  it("is the end of the last one that worked, where others have failed since", () => {
+  it("returns the end of the last turn that worked before failed ones", () => {
     const read = [user("look"), assistant("m", [textBlock("so"), toolBlock("t", "Read")]), toolResult("t", "poison")];
     expect(lastThatWorked(said(...one, ...two, ...read, synthetic("refused"), ...failed("next")))).toBe(two[1].uuid);
     expect(lastThatWorked(said(...one, ...two, ...read))).toBe(two[1].uuid);
     expect(lastThatWorked(said(...one, ...failed("x"), ...two))).toBe(one[1].uuid);
   });
 
-  it("is none where no other has worked, or nothing was said", () => {
+  it("returns undefined when no other turn has worked", () => {
     expect(lastThatWorked([])).toBeUndefined();
     expect(lastThatWorked(said(...one))).toBeUndefined();
     expect(lastThatWorked(said(...failed("one"), ...failed("two")))).toBeUndefined();
   });
 
-  it("is never one that was stopped while a tool ran", () => {
+  it("skips a turn that was stopped while a tool ran", () => {
     const stopped = [user("run"), assistant("m", [toolBlock("t", "Bash")])];
     expect(lastThatWorked(said(...one, ...stopped, ...two))).toBe(one[1].uuid);
   });

@@ -47,7 +47,7 @@ describe("DeltaReader", () => {
     session_id: SESSION,
   });
 
-  it("says of a command that says nothing that it was run", () => {
+  it("says that a silent command was run", () => {
     expect(read([boundary(), success({ result: "", local_command: "compact" })])).toEqual([
       { type: "text", text: "The conversation has been compacted." },
     ]);
@@ -59,7 +59,7 @@ describe("DeltaReader", () => {
     ]);
   });
 
-  it("does not repeat what a command has said, says nothing of one that did nothing, and nothing for the model", () => {
+  it("does not repeat a command's words, and says nothing for a command without effect or for an empty answer", () => {
     const said = assistant("m1", [textBlock("Three skills.")]);
     expect(read([said, success({ result: "Three skills.", local_command: "reload_skills" })])).toEqual([
       { type: "text", text: "Three skills." },
@@ -68,13 +68,13 @@ describe("DeltaReader", () => {
     expect(read([success({ result: "" })])).toEqual([]);
   });
 
-  it("leaves out what is told again after the conversation was summarised", () => {
+  it("skips messages that are repeated after a summary", () => {
     const before = assistant("m1", [textBlock("from before")]);
     const told = read([boundary([before.uuid]), before, assistant("m2", [textBlock("new")])]);
     expect(told).toEqual([{ type: "text", text: "new" }]);
   });
 
-  it("reads pieces as they come, and does not repeat the whole message that follows", () => {
+  it("yields pieces as they come, without the whole message that follows", () => {
     const deltas = read([
       messageStart("m1"),
       blockDelta({ type: "thinking_delta", thinking: "hm", estimated_tokens: null }),
@@ -90,7 +90,7 @@ describe("DeltaReader", () => {
     ]);
   });
 
-  it("reads whole messages where no pieces come, as without partial messages or from Claude Code itself", () => {
+  it("yields whole messages without pieces before them", () => {
     const deltas = read([
       messageStart("m1"),
       textDelta("streamed"),
@@ -104,7 +104,7 @@ describe("DeltaReader", () => {
     ]);
   });
 
-  it("leaves out what subagents write, streamed or whole, and what is no text", () => {
+  it("skips subagents and what is not text", () => {
     const deltas = read([
       messageStart("m1"),
       messageStart("s1", SUB),
@@ -120,7 +120,7 @@ describe("DeltaReader", () => {
     expect(deltas).toEqual([{ type: "text", text: "main" }]);
   });
 
-  it("leaves out the words of an error, before, amid and after what Claude wrote", () => {
+  it("skips the words of an API error", () => {
     const words = assistant("e", [textBlock("API Error: 500 boom")]);
     const unnamed = { ...words, is_api_error_message: true };
     const failed: SDKAssistantMessage[] = [
@@ -143,7 +143,7 @@ describe("DeltaReader", () => {
     }
   });
 
-  it("gives the same text whether or not it was streamed, however it was cut", () => {
+  it("yields the same text streamed and whole", () => {
     const piece = fc.string({ minLength: 1 });
     const turn = fc.array(fc.tuple(fc.boolean(), fc.array(piece, { minLength: 1, maxLength: 6 })), { maxLength: 6 });
     fc.assert(
@@ -162,7 +162,7 @@ describe("DeltaReader", () => {
 });
 
 describe("toolUsesOf", () => {
-  it("gives the tools of a message in order, with who called them", () => {
+  it("returns the tools of a message in order, with their parent", () => {
     const message = assistant("m", [toolBlock("a", "Read", { path: "x" }), textBlock("and"), toolBlock("b", "Bash")]);
     expect(toolUsesOf(message)).toStrictEqual([
       { id: "a", name: "Read", input: { path: "x" } },
@@ -173,7 +173,7 @@ describe("toolUsesOf", () => {
     ]);
   });
 
-  it("gives none for other messages", () => {
+  it("returns nothing for other messages", () => {
     expect([user("hi"), success(), messageStart("m"), assistant("m", [textBlock("a")])].flatMap(toolUsesOf)).toEqual(
       [],
     );
@@ -197,22 +197,22 @@ describe("Progress", () => {
     expect(progressOf(message).touched).toBe(true);
   });
 
-  it("is untouched by what Claude Code says in the place of the user: of an interrupt, and the summary of a compaction", () => {
+  it("is untouched by Claude Code's own user messages: the mark of an interrupt, and a summary", () => {
     const interrupted = user([{ type: "text", text: "[Request interrupted by user]" }]);
     expect(progressOf(interrupted).touched).toBe(false);
     expect(progressOf(user("This session is being continued from a previous conversation.")).touched).toBe(false);
-    // It stands in the conversation, which can be cut back to it.
+    // The conversation can be cut back to the mark.
     expect(progressOf(interrupted).lastUuid).toBe(interrupted.uuid);
   });
 
-  it("knows the summary that stands for what was said before, and whether there was one at all", () => {
+  it("knows the summary of a compaction, and whether there was a compaction", () => {
     const summary = user([{ type: "text", text: "This session is being continued." }]);
     const later = user([{ type: "text", text: "and again" }]);
     expect(progressOf(user("hi")).compaction).toBeUndefined();
     expect(progressOf(notCompacted()).compaction).toEqual({ state: "failed", summary: undefined });
     expect(progressOf(boundary(), summary, user("more")).compaction).toEqual({ state: "done", summary: summary.uuid });
     expect(progressOf(boundary(), summary, boundary(), later).compaction?.summary).toBe(later.uuid);
-    // What was summarised stays so, also if it cannot be made shorter still.
+    // A failed compaction keeps the earlier summary.
     expect(progressOf(boundary(), summary, notCompacted()).compaction).toEqual({
       state: "failed",
       summary: summary.uuid,
@@ -220,7 +220,7 @@ describe("Progress", () => {
     expect(progressOf(boundary(), user("sub", SUB)).compaction?.summary).toBeUndefined();
   });
 
-  it("collects the text and the tools, the latter also of subagents", () => {
+  it("collects the text, and the tools, those of subagents included", () => {
     const progress = progressOf(
       messageStart("m1"),
       textDelta("Let me "),
@@ -234,27 +234,27 @@ describe("Progress", () => {
     expect(progress.toolUses.map(({ name }) => name)).toEqual(["Task", "Bash"]);
   });
 
-  it("knows the last message of the main conversation, which is where it can be cut back to", () => {
+  it("knows the last message of the main conversation to cut back to", () => {
     const [answer, call] = [assistant("m1", [textBlock("so")]), assistant("m1", [toolBlock("tool-1", "Task")])];
     const result = user([{ type: "tool_result", tool_use_id: "tool-1", content: "ok" }]);
     expect(progressOf(answer).lastUuid).toBe(answer.uuid);
     const sub = assistant("s1", [textBlock("sub")], SUB);
     expect(progressOf(answer, sub, messageStart("m2"), keepAlive()).lastUuid).toBe(answer.uuid);
-    // At a call that nothing has answered it could be cut back only once.
+    // The conversation cannot be cut back to a call without a result.
     expect(progressOf(answer, call, sub).lastUuid).toBe(answer.uuid);
     expect(progressOf(call).lastUuid).toBeUndefined();
     expect(progressOf(answer, call, result, user("sub", SUB)).lastUuid).toBe(result.uuid);
     expect(progressOf(keepAlive()).lastUuid).toBeUndefined();
   });
 
-  it("keeps what the last answer said that went wrong, until one goes well", () => {
+  it("keeps the error of the last answer until an answer succeeds", () => {
     const failed: SDKAssistantMessage = { ...assistant("m1", [textBlock("API Error")]), error: "overloaded" };
     expect(progressOf(failed).error).toBe("overloaded");
     expect(progressOf(failed, keepAlive()).error).toBe("overloaded");
     expect(progressOf(failed, assistant("m2", [textBlock("fine")])).error).toBeUndefined();
   });
 
-  it("counts the tools that have not answered", () => {
+  it("counts tools without a result", () => {
     const call = assistant("m1", [toolBlock("a", "Read"), toolBlock("b", "Bash")]);
     const answers = (id: string): SDKMessage => ({
       ...user(""),

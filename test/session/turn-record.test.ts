@@ -23,7 +23,7 @@ function running(): TurnRecord {
 }
 
 describe("TurnRecord", () => {
-  it("goes its way and ends with a reply, for the result and for readers", async () => {
+  it("completes with a reply for its result and its readers", async () => {
     const record = running();
     const message = assistant("m", [textBlock("done")]);
     record.append(message);
@@ -34,7 +34,7 @@ describe("TurnRecord", () => {
     expect(await Array.fromAsync(record.log.read())).toEqual([{ number: 0, event: message }]);
   });
 
-  it("ends once; what comes after that changes nothing", async () => {
+  it("ends once, and ignores later events", async () => {
     const record = running();
     record.complete(reply);
     record.fail("interrupted", stopped);
@@ -46,7 +46,7 @@ describe("TurnRecord", () => {
     expect(await Array.fromAsync(record.log.read())).toEqual([]);
   });
 
-  it("fails the result and every reader with the same error", async () => {
+  it("rejects its result and all readers with the same error", async () => {
     const record = running();
     record.fail("failed", stopped);
     record.complete(reply);
@@ -55,7 +55,7 @@ describe("TurnRecord", () => {
     await expect(Array.fromAsync(record.log.read())).rejects.toBe(stopped);
   });
 
-  it("does not end in a way that its state does not allow", async () => {
+  it("ignores an end that its state does not allow", async () => {
     const record = new TurnRecord("t", "prompt", "session", { queueTimeoutMs: 600_000 });
     record.enqueued();
     record.complete(reply);
@@ -65,7 +65,7 @@ describe("TurnRecord", () => {
     expect(record.state).toBe("cancelled");
   });
 
-  it("gives up what watches over it when it ends, once", () => {
+  it("cancels its watch when it ends, once", () => {
     const record = running();
     const watch = { cancel: vi.fn() };
     record.watch(watch);
@@ -77,7 +77,7 @@ describe("TurnRecord", () => {
     expect(watch.cancel).toHaveBeenCalledTimes(1);
   });
 
-  it("counts its attempts, and forgets what came of one that is repeated", () => {
+  it("counts its attempts, and forgets the progress of a requeued one", () => {
     const record = running();
     record.append(assistant("m", [textBlock("half"), toolBlock("x", "Bash", { command: "ls" })]));
     expect(record.partial).toEqual({ turnId: "t", partialText: "half", toolUses: [{ id: "x", name: "Bash" }] });

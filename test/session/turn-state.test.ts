@@ -13,7 +13,7 @@ const EVENTS: TurnEvent[] = [
 ];
 const RECALLS = ENDS.map((as): TurnEvent => ({ type: "recall", as }));
 
-/** Everything that can happen, as `state event -> state`. What is not here cannot. */
+/** All transitions, as `state event -> state`. */
 const POSSIBLE: Record<string, TurnState> = {
   "accepted enqueue": "queued",
   "accepted failed": "failed",
@@ -34,16 +34,16 @@ const label = (event: TurnEvent): string => (event.type === "end" ? event.as : e
 const table = STATES.flatMap((state) => EVENTS.map((event) => ({ state, event, name: label(event) })));
 
 describe("nextTurnState", () => {
-  it.each(STATES)("finds out of %s that it had ended before, if it has only been accepted", (state) => {
+  it.each(STATES)("recalls an end from %s only if that is `accepted`", (state) => {
     const found = RECALLS.map((event) => nextTurnState(state, event));
     expect(found).toEqual(state === "accepted" ? ENDS : ENDS.map(() => undefined));
   });
 
-  it.each(table)("$state, $name", ({ state, event, name }) => {
+  it.each(table)("decides $state on $name", ({ state, event, name }) => {
     expect(nextTurnState(state, event)).toBe(POSSIBLE[`${state} ${name}`]);
   });
 
-  it("ends a turn at most once, and leaves no end, whatever happens in whatever order", () => {
+  it("ends a turn at most once, for any order of events", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...EVENTS), { maxLength: 40 }), (events) => {
         let state: TurnState = "accepted";
@@ -59,7 +59,7 @@ describe("nextTurnState", () => {
     );
   });
 
-  it("lets a turn complete or be interrupted only if it ran", () => {
+  it("completes or interrupts a turn only after it ran", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...EVENTS), { maxLength: 40 }), (events) => {
         let state: TurnState = "accepted";
@@ -75,7 +75,7 @@ describe("nextTurnState", () => {
 });
 
 describe("hasEnded", () => {
-  it.each(STATES)("%s", (state) => {
+  it.each(STATES)("decides on %s", (state) => {
     expect(hasEnded(state)).toBe(!["accepted", "queued", "running"].includes(state));
   });
 });

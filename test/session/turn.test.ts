@@ -47,7 +47,7 @@ function finished(): Turn {
 }
 
 describe("Turn", () => {
-  it("can be read as text, as thinking, as tools, as messages, any number of times", async () => {
+  it("serves text, thinking, tools and messages any number of times", async () => {
     const turn = finished();
     for (let time = 0; time < 2; time++) {
       expect(await Array.fromAsync(turn.text())).toEqual(["Let me look. ", "Done."]);
@@ -58,7 +58,7 @@ describe("Turn", () => {
     }
   });
 
-  it("that was recalled gives text, thinking and tools again, at once or if that turns out while it is read", async () => {
+  it("serves a recalled turn's text, thinking and tools, also when the recall comes during the read", async () => {
     for (const early of [true, false]) {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 2 });
       const turn = new Turn(record, "a", async () => {});
@@ -78,7 +78,7 @@ describe("Turn", () => {
     }
   });
 
-  it("that was recalled fails where something is lost, after what came before, and in a page it is told", async () => {
+  it("rejects readers of a recalled turn at a loss, and sends `lost` to a page", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
     const turn = new Turn(record, "a", async () => {});
     const reply = replyOf(success({ result: "Done." }), SPENT);
@@ -102,7 +102,7 @@ describe("Turn", () => {
     expect(page).toContain('event: lost\ndata: {"code":"EVENTS_LOST"');
   });
 
-  it("that was recalled and had failed gives what it had shown, and then fails", async () => {
+  it("serves what a recalled failed turn had shown, and then rejects", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
     const turn = new Turn(record, "a", async () => {});
     const details = { turnId: "t", partialText: "Let me look. ", toolUses: [] };
@@ -121,7 +121,7 @@ describe("Turn", () => {
     expect([...page.matchAll(/^event: (\w+)$/gm)].map(([, name]) => name)).toEqual(["text", "error"]);
   });
 
-  it("goes on when a reader leaves its loop", async () => {
+  it("continues when a reader leaves its loop", async () => {
     const { record, turn } = running();
     record.append(messageStart("m1"));
     record.append(textDelta("one"));
@@ -135,7 +135,7 @@ describe("Turn", () => {
     expect(await Array.fromAsync(turn.text())).toEqual(["one", "two"]);
   });
 
-  it("fails every reader and the result with the same error, so that a stream without one is complete", async () => {
+  it("rejects all readers and the result with the same error", async () => {
     const { record, turn } = running();
     const error = new CastellanError("SESSION_STOPPED", "stopped");
     record.append(messageStart("m1"));
@@ -149,7 +149,7 @@ describe("Turn", () => {
 });
 
 describe("replyOf", () => {
-  it("is what came of the turn", () => {
+  it("returns the turn's outcome", () => {
     const result = success({ result: "Done.", stop_reason: "max_tokens" });
     expect(replyOf(result, SPENT)).toStrictEqual({
       text: "Done.",
@@ -161,7 +161,7 @@ describe("replyOf", () => {
     });
   });
 
-  it("carries structured output, also when that is nothing much", () => {
+  it("has structured output, also when it is null or 0", () => {
     expect(replyOf(success(), { ...SPENT, structured: { ok: true } }).structured).toEqual({ ok: true });
     expect(replyOf(success(), { ...SPENT, structured: null }).structured).toBeNull();
     expect(replyOf(success(), { ...SPENT, structured: 0 }).structured).toBe(0);

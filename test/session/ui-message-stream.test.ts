@@ -39,7 +39,7 @@ const reply: Reply = {
 };
 
 const BEGUN = { session: ["support", 7], turnId: "t" } as const;
-/** What is said of every tool. */
+/** Fields of every tool chunk. */
 const RUN = { dynamic: true, providerExecuted: true } as const;
 const ENDED = { ...BEGUN, usage: reply.usage, costUsd: 0.1, stopReason: "end_turn" };
 
@@ -60,7 +60,7 @@ function blockStop(): SDKMessage {
   return { type: "stream_event", event, parent_tool_use_id: null, uuid: randomUUID(), session_id: SESSION };
 }
 
-/** A message as a newer Claude Code may send it. */
+/** A message of a newer Claude Code. */
 function unknown(message: object): SDKMessage {
   return JSON.parse(JSON.stringify(message));
 }
@@ -164,7 +164,7 @@ const textOf = (read: Read): string =>
   read.message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("") ?? "";
 
 describe("Turn.toUIMessageStreamResponse", () => {
-  it("speaks the protocol: its header, events of data, an end that is marked; it takes headers besides", async () => {
+  it("sets the protocol's headers, sends data events and [DONE], and adds the caller's headers", async () => {
     const { record, turn } = running();
     record.complete(reply);
     const response = turn.toUIMessageStreamResponse({
@@ -183,11 +183,11 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(events.slice(0, -1).every((event) => event.startsWith("data: "))).toBe(true);
   });
 
-  it("has chunks that the AI SDK's types allow", () => {
+  it("sends chunks of the AI SDK's types", () => {
     expectTypeOf<UIMessageChunk>().toExtend<AiChunk<TurnMetadata>>();
   });
 
-  it("tells a turn chunk by chunk as it is written, a step for each message of the API", async () => {
+  it("sends a chunk for each piece, and a step for each message of the API", async () => {
     const { chunks } = await completed(STREAMED);
     expect(chunks).toEqual([
       { type: "start", messageId: "t", messageMetadata: BEGUN },
@@ -227,14 +227,14 @@ describe("Turn.toUIMessageStreamResponse", () => {
 
   it.each([
     ["with partial messages", STREAMED],
-    ["without", WHOLE],
-  ])("becomes one message of the AI SDK, %s", async (_, messages) => {
+    ["without partial messages", WHOLE],
+  ])("builds one message of the AI SDK, %s", async (_, messages) => {
     const { message, errors } = await completed(messages);
     expect(message).toEqual({ id: "t", role: "assistant", metadata: ENDED, parts: PARTS });
     expect(errors).toEqual([]);
   });
 
-  it("shows a tool whose input is being written", async () => {
+  it("shows a tool's input while it is being written", async () => {
     const { states } = await completed(STREAMED);
     const inputs = states.flatMap(({ parts }) =>
       parts.flatMap((part) => (part.type === "dynamic-tool" && part.state === "input-streaming" ? [part.input] : [])),
@@ -243,7 +243,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(inputs).toContainEqual({ command: "ls" });
   });
 
-  it("tells every page the same, also one that comes late", async () => {
+  it("sends every page the same, also a late one", async () => {
     const { record, turn } = running();
     const early = readUI(turn.toUIMessageStreamResponse());
     for (const message of STREAMED) record.append(message);
@@ -251,7 +251,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect((await readUI(turn.toUIMessageStreamResponse())).chunks).toEqual((await early).chunks);
   });
 
-  it("passes on what a tool answered, with images and all; an error as its text", async () => {
+  it("passes a tool's result through with its images, and an error as text", async () => {
     const image = { type: "image", source: { type: "base64", media_type: "image/png", data: "aaaa" } } as const;
     const blocks = [{ type: "text", text: "one" } as const, image, { type: "text", text: "two" } as const];
     const { message, errors } = await completed([
@@ -269,7 +269,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     ]);
   });
 
-  it("keeps the answer of a tool in the step of the call, also when the next message has begun", async () => {
+  it("keeps a tool's result in the step of its call, also after the next message has begun", async () => {
     const { chunks, message } = await completed([
       assistant("m1", [toolBlock("a", "A")]),
       messageStart("m2"),
@@ -287,7 +287,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(message?.parts.at(-1)).toMatchObject({ text: "so" });
   });
 
-  it("leaves out what subagents say and do, and keeps what their tool answers", async () => {
+  it("leaves out subagents, and keeps the result of their tool", async () => {
     const SUB = { parent: "task" };
     const { message, errors } = await completed([
       assistant("m1", [toolBlock("task", "Agent", { prompt: "look" })]),
@@ -310,7 +310,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     ]);
   });
 
-  it("goes on past what it does not know, and past what a page could not make sense of", async () => {
+  it("skips unknown messages and results of unknown calls", async () => {
     const main = { parent_tool_use_id: null, uuid: randomUUID(), session_id: SESSION };
     const { message, errors } = await completed([
       unknown({ type: "brand_new", parent_tool_use_id: null }),
@@ -336,7 +336,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(message?.parts).toEqual([{ type: "step-start" }, { type: "text", text: "on", state: "done" }]);
   });
 
-  it("makes no part of thinking that is not to be seen, and no step of a message that says nothing", async () => {
+  it("sends no part for hidden thinking, and no step for an empty message", async () => {
     const { chunks } = await completed([
       messageStart("m0"),
       messageStart("m1"),
@@ -350,12 +350,12 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(chunks.map(({ type }) => type)).toEqual(["start", "finish"]);
   });
 
-  it("makes a part of each block of a message", async () => {
+  it("sends a part for each block of a message", async () => {
     const { message } = await completed([assistant("m1", [textBlock("one")]), assistant("m1", [textBlock("two")])]);
     expect(message?.parts).toMatchObject([{ type: "step-start" }, { text: "one" }, { text: "two" }]);
   });
 
-  describe("a turn that was cut and is run again", () => {
+  describe("of a retried turn", () => {
     async function rerun(before: readonly SDKMessage[]): Promise<Read> {
       const { record, turn } = running(before);
       record.requeued();
@@ -368,7 +368,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     }
     const SECOND = [{ type: "step-start" }, { type: "text", text: "second", state: "done" }];
 
-    it("takes back the step that it was in", async () => {
+    it("takes back the step that was cut", async () => {
       const { message, errors, chunks } = await rerun([
         messageStart("m1"),
         textDelta("first"),
@@ -386,7 +386,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       ]);
     });
 
-    it("lets stand the steps before it, which the AI SDK cannot take back", async () => {
+    it("keeps earlier steps, which the AI SDK cannot take back", async () => {
       const { message, errors } = await rerun([
         assistant("m1", [toolBlock("done", "Bash")]),
         toolResult("done", "result"),
@@ -397,7 +397,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       expect(message?.parts).toMatchObject([{ type: "step-start" }, { toolCallId: "done" }, ...SECOND]);
     });
 
-    it("says nothing of it if it had shown nothing", async () => {
+    it("hides an attempt that had shown nothing", async () => {
       const { message, chunks } = await rerun([keepAlive(), messageStart("m1")]);
       expect(message?.parts).toEqual(SECOND);
       expect(chunks.map(({ type }) => type)).not.toContain("reset-step");
@@ -413,12 +413,12 @@ describe("Turn.toUIMessageStreamResponse", () => {
     ["tool_use", "tool-calls"],
     ["brand_new", "other"],
     [null, "other"],
-  ])("says why the model stopped: %j as %j", async (stopReason, finishReason) => {
+  ])("maps the stop reason %j to %j", async (stopReason, finishReason) => {
     const { chunks } = await completed([], { ...reply, stopReason });
     expect(chunks.at(-1)).toMatchObject({ type: "finish", finishReason, messageMetadata: { stopReason } });
   });
 
-  describe("a turn that was recalled", () => {
+  describe("of a recalled turn", () => {
     const SHOWN: readonly ShownPiece[] = [
       { type: "thinking", text: "hm" },
       { type: "text", text: "I look." },
@@ -428,7 +428,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       { type: "text", text: "Done." },
     ];
 
-    it.each([true, false])("is told with its tools, and what is lost of it (known before: %s)", async (early) => {
+    it.each([true, false])("sends its tools, and marks the loss (known before: %s)", async (early) => {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
       const turn = new Turn(record, BEGUN.session, async () => {});
       const recall = (): void => record.recall("completed", { reply, output: undefined }, SHOWN);
@@ -449,7 +449,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
       ]);
     });
 
-    it("leaves the tools open of one that did not complete", async () => {
+    it("leaves the tools of a failed turn open", async () => {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
       const turn = new Turn(record, BEGUN.session, async () => {});
       record.recall("failed", { error: new CastellanError("SESSION_STOPPED", "why") }, SHOWN.slice(0, 3));
@@ -459,7 +459,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     });
   });
 
-  describe("a turn that does not complete", () => {
+  describe("of a turn that does not complete", () => {
     const partial = { turnId: "t", partialText: "half", toolUses: [] };
     const HALF = [messageStart("m1"), textDelta("half")];
     const exit = { class: "crash", message: "it crashed", at: 0 } as const;
@@ -479,36 +479,36 @@ describe("Turn.toUIMessageStreamResponse", () => {
     });
 
     it.each([
-      ["failed", new CastellanError("TURN_FAILED", "why", { details: { ...partial, class: "turn" } })],
-      ["took too long", new CastellanError("TURN_TIMEOUT", "why", { details: { ...partial, timeoutMs: 1 } })],
-      ["lost its process", new CastellanError("TURN_INTERRUPTED", "why", { details: { ...partial, exit } })],
+      ["fails", new CastellanError("TURN_FAILED", "why", { details: { ...partial, class: "turn" } })],
+      ["times out", new CastellanError("TURN_TIMEOUT", "why", { details: { ...partial, timeoutMs: 1 } })],
+      ["loses its process", new CastellanError("TURN_INTERRUPTED", "why", { details: { ...partial, exit } })],
       [
-        "lost its session",
+        "loses its session",
         new CastellanError("TURN_INTERRUPTED", "why", {
           details: partial,
           cause: new CastellanError("SESSION_STOPPED", "it was stopped"),
         }),
       ],
-      ["never ran, as its session ended", new CastellanError("SESSION_STOPPED", "why")],
-    ])("ends with an error, after what had arrived, if it %s", async (_, error) => {
+      ["never runs because its session ends", new CastellanError("SESSION_STOPPED", "why")],
+    ])("ends with an error after the partial text when the turn %s", async (_, error) => {
       expect(await failed(error, HALF)).toMatchObject(ended({ type: "error", errorText: "why" }));
     });
 
     it.each([
-      ["interrupted", new CastellanError("TURN_INTERRUPTED", "why", { details: partial })],
-      ["aborted", new CastellanError("TURN_INTERRUPTED", "why", { details: partial, cause: new Error("own reason") })],
-      ["cancelled", new CastellanError("TURN_CANCELLED", "why", { details: { turnId: "t" } })],
-    ])("ends as aborted, after what had arrived, if somebody %s it", async (_, error) => {
+      ["interrupt", new CastellanError("TURN_INTERRUPTED", "why", { details: partial })],
+      ["abort", new CastellanError("TURN_INTERRUPTED", "why", { details: partial, cause: new Error("own reason") })],
+      ["cancel", new CastellanError("TURN_CANCELLED", "why", { details: { turnId: "t" } })],
+    ])("ends as aborted after the partial text on %s", async (_, error) => {
       expect(await failed(error, HALF)).toMatchObject(ended({ type: "abort", reason: "why" }));
     });
 
-    it("keeps to itself what nobody meant for a page", () => {
+    it("hides an error that is not Castellan's", () => {
       const chunks = [...new UIMessageStream({ id: "t", session: "a" }).fail(new Error("password: castle"))];
       expect(chunks).toEqual([{ type: "error", errorText: "internal error" }]);
     });
   });
 
-  it("carries any text unharmed", async () => {
+  it("carries any text unchanged", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1, maxLength: 5 }),
@@ -522,7 +522,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     );
   });
 
-  it("never says what the AI SDK cannot make sense of, however messages come, and says the text of Turn.text()", async () => {
+  it("sends only valid chunks with the text of turn.text(), for any order of messages", async () => {
     const id = fc.constantFrom("a", "b", "c");
     const place = fc.constantFrom<Place>({}, {}, {}, { parent: "a" });
     const message = fc.oneof(
@@ -551,7 +551,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
         expect(read.errors).toEqual([]);
         let text = "";
         for await (const piece of turn.text()) text += piece;
-        // Steps before the one that was cut cannot be taken back.
+        // Steps before the cut cannot be taken back.
         expect(textOf(read).endsWith(text)).toBe(true);
         if (cut === null) expect(textOf(read)).toBe(text);
         expect(read.chunks.at(-1)?.type).toBe("finish");
@@ -565,7 +565,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     );
   });
 
-  it("sends chunks as soon as they are there, the first one before the turn has said anything", async () => {
+  it("sends chunks as they arrive, the first before the turn's first message", async () => {
     const { record, turn } = running();
     const reader = turn
       .toUIMessageStreamResponse({ clock: new SimulatedClock() })
@@ -579,7 +579,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     await reader?.cancel();
   });
 
-  it("keeps the connection in silence with comments that a page does not see", async () => {
+  it("sends comments as heartbeats, which a page does not see", async () => {
     const clock = new SimulatedClock();
     const { record, turn } = running();
     const response = turn.toUIMessageStreamResponse({ clock, heartbeatMs: 1_000 });
@@ -593,7 +593,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("stops when the page leaves; the turn and its other readers go on", async () => {
+  it("stops when the page leaves; the turn and its other readers continue", async () => {
     const clock = new SimulatedClock();
     const { record, turn } = running();
     const gone = turn.toUIMessageStreamResponse({ clock }).body?.getReader();
@@ -609,7 +609,7 @@ describe("Turn.toUIMessageStreamResponse", () => {
     expect(turn.state).toBe("completed");
   });
 
-  it("holds nothing back and piles nothing up for a page that does not read", async () => {
+  it("delays nothing for a page that does not read", async () => {
     const { record, turn } = running();
     const reader = turn.toUIMessageStreamResponse({ clock: new SimulatedClock() }).body?.getReader();
     for (const message of STREAMED) record.append(message);

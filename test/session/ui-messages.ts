@@ -9,13 +9,13 @@ import type { TurnMetadata } from "../../src/session/streams/ui-message-chunk.ts
 
 export type TurnMessage = UIMessage<TurnMetadata>;
 
-/** What a page makes of a response. */
+/** What a page reads from a response. */
 export interface Read {
   readonly chunks: UIMessageChunk[];
-  /** Every state that the message had, the last one last. */
+  /** Every state of the message, in order. */
   readonly states: TurnMessage[];
   readonly message: TurnMessage | undefined;
-  /** Error chunks, and what the AI SDK could not make sense of. */
+  /** Error chunks, and errors of the AI SDK. */
   readonly errors: string[];
 }
 
@@ -28,8 +28,8 @@ export async function readUI(response: Response): Promise<Read> {
   const stream = parseJsonEventStream({ stream: response.body, schema: uiMessageChunkSchema }).pipeThrough(
     new TransformStream<{ success: boolean; value?: UIMessageChunk; error?: unknown }, UIMessageChunk>({
       transform(parsed, controller) {
-        if (parsed.value === undefined) throw new Error("no chunk of the AI SDK", { cause: parsed.error });
-        // The reader keeps chunks in the message that it builds and goes on to change.
+        if (parsed.value === undefined) throw new Error("not a chunk of the AI SDK", { cause: parsed.error });
+        // The reader keeps chunks in the message that it builds, and changes them later.
         chunks.push(structuredClone(parsed.value));
         controller.enqueue(parsed.value);
       },

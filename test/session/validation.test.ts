@@ -22,7 +22,7 @@ function problemsOf(input: unknown, at?: string): readonly OptionProblem[] {
 }
 
 describe("validate", () => {
-  it("returns what the schema reads", () => {
+  it("returns the parsed value", () => {
     expect(validate(schema, { size: 3, mode: "fast" }, "thing")).toEqual({ size: 3, mode: "fast" });
   });
 
@@ -31,7 +31,7 @@ describe("validate", () => {
     expect(problemsOf({})).toEqual([{ field: "size", message: expect.stringMatching(/number.*; given was nothing$/) }]);
   });
 
-  it("names each choice where there are several", () => {
+  it("names all choices of a union", () => {
     const [problem] = problemsOf({ size: 1, mode: "slow" });
     expect(problem?.message).toContain('"fast"');
     expect(problem?.message).toContain("object");
@@ -39,20 +39,20 @@ describe("validate", () => {
     expect(problemsOf({ size: 1, mode: { level: "high" } })[0]?.message).toContain("level");
   });
 
-  it("names fields within fields, and where the whole stands", () => {
+  it("names nested fields, and the place of the whole", () => {
     expect(problemsOf({ size: 1, nested: { depth: "x" } }, "items[3]").map(({ field }) => field)).toEqual([
       "items[3].nested.depth",
     ]);
     expect(problemsOf(7, "items[3]").map(({ field }) => field)).toEqual(["items[3]"]);
   });
 
-  it("does not say what a secret was, only what it is", () => {
+  it("hides the value of a secret, and states its type", () => {
     expect(problemsOf({ size: 1, password: 1234567 })[0]?.message).toMatch(/; given was a number$/);
   });
 });
 
 describe("invalidOptions", () => {
-  it("says one problem in a line, several in a list", () => {
+  it("prints one problem inline, and several as a list", () => {
     const [one, other] = [
       { field: "size", message: "is too big" },
       { field: "", message: "is odd" },
@@ -68,7 +68,7 @@ describe("didYouMean", () => {
     [[], ""],
     [["a"], "; did you mean `a`?"],
     [["a", "b"], "; did you mean `a` or `b`?"],
-  ])("%j", (candidates, words) => {
+  ])("formats %j", (candidates, words) => {
     expect(didYouMean(candidates)).toBe(words);
   });
 });

@@ -5,7 +5,7 @@ import { assistantMessage, toolResultMessage } from "../../src/testing/index.ts"
 
 const NOW = 1_000_000;
 
-/** Two clocks, of which one may be set. */
+/** A wall clock, which may be set, and a monotonic one. */
 let wall = NOW;
 let monotonic = 0;
 const clock = { now: () => wall, monotonic: () => monotonic };
@@ -14,7 +14,7 @@ beforeEach(() => {
   [wall, monotonic] = [NOW, 0];
 });
 
-/** Claude calls a tool, and it answers. */
+/** Receives a tool call and its result. */
 function called(wakeups: Wakeups, name: string, result: object, isError = false): boolean {
   const id = `toolu_${name}`;
   wakeups.receive(assistantMessage("", [{ id, name }]));
@@ -24,8 +24,8 @@ function called(wakeups: Wakeups, name: string, result: object, isError = false)
 
 const fired = { type: "command_lifecycle", command_uuid: "u", state: "started", wakeup_source: "schedule_wakeup" };
 
-describe("wakeups", () => {
-  test("are armed by the answers of the tools that schedule, and by nothing else", () => {
+describe("Wakeups", () => {
+  test("are armed by the results of the scheduling tools only", () => {
     const wakeups = new Wakeups(clock);
     expect(called(wakeups, "Bash", { id: "a" })).toBe(false);
     expect(called(wakeups, "CronCreate", { id: "b" }, true)).toBe(false);
@@ -37,7 +37,7 @@ describe("wakeups", () => {
     ]);
   });
 
-  test("are taken back by the tools that do so", () => {
+  test("are disarmed by CronDelete and a stopped ScheduleWakeup", () => {
     const wakeups = new Wakeups(clock);
     called(wakeups, "ScheduleWakeup", { scheduledFor: NOW + 5 });
     called(wakeups, "CronCreate", { id: "c", recurring: true });
@@ -48,7 +48,7 @@ describe("wakeups", () => {
     expect(wakeups.armed).toEqual([]);
   });
 
-  test("that come once are over when they have come, or are a minute late; others stay", () => {
+  test("end once they have fired or are a minute late; recurring ones stay", () => {
     const wakeups = new Wakeups(clock);
     called(wakeups, "ScheduleWakeup", { scheduledFor: NOW });
     called(wakeups, "CronCreate", { id: "late", recurring: false, nextFireAt: NOW + 1 });
@@ -62,7 +62,7 @@ describe("wakeups", () => {
   test.each([
     ["forward", 3_600_000],
     ["back", -3_600_000],
-  ])("are waited for, and over when they have come, also when the clock is set %s", (_, ms) => {
+  ])("do not depend on the wall clock when it is set %s", (_, ms) => {
     const wakeups = new Wakeups(clock);
     called(wakeups, "ScheduleWakeup", { scheduledFor: NOW + 300_000 });
     [wall, monotonic] = [NOW + 240_000 + ms, 240_000];
