@@ -12,7 +12,7 @@ afterEach(() => {
 });
 
 describe("systemClock.schedule", () => {
-  it("calls once, at the time and not before", () => {
+  it("calls once, at the given time and not before", () => {
     const callback = vi.fn();
     systemClock.schedule(1_000, callback);
     vi.advanceTimersByTime(999);
@@ -23,8 +23,8 @@ describe("systemClock.schedule", () => {
   });
 
   it.each([
-    ["just what setTimeout can count", 2 ** 31 - 1],
-    ["one more than that", 2 ** 31],
+    ["exactly what setTimeout can count", 2 ** 31 - 1],
+    ["one millisecond more than setTimeout can count", 2 ** 31],
     ["30 days", 30 * DAY],
     ["a year", 365 * DAY],
   ])("honours a delay of %s", (_, delay) => {
@@ -44,7 +44,7 @@ describe("systemClock.schedule", () => {
     expect(callback).not.toHaveBeenCalled();
   });
 
-  it.each([0, -5])("calls after %d ms, but not at once", (delay) => {
+  it.each([0, -5])("calls after %d ms on a later tick, never synchronously", (delay) => {
     const callback = vi.fn();
     systemClock.schedule(delay, callback);
     expect(callback).not.toHaveBeenCalled();
@@ -52,7 +52,7 @@ describe("systemClock.schedule", () => {
     expect(callback).toHaveBeenCalledTimes(1);
   });
 
-  it("can be cancelled, also in the middle of a long delay, twice, and after the call", () => {
+  it("cancels before the call, in the middle of a long delay, twice, and after the call", () => {
     const early = vi.fn();
     const long = vi.fn();
     const late = vi.fn();
@@ -71,7 +71,7 @@ describe("systemClock.schedule", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("lets the process end while only background timers wait, in each leg of a long delay", () => {
+  it("lets the process exit while only background timers wait, in each leg of a long delay", () => {
     const handles: NodeJS.Timeout[] = [];
     const setTimeoutOf = globalThis.setTimeout;
     const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation((...parameters) => {
@@ -88,7 +88,7 @@ describe("systemClock.schedule", () => {
 });
 
 describe("systemClock", () => {
-  it("tells wall-clock time, and a monotonic one that does not follow when the wall clock is set", () => {
+  it("returns wall-clock time, and a monotonic time that ignores changes of the wall clock", () => {
     const now = Date.UTC(2026, 0, 1);
     vi.setSystemTime(now);
     const before = systemClock.monotonic();

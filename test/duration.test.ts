@@ -38,11 +38,11 @@ describe("parseDuration", () => {
     [["5s"]],
     [5n],
     [new Date(5)],
-  ])("refuses %o", (value) => {
+  ])("returns undefined for %o", (value) => {
     expect(parseDuration(value)).toBeUndefined();
   });
 
-  it("never throws, and gives only finite spans that are not negative", () => {
+  it("never throws, and returns only finite spans that are not negative", () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
         const milliseconds = parseDuration(value) ?? 0;
@@ -68,7 +68,7 @@ describe("formatDuration", () => {
     expect(formatDuration(milliseconds)).toBe(text);
   });
 
-  it("says no other span than the one it was given", () => {
+  it("writes every span so that parseDuration reads it back", () => {
     fc.assert(
       fc.property(
         fc.oneof(

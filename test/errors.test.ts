@@ -8,31 +8,31 @@ afterEach(() => {
 const full = new CastellanError("MAILBOX_FULL", 'session "a" is full', { details: { limit: 3 } });
 
 describe("CastellanError", () => {
-  it("is an Error with a code, a message, details and a name that logs show", () => {
+  it("is an Error with a code, a message, details and the name that logs show", () => {
     expect(full).toBeInstanceOf(Error);
     expect(full).toMatchObject({ code: "MAILBOX_FULL", message: 'session "a" is full', details: { limit: 3 } });
     expect(String(full)).toBe('CastellanError: session "a" is full');
     expect(full.stack).toContain("errors.test.ts");
   });
 
-  it("keeps its cause, and has none if none was given", () => {
+  it("keeps its cause, and has no cause property without one", () => {
     const cause = new Error("below");
     expect(new CastellanError("SESSION_STOPPED", "stopped", { cause }).cause).toBe(cause);
     expect("cause" in full).toBe(false);
     expect("cause" in new CastellanError("SESSION_STOPPED", "stopped", { cause: undefined })).toBe(false);
   });
 
-  it("has empty details where a code carries nothing", () => {
+  it("has empty details when its code carries none", () => {
     expect(new CastellanError("SESSION_BUSY", "busy").details).toEqual({});
   });
 
-  it("is told apart by code", () => {
+  it("matches by code", () => {
     expect(CastellanError.is(full)).toBe(true);
     expect(CastellanError.is(full, "MAILBOX_FULL")).toBe(true);
     expect(CastellanError.is(full, "SESSION_BUSY")).toBe(false);
   });
 
-  it("narrows the details to those of the code", () => {
+  it("narrows the details to those of its code", () => {
     const error: unknown = full;
     const limit = CastellanError.is(error, "MAILBOX_FULL") ? error.details.limit : undefined;
     expect(limit).toBe(3);
@@ -46,7 +46,7 @@ describe("CastellanError", () => {
     [null],
     [undefined],
     [() => {}],
-  ])("does not take %j for one of its own", (value) => {
+  ])("does not match %j", (value) => {
     expect(CastellanError.is(value)).toBe(false);
     expect(value instanceof CastellanError).toBe(false);
   });

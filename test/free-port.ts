@@ -2,12 +2,12 @@ import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** How many ports are tried. */
+/** How many ports to try. */
 const TRIES = 20;
 
 /**
- * A port for a server that starts later, or again: below those that systems give to connections, so that nobody has it while the
- * server is down.
+ * Returns a port for a server that starts later, or more than once. The port is below the ephemeral range, so that no
+ * connection takes it while the server is down.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {

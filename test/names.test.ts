@@ -14,7 +14,7 @@ const name: fc.Arbitrary<SessionName> = fc.oneof(word, tuple);
 
 describe("nameProblem", () => {
   it.each<[unknown]>([["assistant"], [["user"]], [["user", 42]], [["user", "42", -1.5]], ["日本"], [" "]])(
-    "takes %j",
+    "accepts %j",
     (value) => {
       expect(nameProblem(value)).toBeUndefined();
     },
@@ -36,22 +36,22 @@ describe("nameProblem", () => {
     ["empty string", ["user", ""]],
     ["longer than 512", "x".repeat(511)],
     ["longer than 512", Array.from({ length: 200 }, () => "abc")],
-  ])("says %s", (words, value) => {
+  ])("reports %s", (words, value) => {
     expect(nameProblem(value)).toContain(words);
   });
 
-  it("takes a name of exactly the longest length, quotes included", () => {
+  it("accepts a name of exactly the maximum length, quotes included", () => {
     expect(nameProblem("x".repeat(510))).toBeUndefined();
   });
 });
 
 describe("nameKey", () => {
-  it("tells a string, a tuple of it, and numbers from their digits apart", () => {
+  it("distinguishes a string, a tuple of it, and a number from its digits", () => {
     const names: SessionName[] = ["user", ["user"], ["user", "42"], ["user", 42], '["user"]', ["user,42"]];
     expect(new Set(names.map(nameKey)).size).toBe(names.length);
   });
 
-  it("is equal for equal names and different for different ones, and leads back to the name", () => {
+  it("is equal for equal names only, and converts back to the name", () => {
     fc.assert(
       fc.property(name, name, (one, other) => {
         expect(nameOfKey(nameKey(one))).toEqual(one);
@@ -71,16 +71,16 @@ describe("nearMisses", () => {
     ["tool", "tools"],
     ["alowedTools", "allowedTools"],
     ["maxTurn", "maxTurns"],
-  ])("finds for %s first of all %s", (wanted, meant) => {
+  ])("finds for %s first %s", (wanted, meant) => {
     expect(nearMisses(wanted, known)[0]).toBe(meant);
   });
 
-  it("finds nothing where nothing is near", () => {
+  it("returns nothing when no name is near", () => {
     expect(nearMisses("temperature", known)).toEqual([]);
     expect(nearMisses("x", [])).toEqual([]);
   });
 
-  it("gives at most three, the nearest first", () => {
+  it("returns at most three names, the nearest first", () => {
     expect(nearMisses("user-1", ["user-222", "user-2", "user-1x", "user-1", "user-33"])).toEqual([
       "user-1",
       "user-2",

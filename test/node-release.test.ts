@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { nodeProblem } from "../src/node-release.ts";
 
-test("releases from 24 on run the library, and no older one", () => {
+test("nodeProblem: accepts releases from 24 on, and rejects older ones", () => {
   for (const version of ["24.0.0", "24.21.0", "25.0.0-nightly20260101", "100.1.0"])
     expect(nodeProblem(version)).toBeUndefined();
   for (const version of ["23.11.1", "22.12.0", "20.20.2", "4.9.1"])

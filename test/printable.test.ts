@@ -4,7 +4,10 @@ import { CastellanError } from "../src/errors.ts";
 import { formatName, nameOfKey } from "../src/names.ts";
 import { printable } from "../src/printable.ts";
 
-/** What a terminal or a text editor obeys: escapes, C1, directions, line separators, tags, half a pair. */
+/**
+ * Characters that a terminal or a text editor acts on: escapes, C1, directions, line separators, tags, a lone
+ * surrogate.
+ */
 const HOSTILE = [
   "\u001b[2J",
   "\u009b31m",
@@ -22,13 +25,13 @@ const isObeyed = (text: string): boolean =>
   /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(text.replaceAll(/\n|\t|\u200c|\u200d/g, ""));
 
 describe("printable", () => {
-  it.each(HOSTILE)("escapes %j, and leaves the text around it", (hostile) => {
+  it.each(HOSTILE)("escapes %j and leaves the text around it", (hostile) => {
     const shown = printable(`before ${hostile} after\n\tعربي नमस्ते 👩‍👩‍👧`);
     expect(shown).toMatch(/^before \\u[0-9a-f]{4}.* after\n\tعربي नमस्ते 👩‍👩‍👧$/);
     expect(isObeyed(shown)).toBe(false);
   });
 
-  it("leaves nothing that is obeyed in any text, and changes nothing more the second time", () => {
+  it("escapes every control character in any text, and is idempotent", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 40 }), fc.constantFrom(...HOSTILE), (text, hostile) => {
         const shown = printable(text + hostile + text);
@@ -38,7 +41,7 @@ describe("printable", () => {
     );
   });
 
-  it("leaves names what they are to those who parse them", () => {
+  it("keeps formatted names parsable", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", minLength: 1 }), (name) => {
         expect(nameOfKey(formatName([name, 1]))).toEqual([name, 1]);
@@ -47,7 +50,7 @@ describe("printable", () => {
     );
   });
 
-  it("is what every error says", () => {
+  it("is applied to the message of every error", () => {
     const { message } = new CastellanError("SESSION_BUSY", "it said \u001b]0;title\u0007 and \u202eworse");
     expect(message).toBe("it said \\u001b]0;title\\u0007 and \\u202eworse");
   });

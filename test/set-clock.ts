@@ -1,6 +1,6 @@
 import { SimulatedClock } from "./supervision/simulated-clock.ts";
 
-/** A clock whose time of day can be set, as somebody sets it, or as it goes on while a machine is suspended. */
+/** A simulated clock whose time of day can be set, as a user sets it, or as it moves while a machine is suspended. */
 export class SetClock extends SimulatedClock {
   #aheadMs = 0;
 
@@ -8,7 +8,7 @@ export class SetClock extends SimulatedClock {
     return super.now() + this.#aheadMs;
   }
 
-  /** Sets the time of day so much forward, or back. */
+  /** Moves the time of day forward, or back if `ms` is negative. */
   set(ms: number): void {
     this.#aheadMs += ms;
   }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { roomsConfigIsCurrent } from "../../scripts/rooms.ts";
 
-test("biome.rooms.json is what scripts/rooms.ts writes", () => {
-  // `npm run rooms` puts it right.
+test("biome.rooms.json: matches what scripts/rooms.ts writes", () => {
+  // `npm run rooms` rewrites the file.
   expect(roomsConfigIsCurrent()).toBe(true);
 });

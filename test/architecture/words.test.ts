@@ -3,14 +3,14 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "../../scripts/guide.ts";
 
-/** Each stood for something that has another word in ARCHITECTURE.md, *Words*. */
+/** Words that ARCHITECTURE.md, *Words*, has replaced by others. */
 const RETIRED =
   /\b(incarnation|tenancy|hall|seat|(?<!front[ -])desk|roster|keeper|warden|announcer|condemn(?:ed|s)?|dormant|lies down|sets? aside)\b/i;
 
-/** Prose and code of the project itself. */
+/** The project's own prose and code. */
 const FILES = ["src/**/*.ts", "docs/guide/*.md", "docs/*.md", "README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"];
 
-test("retired words are not used", () => {
+test("the project's prose and code: use no retired word", () => {
   const found = FILES.flatMap((pattern) => globSync(pattern, { cwd: ROOT })).flatMap((file) =>
     readFileSync(join(ROOT, file), "utf8")
       .split("\n")
@@ -19,7 +19,7 @@ test("retired words are not used", () => {
   expect(found).toEqual([]);
 });
 
-test("the words of ARCHITECTURE.md are forty at the most, and each has its file", () => {
+test("ARCHITECTURE.md: defines at most forty words, each with an existing file", () => {
   const text = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
   const [, table = ""] = /\n## Words\n([\s\S]*?)\n## /.exec(text) ?? [];
   const files = [...table.matchAll(/\| `([\w./-]+\.ts)` \|$/gm)].map(([, file = ""]) => file);

@@ -1,18 +1,18 @@
-/** What the API answers instead of a model. */
+/** An error that the API answers instead of a model. */
 export interface ApiFailure {
   readonly status: number;
   readonly message: string;
 }
 
 interface Failure extends ApiFailure {
-  /** When it is too late for it, in milliseconds. */
+  /** When the failure expires, in milliseconds. */
   readonly until: number;
 }
 
 /**
- * The requests that the API is to fail. Each failure is for the next request that comes in time. Without that, those that no
- * request came for would pile up while turns are held back, and then fail every turn that is tried, so that sessions hold
- * their turns back for longer and longer: from then on nothing succeeds any more, and nobody but the test is to blame.
+ * The failures that the API still has to return. Each is for the next request before its expiry. Without an expiry,
+ * failures would pile up while turns are held back, and then fail every retried turn. Sessions would hold their turns
+ * for longer and longer, until nothing succeeded any more.
  */
 export class ApiFailures {
   readonly #now: () => number;
@@ -22,7 +22,7 @@ export class ApiFailures {
     this.#now = now;
   }
 
-  /** The next request fails so, if one comes within so many milliseconds. */
+  /** Fails the next request, if one comes within that many milliseconds. */
   add(failure: ApiFailure, withinMs: number): void {
     this.#failures = [...this.#due, { ...failure, until: this.#now() + withinMs }];
   }
@@ -32,7 +32,7 @@ export class ApiFailures {
     return this.#due.length > 0;
   }
 
-  /** How a request fails that comes now, if it is to. */
+  /** Returns the failure of a request that comes now, and consumes it. */
   take(): ApiFailure | undefined {
     const [first, ...rest] = this.#due;
     this.#failures = rest;

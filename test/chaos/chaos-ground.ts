@@ -9,45 +9,45 @@ import { commandOf, processesWith } from "../real/processes.ts";
 import { type ApiFailure, ApiFailures } from "./api-failures.ts";
 import { SmallDisk } from "./small-disk.ts";
 
-/** What a model was asked about one key, and said. */
+/** How often the model was asked about one key, and answered. */
 export interface AskedOfModel {
   readonly prompts: number;
   readonly answers: number;
 }
 
-/** What processes run on, and what is known of it afterwards. */
+/** The environment that processes run in, and what it records. */
 export interface ChaosGround extends AsyncDisposable {
   readonly name: "fake" | "real";
   readonly defaults: SessionDefaults;
-  /** The disks that can be full. */
+  /** The disks that can fill up. */
   readonly disks: { readonly journal: SmallDisk; readonly transcripts?: SmallDisk };
   readonly model: ReadonlyMap<string, AskedOfModel>;
-  /** Prompts that stood twice in a conversation. */
+  /** Prompts that occurred twice in a conversation. */
   readonly doubled: readonly string[];
-  /** The keys that commands have appended. */
+  /** The keys that commands appended. */
   readonly appended: readonly string[];
-  /** How many processes there were at a time, as far as that is known. */
+  /** The highest number of processes at one time, as far as it is known. */
   readonly most: number;
   signal(pid: number, signal: NodeJS.Signals): void;
-  /** Kills one of the MCP servers that the processes have started, if there are any. */
+  /** Kills one of the MCP servers that the processes started, if there is one. */
   killServer(random: () => number): void;
-  /** The API answers the next request so, if one comes within so many milliseconds. */
+  /** Makes the API fail the next request, if one comes within that many milliseconds. */
   failNext(failure: ApiFailure, withinMs: number): void;
-  /** What is wrong with the transcripts on disk. */
+  /** Returns the defects of the transcripts on disk. */
   transcriptFaults(): string[];
-  /** Processes that are there. */
+  /** Returns the pids of processes that still run. */
   left(): readonly number[];
 }
 
-/** One that outlives the process that has started it. */
+/** An MCP server that outlives the process that started it. */
 const MCP_SERVER = fileURLToPath(new URL("../real/mcp-server.ts", import.meta.url));
 
-/** Room for more than five minutes write. */
+/** More than five minutes of writes need. */
 const DISK_MEGABYTES = 64;
 
 const PROMPT = /^(say|talk|append|background) (k\d+)$/;
 
-/** Fake processes in this one. `now` is the time by which the API fails, in milliseconds. */
+/** Fake processes inside this process. `now` is the time of the API's failures, in milliseconds. */
 export function fakeGround(now: () => number = () => performance.now()): ChaosGround {
   const model = new Map<string, { prompts: number; answers: number }>();
   const doubled: string[] = [];
@@ -121,7 +121,7 @@ export async function realGround(): Promise<ChaosGround> {
       cwd: api.cwd,
       allowedTools: ["Bash"],
       mcpServers: { stubborn: server },
-      // A conversation that began on a full disk is not there after a crash.
+      // A conversation that began on a full disk is missing after a crash.
       onMissingConversation: "fresh",
     },
     disks: { journal, transcripts },
@@ -157,11 +157,11 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone meanwhile.
+    // The process has exited.
   }
 }
 
-/** Each line of each transcript is whole, is of that conversation, and was written once. */
+/** Checks that each line of each transcript is valid JSON and was written once. */
 function transcriptFaults(folder: string, wasFull: boolean): string[] {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
   return files.flatMap((name) => {
@@ -172,7 +172,8 @@ function transcriptFaults(folder: string, wasFull: boolean): string[] {
       try {
         entry = JSON.parse(line);
       } catch {
-        // A process that is killed may leave half a line behind, at the end or where the next one went on; on a full disk, anywhere.
+        // A killed process may leave half a line behind, at the end or where the next process appended. A full disk
+        // does so anywhere.
         return index === lines.length - 1 || line.includes('}{"') || wasFull
           ? []
           : [`${name}:${index + 1} is no JSON: ${line.slice(0, 80)}`];
@@ -185,7 +186,7 @@ function transcriptFaults(folder: string, wasFull: boolean): string[] {
   });
 }
 
-/** Leaves a task behind in the turn, on whose end the process begins a turn of its own. */
+/** Starts a background task in the turn. When the task ends, the process begins a turn of its own. */
 function backgroundTask(turn: FakeTurn): void {
   const { process } = turn;
   const task_id = `task-${turn.index}`;
@@ -207,7 +208,7 @@ function backgroundTask(turn: FakeTurn): void {
   });
 }
 
-/** Some time that a turn takes; less if it is stopped. */
+/** Waits that long, or until the signal aborts. */
 async function pause(signal: AbortSignal, ms: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);

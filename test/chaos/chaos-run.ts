@@ -19,7 +19,7 @@ export interface ChaosSetting {
   readonly names: number;
   readonly maxProcesses: number;
   readonly callers: number;
-  /** How often something is done to a process or a session. */
+  /** The mean time between two disturbances. */
   readonly everyMs: number;
 }
 
@@ -28,7 +28,7 @@ export interface ChaosTurn {
   readonly key: string;
   readonly session: SessionName;
   readonly prompt: string;
-  /** What those who asked were told; more than one if it was asked again by its key. */
+  /** The ends that callers received. Several if the turn was asked for again by its idempotency key. */
   readonly told: (
     | { readonly id: string; readonly text: string }
     | { readonly id?: string; readonly code: ErrorCode; readonly conversation?: unknown }
@@ -39,17 +39,17 @@ export interface ChaosRecord {
   readonly ground: ChaosGround;
   readonly turns: readonly ChaosTurn[];
   readonly journal: JournalContents;
-  /** How often each thing was done. */
+  /** How often each disturbance happened. */
   readonly deeds: ReadonlyMap<string, number>;
   readonly complaints: readonly string[];
-  /** Of the turns that Claude Code began by itself: how each ended, as often as that was told. */
+  /** For each turn that Claude Code began, the ends that were announced. */
   readonly unprompted: ReadonlyMap<string, readonly string[]>;
   readonly left: readonly number[];
-  /** What happened in a turn's session around what it told of some words. */
+  /** Returns the trace of a turn's session around the entries that contain the given words. */
   readonly around: (turn: ChaosTurn, words: string) => string;
 }
 
-/** What the API refuses by chance: for its own sake, for a prompt, for what stands in the conversation. */
+/** Errors of the API: overload, an error of its own, a refused prompt, a refused conversation. */
 const API_FAILURES: readonly ApiFailure[] = [
   { status: 529, message: "Overloaded" },
   { status: 500, message: "chaos" },
@@ -57,7 +57,7 @@ const API_FAILURES: readonly ApiFailure[] = [
   { status: 400, message: "messages.3: `tool_use` ids were found without `tool_result` blocks immediately after" },
 ];
 
-/** What is done to processes, sessions, disks and the API, each as often as it stands here. */
+/** The disturbances of processes, sessions, disks and the API. Each is as frequent as it is listed. */
 const DEEDS = [
   "kill",
   "kill",
@@ -73,17 +73,20 @@ const DEEDS = [
 ] as const;
 type Deed = (typeof DEEDS)[number];
 
-/** For how long a disk is full at the most, which is longer than a write to the journal waits; in short runs, for a part of them. */
+/** The longest time for which a disk is full, longer than a journal write waits. In short runs a share of the run. */
 const FULL_MS = 8_000;
 const FULL_SHARE = 0.1;
 
-/** How long turns may take to end once nothing is done to them any more. */
+/** How long turns may take to end after the last disturbance. */
 const CALM_MS = 60_000;
 
-/** For how long a failure of the API waits for its request, in times that something is done. It fails a fifth of the time at the most. */
+/**
+ * How long a failure of the API waits for a request, in multiples of `everyMs`. The API fails at most a fifth of the
+ * time.
+ */
 const FAILS_FOR = 2;
 
-/** Sessions that are asked, while everything that can go wrong does. */
+/** Queries sessions while processes, sessions, disks and the API are disturbed. */
 export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   const { ground, random } = setting;
   const sqlite = join(ground.disks.journal.folder, "chaos.db");
@@ -120,7 +123,7 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   };
 }
 
-/** What is told of the turns that Claude Code begins by itself, of the sessions of a family. */
+/** Records the ends of turns that Claude Code began, for the sessions of a family. */
 class UnpromptedEnds implements Disposable {
   readonly ends = new Map<string, string[]>();
   readonly #unwatch: readonly (() => void)[];
@@ -153,7 +156,7 @@ class Chaos {
   readonly #trace: ChaosTrace;
   readonly #stopped = new Set<number>();
   readonly #full = new Set<SmallDisk>();
-  /** The turns that somebody waits for. */
+  /** The turns that a caller waits for. */
   readonly #awaited = new Set<ChaosTurn>();
 
   constructor(setting: ChaosSetting, supervisor: Supervisor, family: string, random: () => number, trace: ChaosTrace) {
@@ -164,7 +167,7 @@ class Chaos {
     this.#trace = trace;
   }
 
-  /** Complains, with all that is known of a session, when it is quarantined: no fault here is one that a restart cannot mend. */
+  /** Complains, with the session's trace, about each quarantine: a restart mends every fault of this test. */
   watchQuarantines(): Disposable {
     const unwatch = on("castellan:session:quarantine", ({ session }) => {
       if (session[0] !== this.#family) return;
@@ -173,7 +176,7 @@ class Chaos {
     return { [Symbol.dispose]: unwatch };
   }
 
-  /** One caller, who asks one thing after the other. */
+  /** One caller, which asks for one turn after the other. */
   async ask(until: number): Promise<void> {
     while (performance.now() < until) {
       const key = `k${this.turns.length}`;
@@ -190,10 +193,10 @@ class Chaos {
     }
   }
 
-  /** Does things to processes, sessions and the API. */
+  /** Disturbs processes, sessions, disks and the API. */
   async disturb(until: number): Promise<void> {
     while (performance.now() < until) {
-      // The moment itself is chance; nothing is waited for here.
+      // The moment itself is random. Nothing is awaited here.
       await delay(this.#random() * 2 * this.#setting.everyMs);
       const deed = this.#pick(DEEDS);
       this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
@@ -203,13 +206,13 @@ class Chaos {
     }
   }
 
-  /** What was stopped goes on, and there is room. */
+  /** Continues stopped processes and frees full disks. */
   calm(): void {
     for (const disk of this.#full) disk.free();
     for (const pid of this.#stopped) this.#setting.ground.signal(pid, "SIGCONT");
   }
 
-  /** What there is to see of the sessions whose turns somebody still waits for, after what they share. */
+  /** Returns the capacity, and the state of each session with a turn that a caller still waits for. */
   unended(): string[] {
     const { children, capacity } = this.#supervisor.inspect();
     const awaited = Map.groupBy(this.#awaited, ({ session }) => nameKey(session));
@@ -276,12 +279,12 @@ class Chaos {
     const fullMs = this.#random() * Math.min(FULL_MS, FULL_SHARE * this.#setting.durationMs);
     await delay(fullMs);
     disk.free();
-    // There is room for a while, in which turns end.
+    // Leaves time in which turns can end.
     await delay(3 * fullMs);
     this.#full.delete(disk);
   }
 
-  /** Two deeds can meet; what each of them says of that is its own affair, as long as it says it. */
+  /** Two calls can collide. Each may then reject, but only with a CastellanError. */
   #tolerated(work: Promise<unknown>): void {
     work.catch((error: unknown) => {
       if (!CastellanError.is(error)) this.complaints.push(`a call has failed: ${String(error)}`);

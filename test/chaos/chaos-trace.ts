@@ -1,7 +1,7 @@
 import { eventNames, on } from "../../src/events.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 
-/** How much is kept of each session, and told of what happened around something. */
+/** How many entries are kept of each session, and how many are shown around a match. */
 const KEPT = 10_000;
 const TOLD = 40;
 
@@ -11,14 +11,14 @@ interface Entry {
   readonly facts: object;
 }
 
-/** The last that happened to each session of a family: what it told on its channels, and what was done to it. */
+/** The last events of each session of a family, and what the test did to it. */
 export class ChaosTrace implements Disposable {
   readonly #since = performance.now();
   readonly #entries = new Map<string, Entry[]>();
   readonly #unsubscribe: readonly (() => void)[];
 
   constructor(family: string) {
-    // There are too many messages; they would leave no room for anything else.
+    // Messages are too many. They would leave no room for the other events.
     const names = eventNames.filter((name) => name !== "castellan:session:message");
     this.#unsubscribe = names.map((name) =>
       on(name, (event) => {
@@ -36,12 +36,12 @@ export class ChaosTrace implements Disposable {
     if (entries.length > KEPT) entries.shift();
   }
 
-  /** A line for each of the last entries, oldest first. */
+  /** Returns the last entries of a session, one a line, oldest first. */
   of(session: SessionName): string {
     return this.#lines((this.#entries.get(nameKey(session)) ?? []).slice(-5 * TOLD));
   }
 
-  /** A line for each entry of a session about something, and for those before and after. */
+  /** Returns the entries of a session that contain the words, with those before and after, one a line. */
   around(session: SessionName, words: string): string {
     const entries = this.#entries.get(nameKey(session)) ?? [];
     const about = entries.flatMap(({ facts }, index) => (JSON.stringify(facts).includes(words) ? [index] : []));

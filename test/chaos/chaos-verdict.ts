@@ -4,7 +4,7 @@ import type { ChaosRecord, ChaosTurn } from "./chaos-run.ts";
 
 type Entry = ChaosRecord["journal"]["turns"][number];
 
-/** How a turn may end for its caller, and as what it then stands in the journal. */
+/** The codes with which a turn may end for its caller, and the journal states that each code allows. */
 const ENDS: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
   TURN_INTERRUPTED: ["interrupted"],
   TURN_TIMEOUT: ["timed_out"],
@@ -12,14 +12,14 @@ const ENDS: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
   TURN_CANCELLED: ["cancelled"],
   CAPACITY_EXHAUSTED: ["cancelled", "timed_out"],
   QUEUE_TIMEOUT: ["cancelled", "timed_out"],
-  // Those are refused before they are accepted.
+  // These codes refuse a turn before it is accepted.
   MAILBOX_FULL: [],
   JOURNAL_UNAVAILABLE: [],
   DATABASE_UNAVAILABLE: [],
   SESSION_STOPPED: ["cancelled", "interrupted"],
 };
 
-/** All that is not as it has to be when everything has gone wrong; empty if nothing is. */
+/** Returns every violation of the invariants. Empty if there is none. */
 export function faultsIn(record: ChaosRecord): string[] {
   const { journal, ground } = record;
   const byPrompt = Map.groupBy(journal.turns, ({ prompt }) => prompt);
@@ -34,11 +34,11 @@ export function faultsIn(record: ChaosRecord): string[] {
   ];
 }
 
-/** A turn that Claude Code began by itself ends once, and is no caller's answer. */
+/** Checks that a turn that Claude Code began ended once, and did not answer a caller's prompt. */
 function unpromptedFaults(id: string, ends: readonly string[], { turns, around }: ChaosRecord): string[] {
   const [end] = ends;
   if (ends.length !== 1) return [`the turn ${id} that Claude Code began by itself ended ${ends.length} times`];
-  // A task that ended with its process is told of in a turn of which the model is not asked.
+  // A task that ended with its process is reported in a turn that does not ask the model.
   if (end === NOTICED || end === "" || end === "interrupted" || end === "failed") return [];
   const answered = turns.find((turn) => turn.key === keyAnsweredBy(end));
   if (answered !== undefined && mayBeKept(answered)) return [];
@@ -47,14 +47,14 @@ function unpromptedFaults(id: string, ends: readonly string[], { turns, around }
   return [`the turn ${id} that Claude Code began by itself ended with "${end}", of which was told ${told}\n${trace}`];
 }
 
-/** The key of the prompt that an answer is to. */
+/** Returns the key of the prompt that a text answers. */
 function keyAnsweredBy(answer: string | undefined): string | undefined {
   return /^(k\d+) answer /.exec(answer ?? "")?.[1];
 }
 
 /**
- * Whether the prompt failed right before Claude Code began a turn by itself, so that it could not be taken out. Its caller is told
- * so, unless the turn was over for it before that: at its timeout.
+ * Whether the prompt may have failed right before Claude Code began a turn, so that it could not be taken out of the
+ * conversation. The caller's error says so, unless the turn had timed out before.
  */
 function mayBeKept({ told }: ChaosTurn): boolean {
   return (

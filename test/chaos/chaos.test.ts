@@ -15,7 +15,7 @@ const GROUNDS = {
 } as const;
 
 it.each(["fake", "real"] as const)(
-  `%s processes: whatever goes wrong, each turn ends once, and nothing is done or said twice (seed ${SEED}, ${MINUTES} minutes)`,
+  `Castellan on %s processes: ends each turn once, and does or says nothing twice, under random faults (seed ${SEED}, ${MINUTES} minutes)`,
   {
     timeout: (MINUTES + 3) * 60_000,
   },
@@ -30,7 +30,7 @@ it.each(["fake", "real"] as const)(
       JSON.stringify({ ...counts, unprompted: record.unprompted.size, deeds: Object.fromEntries(record.deeds) }),
     );
     expect(faultsIn(record)).toEqual([]);
-    // Things have gone wrong, and most turns have come to their end all the same.
+    // The faults did happen, and most turns completed nevertheless.
     const completed = record.journal.turns.filter(({ state }) => state === "completed").length;
     expect(completed).toBeGreaterThan(record.turns.length / 3);
     const noticed = [...record.unprompted.values()].filter(([end]) => end === NOTICED).length;

@@ -3,12 +3,15 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Mounting a file system that this process sees takes the superuser of Linux. */
+/** Whether this process may mount a file system, which needs root on Linux. */
 export const mayMount: boolean = process.platform === "linux" && process.getuid?.() === 0;
 
 const BLOCK = Buffer.alloc(2 ** 20);
 
-/** A file system of its own that can be filled to the last byte. Where this process may not mount one, it is a folder and never full. */
+/**
+ * A file system of its own that can be filled to the last byte. Where this process may not mount one, it is a plain
+ * folder that is never full.
+ */
 export class SmallDisk implements Disposable {
   readonly folder: string = mkdtempSync(join(tmpdir(), "castellan-disk-"));
   wasFull = false;
@@ -17,7 +20,7 @@ export class SmallDisk implements Disposable {
     if (mayMount) execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", this.folder]);
   }
 
-  /** Leaves no room. */
+  /** Writes until no byte is free. */
   fill(): void {
     if (!mayMount) return;
     this.wasFull = true;
@@ -31,7 +34,7 @@ export class SmallDisk implements Disposable {
     }
   }
 
-  /** Gives back what `fill` took. */
+  /** Frees what `fill` took. */
   free(): void {
     rmSync(this.#filler, { force: true });
   }

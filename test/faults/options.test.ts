@@ -8,7 +8,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Every option of Castellan's own, with a value that shows where it goes. */
+/** Every option of Castellan's own, with a value that is recognisable in arguments and messages. */
 const OWN = {
   activation: "eager",
   apiKey: "sk-ant-of-its-own",
@@ -38,7 +38,7 @@ const OWN = {
   whenBusy: "interrupt",
 } satisfies Partial<SessionOptions>;
 
-test("no option of Castellan's own reaches Claude Code, neither as a flag nor in the handshake", async () => {
+test("own options: reach Claude Code neither as a flag nor in the handshake", async () => {
   const sdk = [...Object.keys(sdkOptionsShape), ...Object.keys(REFUSED_SDK_OPTIONS)];
   const own = [...sessionFields].filter((field) => field !== "name" && !sdk.includes(field));
   expect(Object.keys(OWN).sort()).toEqual(own.sort());
@@ -54,11 +54,11 @@ test("no option of Castellan's own reaches Claude Code, neither as a flag nor in
   }
   const told = JSON.stringify([process?.args, process?.initialize]);
   expect(told).not.toMatch(/4000000\d|40000010|40008|sk-ant-of-its-own|CASTELLAN_FAULTS/);
-  // It would not show anything if nothing were told at all.
+  // Without any output the check above would prove nothing.
   expect(told).toContain("answer");
 });
 
-test("a variable of the application reaches no process, and so no tool, unless an option names it", async () => {
+test("the environment of a process: has no variable of the application unless an option names it", async () => {
   vi.stubEnv("DATABASE_URL", "postgres://secret");
   vi.stubEnv("CASTELLAN_FAULTS_TOKEN", "secret too");
   vi.stubEnv("NODE_OPTIONS", "--no-warnings");

@@ -5,10 +5,10 @@ import type { SessionOptions } from "../../src/session/options/options.ts";
 import type { FakeProcess, FakeTurn } from "../../src/testing/index.ts";
 import { failure, Scene, type Setting, ticks } from "../session-on-fake/scene.ts";
 
-/** Gives `value`, but not before the test says so. */
+/** Returns `value` once the test releases it. */
 type Later = <Value>(value: Value) => Promise<Value>;
 
-/** What the application does for a process, and how a process comes to ask for it. */
+/** A callback of the application, and how a process comes to call it. */
 interface Callback {
   readonly options: (later: Later) => Omit<SessionOptions, "name">;
   readonly use: (turn: FakeTurn) => Promise<unknown>;
@@ -37,7 +37,7 @@ test.each([
   { what: "a permission", callback: permission },
   { what: "an in-process tool", callback: inProcessTool },
 ])(
-  "$what that ends, well or not, after its process is gone writes to nobody and hurts nobody",
+  "$what that settles after its process has died: writes to no process and affects no other turn",
   async ({ callback }) => {
     for (const end of [() => {}, () => Promise.reject(new Error("too late anyway"))]) {
       const [called, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -64,7 +64,7 @@ test.each([
   },
 );
 
-// A turn that was handed to a process that takes its time to end would be lost.
+// Otherwise a turn that was sent to a slowly ending process would be lost.
 const orderly: Setting = { session: { onInterruptedTurn: "fail", shutdown: 20 }, fake: { endOfInput: "ignore" } };
 
 test.each([
@@ -73,7 +73,7 @@ test.each([
   { how: "SIGKILL", setting: {}, end: async ({ fake }: Scene) => fake.running[0]?.crash({ signal: "SIGKILL" }) },
   { how: "code 0", setting: {}, end: async ({ fake }: Scene) => fake.running[0]?.crash({ code: 0 }) },
 ])(
-  "turns that are asked for in any moment of the end of a process, by $how, are written to none that has ended",
+  "turns queued at any moment of the end of a process by $how: reach only the next process",
   async ({ setting, end }) => {
     for (let moment = 0; moment < 5; moment++) {
       await using scene = await Scene.open(setting);
@@ -87,7 +87,7 @@ test.each([
   },
 );
 
-test("there are never two processes on one transcript, whatever is asked for at once and however slowly they end", async () => {
+test("SessionProcess: never runs two processes on one transcript, whatever is called at once and however slowly they end", async () => {
   const asks: ((scene: Scene) => Promise<unknown>)[] = [
     ({ session }) => session.restart(),
     ({ session }) => session.hibernate(),

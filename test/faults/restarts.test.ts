@@ -7,7 +7,7 @@ import { eventually, failure, Scene, ticks, unique } from "../session-on-fake/sc
 
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("a name whose conversation was lost takes it up again when it is found, and can be given an empty one otherwise", async () => {
+test("a session whose transcript is missing: resumes once it is back, or starts empty after a clear", async () => {
   let lost = true;
   await using scene = await Scene.open({
     script: count,
@@ -36,20 +36,20 @@ test("a name whose conversation was lost takes it up again when it is found, and
   const fresh = await query(scene.name, "three");
   expect(fresh.text).toBe("0");
   expect(fresh.sessionId).not.toBe(sessionId);
-  // The new one is a conversation like any other.
+  // The new conversation survives a crash like any other.
   lost = false;
   scene.fake.running[0]?.crash();
   expect(await query(scene.name, "four")).toMatchObject({ text: "2", sessionId: fresh.sessionId });
 });
 
 test.each(["its process is killed", "the application is restarted"])(
-  "a first turn that is given up before Claude Code has heard of it leaves nothing that a resume could fail of, when %s",
+  "a first turn aborted before Claude Code has read it: leaves no conversation to resume, when %s",
   async (what) => {
     const both = { fake: fakeClaude(count), journal: memoryJournal() };
     const name = unique();
     const first = await run(both, [{ name }]);
     const [process] = both.fake.processes;
-    // The prompt is on its way and never arrives, so that there is no transcript.
+    // The prompt never arrives, so that there is no transcript.
     process?.freeze();
     const abort = new AbortController();
     const turn = stream(name, "never heard", { signal: abort.signal });
@@ -68,7 +68,7 @@ test.each(["its process is killed", "the application is restarted"])(
 );
 
 test.each([true, false])(
-  "a first turn that was cut before Claude Code had written anything does not quarantine the session (fork: %s)",
+  "a first turn cut before its transcript was written: does not quarantine the session (fork: %s)",
   async (forks) => {
     let killed = "";
     await using scene = await Scene.open({
@@ -79,7 +79,7 @@ test.each([true, false])(
         await turn.crash({ signal: "SIGKILL" });
       },
       fake: {
-        // Claude Code writes its transcript a moment after it has spoken; this one died before.
+        // Claude Code writes its transcript a moment after it has spoken. This process died before that.
         startup: (process) => {
           const [at] = process.args.flatMap((arg, n) => (arg.startsWith("--resume") ? [n] : []));
           const resumed = at === undefined ? "" : `${process.args[at]} ${process.args[at + 1]}`;
@@ -95,7 +95,7 @@ test.each([true, false])(
     expect(error.details.partialText).toBe("so far");
     expect((await session.query("next")).text).toBe(forks ? "2" : "0");
     expect(session.status().conversationId).not.toBe(killed);
-    // From here on it has a conversation that it would miss.
+    // Since it has completed a turn, its conversation must exist from now on.
     killed = session.status().conversationId;
     scene.fake.running.at(-1)?.crash();
     await eventually(() => session.status().state === "quarantined");
@@ -103,7 +103,7 @@ test.each([true, false])(
   },
 );
 
-test("a session that is ended in each moment of its start can be started again by its name, with its conversation", async () => {
+test("a session stopped at any moment of its start: starts again by its name, with its conversation", async () => {
   const both = { fake: fakeClaude(count), journal: memoryJournal() };
   const name = unique();
   await using application = await run(both, []);

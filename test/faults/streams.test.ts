@@ -4,10 +4,10 @@ import { query, stream } from "../../src/castellan.ts";
 import type { SessionEvent } from "../../src/session/status/session-event.ts";
 import { collect, eventually, failure, Scene } from "../session-on-fake/scene.ts";
 
-/** What a release of Claude Code may say that nobody here has heard of. */
+/** A message of a type that only a future release of Claude Code has. */
 const NOVEL = { type: "brand_new", subtype: "thing", payload: [1, { deep: true }] };
 
-test("a stream whose process exits with code 0 before its result fails, in every form and for readers that come late", async () => {
+test("a stream whose process exits with code 0 before its result: rejects in every form, also for late readers", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.toolUse("Write", { file_path: "/tmp/x" }, { result: "written" });
@@ -28,7 +28,7 @@ test("a stream whose process exits with code 0 before its result fails, in every
   expect(turn.state).toBe("interrupted");
 });
 
-test("a message of a type that nobody knows reaches the readers of its turn as it was sent", async () => {
+test("a message of an unknown type during a turn: reaches the turn's readers unchanged", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.emit(NOVEL);
@@ -39,7 +39,7 @@ test("a message of a type that nobody knows reaches the readers of its turn as i
   expect(messages).toContainEqual(expect.objectContaining(NOVEL));
 });
 
-test("a message of a type that nobody knows that comes while nothing runs is an event of the session", async () => {
+test("a message of an unknown type between turns: becomes an event of the session", async () => {
   await using scene = await Scene.open();
   const events: SessionEvent[] = [];
   const reading = (async (): Promise<void> => {

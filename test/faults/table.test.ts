@@ -8,7 +8,7 @@ interface Shown {
   readonly title: string;
 }
 
-/** The numbers of the faults in the README's table, each with the tests that show it. */
+/** Returns the faults of the README's table, each with the tests that show it. */
 async function table(): Promise<{ readonly number: number; readonly tests: readonly Shown[] }[]> {
   const readme = await readFile(new URL("README.md", here), "utf8");
   return readme
@@ -20,13 +20,13 @@ async function table(): Promise<{ readonly number: number; readonly tests: reado
     }));
 }
 
-/** The titles of the tests of a file, as they are written there. */
+/** Returns the titles of a file's tests, as the source has them. */
 async function titlesIn(file: string): Promise<string[]> {
   const source = await readFile(new URL(file, here), "utf8");
   return [...source.matchAll(/(?:\b(?:it|test)|\))\(\s*"([^"]+)",/g)].map(([, title = ""]) => title);
 }
 
-test("the table has all 27 faults, and each test that it names exists", async () => {
+test("the table in README.md: lists all 27 faults, and names only tests that exist", async () => {
   const faults = await table();
   expect(faults.map(({ number }) => number)).toEqual(Array.from({ length: 27 }, (_, n) => n + 1));
   for (const { number, tests } of faults) {
@@ -35,7 +35,7 @@ test("the table has all 27 faults, and each test that it names exists", async ()
   }
 });
 
-test("each test of a fault stands in the table", async () => {
+test("the table in README.md: names every test of this folder and of soak/faults", async () => {
   const named = (await table()).flatMap(({ tests }) => tests.map(({ title }) => title));
   const files = (await readdir(here)).filter((file) => file.endsWith(".test.ts") && file !== "table.test.ts");
   for (const file of [...files, "../soak/faults.test.ts"]) {

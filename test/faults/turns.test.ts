@@ -5,7 +5,7 @@ import { fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run } from "../session-on-fake/application.ts";
 import { Scene, ticks, unique } from "../session-on-fake/scene.ts";
 
-test("a turn that was cancelled in the queue runs neither on the next process nor after a restart of the application", async () => {
+test("a turn cancelled in the queue: runs neither on the next process nor after a restart of the application", async () => {
   const fake = fakeClaude(async (turn) => {
     if (turn.prompt === "long") await turn.hang();
     await turn.text(`re: ${turn.prompt}`);
@@ -31,7 +31,7 @@ test("a turn that was cancelled in the queue runs neither on the next process no
   expectNothingLeft(fake);
 });
 
-test("a turn that is asked for while a tool of another one runs does not join it", async () => {
+test("a turn queued while another turn runs a tool: does not join that turn", async () => {
   const open = Promise.withResolvers<object>();
   const joined: string[] = [];
   await using scene = await Scene.open({
@@ -53,7 +53,7 @@ test("a turn that is asked for while a tool of another one runs does not join it
   expect(scene.fake.processes[0]?.prompts).toEqual(["one", "two", "three"]);
 });
 
-test("readers that vanish in the middle, each in its own way, hold up neither their turn nor the next one", async () => {
+test("readers that leave in the middle of a turn: hold up neither that turn nor the next one", async () => {
   const left = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {

@@ -8,10 +8,10 @@ import { killAtRandom } from "../real/random-kills.ts";
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const minutes = Number(process.env["KILL_MINUTES"] ?? 3);
 
-/** More lives than there is time for. */
+/** More runs than there is time for. */
 const MOST_LIVES_A_MINUTE = 60;
 
-it(`for ${minutes} minutes hosts, Claude Code, its commands and MCP servers are killed and stopped at any moment, and nothing that was acknowledged is lost or done twice (KILL_SEED=${seed})`, {
+it(`Castellan for ${minutes} minutes of random kills and stops: loses and repeats nothing that it acknowledged (KILL_SEED=${seed})`, {
   timeout: (minutes + 5) * 60_000,
 }, async () => {
   const all = lives(seed, Math.ceil(minutes * MOST_LIVES_A_MINUTE));

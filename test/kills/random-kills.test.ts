@@ -7,10 +7,10 @@ import { killAtRandom } from "../real/random-kills.ts";
 const KILLS = 200;
 const seed = Number(process.env["KILL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-/** On a machine that is too busy for all of them, as many as there is time for. */
+/** A machine too busy for all kills does as many as fit into this time. */
 const LIMIT_MS = 13 * 60_000;
 
-it(`an application is killed ${KILLS} times at any moment, and nothing that it acknowledged is lost or done twice (KILL_SEED=${seed})`, {
+it(`Castellan in an application that is killed ${KILLS} times: loses and repeats nothing that it acknowledged (KILL_SEED=${seed})`, {
   timeout: 15 * 60_000,
 }, async () => {
   const record = await killAtRandom(lives(seed, KILLS), LIMIT_MS);

@@ -12,12 +12,12 @@ const restart = fc.integer({ min: 1, max: 10_000 });
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe("backoffDelay", () => {
-  it("doubles from 100 ms to 30 s by default, the first restart at once", () => {
+  it("restarts at once first, then doubles the delay from 100 ms to 30 s by default", () => {
     const delays = [1, 2, 3, 4, 5, 10, 11, 12].map((number) => backoffDelay(number, CHILD_BACKOFF, () => 0.5));
     expect(delays).toEqual([0, 100, 200, 400, 800, 25_600, 30_000, 30_000]);
   });
 
-  it("stays within the jitter of the wait, and the wait within the maximum", () => {
+  it("keeps the delay within its jitter, and the delay without jitter within the maximum", () => {
     fc.assert(
       fc.property(restart, backoff, chance, (number, options, random) => {
         const delay = backoffDelay(number, options, () => random);
@@ -29,7 +29,7 @@ describe("backoffDelay", () => {
     );
   });
 
-  it("never shrinks from one restart to the next, chance aside", () => {
+  it("never shrinks from one restart to the next when jitter is 0", () => {
     fc.assert(
       fc.property(restart, backoff, (number, options) => {
         const calm = { ...options, jitter: 0 };
@@ -38,7 +38,7 @@ describe("backoffDelay", () => {
     );
   });
 
-  it("waits for nothing exactly before the first restart of a series", () => {
+  it("returns 0 for the first restart of a series and for no other", () => {
     fc.assert(
       fc.property(restart, backoff, chance, (number, options, random) => {
         expect(backoffDelay(number, options, () => random) === 0).toBe(number === 1);

@@ -9,7 +9,10 @@ import { anyExit, anyFlatTeam, anyTeam, type Team } from "./tree.ts";
 
 type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
 
-/** What may happen at any moment, also in the middle of starts and stops. Numbers pick among what there is. */
+/**
+ * A step that may happen at any moment, also in the middle of starts and stops. `at` and `child` index into the
+ * candidates.
+ */
 type Step =
   | { readonly type: "exit"; readonly at: number; readonly exit: ChildExit }
   | { readonly type: "fail"; readonly at: number; readonly how: Disposition }
@@ -38,7 +41,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-/** A tree to which things happen without waiting for it to come to rest. */
+/** A tree that takes steps without waiting until it is at rest. */
 class Chaos {
   readonly #stage: Stage = new Stage({ shutdown: "infinity" });
   readonly #grove: Grove = new Grove(this.#stage);
@@ -80,12 +83,12 @@ class Chaos {
         this.#call(step);
         break;
     }
-    // Some steps come before anything that the last one set off could happen, some in the middle of it.
+    // Some steps run before any effect of the last step, some in the middle of its effects.
     await (step.type === "call" ? Promise.resolve() : settle());
     for (const [id, actors] of this.#stage.incarnations) expect(actors, `incarnations of ${id}`).toBeLessThanOrEqual(1);
   }
 
-  /** Lets go of everything that is held: the tree must come to rest, and then end. */
+  /** Releases every held start and stop. The tree must come to rest, and then end. */
   async close(): Promise<void> {
     const top = this.#grove.supervisors.get("r");
     for (const id of [...this.#held.keys()]) this.#release(id);
@@ -99,7 +102,7 @@ class Chaos {
     expect(this.#stage.clock.timers).toBe(0);
   }
 
-  /** Stops in the middle of everything; what is held is let go only afterwards. */
+  /** Stops the tree in the middle of everything, and releases held starts and stops only afterwards. */
   async stopNow(): Promise<void> {
     const top = this.#grove.supervisors.get("r");
     const stops = [top?.stop(), top?.stop()];
@@ -112,15 +115,6 @@ class Chaos {
     await Promise.all(this.#calls);
     expect(this.#stage.playing).toEqual([]);
     expect(this.#stage.clock.timers).toBe(0);
-  }
-
-  /** The workers that should be up below a supervisor, when it has come to rest. */
-  #running(home: ChildSupervisor | undefined): string[] {
-    return (home?.whichChildren() ?? []).flatMap(({ id, state, type }) => {
-      expect(["running", "terminated", "quarantined"]).toContain(state);
-      if (state !== "running") return [];
-      return type === "worker" ? [id] : this.#running(this.#grove.supervisors.get(id));
-    });
   }
 
   #hold(what: "holdStart" | "holdStop", worker: string): void {
@@ -158,20 +152,20 @@ async function run(team: Team, steps: readonly Step[]): Promise<Chaos> {
   return chaos;
 }
 
-/** More of them on request, for a soak: `PROPERTY_RUNS=100000`. */
+/** `PROPERTY_RUNS=100000` runs more for a soak. */
 const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 500);
 const steps = fc.array(step, { minLength: 5, maxLength: 60 });
 const team = fc.oneof(anyTeam, anyFlatTeam);
 
-describe("a tree in the middle of starts, stops and crashes", { timeout: 20_000 + numRuns * 20 }, () => {
-  it("never has two of one child, answers every call, comes to rest and ends", async () => {
+describe("ChildSupervisor amid random starts, stops and crashes", { timeout: 20_000 + numRuns * 20 }, () => {
+  it("never runs a child twice, answers every call, comes to rest and ends", async () => {
     await fc.assert(
       fc.asyncProperty(team, steps, async (plan, happenings) => (await run(plan, happenings)).close()),
       { numRuns },
     );
   });
 
-  it("can be stopped at any moment and leaves nobody behind", async () => {
+  it("stops at any moment and leaves no child behind", async () => {
     await fc.assert(
       fc.asyncProperty(team, steps, async (plan, happenings) => (await run(plan, happenings)).stopNow()),
       { numRuns },

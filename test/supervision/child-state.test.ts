@@ -26,7 +26,7 @@ const events = {
   terminated: { type: "terminated" },
 } satisfies Record<string, ChildStateEvent>;
 
-/** Where each event leads from each state; what is not listed must throw. */
+/** Maps each state and event to the next state. A pair that is not listed must throw. */
 const table: Record<keyof typeof states, Partial<Record<keyof typeof events, ChildState["name"]>>> = {
   due: { start: "starting", terminate: "terminated" },
   terminated: { terminate: "terminated" },
@@ -41,7 +41,7 @@ describe("nextState", () => {
   for (const [from, state] of Object.entries(states)) {
     for (const [type, event] of Object.entries(events)) {
       const to = table[from as keyof typeof states][type as keyof typeof events];
-      it(`${from} and ${type} make ${to ?? "an error"}`, () => {
+      it(`maps ${from} and ${type} to ${to ?? "an error"}`, () => {
         if (to === undefined) expect(() => nextState(state, event)).toThrow(from);
         else expect(nextState(state, event).name).toBe(to);
       });
@@ -49,7 +49,7 @@ describe("nextState", () => {
   }
 });
 
-describe("what a state says of a child", () => {
+describe("isAlive and isActive", () => {
   it.each([
     ["due", false, true],
     ["terminated", false, false],
@@ -58,11 +58,11 @@ describe("what a state says of a child", () => {
     ["starting", true, true],
     ["running", true, true],
     ["terminating", true, true],
-  ] as const)("%s: alive %s, active %s", (name, alive, active) => {
+  ] as const)("says of a child that is %s: alive %s, active %s", (name, alive, active) => {
     expect([isAlive(states[name]), isActive(states[name])]).toEqual([alive, active]);
   });
 
-  it("a child that is being terminated for good is not active", () => {
+  it("says that a child whose termination is final is not active", () => {
     expect(isActive({ name: "terminating", next: { name: "terminated" } })).toBe(false);
   });
 });

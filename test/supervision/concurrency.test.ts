@@ -3,7 +3,7 @@ import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
 import { settle } from "./simulated-clock.ts";
 import { crash, normal, Stage } from "./stage.ts";
 
-/** Says whether a promise has settled, and lets everything ready run before it looks. */
+/** Returns whether a promise has settled, after all ready microtasks have run. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const note = (): void => {
@@ -14,8 +14,8 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-describe("a stop", () => {
-  it("calls off a pending start, and stops and awaits the child that comes late", async () => {
+describe("ChildSupervisor.stop", () => {
+  it("aborts a pending start, then stops and awaits the child that starts late", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     const release = stage.holdStart("a");
@@ -35,7 +35,7 @@ describe("a stop", () => {
     expect(stage.playing).toEqual([]);
   });
 
-  it("ends a back-off", async () => {
+  it("cancels a pending back-off", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.failNext("a", "down");
@@ -47,7 +47,7 @@ describe("a stop", () => {
     expect(stage.take()).toEqual(["start a", "start a"]);
   });
 
-  it("is shared by all who ask for it", async () => {
+  it("stops each child once however often it is called", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"));
     const actor = stage.actor("a");
@@ -57,7 +57,7 @@ describe("a stop", () => {
     expect(await supervisor.exited).toEqual({ reason: "shutdown" });
   });
 
-  it("keeps the reverse order while a restart of many is under way", async () => {
+  it("keeps the reverse order during a restart of many children", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
     const releases = [stage.holdStop("c"), stage.holdStop("d")];
@@ -73,7 +73,7 @@ describe("a stop", () => {
     expect(stage.take()).toEqual(["stop a"]);
   });
 
-  it("with a number kills what is left after it", async () => {
+  it("kills the remaining children after the given number of milliseconds", async () => {
     const stage = new Stage({ shutdown: "infinity" });
     const supervisor = await stage.supervise([...stage.specs("a"), stage.nested("s", stage.specs("b"))]);
     const [outer, inner] = [stage.actor("a"), stage.actor("b")];
@@ -87,14 +87,14 @@ describe("a stop", () => {
     await stopping;
   });
 
-  it("with a number leaves no timer behind when all are gone before", async () => {
+  it("leaves no timer behind when all children end before the given time", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     await supervisor.stop(2_000);
     expect(stage.clock.timers).toBe(0);
   });
 
-  it("with brutal_kill kills all at once, also when an orderly stop has begun", async () => {
+  it("kills all children at once with brutal_kill, also after an orderly stop has begun", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"));
     const actors = [stage.actor("a"), stage.actor("b")];
@@ -106,7 +106,7 @@ describe("a stop", () => {
     await Promise.all([orderly, brutal]);
   });
 
-  it("does not hang on a start that never comes to an end", async () => {
+  it("gives up on a start that never settles, with CHILD_NOT_GONE", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     stage.holdStart("a");
@@ -119,7 +119,7 @@ describe("a stop", () => {
     expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { code: "CHILD_NOT_GONE" } });
   });
 
-  it("refuses every call that would change something", async () => {
+  it("makes every changing call reject with SUPERVISOR_STOPPED", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const stopping = supervisor.stop();
@@ -136,8 +136,8 @@ describe("a stop", () => {
   });
 });
 
-describe("the start of a supervisor", () => {
-  it("is called off by its signal, and what is up is gone when it rejects", async () => {
+describe("ChildSupervisor.start", () => {
+  it("rejects with SUPERVISOR_STOPPED when its signal aborts, after stopping the children that run", async () => {
     const stage = new Stage();
     const controller = new AbortController();
     const release = stage.holdStart("b");
@@ -150,7 +150,7 @@ describe("the start of a supervisor", () => {
     expect(stage.take()).toEqual(["start a", "start b", "stop b", "stop a"]);
   });
 
-  it("begins nothing when its signal is aborted already", async () => {
+  it("starts nothing when its signal is already aborted", async () => {
     const stage = new Stage();
     const starting = ChildSupervisor.start(stage.specs("a"), {}, stage.deps(AbortSignal.abort()));
     await expect(starting).rejects.toMatchObject({
@@ -160,7 +160,7 @@ describe("the start of a supervisor", () => {
     expect(stage.take()).toEqual([]);
   });
 
-  it("is not called off by its signal once it is over", async () => {
+  it("ignores its signal once it has resolved", async () => {
     const stage = new Stage();
     const controller = new AbortController();
     const supervisor = await ChildSupervisor.start(stage.specs("a"), {}, stage.deps(controller.signal));
@@ -169,7 +169,7 @@ describe("the start of a supervisor", () => {
     expect(supervisor.countChildren().active).toBe(1);
   });
 
-  it("is called off in a nested supervisor when the outer one stops", async () => {
+  it("aborts the start of a nested supervisor when the outer one stops", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     const release = stage.holdStart("b");
@@ -181,7 +181,7 @@ describe("the start of a supervisor", () => {
     expect(stage.playing).toEqual([]);
   });
 
-  it("rejects when the supervisor escalates meanwhile", async () => {
+  it("rejects when the supervisor escalates before the start ends", async () => {
     const stage = new Stage();
     stage.holdStart("b");
     const options = { onMaxRestarts: "escalate", maxRestarts: 0 } as const;
@@ -196,7 +196,7 @@ describe("the start of a supervisor", () => {
     await refused;
   });
 
-  it("resolves with a supervisor that has ended when significant children end meanwhile", async () => {
+  it("resolves with an ended supervisor when a significant child ends before the start ends", async () => {
     const stage = new Stage();
     const release = stage.holdStart("b");
     const worker = stage.spec("a", { restart: "transient", significant: true });
@@ -208,7 +208,7 @@ describe("the start of a supervisor", () => {
     expect(stage.playing).toEqual([]);
   });
 
-  it("goes on when a child that is up crashes meanwhile, and starts the rest of the group with it", async () => {
+  it("restarts a child that crashes during the start, together with the rest of its group", async () => {
     const stage = new Stage();
     const release = stage.holdStart("b");
     const starting = stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
@@ -222,8 +222,8 @@ describe("the start of a supervisor", () => {
   });
 });
 
-describe("terminateChild", () => {
-  it("during a restart calls the start off and leaves the child down", async () => {
+describe("ChildSupervisor.terminateChild", () => {
+  it("aborts the start of a restarting child and leaves it terminated", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const release = stage.holdStart("a");
@@ -235,7 +235,7 @@ describe("terminateChild", () => {
     expect(supervisor.child("a")?.state).toBe("terminated");
   });
 
-  it("during a back-off gives the restart up", async () => {
+  it("cancels the back-off of a restarting child", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.failNext("a", "down");
@@ -246,7 +246,7 @@ describe("terminateChild", () => {
     expect(supervisor.child("a")?.retryAt).toBeUndefined();
   });
 
-  it("of one that hangs in a restart of many lets the others come up", async () => {
+  it("starts the other children of a restart when the terminated one hangs", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
     const release = stage.holdStart("b");
@@ -258,7 +258,7 @@ describe("terminateChild", () => {
     expect(supervisor.whichChildren().map(({ state }) => state)).toEqual(["running", "terminated", "running"]);
   });
 
-  it("makes other calls about the child wait until it is gone", async () => {
+  it("makes other calls for the child wait until it has ended", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const release = stage.holdStop("a");
@@ -271,7 +271,7 @@ describe("terminateChild", () => {
     expect(stage.take()).toEqual(["start a"]);
   });
 
-  it("lets the id of a temporary child be taken again as soon as it is gone", async () => {
+  it("frees the id of a temporary child as soon as it has ended", async () => {
     const stage = new Stage();
     const temporary = { restart: "temporary" } as const;
     const supervisor = await stage.supervise([stage.spec("a", temporary)]);
@@ -281,7 +281,7 @@ describe("terminateChild", () => {
     expect(stage.take()).toEqual(["start a", "stop a", "start a"]);
   });
 
-  it("is not undone by a crash that happens at the same moment", async () => {
+  it("leaves the child terminated when it crashes at the same moment", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.actor("a").exit(crash);
@@ -292,8 +292,8 @@ describe("terminateChild", () => {
   });
 });
 
-describe("recycleChild", () => {
-  it("of a child that is starting waits for that start", async () => {
+describe("ChildSupervisor.recycleChild", () => {
+  it("waits for the start of a child that is starting", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     const release = stage.holdStart("a");
@@ -304,7 +304,7 @@ describe("recycleChild", () => {
     expect(stage.take()).toEqual(["start a"]);
   });
 
-  it("asked for twice restarts once", async () => {
+  it("restarts once when it is called twice", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const [one, other] = await Promise.all([supervisor.recycleChild("a"), supervisor.recycleChild("a")]);
@@ -312,7 +312,7 @@ describe("recycleChild", () => {
     expect(stage.take()).toEqual(["start a", "stop a", "start a"]);
   });
 
-  it("rejects when the child is terminated before it is up", async () => {
+  it("rejects with CHILD_START_FAILED when the child is terminated before it runs", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const release = stage.holdStop("a");

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { settle } from "./simulated-clock.ts";
 import { crash, Stage } from "./stage.ts";
 
-describe("a crash", () => {
-  it("of an earlier sibling takes over a restart of later ones that is under way", async () => {
+describe("ChildSupervisor after a crash", () => {
+  it("merges a pending restart of later siblings into the restart of an earlier one", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
     const release = stage.holdStart("c");
@@ -16,7 +16,7 @@ describe("a crash", () => {
     expect(supervisor.countChildren().active).toBe(4);
   });
 
-  it("takes over whom an earlier restart had still to start", async () => {
+  it("starts the children that an earlier restart had not yet started", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
     await stage.exit("c", { reason: "abnormal", disposition: "quarantine" });
@@ -29,7 +29,7 @@ describe("a crash", () => {
     expect(stage.take()).toEqual(["start b", "start c", "start d"]);
   });
 
-  it("takes over whom an earlier restart had still to stop", async () => {
+  it("stops the children that an earlier restart had not yet stopped", async () => {
     const stage = new Stage();
     const children = [stage.spec("a"), stage.spec("t", { restart: "temporary" }), ...stage.specs("c", "d")];
     const supervisor = await stage.supervise(children, { strategy: "rest_for_one" });
@@ -45,7 +45,7 @@ describe("a crash", () => {
     expect(stage.playing).toEqual(["a", "c", "d"]);
   });
 
-  it("of a sibling restarts a child that is just being started by hand, and its caller gets the second one", async () => {
+  it("restarts a sibling that startChild is starting, and resolves startChild with the second child", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { strategy: "one_for_all" });
     const release = stage.holdStart("b");
@@ -57,7 +57,7 @@ describe("a crash", () => {
     expect(stage.take()).toEqual(["stop b", "start a", "start b"]);
   });
 
-  it("of a sibling calls off the start of a temporary child, and tells its caller", async () => {
+  it("aborts the start of a temporary sibling, and rejects its startChild with CHILD_START_FAILED", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { strategy: "one_for_all" });
     const release = stage.holdStart("t");
@@ -74,7 +74,7 @@ describe("a crash", () => {
     expect(stage.playing).toEqual(["a"]);
   });
 
-  it("of a sibling does not keep a child that is just being added and then does not come up", async () => {
+  it("drops a sibling that startChild is adding and that then fails to start", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { strategy: "one_for_all" });
     const release = stage.holdStart("b");
@@ -89,7 +89,7 @@ describe("a crash", () => {
     expect(supervisor.child("b")).toBeUndefined();
   });
 
-  it("of a sibling puts a child that is just being restarted by hand under the rules again", async () => {
+  it("restarts a sibling whose restartChild has failed", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all" });
     await supervisor.terminateChild("b");
@@ -104,7 +104,7 @@ describe("a crash", () => {
     expect(supervisor.child("b")?.state).toBe("running");
   });
 
-  it("of a child that was added is judged like any other, also when its restart fails", async () => {
+  it("restarts a child added by startChild, also after a failed restart", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     await supervisor.startChild(stage.spec("a"));
@@ -113,7 +113,7 @@ describe("a crash", () => {
     expect(supervisor.child("a")?.state).toBe("restarting");
   });
 
-  it("of a child that stands in line to be stopped is no crash", async () => {
+  it("counts no crash of a child that is waiting to be stopped", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all", maxRestarts: 1 });
     const release = stage.holdStop("c");

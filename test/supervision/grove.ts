@@ -3,9 +3,9 @@ import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
 import type { Stage } from "./stage.ts";
 import type { Plan, Team } from "./tree.ts";
 
-/** Real supervisors grown from the plan of a team, on a stage. */
+/** Real supervisors built from the plan of a team, on a stage. */
 export class Grove {
-  /** The latest supervisor of each id; the one on top is `r`. */
+  /** The latest supervisor of each id; the root is `r`. */
   readonly supervisors: Map<string, ChildSupervisor> = new Map();
   readonly #stage: Stage;
 
@@ -36,12 +36,12 @@ export class Grove {
   }
 }
 
-/** All workers of a team, at any depth. */
+/** Returns all workers of a team, at any depth. */
 export function workersOf(plans: readonly Plan[]): Plan[] {
   return plans.flatMap((plan) => (plan.inner === undefined ? [plan] : workersOf(plan.inner.children)));
 }
 
-/** Picks by a number of any size. */
+/** Returns the choice at `number` modulo their count. */
 export function pick<T>(choices: readonly T[], number: number): T | undefined {
   return choices[number % choices.length];
 }

@@ -3,8 +3,8 @@ import type { Child, ChildExit, ChildSpec } from "../../src/supervision/child-sp
 import { settle } from "./simulated-clock.ts";
 import { Actor, crash, Stage } from "./stage.ts";
 
-describe("a child that misbehaves", () => {
-  it("by a stop that rejects is reported and left behind", async () => {
+describe("ChildSupervisor with a child that breaks its contract", () => {
+  it("reports a stop that rejects and stops the others", async () => {
     const stage = new Stage();
     const { promise: exited, resolve: leave } = Promise.withResolvers<ChildExit>();
     const stop = async (): Promise<void> => {
@@ -20,7 +20,7 @@ describe("a child that misbehaves", () => {
     expect(stage.playing).toEqual([]);
   });
 
-  it("by a stop that rejects while it goes on is not taken for its successor when it ends", async () => {
+  it("does not mistake the late exit of a child whose stop rejected for that of its successor", async () => {
     const stage = new Stage();
     const { promise: exited, resolve: leave } = Promise.withResolvers<ChildExit>();
     const children: Child[] = [{ exited, stop: () => Promise.reject(new Error("no")) }, new Actor("a", stage)];
@@ -32,7 +32,7 @@ describe("a child that misbehaves", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "running", child: successor, lastExits: [] });
   });
 
-  it("by a stop that throws is reported and left behind", async () => {
+  it("reports a stop that throws", async () => {
     const stage = new Stage();
     const stop = (): Promise<void> => {
       throw new Error("no");
@@ -44,7 +44,7 @@ describe("a child that misbehaves", () => {
     expect(stage.events.at(-1)).toMatchObject({ type: "terminated", id: "a", error: { message: "no" } });
   });
 
-  it("by an exited that rejects has crashed", async () => {
+  it("treats an exited promise that rejects as a crash", async () => {
     const stage = new Stage();
     const { promise: exited, reject } = Promise.withResolvers<ChildExit>();
     const supervisor = await stage.supervise([
@@ -59,7 +59,7 @@ describe("a child that misbehaves", () => {
     expect(supervisor.child("a")).toBeUndefined();
   });
 
-  it("by a start that gives no child did not come up", async () => {
+  it("rejects with CHILD_START_FAILED when a start returns no child", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise([]);
     const empty = JSON.parse("{}") as Child;
@@ -67,7 +67,7 @@ describe("a child that misbehaves", () => {
     await expect(starting).rejects.toMatchObject({ code: "CHILD_START_FAILED", cause: expect.any(TypeError) });
   });
 
-  it("by not ending when it is killed is quarantined instead of doubled", async () => {
+  it("quarantines a child that survives its kill, instead of starting it twice", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.holdStop("a");
@@ -81,7 +81,7 @@ describe("a child that misbehaves", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "quarantined" });
   });
 
-  it("by coming up long after it was given up is killed, and not taken for its successor", async () => {
+  it("kills a child that starts long after it was given up, and does not mistake it for its successor", async () => {
     const stage = new Stage();
     const starts = [Promise.withResolvers<Child>(), Promise.withResolvers<Child>()];
     let next = 0;
@@ -100,7 +100,7 @@ describe("a child that misbehaves", () => {
     expect(await restarting).toBe(successor);
   });
 
-  it("by ending twice counts once", async () => {
+  it("counts a child that exits twice once", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     const actor = stage.actor("a");
@@ -111,8 +111,8 @@ describe("a child that misbehaves", () => {
   });
 });
 
-describe("a listener", () => {
-  it("that throws or rejects hurts nobody", async () => {
+describe("ChildSpec.onEvent", () => {
+  it("may throw or reject without affecting the supervisor", async () => {
     for (const onEvent of [
       () => {
         throw new Error("no");
@@ -141,7 +141,7 @@ describe("a listener", () => {
     expect(stage.playing).toEqual([]);
   });
 
-  it("is told of its own child only, and all listeners in the order in which things happen", async () => {
+  it("receives the events of its own child only, in one order for all listeners", async () => {
     const stage = new Stage();
     const told: string[] = [];
     const listening = (id: string): ChildSpec =>
@@ -161,7 +161,7 @@ describe("a listener", () => {
     ]);
   });
 
-  it("has heard everything when the supervisor has ended", async () => {
+  it("receives every event before the supervisor has ended", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"));
     await supervisor.stop();

@@ -5,16 +5,16 @@ interface Pending {
   readonly call: () => void;
 }
 
-/** What the supervisors of the model share: time, chance failures, and the account of what happened. */
+/** State that the supervisors of the model share: time, planned failures, and the log of starts and stops. */
 export class World {
   now = 0;
-  /** `start r.1`, `stop r.1`. */
+  /** Entries such as `start r.1` and `stop r.1`. */
   log: string[] = [];
-  /** Set when starts may have overlapped, so that only the order within each supervisor is certain. */
+  /** Set when starts may have overlapped. Then only the order within each supervisor is certain. */
   overlapped = false;
-  /** Set when something that overlapped was cut short, which this model cannot predict. */
+  /** Set when an overlapping start was cut short, which this model cannot predict. */
   lost = false;
-  /** Set when two waits ended at the same moment, so that no order is certain. */
+  /** Set when two waits ended at the same moment. Then no order is certain. */
   tied = false;
   /** For each worker, how its next starts fail. */
   readonly failures: Map<string, Disposition[]> = new Map();

@@ -12,7 +12,7 @@ import { anyExit, anyRestart, anyTeam, type Plan, type Team } from "./tree.ts";
 
 type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
 
-/** Something that happens to a tree. `at` and `child` pick among what there is at that moment. */
+/** A step that a tree takes. `at` and `child` index into the candidates of that moment. */
 type Step =
   | { readonly type: "exit"; readonly at: number; readonly exit: ChildExit }
   | { readonly type: "fail"; readonly at: number; readonly how: Disposition[] }
@@ -49,7 +49,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** A tree and its model, moved together and compared after each step. */
+/** A tree and its model, stepped together and compared after each step. */
 class Pair {
   readonly #stage: Stage = new Stage();
   readonly #world: World = new World();
@@ -139,7 +139,7 @@ class Pair {
     await this.#expectCall(home[call](id), this.#real(home)[call](id));
   }
 
-  /** Compares what a call came to, `undefined` being nothing yet. */
+  /** Compares the outcome of a call. `undefined` means that it is pending. */
   async #expectCall(expected: string | undefined, call: Promise<unknown>): Promise<void> {
     let seen: string | undefined;
     const outcome = call.then(
@@ -184,22 +184,22 @@ class Pair {
   }
 }
 
-/** The supervisor that a line of the log is about: the parent of the id in it. */
+/** Returns the supervisor that a line of the log is about: the parent of the id in it. */
 function homeOf(line: string): string {
   return line.slice(line.indexOf(" ") + 1, line.lastIndexOf("."));
 }
 
-/** The code of an error; a start that was called off has the code of one that failed, and is told apart by its words. */
+/** Returns the code of an error. An aborted start has the code of a failed one; only the message tells them apart. */
 function outcomeOf(error: unknown): string {
   if (!CastellanError.is(error)) return "?";
   return error.message.endsWith("was called off") ? "called off" : error.code;
 }
 
-/** More of them on request, for a soak: `PROPERTY_RUNS=100000`. */
+/** `PROPERTY_RUNS=100000` runs more for a soak. */
 const numRuns = Number(process.env["PROPERTY_RUNS"] ?? 1_000);
 
-describe("a tree of supervisors and its model", () => {
-  it("agree on who runs, in which order they were started and stopped, and who was quarantined", {
+describe("ChildSupervisor beside its model", () => {
+  it("agrees on running children, order of starts and stops, and quarantines", {
     timeout: 20_000 + numRuns * 20,
   }, async () => {
     await fc.assert(

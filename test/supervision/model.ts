@@ -2,14 +2,14 @@ import type { ChildExit, Disposition } from "../../src/supervision/child-spec.ts
 import type { World } from "./model-world.ts";
 import type { Plan, Team } from "./tree.ts";
 
-/** Children of one supervisor that will be started together. */
+/** Children of one supervisor that start together. */
 interface Batch {
   members: ModelChild[];
 }
 
 type State = "running" | "waiting" | "terminated" | "quarantined";
 type Outcome = "ok" | "CHILD_START_FAILED" | "called off" | "SUPERVISOR_STOPPED";
-/** What becomes of a child that did not come up. */
+/** What happens to a child whose start fails. */
 type Otherwise = "judge" | "forget" | "terminated" | "quarantined";
 
 interface ModelChild {
@@ -23,14 +23,11 @@ interface ModelChild {
   counted: number[];
   since: number;
   inner: Model | undefined;
-  /** What a call that waits for the child was told first. */
+  /** The first outcome that a waiting call received. */
   outcome: Outcome | undefined;
 }
 
-/**
- * A simple account of what a supervisor should do, in which every start and stop happens at once and nothing
- * overlaps.
- */
+/** A simple model of a supervisor, in which every start and stop happens at once and nothing overlaps. */
 export class Model {
   readonly id: string;
   readonly #team: Team;
@@ -48,7 +45,7 @@ export class Model {
     this.#onEnd = onEnd;
   }
 
-  /** Starts all children and tells whether the supervisor came up. */
+  /** Starts all children and returns whether the supervisor runs. */
   open(): boolean {
     this.#children = this.#team.children.map(newChild);
     this.#begin(this.#children, 0, "judge");
@@ -56,17 +53,17 @@ export class Model {
     return !this.#ended;
   }
 
-  /** All supervisors that are up, this one first. */
+  /** Returns all running supervisors, this one first. */
   family(): Model[] {
     return this.#ended ? [] : [this, ...this.#children.flatMap(({ inner }) => inner?.family() ?? [])];
   }
 
-  /** The workers of this supervisor that are up. */
+  /** Returns the ids of this supervisor's running workers. */
   workers(): string[] {
     return this.#children.filter((child) => child.state === "running" && !child.inner).map(({ plan }) => plan.id);
   }
 
-  /** What `whichChildren` should show. */
+  /** Returns what `whichChildren` should show. */
   show(): string[] {
     return this.#children.map((child) => {
       const { id } = child.plan;
@@ -160,13 +157,12 @@ export class Model {
     }
   }
 
-  /** Gives up on a child. */
   #giveUp(child: ModelChild): void {
     if (this.#team.options.onMaxRestarts === "escalate") this.#end({ reason: "abnormal" });
     else child.state = "quarantined";
   }
 
-  /** Counts a restart and tells whether it is borne. */
+  /** Counts a restart and returns whether the intensity allows it. */
   #bears(child: ModelChild): boolean {
     const { maxRestarts = 3, maxSeconds = 5, onMaxRestarts } = this.#team.options;
     const shared = onMaxRestarts === "escalate";
@@ -195,7 +191,7 @@ export class Model {
     this.#begin(group, child.delay, "judge");
   }
 
-  /** Stops these children, and starts them with those who were to be started with any of them. */
+  /** Stops these children, and starts them together with the members of their pending batches. */
   #begin(group: readonly ModelChild[], delay: number, otherwise: Otherwise): void {
     const all = new Set(group.flatMap((child) => [child, ...(child.batch?.members ?? [])]));
     const members = this.#children.filter((child) => all.has(child));
@@ -210,7 +206,7 @@ export class Model {
     else this.#world.after(delay, () => this.#run(batch, otherwise));
   }
 
-  /** Starts who is still in a batch. One that ran, or was taken over, has nobody in it. */
+  /** Starts the remaining members of a batch. A batch that ran or was taken over has none. */
   #run(batch: Batch, otherwise: Otherwise): void {
     for (let child = batch.members[0]; child !== undefined; child = batch.members[0]) {
       leaveBatch(child);
@@ -229,7 +225,7 @@ export class Model {
     }
   }
 
-  /** Starts a child and tells how it failed, if it did. */
+  /** Starts a child and returns how it failed, if it did. */
   #start(child: ModelChild): Disposition | undefined {
     const { id, inner } = child.plan;
     this.#world.log.push(`start ${id}`);
@@ -269,7 +265,7 @@ export class Model {
     if (child.plan.restart === "temporary") this.#forget(child);
   }
 
-  /** Ends the supervisor, and tells who is above unless the end came from there. */
+  /** Ends the supervisor. Notifies its parent unless the parent ended it. */
   #end(exit: ChildExit | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -291,7 +287,7 @@ export class Model {
     this.#children = this.#children.filter((other) => other !== child);
   }
 
-  /** Ends the series of a child that was up long enough. */
+  /** Ends the restart series of a child that ran long enough. */
   #fold(child: ModelChild): void {
     if (this.#isCalm(child)) Object.assign(child, { restarts: 0, delay: 0 });
   }

@@ -3,7 +3,7 @@ import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
 import { checkRules, type OtpRule } from "./otp-rule.ts";
 import { crash, normal, type Stage, shutdown } from "./stage.ts";
 
-/** A supervisor of one child `a` that waits for its second restart. */
+/** Returns a supervisor whose one child `a` waits for its second restart. */
 async function waiting(stage: Stage): Promise<ChildSupervisor> {
   const supervisor = await stage.supervise(stage.specs("a"));
   stage.failNext("a", "down");
@@ -14,7 +14,7 @@ async function waiting(stage: Stage): Promise<ChildSupervisor> {
 const rules: OtpRule[] = [
   {
     source: "supervisor, start_child/2",
-    rule: "a child is added at the end of the start order and started",
+    rule: "adds a child at the end of the start order and starts it",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       const child = await supervisor.startChild(stage.spec("b"));
@@ -26,7 +26,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Adding a Child Process",
-    rule: "children that were added are lost when the supervisor is restarted",
+    rule: "loses children that were added when the supervisor is restarted",
     shows: async (stage) => {
       const spec = stage.nested("inner", stage.specs("a"), { onMaxRestarts: "escalate", maxRestarts: 0 });
       const top = await stage.supervise([spec]);
@@ -39,7 +39,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, start_child/2",
-    rule: "an id that is taken is refused: already started if it runs",
+    rule: "refuses a taken id with CHILD_ALREADY_STARTED if its child runs",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await expect(supervisor.startChild(stage.spec("a"))).rejects.toMatchObject({ code: "CHILD_ALREADY_STARTED" });
@@ -47,7 +47,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, start_child/2",
-    rule: "an id that is taken is refused: already present if it does not run",
+    rule: "refuses a taken id with CHILD_ALREADY_PRESENT if its child does not run",
     shows: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.startChild(stage.spec("a"))).rejects.toMatchObject({ code: "CHILD_ALREADY_PRESENT" });
@@ -57,7 +57,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, start_child/2",
-    rule: "if the start fails the spec is discarded and the error returned",
+    rule: "discards the spec and returns the error if the start fails",
     shows: async (stage) => {
       const supervisor = await stage.supervise([]);
       stage.failNext("a", "no a");
@@ -68,7 +68,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, terminate_child/2",
-    rule: "the child is stopped and its spec kept, without a child",
+    rule: "stops the child and keeps its spec",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
@@ -77,7 +77,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, terminate_child/2",
-    rule: "the spec of a temporary child is deleted with it",
+    rule: "deletes the spec of a temporary child with the child",
     shows: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("a", { restart: "temporary" })]);
       await supervisor.terminateChild("a");
@@ -87,7 +87,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, terminate_child/2",
-    rule: "a child that does not run may be terminated all the same",
+    rule: "accepts the termination of a child that does not run",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
@@ -97,7 +97,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, restart_child/2",
-    rule: "a child that was terminated is started again, in its old place",
+    rule: "starts a terminated child again, in its old place",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b"));
       await supervisor.terminateChild("a");
@@ -107,7 +107,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, restart_child/2",
-    rule: "it is refused while the child runs, and while it is about to be restarted",
+    rule: "refuses restartChild while the child runs or is about to be restarted",
     shows: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.restartChild("a")).rejects.toMatchObject({ code: "CHILD_RESTARTING" });
@@ -117,7 +117,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, restart_child/2",
-    rule: "if the start fails the error is returned and the child stays down",
+    rule: "returns the error and leaves the child terminated if the start fails",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
@@ -129,7 +129,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, delete_child/2",
-    rule: "the spec of a child that does not run is deleted, and its id is free",
+    rule: "deletes the spec of a child that does not run, and frees its id",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
@@ -140,7 +140,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, delete_child/2",
-    rule: "it is refused while the child runs, and while it is about to be restarted",
+    rule: "refuses deleteChild while the child runs or is about to be restarted",
     shows: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.deleteChild("a")).rejects.toMatchObject({ code: "CHILD_RESTARTING" });
@@ -151,7 +151,7 @@ const rules: OtpRule[] = [
   ...(["terminateChild", "restartChild", "deleteChild", "recycleChild"] as const).map(
     (call): OtpRule => ({
       source: "supervisor, terminate_child/2, restart_child/2, delete_child/2",
-      rule: `${call} of a child that is not known is refused`,
+      rule: `refuses ${call} of an unknown child`,
       shows: async (stage) => {
         const supervisor = await stage.supervise([]);
         await expect(supervisor[call]("x")).rejects.toMatchObject({
@@ -163,7 +163,7 @@ const rules: OtpRule[] = [
   ),
   {
     source: "supervisor, which_children/1",
-    rule: "every spec is listed, with its child, or restarting, or without one",
+    rule: "lists every spec: with its child, restarting, or without a child",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"));
       stage.failNext("b", "down");
@@ -178,7 +178,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, count_children/1",
-    rule: "specs, active children, supervisors and workers are counted, the last two dead or alive",
+    rule: "counts specs, active children, supervisors and workers, the last two dead or alive",
     shows: async (stage) => {
       const supervisor = await stage.supervise([...stage.specs("a", "b"), stage.nested("s", [])]);
       await supervisor.terminateChild("a");
@@ -196,7 +196,7 @@ const rules: OtpRule[] = [
   ).map(
     ([restart, exit]): OtpRule => ({
       source: "supervisor, Automatic Shutdown: any_significant",
-      rule: `a significant ${restart} child that ends ${exit.reason} ends the supervisor`,
+      rule: `ends the supervisor when a significant ${restart} child ends ${exit.reason}`,
       shows: async (stage) => {
         const worker = stage.spec("w", { restart, significant: true });
         const supervisor = await stage.supervise([stage.spec("a"), worker, stage.spec("z")], {
@@ -211,7 +211,7 @@ const rules: OtpRule[] = [
   ),
   {
     source: "supervisor, Automatic Shutdown: any_significant",
-    rule: "a significant transient child that crashes is restarted, and a child that is not significant ends nothing",
+    rule: "restarts a significant transient child that crashes, and goes on when an insignificant one ends",
     shows: async (stage) => {
       const children = [
         stage.spec("a", { restart: "transient", significant: true }),
@@ -225,7 +225,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Automatic Shutdown: all_significant",
-    rule: "the last significant child that ends ends the supervisor",
+    rule: "ends the supervisor when the last significant child ends",
     shows: async (stage) => {
       const significant = { restart: "transient", significant: true } as const;
       const children = [stage.spec("a", significant), stage.spec("b", significant), stage.spec("c")];
@@ -239,7 +239,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Automatic Shutdown, note",
-    rule: "a significant child that is terminated by hand does not end the supervisor",
+    rule: "goes on when a significant child is terminated by a call",
     shows: async (stage) => {
       const worker = stage.spec("w", { restart: "transient", significant: true });
       const supervisor = await stage.supervise([worker, stage.spec("a")], { autoShutdown: "any_significant" });
@@ -249,7 +249,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Automatic Shutdown, note",
-    rule: "a significant child that is stopped because a sibling died does not end the supervisor",
+    rule: "goes on when a significant child is stopped because a sibling died",
     shows: async (stage) => {
       const worker = stage.spec("w", { restart: "temporary", significant: true });
       const options = { autoShutdown: "any_significant", strategy: "one_for_all" } as const;
@@ -260,7 +260,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor.erl, check_startspec: duplicate_child_name",
-    rule: "two children with one id are refused before anything is started",
+    rule: "refuses two children with one id before it starts any",
     shows: async (stage) => {
       const starting = stage.supervise(stage.specs("a", "b", "a"));
       await expect(starting).rejects.toMatchObject({
@@ -272,4 +272,4 @@ const rules: OtpRule[] = [
   },
 ];
 
-checkRules("OTP's rules of calls and automatic shutdown", rules);
+checkRules("ChildSupervisor: OTP's rules of calls and automatic shutdown", rules);

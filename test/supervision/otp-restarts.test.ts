@@ -15,7 +15,7 @@ const escalate = { onMaxRestarts: "escalate" } as const;
 const rules: OtpRule[] = [
   {
     source: "sup_princ, Supervision Principles",
-    rule: "children are started in the order of the list",
+    rule: "starts children in the order of the list",
     shows: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"));
       expect(stage.take()).toEqual(["start a", "start b", "start c"]);
@@ -23,7 +23,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Supervision Principles; Stopping",
-    rule: "children are stopped in reverse start order, and then the supervisor ends",
+    rule: "stops children in reverse start order, and then ends",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"));
       stage.take();
@@ -34,7 +34,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Starting a Supervisor",
-    rule: "the start is synchronous: each child is up before the next is started, and all before it returns",
+    rule: "starts one child after the other, and returns when all run",
     shows: async (stage) => {
       const release = stage.holdStart("a");
       const starting = stage.supervise(stage.specs("a", "b"));
@@ -47,7 +47,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, start_link/3",
-    rule: "if a child does not start, those already started are stopped and the start fails",
+    rule: "stops the started children and fails if a child does not start",
     deviates: "only with onStartFailure abort",
     shows: async (stage) => {
       stage.failNext("c", "no c");
@@ -62,7 +62,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart Strategies: one_for_one",
-    rule: "only the child that ended is affected, and it is the default",
+    rule: "restarts only the child that ended, by default",
     shows: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"));
       stage.take();
@@ -72,7 +72,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart Strategies: one_for_all",
-    rule: "all others are stopped and then all are started",
+    rule: "stops all others, and then starts all",
     shows: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
       stage.take();
@@ -82,7 +82,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart Strategies: rest_for_one",
-    rule: "those after it in start order are stopped, then it and they are started",
+    rule: "stops the children after it in start order, then starts it and them",
     shows: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
       stage.take();
@@ -93,7 +93,7 @@ const rules: OtpRule[] = [
   ...(["one_for_all", "rest_for_one"] as const).map(
     (strategy): OtpRule => ({
       source: "supervisor, Restart Strategies",
-      rule: `${strategy} leaves the others alone when the child that ended is not restarted`,
+      rule: `leaves the others alone under ${strategy} when the child that ended is not restarted`,
       shows: async (stage) => {
         const quiet = stage.spec("a", { restart: "transient" });
         await stage.supervise([quiet, ...stage.specs("b", "c")], { strategy });
@@ -105,7 +105,7 @@ const rules: OtpRule[] = [
   ),
   {
     source: "supervisor, terminate_child/2",
-    rule: "a child that was terminated can later be restarted by the supervisor, with its siblings",
+    rule: "restarts a terminated child with its siblings",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all" });
       await supervisor.terminateChild("b");
@@ -118,14 +118,14 @@ const rules: OtpRule[] = [
     [normal, shutdown, crash].map(
       (exit): OtpRule => ({
         source: "supervisor, Child specification: restart",
-        rule: `a ${restart} child that ends ${exit.reason} is ${stateAfter(restart, exit.reason)} afterwards`,
+        rule: `leaves a ${restart} child that ends ${exit.reason} ${stateAfter(restart, exit.reason)}`,
         shows: async (stage) => expect(await runningAfter(stage, restart, exit)).toBe(stateAfter(restart, exit.reason)),
       }),
     ),
   ),
   {
     source: "supervisor, Child specification: restart",
-    rule: "a temporary child is not restarted even when a sibling's end stopped it, and its spec is deleted",
+    rule: "deletes a temporary child that is stopped because a sibling ended, and does not restart it",
     shows: async (stage) => {
       const children = [stage.spec("a"), stage.spec("t", { restart: "temporary" }), stage.spec("z")];
       const supervisor = await stage.supervise(children, { strategy: "one_for_all" });
@@ -137,7 +137,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Child specification: restart",
-    rule: "a restart is permanent unless it says otherwise",
+    rule: "makes a child permanent by default",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       expect(supervisor.child("a")?.restart).toBe("permanent");
@@ -146,7 +146,7 @@ const rules: OtpRule[] = [
   ...(["brutal_kill", "infinity", 1_234] as const).map(
     (how): OtpRule => ({
       source: "supervisor, Child specification: shutdown",
-      rule: `a child is stopped with its own shutdown, here ${how}`,
+      rule: `stops a child with its own shutdown, here ${how}`,
       shows: async (stage) => {
         const supervisor = await stage.supervise([stage.spec("a", { shutdown: how })]);
         const actor = stage.actor("a");
@@ -157,7 +157,7 @@ const rules: OtpRule[] = [
   ),
   {
     source: "supervisor, Child specification: shutdown",
-    rule: "a worker has 5,000 ms to stop and a supervisor infinity, unless they say otherwise",
+    rule: "gives a worker 5,000 ms to stop and a supervisor infinity by default",
     shows: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("w"), stage.spec("s", { type: "supervisor" })]);
       const [worker, other] = [stage.actor("w"), stage.actor("s")];
@@ -167,7 +167,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Child specification: shutdown",
-    rule: "a child that is not gone in its time is killed",
+    rule: "kills a child that has not ended in its shutdown time",
     shows: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("a", { shutdown: 300 })]);
       const actor = stage.actor("a");
@@ -184,7 +184,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart intensity and period",
-    rule: "more than maxRestarts within maxSeconds stop all children and end the supervisor",
+    rule: "stops all children and ends after more than maxRestarts within maxSeconds",
     deviates:
       "with onMaxRestarts escalate, and abnormal where OTP says shutdown, so that a transient supervisor comes back too",
     shows: async (stage) => {
@@ -205,7 +205,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart intensity and period",
-    rule: "restarts that are longer ago than maxSeconds do not count",
+    rule: "ignores restarts older than maxSeconds",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 1, maxSeconds: 5 });
       for (let times = 0; times < 10; times += 1) {
@@ -217,7 +217,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart intensity and period",
-    rule: "with an intensity of 0 the first restart is one too many",
+    rule: "ends at the first restart with an intensity of 0",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 0 });
       await stage.exit("a");
@@ -226,7 +226,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart intensity and period",
-    rule: "a child that ends normally counts like any other if it is restarted",
+    rule: "counts a child that ends normally like any other if it is restarted",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 0 });
       await stage.exit("a", normal);
@@ -235,7 +235,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor, Restart intensity and period",
-    rule: "a restart of many children counts once",
+    rule: "counts a restart of many children once",
     shows: async (stage) => {
       const options = { ...escalate, strategy: "one_for_all", maxRestarts: 1 } as const;
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"), options);
@@ -245,7 +245,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "sup_princ, Maximum Restart Intensity",
-    rule: "when a supervisor gives up, the one above restarts it or gives up too",
+    rule: "makes the supervisor above restart it or give up too when it gives up",
     shows: async (stage) => {
       const inner = stage.nested("inner", stage.specs("a"), { ...escalate, maxRestarts: 1 });
       const top = await stage.supervise([inner], { ...escalate, maxRestarts: 1 });
@@ -260,7 +260,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor.erl, restart/2 and handle_cast try_again_restart",
-    rule: "a restart that fails counts as another restart and is tried again, while the supervisor answers calls",
+    rule: "counts a failed restart as another restart and tries again, while it answers calls",
     deviates: "it is tried again after a back-off",
     shows: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 2 });
@@ -275,7 +275,7 @@ const rules: OtpRule[] = [
   },
   {
     source: "supervisor.erl, restart_multiple_children",
-    rule: "when one of many fails to restart, those after it wait and the strategy is applied again from it",
+    rule: "applies the strategy again from the child that fails in a restart of many",
     shows: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
       stage.failNext("c", "down");
@@ -291,4 +291,4 @@ function stateAfter(restart: Restart, reason: string): string {
   return restart === "transient" && reason !== "abnormal" ? "terminated" : "running";
 }
 
-checkRules("OTP's rules of starting, stopping and restarting", rules);
+checkRules("ChildSupervisor: OTP's rules of starting, stopping and restarting", rules);

@@ -3,7 +3,7 @@ import { Stage } from "./stage.ts";
 
 /**
  * One rule that OTP documents. `source` names the page (`supervisor`: stdlib's module page; `sup_princ`: "Supervisor
- * Behaviour" of the design principles) and the section, of OTP 27 and 28. `deviates` tells where this library departs
+ * Behaviour" of the design principles) and the section, of OTP 27 and 28. `deviates` says where this library departs
  * from it on purpose.
  */
 export interface OtpRule {

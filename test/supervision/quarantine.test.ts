@@ -5,13 +5,13 @@ import { crash, Stage } from "./stage.ts";
 
 const once = { maxRestarts: 1, maxSeconds: 60 } as const;
 
-/** What a failed start throws to say how it is to be taken. */
+/** Returns the value that a failed start throws to declare its disposition. */
 function failure(disposition: Disposition): { disposition: Disposition } {
   return { disposition };
 }
 
-describe("a child that ends too often", () => {
-  it("is quarantined alone, with its last exits, and the others go on", async () => {
+describe("ChildSupervisor with a child that ends too often", () => {
+  it("quarantines that child alone, with its last exits, and leaves the others running", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), once);
     const other = stage.actor("b");
@@ -30,7 +30,7 @@ describe("a child that ends too often", () => {
     expect(stage.takeEvents().slice(-2)).toEqual(["exited a", "quarantined a"]);
   });
 
-  it("is counted for itself", async () => {
+  it("counts the restarts of each child separately", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), once);
     for (const id of ["a", "b", "c"]) await stage.exit(id);
@@ -59,7 +59,7 @@ describe("a child that ends too often", () => {
     },
   );
 
-  it("in the middle of a restart of many lets the rest come up without it", async () => {
+  it("starts the rest of a group without a child that is quarantined during the group's restart", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), { ...once, strategy: "one_for_all" });
     stage.failNext("b", "down", failure("quarantine"));
@@ -67,7 +67,7 @@ describe("a child that ends too often", () => {
     expect(supervisor.whichChildren().map(({ state }) => state)).toEqual(["running", "quarantined", "running"]);
   });
 
-  it("keeps its last ten exits", async () => {
+  it("keeps the last ten exits of a child", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     for (let number = 1; number <= 12; number += 1) {
@@ -79,20 +79,23 @@ describe("a child that ends too often", () => {
   });
 });
 
-describe("a quarantine", () => {
-  it.each(["restartChild", "recycleChild"] as const)("is lifted by %s, which counts nothing", async (call) => {
-    const stage = new Stage();
-    const supervisor = await stage.supervise(stage.specs("a"), once);
-    await stage.exit("a");
-    await stage.exit("a");
-    await supervisor[call]("a");
-    expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 0 });
-    expect(supervisor.child("a")?.lastExits.length).toBe(2);
-    await stage.exit("a");
-    expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 1 });
-  });
+describe("a quarantined child", () => {
+  it.each(["restartChild", "recycleChild"] as const)(
+    "leaves quarantine by %s, which counts no restart",
+    async (call) => {
+      const stage = new Stage();
+      const supervisor = await stage.supervise(stage.specs("a"), once);
+      await stage.exit("a");
+      await stage.exit("a");
+      await supervisor[call]("a");
+      expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 0 });
+      expect(supervisor.child("a")?.lastExits.length).toBe(2);
+      await stage.exit("a");
+      expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 1 });
+    },
+  );
 
-  it("outlasts terminateChild, and a restartChild that fails", async () => {
+  it("stays quarantined after terminateChild and after a failed restartChild", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxRestarts: 0 });
     await stage.exit("a");
@@ -103,7 +106,7 @@ describe("a quarantine", () => {
     expect(supervisor.child("a")?.state).toBe("quarantined");
   });
 
-  it("ends with deleteChild", async () => {
+  it("is removed by deleteChild", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxRestarts: 0 });
     await stage.exit("a");
@@ -112,8 +115,8 @@ describe("a quarantine", () => {
   });
 });
 
-describe("a disposition", () => {
-  it("free restarts without counting, and backs off all the same", async () => {
+describe("ChildExit.disposition", () => {
+  it("restarts without counting, but with back-off, when it is free", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxRestarts: 0 });
     for (const delay of [0, 100, 200, 400, 800, 1_600]) {
@@ -124,14 +127,14 @@ describe("a disposition", () => {
     expect(supervisor.child("a")).toMatchObject({ state: "running", restarts: 6 });
   });
 
-  it("quarantine takes effect at once", async () => {
+  it("quarantines at once when it is quarantine", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"));
     await stage.exit("a", { reason: "abnormal", disposition: "quarantine" });
     expect(supervisor.whichChildren().map(({ state }) => state)).toEqual(["quarantined", "running"]);
   });
 
-  it("quarantine ends the supervisor at once where children escalate", async () => {
+  it("ends the supervisor at once when it is quarantine and onMaxRestarts is escalate", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), { onMaxRestarts: "escalate" });
     await stage.exit("a", { reason: "abnormal", disposition: "quarantine", cause: new Error("no key") });
@@ -143,14 +146,14 @@ describe("a disposition", () => {
     });
   });
 
-  it("is read only from an abnormal exit", async () => {
+  it("applies to abnormal exits only", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     await stage.exit("a", { reason: "normal", disposition: "quarantine" });
     expect(supervisor.child("a")?.state).toBe("running");
   });
 
-  it("on what a start throws is honoured, and nonsense there is not", async () => {
+  it("applies to the error of a failed start, and is ignored there when it is invalid", async () => {
     const stage = new Stage();
     stage.failNext("a", failure("quarantine"));
     stage.failNext("b", { disposition: "whatever" });
@@ -161,8 +164,8 @@ describe("a disposition", () => {
   });
 });
 
-describe("a child that does not come up at the start", () => {
-  it("leaves the others started and is tried again on its own", async () => {
+describe("ChildSupervisor with a child that fails its first start", () => {
+  it("leaves the others started and tries the child again on its own", async () => {
     const stage = new Stage();
     stage.failNext("b", "down", "down");
     const supervisor = await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
@@ -172,7 +175,7 @@ describe("a child that does not come up at the start", () => {
     expect(supervisor.countChildren().active).toBe(3);
   });
 
-  it("is a sibling like any other from then on", async () => {
+  it("treats the child as any other sibling afterwards", async () => {
     const stage = new Stage();
     stage.failNext("b", "down");
     await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all" });
@@ -183,7 +186,7 @@ describe("a child that does not come up at the start", () => {
     expect(stage.take()).toEqual(["stop a", "start a", "start b"]);
   });
 
-  it("is quarantined after six failed starts in a row, however long each one takes", async () => {
+  it("quarantines the child after six failed starts in a row, however long each takes", async () => {
     const stage = new Stage();
     let starts = 0;
     const start = (): Promise<never> => {
@@ -203,7 +206,7 @@ describe("a child that does not come up at the start", () => {
     ]);
   });
 
-  it("ends the supervisor after as many where children escalate, and as often as `maxRestarts` allows", async () => {
+  it("ends after `maxRestarts` + 1 failed starts when onMaxRestarts is escalate", async () => {
     const stage = new Stage();
     let starts = 0;
     const start = (): Promise<never> => {
@@ -220,7 +223,7 @@ describe("a child that does not come up at the start", () => {
     expect(starts).toBe(9);
   });
 
-  it("is deleted when it is temporary", async () => {
+  it("deletes a temporary child", async () => {
     const stage = new Stage();
     stage.failNext("a", "down");
     const supervisor = await stage.supervise([stage.spec("a", { restart: "temporary" }), ...stage.specs("b")]);
@@ -228,8 +231,8 @@ describe("a child that does not come up at the start", () => {
   });
 });
 
-describe("a series of crashes", () => {
-  it("tells each start its number and waits longer each time", async () => {
+describe("a restart series", () => {
+  it("passes its attempt number to each start and doubles the delay", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxRestarts: 9 });
     for (const delay of [0, 100, 200, 400]) {
@@ -242,7 +245,7 @@ describe("a series of crashes", () => {
     expect(delays).toEqual([0, 100, 200, 400]);
   });
 
-  it("ends once the child stayed up for the period", async () => {
+  it("ends once the child has run for maxSeconds", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxSeconds: 5 });
     await stage.exit("a");
@@ -254,7 +257,7 @@ describe("a series of crashes", () => {
     expect(stage.contexts.get("a")?.map(({ attempt }) => attempt)).toEqual([0, 1, 1]);
   });
 
-  it("ends only once the child stayed up as long as it had waited", async () => {
+  it("ends only once the child has run as long as its last delay", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"), { maxRestarts: 9, maxSeconds: 0.05 });
     await stage.exit("a");
@@ -265,7 +268,7 @@ describe("a series of crashes", () => {
     expect(supervisor.child("a")?.restarts).toBe(0);
   });
 
-  it("is cut short by recycleChild, which does not wait", async () => {
+  it("ends early by recycleChild, which does not wait", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all" });
     await stage.exit("a");
@@ -279,8 +282,8 @@ describe("a series of crashes", () => {
   });
 });
 
-describe("recycleChild", () => {
-  it("touches no sibling and counts nothing", async () => {
+describe("ChildSupervisor.recycleChild", () => {
+  it("restarts no sibling and counts no restart", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all", maxRestarts: 0 });
     stage.take();
@@ -295,7 +298,7 @@ describe("recycleChild", () => {
     expect(supervisor.child("a")?.state).toBe("running");
   });
 
-  it("hands a child that does not come up over to the rules", async () => {
+  it("applies the restart rules to a child that fails to start", async () => {
     const stage = new Stage();
     const supervisor = await stage.supervise(stage.specs("a"));
     stage.failNext("a", "down");

@@ -6,7 +6,7 @@ import { addRestart, type Decision, decide, type ExitCase } from "../../src/supe
 const limit = fc.record({ maxRestarts: fc.nat(6), maxSeconds: fc.integer({ min: 1, max: 10 }) });
 const gaps = fc.array(fc.nat(4_000), { minLength: 1, maxLength: 40 });
 
-/** Times of restarts from the gaps between them. */
+/** Returns the times of restarts, given the gaps between them. */
 function timesOf(steps: readonly number[]): number[] {
   let now = 0;
   return steps.map((step) => {
@@ -31,7 +31,7 @@ describe("addRestart", () => {
     );
   });
 
-  it("keeps no more than maxRestarts + 1 as long as nobody goes on after it was exceeded", () => {
+  it("keeps at most maxRestarts + 1 restarts until the intensity is exceeded", () => {
     fc.assert(
       fc.property(limit, gaps, (intensity, steps) => {
         let counted: readonly number[] = [];
@@ -45,7 +45,7 @@ describe("addRestart", () => {
     );
   });
 
-  it("counts a restart exactly one period old, and none older", () => {
+  it("counts a restart that is exactly one period old, and none older", () => {
     const once = { maxRestarts: 1, maxSeconds: 5 };
     expect(addRestart([0], 5_000, once).exceeded).toBe(true);
     expect(addRestart([0], 5_001, once).exceeded).toBe(false);
@@ -81,23 +81,27 @@ describe("decide", () => {
     ],
     ["deletes a temporary child", { restart: "temporary" }, { outcome: "delete" }],
     ["quarantines a child that exceeds the intensity", { counted: [5_000] }, { outcome: "quarantine" }],
-    ["escalates where children escalate", { counted: [5_000], onMaxRestarts: "escalate" }, { outcome: "escalate" }],
-    ["drops restarts that are longer ago than the period", { counted: [4_999] }, restart(10_000)],
-    ["counts nothing that is free", { counted: [5_000], exit: { ...crash, disposition: "free" } }, restart(5_000)],
     [
-      "quarantines at once what no restart mends",
+      "escalates when onMaxRestarts is escalate",
+      { counted: [5_000], onMaxRestarts: "escalate" },
+      { outcome: "escalate" },
+    ],
+    ["drops restarts older than the period", { counted: [4_999] }, restart(10_000)],
+    ["does not count a free exit", { counted: [5_000], exit: { ...crash, disposition: "free" } }, restart(5_000)],
+    [
+      "quarantines at once an exit whose disposition is quarantine",
       { exit: { ...crash, disposition: "quarantine" } },
       { outcome: "quarantine" },
     ],
     [
-      "reads a disposition of abnormal exits only",
+      "ignores the disposition of an exit that is not abnormal",
       { exit: { reason: "normal", disposition: "quarantine" } },
       restart(10_000),
     ],
-    ["bears five failed starts in a row", { failedStarts: 5 }, restart(10_000)],
-    ["does not bear six", { failedStarts: 6 }, { outcome: "quarantine" }],
+    ["allows five failed starts in a row", { failedStarts: 5 }, restart(10_000)],
+    ["quarantines after six failed starts in a row", { failedStarts: 6 }, { outcome: "quarantine" }],
     [
-      "bears as many failed starts as restarts",
+      "allows as many failed starts as maxRestarts",
       { failedStarts: 6, intensity: { maxRestarts: 6, maxSeconds: 5 } },
       restart(10_000),
     ],

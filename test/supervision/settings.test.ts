@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { supervisorSettings } from "../../src/supervision/supervisor-spec.ts";
 import { Stage } from "./stage.ts";
 
-describe("the options of a supervisor", () => {
-  it("have defaults", () => {
+describe("supervisorSettings", () => {
+  it("fills in the defaults", () => {
     expect(supervisorSettings({})).toEqual({
       strategy: "one_for_one",
       intensity: { maxRestarts: 3, maxSeconds: 5 },
@@ -15,8 +15,8 @@ describe("the options of a supervisor", () => {
   });
 });
 
-describe("maxChildren", () => {
-  it("bounds the children at the start and later, running or not", async () => {
+describe("SupervisorSpec.maxChildren", () => {
+  it("bounds the children at the start and later, running or not, with MAX_CHILDREN", async () => {
     const stage = new Stage();
     await expect(stage.supervise(stage.specs("a", "b"), { maxChildren: 1 })).rejects.toMatchObject({
       code: "MAX_CHILDREN",

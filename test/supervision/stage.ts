@@ -14,7 +14,7 @@ export const crash: ChildExit = { reason: "abnormal", cause: "crash" };
 export const normal: ChildExit = { reason: "normal" };
 export const shutdown: ChildExit = { reason: "shutdown" };
 
-/** A worker that does as it is told. */
+/** A worker that ends only when it is told to. */
 export class Actor implements Child {
   readonly id: string;
   readonly exited: Promise<ChildExit>;
@@ -28,7 +28,7 @@ export class Actor implements Child {
     this.exited = this.#gone.promise;
   }
 
-  /** Ends by itself. */
+  /** Ends without being asked. */
   exit(exit: ChildExit): void {
     this.#stage.onStage.get(this.id)?.delete(this);
     this.#gone.resolve(exit);
@@ -42,32 +42,32 @@ export class Actor implements Child {
   }
 }
 
-/** Where actors play: it writes down who is started and stopped, in order, and can hold or fail what they do. */
+/** Records the starts and stops of actors, in order, and can hold or fail them. */
 export class Stage {
   readonly clock: SimulatedClock = new SimulatedClock();
-  /** `start a`, `stop a`, in the order in which the supervisors asked. */
+  /** Entries such as `start a` and `stop a`, in the order of the supervisors' requests. */
   log: string[] = [];
   events: (ChildEvent & { readonly id: string })[] = [];
   readonly onStage: Map<string, Set<Actor>> = new Map();
   readonly contexts: Map<string, StartContext[]> = new Map();
   readonly startHolds: Map<string, PromiseWithResolvers<void>> = new Map();
   readonly stopHolds: Map<string, PromiseWithResolvers<void>> = new Map();
-  /** For each id how many there are, from the call of the start until the end. */
+  /** For each id the number of actors between the call of their start and their end. */
   readonly incarnations: Map<string, number> = new Map();
   readonly #failures: Map<string, unknown[]> = new Map();
   readonly #defaults: Partial<ChildSpec>;
 
-  /** `defaults` hold for every worker that does not say otherwise. */
+  /** `defaults` apply to every worker spec unless it overrides them. */
   constructor(defaults: Partial<ChildSpec> = {}) {
     this.#defaults = defaults;
   }
 
-  /** What a supervisor on this stage gets. Chance is always a half, so that jitter moves nothing. */
+  /** Returns the dependencies of a supervisor on this stage. `random` returns 0.5, so that jitter has no effect. */
   deps(signal?: AbortSignal): Parameters<typeof ChildSupervisor.start>[2] {
     return { clock: this.clock, random: () => 0.5, ...(signal === undefined ? {} : { signal }) };
   }
 
-  /** Writes down what the listener of `id` is told. */
+  /** Returns a listener that records the events of `id`. */
   listener(id: string): (event: ChildEvent) => void {
     return (event) => void this.events.push({ ...event, id });
   }
@@ -81,7 +81,7 @@ export class Stage {
     return ids.map((id) => this.spec(id));
   }
 
-  /** A child that is itself a supervisor. */
+  /** Returns the spec of a child that is itself a supervisor. */
   nested(id: string, children: ChildSpec[], options: SupervisorSpec = {}, spec: Partial<ChildSpec> = {}): ChildSpec {
     const start = (context: StartContext): Promise<Child> => {
       this.log.push(`start ${id}`);
@@ -94,7 +94,7 @@ export class Stage {
     return ChildSupervisor.start(children, options, this.deps());
   }
 
-  /** The next starts of `id` throw these values, one after the other. */
+  /** Makes the next starts of `id` throw these values, one after the other. */
   failNext(id: string, ...thrown: unknown[]): void {
     this.#failures.set(id, [...(this.#failures.get(id) ?? []), ...thrown]);
   }
@@ -108,33 +108,33 @@ export class Stage {
     return hold(this.stopHolds, id);
   }
 
-  /** The one actor who plays `id` now. */
+  /** Returns the only live actor of `id`. */
   actor(id: string): Actor {
     const [actor, another] = this.onStage.get(id) ?? [];
     if (actor === undefined || another !== undefined) throw new Error(`not exactly one ${id} on stage`);
     return actor;
   }
 
-  /** Ends `id` by itself and lets everything follow that follows. */
+  /** Ends `id` without being asked, and waits for all effects. */
   async exit(id: string, exit: ChildExit = crash): Promise<void> {
     this.actor(id).exit(exit);
     await settle();
   }
 
-  /** Who plays now, in alphabetical order. */
+  /** The ids of the live actors, in alphabetical order. */
   get playing(): string[] {
     const live = [...this.onStage].flatMap(([id, actors]) => [...actors].map(() => id));
     return live.toSorted();
   }
 
-  /** What was written down since the last look. */
+  /** Returns the log since the last call. */
   take(): string[] {
     const taken = this.log;
     this.log = [];
     return taken;
   }
 
-  /** The types of the events since the last look, as `started a`. */
+  /** Returns the events since the last call, as `started a`. */
   takeEvents(): string[] {
     const taken = this.events.map(({ type, id }) => `${type} ${id}`);
     this.events = [];
@@ -162,7 +162,7 @@ export class Stage {
   }
 }
 
-/** Holds last for one release; while one is held another one for the same id must not be asked for. */
+/** Holds until the returned function is called. An id can be held only once at a time. */
 function hold(holds: Map<string, PromiseWithResolvers<void>>, id: string): () => void {
   const gate = Promise.withResolvers<void>();
   holds.set(id, gate);

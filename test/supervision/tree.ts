@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { ChildExit, Restart } from "../../src/supervision/child-spec.ts";
 import type { SupervisorSpec } from "../../src/supervision/supervisor-spec.ts";
 
-/** A plan of a child: a worker, or a supervisor with children of its own. */
+/** The plan of a child: a worker, or a supervisor with children of its own. */
 export interface Plan {
   readonly id: string;
   readonly restart: Restart;
@@ -10,7 +10,7 @@ export interface Plan {
   readonly inner: Team | undefined;
 }
 
-/** A plan of a supervisor. */
+/** The plan of a supervisor. */
 export interface Team {
   readonly options: SupervisorSpec;
   readonly children: readonly Plan[];
@@ -49,10 +49,10 @@ function team(depth: number): fc.Arbitrary<TeamSketch> {
   return fc.record({ options, children: fc.array(child, { minLength: 1, maxLength: 4 }) });
 }
 
-/** Teams up to three levels deep, with an id for each child that is its path: `r.0.2`. */
+/** Teams up to three levels deep. Each child's id is its path: `r.0.2`. */
 export const anyTeam: fc.Arbitrary<Team> = team(3).map((sketch) => named(sketch, "r"));
 
-/** Teams of one level and some size, in which one restart meets another more often. */
+/** Teams of one level and several children, in which restarts overlap more often. */
 export const anyFlatTeam: fc.Arbitrary<Team> = fc
   .record({
     options: fc.record({
@@ -81,9 +81,8 @@ export const anyExit: fc.Arbitrary<ChildExit> = fc.constantFrom<ChildExit[]>(
 function named({ options: given, children }: TeamSketch, path: string): Team {
   const plans = children.map((sketch, index): Plan => {
     const id = `${path}.${index}`;
-    // A significant child that fails for good ends its supervisor in the middle of the supervisor's own start, where
-    // starts and ends overlap; that is left to other tests, so no temporary supervisor, whose start can fail, is
-    // significant.
+    // A significant child that fails for good ends its supervisor during the supervisor's own start, where starts and
+    // ends overlap. Other tests cover that. So no temporary supervisor is significant, since its start can fail.
     const canFail = sketch.restart === "temporary" && sketch.inner !== undefined;
     const maySignify = sketch.restart !== "permanent" && given.autoShutdown !== "never" && !canFail;
     const inner = sketch.inner === undefined ? undefined : named(sketch.inner, id);
