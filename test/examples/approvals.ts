@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { approvePlan, decideOn, OPTIONS } from "../../examples/approvals.ts";
 import { onFake } from "./on-fake.ts";
 
-test("an approval lasts as long as it says, and the mode after a plan stays", async () => {
+test("approvals.ts: keeps an approval for its scope, and the mode after an approved plan", async () => {
   const { options } = onFake(async (turn) => {
     if (turn.prompt === "plan") await turn.toolUse("EnterPlanMode", {});
     if (turn.prompt === "plan") await turn.toolUse("ExitPlanMode", { plan: "First this, then that." });

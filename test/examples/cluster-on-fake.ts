@@ -3,8 +3,8 @@ import { registerHooks } from "node:module";
 import { join } from "node:path";
 
 /*
- * Imported before the program of a node: the package is its sources, and Claude a fake one, whose conversations are in a
- * directory that all nodes share, as those of the real one are in the database.
+ * A preload for the program of a node. It resolves the package to its sources, and replaces Claude by a fake. The
+ * fake's conversations are in a directory that all nodes share, as the real ones are in the database.
  */
 
 const SOURCES: Readonly<Record<string, string>> = {
@@ -19,12 +19,12 @@ registerHooks({
   },
 });
 
-// After the hooks, which what these import relies on.
+// After the hooks, since these modules rely on them.
 const { installDefaults } = await import("../../src/application/options/process-defaults.ts");
 const { fakeClaude } = await import("../../src/testing/index.ts");
 
 const directory = process.env["FAKE_CONVERSATIONS"] ?? "";
-/** Conversations that the fake of this node has. */
+/** The conversations that this node's fake has started. */
 const known = new Set<string>();
 
 const fake = fakeClaude(async (turn) => {
@@ -38,7 +38,7 @@ const fake = fakeClaude(async (turn) => {
 
 installDefaults({
   spawnClaudeCodeProcess: (options) => {
-    // To the fake of this node a conversation that another one has begun is a new one.
+    // A conversation started on another node is new to this node's fake.
     const args = options.args.map((arg) => {
       const [, id = ""] = /^--resume=(.+)$/.exec(arg) ?? [];
       return id !== "" && !known.has(id) && existsSync(join(directory, id)) ? `--session-id=${id}` : arg;

@@ -31,7 +31,7 @@ afterAll(async () => {
   await rm(conversations, { recursive: true, force: true });
 });
 
-/** Resolves when the node has joined. */
+/** Resolves once the node has joined. */
 async function start(name: string): Promise<void> {
   const command = [process.execPath, "--import", ON_FAKE, NODE];
   const [program = "", ...args] = [...(await parentDeathPrefix()), ...command];
@@ -67,10 +67,10 @@ async function end(name: string, signal: NodeJS.Signals): Promise<void> {
   await gone;
 }
 
-test("a conversation goes on when its node is moved, killed, or told to end", async () => {
+test("cluster/: continues a conversation when its node is moved, killed or terminated", async () => {
   const cluster = open({ postgres: server.url(), secret: SECRET });
   onTestFinished(() => cluster.close());
-  // One that the machine has held up for a second joins again.
+  // A node that the machine has delayed for a second joins again.
   const states = async () => (await cluster.nodes()).map(({ name, state }) => [name, state]);
   await expect.poll(states, { timeout: 10_000 }).toEqual([
     ["one", "alive"],
@@ -79,7 +79,7 @@ test("a conversation goes on when its node is moved, killed, or told to end", as
   ]);
   const first = await ask(cluster, 42, "I am Ada", "m1");
   expect(first).toBe("I am Ada (after [])");
-  // Asked again it is the same turn, and not another one.
+  // The same message id returns the same turn.
   expect(await ask(cluster, 42, "I am Ada", "m1")).toBe(first);
 
   const before = (await where(cluster, 42)).replace("idle on ", "");
@@ -100,7 +100,7 @@ test("a conversation goes on when its node is moved, killed, or told to end", as
   );
   const [last] = [...nodes.keys()];
   expect(await where(cluster, 42)).toBe(`idle on ${last}`);
-  // Nobody has asked the reviewer; the node takes it at its next beat.
+  // Nobody has queried the reviewer. The remaining node claims it at its next beat.
   await expect
     .poll(async () => (await cluster.listSessions()).map(({ name, node }) => [name, node]))
     .toEqual([

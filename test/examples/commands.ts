@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { ask, press, report, translate } from "../../examples/commands.ts";
 import { onFake } from "./on-fake.ts";
 
-test("what users type is text; commands and skills are called by name", async () => {
+test("commands.ts: treats what users type as text, and calls commands and skills by name", async () => {
   const { options } = onFake(
     (turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt} after ${turn.history.length}`),
     { commands: ["hand-over", "translate"] },

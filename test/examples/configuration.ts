@@ -8,10 +8,10 @@ import { main, startWatched } from "../../examples/configuration.ts";
 import { ROOT } from "../../scripts/guide.ts";
 import { onFake } from "./on-fake.ts";
 
-describe("configuration", () => {
+describe("castellan.config.ts", () => {
   let cwd: string;
 
-  // A copy, since Node itself reads it, and has no sources under the name of the package.
+  // A copy, since Node itself imports the file and cannot resolve the package's name to the sources.
   beforeEach(async () => {
     cwd = await mkdtemp(join(tmpdir(), "castellan-guide-"));
     const text = await readFile(join(ROOT, "examples/castellan.config.ts"), "utf8");
@@ -21,7 +21,7 @@ describe("configuration", () => {
 
   afterEach(() => rm(cwd, { recursive: true }));
 
-  test("a supervisor has what the file says, and shows where it stands", async () => {
+  test("configures the supervisor, and inspect shows the source of each option", async () => {
     vi.stubEnv("CLAUDE_MODEL", "a-model");
     onTestFinished(() => void vi.unstubAllEnvs());
     const { fake, options } = onFake();
@@ -32,7 +32,7 @@ describe("configuration", () => {
     expect(fake.processes.map(({ model }) => model)).toEqual(["a-model"]);
   });
 
-  test("environments have layers of their own", async () => {
+  test("layers options by environment", async () => {
     onTestFinished(() => void vi.unstubAllEnvs());
     const { options } = onFake();
     vi.stubEnv("NODE_ENV", "staging");
@@ -44,7 +44,7 @@ describe("configuration", () => {
     });
   });
 
-  test("a change of the file is applied", async () => {
+  test("applies a change of the file", async () => {
     await rm(join(cwd, "castellan.config.ts"));
     const write = (children: object[]): Promise<void> => {
       return writeFile(join(cwd, "castellan.config.json"), JSON.stringify({ journal: "memory", children }));

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { oneLine, report, said, untilQuarantined, watched } from "../../examples/debug.ts";
 import { onFake } from "./on-fake.ts";
 
-test("what a session does can be seen at a moment, and all the while", async () => {
+test("debug.ts: shows a session's state at one moment and over time", async () => {
   const { fake, options } = onFake(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ stderr: "out of luck" });
     await turn.toolUse("Bash", { command: "echo a secret" });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { endProject, inDraft, startProject, startSupport, support } from "../../examples/dynamic-sessions.ts";
 import { onFake } from "./on-fake.ts";
 
-test("a session is started while the supervisor runs, and ended", async () => {
+test("dynamic-sessions.ts: starts and ends a session while the supervisor runs", async () => {
   const { options } = onFake();
   await using supervisor = await Supervisor.start([], options);
   const project = await startProject(supervisor, "apollo", tmpdir());
@@ -14,7 +14,7 @@ test("a session is started while the supervisor runs, and ended", async () => {
   await expect(query(["project", "apollo"], "hi")).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
 });
 
-test("a template's session comes to life when it is named, sleeps, and remembers", async () => {
+test("dynamic-sessions.ts: starts a template's session on first use, hibernates it, and keeps its conversation", async () => {
   const { fake, options } = onFake(async (turn) => turn.text(`${turn.history.length / 2} before`));
   await using supervisor = await startSupport(options);
   expect(fake.processes).toHaveLength(0);
@@ -26,7 +26,7 @@ test("a template's session comes to life when it is named, sleeps, and remembers
   expect(fake.processes).toHaveLength(3);
 });
 
-test("a fork begins with what the other remembers, and ends with its scope", async () => {
+test("dynamic-sessions.ts: forks a conversation, and ends the fork with its scope", async () => {
   const { options } = onFake(async (turn) => turn.text(`${turn.history.length / 2} before`));
   await using supervisor = await Supervisor.start([{ name: "assistant" }], options);
   await query("assistant", "one");

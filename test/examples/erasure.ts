@@ -8,7 +8,7 @@ import { onFake } from "./on-fake.ts";
 
 const start = (options: SupervisorOptions): Promise<Supervisor> => Supervisor.start([template("support")], options);
 
-test("a user is exported and erased, and what was left is told", async () => {
+test("erasure.ts: exports and erases a user, and reports what is left", async () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
   const { options } = onFake();
   await using supervisor = await start(options);
@@ -24,7 +24,7 @@ test("a user is exported and erased, and what was left is told", async () => {
   expect(await eraseForGood(supervisor, 7)).toBe(true);
 });
 
-test("a chat that is ended leaves nothing but its costs", async () => {
+test("erasure.ts: removes an ended chat but for its costs", async () => {
   const { options } = onFake();
   await using supervisor = await start(options);
   await query(["support", 8], "secret");

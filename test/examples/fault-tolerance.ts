@@ -15,7 +15,7 @@ import {
 } from "../../examples/fault-tolerance.ts";
 import { onFake } from "./on-fake.ts";
 
-test("a turn that is cut tells what is known, and the conversation goes on in another process", async () => {
+test("fault-tolerance.ts: reports what is known of a cut turn, and continues the conversation in another process", async () => {
   const { fake, options } = onFake(async (turn) => {
     if (turn.prompt !== "die") return await turn.text(`${turn.history.length / 2} before`);
     await turn.toolUse("Read", { file_path: "/x" });
@@ -30,7 +30,7 @@ test("a turn that is cut tells what is known, and the conversation goes on in an
   expect(fake.processes).toHaveLength(4);
 });
 
-test("what happens to the turn of a process that dies is the session's choice", async () => {
+test("fault-tolerance.ts: handles the turn of a dead process as the session's options say", async () => {
   const seen = new Set<string>();
   const { options } = onFake(async (turn) => {
     const first = !seen.has(turn.prompt);
@@ -45,7 +45,7 @@ test("what happens to the turn of a process that dies is the session's choice", 
   expect(await query("summaries", "touched")).toMatchObject({ text: "done" });
 });
 
-test("a session that cannot be kept running is quarantined with the reason, and brought back", async () => {
+test("fault-tolerance.ts: quarantines a session that keeps crashing, with the reason, and brings it back", async () => {
   let broken = true;
   const { options } = onFake(async (turn) => {
     if (broken) await turn.crash({ stderr: "no memory left" });
@@ -63,7 +63,7 @@ test("a session that cannot be kept running is quarantined with the reason, and 
   expect(await ask("hi")).toBe("well again");
 });
 
-test("a key is exchanged while a session is at work with the old one", async () => {
+test("fault-tolerance.ts: rotates a key while a session works with the old one", async () => {
   onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv("ANTHROPIC_API_KEY", "old");
   const gate = Promise.withResolvers<void>();
@@ -82,7 +82,7 @@ test("a key is exchanged while a session is at work with the old one", async () 
   expect((await query("assistant", "hi")).text).toBe("with new");
 });
 
-test("the same key gives the same turn, also after a restart of the application", async () => {
+test("fault-tolerance.ts: returns the same turn for the same idempotency key, also after a restart of the application", async () => {
   const folder = await mkdtemp(join(tmpdir(), "castellan-guide-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const { fake, options } = onFake();

@@ -6,26 +6,26 @@ import { OPTIONS_PAGE, optionsPage } from "../../scripts/option-reference.ts";
 
 const texts = new Map(pages().map((name) => [name, textOf(`${PAGES}/${name}`)]));
 
-test.each([...texts])("%s shows its examples as they are", (_, text) => {
-  // `npm run docs:sync` puts it right.
+test.each([...texts])("docs/guide/%s: shows its examples unchanged", (_, text) => {
+  // `npm run docs:sync` rewrites the page.
   expect(text).toBe(synced(text));
   const fences = text.match(/^```tsx?$/gm) ?? [];
   expect(blocksOf(text), "blocks of code that no example stands behind").toHaveLength(fences.length);
 });
 
-test("the page of options says what the options' doc comments and their table say", () => {
-  // `npm run docs:sync` puts it right.
+test("docs/guide/options.md: matches the doc comments and the table of options", () => {
+  // `npm run docs:sync` rewrites the page.
   expect(textOf(OPTIONS_PAGE)).toBe(optionsPage());
 });
 
-test("each example is in a page", () => {
+test("docs/guide: shows every example", () => {
   const shown = new Set([...texts.values()].flatMap((text) => blocksOf(text).map(({ file }) => file)));
   const all = readdirSync(join(ROOT, "examples"), { recursive: true, encoding: "utf8" });
   const examples = all.filter((name) => name.endsWith(".ts")).map((name) => `examples/${name}`);
   expect([...shown].toSorted()).toEqual(examples.toSorted());
 });
 
-test("each link of a page resolves, and the index has all pages", () => {
+test("docs/guide: has only links that resolve, and an index of all pages", () => {
   const links = [...texts].flatMap(([name, text]) =>
     [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => ({ name, link })),
   );
@@ -41,7 +41,7 @@ test("each link of a page resolves, and the index has all pages", () => {
   expect(indexed).toEqual(expect.arrayContaining(pages().filter((name) => name !== "README.md")));
 });
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** Returns the anchors of a page's headings, as GitHub forms them. */
 function anchorsOf(text: string): string[] {
   const headings = text.match(/^#+ .*$/gm) ?? [];
   return headings.map((line) =>
@@ -53,7 +53,7 @@ function anchorsOf(text: string): string[] {
   );
 }
 
-test("troubleshooting has every code of an error", () => {
+test("docs/guide/troubleshooting.md: lists every error code", () => {
   const source = textOf("src/errors.ts");
   const [, details = ""] = /export interface ErrorDetails \{(.*?)\n\}/s.exec(source) ?? [];
   const [, others = ""] = /export type ErrorCode =(.*?);/s.exec(source) ?? [];

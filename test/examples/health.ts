@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { healthRoutes, isWell, modelAnswers } from "../../examples/health.ts";
 import { onFake } from "./on-fake.ts";
 
-test("probes of Kubernetes are told what they mean", async () => {
+test("health.ts: answers the probes of Kubernetes by the supervisor's health", async () => {
   const { options } = onFake(async (turn) => {
     await turn.crash();
   });
@@ -29,7 +29,7 @@ test("probes of Kubernetes are told what they mean", async () => {
   expect(await statuses()).toEqual([200, 503, 503]);
 });
 
-test("a probe asks the model, and nothing of it is in the conversation", async () => {
+test("health.ts: probes the model without adding to the conversation", async () => {
   const { fake, options } = onFake(async (turn) => {
     if (turn.index === 0) return await turn.text("ok");
     await turn.fail({ status: 401 });

@@ -3,7 +3,7 @@ import { mockApi } from "castellan/testing";
 import { expect, test } from "vitest";
 import { rehearse, startReal } from "../../examples/integration-tests.ts";
 
-test("the real Claude Code talks to a mock of the API, runs its tools, and resumes after a kill", async () => {
+test("integration-tests.ts: runs the real Claude Code on a mock API, with its tools, and resumes after a kill", async () => {
   await using api = await mockApi();
   rehearse(api);
   await using supervisor = await startReal(api);

@@ -12,7 +12,7 @@ import {
 } from "../../examples/management.ts";
 import { onFake } from "./on-fake.ts";
 
-test("sessions are listed, restarted with and without their conversation, and ended", async () => {
+test("management.ts: lists sessions, restarts them with and without their conversation, and ends them", async () => {
   const { fake, options } = onFake(async (turn) => {
     if (turn.prompt === "long") await turn.hang();
     await turn.text(`${turn.history.length / 2} before`);
@@ -36,7 +36,7 @@ test("sessions are listed, restarted with and without their conversation, and en
   expect(supervisor.countSessions()).toBe(0);
 });
 
-test("a changed list touches only what has changed", async () => {
+test("management.ts: applies a changed list to the changed sessions only", async () => {
   const { options } = onFake();
   await using supervisor = await Supervisor.start([], options);
   await apply(supervisor, { a: "You are A", b: "You are B", c: "You are C" });
@@ -46,7 +46,7 @@ test("a changed list touches only what has changed", async () => {
   expect(session("a").status().pid).toBe(before);
 });
 
-test("an end lets turns finish", async () => {
+test("management.ts: lets turns finish before it shuts down", async () => {
   const { fake, options } = onFake();
   const supervisor = await Supervisor.start([{ name: "assistant" }], options);
   const reply = query("assistant", "one");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { before, first, second, start, startForAll, third } from "../../examples/migration.ts";
 import { onFake } from "./on-fake.ts";
 
-test("each phase answers as the one before, with the same options", async () => {
+test("migration.ts: answers the same in each phase, with the same options", async () => {
   const { fake, options } = onFake(async (turn) => turn.text(`${turn.prompt}, ${turn.history.length / 2} before`));
   const spawnClaudeCodeProcess = fake.spawn;
   expect(await before("hi", { spawnClaudeCodeProcess })).toBe("hi, 0 before");

@@ -2,7 +2,9 @@ import type { SupervisorOptions } from "castellan";
 import { type FakeClaude, type FakeClaudeOptions, type FakeScript, fakeClaude } from "castellan/testing";
 import { expect, onTestFinished } from "vitest";
 
-/** A fake Claude, and options of a supervisor that make its sessions use it. Looks after the test that nothing was left. */
+/**
+ * Returns a fake Claude, and supervisor options that use it. Fails the test if it leaves processes or script errors.
+ */
 export function onFake(
   script?: FakeScript,
   options?: FakeClaudeOptions,

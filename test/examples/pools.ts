@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { compare, load, startPool, summarise, titleOf } from "../../examples/pools.ts";
 import { onFake } from "./on-fake.ts";
 
-test("turns are spread over members, and each begins an empty conversation", async () => {
+test("pools.ts: spreads turns over members, each in an empty conversation", async () => {
   const gate = Promise.withResolvers<void>();
   const { fake, options } = onFake(async (turn) => {
     await gate.promise;
@@ -17,7 +17,7 @@ test("turns are spread over members, and each begins an empty conversation", asy
   expect(await summaries).toEqual(["a", "b", "c", "d", "e"].map((text) => `${text}, 0 before`));
 });
 
-test("a loan is one member for several turns, whose conversation nobody else sees", async () => {
+test("pools.ts: lends one member for several turns, in a conversation that no other caller sees", async () => {
   const { options } = onFake(async (turn) => turn.text(`${turn.history.length / 2} before`));
   await using supervisor = await startPool(options);
   expect(await compare("x", "y")).toBe("1 before");
@@ -25,7 +25,7 @@ test("a loan is one member for several turns, whose conversation nobody else see
   expect(load(supervisor)).toContain("0 of ");
 });
 
-test("a pool of which all are lent says so, and a loan that is over too", async () => {
+test("pools.ts: rejects with POOL_EXHAUSTED when all members are lent, and with LOAN_ENDED after a loan", async () => {
   const { options } = onFake();
   await using _supervisor = await startPool(options);
   const loans = await Promise.all([1, 2, 3, 4].map(() => checkout("summaries")));

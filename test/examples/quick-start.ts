@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { main, remembers } from "../../examples/quick-start.ts";
 import { onFake } from "./on-fake.ts";
 
-test("two sessions are asked by name", async () => {
+test("quick-start.ts: queries two sessions by name", async () => {
   const { fake, options } = onFake();
   const log = vi.spyOn(console, "log").mockImplementation(() => {});
   const written: string[] = [];
@@ -19,7 +19,7 @@ test("two sessions are asked by name", async () => {
   expect(fake.processes).toHaveLength(2);
 });
 
-test("a session remembers what was said", async () => {
+test("quick-start.ts: remembers earlier turns", async () => {
   const { options } = onFake(async (turn) => {
     const name = turn.history.map(({ text }) => /My name is (\w+)/.exec(text)?.[1]).find(Boolean);
     await turn.text(name ?? "I see.");

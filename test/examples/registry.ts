@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { askAll, enlist, review, reviewerWhenThere, speaking, start } from "../../examples/registry.ts";
 import { onFake } from "./on-fake.ts";
 
-test("sessions are found by their keys, for as long as their supervisor holds them", async () => {
+test("registry.ts: finds sessions by their keys while their supervisor runs", async () => {
   const { options } = onFake();
   const waiting = reviewerWhenThere();
   const supervisor = await start(options);
@@ -17,7 +17,7 @@ test("sessions are found by their keys, for as long as their supervisor holds th
   await expect(review("x")).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
 });
 
-test("several stand under one key, and leave when they end", async () => {
+test("registry.ts: keeps several sessions under one key, and drops each when it ends", async () => {
   const { options } = onFake(async (turn) => turn.text(`${turn.process.model}: ${turn.prompt}`));
   const children = [
     { name: "a", model: "m1" },

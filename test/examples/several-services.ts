@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { startServices, startWithServer } from "../../examples/several-services.ts";
 import { onFake } from "./on-fake.ts";
 
-test("each service has its own key, model and processes", async () => {
+test("several-services.ts: gives each service its own key, model and processes", async () => {
   vi.stubEnv("SUPPORT_KEY", "sk-support");
   vi.stubEnv("RESEARCH_KEY", "sk-research");
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -19,7 +19,7 @@ test("each service has its own key, model and processes", async () => {
   expect(await query(["research", "reader"], "hi")).toMatchObject({ text: "You said: hi" });
 });
 
-test("a worker lives in the tree, is started again after a fault, and ends with it", async () => {
+test("several-services.ts: restarts a worker of the tree after a fault, and stops it with the tree", async () => {
   const { options } = onFake();
   const started: PromiseWithResolvers<Server>[] = [Promise.withResolvers(), Promise.withResolvers()];
   let starts = 0;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { startAssistants, startTree } from "../../examples/static-sessions.ts";
 import { onFake } from "./on-fake.ts";
 
-test("sessions have their own options, and those that are for all", async () => {
+test("static-sessions.ts: merges a session's options with the defaults", async () => {
   const { fake, options } = onFake();
   await using supervisor = await startAssistants(options);
   expect(supervisor.listSessions().map(({ name, state }) => [name, state])).toEqual([
@@ -18,7 +18,7 @@ test("sessions have their own options, and those that are for all", async () => 
   expect(await first).toMatchObject({ text: "You said: one" });
 });
 
-test("a supervisor below another has a strategy and defaults of its own", async () => {
+test("static-sessions.ts: gives a nested supervisor its own strategy and defaults", async () => {
   const { fake, options } = onFake();
   await using supervisor = await startTree(options);
   expect(supervisor.countChildren()).toEqual({ specs: 2, active: 2, supervisors: 2, workers: 0 });

@@ -7,7 +7,7 @@ import { onFake } from "./on-fake.ts";
 
 const ASSISTANT = [{ name: "assistant" }];
 
-test("pieces are written as they come", async () => {
+test("streaming.ts: writes pieces as they arrive", async () => {
   const { options } = onFake(async (turn) => {
     await turn.thinking("hm");
     await turn.text("An answer in several pieces, since it is long.", { partials: 4 });
@@ -19,7 +19,7 @@ test("pieces are written as they come", async () => {
   expect(pieces.length).toBeGreaterThan(4);
 });
 
-test("a turn is stopped, and nothing of it is in the next one", async () => {
+test("streaming.ts: stops a turn, and leaves nothing of it in the next one", async () => {
   const { options } = onFake(async (turn) => {
     if (turn.prompt === "next") return await turn.text("fresh");
     await turn.partial("First. Second. ");
@@ -30,7 +30,7 @@ test("a turn is stopped, and nothing of it is in the next one", async () => {
   expect(await query("assistant", "next")).toMatchObject({ text: "fresh" });
 });
 
-test("a page follows a turn by server-sent events, and goes on where it was cut off", async () => {
+test("streaming.ts: serves a turn by server-sent events, and resumes after the last event id", async () => {
   const { options } = onFake();
   await using _supervisor = await Supervisor.start(ASSISTANT, options);
   const app = createApp();
@@ -45,7 +45,7 @@ test("a page follows a turn by server-sent events, and goes on where it was cut 
   expect((await app.request("/turns/unknown")).status).toBe(404);
 });
 
-test("useChat reads a turn as a message", async () => {
+test("streaming.ts: serves a turn as a message to useChat", async () => {
   const { options } = onFake();
   await using _supervisor = await Supervisor.start(ASSISTANT, options);
   const app = createApp();

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { alarmOnQuarantine, logTo, metricsRoute, startTraced } from "../../examples/telemetry.ts";
 import { onFake } from "./on-fake.ts";
 
-test("turns are traced", async () => {
+test("telemetry.ts: traces turns", async () => {
   const exporter = new InMemorySpanExporter();
   trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }));
   const { options } = onFake();
@@ -19,7 +19,7 @@ test("turns are traced", async () => {
   ]);
 });
 
-test("Prometheus reads metrics that name no session", async () => {
+test("telemetry.ts: serves Prometheus metrics that name no session", async () => {
   const { options } = onFake();
   const { app, metrics } = metricsRoute();
   onTestFinished(() => metrics.stop());
@@ -33,7 +33,7 @@ test("Prometheus reads metrics that name no session", async () => {
   expect(text).not.toContain("secret-customer");
 });
 
-test("a line for each turn, and an alarm for a session that is quarantined", async () => {
+test("telemetry.ts: logs each turn, and raises an alarm for a quarantined session", async () => {
   const { options } = onFake(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ stderr: "out of luck" });
     await turn.text("fine");

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { ask, startTenants, upload } from "../../examples/tenants.ts";
 import { onFake } from "./on-fake.ts";
 
-test("each user of a tenant has a directory of his own, with the key of the tenant", async () => {
+test("tenants.ts: gives each user of a tenant a directory, and the tenant's key", async () => {
   const root = await realpath(await mkdtemp(join(tmpdir(), "castellan-tenants-")));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const { fake, options } = onFake();
@@ -27,7 +27,7 @@ test("each user of a tenant has a directory of his own, with the key of the tena
   expect(new Set(places.map(dirname))).toEqual(new Set([root]));
 });
 
-test("a file is put where the session finds it, also before its first turn, and nowhere else", async () => {
+test("tenants.ts: uploads a file into the session's directory only, also before the first turn", async () => {
   const root = await realpath(await mkdtemp(join(tmpdir(), "castellan-tenants-")));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   const { options } = onFake();

@@ -3,7 +3,7 @@ import { expectNoLeaks } from "castellan/testing";
 import { expect, test } from "vitest";
 import { answer, onFake, scripted, startSupport, stubbed } from "../../examples/testing.ts";
 
-test("a conversation goes on after a crash, and its caller is told", async () => {
+test("testing.ts: continues the conversation after a crash, and reports the cut turn", async () => {
   const fake = scripted();
   {
     await using _supervisor = await startSupport(onFake(fake));
@@ -21,7 +21,7 @@ test("a conversation goes on after a crash, and its caller is told", async () =>
   await expectNoLeaks({ fake });
 });
 
-test("sessions are stubbed without a change of the application", async () => {
+test("testing.ts: stubs sessions without a change of the application", async () => {
   expect(await stubbed()).toBe("We open at nine.");
   await expectNoLeaks();
 });

@@ -1,4 +1,4 @@
-// In one process, since loading the library takes longer than these tests.
+// One file for several examples, since loading the library takes longer than these tests.
 import "./debug.ts";
 import "./health.ts";
 import "./streaming.ts";

@@ -14,7 +14,7 @@ import { onFake } from "./on-fake.ts";
 
 type Listener = Parameters<typeof createServer>[1];
 
-/** Serves on a free port of loopback. @returns the address */
+/** Serves on a free port of loopback and returns the address. */
 async function served(listener: Listener): Promise<string> {
   const server = createServer(listener as NonNullable<Listener>);
   server.listen(0, "127.0.0.1");
@@ -43,8 +43,8 @@ const frameworks: [string, () => Promise<string>][] = [
   ["hono", async () => await served(getRequestListener(honoApp().fetch))],
 ];
 
-describe.each(frameworks)("%s", (_, serve) => {
-  test("answers users by name, each with a conversation of its own", async () => {
+describe.each(frameworks)("web/%s", (_, serve) => {
+  test("answers each user in a conversation of its own", async () => {
     const { options } = onFake(async (turn) => turn.text(`${turn.prompt}, ${turn.history.length / 2} before`));
     await using _supervisor = await startAssistants(options);
     const url = `${await serve()}/assistants/reviewer`;
@@ -53,7 +53,7 @@ describe.each(frameworks)("%s", (_, serve) => {
     expect(await (await post(url, "hi", "bob")).json()).toMatchObject({ text: "hi, 0 before" });
   });
 
-  test("streams, and tells errors by their status", async () => {
+  test("streams, and maps errors to HTTP statuses", async () => {
     const { options } = onFake();
     await using _supervisor = await startAssistants(options);
     const url = `${await serve()}/assistants`;
@@ -70,7 +70,7 @@ describe.each(frameworks)("%s", (_, serve) => {
   });
 });
 
-test.each(frameworks)("%s: a client that leaves does not end the turn", async (_, serve) => {
+test.each(frameworks)("web/%s: finishes the turn of a client that leaves", async (_, serve) => {
   const rest = Promise.withResolvers<void>();
   const { options } = onFake(async (turn) => {
     if (turn.prompt === "again") return await turn.text(`${turn.history.length / 2} before`);
@@ -89,10 +89,10 @@ test.each(frameworks)("%s: a client that leaves does not end the turn", async (_
   expect(await (await again).json()).toMatchObject({ text: "1 before" });
 });
 
-describe("next", () => {
+describe("web/next", () => {
   afterEach(() => void vi.unstubAllEnvs());
 
-  // Next.js itself serves it in test/soak/next.test.ts.
+  // test/soak/next.test.ts runs it in Next.js itself.
   test("streams from its route handler", async () => {
     const { options } = onFake();
     await using _supervisor = await startAssistants(options);

@@ -2,10 +2,9 @@ import type { JournalApplication } from "./journal-application.ts";
 import type { End, Report } from "./journal-host.ts";
 import type { Ask } from "./kill-moment.ts";
 
-/** The sessions of the application. */
 export const SESSIONS = ["left", "right"] as const;
 
-/** More turns than these are not left to be done at a time, so that the last life need not do it all. */
+/** The most turns that are pending at a time, so that the last run of the application need not do them all. */
 const MOST_OPEN = 8;
 
 /** A turn that the application was asked for. */
@@ -14,35 +13,35 @@ export interface AskedTurn {
   readonly session: string;
   readonly prompt: string;
   readonly how: Ask["how"];
-  /** How often it was asked for; one that was not acknowledged is asked for again, by its key. */
+  /** How often it was asked for. An unacknowledged turn is asked for again, by its key. */
   asked: number;
-  /** Whether it was acknowledged only then, and others may have overtaken it. */
+  /** Whether only a later request was acknowledged, so that other turns may have overtaken it. */
   late: boolean;
-  /** Whether it had not ended, as far as was known, when an application was told to stop. */
+  /** Whether its end was unknown when an application was told to stop. */
   stopped: boolean;
-  /** Each acknowledgement. */
+  /** The id of each acknowledgement. */
   readonly ids: string[];
-  /** Each time that its end was told. */
+  /** Each report of its end. */
   readonly ends: End[];
 }
 
-/** What a caller knows of its turns who asks an application that dies again and again. */
+/** The turns of a caller whose application dies repeatedly. */
 export class AskedTurns {
   readonly #turns = new Map<string, AskedTurn>();
-  /** Those whose end the application that lives now was asked for, and has not told. */
+  /** The keys whose end the current application was asked for, and has not reported. */
   readonly #awaited = new Set<string>();
 
-  /** Those that are for later. */
+  /** The enqueued turns. */
   get enqueued(): AskedTurn[] {
     return [...this.#turns.values()].filter(({ how }) => how === "enqueue");
   }
 
-  /** Those of them that were acknowledged. */
+  /** The enqueued turns that were acknowledged. */
   get acknowledged(): AskedTurn[] {
     return this.enqueued.filter(({ ids }) => ids.length > 0);
   }
 
-  /** Whether all has been told that was asked of the application that lives now. */
+  /** Whether the current application has reported everything that it was asked for. */
   get done(): boolean {
     return this.#awaited.size === 0;
   }
@@ -63,7 +62,7 @@ export class AskedTurns {
     }
   }
 
-  /** To another application: what was not acknowledged is asked for again, and what was is waited for. */
+  /** Asks the next application again for unacknowledged turns, and watches the acknowledged ones. */
   askAgain(application: JournalApplication): void {
     this.#awaited.clear();
     for (const turn of this.#open) {
@@ -84,7 +83,7 @@ export class AskedTurns {
     application.order({ do: "watch", session, key, id });
   }
 
-  /** The application that lives is about to be told to stop. */
+  /** Marks the pending turns before the current application is told to stop. */
   stopping(): void {
     for (const key of this.#awaited) {
       const turn = this.#turns.get(key);
@@ -102,13 +101,13 @@ export class AskedTurns {
   ended({ is: _, key, id, ...end }: Extract<Report, { is: "ended" }>): void {
     this.#awaited.delete(key);
     const turn = this.#turns.get(key);
-    // With its supervisor a turn ends only for those who hold it there; it goes on in the next life.
+    // SUPERVISOR_STOPPED ends a turn only for callers of that supervisor. The turn goes on in the next run.
     if (turn === undefined || ("code" in end && end.code === "SUPERVISOR_STOPPED")) return;
     if (turn.how === "query") turn.ids.push(id);
     turn.ends.push(end);
   }
 
-  /** Those for later of which it is not known yet how they ended. */
+  /** The enqueued turns whose end is unknown. */
   get #open(): AskedTurn[] {
     return this.enqueued.filter(({ ends }) => ends.length === 0);
   }

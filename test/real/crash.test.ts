@@ -15,15 +15,15 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** The process id of a session whose process is up. */
+/** Returns the pid of a session's process. */
 function pidOf(supervisor: Supervisor, name: string): number {
   const { pid } = supervisor.session(name).status();
   if (pid === undefined) throw new Error(`${name} has no process`);
   return pid;
 }
 
-describe("the real Claude Code, killed", () => {
-  it("is resumed: the model is sent the earlier messages again, each once", async () => {
+describe("a session whose Claude Code is killed", () => {
+  it("resumes its conversation: the model gets each earlier message once", async () => {
     await using supervisor = await Supervisor.start([{ name: "resumed" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -50,7 +50,7 @@ describe("the real Claude Code, killed", () => {
     });
   });
 
-  it("counts what a turn cost, also right after a kill", async () => {
+  it("charges each turn its own cost, also right after the kill", async () => {
     await using supervisor = await Supervisor.start([{ name: "counted" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -110,7 +110,7 @@ describe("the real Claude Code, killed", () => {
     expect(hooked).toEqual(["mcp__sums__add", "mcp__sums__add"]);
   });
 
-  it("runs a turn again that had shown nothing, and the model sees its prompt once", async () => {
+  it("retries a turn that had shown nothing, and the model sees its prompt once", async () => {
     await using supervisor = await Supervisor.start([{ name: "again" }], { defaults: { env: api.env, cwd: api.cwd } });
     await query("again", "first");
     api.reply("second", { text: "too late", delayMs: 60_000 }, { times: 1 });
@@ -124,7 +124,7 @@ describe("the real Claude Code, killed", () => {
     expect(prompts?.filter((text) => text === "first")).toHaveLength(1);
   });
 
-  it("runs the very first turn again, in a conversation of its own", async () => {
+  it("retries its first turn in a conversation of its own", async () => {
     await using supervisor = await Supervisor.start([{ name: "first" }], { defaults: { env: api.env, cwd: api.cwd } });
     api.reply("hello", { text: "too late", delayMs: 60_000 }, { times: 1 });
     const turn = stream("first", "hello");
@@ -137,7 +137,7 @@ describe("the real Claude Code, killed", () => {
     expect(prompts).toHaveLength(1);
   });
 
-  it("tells the caller what had arrived when the answer had begun, and goes on with it in mind", async () => {
+  it("rejects a turn in mid-answer with the partial text, and keeps its prompt in the conversation", async () => {
     await using supervisor = await Supervisor.start([{ name: "cut" }], { defaults: { env: api.env, cwd: api.cwd } });
     await query("cut", "first");
     api.reply("long", { text: "one two three four five six seven eight nine ten", tokensPerSecond: 4 });
@@ -161,8 +161,8 @@ describe("the real Claude Code, killed", () => {
   });
 });
 
-describe("the end of the supervisor", () => {
-  it("leaves no process of Claude Code", async () => {
+describe("Supervisor.stop", () => {
+  it("leaves no Claude Code process, and interrupts the running turn", async () => {
     const supervisor = await Supervisor.start([{ name: "end-1" }, { name: "end-2" }, { name: "end-3" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });

@@ -1,21 +1,29 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { commandOf } from "./processes.ts";
 
-/** What can be disturbed. */
+/** The kinds of processes that can be disturbed. */
 export type Victim = "host" | "claude" | "tool" | "MCP server";
 
-/** What is done to it. One that is stopped goes on after a while. */
+/** The kinds of disturbance. A stopped process continues later. */
 export type Deed = "kill" | "stop";
 
-/** How long is waited from one deed to the next, and how long somebody is stopped, in milliseconds; most of the time it is short. */
+/**
+ * The longest times between two disturbances and of a stop, in milliseconds. One stop in ten may be as long as
+ * `LONG_MS`.
+ */
 const PAUSE_MS = 300;
 const STOPPED_MS = 400;
 const LONG_MS = 6_000;
 
-/** For how long no Claude Code is killed after another one was: six starts in a row that fail quarantine a session. */
+/**
+ * The least time between two kills of Claude Code, in milliseconds: six failed starts in a row quarantine a session.
+ */
 const SPARED_MS = 2_500;
 
-/** What is done how often. Hosts are killed by whoever gives them their lives; commands are there only for a moment. */
+/**
+ * Each disturbance as often as it is drawn. The caller kills hosts. Commands run only briefly, so they are drawn more
+ * often.
+ */
 const DEEDS: readonly (readonly [Deed, Victim])[] = [
   ["stop", "host"],
   ["kill", "claude"],
@@ -26,9 +34,9 @@ const DEEDS: readonly (readonly [Deed, Victim])[] = [
   ["stop", "MCP server"],
 ];
 
-/** Kills, stops and continues processes of an application and all that it has started, by chance, until it is told to end. */
+/** Kills, stops and continues random processes of an application and its descendants until it ends. */
 export class Disturbance {
-  /** How often each was done: `stop claude`. */
+  /** How often each disturbance happened, by names such as `stop claude`. */
   readonly done: Map<string, number> = new Map();
   readonly #processes: () => readonly number[];
   readonly #host: () => number | undefined;
@@ -37,7 +45,7 @@ export class Disturbance {
   readonly #continued: Promise<void>[] = [];
   readonly #run: Promise<void>;
 
-  /** `processes` tells all that the application has started, `host` its own process. */
+  /** `processes` returns the pids of all descendants, `host` the pid of the application. */
   constructor(processes: () => readonly number[], host: () => number | undefined, random: () => number) {
     this.#processes = processes;
     this.#host = host;
@@ -45,7 +53,7 @@ export class Disturbance {
     this.#run = this.#disturb();
   }
 
-  /** Ends it; everybody goes on. */
+  /** Ends the disturbance and continues every stopped process. */
   async end(): Promise<void> {
     this.#over.abort();
     await this.#run;
@@ -86,7 +94,7 @@ export class Disturbance {
   }
 }
 
-/** What a process of the application's is, by its command line. */
+/** Returns what a process of the application is, by its command line. */
 function kindOf(pid: number): Exclude<Victim, "host"> {
   const command = commandOf(pid);
   if (command.includes("mcp-server.ts")) return "MCP server";

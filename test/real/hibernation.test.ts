@@ -14,17 +14,17 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** The Claude Code processes of this test's sessions. */
+/** Returns the pids of the Claude Code processes of this test's sessions. */
 const processes = (): number[] => processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`).filter(isClaude);
 
-/** What Claude Code starts itself looks like it at first, and is no process of a session's. */
+/** A child of Claude Code has the same command line until its exec, so the parent decides. */
 const isClaude = (pid: number): boolean => commandOf(pid).includes("--input-format") && parentOf(pid) === process.pid;
 
 async function asleep(name: string): Promise<void> {
   for await (const event of session(name).events()) if (event.type === "exit") return;
 }
 
-it("hibernates when it has been idle, and wakes with its conversation and its hooks", async () => {
+it("Session: hibernates after its idle timeout, and wakes with its conversation and its hooks", async () => {
   const name = unique();
   const asked: string[] = [];
   const hook = async (input: { readonly hook_event_name: string }): Promise<object> => {

@@ -2,8 +2,8 @@ import { query, Supervisor, stream } from "../../src/index.ts";
 import { mockApi } from "../../src/testing/index.ts";
 
 /*
- * A host application, run as a process of its own by the tests that kill it. It starts a session, has Claude run a
- * command that never ends beside an MCP server, and says so on its output.
+ * A host application in a process of its own, for tests that kill it. Claude runs a command that never ends beside an
+ * MCP server. Each tool use is printed.
  */
 
 const [mcpServer = ""] = process.argv.slice(2);

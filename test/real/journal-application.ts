@@ -10,19 +10,19 @@ const HOST = fileURLToPath(new URL("./journal-host.ts", import.meta.url));
 export class JournalApplication {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
-  /** Resolves when the process is gone, and all that it had said has been heard. */
+  /** Resolves once the process has exited and all its output was read. */
   readonly gone: Promise<void>;
 
   constructor(onReport: (report: Report) => void) {
     this.#child = spawn(process.execPath, [HOST], { stdio: ["pipe", "pipe", "inherit"] });
     if (this.#child.stdout === null) throw new Error("The application has no output.");
     this.#lines = createInterface(this.#child.stdout).on("line", (line) => onReport(JSON.parse(line) as Report));
-    // What is written to a process that has just been killed comes back as an error.
+    // Writing to a process that was just killed emits an error.
     this.#child.stdin?.on("error", () => {});
     this.gone = Promise.all([once(this.#child, "exit"), once(this.#lines, "close")]).then(() => {});
   }
 
-  /** Whether it has ended by itself. */
+  /** Whether the process has exited. */
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }

@@ -6,20 +6,20 @@ const turnSchema = z.object({
   prompt: z.string(),
   state: z.string(),
   attempts: z.number(),
-  /** What it cost, if that is known, be it told with a reply or with an error. */
+  /** The cost, if it is known, from the reply or the error. */
   cost: z.number().nullable(),
   text: z.string().nullable(),
 });
 
-/** What a journal in a SQLite file says to somebody who reads the file itself. */
+/** The contents of a SQLite journal, read from the file. */
 export interface JournalContents {
-  /** `["ok"]`, or what is wrong with the file. */
+  /** `["ok"]`, or the defects of the file. */
   readonly integrity: readonly unknown[];
-  /** In the order in which they were accepted. */
+  /** In the order of acceptance. */
   readonly turns: readonly z.infer<typeof turnSchema>[];
 }
 
-/** Reads a journal that nobody has open. */
+/** Reads a journal that no process has open. */
 export function readJournal(path: string): JournalContents {
   const database = new DatabaseSync(path);
   try {

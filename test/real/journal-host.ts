@@ -2,8 +2,8 @@ import { createInterface } from "node:readline";
 import { CastellanError, type Session, Supervisor, session } from "../../src/index.ts";
 
 /*
- * An application with a journal and sessions of the real Claude Code, run as a process of its own by the tests that kill it at
- * random moments. Each line of its input is an order, each line of its output says what has happened.
+ * An application with a journal and sessions of the real Claude Code, in a process of its own, for tests that kill it
+ * at random moments. Each line of its input is an order. Each line of its output is a report.
  */
 
 export type Order =
@@ -13,33 +13,35 @@ export type Order =
       readonly sessions: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
-      /** The arguments of Node.js for an MCP server of each session, if they have one; then anything may die at any time. */
+      /**
+       * The arguments of Node.js for an MCP server of each session. If they are given, any process may die at any time.
+       */
       readonly mcpServer?: readonly string[];
     }
-  /** Accept a turn for later. */
+  /** Accepts a turn for later. */
   | { readonly do: "enqueue"; readonly session: string; readonly key: string; readonly prompt: string }
-  /** Ask, and wait for the answer. */
+  /** Asks, and waits for the reply. */
   | { readonly do: "query"; readonly session: string; readonly key: string; readonly prompt: string }
-  /** Find a turn that was accepted, and say how it ends. */
+  /** Finds an accepted turn, and reports its end. */
   | { readonly do: "watch"; readonly session: string; readonly key: string; readonly id: string }
-  /** End all turns, then the application. */
+  /** Ends all turns, then the application. */
   | { readonly do: "drain" }
   | { readonly do: "stop" };
 
 export type Report =
-  /** All sessions are up, but those that are not. */
+  /** All sessions have started, except those listed. */
   | { readonly is: "ready"; readonly notStarted: readonly string[] }
   | { readonly is: "accepted"; readonly key: string; readonly id: string }
   | ({ readonly is: "ended"; readonly key: string; readonly id: string } & End)
-  /** A turn that was accepted is not there. */
+  /** An accepted turn was not found. */
   | { readonly is: "lost"; readonly key: string; readonly id: string }
-  /** Something that should not have failed. */
+  /** A call failed that must not fail. */
   | { readonly is: "failed"; readonly what: string; readonly code: string; readonly message: string }
   | { readonly is: "warning"; readonly message: string }
-  /** The application has ended in order, and says what its sessions have spent. */
+  /** The application ended in order, with the total that its sessions spent. */
   | { readonly is: "stopped"; readonly costUsd: number; readonly inputTokens: number };
 
-/** How a turn ended: with a text, or with the code of an error. */
+/** The end of a turn: a text, or the code of an error. */
 export type End =
   | { readonly state: string; readonly text: string; readonly costUsd: number }
   | { readonly state: string; readonly code: string };
@@ -116,7 +118,7 @@ function fail(what: string, error: unknown): void {
   tell({ is: "failed", what, code, message: error instanceof Error ? error.message : String(error) });
 }
 
-/** To a pipe this is written before the call returns. */
+/** Writes to a pipe synchronously. */
 function tell(report: Report): void {
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }

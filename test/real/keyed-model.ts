@@ -1,50 +1,50 @@
 import type { MockApi, MockReply, MockRequest } from "../../src/testing/index.ts";
 
-/** What a model is told and says about one key. */
+/** What a model received and answered about one key. */
 export interface KeyedTurn {
-  /** How often its prompt came. */
+  /** How often its prompt arrived. */
   prompts: number;
-  /** How often the model answered it with something other than a command. */
+  /** How often the model answered it with anything but a command. */
   answers: number;
-  /** The answers that were seen in conversations. */
+  /** The answers found in conversations. */
   readonly remembered: Set<string>;
-  /** Whether a command of it is said to have failed. */
+  /** Whether a command's result reported a failure. */
   failed: boolean;
 }
 
-/** Asked last, so that the model is sent all that is remembered. */
+/** The last prompt, so that the model gets everything that was remembered. */
 export const LAST_PROMPT = "What was said?";
 
-/** What the model says in a turn that Claude Code begins by itself. */
+/** The model's text in a turn that Claude Code begins by itself. */
 export const NOTICED = "I have noticed it.";
 
-/** What each request costs, in tokens. */
+/** The tokens of each request. */
 export const USAGE = { inputTokens: 1_000, outputTokens: 100 };
 
-/** A prompt, by what is to be done and the key by which it is known. */
+/** A prompt: a task and its key. */
 const PROMPT = /^(say|talk|append slowly|append|background) (k\d+)$/;
 
 /**
- * The model behind the sessions of an application that is killed. Each prompt has a key, and each answer a number, so that it
- * can be told what was asked twice, and which answer is remembered.
+ * The model behind the sessions of an application that is killed. Each prompt has a key and each answer a number, which
+ * shows what was asked twice and which answer is remembered.
  */
 export class KeyedModel {
   readonly turns: Map<string, KeyedTurn> = new Map();
-  /** What was said in each conversation, as of its last request. */
+  /** The messages of each conversation, as of its last request. */
   readonly conversations: Map<string, MockRequest["messages"]> = new Map();
-  /** Prompts that stood twice in a conversation, and in which request that was seen first. */
+  /** Prompts found twice in a conversation, with the number of the first such request. */
   readonly doubled: Map<string, number> = new Map();
   requests = 0;
   readonly #file: string;
   readonly #onSign: (sign: "prompted" | "commanded" | "answered") => void;
 
-  /** @param file what commands append their key to */
+  /** @param file the file to which commands append their key */
   constructor(file: string, onSign: (sign: "prompted" | "commanded" | "answered") => void) {
     this.#file = file;
     this.#onSign = onSign;
   }
 
-  /** Answers for `api`; what it has kept so far is forgotten. */
+  /** Answers for `api`, whose earlier fixtures are cleared. */
   serve(api: MockApi): void {
     api.clear();
     api.reply(
@@ -61,7 +61,7 @@ export class KeyedModel {
     if (asked === undefined || request.prompt.endsWith(LAST_PROMPT)) return { text: "That was all.", usage: USAGE };
     const { what, key } = asked;
     const turn = this.#turn(key);
-    // What a command of a turn that was cut had answered comes together with the next prompt.
+    // The result of a cut turn's command arrives together with the next prompt.
     const answered = lastIndexOf(request, "assistant") > lastIndexOf(request, "user");
     this.#onSign(answered ? "answered" : "prompted");
     if (!answered) turn.prompts += 1;
@@ -71,7 +71,7 @@ export class KeyedModel {
       const command = `echo ${key} >> ${this.#file}`;
       const toolUses = (command: string) => [{ name: "Bash", input: { command, description: "Append" } }];
       if (what === "append") return { toolUses: toolUses(command), usage: USAGE };
-      // The key is written at the beginning; what comes after is only there to be cut.
+      // The command writes the key first. The rest gives time for a kill.
       const slowly = toolUses(`${command}; timeout 0.3 tail -f /dev/null; true`);
       return { text: "I append it.", toolUses: slowly, tokensPerSecond: 400, usage: USAGE };
     }
@@ -104,7 +104,7 @@ export class KeyedModel {
   }
 }
 
-/** Whether Claude Code tells, in a turn of its own and not beside a prompt, that a background task has ended. */
+/** Whether Claude Code reports the end of a background task in a turn of its own, not beside a prompt. */
 function isTaskEnd({ raw, prompt }: MockRequest): boolean {
   if (promptsOf([{ role: "user", text: prompt }]).length > 0) return false;
   const { messages } = raw as { readonly messages: readonly object[] };
@@ -116,7 +116,7 @@ function lastIndexOf({ messages }: MockRequest, wanted: "assistant" | "user"): n
   return messages.findLastIndex(({ role, text }) => role === wanted && (role === "assistant" || text !== ""));
 }
 
-/** The prompts of a conversation, in order. Several that got no answer are sent as one message, a line each. */
+/** Returns the prompts of a conversation, in order. Several unanswered prompts arrive as one message, a line each. */
 export function promptsOf(messages: MockRequest["messages"]): { readonly what: string; readonly key: string }[] {
   const lines = messages.filter(({ role }) => role === "user").flatMap(({ text }) => text.split("\n"));
   return lines.flatMap((line) => {
@@ -125,7 +125,7 @@ export function promptsOf(messages: MockRequest["messages"]): { readonly what: s
   });
 }
 
-/** The answers of a conversation, in order. */
+/** Returns the answers of a conversation, in order. */
 export function answersIn(messages: MockRequest["messages"]): { readonly key: string; readonly text: string }[] {
   return messages.flatMap(({ role, text }) => {
     const [, key] = /^(k\d+) answer \d+/.exec(text) ?? [];

@@ -1,6 +1,6 @@
 import type { KillRecord } from "./random-kills.ts";
 
-/** How often what happened, to see that all of it was met. */
+/** Returns how often each kind of event happened, to show that a run covers all of them. */
 export function distributionOf({ lived, journal, model, disturbed }: KillRecord): Record<string, unknown> {
   const turns = [...model.turns.values()];
   return {

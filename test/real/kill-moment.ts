@@ -1,52 +1,52 @@
 import fc from "fast-check";
 
-/** What can be waited for in the life of an application, before it is killed. */
+/** The events of an application that a kill can wait for. */
 export type Sign =
   /** Its process was started. */
   | "begun"
-  /** A turn is on disk, and its caller was told so. The first one comes while the sessions' processes are coming up. */
+  /** A turn is on disk and was acknowledged. The first one comes while the sessions start. */
   | "accepted"
-  /** All sessions are up. */
+  /** All sessions have started. */
   | "ready"
-  /** A prompt has come to the model. */
+  /** A prompt reached the model. */
   | "prompted"
-  /** The model has asked for a command. */
+  /** The model asked for a command. */
   | "commanded"
-  /** A command has done its work. */
+  /** A command appended its key. */
   | "appended"
-  /** What a command answered has come to the model. */
+  /** A command's result reached the model. */
   | "answered"
-  /** How a turn ended has been told. */
+  /** The end of a turn was reported. */
   | "ended"
-  /** All that it was asked has been told. */
+  /** Everything that was asked for was reported. */
   | "done";
 
-/** When an application is killed: so long after the `n`-th sign of a kind. That time is chance itself, and waits for nothing. */
+/** When an application is killed: `ms` after the `n`-th sign of its kind. The delay is random and waits for nothing. */
 export interface KillMoment {
   readonly sign: Sign;
   readonly n: number;
   readonly ms: number;
-  /** Whether it is told to stop at the sign, and killed while it does. */
+  /** Whether the application is told to stop at the sign, and killed while it stops. */
   readonly stopping: boolean;
 }
 
-/** One thing that the application is asked. */
+/** One request to the application. */
 export interface Ask {
   readonly session: number;
   readonly how: "enqueue" | "query";
-  /** To answer at once, at length, or after a command, which may take a while. */
+  /** Answer at once, at length, or after a command, which may be slow. */
   readonly what: "say" | "talk" | "append" | "append slowly";
 }
 
-/** One life of the application. */
+/** One run of the application. */
 export interface Life {
-  /** What it is asked before it is ready, and when it is. */
+  /** The requests before it is ready, and afterwards. */
   readonly early: readonly Ask[];
   readonly late: readonly Ask[];
   readonly moment: KillMoment;
 }
 
-/** Up to how long after which signs, in milliseconds; and up to which number of them. */
+/** For each sign the highest number and the longest delay in milliseconds. */
 const MOMENTS: readonly (KillMoment & { readonly weight: number })[] = [
   { sign: "begun", n: 1, ms: 1_000, stopping: false, weight: 2 },
   { sign: "accepted", n: 1, ms: 1_500, stopping: false, weight: 2 },
@@ -84,7 +84,7 @@ const life: fc.Arbitrary<Life> = fc.record({
   moment,
 });
 
-/** The lives of a run, all by its seed. */
+/** Returns the runs that a seed determines. */
 export function lives(seed: number, count: number): Life[] {
   return fc.sample(life, { seed, numRuns: count });
 }

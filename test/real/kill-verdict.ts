@@ -2,7 +2,7 @@ import type { AskedTurn } from "./asked-turns.ts";
 import { answersIn, type KeyedTurn, LAST_PROMPT, promptsOf, USAGE } from "./keyed-model.ts";
 import type { KillRecord } from "./random-kills.ts";
 
-/** All that is not as it has to be after an application was killed again and again; empty if nothing is. */
+/** Returns every violation of the invariants after repeated kills. Empty if there is none. */
 export function faultsIn(record: KillRecord): string[] {
   return [
     ...record.complaints,
@@ -26,7 +26,7 @@ function turnFaults(turn: AskedTurn, record: KillRecord): string[] {
   const [entry] = entries;
   const facts = `${prompt} (${how}, asked ${turn.asked} times): ${JSON.stringify({ ids, ends, entries })}`;
   const faults = [
-    // A plain question may have been lost with the application, before it was accepted.
+    // A query may be lost with the application before it was accepted.
     ...(how === "enqueue" && entry === undefined ? ["is not in the journal"] : []),
     ...(entries.length > 1 ? ["is in the journal more than once"] : []),
     ...(entry !== undefined && ids.some((id) => id !== entry.id) ? ["has had another id"] : []),
@@ -38,7 +38,7 @@ function turnFaults(turn: AskedTurn, record: KillRecord): string[] {
   return faults.map((fault) => `${key} ${fault}: ${facts}`);
 }
 
-/** Nobody takes back or stops what was asked for later. It completes, or is cut when it had begun. */
+/** An enqueued turn is never cancelled. It completes, or is interrupted after it began. */
 function endFaults(entry: Entry | undefined, ends: AskedTurn["ends"]): string[] {
   const cut = entry?.state === "interrupted" && entry.attempts > 0;
   return [
@@ -53,7 +53,7 @@ function turnOf({ model }: KillRecord, key: string): KeyedTurn {
   return model.turns.get(key) ?? { prompts: 0, answers: 0, remembered: new Set(), failed: false };
 }
 
-/** A command may have been killed before it did anything, of which the model was told. */
+/** A command may have been killed before it did anything. Then its result told the model so. */
 function effectFaults(
   { prompt }: AskedTurn,
   entry: Entry | undefined,
@@ -72,8 +72,8 @@ function effectFaults(
 }
 
 /**
- * The model may be asked more than once: a turn of which nothing had come is run again, and the answer to the first prompt may
- * have been on its way. But no more often than the journal says that it began; and only one answer may count.
+ * The model may get a prompt more than once: an untouched turn is retried, and the answer to the first prompt may have
+ * been on its way. But it gets no more prompts than the journal has attempts, and only one answer may be remembered.
  */
 function modelFaults(entry: Entry | undefined, { prompts, answers, remembered }: KeyedTurn): string[] {
   const attempts = entry?.attempts ?? 0;
@@ -86,7 +86,7 @@ function modelFaults(entry: Entry | undefined, { prompts, answers, remembered }:
   ];
 }
 
-/** Each session remembers what it was asked and has answered, once and in the order in which it was asked. */
+/** Checks that each session remembers its completed turns once, in the order in which they were asked. */
 function memoryFaults({ turns, journal, model }: KillRecord): string[] {
   const conversations = [...model.conversations.values()].filter((said) => said.at(-1)?.text.endsWith(LAST_PROMPT));
   const completed = turns.filter(({ prompt }) => {
@@ -115,9 +115,9 @@ function memoryFaults({ turns, journal, model }: KillRecord): string[] {
 }
 
 /**
- * What was spent is the sum of what turns say that they cost, to the last one: both are written together. What a turn cost that
- * was cut nobody knows, so that the model has sent more on the bill. Only a turn that an orderly stop ended for its caller may
- * say nothing of what it cost, and have it counted: the process may come to its result before it is gone.
+ * The total spent equals the sum of the turns' costs, exactly: both are written together. The cost of a cut turn is
+ * unknown, so the model has counted more requests. Only a turn that an orderly stop ended for its caller may have no
+ * cost and still be counted, since its process may reach the result before it exits.
  */
 function costFaults({ turns, journal, model, spent }: KillRecord): string[] {
   const one = journal.turns.find(({ prompt }) => prompt === LAST_PROMPT)?.cost ?? 0;

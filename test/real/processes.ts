@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Process ids whose command line or environment contains `text`; only on Linux. */
+/** Returns the pids whose command line or environment contains `text`. Linux only. */
 export function processesWith(text: string): number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
@@ -11,12 +11,12 @@ export function processesWith(text: string): number[] {
     .filter((pid) => !/^State:\s+Z/m.test(read(pid, "status")));
 }
 
-/** The command line of a process, its parts separated by spaces; empty if there is no such process. */
+/** Returns the command line of a process, its arguments separated by spaces. Empty if there is no such process. */
 export function commandOf(pid: number): string {
   return read(pid, "cmdline").replaceAll("\0", " ");
 }
 
-/** The process that started this one; 0 if there is no such process. */
+/** Returns the parent's pid. 0 if there is no such process. */
 export function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)/m.exec(read(pid, "status"))?.[1] ?? 0);
 }

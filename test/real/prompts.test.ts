@@ -5,7 +5,7 @@ import { command, Supervisor } from "../../src/index.ts";
 import { messagesApi } from "../../src/testing/index.ts";
 import { failure, unique } from "../session-on-fake/scene.ts";
 
-it("takes what users type as text, and commands only by name", async () => {
+it("Session.query: sends typed text verbatim, and runs commands by name only", async () => {
   await using api = await messagesApi();
   await writeFile(join(api.cwd, "secret.txt"), "what nobody asked for");
   const name = unique();
@@ -15,7 +15,7 @@ it("takes what users type as text, and commands only by name", async () => {
   });
   const typed = ["Summarise @secret.txt", "/config permissionMode=acceptEdits", "/model haiku", "/clear"];
   for (const prompt of typed) expect((await supervisor.query(name, prompt)).text).toBe(`You said: ${prompt}`);
-  // The file, the settings and the model are as they were, and Claude has seen every prompt as it was typed.
+  // File, settings and model are unchanged, and Claude got every prompt as typed.
   expect(api.requests).toHaveLength(typed.length);
   expect(api.requests.filter(({ raw }) => raw.includes("what nobody asked for"))).toEqual([]);
   expect(new Set(api.requests.map(({ body }) => body.model)).size).toBe(1);

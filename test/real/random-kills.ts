@@ -15,48 +15,49 @@ import { Signals } from "./signals.ts";
 
 const MCP_SERVER = fileURLToPath(new URL("./mcp-server.ts", import.meta.url));
 
-/** What is to be told where processes are killed and stopped. */
+/** The warnings that are expected while processes are killed and stopped. */
 const EXPECTED = /MCP server/;
 
-/** How long a sign is waited for that does not come, and each step of the last life. */
+/** How long to wait for a sign, and for each step of the last run, in milliseconds. */
 const SIGN_MS = 10_000;
 const LAST_MS = 60_000;
 
-/** What became of one life of the application. */
+/** The outcome of one run of the application. */
 export interface LivedLife {
   readonly moment: KillMoment;
-  /** Whether the sign came; if not, it was killed when it had nothing left to do. */
+  /** Whether the sign came. If not, the application was killed once it was idle. */
   readonly signed: boolean;
-  /** Whether it had said that all was up. */
+  /** Whether it had reported to be ready. */
   readonly ready: boolean;
   readonly accepted: number;
   readonly ended: number;
 }
 
-/** All that is known after the last life. */
+/** Everything known after the last run. */
 export interface KillRecord {
   readonly lived: readonly LivedLife[];
   readonly turns: readonly AskedTurn[];
-  /** What should not have been told: failures, warnings, turns that were lost, sessions that did not start. */
+  /** Reports that must not come: failures, warnings, lost turns, sessions that did not start. */
   readonly complaints: readonly string[];
   readonly model: KeyedModel;
-  /** The keys that commands have appended. */
+  /** The keys that commands appended. */
   readonly appended: readonly string[];
   readonly journal: JournalContents;
-  /** What the application said at its end that its sessions have spent. */
+  /** The total that the application reported at its end. */
   readonly spent: { readonly costUsd: number; readonly inputTokens: number } | undefined;
-  /** How often what was disturbed, if anything was. */
+  /** How often each disturbance happened, if there were any. */
   readonly disturbed: Readonly<Record<string, number>>;
-  /** Processes that were there after the end. */
+  /** Processes that outlived the last run. */
   readonly left: readonly number[];
 }
 
 /**
- * Starts an application on one journal again and again, kills it each time at a random moment, and lets it finish in its last
- * life, in which every turn is asked for once more by its key.
+ * Starts an application on one journal repeatedly and kills it each time at a random moment. The last run ends in order, and
+ * every turn is asked for once more by its key.
  *
- * @param limitMs after so long the lives that are left are not lived
- * @param random if there is one, all that the application starts is killed and stopped meanwhile as well, and the application is stopped
+ * @param limitMs the time after which the remaining runs are skipped
+ * @param random if given, descendants of the application are killed and stopped too, and the application itself is
+ * stopped
  */
 export async function killAtRandom(lives: Iterable<Life>, limitMs: number, random?: () => number): Promise<KillRecord> {
   await using api = await mockApi();
@@ -84,7 +85,7 @@ class RandomKills {
   readonly #lived: LivedLife[] = [];
   readonly #complaints: string[] = [];
   #spent: KillRecord["spent"];
-  /** The application that lives, and the one after it, which has loaded its code meanwhile. */
+  /** The current application, and the next one, which loads its code in advance. */
   #application: JournalApplication | undefined;
   #next: JournalApplication;
   #signals = new Signals<Sign>();
@@ -106,7 +107,7 @@ class RandomKills {
     this.#next = this.#load();
   }
 
-  /** One life, to its violent end. */
+  /** Runs the application until it is killed. */
   async live({ early, late, moment }: Life): Promise<void> {
     const application = this.#begin();
     const signals = this.#signals;
@@ -123,7 +124,7 @@ class RandomKills {
       this.#turns.stopping();
       application.order({ do: "stop" });
     }
-    // The moment itself is chance; nothing is waited for here.
+    // The moment itself is random. Nothing is awaited here.
     await delay(moment.ms);
     if (application.ended && !moment.stopping) this.#complain("the application ended by itself");
     await application.kill();
@@ -131,12 +132,12 @@ class RandomKills {
     this.#lived.push({ moment, signed, ...this.#told });
   }
 
-  /** From here on nothing is disturbed any more. */
+  /** Ends the disturbance. */
   async calm(): Promise<void> {
     await this.#disturbance?.end();
   }
 
-  /** The last life, which ends in order. */
+  /** Runs the application for the last time, to an orderly end. */
   async finish(): Promise<KillRecord> {
     const application = this.#begin();
     const { enqueued, acknowledged } = this.#turns;
@@ -149,7 +150,7 @@ class RandomKills {
       if (!(await told("accepted", index + 1))) break;
     }
     for (const session of SESSIONS) {
-      // Behind all others, and so that the model is sent all that was said before.
+      // After all others, and so that the model gets everything said before.
       application.order({ do: "query", session, key: "last", prompt: LAST_PROMPT });
     }
     await told("ended", acknowledged.length + enqueued.length + SESSIONS.length);
@@ -168,13 +169,15 @@ class RandomKills {
     };
   }
 
-  /** Ends what is there. */
+  /** Kills what is left. */
   async end(): Promise<void> {
     await this.calm();
     await Promise.all([this.#application?.kill(), this.#next.kill()]);
   }
 
-  /** All that applications have started; MCP servers get few variables. */
+  /**
+   * Every descendant of the applications. MCP servers inherit few variables, but have the directory in their arguments.
+   */
   get #processes(): number[] {
     const own = [`CLAUDE_CONFIG_DIR=${this.#api.env["CLAUDE_CONFIG_DIR"]}`, this.#api.cwd].flatMap(processesWith);
     return [...new Set(own)];
@@ -237,7 +240,7 @@ class RandomKills {
     }
   }
 
-  /** Where nothing is left to be done, other signs will not come any more. */
+  /** When nothing is pending, no other sign will come. */
   #lookWhetherDone(): void {
     if (this.#told.ready && this.#turns.done) this.#signals.reach("done");
   }
@@ -247,7 +250,7 @@ class RandomKills {
   }
 }
 
-/** Whether something comes, and not too late or after something that makes it pointless to wait. */
+/** Returns whether `something` resolves before the limit and before any of `instead`. */
 async function comes(
   something: Promise<void>,
   limitMs: number,

@@ -5,7 +5,7 @@ import { fakeClaude, loadRecording, mockApi, recordTurns, replay } from "../../s
 
 const PROMPTS = ["Look at the date.", "Thank you."];
 
-test("what the real Claude Code said, a fake says again: texts, tool uses, usage", async () => {
+test("replay: repeats texts, tool uses and usage of the real Claude Code", async () => {
   await using api = await mockApi();
   api.reply("date", {
     text: "Let me look.",
@@ -33,7 +33,7 @@ interface Heard {
   readonly usage: { readonly inputTokens: number };
 }
 
-/** What a reader of a new session hears, prompt by prompt; recorded to a file, if there is one. */
+/** Returns what a reader of a new session gets, prompt by prompt. Records it to a file if one is given. */
 async function heard(options: SupervisorOptions, file?: string): Promise<Heard[]> {
   await using _ = await Supervisor.start([{ name: "recorded" }], options);
   using recorder = recordTurns();

@@ -1,6 +1,6 @@
 import { Milestones } from "../../src/testing/milestones.ts";
 
-/** Things of several kinds that happen, each of which can be waited for by kind and number. */
+/** Events of several kinds, each awaited by kind and number. */
 export class Signals<Kind extends string> {
   readonly #kinds = new Map<Kind, Milestones<Kind>>();
 
@@ -8,7 +8,7 @@ export class Signals<Kind extends string> {
     this.#of(kind).reach(kind);
   }
 
-  /** Resolves at the `n`-th of this kind, counted from 1; at once if it has been. */
+  /** Resolves at the `n`-th event of this kind, counted from 1. */
   async reached(kind: Kind, n: number): Promise<void> {
     await this.#of(kind).reached(n);
   }

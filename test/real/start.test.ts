@@ -15,8 +15,8 @@ afterAll(async () => {
   await api.stop();
 });
 
-describe("the real Claude Code", () => {
-  it("answers by name, each session with a conversation of its own", async () => {
+describe("sessions on the real Claude Code", () => {
+  it("answer by name, each in a conversation of its own", async () => {
     await using supervisor = await Supervisor.start([{ name: "left" }, { name: ["right", 1] }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -30,7 +30,7 @@ describe("the real Claude Code", () => {
     expect(left.sessionId).not.toBe(right.sessionId);
   });
 
-  it("streams text as it is written", async () => {
+  it("stream text as it is written", async () => {
     await using _ = await Supervisor.start([{ name: "streamed" }], { defaults: { env: api.env, cwd: api.cwd } });
     api.reply("count", "one, two, three, four, five, six, seven, eight");
     const turn = stream("streamed", "count");
@@ -40,7 +40,7 @@ describe("the real Claude Code", () => {
     expect((await turn.result()).text).toBe(pieces.join(""));
   });
 
-  it("gets the system prompt, the model and the key that the session was given", async () => {
+  it("get the system prompt, the model and the key of their options", async () => {
     vi.stubEnv("CASTELLAN_TEST_KEY", "sk-ant-from-a-variable");
     const { ANTHROPIC_API_KEY: _, ...env } = api.env;
     await using _supervisor = await Supervisor.start([
@@ -60,7 +60,7 @@ describe("the real Claude Code", () => {
     expect(api.lastRequest?.headers["x-api-key"]).toBe("sk-ant-from-a-variable");
   });
 
-  it("is stopped in its turn, and answers the next one", async () => {
+  it("answer the next turn after an interrupt", async () => {
     await using _ = await Supervisor.start([{ name: "stopped" }], { defaults: { env: api.env, cwd: api.cwd } });
     api.reply("forever", { text: "word ".repeat(500), tokensPerSecond: 10 });
     const turn = stream("stopped", "Talk forever.");
@@ -73,9 +73,9 @@ describe("the real Claude Code", () => {
     expect((await query("stopped", "hello")).text).toContain("hello");
   });
 
-  it("is over for the caller at the deadline, and answers the next one", async () => {
+  it("reject with TURN_TIMEOUT at the deadline, and answer the next turn on the same process", async () => {
     await using supervisor = await Supervisor.start([{ name: "late" }], { defaults: { env: api.env, cwd: api.cwd } });
-    // Not what is said next, which comes together with this where the deadline was faster than the request.
+    // An exact match, since the next prompt is sent together with this one if the deadline precedes the request.
     api.reply(/^Answer slowly\.$/, { text: "never", delayMs: 60_000 }, { times: 1 });
     await query("late", "First.");
     const { pid } = supervisor.session("late").status();
@@ -86,7 +86,7 @@ describe("the real Claude Code", () => {
     expect(supervisor.session("late").status().pid).toBe(pid);
   });
 
-  it("takes a prompt of 1 MB, and says so clearly when one is too large for the model", async () => {
+  it("take a prompt of 1 MB, and reject with TURN_FAILED when it is too long for the model", async () => {
     await using _ = await Supervisor.start([{ name: "large" }, { name: "too-large" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -98,7 +98,7 @@ describe("the real Claude Code", () => {
     });
   });
 
-  it("forgets when it is told to, and only then", async () => {
+  it("keep their conversation over a restart, and start a new one when it is cleared", async () => {
     await using supervisor = await Supervisor.start([{ name: "clear" }], { defaults: { env: api.env, cwd: api.cwd } });
     await query("clear", "Remember the keep.");
     await supervisor.restartSession("clear");
@@ -111,8 +111,8 @@ describe("the real Claude Code", () => {
   });
 });
 
-describe("what cannot start", () => {
-  it("is named with its reason, and does not keep the others down", async () => {
+describe("Supervisor.notStarted", () => {
+  it("names each session that cannot start, with its reason, while the others start", async () => {
     const cwd = await mkdtemp(join(tmpdir(), "castellan-test-"));
     const missing = join(cwd, "missing");
     const warned: string[] = [];

@@ -26,7 +26,7 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true });
 });
 
-/** Has the model use a tool, and tells what came of it. */
+/** Makes the model use a tool. The returned function gives the tool's result. */
 function using(name: string, input: unknown): () => string {
   let outcome = "";
   let isUsed = false;
@@ -41,7 +41,7 @@ function using(name: string, input: unknown): () => string {
   return () => outcome;
 }
 
-it("keeps file tools in the directory of a session, whatever is allowed, and in one that the application gives it", async () => {
+it("isolation: keeps file tools inside the session's directory, own or given, in spite of allowed tools", async () => {
   const family = unique("tenants");
   const [own, project] = [join(base, "sessions"), join(base, "project")];
   await mkdir(project);

@@ -6,7 +6,7 @@ import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts"
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { type Told, told } from "./told.ts";
 
-/** All but the messages of the process. */
+/** Every event except the messages of a process. */
 const events = eventNames.filter((name) => name !== "castellan:session:message");
 
 const short = ({ name, event }: Told): string => {
@@ -14,7 +14,7 @@ const short = ({ name, event }: Told): string => {
   return `${name.replace("castellan:", "")}${detail}`;
 };
 
-test("the channels have these names", () => {
+test("eventNames: lists these channels", () => {
   expect(eventNames.toSorted()).toMatchInlineSnapshot(`
     [
       "castellan:activation:end",
@@ -52,7 +52,7 @@ test("the channels have these names", () => {
   `);
 });
 
-test("a session's life is told: start, turn, approval, crash, restart, end", async () => {
+test("session events: report start, turn, approval, crash, restart and end, in order", async () => {
   const name = unique();
   const script: FakeScript = async (turn) => {
     if (turn.prompt === "ask") await turn.askPermission("Bash", { command: "date" });
@@ -123,7 +123,7 @@ test("a session's life is told: start, turn, approval, crash, restart, end", asy
   expect(of("castellan:session:restart")).toMatchObject([{ restarts: 1, exit: { class: "crash", signal: "SIGKILL" } }]);
 });
 
-test("a quarantine, and a wait for a process, are told", async () => {
+test("capacity and quarantine events: report the wait for a process, and a quarantine with its exits", async () => {
   const [clock, broken, works, waits] = [new SimulatedClock(), unique("broken"), unique("works"), unique("waits")];
   const gate = Promise.withResolvers<void>();
   const seen = await told(async () => {
@@ -154,9 +154,4 @@ test("a quarantine, and a wait for a process, are told", async () => {
   expect(of("castellan:capacity:wait")).toContainEqual({ session: waits, supervisor: "supervisor" });
   expect(of("castellan:capacity:end")[0]).toMatchObject({ session: waits, waitedMs: 250, granted: true });
   expect(of("castellan:session:quarantine")).toMatchObject([{ session: broken, lastExits: [{ class: "auth" }] }]);
-});
-
-test("nobody is told anything that nobody listens to", async () => {
-  await using scene = await Scene.open();
-  expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });

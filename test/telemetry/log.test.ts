@@ -9,37 +9,40 @@ function lines() {
   return { written, logger: { info: write("info"), warn: write("warn") } };
 }
 
-test.each([false, true])("a line for each turn and each restart, with the prompt: %s", async (prompts) => {
-  const { written, logger } = lines();
-  const stop = logEvents(logger, { prompts });
-  await using scene = await Scene.open({
-    script: async (turn) => (turn.prompt === "die" ? turn.crash({ signal: "SIGKILL" }) : turn.text("done")),
-    session: { onInterruptedTurn: "fail", apiKey: "sk-secret" },
-  });
-  await query(scene.name, "hello");
-  await failure(query(scene.name, "die"), "TURN_INTERRUPTED");
-  stop();
-  expect(written).toMatchObject([
-    {
-      level: "info",
-      message: `turn of "${scene.name}" completed`,
-      fields: {
-        session: scene.name,
-        result: "completed",
-        promptLength: 5,
-        attempts: 1,
-        costUsd: 0.01,
-        outputTokens: 1,
+test.each([false, true])(
+  "logEvents with prompts %s: logs each turn and each restart, and prompts accordingly",
+  async (prompts) => {
+    const { written, logger } = lines();
+    const stop = logEvents(logger, { prompts });
+    await using scene = await Scene.open({
+      script: async (turn) => (turn.prompt === "die" ? turn.crash({ signal: "SIGKILL" }) : turn.text("done")),
+      session: { onInterruptedTurn: "fail", apiKey: "sk-secret" },
+    });
+    await query(scene.name, "hello");
+    await failure(query(scene.name, "die"), "TURN_INTERRUPTED");
+    stop();
+    expect(written).toMatchObject([
+      {
+        level: "info",
+        message: `turn of "${scene.name}" completed`,
+        fields: {
+          session: scene.name,
+          result: "completed",
+          promptLength: 5,
+          attempts: 1,
+          costUsd: 0.01,
+          outputTokens: 1,
+        },
       },
-    },
-    { level: "warn", fields: { session: scene.name, class: "crash", restarts: 1 } },
-    { level: "warn", fields: { result: "interrupted", code: "TURN_INTERRUPTED", promptLength: 3 } },
-  ]);
-  expect(JSON.stringify(written).includes("hello")).toBe(prompts);
-  expect(JSON.stringify(written)).not.toContain("secret");
-});
+      { level: "warn", fields: { session: scene.name, class: "crash", restarts: 1 } },
+      { level: "warn", fields: { result: "interrupted", code: "TURN_INTERRUPTED", promptLength: 3 } },
+    ]);
+    expect(JSON.stringify(written).includes("hello")).toBe(prompts);
+    expect(JSON.stringify(written)).not.toContain("secret");
+  },
+);
 
-test("a line for a key that is refused and has changed, without the key", async () => {
+test("logEvents: logs a refused and changed key, without the key", async () => {
   onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv("ANTHROPIC_API_KEY", "sk-secret-old");
   const { written, logger } = lines();

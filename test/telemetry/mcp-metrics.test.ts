@@ -11,7 +11,7 @@ import { hearing } from "./told.ts";
 
 const failed: FakeMcpServer = { status: "failed", error: "Connection closed" };
 
-test("an MCP server that fails is told, logged and measured, and measured as 0 when it is connected", async () => {
+test("castellan:session:fault: is published, logged and measured for a failed MCP server, and measured as 0 once that is connected", async () => {
   const { stop, points } = measured();
   using told = hearing("castellan:session:fault");
   const lines: object[] = [];
@@ -43,7 +43,7 @@ test("an MCP server that fails is told, logged and measured, and measured as 0 w
   stop();
 });
 
-test("fifty servers have names of their own, and all others one", async () => {
+test("the metric of failed MCP servers: names fifty servers, and counts the others together", async () => {
   const metrics = prometheus();
   const names = Array.from({ length: 60 }, (_, n) => `server-${n}`);
   const mcpServers = Object.fromEntries(names.map((name) => [name, { command: name }]));
@@ -59,7 +59,7 @@ test("fifty servers have names of their own, and all others one", async () => {
   await metrics.stop();
 });
 
-test("a fault of another kind is told and measured, without a server", async () => {
+test("castellan:session:fault: is published and measured without a server for a fault of another kind", async () => {
   const { stop, points } = measured();
   using told = hearing("castellan:session:fault");
   const mirror = { type: "system", subtype: "mirror_error", error: "full", key: { projectKey: "p", sessionId: "s" } };
@@ -82,7 +82,7 @@ test("a fault of another kind is told and measured, without a server", async () 
   stop();
 });
 
-test("who follows a session sees which server has failed, and not what it said last", async () => {
+test("follow: names a failed MCP server, and does not log its last output", async () => {
   const doing: Record<string, FakeMcpServer> = {};
   await using scene = await Scene.open({
     session: { mcpServers: { db: { command: "db-server" } } },

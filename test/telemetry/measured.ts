@@ -6,15 +6,15 @@ class Reader extends MetricReader {
   protected override async onShutdown(): Promise<void> {}
 }
 
-/** What OpenTelemetry's SDK has measured. */
+/** The metrics that OpenTelemetry's SDK has collected. */
 export interface Measured {
   readonly stop: () => void;
   metrics(): Promise<MetricData[]>;
-  /** The points of a metric: attributes, and the value, or how many there are of a histogram. */
+  /** Returns the points of a metric: attributes, and the value, or the count of a histogram. */
   points(name: string): Promise<({ readonly value: number } & Readonly<Record<string, unknown>>)[]>;
 }
 
-/** Instruments with an SDK of its own, and gives what was measured. */
+/** Instruments with an SDK of its own, and returns the metrics. */
 export function measured(options: Omit<InstrumentOptions, "meter"> = {}): Measured {
   const reader = new Reader();
   const meters = new MeterProvider({ readers: [reader] });

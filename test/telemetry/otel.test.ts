@@ -33,7 +33,7 @@ const script: FakeScript = async (turn) => {
   await turn.text("done");
 };
 
-test("the names are these; they change with a release, and not by accident", () => {
+test("METRICS and ATTRIBUTES: have these names, which change only with a release", () => {
   expect({ METRICS, ATTRIBUTES }).toMatchInlineSnapshot(`
     {
       "ATTRIBUTES": {
@@ -103,7 +103,7 @@ test("the names are these; they change with a release, and not by accident", () 
   `);
 });
 
-test("a turn is a span below that of its caller, with what it asked for, used and came to", async () => {
+test("the span of a turn: is a child of the caller's span, and has the request, usage and result as attributes", async () => {
   const [name, { stop }] = [unique("support"), measured()];
   await using _ = await Scene.open({ script, children: [template(name, { model: "claude-haiku-4-5" })] });
   await tracer.startActiveSpan("request", async (request) => {
@@ -132,7 +132,7 @@ test("a turn is a span below that of its caller, with what it asked for, used an
   stop();
 });
 
-test("a process is told of the trace in which it is started, unless its options say which", async () => {
+test("a process: gets the trace context of its caller as TRACEPARENT, unless its options set one", async () => {
   const [name, own, { stop }] = [unique(), unique("own"), measured()];
   await using scene = await Scene.open({
     script,
@@ -151,7 +151,7 @@ test("a process is told of the trace in which it is started, unless its options 
   expect(scene.fake.processes[2]?.env["TRACEPARENT"]).toBeUndefined();
 });
 
-test("a turn that failed, and one that was left for later, say so; prompts are there if asked for", async () => {
+test("the span of a turn: records a failure, a turn left in the mailbox, and the prompt if it is asked for", async () => {
   const [name, { stop }] = [unique(), measured(true)];
   {
     await using _ = await Scene.open({
@@ -176,7 +176,7 @@ test("a turn that failed, and one that was left for later, say so; prompts are t
   stop();
 });
 
-test("turns, processes, restarts and sessions are counted, without a name or a prompt in any attribute", async () => {
+test("metrics: count turns, processes, restarts and sessions, with no name or prompt in any attribute", async () => {
   const [name, { stop, metrics, points }] = [unique("secret-name"), measured(true)];
   await using scene = await Scene.open({
     script,
@@ -222,7 +222,7 @@ test("turns, processes, restarts and sessions are counted, without a name or a p
   expect(await points(METRICS.activations)).toEqual([{ ...shop, value: 0 }]);
 });
 
-test("what runs when the measuring begins does not make a count negative", async () => {
+test("metrics: never turn negative for sessions that ran before instrumentation", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {

@@ -29,7 +29,7 @@ const short = ({ name, event }: Told): string => {
   return [name.replace("castellan:pool:", ""), ...words.map(String)].join(" ");
 };
 
-test("a turn and a loan are told: lent, waited for, given back", async () => {
+test("pool events: report checkouts, waits and checkins of a turn and a loan, in order", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   const seen = await told(async () => {
     await using _ = await Scene.open({ clock, script, children: [pool(name, { size: 1 })], options: { name: "shop" } });
@@ -60,7 +60,7 @@ test("a turn and a loan are told: lent, waited for, given back", async () => {
   ]);
 });
 
-test("the id of a turn's checkout is the turn's", async () => {
+test("castellan:pool:checkout: has the turn's id", async () => {
   const name = unique("pool");
   using checkouts = hearing("castellan:pool:checkout");
   await using _ = await Scene.open({ script, children: [pool(name, { size: 1 })] });
@@ -68,7 +68,7 @@ test("the id of a turn's checkout is the turn's", async () => {
   expect(checkouts.heard).toMatchObject([{ id: turnId, wants: "turn" }]);
 });
 
-test("a turn that shares a member has none of its own", async () => {
+test("pool events: report no checkout for a turn that shares a member", async () => {
   const name = unique("pool");
   const seen = await told(async () => {
     await using _ = await Scene.open({ script, children: [pool(name, { size: 1, conversation: "shared" })] });
@@ -77,7 +77,7 @@ test("a turn that shares a member has none of its own", async () => {
   expect(seen.map(short)).toEqual(["leave turn true"]);
 });
 
-test("a lease that is over, and who waited in vain, are told", async () => {
+test("pool events: report an expired lease, and waits that timed out, were aborted or refused", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   const seen = await told(async () => {
     await using scene = await Scene.open({
@@ -117,7 +117,7 @@ test("a lease that is over, and who waited in vain, are told", async () => {
   expect(seen.at(-1)?.event).toMatchObject({ heldMs: 60_000 });
 });
 
-test("a loan that nobody checks in ends with its supervisor, and with its pool", async () => {
+test("castellan:pool:checkin: says pool_closed for a loan that ends with its supervisor or its pool", async () => {
   const [kept, removed] = [unique("pool"), unique("pool")];
   using checkins = hearing("castellan:pool:checkin");
   const scene = await Scene.open({ script, children: [pool(kept, { size: 1 }), pool(removed, { size: 1 })] });
@@ -130,7 +130,7 @@ test("a loan that nobody checks in ends with its supervisor, and with its pool",
   expect(checkins.heard).toHaveLength(2);
 });
 
-test("a loan of a supervisor that drains is told when it is checked in", async () => {
+test("castellan:pool:checkin: says checked_in for a loan checked in during a drain", async () => {
   const name = unique("pool");
   using checkins = hearing("castellan:pool:checkin");
   await using scene = await Scene.open({
@@ -154,7 +154,7 @@ test("a loan of a supervisor that drains is told when it is checked in", async (
   expect(checkins.heard).toMatchObject([{ why: "checked_in" }]);
 });
 
-test("members that come and go are told: added for one who waits, one too many, ended, replaced", async () => {
+test("pool events: report added, surplus, ended and replaced members", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   const seen = await told(async () => {
     await using scene = await Scene.open({ clock, script, children: [pool(name, { min: 1, max: 2 })] });
@@ -173,7 +173,7 @@ test("members that come and go are told: added for one who waits, one too many, 
     ["add", [name, 0]],
     ["add", [name, 1]],
     ["remove removed", [name, 1]],
-    // Its name is not free yet when it is replaced.
+    // The name of the ended member is still taken, so the replacement has another.
     ["remove ended", [name, 0]],
     ["add", [name, 1]],
   ]);
@@ -181,7 +181,7 @@ test("members that come and go are told: added for one who waits, one too many, 
 
 const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-test(`with random crashes and forgotten loans each checkout has one checkin, each wait one end (POOL_SEED=${SEED})`, async () => {
+test(`pool events under random crashes and forgotten loans: match each checkout with one checkin, and each wait with one end (POOL_SEED=${SEED})`, async () => {
   using adds = hearing("castellan:pool:add");
   const seen = await told(() => loadPool(600, SEED), [...LENDING, ...WAITING]);
   const of = <Name extends EventName>(name: Name): object[] =>

@@ -12,7 +12,7 @@ import { measured } from "./measured.ts";
 
 const script: FakeScript = (turn) => turn.text("done");
 
-test("members lent, those who wait, how long, and in vain, by supervisor and pool", async () => {
+test("pool metrics: measure loans, waits, their durations and refusals, by supervisor and pool", async () => {
   const [name, clock, { stop, points, metrics }] = [unique("pool"), new SimulatedClock(), measured()];
   await using scene = await Scene.open({
     clock,
@@ -45,7 +45,7 @@ test("members lent, those who wait, how long, and in vain, by supervisor and poo
   stop();
 });
 
-test("Prometheus reads them too", async () => {
+test("prometheus: exports the pool metrics", async () => {
   const [name, metrics] = [unique("pool"), prometheus()];
   await using _ = await Scene.open({ script, children: [pool(name, { size: 1 })], options: { name: "shop" } });
   await using _loan = await checkout(name);
@@ -63,7 +63,7 @@ test("Prometheus reads them too", async () => {
   await metrics.stop();
 });
 
-test("nothing is left lent or waiting after random crashes, and what was there before it began is not counted", async () => {
+test("pool metrics: return to 0 after random crashes, and ignore loans from before instrumentation", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const loan = await checkout(name);

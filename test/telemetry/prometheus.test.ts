@@ -4,7 +4,7 @@ import { query } from "../../src/castellan.ts";
 import { prometheus } from "../../src/telemetry/prometheus.ts";
 import { failure, Scene, unique } from "../session-on-fake/scene.ts";
 
-test("what Prometheus reads is what happened", async () => {
+test("prometheus: exports what happened, without session names", async () => {
   const metrics = prometheus();
   const name = unique();
   await using _ = await Scene.open({

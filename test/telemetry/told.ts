@@ -1,12 +1,12 @@
 import { type CastellanEvents, type EventName, eventNames, on } from "../../src/events.ts";
 
-/** An event, and on which channel it was told. */
+/** An event, and the channel it was published on. */
 export interface Told {
   readonly name: EventName;
   readonly event: object;
 }
 
-/** What was told, in order, while `work` was done. */
+/** Returns the events that were published during `work`, in order. */
 export async function told(work: () => Promise<unknown>, names: readonly EventName[] = eventNames): Promise<Told[]> {
   const seen: Told[] = [];
   const ends = names.map((name) => on(name, (event) => seen.push({ name, event })));
@@ -18,7 +18,7 @@ export async function told(work: () => Promise<unknown>, names: readonly EventNa
   return seen;
 }
 
-/** What is told on a channel from now on. */
+/** Collects the events of a channel until it is disposed. */
 export function hearing<Name extends EventName>(
   name: Name,
 ): { readonly heard: readonly CastellanEvents[Name][] } & Disposable {

@@ -8,12 +8,12 @@ import {
   type SDKUserMessage,
 } from "@anthropic-ai/claude-agent-sdk";
 
-/** A session on the bare Agent SDK, with nothing of Castellan between: what the testing kit is measured against. */
+/** A session on the bare Agent SDK, without Castellan: the reference for the testing kit. */
 export class BareSession implements AsyncDisposable {
   readonly query: Query;
-  /** Everything the SDK has given out, in order. */
+  /** Every message of the SDK, in order. */
   readonly messages: SDKMessage[] = [];
-  /** Resolves when the stream has ended: to its error, or to `undefined` if it ended well. */
+  /** Resolves when the stream ends: to its error, or to `undefined`. */
   readonly ended: Promise<Error | undefined>;
   #read = 0;
   #over = false;
@@ -38,7 +38,7 @@ export class BareSession implements AsyncDisposable {
     return uuid;
   }
 
-  /** The next message that fits, from where the last call stopped. Rejects if the stream ends before. */
+  /** Returns the next matching message after the last call's. Rejects if the stream ends first. */
   async next<T extends SDKMessage>(fits: (message: SDKMessage) => message is T): Promise<T>;
   async next(fits: (message: SDKMessage) => boolean): Promise<SDKMessage>;
   async next(fits: (message: SDKMessage) => boolean): Promise<SDKMessage> {
@@ -63,7 +63,7 @@ export class BareSession implements AsyncDisposable {
     return await this.result();
   }
 
-  /** Ends the input, and waits for the end of the stream. */
+  /** Ends the input, and waits until the stream ends. */
   async end(): Promise<Error | undefined> {
     this.#closing = true;
     this.#sent();
@@ -112,7 +112,7 @@ export function textDelta(message: SDKMessage): string | undefined {
   return message.event.delta.type === "text_delta" ? message.event.delta.text : undefined;
 }
 
-/** `type`, and `subtype` or the event's type where there is one. */
+/** Returns `type`, with `subtype` or the event's type if there is one. */
 export function kindOf(message: SDKMessage): string {
   const subtype =
     message.type === "stream_event" ? message.event.type : "subtype" in message ? message.subtype : undefined;

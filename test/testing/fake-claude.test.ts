@@ -32,8 +32,8 @@ afterEach(async () => {
 
 const isResult = (message: SDKMessage) => message.type === "result";
 
-describe("a turn", () => {
-  test("echoes the prompt, and ends like the real one", async () => {
+describe("a turn of the fake", () => {
+  test("echoes the prompt, with the messages of the real Claude Code", async () => {
     begin();
     const bare = session();
     const uuid = bare.send("hello");
@@ -60,14 +60,14 @@ describe("a turn", () => {
     ]);
   });
 
-  test("streams pieces to a session that asked for them", async () => {
+  test("streams partial messages to a session that includes them", async () => {
     begin((turn) => turn.text("abcdefghij", { partials: 5 }));
     const bare = session({ includePartialMessages: true });
     await bare.ask("go");
     expect(bare.messages.map(textDelta).filter((text) => text !== undefined)).toEqual(["ab", "cd", "ef", "gh", "ij"]);
   });
 
-  test("finishes a partial text with the next one", async () => {
+  test("merges partial texts and the next text into one message", async () => {
     begin(async (turn) => {
       await turn.partial("one ");
       await turn.partial("two ");
@@ -78,7 +78,7 @@ describe("a turn", () => {
     expect(bare.messages.filter(({ type }) => type === "assistant")).toHaveLength(1);
   });
 
-  test("thinks", async () => {
+  test("sends thinking blocks", async () => {
     begin(async (turn) => {
       await turn.thinking("hm");
       await turn.text("done");
@@ -90,7 +90,7 @@ describe("a turn", () => {
     });
   });
 
-  test("counts cost and tokens up, over turns and a resume", async () => {
+  test("accumulates cost and tokens over turns and a resume", async () => {
     begin(undefined, { costPerTurnUsd: 0.5 });
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -103,7 +103,7 @@ describe("a turn", () => {
     expect(result.modelUsage["claude-opus-5-5"]?.costUSD).toBe(1.5);
   });
 
-  test("ends as its script says", async () => {
+  test("ends with the result that its script gives", async () => {
     begin((turn) =>
       turn.result({
         subtype: "error_max_turns",
@@ -122,12 +122,12 @@ describe("a turn", () => {
     });
   });
 
-  test("carries structured output", async () => {
+  test("has structured output", async () => {
     begin((turn) => turn.result({ text: "{}", structuredOutput: { a: 1 } }));
     expect(await session().ask("go")).toMatchObject({ structured_output: { a: 1 } });
   });
 
-  test("takes prompts that waited together as one turn", async () => {
+  test("merges queued prompts into one turn", async () => {
     const open = Promise.withResolvers<void>();
     begin(async (turn) => {
       if (turn.index === 0) await open.promise;
@@ -148,7 +148,7 @@ describe("a turn", () => {
     });
   });
 
-  test("can say something after its result", async () => {
+  test("may send messages after its result", async () => {
     begin((turn) => {
       turn.afterResult(() => turn.emit({ type: "system", subtype: "background_tasks_changed", tasks: [] }));
     });
@@ -157,7 +157,7 @@ describe("a turn", () => {
     await bare.next((message) => kindOf(message) === "system/background_tasks_changed");
   });
 
-  test("knows what was said before", async () => {
+  test("has the earlier messages in its history", async () => {
     begin(async (turn) => {
       await turn.text(turn.history.map(({ role, text }) => `${role}: ${text}`).join("; "));
     });
@@ -167,8 +167,8 @@ describe("a turn", () => {
   });
 });
 
-describe("tools, hooks and permissions", () => {
-  test("call the hooks of the session, and tell the model what they deny", async () => {
+describe("tools, hooks and permissions of the fake", () => {
+  test("call the session's hooks, and return a denial as the tool's result", async () => {
     begin(async (turn) => {
       await turn.toolUse("Bash", { command: "ls" }, { result: "a file" });
       await turn.toolUse("Write", { file_path: "/x" }, { result: "written" });
@@ -210,7 +210,7 @@ describe("tools, hooks and permissions", () => {
     ]);
   });
 
-  test("return what a hook returned", async () => {
+  test("return the output of a hook", async () => {
     const outputs: unknown[] = [];
     begin(async (turn) => {
       outputs.push(...(await turn.hook("Notification", { message: "hi" })));
@@ -220,7 +220,7 @@ describe("tools, hooks and permissions", () => {
     expect(outputs).toEqual([{ systemMessage: "seen" }]);
   });
 
-  test("take a hook that throws for one that said nothing", async () => {
+  test("ignore a hook that throws", async () => {
     begin(async (turn) => {
       await turn.toolUse("Bash", {}, { result: "ran" });
     });
@@ -241,7 +241,7 @@ describe("tools, hooks and permissions", () => {
     expect(bare.messages.map(kindOf)).toContain("system/informational");
   });
 
-  test("run tools of in-process MCP servers", async () => {
+  test("run the tools of in-process MCP servers", async () => {
     let returned: unknown;
     begin(async (turn) => {
       returned = await turn.callTool("sums", "add", { a: 1, b: 2 });
@@ -258,7 +258,7 @@ describe("tools, hooks and permissions", () => {
     });
   });
 
-  test("ask canUseTool", async () => {
+  test("ask canUseTool, and follow its decision", async () => {
     const decisions: unknown[] = [];
     begin(async (turn) => {
       decisions.push(await turn.askPermission("Bash", { command: "ls" }));
@@ -275,7 +275,7 @@ describe("tools, hooks and permissions", () => {
     ]);
   });
 
-  test("stop where canUseTool wants it", async () => {
+  test("stop the turn when canUseTool interrupts", async () => {
     begin(async (turn) => {
       await turn.toolUse("Write", {}, { ask: true, result: "written" });
       await turn.text("never said");
@@ -287,7 +287,7 @@ describe("tools, hooks and permissions", () => {
     expect(fake.errors).toEqual([]);
   });
 
-  test("are denied where nobody can be asked", async () => {
+  test("deny permission without a canUseTool", async () => {
     begin(async (turn) => {
       await turn.toolUse("Write", {}, { ask: true, result: "written" });
     });
@@ -297,7 +297,7 @@ describe("tools, hooks and permissions", () => {
   });
 });
 
-describe("an interrupt", () => {
+describe("an interrupt of the fake", () => {
   test("stops a text in its middle", async () => {
     begin(async (turn) => {
       await turn.partial("half of ");
@@ -323,7 +323,7 @@ describe("an interrupt", () => {
     expect(fake.errors).toEqual([]);
   });
 
-  test("leaves the process alive for the next turn, and its end of input exits with 1 after it", async () => {
+  test("leaves the process alive for the next turn, and makes it exit with 1 at the end of input", async () => {
     begin((turn) => (turn.prompt === "stop" ? turn.hang() : turn.text("fine")));
     const bare = session();
     bare.send("stop");
@@ -338,7 +338,7 @@ describe("an interrupt", () => {
     expect(await bare.end()).toMatchObject({ message: "Claude Code process exited with code 1" });
   });
 
-  test("withdraws what the host was asked", async () => {
+  test("aborts a pending canUseTool", async () => {
     begin((turn) => turn.toolUse("Write", {}, { ask: true }).then(() => {}));
     const asked = Promise.withResolvers<AbortSignal>();
     const bare = session({
@@ -354,14 +354,14 @@ describe("an interrupt", () => {
     expect(await bare.result()).toMatchObject({ terminal_reason: "aborted_tools" });
   });
 
-  test("of an idle process changes nothing", async () => {
+  test("leaves an idle process unchanged", async () => {
     begin();
     const bare = session();
     expect(await bare.query.interrupt()).toEqual({ still_queued: [] });
     expect(await bare.ask("hi")).toMatchObject({ result: "You said: hi" });
   });
 
-  test("can be ignored", async () => {
+  test("is ignored with ignoreInterrupt", async () => {
     const open = Promise.withResolvers<void>();
     begin(
       async (turn) => {
@@ -379,7 +379,7 @@ describe("an interrupt", () => {
   });
 });
 
-describe("the end of a process", () => {
+describe("the exit of a fake process", () => {
   const slow: FakeScript = async (turn) => {
     await turn.partial("some");
     await turn.hang();
@@ -389,7 +389,7 @@ describe("the end of a process", () => {
     ["SIGTERM", 143, null, "exited with code 143"],
     ["SIGHUP", 129, null, "exited with code 129"],
     ["SIGKILL", null, "SIGKILL", "terminated by signal SIGKILL"],
-  ] as const)("by %s in mid-turn", async (signal, code, by, said) => {
+  ] as const)("follows %s in mid-turn", async (signal, code, by, said) => {
     begin(slow);
     const bare = session();
     bare.send("go");
@@ -403,7 +403,7 @@ describe("the end of a process", () => {
     expect(fake.transcript(process.sessionId).map(({ text }) => text)).toEqual(["go"]);
   });
 
-  test("by its script", async () => {
+  test("follows a crash in its script", async () => {
     begin((turn) => turn.crash({ code: 7, stderr: "boom\n" }));
     const bare = session();
     bare.send("go");
@@ -411,7 +411,7 @@ describe("the end of a process", () => {
     expect(fake.errors).toEqual([]);
   });
 
-  test("with code 0 and no result", async () => {
+  test("has code 0 and no result when the script exits with 0", async () => {
     begin((turn) => turn.exit(0));
     const bare = session();
     bare.send("go");
@@ -420,7 +420,7 @@ describe("the end of a process", () => {
     expect(fake.processes[0]?.exit).toEqual({ code: 0, signal: null });
   });
 
-  test("by an error in the script, which can be found", async () => {
+  test("follows an error in its script, which it records", async () => {
     begin(() => {
       throw new Error("wrong expectation");
     });
@@ -430,7 +430,7 @@ describe("the end of a process", () => {
     expect(fake.errors).toMatchObject([{ message: "wrong expectation" }]);
   });
 
-  test("at the end of input waits for the turn", async () => {
+  test("waits for the turn after the end of input", async () => {
     const open = Promise.withResolvers<void>();
     begin(async (turn) => {
       await open.promise;
@@ -445,7 +445,7 @@ describe("the end of a process", () => {
     expect(bare.messages.find(isResult)).toMatchObject({ result: "finished" });
   });
 
-  test("waits for nothing when it ignores the end of input and SIGTERM", async () => {
+  test("requires SIGKILL when it ignores the end of input and SIGTERM", async () => {
     begin(undefined, { endOfInput: "ignore", ignoreSigterm: true });
     const bare = session();
     await bare.ask("hi");
@@ -458,7 +458,7 @@ describe("the end of a process", () => {
     expect(process?.signals).toEqual(["SIGTERM", "SIGKILL"]);
   });
 
-  test("is seen by whoever spawned it, with its standard error", async () => {
+  test("is visible to its spawner, with its standard error", async () => {
     begin((turn) => turn.crash({ code: 3, stderr: "last words" }));
     const stderr = Promise.withResolvers<string>();
     const exit = Promise.withResolvers<unknown>();
@@ -480,8 +480,8 @@ describe("the end of a process", () => {
   });
 });
 
-describe("a start", () => {
-  test("can be slow, and told by number", async () => {
+describe("the start of a fake process", () => {
+  test("can be delayed per process, and started(n) resolves in order of readiness", async () => {
     const open = Promise.withResolvers<void>();
     begin(undefined, { startup: (_process, n) => (n === 1 ? open.promise : undefined) });
     const slow = session();
@@ -499,7 +499,7 @@ describe("a start", () => {
     await expect(bare.query.initializationResult()).rejects.toThrow("exited with code 2");
   });
 
-  test("can be refused with a reason", async () => {
+  test("can fail with a startup failure reason", async () => {
     begin(undefined, { startup: (process) => process.failStart("no such directory", "cwd_unavailable") });
     const bare = session();
     await expect(bare.query.initializationResult()).rejects.toThrow("no such directory");
@@ -509,7 +509,7 @@ describe("a start", () => {
     ]);
   });
 
-  test("shows its arguments, environment and handshake", async () => {
+  test("records its arguments, environment and handshake", async () => {
     begin();
     const bare = session({
       cwd: "/somewhere",
@@ -533,10 +533,10 @@ describe("a start", () => {
   });
 });
 
-describe("conversations", () => {
+describe("a conversation of the fake", () => {
   const history: FakeScript = (turn) => turn.text(turn.history.map(({ text }) => text).join("|"));
 
-  test("are resumed by another process", async () => {
+  test("is resumed by another process", async () => {
     begin(history);
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -548,7 +548,7 @@ describe("conversations", () => {
     expect(fake.processes[1]).toMatchObject({ resumedFrom: sessionId, sessionId });
   });
 
-  test("keep the prompt of a turn that was cut", async () => {
+  test("keeps the prompt of a cut turn", async () => {
     begin((turn) => (turn.prompt === "die" ? turn.crash({ signal: "SIGKILL" }) : history(turn)));
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -558,7 +558,7 @@ describe("conversations", () => {
     expect(await second.ask("two")).toMatchObject({ result: "die|No response requested." });
   });
 
-  test("can be cut back to a message", async () => {
+  test("is cut back to a message by resumeSessionAt", async () => {
     begin(history);
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -571,7 +571,7 @@ describe("conversations", () => {
     expect(fake.transcript(sessionId).map(({ text }) => text)).toEqual(["one", "", "three", "one|"]);
   });
 
-  test("can be forked", async () => {
+  test("is forked with an id of its own", async () => {
     begin(history);
     const sessionId = randomUUID();
     const forkId = randomUUID();
@@ -583,7 +583,7 @@ describe("conversations", () => {
     expect(fake.transcript(forkId)).toHaveLength(4);
   });
 
-  test("are continued in their directory", async () => {
+  test("is continued only in its directory", async () => {
     begin(history);
     const first = session({ cwd: "/a" });
     await first.ask("one");
@@ -594,7 +594,7 @@ describe("conversations", () => {
     expect(await elsewhere.ask("three")).toMatchObject({ result: "" });
   });
 
-  test("are not begun twice", async () => {
+  test("cannot be started twice under one id", async () => {
     begin();
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -604,7 +604,7 @@ describe("conversations", () => {
     expect(fake.processes[1]?.exit).toEqual({ code: 1, signal: null });
   });
 
-  test("that were never prompted leave no trace", async () => {
+  test("does not exist before its first prompt", async () => {
     begin();
     const sessionId = randomUUID();
     const first = session({ sessionId });
@@ -614,7 +614,7 @@ describe("conversations", () => {
     expect(await again.ask("one")).toMatchObject({ is_error: false });
   });
 
-  test("that are not known cannot be resumed", async () => {
+  test("cannot be resumed under an unknown id", async () => {
     begin();
     const unknown = randomUUID();
     const bare = session({ resume: unknown });
@@ -625,7 +625,7 @@ describe("conversations", () => {
     expect(fake.processes[0]?.exit).toEqual({ code: 1, signal: null });
   });
 
-  test("are left behind by /clear", async () => {
+  test("gets a new id by /clear", async () => {
     begin(history);
     const sessionId = randomUUID();
     const bare = session({ sessionId });
@@ -643,10 +643,10 @@ describe("conversations", () => {
   });
 });
 
-describe("what a message begins with", () => {
+describe("commands of the fake", () => {
   const how: FakeScript = (turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`);
 
-  test("is a command, unless the message is text", async () => {
+  test("run for a typed message only, not for a client-composed one", async () => {
     begin(how);
     const bare = session();
     for (const prompt of ["/clear", "/compact", "/greet Ada"]) {
@@ -659,7 +659,7 @@ describe("what a message begins with", () => {
     expect(await bare.ask("/new")).toMatchObject({ local_command: "clear" });
   });
 
-  test("may be /compact, after which the model remembers a summary, and what cannot be cut back to is gone", async () => {
+  test("replace the history by a summary with /compact, and drop the messages before it", async () => {
     begin((turn) => turn.text(turn.history.map(({ text }) => text).join("|")));
     const bare = session();
     await bare.ask("one");
@@ -672,14 +672,14 @@ describe("what a message begins with", () => {
     await expect(cut.query.initializationResult()).rejects.toThrow("No message found");
   });
 
-  test("is known if the fake has it, as in the handshake", async () => {
+  test("are listed in the handshake", async () => {
     begin(how, { commands: ["greet"] });
     const names = (await session().query.supportedCommands()).map(({ name }) => name);
     expect(names).toEqual(["clear", "compact", "greet"]);
   });
 });
 
-describe("control requests", () => {
+describe("control requests of the fake", () => {
   test("change the model and the permission mode", async () => {
     begin();
     const bare = session();
@@ -691,7 +691,7 @@ describe("control requests", () => {
     expect(fake.processes[0]).toMatchObject({ model: "claude-haiku-4-5", permissionMode: "acceptEdits" });
   });
 
-  test("tell the use of the context", async () => {
+  test("return the usage of the context", async () => {
     begin();
     const bare = session();
     await bare.ask("x".repeat(400));
@@ -719,7 +719,7 @@ describe("control requests", () => {
     expect(await bare.result()).toMatchObject({ result: "You said: while frozen" });
   });
 
-  test("what a frozen process would have said is never said, if it is killed", async () => {
+  test("drop the pending output of a frozen process that is killed", async () => {
     const open = Promise.withResolvers<void>();
     begin(async (turn) => {
       await turn.text("before");
@@ -738,7 +738,7 @@ describe("control requests", () => {
     expect(bare.messages.map(kindOf).slice(-1)).toEqual(["assistant"]);
   });
 
-  test("a frozen process dies of SIGKILL only", async () => {
+  test("kill a frozen process with SIGKILL only", async () => {
     begin();
     const bare = session();
     await bare.ask("hi");
@@ -752,12 +752,12 @@ describe("control requests", () => {
   });
 });
 
-describe("errors of the API", () => {
+describe("API errors of the fake", () => {
   test.each([
     [401, "authentication_failed", "Failed to authenticate. API Error: 401 invalid x-api-key"],
     [429, "rate_limit", /^API Error: Request rejected \(429\) · Rate limited$/],
     [529, "server_error", /^API Error: 529 Overloaded\. This is a server-side issue/],
-  ])("%d", async (status, error, text) => {
+  ])("have the messages of the real ones for status %d", async (status, error, text) => {
     begin((turn) => turn.fail({ status, retries: 2 }));
     const bare = session();
     const result = await bare.ask("go");
@@ -777,7 +777,7 @@ describe("errors of the API", () => {
     expect(await bare.end()).toMatchObject({ message: "Claude Code process exited with code 1" });
   });
 
-  test("no API at all", async () => {
+  test("have the messages of a failed connection without a status", async () => {
     begin((turn) => turn.fail({}));
     expect(await session().ask("go")).toMatchObject({
       is_error: true,
@@ -787,8 +787,8 @@ describe("errors of the API", () => {
   });
 });
 
-describe("floods", () => {
-  test("100,000 pieces in a turn, with a reader that is behind", async () => {
+describe("large output of the fake", () => {
+  test("applies backpressure to 100,000 partial messages with a slow reader", async () => {
     const pieces = 100_000;
     let ahead = 0;
     let said = 0;
@@ -807,18 +807,18 @@ describe("floods", () => {
     expect(ahead).toBeLessThan(pieces / 2);
   });
 
-  test("a line of 20 MB", async () => {
+  test("passes a line of 20 MB", async () => {
     begin((turn) => turn.text("y".repeat(20_000_000), { partials: false }));
     const result = await session().ask("go");
     expect(result.subtype === "success" ? result.result.length : 0).toBe(20_000_000);
   });
 
-  test("a prompt of 5 MB", async () => {
+  test("passes a prompt of 5 MB", async () => {
     begin((turn) => turn.text(String(turn.prompt.length)));
     expect(await session().ask("é".repeat(5_000_000))).toMatchObject({ result: "5000000" });
   });
 
-  test("lines that are no JSON, half a line, a NUL, bytes", async () => {
+  test("survives raw lines that are not JSON, half lines, NUL and invalid bytes", async () => {
     begin(async (turn) => {
       await turn.raw("this is not JSON");
       await turn.raw('{"type":"half');

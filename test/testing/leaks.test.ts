@@ -3,7 +3,7 @@ import { Supervisor } from "../../src/index.ts";
 import { expectNoLeaks, fakeClaude, SimulatedClock } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-test("what is left behind is listed, and nothing when all is gone", async () => {
+test("expectNoLeaks: lists sessions, fake processes and timers that are left, and passes when none is", async () => {
   const fake = fakeClaude(() => {
     throw new Error("a mistake in the script");
   });
@@ -20,7 +20,7 @@ test("what is left behind is listed, and nothing when all is gone", async () => 
   await expectNoLeaks({ fake, clock });
 });
 
-test("errors of scripts are found", async () => {
+test("expectNoLeaks: rejects with an error of the fake's script", async () => {
   const name = unique();
   const fake = fakeClaude(() => {
     throw new Error("a mistake in the script");

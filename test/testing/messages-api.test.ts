@@ -21,8 +21,8 @@ const asking = (text: string, fields: object = {}): object => ({
   ...fields,
 });
 
-describe("a raw Messages API", () => {
-  test("keeps requests whole, and repeats what the user said", async () => {
+describe("messagesApi", () => {
+  test("keeps whole requests, and echoes the user's text by default", async () => {
     const answer = await (await post(asking("<system-reminder>all</system-reminder>", { metadata: { a: 1 } }))).json();
     expect(answer).toMatchObject({
       type: "message",
@@ -38,13 +38,13 @@ describe("a raw Messages API", () => {
     expect(api.requests).toEqual([await api.requested(1)]);
   });
 
-  test("finds the texts of tool results", async () => {
+  test("extracts the texts of tool results", async () => {
     const content = [{ type: "tool_result", tool_use_id: "t", content: [{ type: "text", text: "found" }] }];
     await post({ model: "m", messages: [{ role: "user", content }] });
     expect(api.lastRequest?.texts).toEqual([{ role: "user", text: "found" }]);
   });
 
-  test("streams text in pieces and tools with their input", async () => {
+  test("streams text in pieces, and tool uses with their input", async () => {
     api.model = () => ({ text: "one two", toolUses: [{ name: "Bash", input: { command: "ls" }, id: "toolu_1" }] });
     const events = await (await post(asking("hi", { stream: true }))).text();
     const data = events.split("\n").flatMap((line) => (line.startsWith("data: ") ? [JSON.parse(line.slice(6))] : []));
@@ -64,7 +64,7 @@ describe("a raw Messages API", () => {
     expect(data[8].delta.stop_reason).toBe("tool_use");
   });
 
-  test("answers with errors, breaks connections, and leaves requests without an answer", async () => {
+  test("answers with errors, breaks connections, and leaves requests unanswered", async () => {
     api.model = () => ({ error: { status: 529, message: "too much" }, headers: { "retry-after": "3" } });
     const refused = await post(asking("hi"));
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([529, "3"]);
@@ -80,7 +80,7 @@ describe("a raw Messages API", () => {
     await hanging;
   });
 
-  test("says what its model has thrown, and answers with an error that is not tried again", async () => {
+  test("records an error that its model throws, and answers 400, which is not retried", async () => {
     api.model = () => {
       throw new Error("wrong");
     };

@@ -10,7 +10,7 @@ import {
   toolResultMessage,
 } from "../../src/testing/index.ts";
 
-test("messages are read as those of Claude Code are", () => {
+test("message builders: build messages that are read like those of Claude Code", () => {
   const [read] = [assistantMessage("I look.", [{ name: "Read", input: { file_path: "a" }, id: "toolu_1" }])];
   const said: SDKMessage[] = [
     read,
@@ -31,7 +31,7 @@ test("messages are read as those of Claude Code are", () => {
   });
 });
 
-test("a test of the real API is skipped with the reason where there is no key", () => {
+test("needsRealKey: skips the test with the reason when there is no key", () => {
   const key = process.env["ANTHROPIC_API_KEY"];
   const reasons: unknown[] = [];
   const context = { skip: (reason?: string) => void reasons.push(reason) };

@@ -12,7 +12,7 @@ async function file(): Promise<string> {
   return join(folder, "recording.json");
 }
 
-test("what was recorded is said again, tools, pieces of text and errors as they were, to the same prompts", async () => {
+test("replay: repeats recorded tools, partial texts and errors, by prompt", async () => {
   const path = await file();
   const heard: unknown[] = [];
   {
@@ -33,7 +33,7 @@ test("what was recorded is said again, tools, pieces of text and errors as they 
   expect(recording.turns.map(({ prompt }) => prompt)).toEqual(["same", "same", "other", "fail"]);
   const fake = fakeClaude(replay(recording));
   await using scene = await Scene.open({ session: { spawnClaudeCodeProcess: fake.spawn } });
-  // In another order than it was recorded in.
+  // In another order than they were recorded.
   const [first, second, other] = heard;
   expect(await told(scene.name, "other")).toEqual(other);
   expect(await told(scene.name, "same")).toEqual(first);
@@ -42,7 +42,7 @@ test("what was recorded is said again, tools, pieces of text and errors as they 
   expect((await failure(query(scene.name, "same"), "TURN_FAILED")).message).toContain("no (further) answer");
 });
 
-test("only sessions that are asked for are recorded, and a file of another kind is refused", async () => {
+test("recordTurns and loadRecording: record selected sessions only, and reject a file of another kind", async () => {
   await using scene = await Scene.open();
   using recorder = recordTurns({ sessions: (name) => name !== scene.name });
   await query(scene.name, "hi");
@@ -52,7 +52,7 @@ test("only sessions that are asked for are recorded, and a file of another kind 
   await expect(loadRecording(path)).rejects.toThrow("is no recording");
 });
 
-/** What a reader sees of a turn. */
+/** Returns what a reader of a turn sees. */
 async function told(name: string, prompt: string): Promise<unknown> {
   const turn = stream(name, prompt);
   const pieces: string[] = [];

@@ -12,7 +12,7 @@ import { sessionStoreConformance } from "../../src/testing/conformance/session-s
 type Entries = SessionStoreEntry[];
 type Store = Required<SessionStore>;
 
-/** A store that does everything right, as briefly as can be. */
+/** A minimal store that meets the whole contract. */
 function rightStore(): Store {
   const transcripts = new Map<
     string,
@@ -49,14 +49,14 @@ function rightStore(): Store {
   };
 }
 
-/** The names of the cases that fail. */
+/** Returns the names of the cases that fail. */
 async function failures(make: () => SessionStore, traits: Parameters<typeof sessionStoreConformance>[1] = {}) {
   const failed: string[] = [];
   for (const { name, run } of sessionStoreConformance(make, traits)) await run().catch(() => failed.push(name));
   return failed;
 }
 
-/** A store that does one thing wrong. */
+/** Returns a store with one flaw. */
 function wrong(change: (right: Store) => Partial<SessionStore>): () => SessionStore {
   return () => {
     const right = rightStore();
@@ -230,18 +230,18 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
   ],
 };
 
-describe("the conformance of a session store", () => {
-  it("is met by a store that does everything right", async () => {
+describe("sessionStoreConformance", () => {
+  it("passes a correct store", async () => {
     expect(await failures(rightStore)).toEqual([]);
   });
 
   for (const [flaw, [make, caught]] of Object.entries(MUTANTS)) {
-    it(`finds a store that ${flaw}`, async () => {
+    it(`fails a store that ${flaw}`, async () => {
       expect(await failures(make)).toContain(caught);
     });
   }
 
-  it("leaves out what needs methods that the store does not have, if it is told so", async () => {
+  it("skips the cases of optional methods that are declared missing", async () => {
     const all = sessionStoreConformance(rightStore).length;
     const bare = (): SessionStore => {
       const { append, load } = rightStore();
@@ -255,8 +255,8 @@ describe("the conformance of a session store", () => {
     expect(await failures(rightStore, { without: ["delete"] })).toEqual([methods]);
   });
 
-  it("finds what the SDK's own store in memory leaves open", async () => {
-    // It keeps the objects that it was given, knows no uuids, and joins the parts of a key with slashes.
+  it("finds the flaws of the SDK's in-memory store", async () => {
+    // That store keeps the objects that it was given, ignores uuids, and joins the parts of a key with slashes.
     expect(await failures(() => new InMemorySessionStore())).toEqual([
       "does nothing if there is nothing to append",
       "keeps what was appended, whatever becomes of the objects",

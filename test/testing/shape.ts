@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { kindOf } from "./bare-session.ts";
 
-/** What differs from run to run, or belongs to the model, the machine or the tools rather than to the protocol. */
+/** Fields that vary between runs, or belong to the model, the machine or the tools rather than to the protocol. */
 const VOLATILE = new Set([
   "usage",
   "tool_use_result",
@@ -15,7 +15,10 @@ const VOLATILE = new Set([
   "effort",
 ]);
 
-/** The shape of a message: its kind, and the names and types of its fields, all the way down. Runs of deltas count once. */
+/**
+ * Returns the shape of each message: its kind, and the names and types of its fields, recursively. Consecutive deltas
+ * count once.
+ */
 export function shapesOf(messages: readonly SDKMessage[]): unknown[] {
   const shapes = messages.map((message) => ({ kind: kindOf(message), ...shapeOf(message) }));
   return shapes.filter((shape, at) => !(isRepeatable(shape.kind) && shapes[at - 1]?.kind === shape.kind));

@@ -3,7 +3,7 @@ import { query, session } from "../../src/castellan.ts";
 import { claudeStubs, expectNoLeaks, SimulatedClock, says, stalls, startOnClock } from "../../src/testing/index.ts";
 import { eventually, failure, unique } from "../session-on-fake/scene.ts";
 
-test("an application's times pass when the clock is moved: timeouts, idle times, back-off", async () => {
+test("startOnClock: runs timeouts, idle times and back-off on the simulated clock", async () => {
   using claude = claudeStubs();
   claude.install();
   const clock = new SimulatedClock();
@@ -28,7 +28,7 @@ test("an application's times pass when the clock is moved: timeouts, idle times,
     await eventually(() => session(name).status().restarts === crash);
     if (crash === 1) await eventually(() => session(name).status().state === "idle");
   }
-  // The second restart of a series waits for a tenth of a second.
+  // The second restart of a series is delayed by 100 ms.
   expect(session(name).status()).toMatchObject({ state: "restarting", retryAt: clock.now() + 100 });
   await clock.advance(100);
   await eventually(() => session(name).status().state === "idle");

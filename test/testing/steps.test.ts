@@ -16,7 +16,7 @@ import {
 } from "../../src/testing/index.ts";
 import { eventually, failure, Scene } from "../session-on-fake/scene.ts";
 
-test("turns go one after the other as they are told: steps, a crash, an error, then the last for good", async () => {
+test("turnByTurn: plays its steps turn by turn, and repeats the last one", async () => {
   const script = turnByTurn(
     inOrder(thinks("hm"), uses("Read", { file_path: "a" }, { result: "text" }), says("read")),
     inOrder(says("I beg"), crashes()),
@@ -34,7 +34,7 @@ test("turns go one after the other as they are told: steps, a crash, an error, t
   for (const prompt of ["4", "5"]) expect(await query(name, prompt)).toMatchObject({ text: "dear", costUsd: 2 });
 });
 
-test("a limit of use holds turns back until it is lifted, and a process that says nothing is replaced", async () => {
+test("hitsLimit and stalls: hold turns until the limit ends, and get a silent process replaced", async () => {
   const clock = new SimulatedClock();
   const script = turnByTurn(
     inOrder(says("before")),
@@ -58,7 +58,7 @@ test("a limit of use holds turns back until it is lifted, and a process that say
   expect((await stalled).text).toBe("up");
 });
 
-test("a stream is as slow as it is told to be", async () => {
+test("streams: yields each piece when its gate opens", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({ script: inOrder(streams(["one ", "two"], () => gate.promise)) });
   const pieces = stream(scene.name, "hi").text()[Symbol.asyncIterator]();

@@ -4,7 +4,7 @@ import { pool, query, Supervisor, stream, template } from "../../src/index.ts";
 import { type ClaudeStubs, claudeStubs, crashes, expectNoLeaks, says, uses } from "../../src/testing/index.ts";
 import { failure, unique } from "../session-on-fake/scene.ts";
 
-describe("an application of which nothing was changed for the tests", () => {
+describe("claudeStubs in an unchanged application", () => {
   const names = { reviewer: unique("reviewer"), support: unique("support"), writers: unique("writers") };
   let claude: ClaudeStubs;
   let supervisor: Supervisor;
@@ -25,7 +25,7 @@ describe("an application of which nothing was changed for the tests", () => {
   });
 
   test.concurrent.each(Array.from({ length: 12 }, (_, number) => [number]))(
-    "test %i of many at once gets its own answers of a session that all share",
+    "give test %i of many concurrent tests its own answers from a shared session",
     async (number) => {
       await claude.run(async () => {
         claude.stub(names.reviewer, `answer ${number}`);
@@ -36,7 +36,7 @@ describe("an application of which nothing was changed for the tests", () => {
     },
   );
 
-  test.concurrent("sessions of templates and members of pools answer as their families do, or for themselves", async () => {
+  test.concurrent("answer for sessions of templates and members of pools, by family or by name", async () => {
     await claude.run(async () => {
       claude.stub(names.support, (prompt) => `support on ${prompt}`);
       claude.stub([names.support, "vip"], "at once");
@@ -47,7 +47,7 @@ describe("an application of which nothing was changed for the tests", () => {
     });
   });
 
-  test.concurrent("streams, tools and crashes are steps; what is asked outside of the test's own calls is bound to it", async () => {
+  test.concurrent("play streams, tools and crashes, also for calls bound by AsyncLocalStorage.snapshot", async () => {
     await claude.run(async () => {
       claude.stub(names.support, [uses("Read", { file_path: "a" }, { result: "…" }), says("Hello there, reader")]);
       let text = "";
@@ -56,7 +56,7 @@ describe("an application of which nothing was changed for the tests", () => {
       claude.stub([names.support, "dead"], [says("I beg"), crashes()]);
       const error = await failure(query([names.support, "dead"], "a"), "TURN_INTERRUPTED");
       expect(error.details.partialText).toBe("I beg");
-      // As a server that was started before would call it, told whose request it is.
+      // As a server that started earlier would call it, once it knows the request's test.
       const asTest = AsyncLocalStorage.snapshot();
       const server = new AsyncLocalStorage<string>();
       claude.stub(names.reviewer, "mine");
@@ -64,13 +64,13 @@ describe("an application of which nothing was changed for the tests", () => {
     });
   });
 
-  test.concurrent("a session that nobody has stubbed says so", async () => {
+  test.concurrent("fail a turn of a session without a stub, and name the session", async () => {
     const error = await claude.run(() => failure(query([names.support, "nobody"], "a"), "TURN_FAILED"));
     expect(error.message).toContain(`no stub for session ["${names.support}","nobody"]`);
   });
 });
 
-test("a session that is started within a test is that test's, whoever asks it", async () => {
+test("claudeStubs: bind a session that a test starts to that test, for every caller", async () => {
   using claude = claudeStubs();
   claude.install();
   const name = unique();
@@ -84,7 +84,7 @@ test("a session that is started within a test is that test's, whoever asks it", 
   await supervisor.stop();
 });
 
-test("options of the supervisor go over what was installed, and it is taken back", async () => {
+test("claudeStubs: yield to the supervisor's own options, and are uninstalled by dispose", async () => {
   const [own, other] = [claudeStubs(), claudeStubs()];
   other.install();
   const name = unique();
