@@ -3,7 +3,7 @@ import type { PostgresServer } from "./postgres-server.ts";
 
 let made = 0;
 
-/** A database of its own on a server, which a test puts back to what it was: all that was committed since is gone. */
+/** A database of its own on a server that a test can restore to its backup. Everything committed since is lost. */
 export class BackedUpDatabase {
   readonly name: string;
   readonly #server: PostgresServer;
@@ -20,12 +20,12 @@ export class BackedUpDatabase {
     return database;
   }
 
-  /** Where it is, and a schema in it. */
+  /** The URL of the database, and a schema in it. */
   get place(): { readonly postgres: string; readonly schema: string } {
     return { postgres: this.#server.url({ database: this.name }), schema: "castellan" };
   }
 
-  /** What it has now is what `putBack` makes it have again. Those who use it lose their connections. */
+  /** Makes the backup that `putBack` restores. Users of the database lose their connections. */
   async backUp(): Promise<void> {
     await this.#server.sql(`drop database if exists ${this.name}_backup`);
     await this.#alone();

@@ -64,7 +64,7 @@ const anyChange: fc.Arbitrary<Change> = fc.oneof(
     .map(([approval, at]): Change => ({ type: "approval_settled", approval, outcome: "approved", at })),
 );
 
-/** All that a journal knows after these changes. */
+/** Returns everything that a journal knows after these changes. */
 async function knownAfter(changes: readonly Change[]): Promise<unknown> {
   const journal = memoryJournal();
   await journal.open({ id: "a", pid: 1, host: "h", startedAt: 0 });
@@ -82,8 +82,8 @@ async function knownAfter(changes: readonly Change[]): Promise<unknown> {
   };
 }
 
-describe("groups of changes", () => {
-  it("come to the same as the changes, one after the other", async () => {
+describe("changeGroups", () => {
+  it("has the same effect as the changes in their order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyChange, { maxLength: 30 }), async (changes) => {
         const grouped = changeGroups(changes).flatMap<Change>((group) => group.changes);
@@ -94,7 +94,7 @@ describe("groups of changes", () => {
     );
   });
 
-  it("hold no two changes of the same thing, because a statement can change a row only once", () => {
+  it("puts two changes of one turn into different groups, since a statement can change a row only once", () => {
     fc.assert(
       fc.property(fc.array(anyChange, { maxLength: 30 }), (changes) => {
         for (const group of changeGroups(changes)) {
@@ -106,7 +106,7 @@ describe("groups of changes", () => {
     );
   });
 
-  it("are few where sessions do the same side by side", () => {
+  it("groups equal changes of different sessions", () => {
     const changes = Array.from({ length: 50 }, (_, n): Change[] => [
       { type: "turn_accepted", turn: { ...accepted, id: `t${n}`, session: `s${n}`, position: 0 } },
       { type: "turn_begun", turn: `t${n}`, promptId: "p", attempt: 1 },

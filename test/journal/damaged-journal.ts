@@ -5,7 +5,7 @@ import type { Journal } from "../../src/journal/model/journal.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
-/* A journal that is to be damaged, and all that it can be asked. */
+/* A journal that a test damages, and every question that it can be asked. */
 
 export const SESSIONS = Array.from({ length: 5 }, (_, number) => `"user ${number}"`);
 const TURNS = Array.from({ length: 30 }, (_, number) => ({
@@ -22,7 +22,7 @@ function changesOf({ id, session }: { readonly id: string; readonly session: str
     { type: "turn_ended", turn: id, state: "completed", at: 7, outcome: { text: `I did ${number}. `.repeat(9) } },
     { type: "spent", supervisor: "app", session, day: "2026-11-24", models: [{ model: "m", costUsd: 0.1, usage }] },
   ];
-  // Some wait, some run, some have ended.
+  // Some turns wait, some run, some have ended.
   return whole.slice(0, number % 5 === 4 ? 1 : number % 5 === 3 ? 3 : 5);
 }
 
@@ -39,7 +39,7 @@ function ofSession(session: string): Change[] {
   ];
 }
 
-/** A file with all of that, closed. */
+/** Writes a file with all of these changes, closes it, and returns its path. */
 export async function written(): Promise<string> {
   const path = join(newFolder(), "castellan.db");
   const journal = sqliteJournal({ sqlite: path });
@@ -53,7 +53,7 @@ export async function written(): Promise<string> {
   return path;
 }
 
-/** All that a journal can be asked, one after the other. */
+/** Every question that a journal can be asked, asked in order. */
 const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   async (journal) => (await journal.sessions(SESSIONS)).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   (journal) => journal.unfinishedBeginning('"user'),
@@ -74,7 +74,7 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
 ];
 
 export interface Told {
-  /** In JSON, or the reason why there is none. */
+  /** In JSON, or the reason of the refusal. */
   readonly answers: readonly (string | { readonly refused: unknown })[];
   readonly damage: string | undefined;
 }
@@ -103,7 +103,7 @@ export function isWhole(told: Awaited<ReturnType<typeof tell>>): told is Told {
   return "answers" in told;
 }
 
-/** Warnings that are emitted until the test ends. */
+/** Collects the process's warnings until the test ends. */
 export function warnings(): string[] {
   const heard: string[] = [];
   const hear = (warning: Error): void => void heard.push(warning.message);

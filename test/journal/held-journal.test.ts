@@ -24,7 +24,7 @@ const code = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe("holdJournal", () => {
-  it("opens a journal once for all that hold it, and closes it with the last", async () => {
+  it("opens a journal once for all holders, and closes it with the last", async () => {
     const { hold } = setUp();
     const [journal, identity] = [memoryJournal(), {}];
     const [one, two] = await Promise.all([hold(identity, journal), hold(identity, memoryJournal())]);
@@ -37,7 +37,7 @@ describe("holdJournal", () => {
     await journal.open(ELSEWHERE);
   });
 
-  it("opens one anew that is just being closed", async () => {
+  it("reopens a journal that is being closed", async () => {
     const { hold } = setUp();
     const [journal, identity] = [memoryJournal(), {}];
     const one = await hold(identity, journal);
@@ -49,7 +49,7 @@ describe("holdJournal", () => {
     await two.release();
   });
 
-  it("refuses one that another application has, and can be tried again", async () => {
+  it("rejects with JOURNAL_IN_USE while another application owns the journal, and succeeds later", async () => {
     const { hold } = setUp();
     const [journal, identity] = [memoryJournal(), {}];
     await journal.open(ELSEWHERE);
@@ -59,7 +59,7 @@ describe("holdJournal", () => {
     await (await hold(identity, journal)).release();
   });
 
-  it("waits for the owner as long as it is asked to", async () => {
+  it("waits for the owner as long as waitForOwnerMs", async () => {
     const { clock, hold } = setUp();
     const [journal, identity] = [memoryJournal(), {}];
     await journal.open(ELSEWHERE);
@@ -75,7 +75,7 @@ describe("holdJournal", () => {
     expect(clock.now()).toBeGreaterThanOrEqual(20_000);
   });
 
-  it("does not wait for a journal that cannot be had for another reason", async () => {
+  it("does not wait when the journal is unavailable for another reason", async () => {
     const { hold } = setUp();
     const details = { reason: "foreign" as const };
     const open = (): Promise<void> => Promise.reject(new CastellanError("JOURNAL_UNAVAILABLE", "foreign", { details }));
@@ -83,7 +83,7 @@ describe("holdJournal", () => {
     expect(await code(hold({}, journal, { ...TERMS, waitForOwnerMs: 10_000 }))).toBe("JOURNAL_UNAVAILABLE");
   });
 
-  it("tells the writer when the journal finds out that another application has it", async () => {
+  it("tells the writer once another application owns the journal", async () => {
     const { hold } = setUp();
     const { promise: lost, resolve } = Promise.withResolvers<CastellanError>();
     const held = await hold({}, Object.assign(memoryJournal(), { lost }));
@@ -94,7 +94,7 @@ describe("holdJournal", () => {
     await held.release();
   });
 
-  it("takes no notice of a journal that does not know whether it was lost", async () => {
+  it("ignores a journal whose lost promise rejects", async () => {
     const { hold } = setUp();
     const lost = Promise.reject(new Error("no idea"));
     const held = await hold({}, Object.assign(memoryJournal(), { lost }));
@@ -102,7 +102,7 @@ describe("holdJournal", () => {
     await held.release();
   });
 
-  it("is released with a warning if the journal does not close, and can be opened anew", async () => {
+  it("releases with a warning a journal that fails to close, and can reopen it", async () => {
     const { clock, hold } = setUp();
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     onTestFinished(() => warned.mockRestore());
@@ -122,7 +122,7 @@ describe("holdJournal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("forgets old turns at once and every ten minutes, also when that fails, until it is closed", async () => {
+  it("prunes old turns at once and every ten minutes until it is closed, also after a failure", async () => {
     const { clock, hold } = setUp();
     const pruned: Retention[] = [];
     const prune = async (retention: Retention): Promise<number> => {
@@ -138,7 +138,7 @@ describe("holdJournal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("does not forget by a clock that was set forward, until it has kept the time for ten minutes", async () => {
+  it("does not prune by a clock that jumped forward until the clock has run evenly for ten minutes", async () => {
     const clock = new SetClock();
     const { hold } = setUp(clock);
     const since: number[] = [];

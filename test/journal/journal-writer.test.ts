@@ -9,7 +9,7 @@ import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 /** A journal whose writes the test answers. */
 class Stubborn {
   readonly batches: Batch[] = [];
-  /** What happens to each write, in order; those for which there is nothing succeed. */
+  /** The answers to the writes, in order. Further writes succeed. */
   readonly answers: (Error | Promise<void> | "never" | undefined)[] = [];
   readonly journal: Journal = {
     ...memoryJournal(),
@@ -40,7 +40,7 @@ function setUp(): { stubborn: Stubborn; writer: JournalWriter; clock: SimulatedC
   return { stubborn, clock, writer: new JournalWriter(stubborn.journal, { clock, random: () => 0.5 }) };
 }
 
-/** How a promise stands after all that is ready to run has run. */
+/** Returns the state of a promise after all ready microtasks have run. */
 async function outcome(promise: Promise<void>): Promise<string> {
   const pending = settle().then(() => "pending");
   return await Promise.race([
@@ -53,7 +53,7 @@ async function outcome(promise: Promise<void>): Promise<string> {
 }
 
 describe("JournalWriter", () => {
-  it("puts what is said in one go into one batch, and what comes meanwhile into the next, in order", async () => {
+  it("batches the changes of one tick, and the changes during a write into the next batch, in order", async () => {
     const { stubborn, writer } = setUp();
     const first = [writer.write([change("a"), change("b")]), writer.record([change("c")])];
     await Promise.all(first);
@@ -65,7 +65,7 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 2]);
   });
 
-  it("says whose changes a batch has, as far as it was told", async () => {
+  it("names the sessions of a batch if all its changes name theirs", async () => {
     const { stubborn, writer } = setUp();
     const [a, b] = [{ session: "a" }, { session: "b" }];
     await Promise.all([writer.record([change("1")], a), writer.write([change("2")]), writer.record([change("3")], b)]);
@@ -74,20 +74,20 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ sessions }) => sessions)).toEqual([["a", "b"], ["a"], undefined]);
   });
 
-  it("makes a batch durable if anything in it is to be", async () => {
+  it("makes a batch durable if any of its changes is", async () => {
     const { stubborn, writer } = setUp();
     await Promise.all([writer.record([change("a")]), writer.write([change("b")], { durable: true })]);
     await writer.write([change("c")]);
     expect(stubborn.batches.map(({ durable }) => durable)).toEqual([true, false]);
   });
 
-  it("keeps batches small", async () => {
+  it("limits a batch to 500 changes", async () => {
     const { stubborn, writer } = setUp();
     await Promise.all(Array.from({ length: 1_200 }, (_, n) => writer.record([change(`${n}`)])));
     expect(stubborn.batches.map(({ changes }) => changes.length)).toEqual([500, 500, 200]);
   });
 
-  it("writes the same batch under the same number again as long as it may have been applied", async () => {
+  it("repeats a batch under its number while it may have been applied", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(fault("unreachable"), new Error("something of its own"));
     const written = writer.write([change("a")]);
@@ -101,7 +101,7 @@ describe("JournalWriter", () => {
     expect(writer.fault).toBeUndefined();
   });
 
-  it("refuses at once what the journal certainly refuses, and nothing that came with it", async () => {
+  it("rejects only the change that the journal refuses, not those in its batch", async () => {
     const { stubborn, writer } = setUp();
     stubborn.answers.push(fault("no_space", false), undefined, fault("no_space", false));
     const all = [writer.write([change("a")]), writer.write([change("big")]), writer.record([change("c")])];
@@ -110,7 +110,7 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 1, 2, 2]);
   });
 
-  it("tries what has happened again until there is room", async () => {
+  it("retries a record until there is space", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 5 }, () => fault("no_space", false)));
     const happened = writer.record([change("a")]);
@@ -119,14 +119,14 @@ describe("JournalWriter", () => {
     expect(stubborn.written).toEqual(Array.from({ length: 6 }, () => ["a"]));
   });
 
-  it("gives up what has happened only if the journal will never take it", async () => {
+  it("gives up a record only if the journal refuses it for good", async () => {
     const { stubborn, writer } = setUp();
     stubborn.answers.push(fault("refused", false));
     expect(await outcome(writer.record([change("odd")]))).toBe("JOURNAL_UNAVAILABLE");
     expect(await outcome(writer.record([change("next")]))).toBe("written");
   });
 
-  it("refuses after five seconds what a journal that cannot be reached does not take, and never writes it", async () => {
+  it("rejects a write after five seconds when the journal is unreachable, and never writes it later", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
     const happened = writer.record([change("happened")]);
@@ -146,7 +146,7 @@ describe("JournalWriter", () => {
     expect(stubborn.written.at(-1)).toEqual(["happened"]);
   });
 
-  it("waits for one that another program has locked, with all that came together, for five seconds", async () => {
+  it("retries a whole batch for five seconds while another program has locked the journal", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 10 }, () => fault("busy", false)));
     const all = [writer.write([change("a")]), writer.record([change("b")]), writer.write([change("c")])];
@@ -163,7 +163,7 @@ describe("JournalWriter", () => {
     });
   });
 
-  it("finds out that it can be written again, without anything to write", async () => {
+  it("probes an impaired journal until it can be written, also without changes", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 4 }, () => fault("no_space", false)));
     expect(await outcome(writer.write([change("a")]))).toBe("JOURNAL_UNAVAILABLE");
@@ -176,7 +176,7 @@ describe("JournalWriter", () => {
     expect(stubborn.batches.map(({ number }) => number)).toEqual([1, 1, 1, 1, 1, 2]);
   });
 
-  it("writes what comes while it finds that out at once, but for a batch that may have been applied", async () => {
+  it("writes at once during a probe, but after a batch that may have been applied", async () => {
     const { stubborn, writer, clock } = setUp();
     writer.impair(fault("no_space", false));
     expect(writer.fault?.code).toBe("JOURNAL_UNAVAILABLE");
@@ -196,7 +196,7 @@ describe("JournalWriter", () => {
     ]);
   });
 
-  it("lets others read what is written while it cannot be written", async () => {
+  it("resolves caughtUp after five seconds of an unreachable journal, and rejects it with NOT_OWNER when the journal is lost", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
     writer.note([change("a")]);
@@ -208,7 +208,7 @@ describe("JournalWriter", () => {
     expect(await outcome(writer.caughtUp())).toBe("NOT_OWNER");
   });
 
-  it("refuses nothing while a slow journal takes one batch after the other, and in time once it takes nothing more", async () => {
+  it("rejects no write while a slow journal completes batches, and rejects five seconds after it completes the last", async () => {
     const { stubborn, writer, clock } = setUp();
     const answers = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
     stubborn.answers.push(...answers.map(({ promise }) => promise), "never");
@@ -229,9 +229,9 @@ describe("JournalWriter", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("blames no journal for the time in which the host itself was blocked or frozen", async () => {
+  it("does not count the time in which its own process was blocked", async () => {
     const { stubborn, clock } = setUp();
-    // Timers that are due come before what has been answered meanwhile.
+    // Due timers run before the answers that arrived while the process stood still.
     const standing = new (class extends SimulatedClock {
       stood = 0;
       override monotonic(): number {
@@ -252,7 +252,7 @@ describe("JournalWriter", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("says of what it was just writing that it may have been written", async () => {
+  it("leaves `applied` undefined for a write that was in progress at its deadline", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push("never");
     const refused = writer.write([change("asked")]).catch((error: unknown) => error);
@@ -261,7 +261,7 @@ describe("JournalWriter", () => {
     expect(CastellanError.is(error, "JOURNAL_UNAVAILABLE") && "applied" in error.details).toBe(false);
   });
 
-  it("refuses all when another application has the journal", async () => {
+  it("rejects everything with NOT_OWNER once the journal answers so", async () => {
     const { stubborn, writer } = setUp();
     stubborn.answers.push(new CastellanError("NOT_OWNER", "another has it"));
     const all = [writer.write([change("a")]), writer.record([change("b")])];
@@ -271,7 +271,7 @@ describe("JournalWriter", () => {
     expect(stubborn.batches).toHaveLength(1);
   });
 
-  it("refuses all that waits when it is told that another application has the journal, and tries nothing again", async () => {
+  it("rejects pending changes with NOT_OWNER once it is told, and retries nothing", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(fault("unreachable"));
     const all = [writer.write([change("a")]), writer.record([change("b")])];
@@ -288,7 +288,7 @@ describe("JournalWriter", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("still writes what it was just writing when it is told so", async () => {
+  it("finishes the write in progress when it is told that the journal is lost", async () => {
     const { stubborn, writer } = setUp();
     const { promise, resolve } = Promise.withResolvers<void>();
     stubborn.answers.push(promise);
@@ -303,7 +303,7 @@ describe("JournalWriter", () => {
     expect(writer.fault?.code).toBe("NOT_OWNER");
   });
 
-  it("writes what is left before it closes, and refuses what comes after", async () => {
+  it("writes pending changes before it closes, and rejects later ones", async () => {
     const { stubborn, writer } = setUp();
     const last = writer.record([change("a")]);
     await writer.close(1_000);
@@ -312,7 +312,7 @@ describe("JournalWriter", () => {
     expect(stubborn.written).toEqual([["a"]]);
   });
 
-  it("closes after its time, whatever is left, and keeps no timer", async () => {
+  it("closes at its deadline with pending changes, and leaves no timer", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 99 }, () => fault("unreachable")));
     const left = [writer.record([change("a")]), writer.write([change("b")])];
@@ -328,8 +328,8 @@ describe("JournalWriter", () => {
   });
 });
 
-describe("what was given to a JournalWriter", () => {
-  it("is settled at once if there is nothing, and nothing is written for that", async () => {
+describe("JournalWriter.settled", () => {
+  it("resolves at once without pending changes, and writes nothing", async () => {
     const { stubborn, writer, clock } = setUp();
     await writer.settled();
     await writer.write([change("a")]);
@@ -341,7 +341,7 @@ describe("what was given to a JournalWriter", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("is settled when all of it is written, and without what comes after", async () => {
+  it("resolves once all earlier changes are written, without waiting for later ones", async () => {
     const { stubborn, writer } = setUp();
     const answers = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
     stubborn.answers.push(...answers.map(({ promise }) => promise));
@@ -362,7 +362,7 @@ describe("what was given to a JournalWriter", () => {
     expect(stubborn.batches.map(({ changes }) => changes.length)).toEqual([1, 500, 1]);
   });
 
-  it("is settled also if it was refused", async () => {
+  it("resolves also when a change was refused", async () => {
     const { stubborn, writer } = setUp();
     stubborn.answers.push(fault("refused", false), fault("refused", false));
     const refused = outcome(writer.write([change("odd")]));
@@ -370,7 +370,7 @@ describe("what was given to a JournalWriter", () => {
     expect(await refused).toBe("JOURNAL_UNAVAILABLE");
   });
 
-  it("is given up to be settled after five seconds, and written all the same", async () => {
+  it("rejects after five seconds, while the change is still written later", async () => {
     const { stubborn, writer, clock } = setUp();
     stubborn.answers.push(...Array.from({ length: 20 }, () => fault("unreachable", false)));
     const happened = writer.record([change("a")]);
@@ -382,7 +382,7 @@ describe("what was given to a JournalWriter", () => {
     expect(await outcome(happened)).toBe("written");
   });
 
-  it("is not settled if another application has the journal", async () => {
+  it("rejects with NOT_OWNER when another application owns the journal", async () => {
     const { stubborn, writer } = setUp();
     stubborn.answers.push(new CastellanError("NOT_OWNER", "another has it"));
     const all = [writer.record([change("a")]), writer.settled()];

@@ -10,13 +10,13 @@ const LOCKS = `
 5: -> POSIX  ADVISORY  WRITE 16 00:2f:77 1073741824 1073742335
 `;
 
-it("the holder of a lock of SQLite's is the one that writes, on this file, behind its first gigabyte", () => {
+it("holderIn: returns the pid that holds SQLite's write lock on the inode", () => {
   expect(holderIn(LOCKS, 77)).toBe(15);
   expect(holderIn(LOCKS, 78)).toBe(14);
   expect(holderIn(LOCKS, 79)).toBeUndefined();
   expect(holderIn("", 77)).toBeUndefined();
 });
 
-it("a holder in another container has no process id here", () => {
+it("holderIn: returns undefined for a holder in another container", () => {
   expect(holderIn(LOCKS.replace(" 15 ", " 0 "), 77)).toBeUndefined();
 });

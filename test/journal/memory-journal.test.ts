@@ -2,6 +2,6 @@ import { describe, it } from "vitest";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { journalConformance } from "../../src/testing/conformance/journal-conformance.ts";
 
-describe("the journal in memory", () => {
+describe("memoryJournal", () => {
   for (const { name, run } of journalConformance(memoryJournal)) it(name, run);
 });

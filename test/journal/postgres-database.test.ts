@@ -35,8 +35,8 @@ afterEach(async () => {
 
 const OWNER = { id: "first", pid: 11, host: "one", startedAt: 1_700_000_000_000 };
 
-describe("a database", () => {
-  it("is waited for no longer than was said when it answers nothing any more", async () => {
+describe("PostgresDatabase", () => {
+  it("rejects with reason unreachable after its timeout when the server stops answering", async () => {
     const database = await PostgresDatabase.load(postgresPlace(server.fresh(proxy.port)), "journal", {
       timeoutMs: 100,
     });
@@ -51,7 +51,7 @@ describe("a database", () => {
     await database.close();
   });
 
-  it("ends a statement that takes too long by itself", async () => {
+  it("cancels a statement on the server at its timeout", async () => {
     const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 });
     const slow = database.read("select pg_sleep(60)");
     await expect(slow).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
@@ -60,7 +60,7 @@ describe("a database", () => {
     await database.close();
   });
 
-  it("lets any number wait for a connection, which says nothing of the server for a minute", async () => {
+  it("queues any number of reads for a connection, for up to a minute", async () => {
     const terms = { timeoutMs: 100_000, connections: 1 };
     const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
     await database.read("select 1");
@@ -84,7 +84,7 @@ describe("a database", () => {
     await database.close();
   });
 
-  it("refuses those who wait for a connection when it is closed, and lets the others come to their end", async () => {
+  it("rejects queued reads when it is closed, and finishes the running ones", async () => {
     const terms = { timeoutMs: 10_000, connections: 1 };
     const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
     await database.read("select 1");
@@ -101,7 +101,7 @@ describe("a database", () => {
     await expect(database.read("select 1")).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
   });
 
-  it("undoes what a transaction did that throws, and throws the same", async () => {
+  it("rolls back a transaction that throws, and rethrows the error", async () => {
     const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 5_000 });
     const mistake = new TypeError("a mistake");
     const work = database.transaction(async (query) => {
@@ -113,7 +113,7 @@ describe("a database", () => {
     await database.close();
   });
 
-  it("says which package is missing", async () => {
+  it("names the missing package", async () => {
     const missing = (): Promise<never> => Promise.reject(new Error("Cannot find package 'pg'"));
     const loading = PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 }, missing);
     await expect(loading).rejects.toMatchObject({
@@ -124,8 +124,8 @@ describe("a database", () => {
   });
 });
 
-describe("the owner of a journal", () => {
-  it("beats and writes although any number of reads get no further", async () => {
+describe("the owner of a PostgreSQL journal", () => {
+  it("sends heartbeats and writes while any number of reads are blocked", async () => {
     const where = server.fresh();
     const clock = new SimulatedClock();
     const [journal, other] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
@@ -142,7 +142,7 @@ describe("the owner of a journal", () => {
     await journal.close();
   });
 
-  it("hears that another one has taken it, although it writes nothing", async () => {
+  it("notices without writing that another application owns the journal", async () => {
     const where = server.fresh();
     const clock = new SimulatedClock();
     const [first, second] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
@@ -164,7 +164,7 @@ describe("the owner of a journal", () => {
   });
 });
 
-/** Keeps others from a table; resolves with what lets them. */
+/** Locks a table, and returns a function that unlocks it. */
 async function lock(table: string): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: server.url() });
   await client.connect();
@@ -172,7 +172,7 @@ async function lock(table: string): Promise<() => Promise<void>> {
   return () => client.end();
 }
 
-it("leaves nothing in a session that another transaction could find, or miss", async () => {
+it("PostgreSQL journal: leaves no advisory lock behind after a write", async () => {
   const journal = postgresJournal(server.fresh());
   await journal.open(OWNER);
   const changes = [{ type: "turn_touched", turn: "t" }] as const;
@@ -182,7 +182,7 @@ it("leaves nothing in a session that another transaction could find, or miss", a
   await journal.close();
 });
 
-it("closes a journal although the server answers nothing any more", async () => {
+it("PostgreSQL journal: closes although the server no longer answers", async () => {
   const clock = new SimulatedClock();
   const journal = postgresJournal({ ...server.fresh(proxy.port), clock });
   await journal.open(OWNER);
@@ -194,7 +194,7 @@ it("closes a journal although the server answers nothing any more", async () => 
   expect(clock.timers).toBe(0);
 });
 
-it("does not keep an application alive that forgets to close its journal", async () => {
+it("PostgreSQL journal: does not keep an application alive that never closes it", async () => {
   const host = fileURLToPath(new URL("postgres-host.ts", import.meta.url));
   const { postgres, schema } = server.fresh();
   const child = spawn(process.execPath, [host, postgres, schema], { stdio: ["ignore", "pipe", "inherit"] });
@@ -203,10 +203,10 @@ it("does not keep an application alive that forgets to close its journal", async
   expect(code).toBe(0);
 });
 
-describe("the place of a journal", () => {
+describe("postgresJournal place", () => {
   const where = (postgres: string): string => postgresJournal({ postgres }).place;
 
-  it("is named without user, password and parameters", () => {
+  it("omits user, password and parameters", () => {
     expect(where("postgres://me:secret@db.example.com:6543/app?sslmode=require")).toBe(
       "postgres://db.example.com:6543/app (schema castellan)",
     );
@@ -219,7 +219,7 @@ describe("the place of a journal", () => {
     );
   });
 
-  it("is refused if it is none, or if the password would be taken for a part of it, and the error does not show it", () => {
+  it("is refused with INVALID_OPTIONS, without showing the password, if it is invalid or would contain a part of the password", () => {
     const wrong = [
       "",
       "secret",
@@ -239,7 +239,7 @@ describe("the place of a journal", () => {
     }
   });
 
-  it("has a schema that is a plain name", () => {
+  it("must have a plain name as its schema", () => {
     for (const schema of ["", "Upper", 'qu"ote', "a b", "1st", "x".repeat(64)]) {
       const error = thrownBy(() => postgresJournal({ postgres: "postgres://h/d", schema }));
       expect(error).toMatchObject({ code: "INVALID_OPTIONS", details: { problems: [{ field: "schema" }] } });

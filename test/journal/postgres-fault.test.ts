@@ -4,7 +4,7 @@ import type { JournalFault } from "../../src/errors.ts";
 import { fromText, toText } from "../../src/journal/model/stored-text.ts";
 import { faultOf, stateOf, wordsOf } from "../../src/journal/postgres/postgres-fault.ts";
 
-describe("what an error of PostgreSQL means", () => {
+describe("faultOf, stateOf and wordsOf", () => {
   const cases: readonly (readonly [state: string | undefined, fault: JournalFault, why: string])[] = [
     [undefined, "unreachable", "the connection was lost"],
     ["08006", "unreachable", "connection failure"],
@@ -26,28 +26,28 @@ describe("what an error of PostgreSQL means", () => {
     ["42501", "failed", "not permitted"],
   ];
   for (const [state, fault, why] of cases) {
-    it(`is "${fault}" for ${state}: ${why}`, () => {
+    it(`map ${state} to "${fault}": ${why}`, () => {
       expect(faultOf(state)).toBe(fault);
     });
   }
 
-  it("is not told by errors of the network", () => {
+  it("find no state in errors of the network", () => {
     expect(stateOf(Object.assign(new Error("reset"), { code: "ECONNRESET" }))).toBeUndefined();
     expect(stateOf(Object.assign(new Error("full"), { code: "53100", severity: "ERROR" }))).toBe("53100");
   });
 
-  it("is said in words also where the error has none", () => {
+  it("describe an error without a message by its code", () => {
     expect(wordsOf(Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }))).toBe("ECONNREFUSED");
     expect(wordsOf(new Error("gone"))).toBe("gone");
   });
 });
 
-describe("a text", () => {
+describe("toText and fromText", () => {
   const difficult = fc.constantFrom("\0", "␐", "␐0000", "\uD83D", "\uDE00", "😀", "0", "d83d");
   const unit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code));
   const anyText = fc.array(fc.oneof(difficult, unit)).map((parts) => parts.join(""));
 
-  it("comes back as it was, and is one that PostgreSQL can hold", () => {
+  it("round-trip any text through one that PostgreSQL can store", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(fromText(toText(text))).toBe(text);
@@ -57,7 +57,7 @@ describe("a text", () => {
     );
   });
 
-  it("is kept as it is where it can be", () => {
+  it("leave a storable text unchanged", () => {
     const plain = `["user","\\ud83d",42] 'é' 😀`;
     expect(toText(plain)).toBe(plain);
   });

@@ -72,8 +72,8 @@ function ids(entries: readonly SessionStoreEntry[] | null): unknown[] {
   return entries?.map(({ uuid }) => uuid) ?? [];
 }
 
-describe("a journal whose database is put back to a backup", () => {
-  it("writes once more what it lacks, before the next batch and once each", async () => {
+describe("PostgreSQL journal after its database was restored from a backup", () => {
+  it("rewrites the lost batches once, before the next batch", async () => {
     using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
@@ -89,7 +89,7 @@ describe("a journal whose database is put back to a backup", () => {
     expect(gaps.heard).toEqual([{ place: journal.place, content: "journal", count: 2, lost: false }]);
   });
 
-  it("tells nothing that it lacks for not being there", async () => {
+  it("answers from the rewritten batches, without a write in between", async () => {
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     await database.backUp();
@@ -102,7 +102,7 @@ describe("a journal whose database is put back to a backup", () => {
     expect(await prompts(journal)).toEqual([]);
   });
 
-  it("counts what was spent once, however often the database is put back", async () => {
+  it("counts costs once, however often the database is restored", async () => {
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     const usage = { inputTokens: 1, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
@@ -119,7 +119,7 @@ describe("a journal whose database is put back to a backup", () => {
     expect((await journal.usage({ by: [] }))[0]?.costUsd).toBe(3);
   });
 
-  it("is its application's also if the database does not know that it has taken it", async () => {
+  it("remains the application's own when the backup is older than the claim", async () => {
     const database = await BackedUpDatabase.create(server);
     const before = await open(database.place);
     await before.close();
@@ -132,7 +132,7 @@ describe("a journal whose database is put back to a backup", () => {
     expect(await prompts(journal)).toEqual(["prompt 1", "prompt 2"]);
   });
 
-  it("goes on without what is too much to be kept, and says so", async () => {
+  it("reports changes as lost when they exceed what it keeps, and goes on", async () => {
     using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
@@ -147,8 +147,8 @@ describe("a journal whose database is put back to a backup", () => {
   });
 });
 
-describe("a session store whose database is put back to a backup", () => {
-  it("appends once more what it lacks, and nothing twice", async () => {
+describe("PostgreSQL session store after its database was restored from a backup", () => {
+  it("appends the lost entries once, in order", async () => {
     using gaps = hearing("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const transcripts = store(database.place);
@@ -164,7 +164,7 @@ describe("a session store whose database is put back to a backup", () => {
     expect(gaps.heard).toMatchObject([{ content: "transcript", count: 3, lost: false }]);
   });
 
-  it("loads what was appended last", async () => {
+  it("loads the last appended entries", async () => {
     const database = await BackedUpDatabase.create(server);
     const transcripts = store(database.place);
     await transcripts.append(KEY, [entry(1)]);
@@ -174,7 +174,7 @@ describe("a session store whose database is put back to a backup", () => {
     expect(ids(await transcripts.load(KEY))).toEqual(["u1", "u2"]);
   });
 
-  it("brings nothing back that somebody else has deleted", async () => {
+  it("does not bring back entries that another process deleted", async () => {
     const database = await BackedUpDatabase.create(server);
     const [transcripts, others] = [store(database.place), store(database.place)];
     await transcripts.append(KEY, [entry(1)]);
@@ -188,8 +188,8 @@ describe("a session store whose database is put back to a backup", () => {
   });
 });
 
-describe("a replica that lacks commits takes over", () => {
-  it("and journal and session store give it what it lacks", async () => {
+describe("PostgreSQL replica that lacks commits and takes over", () => {
+  it("gets the lost commits from the journal and the session store", async () => {
     const servers = await ReplicatedServer.start();
     const place = { postgres: servers.primary.url({ port: servers.port }), schema: "castellan" };
     const [journal, transcripts] = [await open(place), store(place)];
@@ -206,13 +206,13 @@ describe("a replica that lacks commits takes over", () => {
     await servers.promote();
     await expect.poll(() => prompts(journal).catch(() => [])).toEqual(["prompt 1", "prompt 2"]);
     expect(ids(await transcripts.load(KEY))).toEqual(["u1", "u2"]);
-    // The replica has never heard of it; its timeline says why.
+    // The replica never had this transcript. Its timeline says why.
     expect(ids(await transcripts.load(fresh))).toEqual(["u1"]);
   });
 });
 
-describe("the history of a database", () => {
-  it("is told by as much as the database says", async () => {
+describe("historyExpression", () => {
+  it("uses as much of the server's history as its rights allow", async () => {
     const database = await BackedUpDatabase.create(server);
     await server.sql("drop role if exists restricted");
     await server.sql("create role restricted login password 'restricted'");

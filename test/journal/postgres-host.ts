@@ -1,7 +1,7 @@
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
 import { postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 
-/* An application that uses a journal and a session store and closes neither, run as a process of its own by a test. */
+/* An application that opens a journal and a session store and closes neither, in a process of its own. */
 
 const [postgres = "", schema = ""] = process.argv.slice(2);
 await postgresJournal({ postgres, schema }).open({ id: "host", pid: process.pid, host: "here", startedAt: 0 });

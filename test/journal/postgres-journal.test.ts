@@ -23,7 +23,7 @@ afterAll(async () => {
 const FIRST: JournalOwner = { id: "first", pid: 11, host: "one", startedAt: 1_700_000_000_000 };
 const SECOND: JournalOwner = { id: "second", pid: 22, host: "two", startedAt: 1_700_000_001_000 };
 
-/** A batch of which one can tell how often it was written. */
+/** Returns a batch whose cost shows how often it was written. */
 function spend(number: number, durable = true): Batch {
   const usage = { inputTokens: 1, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
   const models = [{ model: "m", costUsd: 10 ** (number - 1), usage }];
@@ -31,7 +31,7 @@ function spend(number: number, durable = true): Batch {
   return { number, changes: [change], durable };
 }
 
-/** Each digit is how often the batch of that number was written, the first one last. */
+/** Returns a number whose digits say how often each batch was written, the first batch last. */
 async function written(journal: Journal): Promise<number | undefined> {
   return (await journal.usage({ by: [] }))[0]?.costUsd;
 }
@@ -42,18 +42,18 @@ async function failure(work: Promise<unknown>): Promise<CastellanError> {
     (error: unknown) => error,
   );
   if (!CastellanError.is(error)) throw new Error(`expected a CastellanError, got ${inspect(error)}`);
-  // Whatever happens, no password is shown, not even by the causes.
+  // No error shows the password, nor do its causes.
   expect(inspect(error, { depth: 10 })).not.toContain(server.password);
   expect(inspect(error, { depth: 10 })).not.toContain(encodeURIComponent(server.password));
   return error;
 }
 
-describe("the journal in PostgreSQL", () => {
+describe("postgresJournal", () => {
   for (const { name, run } of journalConformance(() => postgresJournal(server.fresh()))) it(name, run);
 });
 
-describe("the owner of a journal in PostgreSQL", () => {
-  it("is named to a second application, which is refused", async () => {
+describe("ownership of a PostgreSQL journal", () => {
+  it("refuses a second application with JOURNAL_IN_USE, which names the owner", async () => {
     const where = server.fresh();
     const [first, second] = [postgresJournal(where), postgresJournal(where)];
     await first.open(FIRST);
@@ -66,7 +66,7 @@ describe("the owner of a journal in PostgreSQL", () => {
     await second.close();
   });
 
-  it("loses the journal if it was not heard of, and can write no more", async () => {
+  it("passes to another application after the owner's heartbeat is stale, and the owner's writes reject with NOT_OWNER", async () => {
     const where = server.fresh();
     const [first, second] = [postgresJournal({ ...where, clock: new SimulatedClock() }), postgresJournal(where)];
     await first.open(FIRST);
@@ -79,13 +79,13 @@ describe("the owner of a journal in PostgreSQL", () => {
     expect(error.code).toBe("NOT_OWNER");
     expect(error.message).toContain("process 22 on two");
     expect(await written(second)).toBe(1);
-    // The former owner gives nothing back that is not its own.
+    // The former owner's close does not release the new owner's claim.
     await first.close();
     expect((await failure(postgresJournal(where).open(FIRST))).code).toBe("JOURNAL_IN_USE");
     await second.close();
   });
 
-  it("is heard of every second, and with every write", async () => {
+  it("is kept by a heartbeat every second, and by every write", async () => {
     const where = server.fresh();
     const clock = new SimulatedClock();
     const [first, second] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
@@ -101,7 +101,7 @@ describe("the owner of a journal in PostgreSQL", () => {
     expect(clock.timers).toBe(0);
   });
 
-  it("may take it again, and what it sent before is void", async () => {
+  it("can be claimed again by the same owner, which fences its earlier writes", async () => {
     const where = server.fresh();
     const [before, after] = [postgresJournal(where), postgresJournal(where)];
     await before.open(FIRST);
@@ -115,7 +115,7 @@ describe("the owner of a journal in PostgreSQL", () => {
     await after.close();
   });
 
-  it("is one of those that open an empty database at once", async () => {
+  it("goes to exactly one of several applications that open an empty database at once", async () => {
     const where = server.fresh();
     const owners = Array.from({ length: 5 }, (_, n): JournalOwner => ({ ...FIRST, id: `owner ${n}`, pid: n }));
     const journals = owners.map((owner) => ({ owner, journal: postgresJournal(where) }));
@@ -131,8 +131,8 @@ describe("the owner of a journal in PostgreSQL", () => {
   }
 });
 
-describe("a batch", () => {
-  it("that was cut off before its commit is not applied, and is written by the next try", async () => {
+describe("a batch in a PostgreSQL journal", () => {
+  it("is not applied if the connection was lost before the commit, and the next write applies it", async () => {
     await withProxy(async (proxy, journal) => {
       proxy.cutAtCommit("before");
       const error = await failure(journal.write(spend(1)));
@@ -145,7 +145,7 @@ describe("a batch", () => {
     });
   });
 
-  it("whose commit nobody heard of is not written a second time", async () => {
+  it("is applied once if the connection was lost after the commit", async () => {
     await withProxy(async (proxy, journal) => {
       for (const number of [1, 2, 3]) {
         proxy.cutAtCommit("after");
@@ -157,12 +157,12 @@ describe("a batch", () => {
     });
   });
 
-  it("stays in doubt until a try gets through", async () => {
+  it("may have been applied until a retry succeeds", async () => {
     await withProxy(async (proxy, journal) => {
       proxy.cutAtCommit("after");
       expect((await failure(journal.write(spend(1)))).details).not.toHaveProperty("applied");
       await server.end();
-      // By itself this try would be known to have done nothing; the first one may have done it all.
+      // By itself this try has applied nothing, but the first one may have.
       expect((await failure(journal.write(spend(1)))).details).toEqual({ reason: "unreachable" });
       await server.start();
       await journal.write(spend(1));
@@ -173,11 +173,11 @@ describe("a batch", () => {
     });
   });
 
-  it("is all or nothing", async () => {
+  it("is applied as a whole or not at all", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     const long: Change = { type: "turn_withdrawn", turn: "t" };
-    // Longer than what an index takes.
+    // Longer than an index row may be.
     const id = Array.from({ length: 9_000 }, (_, n) => n.toString(36)).join("");
     const turn = { id, session: "a", prompt: "", position: 0, durable: false, acceptedAt: 0 };
     const changes = [...spend(1).changes, long, { type: "turn_accepted", turn } as const];
@@ -189,7 +189,7 @@ describe("a batch", () => {
     await journal.close();
   });
 
-  it("that JSON cannot say is refused, and no other one for it", async () => {
+  it("is refused if JSON cannot represent it, without affecting others", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     const circle: { [name: string]: Json } = {};
@@ -204,7 +204,7 @@ describe("a batch", () => {
     await journal.close();
   });
 
-  it("may be missing if it need not be durable", async () => {
+  it("may skip numbers when it is not durable", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     await journal.write(spend(1, false));
@@ -226,8 +226,8 @@ describe("a batch", () => {
   }
 });
 
-describe("a server that fails", () => {
-  it("is told of by an error at once, and is used again when it is back", async () => {
+describe("postgresJournal when the server fails", () => {
+  it("rejects at once, and resumes after the server is back", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     await journal.write(spend(1));
@@ -247,7 +247,7 @@ describe("a server that fails", () => {
     await journal.close();
   });
 
-  it("may cut connections while they are in use and while they are not", async () => {
+  it("survives cut connections, idle and in use", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     await server.cutConnections();
@@ -260,11 +260,11 @@ describe("a server that fails", () => {
     await journal.close();
   });
 
-  it("may have no space left for a while", async () => {
+  it("reports no_space, and writes again once there is space", async () => {
     const where = server.fresh();
     const journal = postgresJournal(where);
     await journal.open(FIRST);
-    // What the server says when its disk is full.
+    // The server's error when its disk is full.
     await server.sql(`create function ${where.schema}.full_disk() returns trigger language plpgsql as
       'begin raise exception ''could not extend file'' using errcode = ''53100''; end';
       create trigger full_disk before insert on ${where.schema}.spent execute function ${where.schema}.full_disk()`);
@@ -277,7 +277,7 @@ describe("a server that fails", () => {
     await journal.close();
   });
 
-  it("does not keep an application from closing its journal", async () => {
+  it("closes without the server, and can be reopened", async () => {
     const journal = postgresJournal(server.fresh());
     await journal.open(FIRST);
     await server.end();
@@ -288,7 +288,7 @@ describe("a server that fails", () => {
     await journal.close();
   });
 
-  /** Writes a batch until it is written; tells whether that took one try. */
+  /** Writes a batch until it succeeds, and returns whether the first try did. */
   async function write(journal: Journal, number: number): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -301,8 +301,8 @@ describe("a server that fails", () => {
   }
 });
 
-describe("a database that a journal cannot use", () => {
-  it("has a schema of a newer release", async () => {
+describe("postgresJournal rejects a database", () => {
+  it("of a newer release", async () => {
     const where = server.fresh();
     const journal = postgresJournal(where);
     await journal.open(FIRST);
@@ -314,7 +314,7 @@ describe("a database that a journal cannot use", () => {
     expect(error.message).toContain(where.schema);
   });
 
-  it("has tables of somebody else in the schema", async () => {
+  it("with foreign tables in its schema", async () => {
     const where = server.fresh();
     await server.sql(`create schema ${where.schema}; create table ${where.schema}.turns (id text)`);
     const error = await failure(postgresJournal(where).open(FIRST));
@@ -323,7 +323,7 @@ describe("a database that a journal cannot use", () => {
     expect(left).toEqual([{ tablename: "turns" }]);
   });
 
-  it("has lost tables meanwhile", async () => {
+  it("that has lost a table since", async () => {
     const where = server.fresh();
     const journal = postgresJournal(where);
     await journal.open(FIRST);
@@ -332,14 +332,14 @@ describe("a database that a journal cannot use", () => {
     await journal.close();
   });
 
-  it("has an encoding that does not know all characters", async () => {
+  it("with an encoding other than UTF8", async () => {
     await server.sql("create database latin encoding 'LATIN1' template template0");
     const error = await failure(postgresJournal({ postgres: server.url({ database: "latin" }) }).open(FIRST));
     expect(error).toMatchObject({ code: "JOURNAL_UNAVAILABLE", details: { reason: "refused" } });
     expect(error.message).toContain("UTF8");
   });
 
-  it("may only be read", async () => {
+  it("that is read-only", async () => {
     const where = server.fresh();
     const journal = postgresJournal(where);
     await journal.open(FIRST);
@@ -349,7 +349,7 @@ describe("a database that a journal cannot use", () => {
     expect(error).toMatchObject({ code: "JOURNAL_UNAVAILABLE", details: { reason: "read_only", applied: false } });
   });
 
-  it("is not there, or not for this user", async () => {
+  it("that does not exist or denies access", async () => {
     const wrong = server.url().replace(encodeURIComponent(server.password), "wr0ng");
     for (const postgres of [wrong, server.url({ database: "nowhere" }), server.url({ port: 1 })]) {
       const error = await failure(postgresJournal({ postgres }).open(FIRST));
@@ -359,7 +359,7 @@ describe("a database that a journal cannot use", () => {
   });
 });
 
-it("needs no more than the rights to its tables once they are there", async () => {
+it("PostgreSQL journal: needs only rights to its tables once they exist", async () => {
   const where = server.fresh();
   const journal = postgresJournal(where);
   await journal.open(FIRST);

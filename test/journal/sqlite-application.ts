@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Order } from "./sqlite-host.ts";
 
-/** What an order came to. */
+/** The answer to an order. */
 export interface Answer {
   readonly value?: unknown;
   readonly error?: {
@@ -16,18 +16,18 @@ export interface Answer {
 interface ApplicationOptions {
   readonly within?: readonly string[];
   readonly uid?: number | undefined;
-  /** Besides that of the test. */
+  /** In addition to the environment of the test. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 const HOST = new URL("./sqlite-host.ts", import.meta.url).pathname;
 
-/** An application in a process of its own, with a journal at `path`. Ends with the scope that it was made in. */
+/** An application in a process of its own, with a journal at `path`. It ends with its scope. */
 export class Application {
   readonly #child: ChildProcess;
   readonly #waiting: ((answer: Answer | undefined) => void)[] = [];
 
-  /** @param options.within a command that the application is started by; the application's own follows it */
+  /** @param options.within a command that runs the application; the application's own command is appended */
   constructor(path: string, { within = [], uid, env = {} }: ApplicationOptions = {}) {
     const [program = "", ...args] = [...within, process.execPath, HOST, path];
     const user = uid === undefined ? {} : { uid, gid: uid };
@@ -49,14 +49,14 @@ export class Application {
     return this.#child.pid ?? 0;
   }
 
-  /** Gives an order. Resolves with `undefined` if the application is gone before it has answered. */
+  /** Sends an order. Resolves with `undefined` if the application exits before it answers. */
   async order(order: Order): Promise<Answer | undefined> {
     const answer = new Promise<Answer | undefined>((resolve) => this.#waiting.push(resolve));
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
     return await answer;
   }
 
-  /** Kills it and waits until it is gone. Its output may stay open, if a child of its own has inherited it. */
+  /** Kills the application and waits for its exit. Its output may stay open in a child that inherited it. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, "exit");
@@ -69,20 +69,20 @@ export class Application {
   }
 }
 
-/** The command by which a shell command, and what follows it, get mounts of their own, which vanish with them. */
+/** Returns a command that runs a shell command, and the command appended to it, with mounts of their own. */
 export function withMounts(shellCommand: string): string[] {
   return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `${shellCommand} && exec "$@"`, "sh"];
 }
 
-/** Whether this machine lets this user mount anything that way. */
+/** Whether this user may mount in that way on this machine. */
 export const canMount: boolean = (() => {
   const [program = "", ...args] = withMounts("mount -t tmpfs tmpfs /tmp");
   return spawnSync(program, [...args, "true"], { stdio: "ignore" }).status === 0;
 })();
 
 /**
- * A file system of its own at `folder`, which outlives the applications on it: they are started by way of `within`. Ends with the
- * scope that it was made in.
+ * A file system of its own at `folder`. It outlives the applications that are started by `within`, and ends with its
+ * scope.
  */
 export class PrivateDisk {
   readonly #holder: ChildProcess;
@@ -101,7 +101,7 @@ export class PrivateDisk {
     return new PrivateDisk(holder);
   }
 
-  /** Runs a command on it. */
+  /** Runs a command that sees the mount. */
   run(...command: string[]): void {
     const [program = "", ...args] = [...this.within, ...command];
     execFileSync(program, args, { stdio: "ignore" });

@@ -1,14 +1,15 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import type { Change } from "../../src/journal/model/change.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { markPath } from "../../src/journal/sqlite/sqlite-mark.ts";
 import { SESSIONS, warnings, written } from "./damaged-journal.ts";
-import { errorOf, OWNER } from "./sqlite-scene.ts";
+import { accepting, errorOf, OWNER, turn } from "./sqlite-scene.ts";
 
 /*
- * What a flipped bit makes of a text or of a number is as good as any other for SQLite. Whoever reads it is told, or gets what was written.
+ * A text or number with a flipped bit is as valid as any other for SQLite. Reading it must report damage or return what
+ * was written.
  */
 
 function alter(path: string, sql: string): void {
@@ -16,7 +17,7 @@ function alter(path: string, sql: string): void {
   database.exec(sql);
 }
 
-/** Flips the lowest bit of the first byte of a text where it stands in the file for the `nth` time. */
+/** Flips the lowest bit of the first byte of the `nth` occurrence of a text in the file. */
 function flip(path: string, text: string, nth: number): void {
   const bytes = readFileSync(path);
   let at = -1;
@@ -26,8 +27,8 @@ function flip(path: string, text: string, nth: number): void {
   writeFileSync(path, bytes);
 }
 
-describe("a file with a flipped bit", () => {
-  it("keeps only the turn back whose it is, and says which", async () => {
+describe("SQLite journal with a flipped bit", () => {
+  it("refuses only the damaged turn, and names it", async () => {
     const path = await written();
     alter(path, "UPDATE turns SET prompt = replace(prompt, 'Please', 'Qlease') WHERE id = 'turn-3-of-many'");
     const journal = sqliteJournal({ sqlite: path });
@@ -39,13 +40,13 @@ describe("a file with a flipped bit", () => {
     expect((await journal.turn("turn-4-of-many"))?.state).toBe("queued");
     expect((await errorOf(journal.unfinishedTurns([SESSIONS[3] ?? ""]))).details).toEqual({ reason: "damaged" });
     expect(await journal.unfinishedTurns([SESSIONS[4] ?? ""])).not.toEqual([]);
-    // It does not become right by being written to.
+    // A write does not clear the damage.
     await journal.write({ number: 1, changes: [{ type: "turn_touched", turn: "turn-3-of-many" }], durable: false });
     expect((await errorOf(journal.turn("turn-3-of-many"))).details).toEqual({ reason: "damaged" });
     await journal.close();
   });
 
-  it("does not count what was spent wrongly, also after more was spent", async () => {
+  it("refuses the damaged costs, also after more was spent", async () => {
     const path = await written();
     alter(path, `UPDATE spending SET cost_usd = 5 WHERE session = '"user 1"'`);
     const journal = sqliteJournal({ sqlite: path });
@@ -62,22 +63,22 @@ describe("a file with a flipped bit", () => {
     await expect.poll(() => heard.some((message) => message.includes("rows of spending"))).toBe(true);
   });
 
-  it("finds a turn again by its id if only the index of the ids is damaged", async () => {
+  it("finds a turn by its id when only the index of ids is damaged", async () => {
     const path = await written();
     const whole = readFileSync(path);
     const copies = whole.toString("latin1").split("turn-7-of-many").length - 1;
     const damages: unknown[] = [];
     const heard = warnings();
-    // One is the row's, one the index's, and others have been left behind in free parts of pages.
+    // One copy is the row's, one the index's, and others are left in free parts of pages.
     for (let nth = 0; nth < copies; nth += 1) {
       writeFileSync(path, whole);
-      // It has been opened more often than this one has.
+      // The mark counts more openings than the restored file has.
       rmSync(markPath(path), { force: true });
       flip(path, "turn-7-of-many", nth);
       const journal = sqliteJournal({ sqlite: path });
       await journal.open(OWNER);
       damages.push(journal.damage);
-      // SQLite takes what stands in the index out of the index, so that the row may be read as it was.
+      // SQLite removes the entry from the index that the index itself names, so the row may be intact.
       expect((await journal.turn("turn-7-of-many"))?.id).toBe("turn-7-of-many");
       await journal.close();
     }
@@ -88,7 +89,7 @@ describe("a file with a flipped bit", () => {
     await expect.poll(() => heard.filter((message) => message.includes("have been made anew"))).toHaveLength(1);
   });
 
-  it("tells of a session that would not be found any more", async () => {
+  it("reports a session that cannot be found any more", async () => {
     const path = await written();
     flip(path, "user 2", 0);
     alter(path, `UPDATE sessions SET key = '"user Z"' WHERE key = '"user 4"'`);
@@ -96,6 +97,25 @@ describe("a file with a flipped bit", () => {
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
     expect(journal.damage).toMatch(/\d of its rows of sessions are not what was written/);
+    await journal.close();
+  });
+
+  it("checks a file above 64 MB after it has opened it, and reports the damage then", async () => {
+    const path = await written();
+    const large = sqliteJournal({ sqlite: path });
+    await large.open(OWNER);
+    const prompt = "x".repeat(4 * 1024 ** 2);
+    for (let number = 1; number <= 17; number += 1)
+      await large.write(accepting(number, turn(`large ${number}`, { prompt })));
+    await large.close();
+    expect(statSync(path).size).toBeGreaterThan(64 * 1024 ** 2);
+    alter(path, `UPDATE sessions SET key = '"user Z"' WHERE key = '"user 4"'`);
+    const heard = warnings();
+    const journal = sqliteJournal({ sqlite: path });
+    await journal.open(OWNER);
+    expect(journal.damage).toBeUndefined();
+    await expect.poll(() => journal.damage).toContain("1 of its rows of sessions are not what was written");
+    await expect.poll(() => heard.some((message) => message.includes("rows of sessions"))).toBe(true);
     await journal.close();
   });
 });

@@ -24,7 +24,7 @@ async function warningsOf(sqlite: string): Promise<string[]> {
   return said;
 }
 
-test("a journal that Castellan makes is its user's alone, whatever the mask of the process, and nothing is warned of", async () => {
+test("sqliteJournal: creates files and folder for its user only, under any umask, without a warning", async () => {
   const before = process.umask(0);
   try {
     const made = join(folder, "new", "journal.db");
@@ -36,7 +36,7 @@ test("a journal that Castellan makes is its user's alone, whatever the mask of t
 });
 
 test.skipIf(process.platform === "win32")(
-  "one that everybody can read, change or replace is warned of, also through a link",
+  "exposureOf: warns of a file that others can read, change or replace, also through a link",
   async () => {
     await writeFile(file, "");
     await symlink(file, join(folder, "link.db"));
@@ -56,8 +56,8 @@ test.skipIf(process.platform === "win32")(
   },
 );
 
-// Only root may give files to others, and is one whom files of others are not kept from.
-test.skipIf(process.geteuid?.() !== 0)("one of another user is warned of, unless this is root", async () => {
+// Only root may give files to others, and root may read everything, so the test drops its rights.
+test.skipIf(process.geteuid?.() !== 0)("exposureOf: warns of a file of another user, except to root", async () => {
   await writeFile(file, "", { mode: 0o600 });
   await chown(file, 12345, 12345);
   expect(exposureOf(file)).toEqual([]);

@@ -13,7 +13,7 @@ import { errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 const MINE = '["user","carol"]';
 const SECRET = "carol's secret";
 
-/** How often `text` stands in the file and in all that is beside it. */
+/** Counts the occurrences of `text` in the file and in all files beside it. */
 function found(text: string, sqlite: string): number {
   const folder = join(sqlite, "..");
   const files = readdirSync(folder).map((name) => readFileSync(join(folder, name), "latin1"));
@@ -32,7 +32,7 @@ const writing = (journal: Journal): ((...changes: Change[]) => Promise<void>) =>
   return (...changes) => journal.write({ number: ++number, changes, durable: false } satisfies Batch);
 };
 
-/** All that a journal can be told of a session, with a secret in it. */
+/** Every change about a session that can contain text, with a secret in each. */
 const secrets: Change[] = [
   { type: "session_saved", session: { key: MINE, supervisor: "s", conversationId: "c", memory: {}, savedAt: 1 } },
   { type: "turn_accepted", turn: turn("t", { session: MINE, prompt: SECRET.repeat(9) }) },
@@ -49,8 +49,8 @@ const secrets: Change[] = [
 
 const erased: Change = { type: "session_erased", session: MINE, as: '["erased","1"]' };
 
-describe("what was erased from a journal in SQLite", () => {
-  it("stands neither in the file nor beside it", async () => {
+describe("sqliteJournal expunge", () => {
+  it("leaves erased text neither in the file nor beside it", async () => {
     const { journal, sqlite } = await opened();
     await using _ = journal;
     const write = writing(journal);
@@ -65,7 +65,7 @@ describe("what was erased from a journal in SQLite", () => {
     await write({ type: "turn_accepted", turn: turn("later") });
   });
 
-  it("leaves nothing behind whatever became of it and of others before", { timeout: 120_000 }, async () => {
+  it("leaves no erased text after random writes, ends and prunes", { timeout: 120_000 }, async () => {
     const step = fc.record({
       mine: fc.boolean(),
       size: fc.constantFrom(1, 40, 400, 3_000),
@@ -95,7 +95,7 @@ describe("what was erased from a journal in SQLite", () => {
     );
   });
 
-  it("is removed when nobody waits for it, and soon after a start if the application died before that", async () => {
+  it("runs later when it need not be complete, at the close, and after the next start if the application died", async () => {
     const clock = new SimulatedClock();
     const { journal, sqlite } = await opened(clock);
     const write = writing(journal);
@@ -103,7 +103,7 @@ describe("what was erased from a journal in SQLite", () => {
     await write({ type: "session_forgotten", session: MINE });
     await journal.expunge?.(false);
     expect(found(SECRET, sqlite)).toBe(0);
-    // So soon after the last time it is put off.
+    // So soon after the last run it is deferred.
     await write(...secrets);
     await write({ type: "session_forgotten", session: MINE });
     await journal.expunge?.(false);
@@ -113,7 +113,7 @@ describe("what was erased from a journal in SQLite", () => {
     expect(found(SECRET, sqlite)).toBe(0);
     await journal.close();
 
-    // As an application leaves it that is killed right after the commit.
+    // The state that a kill right after the commit leaves.
     const later = sqliteJournal({ sqlite }, { clock });
     await later.open(OWNER);
     await writing(later)(...secrets, { type: "session_forgotten", session: MINE });
@@ -132,7 +132,7 @@ describe("what was erased from a journal in SQLite", () => {
     await next.close();
   });
 
-  it("is told to be there still while another program reads what it says", { timeout: 60_000 }, async () => {
+  it("rejects with applied true while another program reads the erased pages", { timeout: 60_000 }, async () => {
     const { journal, sqlite } = await opened();
     await using _ = journal;
     const write = writing(journal);
@@ -158,7 +158,7 @@ describe("what was erased from a journal in SQLite", () => {
     expect(found(SECRET, sqlite)).toBe(0);
   });
 
-  it("is rewritten once for all that ask side by side", async () => {
+  it("rewrites the file once for concurrent calls", async () => {
     const { journal, sqlite } = await opened();
     await using _ = journal;
     const write = writing(journal);

@@ -10,7 +10,7 @@ function systemError(code: string): Error {
   return Object.assign(new Error("something"), { code });
 }
 
-describe("what an error comes to", () => {
+describe("faultOf and unavailable", () => {
   it.each([
     ["SQLITE_ERROR", sqliteError(1), "failed"],
     ["SQLITE_BUSY", sqliteError(5), "busy"],
@@ -33,7 +33,7 @@ describe("what an error comes to", () => {
     ["a value of the wrong type", new TypeError("something"), "refused"],
     ["what is no error", "something", "failed"],
     ["a commit", new UncertainCommit(sqliteError(778)), "failed"],
-  ] as const)("%s", (_, error, fault) => {
+  ] as const)("map %s", (_, error, fault) => {
     expect(faultOf(error)).toBe(fault);
     const told = unavailable("/a.db", error);
     expect([told.code, told.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: fault }]);
@@ -41,14 +41,14 @@ describe("what an error comes to", () => {
     expect(told.message).toContain("something");
   });
 
-  it("is what it was if it is one of Castellan's", () => {
+  it("return an error of Castellan's own unchanged", () => {
     const error = new CastellanError("NOT_OWNER", "Somebody else's.");
     expect(unavailable("/a.db", error)).toBe(error);
   });
 });
 
-describe("a commit that failed", () => {
-  it("is known not to be there only if it cannot have been written to its end", () => {
+describe("isUncertain", () => {
+  it("is false only for errors that prove that the commit was not written", () => {
     expect([5, 8, 13, 266, 778, 1034, 7, 11].map((code) => [code, isUncertain(sqliteError(code))])).toEqual([
       [5, false],
       [8, false],

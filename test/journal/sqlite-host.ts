@@ -7,22 +7,22 @@ import type { Batch } from "../../src/journal/model/change.ts";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 
 /*
- * An application with a journal, run as a process of its own by the tests that kill it, starve it of space or make it
- * somebody else's. Each line of its input is an order, each line of its output what came of it.
+ * An application with a journal in a process of its own, for tests that kill it, fill its disk or change its user. Each
+ * line of its input is an order. Each line of its output is the answer.
  */
 
 export type Order =
   | { readonly do: "open" | "close" }
-  /** Tells why it can only be read. */
+  /** Returns the reason why the journal is read-only. */
   | { readonly do: "unwritable" }
-  /** Tells what is wrong with what it has. */
+  /** Returns the damage that the journal found. */
   | { readonly do: "damage" }
   | { readonly do: "write"; readonly batch: Batch }
-  /** Tells which of these turns are there. */
+  /** Returns the turns of these that the journal has. */
   | { readonly do: "find"; readonly turns: readonly string[] }
-  /** Waits for a command to end. */
+  /** Runs a command and waits for its end. */
   | { readonly do: "run"; readonly command: readonly string[] }
-  /** Starts a command that inherits all that a child can, and tells its pid. */
+  /** Starts a command that inherits every inheritable descriptor, and returns its pid. */
   | { readonly do: "spawn"; readonly command: readonly string[] };
 
 const journal = sqliteJournal({ sqlite: process.argv[2] ?? "" });

@@ -10,7 +10,7 @@ import { canSlowDown, slowDisk } from "./slow-disk.ts";
 import { Application } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
-/** How long the slow disk takes each time it has to write. */
+/** The delay of each fsync on the slow disk. */
 const SYNC_MS = 400;
 
 async function opened(sqlite = join(newFolder(), "castellan.db")): Promise<Journal & AsyncDisposable> {
@@ -21,14 +21,14 @@ async function opened(sqlite = join(newFolder(), "castellan.db")): Promise<Journ
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
-describe("the journal in SQLite", () => {
+describe("sqliteJournal", () => {
   for (const { name, run } of journalConformance(() => sqliteJournal({ sqlite: join(newFolder(), "castellan.db") }))) {
     it(name, run);
   }
 });
 
-describe("the file of a journal in SQLite", () => {
-  it("is made when it is first opened, and nobody else can read it or commit it", async () => {
+describe("the file of a SQLite journal", () => {
+  it("is created on the first open, readable by its user only, and ignored by git", async () => {
     const folder = join(newFolder(), "a", ".castellan");
     const journal = sqliteJournal({ sqlite: join(folder, "castellan.db") });
     expect(existsSync(folder)).toBe(false);
@@ -50,13 +50,13 @@ describe("the file of a journal in SQLite", () => {
     expect(readdirSync(folder)).toEqual([".gitignore", "castellan.db", "castellan.db-owner", "castellan.db-written"]);
   });
 
-  it("leaves a folder that was there as it is", async () => {
+  it("is created in an existing folder without changes to the folder", async () => {
     const folder = newFolder();
     await using _ = await opened(join(folder, "castellan.db"));
     expect(existsSync(join(folder, ".gitignore"))).toBe(false);
   });
 
-  it("is made where a link leads that leads to nothing yet", async () => {
+  it("is created at the target of a dangling link", async () => {
     const folder = newFolder();
     symlinkSync(join("volume", "real.db"), join(folder, "castellan.db"));
     await using journal = await opened(join(folder, "castellan.db"));
@@ -71,7 +71,7 @@ describe("the file of a journal in SQLite", () => {
     const count = tool.prepare("SELECT count(*) AS turns FROM turns");
     expect({ ...count.get() }).toEqual({ turns: 2 });
     expect({ ...tool.prepare("SELECT pid FROM owner").get() }).toEqual({ pid: process.pid });
-    // One that is in the middle of reading holds nobody up, and sees what was there when it began.
+    // A reader in a transaction blocks no writer, and sees the state of its begin.
     tool.exec("BEGIN");
     count.get();
     await journal.write(accepting(2, turn("t3")));
@@ -80,7 +80,7 @@ describe("the file of a journal in SQLite", () => {
     expect({ ...count.get() }).toEqual({ turns: 3 });
   });
 
-  it("gives up on one who has it locked, after a while, and takes the batch when it is free", async () => {
+  it("rejects a write with reason busy while another program has it locked, and takes it afterwards", async () => {
     await using journal = await opened();
     using tool = new DatabaseSync(journal.place);
     tool.exec("BEGIN IMMEDIATE");
@@ -93,21 +93,21 @@ describe("the file of a journal in SQLite", () => {
   });
 });
 
-describe("a batch", () => {
+describe("a batch in a SQLite journal", () => {
   const unfit: { readonly [name: string]: Change } = {
-    "a number that is none": { type: "turn_accepted", turn: turn("t2", { acceptedAt: Number.NaN }) },
-    "what JSON cannot say": {
+    "a NaN": { type: "turn_accepted", turn: turn("t2", { acceptedAt: Number.NaN }) },
+    "a value that JSON cannot represent": {
       type: "turn_ended",
       turn: "t1",
       state: "completed",
       at: 1,
-      // A value from outside of TypeScript.
+      // A value that the types rule out.
       outcome: JSON.parse("{}", () => ({ big: 1n })),
     },
-    "a text that is none": { type: "turn_touched", turn: JSON.parse("null") },
+    "a null instead of a text": { type: "turn_touched", turn: JSON.parse("null") },
   };
   for (const [what, change] of Object.entries(unfit)) {
-    it(`with ${what} is refused as a whole, and the next one is taken`, async () => {
+    it(`with ${what} is refused as a whole, and does not affect the next one`, async () => {
       await using journal = await opened();
       const changes: Change[] = [...accepting(1, turn("t1")).changes, change];
       const error = await errorOf(journal.write({ number: 1, changes, durable: false }));
@@ -118,7 +118,7 @@ describe("a batch", () => {
     });
   }
 
-  it("is made once, also if the journal is opened again by its owner in between", async () => {
+  it("is written once, and its number is free again after the owner reopens the journal", async () => {
     await using journal = await opened();
     await journal.write(accepting(1, turn("t1")));
     await journal.write(accepting(1, turn("t2")));
@@ -129,8 +129,8 @@ describe("a batch", () => {
   });
 });
 
-describe("waiting for the disk", () => {
-  it.skipIf(!canSlowDown)("is done for batches that are durable, and for no others", { timeout: 60_000 }, async () => {
+describe("SQLite journal on a slow disk", () => {
+  it.skipIf(!canSlowDown)("waits for the disk for durable batches only", { timeout: 60_000 }, async () => {
     const path = join(newFolder(), "castellan.db");
     await using application = new Application(path, { env: slowDisk(SYNC_MS) });
     await application.order({ do: "open" });
@@ -140,7 +140,7 @@ describe("waiting for the disk", () => {
       expect(await application.order({ do: "write", batch })).toEqual({});
       return performance.now() - begun;
     };
-    // The first one waits anyhow, for the log to begin.
+    // The first batch always waits, since it begins the log.
     await takes(1, true);
     for (const [index, durable] of [false, false, true, true, false].entries()) {
       const waited = (await takes(index + 2, durable)) >= SYNC_MS;
@@ -149,14 +149,14 @@ describe("waiting for the disk", () => {
   });
 });
 
-describe("pruning", () => {
+describe("sqliteJournal prune", () => {
   const ended = (count: number): Change[] =>
     Array.from({ length: count }, (_, at) => [
       { type: "turn_accepted", turn: turn(`t${at}`) } as const,
       { type: "turn_ended", turn: `t${at}`, state: "completed", at, outcome: {} } as const,
     ]).flat();
 
-  it("lets others in between", async () => {
+  it("lets writes run in between", async () => {
     await using journal = await opened();
     await journal.write({ number: 1, changes: ended(2_000), durable: false });
     const events: string[] = [];
@@ -170,13 +170,13 @@ describe("pruning", () => {
     expect(await journal.turn("t1989")).toBeUndefined();
   });
 
-  it("keeps any number of turns if asked to", async () => {
+  it("keeps any number of turns with turnsPerSession Infinity", async () => {
     await using journal = await opened();
     await journal.write({ number: 1, changes: ended(20), durable: false });
     expect(await journal.prune({ endedSince: 5, turnsPerSession: Number.POSITIVE_INFINITY })).toBe(5);
   });
 
-  it("stops when the journal is closed", async () => {
+  it("rejects when the journal is closed", async () => {
     const journal = await opened();
     await journal.write({ number: 1, changes: ended(2_000), durable: false });
     const pruned = errorOf(journal.prune({ endedSince: 10_000, turnsPerSession: 0 }));
@@ -188,8 +188,8 @@ describe("pruning", () => {
   });
 });
 
-describe("closing", () => {
-  it("does nothing the second time, and the journal can be opened again", async () => {
+describe("sqliteJournal close", () => {
+  it("is idempotent, and the journal can be reopened", async () => {
     const journal = await opened();
     await journal.write(accepting(1, turn("t")));
     await journal.close();
@@ -204,7 +204,7 @@ describe("closing", () => {
     await journal.close();
   });
 
-  it("succeeds although the file is gone", async () => {
+  it("resolves although the file is gone", async () => {
     const folder = newFolder();
     const journal = await opened(join(folder, "deep", "castellan.db"));
     rmSync(join(folder, "deep"), { recursive: true });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import { lackOf, markPath, readMark, textOf } from "../../src/journal/sqlite/sql
 import { warnings } from "./damaged-journal.ts";
 import { accepting, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
-describe("what a journal lacks", () => {
+describe("lackOf of a journal", () => {
   const mark = { openings: 7, written: 140, durable: 100, boot: "now" };
   it.each([
     ["of another opening that came later", { openings: 8, written: 0 }, mark, "now", undefined],
@@ -36,7 +36,7 @@ describe("what a journal lacks", () => {
 });
 
 describe("a mark", () => {
-  it("is read as it was written, and not otherwise", () => {
+  it("is read as it was written, and is undefined if it is garbled", () => {
     const path = join(newFolder(), "castellan.db");
     expect(readMark(path)).toBeUndefined();
     const mark = { openings: 3, written: 12, durable: 0, boot: "" };
@@ -48,14 +48,14 @@ describe("a mark", () => {
     }
   });
 
-  it("has always the same length", () => {
+  it("always has the same length", () => {
     const long = { openings: 1e9, written: 1e12, durable: 1e12, boot: "a1e23d29-d263-4b50-ae8c-5e66bd7d3fd4" };
     expect(textOf(long)).toHaveLength(128);
     expect(textOf({ openings: 1, written: 0, durable: 0, boot: "" })).toHaveLength(128);
   });
 });
 
-describe("a journal that is opened again", () => {
+describe("a SQLite journal that is reopened", () => {
   async function written(path: string, turns: readonly string[]): Promise<string | undefined> {
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
@@ -65,14 +65,14 @@ describe("a journal that is opened again", () => {
     return damage;
   }
 
-  it("says nothing while it has what was written", async () => {
+  it("reports no damage while it has everything that was written", async () => {
     const path = join(newFolder(), "castellan.db");
     for (let opening = 1; opening <= 3; opening += 1) expect(await written(path, [`t${opening}`])).toBeUndefined();
     expect(readMark(path)).toMatchObject({ openings: 3, written: 1 });
     expect(statSync(markPath(path)).mode & 0o777).toBe(process.platform === "win32" ? 0o666 : 0o600);
   });
 
-  it("tells once that a backup is in its place, also after it was closed", async () => {
+  it("reports once that it was replaced by a backup", async () => {
     const path = join(newFolder(), "castellan.db");
     const heard = warnings();
     await written(path, ["a"]);
@@ -86,7 +86,7 @@ describe("a journal that is opened again", () => {
     expect(await written(path, [])).toBeUndefined();
   });
 
-  it("tells that it is gone", async () => {
+  it("reports that its file was deleted", async () => {
     const path = join(newFolder(), "castellan.db");
     warnings();
     await written(path, ["a"]);
@@ -94,16 +94,23 @@ describe("a journal that is opened again", () => {
     expect(await written(path, [])).toContain("what was written to it before is gone");
   });
 
-  it("does without a mark where none can be written", async () => {
+  it("reports nothing after its mark was emptied, and writes the mark anew", async () => {
     const path = join(newFolder(), "castellan.db");
+    await written(path, ["a"]);
+    writeFileSync(markPath(path), "");
+    expect(await written(path, ["b", "c"])).toBeUndefined();
+    expect(readMark(path)).toMatchObject({ openings: 2, written: 2 });
+  });
+
+  it("opens and writes without a mark when the mark cannot be written", async () => {
+    const path = join(newFolder(), "castellan.db");
+    mkdirSync(markPath(path));
+    expect(await written(path, ["a"])).toBeUndefined();
+    expect(await written(path, ["b"])).toBeUndefined();
+    expect(readMark(path)).toBeUndefined();
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
+    for (const id of ["a", "b"]) expect(await journal.turn(id)).toMatchObject({ id, state: "queued" });
     await journal.close();
-    rmSync(markPath(path));
-    writeFileSync(`${path}.other`, "");
-    renameSync(`${path}.other`, markPath(path));
-    expect(existsSync(markPath(path))).toBe(true);
-    expect(await written(path, ["a"])).toBeUndefined();
-    expect(readFileSync(markPath(path), "utf8")).toHaveLength(128);
   });
 });

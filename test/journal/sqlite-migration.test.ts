@@ -9,7 +9,7 @@ import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
 const FIRST = MIGRATIONS[0] ?? "";
 
-/** Makes up an earlier release: its first version of the schema lacks a column, and its second one brings it. */
+/** An invented earlier release: its first schema version lacks a column, which its second version adds. */
 const EARLIER = FIRST.replace("queue_timeout_ms REAL,", "");
 const LATER = "ALTER TABLE turns ADD COLUMN queue_timeout_ms REAL";
 
@@ -18,7 +18,7 @@ function versionOf(path: string): unknown {
   return database.prepare("PRAGMA user_version").get()?.["user_version"];
 }
 
-describe("what is to be done with a file", () => {
+describe("verdictOn a file", () => {
   it.each([
     [{ applicationId: 0, version: 0, objects: 0 }, "empty"],
     [{ applicationId: APPLICATION_ID, version: 1, objects: 9 }, "ours"],
@@ -28,13 +28,13 @@ describe("what is to be done with a file", () => {
     [{ applicationId: 0, version: 1, objects: 0 }, "foreign"],
     [{ applicationId: 1, version: 0, objects: 0 }, "foreign"],
     [{ applicationId: 1, version: 2, objects: 9 }, "foreign"],
-  ])("%o: %s", (facts, verdict) => {
+  ])("with %o is %s", (facts, verdict) => {
     expect(verdictOn(facts, 2)).toBe(verdict);
   });
 });
 
-describe("a file of an earlier release", () => {
-  it("is brought up to date, with what is in it", async () => {
+describe("migration of a SQLite journal", () => {
+  it("brings a file of an earlier release up to date, with its data", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     expect(EARLIER).not.toBe(FIRST);
     const thread = new SqliteThread();
@@ -52,14 +52,14 @@ describe("a file of an earlier release", () => {
     expect((await journal.turn("new"))?.queueTimeoutMs).toBe(5);
     await journal.close();
     expect(versionOf(sqlite)).toBe(migrations.length);
-    // What has been done once is not done again.
+    // A migration runs once.
     await journal.open(OWNER);
     using tool = new DatabaseSync(sqlite, { readOnly: true });
     expect({ ...tool.prepare("SELECT count(*) AS rows FROM last").get() }).toEqual({ rows: 1 });
     await journal.close();
   });
 
-  it("has turns whose prompts are text from then on", async () => {
+  it("reads prompts of earlier releases as text", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const thread = new SqliteThread();
     const old = await thread.connect(sqlite);
@@ -75,7 +75,7 @@ describe("a file of an earlier release", () => {
     await journal.close();
   });
 
-  it("stays as it was if that fails, and is free for the release that can", async () => {
+  it("leaves the file unchanged if it fails", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const journal = sqliteJournal({ sqlite });
     await journal.open(OWNER);
@@ -94,7 +94,7 @@ describe("a file of an earlier release", () => {
     await journal.close();
   });
 
-  it("says whose it is before it is brought up to date, which may take long", async () => {
+  it("records the owner before it begins, since it may take long", async () => {
     const thread = new SqliteThread();
     const database = await thread.connect(":memory:");
     const versions: unknown[] = [];

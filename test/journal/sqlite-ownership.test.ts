@@ -9,7 +9,7 @@ import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
 import { Application } from "./sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
-/** A clock on which every wait is over at once. */
+/** A clock on which every wait ends at once. */
 function hastyClock(): Clock {
   let time = 0;
   return {
@@ -25,8 +25,8 @@ function hastyClock(): Clock {
 
 const newPath = (): string => join(newFolder(), "castellan.db");
 
-describe("an application with a journal", () => {
-  it("keeps others from it, and they are told who it is", async () => {
+describe("ownership of a SQLite journal", () => {
+  it("refuses other applications with JOURNAL_IN_USE, which names the owner", async () => {
     const path = newPath();
     await using first = new Application(path);
     await first.order({ do: "open" });
@@ -39,7 +39,7 @@ describe("an application with a journal", () => {
     expect(error.message).toContain(new Date(startedAt).toISOString());
   });
 
-  it("leaves it to the next one when it closes it", async () => {
+  it("passes to the next application when the owner closes it", async () => {
     const path = newPath();
     await using first = new Application(path);
     await using second = new Application(path);
@@ -50,7 +50,7 @@ describe("an application with a journal", () => {
     expect((await first.order({ do: "open" }))?.error?.details).toMatchObject({ pid: second.pid });
   });
 
-  it("holds it alone, however many begin at once", async () => {
+  it("goes to exactly one of several applications that open it at once", async () => {
     const path = newPath();
     const applications = Array.from({ length: 3 }, () => new Application(path));
     onTestFinished(async () => void (await Promise.all(applications.map((one) => one.kill()))));
@@ -61,13 +61,13 @@ describe("an application with a journal", () => {
       for (const refusal of refusals) {
         expect([refusal?.code, refusal?.details["pid"]]).toEqual(["JOURNAL_IN_USE", applications[winner]?.pid]);
       }
-      // The next round begins with what a dead owner has left.
+      // The next round starts with the leftovers of a dead owner.
       await applications[winner]?.kill();
       applications[winner] = new Application(path);
     }
   });
 
-  it("leaves it when it is killed, with all that it was told is written", async () => {
+  it("is released when the owner is killed, with every acknowledged write in the file", async () => {
     const path = newPath();
     for (const last of [1, 30, 300]) {
       const application = new Application(path);
@@ -91,7 +91,7 @@ describe("an application with a journal", () => {
     }
   });
 
-  it("leaves it when it is killed although a child of it lives on", async () => {
+  it("is released when the owner is killed although its child lives on", async () => {
     const path = newPath();
     const application = new Application(path);
     await application.order({ do: "open" });
@@ -105,8 +105,8 @@ describe("an application with a journal", () => {
   });
 });
 
-describe("a journal that is open twice in one process", () => {
-  it("is refused, whichever way the path leads", async () => {
+describe("a SQLite journal opened twice in one process", () => {
+  it("is refused with JOURNAL_IN_USE by any path to the file", async () => {
     const folder = newFolder();
     const path = join(folder, "data", "castellan.db");
     const first = sqliteJournal({ sqlite: path });
@@ -119,21 +119,21 @@ describe("a journal that is open twice in one process", () => {
       const error = await errorOf(sqliteJournal({ sqlite }).open({ ...OWNER, id: "another" }));
       expect([error.code, error.details]).toMatchObject(["JOURNAL_IN_USE", { pid: process.pid }]);
     }
-    // To close a file takes a process's locks from it, so what was refused could have freed it for others.
+    // Closing a file drops the process's locks on it, so the refused opens could have freed the journal.
     await using stranger = new Application(path);
     expect((await stranger.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
     await first.write(accepting(1, turn("t")));
     expect(await first.turn("t")).toBeDefined();
   });
 
-  it("is refused in a thread, and free when the thread is gone", async () => {
+  it("is refused while a thread owns it, and free once the thread has ended", async () => {
     const path = newPath();
     const module = new URL("../../src/journal/sqlite/sqlite-journal.ts", import.meta.url).href;
     const worker = new Worker(
       `const { parentPort, workerData } = require("node:worker_threads");
       parentPort.on("message", () => {});
       import(workerData.module).then(async ({ sqliteJournal }) => {
-        // What nobody holds any more is closed by the collector.
+        // The collector closes what is unreachable.
         globalThis.journal = sqliteJournal({ sqlite: workerData.path });
         await globalThis.journal.open(workerData.owner);
         parentPort.postMessage("open");
@@ -149,14 +149,14 @@ describe("a journal that is open twice in one process", () => {
   });
 });
 
-describe("the lock of a journal", () => {
-  it("is what counts, not what a dead owner has left in the file", async () => {
+describe("the lock of a SQLite journal", () => {
+  it("decides ownership, not the owner's row that a dead process left", async () => {
     const path = newPath();
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
     await journal.close();
     using tool = new DatabaseSync(path);
-    // A pid that is somebody else's by now.
+    // A pid that another process has by now.
     tool.exec(`INSERT INTO owner VALUES (1, 'dead', ${process.pid}, '${hostname()}', 1, 9)`);
     tool.close();
     await journal.open(OWNER);
@@ -165,7 +165,7 @@ describe("the lock of a journal", () => {
     await journal.close();
   });
 
-  it("held by one who does not say who it is, is waited for a little, then refused", async () => {
+  it("is waited for a little, then refused with JOURNAL_IN_USE, when its holder is unknown", async () => {
     const path = newPath();
     mkdirSync(join(path, ".."), { recursive: true });
     using holder = new DatabaseSync(`${path}-owner`);
@@ -179,7 +179,7 @@ describe("the lock of a journal", () => {
     await journal.close();
   });
 
-  it("cannot be had a second time by deleting its file: the first owner is told that it has lost the journal", async () => {
+  it("moves to the next application if its file is deleted, and the first owner's writes reject with NOT_OWNER", async () => {
     const path = newPath();
     await using first = new Application(path);
     await first.order({ do: "open" });

@@ -9,7 +9,7 @@ import type { AcceptedTurn } from "../../src/journal/model/turn-entry.ts";
 
 export const OWNER: JournalOwner = { id: "owner", pid: process.pid, host: "here", startedAt: 1_700_000_000_000 };
 
-/** A folder that is there until the test ends. */
+/** Returns a new folder, which the test's end removes. */
 export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "castellan-sqlite-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,13 +20,13 @@ export function turn(id: string, changed: Partial<AcceptedTurn> = {}): AcceptedT
   return { id, session: '"a"', prompt: "hello", position: 0, durable: true, acceptedAt: 1, ...changed };
 }
 
-/** A batch in which turns are accepted. */
+/** Returns a batch that accepts turns. */
 export function accepting(number: number, ...turns: AcceptedTurn[]): Batch {
   const changes = turns.map((one): Change => ({ type: "turn_accepted", turn: one }));
   return { number, changes, durable: number % 2 === 0 };
 }
 
-/** The error that `work` ends with. */
+/** Returns the error with which `work` rejects. */
 export async function errorOf(work: Promise<unknown>): Promise<CastellanError> {
   return await work.then(
     () => Promise.reject(new Error("It succeeded.")),

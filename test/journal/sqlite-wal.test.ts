@@ -7,12 +7,12 @@ import { newFolder } from "./sqlite-scene.ts";
 
 const BLOCK = 32_768;
 
-/** A database whose log has grown to so many frames, and is still open. */
+/** Returns an open database whose log has at least that many frames. */
 function grown(frames: number): { database: DatabaseSync; reader: DatabaseSync; wal: Buffer; shm: Buffer } {
   const path = join(newFolder(), "some.db");
   const database = new DatabaseSync(path);
   database.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
-  // As long as somebody reads the log does not begin anew.
+  // The log cannot restart while a reader uses it.
   const reader = new DatabaseSync(path);
   reader.exec("BEGIN; SELECT count(*) FROM t");
   const insert = database.prepare("INSERT INTO t VALUES (randomblob(?))");
@@ -20,14 +20,14 @@ function grown(frames: number): { database: DatabaseSync; reader: DatabaseSync; 
   return { database, reader, wal: readFileSync(`${path}-wal`), shm: readFileSync(`${path}-shm`) };
 }
 
-describe("the index of a write-ahead log", () => {
+describe("isIndexOf a write-ahead log", () => {
   for (const [blocks, frames] of [
     [1, 10],
     [1, 3_000],
     [2, 4_200],
     [3, 9_000],
   ] as const) {
-    it(`is known by the log to be right, with ${frames} frames and more`, () => {
+    it(`accepts the right index and rejects spoiled ones, with ${frames} frames and more`, () => {
       const { database, reader, wal, shm } = grown(frames);
       const log = readLog(wal);
       expect(log.pages.length).toBeGreaterThanOrEqual(frames - 200);
@@ -50,7 +50,7 @@ describe("the index of a write-ahead log", () => {
     });
   }
 
-  it("is not right for a log in which something is damaged, or missing", () => {
+  it("rejects the index when the log is damaged or cut", () => {
     const { database, reader, wal, shm } = grown(300);
     const spoiled = Buffer.from(wal);
     spoiled.writeUInt8((spoiled.readUInt8(700_000) + 1) % 256, 700_000);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fromText, toText } from "../../src/journal/model/stored-text.ts";
 
-/** Any text that JavaScript can hold, with much of what is difficult in it. */
+/** Any text that JavaScript can hold, with many difficult characters. */
 const difficult = fc.constantFrom("\0", "␐", "␐0000", "\uD83D", "\uDE00", "😀", "0", "d83d");
 const anyText = fc
   .array(
@@ -13,8 +13,8 @@ const anyText = fc
   )
   .map((parts) => parts.join(""));
 
-describe("a text", () => {
-  it("comes back as it was, and is one that SQLite can hold", () => {
+describe("toText and fromText of SQLite", () => {
+  it("round-trip any text through one that SQLite can store", () => {
     fc.assert(
       fc.property(anyText, (text) => {
         const stored = toText(text);
@@ -25,17 +25,17 @@ describe("a text", () => {
     );
   });
 
-  it("begins with the same as before", () => {
+  it("keep prefixes", () => {
     fc.assert(
       fc.property(anyText, anyText, (one, other) => {
-        // Unless it was cut in the middle of a character.
+        // Unless the cut is inside a surrogate pair.
         fc.pre(!/[\uD800-\uDBFF]$/.test(one) || !/^[\uDC00-\uDFFF]/.test(other));
         expect(toText(one + other).startsWith(toText(one))).toBe(true);
       }),
     );
   });
 
-  it("stays readable where it can", () => {
+  it("leave storable text readable", () => {
     expect(toText('{"user":"Zoë 😀"}\n')).toBe('{"user":"Zoë 😀"}\n');
     expect(toText("a\0b\uD83Dc␐")).toBe("a␐0000b␐d83dc␐2410");
   });

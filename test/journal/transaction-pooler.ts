@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import pg from "pg";
 
-/** What a client may ask for when it connects; anything else would be a setting of the session. */
+/** The startup parameters that clients may send. Any other would be a setting of the session. */
 const STARTUP = ["user", "database", "application_name", "client_encoding"];
 
 interface Frame {
@@ -11,8 +11,8 @@ interface Frame {
 }
 
 /**
- * A pooler before a server of PostgreSQL that gives each transaction of a client the connection that has rested longest, as
- * PgBouncer and its like may: two transactions of a client hardly ever run in the same session.
+ * A pooler before PostgreSQL that gives each transaction of a client the connection that has been idle longest, as
+ * PgBouncer may: two transactions of a client hardly ever run in the same session.
  */
 export class TransactionPooler {
   readonly #server: Server;
@@ -55,7 +55,7 @@ export class TransactionPooler {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** How many transactions there were. */
+  /** The number of transactions so far. */
   get transactions(): number {
     return this.#transactions;
   }
@@ -74,10 +74,10 @@ interface Lease {
   giveBack(session: Session): void;
 }
 
-/** A session on the server, which is logged in and idle. */
+/** A session on the server, logged in and idle. */
 class Session {
   readonly socket: Socket;
-  /** Gets what the server says. */
+  /** Receives the messages of the server. */
   listener: (frame: Frame) => void = () => {};
 
   private constructor(socket: Socket) {
@@ -103,7 +103,7 @@ function serve(client: Socket, { take, giveBack }: Lease): void {
   let started = false;
   let session: Session | "awaited" | undefined;
   const backlog: Frame[] = [];
-  /** How many times the server is still to say that it is ready. */
+  /** How many `ReadyForQuery` messages the server still owes. */
   let unanswered = 0;
 
   const use = (taken: Session): void => {
@@ -152,7 +152,7 @@ function serve(client: Socket, { take, giveBack }: Lease): void {
   });
 }
 
-/** Takes bytes as they come and tells the messages in them. */
+/** Returns a function that collects bytes and passes on the complete messages in them. */
 function framesTo(tell: (frame: Frame) => void): (data: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (data) => {
