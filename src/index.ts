@@ -63,6 +63,9 @@ export {
   use,
 } from "./castellan.ts";
 export type { McpServer } from "./claude/mcp-servers.ts";
+export type { BackgroundTask } from "./claude/messages/background-tasks.ts";
+export type { Delta, ToolUse } from "./claude/messages/shown.ts";
+export type { Wakeup } from "./claude/messages/wakeups.ts";
 export type { ApiKey } from "./claude/process-options.ts";
 export type { Cluster, GlobalSessionInfo, NodeInfo } from "./cluster/cluster.ts";
 export type { ClusterOptions, ConnectOptions } from "./cluster/cluster-options.ts";
@@ -148,7 +151,6 @@ export type {
 export type { ConversationOptions, PastApproval } from "./session/controls.ts";
 export type { Approval, ApprovalOutcome } from "./session/conversation/approval.ts";
 export type { HistoryOptions } from "./session/conversation/history.ts";
-export type { Wakeup } from "./session/conversation/wakeups.ts";
 export type { Budget, BudgetStatus } from "./session/options/budget.ts";
 export { type Command, command } from "./session/options/command.ts";
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
@@ -163,13 +165,12 @@ export type { ExportedLine, ExportOptions, FileContent } from "./session/persist
 export type { UsageOptions, UsageReport } from "./session/persistence/usage.ts";
 export type { Session } from "./session/session.ts";
 export type { SessionHealth } from "./session/session-health.ts";
-export type { BackgroundTask, RunningTask, SessionEvent } from "./session/status/session-event.ts";
+export type { RunningTask, SessionEvent } from "./session/status/session-event.ts";
 export type { SessionFault } from "./session/status/session-fault.ts";
 export type { SessionState, Stopped } from "./session/status/session-state.ts";
 export type { SessionStatus, Waiting } from "./session/status/session-status.ts";
 export type { EventStreamOptions } from "./session/streams/event-stream-response.ts";
 export type { Reply } from "./session/streams/reply.ts";
-export type { Delta, ToolUse } from "./session/streams/shown.ts";
 export type { SseOptions, TurnEvents } from "./session/streams/sse.ts";
 export type { Turn, TurnDelta } from "./session/streams/turn.ts";
 export type { NumberedMessage } from "./session/streams/turn-reader.ts";

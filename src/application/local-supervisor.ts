@@ -3,6 +3,8 @@ import { Capacity } from "../capacity/capacity.ts";
 import { MemoryWatch } from "../capacity/memory-watch.ts";
 import { Spares } from "../capacity/spares.ts";
 import { TurnLimiter } from "../capacity/turn-limiter.ts";
+import type { StartActivation } from "../claude/activation.ts";
+import { ClaudeActivation } from "../claude/claude-activation.ts";
 import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import type { Clock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
@@ -56,6 +58,8 @@ export interface SupervisorDeps extends SessionDeps {
   readonly random: () => number;
   /** Default: what the kernel says. */
   readonly readMemory?: MemoryReader;
+  /** Default: a process of Claude Code. */
+  readonly startActivation?: StartActivation;
 }
 
 /** Under which name the journal has what supervisors without one have spent. */
@@ -108,13 +112,15 @@ export class LocalSupervisor {
     this.#journal = new SupervisorJournal(settings.name ?? UNNAMED, settings.budget, deps.clock);
     const capacity = new Capacity(settings.capacity.maxProcesses, settings.capacity.memoryBudget);
     const memory = new MemoryWatch(deps.clock, deps.readMemory ?? readMemory, () => capacity.measured());
-    const spares = new Spares(settings.capacity.spares, capacity, memory, deps);
     const turns = new TurnLimiter(settings.capacity.maxConcurrentTurns);
+    const startActivation = deps.startActivation ?? ClaudeActivation.start;
+    const spares = new Spares(settings.capacity.spares, capacity, memory, { ...deps, startActivation });
     this.#resources = {
       capacity,
       memory,
       spares,
       turns,
+      startActivation,
       advise: advisor(settings.logger),
       keyRefused: (credentials) => {
         for (const { server } of this.#sessions) server.keyRefused(credentials);

@@ -1,4 +1,4 @@
-import { Activation } from "../claude/activation.ts";
+import type { Activation, StartActivation } from "../claude/activation.ts";
 import type { Fingerprint, Shape } from "../claude/fingerprint.ts";
 import { ParkedHost, type ProcessHost } from "../claude/process-host.ts";
 import type { Clock, Timer } from "../clock.ts";
@@ -18,6 +18,7 @@ export interface SpareDeps {
   readonly clock: Clock;
   /** A new UUID. */
   readonly newId: () => string;
+  readonly startActivation: StartActivation;
 }
 
 /** A Claude Code process that was started ahead, for a conversation of its own, and is nobody's until it is claimed. */
@@ -61,7 +62,7 @@ export class Spare implements SlotHolder {
     try {
       const conversation = { kind: "new", id: this.conversationId } as const;
       const request = { ...shape, conversation, id: newId(), host: this.#host, signal: this.#cancel.signal };
-      const activation = await Activation.start(request, clock);
+      const activation = await this.#deps.startActivation(request, clock);
       this.#activation = activation;
       void activation.exited.then(() => this.#gone());
       this.#memory?.watch(activation.marker, (bytes) => slot.measured(bytes));

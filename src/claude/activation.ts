@@ -1,246 +1,101 @@
-import type { UUID } from "node:crypto";
-import type { Query, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Query } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
-import { formatDuration } from "../duration.ts";
-import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
-import { ConversationInUse, type ConversationLock, lockConversation } from "./conversation-lock.ts";
-import { buildEnvironment } from "./environment.ts";
-import { missingKey } from "./launch.ts";
-import { formatMarker, thisOwner } from "./marker.ts";
+import type { ExitClass, ExitRecord } from "../errors.ts";
 import type { McpServer } from "./mcp-servers.ts";
-import { makeOwnDirectory } from "./own-directory.ts";
-import { classOfFault } from "./passing-fault.ts";
-import { scheduleDeadline } from "./patience.ts";
-import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
-import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
-import { type Rewound, rewind } from "./rewind.ts";
-import { transcriptPlaceOf } from "./transcript-place.ts";
+import type { RunRequest } from "./process-run.ts";
+import type { Rewound } from "./rewind.ts";
+import type { StandingPermissions } from "./standing-permissions.ts";
 
-/** How long a control request may take. The SDK sets no limit. */
-export const CONTROL_MS = 10_000;
+/** How long a control request may take, in milliseconds. The SDK sets no limit. */
+export const REQUEST_MS = 10_000;
 
-/** How long a process may take to forget a turn, which is a matter of milliseconds. Another process can do it too. */
-const REWIND_MS = 2_000;
+/** The control requests that sessions make of a process. Names and shapes are the SDK's. */
+export type ProcessRequests = Pick<
+  Query,
+  | "accountInfo"
+  | "getContextUsage"
+  | "mcpServerStatus"
+  | "reconnectMcpServer"
+  | "rewindFiles"
+  | "setMcpServers"
+  | "setModel"
+  | "setPermissionMode"
+  | "stopTask"
+  | "supportedAgents"
+  | "supportedCommands"
+  | "supportedModels"
+  | "toggleMcpServer"
+>;
 
-/** A live Claude Code process whose handshake is done. It knows nothing of names, mailboxes or restarts. */
-export class Activation {
+/**
+ * A live process of an agent whose handshake is done: what a session needs of it, and nothing of names, mailboxes or restarts. This is
+ * the seam between sessions and Claude Code. `ClaudeActivation` is behind it; what a session reads of messages is in `messages/`.
+ */
+export interface Activation {
   readonly pid: number | undefined;
-  /** Wall-clock time at which the handshake was done, in milliseconds since the epoch. */
+  /** When the handshake was done, in milliseconds since the epoch. */
   readonly startedAt: number;
   /** Resolves once, when the process is gone and its last message has been delivered. */
   readonly exited: Promise<ExitRecord>;
-  readonly #run: ProcessRun;
-  #lock: ConversationLock;
-  #gone = false;
-
-  private constructor(run: ProcessRun, lock: ConversationLock) {
-    this.#run = run;
-    this.#lock = lock;
-    this.pid = run.process?.pid;
-    this.startedAt = run.clock.now();
-    // While it is looked for what the process left behind: that writes no transcripts.
-    const released = (run.process?.exited ?? run.exited).then(async () => {
-      this.#gone = true;
-      await this.#lock.release();
-    });
-    this.exited = Promise.all([run.exited, released]).then(([exit]) => exit);
-  }
-
-  /**
-   * Starts a process and waits for its handshake.
-   *
-   * @throws CastellanError `CLAUDE_NOT_FOUND` or `START_FAILED`, with the exit and its class in `details`. No process is
-   * left behind.
-   */
-  static async start(request: RunRequest, clock: Clock): Promise<Activation> {
-    await refuseWhatCannotRun(request, clock);
-    const lock = await lockOf(request, request.conversation.id).catch((error: unknown) => {
-      const exit = { class: classOfLockFault(error), message: messageOf(error) };
-      throw startError("START_FAILED", request.host.who, clock, exit, error);
-    });
-    try {
-      const run = await ProcessRun.begin(request, clock);
-      const up = run.handshake().then(() => run.awaitServers());
-      await up.catch(async (error: unknown) => {
-        throw await run.failure(error);
-      });
-      return new Activation(run, lock);
-    } catch (error) {
-      await lock.release();
-      throw error;
-    }
-  }
-
-  /** The process has gone on in another conversation, which has to be nobody else's either; otherwise it is killed. */
-  async moved(id: string): Promise<void> {
-    try {
-      const lock = await lockOf(this.#run.request, id);
-      const before = this.#lock;
-      this.#lock = lock;
-      await before.release();
-      if (this.#gone) await lock.release();
-    } catch (error) {
-      const message = `Claude Code went on elsewhere: ${messageOf(error)}`;
-      await this.kill({ class: classOfLockFault(error), message });
-    }
-  }
-
-  /**
-   * Hands a prompt to the process. `uuid` is its id in the transcript, and in the messages that answer it. A prompt that is not
-   * `verbatim` is taken as typed: Claude Code reads in files that it names, and runs commands. One that comes while Claude Code works on
-   * something that it began by itself waits, instead of becoming part of that.
-   */
-  send(uuid: string, prompt: string, verbatim: boolean): void {
-    const message = { role: "user" as const, content: prompt };
-    this.#run.input.push({
-      type: "user",
-      message,
-      parent_tool_use_id: null,
-      priority: "later",
-      uuid: uuid as UUID,
-      ...(verbatim ? { client_composed: true as const } : {}),
-    } satisfies SDKUserMessage);
-  }
-
-  /** Asks the process to stop its turn; the turn's result follows as a message. */
-  interrupt(): Promise<void> {
-    return this.control("interrupt", async (sdk) => {
-      await sdk.interrupt();
-    });
-  }
-
-  /** Takes a prompt back that the process has not begun with. Whether it did so; not if it has begun, or does not answer. */
-  async withdraw(uuid: string): Promise<boolean> {
-    return await this.control("cancel_async_message", async (sdk) =>
-      takesPromptsBack(sdk) ? await sdk.cancelAsyncMessage(uuid) : false,
-    ).catch(() => false);
-  }
-
-  /** Takes a prompt, and all that followed on it, out of what the process remembers. Waits for no longer than two seconds. */
-  async rewind(uuid: string): Promise<Rewound> {
-    const request = this.control("rewind_conversation", (sdk) => rewind(sdk, uuid), REWIND_MS);
-    return await request.catch(() => "refused" as const);
-  }
-
-  /**
-   * Sends a control request.
-   *
-   * @throws CastellanError `CONTROL_TIMEOUT` after `limitMs`, `CONTROL_FAILED` if the process refuses or dies.
-   */
-  async control<Answer>(
-    what: string,
-    request: (sdk: Query) => Promise<Answer>,
-    limitMs: number = CONTROL_MS,
-  ): Promise<Answer> {
-    const { query: sdk, clock, who } = this.#run;
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = scheduleDeadline(clock, limitMs, () => {
-      const message = `${who}: Claude Code did not answer "${what}" within ${formatDuration(limitMs)}.`;
-      reject(new CastellanError("CONTROL_TIMEOUT", message));
-    });
-    try {
-      return await Promise.race([request(sdk), late]);
-    } catch (error) {
-      if (error instanceof CastellanError) throw error;
-      throw new CastellanError("CONTROL_FAILED", `${who}: "${what}" failed: ${messageOf(error)}`, { cause: error });
-    } finally {
-      timer.cancel();
-    }
-  }
-
-  /** What its process, and all that descends from it, carries in the environment. */
-  get marker(): string {
-    return formatMarker(thisOwner(), this.#run.request.id);
-  }
-
-  /** A digest of that with which its process authenticates. */
-  get credentials(): string {
-    return this.#run.credentials;
-  }
-
-  /** Whether it is being ended, or is gone; then nothing should be handed to it. */
-  get ending(): boolean {
-    return this.#gone || this.#run.expected || this.#run.found !== undefined;
-  }
-
+  /** Identifies the process and all its descendants in their environment. */
+  readonly marker: string;
+  /** A digest of the credentials that the process uses. */
+  readonly credentials: string;
+  /** Whether the process is being ended, or is gone. It takes nothing more. */
+  readonly ending: boolean;
   /** How many callbacks of the application the process waits for. */
-  get hostCalls(): number {
-    return this.#run.hostCalls.pending;
-  }
+  readonly hostCalls: number;
 
   /**
-   * Asks the process for a sign of life, which costs no tokens.
+   * Hands a prompt to the process.
    *
-   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
+   * @param uuid the id of the prompt in the transcript, and in the messages that answer it
+   * @param verbatim whether to send the text as it is; otherwise Claude Code attaches files that it names, and runs commands
    */
-  async ping(limitMs: number): Promise<void> {
-    await this.control("mcp_status", (sdk) => sdk.mcpServerStatus(), limitMs);
-  }
+  send(uuid: string, prompt: string, verbatim: boolean): void;
+
+  /** Asks the process to stop its turn. The turn's result follows as a message. @throws CastellanError as `request` */
+  interrupt(): Promise<void>;
+
+  /** Takes back a prompt that the process has not begun with. Resolves with `false` if it has begun, or does not answer. */
+  withdraw(uuid: string): Promise<boolean>;
+
+  /** Takes a prompt, and everything after it, out of the memory of the process. */
+  rewind(uuid: string): Promise<Rewound>;
 
   /**
-   * Its MCP servers, and how they do.
+   * Makes a control request.
    *
-   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`
+   * @throws CastellanError `CONTROL_TIMEOUT` after ten seconds; `CONTROL_FAILED` if the process refuses or dies
    */
-  async mcpServers(): Promise<McpServer[]> {
-    return await this.#run.survey(await this.control("mcp_status", (sdk) => sdk.mcpServerStatus()));
-  }
+  request<Name extends keyof ProcessRequests>(
+    name: Name,
+    ...args: Parameters<ProcessRequests[Name]>
+  ): Promise<Awaited<ReturnType<ProcessRequests[Name]>>>;
 
-  /** Ends the process as asked for; resolves when it is gone. The exit is of class `done`. */
-  async end(stages: EndingStages): Promise<ExitRecord> {
-    this.#run.expected = true;
-    await this.#run.end(stages);
-    return await this.exited;
-  }
+  /** Replaces the rules and directories that the process was given besides its options. @throws CastellanError as `request` */
+  permit(standing: StandingPermissions): Promise<void>;
 
-  /** Ends the process at once because of a fault that it does not report itself; the exit is of that class. */
-  async kill(found: { readonly class: ExitClass; readonly message: string }): Promise<ExitRecord> {
-    this.#run.found ??= found;
-    await this.#run.end(AT_ONCE);
-    return await this.exited;
-  }
+  /** Asks for a sign of life, which costs no tokens. @throws CastellanError as `request`, after `limitMs` */
+  ping(limitMs: number): Promise<void>;
+
+  /** Returns the MCP servers of the process and their state. @throws CastellanError as `request` */
+  mcpServers(): Promise<McpServer[]>;
+
+  /** The process has moved to another conversation. It is killed if another session has that one. */
+  moved(conversationId: string): Promise<void>;
+
+  /** Ends the process, with an exit of class `done`. Resolves when it is gone. */
+  end(stages: EndingStages): Promise<ExitRecord>;
+
+  /** Kills the process because of a fault that it does not report itself. The exit has this class and message. */
+  kill(found: { readonly class: ExitClass; readonly message: string }): Promise<ExitRecord>;
 }
 
-/** The SDK's types leave it out. */
-interface TakesPromptsBack {
-  cancelAsyncMessage(uuid: string): Promise<boolean>;
-}
-
-function takesPromptsBack(sdk: Query): sdk is Query & TakesPromptsBack {
-  return "cancelAsyncMessage" in sdk && typeof sdk.cancelAsyncMessage === "function";
-}
-
-/** A process that the application started by itself may run on another machine, with other files. */
-async function lockOf(request: RunRequest, id: string): Promise<ConversationLock> {
-  const { options, inheritEnv } = request;
-  if (options.spawnClaudeCodeProcess !== undefined) return { release: async () => {} };
-  const environment = buildEnvironment({ host: process.env, inheritEnv, env: options.env });
-  const { config } = await transcriptPlaceOf(options.cwd ?? process.cwd(), environment);
-  return await lockConversation(id, formatMarker(thisOwner(), request.id), config);
-}
-
-/** What another application has it keeps; whatever else keeps a conversation from being locked passes. */
-function classOfLockFault(error: unknown): ExitClass {
-  return error instanceof ConversationInUse ? "bad_config" : "overload";
-}
-
-async function refuseWhatCannotRun(request: RunRequest, clock: Clock): Promise<void> {
-  const {
-    options,
-    apiKey,
-    host: { who },
-  } = request;
-  const missing = missingKey(apiKey);
-  if (missing !== undefined) throw startError("START_FAILED", who, clock, { class: "auth", message: missing });
-  if (request.ownDirectory !== undefined) {
-    await makeOwnDirectory(request.ownDirectory).catch((error: unknown) => {
-      const message = `the directory of the session could not be made: ${messageOf(error)}`;
-      throw startError("START_FAILED", who, clock, { class: classOfFault(error), message }, error);
-    });
-  }
-  // A process of the application's own may run on another machine, with other directories and binaries.
-  if (options.spawnClaudeCodeProcess !== undefined) return;
-  const fault = await preflight({ cwd: options.cwd ?? process.cwd(), executable: options.pathToClaudeCodeExecutable });
-  if (fault !== undefined) throw startError(fault.code, who, clock, { class: fault.class, message: fault.message });
-}
+/**
+ * Starts a process and waits for its handshake.
+ *
+ * @throws CastellanError `CLAUDE_NOT_FOUND` or `START_FAILED`, with the exit and its class in `details`. No process is left behind.
+ */
+export type StartActivation = (request: RunRequest, clock: Clock) => Promise<Activation>;

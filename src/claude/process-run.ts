@@ -25,7 +25,7 @@ import { formatMarker, MARKER, thisOwner } from "./marker.ts";
 import type { McpServer } from "./mcp-servers.ts";
 import { McpSurvey } from "./mcp-survey.ts";
 import { memoryKills } from "./memory-kills.ts";
-import { formProblem } from "./message-form.ts";
+import { formProblem } from "./messages/message-form.ts";
 import { releaseProblem } from "./oldest-release.ts";
 import { adviceOn, serverToolAdvice } from "./option-advice.ts";
 import { parentDeathPrefix } from "./parent-death.ts";

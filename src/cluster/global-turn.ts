@@ -1,14 +1,15 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
+import { Progress } from "../claude/messages/progress.ts";
+import type { ShownPiece } from "../claude/messages/shown.ts";
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import type { EventPlace } from "../session/streams/event-id.ts";
 import { EventLog } from "../session/streams/event-log.ts";
+import { shownIn } from "../session/streams/kept-shown.ts";
 import type { Reply } from "../session/streams/reply.ts";
-import { type ShownPiece, shownIn } from "../session/streams/shown.ts";
-import { Progress } from "../session/streams/transcript.ts";
 import { endOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded, type TurnState } from "../session/streams/turn-state.ts";

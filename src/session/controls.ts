@@ -230,7 +230,7 @@ export const CONTROLS: ControlTable = {
     arguments: [text],
     once: false,
     run: async (target, model) => {
-      await target.server.control("set_model", (sdk) => sdk.setModel(model));
+      await target.server.request("setModel", model);
       target.server.remember({ model });
     },
   },
@@ -238,10 +238,8 @@ export const CONTROLS: ControlTable = {
     arguments: [permissionMode],
     once: false,
     run: async (target, mode) => {
-      await target.server.control("set_permission_mode", async (sdk) => {
-        const { mode: now = mode } = (await sdk.setPermissionMode(mode)) ?? {};
-        target.server.toldMode(now);
-      });
+      const { mode: now = mode } = (await target.server.request("setPermissionMode", mode)) ?? {};
+      target.server.reportMode(now);
       // Whoever is told that it holds may count on that, whatever becomes of the application.
       await target.server.conversationWritten();
     },
@@ -249,22 +247,20 @@ export const CONTROLS: ControlTable = {
   mcpStatus: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("mcp_status", (sdk) => sdk.mcpServerStatus()),
+    run: ({ server }) => server.request("mcpServerStatus"),
   },
   reconnectMcpServer: {
     arguments: [text],
     once: false,
     run: async (target, name) => {
-      await target.server
-        .control("mcp_reconnect", (sdk) => sdk.reconnectMcpServer(name))
-        .finally(() => target.server.lookAtServers());
+      await target.server.request("reconnectMcpServer", name).finally(() => target.server.lookAtServers());
     },
   },
   toggleMcpServer: {
     arguments: [text, z.boolean()],
     once: false,
     run: async (target, name, enabled) => {
-      await target.server.control("mcp_toggle", (sdk) => sdk.toggleMcpServer(name, enabled));
+      await target.server.request("toggleMcpServer", name, enabled);
       target.server.lookAtServers();
     },
   },
@@ -272,38 +268,37 @@ export const CONTROLS: ControlTable = {
   contextUsage: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("get_context_usage", (sdk) => sdk.getContextUsage({ detail: "summary" })),
+    run: ({ server }) => server.request("getContextUsage", { detail: "summary" }),
   },
   rewindFiles: {
     arguments: [text, rewinding],
     once: true,
-    run: ({ server }, userMessageId, options = {}) =>
-      server.control("rewind_files", (sdk) => sdk.rewindFiles(userMessageId, options)),
+    run: ({ server }, userMessageId, options = {}) => server.request("rewindFiles", userMessageId, options),
   },
   stopTask: {
     arguments: [text],
     once: false,
-    run: ({ server }, taskId) => server.control("stop_task", (sdk) => sdk.stopTask(taskId)),
+    run: ({ server }, taskId) => server.request("stopTask", taskId),
   },
   supportedCommands: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("supported_commands", (sdk) => sdk.supportedCommands()),
+    run: ({ server }) => server.request("supportedCommands"),
   },
   supportedModels: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("supported_models", (sdk) => sdk.supportedModels()),
+    run: ({ server }) => server.request("supportedModels"),
   },
   supportedAgents: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("supported_agents", (sdk) => sdk.supportedAgents()),
+    run: ({ server }) => server.request("supportedAgents"),
   },
   accountInfo: {
     arguments: [],
     once: false,
-    run: ({ server }) => server.control("account_info", (sdk) => sdk.accountInfo()),
+    run: ({ server }) => server.request("accountInfo"),
   },
 };
 

@@ -21,11 +21,12 @@ export async function nameMcpServers(
   servers: Record<string, McpServerConfig>,
 ): Promise<McpSetServersResult> {
   const named = lastNamed.get(target);
-  const { result, activation } = await target.server.control("mcp_set_servers", async (sdk) => {
+  const { result, activation } = await target.server.withProcess("setMcpServers", async (process) => {
     // A process that was started with them takes away only what such a call has named to it.
     const { activation } = target.server.status();
-    if (named !== undefined && named.activation !== activation) await sdk.setMcpServers({ ...named.servers });
-    return { result: await sdk.setMcpServers(servers), activation };
+    if (named !== undefined && named.activation !== activation)
+      await process.request("setMcpServers", { ...named.servers });
+    return { result: await process.request("setMcpServers", servers), activation };
   });
   lastNamed.set(target, { servers, activation });
   const { mcpServers = {} } = target.server.settings.sdk;

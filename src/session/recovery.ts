@@ -1,3 +1,4 @@
+import { evidenceIn, type TranscriptEvidence } from "../claude/messages/transcript-evidence.ts";
 import { startError } from "../claude/process-run.ts";
 import { CastellanError } from "../errors.ts";
 import type { TurnEntry } from "../journal/model/turn-entry.ts";
@@ -5,7 +6,6 @@ import type { SessionContext } from "./context/session-context.ts";
 import type { SessionConversation } from "./context/session-conversation.ts";
 import { transcriptOf } from "./conversation/history.ts";
 import { settle, type TurnCut } from "./conversation/settlement.ts";
-import { evidenceIn, type TranscriptEvidence } from "./conversation/transcript-evidence.ts";
 import type { BudgetMeter } from "./options/budget.ts";
 import type { KnownSession } from "./persistence/supervisor-journal.ts";
 import type { ProcessLaunch } from "./process/process-starter.ts";

@@ -20,7 +20,7 @@ export async function healthOfSession(server: SessionServer): Promise<SessionHea
   }
   try {
     // One that hibernates is not woken to say that it is well.
-    if (state !== "hibernated") await server.ask();
+    if (state !== "hibernated") await server.ping();
   } catch (error) {
     return { status: "unhealthy", reason: error instanceof Error ? error.message : String(error) };
   }

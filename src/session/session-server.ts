@@ -1,5 +1,5 @@
-import type { PermissionMode, Query, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
-import { CONTROL_MS } from "../claude/activation.ts";
+import type { PermissionMode, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type Activation, type ProcessRequests, REQUEST_MS } from "../claude/activation.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import type { SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
@@ -172,33 +172,46 @@ export class SessionServer {
     // A process that is on its way up was told the settings as they were when its start began.
     await this.#core.process.settled();
     const { model, permissionMode } = this.settings.sdk;
-    if (model !== undefined) await this.#core.process.activation?.control("set_model", (sdk) => sdk.setModel(model));
+    if (model !== undefined) await this.#core.process.activation?.request("setModel", model);
     // The mode that the session has come to be in stays, unless the option has changed.
     if (permissionMode === undefined || this.#core.conversation.granted.mode !== undefined) return;
-    await this.#core.process.activation?.control("set_permission_mode", (sdk) => sdk.setPermissionMode(permissionMode));
+    await this.#core.process.activation?.request("setPermissionMode", permissionMode);
   }
 
   /**
-   * Asks the process something besides turns, as soon as it is up; one that hibernates is woken for it.
+   * Makes a control request of the process, and wakes a session that hibernates for it.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
-  async control<Answer>(what: string, request: (sdk: Query) => Promise<Answer>): Promise<Answer> {
-    return await this.#core.needing(what, CONTROL_MS, (activation) => activation.control(what, request));
+  async request<Name extends keyof ProcessRequests>(
+    name: Name,
+    ...args: Parameters<ProcessRequests[Name]>
+  ): Promise<Awaited<ReturnType<ProcessRequests[Name]>>> {
+    return await this.withProcess(name, (activation) => activation.request(name, ...args));
   }
 
   /**
-   * Asks the process for a sign of life, and how its MCP servers do. One that hibernates is not woken for it.
+   * Runs `work` with the process, and wakes a session that hibernates for it. The process stays meanwhile.
+   *
+   * @param what the name of the work, for messages
+   * @throws CastellanError `CONTROL_TIMEOUT` if no process is up within ten seconds, or why there is none
+   */
+  async withProcess<Answer>(what: string, work: (activation: Activation) => Promise<Answer>): Promise<Answer> {
+    return await this.#core.needing(what, REQUEST_MS, work);
+  }
+
+  /**
+   * Asks the process for the state of its MCP servers, which is a sign of life.
    *
    * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`, or why there is no process
    */
-  async ask(): Promise<void> {
-    await this.#core.needing("mcp_status", CONTROL_MS, () => this.#core.output.askServers());
+  async ping(): Promise<void> {
+    await this.withProcess("mcpServerStatus", () => this.#core.output.askServers());
   }
 
   /** A control has put the process into this permission mode. */
-  toldMode(mode: PermissionMode): void {
-    this.#core.conversation.toldMode(mode, true);
+  reportMode(now: PermissionMode): void {
+    this.#core.conversation.reportMode({ now, changed: true });
   }
 
   /** Resolves when the journal knows the conversation as it is. See {@link SessionConversation.written}. */

@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { messageFields } from "../claude/messages/message-fields.ts";
 import type { CastellanError, ExitRecord } from "../errors.ts";
 import type { CastellanEvents, EventName, TurnUsage } from "../events.ts";
 import { eventNames, on } from "../events.ts";
@@ -6,7 +7,6 @@ import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts"
 import { printable } from "../printable.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import { Session } from "../session/session.ts";
-import { toolUsesOf } from "../session/streams/transcript.ts";
 import type { EventLogger } from "./log.ts";
 
 /** Options of {@link follow}. */
@@ -107,29 +107,4 @@ function isPlain(value: unknown): boolean {
 
 function exitFields({ class: of, pid, code, signal }: ExitRecord): object {
   return { class: of, pid, code, signal };
-}
-
-/** The fields of a message's line: its type, the tools it calls, and, with `content`, its text. */
-function messageFields(message: SDKMessage, content: boolean): Readonly<Record<string, unknown>> {
-  const tools = toolUsesOf(message).map(({ name }) => name);
-  const text = textOf(message);
-  return {
-    type: message.type,
-    ...("subtype" in message ? { subtype: message.subtype } : {}),
-    ...(tools.length === 0 ? {} : { tools }),
-    ...(content && text !== "" ? { text } : {}),
-  };
-}
-
-/** The text of a message, without the input and output of tools. */
-function textOf(message: SDKMessage): string {
-  if (message.type === "result") return message.subtype === "success" ? message.result : "";
-  if (message.type === "stream_event") {
-    const { event } = message;
-    return event.type === "content_block_delta" && event.delta.type === "text_delta" ? event.delta.text : "";
-  }
-  if (message.type !== "assistant" && message.type !== "user") return "";
-  const { content } = message.message;
-  if (typeof content === "string") return content;
-  return content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }

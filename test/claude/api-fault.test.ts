@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { SDKAssistantMessageError, SDKMessage, SDKRateLimitInfo } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { apiFaultOf } from "../../src/claude/api-fault.ts";
+import { apiFaultOf } from "../../src/claude/messages/api-fault.ts";
 import { assistant, keepAlive, success, textBlock } from "../session/messages.ts";
 
 function retry(error: SDKAssistantMessageError, error_status: number | null): SDKMessage {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { faultInWords, type SpokenFault } from "../../src/claude/api-words.ts";
+import { faultInWords, type SpokenFault } from "../../src/claude/messages/api-words.ts";
 
 const LIMIT =
   "You have reached your specified workspace API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.";

@@ -1,7 +1,7 @@
 import type { TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import { type ContentRefusal, contentRefusalOf } from "../../src/claude/content-refusal.ts";
-import { failureOf } from "../../src/claude/failure.ts";
+import { type ContentRefusal, contentRefusalOf } from "../../src/claude/messages/content-refusal.ts";
+import { failureOf } from "../../src/claude/messages/failure.ts";
 import { success } from "../session/messages.ts";
 
 /** As Claude Code 2.1.332 tells them. */

@@ -1,6 +1,12 @@
 import type { SDKAssistantMessageError, SDKResultError, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { commandFailureOf, failureOf, faultOf, type TurnFailure, wasInterrupted } from "../../src/claude/failure.ts";
+import {
+  commandFailureOf,
+  failureOf,
+  faultOf,
+  type TurnFailure,
+  wasInterrupted,
+} from "../../src/claude/messages/failure.ts";
 import { failure, success } from "../session/messages.ts";
 
 /** What a caller should do about each: `auth` mend the account, `billing` pay, `overload` wait, `request` change the prompt. */

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { ShownPiece } from "../../src/claude/messages/shown.ts";
 import { systemClock } from "../../src/clock.ts";
 import { GlobalTurn } from "../../src/cluster/global-turn.ts";
 import type { ClusterNode } from "../../src/cluster/node.ts";
@@ -10,7 +11,6 @@ import { Router } from "../../src/cluster/router.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { nameKey } from "../../src/names.ts";
-import type { ShownPiece } from "../../src/session/streams/shown.ts";
 import { Turn } from "../../src/session/streams/turn.ts";
 import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";

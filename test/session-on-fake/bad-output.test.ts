@@ -110,6 +110,10 @@ const malformed: readonly (readonly [string, object])[] = [
     { type: "system", subtype: "background_tasks_changed", tasks: ["constructor"] },
   ],
   ["a session id that is a path", { type: "system", subtype: "init", session_id: "../../../etc/passwd" }],
+  [
+    "an `init` whose MCP servers are no list",
+    { type: "system", subtype: "init", session_id: "00000000-0000-4000-8000-000000000000", mcp_servers: "many" },
+  ],
 ];
 
 /** Valid JSON, nested to this depth. */

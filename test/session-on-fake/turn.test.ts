@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { query, stream } from "../../src/castellan.ts";
-import type { Delta } from "../../src/session/streams/shown.ts";
+import type { Delta } from "../../src/claude/messages/shown.ts";
 import { collect, failure, Scene, thrown } from "./scene.ts";
 
 test("Turn: serves text, thinking, deltas, tool uses and messages to concurrent readers", async () => {

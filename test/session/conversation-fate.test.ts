@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { ContentRefusal } from "../../src/claude/content-refusal.ts";
+import type { ContentRefusal } from "../../src/claude/messages/content-refusal.ts";
 import { type FinishedTurn, fateOf } from "../../src/session/turns/conversation-fate.ts";
 
 const FAILED: FinishedTurn = {

@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { isAbout, isAboutAnother, lifecycleOf } from "../../src/session/streams/current-turn.ts";
+import { isAbout, isAboutAnother, lifecycleOf } from "../../src/claude/messages/lifecycle.ts";
 import { assistant, keepAlive, success, textBlock } from "./messages.ts";
 
 /** A lifecycle message of a prompt, which the SDK's types leave out. */

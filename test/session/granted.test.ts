@@ -1,4 +1,4 @@
-import type { PermissionMode, PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { PermissionMode, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -9,7 +9,6 @@ import {
   isNothing,
   NOTHING_GRANTED,
   nextGranted,
-  toldMode,
 } from "../../src/session/conversation/granted.ts";
 
 const having = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
@@ -81,23 +80,6 @@ describe("nextGranted: mode", () => {
     expect(nextGranted(both, configured("dontAsk"))).toEqual({ ...NOTHING_GRANTED, allow: ["Read"] });
     expect(nextGranted(both, configured())).toEqual({ ...NOTHING_GRANTED, allow: ["Read"] });
     expect(nextGranted(NOTHING_GRANTED, configured("plan"))).toBe(NOTHING_GRANTED);
-  });
-
-  it("reads the mode from `init` and `status` messages only", () => {
-    const message = (fields: object): SDKMessage => ({ type: "system", ...fields }) as SDKMessage;
-    expect(toldMode(message({ subtype: "status", status: null, permissionMode: "plan" }))).toEqual({
-      now: "plan",
-      changed: true,
-    });
-    expect(toldMode(message({ subtype: "init", permissionMode: "default" }))).toEqual({
-      now: "default",
-      changed: false,
-    });
-    expect(toldMode(message({ subtype: "status", status: "requesting" }))).toBeUndefined();
-    expect(
-      toldMode(message({ subtype: "status", status: null, permissionMode: "of a later release" })),
-    ).toBeUndefined();
-    expect(toldMode(message({ subtype: "task_started", permissionMode: "plan" }))).toBeUndefined();
   });
 });
 

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type ShownPiece, ShownPieces } from "../../src/claude/messages/shown.ts";
 import { CastellanError } from "../../src/errors.ts";
+import { shownIn } from "../../src/session/streams/kept-shown.ts";
 import type { TurnEnd } from "../../src/session/streams/reply.ts";
-import { type ShownPiece, ShownPieces, shownIn } from "../../src/session/streams/shown.ts";
 import { outcomeOf } from "../../src/session/streams/turn-end.ts";
 import { replyOf } from "./replies.ts";
 

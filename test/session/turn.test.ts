@@ -1,8 +1,10 @@
+import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
+import type { ShownPiece } from "../../src/claude/messages/shown.ts";
+import { turnResultOf } from "../../src/claude/messages/turn-result.ts";
 import { CastellanError } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
-import { replyOf } from "../../src/session/streams/reply.ts";
-import type { ShownPiece } from "../../src/session/streams/shown.ts";
+import { type Reply, replyOf } from "../../src/session/streams/reply.ts";
 import { Turn } from "../../src/session/streams/turn.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import {
@@ -26,6 +28,12 @@ const SHOWN: readonly ShownPiece[] = [
   { type: "text", text: "Done." },
 ];
 
+function replyTo(result: SDKResultSuccess, turn: Parameters<typeof replyOf>[1]): Reply {
+  const answer = turnResultOf(result)?.answer;
+  if (answer === undefined) throw new Error("the result has no answer");
+  return replyOf(answer, turn);
+}
+
 const SPENT = { id: "t", spent: NOTHING_SPENT, durationMs: 5, structured: undefined };
 
 function running(): { turn: Turn; record: TurnRecord } {
@@ -42,7 +50,7 @@ function finished(): Turn {
   record.append(assistant("m1", [textBlock("Let me look. "), toolBlock("x", "Read")]));
   record.append(assistant("s1", [toolBlock("y", "Bash")], { parent: "x" }));
   record.append(assistant("m2", [thinkingBlock("hm"), textBlock("Done.")]));
-  record.complete(replyOf(success({ result: "Done." }), SPENT));
+  record.complete(replyTo(success({ result: "Done." }), SPENT));
   return turn;
 }
 
@@ -62,7 +70,7 @@ describe("Turn", () => {
     for (const early of [true, false]) {
       const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 2 });
       const turn = new Turn(record, "a", async () => {});
-      const end = { reply: replyOf(success({ result: "Done." }), SPENT), output: undefined };
+      const end = { reply: replyTo(success({ result: "Done." }), SPENT), output: undefined };
       const recall = (): void => record.recall("completed", end, SHOWN);
       if (early) recall();
       const reading = [turn.text(), turn.thinking(), turn.toolUses()].map((read) => Array.fromAsync<unknown>(read));
@@ -81,7 +89,7 @@ describe("Turn", () => {
   it("rejects readers of a recalled turn at a loss, and sends `lost` to a page", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
     const turn = new Turn(record, "a", async () => {});
-    const reply = replyOf(success({ result: "Done." }), SPENT);
+    const reply = replyTo(success({ result: "Done." }), SPENT);
     record.recall("completed", { reply, output: undefined }, [
       ...SHOWN.slice(0, 2),
       { type: "lost" },
@@ -131,7 +139,7 @@ describe("Turn", () => {
     }
     expect(turn.state).toBe("running");
     record.append(textDelta("two"));
-    record.complete(replyOf(success(), SPENT));
+    record.complete(replyTo(success(), SPENT));
     expect(await Array.fromAsync(turn.text())).toEqual(["one", "two"]);
   });
 
@@ -151,7 +159,7 @@ describe("Turn", () => {
 describe("replyOf", () => {
   it("returns the turn's outcome", () => {
     const result = success({ result: "Done.", stop_reason: "max_tokens" });
-    expect(replyOf(result, SPENT)).toStrictEqual({
+    expect(replyTo(result, SPENT)).toStrictEqual({
       text: "Done.",
       ...NOTHING_SPENT,
       sessionId: SESSION,
@@ -162,9 +170,9 @@ describe("replyOf", () => {
   });
 
   it("has structured output, also when it is null or 0", () => {
-    expect(replyOf(success(), { ...SPENT, structured: { ok: true } }).structured).toEqual({ ok: true });
-    expect(replyOf(success(), { ...SPENT, structured: null }).structured).toBeNull();
-    expect(replyOf(success(), { ...SPENT, structured: 0 }).structured).toBe(0);
-    expect(replyOf(success(), SPENT)).not.toHaveProperty("structured");
+    expect(replyTo(success(), { ...SPENT, structured: { ok: true } }).structured).toEqual({ ok: true });
+    expect(replyTo(success(), { ...SPENT, structured: null }).structured).toBeNull();
+    expect(replyTo(success(), { ...SPENT, structured: 0 }).structured).toBe(0);
+    expect(replyTo(success(), SPENT)).not.toHaveProperty("structured");
   });
 });

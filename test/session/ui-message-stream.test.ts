@@ -3,9 +3,9 @@ import type { SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk"
 import type { UIMessageChunk as AiChunk } from "ai";
 import fc from "fast-check";
 import { describe, expect, expectTypeOf, it } from "vitest";
+import type { ShownPiece } from "../../src/claude/messages/shown.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Reply } from "../../src/session/streams/reply.ts";
-import type { ShownPiece } from "../../src/session/streams/shown.ts";
 import { Turn } from "../../src/session/streams/turn.ts";
 import { TurnRecord } from "../../src/session/streams/turn-record.ts";
 import type { TurnMetadata, UIMessageChunk } from "../../src/session/streams/ui-message-chunk.ts";

@@ -6,6 +6,7 @@ import { type Options, query, type SDKUserMessage } from "@anthropic-ai/claude-a
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bringTranscript } from "../../src/claude/bring-transcript.ts";
 import { formatMarker, MARKER, thisOwner } from "../../src/claude/marker.ts";
+import { evidenceIn } from "../../src/claude/messages/transcript-evidence.ts";
 import { endMarked } from "../../src/claude/process-tree.ts";
 import {
   type TranscriptPlace,
@@ -15,7 +16,6 @@ import {
 } from "../../src/claude/transcript-place.ts";
 import { systemClock } from "../../src/clock.ts";
 import { historyOf } from "../../src/session/conversation/history.ts";
-import { evidenceIn } from "../../src/session/conversation/transcript-evidence.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 
 let api: MockApi;

@@ -1,6 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { expect, test } from "vitest";
-import { DeltaReader, Progress } from "../../src/session/streams/transcript.ts";
+import { DeltaReader } from "../../src/claude/messages/deltas.ts";
+import { Progress } from "../../src/claude/messages/progress.ts";
 import {
   assistantMessage,
   errorResultMessage,

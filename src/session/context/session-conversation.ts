@@ -1,6 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import { bringTranscript } from "../../claude/bring-transcript.ts";
+import type { Totals } from "../../claude/messages/cost.ts";
+import type { Wakeup } from "../../claude/messages/wakeups.ts";
+import type { ReportedMode } from "../../claude/permission-mode.ts";
 import type { StoreKey } from "../../claude/steady-store.ts";
 import type { TranscriptPlace } from "../../claude/transcript-place.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
@@ -13,7 +16,6 @@ import {
   nextConversation,
 } from "../conversation/conversation.ts";
 import { conversationClaims } from "../conversation/conversation-claims.ts";
-import type { Totals } from "../conversation/cost.ts";
 import { type Granted, type GrantedEvent, isNothing, NOTHING_GRANTED, nextGranted } from "../conversation/granted.ts";
 import {
   goesOn,
@@ -23,7 +25,6 @@ import {
   readWhere,
   type SessionMemory,
 } from "../conversation/session-memory.ts";
-import type { Wakeup } from "../conversation/wakeups.ts";
 import { invalidOptions } from "../options/validation.ts";
 import type { SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
@@ -195,8 +196,8 @@ export class SessionConversation {
     this.#mode = undefined;
   }
 
-  /** The process says in which mode it is; `changed` if it has just come to be in it. */
-  toldMode(now: PermissionMode, changed: boolean): void {
+  /** The process reports its permission mode. */
+  reportMode({ now, changed }: ReportedMode): void {
     const option = this.#context.settings.sdk.permissionMode;
     const before = this.#mode ?? this.#granted.mode?.now;
     this.#mode = now;

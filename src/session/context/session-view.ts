@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
+import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
+import { writeLossOf } from "../../claude/messages/write-loss.ts";
 import { tell } from "../../events.ts";
-import type { BackgroundTask, SessionEvent } from "../status/session-event.ts";
-import { type SessionFault, serverFaults, sessionFaultOf } from "../status/session-fault.ts";
+import type { SessionEvent } from "../status/session-event.ts";
+import { type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
 import { visibleState } from "../status/session-status.ts";
 import { EventLog } from "../streams/event-log.ts";
@@ -110,9 +112,10 @@ export class SessionView {
 
   /** A message of the process; `claimed` if it belongs to a turn. */
   receive(message: SDKMessage, claimed: boolean): void {
-    if (message.type === "system" && message.subtype === "background_tasks_changed") this.#goesOn(message.tasks);
-    const fault = sessionFaultOf(message, this.#context.clock.now());
-    if (fault !== undefined) this.fault(fault);
+    const tasks = backgroundTasksOf(message);
+    if (tasks !== undefined) this.#goesOn(tasks);
+    const loss = writeLossOf(message);
+    if (loss !== undefined) this.fault({ ...loss, at: this.#context.clock.now() });
     if (!claimed) this.tell({ type: "message", message });
   }
 

@@ -1,6 +1,6 @@
-import type { PermissionMode, PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { PermissionMode, PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
-import { sdkOptionsShape } from "../../claude/sdk-options.ts";
+import { permissionModeSchema } from "../../claude/permission-mode.ts";
 import type { StandingPermissions } from "../../claude/standing-permissions.ts";
 
 /**
@@ -42,12 +42,17 @@ export const NOTHING_GRANTED: Granted = { allow: [], deny: [], ask: [], director
  */
 const MOST_GRANTED = 1_000;
 
-const modeSchema = sdkOptionsShape.permissionMode as z.ZodType<PermissionMode>;
 const textsSchema = z.array(z.string());
 
 /** As the journal keeps it. */
 export const grantedSchema: z.ZodType<Granted> = z.object({
-  mode: z.object({ now: modeSchema, back: modeSchema.optional(), option: modeSchema.optional() }).optional(),
+  mode: z
+    .object({
+      now: permissionModeSchema,
+      back: permissionModeSchema.optional(),
+      option: permissionModeSchema.optional(),
+    })
+    .optional(),
   allow: textsSchema,
   deny: textsSchema,
   ask: textsSchema,
@@ -73,7 +78,7 @@ const updateSchema = z.discriminatedUnion("type", [
     directories: textsSchema,
     destination: destinationSchema,
   }),
-  z.object({ type: z.literal("setMode"), mode: modeSchema, destination: destinationSchema }),
+  z.object({ type: z.literal("setMode"), mode: permissionModeSchema, destination: destinationSchema }),
 ]);
 
 type Update = z.infer<typeof updateSchema>;
@@ -93,13 +98,6 @@ export function nextGranted(granted: Granted, event: GrantedEvent): Granted {
     case "revoked":
       return isNothing(granted) ? granted : NOTHING_GRANTED;
   }
-}
-
-/** In which mode a message says that the process is, if it does; `changed` if it has just come to be in it. */
-export function toldMode(message: SDKMessage): { readonly now: PermissionMode; readonly changed: boolean } | undefined {
-  if (message.type !== "system" || (message.subtype !== "init" && message.subtype !== "status")) return undefined;
-  const read = modeSchema.safeParse(message.permissionMode);
-  return read.success ? { now: read.data, changed: message.subtype === "status" } : undefined;
 }
 
 export function isNothing({ mode, allow, deny, ask, directories }: Granted): boolean {

@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
+import type { Totals } from "../../claude/messages/cost.ts";
+import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { TranscriptPlace } from "../../claude/transcript-place.ts";
 import { CastellanError } from "../../errors.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { Conversation } from "./conversation.ts";
-import type { Totals } from "./cost.ts";
 import { type Granted, grantedSchema } from "./granted.ts";
-import type { Wakeup } from "./wakeups.ts";
 
 /** The options that say which conversation a session begins with. */
 export type Origin = Pick<SdkOptions, "resume" | "forkSession" | "resumeSessionAt" | "sessionId">;

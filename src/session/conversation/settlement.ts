@@ -1,9 +1,9 @@
+import type { ShownPiece } from "../../claude/messages/shown.ts";
+import type { TranscriptEvidence } from "../../claude/messages/transcript-evidence.ts";
 import { CastellanError } from "../../errors.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { OnInterruptedTurn } from "../options/options.ts";
-import type { ShownPiece } from "../streams/shown.ts";
 import type { ConversationEvent } from "./conversation.ts";
-import type { TranscriptEvidence } from "./transcript-evidence.ts";
 
 /** How often one turn is handed to a process. A turn that has seen this many of them die may be what kills them. */
 const MOST_ATTEMPTS = 3;

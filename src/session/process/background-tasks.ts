@@ -1,6 +1,7 @@
+import { type BackgroundTask, describeTask, runKeyOf } from "../../claude/messages/background-tasks.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
-import type { BackgroundTask, RunningTask } from "../status/session-event.ts";
+import type { RunningTask } from "../status/session-event.ts";
 
 interface Watched {
   readonly task: RunningTask;
@@ -34,18 +35,17 @@ export class BackgroundTasks {
 
   /** These are all that run now. */
   changed(tasks: readonly BackgroundTask[]): void {
-    const keys = new Set(tasks.map(keyOf));
+    const keys = new Set(tasks.map(runKeyOf));
     for (const [key, { timer }] of this.#running) {
       if (keys.has(key)) continue;
       timer?.cancel();
       this.#running.delete(key);
     }
     for (const told of tasks) {
-      if (this.#running.has(keyOf(told))) continue;
-      const { task_id: id, task_type: type, description, ambient = false } = told;
-      const task = { id, type, description, since: this.#context.clock.now(), ambient };
+      if (this.#running.has(runKeyOf(told))) continue;
+      const task = { ...describeTask(told), since: this.#context.clock.now() };
       const watched = { task, began: this.#context.clock.monotonic(), timer: undefined };
-      this.#running.set(keyOf(told), watched);
+      this.#running.set(runKeyOf(told), watched);
       this.#limit(watched);
     }
   }
@@ -63,8 +63,4 @@ export class BackgroundTasks {
     const leftMs = Math.max(0, began + limitMs - this.#context.clock.monotonic());
     watched.timer = this.#context.clock.schedule(leftMs, () => this.#overdue(task), { background: true });
   }
-}
-
-function keyOf({ run_id: run, task_id: id }: BackgroundTask): string {
-  return run ?? id;
 }

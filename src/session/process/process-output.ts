@@ -1,18 +1,23 @@
 import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Activation } from "../../claude/activation.ts";
+import { backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
+import { initOf } from "../../claude/messages/init.ts";
+import { isProgressReport } from "../../claude/messages/lifecycle.ts";
+import { answerIdOf } from "../../claude/messages/tools.ts";
+import { turnResultOf } from "../../claude/messages/turn-result.ts";
+import { type Wakeup, Wakeups } from "../../claude/messages/wakeups.ts";
+import { transcriptLoss } from "../../claude/messages/write-loss.ts";
 import { scheduleDeadline } from "../../claude/patience.ts";
-import { applyStanding } from "../../claude/standing-permissions.ts";
+import { reportedModeOf } from "../../claude/permission-mode.ts";
+import type { TranscriptSource } from "../../claude/transcripts.ts";
 import { formatDuration } from "../../duration.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import type { SessionView } from "../context/session-view.ts";
-import { hasLess, toldMode } from "../conversation/granted.ts";
-import type { HistorySource } from "../conversation/history.ts";
-import { type Wakeup, Wakeups } from "../conversation/wakeups.ts";
+import { hasLess } from "../conversation/granted.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
 import type { RunningTask } from "../status/session-event.ts";
-import { transcriptUnwritten, wakeupsLost } from "../status/session-fault.ts";
-import { lifecycleOf } from "../streams/current-turn.ts";
+import { wakeupsLost } from "../status/session-fault.ts";
 import { BackgroundTasks } from "./background-tasks.ts";
 import { McpWatch } from "./mcp-watch.ts";
 import { environmentOf } from "./process-starter.ts";
@@ -48,7 +53,7 @@ export class ProcessOutput {
       conversationId: () => conversation.now.id,
       lost: (why) => {
         conversation.take({ type: "unwritten" });
-        view.fault(transcriptUnwritten(why, context.clock.now()));
+        view.fault({ ...transcriptLoss(why), at: context.clock.now() });
       },
     });
   }
@@ -98,19 +103,18 @@ export class ProcessOutput {
   /** Whether the message belongs to nothing that callers see besides what is told of it here. */
   receive(message: SDKMessage): boolean {
     this.#lastSignOfLife = this.#context.clock.now();
-    if (message.type === "system" && message.subtype === "background_tasks_changed") this.#tasks.changed(message.tasks);
-    const uuid = writtenMessageOf(message);
+    const tasks = backgroundTasksOf(message);
+    if (tasks !== undefined) this.#tasks.changed(tasks);
+    const uuid = answerIdOf(message);
     if (uuid !== undefined) this.#transcript.said(uuid);
     if (this.#tellsOfServers(message)) this.lookAtServers();
-    const mode = toldMode(message);
-    if (mode !== undefined) this.#conversation.toldMode(mode.now, mode.changed);
+    const mode = reportedModeOf(message);
+    if (mode !== undefined) this.#conversation.reportMode(mode);
     if (this.#wakeups.receive(message)) {
       this.#conversation.wakeups = this.wakeups;
       this.#conversation.save();
     }
-    // What is said about the progress of prompts is told by the turns.
-    const isState = message.type === "system" && message.subtype === "session_state_changed";
-    return isState || lifecycleOf(message) !== undefined;
+    return isProgressReport(message);
   }
 
   /** A turn has ended with this message, which has to be in the transcript. */
@@ -144,7 +148,7 @@ export class ProcessOutput {
     const { granted } = this.#conversation;
     if (!hasLess(before, granted)) return;
     try {
-      await this.#activation?.control("apply_flag_settings", (sdk) => applyStanding(sdk, granted));
+      await this.#activation?.permit(granted);
     } catch {
       const message = "it did not take back a permission that it had been given";
       void this.#activation?.kill({ class: "crash", message });
@@ -156,7 +160,7 @@ export class ProcessOutput {
     const activation = this.#activation;
     if (activation === undefined) return;
     this.#view.tell({ type: "background_task_stopped", task });
-    await activation.control("stop_task", (sdk) => sdk.stopTask(task.id)).catch(() => {});
+    await activation.request("stopTask", task.id).catch(() => {});
     scheduleDeadline(
       this.#context.clock,
       TASK_END_MS,
@@ -170,7 +174,7 @@ export class ProcessOutput {
   }
 
   /** Where the process writes its transcript, if there is one and that is on this machine. */
-  get #transcriptSource(): HistorySource | undefined {
+  get #transcriptSource(): TranscriptSource | undefined {
     const { settings } = this.#context;
     const { sessionStore, spawnClaudeCodeProcess } = settings.sdk;
     const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
@@ -178,18 +182,13 @@ export class ProcessOutput {
     return writes ? { sdk: settings.sdk, environment: environmentOf(settings) } : undefined;
   }
 
-  /** Whether there are servers that are not known yet, or a turn has ended, in which they may have been used. */
+  /** Whether `message` names an unknown server, or ends a turn, which may have used one. */
   #tellsOfServers(message: SDKMessage): boolean {
-    if (message.type === "result") return this.#view.servers.length > 0;
-    if (message.type !== "system" || message.subtype !== "init") return false;
-    return message.mcp_servers.some(({ name }) => this.#view.servers.every((known) => known.name !== name));
+    const known = this.#view.servers;
+    if (turnResultOf(message) !== undefined) return known.length > 0;
+    const named = initOf(message)?.servers ?? [];
+    return named.some((name) => known.every((server) => server.name !== name));
   }
-}
-
-/** The id of an answer of the model's in the main conversation, which is written. */
-function writtenMessageOf(message: SDKMessage): string | undefined {
-  const isAnswer = message.type === "assistant" && message.parent_tool_use_id === null && message.error === undefined;
-  return isAnswer && message.message.model !== "<synthetic>" ? message.uuid : undefined;
 }
 
 /** Whether a process with these options can have MCP servers before its first turn tells of them. */

@@ -2,13 +2,14 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Slot, SlotHolder } from "../../capacity/capacity.ts";
 import type { ClaimedSpare } from "../../capacity/spare.ts";
 import type { Spares } from "../../capacity/spares.ts";
-import { Activation } from "../../claude/activation.ts";
+import type { Activation, StartActivation } from "../../claude/activation.ts";
 import { lockConversation } from "../../claude/conversation-lock.ts";
 import { copyConversation } from "../../claude/copy-conversation.ts";
 import { buildEnvironment } from "../../claude/environment.ts";
 import type { Shape } from "../../claude/fingerprint.ts";
 import { halfCompactionAt, removeHalfCompaction } from "../../claude/half-compaction.ts";
 import { formatMarker, thisOwner } from "../../claude/marker.ts";
+import { lastOf, lastThatWorked } from "../../claude/messages/transcript-evidence.ts";
 import { emptyOwnDirectory } from "../../claude/own-directory.ts";
 import { classOfFault } from "../../claude/passing-fault.ts";
 import type { ProcessHost } from "../../claude/process-host.ts";
@@ -16,8 +17,10 @@ import { messageOf, startError } from "../../claude/process-run.ts";
 import { nameLeaf, staleLeafOf } from "../../claude/resumed-leaf.ts";
 import { steadyStore } from "../../claude/steady-store.ts";
 import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
+import { transcriptHasOneOf } from "../../claude/transcripts.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
+import type { SharedResources } from "../context/shared-resources.ts";
 import {
   type Conversation,
   conversationStart,
@@ -29,8 +32,7 @@ import {
   mayBeUnwritten,
 } from "../conversation/conversation.ts";
 import { isNothing } from "../conversation/granted.ts";
-import { hasOneOf, historyOf } from "../conversation/history.ts";
-import { lastOf, lastThatWorked } from "../conversation/transcript-evidence.ts";
+import { historyOf } from "../conversation/history.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
 import { whatIsBehind } from "../status/session-fault.ts";
 import { endingStages } from "./ending.ts";
@@ -53,6 +55,7 @@ export class ProcessStarter {
   readonly #host: ProcessHost;
   readonly #conversation: SessionConversation;
   readonly #spares: Spares;
+  readonly #startActivation: StartActivation;
   readonly #context: SessionContext;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   /** A process that was started ahead, to be used for the one that comes up. */
@@ -64,11 +67,17 @@ export class ProcessStarter {
   /** The conversation that the process is in. The session may have turned to another one, for the next process. */
   #spokenIn: string | undefined;
 
-  constructor(context: SessionContext, host: ProcessHost, conversation: SessionConversation, spares: Spares) {
+  constructor(
+    context: SessionContext,
+    host: ProcessHost,
+    conversation: SessionConversation,
+    { spares, startActivation }: Pick<SharedResources, "spares" | "startActivation">,
+  ) {
     this.#context = context;
     this.#host = host;
     this.#conversation = conversation;
     this.#spares = spares;
+    this.#startActivation = startActivation;
   }
 
   /** How many there have been. */
@@ -209,7 +218,7 @@ export class ProcessStarter {
       standing: isNothing(granted) ? undefined : granted,
       signal,
     };
-    return Activation.start(request, this.#context.clock);
+    return this.#startActivation(request, this.#context.clock);
   }
 
   /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
@@ -269,7 +278,7 @@ export class ProcessStarter {
   async #compareEnd(): Promise<void> {
     const { now } = this.#conversation;
     const end = knownEnd(now);
-    if (!isBroken(now) && (end.length === 0 || (await hasOneOf(end, now.id, this.launch)) !== false)) return;
+    if (!isBroken(now) && (end.length === 0 || (await transcriptHasOneOf(end, now.id, this.launch)) !== false)) return;
     if (this.#context.settings.onMissingConversation === "fail" && !mayBeUnwritten(now)) {
       const message = `${whatIsBehind(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
       throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });

@@ -2,6 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Activation } from "../../claude/activation.ts";
 import { accountOf, credentialsOf } from "../../claude/credentials.ts";
 import { missingKey } from "../../claude/launch.ts";
+import { initOf } from "../../claude/messages/init.ts";
 import type { ProcessHost } from "../../claude/process-host.ts";
 import { startError } from "../../claude/process-run.ts";
 import type { ExitClass, ExitRecord } from "../../errors.ts";
@@ -95,7 +96,7 @@ export class SessionProcess implements SlotSession {
     const spawned = (pid: number | undefined): void => {
       this.#pid = pid;
     };
-    this.#starter = new ProcessStarter(context, { ...host, spawned }, conversation, resources.spares);
+    this.#starter = new ProcessStarter(context, { ...host, spawned }, conversation, resources);
     this.#slot = new ProcessSlot(context, resources.capacity, this);
   }
 
@@ -248,9 +249,10 @@ export class SessionProcess implements SlotSession {
   spoke(message: SDKMessage): void {
     this.#lastWord = this.#context.clock.monotonic();
     // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
-    if (message.type !== "system" || message.subtype !== "init" || !this.#starter.hasMoved(message.session_id)) return;
-    this.#conversation.take({ type: "moved", id: message.session_id });
-    void this.#activation?.moved(message.session_id);
+    const id = initOf(message)?.conversationId;
+    if (id === undefined || !this.#starter.hasMoved(id)) return;
+    this.#conversation.take({ type: "moved", id });
+    void this.#activation?.moved(id);
   }
 
   /** The process is of no use. One whose key was refused and has changed since is replaced within the same life. */

@@ -2,8 +2,8 @@ import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
 import { transcriptHas } from "../../claude/transcript-search.ts";
+import type { TranscriptSource } from "../../claude/transcripts.ts";
 import type { Clock } from "../../clock.ts";
-import type { HistorySource } from "../conversation/history.ts";
 
 /** How long a message may take to stand in the transcript: it is looked for at these times after it was told, in milliseconds. */
 const LOOKS_MS = [0, 100, 400, 1_500] as const;
@@ -14,7 +14,7 @@ const EVERY_MS = 10_000;
 /** What the watch asks of its session. */
 export interface WatchedSession {
   /** Where the process keeps its transcripts; `undefined` if that is not on this machine, or there is no process. */
-  source(): HistorySource | undefined;
+  source(): TranscriptSource | undefined;
   conversationId(): string;
   /** A message does not stand in the transcript. `why` says more, if that is known. */
   lost(why: string | undefined): void;

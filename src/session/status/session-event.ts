@@ -1,5 +1,6 @@
-import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
+import type { BackgroundTask, TaskDescription } from "../../claude/messages/background-tasks.ts";
 import type { ExitRecord } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import type { Approval } from "../conversation/approval.ts";
@@ -7,21 +8,11 @@ import type { TurnState } from "../streams/turn-state.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState } from "./session-state.ts";
 
-/** A task that goes on in the process besides its turn. */
-export interface RunningTask {
-  /** By which `stopTask` knows it. */
-  readonly id: string;
-  /** What it is: `local_bash`, `local_agent` and others of Claude Code's. */
-  readonly type: string;
-  readonly description: string;
-  /** Since when it runs, in milliseconds since the epoch. */
+/** A background task that runs. */
+export interface RunningTask extends TaskDescription {
+  /** When it began, in milliseconds since the epoch. */
   readonly since: number;
-  /** Whether it only watches something, so that it keeps nobody from resting. */
-  readonly ambient: boolean;
 }
-
-/** Work that goes on in a process after the turn that started it. */
-export type BackgroundTask = SDKBackgroundTasksChangedMessage["tasks"][number];
 
 /** What happens to a session besides its turns. */
 export type SessionEvent =

@@ -1,7 +1,5 @@
-import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
-import { own } from "../../fields.ts";
-import type { Wakeup } from "../conversation/wakeups.ts";
+import type { Wakeup } from "../../claude/messages/wakeups.ts";
 
 /** Something that went wrong beside the turns, and would otherwise pass in silence. */
 export interface SessionFault {
@@ -28,23 +26,6 @@ export interface SessionFault {
   readonly at: number;
 }
 
-/** The fault that `message` tells, if it does. */
-export function sessionFaultOf(message: SDKMessage, at: number): SessionFault | undefined {
-  if (message.type !== "system") return undefined;
-  if (message.subtype === "mirror_error") {
-    const { key, error } = message;
-    const which = key.subpath === undefined ? "" : ` (${key.subpath})`;
-    const text = `the session store did not take a part of the transcript ${key.sessionId}${which}: ${error}`;
-    return { kind: "mirror_error", message: text, at };
-  }
-  if (message.subtype === "session_writes_lost") {
-    const { lost, error_code: code } = message;
-    const text = `Claude Code could not write ${lost.map((what) => own(WRITES, what) ?? what).join(" and ")} (${code})`;
-    return { kind: "session_writes_lost", message: text, at };
-  }
-  return undefined;
-}
-
 /** Wakeups are gone with their process. `at` is now, in milliseconds since the epoch. */
 export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFault {
   const due = wakeups.flatMap((wakeup) => (wakeup.at === undefined ? [] : [new Date(wakeup.at).toISOString()]));
@@ -58,13 +39,6 @@ export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFaul
 export function conversationCutBack(why: string, at: number): SessionFault {
   const message = `the API refused the conversation, which goes on from the last turn that worked: ${why}`;
   return { kind: "conversation_cut_back", message, at };
-}
-
-/** What a process has told does not stand in its transcript. `at` is now, in milliseconds since the epoch. */
-export function transcriptUnwritten(why: string | undefined, at: number): SessionFault {
-  const reason = why === undefined ? "" : ` (${why})`;
-  const message = `Claude Code has not written ${WRITES["transcript"]}${reason}`;
-  return { kind: "session_writes_lost", message, at };
 }
 
 /** How a transcript is less than the session knows of; `broken` if a part of it was never written. */
@@ -94,8 +68,3 @@ export function serverFaults(
   });
   return new Map(faults);
 }
-
-const WRITES: { readonly [What in string]?: string } = {
-  transcript: "all of its transcript, so that a resume may miss a part of the conversation",
-  global_config: "its settings",
-};

@@ -1,11 +1,12 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
 import type { McpServer } from "../../claude/mcp-servers.ts";
+import type { BackgroundTask } from "../../claude/messages/background-tasks.ts";
+import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { ExitRecord } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
 import type { SessionName } from "../../names.ts";
 import type { Approval } from "../conversation/approval.ts";
-import type { Wakeup } from "../conversation/wakeups.ts";
-import type { BackgroundTask, RunningTask } from "./session-event.ts";
+import type { RunningTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
 import type { SessionState, Wait } from "./session-state.ts";
 

@@ -1,4 +1,3 @@
-import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Timer } from "../../clock.ts";
 import type { TurnRecord } from "./turn-record.ts";
 
@@ -23,53 +22,4 @@ export interface CurrentTurn {
   anew: boolean;
   /** Ends it, once its result has come and it is being taken out of the conversation. */
   end: (() => void) | undefined;
-}
-
-/** What Claude Code says about the progress of a prompt. The SDK's types leave it out. */
-interface Lifecycle {
-  readonly uuid: string;
-  readonly state: string;
-  /** What began it, if no caller did. */
-  readonly wakeupSource: string | undefined;
-}
-
-/** What `message` says about the progress of a prompt, if it does. */
-export function lifecycleOf(message: SDKMessage): Lifecycle | undefined {
-  if (!("command_uuid" in message && "state" in message)) return undefined;
-  const { command_uuid: uuid, state } = message;
-  if (typeof uuid !== "string" || typeof state !== "string") return undefined;
-  const wakeupSource =
-    "wakeup_source" in message && typeof message.wakeup_source === "string" ? message.wakeup_source : undefined;
-  return { uuid, state, wakeupSource };
-}
-
-/** Whether `message` says that the process has taken up, or answers, the prompt with this id. */
-export function isAbout(message: SDKMessage, uuid: string): boolean {
-  const lifecycle = lifecycleOf(message);
-  if (lifecycle !== undefined) return lifecycle.uuid === uuid && lifecycle.state === "started";
-  const named = promptsOf(message);
-  return named?.includes(uuid) ?? false;
-}
-
-/** Whether `message` answers some other prompt than the one with this id, or no prompt at all. */
-export function isAboutAnother(message: SDKMessage, uuid: string): boolean {
-  const named = promptsOf(message);
-  return named === undefined ? isUnprompted(message) : !named.includes(uuid);
-}
-
-/** Whether `message` is of a turn that Claude Code began by itself, because a background task had something to tell. */
-function isUnprompted(message: SDKMessage): boolean {
-  return "origin" in message && message.origin?.kind === "task-notification";
-}
-
-/** Whether `message` names a prompt that it answers. */
-export function answersPrompt(message: SDKMessage): boolean {
-  return promptsOf(message) !== undefined;
-}
-
-/** The ids of the prompts that `message` says it answers. */
-function promptsOf(message: SDKMessage): readonly unknown[] | undefined {
-  if ("user_message_uuids" in message && Array.isArray(message.user_message_uuids)) return message.user_message_uuids;
-  if ("user_message_uuid" in message && message.user_message_uuid !== undefined) return [message.user_message_uuid];
-  return undefined;
 }

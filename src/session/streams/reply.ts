@@ -1,7 +1,6 @@
-import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
+import type { Answer } from "../../claude/messages/turn-result.ts";
 import type { CastellanError } from "../../errors.ts";
 import type { Spending, Usage } from "../../journal/model/spending.ts";
-import { answerOf } from "./local-command.ts";
 
 /** What came of a turn. */
 export type TurnEnd =
@@ -37,17 +36,17 @@ export interface Reply<Structured = unknown> {
 }
 
 export function replyOf(
-  result: SDKResultSuccess,
+  { text, command, conversationId, stopReason }: Answer,
   turn: { readonly id: string; readonly spent: Spending; readonly durationMs: number; readonly structured: unknown },
 ): Reply {
   return {
-    text: answerOf(result),
-    ...(result.local_command === undefined ? {} : { command: result.local_command }),
+    text,
+    ...(command === undefined ? {} : { command }),
     ...(turn.structured === undefined ? {} : { structured: turn.structured }),
     ...turn.spent,
-    sessionId: result.session_id,
+    sessionId: conversationId,
     turnId: turn.id,
-    stopReason: result.stop_reason,
+    stopReason,
     durationMs: turn.durationMs,
   };
 }

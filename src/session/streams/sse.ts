@@ -1,8 +1,8 @@
+import type { ShownPiece, ToolUse } from "../../claude/messages/shown.ts";
 import { CastellanError } from "../../errors.ts";
 import { eventId, Resumption } from "./event-id.ts";
 import { type EventStreamOptions, eventStreamResponse } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
-import type { ShownPiece, ToolUse } from "./shown.ts";
 import { shownBy } from "./turn-reader.ts";
 import type { TurnSource } from "./turn-source.ts";
 

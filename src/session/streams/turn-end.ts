@@ -1,9 +1,10 @@
 import { z } from "zod";
+import type { ShownPiece } from "../../claude/messages/shown.ts";
 import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { readOutput } from "../options/output-schema.ts";
+import { keptOf } from "./kept-shown.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
-import { keptOf, type ShownPiece } from "./shown.ts";
 
 const outcomeSchema = z.union([
   z.object({ reply: z.custom<Reply>((value) => typeof value === "object" && value !== null) }),

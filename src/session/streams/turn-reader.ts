@@ -1,8 +1,9 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { DeltaReader } from "../../claude/messages/deltas.ts";
+import type { ShownPiece } from "../../claude/messages/shown.ts";
+import { toolUsesOf } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
 import type { EventPlace } from "./event-id.ts";
-import type { ShownPiece } from "./shown.ts";
-import { DeltaReader, toolUsesOf } from "./transcript.ts";
 import type { TurnSource } from "./turn-source.ts";
 
 /** A message of a turn and its number, which counts from 0. */

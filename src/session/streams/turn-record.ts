@@ -1,5 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
+import { Progress } from "../../claude/messages/progress.ts";
+import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { Timer } from "../../clock.ts";
 import { CastellanError, type ConversationFate, type PartialTurn } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
@@ -7,8 +9,6 @@ import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/
 import type { EventPlace } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
 import type { Reply, TurnEnd } from "./reply.ts";
-import type { ShownPiece } from "./shown.ts";
-import { Progress } from "./transcript.ts";
 import { hasEnded, nextTurnState, type TurnEvent, type TurnState } from "./turn-state.ts";
 
 /** What of a turn's settings it carries along. */

@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { EventPlace } from "./event-id.ts";
 import type { Reply } from "./reply.ts";
-import type { ShownPiece } from "./shown.ts";
 import type { TurnState } from "./turn-state.ts";
 
 /** What a turn shows to callers. */

@@ -1,9 +1,9 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { Delta, ToolUse } from "../../claude/messages/shown.ts";
 import { CastellanError } from "../../errors.ts";
 import { formatName, type SessionName } from "../../names.ts";
 import type { EventStreamOptions } from "./event-stream-response.ts";
 import type { Reply } from "./reply.ts";
-import type { Delta, ToolUse } from "./shown.ts";
 import { type SseOptions, turnResponse } from "./sse.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import { piecesOf, type TriedPiece } from "./turn-reader.ts";

@@ -1,16 +1,14 @@
-import type { SDKPartialAssistantMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type Part, PartReader } from "../../claude/messages/parts.ts";
+import type { Delta, ShownPiece } from "../../claude/messages/shown.ts";
+import { type ToolResult, textOfOutput } from "../../claude/messages/tools.ts";
 import { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
 import { finishReasonOf } from "./finish-reason.ts";
 import type { Reply } from "./reply.ts";
-import type { Delta, ShownPiece } from "./shown.ts";
-import { DeltaReader, toolUsesOf } from "./transcript.ts";
 import type { NumberedMessage } from "./turn-reader.ts";
 import type { Tool, TurnMetadata, UIMessageChunk } from "./ui-message-chunk.ts";
 
 type Chunks = Generator<UIMessageChunk, void, undefined>;
-type Content = SDKUserMessage["message"]["content"];
-type ToolResult = Extract<Exclude<Content, string>[number], { type: "tool_result" }>;
 
 /** In the place of what a tool answered in a turn that was recalled. */
 const NOT_KEPT = "(the answer of this tool is no longer kept)";
@@ -26,7 +24,7 @@ const NOT_KEPT = "(the answer of this tool is no longer kept)";
  */
 export class UIMessageStream {
   readonly #metadata: TurnMetadata;
-  readonly #deltas = new DeltaReader();
+  readonly #reader = new PartReader();
   /** Ids of the tools that have been called and have not answered. */
   readonly #called = new Set<string>();
   /** Which try of the turn is being read. */
@@ -48,19 +46,7 @@ export class UIMessageStream {
 
   *read({ message, attempt }: Pick<NumberedMessage, "message" | "attempt">): Chunks {
     if (attempt !== this.#attempt) yield* this.#retry(attempt);
-    const deltas = this.#deltas.read(message);
-    // What a command has done stands in its result, if it has said nothing.
-    const isAnswer = message.type === "result";
-    if (!isAnswer && !("parent_tool_use_id" in message && message.parent_tool_use_id === null)) return;
-    if (message.type === "stream_event") yield* this.#event(message.event);
-    if (message.type === "assistant") yield* this.#turnTo(message.message.id);
-    for (const { type, text } of deltas) yield* this.#write(type, text);
-    if (message.type === "assistant") yield* this.#endPart();
-    for (const { id, name, input } of toolUsesOf(message)) {
-      this.#called.add(id);
-      yield* this.#inStep({ type: "tool-input-available", ...tool(id), toolName: name, input });
-    }
-    if (message.type === "user") yield* this.#answers(message.message.content);
+    for (const part of this.#reader.read(message)) yield* this.#tell(part);
   }
 
   /** A turn of which only this is known, besides what came of it. What its tools answered is not. */
@@ -107,18 +93,28 @@ export class UIMessageStream {
     yield { type: "reset-step" };
   }
 
-  *#event(event: SDKPartialAssistantMessage["event"]): Chunks {
-    if (event.type === "message_start") yield* this.#turnTo(event.message.id);
-    if (event.type === "content_block_start" || event.type === "content_block_stop") yield* this.#endPart();
-    if (event.type === "content_block_start" && event.content_block.type === "tool_use") {
-      const { id, name } = event.content_block;
-      this.#part = { type: "tool", id };
-      yield* this.#inStep({ type: "tool-input-start", ...tool(id), toolName: name });
-    }
-    if (event.type === "content_block_delta" && event.delta.type === "input_json_delta") {
-      const { partial_json: inputTextDelta } = event.delta;
-      if (this.#part?.type !== "tool" || inputTextDelta === "") return;
-      yield { type: "tool-input-delta", toolCallId: this.#part.id, inputTextDelta };
+  *#tell(part: Part): Chunks {
+    switch (part.type) {
+      case "message":
+        return yield* this.#turnTo(part.id);
+      case "block":
+        return yield* this.#endPart();
+      case "text":
+      case "thinking":
+        return yield* this.#write(part.type, part.text);
+      case "tool_begun":
+        this.#part = { type: "tool", id: part.id };
+        return yield* this.#inStep({ type: "tool-input-start", ...tool(part.id), toolName: part.name });
+      case "tool_input":
+        if (this.#part?.type !== "tool" || part.json === "") return;
+        return yield { type: "tool-input-delta", toolCallId: this.#part.id, inputTextDelta: part.json };
+      case "tool_use": {
+        const { id, name, input } = part;
+        this.#called.add(id);
+        return yield* this.#inStep({ type: "tool-input-available", ...tool(id), toolName: name, input });
+      }
+      case "tool_result":
+        return yield* this.#answer(part);
     }
   }
 
@@ -157,15 +153,11 @@ export class UIMessageStream {
     yield chunk;
   }
 
-  *#answers(content: Content): Chunks {
-    if (typeof content === "string") return;
-    for (const block of content) {
-      // A page fails on the answer of a tool that it has not seen called.
-      if (block.type !== "tool_result" || !this.#called.delete(block.tool_use_id)) continue;
-      const { tool_use_id: id, content: output = "" } = block;
-      if (block.is_error) yield { type: "tool-output-error", ...tool(id), errorText: textOf(output) };
-      else yield { type: "tool-output-available", ...tool(id), output };
-    }
+  *#answer({ id, output, failed }: ToolResult): Chunks {
+    // A page fails on the answer of a tool that it has not seen called.
+    if (!this.#called.delete(id)) return;
+    if (failed) yield { type: "tool-output-error", ...tool(id), errorText: textOfOutput(output) };
+    else yield { type: "tool-output-available", ...tool(id), output };
   }
 }
 
@@ -179,9 +171,4 @@ function wasStopped(error: unknown): error is CastellanError {
   return (
     CastellanError.is(error, "TURN_INTERRUPTED") && error.details.exit === undefined && !CastellanError.is(error.cause)
   );
-}
-
-function textOf(content: NonNullable<ToolResult["content"]>): string {
-  if (typeof content === "string") return content;
-  return content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
 }

@@ -1,5 +1,5 @@
 import type { SlashCommand } from "@anthropic-ai/claude-agent-sdk";
-import { type Activation, CONTROL_MS } from "../../claude/activation.ts";
+import { type Activation, REQUEST_MS } from "../../claude/activation.ts";
 import type { Clock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { didYouMean, nearMisses } from "../../names.ts";
@@ -39,9 +39,9 @@ async function unknown(name: string, activation: Activation, clock: Clock): Prom
  * their prompts, as `<server>:<prompt> (MCP)`, with the first turn only; until then any prompt of a server that is there may be.
  */
 async function isOfServer(name: string, activation: Activation, clock: Clock): Promise<boolean> {
-  const until = clock.monotonic() + CONTROL_MS;
+  const until = clock.monotonic() + REQUEST_MS;
   for (;;) {
-    const servers = await activation.control("mcp_status", (sdk) => sdk.mcpServerStatus());
+    const servers = await activation.request("mcpServerStatus");
     const server = servers.find((one) => name.startsWith(prefixOf(one.name)));
     if (server?.status === "pending" && clock.monotonic() < until) {
       await pause(clock, LOOK_MS);
@@ -59,7 +59,7 @@ function prefixOf(server: string): string {
 }
 
 function known(activation: Activation): Promise<SlashCommand[]> {
-  return activation.control("supported_commands", (sdk) => sdk.supportedCommands());
+  return activation.request("supportedCommands");
 }
 
 function notFound(who: string, name: string, commands: readonly SlashCommand[]): CastellanError<"COMMAND_NOT_FOUND"> {

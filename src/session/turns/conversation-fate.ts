@@ -1,6 +1,6 @@
-import type { ContentRefusal } from "../../claude/content-refusal.ts";
+import type { Compaction } from "../../claude/messages/compaction.ts";
+import type { ContentRefusal } from "../../claude/messages/content-refusal.ts";
 import type { ConversationFate } from "../../errors.ts";
-import type { Compaction } from "../streams/compaction.ts";
 
 /** What is known of a turn when the process is done with it. */
 export interface FinishedTurn {

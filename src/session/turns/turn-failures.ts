@@ -1,4 +1,4 @@
-import type { TurnFailure } from "../../claude/failure.ts";
+import type { TurnFailure } from "../../claude/messages/failure.ts";
 import { CastellanError } from "../../errors.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import type { SessionContext } from "../context/session-context.ts";

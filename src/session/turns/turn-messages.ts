@@ -1,6 +1,8 @@
-import type { SDKMessage, SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
-import { apiFaultOf } from "../../claude/api-fault.ts";
-import { commandFailureOf, failureOf, wasInterrupted } from "../../claude/failure.ts";
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { apiFaultOf } from "../../claude/messages/api-fault.ts";
+import { initOf } from "../../claude/messages/init.ts";
+import { isAbout, isAboutAnother, lifecycleOf } from "../../claude/messages/lifecycle.ts";
+import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
 import { tell } from "../../events.ts";
 import { type Spending, sumOf } from "../../journal/model/spending.ts";
@@ -8,9 +10,8 @@ import { factsOf, type SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
 import type { Signal } from "../context/session-signal.ts";
 import { withoutStop } from "../context/turn-errors.ts";
-import { spentBy, totalsOf } from "../conversation/cost.ts";
 import { readOutput } from "../options/output-schema.ts";
-import { type CurrentTurn, isAbout, isAboutAnother, lifecycleOf } from "../streams/current-turn.ts";
+import type { CurrentTurn } from "../streams/current-turn.ts";
 import { replyOf } from "../streams/reply.ts";
 import type { Hold } from "./hold.ts";
 import type { Mailbox } from "./mailbox.ts";
@@ -63,23 +64,24 @@ export class TurnMessages {
       if (unprompted.record.ended) unprompted.record.progress.add(message);
       else unprompted.record.append(message);
     }
+    const result = turnResultOf(message);
     if (!claimed) {
-      if (message.type === "result") this.#finishUnprompted(message);
+      if (result !== undefined) this.#finishUnprompted(result);
       return unprompted !== undefined;
     }
     const { record } = current;
-    const failure = message.type === "result" ? failureOf(message, record.progress.error) : undefined;
+    const failure = result?.failure(record.progress);
     const anew = failures.runsAnew(current, failure);
-    if (message.type === "result" && !anew && failures.wasTriedInVain(current, failure)) {
-      this.#putBack(current, message);
+    if (result !== undefined && !anew && failures.wasTriedInVain(current, failure)) {
+      this.#putBack(current, result);
       return true;
     }
     // The result of a try that is run again is none of the turn's.
     if (record.ended || anew) record.progress.add(message);
     else record.append(message);
     if (record.progress.touched) this.#touch(current);
-    if (anew && message.type === "result") this.#spent(message);
-    else if (message.type === "result") this.#finish(current, message);
+    if (anew && result !== undefined) this.#spent(result);
+    else if (result !== undefined) this.#finish(current, result);
     return true;
   }
 
@@ -98,7 +100,7 @@ export class TurnMessages {
   #isOf(current: CurrentTurn, message: SDKMessage): boolean {
     if (current.end !== undefined) return false;
     if (!current.begun) {
-      const initiated = !this.#parts.work.announces && message.type === "system" && message.subtype === "init";
+      const initiated = !this.#parts.work.announces && initOf(message) !== undefined;
       if (!initiated && !isAbout(message, current.uuid)) return false;
       current.begun = true;
       if (current.stopping !== undefined) this.#parts.stopping.begun(current);
@@ -113,15 +115,15 @@ export class TurnMessages {
     this.#context.journal.touched(current.record);
   }
 
-  #finish(current: CurrentTurn, result: SDKResultMessage): void {
+  #finish(current: CurrentTurn, result: TurnResult): void {
     const { conversation, work, undoing } = this.#parts;
     const { record } = current;
     const spent = this.#spent(result);
     record.costUsd = spent.costUsd;
-    const undoneCommand = commandFailureOf(result, record.progress);
-    const failure = failureOf(result, record.progress.error) ?? undoneCommand;
+    const undoneCommand = result.commandFailure(record.progress);
+    const failure = result.failure(record.progress) ?? undoneCommand;
     // A command that is stopped says that it has failed.
-    const interrupted = wasInterrupted(result) || (undoneCommand !== undefined && current.stopping !== undefined);
+    const interrupted = result.interrupted || (undoneCommand !== undefined && current.stopping !== undefined);
     const outcome = { result, failure, interrupted };
     const end = (fate: ConversationFate): void => {
       record.conversation = fate;
@@ -144,34 +146,35 @@ export class TurnMessages {
   #end(current: CurrentTurn, { result, failure, interrupted }: Outcome, spent: Spending): void {
     const { hold, failures } = this.#parts;
     const { record, since } = current;
-    if (interrupted || failure !== undefined || result.subtype !== "success") {
+    const { answer } = result;
+    if (interrupted || failure !== undefined || answer === undefined) {
       failures.end(current, { interrupted, failure });
       return;
     }
     hold.succeeded();
     const durationMs = this.#context.clock.monotonic() - since;
     // A command of Claude Code's own, such as `/compact`, answers no data.
-    const reader = result.local_command === undefined ? record.output : undefined;
-    const read = readOutput(result.structured_output, reader);
+    const reader = answer.command === undefined ? record.output : undefined;
+    const read = readOutput(answer.data, reader);
     if ("structured" in read) {
-      record.complete(replyOf(result, { id: record.id, spent, durationMs, ...read }), result.structured_output);
+      record.complete(replyOf(answer, { id: record.id, spent, durationMs, ...read }), answer.data);
     }
     if ("problem" in read)
       failures.fail(current, { class: "turn", message: `the answer has not the form asked for: ${read.problem}` });
   }
 
   /** A result that answers no caller: of a turn that Claude Code began by itself. */
-  #finishUnprompted(result: SDKResultMessage): void {
+  #finishUnprompted(result: TurnResult): void {
     const { conversation, hold, work, failures } = this.#parts;
     const spent = this.#spent(result);
     const { current } = work.unprompted;
     if (current === undefined) return;
     const { record, since } = current;
     record.costUsd = spent.costUsd;
-    const failure = failureOf(result, record.progress.error);
+    const failure = result.failure(record.progress);
     const { touched, lastUuid, compaction } = record.progress;
     // What it was begun on, which Claude has to be told, stays also if it had not begun to answer.
-    const interrupted = wasInterrupted(result);
+    const { interrupted } = result;
     const cutBack = touched && decide(current, { result, failure, interrupted }).fate === "cut_back";
     if (cutBack) {
       conversation.take({ type: "turn_undone", freshId: this.#context.newId(), summary: compaction?.summary });
@@ -179,22 +182,23 @@ export class TurnMessages {
       this.#signal({ type: "cut_back", why: withoutStop(failure?.message ?? "") });
     } else conversation.take({ type: "turn_kept", lastUuid });
     record.conversation = cutBack ? "cut_back" : "kept";
-    if (interrupted || failure !== undefined || result.subtype !== "success") {
+    const { answer } = result;
+    if (interrupted || failure !== undefined || answer === undefined) {
       failures.end(current, { interrupted, failure });
     } else {
       hold.succeeded();
       const durationMs = this.#context.clock.monotonic() - since;
-      record.complete(replyOf(result, { id: record.id, spent, durationMs, structured: undefined }));
+      record.complete(replyOf(answer, { id: record.id, spent, durationMs, structured: undefined }));
     }
     work.unprompted.end();
     this.#signal({ type: "unprompted_ended", record });
   }
 
   /** Puts a turn back, as if it had not been handed out; also in the conversation. */
-  #putBack(current: CurrentTurn, result: SDKResultMessage): void {
+  #putBack(current: CurrentTurn, result: TurnResult): void {
     const { failures, undoing, mailbox, watches } = this.#parts;
     const { record } = current;
-    const failure = failureOf(result, record.progress.error);
+    const failure = result.failure(record.progress);
     this.#spent(result);
     undoing.takeOut(current, { fate: "undone", suspect: false }, (fate) => {
       if (fate === "kept" || record.ended) {
@@ -211,10 +215,10 @@ export class TurnMessages {
   }
 
   /** What a result has added to the costs, which are written down. */
-  #spent(result: SDKResultMessage): Spending {
+  #spent(result: TurnResult): Spending {
     const { conversation } = this.#parts;
-    const models = spentBy(result, conversation.totals);
-    conversation.totals = totalsOf(result);
+    const models = result.spentSince(conversation.totals);
+    conversation.totals = result.totals;
     this.#context.journal.spent(models);
     this.#signal({ type: "spent", models });
     return sumOf(models);

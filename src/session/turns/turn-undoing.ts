@@ -1,6 +1,5 @@
-import type { SDKResultMessage } from "@anthropic-ai/claude-agent-sdk";
-import { contentRefusalOf } from "../../claude/content-refusal.ts";
-import type { TurnFailure } from "../../claude/failure.ts";
+import type { TurnFailure } from "../../claude/messages/failure.ts";
+import type { TurnResult } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { SessionConversation } from "../context/session-conversation.ts";
@@ -10,7 +9,7 @@ import type { TurnsAtWork } from "./turns-at-work.ts";
 
 /** How the process is done with a turn. */
 export interface Outcome {
-  readonly result: SDKResultMessage;
+  readonly result: TurnResult;
   readonly failure: TurnFailure | undefined;
   readonly interrupted: boolean;
 }
@@ -18,13 +17,13 @@ export interface Outcome {
 /** What is to become of a turn in the conversation when the process is done with it. */
 export function decide({ record, displaced }: CurrentTurn, { result, failure, interrupted }: Outcome): Decision {
   const { touched, compaction } = record.progress;
-  const succeeded = failure === undefined && !interrupted && result.subtype === "success";
+  const succeeded = failure === undefined && !interrupted && result.answer !== undefined;
   return fateOf({
     // One that was faster than the wish to take it back has been answered, and stands.
     answered: succeeded && !(displaced === "rollback" && record.ended),
     touched,
     displaced,
-    refusal: contentRefusalOf(result, failure),
+    refusal: result.refusal(failure),
     compaction: compaction?.state,
     prompt: record.prompt,
   });

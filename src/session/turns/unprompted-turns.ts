@@ -1,4 +1,5 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { ownWorkOf } from "../../claude/messages/lifecycle.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { Signal } from "../context/session-signal.ts";
@@ -37,7 +38,8 @@ export class UnpromptedTurns {
 
   /** Takes a message. The turn that it is of, if Claude Code began that; a result ends it with `end`. */
   take(message: SDKMessage, stage: PromptStage): CurrentTurn | undefined {
-    const event = unpromptedEventOf(message, stage);
+    const work = ownWorkOf(message);
+    const event = work === undefined ? undefined : unpromptedEventOf(work, stage);
     if (event !== undefined && event.type !== "ended") this.#apply(event);
     // A turn that follows on what has ended meanwhile begins after the caller's.
     if (stage === "begun") this.#timer?.cancel();

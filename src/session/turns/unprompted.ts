@@ -1,6 +1,5 @@
-import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { OwnWork } from "../../claude/messages/lifecycle.ts";
 import type { TurnOrigin } from "../../events.ts";
-import { answersPrompt, lifecycleOf } from "../streams/current-turn.ts";
 
 /** What Claude Code does by itself at a moment. */
 export type Unprompted =
@@ -45,27 +44,23 @@ export function nextUnprompted(state: Unprompted, event: UnpromptedEvent): Unpro
 }
 
 /**
- * What `message` tells of what Claude Code does by itself, if it does.
- *
- * Claude Code says `running` when it takes up work, then, of a schedule, that it has started a command of its own, and then sends
- * the `init` message with which each turn begins. While agents run in the background it never says that it rests.
+ * Returns the event that follows from what the process reports; `undefined` if it changes nothing.
  *
  * @param stage how far the caller's prompt has come
  */
-export function unpromptedEventOf(message: SDKMessage, stage: PromptStage): UnpromptedEvent | undefined {
-  if (message.type === "system" && message.subtype === "task_notification") return { type: "task_ended" };
+export function unpromptedEventOf(work: OwnWork, stage: PromptStage): UnpromptedEvent | undefined {
+  if (work === "task_ended") return { type: "task_ended" };
   if (stage === "begun") return undefined;
-  if (message.type === "result") return { type: "ended" };
-  const lifecycle = lifecycleOf(message);
-  if (lifecycle !== undefined) {
-    const scheduled = lifecycle.state === "started" && lifecycle.wakeupSource !== undefined;
-    return scheduled ? { type: "begun", origin: "schedule" } : undefined;
+  switch (work) {
+    case "turn_ended":
+      return { type: "ended" };
+    case "schedule_began":
+      return { type: "begun", origin: "schedule" };
+    case "turn_began":
+      return { type: "begun", origin: "task" };
+    case "idle":
+      return { type: "rests" };
+    case "working":
+      return stage === "none" ? { type: "works" } : undefined;
   }
-  if (message.type !== "system") return undefined;
-  if (message.subtype === "init") {
-    return answersPrompt(message) ? undefined : { type: "begun", origin: "task" };
-  }
-  if (message.subtype !== "session_state_changed") return undefined;
-  if (message.state === "idle") return { type: "rests" };
-  return stage === "none" && message.state === "running" ? { type: "works" } : undefined;
 }

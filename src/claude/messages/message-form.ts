@@ -1,4 +1,4 @@
-import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import type { SDKMessage, SDKSystemMessage } from "@anthropic-ai/claude-agent-sdk";
 
 /** An id of a conversation. Files are named by it, so that one of another form could lead anywhere. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -48,9 +48,14 @@ function resultProblem(message: SDKMessage & { readonly type: "result" }): strin
 }
 
 function systemProblem(message: SDKMessage & { readonly type: "system" }): string | undefined {
-  if (message.subtype === "init" && !isId(message.session_id)) return "its `session_id` is none";
+  if (message.subtype === "init") return initProblem(message);
   if (message.subtype !== "background_tasks_changed") return undefined;
   return areObjects(message.tasks) ? undefined : "its `tasks` are no list of tasks";
+}
+
+function initProblem({ session_id: id, mcp_servers: servers = [] }: SDKSystemMessage): string | undefined {
+  if (!isId(id)) return "its `session_id` is none";
+  return areObjects(servers) ? undefined : "its `mcp_servers` are no list of servers";
 }
 
 function isSpoken(value: unknown): boolean {

@@ -1,25 +1,7 @@
 import { z } from "zod";
+import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
-
 import type { TurnEnd } from "./reply.ts";
-
-/** A piece of what Claude wrote, in the order in which it came. */
-export interface Delta {
-  readonly type: "text" | "thinking";
-  readonly text: string;
-}
-
-/** A tool that Claude called in a turn. */
-export interface ToolUse {
-  readonly id: string;
-  readonly name: string;
-  readonly input: unknown;
-  /** The tool call that started the subagent in which this one was made. */
-  readonly parentToolUseId?: string;
-}
-
-/** A piece of what a turn has shown. Where it is `lost`, something was shown of which nothing is kept. */
-export type ShownPiece = Delta | ({ readonly type: "tool_use" } & ToolUse) | { readonly type: "lost" };
 
 /** How much of what a turn has shown is kept besides its answer, in characters of JSON. */
 const MOST_KEPT = 65_536;
@@ -39,49 +21,6 @@ const keptSchema = z.array(
     z.object({ type: z.literal("reply") }),
   ]),
 );
-
-/** A text that comes in parts. So many of the last ones become one at a time: a million strings are much to look through for a collector. */
-const JOINED = 1_024;
-
-interface ShownText {
-  readonly type: Delta["type"];
-  readonly parts: string[];
-  readonly last: string[];
-}
-
-function textOfParts({ parts, last }: ShownText): string {
-  return [...parts, ...last].join("");
-}
-
-/** Collects what a turn shows, in order; pieces of one text become one. */
-export class ShownPieces {
-  readonly #pieces: (ShownText | (ToolUse & { type: "tool_use" }))[] = [];
-
-  add({ type, text }: Delta): void {
-    const last = this.#pieces.at(-1);
-    if (text === "") return;
-    if (last?.type !== type || !("parts" in last)) {
-      this.#pieces.push({ type, parts: [], last: [text] });
-      return;
-    }
-    last.last.push(text);
-    if (last.last.length === JOINED) last.parts.push(last.last.splice(0).join(""));
-  }
-
-  use(tool: ToolUse): void {
-    this.#pieces.push({ type: "tool_use", ...tool });
-  }
-
-  get all(): ShownPiece[] {
-    return this.#pieces.map((piece) =>
-      "parts" in piece ? { type: piece.type, text: textOfParts(piece) } : { ...piece },
-    );
-  }
-
-  get text(): string {
-    return this.#pieces.flatMap((piece) => (piece.type === "text" ? [textOfParts(piece)] : [])).join("");
-  }
-}
 
 /**
  * What is kept of what a turn has shown: all, or its beginning and its answer.

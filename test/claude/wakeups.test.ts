@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { beforeEach, describe, expect, test } from "vitest";
-import { Wakeups } from "../../src/session/conversation/wakeups.ts";
+import { Wakeups } from "../../src/claude/messages/wakeups.ts";
 import { assistantMessage, toolResultMessage } from "../../src/testing/index.ts";
 
 const NOW = 1_000_000;

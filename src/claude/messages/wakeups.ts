@@ -1,42 +1,42 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../../clock.ts";
-import { lifecycleOf } from "../streams/current-turn.ts";
-import { toolUsesOf } from "../streams/transcript.ts";
+import { beginsSchedule } from "./lifecycle.ts";
+import { toolResultsOf, toolUsesOf } from "./tools.ts";
 
-/** A turn that Claude has scheduled for itself: by `ScheduleWakeup`, or by `CronCreate`. It is kept by its process and dies with it. */
+/** A turn that Claude has scheduled for itself with `ScheduleWakeup` or `CronCreate`. It dies with its process. */
 export interface Wakeup {
   readonly id: string;
-  /** When it is due next, in milliseconds since the epoch, if Claude Code has said so. */
+  /** When it is due next, in milliseconds since the epoch, if Claude Code has reported that. */
   readonly at?: number;
-  /** Whether it comes again after that. */
+  /** Whether it recurs. */
   readonly recurring: boolean;
 }
 
-/** Claude Code has one wakeup of `ScheduleWakeup` at a time, which has no id. */
+/** Stands for the one wakeup of `ScheduleWakeup` that Claude Code has at a time. That one has no id. */
 const LOOP = "wakeup";
 
-/** How long after it was due a wakeup that comes once is waited for. */
+/** How long a wakeup that does not recur may be overdue before it counts as lost. */
 const LATE_MS = 60_000;
 
 const TOOLS: ReadonlySet<string> = new Set(["ScheduleWakeup", "CronCreate", "CronDelete"]);
 
-/** A wakeup, and when it is due on the clock that is never set: Claude Code may go by either. */
+/** A wakeup, and when it is due on the monotonic clock: Claude Code may use either clock. */
 interface Armed extends Wakeup {
   readonly due?: number;
 }
 
-/** The turns that Claude has scheduled for itself, as far as the results of its tools tell. */
+/** The turns that Claude has scheduled for itself, as the results of its tools report them. */
 export class Wakeups {
   readonly #clock: Pick<Clock, "now" | "monotonic">;
   readonly #armed = new Map<string, Armed>();
-  /** The calls of tools that schedule, by their ids, until they answer. */
+  /** The open calls of scheduling tools: the tool by the id of the call. */
   readonly #calls = new Map<string, string>();
 
   constructor(clock: Pick<Clock, "now" | "monotonic">) {
     this.#clock = clock;
   }
 
-  /** Those that are still to come. */
+  /** The wakeups that are still to come. */
   get armed(): readonly Wakeup[] {
     for (const armed of this.#armed.values()) {
       if (!armed.recurring && Math.min(...this.#lateness(armed)) > LATE_MS) this.#armed.delete(armed.id);
@@ -44,23 +44,21 @@ export class Wakeups {
     return [...this.#armed.values()].map(shown);
   }
 
-  /** Takes a message of the process. Whether there are others than before. */
+  /** Reads a message of the process. Returns whether the wakeups have changed. */
   receive(message: SDKMessage): boolean {
-    const lifecycle = lifecycleOf(message);
-    if (lifecycle?.wakeupSource !== undefined && lifecycle.state === "started") return this.#fired();
+    if (beginsSchedule(message)) return this.#fired();
     for (const { id, name } of toolUsesOf(message)) if (TOOLS.has(name)) this.#calls.set(id, name);
-    if (this.#calls.size === 0 || message.type !== "user" || typeof message.message.content === "string") return false;
+    if (this.#calls.size === 0) return false;
     let changed = false;
-    for (const block of message.message.content) {
-      if (block.type !== "tool_result") continue;
-      const tool = this.#calls.get(block.tool_use_id);
-      this.#calls.delete(block.tool_use_id);
-      if (tool !== undefined && block.is_error !== true) changed = this.#told(tool, message.tool_use_result) || changed;
+    for (const { id, failed, data } of toolResultsOf(message)) {
+      const tool = this.#calls.get(id);
+      this.#calls.delete(id);
+      if (tool !== undefined && !failed) changed = this.#apply(tool, data) || changed;
     }
     return changed;
   }
 
-  /** The process is gone, and with it its wakeups, which are returned. */
+  /** Forgets and returns the wakeups of a process that is gone. */
   lost(): readonly Wakeup[] {
     const lost = [...this.#armed.values()].map(shown);
     this.#armed.clear();
@@ -76,7 +74,7 @@ export class Wakeups {
     return due.length > 0;
   }
 
-  #told(tool: string, result: unknown): boolean {
+  #apply(tool: string, result: unknown): boolean {
     if (typeof result !== "object" || result === null) return false;
     const fields: Partial<Record<string, unknown>> = { ...result };
     if (tool === "ScheduleWakeup") {
@@ -101,7 +99,7 @@ export class Wakeups {
     return true;
   }
 
-  /** For how long it has been due, by each clock; less than 0 if it is not. */
+  /** How long it has been due by each clock; negative if it is not due yet. */
   #lateness({ at, due }: Armed): readonly number[] {
     if (at === undefined || due === undefined) return [Number.NEGATIVE_INFINITY];
     return [this.#clock.now() - at, this.#clock.monotonic() - due];

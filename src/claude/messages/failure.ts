@@ -1,6 +1,6 @@
 import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
-import type { ErrorDetails } from "../errors.ts";
-import { own } from "../fields.ts";
+import type { ErrorDetails } from "../../errors.ts";
+import { own } from "../../fields.ts";
 import { faultInWords } from "./api-words.ts";
 import { failedCompaction } from "./failed-compaction.ts";
 

@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import type { SDKAssistantMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Delta } from "../../src/session/streams/shown.ts";
-import { DeltaReader, Progress, toolUsesOf } from "../../src/session/streams/transcript.ts";
+import { DeltaReader } from "../../src/claude/messages/deltas.ts";
+import { Progress } from "../../src/claude/messages/progress.ts";
+import type { Delta } from "../../src/claude/messages/shown.ts";
+import { toolUsesOf } from "../../src/claude/messages/tools.ts";
 import {
   assistant,
   blockDelta,
@@ -19,7 +21,7 @@ import {
   thinkingBlock,
   toolBlock,
   user,
-} from "./messages.ts";
+} from "../session/messages.ts";
 
 const SUB = { parent: "tool-1" };
 

@@ -1,9 +1,9 @@
 import type { SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { spentBy, type Totals, totalsOf } from "../../src/claude/messages/cost.ts";
 import { NOTHING_SPENT, type Spending, sumOf } from "../../src/journal/model/spending.ts";
-import { spentBy, type Totals, totalsOf } from "../../src/session/conversation/cost.ts";
-import { success, usageOf } from "./messages.ts";
+import { success, usageOf } from "../session/messages.ts";
 
 /** A result with these cumulative totals. */
 function result(costUsd: number, inputTokens: number, outputTokens: number): SDKResultSuccess {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { evidenceIn, lastOf, lastThatWorked } from "../../src/session/conversation/transcript-evidence.ts";
-import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "./messages.ts";
+import { evidenceIn, lastOf, lastThatWorked } from "../../src/claude/messages/transcript-evidence.ts";
+import { assistant, SESSION, textBlock, thinkingBlock, toolBlock, user } from "../session/messages.ts";
 
 /** Converts messages of a process to what the SDK reads from its transcript. */
 function said(

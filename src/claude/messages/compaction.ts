@@ -1,14 +1,14 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 
-/** A compaction that Claude Code has begun by itself in a turn, because a request of it was too long. */
+/** A compaction that Claude Code began by itself in a turn because a request was too long. */
 export interface Compaction {
-  /** `bounded`: the message with the summary follows. */
+  /** `bounded`: the boundary has come, and the message with the summary follows. */
   readonly state: "failed" | "bounded" | "done";
-  /** The transcript's id of the summary that stands for what was said before, also of an earlier one in this turn. */
+  /** The id of the last summary that replaced earlier messages, also if an earlier compaction of this turn made it. */
   readonly summary: string | undefined;
 }
 
-/** What there is of a compaction after `message`. */
+/** Returns the state of the compaction after `message`. */
 export function compactionAfter(before: Compaction | undefined, message: SDKMessage): Compaction | undefined {
   const summary = before?.summary;
   if (message.type === "system" && message.subtype === "status" && message.compact_result === "failed") {

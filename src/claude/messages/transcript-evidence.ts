@@ -1,6 +1,7 @@
 import type { SDKAssistantMessage, SDKMessage, SDKUserMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
-import type { ShownPiece } from "../streams/shown.ts";
-import { Progress } from "../streams/transcript.ts";
+import { Progress } from "./progress.ts";
+import type { ShownPiece } from "./shown.ts";
+import { isSynthetic } from "./tools.ts";
 
 /** What the transcript tells of a turn that was cut. */
 export interface TranscriptEvidence {
@@ -20,9 +21,6 @@ export interface TranscriptEvidence {
   /** The last message of the turn at which no tool was running, if there is one after the prompt. */
   readonly lastUuid?: string;
 }
-
-/** What Claude Code says by itself, such as an error of the API, comes from no model. */
-const NO_MODEL = "<synthetic>";
 
 /**
  * What came after a prompt, in a conversation of which that turn is the last.
@@ -96,10 +94,6 @@ export function lastThatWorked(said: readonly SessionMessage[]): string | undefi
 /** Whether it is said by a user, or in the place of one, and no answer of a tool. */
 function isPrompt(message: SessionMessage): boolean {
   return message.type === "user" && asWhenItCame(message).length === 0;
-}
-
-function isSynthetic({ type, message }: SessionMessage): boolean {
-  return type === "assistant" && isObject(message) && message["model"] === NO_MODEL;
 }
 
 function isContentful(message: unknown): message is { readonly content: readonly unknown[] } {

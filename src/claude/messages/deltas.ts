@@ -1,0 +1,59 @@
+import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { answerOf } from "./local-command.ts";
+import type { Delta } from "./shown.ts";
+import { isFailureReport } from "./tools.ts";
+
+/**
+ * Reads the text and thinking that each message of one turn adds, from its first message on. With partial messages the pieces come as
+ * they are written, and the whole message that follows repeats them. Without, and where Claude Code speaks for itself, only whole messages
+ * come.
+ *
+ * Subagents' text is not part of the answer and is left out. So are the words of a failed request: the turn's error has them.
+ */
+export class DeltaReader {
+  /** Ids of API messages that came in pieces. A turn has few. */
+  readonly #streamed = new Set<string>();
+  readonly #repeated = new Set<string>();
+  #current = "";
+  #given = false;
+  #compacted = false;
+
+  read(message: SDKMessage): Delta[] {
+    const deltas = this.#deltasOf(message);
+    this.#given ||= deltas.length > 0;
+    return deltas;
+  }
+
+  /** Whether Claude Code has sent `message` before, and sends it again because a compaction preserved it. */
+  isRepeated({ uuid }: SDKMessage): boolean {
+    return uuid !== undefined && this.#repeated.has(uuid);
+  }
+
+  #deltasOf(message: SDKMessage): Delta[] {
+    if (message.type === "system" && message.subtype === "compact_boundary") {
+      this.#compacted = true;
+      for (const uuid of message.compact_metadata.preserved_messages?.uuids ?? []) this.#repeated.add(uuid);
+    }
+    // A command may answer nothing but its result.
+    if (message.type === "result" && message.subtype === "success" && message.local_command !== undefined) {
+      const silent = this.#given || (message.local_command === "compact" && !this.#compacted);
+      return silent ? [] : [{ type: "text", text: answerOf(message) }];
+    }
+    if (message.type === "stream_event" && message.parent_tool_use_id === null) {
+      const { event } = message;
+      if (event.type === "message_start") this.#current = event.message.id;
+      if (event.type !== "content_block_delta") return [];
+      this.#streamed.add(this.#current);
+      if (event.delta.type === "text_delta") return [{ type: "text", text: event.delta.text }];
+      if (event.delta.type === "thinking_delta") return [{ type: "thinking", text: event.delta.thinking }];
+      return [];
+    }
+    if (message.type !== "assistant" || message.parent_tool_use_id !== null || isFailureReport(message)) return [];
+    if (this.#streamed.has(message.message.id) || this.isRepeated(message)) return [];
+    return message.message.content.flatMap((block): Delta[] => {
+      if (block.type === "text") return [{ type: "text", text: block.text }];
+      if (block.type === "thinking") return [{ type: "thinking", text: block.thinking }];
+      return [];
+    });
+  }
+}

@@ -1,0 +1,110 @@
+import type { SDKAssistantMessageError, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
+import { type Compaction, compactionAfter } from "./compaction.ts";
+import { DeltaReader } from "./deltas.ts";
+import { commandRefused } from "./local-command.ts";
+import { type ShownPiece, ShownPieces, type ToolUse } from "./shown.ts";
+import { isFailureReport, parentToolOf, toolResultsOf, toolUsesOf } from "./tools.ts";
+
+/** What the messages of a turn have shown so far. The error of a turn that does not complete reports it. */
+export class Progress {
+  readonly toolUses: ToolUse[] = [];
+  /** Ids of the tool calls without a result. */
+  readonly #open = new Set<string>();
+  /** Ids of all tool calls. */
+  readonly #known = new Set<string>();
+  readonly #deltas = new DeltaReader();
+  readonly #shown = new ShownPieces();
+  #touched = false;
+  #compaction: Compaction | undefined;
+  #lastUuid: string | undefined;
+  #error: SDKAssistantMessageError | undefined;
+  #compacted = false;
+  #commandRefused = false;
+
+  add(message: SDKMessage): void {
+    if (message.type === "stream_event" && message.event.type === "content_block_start") this.touch();
+    for (const delta of this.#deltas.read(message)) this.#shown.add(delta);
+    this.#compaction = compactionAfter(this.#compaction, message);
+    if (message.type === "assistant" || message.type === "user") {
+      // Claude Code's report of a failed request is no answer, nor is what it says itself in the user's place.
+      const results = toolResultsOf(message);
+      if (message.type === "user" ? results.length > 0 : !isFailureReport(message)) this.touch();
+      for (const use of toolUsesOf(message)) {
+        this.toolUses.push(use);
+        this.#shown.use(use);
+        this.#open.add(use.id);
+        this.#known.add(use.id);
+      }
+      for (const { id } of results) this.#open.delete(id);
+      const isOfMain = message.parent_tool_use_id === null && message.uuid !== undefined;
+      if (isOfMain && this.#open.size === 0) this.#lastUuid = message.uuid;
+    }
+    if (message.type === "assistant" && message.parent_tool_use_id === null) this.#error = message.error;
+    this.#compacted ||= message.type === "system" && message.subtype === "compact_boundary";
+    this.#commandRefused ||= commandRefused(message) && !this.#deltas.isRepeated(message);
+  }
+
+  /** Whether `message` belongs to work that this turn did not start, such as a background task of an earlier turn. */
+  isForeign(message: SDKMessage): boolean {
+    if (message.type === "system" && message.subtype === "background_tasks_changed") return true;
+    const tool = parentToolOf(message);
+    if (tool === undefined) return message.type === "system" && message.subtype.startsWith("task_");
+    return tool !== null && !this.#known.has(tool);
+  }
+
+  /** A tool is about to run that no message has reported yet. */
+  touch(): void {
+    this.#touched = true;
+  }
+
+  /** How many tool calls have no result yet. */
+  get openTools(): number {
+    return this.#open.size;
+  }
+
+  /** Claude's text so far. */
+  get text(): string {
+    return this.#shown.text;
+  }
+
+  /** Text, thinking and tool calls so far, in order. */
+  get shown(): readonly ShownPiece[] {
+    return this.#shown.all;
+  }
+
+  /**
+   * Whether Claude has begun to answer or to act, so that another attempt could repeat something. What Claude Code itself says of a
+   * failed request or an interrupt is no answer, although the conversation has it.
+   */
+  get touched(): boolean {
+    return this.#touched;
+  }
+
+  /** The compaction that Claude Code began because a request of the turn was too long. */
+  get compaction(): Compaction | undefined {
+    return this.#compaction;
+  }
+
+  /** The error that Claude's last message reports. */
+  get error(): SDKAssistantMessageError | undefined {
+    return this.#error;
+  }
+
+  /** Whether a summary has replaced the conversation before it. */
+  get compacted(): boolean {
+    return this.#compacted;
+  }
+
+  /** Whether a command of Claude Code's own has reported that it failed. */
+  get commandRefused(): boolean {
+    return this.#commandRefused;
+  }
+
+  /**
+   * The id of the last message of the main conversation at which every tool call had its result. Claude Code can cut a conversation
+   * back to a message with an open tool call only once: it drops that message from what follows.
+   */
+  get lastUuid(): string | undefined {
+    return this.#lastUuid;
+  }
+}
