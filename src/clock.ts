@@ -42,6 +42,22 @@ export function scheduleUntil(
   return { cancel: () => timer.cancel() };
 }
 
+/** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. With `background` the wait does not keep the process alive. */
+export async function pause(
+  clock: Pick<Clock, "schedule">,
+  ms: number,
+  { signal, background = false }: { readonly signal?: AbortSignal; readonly background?: boolean } = {},
+): Promise<void> {
+  if (signal?.aborted === true) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = (): void => resolve();
+  const timer = clock.schedule(ms, wake, { background });
+  signal?.addEventListener("abort", wake, { once: true });
+  await promise;
+  timer.cancel();
+  signal?.removeEventListener("abort", wake);
+}
+
 /** The longest delay that `setTimeout` counts; a longer one fires at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 

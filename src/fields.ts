@@ -1,13 +1,20 @@
-/** A copy of `fields` without the undefined ones. */
-export function withoutUndefined<Fields extends object>(
-  fields: Fields,
-): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]: Exclude<Fields[Name], undefined>;
-  };
+/* Objects with fewer fields. */
+
+/** `Fields` whose values are never undefined: a field that may be undefined may be missing instead. */
+type WithoutUndefined<Fields> = {
+  [Name in keyof Fields as undefined extends Fields[Name] ? never : Name]: Fields[Name];
+} & {
+  [Name in keyof Fields as undefined extends Fields[Name] ? Name : never]?: Exclude<Fields[Name], undefined>;
+};
+
+/** Returns a copy of `fields` without the fields that are undefined. */
+export function withoutUndefined<const Fields extends object>(fields: Fields): WithoutUndefined<Fields> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as WithoutUndefined<Fields>;
 }
 
-/** A copy of `fields` with only the fields in `names`. */
+/** Returns a copy of `fields` with the fields of these names only. */
 export function pick<Fields extends object, Name extends keyof Fields>(
   fields: Fields,
   names: readonly Name[],
@@ -15,7 +22,7 @@ export function pick<Fields extends object, Name extends keyof Fields>(
   return Object.fromEntries(names.map((name) => [name, fields[name]])) as Pick<Fields, Name>;
 }
 
-/** A copy of `fields` without the fields in `names`. */
+/** Returns a copy of `fields` without the fields of these names. */
 export function omit<Fields extends object>(fields: Fields, names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name))) as Fields;
 }

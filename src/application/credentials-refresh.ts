@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { CastellanError } from "../errors.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import type { SessionTable } from "./tree/session-table.ts";
@@ -27,10 +28,7 @@ export class CredentialsRefresh {
       outcomes.set(server, undefined);
       outcomes.set(server, await this.#refreshed(server));
     });
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(deadlineMs, resolve);
-    await Promise.race([Promise.all(work), late, over]);
-    timer.cancel();
+    await withDeadline(this.#clock, deadlineMs, Promise.race([Promise.all(work), over]));
     const named = [...outcomes].map(([{ settings }, outcome]) => ({ name: settings.name, outcome }));
     const of = (wanted: Outcome | undefined) =>
       named.flatMap(({ name, outcome }) => (outcome === wanted ? [name] : []));

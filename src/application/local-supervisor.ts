@@ -7,6 +7,7 @@ import type { StartActivation } from "../claude/activation.ts";
 import { ClaudeActivation } from "../claude/claude-activation.ts";
 import { type MemoryReader, readMemory } from "../claude/memory.ts";
 import type { Clock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import type { HeldJournal } from "../journal/held-journal.ts";
@@ -348,10 +349,7 @@ export class LocalSupervisor {
       // A stop meanwhile ends them too, but not as they were to end.
       over = !this.#phase.isStopping || turns.every((count) => count === 0);
     });
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(deadline, resolve);
-    await Promise.race([finished, late, this.closed]);
-    timer.cancel();
+    await withDeadline(this.#clock, deadline, Promise.race([finished, this.closed]));
     const report = { completed: over };
     await left;
     await this.stop();

@@ -1,6 +1,7 @@
 import type { UUID } from "node:crypto";
 import type { Query, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitClass, type ExitRecord } from "../errors.ts";
 import { type Activation, type ProcessRequests, REQUEST_MS } from "./activation.ts";
@@ -11,7 +12,7 @@ import { formatMarker, thisOwner } from "./marker.ts";
 import type { McpServer } from "./mcp-servers.ts";
 import { makeOwnDirectory } from "./own-directory.ts";
 import { classOfFault } from "./passing-fault.ts";
-import { scheduleDeadline } from "./patience.ts";
+import { patient } from "./patience.ts";
 import { preflight } from "./preflight.ts";
 import type { EndingStages } from "./process.ts";
 import { AT_ONCE, messageOf, ProcessRun, type RunRequest, startError } from "./process-run.ts";
@@ -125,35 +126,15 @@ export class ClaudeActivation implements Activation {
     limitMs: number = REQUEST_MS,
   ): Promise<Answer> {
     const { query: sdk, clock, who } = this.#run;
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = scheduleDeadline(clock, limitMs, () => {
-      const message = `${who}: Claude Code did not answer \`${name}\` within ${formatDuration(limitMs)}.`;
-      reject(new CastellanError("CONTROL_TIMEOUT", message));
-    });
     try {
-      return await Promise.race([ask(sdk), late]);
+      return await withDeadline(patient(clock), limitMs, ask(sdk), () => {
+        const message = `${who}: Claude Code did not answer \`${name}\` within ${formatDuration(limitMs)}.`;
+        throw new CastellanError("CONTROL_TIMEOUT", message);
+      });
     } catch (error) {
       if (error instanceof CastellanError) throw error;
       throw new CastellanError("CONTROL_FAILED", `${who}: \`${name}\` failed: ${messageOf(error)}`, { cause: error });
-    } finally {
-      timer.cancel();
     }
-  }
-
-  get marker(): string {
-    return formatMarker(thisOwner(), this.#run.request.id);
-  }
-
-  get credentials(): string {
-    return this.#run.credentials;
-  }
-
-  get ending(): boolean {
-    return this.#gone || this.#run.expected || this.#run.found !== undefined;
-  }
-
-  get hostCalls(): number {
-    return this.#run.hostCalls.pending;
   }
 
   async ping(limitMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 import type { McpServerStatus } from "@anthropic-ai/claude-agent-sdk";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { printable } from "../printable.ts";
 import { buildEnvironment } from "./environment.ts";
 import type { Launch } from "./launch.ts";
@@ -49,7 +49,7 @@ export class McpSurvey {
     if (log === undefined || !speaks || trace?.words !== undefined || this.#awaited.has(name)) return trace;
     // They come in a moment, if there are any.
     this.#awaited.add(name);
-    await new Promise<void>((resolve) => void this.#clock.schedule(WORDS_MS, resolve));
+    await pause(this.#clock, WORDS_MS);
     return await log.read(name);
   }
 

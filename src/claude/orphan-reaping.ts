@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 
 /** What to do where nothing clears orphans away. */
 export const RUN_AN_INIT: string =
@@ -55,7 +55,7 @@ async function find(clock: Clock): Promise<boolean | undefined> {
   const deadline = clock.monotonic() + REAP_LIMIT_MS;
   while (isThere(Number(said))) {
     if (clock.monotonic() >= deadline) return false;
-    await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));
+    await pause(clock, POLL_MS);
   }
   return true;
 }

@@ -42,3 +42,8 @@ export function scheduleDeadline(
   next();
   return { cancel: () => timer.cancel() };
 }
+
+/** `clock`, whose timers give another process time as {@link scheduleDeadline} does. */
+export function patient(clock: Clock): Pick<Clock, "schedule"> {
+  return { schedule: (ms, callback, options) => scheduleDeadline(clock, ms, callback, options) };
+}

@@ -11,8 +11,10 @@ import {
   type SpawnOptions,
 } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { printable } from "../printable.ts";
 import { traceEnvironment } from "../trace-context.ts";
 import { credentialsIn } from "./credentials.ts";
@@ -279,9 +281,11 @@ export class ProcessRun {
 
   async #settle(drained: Promise<void>): Promise<ExitRecord> {
     await Promise.race([this.#spawned.promise, drained]);
-    void drained.then(() => this.#within(DRAIN_MS, this.process?.exited)).then(() => this.process?.end(AT_ONCE));
+    void drained
+      .then(() => withDeadline(this.clock, DRAIN_MS, this.process?.exited))
+      .then(() => this.process?.end(AT_ONCE));
     const exit = await this.process?.gone;
-    await this.#within(DRAIN_MS, drained);
+    await withDeadline(this.clock, DRAIN_MS, drained);
     this.query.close();
     this.input.push(null);
     const evidence = {
@@ -301,15 +305,13 @@ export class ProcessRun {
       // The SDK, and a line that is no message, may quote what the process wrote.
       message: printable(hide(message, this.#secrets)),
       at: this.clock.now(),
-      ...defined({ pid: this.process?.pid, code: evidence.code, signal: evidence.signal, stderr: evidence.stderr }),
+      ...withoutUndefined({
+        pid: this.process?.pid,
+        code: evidence.code,
+        signal: evidence.signal,
+        stderr: evidence.stderr,
+      }),
     };
-  }
-
-  async #within(ms: number, wanted: Promise<unknown> | undefined): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = this.clock.schedule(ms, resolve);
-    await Promise.race([wanted, promise]);
-    timer.cancel();
   }
 }
 
@@ -374,13 +376,6 @@ function codeOf(error: unknown): string | undefined {
 /** What an error, or whatever else was thrown, says. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** `fields` without those that are undefined. */
-function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: NonNullable<Fields[Name]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [Name in keyof Fields]?: NonNullable<Fields[Name]>;
-  };
 }
 
 /** Before it has started anything, so that all that it starts stands back likewise. One that is gone already needs it no more. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { setImmediate as nextRound } from "node:timers/promises";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { isAlive, MARKER, ownerOf, thisOwner } from "./marker.ts";
 
 /** A process that carries a marker. */
@@ -92,7 +92,7 @@ async function signalUntilGone(
       signalled.add(pid);
       kill(pid, signal);
     }
-    await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));
+    await pause(clock, POLL_MS);
   }
 }
 

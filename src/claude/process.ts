@@ -1,12 +1,13 @@
 import { ChildProcess, spawn } from "node:child_process";
 import { PassThrough, Readable } from "node:stream";
 import type { SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { LineGuard } from "./line-guard.ts";
 import { MARKER } from "./marker.ts";
 import { startOrphanKiller } from "./orphan-killer.ts";
 import type { CommandPrefix } from "./parent-death.ts";
-import { scheduleDeadline } from "./patience.ts";
+import { patient } from "./patience.ts";
 import { endMarked, readsMarkers } from "./process-tree.ts";
 import { StderrTail } from "./stderr-tail.ts";
 
@@ -165,7 +166,7 @@ export class ClaudeProcess {
     const deadline = this.#clock.monotonic() + DEATH_LIMIT_MS;
     while (group !== undefined && signalGroup(group, "SIGKILL")) {
       if ((readsMarkers && marker !== undefined) || this.#clock.monotonic() >= deadline) break;
-      await new Promise<void>((resolve) => this.#clock.schedule(DEATH_POLL_MS, resolve));
+      await pause(this.#clock, DEATH_POLL_MS);
     }
     if (marker !== undefined) await endMarked(marker, this.#clock);
   }
@@ -181,10 +182,7 @@ export class ClaudeProcess {
       await this.exited;
       return;
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = scheduleDeadline(this.#clock, ms, resolve);
-    await Promise.race([this.exited, promise]);
-    timer.cancel();
+    await withDeadline(patient(this.#clock), ms, this.exited);
   }
 }
 

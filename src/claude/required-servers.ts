@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import type { ExitClass } from "../errors.ts";
 import { didYouMean, nearMisses } from "../names.ts";
@@ -28,7 +28,7 @@ export async function lackOfServers(
   signal: AbortSignal,
 ): Promise<ServerLack | undefined> {
   const since = clock.monotonic();
-  const over = pause(LIMIT_MS, clock, signal).then(() => undefined);
+  const over = pause(clock, LIMIT_MS, { signal }).then(() => undefined);
   let servers: readonly McpServer[] = [];
   while (!signal.aborted && clock.monotonic() - since < LIMIT_MS) {
     // A process that hangs does not answer.
@@ -37,7 +37,7 @@ export async function lackOfServers(
     servers = seen;
     const lack = lackAmong(servers, required);
     if (lack !== "pending") return lack;
-    await pause(LOOK_MS, clock, signal);
+    await pause(clock, LOOK_MS, { signal });
   }
   const silent = servers.flatMap(({ name, status }) => (status === "pending" ? [JSON.stringify(name)] : []));
   const which = silent.length === 0 ? "" : `: ${silent.join(", ")}`;
@@ -79,15 +79,4 @@ function lackOf({ name, status, reason = `it is ${status}` }: McpServer): Server
   const hopeless = status === "needs-auth" || status === "disabled" || / ENOENT\b/.test(reason);
   const message = `the MCP server ${JSON.stringify(name)}, which it requires: ${reason}`;
   return { class: hopeless ? "bad_config" : "crash", message };
-}
-
-/** Waits so long, or until `signal` is aborted. */
-async function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = clock.schedule(ms, resolve);
-  const wake = (): void => resolve();
-  signal.addEventListener("abort", wake, { once: true });
-  await promise;
-  timer.cancel();
-  signal.removeEventListener("abort", wake);
 }

@@ -1,5 +1,6 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { withNamedLeaf } from "./resumed-leaf.ts";
 import { withWholeCompactions } from "./whole-compactions.ts";
@@ -41,16 +42,14 @@ export function steadyStore(store: SessionStore, key: StoreKey, clock: Clock): S
   const append = async (given: SessionKey, entries: SessionStoreEntry[]): Promise<void> => {
     if (stuck) throw new Error(`the session store has not come back from an append for ${formatDuration(APPEND_MS)}`);
     const appended = store.append(under(given), entries);
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = clock.schedule(APPEND_MS, () => {
+    await withDeadline(clock, APPEND_MS, appended, () => {
       stuck = true;
       const freed = (): void => {
         stuck = false;
       };
       appended.then(freed, freed);
-      reject(new Error(`the session store did not append within ${formatDuration(APPEND_MS)}`));
+      throw new Error(`the session store did not append within ${formatDuration(APPEND_MS)}`);
     });
-    await Promise.race([appended, late]).finally(() => timer.cancel());
   };
   const { listSessions, listSessionSummaries, delete: remove, listSubkeys } = store;
   return {

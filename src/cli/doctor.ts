@@ -9,6 +9,7 @@ import { parentDeathPrefix } from "../claude/parent-death.ts";
 import { readsMarkers } from "../claude/process-tree.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config/load-config.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { durabilityProblemsAt } from "../journal/postgres/postgres-durability.ts";
@@ -144,10 +145,10 @@ async function claude(cwd: string, { defaults = {} }: SupervisorOptions): Promis
   const supervisor = await Supervisor.start([], { journal: "memory" });
   try {
     const started = supervisor.startSession(session);
-    const late = AbortSignal.timeout(START_MS);
-    const { promise, reject } = Promise.withResolvers<never>();
-    late.addEventListener("abort", () => reject(new Error(`it was not up after ${formatDuration(START_MS)}`)));
-    const { pid } = (await Promise.race([started, promise])).status();
+    const running = await withDeadline(systemClock, START_MS, started, () => {
+      throw new Error(`it was not up after ${formatDuration(START_MS)}`);
+    });
+    const { pid } = running.status();
     const took = Math.round(performance.now() - since);
     return { subject, verdict: "ok", message: `up after ${took} ms, as process ${pid}, and ended again` };
   } catch (error) {

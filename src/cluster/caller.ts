@@ -1,10 +1,10 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import { type CallMethod, isOnce } from "./protocol/call-methods.ts";
 import { errorOf } from "./protocol/frames.ts";
-import { pause, RETRY } from "./protocol/pause.ts";
+import { RETRY } from "./protocol/retry.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
 import type { FailedRoute, Router } from "./router.ts";
 
@@ -62,7 +62,7 @@ export class Caller {
       if (clock.monotonic() >= until) {
         throw CastellanError.is(trouble) ? trouble : unreachable(key, method, patienceMs, trouble);
       }
-      await pause(clock, delay, this.#closed.signal);
+      await pause(clock, delay, { signal: this.#closed.signal });
       this.#closed.signal.throwIfAborted();
       delay = Math.min(RETRY.most, delay * RETRY.factor);
     }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { keyPrefix, nameKey, type SessionName } from "../names.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/options/global-name.ts";
@@ -16,7 +16,6 @@ import { GlobalTurn } from "./global-turn.ts";
 import { covers, poolNameOf } from "./placement.ts";
 import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import type { ExportPage } from "./protocol/frames.ts";
-import { pause } from "./protocol/pause.ts";
 import { type Transport, Unreachable } from "./protocol/transport.ts";
 import { destinationOf, Router } from "./router.ts";
 
@@ -280,7 +279,7 @@ export class Cluster implements AsyncDisposable {
           if (signal.aborted) return;
           if (!(error instanceof Unreachable) && !CastellanError.is(error)) throw error;
         }
-        await pause(clock, EVENTS_RETRY_MS, signal);
+        await pause(clock, EVENTS_RETRY_MS, { signal });
       }
     } finally {
       leaving.abort();

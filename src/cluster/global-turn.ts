@@ -2,7 +2,7 @@ import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { z } from "zod";
 import { Progress } from "../claude/messages/progress.ts";
 import type { ShownPiece } from "../claude/messages/shown.ts";
-import type { Clock, Timer } from "../clock.ts";
+import { type Clock, pause, type Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
 import { formatName, nameOfKey } from "../names.ts";
@@ -14,7 +14,7 @@ import { endOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded, type TurnState } from "../session/streams/turn-state.ts";
 import { errorOf, type TurnAsked, type TurnFrame } from "./protocol/frames.ts";
-import { pause, RETRY } from "./protocol/pause.ts";
+import { RETRY } from "./protocol/retry.ts";
 import { type Destination, type Transport, Unreachable } from "./protocol/transport.ts";
 import type { FailedRoute, Router } from "./router.ts";
 
@@ -166,7 +166,7 @@ export class GlobalTurn implements TurnSource {
       if (clock.monotonic() - this.#silentSince >= patienceMs) {
         return this.#fail(CastellanError.is(trouble) ? trouble : this.#unavailable(this.#trouble));
       }
-      await pause(clock, this.#retryInMs(failed, delay * (0.5 + random())), this.#connection.signal);
+      await pause(clock, this.#retryInMs(failed, delay * (0.5 + random())), { signal: this.#connection.signal });
       delay = Math.min(RETRY.most, delay * RETRY.factor);
     }
   }

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Clock, Timer } from "../clock.ts";
+import { type Clock, pause, type Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
@@ -104,7 +104,7 @@ async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps
       break;
     } catch (error) {
       if (!CastellanError.is(error, "JOURNAL_IN_USE") || clock.monotonic() >= deadline) throw error;
-      await new Promise<void>((resolve) => clock.schedule(OWNER_POLL_MS, resolve));
+      await pause(clock, OWNER_POLL_MS);
     }
   }
   const writer = new JournalWriter(journal, deps);

@@ -1,5 +1,6 @@
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Clock, Timer } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type JournalFault } from "../errors.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
@@ -157,10 +158,7 @@ export class JournalWriter {
 
   /** Resolves when all that was given so far is written, or after `ms`; then what is left is given up. */
   async close(ms: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#deps.clock.schedule(ms, resolve);
-    await Promise.race([this.#flushing, late]);
-    timer.cancel();
+    await withDeadline(this.#deps.clock, ms, this.#flushing);
     this.#closing = true;
     this.#wake?.();
     const left = this.#queue.splice(0);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
+import { withDeadline } from "../deadline.ts";
 import { type Duration, formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
@@ -210,14 +211,14 @@ export class Registry<Value = Session> {
     if (present !== undefined) return present.entry.value;
     const { promise, resolve, reject } = Promise.withResolvers<Value>();
     const aborted = (): void => reject(signal?.reason);
-    const timer = this.#clock.schedule(timeout, () => reject(this.#late(key, form, timeout)));
     signal?.addEventListener("abort", aborted, { once: true });
     const waiter: Waiter<Value> = { tell: resolve };
     put(this.#waiting, form, waiter);
     try {
-      return await promise;
+      return await withDeadline(this.#clock, timeout, promise, () => {
+        throw this.#late(key, form, timeout);
+      });
     } finally {
-      timer.cancel();
       signal?.removeEventListener("abort", aborted);
       drop(this.#waiting, form, waiter);
     }

@@ -1,6 +1,7 @@
 import type { PermissionUpdate, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Capacity } from "../capacity/capacity.ts";
 import type { Activation } from "../claude/activation.ts";
+import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { tell } from "../events.ts";
@@ -361,17 +362,13 @@ export class SessionCore {
   }
 
   async #upWithin(what: string, limitMs: number): Promise<void> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = this.#context.clock.schedule(limitMs, () => {
+    await withDeadline(this.#context.clock, limitMs, this.#risen.wait(), () => {
       const waited = `${this.#context.who}: "${what}" waited ${formatDuration(limitMs)} for a process, in vain`;
-      if (this.process.state !== "queued") reject(new CastellanError("CONTROL_TIMEOUT", `${waited}.`));
-      else {
-        const details = this.#capacity.shortage;
-        const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
-        reject(new CastellanError("CAPACITY_EXHAUSTED", message, { details }));
-      }
+      if (this.process.state !== "queued") throw new CastellanError("CONTROL_TIMEOUT", `${waited}.`);
+      const details = this.#capacity.shortage;
+      const message = `${waited}: all that the supervisor may have are at work (${details.busy}).`;
+      throw new CastellanError("CAPACITY_EXHAUSTED", message, { details });
     });
-    await Promise.race([this.#risen.wait(), late]).finally(() => timer.cancel());
   }
 
   #dismissIfRefused(): void {

@@ -1,5 +1,6 @@
 import type { PermissionMode, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
 import { type Activation, type ProcessRequests, REQUEST_MS } from "../claude/activation.ts";
+import { withDeadline } from "../deadline.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import type { SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
@@ -271,10 +272,8 @@ export class SessionServer {
    * the journal. Its process is ended by the supervisor.
    */
   async handOver(deadlineMs: number): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#core.context.clock.schedule(deadlineMs, resolve);
-    await Promise.race([this.#core.dispatcher.yield().then(() => this.#core.workOver()), late]);
-    timer.cancel();
+    const over = this.#core.dispatcher.yield().then(() => this.#core.workOver());
+    await withDeadline(this.#core.context.clock, deadlineMs, over);
     this.close("supervisor");
     // That a turn waits again is written when it has been written that it begins: the last that may be written of it here.
     await this.#core.dispatcher.begun;

@@ -1,6 +1,6 @@
+import { pause } from "../../src/clock.ts";
 import { ClusterNode, type NodeSettings } from "../../src/cluster/node.ts";
 import { NodeRequestHandler } from "../../src/cluster/node-request-handler.ts";
-import { pause } from "../../src/cluster/protocol/pause.ts";
 import type { SimulatedActivations } from "./simulated-activations.ts";
 import type { Chance } from "./simulated-chance.ts";
 import type { SimulatedEnginePort } from "./simulated-engine-port.ts";
@@ -70,7 +70,7 @@ export class SimulatedNode {
           newId,
           random: chance.random,
           openHost: async (boot, holdings, lost) => {
-            await pause(machine, chance.between(0, 20), this.#given.signal);
+            await pause(machine, chance.between(0, 20), { signal: this.#given.signal });
             const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost };
             return new SimulatedSessionHost(place, holdings);
           },
@@ -82,7 +82,7 @@ export class SimulatedNode {
         network.serve(machine.name, { machine, handler, boot: () => node.boot });
         if (this.#given.signal.aborted) await this.drain(0);
       } catch {
-        await pause(machine, 300, this.#given.signal);
+        await pause(machine, 300, { signal: this.#given.signal });
       }
     }
   }

@@ -1,6 +1,6 @@
+import { pause } from "../../src/clock.ts";
 import type { CallMethod } from "../../src/cluster/protocol/call-methods.ts";
 import type { TurnAsked } from "../../src/cluster/protocol/frames.ts";
-import { pause } from "../../src/cluster/protocol/pause.ts";
 import type { HostedSession } from "../../src/cluster/session-host.ts";
 import { CastellanError, isStorageFault } from "../../src/errors.ts";
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
@@ -128,7 +128,7 @@ export class SimulatedSession implements HostedSession {
     this.#leaving = true;
     const current = this.#current;
     if (current !== undefined) {
-      await Promise.race([current.over.promise, pause(this.#place.machine, deadlineMs, this.#over.signal)]);
+      await Promise.race([current.over.promise, pause(this.#place.machine, deadlineMs, { signal: this.#over.signal })]);
       if (this.#current === current) this.#crash(current);
     }
     const left = new CastellanError("SUPERVISOR_STOPPED", `${this.#key} goes on elsewhere.`);
@@ -360,13 +360,13 @@ export class SimulatedSession implements HostedSession {
         return await what();
       } catch (error) {
         if (!isStorageFault(error) || machine.monotonic() >= until) throw error;
-        await pause(machine, AGAIN_MS, this.#over.signal);
+        await pause(machine, AGAIN_MS, { signal: this.#over.signal });
       }
     }
   }
 
   async #pause(ms: number): Promise<void> {
-    await pause(this.#place.machine, ms, this.#over.signal);
+    await pause(this.#place.machine, ms, { signal: this.#over.signal });
     if (this.#over.signal.aborted) throw new CastellanError("NOT_OWNER", `${this.#key} is over here.`);
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { formatDuration } from "../../duration.ts";
 import { reasonOf } from "../../supervision/child-spec.ts";
 import type { Branch } from "./branch.ts";
@@ -41,12 +42,12 @@ export class ChildStarts {
       const isAwaited = reports.some(({ state }) => state === "starting" || state === "restarting");
       if (!isAwaited || (first && failed.length > 0)) resolve(failed);
     };
-    const timer = this.#clock.schedule(limitMs, () => {
-      resolve([...this.#deleted, ...childReports(this.#root).flatMap((report) => failureOf(report, limitMs))]);
-    });
     this.check();
-    return await promise.finally(() => {
-      timer.cancel();
+    const late = (): NotStarted[] => [
+      ...this.#deleted,
+      ...childReports(this.#root).flatMap((report) => failureOf(report, limitMs)),
+    ];
+    return await withDeadline(this.#clock, limitMs, promise, late).finally(() => {
       this.#check = undefined;
     });
   }

@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Spares } from "../../capacity/spares.ts";
-import type { Clock, Timer } from "../../clock.ts";
+import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../../names.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
@@ -139,7 +139,7 @@ export class Templates {
       const name = nameOfKey(key);
       if (index % AT_ONCE === AT_ONCE - 1) await nextRound();
       while (this.#entries.has(id) && this.#deps.sessions.find(name) === undefined && !this.#comes(name)) {
-        await this.#pause();
+        await pause(this.#deps.clock, ROOM_MS, { background: true });
       }
     }
   }
@@ -152,12 +152,6 @@ export class Templates {
     } catch (error) {
       return !CastellanError.is(error, "TEMPLATE_FULL");
     }
-  }
-
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#deps.clock.schedule(ROOM_MS, resolve, { background: true });
-    await promise;
   }
 
   async #begin({ branch, sessions }: TemplateEntry, plan: SessionPlan, member: Member): Promise<void> {

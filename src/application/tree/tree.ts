@@ -1,6 +1,7 @@
 import type { Spares } from "../../capacity/spares.ts";
 import { endOrphans } from "../../claude/process-tree.ts";
 import { type Clock, systemClock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { formatDuration } from "../../duration.ts";
 import { CastellanError, type ExitRecord, isStorageFault } from "../../errors.ts";
 import { formatName } from "../../names.ts";
@@ -144,9 +145,9 @@ export class Tree {
 
   /** Why a session does not start; `undefined` as soon as it runs. The wait for a session that keeps trying is bounded. */
   async failure(server: SessionServer): Promise<CastellanError | undefined> {
-    const { promise: late, resolve } = Promise.withResolvers<CastellanError>();
     const clock = this.#clock;
-    const timer = clock.schedule(START_MS, () => {
+    const refused = server.settled().then(() => server.refusal());
+    return await withDeadline(clock, START_MS, refused, () => {
       const exit: ExitRecord = {
         class: "crash",
         message: `it is still starting after ${formatDuration(START_MS)}`,
@@ -154,9 +155,8 @@ export class Tree {
       };
       const last = server.status().lastExit ?? exit;
       const message = `session ${formatName(server.settings.name)}: ${exit.message}; the last start: ${last.message}.`;
-      resolve(new CastellanError("START_FAILED", message, { details: { exit: last } }));
+      return new CastellanError("START_FAILED", message, { details: { exit: last } });
     });
-    return await Promise.race([server.settled().then(() => server.refusal()), late]).finally(() => timer.cancel());
   }
 
   /**

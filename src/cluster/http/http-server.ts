@@ -2,6 +2,7 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import type { Clock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { isCallMethod } from "../protocol/call-methods.ts";
 import type { CallAnswer, CallRequest } from "../protocol/frames.ts";
 import type { RequestHandler } from "../protocol/transport.ts";
@@ -136,9 +137,7 @@ class HttpRequestServer implements RequestServer {
       const { clock, lingerMs = 500 } = this.#options;
       const idle = Promise.withResolvers<void>();
       this.#idle = idle;
-      const timer = clock.schedule(lingerMs, idle.resolve);
-      await idle.promise;
-      timer.cancel();
+      await withDeadline(clock, lingerMs, idle.promise);
     }
     for (const abort of this.#open) abort.abort();
     this.#server.closeAllConnections();

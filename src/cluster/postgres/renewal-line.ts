@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { toText } from "../../journal/model/stored-text.ts";
 import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
 import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres-fault.ts";
@@ -34,10 +35,6 @@ export class RenewalLine {
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
     this.#database ??= PostgresDatabase.load(this.#place, "cluster", terms);
     const database = this.#database;
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = this.#clock.schedule(this.#timeoutMs, () => {
-      reject(unavailable(subject, "unreachable", `it has not answered for ${this.#timeoutMs} ms`));
-    });
     const renewed = database.then((open) =>
       open.transaction(async (query) => {
         const values = [toText(boot), load, draining];
@@ -46,14 +43,14 @@ export class RenewalLine {
       }),
     );
     try {
-      return await Promise.race([renewed, late]);
+      return await withDeadline(this.#clock, this.#timeoutMs, renewed, () => {
+        throw unavailable(subject, "unreachable", `it has not answered for ${this.#timeoutMs} ms`);
+      });
     } catch (error) {
       // What is wrong with the connection may only show in that it does not answer.
       this.#giveUp(database);
       renewed.catch(() => {});
       throw error;
-    } finally {
-      timer.cancel();
     }
   }
 

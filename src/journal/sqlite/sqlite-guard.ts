@@ -1,3 +1,4 @@
+import { pause } from "../../clock.ts";
 import type { CastellanError } from "../../errors.ts";
 import { fault } from "./sqlite-fault.ts";
 import type { Examined, Found, Run, Running, Step } from "./sqlite-messages.ts";
@@ -68,7 +69,7 @@ async function examine(file: OpenFile): Promise<Examined> {
   let examined = await file.connection.examine();
   let since = file.clock.monotonic();
   while (examined.overwritten && file.clock.monotonic() - since < COPYING_MS) {
-    await new Promise<void>((resolve) => file.clock.schedule(POLL_MS, resolve));
+    await pause(file.clock, POLL_MS);
     const next = await file.connection.examine();
     if (next.database !== examined.database) since = file.clock.monotonic();
     examined = next;

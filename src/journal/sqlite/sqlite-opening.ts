@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Clock } from "../../clock.ts";
+import { type Clock, pause } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import type { JournalOwner } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
@@ -172,7 +172,7 @@ async function openWhole(
       return await fill(thread, path, owner, migrations, place);
     } catch (error) {
       if (!isBusy(error) || clock.monotonic() >= deadline) throw error;
-      await new Promise<void>((resolve) => clock.schedule(RETRY_MS, resolve));
+      await pause(clock, RETRY_MS);
     }
   }
 }
@@ -320,7 +320,7 @@ async function takeLock(thread: SqliteThread, path: string, clock: Clock): Promi
     const owner = await ownerIn(thread, path);
     if (owner !== undefined && !isGone(owner)) throw inUse(path, owner);
     if (clock.monotonic() >= deadline) throw owner === undefined ? inUseByUnknown(path) : inUse(path, owner);
-    await new Promise<void>((resolve) => clock.schedule(POLL_MS, resolve));
+    await pause(clock, POLL_MS);
   }
 }
 

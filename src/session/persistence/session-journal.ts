@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
@@ -239,9 +240,7 @@ export class SessionJournal {
   }
 
   async #within(written: Promise<void> | undefined): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(PATIENCE_MS, resolve);
-    await Promise.race([written, late]).finally(() => timer.cancel());
+    await withDeadline(this.#clock, PATIENCE_MS, written);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import type { CastellanError } from "../../errors.ts";
 import type { HeldJournal } from "../../journal/held-journal.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
@@ -138,9 +139,7 @@ export class SupervisorJournal {
 
   /** Gives the journal back, if there is one; what is being erased may come to its end first, if that takes no longer than it should. */
   async close(): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = this.#clock.schedule(ERASURE_MS, resolve);
-    await Promise.race([this.erasures.allOver(), late]).finally(() => timer.cancel());
+    await withDeadline(this.#clock, ERASURE_MS, this.erasures.allOver());
     await this.#held?.release();
   }
 

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { transcriptAt, transcriptPlaceOf } from "../../claude/transcript-place.ts";
 import { transcriptHas } from "../../claude/transcript-search.ts";
 import type { TranscriptSource } from "../../claude/transcripts.ts";
-import type { Clock } from "../../clock.ts";
+import { type Clock, pause } from "../../clock.ts";
 
 /** How long a message may take to stand in the transcript: it is looked for at these times after it was told, in milliseconds. */
 const LOOKS_MS = [0, 100, 400, 1_500] as const;
@@ -71,7 +71,7 @@ export class TranscriptWatch {
 
   async #isLost(uuid: string): Promise<boolean> {
     for (const ms of LOOKS_MS) {
-      if (ms > 0) await new Promise<void>((resolve) => this.#clock.schedule(ms, resolve, { background: true }));
+      if (ms > 0) await pause(this.#clock, ms, { background: true });
       if (this.#wanted !== uuid || (await this.#isWritten(uuid)) !== false) return false;
     }
     return true;

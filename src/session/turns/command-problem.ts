@@ -1,6 +1,7 @@
 import type { SlashCommand } from "@anthropic-ai/claude-agent-sdk";
 import { type Activation, REQUEST_MS } from "../../claude/activation.ts";
-import type { Clock } from "../../clock.ts";
+import { type Clock, pause } from "../../clock.ts";
+import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
 import { didYouMean, nearMisses } from "../../names.ts";
 
@@ -23,7 +24,7 @@ export async function commandProblem(
   try {
     return (await unknown(name, activation, clock)) ? notFound(who, name, await known(activation)) : undefined;
   } catch (error) {
-    const gone = await Promise.race([activation.exited, pause(clock, DYING_MS)]);
+    const gone = await withDeadline(clock, DYING_MS, activation.exited);
     return gone === undefined && CastellanError.is(error) ? error : undefined;
   }
 }
@@ -69,8 +70,4 @@ function notFound(who: string, name: string, commands: readonly SlashCommand[]):
   );
   const message = `${who} knows no command or skill ${JSON.stringify(name)}, see \`supportedCommands()\`${didYouMean(near) || "."}`;
   return new CastellanError("COMMAND_NOT_FOUND", message, { details: { command: name, nearMisses: near } });
-}
-
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.schedule(ms, resolve));
 }
