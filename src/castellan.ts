@@ -149,11 +149,7 @@ export async function once<Structured = unknown>(
   options: OnceOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
   const { timeout, signal, ...shape } = options;
-  const turn: TurnOptions<Structured> = {
-    ...(timeout === undefined ? {} : { timeout }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(options.outputSchema === undefined ? {} : { outputSchema: options.outputSchema }),
-  };
+  const turn: TurnOptions<Structured> = withoutUndefined({ timeout, signal, outputSchema: options.outputSchema });
   const name = ["once", randomUUID()] as const;
   const own = { ...shape, name, restart: "temporary", onInterruptedTurn: "fail" } as const;
   const silent = { info: () => {}, warn: () => {} };

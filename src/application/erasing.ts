@@ -2,6 +2,7 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
 import { buildEnvironment } from "../claude/environment.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, nameProblem, type SessionName } from "../names.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
 import { type SessionSettings, sessionSettings } from "../session/options/session-settings.ts";
@@ -188,7 +189,7 @@ async function belongingsOf(
 ): Promise<Belongings> {
   const environment = buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
   return await Belongings.of(known, {
-    sdk: { ...sdk, ...(sessionStore === undefined ? {} : { sessionStore }) },
+    sdk: { ...sdk, ...withoutUndefined({ sessionStore }) },
     environment,
     ownDirectory,
   });

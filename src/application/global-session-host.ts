@@ -2,6 +2,7 @@ import type { RunStorage } from "../cluster/run-storage.ts";
 import type { HostedSession, SessionHost } from "../cluster/session-host.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameKey, type SessionName } from "../names.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { SessionDefaults } from "../session/options/options.ts";
@@ -68,9 +69,8 @@ export class GlobalSessionHost implements SessionHost {
     const settings = supervisorSettings({
       name: `${name ?? "supervisor"}/${GLOBAL}`,
       journal: storage.journal,
-      ...(given.defaults === undefined ? {} : { defaults: given.defaults }),
+      ...withoutUndefined({ defaults: given.defaults, logger }),
       ...(maxProcesses === undefined ? {} : { capacity: { maxProcesses } }),
-      ...(logger === undefined ? {} : { logger }),
     });
     const sessions = globalTemplate(storage, children, given.defaults);
     const supervisor = await LocalSupervisor.start(settings, childPlans([sessions], settings), deps).catch(

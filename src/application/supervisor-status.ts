@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../fields.ts";
 import type { SharedResources } from "../session/context/shared-resources.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { type UsageOptions, type UsageReport, usageQuery, usageReports } from "../session/persistence/usage.ts";
@@ -86,11 +87,8 @@ export class SupervisorStatus {
     return {
       ...inspect(this.#parts.tree.root, this.#parts.name, state, this.#parts.sessions, this.#parts.tree.pools),
       capacity: this.capacity(),
-      journal: {
-        ...(place === undefined ? {} : { place }),
-        ...(fault === undefined ? {} : { fault: fault.message }),
-      },
-      ...(budget === undefined ? {} : { budget }),
+      journal: withoutUndefined({ place, fault: fault?.message }),
+      ...withoutUndefined({ budget }),
       options: effectiveSupervisorOptions(settings),
     };
   }
@@ -110,9 +108,7 @@ export class SupervisorStatus {
     return {
       phase,
       ...(reason === undefined || reason === "stopped" ? {} : { end: reason }),
-      ...(journal === undefined ? {} : { journal }),
-      ...(journalDamage === undefined ? {} : { journalDamage }),
-      ...(cluster === undefined ? {} : { cluster }),
+      ...withoutUndefined({ journal, journalDamage, cluster }),
     };
   }
 }

@@ -137,6 +137,22 @@ export class ClaudeActivation implements Activation {
     }
   }
 
+  get marker(): string {
+    return formatMarker(thisOwner(), this.#run.request.id);
+  }
+
+  get credentials(): string {
+    return this.#run.credentials;
+  }
+
+  get ending(): boolean {
+    return this.#gone || this.#run.expected || this.#run.found !== undefined;
+  }
+
+  get hostCalls(): number {
+    return this.#run.hostCalls.pending;
+  }
+
   async ping(limitMs: number): Promise<void> {
     await this.#request("mcpServerStatus", (sdk) => sdk.mcpServerStatus(), limitMs);
   }

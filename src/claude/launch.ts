@@ -1,4 +1,5 @@
 import type { Options as SdkOptions, Settings, SpawnedProcess, SpawnOptions } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../fields.ts";
 import { type ConversationStart, conversationOptions } from "./conversation-start.ts";
 import { buildEnvironment } from "./environment.ts";
 import { keepingConversations } from "./kept-conversations.ts";
@@ -61,8 +62,7 @@ export function sdkOptions(
     mcpServersDelivery: "initialize",
     ...(answered ? {} : { permissionPrompts: "none" }),
     ...rest,
-    ...(settings === undefined ? {} : { settings }),
-    ...(permissionMode === undefined ? {} : { permissionMode }),
+    ...withoutUndefined({ settings, permissionMode }),
     ...conversationOptions(launch.conversation),
     env: {
       ...buildEnvironment({

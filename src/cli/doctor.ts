@@ -12,6 +12,7 @@ import { loadConfig } from "../config/load-config.ts";
 import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { durabilityProblemsAt } from "../journal/postgres/postgres-durability.ts";
 import { postgresPlace } from "../journal/postgres/postgres-place.ts";
 import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
@@ -80,7 +81,7 @@ async function configuration({
   const names = await readdir(cwd).catch(() => []);
   if (config === undefined && !names.some((name) => name.startsWith("castellan.config."))) return { options: {} };
   try {
-    const loaded = await loadConfig({ cwd, ...(config === undefined ? {} : { file: config }) });
+    const loaded = await loadConfig(withoutUndefined({ cwd, file: config }));
     const message = `${loaded.files.join(", ")} for ${loaded.environment}, ${loaded.children.length} children`;
     return { finding: { subject, verdict: "ok", message }, options: loaded.options };
   } catch (error) {
@@ -125,7 +126,7 @@ async function databases({ journal: kept, cluster }: SupervisorOptions): Promise
   );
   return await Promise.all(
     sources.map(async ({ postgres, schema }): Promise<Finding> => {
-      const database = postgresPlace({ postgres, ...(schema === undefined ? {} : { schema }) });
+      const database = postgresPlace(withoutUndefined({ postgres, schema }));
       const subject = `database of ${database.label}`;
       try {
         const problems = await durabilityProblemsAt(database);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Clock, pause } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { keyPrefix, nameKey, type SessionName } from "../names.ts";
 import { GLOBAL, type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 import type { Prompt } from "../session/options/prompt.ts";
@@ -166,7 +167,7 @@ export class Cluster implements AsyncDisposable {
     });
     return some.map(({ name: session, epoch, boot }) => {
       const node = nodes.find((entry) => entry.boot === boot)?.name;
-      return { name: session, epoch, ...(node === undefined ? {} : { node }) };
+      return withoutUndefined({ name: session, epoch, node });
     });
   }
 
@@ -354,5 +355,5 @@ function unheard({ name }: NodeEntry): LeftBehind {
 
 function infoOf({ name, address, release, alive, draining, load, maxProcesses, labels }: NodeEntry): NodeInfo {
   const state = alive ? (draining ? "draining" : "alive") : "dead";
-  return { name, address, release, state, load, ...(maxProcesses === undefined ? {} : { maxProcesses }), labels };
+  return withoutUndefined({ name, address, release, state, load, maxProcesses, labels });
 }

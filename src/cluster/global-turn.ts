@@ -5,6 +5,7 @@ import type { ShownPiece } from "../claude/messages/shown.ts";
 import { type Clock, pause, type Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, isStorageFault, type PartialTurn } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName, nameOfKey } from "../names.ts";
 import type { EventPlace } from "../session/streams/event-id.ts";
 import { EventLog } from "../session/streams/event-log.ts";
@@ -183,7 +184,7 @@ export class GlobalTurn implements TurnSource {
     const { key, turnId, ask } = this.#request;
     const { to, claim, pool } = await router.locate(key, failed);
     const known = this.#isKnown && !pool ? { known: true } : {};
-    const request = { key, turnId, messages: this.#wanted, claim, ...known, ...(ask === undefined ? {} : { ask }) };
+    const request = { key, turnId, messages: this.#wanted, claim, ...known, ...withoutUndefined({ ask }) };
     const after = this.#from === undefined ? {} : { after: { ...this.#from } };
     const silentSince = this.#silentSince;
     try {

@@ -7,6 +7,7 @@ import type { Jiti } from "jiti";
 import type { ChildOptions } from "../application/options/child-options.ts";
 import type { SupervisorOptions } from "../application/options/supervisor-options.ts";
 import type { CastellanError, OptionProblem } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { didYouMean, nearMisses } from "../names.ts";
 import { copyConfigLocations, setConfigLocations } from "../session/options/config-location.ts";
 import { invalidOptions } from "../session/options/validation.ts";
@@ -51,7 +52,7 @@ async function readingOptions({ file, cwd = process.cwd() }: ConfigSource): Prom
   return {
     name: NAME,
     cwd: resolve(cwd),
-    ...(file === undefined ? {} : { configFile: file }),
+    ...withoutUndefined({ configFile: file }),
     // Layers are put together here, since children are known by their names and each option has its place.
     envName: false,
     rcFile: false,

@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../fields.ts";
 import type { ConfigLocation } from "../session/options/config-location.ts";
 import { isPlain, variableOf } from "./env-reference.ts";
 
@@ -43,7 +44,7 @@ function over(
     if (value === undefined) continue;
     merged[field] = mergedField(field, lower[field], value, location, locations);
     const variable = variableOf(value);
-    known.set(field, { ...location, ...(variable === undefined ? {} : { variable }) });
+    known.set(field, { ...location, ...withoutUndefined({ variable }) });
   }
   locations.set(merged, known);
   return merged;

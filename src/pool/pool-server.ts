@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
 import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
@@ -105,8 +106,7 @@ export class PoolServer {
       lent: members.filter(({ use }) => use === "lent").length,
       idle: this.#fit.filter(({ use, rests }) => use === "free" && rests).length,
       waiting: this.#queue.length,
-      ...(shortfall === undefined ? {} : { shortfall }),
-      ...(this.#revival === undefined ? {} : { retryAt: this.#revival.at }),
+      ...withoutUndefined({ shortfall, retryAt: this.#revival?.at }),
       members: members.map(({ name: member, server, use }) => ({ name: member, state: server.status().state, use })),
     };
   }

@@ -5,6 +5,7 @@ import { withDeadline } from "../deadline.ts";
 import { formatDuration } from "../duration.ts";
 import { CastellanError, type ExitRecord } from "../errors.ts";
 import { tell } from "../events.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
 import { factsOf, type SessionContext, type SessionDeps } from "./context/session-context.ts";
 import { SessionConversation } from "./context/session-conversation.ts";
@@ -389,7 +390,7 @@ export class SessionCore {
 /** What is told of a turn that Claude Code has begun by itself. */
 function unpromptedEvent({ id: turnId, origin, state, ended, costUsd }: TurnRecord): SessionEvent {
   if (!ended) return { type: "turn_began", turnId, origin };
-  return { type: "turn_ended", turnId, origin, state, ...(costUsd === undefined ? {} : { costUsd }) };
+  return withoutUndefined({ type: "turn_ended", turnId, origin, state, costUsd });
 }
 
 function isSettled({ name }: SessionState): boolean {

@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../fields.ts";
 import type { SessionCore } from "./session-core.ts";
 import { type SessionStatus, waitingOf } from "./status/session-status.ts";
 
@@ -14,28 +15,26 @@ export function statusOf(core: SessionCore): SessionStatus {
   const { permissionMode } = core.conversation;
   const { pid, activation, memoryBytes, lastExit } = core.process;
   const { lastSignOfLife } = core.output;
-  return {
+  return withoutUndefined({
     name,
     state: core.view.state,
-    ...(pid === undefined ? {} : { pid }),
-    ...(activation === undefined ? {} : { startedAt: activation.startedAt }),
-    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+    pid,
+    startedAt: activation?.startedAt,
+    memoryBytes,
     conversationId: core.conversation.now.id,
     activation: core.process.count,
-    ...(lastSignOfLife === undefined ? {} : { lastSignOfLife }),
-    ...(waitingFor === undefined ? {} : { waitingFor }),
-    ...(running === undefined
-      ? {}
-      : { turn: { id: running.record.id, origin: running.record.origin, since: running.startedAt } }),
-    ...(permissionMode === undefined ? {} : { permissionMode }),
+    lastSignOfLife,
+    waitingFor,
+    turn: running && { id: running.record.id, origin: running.record.origin, since: running.startedAt },
+    permissionMode,
     backgroundTasks: core.view.backgroundTasks,
     tasks: core.output.tasks,
     wakeups: core.output.wakeups,
-    ...(core.view.servers.length === 0 ? {} : { mcpServers: core.view.servers }),
+    mcpServers: core.view.servers.length === 0 ? undefined : core.view.servers,
     faults: core.view.faults,
     mailbox: core.dispatcher.waiting,
     restarts: core.process.restarts,
-    ...(lastExit === undefined ? {} : { lastExit }),
-    ...(retryAt === undefined ? {} : { retryAt }),
-  };
+    lastExit,
+    retryAt,
+  });
 }

@@ -1,3 +1,5 @@
+import { withoutUndefined } from "../fields.ts";
+
 /**
  * When a supervisor restarts a child that exited.
  *
@@ -150,7 +152,7 @@ export interface ChildInfo {
 /** The exit of a child whose start threw, or whose `exited` rejected. A `disposition` on the thrown value counts. */
 export function exitFromThrown(thrown: unknown): ChildExit {
   const disposition = dispositionOf(thrown);
-  return { reason: "abnormal", cause: thrown, ...(disposition === undefined ? {} : { disposition }) };
+  return withoutUndefined({ reason: "abnormal", cause: thrown, disposition });
 }
 
 /** What `exited` resolved with. Any other value, from code without types, is the cause of an abnormal exit. */

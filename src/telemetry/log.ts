@@ -1,4 +1,5 @@
 import { on } from "../events.ts";
+import { withoutUndefined } from "../fields.ts";
 import { formatName } from "../names.ts";
 
 /** A logger that takes fields and a message, such as pino. */
@@ -52,7 +53,7 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
       );
     }),
     on("castellan:session:fault", ({ session, supervisor, kind, server, reason }) => {
-      const fields = { session, supervisor, kind, ...(server === undefined ? {} : { server }), reason };
+      const fields = withoutUndefined({ session, supervisor, kind, server, reason });
       logger.warn(fields, `session ${formatName(session)} has a fault`);
     }),
     on("castellan:session:quarantine", ({ session, supervisor, lastExits }) => {

@@ -6,6 +6,7 @@ import type {
   SDKResultSuccess,
   SDKUserMessage,
 } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../fields.ts";
 
 type Content = SDKAssistantMessage["message"]["content"][number];
 
@@ -111,7 +112,7 @@ export function resultMessage(
     subtype: "success",
     is_error: false,
     result: text,
-    ...(structured === undefined ? {} : { structured_output: structured }),
+    ...withoutUndefined({ structured_output: structured }),
     ...figures(costUsd),
     ...ended(facts),
   };

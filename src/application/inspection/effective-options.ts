@@ -1,4 +1,5 @@
 import type { PermissionMode } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../../fields.ts";
 import { type ConfigLocation, configLocations } from "../../session/options/config-location.ts";
 import { optionsOf, type SessionSettings } from "../../session/options/session-settings.ts";
 import { JOURNAL_VARIABLE } from "../options/journal-options.ts";
@@ -81,7 +82,7 @@ function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin 
   if (layer === undefined) return { from: "built_in" };
   const { kind, name } = layer.owner;
   const configured = configLocations(layer.options).get(option);
-  return { from: kind, ...(name === undefined ? {} : { name }), ...(configured === undefined ? {} : { configured }) };
+  return withoutUndefined({ from: kind, name, configured });
 }
 
 /** An origin in words: `template "support", castellan.config.ts (production), variable MODEL`. */

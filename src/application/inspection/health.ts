@@ -1,3 +1,4 @@
+import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
 import type { PoolStatus } from "../../pool/pool-status.ts";
 import type { SessionHealth } from "../../session/session-health.ts";
@@ -134,7 +135,7 @@ export function readinessOf(
       ? { name: "supervisor", ok: true }
       : { name: "supervisor", ok: false, reason: `it is ${phase}` },
     journal === undefined
-      ? { name: "journal", ok: true, ...(journalDamage === undefined ? {} : { reason: journalDamage }) }
+      ? { name: "journal", ok: true, ...withoutUndefined({ reason: journalDamage }) }
       : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
     lost ? { name: "sessions", ok: false, reason: "all of them are quarantined" } : { name: "sessions", ok: true },

@@ -1,4 +1,5 @@
 import type { ExitRecord } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { PoolStatus } from "../../pool/pool-status.ts";
 import type { BudgetStatus } from "../../session/options/budget.ts";
 import type { SessionServer } from "../../session/session-server.ts";
@@ -98,7 +99,7 @@ export function inspect(
           {
             kind: "session",
             status: member.server.status(),
-            ...(member.server.budget === undefined ? {} : { budget: member.server.budget }),
+            ...withoutUndefined({ budget: member.server.budget }),
             options: optionsOf(member.server, plan),
             lastExits: exits.map(({ exit, at }) => exitRecord(exit.cause, at)),
           },

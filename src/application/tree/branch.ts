@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import type { Child, ChildEvent, ChildExit, ChildSpec } from "../../supervision/child-spec.ts";
 import { ChildSupervisor } from "../../supervision/supervisor.ts";
@@ -92,7 +93,7 @@ export class Branch {
   async start(signal?: AbortSignal): Promise<ChildSupervisor> {
     const { clock, random } = this.#deps;
     const specs = this.plans.flatMap((plan) => (isFamily(plan) ? [] : [this.#spec(plan)]));
-    const deps = { clock, random, ...(signal === undefined ? {} : { signal }) };
+    const deps = withoutUndefined({ clock, random, signal });
     const opening = ChildSupervisor.start(specs, this.settings, deps).then((tree) => {
       this.#tree = tree;
       return tree;

@@ -1,6 +1,6 @@
 import type { SDKAssistantMessageError, SDKResultMessage, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { ErrorDetails } from "../../errors.ts";
-import { own } from "../../fields.ts";
+import { own, withoutUndefined } from "../../fields.ts";
 import { faultInWords } from "./api-words.ts";
 import { failedCompaction } from "./failed-compaction.ts";
 
@@ -116,8 +116,7 @@ function withFault(given: ApiError, message: string, reason: TerminalReason | un
   return {
     class: found?.class ?? classOfTerminal(reason) ?? "unknown",
     message,
-    ...(status === undefined ? {} : { status }),
-    ...(found?.until === undefined ? {} : { until: found.until }),
+    ...withoutUndefined({ status, until: found?.until }),
   };
 }
 
@@ -172,7 +171,7 @@ export function commandFailureOf(
     class: "turn",
     ...fault,
     message: text.replace(/^Error: /, "") || "the command did nothing",
-    ...(status === undefined ? {} : { status }),
+    ...withoutUndefined({ status }),
   };
 }
 

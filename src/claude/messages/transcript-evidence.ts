@@ -1,4 +1,5 @@
 import type { SDKAssistantMessage, SDKMessage, SDKUserMessage, SessionMessage } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../../fields.ts";
 import { Progress } from "./progress.ts";
 import type { ShownPiece } from "./shown.ts";
 import { isSynthetic } from "./tools.ts";
@@ -34,14 +35,14 @@ export function evidenceIn(said: readonly SessionMessage[], promptId: string | u
   const progress = new Progress();
   for (const message of answers.flatMap(asWhenItCame)) progress.add(message);
   const lastUuid = lastOf(answers);
-  return {
+  return withoutUndefined({
     found: prompt !== -1,
     touched: progress.touched,
     shown: progress.shown,
     partialText: progress.text,
     toolUses: progress.toolUses.map(({ id, name }) => ({ id, name })),
-    ...(lastUuid === undefined ? {} : { lastUuid }),
-  };
+    lastUuid,
+  });
 }
 
 /** The message as the process told it. Of what is said for the user only answers of tools tell that something was done. */

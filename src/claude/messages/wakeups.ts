@@ -1,5 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../../clock.ts";
+import { withoutUndefined } from "../../fields.ts";
 import { beginsSchedule } from "./lifecycle.ts";
 import { toolResultsOf, toolUsesOf } from "./tools.ts";
 
@@ -94,7 +95,7 @@ export class Wakeups {
       id,
       recurring,
       ...(typeof at === "number" ? { at } : {}),
-      ...(due === undefined ? {} : { due }),
+      ...withoutUndefined({ due }),
     });
     return true;
   }

@@ -1,4 +1,5 @@
 import { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../model/approval-entry.ts";
 import type { Batch, Change } from "../model/change.ts";
 import type { ConversationEntry } from "../model/conversation-entry.ts";
@@ -190,7 +191,7 @@ class MemoryJournal implements Journal {
         break;
       case "turn_requeued": {
         const { position, attempts } = change;
-        this.#changeTurn(change.turn, { state: "queued", position, ...(attempts === undefined ? {} : { attempts }) });
+        this.#changeTurn(change.turn, { state: "queued", position, ...withoutUndefined({ attempts }) });
         break;
       }
       case "turn_ended": {

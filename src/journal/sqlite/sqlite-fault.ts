@@ -1,4 +1,5 @@
 import { CastellanError, type JournalFault } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import { GarbledRow } from "./sqlite-rows.ts";
 
 /** A commit that failed in such a way that it may be there nevertheless, after a crash. */
@@ -100,7 +101,7 @@ export function unavailable(place: string, error: unknown, applied?: boolean): C
   }
   return fault(place, faultOf(error), messageOf(error), {
     cause: error,
-    ...(applied === undefined ? {} : { applied }),
+    ...withoutUndefined({ applied }),
   });
 }
 

@@ -1,6 +1,7 @@
 import type { CanUseTool, PermissionResult } from "@anthropic-ai/claude-agent-sdk";
 import type { Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { Approval, ApprovalOutcome } from "../conversation/approval.ts";
 import type { SessionContext } from "./session-context.ts";
 
@@ -46,8 +47,7 @@ export class Approvals {
       session: settings.name,
       tool,
       input,
-      ...(title === undefined ? {} : { title }),
-      ...(decisionReason === undefined ? {} : { reason: decisionReason }),
+      ...withoutUndefined({ title, reason: decisionReason }),
       suggestions,
       requestedAt,
       expiresAt: requestedAt + timeoutMs,

@@ -4,6 +4,7 @@ import type { McpServer } from "../../claude/mcp-servers.ts";
 import { type BackgroundTask, backgroundTasksOf } from "../../claude/messages/background-tasks.ts";
 import { writeLossOf } from "../../claude/messages/write-loss.ts";
 import { tell } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { SessionEvent } from "../status/session-event.ts";
 import { type SessionFault, serverFaults } from "../status/session-fault.ts";
 import type { SessionState } from "../status/session-state.ts";
@@ -140,7 +141,7 @@ export class SessionView {
       ...factsOf(this.#context),
       kind,
       reason,
-      ...(server === undefined ? {} : { server }),
+      ...withoutUndefined({ server }),
     }));
   }
 

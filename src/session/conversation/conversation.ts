@@ -1,5 +1,6 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import type { ConversationStart } from "../../claude/conversation-start.ts";
+import { withoutUndefined } from "../../fields.ts";
 
 /** What a session knows of its conversation between two activations. Conversation and message ids are UUIDs. */
 export type Conversation =
@@ -126,7 +127,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       return {
         ...kept,
         ...(before === undefined || before === kept.lastUuid ? {} : { before }),
-        ...(unwritten === undefined ? {} : { unwritten }),
+        ...withoutUndefined({ unwritten }),
       };
     }
     case "turn_undone":
@@ -140,7 +141,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
       const cut = event.lastUuid ?? lastUuid;
       // Where Claude Code does not find that message, what is suspect is better than what is refused.
       const other = cut === lastUuid ? before : lastUuid;
-      return { ...rest, lastUuid: cut, cut: cut !== undefined, ...(other === undefined ? {} : { before: other }) };
+      return { ...rest, lastUuid: cut, cut: cut !== undefined, ...withoutUndefined({ before: other }) };
     }
     case "copied": {
       if (kind !== "kept") return conversation;
@@ -161,7 +162,7 @@ export function nextConversation(conversation: Conversation, event: Conversation
     case "behind": {
       if (kind !== "kept") return conversation;
       const { lastUuid: _, before: _1, broken: _2, ...rest } = conversation;
-      return { ...rest, ...(event.lastUuid === undefined ? {} : { lastUuid: event.lastUuid }) };
+      return { ...rest, ...withoutUndefined({ lastUuid: event.lastUuid }) };
     }
     case "resumed": {
       if (kind !== "kept" || conversation.unwritten === undefined) return conversation;
@@ -255,7 +256,7 @@ export function forkOptions(
   const begin = (resume: string, at: string | undefined): ReturnType<typeof forkOptions> => ({
     resume,
     forkSession: true,
-    ...(at === undefined ? {} : { resumeSessionAt: at }),
+    ...withoutUndefined({ resumeSessionAt: at }),
   });
   if (conversation.kind === "fork") return begin(conversation.fork.from, conversation.fork.at);
   if (conversation.kind === "new" || conversation.empty) return {};

@@ -2,6 +2,7 @@ import type { PermissionMode, PermissionUpdate } from "@anthropic-ai/claude-agen
 import { z } from "zod";
 import { permissionModeSchema } from "../../claude/permission-mode.ts";
 import type { StandingPermissions } from "../../claude/standing-permissions.ts";
+import { withoutUndefined } from "../../fields.ts";
 
 /**
  * What a session may do besides what its options say, and what it may not: the mode that it has come to be in, and the rules and
@@ -118,7 +119,7 @@ function modeAfter(
   const back = now !== "plan" ? undefined : from === "plan" ? before?.back : from;
   // As it would be without a word.
   if (now === option && (back ?? "default") === "default") return undefined;
-  return { now, ...(back === undefined ? {} : { back }), ...(option === undefined ? {} : { option }) };
+  return withoutUndefined({ now, back, option });
 }
 
 function withMode(granted: Granted, mode: GrantedMode | undefined): Granted {

@@ -5,6 +5,7 @@ import type { Totals } from "../../claude/messages/cost.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
 import type { TranscriptPlace } from "../../claude/transcript-place.ts";
 import { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { JsonObject } from "../../journal/model/session-entry.ts";
 import { jsonOf } from "../streams/turn-end.ts";
 import type { Conversation } from "./conversation.ts";
@@ -110,12 +111,7 @@ export function readWhere(json: JsonObject): Pick<SessionMemory, "place" | "proj
 }
 
 export function originOf({ resume, forkSession, resumeSessionAt, sessionId }: Origin): Origin {
-  return {
-    ...(resume === undefined ? {} : { resume }),
-    ...(forkSession === undefined ? {} : { forkSession }),
-    ...(resumeSessionAt === undefined ? {} : { resumeSessionAt }),
-    ...(sessionId === undefined ? {} : { sessionId }),
-  };
+  return withoutUndefined({ resume, forkSession, resumeSessionAt, sessionId });
 }
 
 /**

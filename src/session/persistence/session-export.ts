@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { filesAt, linesOf } from "../../claude/conversation-files.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Json, JsonObject } from "../../journal/model/session-entry.ts";
 import type { Spending } from "../../journal/model/spending.ts";
@@ -108,7 +109,7 @@ async function* storedLines(
 ): AsyncGenerator<ExportedLine, void, undefined> {
   const subpaths = (await store?.listSubkeys?.(place)) ?? [];
   for (const subpath of [undefined, ...subpaths]) {
-    const entries = (await store?.load({ ...place, ...(subpath === undefined ? {} : { subpath }) })) ?? [];
+    const entries = (await store?.load({ ...place, ...withoutUndefined({ subpath }) })) ?? [];
     for (const entry of entries) yield lineOf(place.sessionId, subpath, entry as JsonObject);
   }
 }
@@ -124,7 +125,7 @@ async function* transcriptLines(
 }
 
 function lineOf(conversationId: string, subpath: string | undefined, entry: Json): ExportedLine {
-  return { type: "transcript", conversationId, ...(subpath === undefined ? {} : { subpath }), entry };
+  return withoutUndefined({ type: "transcript", conversationId, subpath, entry });
 }
 
 function parsed(line: string): Json {

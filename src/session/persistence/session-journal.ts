@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { ApprovalEntry } from "../../journal/model/approval-entry.ts";
 import type { Change } from "../../journal/model/change.ts";
@@ -80,7 +81,7 @@ export class SessionJournal {
     const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
     const rest = {
       ...(promptKind === "text" ? {} : { promptKind }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...withoutUndefined({ timeoutMs }),
       ...(Number.isFinite(queueTimeoutMs) ? { queueTimeoutMs } : {}),
     };
     const turn = { id, session: this.#session, prompt, position, durable, acceptedAt, ...rest };

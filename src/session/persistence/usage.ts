@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withoutUndefined } from "../../fields.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
 import { nameOfKey, type SessionName } from "../../names.ts";
@@ -32,7 +33,7 @@ const schema = z.strictObject({
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function usageQuery(options: UsageOptions): UsageQuery {
   const { since, until, by = [] } = validate(schema, options, "usage");
-  return { by, ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) };
+  return withoutUndefined({ by, since, until });
 }
 
 /** Days in order, then the dearest first. */

@@ -1,5 +1,6 @@
 import type { Answer } from "../../claude/messages/turn-result.ts";
 import type { CastellanError } from "../../errors.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { Spending, Usage } from "../../journal/model/spending.ts";
 
 /** What came of a turn. */
@@ -41,8 +42,7 @@ export function replyOf(
 ): Reply {
   return {
     text,
-    ...(command === undefined ? {} : { command }),
-    ...(turn.structured === undefined ? {} : { structured: turn.structured }),
+    ...withoutUndefined({ command, structured: turn.structured }),
     ...turn.spent,
     sessionId: conversationId,
     turnId: turn.id,

@@ -5,6 +5,7 @@ import type { ShownPiece } from "../../claude/messages/shown.ts";
 import type { Timer } from "../../clock.ts";
 import { CastellanError, type ConversationFate, type PartialTurn } from "../../errors.ts";
 import type { TurnOrigin } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { EndedTurnState, PromptKind, TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { EventPlace } from "./event-id.ts";
 import { EventLog } from "./event-log.ts";
@@ -166,13 +167,13 @@ export class TurnRecord {
   get partial(): PartialTurn {
     const toolUses = this.#progress.toolUses.map(({ id, name }) => ({ id, name }));
     const { costUsd, conversation } = this;
-    return {
+    return withoutUndefined({
       turnId: this.id,
       partialText: this.#progress.text,
       toolUses,
-      ...(costUsd === undefined ? {} : { costUsd }),
-      ...(conversation === undefined ? {} : { conversation }),
-    };
+      costUsd,
+      conversation,
+    });
   }
 
   /** Keeps a watch until the turn ends. */

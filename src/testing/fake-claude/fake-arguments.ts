@@ -1,3 +1,5 @@
+import { withoutUndefined } from "../../fields.ts";
+
 /** The command line options of Claude Code that change what the fake does. */
 export interface FakeArguments {
   readonly sessionId?: string;
@@ -28,9 +30,7 @@ export function parseArguments(args: readonly string[]): FakeArguments {
   const resume = value("--resume");
   const resumeSessionAt = value("--resume-session-at");
   return {
-    ...(sessionId === undefined ? {} : { sessionId }),
-    ...(resume === undefined ? {} : { resume }),
-    ...(resumeSessionAt === undefined ? {} : { resumeSessionAt }),
+    ...withoutUndefined({ sessionId, resume, resumeSessionAt }),
     forkSession: args.includes("--fork-session"),
     continueLast: args.includes("--continue"),
     persist: !args.includes("--no-session-persistence"),

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { withoutUndefined } from "../../fields.ts";
 import type { WireMessage, WireObject } from "./fake-wire.ts";
 
 /** The version of Claude Code whose messages these are. */
@@ -177,9 +178,7 @@ export function toolResultMessage(id: string, result: FakeToolResult): WireObjec
     type: "user",
     message: {
       role: "user",
-      content: [
-        { tool_use_id: id, type: "tool_result", content, ...(isError === undefined ? {} : { is_error: isError }) },
-      ],
+      content: [{ tool_use_id: id, type: "tool_result", content, ...withoutUndefined({ is_error: isError }) }],
     },
     parent_tool_use_id: null,
     timestamp: new Date().toISOString(),

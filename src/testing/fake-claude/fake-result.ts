@@ -1,4 +1,5 @@
 import type { ModelUsage, SDKPermissionDenial, TerminalReason } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../../fields.ts";
 import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
@@ -88,7 +89,7 @@ export function resultMessage(result: FakeResult, facts: FakeTurnFacts): WireObj
           api_error_status: result.apiErrorStatus ?? null,
         }
       : { errors: result.errors ?? [result.text ?? subtype] }),
-    ...(result.structuredOutput === undefined ? {} : { structured_output: result.structuredOutput }),
+    ...withoutUndefined({ structured_output: result.structuredOutput }),
     ...(facts.partialMessages ? { begun_message_ids: facts.apiMessageIds } : {}),
     queued_turn_count: facts.queued,
     result_index: facts.resultIndex,
@@ -104,7 +105,7 @@ export function resultMessage(result: FakeResult, facts: FakeTurnFacts): WireObj
         }
       : {}),
     ...facts.echo,
-    ...(facts.origin === undefined ? {} : { origin: facts.origin }),
+    ...withoutUndefined({ origin: facts.origin }),
     ...facts.apiError,
   };
 }
@@ -125,7 +126,7 @@ export function startFailureResult(errors: readonly string[], reason: string | u
     permission_denials: [],
     errors,
     result_index: 0,
-    ...(reason === undefined ? {} : { startup_failure_reason: reason }),
+    ...withoutUndefined({ startup_failure_reason: reason }),
   };
 }
 

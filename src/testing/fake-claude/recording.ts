@@ -1,6 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import type { SDKMessage, SDKResultSuccess } from "@anthropic-ai/claude-agent-sdk";
 import { on } from "../../events.ts";
+import { withoutUndefined } from "../../fields.ts";
 import type { SessionName } from "../../names.ts";
 import type { FakeResult } from "./fake-result.ts";
 import type { FakeScript, FakeTurn } from "./fake-turn.ts";
@@ -109,7 +110,7 @@ async function repeated(message: SDKMessage, turn: FakeTurn): Promise<void> {
     await turn.result({
       subtype,
       isError: message.is_error,
-      ...(terminalReason === undefined ? {} : { terminalReason }),
+      ...withoutUndefined({ terminalReason }),
       ...(message.subtype === "success" ? resultOf(message) : { errors: message.errors }),
       usage: { inputTokens: usage.input_tokens, outputTokens: usage.output_tokens },
     });
@@ -126,7 +127,7 @@ function resultOf({
 }: SDKResultSuccess): FakeResult {
   return {
     text: result,
-    ...(structuredOutput === undefined ? {} : { structuredOutput }),
+    ...withoutUndefined({ structuredOutput }),
     ...(typeof status === "number" ? { apiErrorStatus: status } : {}),
   };
 }

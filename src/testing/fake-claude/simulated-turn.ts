@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { HookEvent, PermissionResult, SDKMessage, SDKUserMessage } from "@anthropic-ai/claude-agent-sdk";
+import { withoutUndefined } from "../../fields.ts";
 import { FakeAnswer } from "./fake-answer.ts";
 import { spokenApiError } from "./fake-api-error.ts";
 import { isVerbatim, promptText } from "./fake-command.ts";
@@ -330,7 +331,7 @@ export class SimulatedTurn implements FakeTurn {
       resultMessage(result, {
         stopReason: ending.stopReason,
         steps: 1 + this.#tools.count + (ending.moreSteps ?? 0),
-        ...(ending.apiError === undefined ? {} : { apiError: ending.apiError }),
+        ...withoutUndefined({ apiError: ending.apiError }),
         ...(this.#origin === "task" ? { origin: { kind: "task-notification", producer: "session-task" } } : {}),
         echo: this.#echo,
         startedAt: this.#startedAt,

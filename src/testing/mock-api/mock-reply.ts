@@ -1,4 +1,5 @@
 import type { Fixture, FixtureResponse } from "@copilotkit/aimock";
+import { withoutUndefined } from "../../fields.ts";
 import type { MockRequest } from "./mock-request.ts";
 
 /** An answer of the model. */
@@ -60,7 +61,7 @@ export function toFixture(
   if ("error" in reply) {
     const { status, message, type, retryAfter } = reply.error;
     const error = { message, type: type ?? TYPES[status] ?? "api_error" };
-    return { response: { error, status, ...(retryAfter === undefined ? {} : { retryAfter }) }, pace: {} };
+    return { response: { error, status, ...withoutUndefined({ retryAfter }) }, pace: {} };
   }
   const { text = "", thinking, toolUses = [] } = reply;
   const usage = {
@@ -71,11 +72,11 @@ export function toFixture(
       reply.usage?.outputTokens ?? tokens(text.length + (thinking?.length ?? 0) + JSON.stringify(toolUses).length),
   };
   const toolCalls = toolUses.map(({ name, input }) => ({ name, arguments: JSON.stringify(input) }));
-  const common = { usage, ...(thinking === undefined ? {} : { reasoning: thinking }) };
+  const common = { usage, ...withoutUndefined({ reasoning: thinking }) };
   const pace: Partial<Fixture> = {
     chunkSize: reply.pieceLength ?? 8,
     ...(reply.tokensPerSecond === undefined ? {} : { streamingProfile: { tps: reply.tokensPerSecond } }),
-    ...(reply.cutAfter === undefined ? {} : { truncateAfterChunks: reply.cutAfter }),
+    ...withoutUndefined({ truncateAfterChunks: reply.cutAfter }),
   };
   if (toolCalls.length === 0) return { response: { content: text, ...common }, pace };
   return { response: { ...(text === "" ? {} : { content: text }), toolCalls, ...common }, pace };
