@@ -21,11 +21,16 @@ import type { SupervisorJournal } from "./persistence/supervisor-journal.ts";
 import { ProcessOutput } from "./process/process-output.ts";
 import { type ProcessSession, SessionProcess } from "./process/session-process.ts";
 import { Recovery } from "./recovery.ts";
-import { refusalOf } from "./status/refusal.ts";
 import type { SessionEvent } from "./status/session-event.ts";
 import { conversationBehind, conversationCutBack } from "./status/session-fault.ts";
-import { nextSessionState, type SessionState, type SessionStateEvent, type Stopped } from "./status/session-state.ts";
-import { StateMilestone } from "./status/state-milestone.ts";
+import {
+  nextSessionState,
+  refusalOf,
+  type SessionState,
+  type SessionStateEvent,
+  StateMilestone,
+  type Stopped,
+} from "./status/session-state.ts";
 import type { TurnRecord } from "./streams/turn-record.ts";
 import { Dispatcher } from "./turns/dispatcher.ts";
 

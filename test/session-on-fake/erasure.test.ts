@@ -5,6 +5,7 @@ import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/
 import { afterEach, expect, test } from "vitest";
 import type { Supervisor } from "../../src/application/supervisor.ts";
 import { query, session } from "../../src/castellan.ts";
+import { ownDirectoryOf } from "../../src/claude/own-directory.ts";
 import { CastellanError, command, type ExportedLine, pool, template } from "../../src/index.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Batch } from "../../src/journal/model/change.ts";
@@ -12,7 +13,6 @@ import type { Journal } from "../../src/journal/model/journal.ts";
 import { NOTHING_SPENT } from "../../src/journal/model/spending.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
 import { conversationClaims } from "../../src/session/conversation/conversation-claims.ts";
-import { ownDirectoryOf } from "../../src/session/options/own-directory.ts";
 import { serverOf } from "../../src/session/session.ts";
 import { type FakeClaude, fakeClaude } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";

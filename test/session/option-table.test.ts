@@ -3,8 +3,7 @@ import { sessionChange } from "../../src/application/tree/reconcile.ts";
 import { differencesOf, fingerprintOf, spareMismatch } from "../../src/claude/fingerprint.ts";
 import { effectOf, OPTION_TABLE, OWN_OPTIONS } from "../../src/session/options/option-table.ts";
 import type { OwnOptions } from "../../src/session/options/options.ts";
-import { likeOptions, optionsOf, sessionSettings } from "../../src/session/options/session-settings.ts";
-import { shapeOf } from "../../src/session/process/process-shape.ts";
+import { likeOptions, optionsOf, sessionSettings, shapeOf } from "../../src/session/options/session-settings.ts";
 
 /** Options that an example needs beside it: a permanent session cannot be significant. */
 const BESIDE: Partial<Record<keyof OwnOptions, OwnOptions>> = { significant: { restart: "transient" } };

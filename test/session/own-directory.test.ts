@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { isAbsolute, join, relative } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { folderNameOf, ownDirectoryOf } from "../../src/claude/own-directory.ts";
 import { nameKey, nameProblem, type SessionName } from "../../src/names.ts";
-import { folderNameOf, ownDirectoryOf } from "../../src/session/options/own-directory.ts";
 
 /** Parts of names that try to escape their folder. */
 const NASTY = [

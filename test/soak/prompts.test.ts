@@ -5,7 +5,7 @@ import type { McpServerConfig } from "@anthropic-ai/claude-agent-sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { command, once, pool, type SessionDefaults, Supervisor, type SupervisorOptions } from "../../src/index.ts";
 import { mentionIn } from "../../src/session/options/command.ts";
-import { controlledCommand } from "../../src/session/options/controlled-commands.ts";
+import { controlledCommand } from "../../src/session/options/prompt.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { newFolder } from "../journal/sqlite-scene.ts";
 import { eventually, failure, unique } from "../session-on-fake/scene.ts";

@@ -7,7 +7,7 @@ import { Pool } from "../../pool/pool.ts";
 import { PoolServer } from "../../pool/pool-server.ts";
 import type { PoolStatus } from "../../pool/pool-status.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
-import { shapeOf } from "../../session/process/process-shape.ts";
+import { shapeOf } from "../../session/options/session-settings.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import { registry } from "../names/registry.ts";
 import type { PoolPlan, SessionPlan } from "../options/child-options.ts";

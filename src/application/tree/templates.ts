@@ -4,7 +4,7 @@ import { type Clock, pause, type Timer } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { keyPrefix, nameOfKey, nameProblem, type SessionName } from "../../names.ts";
 import type { SessionSettings } from "../../session/options/session-settings.ts";
-import { shapeOf } from "../../session/process/process-shape.ts";
+import { shapeOf } from "../../session/options/session-settings.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import { registry } from "../names/registry.ts";
 import type { SessionPlan, TemplatePlan } from "../options/child-options.ts";

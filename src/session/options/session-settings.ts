@@ -1,6 +1,8 @@
 import type { Options as SdkOptions } from "@anthropic-ai/claude-agent-sdk";
 import { z } from "zod";
-import type { OwnDirectory } from "../../claude/own-directory.ts";
+import type { Shape } from "../../claude/fingerprint.ts";
+import { type OwnDirectory, ownDirectoryOf } from "../../claude/own-directory.ts";
+import { PROCESS_OPTION_NAMES } from "../../claude/process-options.ts";
 import { contradictions, REFUSED_SDK_OPTIONS, sdkOptionsShape } from "../../claude/sdk-options.ts";
 import type { OptionProblem } from "../../errors.ts";
 import { omit, pick, withoutUndefined } from "../../fields.ts";
@@ -11,9 +13,7 @@ import { isolationProblems, remembers } from "./isolation.ts";
 import { OPTION_TABLE, OWN_OPTIONS, type OwnSettings, ownShape } from "./option-table.ts";
 import type { SessionDefaults, SessionOptions } from "./options.ts";
 import { jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
-import { ownDirectoryOf } from "./own-directory.ts";
 import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
-import { withVariablesOfSettings } from "./settings-variables.ts";
 import { invalidOptions, nameSchema, validate } from "./validation.ts";
 
 /** The options of a session, read and settled, and what follows from them. */
@@ -132,6 +132,27 @@ function settingsOf(
   };
 }
 
+/**
+ * The options with the variables that inline settings set in `env`: settings stand on the command line, which every user of the
+ * machine can read, and the environment of a process only its own user. Claude Code takes both alike, unless there are settings of
+ * files, which count for more than the environment; then they stay where they are.
+ */
+export function withVariablesOfSettings(sdk: SdkOptions): SdkOptions {
+  const { settings, settingSources = [] } = sdk;
+  if (typeof settings !== "object" || settingSources.length > 0) return sdk;
+  const { env: variables, ...others } = settings;
+  if (!areVariables(variables)) return sdk;
+  const moved = { ...sdk, env: { ...sdk.env, ...variables } };
+  if (Object.keys(others).length > 0) return { ...moved, settings: others };
+  const { settings: _, ...without } = moved;
+  return without;
+}
+
+function areVariables(value: unknown): value is Record<string, string> {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.values(value).every((part) => typeof part === "string");
+}
+
 /** Servers that are required and that nobody could bring: neither the options nor files. */
 function serverProblems(
   required: boolean | readonly string[],
@@ -163,6 +184,12 @@ function outputOf(
     problems.push({ field, message: `cannot be written, or read, as JSON Schema: ${why}` });
     return undefined;
   }
+}
+
+/** All that a process of a session with these settings is started with, apart from the conversation. */
+export function shapeOf(settings: SessionSettings): Shape {
+  const { sdk, approvals, ownDirectory } = settings;
+  return { ...pick(settings, PROCESS_OPTION_NAMES), options: sdk, approvals: approvals !== false, ownDirectory };
 }
 
 /** The options by which there would be a session of these settings, but for its name and the conversation that it begins with. */

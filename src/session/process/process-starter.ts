@@ -34,9 +34,9 @@ import {
 import { isNothing } from "../conversation/granted.ts";
 import { historyOf } from "../conversation/history.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
+import { shapeOf } from "../options/session-settings.ts";
 import { whatIsBehind } from "../status/session-fault.ts";
 import { endingStages } from "./ending.ts";
-import { shapeOf } from "./process-shape.ts";
 import { exitOfError } from "./session-exit.ts";
 
 /** The SDK's options and the environment of a process. */

@@ -1,4 +1,4 @@
-import type { ExitRecord } from "../../errors.ts";
+import { CastellanError, type ExitRecord } from "../../errors.ts";
 
 /**
  * What a session waits for before it hands out its next turn: that a limit of use is lifted, that its account can pay again, or
@@ -82,5 +82,54 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
       return { name: "quarantined", lastExits: event.lastExits };
     case "stop":
       return { name: "stopped", as: event.as };
+  }
+}
+
+/**
+ * Why a session in this state takes no turns, if it does not.
+ *
+ * @param who the session, for messages
+ * @param ended how its only process ended, if it was to have but one
+ */
+export function refusalOf(who: string, state: SessionState, ended: ExitRecord | undefined): CastellanError | undefined {
+  if (state.name === "stopped") {
+    if (state.as === "supervisor") {
+      return new CastellanError("SUPERVISOR_STOPPED", `${who} has ended with its supervisor.`);
+    }
+    const how = ended === undefined || ended.class === "done" ? "has been stopped" : `has ended: ${ended.message}`;
+    return new CastellanError("SESSION_STOPPED", `${who} ${how}.`);
+  }
+  if (state.name !== "quarantined") return undefined;
+  const { lastExits } = state;
+  const last = lastExits.at(-1)?.message ?? "unknown";
+  const message = `${who} is quarantined after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
+  return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
+}
+
+/** A state that a session is waited for to reach. Each time that it has left it, it is waited for anew. */
+export class StateMilestone {
+  readonly #reached: (state: SessionState) => boolean;
+  #pending: PromiseWithResolvers<SessionState> | undefined;
+  #state: SessionState;
+
+  /** `state` is the one that the session is in. */
+  constructor(state: SessionState, reached: (state: SessionState) => boolean) {
+    this.#state = state;
+    this.#reached = reached;
+  }
+
+  /** The session is in this state now. */
+  see(state: SessionState): void {
+    this.#state = state;
+    if (!this.#reached(state)) return;
+    this.#pending?.resolve(state);
+    this.#pending = undefined;
+  }
+
+  /** Resolves with the state in which it is reached; at once if it is. */
+  async wait(): Promise<SessionState> {
+    if (this.#reached(this.#state)) return this.#state;
+    this.#pending ??= Promise.withResolvers();
+    return await this.#pending.promise;
   }
 }
