@@ -6,28 +6,34 @@ import type { Settings } from "@anthropic-ai/claude-agent-sdk";
 import { makeFolder } from "../journal/sqlite/sqlite-file.ts";
 import { nameKey, type SessionName } from "../names.ts";
 
-/** The working directory that a session has for itself, in a folder that it shares with others. Absolute, without symbolic links. */
+/**
+ * A session's own working directory, below a root that sessions share. Both paths are absolute and without symbolic
+ * links.
+ */
 export interface OwnDirectory {
   readonly root: string;
   readonly path: string;
 }
 
-/** The folder in it where Claude keeps what it remembers by itself. */
+/** The folder for Claude's auto-memory, inside the session's directory. */
 const MEMORY = ".memory";
 
-/** Where the directories of sessions are, unless the options say otherwise, from the working directory of the application. */
+/** The default root, relative to the application's working directory. */
 const ROOT = join(".castellan", "sessions");
 
-/** Of a name, how many characters are shown in that of its folder. */
+/** How many characters of the session's name its folder name shows. */
 const SHOWN = 40;
 
-/** The directory of the session of this name, in a folder of its own below `root`. Nothing of it has to exist. */
+/** Returns the directory of a session, a folder of its own below `root`. Neither has to exist. */
 export function ownDirectoryOf(name: SessionName, root: string = ROOT): OwnDirectory {
   const real = realPathOf(resolve(root));
   return { root: real, path: join(real, folderNameOf(name)) };
 }
 
-/** What leads through a link counts for Claude's file tools as outside of where it leads to. What does not exist is taken as it is. */
+/**
+ * Resolves symbolic links, because Claude's file tools treat a path through a link as outside the link's target. Parts
+ * that do not exist stay as they are.
+ */
 function realPathOf(path: string): string {
   try {
     return realpathSync(path);
@@ -38,12 +44,12 @@ function realPathOf(path: string): string {
 }
 
 /**
- * The name of a session's folder: always the same for the same session, and never that of another one, also where file names ignore
- * case. It may stand on any file system, whatever the name of the session is made of. What tells sessions apart is a digest of the
- * name; before it stands, for people, what is left of the name itself.
+ * Returns the name of a session's folder: always the same for one session, different for any two sessions, also on
+ * case-insensitive file systems, and valid on every file system. A digest of the session's name makes it unique; a
+ * readable remainder of the name precedes it.
  */
 export function folderNameOf(name: SessionName): string {
-  // Of ASCII only, since what a letter is, and its lower case, changes with the release of Unicode.
+  // ASCII only: which characters are letters, and their lower case, depends on the Unicode version.
   const words =
     [name]
       .flat()
@@ -55,35 +61,38 @@ export function folderNameOf(name: SessionName): string {
 }
 
 /**
- * Makes the directory, for this user only, if there is none.
+ * Creates the directory for the current user only, if it does not exist.
  *
- * @throws Error if it cannot be made, or something else has its name
+ * @throws Error if it cannot be created, or something else has its name
  */
 export async function makeOwnDirectory({ root, path }: OwnDirectory): Promise<void> {
   makeFolder(dirname(root));
   await mkdir(path, { recursive: true, mode: 0o700 });
   await refuseLink(path);
-  // The folder above is kept out of repositories, and Claude would search nothing that is ignored there.
+  // The parent folder is usually git-ignored, and Claude does not search ignored files.
   await writeFile(join(root, ".gitignore"), "!*\n", { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw error;
   });
 }
 
-/** Removes what is in the directory, if there is one. @throws Error if that cannot be done */
+/** Removes everything in the directory, and creates it if it does not exist. @throws Error if that fails */
 export async function emptyOwnDirectory(directory: OwnDirectory): Promise<void> {
   const { path } = directory;
   await makeOwnDirectory(directory);
   for (const name of await readdir(path)) await rm(join(path, name), { recursive: true, force: true });
 }
 
-/** Where Claude keeps in it what it remembers, and what it has scheduled for good; no path of one that is no directory. */
+/**
+ * Returns the paths inside the directory where Claude keeps its memory and its durable schedules. Skips paths that are
+ * not directories.
+ */
 export async function keptInOwnDirectory({ path }: OwnDirectory): Promise<string[]> {
   const settings = join(path, ".claude");
   if (!(await isDirectory(path))) return [];
   return [join(path, MEMORY), ...((await isDirectory(settings)) ? [join(settings, "scheduled_tasks.json")] : [])];
 }
 
-/** Whether it is one itself, and no link to one. */
+/** Whether the path is a directory itself rather than a link to one. */
 async function isDirectory(path: string): Promise<boolean> {
   return await refuseLink(path).then(
     () => true,
@@ -91,20 +100,20 @@ async function isDirectory(path: string): Promise<boolean> {
   );
 }
 
-/** A link would lead what is written, or removed, to where another session is. */
+/** A link would redirect writes and removals to another session's files. */
 async function refuseLink(path: string): Promise<void> {
   if (!(await lstat(path)).isDirectory()) throw new Error(`${path} is no directory`);
 }
 
 /**
- * The settings of a session with a directory of its own: `settings` over what keeps its file tools in there, whatever rules and modes
- * allow, what Claude remembers, and, in a sandbox, commands away from the directories of others.
+ * Returns `settings` with additions for a session in its own directory: file tools stay inside it, whatever rules and
+ * modes allow; Claude's memory is kept there; and a sandbox denies commands the other sessions' directories.
  */
 export function settingsWithin({ root, path }: OwnDirectory, settings: Settings, autoMemory: boolean): Settings {
   const { permissions, sandbox } = settings;
   return {
     crossSessionInbound: "refuse",
-    // Claude Code's own choice is a folder for the whole repository that the directory may be in.
+    // By default, Claude Code uses one memory folder for the whole repository around the directory.
     ...(autoMemory ? { autoMemoryDirectory: join(path, MEMORY) } : {}),
     ...settings,
     permissions: {

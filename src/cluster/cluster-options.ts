@@ -117,13 +117,13 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
   if (typeof given.notifications === "string") {
     for (const { message } of placeProblems(given.notifications, "castellan")) refuse("notifications", message);
   }
-  if (beatMs < 10) refuse("beat", `expected at least 10ms; given was ${formatDuration(beatMs)}`);
+  if (beatMs < 10) refuse("beat", `expected at least 10ms; got ${formatDuration(beatMs)}`);
   if (staleMs < 3 * beatMs) {
-    const message = `expected at least three times \`beat\`, ${formatDuration(3 * beatMs)}, so that a beat that is late costs nothing; given was ${formatDuration(staleMs)}`;
+    const message = `expected at least three times \`beat\`, ${formatDuration(3 * beatMs)}, so that a beat that is late costs nothing; got ${formatDuration(staleMs)}`;
     refuse("staleAfter", message);
   }
   if (marginMs > staleMs / 2 || marginMs < 50) {
-    const had = given.margin === undefined ? "a fifth of that is" : "given was";
+    const had = given.margin === undefined ? "a fifth of that is" : "got";
     const message = `expected between 50ms and half of \`staleAfter\`, ${formatDuration(staleMs / 2)}; ${had} ${formatDuration(marginMs)}`;
     refuse("margin", message);
   }

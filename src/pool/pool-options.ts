@@ -149,7 +149,7 @@ function unknownIn(rest: object): OptionProblem[] {
       return [{ field, message: "cannot be set on a pool: it can only be one session's" }];
     }
     if (field !== "name" && field !== "signal" && sessionFields.has(field)) return [];
-    return [{ field, message: `is no option of a pool${didYouMean(nearMisses(field, known))}` }];
+    return [{ field, message: `is not an option of a pool${didYouMean(nearMisses(field, known))}` }];
   });
 }
 

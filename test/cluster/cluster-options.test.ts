@@ -88,7 +88,7 @@ test("all that can be given is taken", () => {
 
 describe("what is wrong is named, with what is allowed", () => {
   test.each<[field: string, wrong: Record<string, unknown>, words: string]>([
-    ["postgres", { postgres: undefined }, "given was nothing"],
+    ["postgres", { postgres: undefined }, "got nothing"],
     ["postgres", { postgres: "mysql://castellan:pass@db/app" }, "expected a URL such as postgres://"],
     ["schema", { schema: "Support" }, "lower-case letters"],
     ["secret", { secret: "short" }, "expected at least 32 characters"],
@@ -109,16 +109,16 @@ describe("what is wrong is named, with what is allowed", () => {
     ["maxProcesses", { maxProcesses: 0 }, "expected"],
     ["maxProcesses", { maxProcesses: 1.5 }, "expected"],
     ["labels.gpu", { labels: { gpu: true } }, "expected string"],
-    ["beat", { beat: "5ms", staleAfter: "1s" }, "expected at least 10ms; given was 5ms"],
+    ["beat", { beat: "5ms", staleAfter: "1s" }, "expected at least 10ms; got 5ms"],
     [
       "staleAfter",
       { beat: "2s" },
-      "at least three times `beat`, 6s, so that a beat that is late costs nothing; given was 5s",
+      "at least three times `beat`, 6s, so that a beat that is late costs nothing; got 5s",
     ],
-    ["margin", { margin: "3s" }, "expected between 50ms and half of `staleAfter`, 2500ms; given was 3s"],
-    ["margin", { margin: "20ms" }, "given was 20ms"],
+    ["margin", { margin: "3s" }, "expected between 50ms and half of `staleAfter`, 2500ms; got 3s"],
+    ["margin", { margin: "20ms" }, "got 20ms"],
     ["margin", { beat: "20ms", staleAfter: "100ms" }, "a fifth of that is 20ms"],
-    ["stale", { stale: "5s" }, "is no option"],
+    ["stale", { stale: "5s" }, "is not an option"],
   ])("%s in %j", (field, wrong, words) => {
     const problems = problemsOf(() => clusterSettings({ ...LEAST, ...wrong }));
     const said = Object.entries(problems).find(([at]) => at.startsWith(`cluster.${field}`) || at === "cluster.listen");

@@ -121,7 +121,7 @@ describe("the options of a global session", () => {
 
 describe("what is wrong is named where it stands", () => {
   test.each<[what: string, children: readonly ChildOptions[], field: string, words: string]>([
-    ["a wrong option", [{ name: global("a"), maxTurns: -1 }], "children[0].maxTurns", "given was -1"],
+    ["a wrong option", [{ name: global("a"), maxTurns: -1 }], "children[0].maxTurns", "got -1"],
     ["a wrong option of a template", [template(global("a"), { maxTurns: -1 })], "children[0].sessions.maxTurns", "-1"],
     ["a wrong limit of a template", [template(global("a"), {}, { maxSessions: 0 })], "children[0].maxSessions", "0"],
     [

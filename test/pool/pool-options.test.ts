@@ -49,12 +49,12 @@ test.each([
   [{ size: 2, conversation: "private" }, /children\[0\]\.conversation/],
   [{ size: 2, lease: "soon" }, /children\[0\]\.lease: expected a duration/],
   [{ size: 2, waitingLimit: -1 }, /children\[0\]\.waitingLimit/],
-  [{ size: 2, waitingLimt: 1 }, /children\[0\]\.waitingLimt: is no option of a pool; did you mean `waitingLimit`/],
-  [{ size: 2, idleTimout: "1m" }, /children\[0\]\.idleTimout: is no option of a pool; did you mean `idleTimeout`/],
+  [{ size: 2, waitingLimt: 1 }, /children\[0\]\.waitingLimt: is not an option of a pool; did you mean `waitingLimit`/],
+  [{ size: 2, idleTimout: "1m" }, /children\[0\]\.idleTimout: is not an option of a pool; did you mean `idleTimeout`/],
   [{ size: 2, maxTurns: "many" }, /children\[0\]\.maxTurns/],
   [{ size: 2, sessionId: "x" }, /children\[0\]\.sessionId: cannot be set on a pool/],
   [{ size: 2, resume: "x" }, /children\[0\]\.resume: cannot be set on a pool/],
-  [{ size: 2, name: "x" }, /children\[0\]\.name: is no option of a pool/],
+  [{ size: 2, name: "x" }, /children\[0\]\.name: is not an option of a pool/],
 ])("%j is refused", (options, expected) => {
   expect(problems(options).join("\n")).toMatch(expected);
 });

@@ -243,7 +243,7 @@ describe("waiting for a key", () => {
   });
 });
 
-test("what is no option and no key is refused in words", async () => {
+test("what is not an option and no key is refused in words", async () => {
   // @ts-expect-error: what a caller without types may give
   expect((await thrown(() => new Registry({ keys: "uniqe" }), "INVALID_OPTIONS")).message).toContain("unique");
   // @ts-expect-error: as above

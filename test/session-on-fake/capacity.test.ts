@@ -300,6 +300,6 @@ test("capacity: rejects wrong options by name, with a suggestion", async () => {
   const wrong = (capacity: object) => failure(Scene.open({ options: { capacity } }), "INVALID_OPTIONS");
   expect((await wrong({ maxProcesses: 0 })).message).toContain("capacity.maxProcesses");
   expect((await wrong({ maxProcess: 2 })).message).toMatch(
-    /`capacity.maxProcess`: is no option; did you mean `maxProcesses`/,
+    /`capacity.maxProcess`: is not an option; did you mean `maxProcesses`/,
   );
 });

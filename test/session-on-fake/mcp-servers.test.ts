@@ -116,7 +116,7 @@ for (const [what, doing, requireMcpServers, starts] of [
 test("requireMcpServers: rejects an unknown server with a suggestion", async () => {
   const opening = Scene.open({ session: { mcpServers, requireMcpServers: ["dbs"] } });
   const error = await failure(opening, "INVALID_OPTIONS");
-  expect(error.message).toContain('"dbs" is none of `mcpServers`; did you mean `db`');
+  expect(error.message).toContain('"dbs" is not in `mcpServers`; did you mean `db`');
 });
 
 test("requireMcpServers: a session does not take a spare that has not waited for its servers", async () => {

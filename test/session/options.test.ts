@@ -88,7 +88,7 @@ describe("Own options", () => {
       const [{ message } = { message: "" }] = problems;
       if (!(field === "inheritEnv" && Array.isArray(value)))
         for (const words of allowed) expect(message).toContain(words);
-      expect(message).toContain("given was ");
+      expect(message).toContain("got ");
     },
   );
 
@@ -195,12 +195,12 @@ describe("sessionSettings", () => {
     ["mcpServer", "`mcpServers`"],
   ])("rejects %s, and suggests %s first", (field, suggestion) => {
     expect(problemsOf({ [field]: SECRET })).toEqual([
-      { field, message: expect.stringMatching(new RegExp(`^is no option; did you mean ${suggestion}`)) },
+      { field, message: expect.stringMatching(new RegExp(`^is not an option; did you mean ${suggestion}`)) },
     ]);
   });
 
   it("rejects an unknown option without a suggestion when none is near", () => {
-    expect(problemsOf({ somethingElse: 1 })).toEqual([{ field: "somethingElse", message: "is no option" }]);
+    expect(problemsOf({ somethingElse: 1 })).toEqual([{ field: "somethingElse", message: "is not an option" }]);
   });
 
   it("reports all problems at once, and the session's name", () => {

@@ -27,15 +27,15 @@ describe("validate", () => {
   });
 
   it("names the field, what is allowed and what was given", () => {
-    expect(problemsOf({ size: 0 })).toEqual([{ field: "size", message: expect.stringMatching(/>0; given was 0$/) }]);
-    expect(problemsOf({})).toEqual([{ field: "size", message: expect.stringMatching(/number.*; given was nothing$/) }]);
+    expect(problemsOf({ size: 0 })).toEqual([{ field: "size", message: expect.stringMatching(/>0; got 0$/) }]);
+    expect(problemsOf({})).toEqual([{ field: "size", message: expect.stringMatching(/number.*; got nothing$/) }]);
   });
 
   it("names all choices of a union", () => {
     const [problem] = problemsOf({ size: 1, mode: "slow" });
     expect(problem?.message).toContain('"fast"');
     expect(problem?.message).toContain("object");
-    expect(problem?.message).toContain('given was "slow"');
+    expect(problem?.message).toContain('got "slow"');
     expect(problemsOf({ size: 1, mode: { level: "high" } })[0]?.message).toContain("level");
   });
 
@@ -47,7 +47,7 @@ describe("validate", () => {
   });
 
   it("hides the value of a secret, and states its type", () => {
-    expect(problemsOf({ size: 1, password: 1234567 })[0]?.message).toMatch(/; given was a number$/);
+    expect(problemsOf({ size: 1, password: 1234567 })[0]?.message).toMatch(/; got a number$/);
   });
 });
 

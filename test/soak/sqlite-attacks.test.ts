@@ -27,7 +27,7 @@ interface Story {
   readonly lost: number;
   readonly lostAfterAttack: number;
   readonly refused: number;
-  /** Whether, at the end, what was given was taken. */
+  /** Whether, at the end, what was got taken. */
   readonly taken: boolean;
   /** What it was refused with last. */
   readonly refusal?: string;

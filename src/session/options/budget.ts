@@ -3,37 +3,37 @@ import { CastellanError, type ErrorDetails } from "../../errors.ts";
 import type { Spending } from "../../journal/model/spending.ts";
 import { dayOf, type UsageEntry } from "../../journal/model/usage-entry.ts";
 
-/** How much may be spent. What has been accepted is finished; then no new turns are taken. */
+/** A spending limit. Once it is reached, accepted turns finish and new turns are refused. */
 export interface Budget {
   /** US dollars, as Claude Code estimates them. */
   readonly usd: number;
-  /** Whether they are for each day, in UTC, or for ever. Default `"ever"`. */
+  /** Whether the limit applies to each day (UTC) or to all time. Default `"ever"`. */
   readonly per?: "day" | "ever";
 }
 
-/** A budget at a moment. */
+/** A budget and how much of it is spent. */
 export interface BudgetStatus {
   readonly limitUsd: number;
   readonly per: "day" | "ever";
-  /** Today, or in all. */
+  /** Spent today, or in total, depending on `per`. */
   readonly spentUsd: number;
 }
 
-/** How many days are remembered. There is more than one for when a clock that was ahead is set back. */
+/** How many days to keep. More than one, for a clock that ran ahead and is set back. */
 const MOST_DAYS = 31;
 
-/** Counts what is spent of a budget. */
+/** Adds up spending and checks it against a budget. */
 export class BudgetMeter {
   readonly #clock: Clock;
   #ever = 0;
-  /** What was spent, by day. */
+  /** Spending by day. */
   readonly #days = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Begins with what was spent so far; `entries` tell it by day. */
+  /** Replaces all recorded spending with `entries`, which give it by day. */
   load(entries: readonly UsageEntry[]): void {
     this.#ever = 0;
     this.#days.clear();
@@ -46,13 +46,13 @@ export class BudgetMeter {
     for (const { costUsd } of spendings) this.#add(day, costUsd);
   }
 
-  /** How much of `budget` has been spent. */
+  /** Returns how much of `budget` is spent. */
   status({ usd: limitUsd, per = "ever" }: Budget): BudgetStatus {
     const today = this.#days.get(dayOf(this.#clock.now())) ?? 0;
     return { limitUsd, per, spentUsd: per === "ever" ? this.#ever : today };
   }
 
-  /** Why nothing more may be spent of `budget`, if that is so. `whose` is who has it, for the message. */
+  /** Returns the error for a budget that is used up, or undefined. `whose` names its owner in the message. */
   refusal(
     budget: Budget | undefined,
     scope: ErrorDetails["BUDGET_EXCEEDED"]["scope"],

@@ -1,9 +1,12 @@
 import { invalidOptions } from "./validation.ts";
 
-/** By what such a prompt is known, also to another copy of this package. No JSON that a web page sends can hold it. */
+/**
+ * The key of the command in a prompt. Registered globally, so that all copies of this package share it; a symbol, so
+ * that JSON from a web page cannot contain it.
+ */
 const COMMAND: unique symbol = Symbol.for("castellan.command.1");
 
-/** A command or skill of Claude Code as a prompt; made by {@link command}. */
+/** A command or skill of Claude Code as a prompt; see {@link command}. */
 export interface Command {
   readonly [COMMAND]: {
     /** Without the slash. */
@@ -12,22 +15,23 @@ export interface Command {
   };
 }
 
-/** Which command is to be run, and with what. */
+/** The command to run and its arguments. */
 export type CommandCall = Command[typeof COMMAND];
 
 /**
- * A command or skill of Claude Code as a prompt, for `query`, `stream` and their like: one of Claude Code's own, of a skill, a
- * plugin, a file in `.claude/commands`, or `mcp__<server>__<prompt>` of an MCP server. A turn with a name that the process does
- * not know fails with `COMMAND_NOT_FOUND`; `session.supportedCommands()` lists them.
+ * Makes a prompt that runs a command or skill of Claude Code, for `query`, `stream` and similar calls. The command may
+ * be built in, or come from a skill, a plugin, a file in `.claude/commands`, or an MCP server
+ * (`mcp__<server>__<prompt>`). A turn fails with `COMMAND_NOT_FOUND` if the process does not know the name;
+ * `session.supportedCommands()` lists the known ones.
  *
- * Arguments are text: those in which Claude Code would read in a file, or call an agent, because of an `@` at the beginning of a
- * word, are refused, unless the turn or its session has `verbatimPrompts: false`. What the command does with its arguments is its
- * own affair. Commands that would change what Castellan controls, such as `/model`, are refused; the error names the method that
- * does it.
+ * Arguments are plain text. An argument in which Claude Code would expand a word that begins with `@` into a file or an
+ * agent is refused, unless the turn or its session sets `verbatimPrompts: false`. The command itself decides how to use
+ * its arguments. Commands that change what Castellan controls, such as `/model`, are refused; the error names the
+ * method to call instead.
  *
  * @param name with or without the slash
- * @param args all that stands behind the name
- * @throws CastellanError `INVALID_OPTIONS` if one of them is no text, or the name cannot be one
+ * @param args everything after the name
+ * @throws CastellanError `INVALID_OPTIONS` if `args` is not a string, or `name` is not a valid command name
  * @example
  * const { text } = await query("reviewer", command("security-review"));
  * await session("assistant").stream(command("greet", "Ada")).result();
@@ -36,31 +40,30 @@ export function command(name: string, args = ""): Command {
   const problem = nameProblem(name);
   if (problem !== undefined) throw invalidOptions("command", [{ field: "name", message: problem }]);
   if (typeof args !== "string") {
-    throw invalidOptions("command", [
-      { field: "args", message: `expected text; given was a value of type ${typeof args}` },
-    ]);
+    throw invalidOptions("command", [{ field: "args", message: `expected text; got a value of type ${typeof args}` }]);
   }
   return { [COMMAND]: { name: name.replace(/^\//, ""), args } };
 }
 
-/** The call behind a prompt, if it is a command. */
+/** Returns the command and arguments of a prompt that is a command, or undefined. */
 export function commandCallOf(prompt: unknown): CommandCall | undefined {
   return isCommand(prompt) ? prompt[COMMAND] : undefined;
 }
 
-/** The call as Claude Code takes it. */
+/** Formats the call as the line that Claude Code accepts. */
 export function commandText({ name, args }: CommandCall): string {
   return args.trim() === "" ? `/${name}` : `/${name} ${args}`;
 }
 
-/** The name of the command that Claude Code would run, if `text` were typed to it. */
+/** Returns the name of the command that Claude Code would run for `text`, or undefined. */
 export function typedCommand(text: string): string | undefined {
   return /^\/(\S+)/.exec(text)?.[1];
 }
 
 /**
- * The first word of `args` that Claude Code might take for a file, a resource or an agent to bring in. It does so with what
- * begins with an `@`, also after quotes are taken away; only an `@` within a word, as in an address, is none.
+ * Returns the first word of `args` that Claude Code might expand into a file, a resource or an agent, or undefined.
+ * Claude Code expands words that begin with `@`, also after removing quotes. An `@` inside a word, as in an email
+ * address, is not expanded.
  */
 export function mentionIn(args: string): string | undefined {
   return /(?<![\p{L}\p{N}._%+-])@\S+/u.exec(args)?.[0];
@@ -71,6 +74,6 @@ function isCommand(value: unknown): value is Command {
 }
 
 function nameProblem(name: unknown): string | undefined {
-  if (typeof name !== "string") return `expected the name of a command; given was a value of type ${typeof name}`;
-  return /^\/?[^\s/]\S*$/.test(name) ? undefined : `expected a name without spaces; given was ${JSON.stringify(name)}`;
+  if (typeof name !== "string") return `expected the name of a command; got a value of type ${typeof name}`;
+  return /^\/?[^\s/]\S*$/.test(name) ? undefined : `expected a name without spaces; got ${JSON.stringify(name)}`;
 }

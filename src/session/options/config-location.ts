@@ -1,31 +1,31 @@
-/** Where in the files of configuration an option stands. */
+/** Where a configuration file sets an option. */
 export interface ConfigLocation {
-  /** The file, from the working directory. */
+  /** The path of the file, relative to the working directory. */
   readonly file: string;
-  /** The layer of the file that is only for one environment: `"production"`. */
+  /** The environment-specific layer of the file, such as `"production"`. */
   readonly layer?: string;
-  /** The environment variable that its value was taken from. */
+  /** The environment variable that supplied the value. */
   readonly variable?: string;
 }
 
-/** By the objects of options themselves, so that nothing foreign is among the options. */
+/** Locations by options object. A WeakMap, so that the options objects themselves carry no extra fields. */
 const locationsOf = new WeakMap<object, ReadonlyMap<string, ConfigLocation>>();
 
 const NOWHERE: ReadonlyMap<string, ConfigLocation> = new Map();
 
-/** Remembers where each of these options stands. */
+/** Records where each field of `options` is set. */
 export function setConfigLocations(options: object, fields: ReadonlyMap<string, ConfigLocation>): void {
   locationsOf.set(options, fields);
 }
 
-/** Has what is a copy of options, or of some of them, stand where they do. */
+/** Gives `copy` the locations recorded for `options`, and returns it. */
 export function copyConfigLocations<Copy extends object>(options: object, copy: Copy): Copy {
   const fields = locationsOf.get(options);
   if (fields !== undefined) locationsOf.set(copy, fields);
   return copy;
 }
 
-/** Options of the application's own over those of a file. */
+/** Merges the application's own options over those from a configuration file. */
 export function overrideConfigured<Options extends object>(configured: Options, own: Options): Options {
   const merged = { ...configured, ...own };
   const fields = [...configLocations(configured)].filter(([field]) => !(field in own));
@@ -33,7 +33,7 @@ export function overrideConfigured<Options extends object>(configured: Options, 
   return merged;
 }
 
-/** Where those of these options stand that were read from a file of configuration. */
+/** Returns where a configuration file sets each of these options. Options from elsewhere are not in the map. */
 export function configLocations(options: object): ReadonlyMap<string, ConfigLocation> {
   return locationsOf.get(options) ?? NOWHERE;
 }

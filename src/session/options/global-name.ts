@@ -2,22 +2,22 @@ import { z } from "zod";
 import { formatName, nameProblem, type SessionName } from "../../names.ts";
 import { invalidOptions, validate } from "./validation.ts";
 
-/** What the names of all global sessions begin with. */
+/** The first part of every global session's name. */
 export const GLOBAL = "global";
 
-/** By what such a name is known, also to another copy of this package. */
+/** The key of a global name. Registered globally, so that all copies of this package share it. */
 const GLOBAL_NAME: unique symbol = Symbol.for("castellan.global.1");
 
-/** Which nodes can host a global session. */
+/** Which nodes may host a global session. */
 export interface GlobalPlacement {
-  /** Only nodes that have these labels. It counts where the session is declared; those who ask for it can leave it out. */
+  /** Requires a node with these labels. Read where the session is declared; calls may omit it. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** The name of a session, a template or a pool that is there once in a cluster, and not once in a process. */
+/** The name of a session, template or pool that exists once in a cluster, rather than once in a process. */
 export interface GlobalName {
   readonly [GLOBAL_NAME]: {
-    /** As the cluster knows it: `["global", "support", 42]`. */
+    /** The name as the cluster knows it: `["global", "support", 42]`. */
     readonly name: readonly [string, string | number, ...(string | number)[]];
     readonly labels: Readonly<Record<string, string>>;
   };
@@ -25,7 +25,7 @@ export interface GlobalName {
 
 const placementSchema = z.strictObject({ labels: z.record(z.string().min(1), z.string()).optional() });
 
-/** @throws CastellanError `INVALID_OPTIONS` */
+/** Makes a {@link GlobalName} of a local name. @throws CastellanError `INVALID_OPTIONS` */
 export function globalName(name: SessionName, placement: GlobalPlacement = {}): GlobalName {
   const { labels = {} } = validate(placementSchema, placement, "global");
   const problem = nameProblem(name);
@@ -34,7 +34,7 @@ export function globalName(name: SessionName, placement: GlobalPlacement = {}): 
     throw invalidOptions("global", [{ field: "name", message }]);
   }
   const given = typeof name === "string" ? ([name] as const) : name;
-  // As statuses and lists show it.
+  // Statuses and lists show the name with its prefix; accept that form too.
   const [first, second, ...rest] = given;
   const parts = first === GLOBAL && second !== undefined ? ([second, ...rest] as const) : given;
   return { [GLOBAL_NAME]: { name: [GLOBAL, ...parts], labels } };
@@ -44,16 +44,16 @@ export function isGlobalName(value: unknown): value is GlobalName {
   return typeof value === "object" && value !== null && GLOBAL_NAME in value;
 }
 
-/** The name as the cluster knows it. @throws CastellanError `INVALID_OPTIONS` if it is none */
+/** Returns the name as the cluster knows it. @throws CastellanError `INVALID_OPTIONS` if `name` is not global */
 export function globalNameOf(name: GlobalName): readonly [string, string | number, ...(string | number)[]] {
   if (isGlobalName(name)) return name[GLOBAL_NAME].name;
   const given = nameProblem(name) === undefined ? formatName(name) : typeof name;
-  const message = `expected a global name, \`global(…)\`; given was ${given}, which is one of this process`;
+  const message = `expected a global name, \`global(…)\`; got ${given}, which is one of this process`;
   throw invalidOptions("cluster", [{ field: "name", message }]);
 }
 
 /**
- * Refuses a global name where only one of this process can stand.
+ * Refuses a global name in a position that only accepts a local one.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */

@@ -2,10 +2,10 @@ import type { Options as SdkOptions, Settings } from "@anthropic-ai/claude-agent
 import { z } from "zod";
 import { REFUSED_VARIABLES } from "../../claude/inherited-variables.ts";
 
-/** Whether a session has a working directory of its own, and where. */
+/** Whether a session has a working directory of its own, and below which root. */
 export type Isolate = boolean | { root: string };
 
-/** An {@link Isolate}. */
+/** Reads an {@link Isolate}. */
 export const isolateSchema: z.ZodType<Isolate> = z.union([z.boolean(), z.strictObject({ root: z.string().min(1) })]);
 
 interface Problem {
@@ -13,23 +13,23 @@ interface Problem {
   readonly message: string;
 }
 
-/** What the options say about what is kept apart, as far as it concerns each other. */
+/** The options that isolate a session and can contradict each other. */
 export interface Isolation {
-  /** The SDK's options, defaults among them. */
+  /** The SDK's options, defaults included. */
   readonly sdk: SdkOptions;
-  /** The working directory that the session itself names, not a default. */
+  /** The working directory from the session's own options, not from defaults. */
   readonly cwd: unknown;
   readonly isolate: Isolate;
   readonly autoMemory: boolean | undefined;
   readonly inheritEnv: boolean | readonly string[] | undefined;
 }
 
-/** Whether Claude remembers things by itself: only where that is asked for, by the option or by Claude Code's own setting. */
-export function remembers({ sdk, autoMemory }: Pick<Isolation, "sdk" | "autoMemory">): boolean {
+/** Whether Claude's auto-memory is on. Off unless the option or Claude Code's own setting turns it on. */
+export function hasAutoMemory({ sdk, autoMemory }: Pick<Isolation, "sdk" | "autoMemory">): boolean {
   return autoMemory ?? inlineSettings(sdk)?.autoMemoryEnabled ?? false;
 }
 
-/** What contradicts itself. */
+/** Returns the contradictions among the options. */
 export function isolationProblems(isolation: Isolation): Problem[] {
   return [...directoryProblems(isolation), ...memoryProblems(isolation), ...variableProblems(isolation)];
 }
@@ -39,11 +39,11 @@ function directoryProblems({ sdk, cwd, isolate }: Isolation): Problem[] {
   const problems: Problem[] = [];
   if (cwd !== undefined) {
     const message =
-      "cannot be combined with `isolate`, which gives the session a directory of its own; set `isolate: false`, or say by `isolate: { root }` where that is to be";
+      "cannot be combined with `isolate`, which gives the session a directory of its own; set `isolate: false`, or choose the location with `isolate: { root }`";
     problems.push({ field: "cwd", message });
   }
   if (typeof sdk.settings === "string") {
-    problems.push({ field: "settings", message: "has to be an object together with `isolate`, which adds to it" });
+    problems.push({ field: "settings", message: "must be an object when `isolate` is set, which adds settings to it" });
   }
   return problems;
 }
@@ -53,11 +53,11 @@ function memoryProblems(isolation: Isolation): Problem[] {
   if (autoMemory === true && inlineSettings(sdk)?.autoMemoryEnabled === false) {
     return [{ field: "autoMemory", message: "contradicts `settings.autoMemoryEnabled`; leave one of them out" }];
   }
-  if (remembers(isolation)) return [];
+  if (hasAutoMemory(isolation)) return [];
   const agents = Object.entries(sdk.agents ?? {}).filter(([, { memory }]) => memory !== undefined);
   return agents.map(([name]) => ({
     field: `agents.${name}.memory`,
-    message: "needs `autoMemory: true`, without which Claude remembers nothing by itself",
+    message: "requires `autoMemory: true`; without it Claude has no memory",
   }));
 }
 
@@ -72,7 +72,7 @@ function variableProblems({ sdk, inheritEnv }: Isolation): Problem[] {
   });
 }
 
-/** The settings, if they are known here. */
+/** Returns the settings if they are given as an object rather than as a file. */
 function inlineSettings({ settings }: SdkOptions): Settings | undefined {
   return typeof settings === "object" ? settings : undefined;
 }

@@ -8,24 +8,24 @@ import { isZodSchema, type OutputSchema } from "./output-schema.ts";
 import { budgetSchema, durationSchema, memorySchema } from "./validation.ts";
 
 /**
- * What a changed option asks for, the least first: taking it up at once; another process, with the same conversation; another child in
- * the tree, with the same conversation.
+ * What applying a changed option takes, cheapest first. `live`: takes effect at once. `process`: needs a new process
+ * with the same conversation. `child`: needs a new child in the tree with the same conversation.
  */
 export type OptionEffect = "live" | "process" | "child";
 
-/** All that is to be known of an option of Castellan's own. */
+/** Everything that is known about one of Castellan's own options. */
 export interface OptionRow<Setting> {
-  /** How it is read; its default is in here. What it gives is itself a value of the option. */
+  /** Parses the option and supplies its default. The parsed value is itself a valid value of the option. */
   readonly schema: z.ZodType<Setting>;
-  /** What a change of it asks for. */
+  /** What applying a change takes. */
   readonly applies: OptionEffect | ((before: Setting, after: Setting) => OptionEffect);
-  /** Whether a fork has it too. */
+  /** Whether a fork inherits the option. */
   readonly forks: boolean;
-  /** A value that differs from the default. */
+  /** A value that differs from the default, for tests. */
   readonly example: unknown;
 }
 
-/** The options of Castellan's own, read and settled: durations in milliseconds, amounts of memory in bytes. */
+/** Castellan's own options after parsing: durations in milliseconds, memory in bytes. */
 export interface OwnSettings extends ProcessSettings {
   readonly timeout: number | undefined;
   readonly queueTimeout: number;
@@ -40,10 +40,12 @@ export interface OwnSettings extends ProcessSettings {
   readonly mailboxLimit: number;
   readonly verbatimPrompts: boolean;
   readonly whenBusy: WhenBusy;
-  /** `false` if the session takes none. */
+  /** `false` if the session has no approvals. */
   readonly approvals: false | { readonly timeout: number };
   readonly onInterruptedTurn: OnInterruptedTurn;
-  /** `undefined` if one that is gone is a failure, and one that is older than the journal knows is none. */
+  /**
+   * `undefined` quarantines the session when the transcript is gone, and accepts one that is older than the journal.
+   */
   readonly onMissingConversation: "fail" | "fresh" | undefined;
   readonly restart: Restart;
   readonly shutdown: Shutdown;
@@ -53,7 +55,7 @@ export interface OwnSettings extends ProcessSettings {
   readonly isolate: Isolate;
 }
 
-/** What is silent for less than this has not stalled. */
+/** The lower bound of `stallTimeout`. */
 const SHORTEST_STALL_MS = 100;
 
 const APPROVAL_TIMEOUT_MS = 10 * 60_000;
@@ -75,14 +77,14 @@ const outputSchemaSchema = z.custom<OutputSchema>(
 
 type Rows<Options extends keyof OwnSettings> = { readonly [Name in Options]: OptionRow<OwnSettings[Name]> };
 
-/** Those that shape a process ask for another one, and a fork has them. */
+/** Options that shape the process: a change needs a new process, and forks inherit them. */
 const processRows = Object.fromEntries(
   Object.entries(PROCESS_OPTIONS).map(([name, row]) => [name, { ...row, applies: "process", forks: true }]),
 ) as Rows<keyof ProcessOptions>;
 
 /**
- * Every option of Castellan's own but `name` and `signal`, which say of which session the others are. Schemas, settings, forks,
- * reconciliation, fingerprints, inspection, and the reference of options derive from it.
+ * Every option of Castellan's own except `name` and `signal`, which identify one session. Schemas, settings, forks,
+ * reconciliation, fingerprints, inspection and the options reference derive from it.
  */
 export const OPTION_TABLE: Rows<keyof OwnOptions> = {
   ...processRows,
@@ -96,7 +98,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
   maxAge: { schema: durationSchema.optional(), applies: "live", forks: true, example: "1d" },
   activation: { schema: z.enum(["eager", "lazy"]).default("eager"), applies: "live", forks: true, example: "lazy" },
   mailboxLimit: { schema: z.int().nonnegative().default(100), applies: "live", forks: true, example: 10 },
-  // In the place of the SDK's option of that name, which is for all messages of a process.
+  // Replaces the SDK's option of the same name, which applies to all messages of a process.
   verbatimPrompts: { schema: z.boolean().default(true), applies: "live", forks: true, example: false },
   whenBusy: {
     schema: z.enum(["enqueue", "reject", "interrupt", "rollback"]).default("enqueue"),
@@ -106,7 +108,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
   },
   approvals: {
     schema: approvalsSchema,
-    // Whether permissions are asked for is told to a process at its start; how long they wait is not.
+    // Only the process start decides whether permissions are asked for; the timeout applies live.
     applies: (before, after) => ((before === false) === (after === false) ? "live" : "process"),
     forks: true,
     example: { timeout: "1h" },
@@ -135,7 +137,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
     forks: true,
     example: "10s",
   },
-  // The SDK's `outputFormat` is made from it, of which a process is told.
+  // The SDK's `outputFormat` derives from it, and a process learns that at its start.
   outputSchema: {
     schema: outputSchemaSchema.optional(),
     applies: "live",
@@ -143,7 +145,7 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
     example: { type: "object", properties: { answer: { type: "string" } } },
   },
   budget: { schema: budgetSchema.optional(), applies: "live", forks: true, example: { usd: 5, per: "day" } },
-  // The end of a fork is not the end of what it was forked from.
+  // The end of a fork does not count as the end of its source.
   significant: { schema: z.boolean().default(false), applies: "child", forks: false, example: true },
   isolate: {
     schema: isolateSchema.default(false),
@@ -156,12 +158,12 @@ export const OPTION_TABLE: Rows<keyof OwnOptions> = {
 /** The names of all options in the table. */
 export const OWN_OPTIONS: readonly (keyof OwnOptions)[] = Object.keys(OPTION_TABLE) as (keyof OwnOptions)[];
 
-/** How each option in the table is read. */
+/** The schema of each option in the table. */
 export const ownShape: { readonly [Name in keyof OwnOptions]-?: z.ZodType<OwnSettings[Name]> } = Object.fromEntries(
   Object.entries(OPTION_TABLE).map(([name, { schema }]) => [name, schema]),
 ) as { readonly [Name in keyof OwnOptions]-?: z.ZodType<OwnSettings[Name]> };
 
-/** What a change of an option in the table asks for. */
+/** Returns what applying a change of the option takes. */
 export function effectOf<Name extends keyof OwnOptions>(
   name: Name,
   before: OwnSettings[Name],

@@ -11,98 +11,107 @@ import type { Isolate } from "./isolation.ts";
 import type { OutputSchema } from "./output-schema.ts";
 import type { RegisteredName } from "./registered-name.ts";
 
-/** What happens to a turn that is asked for while another one runs or waits. */
+/** What happens to a new turn while another one runs or waits. */
 export type WhenBusy = "enqueue" | "reject" | "interrupt" | "rollback";
 
 /** What happens to the turn that was running when the process died. */
 export type OnInterruptedTurn = "retry_if_untouched" | "fail" | "retry";
 
-/** The options of Castellan's own that can be given for all sessions of a supervisor, or for one. */
+/** Castellan's own options, for one session or for all sessions of a supervisor. */
 export interface OwnOptions extends ProcessOptions {
-  /** How long a turn may take, from the call to its end; the time in the mailbox counts. Default: as long as it takes. */
+  /** How long a turn may take, from the call to its end, including its time in the mailbox. Default: no limit. */
   timeout?: Duration;
   /** How long a turn may wait in the mailbox. Default `"10m"`. */
   queueTimeout?: Duration;
   /**
-   * How long a process may be silent in the middle of a turn, while no tool runs and nothing of the application's is
-   * waited for, before it is killed and the session restarted. Default `"10m"`. With `includePartialMessages: false` an
-   * answer is silent until it is written, so leave room for long ones.
+   * How long a process may be silent in the middle of a turn before it is killed and the session restarts. Time in
+   * which a tool or a callback of the application runs does not count. Default `"10m"`. With `includePartialMessages:
+   * false` an answer arrives all at once, so allow for long ones.
    */
   stallTimeout?: Duration;
   /**
-   * After how long without anything to do the session hibernates: its process ends, and another one takes the conversation
-   * up when the next turn comes, which costs a start. Default: only when another session needs the place, see `capacity` of
-   * the supervisor.
+   * How long a session may be idle before it hibernates: its process ends, and the next turn starts a process that
+   * resumes the conversation. Default: it hibernates only when another session needs its slot, see `capacity` of the
+   * supervisor.
    */
   idleTimeout?: Duration;
-  /** Whether the session keeps its process, idle or not; only `hibernate()` takes it away. Default `false`. */
+  /** Keeps the process while the session is idle; only `hibernate()` ends it. Default `false`. */
   pinned?: boolean;
   /**
-   * How much memory the process may use, with all that it started, as proportional set size: `"500MB"`, or bytes. It is
-   * measured every ten seconds. When it is more, the process is replaced by another one with the same conversation as soon
-   * as its turn and its background tasks are over; when it is more than twice that before, the process is killed, which counts as a
-   * crash. Default: no limit. Only Linux tells it; elsewhere it means nothing.
+   * The memory limit of the process and everything it started, as proportional set size: `"500MB"`, or bytes. Measured
+   * every ten seconds. Above the limit, a new process with the same conversation replaces it as soon as its turn and
+   * background tasks are over. Above twice the limit during a turn or a background task, the process is killed, which
+   * counts as a crash. Default: no limit. Works on Linux only; ignored elsewhere.
    */
   maxMemory?: MemorySize;
   /**
-   * How long a background task may run, such as a server that Claude has started. One that runs for longer is stopped, which Claude is
-   * told, and the event `background_task_stopped` tells of. Default: no limit; `status().tasks` tells since when each runs.
+   * How long a background task, such as a server that Claude started, may run before it is stopped. Claude is told, and
+   * the event `background_task_stopped` reports it. Default: no limit. `status().tasks` shows when each task started.
    */
   backgroundTaskTimeout?: Duration;
-  /** How old the process may become before it is replaced between turns, with the same conversation. Default: no limit. */
+  /** The age at which a process is replaced between turns, with the same conversation. Default: no limit. */
   maxAge?: Duration;
-  /** Whether a process is started with the session, or, with `"lazy"`, when it is first needed. Default `"eager"`. */
+  /**
+   * When the first process starts: with the session (`"eager"`), or when it is first needed (`"lazy"`). Default
+   * `"eager"`.
+   */
   activation?: "eager" | "lazy";
-  /** How many turns may wait. One more is refused with `MAILBOX_FULL`. Default 100. */
+  /** How many turns may wait. Further turns are refused with `MAILBOX_FULL`. Default 100. */
   mailboxLimit?: number;
   /**
-   * Whether prompts are text, whatever stands in them. With `false`, which is for input that can be trusted as much as the code
-   * of the application, Claude Code takes them as typed by its user: `@path` sends the file to the model, without a tool,
-   * permission or hook being asked, `@agent-name` and `@server:resource` do the like, and what begins with `/` is run as a
-   * command. Can be set for a turn, too; for commands and skills by name there is `command()`. Default `true`.
+   * Treats prompts as plain text, whatever they contain. With `false`, Claude Code treats them as its user's typed
+   * input: `@path` sends the file to the model without a tool, a permission or a hook, `@agent-name` and
+   * `@server:resource` expand likewise, and a leading `/` runs a command. Use `false` only for input that you trust as
+   * much as your own code. Can be set per turn; `command()` runs commands and skills by name. Default `true`.
    */
   verbatimPrompts?: boolean;
   /**
-   * `"enqueue"` lets a turn wait for those before it, `"reject"` refuses it with `SESSION_BUSY` if there are any, `"interrupt"` stops the
-   * turn that runs and goes first, and `"rollback"` also takes that turn out of the conversation. A turn that is done before it can be stopped stands. One that Claude Code has begun by itself is never stopped so; the
-   * turn goes before the others that wait for it. Default `"enqueue"`.
+   * `"enqueue"` waits for earlier turns. `"reject"` refuses the turn with `SESSION_BUSY` if another one runs or waits.
+   * `"interrupt"` stops the running turn and goes first. `"rollback"` does the same and removes the stopped turn from
+   * the conversation. A turn that finishes before it can be stopped keeps its result. A turn that Claude Code began by
+   * itself is not stopped; the new turn goes ahead of the other waiting turns. Default `"enqueue"`.
    */
   whenBusy?: WhenBusy;
   /**
-   * Turns the permissions that Claude asks for into objects that can be listed and answered from anywhere, see
-   * `session.approvals()`. One that nobody answers in time is denied. Default `false`; with `true` the time is `"10m"`.
+   * Turns Claude's permission requests into objects that can be listed and answered from anywhere, see
+   * `session.approvals()`. A request that is not answered in time is denied. Default `false`; `true` means a timeout of
+   * `"10m"`.
    */
   approvals?: boolean | { timeout: Duration };
   /**
-   * What happens to a turn whose process died. `"retry_if_untouched"` runs it again if Claude had not begun to answer or
-   * to act, on the conversation as it was before, and otherwise ends it with `TURN_INTERRUPTED`, which tells what is
-   * known; `"fail"` always ends it; `"retry"` always runs it again, so that what it did may be done
-   * twice; readers of the turn are told that it begins anew, see `Turn`. Default `"retry_if_untouched"`.
+   * What happens to a turn whose process died. `"retry_if_untouched"` runs it again on the previous conversation if
+   * Claude had not begun to answer or act; otherwise the turn ends with `TURN_INTERRUPTED`, whose details hold what had
+   * arrived. `"fail"` always ends it. `"retry"` always runs it again, so its actions may happen twice; readers of the
+   * turn are told that it starts over, see `Turn`. Default `"retry_if_untouched"`.
    */
   onInterruptedTurn?: OnInterruptedTurn;
   /**
-   * What happens when the transcript of the conversation is gone, or older than the journal knows, as one from a backup is. `"fail"`
-   * quarantines the session in both cases. `"fresh"` begins a new conversation under the same name if it is gone. Default: one that is
-   * gone quarantines the session, which does not forget by itself. One that is older is gone on with, also with `"fresh"`, and
-   * `status().faults` says `conversation_behind`. Where no turn had come to its end nothing is lost with a transcript, and the session
-   * begins anew in any case.
+   * What happens when the conversation's transcript is gone, or is older than the journal, such as one restored from a
+   * backup. `"fail"` quarantines the session in both cases. `"fresh"` begins a new conversation under the same name if
+   * the transcript is gone. By default, a missing transcript quarantines the session. By default and with `"fresh"`,
+   * the session resumes an older transcript, and `status().faults` shows `conversation_behind`. If no turn had
+   * finished, the session begins anew in every case, because nothing is lost.
    */
   onMissingConversation?: "fail" | "fresh";
   /**
-   * When the session is started again after its process ended, as in OTP: always, only after a fault (`"transient"`, which is
-   * the same for a session, since a process ends by itself only with a fault), or never. Default `"permanent"`.
+   * When the session restarts after its process ended, as in OTP: always (`"permanent"`), only after a fault
+   * (`"transient"`), or never (`"temporary"`). For a session `"transient"` equals `"permanent"`, because a process only
+   * ends by itself through a fault. Default `"permanent"`.
    */
   restart?: Restart;
-  /** How long the process may take to end before it is killed, `"brutal_kill"` for at once, `"infinity"`. Default `"5s"`. */
+  /**
+   * How long the process may take to end before it is killed; `"brutal_kill"` kills it at once, `"infinity"` never
+   * does. Default `"5s"`.
+   */
   shutdown?: Duration | "brutal_kill" | "infinity";
   /**
-   * The form of the answers: a schema of zod's, or a JSON Schema. Claude answers with data of that form, which is checked
-   * and stands in `reply.structured`. Takes the place of the SDK's `outputFormat`.
+   * The schema of the answers: a zod schema or a JSON Schema. Claude answers with matching data, which is validated and
+   * returned as `reply.structured`. Replaces the SDK's `outputFormat`.
    */
   outputSchema?: OutputSchema;
   /**
-   * How much the session may spend, over all restarts of the application. When it is spent, new turns are refused with
-   * `BUDGET_EXCEEDED`; those that have been accepted are finished. Default: no limit.
+   * How much the session may spend, across restarts of the application. Once it is spent, new turns are refused with
+   * `BUDGET_EXCEEDED`; accepted turns finish. Default: no limit.
    * @example
    * { usd: 5, per: "day" }
    */
@@ -110,18 +119,19 @@ export interface OwnOptions extends ProcessOptions {
   /** Whether the end of this session may end its supervisor, see the supervisor's `autoShutdown`. Default `false`. */
   significant?: boolean;
   /**
-   * Gives the session a working directory of its own in the place of `cwd`: a folder named for it in `root`, which is made for this
-   * user only before its first process starts, and stays when the session ends. Claude's file tools then read and write nothing
-   * outside it and `additionalDirectories`, whatever rules and permission mode allow; what Claude remembers is in it too, see
-   * `autoMemory`. Shell commands that do not name a path outside are not held back; for those take `sandbox`, a user or a container
-   * of its own. Default `false`; with `true` the root is `.castellan/sessions` in the working directory of the application.
+   * Gives the session its own working directory instead of `cwd`: a folder in `root`, named after the session. It is
+   * created for the current user only, before the first process starts, and remains when the session ends. Claude's
+   * file tools then cannot read or write outside it and `additionalDirectories`, whatever rules and permission mode
+   * allow. It also holds Claude's memory, see `autoMemory`. Shell commands that do not name an outside path are not
+   * restricted; use `sandbox`, a separate user or a container for those. Default `false`; `true` means the root
+   * `.castellan/sessions` in the application's working directory.
    * @example
    * { root: "/var/lib/support/sessions" }
    */
   isolate?: Isolate;
 }
 
-/** Options that can be given for all sessions of a supervisor, or for one: Castellan's, and those of the Agent SDK. */
+/** Options for one session, or for all sessions of a supervisor: Castellan's own and the Agent SDK's. */
 export interface SessionDefaults
   extends OwnOptions,
     Omit<SdkOptions, keyof typeof REFUSED_SDK_OPTIONS | keyof OwnOptions> {}
@@ -129,16 +139,17 @@ export interface SessionDefaults
 /**
  * A session: its name, Castellan's options, and every option of the Agent SDK under its own name.
  *
- * Some options of the SDK mean what they mean for a conversation that outlives its processes. `resume`, `forkSession`,
- * `resumeSessionAt` and `sessionId` say which conversation the session begins with; later processes resume whatever it
- * has become. Aborting `abortController` stops the session. `env` is set on top of the environment that Castellan builds,
- * where `undefined` takes a variable out. `settings` given as an object stands on the command line of the process, where
- * other users of the machine can read it: keep secrets in `env`.
+ * Some SDK options apply to a conversation that outlives its processes. `resume`, `forkSession`, `resumeSessionAt` and
+ * `sessionId` select the conversation that the session begins with; later processes resume its current state. Aborting
+ * `abortController` stops the session. `env` adds to the environment that Castellan builds; `undefined` removes a
+ * variable. `settings` given as an object appears on the process's command line, which other users of the machine can
+ * read: put secrets in `env`.
  */
 export interface SessionOptions extends SessionDefaults {
   /**
-   * With `global(name)` it lives on one of the nodes of a cluster; the supervisor must have the option `cluster`.
-   * With `via(registry, key)` the session is registered there while its supervisor holds it, and is named `[registry.name, ...key]`.
+   * With `global(name)` the session lives on one of the nodes of a cluster; the supervisor must have the option
+   * `cluster`. With `via(registry, key)` the session is registered there while its supervisor holds it, and its name is
+   * `[registry.name, ...key]`.
    */
   name: SessionName | RegisteredName | GlobalName;
   /** Aborting it ends the session, as `terminateSession` does. */

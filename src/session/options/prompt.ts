@@ -2,20 +2,24 @@ import type { PromptKind } from "../../journal/model/turn-entry.ts";
 import { type Command, type CommandCall, commandCallOf, commandText, mentionIn, typedCommand } from "./command.ts";
 import { invalidOptions } from "./validation.ts";
 
-/** What a session is asked: text, or a command of Claude Code, see {@link command}. */
+/** A session's input: text, or a command of Claude Code, see {@link command}. */
 export type Prompt = string | Command;
 
-/** A prompt as its turn has it. */
+/** A prompt in the form that its turn stores. */
 export interface PromptText {
-  /** Of a command the line that Claude Code takes. */
+  /** For a command, the line that Claude Code accepts. */
   readonly text: string;
   readonly kind: PromptKind;
 }
 
-/** The longest prompt, in characters. The API takes 32 MB in one request; what a model can read is less. */
+/** The longest prompt, in characters. The API accepts requests up to 32 MB; models read less. */
 const LONGEST_PROMPT = 20_000_000;
 
-/** What a prompt says, before it is known how it is to be taken. @throws CastellanError `INVALID_OPTIONS` if it is none */
+/**
+ * Returns the text and the command of a prompt without checking what the text contains.
+ *
+ * @throws CastellanError `INVALID_OPTIONS` if it is not a prompt
+ */
 export function readPrompt(
   prompt: unknown,
   who: string,
@@ -25,10 +29,10 @@ export function readPrompt(
 }
 
 /**
- * What a prompt says, and how Claude Code is to take it.
+ * Returns the text of a prompt and how Claude Code is to treat it.
  *
- * @param verbatim whether what stands in it is text, whatever it looks like
- * @throws CastellanError `INVALID_OPTIONS` if it is no prompt, or would do what a prompt may not
+ * @param verbatim whether to treat the prompt as plain text, whatever it contains
+ * @throws CastellanError `INVALID_OPTIONS` if it is not a prompt, or uses a feature that prompts may not use
  */
 export function promptText(prompt: unknown, verbatim: boolean, who: string): PromptText {
   const { text, command: call } = readPrompt(prompt, who);
@@ -39,19 +43,19 @@ export function promptText(prompt: unknown, verbatim: boolean, who: string): Pro
   if (call === undefined) return { text, kind: "typed" };
   const mention = verbatim ? mentionIn(call.args) : undefined;
   if (mention !== undefined) {
-    const why = `the arguments of \`/${call.name}\` have ${JSON.stringify(mention)}, for which Claude Code would look for a file, a resource or an agent`;
-    throw refused(who, `${why}; where they are to be trusted, ask with \`verbatimPrompts: false\``);
+    const why = `the arguments of \`/${call.name}\` contain ${JSON.stringify(mention)}, which Claude Code would expand to a file, a resource or an agent`;
+    throw refused(who, `${why}; if you trust them, set \`verbatimPrompts: false\``);
   }
   return { text, kind: "command" };
 }
 
-/** A prompt that is text, and neither empty nor too long. @throws CastellanError `INVALID_OPTIONS` */
+/** Returns a text prompt that is neither empty nor too long. @throws CastellanError `INVALID_OPTIONS` */
 function checked(prompt: unknown, who: string): string {
   if (typeof prompt !== "string") {
     const given = prompt === null ? "null" : Array.isArray(prompt) ? "an array" : `a value of type ${typeof prompt}`;
-    throw refused(who, `expected text; given was ${given}`);
+    throw refused(who, `expected text; got ${given}`);
   }
-  // Before anything looks at its characters, for which a text that was put together of many is copied.
+  // Check the length first: reading the characters of a concatenated string copies it.
   if (prompt.length > LONGEST_PROMPT) {
     throw refused(who, `has ${prompt.length} characters; at most ${LONGEST_PROMPT} are allowed`);
   }
@@ -63,17 +67,17 @@ function refused(who: string, message: string): Error {
   return invalidOptions(`turn of ${who}`, [{ field: "prompt", message }]);
 }
 
-/** What a command of Claude Code's own would change past Castellan, and how it is changed instead. */
+/** A command of Claude Code that changes something Castellan controls: what it changes, and what to do instead. */
 interface Controlled {
   readonly changes: string;
   readonly instead: string;
 }
 
-/** Writes a file that other sessions read, too, and that outlives all of them. */
+/** Outlives all sessions, and other sessions read it. */
 const SETTINGS_FILE = "the settings file that all sessions with the same CLAUDE_CONFIG_DIR share";
 
-/** Ends with the process, and `status()` would not show it. */
-const THIS_PROCESS = "this process only, which neither `status()` nor the next process would know";
+/** Ends with the process; `status()` would not show the change. */
+const THIS_PROCESS = "only this process; neither `status()` nor the next process would know";
 
 const SETTINGS: Controlled = {
   changes: SETTINGS_FILE,
@@ -81,8 +85,8 @@ const SETTINGS: Controlled = {
 };
 
 /**
- * The commands of Claude Code, by name and alias, after which Castellan's options, and what it shows, would be wrong. Not among
- * them is `/clear`, which the session follows.
+ * The commands, by name and alias, after which Castellan's options and status would be wrong. `/clear` is not among
+ * them: the session follows it.
  */
 const CONTROLLED: { readonly [name: string]: Controlled } = {
   model: { changes: THIS_PROCESS, instead: "call `setModel()`" },
@@ -95,7 +99,7 @@ const CONTROLLED: { readonly [name: string]: Controlled } = {
   "output-style": { changes: SETTINGS_FILE, instead: "set `outputStyle` in the session's option `settings`" },
 };
 
-/** Why Castellan does not hand the command to Claude Code, if that is so. */
+/** Returns why Castellan refuses to pass the command to Claude Code, or undefined if it passes it. */
 export function controlledCommand(name: string): string | undefined {
   const found = Object.hasOwn(CONTROLLED, name) ? CONTROLLED[name] : undefined;
   return found === undefined ? undefined : `\`/${name}\` changes ${found.changes}; ${found.instead}`;

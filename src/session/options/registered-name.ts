@@ -1,29 +1,32 @@
 import type { SessionName } from "../../names.ts";
 
-/** By what such a name is known, also to another copy of this package. */
+/** The key of a registered name. Registered globally, so that all copies of this package share it. */
 const REGISTERED: unique symbol = Symbol.for("castellan.registered-name.1");
 
-/** Where a session is registered, for as long as it has its name. */
-export interface RegisteredPlace {
-  /** The session's own name; `undefined` if there can be none, because the registry has no name. */
+/** The registry key under which a session is registered while it owns its name. */
+export interface SessionRegistration {
+  /** The session's own name; `undefined` if the registry has no name to derive it from. */
   readonly name: SessionName | undefined;
   readonly registry: object;
-  /** Registers the handle of the session. @returns takes it out again @throws CastellanError `KEY_ALREADY_REGISTERED` */
+  /**
+   * Registers the session's handle and returns a function that unregisters it. @throws CastellanError
+   * `KEY_ALREADY_REGISTERED`
+   */
   enter(session: object): () => void;
 }
 
-/** Stands for the name of a session that is to be found in a registry of the application's own; made by `via`. */
+/** The name of a session that the application's own registry finds; made by `via`. */
 export interface RegisteredName {
-  readonly [REGISTERED]: RegisteredPlace;
+  readonly [REGISTERED]: SessionRegistration;
 }
 
-/** Makes a {@link RegisteredName} of a place. */
-export function registeredName(place: RegisteredPlace): RegisteredName {
-  return { [REGISTERED]: place };
+/** Makes a {@link RegisteredName}. */
+export function registeredName(registration: SessionRegistration): RegisteredName {
+  return { [REGISTERED]: registration };
 }
 
-/** The place behind a name, if it is such a one. */
-export function registeredPlaceOf(name: unknown): RegisteredPlace | undefined {
+/** Returns the registration behind a name made by `via`, or undefined. */
+export function registrationOf(name: unknown): SessionRegistration | undefined {
   return isRegisteredName(name) ? name[REGISTERED] : undefined;
 }
 

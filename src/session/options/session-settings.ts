@@ -9,26 +9,26 @@ import { omit, pick, withoutUndefined } from "../../fields.ts";
 import { didYouMean, formatName, nameKey, nearMisses, type SessionName } from "../../names.ts";
 import { copyConfigLocations } from "./config-location.ts";
 import { refuseGlobalName } from "./global-name.ts";
-import { isolationProblems, remembers } from "./isolation.ts";
+import { hasAutoMemory, isolationProblems } from "./isolation.ts";
 import { OPTION_TABLE, OWN_OPTIONS, type OwnSettings, ownShape } from "./option-table.ts";
 import type { SessionDefaults, SessionOptions } from "./options.ts";
 import { jsonSchemaOf, type OutputSchema, readerOf } from "./output-schema.ts";
-import { type RegisteredPlace, registeredPlaceOf } from "./registered-name.ts";
+import { registrationOf, type SessionRegistration } from "./registered-name.ts";
 import { invalidOptions, nameSchema, validate } from "./validation.ts";
 
-/** The options of a session, read and settled, and what follows from them. */
+/** The parsed options of a session, and the values derived from them. */
 export interface SessionSettings extends OwnSettings {
   readonly name: SessionName;
   readonly key: string;
-  /** Where the session is registered besides, if it is named by that. */
-  readonly registered: RegisteredPlace | undefined;
-  /** Whether Claude remembers things by itself. */
+  /** The registry key that the session also has, if `via` named it. */
+  readonly registered: SessionRegistration | undefined;
+  /** Whether Claude's auto-memory is on. */
   readonly autoMemory: boolean;
-  /** The working directory that it has for itself, if it has one; it is the SDK's `cwd` then. */
+  /** The session's own working directory, if it has one; it is also the SDK's `cwd`. */
   readonly ownDirectory: OwnDirectory | undefined;
-  /** With what is made of options of Castellan's own: `outputFormat`, and `cwd`. */
+  /** Includes `outputFormat` and `cwd` as derived from Castellan's own options. */
   readonly sdk: SdkOptions;
-  /** What answers that are data are read with. */
+  /** Parses structured answers. */
   readonly output: z.ZodType | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -54,22 +54,22 @@ const sessionSchema = z.strictObject({
   ...ownShape,
 });
 
-/** The names of all options of a session. */
+/** The names of all session options. */
 export const sessionFields: ReadonlySet<string> = new Set(Object.keys(sessionSchema.shape));
 
 /**
- * The settings of the session that `options` describe over `defaults`. An option that is given replaces the default of
- * the same name as a whole.
+ * Returns the settings of the session with these options over `defaults`. A given option replaces the whole default of
+ * the same name.
  *
- * @param at where the options stand, for messages: `children[2]`.
+ * @param at the path of the options, for messages: `children[2]`.
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function sessionSettings(options: SessionOptions, defaults: SessionDefaults, at = ""): SessionSettings {
-  const registered = isRecord(options) ? registeredPlaceOf(options.name) : undefined;
+  const registered = isRecord(options) ? registrationOf(options.name) : undefined;
   if (isRecord(options)) refuseGlobalName(options.name, "session", at === "" ? "name" : `${at}.name`);
   if (registered === undefined) return settingsOf(options, defaults, undefined, at);
   if (registered.name === undefined) {
-    const message = "needs a registry that has a `name`, with which the session's own name begins";
+    const message = "requires a registry with a `name`, which the session's own name begins with";
     throw invalidOptions("session", [{ field: at === "" ? "name" : `${at}.name`, message }]);
   }
   return settingsOf({ ...options, name: registered.name }, defaults, registered, at);
@@ -78,7 +78,7 @@ export function sessionSettings(options: SessionOptions, defaults: SessionDefaul
 function settingsOf(
   options: SessionOptions,
   defaults: SessionDefaults,
-  registered: RegisteredPlace | undefined,
+  registered: SessionRegistration | undefined,
   at: string,
 ): SessionSettings {
   const what = isNamed(options) ? `session ${formatName(options.name)}` : "session";
@@ -124,7 +124,7 @@ function settingsOf(
     key: nameKey(name),
     registered,
     isolate: ownDirectory === undefined ? false : { root: ownDirectory.root },
-    autoMemory: remembers({ sdk, autoMemory }),
+    autoMemory: hasAutoMemory({ sdk, autoMemory }),
     ownDirectory,
     sdk: output === undefined ? placed : { ...placed, outputFormat: output.format },
     output: output?.reader,
@@ -133,9 +133,9 @@ function settingsOf(
 }
 
 /**
- * The options with the variables that inline settings set in `env`: settings stand on the command line, which every user of the
- * machine can read, and the environment of a process only its own user. Claude Code takes both alike, unless there are settings of
- * files, which count for more than the environment; then they stay where they are.
+ * Moves the variables in the `env` of inline settings to the environment. Claude Code receives settings on its command
+ * line, which every user of the machine can read; only the process's own user can read its environment. The variables
+ * stay in the settings if settings files are read, because those override the environment.
  */
 export function withVariablesOfSettings(sdk: SdkOptions): SdkOptions {
   const { settings, settingSources = [] } = sdk;
@@ -153,7 +153,7 @@ function areVariables(value: unknown): value is Record<string, string> {
   return Object.values(value).every((part) => typeof part === "string");
 }
 
-/** Servers that are required and that nobody could bring: neither the options nor files. */
+/** Returns a problem for each required server that neither the options nor a settings file or plugin can provide. */
 function serverProblems(
   required: boolean | readonly string[],
   { mcpServers = {}, settingSources = [], plugins = [] }: SdkOptions,
@@ -163,11 +163,11 @@ function serverProblems(
   const unknown = required.filter((name) => !known.includes(name));
   return unknown.map((name) => ({
     field: "requireMcpServers",
-    message: `${JSON.stringify(name)} is none of \`mcpServers\`${didYouMean(nearMisses(name, known))}`,
+    message: `${JSON.stringify(name)} is not in \`mcpServers\`${didYouMean(nearMisses(name, known))}`,
   }));
 }
 
-/** The form that Claude Code is told, and what the answers are read with. */
+/** Returns the output format for Claude Code, and the schema that parses the answers. */
 function outputOf(
   schema: OutputSchema,
   sdk: SdkOptions,
@@ -175,24 +175,24 @@ function outputOf(
 ): { readonly format: NonNullable<SdkOptions["outputFormat"]>; readonly reader: z.ZodType } | undefined {
   const field = "outputSchema";
   if (sdk.outputFormat !== undefined) {
-    problems.push({ field, message: "cannot be combined with `outputFormat`, which it takes the place of" });
+    problems.push({ field, message: "cannot be combined with `outputFormat`, which it replaces" });
   }
   try {
     return { format: { type: "json_schema", schema: jsonSchemaOf(schema) }, reader: readerOf(schema) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    problems.push({ field, message: `cannot be written, or read, as JSON Schema: ${why}` });
+    problems.push({ field, message: `cannot be converted to or from JSON Schema: ${why}` });
     return undefined;
   }
 }
 
-/** All that a process of a session with these settings is started with, apart from the conversation. */
+/** Returns everything that shapes a process of this session, except the conversation. */
 export function shapeOf(settings: SessionSettings): Shape {
   const { sdk, approvals, ownDirectory } = settings;
   return { ...pick(settings, PROCESS_OPTION_NAMES), options: sdk, approvals: approvals !== false, ownDirectory };
 }
 
-/** The options by which there would be a session of these settings, but for its name and the conversation that it begins with. */
+/** Returns options that would produce these settings, without the name and the starting conversation. */
 export function optionsOf(settings: SessionSettings): SessionDefaults {
   const { abortController: _, resume: _1, forkSession: _2, resumeSessionAt: _3, sessionId: _4, ...sdk } = settings.sdk;
   const made = [
@@ -202,7 +202,7 @@ export function optionsOf(settings: SessionSettings): SessionDefaults {
   return withoutUndefined({ ...omit(sdk, made), ...pick(settings, OWN_OPTIONS) }) as SessionDefaults;
 }
 
-/** Options that make another session like the one of `settings`, with a conversation of its own. */
+/** Returns the options of a fork: like this session's, with a conversation of its own. */
 export function likeOptions(settings: SessionSettings): SessionDefaults {
   return omit(
     optionsOf(settings),
@@ -211,9 +211,9 @@ export function likeOptions(settings: SessionSettings): SessionDefaults {
 }
 
 /**
- * Checks options that are to serve as defaults.
+ * Checks session options that serve as defaults.
  *
- * @param at where they stand, for messages
+ * @param at their path, for messages
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function checkSessionDefaults(defaults: SessionDefaults, what: string, at = "defaults"): SessionDefaults {

@@ -6,26 +6,27 @@ import { isZodSchema } from "./output-schema.ts";
 import { type SessionSettings, sessionFields } from "./session-settings.ts";
 import { durationSchema, invalidOptions, validate } from "./validation.ts";
 
-/** Options that one turn can be asked with. Each takes the place of the session's own. */
+/** Options of one turn. Each overrides the session's option of the same name. */
 export interface TurnOptions<Structured = unknown> {
-  /** As the session's `timeout`. */
+  /** Overrides the session's `timeout`. */
   timeout?: Duration;
-  /** As the session's `queueTimeout`. */
+  /** Overrides the session's `queueTimeout`. */
   queueTimeout?: Duration;
-  /** As the session's `whenBusy`. */
+  /** Overrides the session's `whenBusy`. */
   whenBusy?: WhenBusy;
   /**
-   * Makes it safe to ask again: the same key gives the same turn and the same reply, also after a restart of the application,
-   * for as long as the journal keeps the turn. Only the first call's other options count. Each session has keys of its own.
+   * Makes retries safe: the same key returns the same turn and the same reply, also after a restart of the application,
+   * for as long as the journal keeps the turn. Only the options of the first call count. Keys are scoped to the
+   * session.
    */
   idempotencyKey?: string;
-  /** As the session's `verbatimPrompts`. */
+  /** Overrides the session's `verbatimPrompts`. */
   verbatimPrompts?: boolean;
-  /** Aborting it ends the call at once: a turn that waits never runs, one that runs is stopped. */
+  /** Aborting it ends the call at once: a waiting turn never runs, a running one is stopped. */
   signal?: AbortSignal;
   /**
-   * What the answer, which is data, is read with: gives `reply.structured` its type. The session must have an
-   * `outputSchema`, or an `outputFormat`, that makes Claude answer so.
+   * Parses the structured answer and gives `reply.structured` its type. Requires a session with an `outputSchema` or
+   * `outputFormat`, which makes Claude answer in that form.
    */
   outputSchema?: z.ZodType<Structured>;
 }
@@ -50,7 +51,7 @@ const turnSchema = z.strictObject({
   outputSchema: z.custom<z.ZodType>(isZodSchema, "expected a zod schema").optional(),
 });
 
-/** {@link TurnOptions}, with spans in milliseconds. */
+/** {@link TurnOptions} with durations in milliseconds. */
 interface CheckedTurnOptions {
   readonly timeout?: number | undefined;
   readonly queueTimeout?: number | undefined;
@@ -61,11 +62,11 @@ interface CheckedTurnOptions {
   readonly outputSchema?: z.ZodType | undefined;
 }
 
-/** What can be said of a turn's options without its session. @throws CastellanError `INVALID_OPTIONS` */
+/** Checks a turn's options as far as possible without its session. @throws CastellanError `INVALID_OPTIONS` */
 export function checkTurnOptions<Structured>(options: TurnOptions<Structured>, what: string): CheckedTurnOptions {
   const misplaced = Object.keys(options ?? {}).filter((name) => !(name in turnSchema.shape) && sessionFields.has(name));
   if (misplaced.length > 0) {
-    const message = "is an option of a session, not of a turn; a process that runs cannot take it up";
+    const message = "is an option of a session, not of a turn; a running process cannot change it";
     throw invalidOptions(
       what,
       misplaced.map((field) => ({ field, message })),
@@ -75,8 +76,8 @@ export function checkTurnOptions<Structured>(options: TurnOptions<Structured>, w
 }
 
 /**
- * The settings of a turn. An option that shapes the process, such as `systemPrompt`, is refused: a live process would
- * ignore it.
+ * Returns the settings of a turn. Refuses options that shape the process, such as `systemPrompt`, because a running
+ * process would ignore them.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
@@ -84,7 +85,7 @@ export function turnSettings<Structured>(options: TurnOptions<Structured>, sessi
   const what = `turn of session ${formatName(session.name)}`;
   const parsed = checkTurnOptions(options, what);
   if (parsed.outputSchema !== undefined && session.sdk.outputFormat === undefined) {
-    const message = "needs a session that has one too; a process that runs cannot be told";
+    const message = "requires a session with an `outputSchema` or `outputFormat`; a running process cannot change it";
     throw invalidOptions(what, [{ field: "outputSchema", message }]);
   }
   return {

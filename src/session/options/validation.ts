@@ -8,7 +8,7 @@ import { didYouMean, nameProblem, nearMisses, type SessionName } from "../../nam
 const SECRET =
   /key|token(?!s)|secret|password|env|header|extraArgs|executableArgs|mcpServers|agents|managedSettings|\bsettings\b|plugins|sandbox|toolConfig|journal$|sqlite|postgres|notifications|advertise|cluster$/i;
 
-/** A {@link Duration}, as milliseconds. */
+/** Parses a {@link Duration} to milliseconds. */
 export const durationSchema: z.ZodType<number> = z.unknown().transform((value, context) => {
   const milliseconds = parseDuration(value);
   if (milliseconds !== undefined) return milliseconds;
@@ -16,30 +16,30 @@ export const durationSchema: z.ZodType<number> = z.unknown().transform((value, c
   return z.NEVER;
 });
 
-/** A {@link MemorySize}, as bytes. */
+/** Parses a {@link MemorySize} to bytes. */
 export const memorySchema: z.ZodType<number> = z.unknown().transform((value, context) => {
   const bytes = parseMemory(value);
   if (bytes !== undefined) return bytes;
-  context.addIssue({ code: "custom", message: `expected an amount of memory: ${MEMORY_FORMS}`, input: value });
+  context.addIssue({ code: "custom", message: `expected a memory size: ${MEMORY_FORMS}`, input: value });
   return z.NEVER;
 });
 
-/** A {@link Budget}. */
+/** Parses a {@link Budget}. */
 export const budgetSchema: z.ZodType<{ usd: number; per?: "day" | "ever" }> = z.strictObject({
   usd: z.number().positive(),
   per: z.enum(["day", "ever"]).exactOptional(),
 });
 
-/** A {@link SessionName}. */
+/** Parses a {@link SessionName}. */
 export const nameSchema: z.ZodType<SessionName> = z.custom<SessionName>((value) => nameProblem(value) === undefined, {
   error: ({ input }) => `expected a name: a string, or a tuple that begins with one; this is ${nameProblem(input)}`,
 });
 
 /**
- * `input` as `schema` reads it.
+ * Parses `input` with `schema`.
  *
- * @param what what is being validated, for the message: `session "reviewer"`.
- * @param at where it stands, for the names of the fields: `children[2]`.
+ * @param what the validated object, for the message: `session "reviewer"`.
+ * @param at the path of `input`, for the names of the fields: `children[2]`.
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function validate<Output>(schema: z.ZodType<Output>, input: unknown, what: string, at = ""): Output {
@@ -52,7 +52,7 @@ export function validate<Output>(schema: z.ZodType<Output>, input: unknown, what
   );
 }
 
-/** The error that says all of `problems`, which may have a cause. */
+/** Returns the error that lists `problems`. */
 export function invalidOptions(
   what: string,
   problems: readonly OptionProblem[],
@@ -69,14 +69,14 @@ function problemsOf(issue: z.core.$ZodIssue, known: readonly string[], at: strin
   if (issue.code === "unrecognized_keys" && issue.path.length === 0) {
     return issue.keys.map((key) => ({
       field: [at, key].filter((part) => part !== "").join("."),
-      message: `is no option${didYouMean(nearMisses(key, known))}`,
+      message: `is not an option${didYouMean(nearMisses(key, known))}`,
     }));
   }
   const given = SECRET.test(path) ? kindOf(issue.input) : shorten(issue.input);
-  return [{ field: path, message: `${expectationOf(issue)}; given was ${given}` }];
+  return [{ field: path, message: `${expectationOf(issue)}; got ${given}` }];
 }
 
-/** What was expected; where there is a choice, each of what could be chosen. */
+/** Describes the expected value; of a union, each alternative. */
 function expectationOf(issue: z.core.$ZodIssue): string {
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return lowerFirst(issue.message);
   const choices = issue.errors.flatMap(([first]) => {
@@ -87,7 +87,7 @@ function expectationOf(issue: z.core.$ZodIssue): string {
   return [...new Set(choices)].join(", or ");
 }
 
-/** A plain value as it is; what is in an object or an array may be a secret, too long, or endless. */
+/** Shows a primitive value. An object or array may hold secrets, be large, or be cyclic, so only its kind is shown. */
 function shorten(value: unknown): string {
   if (value === undefined || typeof value === "function" || (typeof value === "object" && value !== null)) {
     return kindOf(value);
@@ -96,7 +96,7 @@ function shorten(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
-/** What `value` is, without anything of what it says. */
+/** Names the kind of `value` without any of its contents. */
 function kindOf(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
