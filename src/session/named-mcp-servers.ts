@@ -4,7 +4,7 @@ import type { SessionServer } from "./session-server.ts";
 /** What the last `setMcpServers` of a handle named, and to which process. */
 interface Named {
   readonly servers: Readonly<Record<string, McpServerConfig>>;
-  readonly activation: number;
+  readonly starts: number;
 }
 
 /** What stands for a session: a handle. */
@@ -21,14 +21,13 @@ export async function nameMcpServers(
   servers: Record<string, McpServerConfig>,
 ): Promise<McpSetServersResult> {
   const named = lastNamed.get(target);
-  const { result, activation } = await target.server.withProcess("setMcpServers", async (process) => {
+  const { result, starts } = await target.server.withProcess("setMcpServers", async (process) => {
     // A process that was started with them takes away only what such a call has named to it.
-    const { activation } = target.server.status();
-    if (named !== undefined && named.activation !== activation)
-      await process.request("setMcpServers", { ...named.servers });
-    return { result: await process.request("setMcpServers", servers), activation };
+    const { starts } = target.server.status();
+    if (named !== undefined && named.starts !== starts) await process.request("setMcpServers", { ...named.servers });
+    return { result: await process.request("setMcpServers", servers), starts };
   });
-  lastNamed.set(target, { servers, activation });
+  lastNamed.set(target, { servers, starts });
   const { mcpServers = {} } = target.server.settings.sdk;
   const stay = Object.entries(mcpServers).filter(
     ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,

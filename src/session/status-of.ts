@@ -22,7 +22,7 @@ export function statusOf(core: SessionCore): SessionStatus {
     startedAt: activation?.startedAt,
     memoryBytes,
     conversationId: core.conversation.now.id,
-    activation: core.process.count,
+    starts: core.process.starts,
     lastSignOfLife,
     waitingFor,
     turn: running && { id: running.record.id, origin: running.record.origin, since: running.startedAt },

@@ -32,7 +32,7 @@ test("a limit of use holds the mailbox until it is lifted, and is no crash", asy
   // What was refused is no longer in the conversation.
   expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["after 2", "after 4"]);
   expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one", "two", "three"]);
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 1, restarts: 0 });
   expect(scene.session.status().waitingFor).toBeUndefined();
 });
 
@@ -108,7 +108,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
       expect(await asked).toMatchObject({ details: { class: "overload", retryAt: waitingFor?.until } });
   }
   expect(waits).toEqual([0, 1_000, 2_000, 4_000, 0, 1_000]);
-  expect(scene.session.status()).toMatchObject({ state: "waiting", activation: 1, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ state: "waiting", starts: 1, restarts: 0 });
 });
 
 test("a key that is refused quarantines the session when Claude Code announces its first new try", async () => {
@@ -123,7 +123,7 @@ test("a key that is refused quarantines the session when Claude Code announces i
   const queued = failure(query(scene.name, "two"), "SESSION_QUARANTINED");
   expect((await waiting).details).toMatchObject({ class: "auth", status: 401 });
   expect((await queued).details.lastExits.map((exit) => exit.class)).toEqual(["auth"]);
-  expect(scene.session.status()).toMatchObject({ state: "quarantined", activation: 1, lastExit: { class: "auth" } });
+  expect(scene.session.status()).toMatchObject({ state: "quarantined", starts: 1, lastExit: { class: "auth" } });
   expect(scene.fake.processes).toHaveLength(1);
 });
 

@@ -158,7 +158,7 @@ test("in a drain nothing is added and nothing is changed", async () => {
   await failure(scene.supervisor.startSession({ name: unique() }), "SUPERVISOR_STOPPED");
   await failure(scene.supervisor.startChild(new Service("late").child()), "SUPERVISOR_STOPPED");
   await failure(scene.supervisor.reconcile([]), "SUPERVISOR_STOPPED");
-  expect(session(scene.name).status().activation).toBe(1);
+  expect(session(scene.name).status().starts).toBe(1);
   gate.resolve();
   await reply;
   await drained;

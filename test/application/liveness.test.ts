@@ -35,7 +35,7 @@ test("a process that is silent in mid-turn for `stallTimeout` is killed, and the
   expect(scene.fake.running).toHaveLength(1);
   expect((await within(clock, reply)).text).toBe("after 2");
   expect(scene.fake.processes[0]?.signals).toEqual(["SIGKILL"]);
-  expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2, lastExit: { class: "stalled" } });
+  expect(scene.session.status()).toMatchObject({ restarts: 1, starts: 2, lastExit: { class: "stalled" } });
   expect(scene.session.status().lastExit?.message).toContain("said nothing for 2s");
 });
 
@@ -65,7 +65,7 @@ test("each word of the process counts as a sign of life", async () => {
     await pass(clock, 1_500);
     await words[0]?.();
   }
-  expect(scene.session.status()).toMatchObject({ state: "busy", activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "busy", starts: 1 });
   await turn.interrupt();
   await failure(turn.result(), "TURN_INTERRUPTED");
 });
@@ -74,7 +74,7 @@ test("an idle process may be silent for as long as it likes", async () => {
   const { clock, scene } = await silent(() => {});
   await using _ = scene;
   await pass(clock, 10_000);
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 1, restarts: 0 });
 });
 
 const never = Promise.withResolvers<never>().promise;
@@ -100,7 +100,7 @@ test.each<[string, FakeScript, object]>([
   const turn = stream(scene.name, "two");
   await scene.fake.prompted(2);
   await pass(clock, 10_000);
-  expect(scene.session.status()).toMatchObject({ activation: 1, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ starts: 1, restarts: 0 });
   expect(scene.fake.processes[0]?.signals).toEqual([]);
   await turn.interrupt();
   await failure(turn.result(), "TURN_INTERRUPTED");

@@ -98,7 +98,7 @@ describe("a handle", () => {
     await failure(old.stop(), "SESSION_STOPPED");
     await failure(old.restart(), "SESSION_STOPPED");
     expect((await fresh.query("hi")).text).toBe("You said: hi");
-    expect(fresh.status().activation).toBe(1);
+    expect(fresh.status().starts).toBe(1);
   });
 });
 

@@ -75,9 +75,9 @@ test("a crash below restarts by the strategy of the supervisor below, and touche
   });
   for (const name of [above, one, two]) await query(name, "one");
   crash(scene, two);
-  await eventually(() => session(one).status().activation === 2 && session(two).status().activation === 2);
+  await eventually(() => session(one).status().starts === 2 && session(two).status().starts === 2);
   for (const name of [above, one, two]) expect((await query(name, "two")).text).toBe("2");
-  expect(session(above).status().activation).toBe(1);
+  expect(session(above).status().starts).toBe(1);
 });
 
 test("a supervisor below that escalates is restarted, and its sessions with their conversations", async () => {
@@ -89,10 +89,10 @@ test("a supervisor below that escalates is restarted, and its sessions with thei
   for (const name of [above, one, two]) await query(name, "one");
   const handle = session(two);
   crash(scene, one);
-  await eventually(() => session(one).status().activation === 2 && session(two).status().activation === 2);
+  await eventually(() => session(one).status().starts === 2 && session(two).status().starts === 2);
   for (const name of [above, one, two]) expect((await query(name, "two")).text).toBe("2");
   expect((await handle.query("three")).text).toBe("4");
-  expect(session(above).status().activation).toBe(1);
+  expect(session(above).status().starts).toBe(1);
   expect(scene.fake.running).toHaveLength(3);
 });
 

@@ -25,14 +25,14 @@ test("what is new is started, what is missing is ended, and nobody else notices"
   const hooks = { Stop: [{ hooks: [async () => ({})] }] };
   await using scene = await Scene.open({ script: remember, children: [{ name: kept, hooks }, { name: gone }] });
   await query(kept, "one");
-  const { pid, activation } = session(kept).status();
+  const { pid, starts } = session(kept).status();
   const waiting = failure(session(gone).query("hi"), "SESSION_STOPPED").catch(() => "answered");
 
   const report = await scene.supervisor.reconcile([{ name: added }, { name: kept, hooks: { ...hooks } }]);
 
   expect(report).toEqual({ ...NOTHING, added: [added], removed: [gone] });
   await waiting;
-  expect(session(kept).status()).toMatchObject({ pid, activation, state: "idle" });
+  expect(session(kept).status()).toMatchObject({ pid, starts, state: "idle" });
   expect((await query(kept, "two")).text).toBe("2");
   expect((await query(added, "one")).text).toBe("0");
   await thrown(() => session(gone), "SESSION_NOT_FOUND");
@@ -94,7 +94,7 @@ test.each(LIVE)("a change of %s takes effect at once, in the same process", asyn
   const report = await scene.supervisor.reconcile([{ name: scene.name, ...before, ...fields }]);
   expect(report).toEqual({ ...NOTHING, changed: [scene.name] });
   await shows(scene);
-  expect(scene.session.status()).toMatchObject({ pid, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ pid, starts: 1 });
 });
 
 test("a live change holds for later processes too, and reaches one that is just coming up", async () => {
@@ -139,7 +139,7 @@ test("a change that needs another process waits for the turn that runs, and keep
   expect(old?.prompts).toEqual(["first", "slow"]);
   expect(fresh?.prompts).toEqual(["next", "last"]);
   expect(JSON.stringify(fresh?.initialize)).toContain("Be brief.");
-  expect(scene.session.status()).toMatchObject({ conversationId, activation: 2, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ conversationId, starts: 2, restarts: 0 });
 });
 
 test("a turn whose process dies while a change waits for it runs with the changed options", async () => {
@@ -264,7 +264,7 @@ test("children that are wrong change nothing, and all that is wrong is said", as
   const error = await failure(scene.supervisor.reconcile(wrong as ChildOptions[]), "INVALID_OPTIONS");
   expect(error.details.problems.map(({ field }) => field)).toEqual(["children[0].maxTurns", "children[2].start"]);
   expect(scene.supervisor.whichChildren().map(({ id }) => id)).toEqual([kept, gone]);
-  for (const name of [kept, gone]) expect(session(name).status()).toMatchObject({ state: "idle", activation: 1 });
+  for (const name of [kept, gone]) expect(session(name).status()).toMatchObject({ state: "idle", starts: 1 });
 });
 
 test("two at once are carried out one after the other", async () => {
@@ -384,8 +384,8 @@ test("in a supervisor below only what has changed is touched", async () => {
   ]);
   expect(report).toEqual({ added: [added], removed: [gone], changed: [changed], failed: [] });
   for (const which of ["above", "same", "changed"] as const) expect((await query(name(which), "two")).text).toBe("2");
-  expect(session(name("same")).status().activation).toBe(1);
-  expect(session(name("changed")).status().activation).toBe(2);
+  expect(session(name("same")).status().starts).toBe(1);
+  expect(session(name("changed")).status().starts).toBe(2);
   // It belongs to the tree below like any other.
   await scene.supervisor.terminateChild("inner");
   await failure(query(name("added"), "hi"), "SESSION_STOPPED");
@@ -457,7 +457,7 @@ test("what only one session can use goes with the options, and is refused while 
     { name: b, mcpServers: { it: second } },
   ]);
   expect(taken.failed.map(({ name, error }) => [name, error.code])).toEqual([[b, "INVALID_OPTIONS"]]);
-  expect(session(b).status().activation).toBe(1);
+  expect(session(b).status().starts).toBe(1);
   const free = await scene.supervisor.reconcile([
     { name: a, mcpServers: { it: second } },
     { name: b, mcpServers: { it: first } },

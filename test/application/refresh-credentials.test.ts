@@ -52,10 +52,10 @@ test("sessions get processes with the changed key, and go on with their conversa
   const report = await scene.supervisor.refreshCredentials();
   expect(report).toEqual({ replaced: [one, two, below, [family, 1]], waiting: [], failed: [], unchanged: 3 });
   for (const name of [one, two, below, [family, 1]] as const) {
-    expect(session(name).status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(session(name).status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
   }
-  expect(session(other).status()).toMatchObject({ state: "idle", activation: 1 });
-  expect(session(lazy).status()).toMatchObject({ state: "hibernated", activation: 0 });
+  expect(session(other).status()).toMatchObject({ state: "idle", starts: 1 });
+  expect(session(lazy).status()).toMatchObject({ state: "hibernated", starts: 0 });
   expect(scene.fake.running.map(keyOf).toSorted()).toEqual(["its own", "new", "new", "new", "new"]);
   for (const name of [one, [family, 1], [family, 2]] as const) {
     expect((await query(name, "again")).text).toBe("2 with new");
@@ -81,7 +81,7 @@ test("one that is at work finishes its turn first, and is told of if that takes 
   const patient = refreshCredentials.call(scene.supervisor, { deadline: "1h" });
   await clock.advance(5_000);
   expect(await late).toEqual({ replaced: [], waiting: [scene.name], failed: [], unchanged: 0 });
-  expect(scene.session.status()).toMatchObject({ state: "busy", activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "busy", starts: 1 });
   gate.resolve();
   expect([(await long).text, (await next).text]).toEqual(["old", "new"]);
   expect(await patient).toEqual({ replaced: [scene.name], waiting: [], failed: [], unchanged: 0 });
@@ -106,7 +106,7 @@ test("background tasks are waited for as well", async () => {
   vi.stubEnv(KEY, "new");
   const refresh = scene.supervisor.refreshCredentials();
   await ticks(20);
-  expect(scene.session.status()).toMatchObject({ state: "busy", activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "busy", starts: 1 });
   over.resolve();
   expect((await refresh).replaced).toEqual([scene.name]);
 });

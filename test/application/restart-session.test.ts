@@ -36,7 +36,7 @@ test("a restart by hand keeps the conversation, the options and the handshake", 
   expect(shape(before)).toContain("--include-partial-messages");
   expect(before?.initialize).toBeDefined();
   expect(after?.initialize).toEqual(before?.initialize);
-  expect(scene.session.status()).toMatchObject({ conversationId, activation: 2, restarts: 0, state: "idle" });
+  expect(scene.session.status()).toMatchObject({ conversationId, starts: 2, restarts: 0, state: "idle" });
 });
 
 test("so does the restart after a crash", async () => {

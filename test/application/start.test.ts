@@ -21,10 +21,10 @@ test("lists sessions in the order of their start, with what is known of each", a
   await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
   const list = scene.supervisor.listSessions();
   expect(
-    list.map(({ name, state, activation, restarts, mailbox }) => ({ name, state, activation, restarts, mailbox })),
+    list.map(({ name, state, starts, restarts, mailbox }) => ({ name, state, starts, restarts, mailbox })),
   ).toEqual([
-    { name: a, state: "idle", activation: 1, restarts: 0, mailbox: 0 },
-    { name: b, state: "idle", activation: 1, restarts: 0, mailbox: 0 },
+    { name: a, state: "idle", starts: 1, restarts: 0, mailbox: 0 },
+    { name: b, state: "idle", starts: 1, restarts: 0, mailbox: 0 },
   ]);
   expect(new Set(list.map(({ pid }) => pid))).toEqual(new Set(scene.fake.processes.map(({ pid }) => pid)));
   expect(scene.supervisor.countSessions()).toBe(2);

@@ -14,7 +14,7 @@ async function three(strategy: "one_for_one" | "one_for_all" | "rest_for_one") {
   return { scene, names };
 }
 
-const activations = (names: readonly string[]) => names.map((name) => session(name).status().activation);
+const activations = (names: readonly string[]) => names.map((name) => session(name).status().starts);
 
 test.each([
   ["one_for_one", [1, 2, 1]],
@@ -77,7 +77,7 @@ test("four crashes set one session aside while another's turn goes on to its end
   expect(scene.log.some((line) => line.includes(fragile) && line.includes("is quarantined"))).toBe(true);
   open.resolve();
   expect((await reply).text).toBe("one, two");
-  expect(session(steady).status().activation).toBe(1);
+  expect(session(steady).status().starts).toBe(1);
 
   await scene.supervisor.restartSession(fragile);
   expect((await query(fragile, "back")).text).toBe("one, two");
@@ -147,7 +147,7 @@ test("a temporary sibling is not started again by one_for_all", async () => {
   });
   const { pid } = session(a).status();
   scene.fake.processes.find((process) => process.pid === pid)?.crash();
-  await eventually(() => scene.supervisor.countSessions() === 1 && session(a).status().activation === 2);
+  await eventually(() => scene.supervisor.countSessions() === 1 && session(a).status().starts === 2);
   await thrown(() => session(b), "SESSION_NOT_FOUND");
   expect((await query(a, "hi")).text).toBe("You said: hi");
   expect(scene.fake.running).toHaveLength(1);

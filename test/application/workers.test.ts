@@ -16,7 +16,7 @@ test("workers are started in order with the sessions, and stopped in reverse", a
   const children = [
     first.child(),
     { name },
-    { id: "witness", start: () => witness(diary, `session ${session(name).status().activation}`) },
+    { id: "witness", start: () => witness(diary, `session ${session(name).status().starts}`) },
     last.child(),
   ];
   await using scene = await Scene.open({ children });
@@ -44,10 +44,10 @@ test("a worker that takes its time holds up the children after it", async () => 
   };
   const opening = Scene.open({ children: [{ id: "slow", start }, { name }] });
   await ticks(5);
-  expect(session(name).status()).toMatchObject({ state: "starting", activation: 0 });
+  expect(session(name).status()).toMatchObject({ state: "starting", starts: 0 });
   open.resolve();
   await using _ = await opening;
-  expect(session(name).status()).toMatchObject({ state: "idle", activation: 1 });
+  expect(session(name).status()).toMatchObject({ state: "idle", starts: 1 });
 });
 
 test("a worker that crashes is restarted alone", async () => {
@@ -55,7 +55,7 @@ test("a worker that crashes is restarted alone", async () => {
   await using scene = await Scene.open({ children: [service.child(), { name }] });
   service.crash();
   await eventually(() => service.starts === 2);
-  expect(session(name).status().activation).toBe(1);
+  expect(session(name).status().starts).toBe(1);
   expect(scene.supervisor.whichChildren()[0]).toEqual({ id: "db", type: "worker", state: "running" });
 });
 
@@ -68,7 +68,7 @@ test("with one_for_all the crash of a worker restarts the sessions, with their c
   });
   await query(name, "one");
   service.crash();
-  await eventually(() => session(name).status().activation === 2);
+  await eventually(() => session(name).status().starts === 2);
   expect((await query(name, "two")).text).toBe("2");
   expect(service.starts).toBe(2);
 });

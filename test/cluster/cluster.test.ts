@@ -65,7 +65,7 @@ describe("two nodes and a client", () => {
       { name: ["global", "chat", "b"], node, epoch: 1 },
     ]);
     const status = await client.session(global(["chat", "b"])).status();
-    expect(status).toMatchObject({ name: ["global", "chat", "b"], state: "idle", activation: 1, node });
+    expect(status).toMatchObject({ name: ["global", "chat", "b"], state: "idle", starts: 1, node });
   });
 
   it("restarts it, and interrupts its turn, where it is", async () => {
@@ -79,7 +79,7 @@ describe("two nodes and a client", () => {
     });
     await session.restart();
     await session.wake();
-    expect(await session.status()).toMatchObject({ state: "idle", activation: 2 });
+    expect(await session.status()).toMatchObject({ state: "idle", starts: 2 });
   });
 });
 
@@ -110,7 +110,7 @@ describe("a node that goes", () => {
     owner.kill("SIGKILL");
     await owner.gone;
     await session.wake();
-    expect(await session.status()).toMatchObject({ permissionMode: "plan", activation: 1 });
+    expect(await session.status()).toMatchObject({ permissionMode: "plan", starts: 1 });
     expect((await cluster.owner("chat", "f")).name).not.toBe(owner.name);
     await cluster.join(owner.name);
   });

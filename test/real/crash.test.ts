@@ -44,7 +44,7 @@ describe("a session whose Claude Code is killed", () => {
       "user: What did I just say?",
     ]);
     expect(supervisor.session("resumed").status()).toMatchObject({
-      activation: 2,
+      starts: 2,
       restarts: 1,
       lastExit: { class: "crash", signal: "SIGKILL" },
     });

@@ -45,7 +45,7 @@ it("Session: hibernates after its idle timeout, and wakes with its conversation 
   expect(await session(name).health()).toEqual({ status: "healthy" });
   const { text } = await query(name, "What did I just say?");
   expect(text).toBe("You just said: My number is 7.");
-  expect(session(name).status()).toMatchObject({ conversationId, activation: 2, restarts: 0 });
+  expect(session(name).status()).toMatchObject({ conversationId, starts: 2, restarts: 0 });
   expect(asked).toEqual(["UserPromptSubmit", "UserPromptSubmit"]);
   await supervisor.stop();
   expect(processes()).toEqual([]);

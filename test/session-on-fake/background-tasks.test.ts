@@ -82,7 +82,7 @@ test("backgroundTaskTimeout: stops a task that runs too long, but no ambient tas
   await clock.advance(60 * MINUTE);
   expect(stopped()).toEqual(["a"]);
   // The task has ended, and its process still runs.
-  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, starts: 1 });
   done();
 });
 
@@ -92,7 +92,7 @@ test("backgroundTaskTimeout: replaces the process when the task does not stop, a
   await clock.advance(10 * MINUTE);
   await eventually(() => stopped().length > 0);
   await clock.advance(5_000);
-  await eventually(() => scene.session.status().activation === 2 && scene.session.status().state === "idle");
+  await eventually(() => scene.session.status().starts === 2 && scene.session.status().state === "idle");
   expect(scene.session.status()).toMatchObject({ tasks: [], lastExit: { class: "stalled" }, restarts: 1 });
   expect((await query(scene.name, "two")).text).toBe("it goes on");
 });

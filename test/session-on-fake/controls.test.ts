@@ -123,7 +123,7 @@ test("Controls: reject with CONTROL_TIMEOUT after ten seconds of a frozen proces
   expect(scene.session.status().state).toBe("idle");
   await clock.advance(1);
   await Promise.all(controls);
-  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, starts: 1 });
   scene.fake.processes[0]?.thaw();
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
   expect(scene.fake.processes).toHaveLength(1);

@@ -14,7 +14,7 @@ test("Crash: a turn that is cut untouched runs again, and the model sees its pro
   expect((await query(scene.name, "die")).text).toBe("re: die");
   expect(scene.transcript()).toEqual(["user: before", "assistant: re: before", "user: die", "assistant: re: die"]);
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["before", "die"], ["die"]]);
-  expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2, lastExit: { signal: "SIGKILL" } });
+  expect(scene.session.status()).toMatchObject({ restarts: 1, starts: 2, lastExit: { signal: "SIGKILL" } });
 });
 
 test("Crash: a session's first turn that is cut untouched runs again in an empty conversation", async () => {

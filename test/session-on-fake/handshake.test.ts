@@ -8,7 +8,7 @@ import { eventually, failure, RejectionWatch, Scene, unique, within } from "./sc
 test("Handshake: retries after a crash, and the start succeeds", async () => {
   await using scene = await Scene.open({ fake: { startup: (process, n) => (n === 1 ? process.crash() : undefined) } });
   expect(scene.supervisor.notStarted).toEqual([]);
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2, restarts: 1 });
   expect((await query(scene.name, "hi")).text).toBe("You said: hi");
 });
 
@@ -38,7 +38,7 @@ test("Handshake: is abandoned after a minute without an answer, and retried", as
   await clock.advance(1);
   await using supervisor = await within(clock, starting);
   expect(fake.processes[0]?.signals).toEqual(["SIGKILL"]);
-  expect(supervisor.session(name).status()).toMatchObject({ state: "idle", activation: 2 });
+  expect(supervisor.session(name).status()).toMatchObject({ state: "idle", starts: 2 });
   expect(supervisor.session(name).status().lastExit?.message).toContain("handshake");
   expect((await query(name, "hi")).text).toBe("You said: hi");
 });

@@ -22,11 +22,11 @@ test("idleTimeout: hibernates an idle session, which wakes with its conversation
   await clock.advance(1);
   await asleep();
   const { pid, ...status } = scene.session.status();
-  expect(status).toMatchObject({ state: "hibernated", activation: 1, restarts: 0, mailbox: 0 });
+  expect(status).toMatchObject({ state: "hibernated", starts: 1, restarts: 0, mailbox: 0 });
   expect(pid).toBeUndefined();
   expect(status.waitingFor).toBeUndefined();
   expect((await query(scene.name, "two")).text).toBe("2");
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
   // The idle time counts from the last turn.
   await clock.advance(60_000);
   await asleep();
@@ -75,7 +75,7 @@ test("Hibernation: a control wakes the session with its model and permission mod
 
 test("session.wake() and session.hibernate(): are idempotent, start one process and stop it", async () => {
   await using scene = await Scene.open({ script: count, session: { activation: "lazy" } });
-  expect(scene.session.status()).toMatchObject({ state: "hibernated", activation: 0 });
+  expect(scene.session.status()).toMatchObject({ state: "hibernated", starts: 0 });
   expect(scene.fake.processes).toEqual([]);
   await Promise.all([scene.session.wake(), scene.session.wake()]);
   await scene.session.wake();
@@ -103,7 +103,7 @@ test("Hibernation: does not happen during a turn, a pending approval or a backgr
     await eventually(() => scene.session.status().state === state);
     await clock.advance(120_000);
     await failure(scene.session.hibernate(), "SESSION_BUSY");
-    expect(scene.session.status()).toMatchObject({ state, activation: 1 });
+    expect(scene.session.status()).toMatchObject({ state, starts: 1 });
   };
   const turn = query(scene.name, "wait");
   await stays("busy");
@@ -167,7 +167,7 @@ test("idleTimeout: a change applies at once without a new process", async () => 
   const own = { name: scene.name };
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "10m" }]);
   await clock.advance(60_000);
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 1 });
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m" }]);
   await clock.advance(60_000);
   await asleep();

@@ -70,7 +70,7 @@ test.each<[string, z.ZodType]>([
   const error = await failure(query(scene.name, "{}"), "TURN_FAILED");
   expect(error.message).toContain("its schema failed");
   await failure(query(scene.name, "{}"), "TURN_FAILED");
-  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", restarts: 0, starts: 1 });
 });
 
 test("outputSchema: rejects with TURN_FAILED when Claude Code runs out of retries", async () => {

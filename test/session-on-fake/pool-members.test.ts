@@ -110,7 +110,7 @@ test("Pool: replaces a member that was terminated or stopped", async () => {
   await eventually(() => pool_.status().idle === 2);
   expect(pool_.status().members).toHaveLength(3);
   await Promise.all(Array.from({ length: 4 }, () => query(name, "hi")));
-  expect(session(first?.name ?? "").status().activation).toBe(0);
+  expect(session(first?.name ?? "").status().starts).toBe(0);
 });
 
 test("pool({ min, max }): grows for waiting callers up to `max`, and shrinks after `shrinkAfter`", async () => {

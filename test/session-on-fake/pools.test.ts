@@ -160,7 +160,7 @@ test("pool({ balance }): asks a custom balancer and rejects the turn with the er
   await eventually(() => scene.supervisor.pool(name).status().idle === 2);
   await query(name, "hi", { key: "right" });
   expect(seen).toEqual([[2, "right"]]);
-  expect(session([name, 1]).status().activation).toBe(1);
+  expect(session([name, 1]).status().starts).toBe(1);
   await expect(query(name, "hi", { key: "wrong" })).rejects.toThrow("out of my mind");
   expect(scene.supervisor.pool(name).status()).toMatchObject({ lent: 0, waiting: 0 });
 });

@@ -46,11 +46,11 @@ test("maxMemory: replaces a process over the limit when it is idle, and keeps th
   await using _ = scene;
   await query(scene.name, "one");
   await clock.advance(10_000);
-  expect(scene.session.status()).toMatchObject({ memoryBytes: 90 * MB, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ memoryBytes: 90 * MB, starts: 1 });
   await clock.advance(10_000);
-  await eventually(() => scene.session.status().activation === 2 && scene.session.status().state === "idle");
+  await eventually(() => scene.session.status().starts === 2 && scene.session.status().state === "idle");
   expect(scene.session.status().memoryBytes).toBeUndefined();
-  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 2 });
+  expect(scene.session.status()).toMatchObject({ restarts: 0, starts: 2 });
   expect((await query(scene.name, "two")).text).toBe("2");
   await clock.advance(60_000);
   expect(scene.fake.processes).toHaveLength(2);
@@ -60,7 +60,7 @@ test("maxMemory: keeps a process that is over the limit before its first turn, s
   const { scene, clock } = await weighed(() => 150 * MB, { session: { maxMemory: "100MB" } });
   await using _ = scene;
   await clock.advance(60_000);
-  expect(scene.session.status()).toMatchObject({ activation: 1, memoryBytes: 150 * MB });
+  expect(scene.session.status()).toMatchObject({ starts: 1, memoryBytes: 150 * MB });
 });
 
 test("maxMemory: lets a running turn finish, and runs queued turns in the next process", async () => {
@@ -76,7 +76,7 @@ test("maxMemory: lets a running turn finish, and runs queued turns in the next p
   const turns = [query(scene.name, "long"), query(scene.name, "two")];
   await scene.fake.prompted(1);
   await clock.advance(10_000);
-  expect(scene.session.status()).toMatchObject({ state: "busy", activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "busy", starts: 1 });
   gate.resolve();
   expect((await Promise.all(turns)).map(({ text }) => text)).toEqual(["0", "2"]);
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["long"], ["two"]]);
@@ -98,9 +98,9 @@ test("maxMemory: waits for a background task until the process uses twice the li
   await using _ = scene;
   await query(scene.name, "start");
   await clock.advance(10_000);
-  expect(scene.session.status()).toMatchObject({ state: "busy", memoryBytes: 150 * MB, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ state: "busy", memoryBytes: 150 * MB, starts: 1 });
   await clock.advance(10_000);
-  await eventually(() => scene.session.status().activation === 2 && scene.session.status().state === "idle");
+  await eventually(() => scene.session.status().starts === 2 && scene.session.status().state === "idle");
   expect(scene.session.status().lastExit).toMatchObject({
     class: "out_of_memory",
     message: expect.stringContaining("201 MB in the middle of a background task"),
@@ -125,7 +125,7 @@ test('maxMemory: kills a process over twice the limit in mid-turn, and the exit 
   expect(details.exit).toMatchObject({ class: "out_of_memory", message: expect.stringContaining("201 MB") });
   expect(details.partialText).toBe("so far");
   await eventually(() => scene.session.status().state === "idle");
-  expect(scene.session.status()).toMatchObject({ restarts: 1, activation: 2 });
+  expect(scene.session.status()).toMatchObject({ restarts: 1, starts: 2 });
 });
 
 test("maxAge: replaces an old process between turns, and a changed age applies at once", async () => {
@@ -133,15 +133,15 @@ test("maxAge: replaces an old process between turns, and a changed age applies a
   await using scene = await Scene.open({ clock, script: count, session: { maxAge: "1h" } });
   await query(scene.name, "one");
   await clock.advance(3_599_999);
-  expect(scene.session.status().activation).toBe(1);
+  expect(scene.session.status().starts).toBe(1);
   await clock.advance(1);
-  await eventually(() => scene.session.status().state === "idle" && scene.session.status().activation === 2);
+  await eventually(() => scene.session.status().state === "idle" && scene.session.status().starts === 2);
   expect((await query(scene.name, "two")).text).toBe("2");
   await scene.supervisor.reconcile([{ name: scene.name, maxAge: "2h" }]);
   await clock.advance(3_600_000);
-  expect(scene.session.status().activation).toBe(2);
+  expect(scene.session.status().starts).toBe(2);
   await clock.advance(3_600_000);
-  await eventually(() => scene.session.status().activation === 3);
+  await eventually(() => scene.session.status().starts === 3);
   expect(scene.session.status().restarts).toBe(0);
 });
 

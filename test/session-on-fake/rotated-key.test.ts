@@ -62,7 +62,7 @@ describe.each(["announced", "at once"] as const)("apiKey: a key that is refused,
     expect(await turn.toResponse().text()).not.toMatch(/event: (retry|error)/);
     expect((await queued).text).toBe("4 with new");
     expect(scene.transcript().filter((said) => said.includes("two"))).toEqual(["user: two"]);
-    expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
     expect(scene.session.status().lastExit).toBeUndefined();
     expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([
       ["one", "two"],
@@ -233,7 +233,7 @@ test.each([
   });
   vi.stubEnv(variable, "new");
   expect((await query(scene.name, "one")).text).toBe("fine");
-  expect(scene.session.status()).toMatchObject({ state: "idle", activation: 2 });
+  expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2 });
 });
 
 test("apiKey: other variables, and those that the session does not inherit, restart nothing", async () => {
@@ -262,7 +262,7 @@ test("apiKey: a refusal while the session is idle restarts the process without a
   await query(scene.name, "one");
   await scene.fake.started(2);
   expect((await query(scene.name, "two")).text).toBe("2 with new");
-  expect(scene.session.status()).toMatchObject({ activation: 2, restarts: 0 });
+  expect(scene.session.status()).toMatchObject({ starts: 2, restarts: 0 });
 });
 
 test("apiKey: one refusal replaces all processes with the same key, and no others", async () => {
@@ -286,13 +286,13 @@ test("apiKey: one refusal replaces all processes with the same key, and no other
   vi.stubEnv(OTHER, "new other");
   revoked = true;
   expect((await query(asked, "one")).text).toBe("new");
-  await eventually(() => session(idle).status().activation === 2 && session(idle).status().state === "idle");
+  await eventually(() => session(idle).status().starts === 2 && session(idle).status().state === "idle");
   expect((await query(idle, "one")).text).toBe("new");
-  expect(session(busy).status()).toMatchObject({ state: "busy", activation: 1 });
+  expect(session(busy).status()).toMatchObject({ state: "busy", starts: 1 });
   const next = query(busy, "next");
   gate.resolve();
   expect([(await long).text, (await next).text]).toEqual(["old", "new"]);
-  expect(session(other).status()).toMatchObject({ state: "idle", activation: 1 });
+  expect(session(other).status()).toMatchObject({ state: "idle", starts: 1 });
   // Only the first session was refused.
   expect(scene.fake.processes.flatMap(({ prompts }) => prompts).filter((prompt) => prompt === "one")).toHaveLength(3);
 });

@@ -47,7 +47,7 @@ test("Spares: sessions of a template start on a spare, each with its own convers
   await fill(1);
   const [spare] = scene.fake.running;
   expect((await query([name, 1], "hi")).text).toBe("0");
-  expect(session([name, 1]).status()).toMatchObject({ pid: spare?.pid, activation: 1, restarts: 0 });
+  expect(session([name, 1]).status()).toMatchObject({ pid: spare?.pid, starts: 1, restarts: 0 });
   expect(scene.fake.processes).toHaveLength(1);
   expect((await query([name, 1], "again")).text).toBe("2");
   expect(scene.transcript(session([name, 1]))).toHaveLength(4);

@@ -23,7 +23,7 @@ test('whenBusy: "interrupt" interrupts the running turn and goes before queued o
   expect((await waiting).text).toBe("re: waiting");
   expect(scene.fake.processes.map(({ prompts }) => prompts)).toEqual([["long", "urgent", "waiting"]]);
   expect(scene.transcript()).toContain("user: long");
-  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 1, state: "idle" });
+  expect(scene.session.status()).toMatchObject({ restarts: 0, starts: 1, state: "idle" });
 });
 
 test('whenBusy: "interrupt" goes before queued turns when no turn runs', async () => {
@@ -84,7 +84,7 @@ test('whenBusy: "rollback" removes the interrupted turn from the conversation wi
     "user: waiting",
     "assistant: re: waiting",
   ]);
-  expect(scene.session.status()).toMatchObject({ conversationId, restarts: 0, activation: 1, state: "idle" });
+  expect(scene.session.status()).toMatchObject({ conversationId, restarts: 0, starts: 1, state: "idle" });
   expect(scene.session.status().lastExit).toBeUndefined();
   expect(scene.log).toEqual([]);
 });
@@ -149,7 +149,7 @@ test("whenBusy: two rollbacks in a row remove two turns", async () => {
   await failure(two.result(), "TURN_INTERRUPTED");
   expect((await three).text).toBe("re: three");
   expect(scene.transcript()).toEqual(["user: before", "assistant: re: before", "user: three", "assistant: re: three"]);
-  expect(scene.session.status()).toMatchObject({ restarts: 0, activation: 1 });
+  expect(scene.session.status()).toMatchObject({ restarts: 0, starts: 1 });
 });
 
 test("whenBusy: two simultaneous rollbacks remove the running turn once, and the later one runs first", async () => {
@@ -179,7 +179,7 @@ test('whenBusy: "rollback" keeps a turn that completes before the interrupt take
   expect((await one).text).toBe("re: one");
   await two;
   expect(scene.transcript()).toEqual(["user: one", "assistant: re: one", "user: two", "assistant: re: two"]);
-  expect(scene.session.status()).toMatchObject({ activation: 1 });
+  expect(scene.session.status()).toMatchObject({ starts: 1 });
 });
 
 test("session.stop(): during a rollback rejects the waiting turn and starts no process", async () => {

@@ -101,7 +101,7 @@ describe("the tree on the real Claude Code", () => {
     });
     expect((await next).text).toContain("again");
     expect(Date.now() - since).toBeGreaterThan(750);
-    expect(supervisor.session("overloaded").status()).toMatchObject({ state: "idle", activation: 1, restarts: 0 });
+    expect(supervisor.session("overloaded").status()).toMatchObject({ state: "idle", starts: 1, restarts: 0 });
   });
 });
 

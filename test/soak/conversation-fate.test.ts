@@ -119,7 +119,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     await session.query("Boom.");
     expect(told()).toEqual([...FIRST, "user: Boom."]);
     expect(await next(session)).toEqual([...FIRST, "user: Boom.", "assistant: ok", "user: Next."]);
-    expect(session.status()).toMatchObject({ pid, restarts: 0, activation: 1 });
+    expect(session.status()).toMatchObject({ pid, restarts: 0, starts: 1 });
   });
 
   it("is not told the model where Claude Code itself tries again", async () => {
@@ -206,7 +206,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     await failure(session.query("Boom."), "TURN_FAILED");
     expect((await next(session)).at(-1)).toBe("user: Next.");
     expect(has(lastRequest(), "Boom.")).toBe(false);
-    expect(session.status()).toMatchObject({ backgroundTasks: 1, activation: 1 });
+    expect(session.status()).toMatchObject({ backgroundTasks: 1, starts: 1 });
   });
 });
 
@@ -230,7 +230,7 @@ describe("a turn that was stopped", () => {
     await session.query("Instead.", { whenBusy: "rollback" });
     await failure(second, "TURN_INTERRUPTED");
     expect(told()).toEqual([...AFTER, "assistant: ok", "user: Instead."]);
-    expect(session.status()).toMatchObject({ restarts: 0, activation: 1 });
+    expect(session.status()).toMatchObject({ restarts: 0, starts: 1 });
   });
 
   it("is told the model, if another one takes its place that may go on from it", async () => {

@@ -71,7 +71,7 @@ it("is replaced between turns when its measured memory is over `maxMemory`, with
   for await (const event of events) if (event.type === "exit") break;
   expect((await query(name, "What did I just say?")).text).toBe("You just said: My number is 7.");
   const status = session(name).status();
-  expect(status).toMatchObject({ conversationId, activation: 2, restarts: 0 });
+  expect(status).toMatchObject({ conversationId, starts: 2, restarts: 0 });
   expect(status.pid).not.toBe(pid);
 });
 

@@ -65,7 +65,7 @@ describe.each([
     // Claude Code would ask for three minutes.
     expect(performance.now() - since).toBeLessThan(10_000);
     expect((await queued).text).toBe("Say one. Say two. Say three. With new.");
-    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
     expect(api.requests.map(keyOf)).toEqual(["old", "old", "new", "new"]);
   });
 
@@ -112,7 +112,7 @@ describe.each([
       message: expect.stringContaining("the next turn has the new one"),
     });
     expect((await query("rotated", "Say two.")).text).toMatch(/With new\.$/);
-    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", activation: 2, restarts: 0 });
+    expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
   });
 });
 
@@ -136,7 +136,7 @@ it("a key that is given to all ahead of time is never refused; one that is at wo
   good = ["old", "new"];
   vi.stubEnv(KEY, "new");
   const refresh = supervisor.refreshCredentials();
-  await vi.waitUntil(() => supervisor.session("idle").status().activation === 2, { timeout: 10_000 });
+  await vi.waitUntil(() => supervisor.session("idle").status().starts === 2, { timeout: 10_000 });
   gate.resolve();
   expect((await slow).text).toBe("Say one. Say slowly. With old.");
   expect(await refresh).toEqual({ replaced: ["idle", "busy"], waiting: [], failed: [], unchanged: 1 });
@@ -156,7 +156,7 @@ it("the first that is refused has the others replaced", async () => {
   good = ["new"];
   vi.stubEnv(KEY, "new");
   expect((await query("first", "Say one.")).text).toBe("Say one. With new.");
-  const up = (name: string): boolean => supervisor.session(name).status().activation === 2;
+  const up = (name: string): boolean => supervisor.session(name).status().starts === 2;
   await vi.waitUntil(() => names.every(up), { timeout: 20_000 });
   for (const name of ["second", "third"]) expect((await query(name, "Say one.")).text).toBe("Say one. With new.");
   expect(api.requests.map(keyOf)).toEqual(["old", "new", "new", "new"]);

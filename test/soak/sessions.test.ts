@@ -39,7 +39,7 @@ describe("a turn that is taken over", () => {
       "assistant: You said: Keep this.",
       "user: Say it right.",
     ]);
-    expect(supervisor.session("rolled-back").status()).toMatchObject({ restarts: 0, activation: 1 });
+    expect(supervisor.session("rolled-back").status()).toMatchObject({ restarts: 0, starts: 1 });
     const history = await supervisor.session("rolled-back").history();
     expect(history.map(({ type }) => type)).toEqual(["user", "assistant", "user", "assistant"]);
   });

@@ -70,7 +70,7 @@ describe("a session that crashes again and again", () => {
       code: "SESSION_QUARANTINED",
       message: expect.stringContaining("authentication_failed"),
     });
-    expect(supervisor.session("refused").status()).toMatchObject({ activation: 1, lastExit: { class: "auth" } });
+    expect(supervisor.session("refused").status()).toMatchObject({ starts: 1, lastExit: { class: "auth" } });
   });
 
   it("is restarted by hand in the middle of a turn, which is run again if it had shown nothing", async () => {

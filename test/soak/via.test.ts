@@ -17,7 +17,7 @@ it("a session that a registry names is found, outlives SIGKILL with its conversa
   expect(agents.get("reviewer")).toBe(session(reviewer));
   if (before.pid === undefined) throw new Error("no process");
   process.kill(before.pid, "SIGKILL");
-  await vi.waitUntil(() => session(reviewer).status().activation === 2, { interval: 5, timeout: 30_000 });
+  await vi.waitUntil(() => session(reviewer).status().starts === 2, { interval: 5, timeout: 30_000 });
   expect((await query(reviewer, "What did I just say?")).text).toBe("You just said: Remember the keep.");
   const after = session(reviewer).status();
   expect(after).toMatchObject({ conversationId: before.conversationId, restarts: 1, lastExit: { signal: "SIGKILL" } });

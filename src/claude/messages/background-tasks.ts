@@ -1,16 +1,16 @@
 import type { SDKBackgroundTasksChangedMessage, SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 
-/** Work that goes on in a process after the turn that started it. */
+/** A background task as Claude Code reports it. */
 export type BackgroundTask = SDKBackgroundTasksChangedMessage["tasks"][number];
 
 /** A background task in Castellan's words. */
 export interface TaskDescription {
-  /** The id that `stopTask` takes. */
+  /** Identifies the task for `stopTask`. */
   readonly id: string;
-  /** What it is: `local_bash`, `local_agent` or another type of Claude Code's. */
+  /** Claude Code's type of the task: `local_bash`, `local_agent` and others. */
   readonly type: string;
   readonly description: string;
-  /** Whether it only watches something, so that a process with no other task counts as idle. */
+  /** Whether the task only watches something, so that the session may hibernate regardless. */
   readonly ambient: boolean;
 }
 

@@ -14,7 +14,7 @@ export function writeLossOf(message: SDKMessage): WriteLoss | undefined {
   if (message.subtype === "mirror_error") {
     const { key, error } = message;
     const which = key.subpath === undefined ? "" : ` (${key.subpath})`;
-    const text = `the session store did not take a part of the transcript ${key.sessionId}${which}: ${error}`;
+    const text = `the session store rejected a part of the transcript ${key.sessionId}${which}: ${error}`;
     return { kind: "mirror_error", message: text };
   }
   if (message.subtype === "session_writes_lost") {
@@ -32,6 +32,6 @@ export function transcriptLoss(why: string | undefined): WriteLoss {
 }
 
 const PARTS = {
-  transcript: "all of its transcript, so that a resume may miss a part of the conversation",
+  transcript: "its whole transcript, so a resume may miss a part of the conversation",
   global_config: "its settings",
 } as const;

@@ -35,7 +35,7 @@ import { isNothing } from "../conversation/granted.ts";
 import { historyOf } from "../conversation/history.ts";
 import type { SessionSettings } from "../options/session-settings.ts";
 import { shapeOf } from "../options/session-settings.ts";
-import { whatIsBehind } from "../status/session-fault.ts";
+import { transcriptGap } from "../status/session-fault.ts";
 import { endingStages } from "./ending.ts";
 import { exitOfError } from "./session-exit.ts";
 
@@ -60,7 +60,7 @@ export class ProcessStarter {
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
   /** A process that was started ahead, to be used for the one that comes up. */
   #spare: ClaimedSpare | undefined;
-  #count = 0;
+  #starts = 0;
   /** Whether the session's own directory is to be emptied before anything else happens in it. */
   #toEmpty = false;
   #emptying: Promise<void> | undefined;
@@ -81,8 +81,8 @@ export class ProcessStarter {
   }
 
   /** How many there have been. */
-  get count(): number {
-    return this.#count;
+  get starts(): number {
+    return this.#starts;
   }
 
   /** What a process would be started with now. */
@@ -182,7 +182,7 @@ export class ProcessStarter {
     }
     this.#spare = undefined;
     this.#conversation.take({ type: "forgotten", freshId: spare.conversationId });
-    this.#count++;
+    this.#starts++;
     this.#spokenIn = spare.conversationId;
     spare.bind(this.#host);
     return spare.activation;
@@ -205,7 +205,7 @@ export class ProcessStarter {
   }
 
   #start(signal: AbortSignal): Promise<Activation> {
-    this.#count++;
+    this.#starts++;
     const conversation = conversationStart(this.#conversation.now);
     this.#spokenIn = conversation.id;
     this.#spares.missed(this.shape, this.#begins);
@@ -280,7 +280,7 @@ export class ProcessStarter {
     const end = knownEnd(now);
     if (!isBroken(now) && (end.length === 0 || (await transcriptHasOneOf(end, now.id, this.launch)) !== false)) return;
     if (this.#context.settings.onMissingConversation === "fail" && !mayBeUnwritten(now)) {
-      const message = `${whatIsBehind(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
+      const message = `${transcriptGap(isBroken(now))}; without \`onMissingConversation: "fail"\` the session goes on from what it has, and \`clear()\` begins an empty one`;
       throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "conversation_missing", message });
     }
     const lastUuid = await historyOf(now, this.launch, {}).then(lastOf, () => undefined);

@@ -120,8 +120,8 @@ export class SessionProcess implements SlotSession {
   }
 
   /** How many processes there have been. */
-  get count(): number {
-    return this.#starter.count;
+  get starts(): number {
+    return this.#starter.starts;
   }
 
   /** How many times a life was over without anybody having asked for it. */
@@ -363,7 +363,7 @@ export class SessionProcess implements SlotSession {
       tell("castellan:activation:start", () => ({
         ...factsOf(this.#context),
         pid: activation.pid,
-        activation: this.#starter.count,
+        activation: this.#starter.starts,
         conversationId: this.#conversation.now.id,
         durationMs: this.#upSince - since,
         resumed: this.#conversation.now.kind !== "new",

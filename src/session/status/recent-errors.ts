@@ -1,24 +1,24 @@
 import type { Clock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 
-/** After how long an error counts half. */
+/** The half-life of an error's weight. */
 const HALF_LIFE_MS = 30_000;
 
-/** A sum of errors, each of which counts for less as time goes by. */
+/** A decaying sum of errors. */
 interface Score {
   readonly errors: number;
-  /** On the monotonic clock. */
+  /** When `errors` was last computed, on the monotonic clock. */
   readonly at: number;
 }
 
-/** What is left of a score at a later moment. */
+/** Returns the value of a score at `now`. */
 export function decayed({ errors, at }: Score, now: number): number {
   return errors * 0.5 ** (Math.max(0, now - at) / HALF_LIFE_MS);
 }
 
 /**
- * Whether an error says something about the session. What its caller did (a turn that was stopped, a wrong request, a limit of
- * the turn's own) does not.
+ * Whether an error counts against the session. Errors that the caller caused do not: a stopped turn, an invalid
+ * request, a limit of the turn itself.
  */
 export function isOfSession(error: unknown): boolean {
   if (CastellanError.is(error, "TURN_FAILED"))
@@ -27,7 +27,7 @@ export function isOfSession(error: unknown): boolean {
   return CastellanError.is(error, "TURN_TIMEOUT") || CastellanError.is(error, "QUEUE_TIMEOUT");
 }
 
-/** What has gone wrong with a session's turns, the more so the less time has passed since. Balancers look at it. */
+/** How often a session's turns failed recently. Balancers use it. */
 export class RecentErrors {
   readonly #clock: Clock;
   #score: Score = { errors: 0, at: 0 };
@@ -36,12 +36,12 @@ export class RecentErrors {
     this.#clock = clock;
   }
 
-  /** About how many there were: one of just now counts 1, one of thirty seconds ago a half. */
+  /** The decayed number of errors: an error counts 1 at first and one half after thirty seconds. */
   get now(): number {
     return decayed(this.#score, this.#clock.monotonic());
   }
 
-  /** Counts how a turn ends, if it ends badly. */
+  /** Adds the error if `result` rejects with one that counts. */
   watch(result: Promise<unknown>): void {
     result.catch((error: unknown) => {
       if (isOfSession(error)) this.#score = { errors: this.now + 1, at: this.#clock.monotonic() };

@@ -10,24 +10,27 @@ import type { SessionState } from "./session-state.ts";
 
 /** A background task that runs. */
 export interface RunningTask extends TaskDescription {
-  /** When it began, in milliseconds since the epoch. */
+  /** When the task started, in milliseconds since the epoch. */
   readonly since: number;
 }
 
-/** What happens to a session besides its turns. */
+/** What a session reports besides its turns. */
 export type SessionEvent =
   | { readonly type: "state"; readonly state: SessionState["name"] }
-  /** Its process has ended, asked to or not. */
+  /** The process ended, expectedly or not. */
   | { readonly type: "exit"; readonly exit: ExitRecord }
-  /** It is in another conversation than it was. */
+  /** The session switched to another conversation. */
   | { readonly type: "conversation"; readonly conversationId: string }
-  /** All background tasks that there are now. */
+  /** The current background tasks, all of them. */
   | { readonly type: "background_tasks"; readonly tasks: readonly BackgroundTask[] }
-  /** A background task has run for longer than `backgroundTaskTimeout`, and is told to stop. */
+  /** A background task exceeded `backgroundTaskTimeout` and is being stopped. */
   | { readonly type: "background_task_stopped"; readonly task: RunningTask }
-  /** Claude Code has begun a turn by itself, since a background task has ended or a schedule was due; `session.turn` finds it. */
+  /**
+   * Claude Code began a turn by itself, because a background task ended or a schedule came due; `session.turn` returns
+   * it.
+   */
   | { readonly type: "turn_began"; readonly turnId: string; readonly origin: TurnOrigin }
-  /** That turn has come to its end. `costUsd` is what it cost, if that is known. */
+  /** Such a turn ended. `costUsd` is its cost, if known. */
   | {
       readonly type: "turn_ended";
       readonly turnId: string;
@@ -35,17 +38,19 @@ export type SessionEvent =
       readonly state: TurnState;
       readonly costUsd?: number;
     }
-  /** Claude asks for a permission. */
+  /** Claude requests a permission. */
   | { readonly type: "approval_requested"; readonly approval: Approval }
-  /** An approval has been answered, has expired, or is no longer waited for. */
+  /** A permission request was answered, expired or was withdrawn. */
   | {
       readonly type: "approval_settled";
       readonly id: string;
       readonly outcome: "approved" | "denied" | "expired" | "withdrawn";
     }
-  /** The MCP servers of the process, of which one does otherwise than before. What is wrong with one is told as a fault, too. */
+  /**
+   * The process's MCP servers, after the status of at least one changed. A failing server is also reported as a fault.
+   */
   | { readonly type: "mcp_servers"; readonly servers: readonly McpServer[] }
-  /** Something went wrong that no turn fails of; see {@link SessionFault}. */
+  /** Something failed outside any turn; see {@link SessionFault}. */
   | { readonly type: "fault"; readonly fault: SessionFault }
   /** A message that belongs to no turn. */
   | { readonly type: "message"; readonly message: SDKMessage };

@@ -1,16 +1,19 @@
 import type { McpServer } from "../../claude/mcp-servers.ts";
 import type { Wakeup } from "../../claude/messages/wakeups.ts";
 
-/** Something that went wrong beside the turns, and would otherwise pass in silence. */
+/** A failure outside the turns, which no turn's error reports. */
 export interface SessionFault {
   /**
-   * `mirror_error`: the `sessionStore` did not take a part of the transcript, so that a resume from it would lack that part;
-   * `session_writes_lost`: Claude Code could not write its transcript or its settings, as when the disk is full;
-   * `wakeups_lost`: turns that Claude had scheduled for itself will not come, because the process that kept them is gone;
-   * `conversation_cut_back`: the API refused what a turn had brought into the conversation, which goes on without that turn;
-   * `conversation_behind`: the transcript is older than the journal knows, as one from a backup is, and the conversation goes on from
-   * what it has;
-   * `mcp_server_failed`: an MCP server is not connected, does not answer, or has ended. That one is gone when the server is connected.
+   * `mirror_error`: the `sessionStore` rejected a part of the transcript, which a resume from the store would lack;
+   * `session_writes_lost`: Claude Code could not write its transcript or its settings, for example because the disk is
+   * full;
+   * `wakeups_lost`: turns that Claude had scheduled will not run, because the process that held the schedules is gone;
+   * `conversation_cut_back`: the API rejected content that a turn had added to the conversation, which continues
+   * without that turn;
+   * `conversation_behind`: the transcript is older than the journal, such as one restored from a backup, and the
+   * conversation continues from the transcript;
+   * `mcp_server_failed`: an MCP server is not connected, does not answer, or exited. This fault clears when the server
+   * connects.
    */
   readonly kind:
     | "mirror_error"
@@ -20,40 +23,53 @@ export interface SessionFault {
     | "conversation_behind"
     | "mcp_server_failed";
   readonly message: string;
-  /** The name of the MCP server, if it is about one. */
+  /** The name of the MCP server, for a fault of one. */
   readonly server?: string;
-  /** In milliseconds since the epoch. */
+  /** When the fault occurred, in milliseconds since the epoch. */
   readonly at: number;
 }
 
-/** Wakeups are gone with their process. `at` is now, in milliseconds since the epoch. */
+/** Returns the fault for wakeups that were lost with their process. `at` is in milliseconds since the epoch. */
 export function wakeupsLost(wakeups: readonly Wakeup[], at: number): SessionFault {
   const due = wakeups.flatMap((wakeup) => (wakeup.at === undefined ? [] : [new Date(wakeup.at).toISOString()]));
   const when = due.length === 0 ? "" : `, due at ${due.join(", ")}`;
   const what =
     wakeups.length === 1 ? "a turn that Claude had scheduled" : `${wakeups.length} turns that Claude had scheduled`;
-  return { kind: "wakeups_lost", message: `${what} will not come, since the process is gone${when}`, at };
+  return { kind: "wakeups_lost", message: `${what} will not run, because the process is gone${when}`, at };
 }
 
-/** The conversation goes on from the last turn that worked. `why` is what the API said, `at` now, in milliseconds since the epoch. */
+/**
+ * Returns the fault for a conversation that continues from its last successful turn. `why` is the API's message; `at`
+ * is in milliseconds since the epoch.
+ */
 export function conversationCutBack(why: string, at: number): SessionFault {
-  const message = `the API refused the conversation, which goes on from the last turn that worked: ${why}`;
+  const message = `the API rejected the conversation, which continues from the last successful turn: ${why}`;
   return { kind: "conversation_cut_back", message, at };
 }
 
-/** How a transcript is less than the session knows of; `broken` if a part of it was never written. */
-export function whatIsBehind(broken: boolean): string {
+/** Describes what a transcript lacks; `broken` if Claude Code never wrote a part of it. */
+export function transcriptGap(broken: boolean): string {
   return broken
-    ? "the transcript of the conversation lacks a part that Claude Code could not write"
-    : "the transcript of the conversation is older than the journal knows: it lacks the end of the last turn";
+    ? "the conversation's transcript lacks a part that Claude Code could not write"
+    : "the conversation's transcript is older than the journal: it lacks the end of the last turn";
 }
 
-/** The conversation goes on from what its transcript has. `at` is now, in milliseconds since the epoch. */
+/**
+ * Returns the fault for a conversation that continues from an incomplete transcript. `at` is in milliseconds since the
+ * epoch.
+ */
 export function conversationBehind(broken: boolean, at: number): SessionFault {
-  return { kind: "conversation_behind", message: `${whatIsBehind(broken)}; the session goes on from what it has`, at };
+  return {
+    kind: "conversation_behind",
+    message: `${transcriptGap(broken)}; the session continues from the transcript`,
+    at,
+  };
 }
 
-/** What is wrong with MCP servers, by their names, after these have been seen; `before` is what was wrong until now. */
+/**
+ * Returns the faults of MCP servers, by name. `before` holds the previous faults; an unchanged fault keeps its time,
+ * and a pending server keeps its fault.
+ */
 export function serverFaults(
   before: ReadonlyMap<string, SessionFault>,
   servers: readonly McpServer[],

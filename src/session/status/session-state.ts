@@ -1,34 +1,37 @@
 import { CastellanError, type ExitRecord } from "../../errors.ts";
 
 /**
- * What a session waits for before it hands out its next turn: that a limit of use is lifted, that its account can pay again, or
- * that the API has less to do. `until` is in milliseconds since the epoch.
+ * Why turns are held back, and until when (milliseconds since the epoch): a usage limit, an unpaid account, or an
+ * overloaded API.
  */
 export interface Wait {
   readonly for: "quota" | "billing" | "overload";
   readonly until: number;
 }
 
-/** What was stopped when a session was. */
+/** What was stopped and took the session with it. */
 export type Stopped = "session" | "supervisor" | "child";
 
-/** What a session does at a moment. */
+/** The lifecycle state of a session. */
 export type SessionState =
-  /** Its first process, or one that was asked for by hand, comes up. */
+  /** Its first process is starting, or one after a manual restart. */
   | { readonly name: "starting" }
-  /** Its process ended, and another one comes up, at `retryAt` if that is known (milliseconds since the epoch). */
+  /**
+   * Its process ended, and another one is starting, or will start at `retryAt` (milliseconds since the epoch), if
+   * known.
+   */
   | { readonly name: "restarting"; readonly retryAt?: number }
-  /** Its process is up and has nothing to do. */
+  /** Its process is up and idle. */
   | { readonly name: "idle" }
   /** A turn runs. */
   | { readonly name: "busy" }
-  /** Its process is up, and its turns are held back. */
+  /** Its process is up, and turns are held back. */
   | { readonly name: "waiting"; readonly wait: Wait }
-  /** It has no process, and gets one when it is wanted. */
+  /** It has no process; the next demand starts one. */
   | { readonly name: "hibernated" }
-  /** Supervision has given up restarting it. */
+  /** Its supervisor gave up restarting it. */
   | { readonly name: "quarantined"; readonly lastExits: readonly ExitRecord[] }
-  /** It has ended: for good, alone or with its supervisor, or as a child of a tree that may start it again. */
+  /** It ended: for good, by itself or with its supervisor, or as a child of a tree that may start it again. */
   | { readonly name: "stopped"; readonly as: Stopped };
 
 export type SessionStateEvent =
@@ -37,22 +40,22 @@ export type SessionStateEvent =
   /** The process is up. */
   | { readonly type: "ready" }
   | { readonly type: "turn_started" }
-  /** The process is done with its turn, whatever came of it. */
+  /** The process finished its turn, with any outcome. */
   | { readonly type: "turn_ended" }
   /** Turns are held back. */
   | { readonly type: "hold"; readonly wait: Wait }
   /** Turns are no longer held back. */
   | { readonly type: "release" }
-  /** It is to have no process until one is wanted. */
+  /** The session drops its process until one is needed. */
   | { readonly type: "hibernate" }
-  /** The process is gone, or did not come up. */
+  /** The process is gone, or its start failed. */
   | { readonly type: "exited" }
-  /** Supervision will start another one at this time. */
+  /** The supervisor will start another process at this time. */
   | { readonly type: "retry"; readonly at: number }
   | { readonly type: "quarantine"; readonly lastExits: readonly ExitRecord[] }
   | { readonly type: "stop"; readonly as: Stopped };
 
-/** The state after `event`. What cannot happen in `state` leaves it as it is. */
+/** Returns the state after `event`. An event that does not apply in `state` leaves it unchanged. */
 export function nextSessionState(state: SessionState, event: SessionStateEvent): SessionState {
   if (state.name === "stopped") {
     return event.type === "begin" && state.as === "child" ? { name: "starting" } : state;
@@ -86,10 +89,10 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
 }
 
 /**
- * Why a session in this state takes no turns, if it does not.
+ * Returns why a session in this state accepts no turns, or undefined if it does.
  *
  * @param who the session, for messages
- * @param ended how its only process ended, if it was to have but one
+ * @param ended how the process ended, of a session with only one start
  */
 export function refusalOf(who: string, state: SessionState, ended: ExitRecord | undefined): CastellanError | undefined {
   if (state.name === "stopped") {
@@ -102,23 +105,23 @@ export function refusalOf(who: string, state: SessionState, ended: ExitRecord | 
   if (state.name !== "quarantined") return undefined;
   const { lastExits } = state;
   const last = lastExits.at(-1)?.message ?? "unknown";
-  const message = `${who} is quarantined after ${lastExits.length} failed starts or crashes, the last: ${last}. Mend the cause and call \`restartSession\`.`;
+  const message = `${who} is quarantined after ${lastExits.length} failed starts or crashes, the last: ${last}. Fix the cause and call \`restartSession\`.`;
   return new CastellanError("SESSION_QUARANTINED", message, { details: { lastExits } });
 }
 
-/** A state that a session is waited for to reach. Each time that it has left it, it is waited for anew. */
+/** Waits until a session is in one of certain states. Leaving those states rearms it. */
 export class StateMilestone {
   readonly #reached: (state: SessionState) => boolean;
   #pending: PromiseWithResolvers<SessionState> | undefined;
   #state: SessionState;
 
-  /** `state` is the one that the session is in. */
+  /** `state` is the session's current state; `reached` tells the awaited states. */
   constructor(state: SessionState, reached: (state: SessionState) => boolean) {
     this.#state = state;
     this.#reached = reached;
   }
 
-  /** The session is in this state now. */
+  /** Records the current state. */
   see(state: SessionState): void {
     this.#state = state;
     if (!this.#reached(state)) return;
@@ -126,7 +129,7 @@ export class StateMilestone {
     this.#pending = undefined;
   }
 
-  /** Resolves with the state in which it is reached; at once if it is. */
+  /** Resolves with the first awaited state, at once if the session is in one. */
   async wait(): Promise<SessionState> {
     if (this.#reached(this.#state)) return this.#state;
     this.#pending ??= Promise.withResolvers();

@@ -11,70 +11,70 @@ import type { SessionFault } from "./session-fault.ts";
 import type { SessionState, Wait } from "./session-state.ts";
 
 /**
- * What a session waits for: one or more approvals, the oldest of which expires at `until`, the API, or that a process or a turn
- * of another one ends.
+ * What a session waits for: approvals, the oldest of which expires at `until`; the API, until `until`; or capacity,
+ * that is, the end of another session's process or turn.
  */
 export type Waiting =
   | Wait
   | { readonly for: "approval"; readonly until: number; readonly approvals: number }
   | { readonly for: "capacity"; readonly until?: undefined };
 
-/** What is known of a session at a moment, without asking anybody. Times are milliseconds since the epoch. */
+/**
+ * A snapshot of a session, from what is already known; asks neither process nor journal. Times are in milliseconds
+ * since the epoch.
+ */
 export interface SessionStatus {
   readonly name: SessionName;
   readonly state: SessionState["name"];
-  /** Process id of Claude Code, from its start to its end. */
+  /** The process id of Claude Code, while the process exists. */
   readonly pid?: number;
-  /** When the process was ready. */
+  /** When the process became ready. */
   readonly startedAt?: number;
   /**
-   * How much memory the process used, with all that it started, when that was last measured: while the session has a
-   * `maxMemory` or its supervisor a `memoryBudget`, every ten seconds.
+   * The memory use of the process and everything it started, as last measured. Measured every ten seconds, only if the
+   * session has a `maxMemory` or its supervisor a `memoryBudget`.
    */
   readonly memoryBytes?: number;
   /** Claude's id of the conversation. */
   readonly conversationId: string;
   /**
-   * The permission mode that it is in: by its options, by `setPermissionMode`, by what was approved, or because Claude has entered plan
-   * mode. Left out until it is known, if the options do not say it.
+   * The current permission mode: from the options, `setPermissionMode`, an approval, or Claude entering plan mode. Left
+   * out until known, if the options do not set it.
    */
   readonly permissionMode?: PermissionMode;
-  /** How many processes this session has had. */
-  readonly activation: number;
-  /** When the process last said anything. */
+  /** How many processes the session has started in this run of the application, failed starts included. */
+  readonly starts: number;
+  /** When the process last produced output. */
   readonly lastSignOfLife?: number;
-  /** What it waits for, if it does: a permission, the API, or room. */
+  /** What the session waits for: a permission, the API, or capacity. */
   readonly waitingFor?: Waiting;
-  /** The turn that runs, if one does: its id, who began it, and since when it runs. Claude Code begins turns by itself too. */
+  /** The running turn: its id, its origin, and when it began. Claude Code also begins turns by itself. */
   readonly turn?: { readonly id: string; readonly origin: TurnOrigin; readonly since: number };
-  /** How many tasks go on in the process besides its turn. */
+  /** How many background tasks the process runs. */
   readonly backgroundTasks: number;
-  /** Those tasks, and since when each of them runs; the oldest first. */
+  /** The background tasks, oldest first. */
   readonly tasks: readonly RunningTask[];
   /**
-   * The turns that Claude has scheduled for itself, by `ScheduleWakeup` or `CronCreate`. Its process keeps them, so the session keeps its
-   * process until they have come; those that are lost with it are told as a fault.
+   * The turns that Claude scheduled for itself with `ScheduleWakeup` or `CronCreate`. They exist only in the process,
+   * so the session keeps its process until they have run. If the process is lost, a fault reports them.
    */
   readonly wakeups: readonly Wakeup[];
-  /** The MCP servers of its process as they were last seen, if it has any: every ten seconds, and more often while some are being connected. */
+  /** The process's MCP servers as last seen. Polled every ten seconds, and more often while a server is connecting. */
   readonly mcpServers?: readonly McpServer[];
-  /**
-   * What went wrong in this conversation besides its turns, the last eight of it, and what is wrong with MCP servers; see
-   * {@link SessionFault}.
-   */
+  /** The last eight faults in this conversation, and the current faults of MCP servers; see {@link SessionFault}. */
   readonly faults: readonly SessionFault[];
   /** How many turns wait. */
   readonly mailbox: number;
-  /** How many times the session has been started again after an exit that nobody asked for. */
+  /** How many times the session restarted after an unexpected exit. */
   readonly restarts: number;
   readonly lastExit?: ExitRecord;
-  /** When the next start is due, while one waits for its back-off. */
+  /** When the next start is due, during back-off. */
   readonly retryAt?: number;
 }
 
 /**
- * The state as callers see it. Idle means that nothing goes on at all, so a background task makes a session busy, and a
- * permission that somebody has to give makes it wait.
+ * Returns the state that callers see. A session with a running background task shows as busy, and one with a pending
+ * permission request as waiting.
  */
 export function visibleState(
   { name }: SessionState,
@@ -85,7 +85,7 @@ export function visibleState(
   return name === "idle" && tasks.some(({ ambient }) => ambient !== true) ? "busy" : name;
 }
 
-/** What a session waits for, if it does. */
+/** Returns what a session waits for, or undefined. */
 export function waitingOf(
   approvals: readonly Approval[],
   wait: Wait | undefined,
