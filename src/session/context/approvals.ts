@@ -10,7 +10,9 @@ export interface ApprovalEvents {
   settled(id: string, outcome: ApprovalOutcome): void;
 }
 
-/** The permissions that a session's process waits for. Each is answered once, by anybody, or expires to a denial. */
+/**
+ * The pending permission requests of a session's process. Each is answered once, by any caller, or expires as denied.
+ */
 export class Approvals {
   readonly #context: SessionContext;
   readonly #events: ApprovalEvents;
@@ -21,12 +23,12 @@ export class Approvals {
     this.#events = events;
   }
 
-  /** Those that nobody has answered, oldest first. */
+  /** The unanswered requests, oldest first. */
   get pending(): readonly Approval[] {
     return [...this.#pending.values()].map(({ approval }) => approval);
   }
 
-  /** Asks whoever listens. */
+  /** Creates an approval and waits for its answer. */
   readonly canUseTool: CanUseTool = (tool, input, { signal, title, decisionReason, suggestions = [] }) => {
     const { clock, newId, settings } = this.#context;
     const timeoutMs = settings.approvals === false ? 0 : settings.approvals.timeout;
@@ -70,7 +72,7 @@ export class Approvals {
     return promise;
   };
 
-  /** The process that asked is gone. */
+  /** Withdraws all requests, because the process that made them is gone. */
   withdrawAll(): void {
     for (const { withdraw } of this.#pending.values()) withdraw();
   }

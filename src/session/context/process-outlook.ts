@@ -1,14 +1,14 @@
 import type { RefusedKey } from "./session-key.ts";
 import type { CapacityLack } from "./turn-errors.ts";
 
-/** What the turns of a session have to know of its process. */
+/** What the turns of a session need to know about its process. */
 export interface ProcessOutlook {
-  /** Whether there is no process because none was wanted, or soon will be none. */
+  /** Whether the session has hibernated, or is about to. */
   readonly asleep: boolean;
-  /** What keeps the session from having a process, if that is room. */
+  /** The capacity that the session lacks for a process, if it lacks any. */
   readonly lack: CapacityLack | undefined;
-  /** The account that turns are on, as a digest; empty if that is of no interest. */
+  /** A digest of the account that pays for the turns. Empty if no limit applies per account. */
   readonly account: string;
-  /** What is known of the key of the process, if the API refuses it. */
+  /** The process's API key, and whether a different one is available if the API refuses it. */
   readonly key: { readonly refusal: RefusedKey };
 }

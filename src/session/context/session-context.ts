@@ -5,23 +5,23 @@ import type { SessionJournal } from "../persistence/session-journal.ts";
 
 export interface SessionDeps {
   readonly clock: Clock;
-  /** A new UUID. */
+  /** Returns a new UUID. */
   readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
 }
 
 /** What every part of a session may read at any time. Only the core changes it. */
 export interface SessionContext extends SessionDeps {
-  /** The session, for messages. */
+  /** Names the session in messages. */
   readonly who: string;
-  /** The settings as they are at this moment. */
+  /** The current settings. */
   readonly settings: SessionSettings;
-  /** What the session writes down. */
+  /** Records the session's changes. */
   readonly journal: SessionJournal;
 }
 
-/** What each event about the session says of it. */
+/** Returns the fields that every event about the session carries. */
 export function factsOf({ settings, journal }: SessionContext): SessionFacts {
   return { session: settings.name, supervisor: journal.supervisor };
 }

@@ -30,23 +30,23 @@ import type { SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
 
 /**
- * The conversation of a session: no other session of this process has it, and the journal knows of every change, so that the
- * session goes on with it after a restart of the application.
+ * The conversation of a session. No other session of this process uses it. The journal records every change, so the
+ * session resumes it after a restart of the application.
  */
 export class SessionConversation {
   readonly #context: SessionContext;
   readonly #signal: Signal;
   #now: Conversation;
-  /** The running totals of the last result; a process that is resumed goes on from them. */
+  /** The running totals of the last result; a resumed process continues from them. */
   totals: Totals = {};
-  /** The turns that Claude has scheduled for itself, which its process keeps. */
+  /** The turns that Claude has scheduled for itself; they live in the process. */
   wakeups: readonly Wakeup[] = [];
   #place: TranscriptPlace | undefined;
   #projectKey: string | undefined;
   #granted: Granted = NOTHING_GRANTED;
-  /** Whether it is to be cleared as soon as no process is in it. */
+  /** Whether to clear the conversation once no process uses it. */
   #clearing = false;
-  /** The mode in which the process has said that it is. */
+  /** The permission mode that the process last reported. */
   #mode: PermissionMode | undefined;
 
   constructor(context: SessionContext, signal: Signal) {
@@ -59,17 +59,17 @@ export class SessionConversation {
     return this.#now;
   }
 
-  /** What the session may do besides what its options say. */
+  /** Permissions granted in this conversation, beyond the options. */
   get granted(): Granted {
     return this.#granted;
   }
 
-  /** The mode that its process is in, or that the next one is to be in. `undefined` if that is for Claude Code to choose. */
+  /** The permission mode of the process, or of the next one. `undefined` if Claude Code chooses it. */
   get permissionMode(): PermissionMode | undefined {
     return this.#mode ?? this.#granted.mode?.now ?? this.#context.settings.sdk.permissionMode;
   }
 
-  /** Makes the conversation this session's, and no other's. @throws CastellanError `INVALID_OPTIONS` */
+  /** Claims the conversation for this session. @throws CastellanError `INVALID_OPTIONS` if another session uses it */
   claim(): void {
     const { id } = this.#now;
     const { key, sdk } = this.#context.settings;
@@ -81,16 +81,16 @@ export class SessionConversation {
     throw invalidOptions(this.#context.who, [{ field, message: what }]);
   }
 
-  /** The session is held by nobody any more. */
+  /** Releases the claim. */
   unclaim(): void {
     conversationClaims.release(this.#now.id, this.#context.settings.key);
   }
 
   /**
-   * Goes on with the conversation that the journal knows of, unless the options name another one, or it begins with what
-   * `source` remembers. Whether it goes on.
+   * Restores the conversation from the journal. Starts the options' conversation instead if they name a different one
+   * than before, or if the session forks from `source`. Returns whether it restored one.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session has the conversation
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if another session uses the conversation
    */
   restore(entry: SessionEntry | undefined, source: SessionConversation | undefined): boolean {
     const memory =
@@ -116,8 +116,7 @@ export class SessionConversation {
   }
 
   /**
-   * Sees to it that the next process, which looks for its transcript at `place`, finds it there, wherever the one before was.
-   * Resolves with what stands in the way, if anything does.
+   * Moves the transcript to `place` if an earlier process left it elsewhere. Resolves with the reason if it cannot.
    *
    * @throws Error of the file system
    */
@@ -135,7 +134,7 @@ export class SessionConversation {
     return undefined;
   }
 
-  /** Under which key the transcripts are in a session store; kept with the conversation. */
+  /** The project key of the transcripts in a session store, kept with the conversation. */
   get storeKey(): StoreKey {
     return {
       get: () => this.#projectKey,
@@ -161,67 +160,71 @@ export class SessionConversation {
     this.#save(left);
   }
 
-  /** Something is granted to the session, or no longer. */
+  /** Applies a change of what is granted. */
   grant(event: GrantedEvent): void {
     const before = this.#granted;
     this.#granted = nextGranted(before, event);
     if (this.#granted !== before) this.save();
   }
 
-  /** Begins an empty conversation, for which nothing is granted. */
+  /** Begins an empty conversation without any grants. */
   clear(): void {
     this.#granted = NOTHING_GRANTED;
     this.#mode = undefined;
     this.take({ type: "forgotten", freshId: this.#context.newId() });
   }
 
-  /** Clears it as soon as no process is in it. */
+  /** Clears the conversation once no process uses it. */
   clearNext(): void {
     this.#clearing = true;
   }
 
-  /** No process is in it: clears it, if that is to be done. */
+  /** Clears the conversation if that is due; no process may use it. */
   clearIfDue(): void {
     if (this.#clearing) this.clear();
     this.#clearing = false;
   }
 
-  /** Whether it is to be cleared. */
+  /** Whether a clear is due. */
   get clearing(): boolean {
     return this.#clearing;
   }
 
-  /** A process begins, or the mode is to be another one by the options: what the last one has said of it no longer counts. */
+  /** Forgets the mode that the last process reported, because a new process begins or the options change the mode. */
   forgetMode(): void {
     this.#mode = undefined;
   }
 
-  /** The process reports its permission mode. */
+  /** Records the permission mode that the process reports. */
   reportMode({ now, changed }: ReportedMode): void {
     const option = this.#context.settings.sdk.permissionMode;
     const before = this.#mode ?? this.#granted.mode?.now;
     this.#mode = now;
-    // What a process chooses by itself when it begins is nothing that was granted.
+    // The mode that a process starts in by its own choice is not a grant.
     if (before === undefined && !changed) return;
     if (before !== now) this.grant({ type: "mode", now, from: before ?? option, option });
   }
 
-  /** Resolves when the journal knows it as it is, which is waited for for five seconds. @throws CastellanError `NOT_OWNER` */
+  /**
+   * Resolves once the journal has the current state, after five seconds at the latest.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
   async written(): Promise<void> {
     await this.#context.journal.settled();
   }
 
-  /** Has the journal know the conversation as it is now. */
+  /** Writes the current state to the journal, without waiting. */
   save(): void {
     this.#save();
   }
 
-  /** Resolves when the journal knows it. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  /** Resolves once the journal has the current state. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(): Promise<void> {
     await this.#context.journal.saveNow(this.#memory);
   }
 
-  /** Whether anything may have been said in it, so that Claude Code may have written something. */
+  /** Whether Claude Code may have written files for the conversation. */
   get #mayHaveFiles(): boolean {
     return this.#now.kind === "kept";
   }
@@ -230,7 +233,7 @@ export class SessionConversation {
     return { id: this.#now.id, place: this.#place, projectKey: this.#projectKey };
   }
 
-  /** Has the journal know the conversation as it is now, and the one that was left for it, if there is one. */
+  /** Writes the current state, and the conversation that was left for it, if any. */
   #save(left?: LeftConversation): void {
     this.#context.journal.save(this.#memory, left);
     if (left !== undefined) this.#signal({ type: "conversation_left" });
@@ -244,7 +247,7 @@ export class SessionConversation {
     return { conversation: this.#now, origin, totals: this.totals, ...place, wakeups, granted };
   }
 
-  /** Whether the session may go from one conversation to the other. */
+  /** Moves the claim from one conversation to another. Returns whether that succeeded. */
   #move(from: string, to: string): boolean {
     const { key } = this.#context.settings;
     const holder = conversationClaims.claim(to, key);

@@ -1,37 +1,37 @@
 /**
- * What is known of a key that the API refuses: another process would have another one; or not, and the process with it is in the
- * place of one whose key was refused (`again`), or is not (`same`).
+ * The state of an API key that the API refuses. `changed`: a new process would have a different key. `again`: no
+ * different key is available, and the process already replaced one whose key was refused. `same`: no different key is
+ * available, and it did not.
  */
 export type RefusedKey = "changed" | "again" | "same";
 
-/**
- * With what the process of a session authenticates, and whether another one would have something else by now. Both are known as
- * digests.
- */
+/** The API key of a session's process, as a digest, and whether a new process would have a different one. */
 export class SessionKey {
   readonly #now: () => string | undefined;
   #used: string | undefined;
-  /** Whether what was used was refused, and what is used next takes its place. */
+  /** Whether the API refused the last key and a process with another one is to follow. */
   #left = false;
   #again = false;
 
-  /** `now` tells what a process would have that is started now, if there is anything that it could have. */
+  /** `now` returns a digest of the key that a new process would have, or undefined if there is none. */
   constructor(now: () => string | undefined) {
     this.#now = now;
   }
 
-  /** What the process has, or the last one had, or one was to have that did not come up. */
+  /** The key of the current or last process, or of the last start that failed. */
   get used(): string | undefined {
     return this.#used;
   }
 
-  /** Whether a process would have something else now. One that could have nothing is not worth a start. */
+  /**
+   * Whether a new process would have a different key. False if there would be none: a start without a key is useless.
+   */
   get changed(): boolean {
     const now = this.#now();
     return now !== undefined && now !== this.#used;
   }
 
-  /** Whether the variable that is to have the key is not set. */
+  /** Whether the variable that supplies the key is unset. */
   get missing(): boolean {
     return this.#now() === undefined;
   }
@@ -41,7 +41,7 @@ export class SessionKey {
     return this.#again ? "again" : "same";
   }
 
-  /** A process is about to be started; what it really has is known when it is up. */
+  /** Records the key that a new process should have; `started` corrects it once the process is up. */
   starting(): void {
     this.#used = this.#now();
     this.#again = this.#left;
@@ -52,7 +52,7 @@ export class SessionKey {
     this.#used = used;
   }
 
-  /** The API has refused what is used, and another process comes up with something else. */
+  /** Records that the API refused the key and that a process with another one follows. */
   leave(): void {
     this.#left = true;
   }

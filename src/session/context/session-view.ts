@@ -14,13 +14,13 @@ import { Approvals } from "./approvals.ts";
 import { factsOf, type SessionContext } from "./session-context.ts";
 import type { Signal } from "./session-signal.ts";
 
-/** How many events are kept for readers that are slow, and how many faults are remembered. */
+/** How many events to keep for slow readers, and how many faults to remember. */
 const KEPT_EVENTS = 1_024;
 const KEPT_FAULTS = 8;
 
 /**
- * What callers see of a session besides its turns: its events, the permissions that it waits for, its background tasks, and
- * the state that follows from all of them.
+ * What callers see of a session besides its turns: its events, its permission requests, its background tasks, and the
+ * state that follows from these.
  */
 export class SessionView {
   readonly events: EventLog<SessionEvent>;
@@ -29,11 +29,11 @@ export class SessionView {
   #tasks: readonly BackgroundTask[] = [];
   #faults: readonly SessionFault[] = [];
   #servers: readonly McpServer[] = [];
-  /** What is wrong with MCP servers, by their names. */
+  /** The faults of MCP servers, by server name. */
   #serverFaults: ReadonlyMap<string, SessionFault> = new Map();
   readonly #context: SessionContext;
   readonly #signal: Signal;
-  /** The state as callers were last told it. */
+  /** The state that callers saw last. */
   #shown: SessionState["name"] = "starting";
 
   constructor(context: SessionContext, signal: Signal) {
@@ -63,27 +63,27 @@ export class SessionView {
     return this.#tasks.length;
   }
 
-  /** Whether something goes on in the background that is to come to an end. */
+  /** Whether a background task runs that is expected to end. */
   get works(): boolean {
     return this.#tasks.some(({ ambient }) => ambient !== true);
   }
 
-  /** What went wrong in this conversation, the last of it, and what is wrong with MCP servers. */
+  /** The recent faults of this conversation, and the current faults of MCP servers. */
   get faults(): readonly SessionFault[] {
     return [...this.#faults, ...this.#serverFaults.values()];
   }
 
-  /** The names of the MCP servers with which something is wrong. */
+  /** The names of the MCP servers that have a fault. */
   get faultyServers(): readonly string[] {
     return [...this.#serverFaults.keys()];
   }
 
-  /** The MCP servers of the process, as they were last seen. */
+  /** The MCP servers of the process as last seen. */
   get servers(): readonly McpServer[] {
     return this.#servers;
   }
 
-  /** These are the MCP servers of the process, and so they do. */
+  /** Records the MCP servers of the process and their status. */
   sees(servers: readonly McpServer[]): void {
     if (!isDeepStrictEqual(servers, this.#servers)) this.tell({ type: "mcp_servers", servers });
     this.#servers = servers;
@@ -94,7 +94,9 @@ export class SessionView {
     }
   }
 
-  /** The session is in another conversation, which has no faults yet, unless it is the `same` in a copy. */
+  /**
+   * Records a switch to another conversation. It begins without faults, unless it is a copy of the `same` conversation.
+   */
   moved(conversationId: string, same: boolean): void {
     if (!same) this.#faults = [];
     this.tell({ type: "conversation", conversationId });
@@ -105,13 +107,13 @@ export class SessionView {
     this.#refresh();
   }
 
-  /** The session is in this state now. */
+  /** Records the current state. */
   show(state: SessionState): void {
     this.#state = state;
     this.#refresh();
   }
 
-  /** A message of the process; `claimed` if it belongs to a turn. */
+  /** Takes a message of the process; `claimed` if it belongs to a turn. */
   receive(message: SDKMessage, claimed: boolean): void {
     const tasks = backgroundTasksOf(message);
     if (tasks !== undefined) this.#goesOn(tasks);
@@ -120,16 +122,16 @@ export class SessionView {
     if (!claimed) this.tell({ type: "message", message });
   }
 
-  /** Something has gone wrong besides the turns. */
+  /** Records and reports a fault. */
   fault(fault: SessionFault): void {
     this.#faults = [...this.#faults, fault].slice(-KEPT_FAULTS);
     this.#tellFault(fault);
   }
 
-  /** The process is gone, and with it what it worked on and asked for. */
+  /** Drops the background tasks and permission requests of the process, which is gone. */
   processGone(): void {
     if (this.#tasks.length > 0) this.#goesOn([]);
-    // What was wrong with them is so until another process has seen them.
+    // The servers' faults stay until another process has reported on them.
     this.#servers = [];
     this.approvals.withdrawAll();
   }
@@ -150,7 +152,7 @@ export class SessionView {
     this.tell({ type: "background_tasks", tasks });
   }
 
-  /** Tells the state, if callers see another one than before. */
+  /** Reports the visible state if it changed. */
   #refresh(): void {
     const state = visibleState(this.#state, this.approvals.pending, this.#tasks);
     if (state === this.#shown) return;

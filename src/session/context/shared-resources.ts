@@ -11,8 +11,8 @@ export interface SharedResources {
   readonly spares: Spares;
   readonly turns: TurnLimiter;
   readonly startActivation: StartActivation;
-  /** An option of a session does not do what it seems to do. */
+  /** Reports that an option of a session has no effect or a surprising one. */
   advise(who: string, advice: string): void;
-  /** The API refuses what a process authenticates with, as a digest, and it would have something else by now. */
+  /** Reports that the API refuses the key with this digest, and that another key is available. */
   keyRefused(credentials: string): void;
 }

@@ -3,22 +3,22 @@ import { CastellanError, type ErrorDetails, type ExitRecord } from "../../errors
 import type { Wait } from "../status/session-state.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 
-/** What keeps a session from having a process, or from running a turn in it. */
+/** The capacity that a session lacks for a process, or for running a turn in it. */
 export type CapacityLack = Pick<ErrorDetails["CAPACITY_EXHAUSTED"], "maxProcesses" | "maxConcurrentTurns" | "busy">;
 
-/** The error of a turn that never ran. */
+/** Returns the error of a turn that never ran. */
 export function cancelled(who: string, record: TurnRecord, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
   const message = `${who}: the turn was cancelled before it ran.`;
   return new CastellanError("TURN_CANCELLED", message, { details: { turnId: record.id }, cause });
 }
 
-/** The error of a turn that was stopped. */
+/** Returns the error of a turn that was stopped. */
 export function interrupted(who: string, record: TurnRecord): CastellanError<"TURN_INTERRUPTED"> {
   const message = `${who}: the turn was interrupted; \`details\` has what had arrived.`;
   return new CastellanError("TURN_INTERRUPTED", message, { details: record.partial });
 }
 
-/** The error of a turn whose process was gone before it had ended. `what` names the turn and says how far it had come. */
+/** Returns the error of a turn whose process ended before it did. `what` names the turn and its progress. */
 export function cutBy(
   exit: ExitRecord,
   who: string,
@@ -29,7 +29,7 @@ export function cutBy(
   return new CastellanError("TURN_INTERRUPTED", `${who}: ${what}: ${withoutStop(exit.message)}.`, { details });
 }
 
-/** The error of a turn that waited for too long. `wait` is what turns are held back for, if they are. */
+/** Returns the error of a turn that exceeded its `queueTimeout`. `wait` is the current hold, if any. */
 export function overdue(
   who: string,
   { id: turnId }: TurnRecord,
@@ -43,7 +43,7 @@ export function overdue(
   return new CastellanError("QUEUE_TIMEOUT", message, { details: { turnId, timeoutMs } });
 }
 
-/** The error of a turn for which there was no room. */
+/** Returns the error of a turn that exceeded its `queueTimeout` for lack of capacity. */
 export function exhausted(who: string, { id }: TurnRecord, timeoutMs: number, lack: CapacityLack): CastellanError {
   const { maxProcesses, maxConcurrentTurns, busy } = lack;
   const processes = maxProcesses === undefined ? "its memory" : `${maxProcesses} processes`;
@@ -55,7 +55,7 @@ export function exhausted(who: string, { id }: TurnRecord, timeoutMs: number, la
   return new CastellanError("CAPACITY_EXHAUSTED", message, { details: { turnId: id, timeoutMs, ...lack } });
 }
 
-/** Others' sentences stand in the middle of ours. */
+/** Removes the final full stop, so that the sentence fits inside another one. */
 export function withoutStop(sentence: string): string {
   return sentence.replace(/\.$/, "");
 }

@@ -7,36 +7,39 @@ import type { ConversationEntry } from "../../journal/model/conversation-entry.t
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import { readWhere } from "../conversation/session-memory.ts";
 
-/** With what processes of a session are started, as far as that says where they leave something. */
+/** How a session's processes start, as far as that decides where they leave files. */
 export interface BelongingsSource {
-  /** The working directory that the session has for itself, if it has one. */
+  /** The session's own working directory, if it has one. */
   readonly ownDirectory?: OwnDirectory | undefined;
   readonly sdk: Pick<SdkOptions, "cwd" | "sessionStore" | "spawnClaudeCodeProcess">;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** What is known of a session: itself, and the conversations that it has left. */
+/** The current and the former conversations of a session, as the journal knows them. */
 export interface KnownConversations {
   readonly entry: SessionEntry | undefined;
   readonly left: readonly ConversationEntry[];
 }
 
-/** Under what a session store has a transcript. */
+/** The key of a transcript in a session store. */
 export interface StoredKey {
   readonly projectKey: string;
   readonly sessionId: string;
 }
 
-/** What the conversations of a session have left outside of the journal, and where. */
+/** What a session's conversations left outside the journal, and where. */
 export class Belongings {
-  /** Ids of all conversations that it has had, the present one last. */
+  /** The ids of all its conversations, the current one last. */
   readonly conversations: readonly string[];
-  /** Where its processes have been; none if the application starts them itself, maybe elsewhere. */
+  /**
+   * Where its processes kept transcripts on this machine. Without the current options' location if the application
+   * spawns processes itself, which may run elsewhere.
+   */
   readonly places: readonly TranscriptPlace[];
   readonly store: SessionStore | undefined;
-  /** Whether the application starts its processes itself, maybe on another machine. */
+  /** Whether the application spawns the processes itself, perhaps on another machine. */
   readonly elsewhere: boolean;
-  /** Whether the journal tells of transcripts in a session store. */
+  /** Whether the journal mentions transcripts in a session store. */
   readonly stored: boolean;
   readonly #projects: ReadonlySet<string>;
   readonly #temporary: readonly string[];
@@ -70,7 +73,7 @@ export class Belongings {
     const elsewhere = sdk.spawnClaudeCodeProcess !== undefined;
     const present = elsewhere ? [] : [await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment)];
     const places = [...whereabouts.flatMap(({ place }) => place ?? []), ...present];
-    // What was said last of a conversation is where it is.
+    // Of a repeated id, the last occurrence counts.
     const ids = whereabouts.map(({ id }) => id).toReversed();
     return new Belongings(
       {
@@ -85,17 +88,17 @@ export class Belongings {
     );
   }
 
-  /** Claude Code's own directories that they may have something in. */
+  /** The Claude configuration directories that may hold their files. */
   get configs(): readonly string[] {
     return [...new Set(this.places.map(({ config }) => config))];
   }
 
-  /** The files of these conversations on this machine. */
+  /** Returns the files of these conversations on this machine. */
   async files(conversations: readonly string[]): Promise<ConversationPath[]> {
     return await conversationFiles({ ids: conversations, configs: this.configs, temporary: this.#temporary });
   }
 
-  /** The folders in which Claude Code keeps what it remembers of the working directories, those that have anything in them. */
+  /** Returns the non-empty folders with Claude's memory of the session's working directories. */
   async memories(): Promise<string[]> {
     const folders = await Promise.all(
       this.places.map(async (place) => join(await transcriptFolderOf(place), "memory")),
@@ -106,14 +109,14 @@ export class Belongings {
     return [...new Set(filled.flat())];
   }
 
-  /** The files and folders of what Claude remembers, and has scheduled, in the directory that is the session's alone. */
+  /** Returns the non-empty files and folders of Claude's memory and schedules in the session's own directory. */
   async ownMemories(): Promise<string[]> {
     const paths = this.#ownDirectory === undefined ? [] : await keptInOwnDirectory(this.#ownDirectory);
     const filled = await Promise.all(paths.map(async (path) => ((await filesAt(path)).length > 0 ? [path] : [])));
     return filled.flat();
   }
 
-  /** Where the transcripts of these conversations are in the session store, if they are in one. */
+  /** Returns the keys of these conversations' transcripts in the session store. */
   storedKeys(conversations: readonly string[]): StoredKey[] {
     return [...this.#projects].flatMap((projectKey) => conversations.map((sessionId) => ({ projectKey, sessionId })));
   }

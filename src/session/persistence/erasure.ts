@@ -9,45 +9,45 @@ import { formatName, nameOfKey, type SessionName } from "../../names.ts";
 import { conversationClaims } from "../conversation/conversation-claims.ts";
 import type { Belongings } from "./belongings.ts";
 
-/** Something of a session that was not removed, for good: calling again does not remove it either. */
+/** Something that an erasure did not remove and that another call would not remove either. */
 export interface LeftBehind {
   readonly what: "memory" | "transcript" | "files";
-  /** A path, or words for what has no path here. */
+  /** A path, or a description if there is no path on this machine. */
   readonly where: string;
   /** One sentence for people. */
   readonly why: string;
-  /** On which node of a cluster, if it is one's. */
+  /** The cluster node that has it, if any. */
   readonly node?: string;
 }
 
-/** What was removed of a session. All that has a count was removed; what was not stands in `left`. */
+/** What an erasure removed. Counts cover removed items only; `left` lists the rest. */
 export interface ErasureReport {
   readonly name: SessionName;
   readonly turns: number;
   readonly approvals: number;
-  /** Claude's ids of all conversations that it had, by which backups and logs of the application's own can be searched. */
+  /** Claude's ids of all the session's conversations, to search backups and the application's own logs by. */
   readonly conversations: readonly string[];
-  /** Of how many of them there was a transcript, in a file or in a session store. */
+  /** How many conversations had a transcript, in a file or in a session store. */
   readonly transcripts: number;
-  /** How many files were removed, transcripts among them. */
+  /** How many files were removed, transcripts included. */
   readonly files: number;
-  /** Under which name `usage()` shows what it has spent; left out if it has spent nothing. */
+  /** The name under which `usage()` now shows the session's spending; left out if it spent nothing. */
   readonly spentBy?: SessionName;
   readonly left: readonly LeftBehind[];
 }
 
-/** What was removed of a session outside of the journal. */
+/** What an erasure removed outside the journal. */
 export type Removed = Pick<ErasureReport, "conversations" | "transcripts" | "files" | "left">;
 
 export const NOTHING_REMOVED: Removed = { conversations: [], transcripts: 0, files: 0, left: [] };
 
-/** How belongings are removed. */
+/** How to remove belongings. */
 export interface RemovalTerms {
   /** The canonical form of the session's name. */
   readonly key: string;
-  /** Whether the working directories are the session's alone, so that their memory is, too. */
+  /** Whether the working directories, and therefore Claude's memory of them, belong to this session alone. */
   readonly memory: boolean;
-  /** Unlike any other. */
+  /** A unique id, which marks the conversation locks. */
   readonly id: string;
 }
 
@@ -58,11 +58,11 @@ interface Obstacle {
 }
 
 /**
- * Removes all that the conversations of a session have left outside of the journal. None of its processes may be there any more.
- * What is not there is not missed, so that what was cut off goes on with the next call.
+ * Removes everything that the session's conversations left outside the journal. None of its processes may exist any
+ * more. Idempotent: missing files are skipped, so a repeated call finishes an interrupted one.
  *
- * @throws CastellanError `ERASURE_INCOMPLETE` if something could not be removed; `JOURNAL_UNAVAILABLE` or `NOT_OWNER` as the session
- * store says it
+ * @throws CastellanError `ERASURE_INCOMPLETE` if something could not be removed; any CastellanError that the session
+ * store throws
  */
 export async function removeBelongings(belongings: Belongings, { key, memory, id }: RemovalTerms): Promise<Removed> {
   const own = belongings.conversations.filter((one) => conversationClaims.claim(one, key) === undefined);
@@ -77,7 +77,7 @@ export async function removeBelongings(belongings: Belongings, { key, memory, id
       if (!(await exists(config))) continue;
       for (const one of own) locks.push(...(await locked(one, config, id, obstacles)));
     }
-    // Before anything is removed.
+    // Fail before anything is removed.
     if (obstacles.length > 0) throw incomplete(key, obstacles);
     const found = await belongings.files(own);
     const stored = await removedFromStore(belongings, own, obstacles);
@@ -101,7 +101,7 @@ export async function removeBelongings(belongings: Belongings, { key, memory, id
   }
 }
 
-/** Where another application has the conversation it is left alone. */
+/** Locks a conversation. One that another application uses becomes an obstacle. */
 async function locked(
   conversation: string,
   config: string,
@@ -129,7 +129,7 @@ async function removed(paths: readonly Pick<ConversationPath, "path">[], obstacl
   return files;
 }
 
-/** The conversations that the store had. */
+/** Removes transcripts from the store and returns the ids of those it had. */
 async function removedFromStore(
   belongings: Belongings,
   conversations: readonly string[],
@@ -150,7 +150,7 @@ async function removedFromStore(
   return had;
 }
 
-/** The name of a project's folder is made from the path of the working directory, which may tell the session's. */
+/** A project folder's name comes from the path of the working directory, which may contain the session's name. */
 async function removeProject(folder: string): Promise<void> {
   const parent = basename(dirname(folder));
   if (parent === "projects" || parent.startsWith("claude-")) await removeIfEmpty(folder);
@@ -204,13 +204,13 @@ function incomplete(key: string, obstacles: readonly Obstacle[]): CastellanError
   return new CastellanError("ERASURE_INCOMPLETE", message, { details, cause: first?.cause });
 }
 
-/** How a session is erased. */
+/** How to erase a session. */
 export interface EraseOptions {
   /**
-   * Whether the working directory is this session's alone, so that what Claude remembers of it (its auto-memory) is removed too.
-   * Default `false`: the report says where there is any.
+   * Also removes Claude's auto-memory of the working directory. Set it only if the directory belongs to this session
+   * alone. Default `false`: the report lists the memory in `left`.
    */
   readonly memory?: boolean;
-  /** The session store that has its transcripts, if it is in none that the options of the session, or of all, name. */
+  /** The session store with its transcripts, if neither the session's options nor the defaults name it. */
   readonly sessionStore?: SessionStore;
 }

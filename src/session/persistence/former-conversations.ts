@@ -4,14 +4,11 @@ import { Belongings, type BelongingsSource } from "./belongings.ts";
 import { removeBelongings } from "./erasure.ts";
 import type { SupervisorJournal } from "./supervisor-journal.ts";
 
-/** How many conversations that a session has left are kept, and how often it is looked for those that are too many. */
+/** How many former conversations to keep, and after how many new ones to trim them. */
 const MOST_KEPT = 1_000;
 const LOOKED_EVERY = 100;
 
-/**
- * Sees to it that the conversations that a session has left do not become ever more: what is left of the oldest is removed, and the
- * journal forgets them.
- */
+/** Bounds the number of former conversations of a session: removes the files and journal entries of the oldest. */
 export class FormerConversations {
   readonly #key: string;
   readonly #supervisorJournal: SupervisorJournal;
@@ -19,7 +16,7 @@ export class FormerConversations {
   readonly #newId: () => string;
   #left = 0;
 
-  /** `source` tells with what processes are started. */
+  /** `source` returns how processes are started. */
   constructor(key: string, supervisorJournal: SupervisorJournal, source: () => BelongingsSource, newId: () => string) {
     this.#key = key;
     this.#supervisorJournal = supervisorJournal;
@@ -27,13 +24,17 @@ export class FormerConversations {
     this.#newId = newId;
   }
 
-  /** The session has left one more. */
+  /** Records that the session left a conversation. */
   left(): void {
-    // What cannot be removed now is removed another time.
+    // The next trim retries a failed removal.
     if (this.#left++ % LOOKED_EVERY === 0) void this.trim().catch(() => {});
   }
 
-  /** Resolves when no more are kept than may be. @throws CastellanError as `removeBelongings`, `JOURNAL_UNAVAILABLE` */
+  /**
+   * Removes all former conversations above the bound.
+   *
+   * @throws CastellanError as `removeBelongings`, `JOURNAL_UNAVAILABLE`
+   */
   async trim(): Promise<void> {
     const [key, supervisorJournal] = [this.#key, this.#supervisorJournal];
     await supervisorJournal.erasures.run(key, async () => {
@@ -51,7 +52,7 @@ export class FormerConversations {
   }
 }
 
-/** The oldest, by when each was left last. */
+/** Returns the conversations above the bound, by the time each was last left. */
 function tooManyOf(left: readonly ConversationEntry[], present: string | undefined): Set<string> {
   const ids = new Set<string>();
   for (const { conversationId } of left.toReversed()) if (conversationId !== present) ids.add(conversationId);

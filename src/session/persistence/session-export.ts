@@ -11,39 +11,42 @@ import type { SessionName } from "../../names.ts";
 import type { Belongings, KnownConversations, StoredKey } from "./belongings.ts";
 import type { SupervisorJournal } from "./supervisor-journal.ts";
 
-/** How a session is exported. */
+/** How to export a session. */
 export interface ExportOptions {
-  /** The session store that has its transcripts, if it is in none that the options of the session, or of all, name. */
+  /** The session store with its transcripts, if neither the session's options nor the defaults name it. */
   readonly sessionStore?: SessionStore;
 }
 
-/** What one line of an export says, as JSON. Times are milliseconds since the epoch. Types may join. */
+/** One line of an export, as JSON. Times are in milliseconds since the epoch. Later releases may add types. */
 export type ExportedLine =
   /** The first line. */
   | {
       readonly type: "session";
       readonly name: SessionName;
-      /** Claude's ids of all conversations that it has had, the present one last. */
+      /** Claude's ids of all the session's conversations, the current one last. */
       readonly conversations: readonly string[];
     }
   | ({ readonly type: "turn" } & Omit<TurnEntry, "session">)
   | ({ readonly type: "approval" } & Omit<ApprovalEntry, "session">)
-  /** What it spent on one model on one day, in UTC. */
+  /** Spending on one model on one day (UTC). */
   | ({ readonly type: "usage"; readonly day: string; readonly model: string } & Spending)
-  /** A line of a transcript, as Claude Code writes it. One that is no JSON, because a process was killed, is text. */
+  /**
+   * A line of a transcript as Claude Code wrote it. A line that is not JSON, because the process was killed, is a
+   * string.
+   */
   | {
       readonly type: "transcript";
       readonly conversationId: string;
-      /** Of a subagent's transcript: which it is. */
+      /** Identifies the subagent, if it is a subagent's transcript. */
       readonly subpath?: string;
       readonly entry: Json;
     }
-  /** A file that Claude Code keeps besides, by its path; what is no text is in `base64`. */
+  /** Another file of Claude Code, with its path. Content that is not UTF-8 is in `base64`. */
   | ({ readonly type: "file"; readonly conversationId: string; readonly path: string } & FileContent)
-  /** A file of what Claude remembers of the working directory, which others may share. */
+  /** A file of Claude's memory of the working directory, which other sessions may share. */
   | ({ readonly type: "memory"; readonly path: string } & FileContent);
 
-/** What is in a file. */
+/** The content of a file. */
 export type FileContent = { readonly text: string } | { readonly base64: string };
 
 export interface ExportRequest {
@@ -55,7 +58,7 @@ export interface ExportRequest {
   readonly supervisorJournal: SupervisorJournal;
 }
 
-/** All that is known of a session, each a line of JSON with its line feed. Read as it is asked for. */
+/** Yields everything known about a session as lines of JSON, each with its line feed. Reads lazily. */
 export async function* exportLines(request: ExportRequest): AsyncGenerator<string, void, undefined> {
   for await (const line of exported(request)) yield `${JSON.stringify(line)}\n`;
 }
@@ -93,7 +96,7 @@ async function* exported({
   for (const { path, conversationId } of await belongings.files(conversations)) {
     for (const file of await filesAt(path)) {
       if (!file.endsWith(".jsonl")) yield { type: "file", conversationId, path: file, ...(await contentOf(file)) };
-      // What Claude Code keeps on this machine is then a copy.
+      // Claude Code's file on this machine is only a copy of the stored transcript.
       else if (!stored.has(conversationId)) yield* transcriptLines(file, path, conversationId);
     }
   }
@@ -102,7 +105,7 @@ async function* exported({
   }
 }
 
-/** The transcript of a conversation in a session store, and those of its subagents. */
+/** Yields a conversation's transcript in a session store, and those of its subagents. */
 async function* storedLines(
   place: StoredKey,
   store: SessionStore | undefined,
@@ -114,7 +117,7 @@ async function* storedLines(
   }
 }
 
-/** A transcript in a file, which is at `path`, or, if it is a subagent's, below it. */
+/** Yields the transcript in `file`: the conversation's own at `path`, or a subagent's below it. */
 async function* transcriptLines(
   file: string,
   path: string,
@@ -136,7 +139,7 @@ function parsed(line: string): Json {
   }
 }
 
-/** One that has gone meanwhile is empty. */
+/** Reads a file; one that was removed in the meantime counts as empty. */
 async function contentOf(file: string): Promise<FileContent> {
   const bytes = await readFile(file).catch(() => Buffer.alloc(0));
   return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };

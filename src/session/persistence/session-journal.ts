@@ -17,17 +17,17 @@ import { jsonOf, outcomeOf } from "../streams/turn-end.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import type { KnownSession, SupervisorJournal } from "./supervisor-journal.ts";
 
-/**
- * How long a reply is held back for a journal that does not take it, since who has a reply should get it again by its key; and
- * a tool, since who has run one should not run it again.
- */
 const NEVER: Promise<never> = new Promise(() => {});
 
+/**
+ * How long a reply or a tool call waits for a journal that does not accept its record. A caller that has a reply must get
+ * the same one by its key again, and a tool that has run must not run again.
+ */
 const PATIENCE_MS = 5_000;
 
 /**
- * What one session writes into the journal, and reads from it. Until the journal is open nothing has been accepted, so that
- * there is nothing to write.
+ * What one session writes to the journal and reads from it. Before the journal is open, the session has accepted
+ * nothing, so there is nothing to write.
  */
 export class SessionJournal {
   readonly #session: string;
@@ -46,37 +46,41 @@ export class SessionJournal {
     return this.#supervisorJournal.supervisor;
   }
 
-  /** Why nothing can be written, if that is so. */
+  /** Why the journal cannot be written, or undefined. */
   get fault(): Error | undefined {
     return this.#supervisorJournal.fault;
   }
 
-  /** Whether another application may go on with what is written, see `Journal.shared`. */
+  /** Whether another application may take over what is written, see `Journal.shared`. */
   get isShared(): boolean {
     return this.#supervisorJournal.isShared;
   }
 
-  /** What is known of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns what the journal knows of the session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async read(): Promise<KnownSession> {
     const known = await this.#supervisorJournal.read([this.#session]);
     return known.get(this.#session) ?? { turns: [] };
   }
 
-  /** A turn of this session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns a turn of this session, once all pending writes are done. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async find(id: string): Promise<TurnEntry | undefined> {
     await this.#supervisorJournal.writer?.settled();
     const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }
 
-  /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Like {@link find}, but does not wait for writes that the journal does not accept, so a read-only journal works.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async findWritten(id: string): Promise<TurnEntry | undefined> {
     await this.#supervisorJournal.writer?.caughtUp();
     const turn = await this.#supervisorJournal.journal.turn(id);
     return turn?.session === this.#session ? turn : undefined;
   }
 
-  /** Resolves when the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  /** Resolves once the turn is in the journal. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async accept(record: TurnRecord): Promise<void> {
     const { id, prompt, promptKind, position, durable, timeoutMs, queueTimeoutMs, acceptedAt } = record;
     const rest = {
@@ -92,20 +96,24 @@ export class SessionJournal {
     this.#note({ type: "turn_withdrawn", turn: id });
   }
 
-  /** Resolves when it is written that the turn is about to be handed out. @throws CastellanError `NOT_OWNER` */
+  /**
+   * Resolves once the journal knows that the turn is about to be sent to the process.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
   async begin({ id, durable, attempts }: TurnRecord, promptId: string): Promise<void> {
     await this.#record({ type: "turn_begun", turn: id, promptId, attempt: attempts + 1 }, durable);
   }
 
-  /** Writes that Claude has begun. */
+  /** Writes that Claude began to answer or act. */
   touched({ id, durable }: TurnRecord): void {
     this.#writer?.note([{ type: "turn_touched", turn: id }], { durable, session: this.#session });
   }
 
   /**
-   * Resolves when all is written that was said so far. Only for a turn that somebody will come back for is that waited for as long as
-   * it takes; any other goes on after five seconds. Never, if the session is another's by now: nothing more may be begun in its name,
-   * and its process is about to be killed.
+   * Resolves once all changes so far are written. Waits without limit for a durable turn, because a caller may come
+   * back for it; for any other turn at most five seconds. Never resolves if the session has lost its ownership: nothing
+   * more may begin in its name, and its process is about to be killed.
    */
   async caughtUp({ durable }: TurnRecord): Promise<void> {
     const written = this.#supervisorJournal.writer
@@ -114,7 +122,11 @@ export class SessionJournal {
     await (durable ? written : this.#within(written));
   }
 
-  /** Resolves when all is written that was said so far, which is waited for for five seconds. @throws CastellanError `NOT_OWNER` */
+  /**
+   * Resolves once all changes so far are written, after five seconds at the latest.
+   *
+   * @throws CastellanError `NOT_OWNER`
+   */
   async settled(): Promise<void> {
     await this.#within(this.#writer?.record([], { session: this.#session }));
   }
@@ -123,16 +135,17 @@ export class SessionJournal {
     this.#writer?.note([{ type: "turn_requeued", turn: id, position }], { durable, session: this.#session });
   }
 
-  /** It waits again, and its last attempt does not count. */
+  /** Writes that the turn waits again and that its last attempt does not count. */
   putBack({ id, position, durable, attempts }: TurnRecord): void {
     this.#writer?.note([{ type: "turn_requeued", turn: id, position, attempts }], { durable, session: this.#session });
   }
 
   /**
-   * Resolves when it is written, which is waited for for five seconds, or, where another application may go on with the turn, for as
-   * long as it takes.
+   * Resolves once the end is written. Waits at most five seconds; without limit in a shared journal, where another
+   * application might otherwise run the turn again.
    *
-   * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` if that other application has to come to an end of its own
+   * @throws CastellanError `NOT_OWNER`; `JOURNAL_UNAVAILABLE` in a shared journal, if the other application has to end
+   * the turn itself
    */
   async ended({ id, durable, known }: TurnRecord, state: EndedTurnState, end: TurnEnd): Promise<void> {
     const outcome = outcomeOf(end, known);
@@ -151,12 +164,12 @@ export class SessionJournal {
     this.#note({ type: "spent", supervisor, session: this.#session, day, models });
   }
 
-  /** Writes down what is to be remembered, and, if the session has just left a conversation or a place of it, which. */
+  /** Writes the memory, and the conversation or location that the session just left, if any. */
   save(memory: SessionMemory, left?: LeftConversation): void {
     this.#note(this.#saved(memory), ...(left === undefined ? [] : [this.#leaving(left)]));
   }
 
-  /** Writes it down; resolves when it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
+  /** Writes the memory and resolves once it is written. @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER` */
   async saveNow(memory: SessionMemory): Promise<void> {
     await this.#write(this.#saved(memory));
   }
@@ -192,34 +205,42 @@ export class SessionJournal {
     this.#note({ type: "approval_settled", approval, outcome, at });
   }
 
-  /** Writes nothing any more, whatever is still said: the session has ended, and nothing of it is to be kept. */
+  /** Stops all further writes, because the session was erased. */
   seal(): void {
     this.#sealed = true;
   }
 
-  /** The last approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Stops all further writes, because nothing of the session is to be kept. */
   async approvals(limit: number): Promise<ApprovalEntry[]> {
     await this.#supervisorJournal.writer?.settled();
     return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
-  /** What the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns what the session has spent. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
     return await this.#supervisorJournal.usage({ ...query, session: this.#session });
   }
 
-  /** The same, as far as it is written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Like {@link usage}, without waiting for writes that the journal does not accept.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async usageWritten(query: Omit<UsageQuery, "session">): Promise<UsageEntry[]> {
     return await this.#supervisorJournal.usageWritten({ ...query, session: this.#session });
   }
 
-  /** The last approvals, newest first, as far as they are written. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Like {@link approvals}, without waiting for writes that the journal does not accept.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async approvalsWritten(limit: number): Promise<ApprovalEntry[]> {
     await this.#supervisorJournal.writer?.caughtUp();
     return await this.#supervisorJournal.journal.approvals(this.#session, limit);
   }
 
-  /** Why the supervisor's sessions may spend no more, if that is so. */
+  /** Why the supervisor's sessions may not spend more, or undefined. */
   get refusal(): CastellanError | undefined {
     return this.#supervisorJournal.refusal;
   }
@@ -245,7 +266,7 @@ export class SessionJournal {
   }
 }
 
-/** Whether the journal will never take it, whoever writes it. */
+/** Whether the journal rejects the change for good, for every writer. */
 function isRefused(error: unknown): boolean {
   return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "refused";
 }

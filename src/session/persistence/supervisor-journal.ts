@@ -17,19 +17,19 @@ import type { KnownConversations } from "./belongings.ts";
 /** What the journal knows of a session. */
 export interface KnownSession {
   readonly entry?: SessionEntry | undefined;
-  /** Its turns that have not ended, in order, the running one first. */
+  /** Its unfinished turns in order, the running one first. */
   readonly turns: readonly TurnEntry[];
 }
 
-/** How many sessions are asked for at a time. */
+/** How many sessions to read at a time. */
 const MOST_KEYS = 500;
 
-/** How long an erasure that is under way is waited for at the end. */
+/** How long `close` waits for a running erasure. */
 const ERASURE_MS = 5_000;
 
-/** Where the sessions of one supervisor write, and what they spend together. */
+/** The journal as the sessions of one supervisor use it, and their shared spending. */
 export class SupervisorJournal {
-  /** The name of the supervisor at the root of the tree. */
+  /** The name of the root supervisor. */
   readonly supervisor: string;
   readonly meter: BudgetMeter;
   readonly #budget: Budget | undefined;
@@ -43,7 +43,7 @@ export class SupervisorJournal {
     this.#clock = clock;
   }
 
-  /** The journal is there from now on. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
+  /** Starts to use the opened journal. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
   async open(held: HeldJournal): Promise<void> {
     this.#held = held;
     if (this.#budget === undefined) return;
@@ -51,7 +51,7 @@ export class SupervisorJournal {
   }
 
   /**
-   * What is known of sessions, by their keys, after all that has been written so far.
+   * Returns what the journal knows of these sessions, by key, once all pending writes are done.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
@@ -73,13 +73,17 @@ export class SupervisorJournal {
     return known;
   }
 
-  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Returns the keys with this prefix of sessions that have unfinished turns.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async unfinished(keyPrefix: string): Promise<string[]> {
     await this.writer?.settled();
     return await this.journal.unfinishedBeginning(keyPrefix);
   }
 
-  /** The conversations of a session that are known. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns the known conversations of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async conversations(key: string): Promise<KnownConversations> {
     await this.writer?.settled();
     const [[entry], left] = await Promise.all([this.journal.sessions([key]), this.journal.conversations(key)]).catch(
@@ -90,22 +94,26 @@ export class SupervisorJournal {
     return { entry, left };
   }
 
-  /** How much there is of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns how much the journal holds of a session. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async extent(key: string): Promise<SessionExtent> {
     await this.writer?.settled();
     return await this.journal.extent(key);
   }
 
-  /** The turns and approvals of a session, see `Journal.records`. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Yields the turns and approvals of a session, see `Journal.records`.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async *records(key: string): AsyncGenerator<SessionRecord, void, undefined> {
     await this.writer?.settled();
     yield* this.journal.records(key);
   }
 
   /**
-   * Keeps nothing of a session; what it spent stays under the key `as`, or, without one, under its own.
+   * Removes everything about a session. Its spending stays, under the key `as`, or under its own key.
    *
-   * @param conversations are known as left all the same, since something of them may still be there
+   * @param conversations stay on record as former conversations, because files of them may remain
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
    */
   async erase(key: string, as: string | undefined, conversations: readonly ConversationEntry[] = []): Promise<void> {
@@ -120,24 +128,28 @@ export class SupervisorJournal {
     await this.journal.expunge?.(urgent);
   }
 
-  /** What is being erased from the journal; nothing until it is open. */
+  /** The running erasures; none before the journal is open. */
   get erasures(): Erasures {
     return this.#held?.erasures ?? new Erasures();
   }
 
-  /** What was spent, with all that has been written so far. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns what was spent, once all pending writes are done. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async usage(query: UsageQuery): Promise<UsageEntry[]> {
     await this.writer?.settled();
     return await this.journal.usage(query);
   }
 
-  /** The same, as far as it is written: a journal that can only be read is read. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /**
+   * Like {@link usage}, but does not wait for writes that the journal does not accept, so a read-only journal works.
+   *
+   * @throws CastellanError `JOURNAL_UNAVAILABLE`
+   */
   async usageWritten(query: UsageQuery): Promise<UsageEntry[]> {
     await this.writer?.caughtUp();
     return await this.journal.usage(query);
   }
 
-  /** Gives the journal back, if there is one; what is being erased may come to its end first, if that takes no longer than it should. */
+  /** Releases the journal, if it is open. Waits for a running erasure for at most five seconds. */
   async close(): Promise<void> {
     await withDeadline(this.#clock, ERASURE_MS, this.erasures.allOver());
     await this.#held?.release();
@@ -152,32 +164,32 @@ export class SupervisorJournal {
     return this.#held?.writer;
   }
 
-  /** How much of their budget the sessions have spent, if they have one. */
+  /** The budget and how much of it is spent, if the supervisor has one. */
   get budget(): BudgetStatus | undefined {
     return this.#budget === undefined ? undefined : this.meter.status(this.#budget);
   }
 
-  /** Where the journal is, for messages; `undefined` until it is open. */
+  /** The location of the journal, for messages; `undefined` until it is open. */
   get place(): string | undefined {
     return this.#held?.journal.place;
   }
 
-  /** Whether another application may go on with what is written, see `Journal.shared`. */
+  /** Whether another application may take over what is written, see `Journal.shared`. */
   get isShared(): boolean {
     return this.#held?.journal.shared === true;
   }
 
-  /** Why the sessions may spend no more, if that is so. */
+  /** Why the sessions may not spend more, or undefined. */
   get refusal(): CastellanError | undefined {
     return this.meter.refusal(this.#budget, "supervisor", `supervisor "${this.supervisor}"`);
   }
 
-  /** Why nothing can be written, if that is so. */
+  /** Why the journal cannot be written, or undefined. */
   get fault(): CastellanError | undefined {
     return this.#held?.writer.fault;
   }
 
-  /** What is wrong with what is written, if something is, see `Journal.damage`. */
+  /** What is wrong with the stored data, or undefined, see `Journal.damage`. */
   get damage(): string | undefined {
     return this.#held?.journal.damage;
   }

@@ -5,12 +5,12 @@ import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts"
 import { nameOfKey, type SessionName } from "../../names.ts";
 import { validate } from "../options/validation.ts";
 
-/** Which spending is asked for. */
+/** Selects spending. */
 export interface UsageOptions {
-  /** The first and the last day, as `"2026-11-24"`, in UTC; both count. Default: all. */
+  /** The first and the last day, inclusive, in UTC, such as `"2026-11-24"`. Default: all days. */
   readonly since?: string;
   readonly until?: string;
-  /** One report for each session, model or day, or for each combination of them. Default: one for all together. */
+  /** The dimensions to report by, alone or combined: session, model, day. Default: a single total. */
   readonly by?: readonly ("session" | "model" | "day")[];
 }
 
@@ -30,13 +30,13 @@ const schema = z.strictObject({
   by: z.array(z.enum(["session", "model", "day"])).optional(),
 });
 
-/** @throws CastellanError `INVALID_OPTIONS` */
+/** Checks the options. @throws CastellanError `INVALID_OPTIONS` */
 export function usageQuery(options: UsageOptions): UsageQuery {
   const { since, until, by = [] } = validate(schema, options, "usage");
   return withoutUndefined({ by, since, until });
 }
 
-/** Days in order, then the dearest first. */
+/** Converts the entries to reports, by day, then by descending cost. */
 export function usageReports(entries: readonly UsageEntry[]): UsageReport[] {
   const reports = entries.map(({ session, supervisor: _, ...rest }) =>
     session === undefined ? rest : { ...rest, session: nameOfKey(session) },
