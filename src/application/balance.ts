@@ -3,7 +3,7 @@ import { CastellanError } from "../errors.ts";
 import { formatName, type SessionName } from "../names.ts";
 import { type Balance, balancerOf, balanceSchema } from "../pool/balance-option.ts";
 import type { Candidate } from "../pool/balancer.ts";
-import { candidateOf, pickedBy } from "../pool/balancer.ts";
+import { candidateOf, pickCandidate } from "../pool/balancer.ts";
 import { nameSchema, validate } from "../session/options/validation.ts";
 import { serverOf } from "../session/session.ts";
 import { type Picker, picker } from "./names/reference.ts";
@@ -50,7 +50,7 @@ export function balanceWith(names: readonly SessionName[], how: Balance, random:
       lacking = found.error;
       return [];
     });
-    const chosen = pickedBy(balancer, candidates, key, random());
+    const chosen = pickCandidate(balancer, candidates, key, random());
     if (chosen !== undefined) return chosen.name;
     throw lacking ?? none(names);
   };

@@ -4,16 +4,16 @@ import { nameKey } from "../names.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
 
 /**
- * How one of several sessions is picked.
+ * How a balancer picks one of several sessions.
  *
- * - `"least_busy"`: the one with the fewest turns that run or wait. Of several, one that has a process, and of those the one that was
- *   picked longest ago.
- * - `"round_robin"`: one after the other.
- * - `"random"`: any of them.
- * - `"weighted"`: by chance, the less likely the more of its turns have failed of late. `weights` says what each counts in the
- *   first place, by its place from 0; one that is not named counts 1, and one with 0 is never picked.
- * - `"consistent_hash"`: the same key falls to the same session, and when one comes or goes only its own keys move. Without
- *   a key it is `"least_busy"`.
+ * - `"least_busy"`: the session with the fewest running and queued turns. Ties go to a session that has a process, then to the
+ *   one picked longest ago.
+ * - `"round_robin"`: each session in turn.
+ * - `"random"`: any session, with equal probability.
+ * - `"weighted"`: at random, in proportion to weight; recent failures lower a session's weight. `weights` holds the weights in
+ *   the order of the sessions. A session without an entry weighs 1; a session with weight 0 is never picked.
+ * - `"consistent_hash"`: the same key always maps to the same session. Adding or removing a session moves only that session's
+ *   keys. A request without a key is balanced as `"least_busy"`.
  * - a {@link Balancer} of your own.
  */
 export type Balance =
@@ -25,7 +25,7 @@ export type Balance =
   | { readonly weights: readonly number[] }
   | Balancer;
 
-/** What a {@link Balance} may be. */
+/** The schema of {@link Balance}. */
 export const balanceSchema: z.ZodType<Balance> = z.union([
   z.enum(["least_busy", "round_robin", "random", "weighted", "consistent_hash"]),
   z.strictObject({ weights: z.array(z.number().nonnegative()).min(1) }),
@@ -36,9 +36,9 @@ export const balanceSchema: z.ZodType<Balance> = z.union([
 ]);
 
 /**
- * The balancer that an option stands for.
+ * Returns the balancer that an option stands for.
  *
- * @param order the names of all that may be candidates, whether or not they are at a moment
+ * @param order the names of all sessions that can be candidates, including those that currently are not
  */
 export function balancerOf(balance: Balance, order: () => readonly SessionName[]): Balancer {
   if (typeof balance === "object") {
@@ -76,7 +76,7 @@ function leastBusy(order: () => readonly SessionName[]): Balancer["pick"] {
   return (candidates) => {
     const pick = leastBusyOf(candidates, ({ name }) => picks.get(nameKey(name)) ?? 0);
     if (pick !== undefined) picks.set(nameKey(pick.name), ++count);
-    // Those that are gone are not kept in mind.
+    // Forgets sessions that no longer exist.
     if (picks.size > order().length) {
       const present = new Set(order().map((name) => nameKey(name)));
       for (const key of picks.keys()) if (!present.has(key)) picks.delete(key);
@@ -95,7 +95,7 @@ function weighted(weights: readonly number[], order: () => readonly SessionName[
 
 type Choice = Candidate | undefined;
 
-/** Which states are preferred, where all else is equal: what can begin at once goes first. */
+/** The preferred states among equally loaded sessions: those that can start a turn soonest come first. */
 const PREFERENCE: Readonly<Record<Candidate["state"], number>> = {
   idle: 0,
   busy: 1,
@@ -107,15 +107,15 @@ const PREFERENCE: Readonly<Record<Candidate["state"], number>> = {
   stopped: 6,
 };
 
-/** How much an error takes from a session's weight: with one of just now it counts half. */
+/** How much one error reduces a session's weight: right after one error the session counts half. */
 const ERROR_PENALTY = 1;
 
-/** Any of them, with the same chance. */
+/** Returns any candidate, with equal probability. */
 export function anyOf(candidates: readonly Candidate[], random: number): Choice {
   return candidates[Math.min(candidates.length - 1, Math.floor(random * candidates.length))];
 }
 
-/** The one behind the one that was picked last, in `order`, of which candidates are a part. */
+/** Returns the candidate that follows `last` in `order`, which contains all candidates. */
 export function nextOf(
   candidates: readonly Candidate[],
   order: readonly SessionName[],
@@ -128,8 +128,8 @@ export function nextOf(
 }
 
 /**
- * The one with the fewest turns; of those the one that can begin soonest; of those the one with the fewest errors, in tenths; of those
- * the one that was picked longest ago. `pickedAt` tells when that was, as a number that only grows.
+ * Returns the candidate with the fewest turns. Ties go to the one that can start soonest, then to the one with the fewest errors
+ * (in tenths), then to the one picked longest ago. `pickedAt` returns an increasing number for each pick.
  */
 export function leastBusyOf(
   candidates: readonly Candidate[],
@@ -144,12 +144,12 @@ export function leastBusyOf(
   )[0];
 }
 
-/** What a weight is worth after these errors. */
+/** Returns a weight reduced by recent errors. */
 export function weightAfter(weight: number, errors: number): number {
   return weight / (1 + ERROR_PENALTY * errors);
 }
 
-/** One of them, with a chance in proportion to its weight; none if no weight is left. */
+/** Returns a candidate at random, in proportion to weight; undefined if every weight is 0. */
 export function weightedOf(
   candidates: readonly Candidate[],
   weightOf: (candidate: Candidate) => number,
@@ -167,8 +167,8 @@ export function weightedOf(
 }
 
 /**
- * The one that the key falls to: that of the highest score, which is a hash of both. So only the keys of a session that comes or
- * goes fall to another one.
+ * Returns the candidate with the highest hash of name and key (rendezvous hashing), so that adding or removing a session moves
+ * only its own keys.
  */
 export function hashedOf(candidates: readonly Candidate[], key: string): Choice {
   let best: Choice;
@@ -181,7 +181,7 @@ export function hashedOf(candidates: readonly Candidate[], key: string): Choice 
   return best;
 }
 
-/** FNV-1a with the last mixing of MurmurHash3, which spreads names that differ in their last character. */
+/** FNV-1a, finished with MurmurHash3's mixer, which spreads names that differ only in their last character. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);

@@ -1,24 +1,24 @@
 import type { SessionName } from "../names.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 
-/** A session that a balancer may pick. One that is quarantined or stopped is never among them. */
+/** A session that a balancer can pick. Quarantined and stopped sessions are never candidates. */
 export interface Candidate {
   readonly name: SessionName;
   readonly state: SessionStatus["state"];
-  /** How many turns run or wait in it. */
+  /** The number of running and queued turns. */
   readonly load: number;
   /**
-   * About how many of its turns have failed of late, by a fault that was not their caller's: one of just now counts 1, one of
-   * thirty seconds ago a half.
+   * A decaying count of recent failed turns, excluding failures that the caller caused: a failure counts 1 at first and one half
+   * after thirty seconds.
    */
   readonly errors: number;
 }
 
-/** What a pick may depend on besides the candidates. */
+/** What a pick can depend on besides the candidates. */
 export interface BalanceRequest {
-  /** What the prompt is about, such as a user's id, if its caller has said so. */
+  /** The key that the caller gave, such as a user id. */
   readonly key: string | undefined;
-  /** A number from 0 up to 1. */
+  /** A number from 0 (inclusive) to 1 (exclusive). */
   readonly random: number;
 }
 
@@ -31,13 +31,13 @@ export interface BalanceRequest {
  */
 export interface Balancer {
   /**
-   * One of `candidates`, of which there is at least one; they always come in the same order. What is none of them is taken for
-   * `undefined`, which means that none will do for now. It is called often, so it should not take long.
+   * Picks one of `candidates`, which are never empty and always in the same order. Return `undefined` to pick none for now; any
+   * other value that is not a candidate counts as `undefined`. Castellan calls this often, so it should be fast.
    */
   pick(candidates: readonly Candidate[], request: BalanceRequest): Candidate | undefined;
 }
 
-/** What a balancer sees of a session; `undefined` of one that takes no turns. */
+/** Returns a session as a balancer sees it, or undefined if the session takes no turns. */
 export function candidateOf(
   name: SessionName,
   { state, mailbox }: Pick<SessionStatus, "state" | "mailbox">,
@@ -48,8 +48,8 @@ export function candidateOf(
   return { name, state, load: mailbox + runs, errors };
 }
 
-/** The candidate that a balancer picks, if it picks one of them. */
-export function pickedBy(
+/** Returns the candidate that a balancer picks, or undefined if it picks none of them. */
+export function pickCandidate(
   balancer: Balancer,
   candidates: readonly Candidate[],
   key: string | undefined,

@@ -12,27 +12,30 @@ import type { SessionEvent } from "../session/status/session-event.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import type { Member } from "./member.ts";
 
-/** What a loan asks of its pool. */
+/** What a loan needs of its pool. */
 export interface LoanTerms {
   readonly pool: string;
   readonly clock: Clock;
-  /** `undefined` if it lasts until it is checked in. */
+  /** In milliseconds; undefined if the loan lasts until it is checked in. */
   readonly leaseMs: number | undefined;
-  /** The member is the pool's again; resolves when its turns have ended. */
+  /** Returns the member to the pool. Resolves once its turns have ended. */
   giveBack(member: Member, why: "checked_in" | "lease_over"): Promise<void>;
-  /** Nobody holds the loan any more, and nobody has checked it in. */
+  /** Called when a loan was garbage-collected without having been checked in. */
   readonly dropped: (member: Member) => void;
 }
 
-/** Tells the pool of loans that were dropped. What it holds must not lead to the loan, so that `dropped` must be no closure of its making. */
+/**
+ * Reports garbage-collected loans to their pools. `dropped` must not reference the loan: a closure created by the loan would keep
+ * it alive.
+ */
 const drops = new FinalizationRegistry<Pick<LoanTerms, "dropped"> & { readonly member: Member }>((drop) =>
   drop.dropped(drop.member),
 );
 
 /**
- * A member of a pool that is lent to one borrower. Check it in when it is no longer needed, or leave that to the scope that holds
- * it. One that is dropped, and has no `lease`, goes back some time after its turns have ended, when the garbage collector finds it, with
- * the warning `LOAN_DROPPED`.
+ * A member of a pool, lent to one borrower. Check it in when you are done, or bind it with `await using`. A loan that is neither
+ * checked in nor has a `lease` returns to the pool after the garbage collector finds it and its turns have ended, with the
+ * warning `LOAN_DROPPED`.
  *
  * @example
  * await using loan = await checkout("summaries");
@@ -42,60 +45,61 @@ export class Loan implements AsyncDisposable {
   /** The name of the pool. */
   readonly pool: string;
   /**
-   * The session. It works only while the loan lasts; afterwards everything that is asked of it throws `LOAN_ENDED`. Its `stop()`
-   * checks it in. Turns cannot have an `idempotencyKey`.
+   * The lent session. Once the loan has ended, all its methods throw `LOAN_ENDED`. Its `stop()` checks the loan in. Its turns do
+   * not accept an `idempotencyKey`.
    */
   readonly session: Session;
-  /** When its lease is over, in milliseconds since the epoch, if it has one. */
+  /** When the lease ends, in milliseconds since the epoch; undefined without a lease. */
   readonly endsAt: number | undefined;
   readonly #member: Member;
   readonly #terms: LoanTerms;
   readonly #lease: Timer | undefined;
-  readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
   #reason: "checked_in" | "lease_over" | undefined;
-  #back: Promise<void> | undefined;
+  #returned: Promise<void> | undefined;
 
-  /** Made by a pool. */
+  /** Called by a pool. */
   constructor(member: Member, terms: LoanTerms) {
     const { clock, leaseMs } = terms;
     this.pool = terms.pool;
     this.#member = member;
     this.#terms = terms;
-    this.session = new LoanedSession(this.#source(), clock.now(), this.#over.promise);
+    this.session = new LoanedSession(this.#source(), clock.now(), this.#ended.promise);
     this.endsAt = leaseMs === undefined ? undefined : clock.now() + leaseMs;
-    // The session of the loan, and what is made by it, holds the loan. A lease does so until it is over.
+    // The loan's session and its turns reference the loan, so the loan lives as long as they do. A lease references it until it
+    // ends.
     drops.register(this, { dropped: terms.dropped, member }, this);
     if (leaseMs === undefined) return;
     this.#lease = clock.schedule(leaseMs, () => void this.#end("lease_over"), { background: true });
   }
 
-  /** Whether it has been checked in, or its lease is over. */
+  /** Whether the loan has been checked in or its lease has ended. */
   get ended(): boolean {
     return this.#reason !== undefined;
   }
 
   /**
-   * Gives the member back, and resolves when that is done: its turn, if one runs, has been stopped, and those that waited are
-   * cancelled. Does nothing the second time. Never rejects.
+   * Returns the member to the pool. Interrupts its running turn and cancels its queued turns; resolves once they have ended.
+   * Idempotent; never rejects.
    */
   async checkin(): Promise<void> {
     await this.#end("checked_in");
   }
 
-  /** As {@link Loan.checkin}, for `await using`. */
+  /** Same as {@link Loan.checkin}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.checkin();
   }
 
   #end(reason: "checked_in" | "lease_over"): Promise<void> {
-    if (this.#back === undefined) {
+    if (this.#returned === undefined) {
       this.#reason = reason;
       this.#lease?.cancel();
       drops.unregister(this);
-      this.#over.resolve();
-      this.#back = this.#terms.giveBack(this.#member, reason);
+      this.#ended.resolve();
+      this.#returned = this.#terms.giveBack(this.#member, reason);
     }
-    return this.#back;
+    return this.#returned;
   }
 
   #source(): SessionSource {
@@ -118,32 +122,32 @@ export class Loan implements AsyncDisposable {
         member();
         return owner;
       },
-      closed: this.#over.promise,
+      closed: this.#ended.promise,
     };
   }
 
   #refusal(reason: "checked_in" | "lease_over", name: SessionName): CastellanError<"LOAN_ENDED"> {
     const { pool, leaseMs } = this.#terms;
     const why =
-      reason === "checked_in" ? "has been checked in" : `is over, after its lease of ${formatDuration(leaseMs ?? 0)}`;
-    const message = `The loan of session ${formatName(name)} of pool ${JSON.stringify(pool)} ${why}; check another one out.`;
+      reason === "checked_in" ? "has been checked in" : `has ended after its lease of ${formatDuration(leaseMs ?? 0)}`;
+    const message = `The loan of session ${formatName(name)} of pool ${JSON.stringify(pool)} ${why}. Check out another member.`;
     return new CastellanError("LOAN_ENDED", message, { details: { pool, reason } });
   }
 }
 
-/** The session of a loan: a handle that works only while the loan lasts, and shows only what is the borrower's. */
+/** The session handle of a loan: works only during the loan, and shows only the borrower's turns and events. */
 export class LoanedSession extends Session {
-  readonly #over: Promise<unknown>;
-  /** When the loan began, in milliseconds since the epoch. */
+  readonly #ended: Promise<unknown>;
+  /** The start of the loan, in milliseconds since the epoch. */
   readonly #since: number;
-  /** The turns of the loan. */
+  /** The ids of the loan's turns. */
   readonly #turns = new Set<string>();
 
-  /** `over` resolves when the loan ends; from then on the handle finds nothing. */
-  constructor(source: SessionSource, since: number, over: Promise<unknown>) {
+  /** @param ended resolves when the loan ends; from then on the handle finds nothing */
+  constructor(source: SessionSource, since: number, ended: Promise<unknown>) {
     super(source);
     this.#since = since;
-    this.#over = over;
+    this.#ended = ended;
   }
 
   override stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
@@ -160,19 +164,19 @@ export class LoanedSession extends Session {
     return id;
   }
 
-  /** A turn of this loan. @throws CastellanError `LOAN_ENDED`, `JOURNAL_UNAVAILABLE` */
+  /** Returns a turn of this loan, or undefined. @throws CastellanError `LOAN_ENDED`, `JOURNAL_UNAVAILABLE` */
   override async turn(id: string): Promise<Turn | undefined> {
     const turn = await super.turn(id);
     return this.#turns.has(id) ? turn : undefined;
   }
 
-  /** The permissions that Claude asked for in this loan. */
+  /** Returns the permissions that Claude asked for during this loan. */
   override async approvalHistory(options: { readonly limit?: number } = {}): Promise<PastApproval[]> {
     const approvals = await super.approvalHistory(options);
     return approvals.filter(({ requestedAt }) => requestedAt >= this.#since);
   }
 
-  /** What happens to the session in this loan, from now on. Ends with the loan. */
+  /** Yields the session's events during this loan, from now on. Ends with the loan. */
   override events(): AsyncGenerator<SessionEvent, void, undefined> {
     return this.#whileLent(super.events());
   }
@@ -180,23 +184,23 @@ export class LoanedSession extends Session {
   async *#whileLent(
     events: AsyncGenerator<SessionEvent, void, undefined>,
   ): AsyncGenerator<SessionEvent, void, undefined> {
-    const over = this.#over.then(() => undefined);
+    const ended = this.#ended.then(() => undefined);
     try {
       for (;;) {
-        const next = await Promise.race([over, events.next()]);
+        const next = await Promise.race([ended, events.next()]);
         if (next === undefined || next.done === true) return;
         yield next.value;
       }
     } finally {
-      // It may wait for one that only the next borrower brings about.
+      // The generator may be waiting for an event that only the next borrower causes.
       void events.return();
     }
   }
 }
 
-/** A key is one session's, so that another borrower of it would be given this one's reply. */
+/** Idempotency keys belong to the session: a later borrower with the same key would get this borrower's reply. */
 function refuseKey({ idempotencyKey }: TurnOptions): void {
   if (idempotencyKey === undefined) return;
-  const message = "cannot be used with a member of a pool, whose keys are those of all who borrow it";
+  const message = "cannot be used with a member of a pool: all its borrowers share its keys";
   throw invalidOptions("turn of a loan", [{ field: "idempotencyKey", message }]);
 }

@@ -6,20 +6,17 @@ import type { SessionServer } from "../session/session-server.ts";
 import type { Candidate } from "./balancer.ts";
 import { candidateOf } from "./balancer.ts";
 
-/**
- * What a member of a pool is doing for it: it is being added, can be lent, is lent, is being made ready for the next one, or is
- * being taken out.
- */
+/** What a member of a pool is doing: being added, free to be lent, lent, being reset for the next borrower, or being removed. */
 export type MemberUse = "joining" | "free" | "lent" | "tidying" | "leaving";
 
-/** A session that has been added to a pool, and has not begun yet. */
+/** A session that has been added to a pool and has not started yet. */
 export interface Joining {
   readonly server: SessionServer;
   readonly owner: SessionOwner;
   /**
-   * Has it take up what the journal knows of it, and begin.
+   * Restores the session from the journal and starts it.
    *
-   * @param restored is called between the two
+   * @param restored called after the restore, before the start
    */
   begin(restored: () => void): Promise<void>;
 }
@@ -30,12 +27,12 @@ export class Member {
   readonly server: SessionServer;
   readonly owner: SessionOwner;
   readonly begin: Joining["begin"];
-  /** As it is to be lent. */
+  /** The settings with which the pool lends it. */
   settings: SessionSettings;
   use: MemberUse = "joining";
-  /** Since when it is free, on the monotonic clock. */
+  /** When it became free, on the monotonic clock. */
   freeSince = 0;
-  /** Whether somebody waits until it has nothing to do. */
+  /** Whether the pool is already waiting for its turns to end. */
   watched = false;
 
   constructor(index: number, { server, owner, begin }: Joining) {
@@ -50,17 +47,26 @@ export class Member {
     return this.server.settings.name;
   }
 
-  /** Whether it takes turns; one that is quarantined or stopped does not. */
-  get fit(): boolean {
+  /** Whether it takes turns: it is neither quarantined nor stopped nor being removed. */
+  get usable(): boolean {
     const { name } = this.server.state;
     return name !== "quarantined" && name !== "stopped" && this.use !== "leaving";
   }
 
-  get rests(): boolean {
+  get quarantined(): boolean {
+    return this.server.state.name === "quarantined" && this.use !== "leaving";
+  }
+
+  /** When its process last exited, in milliseconds since the epoch. */
+  get exitedAt(): number {
+    return this.server.status().lastExit?.at ?? 0;
+  }
+
+  get idle(): boolean {
     return this.server.hasNoTurns;
   }
 
-  /** Whether it is no longer as its options say: by calls, such as `setModel`, or by what was approved in it. */
+  /** Whether its options differ from the pool's, because of calls such as `setModel` or of granted permissions. */
   get changed(): boolean {
     return !isDeepStrictEqual(this.server.settings.sdk, this.settings.sdk) || this.server.hasGrants;
   }
@@ -70,40 +76,40 @@ export class Member {
   }
 }
 
-/** How often a member is made ready before it is given up. */
+/** How many resets are tried before the pool gives a member up. */
 const TRIES = 3;
 
-/** Whether a member can be lent: its options are the pool's, and, if it is to be fresh, nothing has been said in it. */
+/** Whether a member can be lent: it has the pool's options and, if the pool's conversations are fresh, an empty conversation. */
 function isTidy(member: Member, fresh: boolean): boolean {
   return !member.changed && (!fresh || member.server.untouched);
 }
 
 /**
- * Makes a member ready for the next one: nothing runs in it, its options are the pool's, and, if it is to be fresh, its
- * conversation is empty. Resolves with whether that could be done. Never rejects.
+ * Resets a member for the next borrower: ends its turns, restores the pool's options and, if the pool's conversations are fresh,
+ * empties its conversation. Resolves with whether that succeeded. Never rejects.
  *
- * @param reconfigure has it take up the pool's options with its next process
+ * @param reconfigure gives the member the pool's options from its next process on
  */
-export async function tidied(
+export async function tidy(
   member: Member,
   fresh: () => boolean,
   reconfigure: (server: SessionServer, settings: SessionSettings) => void,
 ): Promise<boolean> {
-  for (let tries = 0; tries < TRIES && member.fit && !isTidy(member, fresh()); tries++) {
-    // What goes wrong leaves it as it is, which is seen.
-    await tidy(member, fresh, reconfigure).catch(() => {});
+  for (let tries = 0; tries < TRIES && member.usable && !isTidy(member, fresh()); tries++) {
+    // A failed try leaves the member as it was, and `isTidy` sees that.
+    await tidyOnce(member, fresh, reconfigure).catch(() => {});
   }
   return isTidy(member, fresh());
 }
 
-async function tidy(
+async function tidyOnce(
   member: Member,
   fresh: () => boolean,
   reconfigure: (server: SessionServer, settings: SessionSettings) => void,
 ): Promise<void> {
   const { server, owner } = member;
   await server.finishTurns();
-  // A process that is on its way up may do it.
+  // A process that is starting may do the reset.
   await server.settled();
   const { changed } = member;
   if (changed) {

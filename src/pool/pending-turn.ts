@@ -5,7 +5,7 @@ import type { TurnRecord } from "../session/streams/turn-record.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { TurnState } from "../session/streams/turn-state.ts";
 
-/** A turn that is asked of a pool, and has a session as soon as a member is free for it. */
+/** A turn of a pool. It gets a session once a member is free. */
 export class PendingTurn implements TurnSource {
   readonly id: string;
   readonly result: Promise<Reply>;
@@ -14,14 +14,14 @@ export class PendingTurn implements TurnSource {
   readonly #withdraw: () => void;
   #turn: { readonly record: TurnRecord; readonly interrupt: () => Promise<void> } | undefined;
   #failed = false;
-  readonly #placed: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
+  readonly #assigned: PromiseWithResolvers<TurnRecord> = Promise.withResolvers();
 
-  /** `withdraw` takes it out of the line, which refuses it. */
+  /** @param withdraw takes the turn out of the wait queue, which cancels it */
   constructor(id: string, withdraw: () => void) {
     this.id = id;
     this.#withdraw = withdraw;
-    this.result = this.#placed.promise.then(({ result }) => result);
-    this.accepted = this.#placed.promise.then(({ accepted }) => accepted);
+    this.result = this.#assigned.promise.then(({ result }) => result);
+    this.accepted = this.#assigned.promise.then(({ accepted }) => accepted);
     // A caller may read the stream and never ask for the result.
     for (const promise of [this.result, this.accepted]) promise.catch(() => {});
   }
@@ -46,7 +46,7 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.attempts ?? 0;
   }
 
-  /** Never read back from the journal: whoever asks a pool for one asks the member that has it. */
+  /** A turn read back from the journal belongs to the member that ran it. */
   get shown(): undefined {
     return undefined;
   }
@@ -59,15 +59,15 @@ export class PendingTurn implements TurnSource {
     return this.#turn?.record.placeOf(number) ?? { life: "", attempt: 0, number };
   }
 
-  /** It is this session's turn from now on. */
-  placed(record: TurnRecord, interrupt: () => Promise<void>): void {
+  /** Assigns the turn to a member's session. */
+  assign(record: TurnRecord, interrupt: () => Promise<void>): void {
     this.#turn = { record, interrupt };
-    this.#placed.resolve(record);
+    this.#assigned.resolve(record);
   }
 
   fail(error: unknown): void {
     this.#failed = true;
-    this.#placed.reject(error);
+    this.#assigned.reject(error);
   }
 
   async interrupt(): Promise<void> {
@@ -76,12 +76,12 @@ export class PendingTurn implements TurnSource {
   }
 
   async *#batches(from: number | undefined): ReturnType<TurnRecord["log"]["batches"]> {
-    const record = await this.#placed.promise;
+    const record = await this.#assigned.promise;
     yield* record.log.batches(from);
   }
 }
 
-/** The error of a turn that nobody waits for any more. */
+/** Returns the error of a turn that its caller withdrew. */
 export function withdrawn(pool: string, turnId: string, cause?: unknown): CastellanError<"TURN_CANCELLED"> {
   const message = `pool ${JSON.stringify(pool)}: the turn was cancelled before a member was free for it.`;
   return new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause });

@@ -10,47 +10,51 @@ import { checkSessionDefaults, sessionFields } from "../session/options/session-
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 import { type Balance, balanceSchema } from "./balance-option.ts";
 
-/** How the members of a pool are kept and lent. */
+/** How a pool manages and lends its members. */
 export interface PoolKeeping {
-  /** How many members there are. Either this, or `max`. */
+  /** The number of members. Give either `size` or `max`. */
   size?: number;
-  /** How many members there are at the least, if it is not always the same number. Default 1. */
+  /** The minimum number of members of a pool with `max`. Default 1. */
   min?: number;
-  /** How many members there may be: for each that waits while all are lent there is one more, up to this. */
+  /** The maximum number of members. The pool adds a member for each waiting caller while all are lent, up to `max`. */
   max?: number;
-  /** After how long of doing nothing a member above `min` goes. Default `"1m"`. */
+  /** How long a member above `min` must be idle before the pool removes it. Default `"1m"`. */
   shrinkAfter?: Duration;
-  /** How a member is picked for a turn or a loan. Default `"least_busy"`. */
+  /** How the pool picks a member for a turn or a loan. Default `"least_busy"`. */
   balance?: Balance;
   /**
-   * `"fresh"`: every loan, and every turn that is asked of the pool, begins with an empty conversation, and nobody gets to see
-   * another's. `"shared"`: members keep their conversations, whoever asks; and turns that are asked of the pool may wait in a
-   * member's mailbox. Default `"fresh"`.
+   * `"fresh"`: every loan, and every turn asked of the pool, starts with an empty conversation; no borrower sees another's.
+   * `"shared"`: members keep their conversations across callers, and turns asked of the pool can wait in a member's mailbox.
+   * Default `"fresh"`.
    */
   conversation?: "fresh" | "shared";
-  /** How long a loan may last. Then its turn is stopped and the member goes back. Default: until it is checked in. */
+  /**
+   * The maximum duration of a loan. When it ends, the pool interrupts the loan's turn and takes the member back. Default: no
+   * limit.
+   */
   lease?: Duration;
   /**
-   * What differs from member to member, over the other options, by its number from 0: for what only one session can use, such as
-   * an in-process MCP server. Called once for each. Default: they are all alike.
+   * Returns options of a single member, by its index from 0. They override the pool's options. Use it for options that only one
+   * session can have, such as an in-process MCP server. Castellan calls it once per member. Default: all members are alike.
    */
   member?: (index: number) => SessionDefaults;
-  /** How many may wait for a member. One more is refused with `POOL_EXHAUSTED`. Default 1,000. */
+  /** How many callers can wait for a member. The pool rejects further callers with `POOL_EXHAUSTED`. Default 1,000. */
   waitingLimit?: number;
 }
 
 /** A pool as a child of a supervisor, with the options of its members; made by {@link pool}. */
 export interface PoolOptions extends PoolKeeping, SessionDefaults {
-  /** Its name; its members are called `[name, 0]`, `[name, 1]`, … */
+  /** The name of the pool. Its members are named `[name, 0]`, `[name, 1]`, … */
   pool: string | GlobalName;
 }
 
 /**
- * A set of interchangeable sessions. Each is supervised like any other, and has no process until it is first needed, unless
- * `activation` is `"eager"`. One that is quarantined, stopped or ended is replaced by another; when as many are quarantined as there
- * may be, they begin again, one after the other, after a second, then after twice as long each time, up to a minute.
+ * Makes a set of interchangeable sessions. Each is supervised like any other session; it starts its process when it is first
+ * needed, or at once with `activation: "eager"`. The pool replaces members that are quarantined, stopped or ended. When as many
+ * members are quarantined as the pool may have, it restarts them one after the other: after one second, then after twice as long
+ * each time, up to a minute.
  *
- * The pool's name is accepted by `query` and `stream`, which pick a member; {@link checkout} lends one for several turns.
+ * `query` and `stream` accept the pool's name and pick a member; {@link checkout} lends one for several turns.
  *
  * @example
  * await Supervisor.start([pool("summaries", { size: 4, maxTurns: 5 })]);
@@ -69,11 +73,11 @@ export interface PoolSettings {
   readonly max: number;
   readonly shrinkAfterMs: number;
   readonly balance: Balance;
-  /** Whether everybody begins with an empty conversation. */
+  /** Whether every loan and turn starts with an empty conversation. */
   readonly fresh: boolean;
   readonly leaseMs: number | undefined;
   readonly waitingLimit: number;
-  /** The options of the member of this number. @throws CastellanError `INVALID_OPTIONS` if it has none */
+  /** Returns the options of the member with this index. @throws CastellanError `INVALID_OPTIONS` if they are invalid */
   sessions(index: number): SessionDefaults;
 }
 
@@ -92,11 +96,13 @@ const schema = z.strictObject({
   waitingLimit: z.int().nonnegative().default(1_000),
 });
 
-/** Options that can only be one session's. */
+/** Options that only a single session can have. */
 const OF_ONE = ["resume", "forkSession", "resumeSessionAt", "sessionId", "abortController"] as const;
 
 /**
- * @param at where the pool stands, for messages
+ * Validates the options of a pool and applies their defaults.
+ *
+ * @param at the path of the pool in the options, for messages
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function poolSettings(options: PoolOptions, at: string): PoolSettings {
@@ -129,7 +135,9 @@ export function poolSettings(options: PoolOptions, at: string): PoolSettings {
       const own = member(index);
       const given: unknown = own;
       const isOptions = typeof given === "object" && given !== null && !("then" in given);
-      const problems = isOptions ? unknownIn(own) : [{ field: "", message: "expected options of a session, at once" }];
+      const problems = isOptions
+        ? unknownIn(own)
+        : [{ field: "", message: "expected a function that returns session options synchronously" }];
       if (problems.length === 0) return copyConfigLocations(common, { ...common, ...own });
       throw invalidOptions(
         what,
@@ -146,7 +154,7 @@ function unknownIn(rest: object): OptionProblem[] {
   const known = [...sessionFields, ...Object.keys(schema.shape)];
   return Object.keys(rest).flatMap((field) => {
     if (OF_ONE.some((one) => one === field)) {
-      return [{ field, message: "cannot be set on a pool: it can only be one session's" }];
+      return [{ field, message: "cannot be set on a pool: only a single session can have it" }];
     }
     if (field !== "name" && field !== "signal" && sessionFields.has(field)) return [];
     return [{ field, message: `is not an option of a pool${didYouMean(nearMisses(field, known))}` }];

@@ -7,75 +7,75 @@ import type { SessionSettings } from "../session/options/session-settings.ts";
 import type { SessionServer } from "../session/session-server.ts";
 import { balancerOf } from "./balance-option.ts";
 import type { Balancer, Candidate } from "./balancer.ts";
-import { pickedBy } from "./balancer.ts";
-import { type Joining, Member, tidied } from "./member.ts";
-import { type GivenBack, PoolNews, type Removed } from "./pool-news.ts";
+import { pickCandidate } from "./balancer.ts";
+import { type Joining, Member, tidy } from "./member.ts";
+import { type CheckinReason, PoolEvents, type RemovalReason } from "./pool-events.ts";
 import type { PoolSettings } from "./pool-options.ts";
-import { leavesIn, missingMembers } from "./pool-size.ts";
+import { missingMembers, removableIn } from "./pool-size.ts";
 import type { PoolStatus } from "./pool-status.ts";
 import { type Waiter, WaitQueue } from "./wait-queue.ts";
 
-/** How long it is waited before another member is added where one could not be: twice as long each time, up to a minute. */
+/** The delay before the pool retries to add a member, or restarts a quarantined one. It doubles each time, up to a minute. */
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 60_000;
 
-/** What a pool asks of the tree that it is in. */
+/** What a pool needs of the tree that contains it. */
 export interface PoolHost {
   readonly clock: Clock;
   readonly newId: () => string;
-  /** A number from 0 up to 1. */
+  /** Returns a number from 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
-  /** The name under which the supervisor writes its journal, for events. */
+  /** The supervisor's name in the journal, for events. */
   readonly supervisor: string;
-  /** The settings of the member of this index. */
+  /** Returns the settings of the member with this index. */
   settings(index: number): SessionSettings;
-  /** Adds a session as a member, and takes its name. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
+  /** Adds a session as a member and takes its name. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
   add(index: number): Joining;
-  /** Ends a member, and resolves when its process is gone. */
+  /** Stops a member. Resolves once its process is gone. */
   remove(server: SessionServer): Promise<void>;
-  /** Has a member take up other settings with its next process. */
+  /** Gives a member other settings from its next process on. */
   reconfigure(server: SessionServer, settings: SessionSettings): void;
-  /** Whether the tree still has this very session. */
+  /** Whether the tree still contains this session, and not another one of its name. */
   holds(server: SessionServer): boolean;
 }
 
 /**
- * The members of a pool and those who wait for one. Whatever happens, {@link PoolServer.tend} looks at what there is and does
- * what is due.
+ * The members of a pool and the callers that wait for one. Every change calls {@link PoolServer.update}, which does whatever is
+ * due.
  */
 export class PoolServer {
   readonly host: PoolHost;
   #settings: PoolSettings;
   #balancer: Balancer;
-  /** As those of any member. */
+  /** The settings that all members share. */
   #common: SessionSettings;
   readonly #members = new Map<number, Member>();
   readonly #queue: WaitQueue;
-  readonly #news: PoolNews;
+  readonly #events: PoolEvents;
   #began = false;
-  /** Why nothing is lent any more, if that is so. */
+  /** Why the pool no longer lends; undefined while it does. */
   #closed: CastellanError | undefined;
-  #tending: "no" | "yes" | "again" = "no";
-  /** How many times in a row a member could not be added. */
+  #updating: "no" | "yes" | "again" = "no";
+  /** The number of consecutive failures to add a member. */
   #failures = 0;
   #retry: Timer | undefined;
-  /** Has a quarantined member begin again. */
+  /** The pending restart of a quarantined member. */
   #revival: { readonly timer: Timer; readonly at: number } | undefined;
-  /** How many of those there have been in a row, and when the last one was, on the monotonic clock. */
+  /** The number of consecutive such restarts, and the time of the last one on the monotonic clock. */
   #revivals = 0;
   #revivedAt = 0;
   #shrinking: Timer | undefined;
 
-  /** Nobody holds a loan of this member any more. */
+  /** Called when a loan of this member was garbage-collected without a checkin. */
   readonly dropped: (member: Member) => void = (member) => void this.#dropped(member);
 
   constructor(settings: PoolSettings, host: PoolHost) {
     this.host = host;
     this.#settings = settings;
-    this.#news = new PoolNews(settings.name, host.supervisor, host.clock);
+    this.#events = new PoolEvents(settings.name, host.supervisor, host.clock);
     this.#queue = new WaitQueue(host.clock, {
-      left: (waiter, waitedMs, as) => this.#news.left(waiter, waitedMs, as),
-      late: (waiter, waiting) => waiter.refuse(this.#exhausted("and nobody gave one back", waiting, waiter.timeoutMs)),
+      left: (waiter, waitedMs, as) => this.#events.left(waiter, waitedMs, as),
+      timedOut: (waiter, waiting) => waiter.refuse(this.#exhausted("and none was returned", waiting, waiter.timeoutMs)),
     });
     this.#common = host.settings(0);
     this.#balancer = this.#newBalancer();
@@ -85,7 +85,7 @@ export class PoolServer {
     return this.#settings;
   }
 
-  /** What holds for the turns of all members. */
+  /** The settings that the turns of all members share. */
   get common(): SessionSettings {
     return this.#common;
   }
@@ -100,61 +100,61 @@ export class PoolServer {
     const { shortfall } = this;
     return {
       name,
-      size: this.#fit.length,
+      size: this.#usable.length,
       min,
       max,
       lent: members.filter(({ use }) => use === "lent").length,
-      idle: this.#fit.filter(({ use, rests }) => use === "free" && rests).length,
+      idle: this.#usable.filter(({ use, idle }) => use === "free" && idle).length,
       waiting: this.#queue.length,
       ...withoutUndefined({ shortfall, retryAt: this.#revival?.at }),
       members: members.map(({ name: member, server, use }) => ({ name: member, state: server.status().state, use })),
     };
   }
 
-  /** Why it has fewer members that take turns than it should, in words, if it has. */
+  /** Why the pool has fewer usable members than it should, in words; undefined if it has enough. */
   get shortfall(): string | undefined {
     const { min } = this.#settings;
-    const fit = this.#fit.length;
+    const usable = this.#usable.length;
     const wanted = Math.max(min, this.#queue.length > 0 ? 1 : 0);
-    if (!this.#began || this.#closed !== undefined || fit >= wanted) return undefined;
+    if (!this.#began || this.#closed !== undefined || usable >= wanted) return undefined;
     const refusal = this.#refusal;
     const why = refusal === undefined ? "" : `; ${refusal.message}`;
-    return `${this.who} has ${fit} of ${wanted} members that take turns${why}`;
+    return `${this.who} has ${usable} of ${wanted} members that take turns${why}`;
   }
 
-  /** Why the last of those that take no turns does not. */
+  /** Why the last unusable member takes no turns. */
   get #refusal(): CastellanError | undefined {
-    return this.#ordered.findLast(({ fit }) => !fit)?.server.refusal();
+    return this.#ordered.findLast(({ usable }) => !usable)?.server.refusal();
   }
 
   get servers(): readonly SessionServer[] {
     return this.#ordered.map(({ server }) => server);
   }
 
-  /** Takes the names of its first members. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
+  /** Adds the first members, which takes their names. @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` */
   open(): void {
-    for (let index = 0; index < this.#settings.min; index++) this.#join(index);
+    for (let index = 0; index < this.#settings.min; index++) this.#add(index);
   }
 
-  /** Has the members begin, now that the tree has been started; with them those that have turns from before. */
+  /** Starts the members once the tree has started, and adds those that have unfinished turns in the journal. */
   begin(unfinished: readonly number[]): void {
     this.#began = true;
-    for (const member of this.#ordered) void this.#bring(member);
-    for (const index of unfinished) if (!this.#members.has(index)) this.#tryJoin(index);
-    this.tend();
+    for (const member of this.#ordered) void this.#start(member);
+    for (const index of unfinished) if (!this.#members.has(index)) this.#tryAdd(index);
+    this.update();
   }
 
-  /** Goes on with other settings; what is lent is left alone until it comes back. */
+  /** Applies other settings. A lent member gets them when it is checked in. */
   revise(settings: PoolSettings): void {
     const before = this.#settings;
     this.#settings = settings;
     this.#common = this.host.settings(0);
     if (before.balance !== settings.balance) this.#balancer = this.#newBalancer();
     for (const member of this.#members.values()) member.settings = this.host.settings(member.index);
-    this.tend();
+    this.update();
   }
 
-  /** Lends nothing any more, and says why to those who wait. */
+  /** Stops lending, and rejects the waiting callers with `reason`. */
   close(reason: CastellanError): void {
     this.#closed ??= reason;
     this.#retry?.cancel();
@@ -162,107 +162,108 @@ export class PoolServer {
     this.#revival = undefined;
     this.#shrinking?.cancel();
     this.#queue.refuseAll(reason, "refused");
-    this.#news.closed(reason.code === "SUPERVISOR_STOPPED");
+    this.#events.closed(reason.code === "SUPERVISOR_STOPPED");
   }
 
   /**
-   * Puts somebody in the line, who may be served at once.
+   * Adds a caller to the wait queue, and serves it at once if a member is free.
    *
-   * @throws CastellanError `POOL_EXHAUSTED` if the line is full, or it would not wait; why the pool is closed
+   * @throws CastellanError `POOL_EXHAUSTED` if the queue is full or the caller does not wait; the reason for which the pool is
+   * closed
    */
-  enter(waiter: Waiter): void {
+  enqueue(waiter: Waiter): void {
     if (this.#closed !== undefined) throw this.#closed;
     const { waitingLimit } = this.#settings;
     this.#queue.join(waiter);
-    this.tend();
+    this.update();
     const { length } = this.#queue;
-    const full = length > waitingLimit ? `${waitingLimit} wait already, which is its \`waitingLimit\`` : undefined;
-    const why = full ?? (waiter.timeoutMs <= 0 ? "and it was not to be waited" : undefined);
+    const full = length > waitingLimit ? `and ${waitingLimit} callers wait, which is its \`waitingLimit\`` : undefined;
+    const why = full ?? (waiter.timeoutMs <= 0 ? "and the caller does not wait" : undefined);
     if (why !== undefined && this.#queue.leave(waiter, "exhausted")) throw this.#exhausted(why, this.#queue.length, 0);
-    if (this.#queue.waitedMs(waiter) !== undefined) this.#news.waits(waiter);
+    if (this.#queue.waitedMs(waiter) !== undefined) this.#events.waits(waiter);
   }
 
-  /** Takes somebody out of the line; does nothing if it has left. */
+  /** Removes a caller from the wait queue; does nothing if it has left already. */
   withdraw(waiter: Waiter): void {
     if (this.#queue.leave(waiter, "cancelled")) waiter.cancelled(undefined);
   }
 
-  /** The error of one who waited in vain. */
+  /** Returns the error of a caller that got no member. */
   #exhausted(reason: string, waiting: number, timeoutMs: number): CastellanError<"POOL_EXHAUSTED"> {
     const { name, size, lent } = this.status;
     const cause = size === 0 ? this.#refusal : undefined;
-    const why = cause === undefined ? reason : "and all others are quarantined or stopped";
+    const why = cause === undefined ? reason : "and the others are quarantined or stopped";
     const waited = timeoutMs > 0 ? ` within ${formatDuration(timeoutMs)}` : "";
-    const message = `${this.who} has no member to lend${waited}: of ${size} are ${lent} lent, ${why}. Make it larger, or ask again later.`;
+    const message = `${this.who} has no free member${waited}: ${lent} of ${size} are lent, ${why}. Raise its \`max\`, or retry later.`;
     const details = { pool: name, size, lent, waiting, timeoutMs };
     return new CastellanError("POOL_EXHAUSTED", message, { details, cause });
   }
 
-  /** A member is no longer lent. Resolves when its turns have ended; those of a loan are stopped for that. */
-  async giveBack(member: Member, why: GivenBack): Promise<void> {
-    this.#news.givenBack(member, why);
+  /** Takes back a lent member. Resolves once its turns have ended; interrupts the turns of a loan. */
+  async giveBack(member: Member, why: CheckinReason): Promise<void> {
+    this.#events.givenBack(member, why);
     if (member.use === "lent") member.use = "tidying";
-    // A borrower may have put files there without having asked anything.
+    // The borrower may have left files in the working directory without asking a turn.
     if (this.#settings.fresh) member.server.emptyFirst();
     if (why !== "turn_ended") await member.server.cancelAll().catch(() => {});
     if (member.use === "tidying") void this.#tidy(member);
-    this.tend();
+    this.update();
   }
 
-  /** Looks at what there is, and does what is due. To be called whenever something has changed. */
-  tend(): void {
-    if (this.#tending !== "no") {
-      this.#tending = "again";
+  /** Does whatever is due. Call it after every change. */
+  update(): void {
+    if (this.#updating !== "no") {
+      this.#updating = "again";
       return;
     }
     do {
-      this.#tending = "yes";
+      this.#updating = "yes";
       this.#prune();
       if (this.#began && this.#closed === undefined) {
         this.#shrink();
         this.#serve();
         this.#grow();
         this.#revive();
-        this.#giveUp();
+        this.#refuseWaiters();
         this.#watch();
       }
     } while (this.#isAgain);
-    this.#tending = "no";
+    this.#updating = "no";
   }
 
   get #isAgain(): boolean {
-    return this.#tending === "again";
+    return this.#updating === "again";
   }
 
   get #ordered(): readonly Member[] {
     return [...this.#members.values()].toSorted((one, other) => one.index - other.index);
   }
 
-  get #fit(): readonly Member[] {
-    return this.#ordered.filter(({ fit }) => fit);
+  get #usable(): readonly Member[] {
+    return this.#ordered.filter(({ usable }) => usable);
   }
 
   #newBalancer(): Balancer {
     return balancerOf(this.#settings.balance, () => this.#ordered.map(({ name }) => name));
   }
 
-  /** Forgets those that somebody has ended. A loan of one goes on, and says what has become of it. */
+  /** Forgets members that have ended. A loan of such a member stays, and its calls reject with the reason. */
   #prune(): void {
     for (const member of this.#ordered) {
       const { state } = member.server;
       const ended = state.name === "stopped" && state.as === "session";
-      if (member.use !== "leaving" && (ended || !this.host.holds(member.server))) this.#drop(member, "ended");
+      if (member.use !== "leaving" && (ended || !this.host.holds(member.server))) this.#forget(member, "ended");
     }
   }
 
-  /** Takes out those that are too many, and those above `min` that nobody has needed for a while. */
+  /** Removes members above `max`, and members above `min` that have been idle for `shrinkAfter`. */
   #shrink(): void {
     const { min, max, shrinkAfterMs } = this.#settings;
     const now = this.host.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
-    for (const member of this.#fit.filter(({ use, rests }) => use === "free" && rests).toReversed()) {
-      const size = { min, max, fit: this.#fit.length, waiting: this.#queue.length };
-      const dueMs = leavesIn(size, now - member.freeSince, shrinkAfterMs);
+    for (const member of this.#usable.filter(({ use, idle }) => use === "free" && idle).toReversed()) {
+      const size = { min, max, usable: this.#usable.length, waiting: this.#queue.length };
+      const dueMs = removableIn(size, now - member.freeSince, shrinkAfterMs);
       if (dueMs === undefined) break;
       if (dueMs === 0) this.#remove(member);
       else next = Math.min(next, dueMs);
@@ -270,10 +271,10 @@ export class PoolServer {
     this.#shrinking?.cancel();
     this.#shrinking = undefined;
     if (next === Number.POSITIVE_INFINITY) return;
-    this.#shrinking = this.host.clock.schedule(next, () => this.tend(), { background: true });
+    this.#shrinking = this.host.clock.schedule(next, () => this.update(), { background: true });
   }
 
-  /** Serves those who wait, in their order. */
+  /** Serves the waiting callers in order. */
   #serve(): void {
     for (const waiter of this.#queue) {
       try {
@@ -283,11 +284,11 @@ export class PoolServer {
         this.#queue.leave(waiter, "granted");
         if (waiter.wants === "loan" || this.#settings.fresh) {
           member.use = "lent";
-          this.#news.lent(member, waiter, waitedMs);
+          this.#events.lent(member, waiter, waitedMs);
         }
         waiter.grant(member);
       } catch (error) {
-        // A balancer of the application's own may throw anything.
+        // The application's own balancer can throw anything.
         if (this.#queue.leave(waiter, "refused")) waiter.refuse(error);
       }
     }
@@ -296,54 +297,63 @@ export class PoolServer {
   #pick(waiter: Waiter): Member | undefined {
     const { fresh } = this.#settings;
     const candidates = new Map<Candidate, Member>();
-    for (const member of this.#fit) {
+    for (const member of this.#usable) {
       if (member.use !== "free") continue;
-      // What somebody has asked of it by its name, past the pool, is nobody else's business.
+      // Somebody has queried this member by its own name. The next borrower must not see that conversation.
       if (fresh && !member.server.untouched) void this.#tidy(member);
-      else if (fresh || waiter.wants === "turn" || member.rests) {
+      else if (fresh || waiter.wants === "turn" || member.idle) {
         const { candidate } = member;
         if (candidate !== undefined) candidates.set(candidate, member);
       }
     }
-    const pick = pickedBy(this.#balancer, [...candidates.keys()], waiter.key, this.host.random());
+    const pick = pickCandidate(this.#balancer, [...candidates.keys()], waiter.key, this.host.random());
     return pick === undefined ? undefined : candidates.get(pick);
   }
 
-  /** Adds members: as many as there are to be, and one for each who waits while there may be more. */
+  /** Adds members up to `min`, and one for each waiting caller up to `max`. */
   #grow(): void {
     if (this.#retry !== undefined) return;
     const { min, max } = this.#settings;
-    const coming = this.#fit.filter(({ use }) => use === "joining" || use === "tidying").length;
-    let missing = missingMembers({ min, max, fit: this.#fit.length, coming, waiting: this.#queue.length });
-    for (; missing > 0 && !this.#manyOut; missing--) {
+    const pending = this.#usable.filter(({ use }) => use === "joining" || use === "tidying").length;
+    let missing = missingMembers({ min, max, usable: this.#usable.length, pending, waiting: this.#queue.length });
+    for (; missing > 0 && !this.#tooManyUnusable; missing--) {
       let index = 0;
       while (this.#members.has(index)) index++;
-      if (!this.#tryJoin(index)) return;
+      if (!this.#tryAdd(index)) return;
     }
   }
 
-  /** So many are quarantined that another one would fare no better; one of them begins again after a while. */
-  get #manyOut(): boolean {
-    return this.#members.size - this.#fit.length >= this.#settings.max;
+  /**
+   * Whether as many members are unusable as the pool may have. Another one would likely fail too, so the pool restarts a
+   * quarantined one after a delay instead.
+   */
+  get #tooManyUnusable(): boolean {
+    return this.#members.size - this.#usable.length >= this.#settings.max;
   }
 
-  /** Nobody waits for a pool of which all have been stopped by somebody, as with the supervisor above. */
-  #giveUp(): void {
-    if (this.#queue.length === 0 || this.#fit.length > 0 || !this.#manyOut || this.#ordered.some(isQuarantined)) return;
-    this.#queue.refuseAll(this.#exhausted("and all have been stopped", this.#queue.length, 0), "exhausted");
+  /** Rejects the waiting callers when all members have been stopped by a call, for example together with the supervisor above. */
+  #refuseWaiters(): void {
+    if (
+      this.#queue.length === 0 ||
+      this.#usable.length > 0 ||
+      !this.#tooManyUnusable ||
+      this.#ordered.some(({ quarantined }) => quarantined)
+    )
+      return;
+    this.#queue.refuseAll(this.#exhausted("and all members have been stopped", this.#queue.length, 0), "exhausted");
   }
 
   /**
-   * While there are too few, and so many are quarantined that no more are added, has the one that was quarantined first begin again: after a
-   * second, then after twice as long each time.
+   * Schedules the restart of the member that was quarantined first, if the pool is short of members and may add no more. The
+   * delay starts at a second and doubles each time.
    */
   #revive(): void {
     const { min, max } = this.#settings;
     const wanted = Math.min(max, Math.max(min, this.#queue.length));
-    if (this.#fit.length >= wanted || this.#revival !== undefined || !this.#manyOut) return;
-    if (!this.#ordered.some(isQuarantined)) return;
+    if (this.#usable.length >= wanted || this.#revival !== undefined || !this.#tooManyUnusable) return;
+    if (!this.#ordered.some(({ quarantined }) => quarantined)) return;
     const { clock } = this.host;
-    // Whoever has been well for as long as the longest wait begins anew.
+    // A pool that has been healthy for twice the longest delay starts over with the shortest one.
     if (clock.monotonic() - this.#revivedAt > 2 * LONGEST_RETRY_MS) this.#revivals = 0;
     const delay = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** this.#revivals);
     this.#revivals += 1;
@@ -351,107 +361,108 @@ export class PoolServer {
       this.#revival = undefined;
       this.#revivedAt = clock.monotonic();
       const [first] = this.#ordered
-        .filter(isQuarantined)
-        .toSorted((one, other) => quarantinedSince(one) - quarantinedSince(other));
-      if (first !== undefined) void this.#lift(first);
+        .filter(({ quarantined }) => quarantined)
+        .toSorted((one, other) => one.exitedAt - other.exitedAt);
+      if (first !== undefined) void this.#restart(first);
     };
     this.#revival = { timer: clock.schedule(delay, again, { background: true }), at: clock.now() + delay };
   }
 
-  /** Has a quarantined member begin again. */
-  async #lift(member: Member): Promise<void> {
+  /** Restarts a quarantined member. */
+  async #restart(member: Member): Promise<void> {
     member.use = "tidying";
-    // What goes wrong quarantines it again.
+    // A failed restart quarantines the member again.
     await member.owner.restart({ conversation: this.#settings.fresh ? "clear" : "keep" }).catch(() => {});
     await this.#tidy(member);
   }
 
-  /** Nobody holds a loan any more. What its borrower has asked may still be waited for, and comes to its end first. */
+  /** Takes back the member of a garbage-collected loan. Its turns end first, since somebody may still wait for their results. */
   async #dropped(member: Member): Promise<void> {
     if (this.#closed !== undefined) return;
-    const message = `${this.who}: the loan of session ${formatName(member.name)} was dropped without having been checked in. Use \`await using\`, \`use()\` or \`lease\`.`;
+    const message = `${this.who}: the loan of session ${formatName(member.name)} was garbage-collected without a checkin. Use \`await using\`, \`use()\` or \`lease\`.`;
     process.emitWarning(message, { type: "CastellanWarning", code: "LOAN_DROPPED" });
     await member.server.finishTurns();
     await this.giveBack(member, "dropped");
   }
 
-  /** Has it looked again when those have come to rest that somebody waits for, or that are too many. */
+  /** Calls `update` again once busy members are idle, if callers wait for a member or the pool has too many. */
   #watch(): void {
-    const tooMany = this.#fit.length > this.#settings.max;
+    const tooMany = this.#usable.length > this.#settings.max;
     if (this.#queue.length === 0 && !tooMany) return;
-    for (const member of this.#fit) {
-      if (member.use !== "free" || member.rests || member.watched) continue;
+    for (const member of this.#usable) {
+      if (member.use !== "free" || member.idle || member.watched) continue;
       member.watched = true;
       void member.server.finishTurns().then(() => {
         member.watched = false;
-        this.tend();
+        this.update();
       });
     }
   }
 
-  #join(index: number): Member {
+  #add(index: number): Member {
     const member = new Member(index, this.host.add(index));
     this.#members.set(index, member);
-    this.#news.added(member);
+    this.#events.added(member);
     return member;
   }
 
-  /** Whether a member could be added; if its name is another session's, the next one is tried. */
-  #tryJoin(first: number): boolean {
+  /** Adds a member, skipping indexes whose names other sessions have. Returns whether one was added. */
+  #tryAdd(first: number): boolean {
     for (let index = first; index <= first + this.#settings.max; index++) {
       if (this.#members.has(index)) continue;
       try {
-        void this.#bring(this.#join(index));
+        void this.#start(this.#add(index));
         return true;
       } catch (error) {
         if (!CastellanError.is(error, "SESSION_ALREADY_STARTED")) break;
       }
     }
-    this.#failed();
+    this.#retryLater();
     return false;
   }
 
-  async #bring(member: Member): Promise<void> {
+  async #start(member: Member): Promise<void> {
     const { server, begin } = member;
     try {
       await begin(() => {
-        // An application that has ended may have left it in another's conversation; what waits in it still belongs there.
-        if (!this.#settings.fresh || !member.rests) return;
+        // An earlier run of the application may have left a borrower's conversation. Queued turns of that borrower still belong
+        // to it.
+        if (!this.#settings.fresh || !member.idle) return;
         if (!server.untouched) server.forget();
         server.emptyFirst();
       });
     } catch {
-      this.#drop(member, "failed");
-      this.#failed();
-      this.tend();
+      this.#forget(member, "failed");
+      this.#retryLater();
+      this.update();
       return;
     }
     this.#failures = 0;
     await this.#tidy(member);
   }
 
-  /** A member could not be added; it is tried again after a while. */
-  #failed(): void {
+  /** Retries to add a member after a delay. */
+  #retryLater(): void {
     if (this.#retry !== undefined || this.#closed !== undefined) return;
     const delay = Math.min(LONGEST_RETRY_MS, RETRY_MS * 2 ** this.#failures);
     this.#failures += 1;
     const again = (): void => {
       this.#retry = undefined;
-      this.tend();
+      this.update();
     };
     this.#retry = this.host.clock.schedule(delay, again, { background: true });
   }
 
-  /** Makes a member ready for the next one. One that cannot be made so is nobody's any more. */
+  /** Resets a member for the next borrower; removes it if the reset fails. */
   async #tidy(member: Member): Promise<void> {
     member.use = "tidying";
     const { host } = this;
     const reconfigure: PoolHost["reconfigure"] = (server, settings) => host.reconfigure(server, settings);
-    const tidy = await tidied(member, () => this.#settings.fresh, reconfigure);
+    const isReady = await tidy(member, () => this.#settings.fresh, reconfigure);
     member.use = "free";
     member.freeSince = host.clock.monotonic();
-    if (!tidy && member.fit && host.holds(member.server)) this.#remove(member);
-    this.tend();
+    if (!isReady && member.usable && host.holds(member.server)) this.#remove(member);
+    this.update();
   }
 
   #remove(member: Member): void {
@@ -460,24 +471,15 @@ export class PoolServer {
       .remove(member.server)
       .catch(() => {})
       .then(() => {
-        this.#drop(member, "removed");
-        this.tend();
+        this.#forget(member, "removed");
+        this.update();
       });
   }
 
-  /** Does nothing if it has been dropped before. */
-  #drop(member: Member, why: Removed): void {
+  /** Idempotent. */
+  #forget(member: Member, why: RemovalReason): void {
     if (this.#members.get(member.index) !== member) return;
     this.#members.delete(member.index);
-    this.#news.removed(member, why);
+    this.#events.removed(member, why);
   }
-}
-
-function isQuarantined({ server, use }: Member): boolean {
-  return server.state.name === "quarantined" && use !== "leaving";
-}
-
-/** When it was quarantined, in milliseconds since the epoch. */
-function quarantinedSince({ server }: Member): number {
-  return server.status().lastExit?.at ?? 0;
 }

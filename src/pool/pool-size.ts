@@ -1,32 +1,32 @@
-/** How large a pool is to be, how large it is, and who waits. */
+/** The size that a pool may have, the size that it has, and the callers that wait. */
 export interface PoolSize {
   readonly min: number;
   readonly max: number;
-  /** How many members take turns. */
-  readonly fit: number;
-  /** How many of those are about to be free: they are being added, or made ready for the next one. */
-  readonly coming: number;
-  /** How many wait for a member; none of those that are free will do for them. */
+  /** The number of members that take turns. */
+  readonly usable: number;
+  /** The number of those that are being added or reset, and so about to be free. */
+  readonly pending: number;
+  /** The number of callers that wait for a member and that no free member can serve. */
   readonly waiting: number;
 }
 
-/** How many members are to be added: up to `min`, and one for each who waits in vain, up to `max`. */
-export function missingMembers({ min, max, fit, coming, waiting }: PoolSize): number {
-  const wanted = Math.max(min, Math.min(max, fit + Math.max(0, waiting - coming)));
-  return Math.max(0, wanted - fit);
+/** Returns how many members to add: up to `min`, and up to `max` one for each waiting caller without a pending member. */
+export function missingMembers({ min, max, usable, pending, waiting }: PoolSize): number {
+  const wanted = Math.max(min, Math.min(max, usable + Math.max(0, waiting - pending)));
+  return Math.max(0, wanted - usable);
 }
 
 /**
- * In how many milliseconds one that has been free for `freeMs` is to go: 0 for now, `undefined` for never. One that is above
- * `max` goes at once, one above `min` when nobody has needed it for `shrinkAfterMs`, and nobody waits.
+ * Returns in how many milliseconds to remove a member that has been free for `freeMs`: 0 for now, undefined for never. A member
+ * above `max` goes at once; a member above `min` goes after `shrinkAfterMs`, unless callers wait.
  */
-export function leavesIn(
-  { min, max, fit, waiting }: Omit<PoolSize, "coming">,
+export function removableIn(
+  { min, max, usable, waiting }: Omit<PoolSize, "pending">,
   freeMs: number,
   shrinkAfterMs: number,
 ): number | undefined {
-  if (fit > max) return 0;
-  if (fit <= min) return undefined;
+  if (usable > max) return 0;
+  if (usable <= min) return undefined;
   const leftMs = Math.max(0, shrinkAfterMs - freeMs);
   return waiting > 0 ? Math.max(1, leftMs) : leftMs;
 }

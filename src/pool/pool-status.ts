@@ -2,24 +2,24 @@ import type { SessionName } from "../names.ts";
 import type { SessionStatus } from "../session/status/session-status.ts";
 import type { MemberUse } from "./member.ts";
 
-/** A pool at a moment. */
+/** The state of a pool at one moment. */
 export interface PoolStatus {
   readonly name: string;
-  /** How many members take turns; and how many there are to be, at the least and at the most. */
+  /** The number of members that take turns, and its minimum and maximum. */
   readonly size: number;
   readonly min: number;
   readonly max: number;
-  /** How many are lent, be it for a single turn. */
+  /** The number of lent members, including those lent for a single turn. */
   readonly lent: number;
-  /** How many have nothing to do, and could be lent. */
+  /** The number of free members without a turn. */
   readonly idle: number;
-  /** How many wait for a member. */
+  /** The number of callers that wait for a member. */
   readonly waiting: number;
-  /** Why fewer members take turns than there are to be, in words, if that is so. */
+  /** Why the pool has fewer usable members than it should, in words; absent if it has enough. */
   readonly shortfall?: string;
-  /** When the next quarantined one begins again, in milliseconds since the epoch, if one is to. */
+  /** When the pool restarts the next quarantined member, in milliseconds since the epoch; absent if none is scheduled. */
   readonly retryAt?: number;
-  /** All members, also quarantined ones; `use` is what each does for the pool. */
+  /** All members, including quarantined ones, each with its session's state and its use. */
   readonly members: readonly {
     readonly name: SessionName;
     readonly state: SessionStatus["state"];

@@ -14,22 +14,24 @@ import type { PoolServer } from "./pool-server.ts";
 import type { PoolStatus } from "./pool-status.ts";
 import type { Waiter } from "./wait-queue.ts";
 
-/** How a member is checked out. */
+/** Options of a checkout. */
 export interface CheckoutOptions {
-  /** How long it is waited for a member; 0 for not at all. Default: the `queueTimeout` of the members, `"10m"`. */
+  /** How long to wait for a member; 0 does not wait. Default: the `queueTimeout` of the members, `"10m"`. */
   timeout?: Duration;
-  /** Aborting it ends the wait. It does not end a loan. */
+  /** Aborting it cancels the wait. It does not end a loan. */
   signal?: AbortSignal;
-  /** For what a balancer that looks at keys picks a member, such as a user's id. */
+  /** The key by which a `"consistent_hash"` balancer, or one of your own, picks a member: for example a user id. */
   key?: string;
 }
 
 /**
- * Options of a turn that is asked of a pool. `timeout` counts from the call; `queueTimeout` is also how long it is waited for a
- * member, with `whenBusy: "reject"` not at all.
+ * Options of a turn of a pool. `timeout` counts from the call. `queueTimeout` also limits the wait for a member;
+ * `whenBusy: "reject"` does not wait.
  */
 export interface PoolTurnOptions<Structured = unknown> extends TurnOptions<Structured> {
-  /** For what a balancer that looks at keys picks a member, such as a user's id. Only for pools. */
+  /**
+   * The key by which a `"consistent_hash"` balancer, or one of your own, picks a member: for example a user id. Only for pools.
+   */
   key?: string;
 }
 
@@ -43,11 +45,11 @@ const checkoutSchema = z.strictObject({
 
 const keyedSchema = z.strictObject({ key: keySchema });
 
-/** A set of interchangeable sessions, of which one is lent or picked. */
+/** A set of interchangeable sessions that lends members and runs turns on them. */
 export class Pool {
   readonly #server: PoolServer;
 
-  /** Made by a supervisor. */
+  /** Called by a supervisor. */
   constructor(server: PoolServer) {
     this.#server = server;
   }
@@ -56,16 +58,16 @@ export class Pool {
     return this.#server.settings.name;
   }
 
-  /** What is known of the pool at this moment, without asking anybody. */
+  /** Returns the state of the pool, without I/O. */
   status(): PoolStatus {
     return this.#server.status;
   }
 
   /**
-   * Lends a member, as soon as one is free; those who wait are served in the order in which they came.
+   * Lends a member as soon as one is free. The pool serves callers in the order of their calls.
    *
-   * @throws CastellanError `POOL_EXHAUSTED` if none was free in time, or too many wait; `CHECKOUT_CANCELLED` if the signal was
-   * aborted; `SUPERVISOR_STOPPED`, `INVALID_OPTIONS`
+   * @throws CastellanError `POOL_EXHAUSTED` if no member was free in time or too many callers wait; `CHECKOUT_CANCELLED` if the
+   * signal was aborted; `SUPERVISOR_STOPPED`, `INVALID_OPTIONS`
    */
   async checkout(options: CheckoutOptions = {}): Promise<Loan> {
     const server = this.#server;
@@ -81,7 +83,7 @@ export class Pool {
       cancelled(signal.reason);
       return await promise;
     }
-    server.enter({
+    server.enqueue({
       id: newId(),
       wants: "loan",
       key,
@@ -99,9 +101,9 @@ export class Pool {
   }
 
   /**
-   * Lends a member to a function, and has it back however that ends.
+   * Lends a member to a function, and takes it back when the function returns or throws.
    *
-   * @throws CastellanError what {@link Pool.checkout} throws, and whatever `work` does
+   * @throws CastellanError as {@link Pool.checkout}; anything that `work` throws
    */
   async use<Result>(
     work: (session: Session) => Promise<Result> | Result,
@@ -111,7 +113,7 @@ export class Pool {
     return await work(loan.session);
   }
 
-  /** Asks a member that the balancer picks, and waits for the answer. @throws CastellanError as {@link Pool.stream} */
+  /** Runs a turn on a member that the balancer picks, and waits for the reply. @throws CastellanError as {@link Pool.stream} */
   async query<Structured = unknown>(
     prompt: Prompt,
     options: PoolTurnOptions<Structured> = {},
@@ -120,11 +122,11 @@ export class Pool {
   }
 
   /**
-   * Asks a member that the balancer picks, as soon as one is free, and returns the turn at once. It begins with an empty
-   * conversation, unless the pool's is `"shared"`. The turn's `session` is the name of the pool.
+   * Runs a turn on a member that the balancer picks once one is free, and returns the turn at once. The turn starts with an empty
+   * conversation, unless the pool's conversations are `"shared"`. The turn's `session` is the name of the pool.
    *
-   * @throws CastellanError `INVALID_OPTIONS`, also for an `idempotencyKey`, since members have keys of their own;
-   * `POOL_EXHAUSTED` if too many wait, and, by the turn, if none was free in time; `TURN_CANCELLED` if the signal is already
+   * @throws CastellanError `INVALID_OPTIONS`, also for an `idempotencyKey`, since keys belong to single members; `POOL_EXHAUSTED`
+   * if too many callers wait (the turn rejects with it if no member was free in time); `TURN_CANCELLED` if the signal is already
    * aborted; `SUPERVISOR_STOPPED`
    */
   stream<Structured = unknown>(prompt: Prompt, options: PoolTurnOptions<Structured> = {}): Turn<Structured> {
@@ -151,24 +153,24 @@ export class Pool {
       grant: (member) => {
         const leftMs = Math.max(1, timeoutMs - (clock.monotonic() - since));
         const rest = timeoutMs === Number.POSITIVE_INFINITY ? own : { ...own, timeout: leftMs };
-        this.#place(turn, member, prompt, rest);
+        this.#assign(turn, member, prompt, rest);
       },
       refuse: (error) => turn.fail(error),
       cancelled: (reason) => turn.fail(withdrawn(this.name, id, reason)),
     };
-    server.enter(waiter);
+    server.enqueue(waiter);
     return new Turn<Structured>(turn, this.name, () => turn.interrupt());
   }
 
-  /** Has a member run a turn. One that is the turn's alone is given back when it has ended. */
-  #place(turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
+  /** Runs a turn on a member, and takes the member back afterwards if it was lent for this turn. */
+  #assign(turn: PendingTurn, member: Member, prompt: Prompt, options: TurnOptions): void {
     const { server, use } = member;
     const done = (): void => {
       if (use === "lent") void this.#server.giveBack(member, "turn_ended");
     };
     try {
       const record = server.submit(prompt, options, { id: turn.id });
-      turn.placed(record, () => server.interrupt(record));
+      turn.assign(record, () => server.interrupt(record));
       record.result.then(done, done);
     } catch (error) {
       turn.fail(error);
@@ -177,15 +179,15 @@ export class Pool {
   }
 }
 
-/** What a turn of a pool cannot be asked with. */
+/** Returns what is wrong with a turn's options for a pool. */
 function problemsOf({ idempotencyKey, whenBusy }: ReturnType<typeof turnSettings>): OptionProblem[] {
   const problems: OptionProblem[] = [];
   if (idempotencyKey !== undefined) {
-    const message = "cannot be used with a pool, whose members have keys of their own";
+    const message = "cannot be used with a pool: idempotency keys belong to single members";
     problems.push({ field: "idempotencyKey", message });
   }
   if (whenBusy === "interrupt" || whenBusy === "rollback") {
-    const message = 'would stop the turn of another one; with a pool there are "enqueue" and "reject"';
+    const message = 'would stop another caller\'s turn; a pool accepts "enqueue" and "reject"';
     problems.push({ field: "whenBusy", message });
   }
   return problems;

@@ -1,39 +1,39 @@
 import type { Clock } from "../clock.ts";
 import type { Member } from "./member.ts";
 
-/** Who waits for a member. */
+/** A caller that waits for a member. */
 export interface Waiter {
-  /** Of its turn, or, if it wants a loan, one of its own. */
+  /** The id of its turn; for a loan, an id of its own. */
   readonly id: string;
-  /** Whether it is for a turn of its own, or for as long as it likes. */
+  /** Whether it needs a member for one turn or for a loan. */
   readonly wants: "turn" | "loan";
   readonly key: string | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** The member is its own from now on. */
+  /** Gives it a member. */
   grant(member: Member): void;
-  /** There is none for it. */
+  /** Rejects it. */
   refuse(error: unknown): void;
-  /** Its signal was aborted, or it was taken out. */
+  /** Cancels it: its signal was aborted, or it was withdrawn. */
   cancelled(reason: unknown): void;
 }
 
-/** With what somebody leaves the line. */
-export type Leaving = "granted" | "exhausted" | "cancelled" | "refused";
+/** Why a caller leaves the queue. */
+export type LeaveReason = "granted" | "exhausted" | "cancelled" | "refused";
 
-/** What a line tells its pool. */
+/** Callbacks of a queue to its pool. */
 export interface WaitQueueEvents {
-  /** Somebody has left it, having been in it for so long. */
-  left(waiter: Waiter, waitedMs: number, as: Leaving): void;
-  /** Somebody's time is over, when as many waited as this. */
-  late(waiter: Waiter, waiting: number): void;
+  /** A caller has left the queue after waiting for `waitedMs`. */
+  left(waiter: Waiter, waitedMs: number, as: LeaveReason): void;
+  /** A caller's timeout has expired while `waiting` callers, including itself, were waiting. */
+  timedOut(waiter: Waiter, waiting: number): void;
 }
 
-/** Those who wait for a member, in the order in which they came. Each leaves it exactly once. */
+/** The callers that wait for a member, in the order of their calls. Each leaves exactly once. */
 export class WaitQueue {
   readonly #clock: Clock;
   readonly #events: WaitQueueEvents;
-  /** Each with since when it is here, and what ends its watches. */
+  /** Each caller with the start of its wait, and a function that stops its timer and signal listener. */
   readonly #waiters = new Map<Waiter, { readonly since: number; readonly unwatch: () => void }>();
 
   constructor(clock: Clock, events: WaitQueueEvents) {
@@ -49,7 +49,7 @@ export class WaitQueue {
     return this.#waiters.keys();
   }
 
-  /** How long it has been here; `undefined` if it is not. */
+  /** Returns how long a caller has waited; undefined if it is not in the queue. */
   waitedMs(waiter: Waiter): number | undefined {
     const entry = this.#waiters.get(waiter);
     return entry === undefined ? undefined : this.#clock.monotonic() - entry.since;
@@ -62,7 +62,7 @@ export class WaitQueue {
     };
     const timer = this.#clock.schedule(timeoutMs, () => {
       const waiting = this.length;
-      if (this.leave(waiter, "exhausted")) this.#events.late(waiter, waiting);
+      if (this.leave(waiter, "exhausted")) this.#events.timedOut(waiter, waiting);
     });
     signal?.addEventListener("abort", aborted, { once: true });
     const unwatch = (): void => {
@@ -72,8 +72,8 @@ export class WaitQueue {
     this.#waiters.set(waiter, { since: this.#clock.monotonic(), unwatch });
   }
 
-  /** Whether it was still there. */
-  leave(waiter: Waiter, as: Leaving): boolean {
+  /** Removes a caller. Returns whether it was still in the queue. */
+  leave(waiter: Waiter, as: LeaveReason): boolean {
     const waitedMs = this.waitedMs(waiter);
     if (waitedMs === undefined) return false;
     this.#waiters.get(waiter)?.unwatch();
@@ -82,8 +82,8 @@ export class WaitQueue {
     return true;
   }
 
-  /** Nobody gets one any more. */
-  refuseAll(error: unknown, as: Leaving): void {
+  /** Rejects all waiting callers. */
+  refuseAll(error: unknown, as: LeaveReason): void {
     for (const waiter of [...this]) if (this.leave(waiter, as)) waiter.refuse(error);
   }
 }

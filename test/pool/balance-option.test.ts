@@ -11,7 +11,7 @@ import {
   weightedOf,
 } from "../../src/pool/balance-option.ts";
 import type { Candidate } from "../../src/pool/balancer.ts";
-import { candidateOf, pickedBy } from "../../src/pool/balancer.ts";
+import { candidateOf, pickCandidate } from "../../src/pool/balancer.ts";
 
 const some = (name: SessionName, facts: Partial<Candidate> = {}): Candidate => ({
   name,
@@ -175,7 +175,7 @@ test("every balancer picks one of the candidates, whatever they are", () => {
       fc.option(fc.string()),
       (kind, list, random, key) => {
         const balancer = balancerOf(kind, () => list.map(({ name }) => name));
-        expect(list).toContain(pickedBy(balancer, list, key ?? undefined, random));
+        expect(list).toContain(pickCandidate(balancer, list, key ?? undefined, random));
       },
     ),
   );
@@ -183,9 +183,9 @@ test("every balancer picks one of the candidates, whatever they are", () => {
 
 test("what is no candidate is not taken for one", () => {
   const stray = some("stray");
-  expect(pickedBy({ pick: () => stray }, [some("a")], undefined, 0)).toBeUndefined();
-  expect(pickedBy({ pick: () => undefined }, [some("a")], undefined, 0)).toBeUndefined();
-  expect(pickedBy({ pick: ([first]) => first }, [], undefined, 0)).toBeUndefined();
+  expect(pickCandidate({ pick: () => stray }, [some("a")], undefined, 0)).toBeUndefined();
+  expect(pickCandidate({ pick: () => undefined }, [some("a")], undefined, 0)).toBeUndefined();
+  expect(pickCandidate({ pick: ([first]) => first }, [], undefined, 0)).toBeUndefined();
 });
 
 test.each([

@@ -64,8 +64,8 @@ test("what differs from member to member goes over the other options, and is che
     poolSettings(pool("p", { size: 2, model: "a", maxTurns: 5, member: member as () => object }), "");
   expect(of((index: number) => ({ model: `m${index}` })).sessions(1)).toEqual({ model: "m1", maxTurns: 5 });
   expect(() => of((index: number) => ({ modl: index })).sessions(1)).toThrow(/member\(1\)\.modl.*`model`/);
-  expect(() => of(async () => ({})).sessions(0)).toThrow("at once");
-  expect(() => of(() => 7).sessions(0)).toThrow("at once");
+  expect(() => of(async () => ({})).sessions(0)).toThrow("synchronously");
+  expect(() => of(() => 7).sessions(0)).toThrow("synchronously");
   expect(() => of({})).toThrow("member");
 });
 

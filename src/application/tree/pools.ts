@@ -107,7 +107,7 @@ export class Pools {
 
   /** Something has happened to a member of this pool. */
   seen(id: string): void {
-    this.#entries.get(id)?.server.tend();
+    this.#entries.get(id)?.server.update();
   }
 
   /** Goes on with a changed pool; the options of its members are changed by the reconciliation itself. */

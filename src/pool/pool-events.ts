@@ -1,24 +1,24 @@
 import type { Clock } from "../clock.ts";
 import { type BorrowerFacts, type CastellanEvents, type PoolFacts, tell } from "../events.ts";
 import type { Member } from "./member.ts";
-import type { Leaving, Waiter } from "./wait-queue.ts";
+import type { LeaveReason, Waiter } from "./wait-queue.ts";
 
-/** Why a member is given back, and why a pool has one no longer. */
-export type GivenBack = CastellanEvents["castellan:pool:checkin"]["why"];
-export type Removed = CastellanEvents["castellan:pool:remove"]["why"];
+/** Why a member is checked in, and why a pool no longer has one. */
+export type CheckinReason = CastellanEvents["castellan:pool:checkin"]["why"];
+export type RemovalReason = CastellanEvents["castellan:pool:remove"]["why"];
 
-/** A member that is one borrower's. */
-interface Lending {
+/** A member that is lent to one borrower. */
+interface Loaned {
   readonly facts: BorrowerFacts;
   readonly since: number;
 }
 
-/** Tells what happens in a pool, and sees to it that each checkout has one checkin. */
-export class PoolNews {
+/** Publishes the events of a pool, with exactly one checkin for each checkout. */
+export class PoolEvents {
   readonly #pool: string;
   readonly #clock: Clock;
   readonly #supervisor: string;
-  readonly #lendings = new Map<Member, Lending>();
+  readonly #lent = new Map<Member, Loaned>();
 
   constructor(pool: string, supervisor: string, clock: Clock) {
     this.#pool = pool;
@@ -30,7 +30,7 @@ export class PoolNews {
     tell("castellan:pool:add", () => ({ ...this.#facts, member: member.name }));
   }
 
-  removed(member: Member, why: Removed): void {
+  removed(member: Member, why: RemovalReason): void {
     tell("castellan:pool:remove", () => ({ ...this.#facts, member: member.name, why }));
   }
 
@@ -38,29 +38,32 @@ export class PoolNews {
     tell("castellan:pool:wait", () => this.#of(waiter));
   }
 
-  left(waiter: Waiter, waitedMs: number, as: Leaving): void {
+  left(waiter: Waiter, waitedMs: number, as: LeaveReason): void {
     tell("castellan:pool:leave", () => ({ ...this.#of(waiter), waitedMs, granted: as === "granted" }));
     if (as === "exhausted") tell("castellan:pool:exhausted", () => ({ ...this.#of(waiter), waitedMs }));
   }
 
   lent(member: Member, waiter: Waiter, waitedMs: number): void {
     const facts = this.#of(waiter);
-    this.#lendings.set(member, { facts, since: this.#clock.monotonic() });
+    this.#lent.set(member, { facts, since: this.#clock.monotonic() });
     tell("castellan:pool:checkout", () => ({ ...facts, member: member.name, waitedMs }));
   }
 
-  givenBack(member: Member, why: GivenBack): void {
-    const lending = this.#lendings.get(member);
-    if (lending === undefined) return;
-    this.#lendings.delete(member);
-    const { facts, since } = lending;
+  givenBack(member: Member, why: CheckinReason): void {
+    const loaned = this.#lent.get(member);
+    if (loaned === undefined) return;
+    this.#lent.delete(member);
+    const { facts, since } = loaned;
     const heldMs = this.#clock.monotonic() - since;
     tell("castellan:pool:checkin", () => ({ ...facts, member: member.name, heldMs, why }));
   }
 
-  /** The pool lends nothing any more. A loan of a supervisor that drains goes on until its session has stopped. */
+  /**
+   * Checks in all lent members of a closed pool. While the supervisor drains, a loan stays until its session has
+   * stopped.
+   */
   closed(draining: boolean): void {
-    for (const member of [...this.#lendings.keys()]) {
+    for (const member of [...this.#lent.keys()]) {
       if (!draining || member.server.state.name === "stopped") this.givenBack(member, "pool_closed");
     }
   }
