@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import type { z } from "zod";
 import { clusterOf } from "./application/clusters.ts";
-import { answered, find, picked, type SessionRef, turnTarget } from "./application/names/reference.ts";
+import { answerFrom, find, resolveRef, type SessionRef, turnTarget } from "./application/names/reference.ts";
 import { registry } from "./application/names/registry.ts";
 import { Supervisor } from "./application/supervisor.ts";
 import type { GlobalSession } from "./cluster/global-session.ts";
@@ -34,7 +34,7 @@ export async function query<Structured = unknown>(
   options: PoolTurnOptions<Structured> = {},
 ): Promise<Reply<Structured>> {
   if (isGlobalName(session)) return await clusterOf(session).query(session, prompt, options);
-  return await answered(session, (one, own) => turnTarget(one).stream(prompt, own), options);
+  return await answerFrom(session, (one, own) => turnTarget(one).stream(prompt, own), options);
 }
 
 /**
@@ -51,7 +51,7 @@ export function stream<Structured = unknown>(
   options: PoolTurnOptions<Structured> = {},
 ): Turn<Structured> {
   if (isGlobalName(session)) return clusterOf(session).stream(session, prompt, options);
-  return turnTarget(picked(session)).stream(prompt, options);
+  return turnTarget(resolveRef(session)).stream(prompt, options);
 }
 
 /**
@@ -114,7 +114,7 @@ export async function use<Result>(
 
 function poolOf(name: string): Pool {
   const pool = registry.pool(name);
-  if (pool === undefined) throw registry.missingPool(name);
+  if (pool === undefined) throw registry.poolNotFound(name);
   return pool;
 }
 
@@ -201,7 +201,7 @@ export async function probe(
   options: Pick<OnceOptions, "timeout" | "signal"> = {},
 ): Promise<ProbeResult> {
   const server = serverOf(find(session));
-  if (server === undefined) throw registry.missing(find(session).name);
+  if (server === undefined) throw registry.notFound(find(session).name);
   const began = performance.now();
   const sinceMs = (): number => performance.now() - began;
   try {

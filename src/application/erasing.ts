@@ -19,7 +19,7 @@ import { exportLines } from "../session/persistence/session-export.ts";
 import type { SupervisorJournal } from "../session/persistence/supervisor-journal.ts";
 import { isSession } from "../session/session.ts";
 import type { SessionServer } from "../session/session-server.ts";
-import { picked, type SessionRef } from "./names/reference.ts";
+import { resolveRef, type SessionRef } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import type { SessionTable } from "./tree/session-table.ts";
 import type { Tree } from "./tree/tree.ts";
@@ -146,10 +146,10 @@ export class Erasing {
    */
   #nameOf(reference: SessionRef): SessionName {
     const { supervisor, tree } = this.#deps;
-    const session = picked(reference);
+    const session = resolveRef(reference);
     const name = isSession(session) ? session.name : session;
     const isPool = typeof name === "string" && tree.pools.find(name) !== undefined;
-    if (nameProblem(name) !== undefined || isPool) throw registry.missing(name, supervisor);
+    if (nameProblem(name) !== undefined || isPool) throw registry.notFound(name, supervisor);
     const holder = registry.holderOf(name);
     if (holder === undefined || holder === supervisor) return name;
     const message = `Session ${formatName(name)} belongs to ${holder}; ask that supervisor.`;

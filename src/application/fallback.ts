@@ -7,7 +7,7 @@ import { invalidOptions } from "../session/options/validation.ts";
 import { isSession, type Session } from "../session/session.ts";
 import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
-import { type Ask, type Picker, picked, picker, type SessionRef, turnTarget } from "./names/reference.ts";
+import { type Ask, type Picker, picker, resolveRef, type SessionRef, turnTarget } from "./names/reference.ts";
 
 /** Errors that say that this session does not answer now, and that another one may. */
 const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -141,7 +141,7 @@ function soonest(held: readonly Held[]): Session[] {
 /** The session that a reference comes to, or the name of a pool. That there is none is one more failure. */
 function found(reference: SessionRef, failures: CastellanError[]): SessionName | Session | undefined {
   try {
-    const target = turnTarget(picked(reference));
+    const target = turnTarget(resolveRef(reference));
     return "checkout" in target ? target.name : target;
   } catch (error) {
     if (!isNoAnswer(error)) throw error;

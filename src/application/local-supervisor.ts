@@ -31,7 +31,7 @@ import type { Turn } from "../session/streams/turn.ts";
 import { CredentialsRefresh } from "./credentials-refresh.ts";
 import { Erasing } from "./erasing.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
-import { picked, type SessionRef, staleHandle, turnTarget } from "./names/reference.ts";
+import { resolveRef, type SessionRef, staleHandle, turnTarget } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 import { type ChildOptions, type ChildPlan, childPlan, sessionPlan } from "./options/child-options.ts";
 import { openJournal } from "./options/journal-options.ts";
@@ -212,7 +212,7 @@ export class LocalSupervisor {
   }
 
   session(session: SessionRef): Session {
-    const reference = picked(session);
+    const reference = resolveRef(session);
     const member = this.#member(reference);
     // A loan's handle is not to be exchanged for one that outlives the loan.
     return reference instanceof LoanedSession ? reference : member.session;
@@ -234,7 +234,7 @@ export class LocalSupervisor {
   pool(name: string): Pool {
     this.#phase.refuseIfStopped();
     const pool = this.#tree.pools.find(name);
-    if (pool === undefined) throw registry.missingPool(name, this.name);
+    if (pool === undefined) throw registry.poolNotFound(name, this.name);
     return pool;
   }
 
@@ -447,12 +447,12 @@ export class LocalSupervisor {
 
   #member(reference: SessionRef): Member {
     this.#phase.refuseIfStopped();
-    const session = picked(reference);
+    const session = resolveRef(reference);
     const name = isSession(session) ? session.name : session;
     // Looked at first, since it brings back a session that was let go.
     const server = isSession(session) ? serverOf(session) : undefined;
     const member = this.#sessions.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
-    if (member === undefined) throw registry.missing(name, this.name);
+    if (member === undefined) throw registry.notFound(name, this.name);
     if (isSession(session) && server !== member.server) throw staleHandle(session);
     return member;
   }

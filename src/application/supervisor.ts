@@ -23,7 +23,7 @@ import { joined } from "./credentials-refresh.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
-import { answered, picked, type SessionRef } from "./names/reference.ts";
+import { answerFrom, resolveRef, type SessionRef } from "./names/reference.ts";
 import { type ChildOptions, childPlans } from "./options/child-options.ts";
 import { type SupervisorOptions, supervisorSettings, withDefaults } from "./options/supervisor-options.ts";
 import { type SignalOptions, stopOnSignals } from "./signals.ts";
@@ -114,7 +114,7 @@ export class Supervisor implements AsyncDisposable {
     options: PoolTurnOptions<Structured> = {},
   ): Promise<Reply<Structured>> {
     if (isGlobalName(session)) return await this.#global(session).query(prompt, options);
-    return await answered(session, (one, own) => this.#local.ask(one, prompt, own), options);
+    return await answerFrom(session, (one, own) => this.#local.ask(one, prompt, own), options);
   }
 
   /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
@@ -124,7 +124,7 @@ export class Supervisor implements AsyncDisposable {
     options: PoolTurnOptions<Structured> = {},
   ): Turn<Structured> {
     if (isGlobalName(session)) return this.#global(session).stream(prompt, options);
-    return this.#local.ask(picked(session), prompt, options);
+    return this.#local.ask(resolveRef(session), prompt, options);
   }
 
   /**

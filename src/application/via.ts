@@ -5,7 +5,7 @@ import { canonical, partsOf, type RegistryKey } from "../registry/registration.t
 import { type RegisteredName, registeredName } from "../session/options/registered-name.ts";
 import { invalidOptions } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
-import { type Picker, picked, picker, type SessionRef } from "./names/reference.ts";
+import { type Picker, picker, resolveRef, type SessionRef } from "./names/reference.ts";
 
 /** A session by its place in a registry; also what names a session that is to be found there. */
 export type Via = Picker & RegisteredName;
@@ -42,7 +42,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
     if (picking) throw invalidOptions("via", [{ field: "key", message: `${form} in ${who} refers to itself` }]);
     picking = true;
     try {
-      return picked(found);
+      return resolveRef(found);
     } finally {
       picking = false;
     }

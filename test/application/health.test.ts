@@ -89,7 +89,7 @@ test("not alive when it has ended by itself; not ready when all its sessions are
   expect(other.supervisor.readyz().checks).toContainEqual({
     name: "sessions",
     ok: false,
-    reason: "all of them are quarantined",
+    reason: "all sessions are quarantined or stopped",
   });
   expect((await other.supervisor.health()).status).toBe("unhealthy");
 });

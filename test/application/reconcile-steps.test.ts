@@ -159,7 +159,7 @@ function essence(plan: ChildPlan): unknown {
     case "session":
       return { ...plan };
     case "worker":
-      return { kind: plan.kind, id: plan.id, source: plan.source, keeping: plan.keeping };
+      return { kind: plan.kind, id: plan.id, source: plan.source, keeping: plan.supervision };
     case "template":
     case "pool":
       return { kind: plan.kind, id: plan.id };

@@ -6,9 +6,9 @@ import { JOURNAL_VARIABLE } from "../options/journal-options.ts";
 import type { OptionLayer, OptionOwner, SupervisorSettings } from "../options/supervisor-options.ts";
 
 /**
- * Where the value of an option came from: the options of a session, template, pool or supervisor, which may stand in a file of
- * configuration; a call such as `setModel`; the conversation, in which the session came to be in a permission mode; an environment variable; or
- * nobody's, so that it is as it is without.
+ * Where the value of an option comes from: the options of a session, template, pool or supervisor, possibly in a config file; a
+ * call such as `setModel`; the conversation, in which a permission mode was entered; an environment variable; or Castellan's
+ * default.
  */
 export type OptionOrigin =
   | ({ readonly from: OptionOwner["kind"]; readonly name?: string } & { readonly configured?: ConfigLocation })
@@ -17,32 +17,32 @@ export type OptionOrigin =
   | { readonly from: "environment"; readonly variable: string }
   | { readonly from: "built_in" };
 
-/** What an option is, as far as it may be shown, and why. */
+/** The value of an option and its origin. */
 export interface EffectiveOption {
-  /** Durations in milliseconds. Of objects that may hold secrets only the names of their fields, of functions that there is one. */
+  /** Durations are in milliseconds. Objects that may hold secrets appear as their field names, functions as `"[function]"`. */
   readonly value: unknown;
   readonly origin: OptionOrigin;
 }
 
 export type EffectiveOptions = Readonly<Record<string, EffectiveOption>>;
 
-/** Options that Claude Code finds in its environment, if nobody gives them. */
+/** Options that Claude Code reads from its environment when they are not given. */
 const IN_ENVIRONMENT = [
   { option: "apiKey", variables: ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"] },
   { option: "model", variables: ["ANTHROPIC_MODEL"] },
 ] as const;
 
-/** What is not of the options of a session. */
+/** Fields that are not options of a session. */
 const NO_OPTIONS: ReadonlySet<string> = new Set(["name", "signal", "abortController"]);
 
 /**
- * The options by which a session runs.
+ * Returns the options of a running session, with their origins.
  *
- * @param planned as its supervisor was told them
- * @param layers what those are made of
- * @param now as they are now, which calls may have changed
- * @param mode the permission mode that it has come to be in, if that is not the options'
- * @param environment that its process gets
+ * @param planned the settings that the supervisor was given
+ * @param layers the layers of options that make up `planned`
+ * @param now the current settings, which calls may have changed
+ * @param mode the permission mode entered in the conversation, if it differs from the options
+ * @param environment the environment of its process
  */
 export function effectiveOptions(
   planned: SessionSettings,
@@ -56,10 +56,10 @@ export function effectiveOptions(
   const found: Record<string, EffectiveOption> = {};
   for (const [option, value] of Object.entries(values)) {
     if (value === undefined || NO_OPTIONS.has(option)) continue;
-    found[option] = { value: shownValue(option, value), origin: originIn(layers, option) };
+    found[option] = { value: redact(option, value), origin: originOf(layers, option) };
   }
-  // A directory of its own is where `isolate` says, whatever stands for `cwd` elsewhere.
-  if (now.ownDirectory !== undefined) found["cwd"] = { value: now.sdk.cwd, origin: originIn(layers, "isolate") };
+  // With `isolate`, the session's own directory overrides every `cwd`.
+  if (now.ownDirectory !== undefined) found["cwd"] = { value: now.sdk.cwd, origin: originOf(layers, "isolate") };
   const { model } = now.sdk;
   if (model !== undefined && model !== planned.sdk.model) found["model"] = { value: model, origin: { from: "call" } };
   if (mode !== undefined) found["permissionMode"] = { value: mode, origin: { from: "conversation" } };
@@ -67,15 +67,15 @@ export function effectiveOptions(
     const variable = variables.find((name) => environment[name] !== undefined);
     if (variable === undefined || found[option] !== undefined) continue;
     found[option] = {
-      value: shownValue(option, environment[variable]),
+      value: redact(option, environment[variable]),
       origin: { from: "environment", variable },
     };
   }
   return found;
 }
 
-/** Of which layer the value of an option is: the last that has one. */
-function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin {
+/** Returns the origin of an option: the last layer that has a value for it. */
+function originOf(layers: readonly OptionLayer[], option: string): OptionOrigin {
   const layer = layers.findLast(({ options }) =>
     Object.entries(options).some(([name, value]) => name === option && value !== undefined),
   );
@@ -85,13 +85,13 @@ function originIn(layers: readonly OptionLayer[], option: string): OptionOrigin 
   return withoutUndefined({ from: kind, name, configured });
 }
 
-/** An origin in words: `template "support", castellan.config.ts (production), variable MODEL`. */
+/** Formats an origin: `template "support", castellan.config.ts (production), variable MODEL`. */
 export function describeOrigin(origin: OptionOrigin): string {
   switch (origin.from) {
     case "call":
-      return "by a call";
+      return "set by a call";
     case "conversation":
-      return "came to be so in the conversation";
+      return "entered in the conversation";
     case "environment":
       return `variable ${origin.variable}`;
     case "built_in":
@@ -109,7 +109,7 @@ function describeLocation({ file, layer, variable }: ConfigLocation): string {
   return variable === undefined ? location : `${location}, variable ${variable}`;
 }
 
-/** Options of which the value, or a part of it, may be a secret. */
+/** Options whose values can contain secrets. */
 const SECRET: ReadonlySet<string> = new Set([
   "agents",
   "apiKey",
@@ -126,33 +126,30 @@ const SECRET: ReadonlySet<string> = new Set([
   "toolConfig",
 ]);
 
-/** What stands in the place of a secret. */
+/** Replaces a secret. */
 const HIDDEN = "[hidden]";
 
-/**
- * The value of an option as it may be shown and logged, as data: what can be a secret is left out, and of what is no data it is
- * only said what it is.
- */
-function shownValue(option: string, value: unknown): unknown {
-  if (!SECRET.has(option)) return plain(value);
-  // As an object it is the name of a variable, which is no secret.
+/** Returns the value of an option in a form that can be shown and logged: plain data, without secrets. */
+function redact(option: string, value: unknown): unknown {
+  if (!SECRET.has(option)) return toPlain(value);
+  // An object holds the name of a variable, which is no secret.
   if (option === "apiKey") return typeof value === "string" ? HIDDEN : value;
-  // Settings are the path of a file, or all that would be in it.
+  // A string is the path of a settings file, or the settings themselves as JSON.
   if (typeof value === "string") return value.trimStart().startsWith("{") ? HIDDEN : value;
   if (typeof value !== "object" || value === null) return value;
   return Array.isArray(value) ? value.map(() => HIDDEN) : Object.keys(value);
 }
 
-function plain(value: unknown): unknown {
+function toPlain(value: unknown): unknown {
   if (typeof value === "function") return "[function]";
   if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(plain);
+  if (Array.isArray(value)) return value.map(toPlain);
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return `[${value.constructor.name}]`;
-  return Object.fromEntries(Object.entries(value).map(([field, part]) => [field, plain(part)]));
+  return Object.fromEntries(Object.entries(value).map(([field, part]) => [field, toPlain(part)]));
 }
 
-/** What a tree does if nobody says so, see `SupervisorSpec`. */
+/** The defaults of a tree, see `SupervisorSpec`. */
 const TREE_DEFAULTS = {
   strategy: "one_for_one",
   maxRestarts: 3,
@@ -161,7 +158,7 @@ const TREE_DEFAULTS = {
   autoShutdown: "never",
 } as const;
 
-/** The options of a supervisor itself, those of `capacity` one by one. */
+/** Returns a supervisor's own options with their origins; each option of `capacity` has its own entry. */
 export function effectiveSupervisorOptions({
   name,
   given,
@@ -174,13 +171,13 @@ export function effectiveSupervisorOptions({
   const owner = { kind: "supervisor", name } as const;
   const own = { owner, options: given };
   const values = { ...TREE_DEFAULTS, ...tree, onStartFailure, budget, journal };
-  const options = Object.entries(values).map(([option, value]) => [option, value, originIn([own], option)] as const);
+  const options = Object.entries(values).map(([option, value]) => [option, value, originOf([own], option)] as const);
   const limits = { owner, options: given.capacity ?? {} };
   const capacities = Object.entries(capacity).map(
-    ([option, value]) => [`capacity.${option}`, value, originIn([limits], option)] as const,
+    ([option, value]) => [`capacity.${option}`, value, originOf([limits], option)] as const,
   );
   const shown = [...options, ...capacities].flatMap(([option, value, origin]) =>
-    value === undefined ? [] : [[option, { value: shownValue(option, value), origin }] as const],
+    value === undefined ? [] : [[option, { value: redact(option, value), origin }] as const],
   );
   const fromEnvironment = given.journal === undefined && Boolean(process.env[JOURNAL_VARIABLE]);
   return {
@@ -188,7 +185,7 @@ export function effectiveSupervisorOptions({
     ...(fromEnvironment
       ? {
           journal: {
-            value: shownValue("journal", journal),
+            value: redact("journal", journal),
             origin: { from: "environment", variable: JOURNAL_VARIABLE },
           },
         }

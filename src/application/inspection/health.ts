@@ -5,33 +5,33 @@ import type { SessionHealth } from "../../session/session-health.ts";
 import type { SessionState } from "../../session/status/session-state.ts";
 import { type ChildReport, problemOf } from "../tree/child-report.ts";
 
-/** How a supervisor does as a whole: whether it takes turns, and why if not. */
+/** The condition of a supervisor as a whole: whether it takes turns, and why not. */
 export interface SupervisorCondition {
-  /** `draining` while it lets turns finish, `stopping` while it ends its processes, `ended` for whatever reason. */
+  /** `draining`: it lets turns finish. `stopping`: it ends its processes. `ended`: for whatever reason. */
   readonly phase: "running" | "draining" | "stopping" | "ended";
-  /** Why it ended, if that was by itself: `max_restarts`, `auto_shutdown`, `journal_lost`. */
+  /** Why it ended by itself: `max_restarts`, `auto_shutdown` or `journal_lost`. */
   readonly end?: string;
-  /** Why its journal takes nothing at this moment, if it does not. */
+  /** Why its journal currently accepts no writes; absent if it does. */
   readonly journal?: string;
-  /** What its journal has lost, or has damaged, as far as that is known; the rest of it is used. */
+  /** What its journal is known to have lost or damaged; the rest stays in use. */
   readonly journalDamage?: string;
-  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  /** Why it currently takes no turns of global sessions; absent if it does. */
   readonly cluster?: string;
 }
 
-/** How a supervisor and its sessions do. */
+/** The health of a supervisor and its children. */
 export interface SupervisorHealth extends SupervisorCondition {
   /**
-   * `unhealthy` if it takes no turns, or none of its sessions does, or, where it has no sessions, all its workers are quarantined;
-   * `degraded` if some of its children are not up, or not well, or its journal can only be read: what runs goes on, and turns are
-   * taken again when it can be written; or its journal is damaged, or lacks what it had.
+   * `unhealthy`: it takes no turns, all its sessions are unhealthy, or it has no sessions and all its workers are quarantined.
+   * `degraded`: a child has a problem, the journal cannot be written (running turns continue; new ones wait for the journal), or
+   * the journal is damaged or incomplete.
    */
   readonly status: SessionHealth["status"];
   readonly sessions: number;
-  /** How many have a process. */
+  /** The number of sessions with a process. */
   readonly active: number;
   readonly states: Readonly<Partial<Record<SessionState["name"], number>>>;
-  /** The children that are not healthy, and why: sessions by their names, workers, supervisors and pools by theirs. */
+  /** The children that are not healthy, with the reason: sessions, workers, supervisors and pools by name. */
   readonly details: readonly {
     readonly name: SessionName;
     readonly status: SessionHealth["status"];
@@ -39,7 +39,7 @@ export interface SupervisorHealth extends SupervisorCondition {
   }[];
 }
 
-/** A session as the health of its supervisor sees it. */
+/** A session's report for the health of its supervisor. */
 export interface SessionReport {
   readonly name: SessionName;
   readonly state: SessionState["name"];
@@ -47,7 +47,7 @@ export interface SessionReport {
   readonly health: SessionHealth;
 }
 
-/** What the health of sessions comes to, and how the other children do. */
+/** Combines the reports of sessions and other children. */
 export function healthOf(
   condition: SupervisorCondition,
   reports: readonly SessionReport[],
@@ -58,60 +58,60 @@ export function healthOf(
   for (const { state } of reports) states[state] = (states[state] ?? 0) + 1;
   const details = [
     ...reports.flatMap(({ name, health }) => (health.status === "healthy" ? [] : [{ name, ...health }])),
-    ...others.flatMap((child) => failing(child)),
-    ...pools.flatMap((pool) => shortfalls(pool)),
+    ...others.flatMap((child) => childDetails(child)),
+    ...pools.flatMap((pool) => poolDetails(pool)),
   ];
-  const takes = condition.phase === "running" && condition.cluster === undefined;
-  const limps = condition.journal !== undefined || condition.journalDamage !== undefined || details.length > 0;
-  const none =
+  const takesTurns = condition.phase === "running" && condition.cluster === undefined;
+  const isDegraded = condition.journal !== undefined || condition.journalDamage !== undefined || details.length > 0;
+  const noneHealthy =
     reports.length > 0
       ? reports.every(({ health }) => health.status === "unhealthy")
       : others.length > 0 && others.every(({ state }) => state === "quarantined");
-  const status = !takes || none ? "unhealthy" : limps ? "degraded" : "healthy";
+  const status = !takesTurns || noneHealthy ? "unhealthy" : isDegraded ? "degraded" : "healthy";
   const active = reports.filter((report) => report.active).length;
   return { ...condition, status, sessions: reports.length, active, states, details };
 }
 
-/** What is wrong with a pool, if something is. */
-function shortfalls({ name, size, shortfall }: PoolStatus): SupervisorHealth["details"] {
+/** Returns the health detail of a pool that is short of members. */
+function poolDetails({ name, size, shortfall }: PoolStatus): SupervisorHealth["details"] {
   return shortfall === undefined ? [] : [{ name, status: size === 0 ? "unhealthy" : "degraded", reason: shortfall }];
 }
 
-/** What is wrong with a worker or a supervisor, if something is. */
-function failing(child: ChildReport): SupervisorHealth["details"] {
+/** Returns the health detail of a worker or a supervisor that has a problem. */
+function childDetails(child: ChildReport): SupervisorHealth["details"] {
   const reason = problemOf(child);
   if (reason === undefined) return [];
   return [{ name: child.id, status: child.state === "quarantined" ? "unhealthy" : "degraded", reason }];
 }
 
-/** One thing that was looked at, and what is wrong with it if something is. */
+/** The result of one check. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
-  /** What is wrong with it, also where the answer to the probe is `ok` all the same. */
+  /** The problem. Present also for a problem that does not fail the probe. */
   readonly reason?: string;
 }
 
-/** What a probe of Kubernetes, or whoever else asks, is told. */
+/** The result of a probe, as for Kubernetes. */
 export interface HealthChecks {
   readonly ok: boolean;
   readonly checks: readonly Check[];
 }
 
 /**
- * Whether the application is worth keeping alive, in the sense of Kubernetes' liveness: `false` means that a restart would help,
- * since the supervisor has ended by itself. Children that are quarantined, a journal that is away and an API that is overloaded are
- * no reason for a restart; workers and supervisors that are quarantined are named.
+ * Returns Kubernetes' liveness: not ok once the supervisor has ended by itself, since a restart of the application would help.
+ * Quarantined children, an unreachable journal and an overloaded API do not fail it; the reasons name quarantined workers and
+ * supervisors.
  */
 export function livenessOf(condition: SupervisorCondition, others: readonly ChildReport[]): HealthChecks {
   const { end } = condition;
-  return all([
+  return combine([
     end === undefined ? { name: "supervisor", ok: true } : { name: "supervisor", ok: false, reason: end },
     ...childrenCheck(others, true),
   ]);
 }
 
-/** How workers and supervisors do, if there are any; `ok` says what the probe makes of those that are not up. */
+/** Checks the workers and supervisors, if there are any. @param ok the result if some of them have a problem */
 function childrenCheck(others: readonly ChildReport[], ok: boolean): Check[] {
   if (others.length === 0) return [];
   const reasons = others.flatMap((child) => problemOf(child) ?? []);
@@ -119,9 +119,8 @@ function childrenCheck(others: readonly ChildReport[], ok: boolean): Check[] {
 }
 
 /**
- * Whether the application should be sent work, in the sense of Kubernetes' readiness: it neither drains nor stops, can
- * write down what it accepts, not all of its sessions are quarantined, and none of its workers and supervisors is being restarted or
- * is quarantined.
+ * Returns Kubernetes' readiness: ok while the supervisor neither drains nor stops, its journal accepts writes, some session is
+ * neither quarantined nor stopped, and no worker or supervisor is restarting or quarantined.
  */
 export function readinessOf(
   condition: SupervisorCondition,
@@ -130,7 +129,7 @@ export function readinessOf(
 ): HealthChecks {
   const { phase, journal, journalDamage, cluster } = condition;
   const lost = sessions.length > 0 && sessions.every(({ state }) => state === "quarantined" || state === "stopped");
-  return all([
+  return combine([
     phase === "running"
       ? { name: "supervisor", ok: true }
       : { name: "supervisor", ok: false, reason: `it is ${phase}` },
@@ -138,32 +137,34 @@ export function readinessOf(
       ? { name: "journal", ok: true, ...withoutUndefined({ reason: journalDamage }) }
       : { name: "journal", ok: false, reason: journal },
     ...(cluster === undefined ? [] : [{ name: "cluster", ok: false, reason: cluster }]),
-    lost ? { name: "sessions", ok: false, reason: "all of them are quarantined" } : { name: "sessions", ok: true },
+    lost
+      ? { name: "sessions", ok: false, reason: "all sessions are quarantined or stopped" }
+      : { name: "sessions", ok: true },
     ...childrenCheck(others, false),
   ]);
 }
 
-function all(checks: readonly Check[]): HealthChecks {
+function combine(checks: readonly Check[]): HealthChecks {
   return { ok: checks.every(({ ok }) => ok), checks };
 }
 
-/** Checks as an HTTP response: 200 or 503, with what was looked at as JSON. */
+/** Returns the checks as an HTTP response: 200 or 503, with the results as JSON. */
 function checksResponse({ ok, checks }: HealthChecks): Response {
   const body = JSON.stringify({ status: ok ? "ok" : "unavailable", checks });
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   return new Response(body, { status: ok ? 200 : 503, headers });
 }
 
-/** What {@link healthHandlers} makes. */
+/** The handlers that {@link healthHandlers} makes. */
 export interface HealthHandlers {
-  /** Whether the supervisor goes on: `false` means that a restart of the application would help. */
+  /** Liveness: 503 means that a restart of the application would help. */
   livez(request?: Request): Response;
-  /** Whether the application should be sent work: it takes turns, can write them down, and has sessions to run them. */
+  /** Readiness: whether the application can be sent work. It takes turns, can journal them, and has sessions to run them. */
   readyz(request?: Request): Response;
 }
 
 /**
- * Handlers of Web-standard requests for the probes of Kubernetes: 200 if all is well, 503 if not.
+ * Makes handlers of web-standard requests for Kubernetes' probes: 200 if ok, 503 if not.
  *
  * @example
  * const { livez, readyz } = healthHandlers(supervisor);

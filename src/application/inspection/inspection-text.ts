@@ -7,22 +7,22 @@ import type { SessionStatus } from "../../session/status/session-status.ts";
 import { describeOrigin, type EffectiveOptions } from "./effective-options.ts";
 import type { ChildEnd, ChildInspection, Inspection, SupervisorInspection } from "./inspection.ts";
 
-/** How much of a value, or of what an exit said, there is in a line. */
-const MOST_CHARACTERS = 80;
+/** The maximum length of a value or an exit message in a line. */
+const MAX_CHARACTERS = 80;
 
-/** A thing of the tree: what it says of itself, the first line of which is its heading, and what is below it. */
+/** A node of the printed tree: its lines, the first of which is the heading, and its children. */
 interface Node {
   readonly lines: readonly string[];
   readonly below: readonly Node[];
 }
 
 /**
- * The tree as a text to be read by people: states, processes and since when, mailboxes, budgets, the last exits, and the options
- * that are not as they are without being given, each with where it came from. Times are in UTC.
+ * Formats a tree for people: states, processes, mailboxes, budgets, last exits, and the options that are not defaults, each with
+ * its origin. Times are in UTC.
  *
- * @param inspection what `inspect()` gave, or a part of it
- * @param options what is shown
- * @param options.options whether options that nobody gave are shown too. Default `false`
+ * @param inspection the result of `inspect()`, or a part of it
+ * @param options what to show
+ * @param options.options whether to show default options, too. Default `false`
  * @example
  * console.log(formatInspection(supervisor.inspect()));
  */
@@ -30,16 +30,16 @@ export function formatInspection(
   inspection: SupervisorInspection | Inspection,
   { options: all = false }: { readonly options?: boolean } = {},
 ): string {
-  return printable(written(nodeOf(inspection, all)).join("\n"));
+  return printable(render(nodeOf(inspection, all)).join("\n"));
 }
 
-function written({ lines: [heading = "", ...lines], below }: Node): string[] {
+function render({ lines: [heading = "", ...lines], below }: Node): string[] {
   const bar = below.length > 0 ? "│ " : "  ";
   const own = [heading, ...lines.map((line) => `${bar}  ${line}`)];
   return own.concat(
     below.flatMap((node, index) => {
       const last = index === below.length - 1;
-      const [head = "", ...rest] = written(node);
+      const [head = "", ...rest] = render(node);
       return [`${last ? "└─" : "├─"} ${head}`, ...rest.map((line) => `${last ? "  " : "│ "} ${line}`)];
     }),
   );
@@ -68,8 +68,8 @@ function nodeOf(child: ChildInspection | SupervisorInspection, all: boolean): No
     }
     default: {
       const { name, state, strategy, restarts, lastExits = [] } = child;
-      const often = restarts === undefined ? "" : `  restarts ${restarts}`;
-      const heading = `supervisor ${JSON.stringify(name)}  ${state}  ${strategy}${often}`;
+      const restarted = restarts === undefined ? "" : `  restarts ${restarts}`;
+      const heading = `supervisor ${JSON.stringify(name)}  ${state}  ${strategy}${restarted}`;
       const shared = "capacity" in child ? describeShared(child, all) : [];
       return {
         lines: [heading, ...lastExits.map(describeEnd), ...shared],
@@ -81,9 +81,9 @@ function nodeOf(child: ChildInspection | SupervisorInspection, all: boolean): No
 
 function describeShared({ capacity, journal, budget, options }: SupervisorInspection, all: boolean): string[] {
   const { processes, waiting, turns, spares } = capacity;
-  const most = options["capacity.maxProcesses"]?.value;
+  const max = options["capacity.maxProcesses"]?.value;
   const use = [
-    `processes ${processes}${most === undefined ? "" : ` of ${most}`}`,
+    `processes ${processes}${max === undefined ? "" : ` of ${max}`}`,
     `waiting ${waiting}`,
     `turns ${turns.running} running, ${turns.waiting} waiting`,
     `spares ${spares.ready}`,
@@ -99,13 +99,13 @@ function describeStatus(status: SessionStatus, budget: BudgetStatus | undefined)
   return [
     state,
     ...(pid === undefined ? [] : [`pid ${pid}`]),
-    ...(startedAt === undefined ? [] : [`since ${time(startedAt)}`]),
+    ...(startedAt === undefined ? [] : [`since ${formatTime(startedAt)}`]),
     ...(memoryBytes === undefined ? [] : [`${Math.round(memoryBytes / 1e6)} MB`]),
     `mailbox ${mailbox}`,
-    ...(tasks[0] === undefined ? [] : [`background tasks ${tasks.length}, since ${time(tasks[0].since)}`]),
+    ...(tasks[0] === undefined ? [] : [`background tasks ${tasks.length}, since ${formatTime(tasks[0].since)}`]),
     `restarts ${restarts}`,
-    ...(waitingFor === undefined ? [] : [`waits for ${waitingFor.for}${until(waitingFor.until)}`]),
-    ...(retryAt === undefined ? [] : [`next start ${time(retryAt)}`]),
+    ...(waitingFor === undefined ? [] : [`waits for ${waitingFor.for}${formatUntil(waitingFor.until)}`]),
+    ...(retryAt === undefined ? [] : [`next start ${formatTime(retryAt)}`]),
     ...(budget === undefined ? [] : [describeBudget(budget)]),
   ].join("  ");
 }
@@ -115,35 +115,35 @@ function describeBudget({ spentUsd, limitUsd, per }: BudgetStatus): string {
 }
 
 function describeEnd({ at, message }: ChildEnd): string {
-  return `exit ${time(at)}: ${cut(message)}`;
+  return `exit ${formatTime(at)}: ${truncate(message)}`;
 }
 
 function describeExit({ at, class: of, message, pid }: ExitRecord): string {
-  return `${time(at)}${pid === undefined ? "" : `  pid ${pid}`}  ${of}: ${cut(message)}`;
+  return `${formatTime(at)}${pid === undefined ? "" : `  pid ${pid}`}  ${of}: ${truncate(message)}`;
 }
 
 function describeOptions(options: EffectiveOptions, all: boolean): string[] {
   return Object.entries(options).flatMap(([option, { value, origin }]) => {
     if (origin.from === "built_in" && !all) return [];
-    return [`${option} = ${cut(shown(option, value))}  (${describeOrigin(origin)})`];
+    return [`${option} = ${truncate(formatValue(option, value))}  (${describeOrigin(origin)})`];
   });
 }
 
-/** Durations, which are the numbers of these options, in their usual form. */
-function shown(option: string, value: unknown): string {
+/** Formats durations, which are the numeric options with these names, in their usual form. */
+function formatValue(option: string, value: unknown): string {
   const isDuration = option.endsWith("imeout") || option === "shutdown" || option === "maxAge";
   return isDuration && typeof value === "number" ? formatDuration(value) : (JSON.stringify(value) ?? String(value));
 }
 
-function until(at: number | undefined): string {
-  return at === undefined ? "" : ` until ${time(at)}`;
+function formatUntil(at: number | undefined): string {
+  return at === undefined ? "" : ` until ${formatTime(at)}`;
 }
 
-function time(at: number): string {
+function formatTime(at: number): string {
   return new Date(at).toISOString();
 }
 
-function cut(text: string): string {
+function truncate(text: string): string {
   const line = text.replaceAll(/\s+/g, " ");
-  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS - 1)}…` : line;
+  return line.length > MAX_CHARACTERS ? `${line.slice(0, MAX_CHARACTERS - 1)}…` : line;
 }

@@ -14,61 +14,61 @@ import type { SessionTable } from "../tree/session-table.ts";
 import type { CapacityStatus } from "../tree/supervisor-reports.ts";
 import { type EffectiveOptions, effectiveOptions } from "./effective-options.ts";
 
-/** A whole tree, with what all that is in it shares. */
+/** A whole tree, with the resources that it shares. */
 export interface SupervisorInspection extends Inspection {
   readonly capacity: CapacityStatus;
-  /** Where the journal is, and why it cannot be written, if that is so. */
+  /** The location of the journal, and why it cannot be written; `fault` is absent if it can. */
   readonly journal: { readonly place?: string; readonly fault?: string };
-  /** How much of its budget has been spent, if it has one. */
+  /** The spending against its budget, if it has one. */
   readonly budget?: BudgetStatus;
-  /** Its own options besides `defaults`, which are shown with the sessions. */
+  /** Its own options. The sessions' options include its `defaults`. */
   readonly options: EffectiveOptions;
 }
 
-/** A tree and what is in it at a moment, in the order in which it is started. */
+/** A supervisor and its children at one moment, in start order. */
 export interface Inspection {
   readonly kind: "supervisor";
   readonly name: string;
   readonly state: ChildInfo["state"];
   readonly strategy: Strategy;
   readonly children: readonly ChildInspection[];
-  /** Of one below another one: how often it was restarted, and its ends that were not asked for. */
+  /** Of a nested supervisor: its restarts, and its last unexpected exits. */
   readonly restarts?: number;
   readonly lastExits?: readonly ChildEnd[];
 }
 
-/** An end of a worker or a supervisor that was not asked for, or a start of it that failed; the last ten are kept, oldest first. */
+/** An unexpected exit or a failed start of a worker or a supervisor. The last ten are kept, oldest first. */
 export interface ChildEnd {
   /** In milliseconds since the epoch. */
   readonly at: number;
-  /** The cause in words. */
+  /** The cause, in words. */
   readonly message: string;
-  /** What the child gave as the reason, or what its start threw. */
+  /** The exit reason of the child, or the error of its start. */
   readonly cause: unknown;
 }
 
-/** A child as {@link Inspection} shows it; `restarts` counts those of the current series of crashes. */
+/** A child as {@link Inspection} shows it; `restarts` counts the current series of crashes. */
 export type ChildInspection =
   | Inspection
   | {
       readonly kind: "session";
       readonly status: SessionStatus;
-      /** How much of its budget it has spent, if it has one. */
+      /** Its spending against its budget, if it has one. */
       readonly budget?: BudgetStatus;
-      /** The options by which it runs, each with where it came from. */
+      /** Its effective options, with their origins. */
       readonly options: EffectiveOptions;
-      /** The last ten exits that were not asked for, oldest first. */
+      /** The last ten unexpected exits, oldest first. */
       readonly lastExits: readonly ExitRecord[];
     }
   | {
       readonly kind: "template";
       readonly name: string;
-      /** How many of its sessions are in memory; they stand beside it. */
+      /** The number of its sessions in memory; the sessions themselves are its siblings. */
       readonly sessions: number;
     }
   | {
       readonly kind: "pool";
-      /** Its members stand beside it. */
+      /** Its members are its siblings. */
       readonly status: PoolStatus;
     }
   | {
@@ -79,7 +79,7 @@ export type ChildInspection =
       readonly lastExits: readonly ChildEnd[];
     };
 
-/** The tree below `branch`, without asking anybody. */
+/** Returns the tree below `branch`, without I/O. */
 export function inspect(
   branch: Branch,
   name: string,

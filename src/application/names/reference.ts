@@ -7,51 +7,51 @@ import type { Reply } from "../../session/streams/reply.ts";
 import type { Turn } from "../../session/streams/turn.ts";
 import { registry } from "./registry.ts";
 
-/** By what a reference is known, also to another copy of this package. */
+/** Registered symbols: another copy of this package recognises a reference, too. */
 const PICK: unique symbol = Symbol.for("castellan.pick.1");
 const ANSWER: unique symbol = Symbol.for("castellan.answer.1");
 
-/** Asks a session, in whichever way the caller does. */
+/** Runs the caller's turn on a session. */
 export type Ask<Structured> = (session: SessionName | Session, options: TurnOptions<Structured>) => Turn<Structured>;
 
-/** Sees to an answer of one or several sessions. */
+/** Produces a reply from one or several sessions. */
 export type Answer = <Structured>(ask: Ask<Structured>, options: TurnOptions<Structured>) => Promise<Reply<Structured>>;
 
-/** Stands for a session that it picks anew each time that one is asked for: by a registry, a balancer, a pool. */
+/** A reference that resolves to a session anew each time: made by a registry, a balancer or a fallback. */
 export interface Picker {
-  /** @throws CastellanError if there is none to pick */
+  /** @throws CastellanError if there is no session to pick */
   [PICK](): SessionName | Session;
-  /** How a query is answered, if not by the session that it picks alone. */
+  /** Replies to a query, if a single session does not. */
   readonly [ANSWER]?: Answer;
 }
 
-/** A session by its name, by a handle of it, or by what picks one. */
+/** A session by its name, by a handle, or by a {@link Picker}. */
 export type SessionRef = SessionName | Session | Picker;
 
-/** Makes a {@link Picker} of a function, and of what sees to its answers, if something does. */
+/** Makes a {@link Picker}. */
 export function picker(pick: () => SessionName | Session, answer?: Answer): Picker {
   return answer === undefined ? { [PICK]: pick } : { [PICK]: pick, [ANSWER]: answer };
 }
 
-/** The name or the handle that a reference comes to. @throws CastellanError if there is none to pick */
-export function picked(reference: SessionRef): SessionName | Session {
+/** Resolves a reference to a name or a handle. @throws CastellanError if there is no session to pick */
+export function resolveRef(reference: SessionRef): SessionName | Session {
   return isPicker(reference) ? reference[PICK]() : reference;
 }
 
-/** The answer of what a reference comes to. @throws CastellanError what asking it throws, and how the turn can end */
-export async function answered<Structured>(
+/** Runs a query on a reference. @throws CastellanError as the query of the session does */
+export async function answerFrom<Structured>(
   reference: SessionRef,
   ask: Ask<Structured>,
   options: TurnOptions<Structured>,
 ): Promise<Reply<Structured>> {
   const answer = isPicker(reference) ? reference[ANSWER] : undefined;
   if (answer !== undefined) return await answer(ask, options);
-  return await ask(picked(reference), options).result();
+  return await ask(resolveRef(reference), options).result();
 }
 
-/** The session that a reference comes to, whichever supervisor of this process holds it. @throws CastellanError `SESSION_NOT_FOUND` */
+/** Resolves a reference to a session of this process. @throws CastellanError `SESSION_NOT_FOUND` */
 export function find(reference: SessionRef): Session {
-  const session = picked(reference);
+  const session = resolveRef(reference);
   return isSession(session) ? session : registry.find(session);
 }
 
@@ -75,11 +75,11 @@ export function turnTarget(session: SessionName | Session, lookup: NameLookup = 
 }
 
 function isPicker(reference: SessionRef): reference is Picker {
-  // What is no name is told to be none by those who look for it.
+  // A value that is no name passes here: the lookup that follows rejects it.
   return typeof reference === "object" && reference !== null && PICK in reference;
 }
 
-/** What is told of a handle whose name is another session's by now, which must not be taken for the one that is meant. */
+/** Returns the error of a handle whose session has ended. Another session may have its name by now. */
 export function staleHandle({ name }: Session): CastellanError {
   return new CastellanError(
     "SESSION_STOPPED",

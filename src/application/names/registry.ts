@@ -6,31 +6,31 @@ import { invalidOptions } from "../../session/options/validation.ts";
 import { type Session, serverOf } from "../../session/session.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 
-/** A session and who holds it. */
+/** A session and its supervisor. */
 export interface Registration {
   readonly session: Session;
   /** The name of the supervisor. */
   readonly supervisor: string;
-  /** Things that only one session at a time can use, with what they are for messages. */
+  /** Values that only one session at a time can use, each with its option, for messages. */
   readonly exclusive: ReadonlyMap<unknown, string>;
 }
 
-/** A template and who holds it. */
+/** A template and its supervisor. */
 export interface RegisteredTemplate {
   /** The name of the supervisor. */
   readonly supervisor: string;
-  /** Has the session of this name come to life. */
+  /** Creates the session of this name. */
   find(name: SessionName): Session | undefined;
 }
 
-/** A pool and who holds it. */
+/** A pool and its supervisor. */
 export interface RegisteredPool {
   /** The name of the supervisor. */
   readonly supervisor: string;
   readonly pool: Pool;
 }
 
-/** What stands under the process-wide symbol; shared by all copies of this package in the process. */
+/** The state behind the process-wide symbol, shared by all copies of this package. */
 interface Shared {
   readonly sessions: Map<string, Registration>;
   readonly exclusive: Map<unknown, string>;
@@ -41,9 +41,7 @@ interface Shared {
 
 const SHARED = Symbol.for("castellan.registry.2");
 
-/**
- * The sessions of this process by name. There is one in a process, also if this package is loaded twice.
- */
+/** The sessions of this process by name. There is one registry per process, even if this package is loaded twice. */
 export class SessionRegistry {
   readonly #shared: Shared;
 
@@ -54,18 +52,18 @@ export class SessionRegistry {
     Reflect.set(globalThis, SHARED, this.#shared);
   }
 
-  /** A name for a supervisor that was given none. */
+  /** Returns a name for an unnamed supervisor. */
   nextSupervisorName(): string {
     this.#shared.supervisors += 1;
     return `supervisor-${this.#shared.supervisors}`;
   }
 
-  /** How many sessions of each supervisor, by the name under which it writes its journal, are in which state. */
+  /** Counts the sessions by state, for each supervisor by its name in the journal. */
   states(): Map<string, Map<string, number>> {
     return this.#counted((server) => [server.visibleState]);
   }
 
-  /** How many sessions of each supervisor have something wrong with the MCP server of each name. */
+  /** Counts the sessions with a fault of an MCP server, by the server's name, for each supervisor. */
   faultyServers(): Map<string, Map<string, number>> {
     return this.#counted((server) => server.faultyServers);
   }
@@ -84,9 +82,9 @@ export class SessionRegistry {
   }
 
   /**
-   * Takes the name for a session.
+   * Takes a name for a session.
    *
-   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared
+   * @throws CastellanError `SESSION_ALREADY_STARTED`; `INVALID_OPTIONS` if another session uses an exclusive value
    */
   register(registration: Registration): void {
     const { sessions, exclusive } = this.#shared;
@@ -96,7 +94,7 @@ export class SessionRegistry {
     if (typeof name === "string") this.#refuseIfPool(name);
     if (holder !== undefined) {
       const { supervisor } = holder;
-      const message = `There already is a session ${formatName(name)}; it belongs to ${supervisor}. Choose another name, or end that session first.`;
+      const message = `Session ${formatName(name)} already exists, in ${supervisor}. Choose another name, or terminate that session first.`;
       throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
     }
     for (const [thing, what] of registration.exclusive) {
@@ -112,12 +110,12 @@ export class SessionRegistry {
     for (const thing of registration.exclusive.keys()) exclusive.set(thing, key);
   }
 
-  /** The name of the supervisor that has a session of this name. */
+  /** Returns the name of the supervisor that has a session of this name. */
   holderOf(name: SessionName): string | undefined {
     return this.#shared.sessions.get(nameKey(name))?.supervisor;
   }
 
-  /** Gives the name back, if it is still this registration's. */
+  /** Releases a name, if it still belongs to this registration. */
   unregister(registration: Registration): void {
     const { sessions, exclusive } = this.#shared;
     const key = nameKey(registration.session.name);
@@ -127,11 +125,11 @@ export class SessionRegistry {
   }
 
   /**
-   * Puts a registration of the same session in the place of the one that there is.
+   * Replaces the registration of a session.
    *
-   * @throws CastellanError `INVALID_OPTIONS` if it would share what cannot be shared; then the first one stays
+   * @throws CastellanError `INVALID_OPTIONS` if another session uses an exclusive value; the first registration then stays
    */
-  exchange(before: Registration, after: Registration): void {
+  replace(before: Registration, after: Registration): void {
     this.unregister(before);
     try {
       this.register(after);
@@ -142,9 +140,9 @@ export class SessionRegistry {
   }
 
   /**
-   * Takes all names that begin with this one, but for those of sessions that are there.
+   * Takes all names that begin with this one and have no session yet.
    *
-   * @returns gives them back
+   * @returns a function that releases them
    * @throws CastellanError `SESSION_ALREADY_STARTED` if another template has them
    */
   registerTemplate(name: string, template: RegisteredTemplate): () => void {
@@ -160,8 +158,8 @@ export class SessionRegistry {
   /**
    * Takes a name for a pool.
    *
-   * @returns gives it back
-   * @throws CastellanError `SESSION_ALREADY_STARTED` if it is another pool's, a template's or a session's
+   * @returns a function that releases it
+   * @throws CastellanError `SESSION_ALREADY_STARTED` if another pool, a template or a session has it
    */
   registerPool(name: string, pool: RegisteredPool): () => void {
     const { sessions, templates, pools } = this.#shared;
@@ -174,13 +172,13 @@ export class SessionRegistry {
     };
   }
 
-  /** The pool of this name, of whichever supervisor. */
+  /** Returns the pool of this name, in any supervisor of the process. */
   pool(name: string): Pool | undefined {
     return this.#shared.pools.get(name)?.pool;
   }
 
-  /** The error that there is no pool of this name, in this process or in the supervisor named. */
-  missingPool(name: string, supervisor?: string): CastellanError<"POOL_NOT_FOUND"> {
+  /** Returns the error for a missing pool, in this process or in the given supervisor. */
+  poolNotFound(name: string, supervisor?: string): CastellanError<"POOL_NOT_FOUND"> {
     const known = [...this.#shared.pools].filter(
       ([, pool]) => supervisor === undefined || pool.supervisor === supervisor,
     );
@@ -198,9 +196,9 @@ export class SessionRegistry {
   }
 
   /**
-   * The session of this name, of whichever supervisor.
+   * Returns the session of this name, in any supervisor of the process. A template creates it if needed.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if it is no name
+   * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS` if this is no name
    */
   find(name: SessionName): Session {
     const { sessions, templates } = this.#shared;
@@ -208,12 +206,12 @@ export class SessionRegistry {
     if (present !== undefined) return present;
     const first: unknown = Array.isArray(name) ? name[0] : undefined;
     const found = typeof first === "string" ? templates.get(first)?.find(name) : undefined;
-    if (found === undefined) throw this.missing(name);
+    if (found === undefined) throw this.notFound(name);
     return found;
   }
 
-  /** The error that there is no such session, in this process or in the supervisor named; or that this is no name. */
-  missing(name: SessionName, supervisor?: string): CastellanError<"SESSION_NOT_FOUND" | "INVALID_OPTIONS"> {
+  /** Returns the error for a missing session, in this process or in the given supervisor, or for an invalid name. */
+  notFound(name: SessionName, supervisor?: string): CastellanError<"SESSION_NOT_FOUND" | "INVALID_OPTIONS"> {
     const problem = nameProblem(name);
     if (problem !== undefined)
       return invalidOptions("session name", [{ field: "name", message: `this is ${problem}` }]);
@@ -224,11 +222,11 @@ export class SessionRegistry {
     const where = supervisor === undefined ? "in this process" : `in ${supervisor}`;
     const isPool = typeof name === "string" && this.pool(name) !== undefined;
     const hint = isPool
-      ? "It is the name of a pool: ask it with `query` or `stream`, or lend a member of it with `checkout`"
+      ? "It is the name of a pool: call `query` or `stream` with it, or lend a member with `checkout`"
       : known.length === 0
         ? supervisor === undefined
-          ? "There are none; start a supervisor first"
-          : "It has none; add it with `startSession`"
+          ? "There are no sessions; start a supervisor first"
+          : "It has no sessions; add one with `startSession`"
         : near.length > 0
           ? `Did you mean ${near.join(" or ")}?`
           : `There are ${known.length}: ${known.slice(0, 5).join(", ")}${known.length > 5 ? ", …" : ""}`;
@@ -243,17 +241,16 @@ export class SessionRegistry {
 function refuseIfHeld(what: string, name: string, holder: { readonly supervisor: string } | undefined): void {
   if (holder === undefined) return;
   const { supervisor } = holder;
-  const message = `There already is a ${what} ${JSON.stringify(name)}; it belongs to ${supervisor}. Choose another name, or end that one first.`;
+  const message = `A ${what} ${JSON.stringify(name)} already exists, in ${supervisor}. Choose another name, or remove that one first.`;
   throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor } });
 }
 
 export const registry: SessionRegistry = new SessionRegistry();
 
 /**
- * What of a session's options no other session may use at the same time, with the field it stands in.
+ * Returns the values in a session's options that no other session may use at the same time, each with its option.
  *
- * An in-process MCP server speaks to one process at a time: a second one would find it without tools, and nobody would
- * say so.
+ * An in-process MCP server serves one process at a time: a second process would find no tools there, without an error.
  */
 export function exclusiveOf(options: SdkOptions): Map<unknown, string> {
   const exclusive = new Map<unknown, string>();

@@ -3,37 +3,36 @@ import type { MemorySize } from "../../capacity/memory-size.ts";
 import type { TurnLimits } from "../../capacity/turn-limiter.ts";
 import { memorySchema, validate } from "../../session/options/validation.ts";
 
-/** How many processes a supervisor and all below it may have at a time, and how much memory. */
+/** Limits on the processes and the memory of a supervisor and everything below it. */
 export interface CapacityOptions {
   /**
-   * How many Claude Code processes there may be. When all are taken, the session that has been idle for longest hibernates;
-   * when all are at work, a turn waits in line, for its `queueTimeout` at the most. Default: no limit.
+   * The maximum number of Claude Code processes. At the limit, the session that has been idle longest hibernates. If no session
+   * is idle, a turn waits for a process, up to its `queueTimeout`. Default: no limit.
    */
   maxProcesses?: number;
   /**
-   * How much memory they may use together, as proportional set size: `"4GB"`, or bytes. It is measured every ten seconds;
-   * when it is more, those sessions hibernate that have been idle for longest, and no process is started beside others until
-   * it is less. Default: no limit. One that has not been measured counts as 100 MB, which outside of Linux all do.
+   * The memory that all processes together may use, as proportional set size: `"4GB"`, or bytes. Castellan measures it every ten
+   * seconds. Over the budget, the sessions that have been idle longest hibernate, and no further process starts until usage
+   * falls. Default: no limit. A process without a measurement counts as 100 MB; outside Linux, no process is measured.
    */
   memoryBudget?: MemorySize;
   /**
-   * How many unused processes may be kept ready, so that a conversation that begins need not wait for one to start. One is
-   * taken only in the place of a process with the same options, directories and environment. Of each kind that was needed
-   * twice in the last ten minutes, or is that of a template whose options are the same for all, as many are kept as were
-   * needed at a time; they give way to sessions. A conversation that is gone on with has to be resumed
-   * by a process of its own. Default 0. {@link Supervisor.capacity} tells what came of them.
+   * The maximum number of unused processes to keep ready, so that a new conversation need not wait for a process to start. A
+   * session takes a spare only if its own process would have the same options, directories and environment. Castellan keeps
+   * spares of each kind that was needed twice in the last ten minutes, and of each template whose options are the same for all
+   * sessions: as many as were needed at a time. Spares make room for sessions. Resuming a conversation always takes a process of
+   * its own. Default 0. {@link Supervisor.capacity} reports hits and misses.
    */
   spares?: number;
   /**
-   * How many turns may run at a time: of all sessions, or `{ total, perKey }` with a limit for those that use the same key of
-   * the API besides. Sessions that wait take turns: each runs one, then goes to the end of the line. Waiting counts towards
-   * `queueTimeout`. A turn counts until it has ended, also while it waits for an approval, so that one that asks another
-   * session needs room for both. Default: no limit.
+   * The maximum number of concurrent turns: of all sessions, or `{ total, perKey }` to limit also the turns that use the same API
+   * key. Waiting sessions are served round-robin, one turn each. Waiting counts towards `queueTimeout`. A turn counts until it
+   * ends, even while it waits for an approval, so a turn that queries another session needs a limit of at least two. Default: no limit.
    */
   maxConcurrentTurns?: number | { readonly total?: number; readonly perKey?: number };
 }
 
-/** {@link CapacityOptions} with what was not given as it is without. */
+/** {@link CapacityOptions} with their defaults. */
 export interface CapacitySettings {
   readonly maxProcesses: number | undefined;
   /** In bytes. */
@@ -54,7 +53,7 @@ const schema = z.strictObject({
     .default({}),
 });
 
-/** @throws CastellanError `INVALID_OPTIONS` */
+/** Validates the capacity options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function capacitySettings(options: CapacityOptions | undefined): CapacitySettings {
   const { maxProcesses, memoryBudget, spares, maxConcurrentTurns } = validate(
     schema,

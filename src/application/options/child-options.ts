@@ -13,8 +13,8 @@ import type { OptionLayer } from "./supervisor-options.ts";
 import { type TreeOptions, treeShape } from "./supervisor-options.ts";
 import { type TemplateOptions, templateSettings } from "./template.ts";
 
-/** How a child that is no session is kept, as in OTP. */
-interface Keeping {
+/** OTP's options of a child that is not a session. */
+interface SupervisionOptions {
   /** Default `"permanent"`. */
   restart?: Restart;
   /** Default `"5s"` for a worker, `"infinity"` for a supervisor. */
@@ -24,48 +24,48 @@ interface Keeping {
 }
 
 /**
- * Something of the application's own that lives in the tree, such as a connection or a server.
+ * A child of the application's own, such as a connection or a server.
  *
  * @example
  * { id: "webhooks", start: async () => new WebhookServer() } // with `exited` and `stop()`, see Child
  */
-export interface WorkerOptions extends Keeping {
-  /** Unlike any other in its supervisor. */
+export interface WorkerOptions extends SupervisionOptions {
+  /** Must be unique within its supervisor. */
   id: string;
-  /** Brings it up. A rejection is a crash like any other. */
+  /** Starts the worker. A rejection counts as a crash. */
   start(context: StartContext): Promise<Child> | Child;
 }
 
-/** A supervisor below another one, with children of its own. */
-export interface SubtreeOptions extends Keeping, TreeOptions {
-  /** Unlike any other name or id in its supervisor. */
+/** A supervisor below another one, with its own children. */
+export interface SubtreeOptions extends SupervisionOptions, TreeOptions {
+  /** Must be unique among the names and ids of its supervisor's children. */
   name: string;
   children: readonly ChildOptions[];
-  /** Session options for the sessions below it, over those of the supervisors above. */
+  /** Session options for the sessions below it. They override the defaults of the supervisors above. */
   defaults?: SessionDefaults;
 }
 
-/** What can be a child: a session, a template, a pool, a supervisor (it has `children`), or a worker (it has `start`). */
+/** The options of a child: a session, a template, a pool, a supervisor (it has `children`), or a worker (it has `start`). */
 export type ChildOptions = SessionOptions | TemplateOptions | PoolOptions | SubtreeOptions | WorkerOptions;
 
-/** A child as it is to be, all values settled. */
+/** A validated child with its defaults applied. */
 export type ChildPlan = SessionPlan | FamilyPlan | SubtreePlan | WorkerPlan;
 
 /** A child that its supervisor starts itself. */
 export type TreePlan = Exclude<ChildPlan, FamilyPlan>;
 
-/** What is no child in the tree itself, but has sessions that are. */
+/** A template or a pool: not a child of the tree itself, but its sessions are. */
 export type FamilyPlan = TemplatePlan | PoolPlan;
 
 export interface SessionPlan {
   readonly kind: "session";
   readonly id: string;
   readonly settings: SessionSettings;
-  /** What the settings are made of, the outermost supervisor's options first and the session's own last. */
+  /** The layers of options that make up the settings: the outermost supervisor's first, the session's own last. */
   readonly layers: readonly OptionLayer[];
-  /** The template by which it has come to life, if it has by one. */
+  /** The template that the session belongs to. */
   readonly template?: string;
-  /** The pool that it is a member of, if it is, and its number there. */
+  /** The pool that the session is a member of, and its index there. */
   readonly pool?: string;
   readonly index?: number;
 }
@@ -74,7 +74,7 @@ export interface PoolPlan {
   readonly kind: "pool";
   readonly id: string;
   readonly settings: PoolSettings;
-  /** The plan of the member of this number, always the same. @throws CastellanError `INVALID_OPTIONS` */
+  /** Returns the plan of the member with this index, the same object each time. @throws CastellanError `INVALID_OPTIONS` */
   readonly member: (index: number) => SessionPlan;
 }
 
@@ -84,16 +84,16 @@ export interface TemplatePlan {
   readonly maxSessions: number;
   readonly maxHibernated: number;
   readonly retentionMs: number;
-  /** The settings of any of its sessions, if they are the same for all. */
+  /** The settings of all its sessions; undefined if a function makes them. */
   readonly common: SessionSettings | undefined;
-  /** The plan of the session of this name. @throws CastellanError `INVALID_OPTIONS` */
+  /** Returns the plan of the session with this name. @throws CastellanError `INVALID_OPTIONS` */
   readonly session: (name: SessionName) => SessionPlan;
 }
 
 export interface SubtreePlan {
   readonly kind: "supervisor";
   readonly id: string;
-  readonly keeping: SettledKeeping;
+  readonly supervision: SupervisionSettings;
   readonly tree: SupervisorSpec;
   readonly children: readonly ChildPlan[];
 }
@@ -101,20 +101,20 @@ export interface SubtreePlan {
 export interface WorkerPlan {
   readonly kind: "worker";
   readonly id: string;
-  readonly keeping: SettledKeeping;
+  readonly supervision: SupervisionSettings;
   readonly start: ChildSpec["start"];
-  /** The function that the application gave, by which it is known again. */
+  /** The application's own function, by which a reconciliation recognises the worker. */
   readonly source: unknown;
 }
 
-/** {@link Keeping} with durations in milliseconds; what was not given is left to the tree. */
-export interface SettledKeeping {
+/** {@link SupervisionOptions} with durations in milliseconds. The tree applies the defaults. */
+export interface SupervisionSettings {
   readonly restart?: Restart;
   readonly shutdown?: Shutdown;
   readonly significant?: boolean;
 }
 
-const keepingShape = {
+const supervisionShape = {
   restart: z.enum(["permanent", "transient", "temporary"]).optional(),
   shutdown: z.union([z.enum(["brutal_kill", "infinity"]), durationSchema]).optional(),
   significant: z.boolean().optional(),
@@ -123,7 +123,7 @@ const keepingShape = {
 const workerSchema = z.strictObject({
   id: z.string().min(1),
   start: z.custom<ChildSpec["start"]>((value) => typeof value === "function", "expected a function"),
-  ...keepingShape,
+  ...supervisionShape,
 });
 
 const subtreeSchema = z.strictObject({
@@ -131,21 +131,21 @@ const subtreeSchema = z.strictObject({
   children: z.array(z.unknown()),
   defaults: z.looseObject({}).optional(),
   ...treeShape,
-  ...keepingShape,
+  ...supervisionShape,
 });
 
-/** The supervisor that children are planned for. */
+/** The supervisor for which children are planned. */
 export interface Parent {
   readonly tree: SupervisorSpec;
   readonly defaults: SessionDefaults;
-  /** What the defaults are made of, the outermost supervisor's first. */
+  /** The layers of options that make up the defaults, the outermost supervisor's first. */
   readonly layers: readonly OptionLayer[];
 }
 
 /**
- * The plans of `children`, which are checked down to the last one before any is said to be wrong.
+ * Returns the plans of `children`. Checks the whole tree before it throws.
  *
- * @throws CastellanError `INVALID_OPTIONS` with all that is wrong
+ * @throws CastellanError `INVALID_OPTIONS` with all problems
  */
 export function childPlans(children: readonly ChildOptions[], parent: Parent): ChildPlan[] {
   const problems: OptionProblem[] = [];
@@ -154,7 +154,7 @@ export function childPlans(children: readonly ChildOptions[], parent: Parent): C
   return plans;
 }
 
-/** The plan of one child. @throws CastellanError `INVALID_OPTIONS` */
+/** Returns the plan of one child. @throws CastellanError `INVALID_OPTIONS` */
 export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
   if (isObject(child) && ("children" in child || "start" in child || "template" in child || "pool" in child)) {
     const problems: OptionProblem[] = [];
@@ -165,7 +165,7 @@ export function childPlan(child: ChildOptions, parent: Parent): ChildPlan {
   return sessionPlan(child, parent);
 }
 
-/** The plan of a session. @throws CastellanError `INVALID_OPTIONS` */
+/** Returns the plan of a session. @throws CastellanError `INVALID_OPTIONS` */
 export function sessionPlan(
   options: SessionOptions,
   parent: Parent,
@@ -178,7 +178,7 @@ export function sessionPlan(
   return { kind: "session", id: settings.key, settings, layers: [...parent.layers, own] };
 }
 
-/** The sessions of these plans and of all below them, in the order in which they are started. */
+/** Returns the sessions of these plans and of everything below them, in start order. */
 export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
   return plans.flatMap((plan) => {
     if (plan.kind === "supervisor") return sessionsOf(plan.children);
@@ -186,10 +186,10 @@ export function sessionsOf(plans: readonly ChildPlan[]): SessionPlan[] {
   });
 }
 
-/** The fields by which children are known. */
+/** The field that identifies each kind of child. */
 const FIELDS = { session: "name", supervisor: "name", template: "template", pool: "pool", worker: "id" } as const;
 
-/** The templates and pools among these plans and all below them. */
+/** Returns the templates and pools of these plans and of everything below them. */
 export function familiesOf(plans: readonly ChildPlan[]): FamilyPlan[] {
   return plans.flatMap((plan) => {
     if (plan.kind === "supervisor") return familiesOf(plan.children);
@@ -208,7 +208,7 @@ export function belongsTo(plan: ChildPlan, family: Pick<FamilyPlan, "kind" | "id
 
 type Problems = OptionProblem[];
 
-/** Where each session of the whole tree, and each child of one supervisor, was named first. */
+/** The path at which each session of the tree, or each child of one supervisor, was declared first. */
 type FirstPaths = Map<string, string>;
 
 function plansOf(
@@ -262,22 +262,28 @@ function planOf(
 }
 
 function workerPlan(child: WorkerOptions, parent: Parent, at: string): WorkerPlan {
-  const { id, start, ...keeping } = validate(workerSchema, child, "worker", at);
-  checkSignificant(parent, `worker "${id}"`, keeping, at);
-  // Bound, because `start` may be a method of an object that the application made.
-  return { kind: "worker", id, start: start.bind(child), source: child.start, keeping: withoutUndefined(keeping) };
+  const { id, start, ...supervision } = validate(workerSchema, child, "worker", at);
+  checkSignificant(parent, `worker "${id}"`, supervision, at);
+  // Bound, because `start` may be a method of the application's object.
+  return {
+    kind: "worker",
+    id,
+    start: start.bind(child),
+    source: child.start,
+    supervision: withoutUndefined(supervision),
+  };
 }
 
 function templatePlan(child: TemplateOptions, parent: Parent, at: string): TemplatePlan {
   const { name: id, maxSessions, maxHibernated, retentionMs, alike, optionsOf } = templateSettings(child, at);
-  // Nobody knows how many will be named, so that none has a process before it is asked something.
+  // Any number of sessions may be named, so none gets a process before its first turn.
   const { activation = "lazy" } = parent.defaults;
   const session = (name: SessionName): SessionPlan => {
     const options = optionsOf(name);
     const own = { owner: { kind: "template", name: id }, options } as const;
     return { ...sessionPlan({ activation, ...options, name }, parent, "", own), template: id };
   };
-  // What is the same for all can be told to be wrong before anybody names one.
+  // Options that all sessions share are checked at once, before any session is named.
   const common = alike ? session([id, "key"]).settings : undefined;
   return { kind: "template", id, maxSessions, maxHibernated, retentionMs, common, session };
 }
@@ -296,7 +302,7 @@ function poolPlan(child: PoolOptions, parent: Parent, at: string): PoolPlan {
     plans.set(index, plan);
     return plan;
   };
-  // What is wrong with all of them is told before there is any.
+  // Reports problems that all members share, before any member exists.
   member(0);
   return { kind: "pool", id: settings.name, settings, member };
 }
@@ -310,8 +316,8 @@ function subtreePlan(
 ): SubtreePlan {
   const parsed = validate(subtreeSchema, child, "supervisor", at);
   const { name, children: _, defaults: _own, restart, shutdown, significant, ...tree } = parsed;
-  const keeping = withoutUndefined({ restart, shutdown, significant });
-  checkSignificant(parent, `supervisor "${name}"`, keeping, at);
+  const supervision = withoutUndefined({ restart, shutdown, significant });
+  checkSignificant(parent, `supervisor "${name}"`, supervision, at);
   const defaults = checkSessionDefaults(child.defaults ?? {}, `supervisor "${name}"`, fieldAt(at, "defaults"));
   const layer: OptionLayer = { owner: { kind: "supervisor", name }, options: defaults };
   const own: Parent = {
@@ -320,10 +326,10 @@ function subtreePlan(
     layers: [...parent.layers, layer],
   };
   const children = plansOf(child.children, own, fieldAt(at, "children"), problems, sessions);
-  return { kind: "supervisor", id: name, keeping, tree: own.tree, children };
+  return { kind: "supervisor", id: name, supervision, tree: own.tree, children };
 }
 
-/** As the tree refuses it, before anything is started. */
+/** Rejects what the tree would reject, before anything starts. */
 function checkSignificant(
   parent: Parent,
   what: string,
@@ -334,7 +340,7 @@ function checkSignificant(
   const field = fieldAt(at, "significant");
   refuseSignificant(parent, what, field);
   if (restart !== "permanent") return;
-  const message = 'what is permanent cannot be significant; set `restart` to "transient" or "temporary"';
+  const message = 'a permanent child cannot be significant; set `restart` to "transient" or "temporary"';
   throw invalidOptions(what, [{ field, message }]);
 }
 
@@ -342,14 +348,14 @@ function fieldAt(at: string, field: string): string {
   return at === "" ? field : `${at}.${field}`;
 }
 
-/** Whose supervisor never shuts down by itself cannot be significant to it. */
+/** A significant child has no meaning for a supervisor without automatic shutdown. */
 function refuseSignificant({ tree }: Parent, what: string, field: string): void {
   if ((tree.autoShutdown ?? "never") !== "never") return;
-  const message = "needs a supervisor whose `autoShutdown` is not `never`; to no other would it mean anything";
+  const message = "has no effect: the supervisor's `autoShutdown` is `never`";
   throw invalidOptions(what, [{ field, message }]);
 }
 
-/** What a child goes by among its siblings: its id in the tree, and its name, by which callers ask for it. */
+/** Returns the identifiers of a child among its siblings: its id in the tree and, for a session, its name. */
 function idsOf(plan: ChildPlan): readonly string[] {
   return plan.kind === "session" && typeof plan.settings.name === "string" ? [plan.id, plan.settings.name] : [plan.id];
 }

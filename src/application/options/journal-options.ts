@@ -9,34 +9,34 @@ import { postgresJournal } from "../../journal/postgres/postgres-journal.ts";
 import { sqliteJournal } from "../../journal/sqlite/sqlite-journal.ts";
 import { durationSchema, validate } from "../../session/options/validation.ts";
 
-/** Where a journal is kept. */
+/** Where a journal is stored. */
 export type JournalPlace =
-  /** A file of SQLite, which is created if there is none. */
+  /** A SQLite file; created if missing. */
   | { readonly sqlite: string }
-  /** A database of PostgreSQL, and a schema in it, which is created if there is none. Default `"castellan"`. */
+  /** A PostgreSQL database and a schema in it; the schema is created if missing. Default `"castellan"`. */
   | { readonly postgres: string; readonly schema?: string };
 
-/** How a journal is kept. */
+/** Options of a journal in a file or a database. */
 export interface JournalKeeping {
-  /** How long to wait for an application that has the journal open. Default: not at all; it is refused at once. */
+  /** How long to wait for another application that has the journal open. Default: do not wait; reject with `JOURNAL_IN_USE`. */
   readonly waitForOwner?: Duration;
-  /**
-   * Which of the turns that have ended are kept: for how long, and how many of each session. Default 30 days and 1,000.
-   * What they cost is kept.
-   */
+  /** How long, and how many of each session, ended turns are kept. Default 30 days and 1,000. Costs are kept for ever. */
   readonly retention?: { readonly maxAge?: Duration; readonly maxTurns?: number };
 }
 
 /**
- * The record of sessions, turns and costs that outlives the application: in a file, in a database, in a journal of the
- * application's own, or, with `"memory"`, not at all.
+ * The record of sessions, turns and costs that outlives the application: in a file, in a database, in a journal of your own, or,
+ * with `"memory"`, not at all.
  */
 export type JournalOptions = "memory" | (JournalPlace & JournalKeeping) | Journal;
 
-/** Where the journal is if nobody says so. */
+/** The file of the journal when neither the options nor the environment name one. */
 const DEFAULT_PATH = join(".castellan", "castellan.db");
 
-/** Says where the journal is, for an application that does not: `memory`, the path of a file, or the URL of a database. */
+/**
+ * The environment variable for the journal of an application that does not configure one: `memory`, a file path, or a database
+ * URL.
+ */
 export const JOURNAL_VARIABLE = "CASTELLAN_JOURNAL";
 
 const keepingShape = {
@@ -50,10 +50,10 @@ const sqliteSchema = z.strictObject({
   sqlite: z
     .string()
     .min(1)
-    // The password in it would be in the name of a folder.
+    // A URL taken for a path would put its password into a folder name.
     .refine(
       (path) => !/^[a-z][a-z\d+.-]*:\/\//i.test(path),
-      "expected the path of a file, and this is a URL; a database is `{ postgres: url }`",
+      "expected a file path, not a URL; for a database use `{ postgres: url }`",
     ),
   ...keepingShape,
 });
@@ -67,7 +67,7 @@ const postgresSchema = z.strictObject({
   ...keepingShape,
 });
 
-/** @throws CastellanError `INVALID_OPTIONS` */
+/** Returns the journal's options, or those of the environment. @throws CastellanError `INVALID_OPTIONS` */
 export function checkJournal(options: JournalOptions | undefined): JournalOptions {
   const given = options === undefined ? fromEnvironment(process.env[JOURNAL_VARIABLE]) : options;
   if (given === "memory" || isJournal(given)) return given;
@@ -109,7 +109,7 @@ function isJournal(value: unknown): value is Journal {
   return typeof value === "object" && value !== null && "write" in value && typeof value.write === "function";
 }
 
-/** The same for two ways to the same file, also while it is not there yet. */
+/** Returns the same path for two ways to the same file, even before the file exists. */
 function canonical(path: string): string {
   const absolute = resolve(path);
   try {

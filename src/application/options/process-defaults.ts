@@ -1,6 +1,6 @@
 import type { SessionDefaults } from "../../session/options/options.ts";
 
-/** One list in a process, also if this package is loaded twice. */
+/** One list per process, even if this package is loaded twice. */
 const SHARED = Symbol.for("castellan.process-defaults");
 
 function installed(): SessionDefaults[] {
@@ -11,10 +11,10 @@ function installed(): SessionDefaults[] {
 }
 
 /**
- * Session options below those of every supervisor that is started from now on: for tests, which put a fake Claude under an
- * application.
+ * Installs session options below the defaults of every supervisor that starts from now on. Tests use it to put a fake Claude
+ * under an application.
  *
- * @returns takes them back
+ * @returns a function that removes them
  */
 export function installDefaults(defaults: SessionDefaults): () => void {
   const list = installed();
@@ -25,7 +25,7 @@ export function installDefaults(defaults: SessionDefaults): () => void {
   };
 }
 
-/** What has been installed, the last on top. */
+/** Returns the installed options; later ones override earlier ones. */
 export function processDefaults(): SessionDefaults {
   return Object.assign({}, ...installed());
 }

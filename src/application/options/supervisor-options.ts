@@ -10,92 +10,92 @@ import { type CapacityOptions, type CapacitySettings, capacitySettings } from ".
 import { checkJournal, type JournalOptions } from "./journal-options.ts";
 import { processDefaults } from "./process-defaults.ts";
 
-/** Who gives options to a session. */
+/** The origin of session options. */
 export interface OptionOwner {
-  /** `process`: installed for all supervisors of the process, as tests do. */
+  /** `process`: installed for all supervisors of the process, for example by tests. */
   readonly kind: "session" | "template" | "pool" | "supervisor" | "process";
-  /** Not of a session, whose own they are, nor of a supervisor that has none, nor of the process. */
+  /** Absent for a session's own options, an unnamed supervisor and the process. */
   readonly name?: string | undefined;
 }
 
-/** The options that one of them gives. Of several layers the later ones go over the earlier ones. */
+/** The options of one owner. Later layers override earlier ones. */
 export interface OptionLayer {
   readonly owner: OptionOwner;
   readonly options: object;
 }
 
-/** Where a supervisor reports what its owner may want to know. `console` and pino both are one. */
+/** Where a supervisor logs. `console` and pino both fit. */
 export interface Logger {
-  /** Takes what is in order. */
+  /** Logs a normal event. */
   info(message: string): void;
-  /** Takes what somebody should look at. */
+  /** Logs an event that needs attention. */
   warn(message: string): void;
 }
 
-/** How a supervisor keeps its children, as in OTP. */
+/** How a supervisor manages its children, as in OTP. */
 export interface TreeOptions {
-  /** Who else is restarted when a child ends. Default `"one_for_one"`. */
+  /** Which siblings restart together with a child that ended. Default `"one_for_one"`. */
   strategy?: Strategy;
-  /** How many restarts within `maxSeconds` are borne. Default 3. */
+  /** The maximum number of restarts within `maxSeconds`. Default 3. */
   maxRestarts?: number;
   /** Default 5. */
   maxSeconds?: number;
   /**
-   * What happens when there are more, when no restart would mend a child, or when more than five starts of it in a row, and more than
-   * `maxRestarts`, have failed. `"quarantine"` quarantines the child, and the others go on; `"escalate"`, as in OTP, stops them all and
-   * ends the supervisor, and the one above it decides. Default `"quarantine"`.
+   * What happens on more restarts than that, on an exit that no restart can fix, or after more than `maxRestarts` (and at least
+   * six) failed starts in a row. `"quarantine"`: the supervisor quarantines the child and keeps the others running. `"escalate"`,
+   * as in OTP: the supervisor stops its children and ends; its own supervisor decides. Default `"quarantine"`.
    */
   onMaxRestarts?: "quarantine" | "escalate";
-  /** Whether the supervisor ends by itself when children that are `significant` do. Default `"never"`. */
+  /** Whether the supervisor stops when its `significant` children end. Default `"never"`. */
   autoShutdown?: AutoShutdown;
-  /** How many children it may have at a time, running or not. Default: no limit. */
+  /** The maximum number of children, running or not. Default: no limit. */
   maxChildren?: number;
 }
 
 /** The options of a supervisor. */
 export interface SupervisorOptions extends TreeOptions {
-  /** For messages and lists. Default `"supervisor-1"`, `"supervisor-2"`, … */
+  /** The name in messages and lists. Default `"supervisor-1"`, `"supervisor-2"`, … */
   name?: string;
-  /** Session options that hold for every session unless it says otherwise. */
+  /** Session options for every session. A session's own options override them. */
   defaults?: SessionDefaults;
   /**
-   * Where sessions, turns and costs are written down, so that they outlive the application: `{ sqlite: path }`,
-   * `{ postgres: url }`, `"memory"` for not at all, or a journal of your own. Supervisors of one process may share a journal;
-   * another process is refused. Default: what the environment variable `CASTELLAN_JOURNAL` says (`memory`, a path or a URL),
-   * or the file `.castellan/castellan.db` in the working directory.
+   * Where sessions, turns and costs are stored so that they outlive the application: `{ sqlite: path }`, `{ postgres: url }`,
+   * `"memory"` for nowhere, or a journal of your own. Supervisors of one process can share a journal; a second process is
+   * rejected. Default: the environment variable `CASTELLAN_JOURNAL` (`memory`, a path or a URL), else the file
+   * `.castellan/castellan.db` in the working directory.
    */
   journal?: JournalOptions;
   /**
-   * How much all its sessions together may spend, as `budget` of a session. What counts is what this supervisor, by its name,
-   * has spent; supervisors without a name count together. Default: no limit.
+   * How much all its sessions together may spend, in the form of a session's `budget`. Spending counts per supervisor name;
+   * unnamed supervisors share one account. Default: no limit.
    */
   budget?: Budget;
   /**
-   * What a start does if a child, here or below, is quarantined instead of coming up. `"quarantine"`: the others go on, and
-   * {@link Supervisor.notStarted} says which and why. `"throw"`, as in OTP: all that is up is stopped again, and
-   * {@link Supervisor.start} rejects with `CHILD_START_FAILED`. How often a start is tried `maxRestarts` says. Later starts of children
-   * are none of its business. Default `"quarantine"`.
+   * What {@link Supervisor.start} does if a child, at any depth, is quarantined instead of starting. `"quarantine"`: keeps the
+   * others running; {@link Supervisor.notStarted} lists the failures. `"throw"`, as in OTP: stops everything again and rejects
+   * with `CHILD_START_FAILED`. `maxRestarts` limits the tries of each start. Children that are started later are not affected.
+   * Default `"quarantine"`.
    */
   onStartFailure?: "quarantine" | "throw";
-  /** How many processes all its sessions together may have. Default: as many as there are sessions. */
+  /** Limits on the processes of all its sessions together. Default: one process per session. */
   capacity?: CapacityOptions;
   /**
-   * Makes the application a node of a cluster, in which names that are `global` are there once on all nodes together, and survive
-   * the machine that they are on. Needs the package `pg`. Default: it is alone.
+   * Makes the application a node of a cluster. `global` names exist once across all nodes and survive the loss of a machine.
+   * Needs the package `pg`. Default: no cluster.
    */
   cluster?: ClusterOptions;
-  /** Gets a line for each restart and for each child that is quarantined. Default: the latter become process warnings. */
+  /** Gets a line for each restart and each quarantined child. Default: quarantined children become process warnings. */
   logger?: Logger;
 }
 
-/** The options with their defaults; what is the tree's own is in `tree`. */
+/** The validated options with their defaults; `tree` holds those of {@link TreeOptions}. */
 export interface SupervisorSettings {
   readonly name: string | undefined;
-  /** As they were given. */
+  /** The options as they were given. */
   readonly given: SupervisorOptions;
   readonly tree: SupervisorSpec;
   readonly defaults: SessionDefaults;
-  /** The same, as the layer that they are for sessions. */
+  /** The same, as layers of session options. */
   readonly layers: readonly OptionLayer[];
   readonly journal: JournalOptions;
   readonly budget: Budget | undefined;
@@ -132,7 +132,7 @@ const schema = z.strictObject({
     .optional(),
 });
 
-/** The same, with other defaults for the sessions. @throws CastellanError `INVALID_OPTIONS` */
+/** Returns the settings with other session defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function withDefaults(settings: SupervisorSettings, defaults: SessionDefaults): SupervisorSettings {
   const checked = checkSessionDefaults(defaults, "supervisor");
   const installed = processDefaults();
@@ -146,7 +146,7 @@ function layersOf(name: string | undefined, installed: SessionDefaults, own: Ses
   ];
 }
 
-/** @throws CastellanError `INVALID_OPTIONS` */
+/** Validates a supervisor's options and applies their defaults. @throws CastellanError `INVALID_OPTIONS` */
 export function supervisorSettings(options: SupervisorOptions): SupervisorSettings {
   const {
     name,

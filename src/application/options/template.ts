@@ -6,45 +6,45 @@ import type { SessionDefaults } from "../../session/options/options.ts";
 import { checkSessionDefaults } from "../../session/options/session-settings.ts";
 import { durationSchema, invalidOptions, validate } from "../../session/options/validation.ts";
 
-/** The parts of a session's name behind that of its template, as its function takes them. */
+/** The parts of a session's name after the template's name, as its function takes them. */
 export type TemplateKey = readonly (string | number | undefined)[];
 
-/** The options of the sessions of a template: the same for all, or what a function makes of each one's key. */
+/** The options of a template's sessions: the same for all, or a function of the session's key. */
 export type TemplateSessions<Key extends TemplateKey = TemplateKey> =
   | SessionDefaults
   | ((...key: Key) => SessionDefaults);
 
-/** How the sessions of a template are kept. */
+/** How a template manages its sessions. */
 export interface TemplateKeeping {
   /**
-   * How many may be in memory at a time. For one more, the one that has hibernated for longest is let go: its conversation
-   * stays in the journal, and its name brings it back. Default 10,000. Not for a global template.
+   * How many sessions may be in memory. At the limit, the template evicts the session that has hibernated longest: its
+   * conversation stays in the journal, and its name brings it back. Default 10,000. Not for a global template.
    */
   maxSessions?: number;
   /**
-   * How many may hibernate in memory, at about 10 kB each; when there are more, those that have hibernated for longest are let
-   * go before their `retention` is over. Default 1,000.
+   * How many hibernated sessions stay in memory, at about 10 kB each. Above that, the template evicts those that have hibernated
+   * longest before their `retention` ends. Default 1,000.
    */
   maxHibernated?: number;
-  /** After how long of hibernation a session is let go, unless somebody reads its events. Default `"5m"`. */
+  /** How long a session hibernates before the template evicts it. A session whose events somebody reads stays. Default `"5m"`. */
   retention?: Duration;
 }
 
 /** A family of sessions as a child of a supervisor; made by {@link template}. */
 export interface TemplateOptions extends TemplateKeeping {
-  /** What the names of its sessions begin with. */
+  /** The first part of the names of its sessions. */
   template: string | GlobalName;
   sessions: TemplateSessions<never>;
 }
 
 /**
- * A family of sessions that come to life when they are first named: `[name, ...key]`. Each has a conversation of its own,
- * which it goes on with after a restart of the application. They have no process until they are asked something, unless
- * `activation` is `"eager"`.
+ * Makes a family of sessions that are created when they are first named: `[name, ...key]`. Each has its own conversation, which
+ * it resumes after a restart of the application. A session starts its process with its first turn, or at once with
+ * `activation: "eager"`.
  *
- * Sessions that have hibernated for a while are let go: nothing of them is in memory any more, their conversation stays in the
- * journal, and their name, or a handle of them, brings them back. Of their last turns there is then only what came of them, no
- * longer the messages. One whose options were changed by a call, such as `setModel`, stays.
+ * A template evicts sessions that have hibernated for a while: nothing of them stays in memory, their conversation stays in the
+ * journal, and their name or a handle brings them back. Of earlier turns an evicted session keeps the results, not the messages.
+ * A session whose options a call such as `setModel` has changed is never evicted.
  *
  * @example
  * await Supervisor.start([template("support", (userId: number) => ({ systemPrompt: `You help user ${userId}` }))]);
@@ -64,9 +64,9 @@ export interface TemplateSettings {
   readonly maxSessions: number;
   readonly maxHibernated: number;
   readonly retentionMs: number;
-  /** Whether the options are the same for all. */
+  /** Whether all sessions have the same options. */
   readonly alike: boolean;
-  /** The options of the session of this key. @throws CastellanError `INVALID_OPTIONS` if it makes none */
+  /** Returns the options of the session with this name. @throws CastellanError `INVALID_OPTIONS` if the function returns none */
   optionsOf(name: SessionName): SessionDefaults;
 }
 
@@ -74,7 +74,7 @@ const schema = z.strictObject({
   template: z.string().min(1),
   sessions: z.custom<TemplateSessions>(
     (value) => typeof value === "function" || (typeof value === "object" && value !== null && !Array.isArray(value)),
-    "expected options of a session, or a function that makes them of a key",
+    "expected session options, or a function that returns them for a key",
   ),
   maxSessions: z.int().positive().default(10_000),
   maxHibernated: z.int().nonnegative().default(1_000),
@@ -82,7 +82,9 @@ const schema = z.strictObject({
 });
 
 /**
- * @param at where the template stands, for messages
+ * Validates the options of a template and applies their defaults.
+ *
+ * @param at the path of the template in the options, for messages
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function templateSettings(options: TemplateOptions, at: string): TemplateSettings {
@@ -97,7 +99,7 @@ export function templateSettings(options: TemplateOptions, at: string): Template
     const made: unknown = sessions(...(typeof session === "string" ? [] : session.slice(1)));
     const isOptions = typeof made === "object" && made !== null && !("then" in made);
     if (isOptions) return made;
-    const message = "expected a function that returns options of a session, at once";
+    const message = "expected a function that returns session options synchronously";
     throw invalidOptions(what, [{ field: "sessions", message }]);
   };
   return { name, ...limits, retentionMs: retention, alike: false, optionsOf };

@@ -189,19 +189,19 @@ export class Branch {
         return { id, restart, shutdown, significant, start: () => this.#begin(server), onEvent };
       }
       case "worker":
-        return { id, ...plan.keeping, start: plan.start, onEvent };
+        return { id, ...plan.supervision, start: plan.start, onEvent };
       case "supervisor":
         return { ...this.#subtreeSpec(plan), onEvent };
     }
   }
 
-  #subtreeSpec({ id, keeping }: SubtreePlan): ChildSpec {
+  #subtreeSpec({ id, supervision }: SubtreePlan): ChildSpec {
     const start: ChildSpec["start"] = async ({ signal }) => {
       const branch = this.#branches.get(id);
       if (branch === undefined) throw new Error(`the supervisor ${JSON.stringify(id)} has been removed`);
       return await branch.start(signal);
     };
-    return { id, type: "supervisor", ...keeping, start };
+    return { id, type: "supervisor", ...supervision, start };
   }
 
   #begin(server: SessionServer | undefined): Child {

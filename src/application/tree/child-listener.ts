@@ -76,7 +76,7 @@ export class ChildListener {
   #stopped(event: ChildEvent, asIntended: boolean): void {
     const plan = this.#current;
     if (plan === undefined || isFamily(plan)) return;
-    const restart = plan.kind === "session" ? plan.settings.restart : plan.keeping.restart;
+    const restart = plan.kind === "session" ? plan.settings.restart : plan.supervision.restart;
     // The supervisor keeps a temporary child that is about to be started again by hand.
     const isDeleted = restart === "temporary" && this.#branch.hasDeleted(plan.id);
     const staysTerminated = restart === "transient" && asIntended;

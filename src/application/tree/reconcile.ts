@@ -137,11 +137,11 @@ function canBecome(before: ChildPlan, after: ChildPlan): boolean {
     return sessionChange(before.settings, after.settings) !== "session";
   }
   if (before.kind === "supervisor" && after.kind === "supervisor") {
-    return isDeepStrictEqual([before.tree, before.keeping], [after.tree, after.keeping]);
+    return isDeepStrictEqual([before.tree, before.supervision], [after.tree, after.supervision]);
   }
   if (isFamily(before)) return before.kind === after.kind;
   if (before.kind === "worker" && after.kind === "worker") {
-    return before.source === after.source && isDeepStrictEqual(before.keeping, after.keeping);
+    return before.source === after.source && isDeepStrictEqual(before.supervision, after.supervision);
   }
   return false;
 }

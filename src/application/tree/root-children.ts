@@ -2,7 +2,7 @@ import { CastellanError } from "../../errors.ts";
 import { didYouMean, formatName, nameKey, nearMisses } from "../../names.ts";
 import { isSession, serverOf } from "../../session/session.ts";
 import type { ChildCounts } from "../../supervision/supervisor.ts";
-import { picked, type SessionRef, staleHandle } from "../names/reference.ts";
+import { resolveRef, type SessionRef, staleHandle } from "../names/reference.ts";
 import type { ChildPlan } from "../options/child-options.ts";
 import type { SessionTable } from "./session-table.ts";
 import type { SupervisorPhase } from "./supervisor-phase.ts";
@@ -63,7 +63,7 @@ export class RootChildren {
 
   #child(reference: SessionRef): ChildPlan {
     this.#phase.refuseIfStopped();
-    const child = picked(reference);
+    const child = resolveRef(reference);
     const name = isSession(child) ? child.name : child;
     if (isSession(child) && this.#sessions.find(name)?.server !== serverOf(child)) throw staleHandle(child);
     const ids = [nameKey(name), name];

@@ -188,7 +188,7 @@ export class SessionTable {
     const entry = this.#entries.get(settings.key);
     if (entry?.server !== server) return;
     const registration = { ...entry.registration, exclusive: exclusiveOf(settings.sdk) };
-    registry.exchange(entry.registration, registration);
+    registry.replace(entry.registration, registration);
     this.#entries.set(entry.key, { ...entry, registration });
     server.reconfigure(settings);
   }
