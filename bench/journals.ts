@@ -38,7 +38,7 @@ export const journals: Line = {
 /** A journal that takes everything and keeps nothing: what is left is what Castellan costs without one. */
 function noJournal(): Journal {
   return {
-    place: "nowhere",
+    location: "nowhere",
     open: async () => {},
     close: async () => {},
     write: async () => {},

@@ -177,7 +177,7 @@ export interface CastellanEvents {
    */
   "castellan:database:gap": {
     /** The URL of the database, without its password. */
-    readonly place: string;
+    readonly location: string;
     readonly content: "journal" | "transcript";
     /** The number of missing batches of the journal or entries of a transcript; 0 if unknown. */
     readonly count: number;

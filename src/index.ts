@@ -27,7 +27,7 @@ export { formatInspection } from "./application/inspection/inspection-text.ts";
 export type { Picker, SessionRef } from "./application/names/reference.ts";
 export type { CapacityOptions } from "./application/options/capacity-options.ts";
 export type { ChildOptions, SubtreeOptions, WorkerOptions } from "./application/options/child-options.ts";
-export type { JournalKeeping, JournalOptions, JournalPlace } from "./application/options/journal-options.ts";
+export type { JournalKeeping, JournalLocation, JournalOptions } from "./application/options/journal-options.ts";
 export type { Logger, SupervisorOptions, TreeOptions } from "./application/options/supervisor-options.ts";
 export {
   type TemplateKeeping,
@@ -126,7 +126,7 @@ export type {
   TurnEntryState,
 } from "./journal/model/turn-entry.ts";
 export type { UsageDimension, UsageEntry, UsageQuery } from "./journal/model/usage-entry.ts";
-export type { PostgresOptions } from "./journal/postgres/postgres-place.ts";
+export type { PostgresOptions } from "./journal/postgres/postgres-location.ts";
 export { type PostgresSessionStore, postgresSessionStore } from "./journal/postgres/postgres-session-store.ts";
 export type { SessionName } from "./names.ts";
 export type { Balance } from "./pool/balance-option.ts";

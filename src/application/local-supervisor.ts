@@ -10,7 +10,7 @@ import type { Clock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
 import type { Duration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
-import type { HeldJournal } from "../journal/held-journal.ts";
+import type { SharedJournal } from "../journal/shared-journal.ts";
 import { beginsWith, nameKey, type SessionName } from "../names.ts";
 import { LoanedSession } from "../pool/loan.ts";
 import type { Pool, PoolTurnOptions } from "../pool/pool.ts";
@@ -362,7 +362,7 @@ export class LocalSupervisor {
     await this.#stopping;
   }
 
-  async #open(openJournal: () => Promise<HeldJournal>): Promise<void> {
+  async #open(openJournal: () => Promise<SharedJournal>): Promise<void> {
     // Names are taken at once; what is asked of them waits for the journal.
     const opened = this.#tree.open(async () => {
       await this.#journal.open(await openJournal());

@@ -83,11 +83,11 @@ export class SupervisorStatus {
 
   inspect(settings: SupervisorSettings): SupervisorInspection {
     const state = this.#parts.phase.isStopping ? "terminated" : "running";
-    const { place, fault, budget } = this.#parts.journal;
+    const { location, fault, budget } = this.#parts.journal;
     return {
       ...inspect(this.#parts.tree.root, this.#parts.name, state, this.#parts.sessions, this.#parts.tree.pools),
       capacity: this.capacity(),
-      journal: withoutUndefined({ place, fault: fault?.message }),
+      journal: withoutUndefined({ location, fault: fault?.message }),
       ...withoutUndefined({ budget }),
       options: effectiveSupervisorOptions(settings),
     };

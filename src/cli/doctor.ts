@@ -14,7 +14,7 @@ import { formatDuration } from "../duration.ts";
 import { CastellanError } from "../errors.ts";
 import { withoutUndefined } from "../fields.ts";
 import { durabilityProblemsAt } from "../journal/postgres/postgres-durability.ts";
-import { postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
 import type { SessionOptions } from "../session/options/options.ts";
 
@@ -126,7 +126,7 @@ async function databases({ journal: kept, cluster }: SupervisorOptions): Promise
   );
   return await Promise.all(
     sources.map(async ({ postgres, schema }): Promise<Finding> => {
-      const database = postgresPlace(withoutUndefined({ postgres, schema }));
+      const database = postgresLocation(withoutUndefined({ postgres, schema }));
       const subject = `database of ${database.label}`;
       try {
         const problems = await durabilityProblemsAt(database);

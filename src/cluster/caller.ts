@@ -37,7 +37,7 @@ export class Caller {
     let failed: FailedRoute | undefined;
     let delay: number = RETRY.first;
     for (;;) {
-      let trouble: unknown;
+      let failure: unknown;
       try {
         const { to, claim } = await router.locate(key, failed);
         failed = { boot: to.boot, answered: false };
@@ -53,14 +53,14 @@ export class Caller {
       } catch (error) {
         // What it was called for is of no account any more: the signal has said why.
         this.#closed.signal.throwIfAborted();
-        trouble = error;
+        failure = error;
         if (error instanceof Unreachable) {
           if (error.hopeless) throw refused(key, method, error);
           if (isOnce(method) && !error.unsent) throw uncertain(key, method, error);
         } else if (!isOfTheCluster(error)) throw error;
       }
       if (clock.monotonic() >= until) {
-        throw CastellanError.is(trouble) ? trouble : unreachable(key, method, patienceMs, trouble);
+        throw CastellanError.is(failure) ? failure : unreachable(key, method, patienceMs, failure);
       }
       await pause(clock, delay, { signal: this.#closed.signal });
       this.#closed.signal.throwIfAborted();

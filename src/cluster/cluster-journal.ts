@@ -3,12 +3,16 @@ import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/model/change.ts";
 import type { Journal } from "../journal/model/journal.ts";
 import { type PostgresSubject, subjectOf, unavailable } from "../journal/postgres/postgres-fault.ts";
-import type { PostgresHolding } from "../journal/postgres/postgres-hold.ts";
 import { PostgresJournal } from "../journal/postgres/postgres-journal.ts";
-import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../journal/postgres/postgres-place.ts";
+import {
+  type PostgresLocation,
+  type PostgresOptions,
+  postgresLocation,
+} from "../journal/postgres/postgres-location.ts";
+import type { JournalFencing } from "../journal/postgres/write-fence.ts";
 import type { OwningRun } from "./epoch-fence.ts";
-import { EpochHold } from "./epoch-hold.ts";
-import type { Holdings } from "./holdings.ts";
+import { NodeWriteFence } from "./node-write-fence.ts";
+import type { OwnedEpochs } from "./owned-epochs.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
 
 /** The journal of the sessions that one run of a node owns. */
@@ -24,7 +28,7 @@ export interface ClusterJournal extends Journal {
 
 /**
  * The journal of one run of a node, in the schema of the cluster; all nodes have it open at the same time. A batch has to say
- * whose changes it has. It is written if the node owns each of these sessions under the epoch in `holdings`, and is not when
+ * whose changes it has. It is written if the node owns each of these sessions under the epoch in `owned`, and is not when
  * it does not: then the journal rejects with `NOT_OWNER`, and takes nothing more.
  *
  * @param run has joined the engine
@@ -34,46 +38,46 @@ export interface ClusterJournal extends Journal {
 export function clusterJournal(
   options: PostgresOptions,
   run: OwningRun,
-  holdings: Holdings,
+  owned: OwnedEpochs,
   acts: () => boolean,
   clock: Clock,
-  lacking: Pick<PostgresHolding, "recent" | "behind" | "doubt"> = {},
+  hooks: Pick<JournalFencing, "recent" | "onMissing" | "doubt"> = {},
 ): ClusterJournal {
-  return new FencedJournal(postgresPlace(options), run, holdings, acts, clock, lacking);
+  return new FencedJournal(postgresLocation(options), run, owned, acts, clock, hooks);
 }
 
 class FencedJournal extends PostgresJournal implements ClusterJournal {
   readonly shared = true;
-  readonly #holdings: Holdings;
+  readonly #owned: OwnedEpochs;
   readonly #acts: () => boolean;
   readonly #subject: PostgresSubject;
-  readonly #opened: { hold?: EpochHold };
+  readonly #opened: { fence?: NodeWriteFence };
 
   constructor(
-    place: PostgresPlace,
+    location: PostgresLocation,
     run: OwningRun,
-    holdings: Holdings,
+    owned: OwnedEpochs,
     acts: () => boolean,
     clock: Clock,
-    lacking: Pick<PostgresHolding, "recent" | "behind" | "doubt">,
+    hooks: Pick<JournalFencing, "recent" | "onMissing" | "doubt">,
   ) {
-    const opened: { hold?: EpochHold } = {};
-    super(place, clock, {
-      ...lacking,
+    const opened: { fence?: NodeWriteFence } = {};
+    super(location, clock, {
+      ...hooks,
       tables: [CLUSTER_TABLES],
       take: async (database) => {
-        opened.hold = await EpochHold.take(database, run, holdings);
-        return opened.hold;
+        opened.fence = await NodeWriteFence.take(database, run, owned);
+        return opened.fence;
       },
     });
-    this.#holdings = holdings;
+    this.#owned = owned;
     this.#acts = acts;
-    this.#subject = subjectOf("journal", place);
+    this.#subject = subjectOf("journal", location);
     this.#opened = opened;
   }
 
   lose(error: CastellanError<"NOT_OWNER">): void {
-    this.#opened.hold?.lose(error);
+    this.#opened.fence?.lose(error);
   }
 
   /** A node that stood still while it waited for the answer must not go on as if it had just come. */
@@ -84,7 +88,7 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     }
     await super.write(batch);
     if (this.#acts()) return;
-    const message = `The journal ${this.place} has taken what this node wrote, but by now others may have taken its sessions.`;
+    const message = `The journal ${this.location} has taken what this node wrote, but by now others may have taken its sessions.`;
     const error = new CastellanError("NOT_OWNER", message);
     this.lose(error);
     throw error;
@@ -93,6 +97,6 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
   /** Of the sessions that the node owns. */
   override async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const keys = await super.unfinishedBeginning(keyPrefix);
-    return keys.filter((key) => this.#holdings.epochOf(key) !== undefined);
+    return keys.filter((key) => this.#owned.epochOf(key) !== undefined);
   }
 }

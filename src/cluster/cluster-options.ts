@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { type Duration, formatDuration } from "../duration.ts";
 import { CastellanError, type OptionProblem } from "../errors.ts";
-import { postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 
 /** What tells a cluster from others, and lets in whoever may speak to its nodes. */
@@ -160,7 +160,7 @@ const ALL_ADDRESSES: ReadonlySet<string> = new Set(["0.0.0.0", "[::]"]);
 /** What is wrong with the address of a database, in words that tell no password. */
 function placeProblems(postgres: string, schema: string): readonly OptionProblem[] {
   try {
-    postgresPlace({ postgres, schema });
+    postgresLocation({ postgres, schema });
     return [];
   } catch (error) {
     if (CastellanError.is(error, "INVALID_OPTIONS")) return error.details.problems;

@@ -45,14 +45,14 @@ export async function fenceEpochs(query: Query, run: OwningRun, epochs: Epochs):
  * Makes a database that has another history than it had know again under which epochs the run has owned sessions, whose changes it is
  * about to be told once more. Nobody can claim one of them until the transaction ends.
  *
- * @param held whether the run owns them still; otherwise nobody does
+ * @param stillOwned whether the run owns them still; otherwise nobody does
  * @throws CastellanError `NOT_OWNER` if somebody has claimed one of them since the history changed
  */
 export async function ownAgain(
   query: Query,
   boot: string,
   epochs: ReadonlyMap<string, number>,
-  held: boolean,
+  stillOwned: boolean,
 ): Promise<void> {
   if (epochs.size === 0) return;
   const id = toText(boot);
@@ -64,7 +64,7 @@ export async function ownAgain(
     if (claimed) throw notOwner(notOwned(fromText(key), epoch));
   }
   const values = rows.map(({ key }) => ({ key, epoch: epochs.get(fromText(key)) }));
-  await query(OWN, [JSON.stringify(values), held ? id : null]);
+  await query(OWN, [JSON.stringify(values), stillOwned ? id : null]);
 }
 
 interface OwnedRow {

@@ -80,7 +80,7 @@ export class GlobalTurn implements TurnSource {
   /** Of which run of a node, and of which life of the turn there, the last messages came, and how many it has sent. */
   #from: { readonly boot: string; life?: string; number: number } | undefined;
   /** Why the last node could not be reached. */
-  #trouble: Unreachable | undefined;
+  #unreached: Unreachable | undefined;
   /** Since when no node has said anything of it, if that is so. */
   #silentSince: number | undefined;
   /** Whether messages that are still to come are wanted. */
@@ -154,18 +154,18 @@ export class GlobalTurn implements TurnSource {
     let failed: FailedRoute | undefined;
     let delay: number = RETRY.first;
     while (!hasEnded(this.#state)) {
-      let trouble: unknown;
+      let failure: unknown;
       try {
         failed = await this.#ask(failed);
       } catch (error) {
-        trouble = error;
+        failure = error;
         if (!isPassing(error)) return this.#fail(CastellanError.is(error) ? error : this.#unavailable(error));
       }
       if (hasEnded(this.#state)) return;
       if (this.#silentSince === undefined) delay = RETRY.first;
       this.#silentSince ??= clock.monotonic();
       if (clock.monotonic() - this.#silentSince >= patienceMs) {
-        return this.#fail(CastellanError.is(trouble) ? trouble : this.#unavailable(this.#trouble));
+        return this.#fail(CastellanError.is(failure) ? failure : this.#unavailable(this.#unreached));
       }
       await pause(clock, this.#retryInMs(failed, delay * (0.5 + random())), { signal: this.#connection.signal });
       delay = Math.min(RETRY.most, delay * RETRY.factor);
@@ -212,7 +212,7 @@ export class GlobalTurn implements TurnSource {
       return pool ? this.#lostMember(to) : { boot: to.boot, answered: false };
     } catch (error) {
       if (!(error instanceof Unreachable) || error.hopeless) throw error;
-      this.#trouble = error;
+      this.#unreached = error;
       return pool && !error.unsent ? this.#lostMember(to) : { boot: to.boot, answered: false };
     }
   }

@@ -3,7 +3,7 @@ import { isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Query } from "../journal/postgres/postgres-database.ts";
-import { postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { Cluster } from "./cluster.ts";
 import { type ClusterSettings, type ConnectSettings, usualNodeName } from "./cluster-options.ts";
 import { serveRequests } from "./http/http-server.ts";
@@ -16,7 +16,7 @@ import type { Engine, Hosted } from "./protocol/engine.ts";
 import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./protocol/frames.ts";
 import { PROTOCOLS } from "./protocol/protocol.ts";
 import type { Destination, RequestHandler, Transport } from "./protocol/transport.ts";
-import { Recollection } from "./recollection.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
 import { RunStorage } from "./run-storage.ts";
 import type { SessionHost } from "./session-host.ts";
 
@@ -65,7 +65,7 @@ const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
   const engine = engineOf(settings, settings.notifications, Math.max(settings.beatMs, 1_000), clock);
-  const recollection = new Recollection(postgresPlace(settings), clock, warn);
+  const replay = new ReplayBuffer(postgresLocation(settings), clock, warn);
   let node: ClusterNode | undefined;
   const handler = new NodeRequestHandler(() => node, clock);
   const { host = isIPv6(settings.advertise.hostname.replace(/^\[|\]$/g, "")) ? "::" : "0.0.0.0", port } =
@@ -88,10 +88,10 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const address = addressOf(settings.advertise, server.port);
   const description = { name, address, protocols: PROTOCOLS, release: RELEASE, labels, hosts, maxProcesses };
   let sessions: SessionHost | undefined;
-  const openHost: NodeDeps["openHost"] = async (boot, holdings, lost, acts) => {
+  const openHost: NodeDeps["openHost"] = async (boot, owned, lost, acts) => {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues({ ...description, boot, staleMs }));
     const run = { boot, rejoin };
-    const storage = new RunStorage({ place: settings, node: name, run, holdings, acts, recollection, clock });
+    const storage = new RunStorage({ location: settings, node: name, run, owned, acts, replay, clock });
     try {
       sessions = await request.openHost(storage);
     } catch (error) {
@@ -104,7 +104,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
   try {
     node = await ClusterNode.join(
       { description, beatMs, staleMs, marginMs, wanted },
-      { engine, clock, newId, random, openHost, warn, restore: (but) => recollection.restore(but) },
+      { engine, clock, newId, random, openHost, warn, restore: (but) => replay.restore(but) },
     );
   } catch (error) {
     await server.close();

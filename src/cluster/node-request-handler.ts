@@ -6,7 +6,7 @@ import type { TurnEnd } from "../session/streams/reply.ts";
 import { outcomeOf } from "../session/streams/turn-end.ts";
 import type { TurnSource } from "../session/streams/turn-source.ts";
 import { hasEnded } from "../session/streams/turn-state.ts";
-import type { ClusterNode, Held } from "./node.ts";
+import type { ClusterNode, FoundSession } from "./node.ts";
 import { poolNameOf } from "./placement.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
 import {
@@ -63,7 +63,7 @@ export class NodeRequestHandler implements RequestHandler {
     try {
       return { type: "answer", value: (await this.#answer(node, key, found.session, method, args)) ?? null };
     } catch (error) {
-      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await stillHeld(node, key, found.boot, error))) {
+      if (CastellanError.is(error) && GOES_ON.has(error.code) && !(await stillOwned(node, key, found.boot, error))) {
         return { type: "not_owner" };
       }
       return { type: "failed", error: sentErrorOf(error) };
@@ -122,9 +122,9 @@ export class NodeRequestHandler implements RequestHandler {
     | (TurnFrame & { readonly type: "refused" })
   > {
     try {
-      const held = await this.#held(key, claim);
-      if (held.held) return held;
-      const { owner } = held;
+      const found = await this.#lookUp(key, claim);
+      if (found.owned) return found;
+      const { owner } = found;
       if (owner === undefined || !owner.node.alive) return { type: "not_owner" };
       return { type: "not_owner", owner: { boot: owner.boot, address: owner.node.address } };
     } catch (error) {
@@ -134,11 +134,11 @@ export class NodeRequestHandler implements RequestHandler {
     }
   }
 
-  async #held(key: string, claim: boolean): Promise<Held> {
+  async #lookUp(key: string, claim: boolean): Promise<FoundSession> {
     const node = this.#node();
-    if (node === undefined) return { held: false };
+    if (node === undefined) return { owned: false };
     const pool = poolNameOf(key);
-    return (pool === undefined ? undefined : node.pool(pool)) ?? (await node.hold(key, claim));
+    return (pool === undefined ? undefined : node.pool(pool)) ?? (await node.find(key, claim));
   }
 
   async #source(session: HostedSession, { turnId, ask, known }: TurnRequest): Promise<TurnSource | TurnFrame> {
@@ -182,10 +182,10 @@ async function eraseFiles(node: ClusterNode, { key, args: [conversations, memory
 }
 
 /** Whether the session is still that of this run, so that what it says of itself is its own answer. */
-async function stillHeld(node: ClusterNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
+async function stillOwned(node: ClusterNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
   if (code === "NOT_OWNER") return false;
-  return await node.hold(key, false).then(
-    (now) => now.held && now.boot === boot,
+  return await node.find(key, false).then(
+    (now) => now.owned && now.boot === boot,
     () => false,
   );
 }

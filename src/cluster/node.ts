@@ -5,9 +5,9 @@ import { type NodeFacts, tell } from "../events.ts";
 import { nameOfKey } from "../names.ts";
 import { NOTHING_REMOVED, type Removed } from "../session/persistence/erasure.ts";
 import { backoffDelay } from "../supervision/backoff.ts";
-import { Holdings } from "./holdings.ts";
 import { leaseLeftMs, type Moment, momentOf } from "./lease.ts";
 import { type NodePhase, type NodePhaseEvent, nextNodePhase } from "./node-phase.ts";
+import { OwnedEpochs } from "./owned-epochs.ts";
 import { covers, placed } from "./placement.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
@@ -37,7 +37,7 @@ export interface NodeDeps {
    */
   openHost(
     boot: string,
-    holdings: Holdings,
+    owned: OwnedEpochs,
     lost: (cause: CastellanError) => void,
     acts: () => boolean,
   ): Promise<SessionHost>;
@@ -51,18 +51,18 @@ export interface NodeDeps {
 }
 
 /** Whether a node has a session, and where else it is, as far as it knows. */
-export type Held =
-  | { readonly held: true; readonly session: HostedSession; readonly boot: string }
-  | { readonly held: false; readonly owner?: SessionOwnership | undefined };
+export type FoundSession =
+  | { readonly owned: true; readonly session: HostedSession; readonly boot: string }
+  | { readonly owned: false; readonly owner?: SessionOwnership | undefined };
 
 /** One run of a node, from its joining until it is given up for dead, or leaves. */
 interface Run {
   readonly boot: string;
-  readonly holdings: Holdings;
+  readonly owned: OwnedEpochs;
   readonly host: SessionHost;
   /** When the last renewal that succeeded was sent. */
   sent: Moment;
-  readonly claims: Map<string, Promise<Held>>;
+  readonly claims: Map<string, Promise<FoundSession>>;
   /** Sessions that may be its own without its knowing, because nobody has answered its claim. */
   readonly doubtful: Set<string>;
   /** Sessions that are being given up. */
@@ -127,7 +127,7 @@ export class ClusterNode {
 
   /** How many sessions it owns. */
   get owned(): number {
-    return this.#run?.holdings.keys.length ?? 0;
+    return this.#run?.owned.keys.length ?? 0;
   }
 
   /** Whether it knows what the session of this name is to be. */
@@ -140,11 +140,11 @@ export class ClusterNode {
    *
    * @throws CastellanError `DATABASE_UNAVAILABLE` if that cannot be found out; what `SessionHost.session` throws
    */
-  async hold(key: string, claim: boolean): Promise<Held> {
+  async find(key: string, claim: boolean): Promise<FoundSession> {
     const run = this.#acting();
-    if (run === undefined || run.releasing.has(key)) return { held: false };
-    if (run.holdings.epochOf(key) !== undefined) return this.#held(run, key);
-    if (!claim || this.#phase !== "member" || !this.covers(key)) return { held: false };
+    if (run === undefined || run.releasing.has(key)) return { owned: false };
+    if (run.owned.epochOf(key) !== undefined) return this.#found(run, key);
+    if (!claim || this.#phase !== "member" || !this.covers(key)) return { owned: false };
     const present = run.claims.get(key);
     if (present !== undefined) return await present;
     const claiming = this.#claim(run, key).finally(() => run.claims.delete(key));
@@ -153,10 +153,10 @@ export class ClusterNode {
   }
 
   /** The global pool of this name, if this node hosts it: it has members on every node, and no owner. */
-  pool(name: string): Held | undefined {
+  pool(name: string): FoundSession | undefined {
     const run = this.#run;
     const session = run?.host.pool(name);
-    return run === undefined || session === undefined ? undefined : { held: true, session, boot: run.boot };
+    return run === undefined || session === undefined ? undefined : { owned: true, session, boot: run.boot };
   }
 
   /**
@@ -165,7 +165,7 @@ export class ClusterNode {
    */
   async release(key: string, deadlineMs: number): Promise<void> {
     const run = this.#acting();
-    if (run === undefined || run.holdings.epochOf(key) === undefined) return;
+    if (run === undefined || run.owned.epochOf(key) === undefined) return;
     const present = run.releasing.get(key) ?? this.#release(run, key, deadlineMs);
     run.releasing.set(key, present);
     await present.finally(() => run.releasing.delete(key));
@@ -179,7 +179,7 @@ export class ClusterNode {
    */
   async eraseFiles(key: string, conversations: readonly string[], memory: boolean): Promise<Removed> {
     const run = this.#acting();
-    if (run === undefined || run.holdings.epochOf(key) !== undefined || !this.covers(key)) return NOTHING_REMOVED;
+    if (run === undefined || run.owned.epochOf(key) !== undefined || !this.covers(key)) return NOTHING_REMOVED;
     return await run.host.eraseFiles(nameOfKey(key), conversations, memory);
   }
 
@@ -199,14 +199,14 @@ export class ClusterNode {
     await this.#deps.restore?.();
     const sent = momentOf(clock);
     await engine.join({ ...description, boot, staleMs });
-    const holdings = new Holdings();
+    const owned = new OwnedEpochs();
     let run: Run | undefined;
     let lost: CastellanError | undefined;
     try {
       const acts = (): boolean => run === undefined || this.#acting() === run;
       const host = await openHost(
         boot,
-        holdings,
+        owned,
         (cause) => {
           lost = cause;
           if (run !== undefined) this.#lose(run, cause);
@@ -215,7 +215,7 @@ export class ClusterNode {
       );
       run = {
         boot,
-        holdings,
+        owned,
         host,
         sent,
         claims: new Map(),
@@ -315,7 +315,7 @@ export class ClusterNode {
     run.looking = true;
     try {
       const { engine } = this.#deps;
-      await Promise.all([...run.doubtful].map((key) => this.hold(key, true).catch(() => {})));
+      await Promise.all([...run.doubtful].map((key) => this.find(key, true).catch(() => {})));
       const keys = await engine.unattended(this.#settings.wanted, MOST_UNATTENDED);
       if (keys.length === 0 || this.#run !== run) return;
       const nodes = (await engine.nodes()).map((node) => ({ ...node }));
@@ -325,7 +325,7 @@ export class ClusterNode {
         if (node !== undefined) Object.assign(node, { load: node.load + 1 });
         return node?.boot === run.boot;
       });
-      await Promise.all(mine.map((key) => this.hold(key, true).catch(() => {})));
+      await Promise.all(mine.map((key) => this.find(key, true).catch(() => {})));
     } catch {
       // The next beat looks again.
     } finally {
@@ -333,36 +333,36 @@ export class ClusterNode {
     }
   }
 
-  async #claim(run: Run, key: string): Promise<Held> {
+  async #claim(run: Run, key: string): Promise<FoundSession> {
     run.doubtful.add(key);
     const claim = await this.#deps.engine.claim(run.boot, key);
     run.doubtful.delete(key);
-    if (!claim.taken) return { held: false, owner: claim.owner };
+    if (!claim.taken) return { owned: false, owner: claim.owner };
     // It may have taken so long that the session is another's again; then its epoch is, too.
     if (this.#acting() !== run || this.#phase !== "member") {
       if (this.#run === run) await this.#deps.engine.release(run.boot, key, claim.epoch).catch(() => {});
-      return { held: false };
+      return { owned: false };
     }
-    run.holdings.take(key, claim.epoch);
+    run.owned.take(key, claim.epoch);
     try {
-      const held = this.#held(run, key);
+      const found = this.#found(run, key);
       tell("castellan:global:claim", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch: claim.epoch }));
-      return held;
+      return found;
     } catch (error) {
-      run.holdings.drop(key);
+      run.owned.drop(key);
       await this.#deps.engine.release(run.boot, key, claim.epoch).catch(() => {});
       throw error;
     }
   }
 
-  #held(run: Run, key: string): Held {
-    return { held: true, session: run.host.session(nameOfKey(key)), boot: run.boot };
+  #found(run: Run, key: string): FoundSession {
+    return { owned: true, session: run.host.session(nameOfKey(key)), boot: run.boot };
   }
 
   async #release(run: Run, key: string, deadlineMs: number): Promise<void> {
-    const epoch = run.holdings.epochOf(key);
+    const epoch = run.owned.epochOf(key);
     await run.host.release(nameOfKey(key), deadlineMs);
-    run.holdings.drop(key);
+    run.owned.drop(key);
     if (epoch === undefined) return;
     tell("castellan:global:release", () => ({ ...this.#facts(run.boot), session: nameOfKey(key), epoch }));
     await this.#free(run, key, epoch);
@@ -394,14 +394,14 @@ export class ClusterNode {
     const draining = this.#phase === "draining";
     this.#apply("lost");
     this.#deps.warn(cause.message);
-    const sessions = run.holdings.keys.length;
+    const sessions = run.owned.keys.length;
     tell("castellan:node:lose", () => ({ ...this.#facts(run.boot), error: cause, sessions }));
     this.#rejoining = this.#end(run, cause).then(() => (draining ? undefined : this.#rejoin()));
   }
 
   async #end(run: Run, cause: CastellanError): Promise<void> {
     await run.host.kill(cause);
-    run.holdings.clear();
+    run.owned.clear();
     await this.#deps.engine.leave(run.boot).catch(() => {});
   }
 
@@ -439,7 +439,7 @@ export class ClusterNode {
       // So that nobody sends it more, and waits for what it is about to give up.
       await engine.renew(run.boot, { load: run.host.load, draining: true }).catch(() => {});
       await Promise.all(run.claims.values()).catch(() => {});
-      await Promise.allSettled(run.holdings.keys.map((key) => this.release(key, deadlineMs)));
+      await Promise.allSettled(run.owned.keys.map((key) => this.release(key, deadlineMs)));
       await this.#rejoining;
     }
     if (run !== undefined && this.#run === run) {
@@ -464,7 +464,7 @@ export class ClusterNode {
   #expired(): CastellanError<"NOT_OWNER"> {
     const { description, staleMs, marginMs } = this.#settings;
     const span = formatDuration(staleMs - marginMs);
-    const message = `Node ${description.name} could not say for ${span} that it lives, so that others may take its sessions: their processes here are ended. It goes on as soon as ${this.#deps.engine.place} answers.`;
+    const message = `Node ${description.name} could not say for ${span} that it lives, so that others may take its sessions: their processes here are ended. It goes on as soon as ${this.#deps.engine.location} answers.`;
     return new CastellanError("NOT_OWNER", message);
   }
 

@@ -2,28 +2,28 @@ import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Journal } from "../journal/model/journal.ts";
-import { type PostgresOptions, postgresPlace } from "../journal/postgres/postgres-place.ts";
+import { type PostgresOptions, postgresLocation } from "../journal/postgres/postgres-location.ts";
 import {
-  type LackingUse,
   type OwnedWrite,
   PostgresTranscriptClient,
+  type TranscriptRecovery,
 } from "../journal/postgres/postgres-transcript-client.ts";
 import { type ClusterJournal, clusterJournal } from "./cluster-journal.ts";
 import { fenceEpochs, type OwningRun } from "./epoch-fence.ts";
-import type { Holdings } from "./holdings.ts";
+import type { OwnedEpochs } from "./owned-epochs.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
-import type { Recollection } from "./recollection.ts";
+import type { ReplayBuffer } from "./replay-buffer.ts";
 
 export interface RunStorageDeps {
-  readonly place: PostgresOptions;
+  readonly location: PostgresOptions;
   /** The name of the node. */
   readonly node: string;
   /** Has joined the engine. */
   readonly run: OwningRun;
-  readonly holdings: Holdings;
+  readonly owned: OwnedEpochs;
   /** Whether the run may act as an owner at this moment, as far as the node knows. */
   readonly acts: () => boolean;
-  readonly recollection: Recollection;
+  readonly replay: ReplayBuffer;
   readonly clock: Clock;
 }
 
@@ -33,18 +33,18 @@ export class RunStorage {
   readonly node: string;
   readonly #journal: ClusterJournal;
   readonly #transcripts: GlobalTranscripts;
-  readonly #holdings: Holdings;
+  readonly #owned: OwnedEpochs;
 
   /** @throws CastellanError `INVALID_OPTIONS` */
-  constructor({ place, node, run, holdings, acts, recollection, clock }: RunStorageDeps) {
+  constructor({ location, node, run, owned, acts, replay, clock }: RunStorageDeps) {
     this.node = node;
-    this.#holdings = holdings;
-    this.#journal = clusterJournal(place, run, holdings, acts, clock, {
-      recent: () => recollection.batchesOf(run.boot),
-      behind: (lacking) => recollection.behind(lacking),
-      doubt: (problem) => recollection.doubt(problem),
+    this.#owned = owned;
+    this.#journal = clusterJournal(location, run, owned, acts, clock, {
+      recent: () => replay.batchesOf(run.boot),
+      onMissing: (missing) => replay.reportMissing(missing),
+      doubt: (problem) => replay.doubt(problem),
     });
-    this.#transcripts = globalTranscripts(place, run, holdings, recollection.transcripts);
+    this.#transcripts = globalTranscripts(location, run, owned, replay.transcripts);
   }
 
   /** The journal of these sessions. Whoever opens it closes it. */
@@ -59,7 +59,7 @@ export class RunStorage {
 
   /** Whether the session of this canonical name is the run's at this moment. No other may begin here. */
   owns(key: string): boolean {
-    return this.#holdings.epochOf(key) !== undefined;
+    return this.#owned.epochOf(key) !== undefined;
   }
 
   /** The transcripts of the session of this canonical name. */
@@ -106,18 +106,18 @@ const PROJECT = "global";
  * it was written.
  *
  * @param run has joined the engine
- * @param lacking what is done when the database lacks what it has confirmed. Default: what is known is written once more
+ * @param recovery what is done when the database lacks what it has confirmed. Default: what is known is written once more
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function globalTranscripts(
   options: PostgresOptions,
   run: OwningRun,
-  holdings: Holdings,
-  lacking?: LackingUse,
+  owned: OwnedEpochs,
+  recovery?: TranscriptRecovery,
 ): GlobalTranscripts {
-  const client = new PostgresTranscriptClient(postgresPlace(options), [CLUSTER_TABLES], lacking);
+  const client = new PostgresTranscriptClient(postgresLocation(options), [CLUSTER_TABLES], recovery);
   const fenced = (key: string): OwnedWrite => {
-    const epoch = holdings.epochOf(key);
+    const epoch = owned.epochOf(key);
     if (epoch === undefined) {
       throw new CastellanError("NOT_OWNER", `This node does not own the session ${key}.`);
     }

@@ -163,7 +163,7 @@ export class JournalWriter {
     this.#wake?.();
     const left = this.#queue.splice(0);
     if (left.some(({ revocable }) => !revocable)) {
-      const message = `The journal ${this.#journal.place} was given up with ${left.length} changes unwritten: ${this.#fault?.message ?? "it is too slow"}`;
+      const message = `The journal ${this.#journal.location} was given up with ${left.length} changes unwritten: ${this.#fault?.message ?? "it is too slow"}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
     }
     for (const item of left) this.#refuse(item, this.#closed());
@@ -238,7 +238,7 @@ export class JournalWriter {
         }
         return;
       } catch (thrown) {
-        const error = writeFault(thrown, this.#journal.place);
+        const error = writeFault(thrown, this.#journal.location);
         if (error.code === "NOT_OWNER") this.lose(error);
         if (this.#lost !== undefined) return this.#refuseAll(items, this.#lost);
         this.#fault = error;
@@ -267,7 +267,7 @@ export class JournalWriter {
     if (items.length === 1 && !WAITED_FOR.has(reason)) {
       if (first.revocable) return this.#refuse(first, error);
       if (reason === "refused") {
-        const message = `The journal ${this.#journal.place} does not take what has happened, which is lost to it: ${error.message}`;
+        const message = `The journal ${this.#journal.location} does not take what has happened, which is lost to it: ${error.message}`;
         process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
         return this.#refuse(first, error);
       }
@@ -298,7 +298,7 @@ export class JournalWriter {
     const index = this.#queue.indexOf(item);
     if (index !== -1) this.#queue.splice(index, 1);
     const span = formatDuration(PATIENCE_MS);
-    const message = `The journal ${this.#journal.place} could not be written for ${span}: ${this.#fault?.message ?? "it does not answer."}`;
+    const message = `The journal ${this.#journal.location} could not be written for ${span}: ${this.#fault?.message ?? "it does not answer."}`;
     const reason = CastellanError.is(this.#fault, "JOURNAL_UNAVAILABLE") ? this.#fault.details.reason : "unreachable";
     const details = { reason, ...(index === -1 ? {} : { applied: false }) };
     item.written?.reject(new CastellanError("JOURNAL_UNAVAILABLE", message, { details, cause: this.#fault }));
@@ -326,7 +326,7 @@ export class JournalWriter {
   }
 
   #closed(): CastellanError {
-    const message = `The journal ${this.#journal.place} has been closed.`;
+    const message = `The journal ${this.#journal.location} has been closed.`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
 }

@@ -63,7 +63,7 @@ function shownValue(value: unknown): string {
 interface SpecialFields {
   readonly supervisor?: string;
   readonly node?: string;
-  readonly place?: string;
+  readonly location?: string;
   readonly prompt?: string;
   readonly exit?: ExitRecord;
   readonly lastExits?: readonly ExitRecord[];

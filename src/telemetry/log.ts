@@ -76,10 +76,10 @@ export function logEvents(logger: EventLogger, { prompts = false }: { readonly p
     on("castellan:database:failover", ({ node, era }) => {
       logger.warn({ node, era }, `the database of node ${node} failed over or was restored`);
     }),
-    on("castellan:database:gap", ({ place, content, count, lost }) => {
+    on("castellan:database:gap", ({ location, content, count, lost }) => {
       logger.warn(
-        { place, content, count, lost },
-        `${place} lacks commits that it had confirmed; ${lost ? "they are lost" : "Castellan wrote them again"}`,
+        { location, content, count, lost },
+        `${location} lacks commits that it had confirmed; ${lost ? "they are lost" : "Castellan wrote them again"}`,
       );
     }),
     on("castellan:approval:settle", ({ session, supervisor, id, outcome }) => {

@@ -22,7 +22,7 @@ test("`inspect` shows the whole tree in its order, with what is known of each", 
     kind: "supervisor",
     name: "application",
     capacity: scene.supervisor.capacity(),
-    journal: { place: "memory" },
+    journal: { location: "memory" },
     state: "running",
     strategy: "rest_for_one",
     children: [

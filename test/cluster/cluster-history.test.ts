@@ -4,12 +4,12 @@ import { type ClusterJournal, clusterJournal } from "../../src/cluster/cluster-j
 import { ClusterNode } from "../../src/cluster/node.ts";
 import { JOIN, joinValues } from "../../src/cluster/postgres/node-rows.ts";
 import { postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
-import { Recollection } from "../../src/cluster/recollection.ts";
+import { ReplayBuffer } from "../../src/cluster/replay-buffer.ts";
 import { globalTranscripts } from "../../src/cluster/run-storage.ts";
 import { CastellanError } from "../../src/errors.ts";
 import type { Batch } from "../../src/journal/model/change.ts";
 import type { Query } from "../../src/journal/postgres/postgres-database.ts";
-import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { METRICS } from "../../src/telemetry/otel.ts";
 import { BackedUpDatabase } from "../journal/backed-up-database.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
@@ -40,7 +40,7 @@ function accepted(number: number): Batch {
 
 interface Written {
   readonly database: BackedUpDatabase;
-  readonly recollection: Recollection;
+  readonly replay: ReplayBuffer;
   readonly told: string[];
   journalOf(machine: Machine): Promise<ClusterJournal>;
 }
@@ -48,19 +48,19 @@ interface Written {
 async function scene(): Promise<Written> {
   const database = await BackedUpDatabase.create(server);
   const told: string[] = [];
-  const recollection = new Recollection(postgresPlace(database.place), systemClock, (message) => told.push(message));
-  const journalOf = async ({ boot, holdings }: Machine): Promise<ClusterJournal> => {
+  const replay = new ReplayBuffer(postgresLocation(database.place), systemClock, (message) => told.push(message));
+  const journalOf = async ({ boot, owned }: Machine): Promise<ClusterJournal> => {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues(node(boot, { staleMs: 60_000 })));
     const run = { boot, rejoin };
-    const journal = clusterJournal(database.place, run, holdings, () => true, systemClock, {
-      recent: () => recollection.batchesOf(boot),
-      behind: (lacking) => recollection.behind(lacking),
+    const journal = clusterJournal(database.place, run, owned, () => true, systemClock, {
+      recent: () => replay.batchesOf(boot),
+      onMissing: (missing) => replay.reportMissing(missing),
     });
     await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
     onTestFinished(() => journal.close());
     return journal;
   };
-  return { database, recollection, told, journalOf };
+  return { database, replay, told, journalOf };
 }
 
 async function turns(database: BackedUpDatabase): Promise<string[]> {
@@ -83,18 +83,18 @@ it("a run goes on with its sessions when the database has never heard of the run
 
 it("what a run has written that is over is written once more, before anybody may claim its sessions", async () => {
   using gaps = hearing("castellan:database:gap");
-  const { database, recollection, told, journalOf } = await scene();
+  const { database, replay, told, journalOf } = await scene();
   const one = await machine(database.place, "one", A);
   const other = await machine(database.place, "other");
   const journal = await journalOf(one);
-  const transcripts = globalTranscripts(database.place, one, one.holdings, recollection.transcripts);
+  const transcripts = globalTranscripts(database.place, one, one.owned, replay.transcripts);
   onTestFinished(() => transcripts.close());
   await journal.write(accepted(1));
   await database.backUp();
   await journal.write(accepted(2));
   await transcripts.storeOf(A).append(KEY, [{ type: "user", uuid: "u1" }]);
   await database.putBack();
-  await recollection.restore();
+  await replay.restore();
   await one.engine.leave("one");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
   expect(await turns(database)).toEqual(["t1", "t2"]);
@@ -107,12 +107,12 @@ it("what a run has written that is over is written once more, before anybody may
   await database.sql("update history set claims_from = clock_timestamp()");
   // Above all epochs that anybody can have had in what the database lacks.
   expect(await other.engine.claim("other", A)).toEqual({ taken: true, epoch: 1_001 });
-  await recollection.restore();
+  await replay.restore();
   expect(told).toHaveLength(2);
 });
 
 it("what a run has written is refused once another one has gone on without it, which is told", async () => {
-  const { database, recollection, told, journalOf } = await scene();
+  const { database, replay, told, journalOf } = await scene();
   const other = await machine(database.place, "other");
   await database.backUp();
   const one = await machine(database.place, "one", A);
@@ -121,7 +121,7 @@ it("what a run has written is refused once another one has gone on without it, w
   await database.putBack();
   await own(other, A);
   await expect(journal.write(accepted(2))).rejects.toMatchObject({ code: "NOT_OWNER" });
-  await recollection.restore();
+  await replay.restore();
   expect(await turns(database)).toEqual([]);
   expect(told.join("\n")).toContain("turns, replies and costs are lost");
   expect(await other.engine.ownerOf(A)).toMatchObject({ boot: "other" });

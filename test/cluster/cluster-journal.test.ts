@@ -40,8 +40,8 @@ async function written(journal: Journal, session = A): Promise<number> {
   return (await journal.usage({ by: [], session }))[0]?.costUsd ?? 0;
 }
 
-async function journalOf({ boot, holdings }: Machine, where: Place): Promise<ClusterJournal> {
-  const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
+async function journalOf({ boot, owned }: Machine, where: Place): Promise<ClusterJournal> {
+  const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
   await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
   onTestFinished(() => journal.close());
   return journal;
@@ -70,16 +70,16 @@ describe("the journal of a cluster", () => {
   const make = async (): Promise<Journal> => {
     if (where === undefined) where = server.fresh();
     else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
-    const { boot, engine, holdings } = await machine(where, "a", A);
-    const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
+    const { boot, engine, owned } = await machine(where, "a", A);
+    const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
     const write = journal.write.bind(journal);
     const { schema } = where;
     journal.write = async (batch) => {
       const sessions = new Set(batch.changes.flatMap(sessionOf));
-      const missing = [...sessions].filter((key) => holdings.epochOf(key) === undefined);
+      const missing = [...sessions].filter((key) => owned.epochOf(key) === undefined);
       const rows = "select key, 'a', 7 from unnest($1::text[]) as key";
       if (missing.length > 0) await server.sql(`insert into ${schema}.globals ${rows}`, [missing.map(toText)]);
-      for (const key of missing) holdings.take(key, 7);
+      for (const key of missing) owned.take(key, 7);
       await write({ ...batch, sessions: [...sessions, A] });
     };
     await engine.close();
@@ -158,7 +158,7 @@ describe("the journal of a cluster", () => {
     ]);
     expect([await written(journal), await written(journal, B)]).toEqual([2, 1]);
     await own(owner, B);
-    owner.holdings.drop(B);
+    owner.owned.drop(B);
     expect((await refusal(writer.write(b, { session: B }))).code).toBe("NOT_OWNER");
     expect((await writer.lost).code).toBe("NOT_OWNER");
     await writer.close(1_000);
@@ -204,10 +204,10 @@ describe("a node from which a session was taken", () => {
     const where = server.fresh();
     const one = await machine(where, "one", A);
     const journal = await journalOf(one, where);
-    const epoch = one.holdings.epochOf(A) ?? 0;
+    const epoch = one.owned.epochOf(A) ?? 0;
     await one.engine.release("one", A, epoch);
     await one.engine.claim("one", A);
-    expect(one.holdings.epochOf(A)).toBe(epoch);
+    expect(one.owned.epochOf(A)).toBe(epoch);
     expect((await refusal(journal.write(spend(1)))).code).toBe("NOT_OWNER");
     expect(await written(journal)).toBe(0);
   });

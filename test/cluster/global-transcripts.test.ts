@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { fenceEpochs } from "../../src/cluster/epoch-fence.ts";
 import { type GlobalTranscripts, globalTranscripts } from "../../src/cluster/run-storage.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
-import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
@@ -30,8 +30,8 @@ function title(n: number): SessionStoreEntry {
   return { type: "custom-title", customTitle: `title ${n}`, uuid: `u${n}` };
 }
 
-function transcriptsOf({ boot, holdings }: Machine, where: Place): GlobalTranscripts {
-  const transcripts = globalTranscripts(where, { boot }, holdings);
+function transcriptsOf({ boot, owned }: Machine, where: Place): GlobalTranscripts {
+  const transcripts = globalTranscripts(where, { boot }, owned);
   onTestFinished(() => transcripts.close());
   return transcripts;
 }
@@ -58,7 +58,7 @@ describe("the transcripts of a cluster", () => {
     const where = kept?.where ?? server.fresh();
     kept ??= { where, owner: await machine(where, "one", A) };
     const { owner } = kept;
-    const transcripts = globalTranscripts(where, { boot: owner.boot }, owner.holdings);
+    const transcripts = globalTranscripts(where, { boot: owner.boot }, owner.owned);
     const store = transcripts.storeOf(A);
     await store.listSessions("");
     await server.sql(`truncate ${where.schema}.transcripts cascade`);
@@ -115,8 +115,8 @@ describe("the transcripts of a cluster", () => {
     const where = server.fresh(pooler.port);
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const [before, after] = [
-      globalTranscripts(where, { boot: "one" }, one.holdings),
-      globalTranscripts(where, { boot: "other" }, other.holdings),
+      globalTranscripts(where, { boot: "one" }, one.owned),
+      globalTranscripts(where, { boot: "other" }, other.owned),
     ];
     await before.storeOf(A).append(KEY, [title(1)]);
     await takenBy(other, where, "one");
@@ -160,7 +160,7 @@ describe("a node from which a session was taken", () => {
     await one.engine.release("one", A, 1);
     await one.engine.claim("one", A);
     await expect(transcripts.storeOf(A).append(KEY, [title(1)])).rejects.toMatchObject(NOT_OWNER);
-    one.holdings.take(A, 2);
+    one.owned.take(A, 2);
     await transcripts.storeOf(A).append(KEY, [title(1)]);
   });
 
@@ -182,7 +182,7 @@ describe("a node from which a session was taken", () => {
     await goOn();
     await append;
     await taken;
-    expect(other.holdings.epochOf(A)).toBe(2);
+    expect(other.owned.epochOf(A)).toBe(2);
     expect(await store.load(KEY)).toEqual([title(1), title(2)]);
   });
 
@@ -205,7 +205,7 @@ describe("a node from which a session was taken", () => {
     const where = server.fresh();
     await machine(where, "one", A);
     const other = await machine(where, "other");
-    const database = await PostgresDatabase.load(postgresPlace(where), "session store", { timeoutMs: 45_000 });
+    const database = await PostgresDatabase.load(postgresLocation(where), "session store", { timeoutMs: 45_000 });
     const { promise: fenced, resolve } = Promise.withResolvers<void>();
     const { promise: goOn, resolve: wake } = Promise.withResolvers<void>();
     const writing = database.transaction(async (query) => {
@@ -224,7 +224,7 @@ describe("a node from which a session was taken", () => {
 
 it("refuses what comes after it was closed", async () => {
   const where = server.fresh();
-  const transcripts = globalTranscripts(where, { boot: "one" }, (await machine(where, "one", A)).holdings);
+  const transcripts = globalTranscripts(where, { boot: "one" }, (await machine(where, "one", A)).owned);
   const append = transcripts.storeOf(A).append(KEY, [title(1)]);
   await transcripts.close();
   await append;

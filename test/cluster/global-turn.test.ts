@@ -130,11 +130,11 @@ describe("an owner that does not know a turn", () => {
       },
       turn: async () => undefined,
     };
-    const held: Pick<ClusterNode, "hold" | "pool"> = {
+    const node: Pick<ClusterNode, "find" | "pool"> = {
       pool: () => undefined,
-      hold: async () => ({ held: true, session: session as HostedSession, boot: "a" }),
+      find: async () => ({ owned: true, session: session as HostedSession, boot: "a" }),
     };
-    const handler = new NodeRequestHandler(() => held as ClusterNode, systemClock);
+    const handler = new NodeRequestHandler(() => node as ClusterNode, systemClock);
     const ask = { prompt: "hi", idempotencyKey: "mine" };
     const request = { key: KEY, turnId: "turn-1", messages: false, claim: false, ask, ...(known && { known }) };
     const frames = handler.turn(request, new AbortController().signal);
@@ -269,11 +269,11 @@ describe("NodeRequestHandler", () => {
     for (const text of ["one", "two"]) record.append(assistantMessage(text));
     record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over"));
     const session: Pick<HostedSession, "turn"> = { turn: async () => record };
-    const held: Pick<ClusterNode, "hold" | "pool"> = {
+    const node: Pick<ClusterNode, "find" | "pool"> = {
       pool: () => undefined,
-      hold: async () => ({ held: true, session: session as HostedSession, boot: "a" }),
+      find: async () => ({ owned: true, session: session as HostedSession, boot: "a" }),
     };
-    const handler = new NodeRequestHandler(() => held as ClusterNode, systemClock);
+    const handler = new NodeRequestHandler(() => node as ClusterNode, systemClock);
     const sent = async (after: TurnRequest["after"]): Promise<unknown[]> => {
       const request = { key: KEY, turnId: "turn-1", messages: true, claim: false, ...(after && { after }) };
       const frames = await Array.fromAsync(handler.turn(request, new AbortController().signal));

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { clusterJournal } from "../../src/cluster/cluster-journal.ts";
-import { Holdings } from "../../src/cluster/holdings.ts";
+import { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
 import { type PostgresEngineOptions, postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
 import type { Engine } from "../../src/cluster/protocol/engine.ts";
 import { CastellanError } from "../../src/errors.ts";
@@ -89,8 +89,8 @@ describe("claims", () => {
         const life = async (): Promise<void> => {
           lives += 1;
           const boot = `node ${who} life ${lives}`;
-          const holdings = new Holdings();
-          const journal = clusterJournal(where, { boot }, holdings, () => true, systemClock);
+          const owned = new OwnedEpochs();
+          const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
           await own.join(node(boot, { staleMs: 50 }));
           await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
           let over = false;
@@ -100,8 +100,8 @@ describe("claims", () => {
           for (let number = 1; number <= 12; number += 1) {
             const wanted = Array.from({ length: 4 }, () => keys[randomInt(keys.length)] ?? KEY);
             const claims = await Promise.all(wanted.map(async (key) => ({ key, claim: await own.claim(boot, key) })));
-            for (const { key, claim } of claims) if (claim.taken) holdings.take(key, claim.epoch);
-            const sessions = holdings.keys;
+            for (const { key, claim } of claims) if (claim.taken) owned.take(key, claim.epoch);
+            const sessions = owned.keys;
             if (sessions.length === 0) continue;
             const written = await journal
               .write({ number, sessions, durable: false, changes: sessions.map(spent) })
@@ -109,8 +109,8 @@ describe("claims", () => {
             batches += written ? 1 : 0;
             if (!written) break;
             for (const key of sessions.slice(4)) {
-              const epoch = holdings.epochOf(key) ?? 0;
-              holdings.drop(key);
+              const epoch = owned.epochOf(key) ?? 0;
+              owned.drop(key);
               await own.release(boot, key, epoch);
             }
           }

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { Holdings } from "../../src/cluster/holdings.ts";
+import { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
 import { postgresEngine } from "../../src/cluster/postgres/postgres-engine.ts";
 import type { Engine } from "../../src/cluster/protocol/engine.ts";
 import { toText } from "../../src/journal/model/stored-text.ts";
@@ -42,7 +42,7 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
 export interface Machine {
   readonly boot: string;
   readonly engine: Engine;
-  readonly holdings: Holdings;
+  readonly owned: OwnedEpochs;
 }
 
 /** Makes a node known that owns these sessions, and that nobody takes for dead before a minute has passed. */
@@ -50,16 +50,16 @@ export async function machine(where: Place, boot: string, ...keys: readonly stri
   const engine = postgresEngine({ ...where, renewTimeoutMs: 5_000, listen: false }, systemClock);
   onTestFinished(() => engine.close());
   await engine.join(node(boot, { staleMs: 60_000 }));
-  const made = { boot, engine, holdings: new Holdings() };
+  const made = { boot, engine, owned: new OwnedEpochs() };
   for (const key of keys) await own(made, key);
   return made;
 }
 
 /** Claims a session until it is the node's. */
-export async function own({ boot, engine, holdings }: Machine, key: string): Promise<void> {
+export async function own({ boot, engine, owned }: Machine, key: string): Promise<void> {
   const claim = await engine.claim(boot, key);
   if (!claim.taken) throw new Error(`${boot} could not claim ${key}`);
-  holdings.take(key, claim.epoch);
+  owned.take(key, claim.epoch);
 }
 
 /** Lets time pass for the nodes of a cluster. */

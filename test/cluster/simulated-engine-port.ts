@@ -37,7 +37,7 @@ const LATE_MS = 1_000;
 
 /** An engine as one machine reaches it. */
 export class SimulatedEnginePort implements Engine {
-  readonly place = "the simulated engine";
+  readonly location = "the simulated engine";
   readonly #engine: SimulatedEngine;
   readonly #line: EngineLine;
   readonly #machine: SimulatedMachine;

@@ -69,10 +69,10 @@ export class SimulatedNode {
           clock: machine,
           newId,
           random: chance.random,
-          openHost: async (boot, holdings, lost) => {
+          openHost: async (boot, owned, lost) => {
             await pause(machine, chance.between(0, 20), { signal: this.#given.signal });
             const place = { boot, machine, port, chance, activations, stepMs, crashes, endMs, lost };
-            return new SimulatedSessionHost(place, holdings);
+            return new SimulatedSessionHost(place, owned);
           },
           warn: tell,
         });

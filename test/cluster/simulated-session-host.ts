@@ -1,4 +1,4 @@
-import type { Holdings } from "../../src/cluster/holdings.ts";
+import type { OwnedEpochs } from "../../src/cluster/owned-epochs.ts";
 import type { HostedSession, SessionHost } from "../../src/cluster/session-host.ts";
 import type { CastellanError } from "../../src/errors.ts";
 import { nameKey, type SessionName } from "../../src/names.ts";
@@ -10,14 +10,14 @@ export class SimulatedSessionHost implements SessionHost {
   readonly #place: SessionPlace;
   readonly #sessions = new Map<string, SimulatedSession>();
 
-  constructor(place: Omit<SessionPlace, "epochOf" | "nextNumber">, holdings: Holdings) {
+  constructor(place: Omit<SessionPlace, "epochOf" | "nextNumber">, owned: OwnedEpochs) {
     const numbers = new Map<string, number>();
     const nextNumber = (key: string, epoch: number): number => {
       const number = (numbers.get(`${key} ${epoch}`) ?? 0) + 1;
       numbers.set(`${key} ${epoch}`, number);
       return number;
     };
-    this.#place = { ...place, epochOf: (key) => holdings.epochOf(key), nextNumber };
+    this.#place = { ...place, epochOf: (key) => owned.epochOf(key), nextNumber };
   }
 
   get load(): number {

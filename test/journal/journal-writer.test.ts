@@ -13,7 +13,7 @@ class Stubborn {
   readonly answers: (Error | Promise<void> | "never" | undefined)[] = [];
   readonly journal: Journal = {
     ...memoryJournal(),
-    place: "stubborn",
+    location: "stubborn",
     write: async (batch: Batch) => {
       const answer = this.answers.shift();
       this.batches.push(batch);

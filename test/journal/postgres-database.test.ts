@@ -6,10 +6,10 @@ import { inspect } from "node:util";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { holdJournal } from "../../src/journal/held-journal.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
-import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
+import { openSharedJournal } from "../../src/journal/shared-journal.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 import { PostgresProxy } from "./postgres-proxy.ts";
 import { PostgresServer } from "./postgres-server.ts";
@@ -37,7 +37,7 @@ const OWNER = { id: "first", pid: 11, host: "one", startedAt: 1_700_000_000_000 
 
 describe("PostgresDatabase", () => {
   it("rejects with reason unreachable after its timeout when the server stops answering", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh(proxy.port)), "journal", {
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh(proxy.port)), "journal", {
       timeoutMs: 100,
     });
     const one = (): Promise<unknown> => database.read("select 1 as one");
@@ -52,7 +52,7 @@ describe("PostgresDatabase", () => {
   });
 
   it("cancels a statement on the server at its timeout", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 });
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh()), "journal", { timeoutMs: 100 });
     const slow = database.read("select pg_sleep(60)");
     await expect(slow).rejects.toMatchObject({ details: { reason: "failed", applied: false } });
     const sleeping = "query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()";
@@ -62,7 +62,7 @@ describe("PostgresDatabase", () => {
 
   it("queues any number of reads for a connection, for up to a minute", async () => {
     const terms = { timeoutMs: 100_000, connections: 1 };
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh()), "journal", terms);
     await database.read("select 1");
     await server.sql("create table public.locked ()");
     const unlock = await lock("public.locked");
@@ -86,7 +86,7 @@ describe("PostgresDatabase", () => {
 
   it("rejects queued reads when it is closed, and finishes the running ones", async () => {
     const terms = { timeoutMs: 10_000, connections: 1 };
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", terms);
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh()), "journal", terms);
     await database.read("select 1");
     await server.sql("create table public.in_use ()");
     const unlock = await lock("public.in_use");
@@ -102,7 +102,7 @@ describe("PostgresDatabase", () => {
   });
 
   it("rolls back a transaction that throws, and rethrows the error", async () => {
-    const database = await PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 5_000 });
+    const database = await PostgresDatabase.load(postgresLocation(server.fresh()), "journal", { timeoutMs: 5_000 });
     const mistake = new TypeError("a mistake");
     const work = database.transaction(async (query) => {
       await query(`create schema "${database.schema}"`);
@@ -115,7 +115,7 @@ describe("PostgresDatabase", () => {
 
   it("names the missing package", async () => {
     const missing = (): Promise<never> => Promise.reject(new Error("Cannot find package 'pg'"));
-    const loading = PostgresDatabase.load(postgresPlace(server.fresh()), "journal", { timeoutMs: 100 }, missing);
+    const loading = PostgresDatabase.load(postgresLocation(server.fresh()), "journal", { timeoutMs: 100 }, missing);
     await expect(loading).rejects.toMatchObject({
       code: "JOURNAL_UNAVAILABLE",
       message: expect.stringContaining("npm install pg"),
@@ -147,7 +147,7 @@ describe("the owner of a PostgreSQL journal", () => {
     const clock = new SimulatedClock();
     const [first, second] = [postgresJournal({ ...where, clock }), postgresJournal(where)];
     const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 7 };
-    const held = await holdJournal({}, () => first, terms, { clock, newId: () => "first", random: () => 0.5 });
+    const held = await openSharedJournal({}, () => first, terms, { clock, newId: () => "first", random: () => 0.5 });
     await clock.advance(1_000);
     await server.sql(`update ${where.schema}.owner set heartbeat = heartbeat - interval '10 seconds'`);
     await second.open({ ...OWNER, id: "second", pid: 22, host: "two" });
@@ -204,7 +204,7 @@ it("PostgreSQL journal: does not keep an application alive that never closes it"
 });
 
 describe("postgresJournal place", () => {
-  const where = (postgres: string): string => postgresJournal({ postgres }).place;
+  const where = (postgres: string): string => postgresJournal({ postgres }).location;
 
   it("omits user, password and parameters", () => {
     expect(where("postgres://me:secret@db.example.com:6543/app?sslmode=require")).toBe(
@@ -214,7 +214,7 @@ describe("postgresJournal place", () => {
     expect(where("postgres://me:secret@/app?host=/run/postgresql")).toBe(
       "postgres:///run/postgresql:5432/app (schema castellan)",
     );
-    expect(postgresJournal({ postgres: "postgres://h/d", schema: "other" }).place).toBe(
+    expect(postgresJournal({ postgres: "postgres://h/d", schema: "other" }).location).toBe(
       "postgres://h:5432/d (schema other)",
     );
   });

@@ -2,10 +2,10 @@ import type { SessionKey, SessionStoreEntry } from "@anthropic-ai/claude-agent-s
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Batch, Change } from "../../src/journal/model/change.ts";
 import type { Journal, JournalOwner } from "../../src/journal/model/journal.ts";
+import { historyExpression } from "../../src/journal/postgres/lazy-database.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
 import { postgresJournal } from "../../src/journal/postgres/postgres-journal.ts";
-import { historyExpression } from "../../src/journal/postgres/postgres-on-use.ts";
-import { postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
@@ -86,7 +86,7 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
     expect(await prompts(journal)).toEqual(["prompt 2", "prompt 1", "prompt 4"]);
     expect(await journal.turn("t2")).toMatchObject({ state: "running", attempts: 1 });
     await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. They have been written once more/);
-    expect(gaps.heard).toEqual([{ place: journal.place, content: "journal", count: 2, lost: false }]);
+    expect(gaps.heard).toEqual([{ location: journal.location, content: "journal", count: 2, lost: false }]);
   });
 
   it("answers from the rewritten batches, without a write in between", async () => {
@@ -218,7 +218,7 @@ describe("historyExpression", () => {
     await server.sql("create role restricted login password 'restricted'");
     const url = database.place.postgres.replace(/\/\/[^@]*@/, "//restricted:restricted@");
     const told = async (): Promise<string> => {
-      const place = postgresPlace({ ...database.place, postgres: url });
+      const place = postgresLocation({ ...database.place, postgres: url });
       const reader = await PostgresDatabase.load(place, "database", { timeoutMs: 5_000, connections: 1 });
       try {
         return await historyExpression(reader);

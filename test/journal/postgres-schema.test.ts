@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import { PostgresDatabase } from "../../src/journal/postgres/postgres-database.ts";
-import { type PostgresPlace, postgresPlace } from "../../src/journal/postgres/postgres-place.ts";
+import { type PostgresLocation, postgresLocation } from "../../src/journal/postgres/postgres-location.ts";
 import { type PostgresStep, prepare } from "../../src/journal/postgres/postgres-schema.ts";
 import { PostgresServer } from "./postgres-server.ts";
 
@@ -22,20 +22,20 @@ const THIRD: PostgresStep = { sql: "alter table things add column three text def
 const BREAKING: PostgresStep = { sql: "alter table things drop column one" };
 const AFTER: PostgresStep = { sql: "alter table things add column five text", additive: true };
 
-async function connect(place: PostgresPlace): Promise<PostgresDatabase> {
+async function connect(place: PostgresLocation): Promise<PostgresDatabase> {
   const database = await PostgresDatabase.load(place, "journal", { timeoutMs: 10_000 });
   onTestFinished(() => database.close());
   return database;
 }
 
 /** Starts a release with these steps, and returns its database. */
-async function release(place: PostgresPlace, ...steps: readonly PostgresStep[]): Promise<PostgresDatabase> {
+async function release(place: PostgresLocation, ...steps: readonly PostgresStep[]): Promise<PostgresDatabase> {
   const database = await connect(place);
   await prepare(database, { name: "things", steps });
   return database;
 }
 
-async function versionOf(place: PostgresPlace): Promise<unknown> {
+async function versionOf(place: PostgresLocation): Promise<unknown> {
   return (await server.sql(`select version, made from ${place.schema}.castellan_version where name = 'things'`))[0];
 }
 
@@ -43,7 +43,7 @@ const ADD = "insert into things (id, one) values ($1, 'x')";
 
 describe("prepare by a release older than the tables", () => {
   it("runs and restarts while the newer steps are additive", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     const running = await release(place, FIRST);
     await running.transaction((query) => query(ADD, [1]));
     const newer = await release(place, FIRST, SECOND, THIRD);
@@ -59,7 +59,7 @@ describe("prepare by a release older than the tables", () => {
   });
 
   it("rejects with reason foreign after a breaking step", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     await release(place, FIRST, SECOND);
     await release(place, FIRST, SECOND, BREAKING, AFTER);
     expect(await versionOf(place)).toEqual({ version: 3, made: 4 });
@@ -75,7 +75,7 @@ describe("prepare by a release older than the tables", () => {
   });
 
   it("works when an earlier release created the version table without additive steps", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     const { schema } = place;
     // The tables as that release left them.
     await server.sql(`create schema ${schema}; create table ${schema}.things (id integer primary key, one text);
@@ -92,7 +92,7 @@ describe("prepare by a release older than the tables", () => {
 
 describe("prepare by several releases at once", () => {
   it("makes each step once, in any order of arrival", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     await Promise.all(
       Array.from({ length: 12 }, (_, n) => release(place, ...[FIRST, SECOND, THIRD].slice(0, 1 + (n % 3)))),
     );
@@ -100,7 +100,7 @@ describe("prepare by several releases at once", () => {
   });
 
   it("rejects the releases that are too old", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     const all = [FIRST, SECOND, BREAKING];
     const started = await Promise.allSettled(
       Array.from({ length: 9 }, (_, n) => release(place, ...all.slice(0, 1 + (n % 3)))),
@@ -114,7 +114,7 @@ describe("prepare by several releases at once", () => {
   });
 
   it("rolls back all steps if one fails", async () => {
-    const place = postgresPlace(server.fresh());
+    const place = postgresLocation(server.fresh());
     await release(place, FIRST);
     const wrong: PostgresStep = { sql: "alter table things add column six nonsense", additive: true };
     await expect(release(place, FIRST, SECOND, wrong)).rejects.toMatchObject({ code: "JOURNAL_UNAVAILABLE" });

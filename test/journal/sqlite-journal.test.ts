@@ -67,7 +67,7 @@ describe("the file of a SQLite journal", () => {
   it("can be read by other programs while it is open", async () => {
     await using journal = await opened();
     await journal.write(accepting(1, turn("t1"), turn("t2")));
-    using tool = new DatabaseSync(journal.place, { readOnly: true });
+    using tool = new DatabaseSync(journal.location, { readOnly: true });
     const count = tool.prepare("SELECT count(*) AS turns FROM turns");
     expect({ ...count.get() }).toEqual({ turns: 2 });
     expect({ ...tool.prepare("SELECT pid FROM owner").get() }).toEqual({ pid: process.pid });
@@ -82,7 +82,7 @@ describe("the file of a SQLite journal", () => {
 
   it("rejects a write with reason busy while another program has it locked, and takes it afterwards", async () => {
     await using journal = await opened();
-    using tool = new DatabaseSync(journal.place);
+    using tool = new DatabaseSync(journal.location);
     tool.exec("BEGIN IMMEDIATE");
     const error = await errorOf(journal.write(accepting(1, turn("t"))));
     expect(error.details).toEqual({ reason: "busy", applied: false });
@@ -197,7 +197,7 @@ describe("sqliteJournal close", () => {
     const error = await errorOf(journal.turn("t"));
     expect([error.code, error.message]).toEqual([
       "JOURNAL_UNAVAILABLE",
-      `The journal ${journal.place} cannot be used (failed): it is not open. Open it first.`,
+      `The journal ${journal.location} cannot be used (failed): it is not open. Open it first.`,
     ]);
     await journal.open(OWNER);
     expect(await journal.turn("t")).toBeDefined();

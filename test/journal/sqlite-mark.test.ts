@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { sqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
-import { lackOf, markPath, readMark, textOf } from "../../src/journal/sqlite/sqlite-mark.ts";
+import { markPath, missingFrom, readMark, textOf } from "../../src/journal/sqlite/sqlite-mark.ts";
 import { warnings } from "./damaged-journal.ts";
 import { accepting, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
@@ -29,7 +29,7 @@ describe("lackOf of a journal", () => {
     ["that was made anew", { openings: 0, written: 0 }, mark, "now", "what was written to it before is gone"],
     ["without a mark", { openings: 0, written: 0 }, undefined, "now", undefined],
   ])("%s", (_, found, marked, boot, words) => {
-    const lack = lackOf(found, marked, boot);
+    const lack = missingFrom(found, marked, boot);
     if (words === undefined) expect(lack).toBeUndefined();
     else expect(lack).toContain(words);
   });

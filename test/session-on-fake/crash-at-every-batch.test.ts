@@ -18,7 +18,7 @@ class Until {
   constructor(batches: number) {
     const inner = this.#inner;
     this.journal = {
-      place: "until",
+      location: "until",
       open: (owner) => inner.open(owner),
       close: () => inner.close(),
       write: async (batch) => {

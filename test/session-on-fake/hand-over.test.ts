@@ -8,7 +8,7 @@ test("SessionServer.handOver(): resolves only after the pending turn-begun write
   const [begins, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const written: string[] = [];
   const slow = {
-    place: journal.place,
+    location: journal.location,
     open: journal.open.bind(journal),
     close: journal.close.bind(journal),
     sessions: journal.sessions.bind(journal),

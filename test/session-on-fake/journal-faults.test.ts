@@ -16,7 +16,7 @@ class Faulty {
   /** The error of every read and of `open()`, until it is unset. */
   unreadable: Error | undefined;
   readonly journal: Journal = {
-    place: "faulty",
+    location: "faulty",
     open: (owner) => this.#read(() => this.inner.open(owner)),
     close: () => this.inner.close(),
     write: async (batch) => {

@@ -17,7 +17,7 @@ class Gated {
   beginning: Promise<unknown> | undefined;
   begins = 0;
   readonly journal: Journal = {
-    place: "gated",
+    location: "gated",
     open: (owner) => this.inner.open(owner),
     close: () => this.inner.close(),
     write: async (batch) => {

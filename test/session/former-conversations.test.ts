@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { holdJournal } from "../../src/journal/held-journal.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Change } from "../../src/journal/model/change.ts";
+import { openSharedJournal } from "../../src/journal/shared-journal.ts";
 import { FormerConversations } from "../../src/session/persistence/former-conversations.ts";
 import { SupervisorJournal } from "../../src/session/persistence/supervisor-journal.ts";
 import { eventually } from "../session-on-fake/scene.ts";
@@ -16,7 +16,7 @@ async function scene(fault?: Error) {
   const deps = { clock, newId: randomUUID, random: () => 0.5 };
   const terms = { waitForOwnerMs: 0, maxAgeMs: 1_000, maxTurns: 10 };
   const supervisorJournal = new SupervisorJournal("s", undefined, clock);
-  await supervisorJournal.open(await holdJournal(journal, () => journal, terms, deps));
+  await supervisorJournal.open(await openSharedJournal(journal, () => journal, terms, deps));
   onTestFinished(() => supervisorJournal.close());
   const removed: string[] = [];
   const sessionStore: SessionStore = {

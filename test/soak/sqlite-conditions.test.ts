@@ -504,7 +504,7 @@ describe("a file that is taken away while it is open", () => {
   it("is noticed when somebody else's name stands in it", async () => {
     const journal = sqliteJournal({ sqlite: join(newFolder(), "castellan.db") });
     await journal.open(OWNER);
-    using tool = new DatabaseSync(journal.place);
+    using tool = new DatabaseSync(journal.location);
     tool.exec("UPDATE owner SET id = 'somebody else'");
     const error = await errorOf(journal.write(accepting(1, turn("t1"))));
     expect(error.code).toBe("NOT_OWNER");

@@ -90,8 +90,8 @@ function describeShared({ capacity, journal, budget, options }: SupervisorInspec
     ...(budget === undefined ? [] : [describeBudget(budget)]),
   ];
   const fault = journal.fault === undefined ? "" : `  cannot be written: ${journal.fault}`;
-  const place = journal.place === undefined ? [] : [`journal ${journal.place}${fault}`];
-  return [use.join("  "), ...place, ...describeOptions(options, all)];
+  const location = journal.location === undefined ? [] : [`journal ${journal.location}${fault}`];
+  return [use.join("  "), ...location, ...describeOptions(options, all)];
 }
 
 function describeStatus(status: SessionStatus, budget: BudgetStatus | undefined): string {

@@ -18,7 +18,7 @@ import { type EffectiveOptions, effectiveOptions } from "./effective-options.ts"
 export interface SupervisorInspection extends Inspection {
   readonly capacity: CapacityStatus;
   /** The location of the journal, and why it cannot be written; `fault` is absent if it can. */
-  readonly journal: { readonly place?: string; readonly fault?: string };
+  readonly journal: { readonly location?: string; readonly fault?: string };
   /** The spending against its budget, if it has one. */
   readonly budget?: BudgetStatus;
   /** Its own options. The sessions' options include its `defaults`. */

@@ -2,15 +2,20 @@ import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Duration } from "../../duration.ts";
-import { type HeldJournal, type HeldJournalDeps, holdJournal, type JournalTerms } from "../../journal/held-journal.ts";
 import { memoryJournal } from "../../journal/memory/memory-journal.ts";
 import type { Journal } from "../../journal/model/journal.ts";
 import { postgresJournal } from "../../journal/postgres/postgres-journal.ts";
+import {
+  type JournalTerms,
+  openSharedJournal,
+  type SharedJournal,
+  type SharedJournalDeps,
+} from "../../journal/shared-journal.ts";
 import { sqliteJournal } from "../../journal/sqlite/sqlite-journal.ts";
 import { durationSchema, validate } from "../../session/options/validation.ts";
 
 /** Where a journal is stored. */
-export type JournalPlace =
+export type JournalLocation =
   /** A SQLite file; created if missing. */
   | { readonly sqlite: string }
   /** A PostgreSQL database and a schema in it; the schema is created if missing. Default `"castellan"`. */
@@ -28,7 +33,7 @@ export interface JournalKeeping {
  * The record of sessions, turns and costs that outlives the application: in a file, in a database, in a journal of your own, or,
  * with `"memory"`, not at all.
  */
-export type JournalOptions = "memory" | (JournalPlace & JournalKeeping) | Journal;
+export type JournalOptions = "memory" | (JournalLocation & JournalKeeping) | Journal;
 
 /** The file of the journal when neither the options nor the environment name one. */
 const DEFAULT_PATH = join(".castellan", "castellan.db");
@@ -78,16 +83,16 @@ export function checkJournal(options: JournalOptions | undefined): JournalOption
 }
 
 /** Opens the journal. @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` */
-export async function openJournal(options: JournalOptions, deps: HeldJournalDeps): Promise<HeldJournal> {
-  if (options === "memory") return await holdJournal(Symbol("memory"), memoryJournal, termsOf({}), deps);
-  if (isJournal(options)) return await holdJournal(options, () => options, termsOf({}), deps);
+export async function openJournal(options: JournalOptions, deps: SharedJournalDeps): Promise<SharedJournal> {
+  if (options === "memory") return await openSharedJournal(Symbol("memory"), memoryJournal, termsOf({}), deps);
+  if (isJournal(options)) return await openSharedJournal(options, () => options, termsOf({}), deps);
   if ("sqlite" in options) {
     const path = canonical(options.sqlite);
-    return await holdJournal(path, () => sqliteJournal({ sqlite: path }), termsOf(options), deps);
+    return await openSharedJournal(path, () => sqliteJournal({ sqlite: path }), termsOf(options), deps);
   }
   const { postgres, schema = "castellan" } = options;
   const make = (): Journal => postgresJournal({ postgres, schema, clock: deps.clock });
-  return await holdJournal(`${postgres} ${schema}`, make, termsOf(options), deps);
+  return await openSharedJournal(`${postgres} ${schema}`, make, termsOf(options), deps);
 }
 
 function fromEnvironment(value: string | undefined): JournalOptions {

@@ -1,8 +1,12 @@
 import type { Clock } from "../../clock.ts";
 import { fromText, toText } from "../../journal/model/stored-text.ts";
+import { LazyDatabase } from "../../journal/postgres/lazy-database.ts";
 import { JOURNAL_TABLES } from "../../journal/postgres/postgres-journal-tables.ts";
-import { PostgresOnUse } from "../../journal/postgres/postgres-on-use.ts";
-import { type PostgresOptions, type PostgresPlace, postgresPlace } from "../../journal/postgres/postgres-place.ts";
+import {
+  type PostgresLocation,
+  type PostgresOptions,
+  postgresLocation,
+} from "../../journal/postgres/postgres-location.ts";
 import { keyPrefix, nameOfKey } from "../../names.ts";
 import { GLOBAL } from "../../session/options/global-name.ts";
 import type {
@@ -17,8 +21,8 @@ import type {
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
 import { END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_TOLD, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
-import { notifyIfAny, PostgresNews } from "./postgres-news.ts";
-import { RenewalLine } from "./renewal-line.ts";
+import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
+import { RenewalConnection } from "./renewal-connection.ts";
 
 export interface PostgresEngineOptions extends PostgresOptions {
   /** How long a renewal may take, in milliseconds, before it is given up. */
@@ -37,7 +41,7 @@ export interface PostgresEngineOptions extends PostgresOptions {
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function postgresEngine(options: PostgresEngineOptions, clock: Clock): Engine {
-  return new PostgresEngine(postgresPlace(options), options, clock);
+  return new PostgresEngine(postgresLocation(options), options, clock);
 }
 
 /** How long a statement may take, and how long a node that stands still may keep a session locked. */
@@ -45,22 +49,27 @@ const STATEMENT_MS = 10_000;
 const IDLE_MS = 1_000;
 
 class PostgresEngine implements Engine {
-  readonly place: string;
+  readonly location: string;
   readonly #schema: string;
-  readonly #database: PostgresOnUse;
-  readonly #renewals: RenewalLine;
-  readonly #news: PostgresNews | undefined;
+  readonly #database: LazyDatabase;
+  readonly #renewals: RenewalConnection;
+  readonly #news: PostgresNotifications | undefined;
   /** What the runs have said of themselves that have joined here. */
   readonly #joined = new Map<string, NodeDescription>();
   #era: number | undefined;
 
-  constructor(place: PostgresPlace, { renewTimeoutMs, listen = place.url }: PostgresEngineOptions, clock: Clock) {
-    this.place = place.label;
-    this.#schema = place.schema;
+  constructor(
+    location: PostgresLocation,
+    { renewTimeoutMs, listen = location.url }: PostgresEngineOptions,
+    clock: Clock,
+  ) {
+    this.location = location.label;
+    this.#schema = location.schema;
     const terms = { timeoutMs: STATEMENT_MS, idleMs: IDLE_MS };
-    this.#database = new PostgresOnUse(place, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
-    this.#renewals = new RenewalLine(place, renewTimeoutMs, clock);
-    this.#news = listen === false ? undefined : new PostgresNews({ url: listen, schema: place.schema }, clock);
+    this.#database = new LazyDatabase(location, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
+    this.#renewals = new RenewalConnection(location, renewTimeoutMs, clock);
+    this.#news =
+      listen === false ? undefined : new PostgresNotifications({ url: listen, schema: location.schema }, clock);
   }
 
   get era(): number | undefined {

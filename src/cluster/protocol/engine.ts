@@ -78,7 +78,7 @@ export interface OwnedSession {
  */
 export interface Engine {
   /** For messages. Tells no password. */
-  readonly place: string;
+  readonly location: string;
   /**
    * Rises when it has turned out that the engine's database has another history than it had: it has failed over to a replica, and may
    * lack what it has confirmed. As of the last answer to `join` or `renew`; left out by an engine that does not lose anything.

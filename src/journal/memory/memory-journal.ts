@@ -22,7 +22,7 @@ export function memoryJournal(): Journal {
 }
 
 class MemoryJournal implements Journal {
-  readonly place: string = "memory";
+  readonly location: string = "memory";
   readonly #sessions = new Map<string, SessionEntry>();
   readonly #turns = new Map<string, TurnEntry>();
   /** The ids of the turns that have not ended, by session, in the order in which they were accepted. */
@@ -36,7 +36,7 @@ class MemoryJournal implements Journal {
   #written = 0;
 
   async open(owner: JournalOwner): Promise<void> {
-    if (this.#owner !== undefined && this.#owner.id !== owner.id) throw inUse(this.place, this.#owner);
+    if (this.#owner !== undefined && this.#owner.id !== owner.id) throw inUse(this.location, this.#owner);
     this.#owner = owner;
     this.#written = 0;
   }

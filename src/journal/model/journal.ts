@@ -32,7 +32,7 @@ export interface Retention {
  */
 export interface Journal {
   /** Where it is, for messages. Tells no password. */
-  readonly place: string;
+  readonly location: string;
   /**
    * Makes the journal this application's, and makes it ready: what is not there is created, what an older release made is
    * brought up to date. A journal that was closed can be opened again.

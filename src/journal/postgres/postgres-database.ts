@@ -10,7 +10,7 @@ import {
   unavailable,
   wordsOf,
 } from "./postgres-fault.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresLocation } from "./postgres-location.ts";
 
 /** Runs a statement and tells its rows. */
 export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
@@ -80,7 +80,7 @@ export class PostgresDatabase {
    * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by `use`, if `pg` is not installed
    */
   static async load(
-    { url, schema, label }: PostgresPlace,
+    { url, schema, label }: PostgresLocation,
     use: PostgresUse,
     // Whoever waits for the locks of an application that stands still should get them in time.
     { timeoutMs, connections = 4, idleMs = timeoutMs / 2 }: DatabaseTerms,

@@ -1,6 +1,6 @@
 import { isStorageFault } from "../../errors.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresLocation } from "./postgres-location.ts";
 
 interface SettingsRow {
   readonly commit: string;
@@ -17,8 +17,8 @@ const SETTINGS = `
 const STATEMENT_MS = 5_000;
 
 /** See {@link durabilityProblems}. @throws CastellanError `DATABASE_UNAVAILABLE` if the database does not answer */
-export async function durabilityProblemsAt(place: PostgresPlace): Promise<string[]> {
-  const database = await PostgresDatabase.load(place, "database", { timeoutMs: STATEMENT_MS, connections: 1 });
+export async function durabilityProblemsAt(location: PostgresLocation): Promise<string[]> {
+  const database = await PostgresDatabase.load(location, "database", { timeoutMs: STATEMENT_MS, connections: 1 });
   try {
     return await durabilityProblems(database);
   } finally {

@@ -1,5 +1,5 @@
 import { CastellanError, type DatabaseFault } from "../../errors.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresLocation } from "./postgres-location.ts";
 
 /** What a PostgreSQL database is used for, in messages. */
 export type PostgresUse = "journal" | "cluster" | "session store" | "database";
@@ -11,7 +11,7 @@ export interface PostgresSubject {
   readonly label: string;
 }
 
-export function subjectOf(use: PostgresUse, { label }: Pick<PostgresPlace, "label">): PostgresSubject {
+export function subjectOf(use: PostgresUse, { label }: Pick<PostgresLocation, "label">): PostgresSubject {
   const code = use === "journal" ? "JOURNAL_UNAVAILABLE" : "DATABASE_UNAVAILABLE";
   return { code, label: `The ${use} ${label}` };
 }
@@ -38,7 +38,7 @@ const ADVICE: { readonly [Fault in DatabaseFault]: string } = {
   unreachable: "See that the server runs and that address, user and password are right.",
   no_space: "Free some space on the server; it then goes on.",
   read_only: "Give the address of the primary server, and a user who may write.",
-  damaged: "It is left as it is. Put a backup in its place, or choose another schema.",
+  damaged: "It is left as it is. Put a backup in its location, or choose another schema.",
   foreign: "It is left as it is. Choose another schema.",
   refused: "Nothing of it was written.",
   failed: "The log of the server may say more.",

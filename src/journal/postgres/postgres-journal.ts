@@ -13,10 +13,9 @@ import { type ChangeStatement, statementsOf } from "./postgres-changes.ts";
 import { PostgresDatabase } from "./postgres-database.ts";
 import { durabilityProblems } from "./postgres-durability.ts";
 import { notOpen, subjectOf } from "./postgres-fault.ts";
-import type { PostgresHold, PostgresHolding } from "./postgres-hold.ts";
 import { JOURNAL_TABLES } from "./postgres-journal-tables.ts";
+import { type PostgresLocation, type PostgresOptions, postgresLocation } from "./postgres-location.ts";
 import { PostgresOwnership } from "./postgres-ownership.ts";
-import { type PostgresOptions, type PostgresPlace, postgresPlace } from "./postgres-place.ts";
 import {
   APPROVAL_COLUMNS,
   type ApprovalRow,
@@ -36,6 +35,7 @@ import {
 } from "./postgres-rows.ts";
 import { prepare } from "./postgres-schema.ts";
 import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
+import type { JournalFencing, WriteFence } from "./write-fence.ts";
 
 export interface PostgresJournalOptions extends PostgresOptions {
   /** Default: the machine's own. */
@@ -50,24 +50,24 @@ export interface PostgresJournalOptions extends PostgresOptions {
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function postgresJournal({ clock = systemClock, ...options }: PostgresJournalOptions): Journal {
-  const place = postgresPlace(options);
-  const take: PostgresHolding["take"] = (database, owner) =>
-    PostgresOwnership.take(database, place.label, owner, clock);
-  const behind: PostgresHolding["behind"] = (lacking) => {
-    const message = `The journal ${place.label} ${behindWords(lacking)}`;
+  const location = postgresLocation(options);
+  const take: JournalFencing["take"] = (database, owner) =>
+    PostgresOwnership.take(database, location.label, owner, clock);
+  const onMissing: JournalFencing["onMissing"] = (missing) => {
+    const message = `The journal ${location.label} ${describeMissing(missing)}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
-    const { batches: count, lost } = lacking;
-    tell("castellan:database:gap", () => ({ place: place.label, content: "journal", count, lost }));
+    const { batches: count, lost } = missing;
+    tell("castellan:database:gap", () => ({ location: location.label, content: "journal", count, lost }));
   };
-  const doubt: PostgresHolding["doubt"] = (problem) => {
-    const message = `The journal ${place.label} may lose what it has confirmed: ${problem}.`;
+  const doubt: JournalFencing["doubt"] = (problem) => {
+    const message = `The journal ${location.label} may lose what it has confirmed: ${problem}.`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
   };
-  return new PostgresJournal(place, clock, { tables: [], take, behind, doubt });
+  return new PostgresJournal(location, clock, { tables: [], take, onMissing, doubt });
 }
 
 /** What is to be said of a database that lacked what it had confirmed. */
-function behindWords({ batches, lost }: { readonly batches: number; readonly lost: boolean }): string {
+function describeMissing({ batches, lost }: { readonly batches: number; readonly lost: boolean }): string {
   const what =
     "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
   const done = lost
@@ -93,25 +93,25 @@ interface OpenJournal {
   readonly common: PostgresDatabase;
   /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
   readonly reserved: PostgresDatabase;
-  readonly hold: PostgresHold;
+  readonly fence: WriteFence;
   readonly recent: RecentBatches;
 }
 
-/** A journal in PostgreSQL, whoever may hold it. */
+/** A journal in PostgreSQL, whoever may fence it. */
 export class PostgresJournal implements Journal {
-  readonly place: string;
-  readonly #where: PostgresPlace;
+  readonly location: string;
+  readonly #where: PostgresLocation;
   readonly #clock: Clock;
-  readonly #holding: PostgresHolding;
+  readonly #fencing: JournalFencing;
   #open: OpenJournal | undefined;
   /** The number of a batch that may have been written, although nobody said so. */
   #uncertain: number | undefined;
 
-  constructor(where: PostgresPlace, clock: Clock, holding: PostgresHolding) {
+  constructor(where: PostgresLocation, clock: Clock, fencing: JournalFencing) {
     this.#where = where;
     this.#clock = clock;
-    this.#holding = holding;
-    this.place = where.label;
+    this.#fencing = fencing;
+    this.location = where.label;
   }
 
   async open(owner: JournalOwner): Promise<void> {
@@ -119,11 +119,11 @@ export class PostgresJournal implements Journal {
     const reserved = before?.reserved ?? (await this.#load(1));
     const common = before?.common ?? (await this.#load(COMMON_CONNECTIONS));
     try {
-      for (const tables of [JOURNAL_TABLES, ...this.#holding.tables]) await prepare(reserved, tables);
-      const hold = await this.#holding.take(reserved, owner);
-      before?.hold.stop();
-      const recent = this.#holding.recent?.(this.#clock) ?? new RecentBatches(this.#clock);
-      this.#open = { common, reserved, hold, recent };
+      for (const tables of [JOURNAL_TABLES, ...this.#fencing.tables]) await prepare(reserved, tables);
+      const fence = await this.#fencing.take(reserved, owner);
+      before?.fence.stop();
+      const recent = this.#fencing.recent?.(this.#clock) ?? new RecentBatches(this.#clock);
+      this.#open = { common, reserved, fence, recent };
       if (before === undefined) void this.#examine(common);
       this.#uncertain = undefined;
     } catch (error) {
@@ -133,28 +133,28 @@ export class PostgresJournal implements Journal {
   }
 
   get lost(): Promise<CastellanError> | undefined {
-    return this.#open?.hold.lost;
+    return this.#open?.fence.lost;
   }
 
   async close(): Promise<void> {
     if (this.#open === undefined) return;
-    const { common, reserved, hold } = this.#open;
+    const { common, reserved, fence } = this.#open;
     this.#open = undefined;
     const late = this.#clock.schedule(CLOSE_MS, () => {
       common.abandon();
       reserved.abandon();
     });
-    await Promise.all([hold.release().then(() => reserved.close()), common.close()]);
+    await Promise.all([fence.release().then(() => reserved.close()), common.close()]);
     late.cancel();
   }
 
   async write(batch: Batch): Promise<void> {
-    const { reserved, hold, recent } = this.#opened();
+    const { reserved, fence, recent } = this.#opened();
     const { number, durable, sessions = [] } = batch;
     try {
       const statements = statementsOf(batch.changes, reserved.subject);
       await this.#put(batch, statements);
-      recent.add({ number, durable, statements, epochs: hold.epochsOf?.(sessions) ?? new Map() });
+      recent.add({ number, durable, statements, epochs: fence.epochsOf?.(sessions) ?? new Map() });
     } catch (error) {
       throw this.#withDoubt(error, number);
     }
@@ -265,15 +265,15 @@ export class PostgresJournal implements Journal {
   /** Whoever holds the journal is told of what may become of it, but does not wait for that. */
   async #examine(database: PostgresDatabase): Promise<void> {
     const problems = await durabilityProblems(database).catch(() => []);
-    for (const problem of problems) this.#holding.doubt?.(problem);
+    for (const problem of problems) this.#fencing.doubt?.(problem);
   }
 
   /** What a database tells that lacks what was written last is not true. */
   async #read<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> {
     for (;;) {
-      const { common, hold, recent } = this.#opened();
+      const { common, fence, recent } = this.#opened();
       const { last } = recent;
-      const [rows, [mark]] = await common.readBoth<Row, MarkRow>({ text, values }, hold.mark);
+      const [rows, [mark]] = await common.readBoth<Row, MarkRow>({ text, values }, fence.mark);
       if (last === 0 || (mark !== undefined && mark.number >= last)) return rows;
       await this.catchUp();
     }
@@ -284,26 +284,26 @@ export class PostgresJournal implements Journal {
     { number, durable, sessions = [] }: Omit<Batch, "changes">,
     own?: readonly ChangeStatement[],
   ): Promise<void> {
-    const { reserved, hold, recent } = this.#opened();
-    let lacking: readonly RecentBatch[] | undefined = [];
+    const { reserved, fence, recent } = this.#opened();
+    let missing: readonly RecentBatch[] | undefined = [];
     await reserved.transaction(
       async (query) => {
-        const known = await hold.fence(query, { number, sessions });
-        if (known < recent.last) lacking = recent.after(known);
+        const known = await fence.count(query, { number, sessions });
+        if (known < recent.last) missing = recent.after(known);
         // Whatever else it may lack, which no batch shows.
-        if (known < recent.last || own === undefined) await hold.reclaim?.(query, lacking);
-        const others = lacking?.flatMap(({ statements }) => statements) ?? [];
+        if (known < recent.last || own === undefined) await fence.reclaim?.(query, missing);
+        const others = missing?.flatMap(({ statements }) => statements) ?? [];
         const all = known < number ? [...others, ...(own ?? [])] : others;
         const made = all.map(({ text, rows }) => query(text, [rows]));
         await Promise.all([
           ...made,
-          known < number && own !== undefined ? hold.confirm?.(query, { sessions }) : undefined,
+          known < number && own !== undefined ? fence.confirm?.(query, { sessions }) : undefined,
         ]);
       },
       { durable },
     );
-    if (lacking === undefined) this.#holding.behind?.({ batches: 0, lost: true });
-    else if (lacking.length > 0) this.#holding.behind?.({ batches: lacking.length, lost: false });
+    if (missing === undefined) this.#fencing.onMissing?.({ batches: 0, lost: true });
+    else if (missing.length > 0) this.#fencing.onMissing?.({ batches: missing.length, lost: false });
   }
 
   #opened(): OpenJournal {

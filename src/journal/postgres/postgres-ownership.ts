@@ -5,7 +5,7 @@ import type { JournalOwner } from "../model/journal.ts";
 import { inUse } from "../model/journal-errors.ts";
 import { fromText, toText } from "../model/stored-text.ts";
 import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts";
-import type { PostgresHold } from "./postgres-hold.ts";
+import type { WriteFence } from "./write-fence.ts";
 
 const BEAT_MS = 1_000;
 
@@ -13,7 +13,7 @@ const BEAT_MS = 1_000;
  * The hold of one application on a journal: a row that has to be refreshed. Whoever finds it not refreshed for five seconds,
  * by the clock of the database, may take it over; what the former owner writes after that is refused.
  */
-export class PostgresOwnership implements PostgresHold {
+export class PostgresOwnership implements WriteFence {
   readonly #database: PostgresDatabase;
   readonly #clock: Clock;
   readonly #owner: JournalOwner;
@@ -40,7 +40,7 @@ export class PostgresOwnership implements PostgresHold {
    */
   static async take(
     database: PostgresDatabase,
-    place: string,
+    location: string,
     owner: JournalOwner,
     clock: Clock,
   ): Promise<PostgresOwnership> {
@@ -50,7 +50,7 @@ export class PostgresOwnership implements PostgresHold {
         if (taken !== undefined) return taken.term;
         const [holder] = await query<HolderRow>(HOLDER);
         // One that was given back since then can be taken.
-        if (holder !== undefined && holder.id !== null) throw inUse(place, ownerOf(holder, holder.id));
+        if (holder !== undefined && holder.id !== null) throw inUse(location, ownerOf(holder, holder.id));
       }
     });
     return new PostgresOwnership(database, clock, owner, term);
@@ -65,7 +65,7 @@ export class PostgresOwnership implements PostgresHold {
     return { text: MARK, values: [this.#id, this.#term] };
   }
 
-  async fence(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
+  async count(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
     const values = [this.#id, this.#term];
     const [before] = await query<BatchRow>(FENCE, [...values, number]);
     if (before !== undefined) return before.number;

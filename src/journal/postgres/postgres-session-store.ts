@@ -1,5 +1,5 @@
 import type { SessionStore } from "@anthropic-ai/claude-agent-sdk";
-import { type PostgresOptions, postgresPlace } from "./postgres-place.ts";
+import { type PostgresOptions, postgresLocation } from "./postgres-location.ts";
 import { PostgresTranscriptClient } from "./postgres-transcript-client.ts";
 
 /** Transcripts in PostgreSQL: every method that the Agent SDK knows of a `SessionStore`. */
@@ -25,7 +25,7 @@ export interface PostgresSessionStore extends Required<SessionStore>, AsyncDispo
  * await using supervisor = await Supervisor.start([{ name: "assistant", sessionStore }]);
  */
 export function postgresSessionStore(options: PostgresOptions): PostgresSessionStore {
-  const client = new PostgresTranscriptClient(postgresPlace(options));
+  const client = new PostgresTranscriptClient(postgresLocation(options));
   const close = (): Promise<void> => client.close();
   return { ...client.store(), close, [Symbol.asyncDispose]: close };
 }

@@ -2,16 +2,16 @@ import type { SessionKey, SessionStore } from "@anthropic-ai/claude-agent-sdk";
 import { type Clock, systemClock } from "../../clock.ts";
 import { CastellanError } from "../../errors.ts";
 import { tell } from "../../events.ts";
+import { LazyDatabase, type ReadyDatabase } from "./lazy-database.ts";
 import { notOpen, type PostgresSubject, subjectOf } from "./postgres-fault.ts";
-import { PostgresOnUse, type UsedDatabase } from "./postgres-on-use.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresLocation } from "./postgres-location.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
 import {
   append,
   type FencedWrite,
-  LackingEntries,
-  lacks,
+  isBehind,
   load,
+  MissingEntries,
   remove,
   sessionHash,
   statesOf,
@@ -42,11 +42,11 @@ export interface OwnedWrite extends FencedWrite {
   readonly session: string;
 }
 
-/** What a client does when the database lacks entries that it has confirmed. */
-export interface LackingUse {
+/** What a client does when the database isBehind entries that it has confirmed. */
+export interface TranscriptRecovery {
   readonly recent: RecentAppends;
   /** `lost`: they are not known any more. @throws CastellanError if nothing can be written without them */
-  behind(lacking: { readonly entries: number; readonly lost: boolean }): void;
+  onMissing(missing: { readonly entries: number; readonly lost: boolean }): void;
 }
 
 /** Less than the minute after which the SDK gives a call up for lost: one that was refused is tried again. */
@@ -61,17 +61,17 @@ const MOST_KEYS = 500;
  */
 export class PostgresTranscriptClient {
   readonly #subject: PostgresSubject;
-  readonly #database: PostgresOnUse;
-  readonly #lacking: LackingUse;
+  readonly #database: LazyDatabase;
+  readonly #recovery: TranscriptRecovery;
   #closed: Promise<void> | undefined;
   /** The last call of each session that has any under way. */
-  readonly #lines = new Map<string, Promise<void>>();
+  readonly #queues = new Map<string, Promise<void>>();
 
   /** @param tables what is needed besides the tables of transcripts */
-  constructor(place: PostgresPlace, tables: readonly PostgresTables[] = [], lacking?: LackingUse) {
-    this.#lacking = lacking ?? usualUse(place.label, systemClock);
-    this.#subject = subjectOf("session store", place);
-    this.#database = new PostgresOnUse(place, "session store", { timeoutMs: STATEMENT_MS }, [
+  constructor(location: PostgresLocation, tables: readonly PostgresTables[] = [], recovery?: TranscriptRecovery) {
+    this.#recovery = recovery ?? defaultRecovery(location.label, systemClock);
+    this.#subject = subjectOf("session store", location);
+    this.#database = new LazyDatabase(location, "session store", { timeoutMs: STATEMENT_MS }, [
       TRANSCRIPT_TABLES,
       ...tables,
     ]);
@@ -86,8 +86,8 @@ export class PostgresTranscriptClient {
         this.#refuse(given);
         if (entries.length === 0) return;
         const [key, write, appended] = [kept(given), fenced?.(), toAppend(entries)];
-        await this.#inLine(key, async () => {
-          const { recent } = this.#lacking;
+        await this.#inOrder(key, async () => {
+          const { recent } = this.#recovery;
           const state = await this.#complete(key, fenced, async (database) =>
             append(database, key, appended, { fenced: write, known: recent.find(key)?.state }),
           );
@@ -97,12 +97,12 @@ export class PostgresTranscriptClient {
       load: async (given) => {
         this.#refuse(given);
         const key = kept(given);
-        return await this.#inLine(key, async () => {
-          const { recent } = this.#lacking;
+        return await this.#inOrder(key, async () => {
+          const { recent } = this.#recovery;
           const { entries, state } = await this.#complete(key, fenced, async (database) => {
             const found = await load(database, key);
             const known = recent.find(key);
-            if (known !== undefined && lacks(found.state, known.state)) throw new LackingEntries(found.state);
+            if (known !== undefined && isBehind(found.state, known.state)) throw new MissingEntries(found.state);
             return found;
           });
           recent.learn({ key, state, owned: recent.find(key)?.owned });
@@ -115,9 +115,9 @@ export class PostgresTranscriptClient {
       delete: async (given) => {
         this.#refuse(given);
         const [key, write] = [kept(given), fenced?.()];
-        await this.#inLine(key, async () => {
+        await this.#inOrder(key, async () => {
           await remove(await this.#database.use(), key, write?.fence);
-          this.#lacking.recent.forget(key);
+          this.#recovery.recent.forget(key);
         });
       },
       listSubkeys: async (key) => {
@@ -128,14 +128,14 @@ export class PostgresTranscriptClient {
   }
 
   /**
-   * Gives the database again what it lacks of what was appended last, if it has another history than it had.
+   * Gives the database again what it isBehind of what was appended last, if it has another history than it had.
    *
    * @param fenced how the transcripts of a session are written that moves between machines
    * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async catchUp(fenced?: (owned: OwnedUnder) => OwnedWrite): Promise<void> {
     this.#refuse();
-    const { recent } = this.#lacking;
+    const { recent } = this.#recovery;
     const all = recent.all;
     const database = await this.#database.useWithHistory();
     for (let from = 0; from < all.length; from += MOST_KEYS) {
@@ -144,8 +144,8 @@ export class PostgresTranscriptClient {
         database,
         some.map(({ key }) => key),
       );
-      const lacking = some.filter(({ state }, at) => lacks(states[at] ?? state, state));
-      await Promise.all(lacking.map((known) => this.#inLine(known.key, () => this.#catchUp(database, known, fenced))));
+      const missing = some.filter(({ state }, at) => isBehind(states[at] ?? state, state));
+      await Promise.all(missing.map((known) => this.#inOrder(known.key, () => this.#catchUp(database, known, fenced))));
     }
   }
 
@@ -169,55 +169,55 @@ export class PostgresTranscriptClient {
   async #complete<Result>(
     key: SessionKey,
     fenced: TranscriptUse["fenced"],
-    work: (database: UsedDatabase) => Promise<Result>,
+    work: (database: ReadyDatabase) => Promise<Result>,
   ): Promise<Result> {
     const database = await this.#database.useWithHistory();
     for (;;) {
       try {
         return await work(database);
       } catch (error) {
-        if (!(error instanceof LackingEntries)) throw error;
+        if (!(error instanceof MissingEntries)) throw error;
         await this.#settle(database, key, error.found, fenced?.());
       }
     }
   }
 
   async #catchUp(
-    database: UsedDatabase,
+    database: ReadyDatabase,
     { key, owned }: KnownTranscript,
     fenced: ((owned: OwnedUnder) => OwnedWrite) | undefined,
   ): Promise<void> {
-    const known = this.#lacking.recent.find(key);
+    const known = this.#recovery.recent.find(key);
     const [found] = await statesOf(database, [key]);
-    if (known === undefined || found === undefined || !lacks(found, known.state)) return;
+    if (known === undefined || found === undefined || !isBehind(found, known.state)) return;
     try {
       await this.#settle(database, key, found, owned && fenced?.(owned));
     } catch (error) {
       // The run does not own the session any more.
       if (!CastellanError.is(error, "NOT_OWNER")) throw error;
-      this.#lacking.recent.forget(key);
+      this.#recovery.recent.forget(key);
     }
   }
 
-  /** Gives the database again what it lacks of a transcript, unless somebody else has deleted that. */
+  /** Gives the database again what it isBehind of a transcript, unless somebody else has deleted that. */
   async #settle(
-    database: UsedDatabase,
+    database: ReadyDatabase,
     key: SessionKey,
     found: TranscriptState,
     write: OwnedWrite | undefined,
   ): Promise<void> {
-    const { recent, behind } = this.#lacking;
+    const { recent, onMissing } = this.#recovery;
     const known = recent.find(key);
     if (known === undefined || !isOfOtherHistory(found, known, write)) return recent.forget(key);
-    const lacking = recent.behind(key, found.length);
-    if (lacking === undefined) {
+    const missing = recent.after(key, found.length);
+    if (missing === undefined) {
       recent.learn({ ...known, state: found });
-      behind({ entries: 0, lost: true });
+      onMissing({ entries: 0, lost: true });
       return;
     }
     let state = found;
     try {
-      for (const { appended, owned } of lacking) {
+      for (const { appended, owned } of missing) {
         const fenced = write && { ...write, epoch: owned?.epoch ?? write.epoch };
         state = await append(database, key, appended, { fenced });
       }
@@ -227,24 +227,24 @@ export class PostgresTranscriptClient {
       return recent.forget(key);
     }
     recent.learn({ ...known, state });
-    behind({ entries: lacking.reduce((sum, { appended }) => sum + appended.entries.length, 0), lost: false });
+    onMissing({ entries: missing.reduce((sum, { appended }) => sum + appended.entries.length, 0), lost: false });
   }
 
-  async #inLine<Result>(key: SessionKey, call: () => Promise<Result>): Promise<Result> {
-    const line = sessionHash(key).toString("hex");
-    const result = (this.#lines.get(line) ?? Promise.resolve()).then(call);
+  async #inOrder<Result>(key: SessionKey, call: () => Promise<Result>): Promise<Result> {
+    const queue = sessionHash(key).toString("hex");
+    const result = (this.#queues.get(queue) ?? Promise.resolve()).then(call);
     const over = result.then(
       () => {},
       () => {},
     );
-    this.#lines.set(line, over);
+    this.#queues.set(queue, over);
     await over;
-    if (this.#lines.get(line) === over) this.#lines.delete(line);
+    if (this.#queues.get(queue) === over) this.#queues.delete(queue);
     return await result;
   }
 
   async #finish(): Promise<void> {
-    while (this.#lines.size > 0) await Promise.all(this.#lines.values());
+    while (this.#queues.size > 0) await Promise.all(this.#queues.values());
     await this.#database.close();
   }
 }
@@ -270,20 +270,20 @@ function ownedBy(write: OwnedWrite | undefined): OwnedUnder | undefined {
   return write && { session: write.session, epoch: write.epoch };
 }
 
-function usualUse(label: string, clock: Clock): LackingUse {
+function defaultRecovery(label: string, clock: Clock): TranscriptRecovery {
   return {
     recent: new RecentAppends(clock),
-    behind: (lacking) => {
-      const message = `The session store ${label} ${lackingWords(lacking)}`;
+    onMissing: (missing) => {
+      const message = `The session store ${label} ${describeMissing(missing)}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "DATABASE_UNAVAILABLE" });
-      const { entries: count, lost } = lacking;
-      tell("castellan:database:gap", () => ({ place: label, content: "transcript", count, lost }));
+      const { entries: count, lost } = missing;
+      tell("castellan:database:gap", () => ({ location: label, content: "transcript", count, lost }));
     },
   };
 }
 
 /** What is to be said of a database that lacked entries of a transcript that it had confirmed. */
-function lackingWords({ entries, lost }: { readonly entries: number; readonly lost: boolean }): string {
+function describeMissing({ entries, lost }: { readonly entries: number; readonly lost: boolean }): string {
   const what =
     "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
   const done = lost

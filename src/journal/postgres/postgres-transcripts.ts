@@ -6,8 +6,8 @@ import {
   type SessionSummaryEntry,
 } from "@anthropic-ai/claude-agent-sdk";
 import { fromText, toText } from "../model/stored-text.ts";
+import type { ReadyDatabase } from "./lazy-database.ts";
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
-import type { UsedDatabase } from "./postgres-on-use.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
 
 /** Entries as they were when they were handed over, and as they are written. */
@@ -42,10 +42,10 @@ export function toAppend(entries: readonly SessionStoreEntry[]): Appended {
  *
  * @param known what the transcript was after the last write, as far as that is known
  * @returns what it is after that
- * @throws LackingEntries if it is shorter than is known; then nothing is added
+ * @throws MissingEntries if it is shorter than is known; then nothing is added
  */
 export async function append(
-  { database, history }: UsedDatabase,
+  { database, history }: ReadyDatabase,
   key: SessionKey,
   appended: Appended,
   { fenced, known }: { readonly fenced?: FencedWrite | undefined; readonly known?: TranscriptState | undefined } = {},
@@ -59,7 +59,7 @@ export async function append(
     if (transcript === undefined) throw new Error("an append has made no transcript");
     const { id, start, mtime, summary, added } = transcript;
     const before = { id, length: start, history: transcript.history };
-    if (known !== undefined && lacks(before, known)) throw new LackingEntries(before);
+    if (known !== undefined && isBehind(before, known)) throw new MissingEntries(before);
     const state = { ...before, length: start + appended.entries.length };
     if (subpath !== undefined) return state;
     const fresh = added.flatMap((place) => appended.entries[place - 1] ?? []);
@@ -82,13 +82,13 @@ export interface TranscriptState {
 }
 
 /** Whether a transcript has less than is known of it. */
-export function lacks(now: TranscriptState, known: TranscriptState): boolean {
+export function isBehind(now: TranscriptState, known: TranscriptState): boolean {
   return now.length < known.length || (now.id !== known.id && known.length > 0);
 }
 
 /** That a transcript has fewer entries than it had. */
-export class LackingEntries extends Error {
-  override readonly name = "LackingEntries";
+export class MissingEntries extends Error {
+  override readonly name = "MissingEntries";
   readonly found: TranscriptState;
 
   constructor(found: TranscriptState) {
@@ -99,7 +99,7 @@ export class LackingEntries extends Error {
 
 /** No entries if there is no such transcript. */
 export async function load(
-  { database, history }: UsedDatabase,
+  { database, history }: ReadyDatabase,
   key: SessionKey,
 ): Promise<{ readonly entries: SessionStoreEntry[]; readonly state: TranscriptState }> {
   const values = [transcriptHash(key)];
@@ -115,7 +115,7 @@ export async function load(
 
 /** What each of these transcripts is, in their order. */
 export async function statesOf(
-  { database, history }: UsedDatabase,
+  { database, history }: ReadyDatabase,
   keys: readonly SessionKey[],
 ): Promise<TranscriptState[]> {
   const hashes = keys.map(transcriptHash);

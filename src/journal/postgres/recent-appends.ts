@@ -76,11 +76,11 @@ export class RecentAppends {
   }
 
   /** What was appended behind the first `length` entries; `undefined` if some of it is not known any more. */
-  behind(key: SessionKey, length: number): readonly RecentAppend[] | undefined {
+  after(key: SessionKey, length: number): readonly RecentAppend[] | undefined {
     const hash = hashOf(key);
-    const lacking = [...this.#appends].filter((append) => append.start >= length && hashOf(append.key) === hash);
-    const first = lacking[0]?.start ?? this.find(key)?.state.length ?? length;
-    return first > length ? undefined : lacking;
+    const missing = [...this.#appends].filter((append) => append.start >= length && hashOf(append.key) === hash);
+    const first = missing[0]?.start ?? this.find(key)?.state.length ?? length;
+    return first > length ? undefined : missing;
   }
 }
 

@@ -22,7 +22,7 @@ export type TryLock = (path: string) => FileLock | undefined;
 /** Loads SQLite: early releases of Node 24 warn of it, and who locks no file need not see that. */
 export async function fileLocks(): Promise<TryLock> {
   const sqlite = await import("node:sqlite");
-  return (path) => tryLock(path, (place) => new sqlite.DatabaseSync(place, { timeout: 0 }));
+  return (path) => tryLock(path, (location) => new sqlite.DatabaseSync(location, { timeout: 0 }));
 }
 
 function tryLock(path: string, open: (path: string) => DatabaseSync): FileLock | undefined {

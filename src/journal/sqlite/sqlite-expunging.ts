@@ -23,7 +23,7 @@ const LARGEST_AT_CLOSE = 64 * 1024 ** 2;
  */
 export class SqliteExpunging {
   readonly #file: OpenFile;
-  readonly #place: string;
+  readonly #location: string;
   readonly #clock: Clock;
   /** The one that is under way; nothing may be written to the file meanwhile. */
   #running: Promise<void> | undefined;
@@ -33,9 +33,9 @@ export class SqliteExpunging {
   #restsUntil = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
 
-  constructor(file: OpenFile, place: string, clock: Clock) {
+  constructor(file: OpenFile, location: string, clock: Clock) {
     this.#file = file;
-    this.#place = place;
+    this.#location = location;
     this.#clock = clock;
   }
 
@@ -104,7 +104,7 @@ export class SqliteExpunging {
       await change(this.#file, [{ sql: SQL.noResidue }]);
     } catch (error) {
       this.#later(RETRY_MS);
-      throw unavailable(this.#place, error, true);
+      throw unavailable(this.#location, error, true);
     } finally {
       const now = this.#clock.monotonic();
       this.#restsUntil = now + Math.max(REST_MS, (now - since) / SHARE);

@@ -54,14 +54,14 @@ const ADVICE: { readonly [Fault in JournalFault]: string } = {
   busy: "Another program has it locked. It goes on when that is over.",
   read_only: "Let this user write to the file and to its folder, or name another path.",
   damaged:
-    "It is left as it is. Put a backup in its place, save what can be saved with `.recover` of the sqlite3 program, or " +
+    "It is left as it is. Put a backup in its location, save what can be saved with `.recover` of the sqlite3 program, or " +
     "move it away together with its -wal and -shm files to begin anew.",
   foreign: "It is left as it is. Name another path.",
   refused: "Nothing of it was written.",
   failed: "See the cause for what the system said.",
 };
 
-const GARBLED_ADVICE = "Put a backup of the journal in its place, or take this out of it with the sqlite3 program.";
+const GARBLED_ADVICE = "Put a backup of the journal in its location, or take this out of it with the sqlite3 program.";
 
 /** Whether SQLite could not do something because somebody else has the file locked. */
 export function isBusy(error: unknown): boolean {
@@ -93,13 +93,13 @@ export function isUncertain(error: unknown): boolean {
  *
  * @param applied whether what was to be written is there; left out for all else, and if that cannot be told
  */
-export function unavailable(place: string, error: unknown, applied?: boolean): CastellanError {
+export function unavailable(location: string, error: unknown, applied?: boolean): CastellanError {
   if (CastellanError.is(error)) return error;
   if (error instanceof GarbledRow) {
-    const message = `The journal ${place} is damaged: ${error.message}. The rest of it can be used. ${GARBLED_ADVICE}`;
+    const message = `The journal ${location} is damaged: ${error.message}. The rest of it can be used. ${GARBLED_ADVICE}`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" }, cause: error });
   }
-  return fault(place, faultOf(error), messageOf(error), {
+  return fault(location, faultOf(error), messageOf(error), {
     cause: error,
     ...withoutUndefined({ applied }),
   });
@@ -107,12 +107,12 @@ export function unavailable(place: string, error: unknown, applied?: boolean): C
 
 /** The same, where there is no error behind it, or it says too little. */
 export function fault(
-  place: string,
+  location: string,
   reason: JournalFault,
   what: string,
   { cause, advice = ADVICE[reason], ...known }: { cause?: unknown; advice?: string; applied?: boolean } = {},
 ): CastellanError<"JOURNAL_UNAVAILABLE"> {
-  const message = `The journal ${place} cannot be used (${reason}): ${what}. ${advice}`;
+  const message = `The journal ${location} cannot be used (${reason}): ${what}. ${advice}`;
   return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason, ...known }, cause });
 }
 

@@ -21,16 +21,16 @@ import { codeOf } from "./sqlite-fault.ts";
  */
 
 /** The one path of the file that `place` leads to, over whatever links; what lacks on the way to it is made. */
-export function locate(place: string): string {
+export function locate(location: string): string {
   try {
-    return realpathSync.native(place);
+    return realpathSync.native(location);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
   }
-  const link = targetOf(place);
-  if (link !== undefined) return locate(resolve(dirname(place), link));
-  makeFolder(dirname(place));
-  return join(realpathSync.native(dirname(place)), basename(place));
+  const link = targetOf(location);
+  if (link !== undefined) return locate(resolve(dirname(location), link));
+  makeFolder(dirname(location));
+  return join(realpathSync.native(dirname(location)), basename(location));
 }
 
 /**
@@ -69,9 +69,9 @@ export function makeFolder(folder: string): void {
 }
 
 /** Where a link leads that leads to nothing yet; `undefined` if it is no link. */
-function targetOf(place: string): string | undefined {
+function targetOf(location: string): string | undefined {
   try {
-    return readlinkSync(place);
+    return readlinkSync(location);
   } catch {
     return undefined;
   }

@@ -99,7 +99,7 @@ function goneError(file: OpenFile, what: string, how: "deleted" | "replaced", ad
 
 function giveUp(file: OpenFile, what: string): CastellanError {
   const advice =
-    "It takes nothing more. Stop the application, and put a backup in its place, without -wal and -shm files, or start it again " +
+    "It takes nothing more. Stop the application, and put a backup in its location, without -wal and -shm files, or start it again " +
     "to go on with what is left.";
   file.broken = fault(file.path, "damaged", what, { applied: false, advice });
   return file.broken;

@@ -67,7 +67,7 @@ export function sqliteJournal(
 }
 
 class SqliteJournal implements Journal {
-  readonly place: string;
+  readonly location: string;
   readonly #parts: SqliteParts;
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
@@ -75,27 +75,27 @@ class SqliteJournal implements Journal {
   /** While the file is opened again nobody may ask it anything. */
   #opening: Promise<void> | undefined;
 
-  constructor(place: string, parts: SqliteParts) {
-    this.place = place;
+  constructor(location: string, parts: SqliteParts) {
+    this.location = location;
     this.#parts = parts;
   }
 
   async open(owner: JournalOwner): Promise<void> {
-    const held = this.#file;
-    if (held !== undefined && held.owner.id !== owner.id) throw inUse(this.place, held.owner);
+    const present = this.#file;
+    if (present !== undefined && present.owner.id !== owner.id) throw inUse(this.location, present.owner);
     try {
       await this.#expunging?.free();
-      if (held === undefined) {
-        this.#file = await openFile(this.place, { owner, ...this.#parts });
-        this.#expunging = new SqliteExpunging(this.#file, this.place, this.#parts.clock);
+      if (present === undefined) {
+        this.#file = await openFile(this.location, { owner, ...this.#parts });
+        this.#expunging = new SqliteExpunging(this.#file, this.location, this.#parts.clock);
         await this.#expunging.start();
         this.#look(this.#file);
-      } else if (held.unwritable === undefined) {
-        await claimAgain(held);
-        await held.connection.settle();
+      } else if (present.unwritable === undefined) {
+        await claimAgain(present);
+        await present.connection.settle();
       }
     } catch (error) {
-      throw unavailable(this.place, error);
+      throw unavailable(this.location, error);
     }
   }
 
@@ -131,7 +131,7 @@ class SqliteJournal implements Journal {
       if (stopped === true) await this.#refuseUnlessOwner(file);
       [file.written, file.durable] = [number, last];
     } catch (error) {
-      throw unavailable(this.place, error, error instanceof UncertainCommit ? undefined : false);
+      throw unavailable(this.location, error, error instanceof UncertainCommit ? undefined : false);
     }
   }
 
@@ -194,7 +194,7 @@ class SqliteJournal implements Journal {
     try {
       return await prune({ get, remove }, retention);
     } catch (error) {
-      throw unavailable(this.place, error);
+      throw unavailable(this.location, error);
     }
   }
 
@@ -206,7 +206,7 @@ class SqliteJournal implements Journal {
   /** A batch that was made already is not made again. */
   async #refuseUnlessOwner({ connection, owner }: OpenFile): Promise<void> {
     if ((await standing(connection)).id === owner.id) return;
-    const message = `The journal ${this.place} was taken over by another application. Let one application use it at a time.`;
+    const message = `The journal ${this.location} was taken over by another application. Let one application use it at a time.`;
     throw new CastellanError("NOT_OWNER", message);
   }
 
@@ -227,7 +227,7 @@ class SqliteJournal implements Journal {
       const { connection } = await this.#readable();
       return await question(connection);
     } catch (error) {
-      throw unavailable(this.place, error);
+      throw unavailable(this.location, error);
     }
   }
 
@@ -252,18 +252,18 @@ class SqliteJournal implements Journal {
 
   /** Tells what is wrong with a file that has been opened. One that cannot be looked at now is looked at the next time. */
   #look(file: OpenFile): void {
-    this.#tell({ damage: file.lack === undefined ? [] : [file.lack], mended: [] });
+    this.#tell({ damage: file.missing === undefined ? [] : [file.missing], mended: [] });
     if (file.soundness !== undefined) this.#tell(file.soundness);
     else soundnessOfLarge(file.path).then((soundness) => this.#tell(soundness), ignore);
   }
 
   #tell({ damage, mended }: Soundness): void {
     if (mended.length > 0) {
-      const message = `Indexes of the journal ${this.place} were damaged, and have been made anew: ${mended.join("; ")}. Nothing is lost.`;
+      const message = `Indexes of the journal ${this.location} were damaged, and have been made anew: ${mended.join("; ")}. Nothing is lost.`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
     }
     if (damage.length === 0) return;
-    const message = `The journal ${this.place} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
+    const message = `The journal ${this.location} is damaged: ${damage.join("; ")}. ${DAMAGE_ADVICE}`;
     this.#damage = this.#damage === undefined ? message : `${this.#damage} ${message}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
   }
@@ -277,12 +277,12 @@ class SqliteJournal implements Journal {
 
   #opened(): OpenFile {
     if (this.#file !== undefined) return this.#file;
-    throw fault(this.place, "failed", "it is not open", { applied: false, advice: "Open it first." });
+    throw fault(this.location, "failed", "it is not open", { applied: false, advice: "Open it first." });
   }
 }
 
 const DAMAGE_ADVICE =
-  "What is not damaged can be used; what is may not be found. Put a backup in its place, or save what can be saved with `.recover` of the sqlite3 program.";
+  "What is not damaged can be used; what is may not be found. Put a backup in its location, or save what can be saved with `.recover` of the sqlite3 program.";
 
 function ignore(): void {}
 

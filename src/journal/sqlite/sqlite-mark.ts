@@ -49,13 +49,13 @@ export function readMark(path: string): Mark | undefined {
 }
 
 /** What a journal lacks of what was written to it, in words, if it lacks something. */
-export function lackOf(found: Extent, mark: Mark | undefined, boot: string): string | undefined {
+export function missingFrom(found: Extent, mark: Mark | undefined, boot: string): string | undefined {
   if (mark === undefined || found.openings > mark.openings) return undefined;
   // A loss of power takes what the disk was not waited for.
   const kept = mark.boot !== "" && mark.boot === boot ? mark.written : mark.durable;
   if (found.openings === mark.openings) {
-    const lacking = kept - found.written;
-    return lacking > 0 ? `the last ${lacking} of the ${kept} batches that were written to it are gone` : undefined;
+    const missing = kept - found.written;
+    return missing > 0 ? `the last ${missing} of the ${kept} batches that were written to it are gone` : undefined;
   }
   const powerless = mark.boot !== boot && mark.durable === 0 && found.openings === mark.openings - 1;
   if (powerless) return undefined;

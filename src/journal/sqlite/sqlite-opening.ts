@@ -10,7 +10,7 @@ import { type FileLock, fileLocks } from "./file-lock.ts";
 import { codeOf, fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
 import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
-import { bootOf, lackOf, type Mark, readMark, textOf } from "./sqlite-mark.ts";
+import { bootOf, type Mark, missingFrom, readMark, textOf } from "./sqlite-mark.ts";
 import { claim, claimOpening, extentOf, ownerIn, standing } from "./sqlite-owner.ts";
 import { migrate } from "./sqlite-schema.ts";
 import { examine, type Soundness } from "./sqlite-soundness.ts";
@@ -32,7 +32,7 @@ export interface OpenFile {
   /** What was found when it was opened; nothing is known yet of a large file, see `soundnessOfLarge`. */
   readonly soundness: Soundness | undefined;
   /** What it lacks of what was written to it before it was opened, in words. */
-  readonly lack: string | undefined;
+  readonly missing: string | undefined;
   /** Which opening of it this is, and in which run of the machine. */
   opening: Pick<Mark, "openings" | "boot">;
   /** How many batches it has taken, and the last one that the disk was waited for. */
@@ -69,34 +69,34 @@ const SETTINGS = `
  * Opens the file at `place` for one owner, makes it if it is not there, and brings it up to date. Where there is no room for that,
  * what is there can be read all the same, see `OpenFile.unwritable`.
  */
-export async function openFile(place: string, opening: Opening): Promise<OpenFile> {
+export async function openFile(location: string, opening: Opening): Promise<OpenFile> {
   const thread = new SqliteThread();
   try {
-    return await openIn(thread, place, opening);
+    return await openIn(thread, location, opening);
   } catch (error) {
     await thread.end();
     throw error;
   }
 }
 
-async function openIn(thread: SqliteThread, place: string, opening: Opening): Promise<OpenFile> {
+async function openIn(thread: SqliteThread, location: string, opening: Opening): Promise<OpenFile> {
   const { owner, clock, migrations } = opening;
   const known = { owner, clock, thread, unwritable: undefined, written: 0, durable: 0, broken: undefined };
-  let path = resolve(place);
+  let path = resolve(location);
   let lock: FileLock | undefined;
   try {
-    path = locate(place);
+    path = locate(location);
     refuseUnwritable(dirname(path));
     await inspect(thread, path, migrations.length).catch(ignoreUnread);
     lock = await takeLock(thread, path, clock);
-    return { ...known, path, lock, ...(await openWhole(thread, path, opening, resolve(place))) };
+    return { ...known, path, lock, ...(await openWhole(thread, path, opening, resolve(location))) };
   } catch (error) {
     try {
       if (faultOf(error) !== "no_space" || (lock === undefined && isThere(path))) throw error;
       const unwritable = unavailable(path, error, false);
       const connection = await openToRead(thread, path, migrations, unwritable);
       const opening = { openings: 0, boot: "" };
-      const nothing = { formerOwner: undefined, soundness: SOUND, lack: undefined, opening };
+      const nothing = { formerOwner: undefined, soundness: SOUND, missing: undefined, opening };
       return { ...known, path, lock, connection, ...nothing, unwritable };
     } catch (error) {
       lock?.close();
@@ -114,10 +114,10 @@ export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenF
   const { thread, path } = file;
   await file.connection.close().catch(() => {});
   try {
-    const place = locate(path);
-    file.lock ??= await takeLock(thread, place, opening.clock);
-    const opened = await openWhole(thread, place, opening);
-    return { ...file, path: place, ...opened, unwritable: undefined };
+    const location = locate(path);
+    file.lock ??= await takeLock(thread, location, opening.clock);
+    const opened = await openWhole(thread, location, opening);
+    return { ...file, path: location, ...opened, unwritable: undefined };
   } catch (error) {
     if (CastellanError.is(error, "JOURNAL_IN_USE")) throw new CastellanError("NOT_OWNER", error.message);
     file.connection = await openToRead(thread, path, opening.migrations, unavailable(path, error, false));
@@ -158,18 +158,18 @@ export async function closeFile({ thread, connection, lock }: OpenFile): Promise
   lock?.close();
 }
 
-type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness" | "lack" | "opening">;
+type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness" | "missing" | "opening">;
 
 async function openWhole(
   thread: SqliteThread,
   path: string,
   { owner, clock, migrations }: Opening,
-  place: string = path,
+  location: string = path,
 ): Promise<Opened> {
   const deadline = clock.monotonic() + BUSY_MS;
   for (;;) {
     try {
-      return await fill(thread, path, owner, migrations, place);
+      return await fill(thread, path, owner, migrations, location);
     } catch (error) {
       if (!isBusy(error) || clock.monotonic() >= deadline) throw error;
       await pause(clock, RETRY_MS);
@@ -182,7 +182,7 @@ async function fill(
   path: string,
   owner: JournalOwner,
   migrations: readonly string[],
-  place: string,
+  location: string,
 ): Promise<Opened> {
   makeFile(path);
   const connection = await thread.connect(path);
@@ -193,7 +193,7 @@ async function fill(
     await configure(path, connection);
     const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
     // A link may lie where the file was.
-    const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(place), bootOf()];
+    const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(location), bootOf()];
     const openings = Math.max(found.openings, mark?.openings ?? 0) + 1;
     // Where it is said already how much was written, that is not set back without saying that it is another opening.
     const begun = found.openings > 0 ? claimOpening : claim;
@@ -203,7 +203,7 @@ async function fill(
     const soundness = isSmall(path) ? await soundnessOf(connection, true) : undefined;
     await connection.watch(path);
     await connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
-    return { connection, formerOwner, soundness, lack: lackOf(found, mark, boot), opening };
+    return { connection, formerOwner, soundness, missing: missingFrom(found, mark, boot), opening };
   } catch (error) {
     await connection.close().catch(() => {});
     throw error;

@@ -72,11 +72,11 @@ export function isIndexOf(index: Uint8Array, { salts, pages }: Log): boolean {
 /** Whether the index has a page at its frame, counted from 0, also for one who looks for the page. */
 function isFound(index: Uint8Array, page: number, frame: number): boolean {
   const block = frame < FIRST_BLOCK_FRAMES ? 0 : 1 + Math.floor((frame - FIRST_BLOCK_FRAMES) / BLOCK_FRAMES);
-  const place = block === 0 ? frame : (frame - FIRST_BLOCK_FRAMES) % BLOCK_FRAMES;
+  const location = block === 0 ? frame : (frame - FIRST_BLOCK_FRAMES) % BLOCK_FRAMES;
   const from = block * BLOCK_BYTES;
   if (index.length < from + BLOCK_BYTES) return false;
   const numbers = view(index);
-  if (numbers.getUint32(from + (block === 0 ? FIRST_BLOCK_OFFSET : 0) + 4 * place, isLittleEndian) !== page)
+  if (numbers.getUint32(from + (block === 0 ? FIRST_BLOCK_OFFSET : 0) + 4 * location, isLittleEndian) !== page)
     return false;
   const slots = from + 4 * BLOCK_FRAMES;
   for (
@@ -85,7 +85,7 @@ function isFound(index: Uint8Array, page: number, frame: number): boolean {
     tried += 1, slot = (slot + 1) % HASH_SLOTS
   ) {
     const found = numbers.getUint16(slots + 2 * slot, isLittleEndian);
-    if (found === place + 1) return true;
+    if (found === location + 1) return true;
     if (found === 0) return false;
   }
   return false;

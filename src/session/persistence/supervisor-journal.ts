@@ -1,7 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { withDeadline } from "../../deadline.ts";
 import type { CastellanError } from "../../errors.ts";
-import type { HeldJournal } from "../../journal/held-journal.ts";
 import type { JournalWriter } from "../../journal/journal-writer.ts";
 import type { Change } from "../../journal/model/change.ts";
 import type { ConversationEntry } from "../../journal/model/conversation-entry.ts";
@@ -11,6 +10,7 @@ import { readFault } from "../../journal/model/journal-errors.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { TurnEntry } from "../../journal/model/turn-entry.ts";
 import type { UsageEntry, UsageQuery } from "../../journal/model/usage-entry.ts";
+import type { SharedJournal } from "../../journal/shared-journal.ts";
 import { type Budget, BudgetMeter, type BudgetStatus } from "../options/budget.ts";
 import type { KnownConversations } from "./belongings.ts";
 
@@ -34,7 +34,7 @@ export class SupervisorJournal {
   readonly meter: BudgetMeter;
   readonly #budget: Budget | undefined;
   readonly #clock: Clock;
-  #held: HeldJournal | undefined;
+  #opened: SharedJournal | undefined;
 
   constructor(supervisor: string, budget: Budget | undefined, clock: Clock) {
     this.supervisor = supervisor;
@@ -44,10 +44,10 @@ export class SupervisorJournal {
   }
 
   /** Starts to use the opened journal. @throws CastellanError `JOURNAL_UNAVAILABLE` if it cannot be read */
-  async open(held: HeldJournal): Promise<void> {
-    this.#held = held;
+  async open(shared: SharedJournal): Promise<void> {
+    this.#opened = shared;
     if (this.#budget === undefined) return;
-    this.meter.load(await held.journal.usage({ supervisor: this.supervisor, by: ["day"] }));
+    this.meter.load(await shared.journal.usage({ supervisor: this.supervisor, by: ["day"] }));
   }
 
   /**
@@ -64,7 +64,7 @@ export class SupervisorJournal {
         this.journal.sessions(some),
         this.journal.unfinishedTurns(some),
       ]).catch((thrown: unknown) => {
-        throw readFault(thrown, this.journal.place);
+        throw readFault(thrown, this.journal.location);
       });
       const turnsOf = Map.groupBy(turns, ({ session }) => session);
       const entryOf = new Map(entries.map((entry) => [entry.key, entry]));
@@ -88,7 +88,7 @@ export class SupervisorJournal {
     await this.writer?.settled();
     const [[entry], left] = await Promise.all([this.journal.sessions([key]), this.journal.conversations(key)]).catch(
       (thrown: unknown) => {
-        throw readFault(thrown, this.journal.place);
+        throw readFault(thrown, this.journal.location);
       },
     );
     return { entry, left };
@@ -130,7 +130,7 @@ export class SupervisorJournal {
 
   /** The running erasures; none before the journal is open. */
   get erasures(): Erasures {
-    return this.#held?.erasures ?? new Erasures();
+    return this.#opened?.erasures ?? new Erasures();
   }
 
   /** Returns what was spent, once all pending writes are done. @throws CastellanError `JOURNAL_UNAVAILABLE` */
@@ -152,16 +152,16 @@ export class SupervisorJournal {
   /** Releases the journal, if it is open. Waits for a running erasure for at most five seconds. */
   async close(): Promise<void> {
     await withDeadline(this.#clock, ERASURE_MS, this.erasures.allOver());
-    await this.#held?.release();
+    await this.#opened?.release();
   }
 
   get journal(): Journal {
-    if (this.#held === undefined) throw new Error("the journal is read before it is open");
-    return this.#held.journal;
+    if (this.#opened === undefined) throw new Error("the journal is read before it is open");
+    return this.#opened.journal;
   }
 
   get writer(): JournalWriter | undefined {
-    return this.#held?.writer;
+    return this.#opened?.writer;
   }
 
   /** The budget and how much of it is spent, if the supervisor has one. */
@@ -170,13 +170,13 @@ export class SupervisorJournal {
   }
 
   /** The location of the journal, for messages; `undefined` until it is open. */
-  get place(): string | undefined {
-    return this.#held?.journal.place;
+  get location(): string | undefined {
+    return this.#opened?.journal.location;
   }
 
   /** Whether another application may take over what is written, see `Journal.shared`. */
   get isShared(): boolean {
-    return this.#held?.journal.shared === true;
+    return this.#opened?.journal.shared === true;
   }
 
   /** Why the sessions may not spend more, or undefined. */
@@ -186,11 +186,11 @@ export class SupervisorJournal {
 
   /** Why the journal cannot be written, or undefined. */
   get fault(): CastellanError | undefined {
-    return this.#held?.writer.fault;
+    return this.#opened?.writer.fault;
   }
 
   /** What is wrong with the stored data, or undefined, see `Journal.damage`. */
   get damage(): string | undefined {
-    return this.#held?.journal.damage;
+    return this.#opened?.journal.damage;
   }
 }

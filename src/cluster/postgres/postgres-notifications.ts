@@ -29,7 +29,7 @@ interface NewsSource {
  * News of a cluster, over a connection of its own that is there while somebody listens. None of it is certain to come: behind
  * a pooler that gives each transaction another session none does.
  */
-export class PostgresNews {
+export class PostgresNotifications {
   readonly #source: NewsSource;
   readonly #clock: Clock;
   readonly #random: () => number;

@@ -2,34 +2,34 @@ import { CastellanError } from "../errors.ts";
 import type { Batch } from "../journal/model/change.ts";
 import { toText } from "../journal/model/stored-text.ts";
 import type { PostgresDatabase, Query, Statement } from "../journal/postgres/postgres-database.ts";
-import type { PostgresHold } from "../journal/postgres/postgres-hold.ts";
 import type { RecentBatch } from "../journal/postgres/recent-batches.ts";
+import type { WriteFence } from "../journal/postgres/write-fence.ts";
 import { fenceEpochs, type OwningRun, ownAgain } from "./epoch-fence.ts";
-import type { Holdings } from "./holdings.ts";
+import type { OwnedEpochs } from "./owned-epochs.ts";
 
 /**
  * The part of a journal that one run of a node may write: the sessions that it owns. Other nodes write theirs at the same time.
  */
-export class EpochHold implements PostgresHold {
+export class NodeWriteFence implements WriteFence {
   readonly #label: string;
   readonly #run: OwningRun;
-  readonly #holdings: Holdings;
+  readonly #owned: OwnedEpochs;
   /** Counts how often the journal was opened, so that what was sent before it was opened again is refused. */
   readonly #term: string;
   readonly #lost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #error: CastellanError | undefined;
 
-  private constructor(label: string, run: OwningRun, holdings: Holdings, term: string) {
+  private constructor(label: string, run: OwningRun, owned: OwnedEpochs, term: string) {
     this.#label = label;
     this.#run = run;
-    this.#holdings = holdings;
+    this.#owned = owned;
     this.#term = term;
   }
 
   /** @throws CastellanError `JOURNAL_UNAVAILABLE` */
-  static async take(database: PostgresDatabase, run: OwningRun, holdings: Holdings): Promise<EpochHold> {
+  static async take(database: PostgresDatabase, run: OwningRun, owned: OwnedEpochs): Promise<NodeWriteFence> {
     const [batches] = await database.transaction((query) => query<{ term: string }>(BEGIN_TERM, [toText(run.boot)]));
-    return new EpochHold(database.subject.label, run, holdings, batches?.term ?? "");
+    return new NodeWriteFence(database.subject.label, run, owned, batches?.term ?? "");
   }
 
   get lost(): Promise<CastellanError> {
@@ -47,7 +47,7 @@ export class EpochHold implements PostgresHold {
   }
 
   /** A batch that was written before is written, whoever owns the sessions since. */
-  async fence(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
+  async count(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
     if (this.#error !== undefined) throw this.#error;
     const [before] = await query<BatchRow>(COUNT, [...this.#batches, number]);
     if (before !== undefined) return before.number;
@@ -57,16 +57,16 @@ export class EpochHold implements PostgresHold {
     return 0;
   }
 
-  async reclaim(query: Query, lacking: readonly RecentBatch[] | undefined): Promise<void> {
-    if (lacking === undefined) throw this.#lose(lackingTooMuch(this.#label));
+  async reclaim(query: Query, missing: readonly RecentBatch[] | undefined): Promise<void> {
+    if (missing === undefined) throw this.#lose(tooMuchMissing(this.#label));
     const { boot } = this.#run;
     const left = new Map<string, number>();
-    for (const { epochs } of lacking) for (const [key, epoch] of epochs) left.set(key, epoch);
-    const held = this.epochsOf(this.#holdings.keys);
-    for (const key of held.keys()) left.delete(key);
+    for (const { epochs } of missing) for (const [key, epoch] of epochs) left.set(key, epoch);
+    const owned = this.epochsOf(this.#owned.keys);
+    for (const key of owned.keys()) left.delete(key);
     try {
       await ownAgain(query, boot, left, false);
-      await fenceEpochs(query, this.#run, held);
+      await fenceEpochs(query, this.#run, owned);
     } catch (error) {
       throw this.#lose(error);
     }
@@ -75,14 +75,14 @@ export class EpochHold implements PostgresHold {
   epochsOf(sessions: readonly string[]): ReadonlyMap<string, number> {
     return new Map(
       sessions.flatMap((key) => {
-        const epoch = this.#holdings.epochOf(key);
+        const epoch = this.#owned.epochOf(key);
         return epoch === undefined ? [] : [[key, epoch] as const];
       }),
     );
   }
 
   async confirm(query: Query, { sessions = [] }: Pick<Batch, "sessions">): Promise<void> {
-    const epochs = new Map(sessions.map((key) => [key, this.#holdings.epochOf(key)]));
+    const epochs = new Map(sessions.map((key) => [key, this.#owned.epochOf(key)]));
     try {
       await fenceEpochs(query, this.#run, epochs);
     } catch (error) {
@@ -135,7 +135,7 @@ function openedAgain(label: string): CastellanError<"NOT_OWNER"> {
   return new CastellanError("NOT_OWNER", `${label} has been opened again for this node, or the node has long ended.`);
 }
 
-function lackingTooMuch(label: string): CastellanError<"NOT_OWNER"> {
+function tooMuchMissing(label: string): CastellanError<"NOT_OWNER"> {
   const message = `${label} has another history than it had: it has failed over to a replica, or was put back to a backup, that lacks more than this node can tell it once more. Its sessions go on from what is there.`;
   return new CastellanError("NOT_OWNER", message);
 }

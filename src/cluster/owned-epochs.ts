@@ -1,5 +1,5 @@
 /** The sessions that one run of a node owns, and under which epochs: what journal and transcripts are written under. */
-export class Holdings {
+export class OwnedEpochs {
   readonly #epochs = new Map<string, number>();
 
   /** Under which epoch the session of this canonical name is owned; `undefined` if it is not. */

@@ -9,7 +9,7 @@ export interface PostgresOptions {
 }
 
 /** A place in PostgreSQL that can be talked about. */
-export interface PostgresPlace {
+export interface PostgresLocation {
   /** With the password. */
   readonly url: string;
   readonly schema: string;
@@ -25,7 +25,7 @@ const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/;
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export function postgresPlace({ postgres, schema = "castellan" }: PostgresOptions): PostgresPlace {
+export function postgresLocation({ postgres, schema = "castellan" }: PostgresOptions): PostgresLocation {
   if (!SCHEMA.test(schema)) {
     throw invalid("schema", "expected a name of at most 63 lower-case letters, digits and underscores");
   }

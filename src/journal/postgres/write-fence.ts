@@ -7,7 +7,7 @@ import type { PostgresTables } from "./postgres-schema.ts";
 import type { RecentBatch, RecentBatches } from "./recent-batches.ts";
 
 /** That a journal in PostgreSQL may be written by whoever has opened it, and what makes sure of it. */
-export interface PostgresHold {
+export interface WriteFence {
   /** Resolves, to `NOT_OWNER`, when it turns out that the journal may be written no longer. */
   readonly lost: Promise<CastellanError>;
   /** Tells the `number` of the last batch that the database knows, in one row; no row if it knows nothing of this hold. */
@@ -19,14 +19,14 @@ export interface PostgresHold {
    * @returns the number of the last batch before that, by the database: not below `number` if the batch is written already
    * @throws CastellanError `NOT_OWNER`
    */
-  fence(query: Query, batch: Pick<Batch, "number" | "sessions">): Promise<number>;
+  count(query: Query, batch: Pick<Batch, "number" | "sessions">): Promise<number>;
   /**
    * To be called when the database has another history than it had, and lacks batches: sees to it that they may be written once more.
    *
-   * @param lacking the batches; `undefined` if they are not known any more
+   * @param missing the batches; `undefined` if they are not known any more
    * @throws CastellanError `NOT_OWNER` if they may not, or if nothing can be written without them
    */
-  reclaim?(query: Query, lacking: readonly RecentBatch[] | undefined): Promise<void>;
+  reclaim?(query: Query, missing: readonly RecentBatch[] | undefined): Promise<void>;
   /** Under which epochs the journal is written that several machines write. */
   epochsOf?(sessions: readonly string[]): ReadonlyMap<string, number>;
   /**
@@ -43,18 +43,18 @@ export interface PostgresHold {
 }
 
 /** How a journal in PostgreSQL comes to be held. */
-export interface PostgresHolding {
+export interface JournalFencing {
   /** What it needs besides the tables of the journal. */
   readonly tables: readonly PostgresTables[];
   /**
    * @param database has one connection, on which nothing runs but what the hold and the batches need
    * @throws CastellanError `JOURNAL_IN_USE` if another application holds it; `JOURNAL_UNAVAILABLE`
    */
-  take(database: PostgresDatabase, owner: JournalOwner): Promise<PostgresHold>;
+  take(database: PostgresDatabase, owner: JournalOwner): Promise<WriteFence>;
   /** Where the batches are kept that were written last. Default: nowhere but in the journal, for as long as it is open. */
   recent?(clock: Clock): RecentBatches;
   /** Told, as soon as the journal is open, why the database may lose what it has confirmed. */
   doubt?(problem: string): void;
   /** Told when the database lacked batches. `lost`: they are not known any more, and it lacks them still. */
-  behind?(lacking: { readonly batches: number; readonly lost: boolean }): void;
+  onMissing?(missing: { readonly batches: number; readonly lost: boolean }): void;
 }

@@ -3,21 +3,21 @@ import { withDeadline } from "../../deadline.ts";
 import { toText } from "../../journal/model/stored-text.ts";
 import { PostgresDatabase } from "../../journal/postgres/postgres-database.ts";
 import { notOpen, subjectOf, unavailable } from "../../journal/postgres/postgres-fault.ts";
-import type { PostgresPlace } from "../../journal/postgres/postgres-place.ts";
+import type { PostgresLocation } from "../../journal/postgres/postgres-location.ts";
 import type { NodeState } from "../protocol/engine.ts";
 import { ERA, noticeHistory } from "./history-statements.ts";
 
 /** The connection over which nodes say that they live: nothing else may delay it, nor what became of an earlier one. */
-export class RenewalLine {
-  readonly #place: PostgresPlace;
+export class RenewalConnection {
+  readonly #location: PostgresLocation;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   #database: Promise<PostgresDatabase> | undefined;
   #closed: Promise<void> | undefined;
 
   /** @param timeoutMs how long a renewal may take; then the connection is given up, and the next renewal has another one */
-  constructor(place: PostgresPlace, timeoutMs: number, clock: Clock) {
-    this.#place = place;
+  constructor(location: PostgresLocation, timeoutMs: number, clock: Clock) {
+    this.#location = location;
     this.#timeoutMs = timeoutMs;
     this.#clock = clock;
   }
@@ -30,10 +30,10 @@ export class RenewalLine {
    * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
   async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
-    const subject = subjectOf("cluster", this.#place);
+    const subject = subjectOf("cluster", this.#location);
     if (this.#closed !== undefined) throw notOpen(subject);
     const terms = { timeoutMs: this.#timeoutMs, connections: 1 };
-    this.#database ??= PostgresDatabase.load(this.#place, "cluster", terms);
+    this.#database ??= PostgresDatabase.load(this.#location, "cluster", terms);
     const database = this.#database;
     const renewed = database.then((open) =>
       open.transaction(async (query) => {

@@ -2,14 +2,14 @@ import type { Clock } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import { tell } from "../events.ts";
 import { toText } from "../journal/model/stored-text.ts";
+import { LazyDatabase } from "../journal/postgres/lazy-database.ts";
 import type { PostgresDatabase } from "../journal/postgres/postgres-database.ts";
 import { JOURNAL_TABLES } from "../journal/postgres/postgres-journal-tables.ts";
-import { PostgresOnUse } from "../journal/postgres/postgres-on-use.ts";
-import type { PostgresPlace } from "../journal/postgres/postgres-place.ts";
+import type { PostgresLocation } from "../journal/postgres/postgres-location.ts";
 import {
-  type LackingUse,
   type OwnedWrite,
   PostgresTranscriptClient,
+  type TranscriptRecovery,
 } from "../journal/postgres/postgres-transcript-client.ts";
 import { RecentAppends } from "../journal/postgres/recent-appends.ts";
 import { type RecentBatch, RecentBatches } from "../journal/postgres/recent-batches.ts";
@@ -26,8 +26,8 @@ const STATEMENT_MS = 10_000;
  * What the runs of this node have written last, and the database has confirmed. It outlives the runs: while a database fails over they
  * are given up, and what the new one lacks is written once more before anybody goes on with their sessions.
  */
-export class Recollection {
-  readonly #place: PostgresPlace;
+export class ReplayBuffer {
+  readonly #location: PostgresLocation;
   readonly #clock: Clock;
   readonly #warn: (message: string) => void;
   /** The last one is at the end. */
@@ -35,8 +35,8 @@ export class Recollection {
   readonly #appends: RecentAppends;
   readonly #doubts = new Set<string>();
 
-  constructor(place: PostgresPlace, clock: Clock, warn: (message: string) => void) {
-    this.#place = place;
+  constructor(location: PostgresLocation, clock: Clock, warn: (message: string) => void) {
+    this.#location = location;
     this.#clock = clock;
     this.#warn = warn;
     this.#appends = new RecentAppends(clock);
@@ -52,13 +52,13 @@ export class Recollection {
   }
 
   /** Where all of them keep what they append to transcripts. */
-  get transcripts(): LackingUse {
+  get transcripts(): TranscriptRecovery {
     return {
       recent: this.#appends,
-      behind: ({ entries, lost }) => {
+      onMissing: ({ entries, lost }) => {
         this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${entries} entries of a transcript, ${AGAIN}`}`);
         tell("castellan:database:gap", () => ({
-          place: this.#place.label,
+          location: this.#location.label,
           content: "transcript",
           count: entries,
           lost,
@@ -71,13 +71,18 @@ export class Recollection {
   doubt(problem: string): void {
     if (this.#doubts.has(problem)) return;
     this.#doubts.add(problem);
-    this.#warn(`The cluster ${this.#place.label} may lose what it has confirmed: ${problem}.`);
+    this.#warn(`The cluster ${this.#location.label} may lose what it has confirmed: ${problem}.`);
   }
 
   /** Tells that the database lacked batches. */
-  behind({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
+  reportMissing({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
     this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
-    tell("castellan:database:gap", () => ({ place: this.#place.label, content: "journal", count: batches, lost }));
+    tell("castellan:database:gap", () => ({
+      location: this.#location.label,
+      content: "journal",
+      count: batches,
+      lost,
+    }));
   }
 
   /**
@@ -90,7 +95,7 @@ export class Recollection {
     const runs = [...this.#runs].filter(([boot]) => boot !== but);
     if (runs.length === 0) return;
     const terms = { timeoutMs: STATEMENT_MS, connections: 1 };
-    const opened = new PostgresOnUse(this.#place, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
+    const opened = new LazyDatabase(this.#location, "cluster", terms, [JOURNAL_TABLES, CLUSTER_TABLES]);
     try {
       const { database, history } = await opened.useWithHistory();
       for (const [boot, recent] of runs) await this.#restoreRun(database, history, boot, recent);
@@ -103,7 +108,7 @@ export class Recollection {
   }
 
   async #restoreTranscripts(): Promise<void> {
-    const client = new PostgresTranscriptClient(this.#place, [CLUSTER_TABLES], this.transcripts);
+    const client = new PostgresTranscriptClient(this.#location, [CLUSTER_TABLES], this.transcripts);
     try {
       await client.catchUp(({ session, epoch }) => orphaned(session, epoch));
     } finally {
@@ -124,11 +129,11 @@ export class Recollection {
       return number;
     });
     if (known >= recent.last) return;
-    const lacking = recent.after(known);
-    if (lacking === undefined) return this.behind({ batches: 0, lost: true });
-    if (lacking.length === 0) return;
+    const missing = recent.after(known);
+    if (missing === undefined) return this.reportMissing({ batches: 0, lost: true });
+    if (missing.length === 0) return;
     let refused = 0;
-    for (const batch of lacking) {
+    for (const batch of missing) {
       try {
         await database.transaction((query) => this.#writeAgain(query, boot, batch));
       } catch (error) {
@@ -136,8 +141,8 @@ export class Recollection {
         refused += 1;
       }
     }
-    if (refused > 0) this.behind({ batches: refused, lost: true });
-    if (lacking.length > refused) this.behind({ batches: lacking.length - refused, lost: false });
+    if (refused > 0) this.reportMissing({ batches: refused, lost: true });
+    if (missing.length > refused) this.reportMissing({ batches: missing.length - refused, lost: false });
   }
 
   async #writeAgain(
@@ -152,7 +157,7 @@ export class Recollection {
   }
 
   get #subject(): string {
-    return `The cluster ${this.#place.label} has another history than it had: it has failed over to a replica, or was put back to a backup, and`;
+    return `The cluster ${this.#location.label} has another history than it had: it has failed over to a replica, or was put back to a backup, and`;
   }
 }
 

@@ -1,32 +1,32 @@
 import { CastellanError } from "../../errors.ts";
 import { type DatabaseTerms, PostgresDatabase } from "./postgres-database.ts";
 import { notOpen, type PostgresSubject, type PostgresUse, subjectOf } from "./postgres-fault.ts";
-import type { PostgresPlace } from "./postgres-place.ts";
+import type { PostgresLocation } from "./postgres-location.ts";
 import { type PostgresTables, prepare } from "./postgres-schema.ts";
 
 /** A database whose tables are there. */
-export interface UsedDatabase {
+export interface ReadyDatabase {
   readonly database: PostgresDatabase;
   /** An expression of SQL that tells its history, see `historyExpression`. */
   readonly history: string;
 }
 
 /** A database that is connected to, and whose tables are made, when it is first used. */
-export class PostgresOnUse {
-  readonly #open: () => Promise<UsedDatabase>;
+export class LazyDatabase {
+  readonly #open: () => Promise<ReadyDatabase>;
   readonly #subject: PostgresSubject;
-  #opening: Promise<UsedDatabase> | undefined;
+  #opening: Promise<ReadyDatabase> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(
-    place: PostgresPlace,
+    location: PostgresLocation,
     use: Exclude<PostgresUse, "journal">,
     terms: DatabaseTerms,
     tables: readonly PostgresTables[],
   ) {
-    this.#subject = subjectOf(use, place);
+    this.#subject = subjectOf(use, location);
     this.#open = async () => {
-      const database = await PostgresDatabase.load(place, use, terms);
+      const database = await PostgresDatabase.load(location, use, terms);
       try {
         for (const some of tables) await prepare(database, some);
         return { database, history: await historyExpression(database) };
@@ -42,8 +42,8 @@ export class PostgresOnUse {
     return (await this.useWithHistory()).database;
   }
 
-  /** As {@link PostgresOnUse.use}. */
-  async useWithHistory(): Promise<UsedDatabase> {
+  /** As {@link LazyDatabase.use}. */
+  async useWithHistory(): Promise<ReadyDatabase> {
     if (this.#closed !== undefined && this.#opening === undefined) throw notOpen(this.#subject);
     this.#opening ??= this.#open();
     const attempt = this.#opening;

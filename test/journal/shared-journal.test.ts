@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
-import { type HeldJournal, holdJournal, type JournalTerms } from "../../src/journal/held-journal.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import type { Journal, JournalOwner, Retention } from "../../src/journal/model/journal.ts";
+import { type JournalTerms, openSharedJournal, type SharedJournal } from "../../src/journal/shared-journal.ts";
 import { SetClock } from "../set-clock.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
@@ -12,8 +12,8 @@ const ELSEWHERE: JournalOwner = { id: "elsewhere", pid: 7, host: "there", starte
 function setUp(clock: SimulatedClock = new SimulatedClock()) {
   let id = 0;
   const deps = { clock, newId: () => `owner-${id++}`, random: () => 0.5 };
-  const hold = (identity: unknown, journal: Journal, terms = TERMS): Promise<HeldJournal> =>
-    holdJournal(identity, () => journal, terms, deps);
+  const hold = (identity: unknown, journal: Journal, terms = TERMS): Promise<SharedJournal> =>
+    openSharedJournal(identity, () => journal, terms, deps);
   return { clock, hold };
 }
 
@@ -23,7 +23,7 @@ const code = (promise: Promise<unknown>): Promise<string> =>
     (error: CastellanError) => error.code,
   );
 
-describe("holdJournal", () => {
+describe("openSharedJournal", () => {
   it("opens a journal once for all holders, and closes it with the last", async () => {
     const { hold } = setUp();
     const [journal, identity] = [memoryJournal(), {}];

@@ -23,7 +23,7 @@ export interface JournalTerms {
   readonly maxTurns: number;
 }
 
-export interface HeldJournalDeps {
+export interface SharedJournalDeps {
   readonly clock: Clock;
   readonly newId: () => string;
   /** A number from 0 to below 1, for jitter. */
@@ -31,7 +31,7 @@ export interface HeldJournalDeps {
 }
 
 /** A journal that is open, and may be in use by several supervisors of this process. */
-export interface HeldJournal {
+export interface SharedJournal {
   readonly journal: Journal;
   readonly writer: JournalWriter;
   /** What is being erased from it by any of them. */
@@ -46,15 +46,15 @@ interface Opened {
   readonly retire: () => void;
 }
 
-interface Holding {
-  holders: number;
+interface Sharing {
+  users: number;
   readonly erasures: Erasures;
   readonly opened: Promise<Opened>;
   closing?: Promise<void>;
 }
 
 /** What this process holds, by what the journals are the same by; shared by all copies of this package in the process. */
-const HELD = Symbol.for("castellan.journals.1");
+const SHARED = Symbol.for("castellan.journals.1");
 
 /**
  * Opens a journal, or shares it with the supervisors of this process that have it open already.
@@ -62,34 +62,34 @@ const HELD = Symbol.for("castellan.journals.1");
  * @param identity the same for two that are the same journal
  * @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`
  */
-export async function holdJournal(
+export async function openSharedJournal(
   identity: unknown,
   make: () => Journal,
   terms: JournalTerms,
-  deps: HeldJournalDeps,
-): Promise<HeldJournal> {
-  const held = heldByThisProcess();
+  deps: SharedJournalDeps,
+): Promise<SharedJournal> {
+  const journals = sharedJournals();
   for (;;) {
-    const present = held.get(identity);
+    const present = journals.get(identity);
     if (present?.closing !== undefined) {
       await present.closing;
       continue;
     }
-    const holding = present ?? { holders: 0, erasures: new Erasures(), opened: open(make(), terms, deps) };
-    holding.holders += 1;
-    held.set(identity, holding);
+    const sharing = present ?? { users: 0, erasures: new Erasures(), opened: open(make(), terms, deps) };
+    sharing.users += 1;
+    journals.set(identity, sharing);
     try {
-      const { journal, writer } = await holding.opened;
-      const { erasures } = holding;
-      return { journal, writer, erasures, release: once(() => release(held, identity, holding)) };
+      const { journal, writer } = await sharing.opened;
+      const { erasures } = sharing;
+      return { journal, writer, erasures, release: once(() => release(journals, identity, sharing)) };
     } catch (error) {
-      if (held.get(identity) === holding) held.delete(identity);
+      if (journals.get(identity) === sharing) journals.delete(identity);
       throw error;
     }
   }
 }
 
-async function open(journal: Journal, terms: JournalTerms, deps: HeldJournalDeps): Promise<Opened> {
+async function open(journal: Journal, terms: JournalTerms, deps: SharedJournalDeps): Promise<Opened> {
   const { clock } = deps;
   const owner: JournalOwner = {
     id: deps.newId(),
@@ -139,11 +139,11 @@ function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, 
   };
 }
 
-async function release(held: Map<unknown, Holding>, identity: unknown, holding: Holding): Promise<void> {
-  holding.holders -= 1;
-  if (holding.holders > 0) return;
-  holding.closing = holding.opened.then(close).finally(() => held.delete(identity));
-  await holding.closing;
+async function release(journals: Map<unknown, Sharing>, identity: unknown, sharing: Sharing): Promise<void> {
+  sharing.users -= 1;
+  if (sharing.users > 0) return;
+  sharing.closing = sharing.opened.then(close).finally(() => journals.delete(identity));
+  await sharing.closing;
 }
 
 async function close({ journal, writer, retire }: Opened): Promise<void> {
@@ -153,7 +153,7 @@ async function close({ journal, writer, retire }: Opened): Promise<void> {
     await journal.close();
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    const message = `The journal ${journal.place} could not be given back: ${words}`;
+    const message = `The journal ${journal.location} could not be given back: ${words}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
   }
 }
@@ -166,9 +166,9 @@ function once(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-function heldByThisProcess(): Map<unknown, Holding> {
-  const existing = Reflect.get(globalThis, HELD) as Map<unknown, Holding> | undefined;
-  const held = existing ?? new Map<unknown, Holding>();
-  Reflect.set(globalThis, HELD, held);
-  return held;
+function sharedJournals(): Map<unknown, Sharing> {
+  const existing = Reflect.get(globalThis, SHARED) as Map<unknown, Sharing> | undefined;
+  const journals = existing ?? new Map<unknown, Sharing>();
+  Reflect.set(globalThis, SHARED, journals);
+  return journals;
 }
