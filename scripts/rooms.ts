@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/* `npm run rooms` writes biome.rooms.json, which enforces the order of imports in src/. */
+/* `npm run rooms` writes biome.rooms.json, which enforces the order of imports in src/, and the picture of it in ARCHITECTURE.md. */
 
 interface Room {
   /** A folder or a file of src/. */
@@ -37,7 +37,8 @@ const ROOMS: readonly Room[] = [
 ];
 
 const TOP = join(import.meta.dirname, "..");
-const FILE = join(TOP, "biome.rooms.json");
+const RULES = join(TOP, "biome.rooms.json");
+const ARCHITECTURE = join(TOP, "ARCHITECTURE.md");
 
 const isFile = (name: string): boolean => name.endsWith(".ts");
 
@@ -93,9 +94,27 @@ function roomsConfig(): string {
   return `${JSON.stringify({ $schema: schema, overrides }, null, 2)}\n`;
 }
 
-/** Whether biome.rooms.json is up to date. */
-export function roomsConfigIsCurrent(): boolean {
-  return readFileSync(FILE, "utf8") === roomsConfig();
+/** The rooms as text, the highest first. */
+function picture(): string {
+  const lines = ROOMS.map(({ name, rooms = [], not = [] }) => {
+    const except = not.length === 0 ? [] : [`(not ${not.join(", ")})`];
+    return `│ ${name.padEnd(14)}${[rooms.join(" → "), ...except].filter(Boolean).join("  ")}`.trimEnd();
+  });
+  return ["```text", ...lines, `▼ ${baseFiles().join(" ")}`, "```"].join("\n");
 }
 
-if (import.meta.main) writeFileSync(FILE, roomsConfig());
+/** ARCHITECTURE.md with the current picture. */
+function architecture(): string {
+  const text = readFileSync(ARCHITECTURE, "utf8");
+  return text.replace(/(<!-- rooms -->\n)[\s\S]*?(<!-- \/rooms -->)/, `$1${picture()}\n$2`);
+}
+
+/** Whether biome.rooms.json and ARCHITECTURE.md are up to date. */
+export function roomsAreCurrent(): boolean {
+  return readFileSync(RULES, "utf8") === roomsConfig() && readFileSync(ARCHITECTURE, "utf8") === architecture();
+}
+
+if (import.meta.main) {
+  writeFileSync(RULES, roomsConfig());
+  writeFileSync(ARCHITECTURE, architecture());
+}
