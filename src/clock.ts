@@ -1,30 +1,28 @@
-/**
- * Where time comes from. Everything that waits or reads the time takes a `Clock`, so that a test can hold it.
- */
+/** The source of time. All code that waits or reads the time takes a `Clock`, so that tests can control it. */
 export interface Clock {
-  /** Wall-clock time in milliseconds since the epoch: for people and records. */
+  /** Wall-clock time in milliseconds since the epoch, for display and records. */
   now(): number;
-  /** Milliseconds that only ever grow: for measuring and for deadlines. */
+  /** Monotonic milliseconds, for measurements and deadlines. */
   monotonic(): number;
   /**
-   * Calls `callback` once after `ms` milliseconds. Any finite delay is honoured, also one above the 24.8 days that
-   * `setTimeout` can count. The timer keeps the process alive unless `background` is set.
+   * Calls `callback` once after `ms` milliseconds. Accepts any finite delay, even above the 24.8 days of `setTimeout`. The timer keeps
+   * the process alive unless `background` is set.
    */
   schedule(ms: number, callback: () => void, options?: { background?: boolean }): Timer;
 }
 
-/** A scheduled call. Cancelling twice, or after the call, does nothing. */
+/** A scheduled call. */
 export interface Timer {
-  /** Takes the call back. */
+  /** Cancels the call. Has no effect after the call or a second time. */
   cancel(): void;
 }
 
-/** How often a wait for a time of day looks at the clock, which may have been set, or may have stood still with the machine. */
-const LOOK_MS = 30_000;
+/** The interval at which a wait for a wall-clock time checks the clock, which may be set or stop while the machine is suspended. */
+const CHECK_MS = 30_000;
 
 /**
- * Calls `callback` once when the wall clock says `at`, or when as much time has passed as there was left until then, whichever is
- * first. So a machine that was suspended is not late by as long, and a clock that is set back does not make the wait longer.
+ * Calls `callback` once when the wall clock reaches `at`, or when the initially remaining time has passed on the monotonic clock,
+ * whichever is first. Neither a suspended machine nor a clock that is set back prolongs the wait.
  */
 export function scheduleUntil(
   clock: Clock,
@@ -36,7 +34,7 @@ export function scheduleUntil(
   let timer: Timer;
   const next = (): void => {
     const left = Math.max(0, Math.min(due - clock.monotonic(), at - clock.now()));
-    timer = clock.schedule(Math.min(left, LOOK_MS), left > LOOK_MS ? next : callback, options);
+    timer = clock.schedule(Math.min(left, CHECK_MS), left > CHECK_MS ? next : callback, options);
   };
   next();
   return { cancel: () => timer.cancel() };
@@ -58,10 +56,10 @@ export async function pause(
   signal?.removeEventListener("abort", wake);
 }
 
-/** The longest delay that `setTimeout` counts; a longer one fires at once. */
+/** The longest delay of `setTimeout`; a longer one fires at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,14 +1,12 @@
 import ms from "ms";
 
-/**
- * A span of time: a number of milliseconds, or a number with a unit such as `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`.
- */
+/** A duration: a number of milliseconds, or a string with a unit such as `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
 export type Duration = number | string;
 
-/** What a duration may look like, for error messages. */
+/** The accepted forms of a duration, for error messages. */
 export const DURATION_FORMS: string = 'milliseconds as a number, or a string such as "250ms", "30s", "5m", "2h"';
 
-/** Milliseconds of `value`, or `undefined` if it is no duration. Zero is one; negative and infinite spans are not. */
+/** The milliseconds of `value`, or `undefined` if it is not a duration. Accepts zero; rejects negative and infinite durations. */
 export function parseDuration(value: unknown): number | undefined {
   const milliseconds =
     typeof value === "number"
@@ -19,7 +17,7 @@ export function parseDuration(value: unknown): number | undefined {
   return milliseconds !== undefined && Number.isFinite(milliseconds) && milliseconds >= 0 ? milliseconds : undefined;
 }
 
-/** The units that durations are written in, the longest first, each with its length in milliseconds. */
+/** The units of durations in milliseconds, the longest first. */
 const UNITS = [
   ["d", 86_400_000],
   ["h", 3_600_000],
@@ -27,7 +25,7 @@ const UNITS = [
   ["s", 1_000],
 ] as const;
 
-/** `milliseconds` for people, exact to the millisecond: `"30s"`, `"2m"`, `"90s"`, `"1500ms"`. */
+/** Formats `milliseconds` for display, exact to the millisecond: `"30s"`, `"2m"`, `"90s"`, `"1500ms"`. */
 export function formatDuration(milliseconds: number): string {
   const rounded = Math.round(milliseconds);
   const [unit, length] = UNITS.find(([, length]) => rounded !== 0 && rounded % length === 0) ?? ["ms", 1];

@@ -2,15 +2,15 @@ import leven from "leven";
 import { printable } from "./printable.ts";
 
 /**
- * The name of a session: a string, or a tuple that begins with one, such as `["user", 42]`. Names are compared by value;
- * `"user"`, `["user"]` and `["user", "42"]`, `["user", 42]` are four different names.
+ * The name of a session: a string, or a tuple that begins with one, such as `["user", 42]`. Names are compared by value: `"user"`,
+ * `["user"]`, `["user", "42"]` and `["user", 42]` are four different names.
  */
 export type SessionName = string | readonly [string, ...(string | number)[]];
 
-/** Longest name, counted in characters of its canonical form. */
+/** The maximum length of a name's canonical form, in characters. */
 const LONGEST_NAME = 512;
 
-/** Why `value` is no session name, or `undefined` if it is one. */
+/** Why `value` is not a session name, or `undefined` if it is one. */
 export function nameProblem(value: unknown): string | undefined {
   const parts = Array.isArray(value) ? value : [value];
   if (parts.length === 0) return "an empty tuple; give at least one string";
@@ -25,22 +25,22 @@ export function nameProblem(value: unknown): string | undefined {
   return undefined;
 }
 
-/** The canonical form of a name: equal names have equal keys, different names different ones. */
+/** The canonical form of a name. Names are equal exactly if their keys are. */
 export function nameKey(name: SessionName): string {
   return JSON.stringify(name);
 }
 
-/** The name behind a key made by {@link nameKey}. */
+/** The name of a key made by {@link nameKey}. */
 export function nameOfKey(key: string): SessionName {
   return JSON.parse(key) as SessionName;
 }
 
-/** What the keys of all tuples begin with that have this first part and others. */
+/** The common prefix of the keys of all longer tuples with this first part. */
 export function keyPrefix(first: string): string {
   return `[${JSON.stringify(first)},`;
 }
 
-/** Whether a tuple begins with these parts; a name begins with itself. */
+/** Whether `name` begins with the parts of `prefix`, or equals it. */
 export function beginsWith(name: SessionName, prefix: SessionName): boolean {
   const [parts, first] = [partsOf(name), partsOf(prefix)];
   return first.length <= parts.length && first.every((part, at) => part === parts[at]);
@@ -50,12 +50,12 @@ function partsOf(name: SessionName): readonly (string | number)[] {
   return typeof name === "string" ? [name] : name;
 }
 
-/** A name for people: `"assistant"`, `["user",42]`. What a terminal would obey in it is escaped. */
+/** A name for display: `"assistant"`, `["user",42]`. Escapes control characters. */
 export function formatName(name: SessionName): string {
   return printable(JSON.stringify(name));
 }
 
-/** Up to three of `known` that `wanted` may have been meant for, the nearest first. */
+/** Up to three of `known` that resemble `wanted`, the nearest first. */
 export function nearMisses(wanted: string, known: Iterable<string>): string[] {
   const limit = Math.max(2, Math.floor(wanted.length / 3));
   return [...known]
@@ -66,7 +66,7 @@ export function nearMisses(wanted: string, known: Iterable<string>): string[] {
     .map(({ candidate }) => candidate);
 }
 
-/** A suggestion to put behind a message: `; did you mean "a" or "b"?`, or nothing. */
+/** A suggestion to append to a message: ``; did you mean `a` or `b`?``, or an empty string. */
 export function didYouMean(candidates: readonly string[]): string {
   return candidates.length === 0 ? "" : `; did you mean ${candidates.map((name) => `\`${name}\``).join(" or ")}?`;
 }

@@ -1,15 +1,14 @@
 /**
- * What a terminal, or whoever lays text out, obeys instead of showing it: control characters of both sets, those that change the
- * direction of what follows, tags, half a pair. Line feeds and tabs are text, and the joiners are letters in some scripts.
+ * Characters that a terminal or a text layout interprets instead of showing: both sets of control characters, direction changes, tags,
+ * unpaired surrogates. Line feeds and tabs are text, and the joiners are letters in some scripts.
  */
-const OBEYED = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+const INTERPRETED = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /**
- * The text as it may be shown on a terminal and in a log, whoever wrote it: what would be obeyed stands as `\u009b`. JSON stays what it
- * was to those who parse it.
+ * Escapes the control characters in untrusted text, such as `\u009b`, so that a terminal or a log can show it. JSON keeps its meaning.
  */
 export function printable(text: string): string {
-  return text.replace(OBEYED, escaped);
+  return text.replace(INTERPRETED, escaped);
 }
 
 function escaped(character: string): string {

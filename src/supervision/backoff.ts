@@ -1,12 +1,12 @@
-/** How long to wait before each restart of a series. */
+/** The delays before the restarts of a series. */
 export interface Backoff {
-  /** Milliseconds before the second restart; the first one does not wait. Above 0. */
+  /** Milliseconds before the second restart; the first has no delay. Above 0. */
   readonly base: number;
-  /** By how much each wait is longer than the one before. At least 1. */
+  /** The ratio of a delay to the previous one. At least 1. */
   readonly factor: number;
-  /** The longest wait in milliseconds, before jitter. */
+  /** The longest delay in milliseconds, before jitter. */
   readonly max: number;
-  /** The share of the wait by which chance shortens or lengthens it, from 0 to below 1. */
+  /** The maximum random deviation, as a share of the delay, from 0 to below 1. */
   readonly jitter: number;
 }
 
@@ -14,11 +14,11 @@ export interface Backoff {
 export const CHILD_BACKOFF: Backoff = { base: 100, factor: 2, max: 30_000, jitter: 0.2 };
 
 /**
- * The milliseconds to wait before restart number `restart` of a series of crashes, counted from 1.
+ * Returns the delay in milliseconds before restart number `restart` of a series of crashes, counted from 1.
  *
- * The first restart does not wait, since most crashes do not repeat. From the second on the wait starts at `base` and grows
- * by `factor` up to `max`. Chance then moves it by up to `jitter` of itself either way, so that children that crashed
- * together do not restart together. `random` gives a number from 0 to below 1; the first restart does not call it.
+ * The first restart has no delay, because most crashes do not repeat. From the second on the delay starts at `base` and grows by `factor`
+ * up to `max`. Jitter then varies it by up to `jitter` of itself in either direction, so that children that crashed together do not
+ * restart together. `random` returns a number from 0 to below 1; the first restart does not call it.
  */
 export function backoffDelay(restart: number, backoff: Backoff, random: () => number): number {
   if (restart <= 1) return 0;

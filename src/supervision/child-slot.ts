@@ -15,25 +15,25 @@ import { type ChildState, type ChildStateEvent, isAlive, type NotRunning, nextSt
 import { ChildTermination, type TerminationResult } from "./child-termination.ts";
 import { afterUptime, noHistory, type RestartHistory } from "./rules.ts";
 
-/** Hears what happens to a child, at once and before anybody who waits for the child. */
+/** Receives the events of a child synchronously, before any waiter of the child resumes. */
 export interface SlotOwner {
   started(slot: ChildSlot): void;
-  /** The start failed. The owner must decide the child's state, with {@link ChildSlot.settle}. */
+  /** The start failed. The owner must set the child's next state with {@link ChildSlot.settle}. */
   startFailed(slot: ChildSlot, exit: ChildExit): void;
-  /** The child ran and exited by itself. The owner must decide its state, with {@link ChildSlot.settle}. */
+  /** The running child exited by itself. The owner must set its next state with {@link ChildSlot.settle}. */
   exited(slot: ChildSlot, exit: ChildExit): void;
-  /** A child that the owner terminated is gone. `error` is what went wrong, if something did. */
+  /** A child that the owner terminated is gone; `error` if its termination failed. */
   terminated(slot: ChildSlot, error: unknown): void;
 }
 
-/** How a start ended. */
+/** The result of a start. */
 type StartResult = { readonly child: Child } | { readonly thrown: unknown };
 
 /** One run of a child, from the call of its start until it is gone. */
 interface ChildRun {
   readonly controller: AbortController;
   readonly result: Promise<StartResult>;
-  /** Resolves when the start is over: the child runs, its start failed, or the start was called off and the child is gone. */
+  /** Resolves once the start has ended: the child runs, its start failed, or the start was cancelled and the child is gone. */
   readonly startOver: PromiseWithResolvers<void>;
   readonly gone: PromiseWithResolvers<void>;
   child?: Child;
@@ -55,7 +55,7 @@ export class ChildSlot {
   history: RestartHistory = noHistory;
   /** Whether the child has ever run. */
   hasRun = false;
-  /** The child's state if a start by hand fails. Without it the supervisor treats a failed start like a crash. */
+  /** The child's state if a manual start fails. If undefined, the supervisor treats the failed start as a crash. */
   stateIfStartFails: NotRunning | undefined;
   readonly #owner: SlotOwner;
   readonly #clock: Clock;
@@ -85,19 +85,19 @@ export class ChildSlot {
     return this.#state.name === "terminating" && this.#state.next.name !== "due";
   }
 
-  /** How many restarts the current series of crashes has, as of now. */
+  /** The current number of restarts in the series of crashes. */
   get restarts(): number {
     return this.#currentHistory().restarts;
   }
 
-  /** The state that callers see, and by which the supervisor answers their calls. */
+  /** The state that callers see. It determines the answers to their calls. */
   get shownState(): ChildInfo["state"] {
     const { name } = this.#state.name === "terminating" ? this.#state.next : this.#state;
     const isFirstStart = !this.hasRun && this.history.restarts === 0;
     return isFirstStart && (name === "due" || name === "starting") ? "starting" : shownAs[name];
   }
 
-  /** What is known of the child. */
+  /** Returns a snapshot of the child. */
   describe(): ChildInfo {
     const { id, type, restart, significant } = this.settings;
     const state = this.#state;
@@ -115,8 +115,8 @@ export class ChildSlot {
   }
 
   /**
-   * Tells the child's listener, if it has one. Each event is told in a microtask of its own, so all listeners hear events in
-   * the order in which they happen, and may call the supervisor, which is never in the middle of a step then.
+   * Notifies the child's listener, if any, in a microtask. All listeners therefore receive events in order, and may call the supervisor,
+   * which is never in the middle of a step then.
    */
   tell(event: ChildEvent): void {
     const { onEvent } = this.settings;
@@ -140,7 +140,7 @@ export class ChildSlot {
     this.#nextRun = undefined;
   }
 
-  /** Starts a child that is due. Resolves when the start is over, whether it succeeded or not. */
+  /** Starts a child that is due. Resolves once the start has succeeded or failed. */
   start(): Promise<void> {
     this.#apply({ type: "start" });
     const result = Promise.withResolvers<StartResult>();
@@ -164,7 +164,7 @@ export class ChildSlot {
   }
 
   /**
-   * Takes the child out of service at once, without waiting: from now on its exit is no crash, a start is called off, and it
+   * Marks the child as terminating, without waiting: its exit no longer counts as a crash, a pending start is cancelled, and the child
    * will end in the state `next`. {@link stop} then stops it.
    */
   terminate(next: NotRunning): void {
@@ -187,7 +187,7 @@ export class ChildSlot {
     return run.gone.promise;
   }
 
-  /** Resolves when the present run, if there is one, is gone. */
+  /** Resolves once the current run, if any, is gone. */
   whenGone(): Promise<void> {
     return this.#run?.gone.promise ?? Promise.resolve();
   }
@@ -208,7 +208,7 @@ export class ChildSlot {
   }
 
   #startEnded(run: ChildRun, outcome: StartResult): void {
-    // The termination sees to a start that was called off.
+    // The termination handles a cancelled start.
     if (this.#run !== run || this.#state.name !== "starting") return;
     if ("child" in outcome) {
       this.#started(run, outcome.child);
@@ -237,14 +237,14 @@ export class ChildSlot {
       this.#owner.exited(this, exit);
       run.gone.resolve();
     } else if (run.termination === undefined) {
-      // It exited before its turn to be stopped had come.
+      // It exited before the supervisor came to stop it.
       this.#terminated(run, { isGone: true });
     }
   }
 
   #terminated(run: ChildRun, { isGone, error }: TerminationResult): void {
     this.#run = undefined;
-    // A second run beside a child that outlived its kill might do what only one may do at a time.
+    // A child that survived its kill may still act, so a second run must not start beside it.
     if (!isGone && !this.isLeaving) this.#apply({ type: "terminate", next: { name: "quarantined" } });
     this.#apply({ type: "terminated" });
     this.#owner.terminated(this, error);
@@ -257,7 +257,9 @@ async function startChild(settings: ChildSettings, context: StartContext): Promi
   try {
     const child = await settings.start(context);
     if (typeof child?.exited?.then !== "function" || typeof child.stop !== "function") {
-      throw new TypeError(`the start of ${settings.id} gave no child: it has no promise "exited" or no method "stop"`);
+      throw new TypeError(
+        `the start of ${settings.id} returned no child: it lacks the promise "exited" or the method "stop"`,
+      );
     }
     return { child };
   } catch (thrown) {

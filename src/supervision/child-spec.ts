@@ -10,59 +10,58 @@ import { withoutUndefined } from "../fields.ts";
 export type Restart = "permanent" | "transient" | "temporary";
 
 /**
- * How a supervisor stops a child: `brutal_kill` kills it at once, a number of milliseconds is the time it has before it is
- * killed, `infinity` waits as long as it takes. {@link Child.stop} carries it out. A child that outlives its number gets a
- * second `stop` with `brutal_kill`.
+ * How a supervisor stops a child through {@link Child.stop}: `brutal_kill` kills it at once, a number is its deadline in milliseconds,
+ * `infinity` has no deadline. A child that misses its deadline gets a second `stop` with `brutal_kill`.
  */
 export type Shutdown = "brutal_kill" | "infinity" | number;
 
-/** Whether a child works or supervises others. Decides the default of `shutdown`, and how the child is counted. */
+/** Whether a child is a worker or a supervisor. Determines the default of `shutdown`, and how the child is counted. */
 export type ChildType = "worker" | "supervisor";
 
 /**
  * What an `abnormal` exit means for the restart intensity.
  *
  * - `count`: the restart counts.
- * - `free`: the child is restarted and nothing counts, for faults that are not the child's own.
- * - `quarantine`: the child is quarantined at once, for faults that a restart cannot mend; where `onMaxRestarts` is
- *   `escalate`, the supervisor ends.
+ * - `free`: the restart does not count, for faults that the child did not cause.
+ * - `quarantine`: the child is quarantined at once, for faults that a restart cannot repair. With `onMaxRestarts: "escalate"` the
+ *   supervisor ends instead.
  */
 export type Disposition = "count" | "free" | "quarantine";
 
 /** Why a child exited. */
 export interface ChildExit {
-  /** `normal` and `shutdown` are intended, `abnormal` is every other exit. */
+  /** `normal` and `shutdown` exits are intended; all others are `abnormal`. */
   readonly reason: "normal" | "shutdown" | "abnormal";
   /** Read only when `reason` is `abnormal`. Default `count`. */
   readonly disposition?: Disposition;
-  /** The evidence. `lastExits` of `whichChildren`, and events, show it as it is. */
+  /** The cause, passed unchanged to `lastExits` of `whichChildren` and to events. */
   readonly cause?: unknown;
 }
 
-/** Something that runs and can be stopped. A supervisor is a child too, so supervisors nest. */
+/** A running child. A supervisor is a child too, so supervisors nest. */
 export interface Child {
-  /** Resolves once the child is really gone. It should never reject; a rejection is an `abnormal` exit. */
+  /** Resolves once the child is gone. Should not reject; a rejection is an `abnormal` exit. */
   readonly exited: Promise<ChildExit>;
   /**
-   * Ends the child and resolves when it is really gone. Must be idempotent. A rejection means that the child is gone, but
-   * something went wrong: the `terminated` event carries it, and the supervisor goes on.
+   * Ends the child and resolves once it is gone. Must be idempotent. A rejection means that the child is gone but something failed: the
+   * `terminated` event carries the error, and the supervisor continues.
    */
   stop(shutdown: Shutdown): Promise<void>;
 }
 
-/** What a supervisor tells a child when it starts it. */
+/** The argument of a child's start. */
 export interface StartContext {
   /** 0 for a first start, then the number of restarts in the current series of crashes. */
   readonly attempt: number;
-  /** Aborts when the supervisor no longer wants this start. A child that still starts is stopped at once. */
+  /** Aborts when the supervisor cancels this start. It then stops the child as soon as it runs. */
   readonly signal: AbortSignal;
 }
 
-/** What a supervisor tells the listener of a child. */
+/** An event for the listener of a child. */
 export type ChildEvent =
   /** The child runs. `restarts` is 0 after a first start. */
   | { readonly type: "started"; readonly restarts: number }
-  /** The child exited, and nobody had asked it to. */
+  /** The child exited by itself. */
   | { readonly type: "exited"; readonly exit: ChildExit }
   /** The supervisor restarts the child in `delay` milliseconds, as restart number `attempt` of its series of crashes. */
   | { readonly type: "restarting"; readonly delay: number; readonly attempt: number }
@@ -70,7 +69,7 @@ export type ChildEvent =
   | { readonly type: "start_failed"; readonly exit: ChildExit }
   /** The supervisor quarantined the child. */
   | { readonly type: "quarantined"; readonly lastExits: ChildInfo["lastExits"] }
-  /** The supervisor stopped the child. `error` is what its `stop` rejected with, if it did. */
+  /** The supervisor stopped the child. `error` is the rejection of its `stop`, if any. */
   | { readonly type: "terminated"; readonly error?: unknown }
   /** The supervisor ends with all its children because this child exceeded the restart intensity. */
   | { readonly type: "escalated"; readonly exit: ChildExit }
@@ -78,13 +77,13 @@ export type ChildEvent =
   | { readonly type: "auto_shutdown"; readonly exit: ChildExit };
 
 /**
- * How to start, restart and stop one child. Whoever takes a spec from outside has to check its values.
+ * How to start, restart and stop one child. Callers validate the values.
  *
  * @example
  * const ticker: ChildSpec = { id: "ticker", start: () => startTicker(), restart: "transient", shutdown: 1_000 };
  */
 export interface ChildSpec {
-  /** Names the child within its supervisor. Not empty. */
+  /** The child's name within its supervisor. Not empty. */
   readonly id: string;
   /** Starts the child. A throw or rejection is an abnormal exit; a `disposition` on the thrown value counts. */
   start(context: StartContext): Promise<Child> | Child;
@@ -94,9 +93,9 @@ export interface ChildSpec {
   readonly shutdown?: Shutdown;
   /** Default `worker`. */
   readonly type?: ChildType;
-  /** Whether the child's own exit may end the supervisor, see `AutoShutdown`. Never for permanent ones. Default `false`. */
+  /** Whether the child's exit may end the supervisor, see `AutoShutdown`. Not for permanent children. Default `false`. */
   readonly significant?: boolean;
-  /** Hears each event of the child, in order, in a microtask of its own. The supervisor ignores what it throws. */
+  /** Receives each event of the child, in order, each in a microtask of its own. The supervisor ignores its errors. */
   onEvent?(event: ChildEvent): void;
 }
 
@@ -122,13 +121,13 @@ export function childSettings(spec: ChildSpec): ChildSettings {
   return { id, start, restart, shutdown, type, significant, onEvent };
 }
 
-/** An exit and when the supervisor saw it, in milliseconds since the epoch. */
+/** An exit, and when the supervisor noticed it, in milliseconds since the epoch. */
 export interface RecordedExit {
   readonly exit: ChildExit;
   readonly at: number;
 }
 
-/** What a supervisor knows of a child at a moment. */
+/** A snapshot of a child. */
 export interface ChildInfo {
   readonly id: string;
   /** The child while it runs. */
@@ -141,9 +140,9 @@ export interface ChildInfo {
   readonly type: ChildType;
   readonly restart: Restart;
   readonly significant: boolean;
-  /** How many restarts the current series of crashes has. */
+  /** The number of restarts in the current series of crashes. */
   readonly restarts: number;
-  /** The last ten exits that nobody asked for, failed starts among them, oldest first. */
+  /** The last ten unexpected exits, including failed starts, oldest first. */
   readonly lastExits: readonly RecordedExit[];
   /** When the next restart is due, in milliseconds since the epoch, during back-off. */
   readonly retryAt?: number;
@@ -155,12 +154,12 @@ export function exitFromThrown(thrown: unknown): ChildExit {
   return withoutUndefined({ reason: "abnormal", cause: thrown, disposition });
 }
 
-/** What `exited` resolved with. Any other value, from code without types, is the cause of an abnormal exit. */
+/** The exit that `exited` resolved with. Untyped code may resolve with another value, which becomes the cause of an abnormal exit. */
 export function exitFromResolved(value: unknown): ChildExit {
   return isExit(value) ? value : { reason: "abnormal", cause: value };
 }
 
-/** The cause of an exit in words. */
+/** The cause of an exit as text. */
 export function reasonOf(cause: unknown): string {
   if (typeof cause === "object" && cause !== null && "message" in cause) return String(cause.message);
   return cause === undefined ? "no reason given" : String(cause);

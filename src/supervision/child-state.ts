@@ -28,7 +28,7 @@ export type ChildStateEvent =
   | { readonly type: "terminate"; readonly next: NotRunning }
   | { readonly type: "terminated" };
 
-/** The state of a child after an event. Throws on an event that the state cannot take, which is a bug of this folder. */
+/** Returns the state of a child after an event. Throws on an invalid event, which is a bug of this room. */
 export function nextState(state: ChildState, event: ChildStateEvent): ChildState {
   switch (event.type) {
     case "start":
@@ -49,12 +49,12 @@ export function nextState(state: ChildState, event: ChildStateEvent): ChildState
   throw new Error(`a child that is ${state.name} cannot take the event ${event.type}`);
 }
 
-/** Whether there is, or may be, something to stop. */
+/** Whether the child runs, starts or is being stopped. */
 export function isAlive(state: ChildState): boolean {
   return state.name === "starting" || state.name === "running" || state.name === "terminating";
 }
 
-/** Whether the child runs, or will run without anybody's call. */
+/** Whether the child runs, or will run without a call. */
 export function isActive(state: ChildState): boolean {
   const ahead = state.name === "terminating" ? state.next : state;
   return ahead.name === "due" || ahead.name === "starting" || ahead.name === "running";

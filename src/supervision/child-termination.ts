@@ -2,10 +2,10 @@ import type { Clock, Timer } from "../clock.ts";
 import { CastellanError } from "../errors.ts";
 import type { Child, Shutdown } from "./child-spec.ts";
 
-/** Milliseconds that a killed child has until the supervisor gives up on it. */
+/** Milliseconds from the kill of a child until the supervisor gives up on it. */
 const KILL_PATIENCE = 5_000;
 
-/** How a termination ended. `error` is what went wrong, if something did. */
+/** The result of a termination; `error` if something failed. */
 export interface TerminationResult {
   readonly isGone: boolean;
   readonly error?: unknown;
@@ -14,8 +14,8 @@ export interface TerminationResult {
 /**
  * Stops one child, from the first call of its `stop` until it is gone.
  *
- * If the child still starts, the termination waits for it and stops it as soon as it runs. Unless `shutdown` is `infinity`,
- * every termination is bounded: by the time that `shutdown` allows, then by a few seconds after a kill.
+ * If the child is still starting, the termination stops it as soon as it runs. Unless `shutdown` is `infinity`, every termination is
+ * bounded: by the time in `shutdown`, then by a few seconds after a kill.
  */
 export class ChildTermination {
   /** Resolves when the child is gone, or has outlived its kill. Never rejects. */
@@ -27,7 +27,7 @@ export class ChildTermination {
   #how: Shutdown;
   #deadline: Timer | undefined;
 
-  /** `started` resolves with the child, or with nothing if its start failed. It must not reject. */
+  /** `started` resolves with the child, or with `undefined` if its start failed. It must not reject. */
   constructor(id: string, started: Child | Promise<Child | undefined>, shutdown: Shutdown, clock: Clock) {
     const { promise, resolve } = Promise.withResolvers<TerminationResult>();
     this.#id = id;
@@ -66,7 +66,7 @@ export class ChildTermination {
   #giveUpSoon(): void {
     this.#deadline?.cancel();
     this.#deadline = this.#clock.schedule(KILL_PATIENCE, () => {
-      const message = `child ${this.#id} was not gone ${KILL_PATIENCE} ms after it was killed`;
+      const message = `child ${this.#id} still ran ${KILL_PATIENCE} ms after it was killed`;
       this.#finish({ isGone: false, error: new CastellanError("CHILD_NOT_GONE", message) });
     });
   }

@@ -7,11 +7,11 @@ import { RestartSequence } from "./restart-sequence.ts";
 import { decide, endsSupervisor, restartGroup, withExit } from "./rules.ts";
 import type { Intensity, SupervisorDeps, SupervisorSettings } from "./supervisor-spec.ts";
 
-/** Watches the children of one supervisor and carries out what the rules decide. */
+/** Watches the children of one supervisor and carries out the decisions of the rules. */
 export class RestartEngine implements SlotOwner {
-  /** In start order. */
+  /** The slots by child id, in start order. */
   readonly slots: Map<string, ChildSlot> = new Map();
-  /** Resolves with why the supervisor ended, when all its children are gone. */
+  /** Resolves with the supervisor's exit once all its children are gone. */
   readonly ended: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
   readonly #deps: SupervisorDeps;
@@ -20,9 +20,9 @@ export class RestartEngine implements SlotOwner {
   /** The sequence that will start each child that is due. */
   readonly #sequenceOf: Map<ChildSlot, RestartSequence> = new Map();
   #isEnding = false;
-  /** The restarts that count toward the intensity that all children share, with `escalate`. */
+  /** With `escalate`: the restarts that count toward the common intensity of all children. */
   #counted: readonly number[] = [];
-  /** The children whose first start is not over, and the call that waits for them. */
+  /** The children whose first start has not ended, and the callback for the last one. */
   #firstStarts: { readonly slots: Set<ChildSlot>; readonly done: () => void } | undefined;
 
   constructor(settings: SupervisorSettings, deps: SupervisorDeps) {
@@ -33,12 +33,12 @@ export class RestartEngine implements SlotOwner {
     this.#deps = deps;
   }
 
-  /** True from the moment the supervisor begins to end. */
+  /** Whether the supervisor is ending or has ended. */
   get isEnding(): boolean {
     return this.#isEnding;
   }
 
-  /** Starts all children in order. Resolves when each first start is over, or when the supervisor begins to end. */
+  /** Starts all children in order. Resolves once each first start has ended, or once the supervisor begins to end. */
   async startAll(): Promise<void> {
     if (this.slots.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -49,8 +49,8 @@ export class RestartEngine implements SlotOwner {
   }
 
   /**
-   * Stops the children that are alive, waits for `delay` milliseconds and starts all. Takes over every sequence that still had
-   * to start one of them, with all the children that it still had to stop and start.
+   * Stops the live children, waits for `delay` milliseconds and starts all. Merges every running sequence that has yet to start one of
+   * them, with all its remaining stops and starts.
    */
   restart(children: Iterable<ChildSlot>, delay: number): void {
     const all = new Set(children);
@@ -66,7 +66,7 @@ export class RestartEngine implements SlotOwner {
     void sequence.run().then(() => this.#sequences.delete(sequence));
   }
 
-  /** Starts a child that waits for its back-off without further delay. */
+  /** Skips the back-off of a child. */
   skipDelay(slot: ChildSlot): void {
     this.#sequenceOf.get(slot)?.skipDelay();
   }
@@ -78,8 +78,8 @@ export class RestartEngine implements SlotOwner {
   }
 
   /**
-   * Ends the supervisor: stops all children in reverse order, then resolves {@link ended}. Only the exit of the first call
-   * counts; a `brutal_kill` counts whenever it comes.
+   * Ends the supervisor: stops all children in reverse order, then resolves {@link ended}. The first call determines the exit; a later
+   * `brutal_kill` still applies.
    */
   end(exit: ChildExit, shutdown: Shutdown = "infinity"): void {
     const isFirst = !this.#isEnding;
@@ -89,7 +89,7 @@ export class RestartEngine implements SlotOwner {
     if (isFirst) void this.#stopAll().then(() => this.#resolveEnded(exit));
   }
 
-  /** Kills all children that are left. To be called after {@link end}. */
+  /** Kills all remaining children. Call it after {@link end}. */
   kill(): void {
     for (const slot of this.slots.values()) slot.kill();
   }
@@ -106,7 +106,7 @@ export class RestartEngine implements SlotOwner {
     this.#record(slot, exit);
     if (exit.disposition !== "free") slot.history = { ...slot.history, failedStarts: slot.history.failedStarts + 1 };
     slot.tell({ type: "start_failed", exit });
-    const message = `child ${slot.settings.id} did not come up`;
+    const message = `child ${slot.settings.id} failed to start`;
     const error = new CastellanError("CHILD_START_FAILED", message, { cause: exit.cause });
     slot.rejectNextRun(error);
     if (this.#firstStarts?.slots.has(slot) === true && this.#settings.onStartFailure === "abort") {
@@ -136,7 +136,7 @@ export class RestartEngine implements SlotOwner {
     const exit: ChildExit = { reason: "abnormal", disposition: "quarantine", cause: error };
     this.#record(slot, exit);
     slot.tell({ type: "quarantined", lastExits: slot.history.exits });
-    slot.rejectNextRun(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be ended`, { cause: error }));
+    slot.rejectNextRun(new CastellanError("CHILD_NOT_GONE", `child ${id} could not be stopped`, { cause: error }));
   }
 
   /** Carries out the decision on a child that exited by itself, or whose start failed. */
@@ -192,14 +192,14 @@ export class RestartEngine implements SlotOwner {
     this.restart(members, delay);
   }
 
-  /** Settles a child that exited by itself, or whose start failed, and that is not restarted. */
+  /** Settles a child that is not restarted after an exit or a failed start. */
   #settle(slot: ChildSlot, next: NotRunning): void {
     slot.settle(next);
     if (next.name === "deleted") this.slots.delete(slot.settings.id);
     if (next.name === "quarantined") slot.tell({ type: "quarantined", lastExits: slot.history.exits });
   }
 
-  /** Takes a child out of service for good. One that does not run stays as it is. */
+  /** Terminates a child without a restart. Has no effect on a child that does not run. */
   #terminate(slot: ChildSlot, error: CastellanError): void {
     if (!slot.isAlive && slot.state.name !== "due") return;
     this.#leaveSequence(slot);
@@ -241,13 +241,13 @@ export class RestartEngine implements SlotOwner {
   }
 }
 
-/** A start by hand may be the one that shows that a stopped child has to be quarantined. */
+/** A failed manual start may require the quarantine of a terminated child. */
 function stateAfterFailure(wanted: NotRunning, exit: ChildExit): NotRunning {
   return wanted.name === "terminated" && exit.disposition === "quarantine" ? { name: "quarantined" } : wanted;
 }
 
 function startCancelled({ settings }: ChildSlot): CastellanError {
-  return new CastellanError("CHILD_START_FAILED", `the start of child ${settings.id} was called off`);
+  return new CastellanError("CHILD_START_FAILED", `the start of child ${settings.id} was cancelled`);
 }
 
 function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit: ChildExit): CastellanError {
@@ -257,7 +257,7 @@ function escalation({ settings, history }: ChildSlot, intensity: Intensity, exit
 }
 
 function excess(failedStarts: number, { maxRestarts, maxSeconds }: Intensity, exit: ChildExit): string {
-  if (exit.disposition === "quarantine") return "in a way that no restart mends";
+  if (exit.disposition === "quarantine") return "in a way that a restart cannot repair";
   const starts = failedStarts > maxRestarts ? `, ${failedStarts} failed starts in a row` : "";
   return `once too often: more than ${maxRestarts} restarts in ${maxSeconds} s${starts}`;
 }

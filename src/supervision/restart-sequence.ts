@@ -14,7 +14,7 @@ export class RestartSequence {
   readonly #waited: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   #cancelled = false;
 
-  /** Both lists are in start order; `delay` is in milliseconds. No other sequence starts any of `starts`. */
+  /** Both lists are in start order; `delay` is in milliseconds. No other sequence may start any of `starts`. */
   constructor(stops: readonly ChildSlot[], starts: readonly ChildSlot[], delay: number, clock: Clock) {
     this.#stops = stops;
     this.#starts = new Set(starts);
@@ -22,7 +22,7 @@ export class RestartSequence {
     this.#clock = clock;
   }
 
-  /** Runs until all starts are over, or until it is cancelled. */
+  /** Runs until all starts have ended, or until it is cancelled. */
   async run(): Promise<void> {
     for (const slot of this.#stops.toReversed()) {
       if (slot.isAlive) await slot.stop();
@@ -34,18 +34,18 @@ export class RestartSequence {
     }
   }
 
-  /** Skips the delay, or what is left of it. */
+  /** Skips the remaining delay. */
   skipDelay(): void {
     this.#waited.resolve();
   }
 
-  /** Removes a child that started, failed to start, or is no longer to be started. */
+  /** Removes a child that has started, has failed to start, or must not start. */
   remove(slot: ChildSlot): void {
     this.#starts.delete(slot);
     if (this.#starts.size === 0) this.skipDelay();
   }
 
-  /** Ends the sequence where it is, and returns the children that it still had to stop or to start. */
+  /** Ends the sequence at once, and returns the children that it has not yet stopped or started. */
   cancel(): ChildSlot[] {
     const left = [...this.#stops.filter((slot) => slot.state.name === "terminating"), ...this.#starts];
     this.#cancelled = true;

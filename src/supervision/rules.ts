@@ -19,7 +19,7 @@ export function restartGroup<T>(strategy: Strategy, children: Iterable<T>, exite
   }
 }
 
-/** A child that exited by itself or failed to start, and all that decides what the supervisor does with it. */
+/** The input of {@link decide}: a child that exited by itself or failed to start. */
 export interface ExitCase {
   readonly restart: Restart;
   readonly exit: ChildExit;
@@ -33,7 +33,7 @@ export interface ExitCase {
   readonly onMaxRestarts: "quarantine" | "escalate";
 }
 
-/** What the supervisor does with a child that exited. */
+/** The supervisor's reaction to an exit. */
 export type Decision =
   /** It restarts the child. `counted` are the restarts that count from now on. */
   | { readonly outcome: "restart"; readonly counted: readonly number[] }
@@ -41,27 +41,27 @@ export type Decision =
   | { readonly outcome: "terminate" }
   /** It deletes the spec. */
   | { readonly outcome: "delete" }
-  /** It quarantines the child until somebody restarts it by hand. */
+  /** It quarantines the child until a manual restart. */
   | { readonly outcome: "quarantine" }
   /** It ends, with all its children. */
   | { readonly outcome: "escalate" };
 
 /**
- * How many starts in a row may fail, unless `maxRestarts` is higher. The intensity counts restarts within a few seconds, and
- * starts that take long to fail would never exceed it.
+ * The number of starts in a row that may fail, unless `maxRestarts` is higher. The intensity counts restarts within a few seconds; starts
+ * that fail slowly would never exceed it.
  */
-const MOST_FAILED_STARTS = 5;
+const MAX_FAILED_STARTS = 5;
 
-/** Restart type and intensity: what the supervisor does with a child that exited. One clause per rule. */
+/** Restart type and intensity: decides the reaction to an exit. One clause per rule. */
 export function decide({ restart, exit, counted, now, intensity, failedStarts, onMaxRestarts }: ExitCase): Decision {
   if (restart === "temporary") return { outcome: "delete" };
   if (restart === "transient" && exit.reason !== "abnormal") return { outcome: "terminate" };
   const disposition = exit.reason === "abnormal" ? (exit.disposition ?? "count") : "count";
-  // With `escalate` no child is quarantined: the supervisor goes on with all of its children or with none.
+  // With `escalate` no child is quarantined: the supervisor runs all of its children or none.
   if (disposition === "quarantine") return { outcome: onMaxRestarts };
   if (disposition === "free") return { outcome: "restart", counted };
   const { restarts, exceeded } = addRestart(counted, now, intensity);
-  const hopeless = failedStarts > Math.max(MOST_FAILED_STARTS, intensity.maxRestarts);
+  const hopeless = failedStarts > Math.max(MAX_FAILED_STARTS, intensity.maxRestarts);
   return exceeded || hopeless ? { outcome: onMaxRestarts } : { outcome: "restart", counted: restarts };
 }
 
@@ -84,8 +84,8 @@ export function addRestart(earlier: readonly number[], now: number, limit: Inten
 }
 
 /**
- * Automatic shutdown: whether the supervisor ends because a child exited by itself and is not restarted. `othersActive` tells
- * whether another significant child runs or will run.
+ * Automatic shutdown: whether the supervisor ends after a child exited by itself and is not restarted. `othersActive` returns whether
+ * another significant child runs or will run.
  */
 export function endsSupervisor(rule: AutoShutdown, significant: boolean, othersActive: () => boolean): boolean {
   if (!significant) return false;
@@ -99,10 +99,10 @@ export function endsSupervisor(rule: AutoShutdown, significant: boolean, othersA
   }
 }
 
-/** A call about one child. `start` is the start of a second child with the same id. */
+/** A call about a child. `start` is the start of a second child with the same id. */
 export type Call = "start" | "restart" | "delete" | "recycle";
 
-/** `proceed`: the supervisor does it. `await_start`: the child starts already, and the call waits. Else the error's code. */
+/** `proceed`: execute the call. `await_start`: the child is already starting, so the call waits. Otherwise the error code. */
 export type CallAnswer =
   | "proceed"
   | "await_start"
@@ -144,9 +144,9 @@ export function answerTo(call: Call, state: ChildInfo["state"]): CallAnswer {
 export interface RestartHistory {
   /** Restarts in the current series of crashes. */
   readonly restarts: number;
-  /** Milliseconds that the last restart waited. */
+  /** The delay of the last restart, in milliseconds. */
   readonly delay: number;
-  /** Starts in a row that failed. */
+  /** The number of failed starts in a row. */
   readonly failedStarts: number;
   /** The restarts that count toward the child's own intensity, in monotonic milliseconds, newest first. */
   readonly counted: readonly number[];
@@ -154,7 +154,7 @@ export interface RestartHistory {
   readonly exits: readonly RecordedExit[];
 }
 
-/** How many exits of a child are kept. */
+/** The number of exits kept per child. */
 const KEPT_EXITS = 10;
 
 export const noHistory: RestartHistory = { restarts: 0, delay: 0, failedStarts: 0, counted: [], exits: [] };
@@ -164,7 +164,7 @@ export function withExit(history: RestartHistory, exit: ChildExit, at: number): 
   return { ...history, exits: [...history.exits, { exit, at }].slice(-KEPT_EXITS) };
 }
 
-/** History: a start by hand begins anew, with no series and no counted restarts. The exits stay as evidence. */
+/** History: a manual start resets the series and the counted restarts. The exits stay. */
 export function afterManualStart(history: RestartHistory): RestartHistory {
   return { ...noHistory, exits: history.exits };
 }
@@ -172,8 +172,8 @@ export function afterManualStart(history: RestartHistory): RestartHistory {
 /**
  * History: the child has now run for `uptime` milliseconds.
  *
- * A series of crashes ends once the child ran as long as the period of its intensity, and as long as its last restart
- * waited: a child that waited half a minute has recovered when it ran half a minute, not before.
+ * A series of crashes ends once the child has run for the period of its intensity and for the delay of its last restart: after a delay of
+ * half a minute, a child has recovered after half a minute of uptime.
  */
 export function afterUptime(history: RestartHistory, uptime: number, maxSeconds: number): RestartHistory {
   return uptime >= Math.max(maxSeconds * 1_000, history.delay) ? { ...history, restarts: 0, delay: 0 } : history;

@@ -18,33 +18,33 @@ export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
  */
 export type AutoShutdown = "never" | "any_significant" | "all_significant";
 
-/** The options of a supervisor. Whoever takes them from outside has to check their values. */
+/** The options of a supervisor. Callers validate the values. */
 export interface SupervisorSpec {
   /** Default `one_for_one`. */
   readonly strategy?: Strategy;
-  /** How many restarts within `maxSeconds` are allowed; one more is too many. Default 3. */
+  /** The number of restarts allowed within `maxSeconds`; one more exceeds the intensity. Default 3. */
   readonly maxRestarts?: number;
-  /** The length in seconds of the period in which restarts are counted. Default 5. */
+  /** The length of the counting period, in seconds. Default 5. */
   readonly maxSeconds?: number;
   /**
-   * What happens after too many restarts, after an exit that no restart would mend, and when more than five starts in a row,
-   * and more than `maxRestarts`, have failed. `quarantine` counts the restarts of each child on its own and quarantines that
-   * child; `escalate`, as in OTP, counts them together, stops all children and ends the supervisor. Default `quarantine`.
+   * The reaction to too many restarts, to an exit that a restart cannot repair, and to more than five failed starts in a row (or more than
+   * `maxRestarts`, if that is higher). `quarantine` counts restarts per child and quarantines the child. `escalate`, as in OTP, counts them
+   * together, stops all children and ends the supervisor. Default `quarantine`.
    */
   readonly onMaxRestarts?: "quarantine" | "escalate";
   /** Default `never`. */
   readonly autoShutdown?: AutoShutdown;
-  /** How many children the supervisor may have at a time, running or not. Default: no limit. */
+  /** The maximum number of children, running or not. Default: unlimited. */
   readonly maxChildren?: number;
   /**
-   * What happens when the start of a child fails while the supervisor starts. `continue`: the other children start, and the
-   * supervisor retries this one alone, without its siblings, until it runs or is quarantined. `abort`, as in OTP: the
-   * supervisor stops the children that run, and its own start fails. Default `continue`.
+   * The reaction to a failed start of a child while the supervisor starts. `continue`: the other children start, and the supervisor
+   * retries this one alone until it runs or is quarantined. `abort`, as in OTP: the supervisor stops the running children, and its own
+   * start fails. Default `continue`.
    */
   readonly onStartFailure?: "continue" | "abort";
 }
 
-/** How many restarts are allowed within how many seconds. */
+/** The restart intensity: the number of restarts allowed within a period. */
 export interface Intensity {
   readonly maxRestarts: number;
   readonly maxSeconds: number;
@@ -68,14 +68,14 @@ export function supervisorSettings(spec: SupervisorSpec): SupervisorSettings {
   return { strategy, intensity, onMaxRestarts, autoShutdown, maxChildren, onStartFailure };
 }
 
-/** What a supervisor needs from outside. */
+/** The dependencies of a supervisor. */
 export interface SupervisorDeps {
   readonly clock: Clock;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number from 0 to below 1, for jitter. */
   random(): number;
   /**
-   * Calls off the start of the supervisor: it stops the children that run, and its start rejects. Has no effect once the
-   * supervisor runs. A supervisor that is a child passes on the signal of its `StartContext`.
+   * Cancels the start of the supervisor: it stops the running children, and its start rejects. Has no effect once the supervisor runs. A
+   * nested supervisor passes the signal of its `StartContext`.
    */
   readonly signal?: AbortSignal;
 }

@@ -18,15 +18,15 @@ import {
   supervisorSettings,
 } from "./supervisor-spec.ts";
 
-/** How many children a supervisor has. */
+/** The numbers of a supervisor's children. */
 export interface ChildCounts {
   /** All children, running or not. */
   readonly specs: number;
-  /** Those that run. */
+  /** Running children. */
   readonly active: number;
-  /** Those of type `supervisor`, running or not. */
+  /** Supervisors, running or not. */
   readonly supervisors: number;
-  /** Those of type `worker`, running or not. */
+  /** Workers, running or not. */
   readonly workers: number;
 }
 
@@ -34,8 +34,8 @@ export interface ChildCounts {
  * Starts children in order, restarts them by OTP's rules when they exit, and stops them in reverse order. It is a
  * {@link Child} itself, so supervisors nest.
  *
- * Every call may be made at any time, also while children start, stop or wait for a restart; none blocks the supervisor. Once
- * the supervisor ends, every call that would change something rejects with `SUPERVISOR_STOPPED`.
+ * All calls may be made at any time, also while children start, stop or wait for a restart; none blocks the supervisor. Once the
+ * supervisor is ending, every call that would change something rejects with `SUPERVISOR_STOPPED`.
  *
  * @example
  * const supervisor = await ChildSupervisor.start(
@@ -53,8 +53,8 @@ export interface ChildCounts {
  */
 export class ChildSupervisor implements Child {
   /**
-   * Resolves with why the supervisor ended, when all its children are gone: `shutdown` after {@link stop} or an automatic
-   * shutdown, `abnormal` with a `SUPERVISOR_STOPPED` error as its cause when it escalated. Never rejects.
+   * Resolves with the supervisor's exit once all its children are gone: `shutdown` after {@link stop} or an automatic shutdown,
+   * `abnormal` with a `SUPERVISOR_STOPPED` error as its cause after an escalation. Never rejects.
    */
   readonly exited: Promise<ChildExit>;
   readonly #settings: SupervisorSettings;
@@ -69,11 +69,11 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Starts a supervisor and its children, one after the other. Resolves when each start has succeeded or failed.
+   * Starts a supervisor and its children, one after the other. Resolves once each start has succeeded or failed.
    *
-   * Rejects with `INVALID_OPTIONS` or `MAX_CHILDREN` before it starts anything; with `CHILD_START_FAILED` when the start of a
-   * child failed and `onStartFailure` is `abort`; with `SUPERVISOR_STOPPED` when it escalated meanwhile, or `deps.signal`
-   * called it off. All children are gone by then.
+   * Rejects with `INVALID_OPTIONS` or `MAX_CHILDREN` before it starts any child; with `CHILD_START_FAILED` when the start of a child failed
+   * and `onStartFailure` is `abort`; with `SUPERVISOR_STOPPED` when the supervisor escalated or `deps.signal` aborted. All children are
+   * gone by then.
    */
   static async start(
     specs: readonly ChildSpec[],
@@ -87,11 +87,10 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Adds a child at the end of the start order and starts it. Resolves when it runs. If its start fails, its spec is
-   * discarded.
+   * Adds a child at the end of the start order and starts it. Resolves once it runs. Discards its spec if its start fails.
    *
-   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, or `CHILD_START_FAILED`, also when the child
-   * was terminated before it ran.
+   * Rejects with `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `MAX_CHILDREN`, or with `CHILD_START_FAILED`, also when the child was
+   * terminated before it ran.
    */
   async startChild(spec: ChildSpec): Promise<Child> {
     while (this.#isLeaving(spec.id)) await this.#whenGone(spec.id);
@@ -101,9 +100,8 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Stops a child, calls off its start, or gives up its restart. Resolves when it is gone. The supervisor keeps the spec
-   * unless the child is temporary, and a sibling's exit may restart the child where the strategy says so. A child that does
-   * not run stays as it is.
+   * Stops a child, or cancels its start or restart. Resolves once it is gone. Has no effect on a child that does not run. The supervisor
+   * keeps the spec unless the child is temporary; depending on the strategy, a sibling's exit may restart the child.
    *
    * Rejects with `CHILD_NOT_FOUND`.
    */
@@ -112,7 +110,7 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Starts a child that is terminated or quarantined. Resolves when it runs. If its start fails, its state stays as it was.
+   * Starts a terminated or quarantined child. Resolves once it runs. If its start fails, its state does not change.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING` or `CHILD_START_FAILED`.
    */
@@ -134,9 +132,8 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Restarts a child by hand: stops it if it runs, and starts it without regard to its past. No sibling is touched, nothing
-   * counts, a quarantine is lifted, a back-off is cut short. Resolves when the child runs. A failed start is treated like any
-   * crash, and retried if the rules say so.
+   * Restarts a child manually: stops it if it runs, and starts it. Does not affect siblings, does not count, lifts a quarantine, skips a
+   * back-off. Resolves once the child runs. A failed start is treated like a crash.
    *
    * Rejects with `CHILD_NOT_FOUND`, `CHILD_START_FAILED` or `CHILD_NOT_GONE`.
    */
@@ -150,22 +147,22 @@ export class ChildSupervisor implements Child {
     return running;
   }
 
-  /** Whether it has begun to end, or has ended. */
+  /** Whether the supervisor is ending or has ended. */
   get ending(): boolean {
     return this.#engine.isEnding;
   }
 
-  /** What is known of a child, or nothing if there is none. */
+  /** A snapshot of a child, or `undefined` if it does not exist. */
   child(id: string): ChildInfo | undefined {
     return this.#engine.slots.get(id)?.describe();
   }
 
-  /** What is known of each child, in start order. */
+  /** A snapshot of each child, in start order. */
   whichChildren(): ChildInfo[] {
     return [...this.#engine.slots.values()].map((slot) => slot.describe());
   }
 
-  /** How many children there are, by type, and how many run. */
+  /** Counts the children, by type, and the running ones. */
   countChildren(): ChildCounts {
     const slots = [...this.#engine.slots.values()];
     const supervisors = slots.filter((slot) => slot.settings.type === "supervisor").length;
@@ -174,9 +171,9 @@ export class ChildSupervisor implements Child {
   }
 
   /**
-   * Stops all children in reverse start order, each as its spec says, and resolves when they are gone. After `shutdown`
-   * milliseconds it kills the children that are left; `brutal_kill` kills all at once and in no order. All calls share one
-   * ending, and a later call may shorten it. Default `infinity`.
+   * Stops all children in reverse start order, each as its spec says, and resolves once they are gone. After `shutdown` milliseconds it
+   * kills the remaining children; `brutal_kill` kills all children at once. All calls share one ending, and a later call may shorten it.
+   * Default `infinity`.
    */
   async stop(shutdown: Shutdown = "infinity"): Promise<void> {
     this.#engine.end({ reason: "shutdown" }, shutdown);
@@ -188,14 +185,14 @@ export class ChildSupervisor implements Child {
 
   async #startAll(): Promise<void> {
     const { signal } = this.#deps;
-    const callOff = (): void => {
-      const cause = new CastellanError("SUPERVISOR_STOPPED", "the start of the supervisor was called off");
+    const cancel = (): void => {
+      const cause = new CastellanError("SUPERVISOR_STOPPED", "the start of the supervisor was cancelled");
       this.#engine.end({ reason: "abnormal", cause });
     };
-    if (signal?.aborted === true) callOff();
-    signal?.addEventListener("abort", callOff, { once: true });
+    if (signal?.aborted === true) cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
     if (!this.ending) await this.#engine.startAll();
-    signal?.removeEventListener("abort", callOff);
+    signal?.removeEventListener("abort", cancel);
     if (!this.ending) return;
     const { reason, cause } = await this.exited;
     if (reason === "abnormal") throw cause;
@@ -206,7 +203,7 @@ export class ChildSupervisor implements Child {
     const { id } = spec;
     if (slots.has(id)) throw duplicate(id);
     if (slots.size >= this.#settings.maxChildren) {
-      const message = `there is no room for child ${id}: maxChildren is ${this.#settings.maxChildren}`;
+      const message = `cannot add child ${id}: maxChildren is ${this.#settings.maxChildren}`;
       throw new CastellanError("MAX_CHILDREN", message);
     }
     const { intensity } = this.#settings;
@@ -223,12 +220,12 @@ export class ChildSupervisor implements Child {
     return running;
   }
 
-  /** The child that a call is about, and the answer if the call is allowed. Throws the error if it is not. */
+  /** The child of a call, and the answer. Throws if the call is not allowed. */
   #answered(call: Call, id: string): { slot: ChildSlot; answer: "proceed" | "await_start" } {
     const slot = this.#find(id);
     const answer = answerTo(call, slot.shownState);
     if (answer === "proceed" || answer === "await_start") return { slot, answer };
-    throw new CastellanError(answer, `child ${id} is ${slot.shownState}, it cannot take the call ${call}`);
+    throw new CastellanError(answer, `cannot ${call} child ${id}: it is ${slot.shownState}`);
   }
 
   #find(id: string): ChildSlot {
@@ -242,7 +239,7 @@ export class ChildSupervisor implements Child {
     if (this.ending) throw new CastellanError("SUPERVISOR_STOPPED", "the supervisor ended");
   }
 
-  /** Whether a child is being stopped for good: other calls about it wait, as they would in OTP's mailbox. */
+  /** Whether a child is being stopped without a restart. Other calls about it wait, as in OTP's mailbox. */
   #isLeaving(id: string): boolean {
     return this.#engine.slots.get(id)?.isLeaving === true;
   }

@@ -12,32 +12,32 @@ import { traceTurns } from "./tracing.ts";
 
 export { ATTRIBUTES, METRICS } from "./names.ts";
 
-/** The scope under which Castellan's spans and metrics are known. */
+/** The instrumentation scope of Castellan's spans and metrics. */
 const SCOPE = "castellan";
 
-/** Where to, and how much. */
+/** Options of {@link instrument}. */
 export interface InstrumentOptions {
-  /** Default: that of the global provider. */
+  /** The tracer. Default: from the global provider. */
   tracer?: Tracer;
-  /** Default: that of the global provider. */
+  /** The meter. Default: from the global provider. */
   meter?: Meter;
-  /** Whether spans have the text of prompts. Default `false`. */
+  /** Whether spans include the text of prompts. Default `false`. */
   prompts?: boolean;
 }
 
 /**
- * Traces turns and measures sessions of this process with OpenTelemetry, by the GenAI semantic conventions. Set up the SDK of
- * OpenTelemetry first; without one nothing is recorded.
+ * Traces the turns and measures the sessions of this process with OpenTelemetry, by the GenAI semantic conventions. Set up the
+ * OpenTelemetry SDK first; without it nothing is recorded.
  *
- * @returns ends that
+ * @returns a function that stops tracing and measuring
  * @example
  * import { instrument } from "castellan/otel";
  * const stop = instrument();
  */
 export function instrument(options: InstrumentOptions = {}): () => void {
   const { tracer = trace.getTracer(SCOPE), meter = metrics.getMeter(SCOPE), prompts = false } = options;
-  const ends = [traceTurns(tracer, { prompts }), measure(meter)];
+  const unsubscribes = [traceTurns(tracer, { prompts }), measure(meter)];
   return () => {
-    for (const end of ends) end();
+    for (const unsubscribe of unsubscribes) unsubscribe();
   };
 }

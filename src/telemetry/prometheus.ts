@@ -10,24 +10,24 @@ import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { measure } from "./metrics.ts";
 
-/** Gives what has been measured when it is asked for. */
+/** A reader that collects metrics only on request. */
 class PullReader extends MetricReader {
   protected override async onForceFlush(): Promise<void> {}
   protected override async onShutdown(): Promise<void> {}
 }
 
-/** Metrics of this process as Prometheus reads them. */
+/** The metrics of this process, for Prometheus. */
 export interface Prometheus {
-  /** All metrics, in the text format. */
+  /** Returns all metrics in the Prometheus text format. */
   text(): Promise<string>;
-  /** Answers a scrape: a handler of Web-standard requests. */
+  /** Handles a scrape, as a handler of Web-standard requests. */
   handler(request?: Request): Promise<Response>;
-  /** Measures no longer. */
+  /** Stops measuring. */
   stop(): Promise<void>;
 }
 
 /**
- * Measures sessions of this process, for Prometheus to read. Needs `@opentelemetry/sdk-metrics` and
+ * Measures the sessions of this process for Prometheus. Needs `@opentelemetry/sdk-metrics` and
  * `@opentelemetry/exporter-prometheus`.
  *
  * @example

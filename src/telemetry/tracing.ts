@@ -9,21 +9,21 @@ import {
 } from "@opentelemetry/api";
 import { on } from "../events.ts";
 import { formatName, type SessionName } from "../names.ts";
-import { traceFrom } from "../trace-context.ts";
+import { provideTraceEnvironment } from "../trace-context.ts";
 import { ATTRIBUTES, OPERATION, PROVIDER } from "./names.ts";
 
 /**
- * Makes a span of each turn, from being accepted to its end, below the span in which it was asked for. A process that is started
- * is told of the trace in which that happens (`TRACEPARENT`), so that what it traces itself joins it.
+ * Creates a span for each turn, from acceptance to end, as a child of the caller's span. Each process gets the current trace context
+ * (`TRACEPARENT`) at its start, so that its own spans join the trace.
  *
- * @param prompts whether the text of prompts is an attribute
- * @returns ends that
+ * @param prompts whether spans have the text of prompts as an attribute
+ * @returns a function that stops tracing
  */
 export function traceTurns(tracer: Tracer, { prompts }: { readonly prompts: boolean }): () => void {
   const spans = new Map<string, Span>();
-  const ends = [
+  const unsubscribes = [
     on("castellan:turn:accept", ({ session, supervisor, turnId, prompt, recovered }) => {
-      // One that was accepted by an application that has ended is of no trace of this one.
+      // A recovered turn was accepted before the restart, so it belongs to no trace of this process.
       const options = { kind: SpanKind.INTERNAL, root: recovered };
       const span = tracer.startSpan(`${OPERATION} ${agentOf(session)}`, options, context.active());
       span.setAttributes({
@@ -56,20 +56,20 @@ export function traceTurns(tracer: Tracer, { prompts }: { readonly prompts: bool
       }
       span.end();
     }),
-    traceFrom(() => {
+    provideTraceEnvironment(() => {
       const carrier: Record<string, string> = {};
       propagation.inject(context.active(), carrier);
       return Object.fromEntries(Object.entries(carrier).map(([name, value]) => [name.toUpperCase(), value]));
     }),
   ];
   return () => {
-    for (const end of ends) end();
+    for (const unsubscribe of unsubscribes) unsubscribe();
     for (const span of spans.values()) span.end();
     spans.clear();
   };
 }
 
-/** The family of a session: what its name begins with. */
+/** The first part of a session's name. */
 function agentOf(session: SessionName): string {
   return typeof session === "string" ? session : session[0];
 }
@@ -90,7 +90,7 @@ function attributesOf({ usage, costUsd, stopReason, sessionId }: Answer): Attrib
   const { inputTokens, outputTokens, cacheReadInputTokens, cacheCreationInputTokens } = usage;
   return {
     [ATTRIBUTES.conversation]: sessionId,
-    // All that the model read, as the conventions count it; of which from, and into, the cache.
+    // The conventions count tokens read from and written to the cache as input.
     [ATTRIBUTES.inputTokens]: inputTokens + cacheReadInputTokens + cacheCreationInputTokens,
     [ATTRIBUTES.outputTokens]: outputTokens,
     [ATTRIBUTES.cacheReadTokens]: cacheReadInputTokens,

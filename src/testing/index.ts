@@ -1,5 +1,5 @@
 /**
- * For tests: a fake Claude, a mock of the model's API, recordings, a simulated clock.
+ * Test tools: a fake Claude, a mock of the model's API, recordings, a simulated clock.
  *
  * @module castellan/testing
  */

@@ -4,18 +4,19 @@ import { findMarked } from "../claude/process-tree.ts";
 import type { FakeClaude } from "./fake-claude/fake-claude.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 
-/** What is to be looked at besides. */
+/** Optional subjects of a leak check. */
 export interface LeakCheck {
-  /** Its processes have to have ended, and its scripts to have thrown nothing. */
+  /** Expects that its processes have ended and that its scripts have not thrown. */
   readonly fake?: FakeClaude;
-  /** Nothing may wait for it. */
+  /** Expects that it has no pending timers. */
   readonly clock?: SimulatedClock;
 }
 
 /**
- * Throws an error that lists what a test has left behind: sessions that are still registered, Claude Code processes of this
- * process with all that they started (on Linux), processes of a fake, errors of its scripts, timers of a clock. To be called when
- * supervisors have been stopped.
+ * Checks that a test has left nothing behind: registered sessions, Claude Code processes started by this process and their descendants
+ * (on Linux), processes of a fake, errors of its scripts, timers of a clock. Call it after the supervisors have stopped.
+ *
+ * @throws Error that lists what was left
  *
  * @example
  * afterEach(() => expectNoLeaks({ fake }));
@@ -25,19 +26,17 @@ export async function expectNoLeaks({ fake, clock }: LeakCheck = {}): Promise<vo
     ...[...registry.states()].flatMap(([supervisor, states]) =>
       [...states].map(([state, count]) => `${count} session(s) of ${supervisor} in state ${state}`),
     ),
-    ...(await ownProcesses()).map((pid) => `the process ${pid} of Claude Code, or one that it started`),
-    ...(fake?.running ?? []).map(
-      ({ pid, prompts }) => `the fake process ${pid}, which was asked ${prompts.length} times`,
-    ),
+    ...(await ownProcesses()).map((pid) => `process ${pid}, of Claude Code or a descendant`),
+    ...(fake?.running ?? []).map(({ pid, prompts }) => `fake process ${pid}, with ${prompts.length} prompts`),
     ...(fake?.errors ?? []).map(
-      (error) => `an error of a script: ${error instanceof Error ? error.message : String(error)}`,
+      (error) => `error of a script: ${error instanceof Error ? error.message : String(error)}`,
     ),
     ...(clock === undefined || clock.timers === 0 ? [] : [`${clock.timers} timer(s) of the clock`]),
   ];
   if (leaks.length > 0) throw new Error(`left behind:\n${leaks.map((leak) => `  - ${leak}`).join("\n")}`);
 }
 
-/** Those that carry the marker of this process. */
+/** The processes that carry the marker of this process. */
 async function ownProcesses(): Promise<number[]> {
   const { namespace, pid, startTime } = thisOwner();
   const own = await findMarked((marker) => {

@@ -10,21 +10,21 @@ import { withoutUndefined } from "../fields.ts";
 
 type Content = SDKAssistantMessage["message"]["content"][number];
 
-/** What all messages say of where they belong. */
+/** The context of a message. */
 export interface MessageFacts {
-  /** Claude's id of the conversation. Default: one that is made up. */
+  /** Claude's id of the conversation. Default: a generated one. */
   readonly sessionId?: string;
-  /** The tool use under which a subagent said it. Default: none. */
+  /** The tool use of the subagent that sends the message. Default: none. */
   readonly parentToolUseId?: string;
   /** Default: `"claude-opus-5-5"`. */
   readonly model?: string;
 }
 
-/** A tool that Claude wants to use. */
+/** A tool use in a message. */
 export interface ToolUseContent {
   readonly name: string;
   readonly input?: Readonly<Record<string, unknown>>;
-  /** Default: one that is made up. */
+  /** Default: a generated one. */
   readonly id?: string;
 }
 
@@ -47,8 +47,7 @@ const NO_USAGE: SDKResultSuccess["usage"] = {
 };
 
 /**
- * A whole message of Claude, of a text or of a text and tools, as the types of the SDK have it: for tests of code that reads
- * messages.
+ * A complete assistant message with a text and optional tool uses, typed as in the SDK, for tests of code that reads messages.
  *
  * @example
  * render([assistantMessage("I look."), assistantMessage("", [{ name: "Read", input: { file_path: "a" } }])]);
@@ -82,7 +81,7 @@ export function assistantMessage(
   };
 }
 
-/** What a tool answered. */
+/** A message with the result of a tool. */
 export function toolResultMessage(
   toolUseId: string,
   content: string,
@@ -92,13 +91,13 @@ export function toolResultMessage(
   return { type: "user", message: { role: "user", content: [result] }, ...placed(facts) };
 }
 
-/** A piece of a text, as it comes while Claude writes. */
+/** A partial message with a piece of streamed text. */
 export function textDeltaMessage(text: string, facts: MessageFacts = {}): SDKPartialAssistantMessage {
   const event = { type: "content_block_delta" as const, index: 0, delta: { type: "text_delta" as const, text } };
   return { type: "stream_event", event, ...placed(facts) };
 }
 
-/** How a turn ended that went well. */
+/** The result message of a successful turn. */
 export function resultMessage(
   text: string,
   {
@@ -118,7 +117,7 @@ export function resultMessage(
   };
 }
 
-/** How a turn ended that did not. */
+/** The result message of a failed turn. */
 export function errorResultMessage(
   subtype: SDKResultError["subtype"],
   errors: readonly string[] = [],

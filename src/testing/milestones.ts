@@ -1,4 +1,4 @@
-/** Things that happen one after the other, and can be waited for by number. */
+/** Events in order, which can be awaited by number. */
 export class Milestones<T> {
   readonly #reached: T[] = [];
   readonly #waiting = new Map<number, ((value: T) => void)[]>();
@@ -10,7 +10,7 @@ export class Milestones<T> {
     this.#waiting.delete(n);
   }
 
-  /** The `n`-th of them, counted from 1; waits for it if it has not happened. */
+  /** Resolves with the `n`-th event, counted from 1, once it has happened. */
   reached(n: number): Promise<T> {
     const value = this.#reached[n - 1];
     if (value !== undefined) return Promise.resolve(value);

@@ -5,15 +5,12 @@ interface Pending {
   readonly callback: () => void;
 }
 
-/**
- * Lets everything run that is ready to run. Not a sleep: it returns once all microtasks are done, however many
- * follow.
- */
+/** Resolves once the microtask queue is empty, including microtasks queued meanwhile. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A clock that stands still until a test moves it. Both times begin at 0. */
+/** A clock that only the test advances. Wall-clock and monotonic time start at 0. */
 export class SimulatedClock implements Clock {
   #time = 0;
   #pending: Pending[] = [];
@@ -32,12 +29,12 @@ export class SimulatedClock implements Clock {
     return { cancel: () => this.#forget(entry) };
   }
 
-  /** How many timers wait. */
+  /** The number of pending timers. */
   get timers(): number {
     return this.#pending.length;
   }
 
-  /** Moves time on; each timer fires at its own time, and what it sets off happens before the next one fires. */
+  /** Advances time by `ms`. Timers fire in order at their own times; the effects of each settle before the next fires. */
   async advance(ms: number): Promise<void> {
     const end = this.#time + ms;
     await settle();

@@ -5,14 +5,14 @@ import { Supervisor } from "../application/supervisor.ts";
 import type { SimulatedClock } from "./simulated-clock.ts";
 
 /**
- * Starts a supervisor that knows no other time than the clock's: timeouts, idle times, back-off, leases and all other waits of it
- * and of its sessions come to pass when a test moves the clock, and not before. Back-off has no jitter.
+ * Starts a supervisor on a simulated clock: its timeouts, idle times, back-off, leases and other waits, and those of its sessions, elapse
+ * only when the test advances the clock. Back-off has no jitter.
  *
- * @throws what {@link Supervisor.start} throws
+ * @throws the errors of {@link Supervisor.start}
  * @example
  * const clock = new SimulatedClock();
  * const supervisor = await startOnClock(clock, [{ name: "assistant", idleTimeout: "10m" }], { journal: "memory" });
- * await clock.advance(10 * 60_000); // and it hibernates
+ * await clock.advance(10 * 60_000); // now it hibernates
  */
 export async function startOnClock(
   clock: SimulatedClock,

@@ -49,7 +49,7 @@ test("recordTurns and loadRecording: record selected sessions only, and reject a
   expect(recorder.recording).toEqual({ version: 1, turns: [] });
   const path = await file();
   await writeFile(path, "{}");
-  await expect(loadRecording(path)).rejects.toThrow("is no recording");
+  await expect(loadRecording(path)).rejects.toThrow("is not a recording");
 });
 
 /** Returns what a reader of a turn sees. */

@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import { assistantMessage, type FakeBlock, type FakeEcho, streamEvent } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** Where an answer goes, and what it has to know of its process. */
+/** The receiver of an answer, and facts of its process. */
 export interface FakeAnswerSink {
   readonly model: string;
   readonly partialMessages: boolean;
-  /** Sends a message and returns the uuid that it was given. */
+  /** Sends a message. Returns its uuid. */
   send(message: WireObject): string;
-  /** Called for every text that was said to its end. */
+  /** Called for each completed text. */
   said(uuid: string, text: string): void;
 }
 
@@ -17,11 +17,11 @@ interface OpenText {
   text: string;
 }
 
-/** What the model says in a turn: API messages, each of content blocks, streamed in pieces where the session asked for it. */
+/** The model's output in a turn: API messages of content blocks, streamed in pieces if the session requests it. */
 export class FakeAnswer {
-  /** The ids of the API messages that were begun. */
+  /** The ids of the started API messages. */
   readonly apiMessageIds: string[] = [];
-  /** The last text that was said to its end. */
+  /** The last completed text. */
   lastText = "";
   #characters = 0;
   readonly #sink: FakeAnswerSink;
@@ -39,7 +39,7 @@ export class FakeAnswer {
     this.#startEcho = echo;
   }
 
-  /** Characters said so far, finished or not. */
+  /** The number of output characters, including unfinished text. */
   get characters(): number {
     return this.#characters;
   }
@@ -53,13 +53,13 @@ export class FakeAnswer {
     this.#event({ type: "content_block_delta", index: this.#index, delta }, kind === "thinking");
   }
 
-  /** Text that goes into the block, but not into pieces. */
+  /** Adds text to the block without streaming it. */
   silently(kind: OpenText["kind"], text: string): void {
     this.#openBlock(kind).text += text;
     this.#characters += text.length;
   }
 
-  /** Finishes the block that is open, if one is. */
+  /** Closes the open block, if any. */
   closeBlock(): void {
     const open = this.#open;
     if (open === undefined) return;
@@ -94,7 +94,7 @@ export class FakeAnswer {
     this.#finish({ type: "tool_use", id, name, input }, prefix === "mcp" ? { tool_use_meta: [meta] } : {});
   }
 
-  /** Ends the API message that is open, if one is. */
+  /** Ends the open API message, if any. */
   closeMessage(stopReason: string | null): void {
     this.closeBlock();
     if (this.#messageId === undefined) return;
@@ -107,7 +107,7 @@ export class FakeAnswer {
     this.#messageId = undefined;
   }
 
-  /** What an interrupt leaves of the text that was being said: a message of its own. Returns whether a block was open. */
+  /** Sends the unfinished text of an interrupted block as a message. Returns whether a block was open. */
   abort(): boolean {
     const open = this.#open;
     this.#open = undefined;
@@ -118,7 +118,7 @@ export class FakeAnswer {
     return open !== undefined;
   }
 
-  /** Ends the stream of an API message that was interrupted. */
+  /** Ends the stream of an interrupted API message. */
   abandon(blockOpen: boolean): void {
     if (this.#messageId === undefined || !this.#sink.partialMessages) return;
     if (blockOpen) {
@@ -173,7 +173,7 @@ export class FakeAnswer {
   }
 
   #finish(block: FakeBlock, facts: WireObject = {}): string {
-    // The real one sends the message before the end of its block.
+    // The real process sends the message before the end of its block.
     const uuid = this.#sink.send({ ...this.#assistant(block), ...facts });
     this.#event({ type: "content_block_stop", index: this.#index });
     this.#index += 1;
@@ -186,7 +186,7 @@ export class FakeAnswer {
     return assistantMessage(this.#messageId ?? "", this.#sink.model, block, echo);
   }
 
-  /** Sent to every session, whether it streams or not. */
+  /** Sends the event to every session, streaming or not. */
   #thinkingTokens(block: OpenText, text: string): void {
     const estimated_tokens = Math.ceil(block.text.length / 4);
     this.#sink.send({

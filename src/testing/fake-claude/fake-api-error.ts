@@ -1,19 +1,19 @@
 import type { TerminalReason } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeApiError } from "./fake-turn.ts";
 
-/** An API error in the words that Claude Code has for it. */
+/** An API error as Claude Code reports it. */
 export interface SpokenApiError {
-  /** The SDK's word for it. */
+  /** The SDK's name of the error. */
   readonly error: string;
-  /** The word in the `api_retry` messages before, where it is another one. */
+  /** The name of the error in preceding `api_retry` messages. */
   readonly retryError: string;
-  /** What Claude Code says in the model's place. */
+  /** The text that Claude Code sends in place of an answer. */
   readonly text: string;
-  /** What the message and the result tell of the API's answer. */
+  /** The fields of message and result that describe the API's answer. */
   readonly facts: Readonly<Record<string, unknown>>;
-  /** Why the turn ends with it. */
+  /** The terminal reason of the turn. */
   readonly terminalReason: TerminalReason;
-  /** Whether Claude Code has tried to make the conversation shorter before. */
+  /** Whether Claude Code has tried to compact the conversation first. */
   readonly compacted: boolean;
 }
 
@@ -25,7 +25,7 @@ interface Known {
   readonly text: (message: string) => string;
 }
 
-/** What Claude Code 2.1.332 makes of an error of the API, as recorded from it. */
+/** How Claude Code 2.1.332 reports an API error, as recorded from it. */
 export function spokenApiError(given: FakeApiError): SpokenApiError {
   const { status } = given;
   if (status === undefined) {
@@ -52,7 +52,7 @@ export function spokenApiError(given: FakeApiError): SpokenApiError {
   };
 }
 
-/** Words of the API that Claude Code looks for, some only in an answer of one status, and puts in words of its own. */
+/** Messages of the API that Claude Code recognises, some only with a certain status, and replaces by its own. */
 const UNDERSTOOD: readonly {
   readonly status?: number;
   readonly words: RegExp;

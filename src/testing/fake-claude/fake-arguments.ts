@@ -1,6 +1,6 @@
 import { withoutUndefined } from "../../fields.ts";
 
-/** The command line options of Claude Code that change what the fake does. */
+/** The command line options of Claude Code that the fake supports. */
 export interface FakeArguments {
   readonly sessionId?: string;
   readonly resume?: string;
@@ -14,11 +14,11 @@ export interface FakeArguments {
   readonly permissionMode: string;
   readonly allowedTools: readonly string[];
   readonly disallowedTools: readonly string[];
-  /** Those besides the working directory. */
+  /** The directories besides the working directory. */
   readonly directories: readonly string[];
 }
 
-/** Reads a command line as the SDK writes it: `--name`, `--name=value` and `--name value`. */
+/** Parses a command line of the SDK: `--name`, `--name=value` and `--name value`. */
 export function parseArguments(args: readonly string[]): FakeArguments {
   const value = (name: string): string | undefined => {
     const index = args.findIndex((arg) => arg === name || arg.startsWith(`${name}=`));

@@ -3,26 +3,26 @@ import { Readable, Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { SpawnedProcess } from "@anthropic-ai/claude-agent-sdk";
 
-/** How a process ended: exactly one of the two is not null. */
+/** The exit of a process: exactly one field is not null. */
 export interface FakeExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What a fake's `spawn` returns: the SDK's `SpawnedProcess`, and what a host that runs its own processes looks at besides. */
+/** The result of a fake's `spawn`: the SDK's `SpawnedProcess`, with the fields that a host of its own processes reads. */
 export interface FakeSpawnedProcess extends SpawnedProcess {
   readonly pid: number;
   readonly stderr: Readable;
 }
 
-/** What the body of a fake process must answer to. */
+/** The events that a fake process receives from its parent. */
 export interface FakeChildEvents {
   line(line: string): void;
   endOfInput(): void;
   signal(signal: NodeJS.Signals): void;
 }
 
-/** The parent's view of a fake process: what `child_process.spawn` would have returned, as far as anybody looks at it. */
+/** The parent's view of a fake process: the part of `child_process.ChildProcess` that the SDK and Castellan use. */
 export class FakeChild extends EventEmitter implements FakeSpawnedProcess {
   readonly pid: number;
   readonly stdin: FakeInput;
@@ -40,9 +40,9 @@ export class FakeChild extends EventEmitter implements FakeSpawnedProcess {
       (line) => events.line(line),
       () => events.endOfInput(),
     );
-    // A parent that writes to a dead process must not bring the test down; the SDK listens too, but only while it lives.
+    // A write to a dead process must not crash the test; the SDK listens for errors only while the process lives.
     this.stdin.on("error", () => {});
-    // Nobody has to read standard error; what is there must not keep the stream open.
+    // An unread stderr must not raise an unhandled error.
     this.stderr.on("error", () => {});
   }
 
@@ -66,7 +66,7 @@ export class FakeChild extends EventEmitter implements FakeSpawnedProcess {
     return true;
   }
 
-  /** The process is gone: its parent learns of it, and reads the rest of what it wrote. */
+  /** Reports the exit to the parent, which can still read the remaining output. */
   exited(exit: FakeExit): void {
     this.#exit = exit;
     this.stdout.finish();
@@ -79,7 +79,7 @@ export class FakeChild extends EventEmitter implements FakeSpawnedProcess {
   }
 }
 
-/** Standard input of a fake process: gives whole lines, and takes nothing while the process is held. */
+/** Standard input of a fake process: emits whole lines, and accepts nothing while the process is stopped. */
 export class FakeInput extends Writable {
   readonly #onLine: (line: string) => void;
   readonly #onEnd: () => void;
@@ -138,18 +138,18 @@ export class FakeInput extends Writable {
   }
 }
 
-/** How much is joined into one chunk, in characters: what a pipe holds on Linux. */
+/** The size of a chunk in characters: the capacity of a pipe on Linux. */
 const CHUNK = 65_536;
 
 /**
- * Standard output (or error) of a fake process. Lines written in one tick leave in few chunks, and `written()` waits while the reader is
- * behind, as a write to a full pipe would.
+ * Standard output or error of a fake process. Lines written in one tick are joined into few chunks. `written()` waits while the reader is
+ * behind, like a write to a full pipe.
  */
 export class FakeOutput extends Readable {
   readonly #pending: (string | Buffer)[] = [];
   #pendingLength = 0;
   #wanted = false;
-  /** How much had been written when the process was stopped; `undefined` while it is not. */
+  /** The number of parts written before the process was stopped; `undefined` while it is not stopped. */
   #heldAt: number | undefined;
   #ended = false;
   #flushing = false;
@@ -166,18 +166,18 @@ export class FakeOutput extends Readable {
     this.#schedule();
   }
 
-  /** Whether more than one chunk waits to be read. */
+  /** Whether more than one chunk is unread. */
   get full(): boolean {
     return this.#pendingLength > CHUNK && !this.#ended;
   }
 
-  /** Resolves when no more than one chunk waits to be read. */
+  /** Resolves once at most one chunk is unread. */
   async written(): Promise<void> {
     if (!this.full) return;
     await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
-  /** Keeps everything back, as a stopped process would; `release` lets it flow again. */
+  /** Stops the flow, as for a stopped process, until `release`. */
   hold(): void {
     this.#heldAt ??= this.#pending.length;
   }
@@ -187,7 +187,7 @@ export class FakeOutput extends Readable {
     this.#schedule();
   }
 
-  /** Ends the stream after what was written. What came after `hold` was never written: a stopped process does nothing. */
+  /** Ends the stream after the written data. Drops data written after `hold`, because a stopped process writes nothing. */
   finish(): void {
     if (this.#ended) return;
     this.#ended = true;

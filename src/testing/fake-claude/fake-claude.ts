@@ -6,38 +6,38 @@ import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 import { SimulatedProcess } from "./simulated-process.ts";
 
-/** Far above the highest process id that Linux, macOS or Windows give. */
+/** Far above the process ids of Linux, macOS and Windows. */
 const FIRST_PID = 10_000_000;
 
-/** A prompt that has reached a fake process. */
+/** A prompt that a fake process received. */
 export interface FakePrompt {
   readonly prompt: string;
   readonly process: FakeProcess;
 }
 
-/** A fake Claude Code: any number of processes that share what they remember, as those of one machine do. */
+/** A fake Claude Code: any number of processes that share their transcripts, like the processes of one machine. */
 export interface FakeClaude {
-  /** Give this to the sessions under test, as their `spawnClaudeCodeProcess`. */
+  /** The `spawnClaudeCodeProcess` option of the sessions under test. */
   readonly spawn: (options: SpawnOptions) => FakeSpawnedProcess;
-  /** Every process ever started, in order. */
+  /** All processes ever started, in order. */
   readonly processes: readonly FakeProcess[];
-  /** Those that have not ended. */
+  /** The processes that have not ended. */
   readonly running: readonly FakeProcess[];
-  /** What scripts, `startup` and `afterResult` have thrown. Check that it is empty at the end of a test. */
+  /** The errors thrown by scripts, `startup` and `afterResult`. Check that it is empty at the end of a test. */
   readonly errors: readonly unknown[];
-  /** What is remembered of a conversation; empty if it is not known. */
+  /** The entries of a conversation; empty if it does not exist. */
   transcript(sessionId: string): readonly FakeEntry[];
-  /** Resolves when the `n`-th handshake is done, counted from 1 over all processes; at once if it has been. */
+  /** Resolves once the `n`-th handshake is done, counted from 1 over all processes. */
   started(n: number): Promise<FakeProcess>;
-  /** Resolves when the `n`-th prompt has arrived, counted from 1 over all processes; at once if it has. */
+  /** Resolves once the `n`-th prompt has arrived, counted from 1 over all processes. */
   prompted(n: number): Promise<FakePrompt>;
 }
 
 /**
- * A fake Claude Code that runs in this process and is driven by the real Agent SDK: its parsing, control protocol and exit handling run,
- * no binary and no network. It says what Claude Code 2.1.332 says, and can be made to crash, hang, flood and refuse.
+ * Creates a fake Claude Code that runs in this process, without a binary or a network. The real Agent SDK drives it: parsing, control
+ * protocol and exit handling run. It sends the messages of Claude Code 2.1.332, and can crash, hang, flood and refuse.
  *
- * @param script What it does with every turn. Default: it answers `You said: …`.
+ * @param script the behaviour in each turn. Default: answers `You said: …`
  *
  * @example
  * const fake = fakeClaude(async (turn) => {

@@ -4,7 +4,7 @@ import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** The commands of Claude Code's own that the fake runs by itself, and their other names. */
+/** The built-in commands that the fake runs by itself, by name and alias. */
 const OWN: { readonly [name: string]: "clear" | "compact" } = {
   clear: "clear",
   reset: "clear",
@@ -12,18 +12,18 @@ const OWN: { readonly [name: string]: "clear" | "compact" } = {
   compact: "compact",
 };
 
-/** Whether a message is text, whatever stands in it. */
+/** Whether a message is literal text. */
 export function isVerbatim({ client_composed }: SDKUserMessage): boolean {
   return client_composed === true;
 }
 
-/** The command of Claude Code's own that a message asks for, if it is one that the fake runs by itself. */
+/** The built-in command in a message, if the fake runs it by itself. */
 export function ownCommandIn(message: SDKUserMessage): "clear" | "compact" | undefined {
   const name = isVerbatim(message) ? undefined : /^\/(\S+)/.exec(promptText(message))?.[1];
   return name !== undefined && Object.hasOwn(OWN, name) ? OWN[name] : undefined;
 }
 
-/** What a summary costs. */
+/** The usage of a summary. */
 export function summaryUsage(summary: string, costUsd: number): FakeUsage {
   return { inputTokens: Math.ceil(summary.length / 4), outputTokens: 1, costUsd };
 }
@@ -32,7 +32,7 @@ export const COMPACTING: WireObject = { type: "system", subtype: "status", statu
 
 export const COMPACTED: WireObject = { type: "system", subtype: "status", status: null, compact_result: "success" };
 
-/** Where a conversation was summarised. `kept` are the ids of messages after `summary` that have stayed as they were. */
+/** The boundary of a compaction. `kept` are the ids of messages that stay unchanged after `summary`. */
 export function boundaryMessage(
   { inputTokens, outputTokens }: FakeUsage,
   after: string,
@@ -82,7 +82,7 @@ export function outputMessage(output: string): WireObject {
   };
 }
 
-/** What a command says that has failed. */
+/** The message of a failed command. */
 export function commandFailedMessage(command: string, args: string, text: string): WireObject {
   return {
     type: "assistant",
@@ -112,7 +112,7 @@ export function echoOf(uuid: string): FakeEcho {
   return { user_message_uuid: uuid, user_message_uuids: [uuid] };
 }
 
-/** The text of a user message, its other parts left out. */
+/** The text blocks of a user message. */
 export function promptText(message: SDKUserMessage): string {
   const { content } = message.message;
   if (typeof content === "string") return content;

@@ -1,14 +1,14 @@
 import type { FakeClaudeOptions } from "./fake-options.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
-/** What the answers to a host's requests need to know of the process. */
+/** The facts of the process that answers to a host's requests contain. */
 export interface FakeControlFacts {
   readonly pid: number;
   readonly model: string;
   readonly permissionMode: string;
   readonly initialize: WireObject;
   readonly characters: number;
-  /** The names of the commands that are not Claude Code's own. */
+  /** The names of the commands that are not built in. */
   readonly commands: readonly string[];
   readonly version: string;
   readonly mcpServer?: FakeClaudeOptions["mcpServer"];
@@ -64,12 +64,12 @@ export function handshake(facts: FakeControlFacts): WireObject {
     fast_mode_disabled_reason: "sdk_opt_in_required",
     session_state: "idle",
     capabilities: [],
-    // The SDK ends a process that does not confirm the servers it was sent here.
+    // The SDK ends a process that does not confirm the MCP servers of its handshake.
     ...(facts.initialize["mcpServers"] === undefined ? {} : { mcp_servers_applied: true }),
   };
 }
 
-/** The answer to a request that changes nothing, or `undefined` for one that the fake does not know. */
+/** The answer to a query, or `undefined` for an unknown request. */
 export function answerTo(request: WireObject, facts: FakeControlFacts): WireObject | undefined {
   switch (request["subtype"]) {
     case "get_context_usage":
@@ -110,7 +110,7 @@ export function sdkServers(initialize: WireObject): string[] {
   return listOf(initialize, "sdkMcpServers").filter((name) => typeof name === "string");
 }
 
-/** The MCP servers that Claude Code runs or connects to itself, and how they do. */
+/** The MCP servers that Claude Code runs or connects to itself, with their status. */
 export function ownServers(initialize: WireObject, mcpServer: FakeClaudeOptions["mcpServer"]): WireObject[] {
   const names = Object.keys(objectOf(initialize, "mcpServers"));
   return names.map((name) => ({ name, source: "dynamic", ...(mcpServer?.(name) ?? { status: "connected" }) }));

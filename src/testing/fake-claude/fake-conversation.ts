@@ -3,37 +3,37 @@ import type { FakeArguments } from "./fake-arguments.ts";
 import { FakeCosts } from "./fake-costs.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** One thing said in a conversation, as the fake remembers it. */
+/** A message of a conversation, as the fake remembers it. */
 export interface FakeEntry {
   readonly uuid: string;
   readonly role: "user" | "assistant";
   readonly text: string;
 }
 
-/** What stands in a transcript. Of what Claude Code says by itself, such as an error of the API, the model is told nothing. */
+/** An entry of a transcript. Claude Code's own messages, such as API errors, are not sent to the model. */
 interface WrittenEntry extends FakeEntry {
   readonly synthetic?: boolean;
-  /** Whether it is the prompt of a caller. */
+  /** Whether the entry is the prompt of a caller. */
   readonly asked?: boolean;
 }
 
-/** What Claude Code keeps in a transcript file: what was said, and what it has cost. */
+/** A transcript file: entries and costs. */
 interface Transcript {
   readonly cwd: string;
   readonly entries: readonly WrittenEntry[];
   readonly costs: FakeCosts;
 }
 
-/** Why a process cannot begin with the conversation that it was given. */
+/** Why a process cannot start with the given conversation. */
 export interface FakeRefusal {
   readonly refused: string;
-  /** Whether the real process says it in a result too, or only on standard error. */
+  /** Whether the real process reports it in a result too, not only on standard error. */
   readonly asResult: boolean;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The transcripts that all processes of one fake share, as those of one machine share a directory. */
+/** The transcripts that all processes of a fake share, like the processes of one machine. */
 export class FakeTranscripts {
   readonly #transcripts = new Map<string, Transcript>();
 
@@ -41,7 +41,7 @@ export class FakeTranscripts {
     return rememberedOf(this.#transcripts.get(sessionId)?.entries ?? []);
   }
 
-  /** The conversation that a process with these arguments begins with, by the rules of the real one. */
+  /** Opens the conversation of a process with these arguments, by the rules of the real process. */
   open(args: FakeArguments, cwd: string): FakeConversation | FakeRefusal {
     const { sessionId, forkSession } = args;
     const resume = args.resume ?? (args.continueLast ? this.#latest(cwd) : undefined);
@@ -63,14 +63,14 @@ export class FakeTranscripts {
       if (at < 0) return inResult(`No message found with message.uuid of: ${args.resumeSessionAt}`);
       entries.length = at + 1;
     } else if (entries.at(-1)?.role === "user") {
-      // What the real one adds to a turn that was cut, so that the roles still alternate.
+      // The real process adds this to an interrupted turn, so that roles alternate.
       entries.push({ uuid: randomUUID(), role: "assistant", text: "No response requested." });
     }
     const id = forkSession ? (sessionId ?? randomUUID()) : resume;
     return this.#conversation(id, cwd, entries, known.costs.copy(), args.persist, resume);
   }
 
-  /** The empty conversation after a `/clear`. It can be resumed at once, since the command itself stands in its transcript. */
+  /** The empty conversation after a `/clear`. It can be resumed at once, because its transcript has the command. */
   fresh(cwd: string, persist: boolean): FakeConversation {
     const conversation = this.#conversation(randomUUID(), cwd, [], new FakeCosts(), persist);
     conversation.save();
@@ -99,8 +99,8 @@ export class FakeTranscripts {
 }
 
 /**
- * One process's hold on a conversation. It is written when something is said, not before: the real Claude Code has no transcript of a
- * session that was never prompted, and cannot resume it.
+ * A conversation as one process has it. The transcript is written with the first message: like the real Claude Code, the fake has no
+ * transcript of a session that was never prompted, and cannot resume it.
  */
 export class FakeConversation {
   readonly id: string;
@@ -129,10 +129,10 @@ export class FakeConversation {
   }
 
   /**
-   * Forgets a prompt and all that followed on it, in this process only: what is written changes when something new is said.
+   * Forgets a prompt and everything after it, in this process only. The transcript changes with the next message.
    *
-   * @param lastSeen the last prompt of a caller that the host knows of; a later one is not forgotten unseen
-   * @returns the answer of the real one
+   * @param lastSeen the last prompt of a caller that the host has seen; the request is refused if there is a later one
+   * @returns the answer, as of the real process
    */
   rewind(promptId: string, lastSeen: string): WireObject {
     const at = this.#entries.findIndex(({ uuid }) => uuid === promptId);
@@ -143,13 +143,13 @@ export class FakeConversation {
     if (this.#entries.some(({ asked }, index) => asked === true && index > seen)) {
       return { ...refused, error: "unseen later turn", reason: "unseen_later_turn" };
     }
-    // A copy: what was written is as it was.
+    // A copy, so that the written transcript stays unchanged.
     this.#entries = this.#entries.slice(0, at);
     const precedingAssistantUuid = this.#entries.findLast(({ role }) => role === "assistant")?.uuid ?? null;
     return { rewound: true, targetMessageUuid: promptId, prefillText: target.text, precedingAssistantUuid };
   }
 
-  /** What the model is told. */
+  /** The entries that the model receives. */
   get entries(): readonly FakeEntry[] {
     return rememberedOf(this.#entries);
   }
@@ -159,13 +159,13 @@ export class FakeConversation {
     this.save();
   }
 
-  /** Puts a summary in the place of all that was said but `kept`; nothing before it can be gone back to. */
+  /** Replaces all entries except `kept` by a summary. The conversation cannot be cut back to an earlier entry. */
   compact(uuid: string, summary: string, kept: readonly FakeEntry[]): void {
     this.#entries.splice(0, this.#entries.length, { uuid, role: "user", text: summary }, ...kept);
     this.save();
   }
 
-  /** Writes what Claude Code says by itself. */
+  /** Writes a message of Claude Code itself. */
   note(uuid: string, text: string): void {
     this.#entries.push({ uuid, role: "assistant", text, synthetic: true });
     this.save();

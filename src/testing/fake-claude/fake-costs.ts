@@ -1,13 +1,13 @@
 import type { ModelUsage } from "@anthropic-ai/claude-agent-sdk";
 
-/** What one turn used. Tokens, and US dollars. */
+/** The usage of one turn: tokens, and US dollars. */
 export interface FakeUsage {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly costUsd: number;
 }
 
-/** The cumulative figures of a conversation: Claude Code reports totals, not differences, and continues them when it resumes. */
+/** The totals of a conversation. Claude Code reports totals, not differences, and continues them after a resume. */
 export class FakeCosts {
   readonly #models: Map<string, ModelUsage>;
 
@@ -22,7 +22,7 @@ export class FakeCosts {
   get totalCostUsd(): number {
     let total = 0;
     for (const usage of this.#models.values()) total += usage.costUSD;
-    // Ten turns of a cent are ten cents, not 0.09999999999999999.
+    // Rounds, so that ten turns of a cent are ten cents and not 0.09999999999999999.
     return Math.round(total * 1e9) / 1e9;
   }
 
@@ -30,7 +30,7 @@ export class FakeCosts {
     return Object.fromEntries(this.#models);
   }
 
-  /** Adds a turn and returns what it alone used, in the same form. */
+  /** Adds a turn and returns the usage of that turn alone, in the same form. */
   add(model: string, usage: FakeUsage): Record<string, ModelUsage> {
     const before = this.#models.get(model);
     this.#models.set(model, entry(model, usage, before));

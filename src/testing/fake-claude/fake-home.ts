@@ -3,7 +3,7 @@ import type { FakeTranscripts } from "./fake-conversation.ts";
 import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeProcess, FakeScript } from "./fake-turn.ts";
 
-/** The fake that a process belongs to. */
+/** The fake that owns a process. */
 export interface FakeHome {
   readonly script: FakeScript;
   readonly options: FakeClaudeOptions;
@@ -14,18 +14,18 @@ export interface FakeHome {
   nextTurn(): number;
 }
 
-/** A turn that a fake process begins by itself. */
+/** A turn that the fake process begins by itself. */
 export interface FakeUnprompted {
   readonly script: FakeScript;
   readonly origin: "task" | "schedule";
 }
 
-/** The process around a Claude Code: its arguments, its standard streams, its end. */
+/** The process that runs a simulated Claude Code: its arguments, standard streams and exit. */
 export interface FakeBody extends FakeProcess {
   readonly arguments: FakeArguments;
   /** Whether the reader of standard output is behind. */
   readonly full: boolean;
   written(): Promise<void>;
-  /** Says something on standard error. */
+  /** Writes to standard error. */
   complain(text: string): void;
 }

@@ -4,15 +4,15 @@ import { stateMessage } from "./fake-messages.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 import type { TurnContext } from "./turn-context.ts";
 
-/** What a tool of the host has answered. */
+/** The answer of a host's tool. */
 export interface HostToolAnswer {
   readonly content: unknown;
   readonly isError: true | undefined;
-  /** The tool's whole answer, as it returned it. */
+  /** The complete answer of the tool. */
   readonly returned: WireObject;
 }
 
-/** The session under test, as its Claude Code reaches it in a turn: its hooks, its `canUseTool`, its in-process MCP servers. */
+/** The session under test as a turn reaches it: its hooks, `canUseTool` and in-process MCP servers. */
 export class FakeHost {
   readonly #claude: TurnContext;
   readonly #signal: AbortSignal;
@@ -24,7 +24,7 @@ export class FakeHost {
     this.#signal = signal;
   }
 
-  /** `toolUseId` is what the hook is about, if `input` does not say it. */
+  /** `toolUseId` is the tool use, unless `input` has it. */
   async hook(event: HookEvent, input: WireObject, toolUseId: string = randomUUID()): Promise<WireObject[]> {
     this.#signal.throwIfAborted();
     const outputs: WireObject[] = [];
@@ -46,7 +46,7 @@ export class FakeHost {
     return outputs;
   }
 
-  /** Rejects if the session has no `canUseTool`, and when `signal` aborts. */
+  /** Rejects if the session has no `canUseTool`, or when `signal` aborts. */
   async permission(
     toolName: string,
     input: WireObject,
@@ -81,7 +81,7 @@ export class FakeHost {
     return { content: listOf(returned, "content"), isError: returned["isError"] === true ? true : undefined, returned };
   }
 
-  /** What every hook is told. */
+  /** The input that every hook receives. */
   #facts(event: HookEvent): WireObject {
     const { cwd, permissionMode } = this.#claude.settings;
     return {
@@ -94,7 +94,7 @@ export class FakeHost {
     };
   }
 
-  /** A hook that throws is reported and taken for one that said nothing, as in the real one. */
+  /** Reports a hook that threw and treats its answer as empty, like the real process. */
   #hookFailed(event: HookEvent, callbackId: string, error: unknown): WireObject {
     if (this.#signal.aborted) throw error;
     this.#claude.complain(`Error in hook callback ${callbackId}: ${String(error)}\n`);
@@ -113,7 +113,7 @@ function isPermission(answer: WireObject): answer is WireObject & PermissionResu
   return answer["behavior"] === "allow" || (answer["behavior"] === "deny" && typeof answer["message"] === "string");
 }
 
-/** The ids of the host's callbacks for a hook event, those whose matcher fits the tool, in the order they were registered. */
+/** The ids of the host's callbacks for a hook event whose matcher fits the tool, in order of registration. */
 function hookCallbacks(initialize: WireObject, event: string, toolName: string | undefined): string[] {
   return listOf(objectOf(initialize, "hooks"), event)
     .filter(isObject)
@@ -127,7 +127,7 @@ function matches(matcher: string | undefined, toolName: string | undefined): boo
   return new RegExp(`^(?:${matcher})$`).test(toolName);
 }
 
-/** What hooks for `PermissionRequest` have decided, the first that has. */
+/** The first decision of the `PermissionRequest` hooks. */
 export function hookDecision(outputs: readonly WireObject[]): PermissionResult | undefined {
   for (const output of outputs) {
     const decision = objectOf(objectOf(output, "hookSpecificOutput"), "decision");
@@ -139,7 +139,7 @@ export function hookDecision(outputs: readonly WireObject[]): PermissionResult |
   return undefined;
 }
 
-/** Why hooks forbid a tool, in the words of the real one, or `undefined` if none of their outputs does. */
+/** The denial of a tool by hooks, in the real process's words, or `undefined` if none denies it. */
 export function hookDenial(toolName: string, outputs: readonly WireObject[]): string | undefined {
   for (const output of outputs) {
     const specific = objectOf(output, "hookSpecificOutput");

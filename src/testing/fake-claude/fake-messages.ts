@@ -2,19 +2,19 @@ import { randomUUID } from "node:crypto";
 import { withoutUndefined } from "../../fields.ts";
 import type { WireMessage, WireObject } from "./fake-wire.ts";
 
-/** The version of Claude Code whose messages these are. */
+/** The version of Claude Code that these messages imitate. */
 export const CLAUDE_CODE_VERSION = "2.1.332";
 
 /** A content block of an assistant message: text, thinking or a tool use. */
 export type FakeBlock = { readonly type: string; readonly [field: string]: unknown };
 
-/** Who a turn answers: the uuids of its prompts, the last one in the singular field. */
+/** The prompts that a turn answers: all uuids, and the last one in the singular field. */
 export interface FakeEcho {
   readonly user_message_uuid?: string;
   readonly user_message_uuids?: readonly string[];
 }
 
-/** What the first message of a turn says of the process. */
+/** The facts in the first message of a turn. */
 export interface FakeInit {
   readonly cwd: string;
   readonly model: string;
@@ -71,7 +71,7 @@ export function modeMessage(permissionMode: string): WireObject {
   return { type: "system", subtype: "status", status: null, permissionMode };
 }
 
-/** Hosts see these only if they have asked for them by `CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS`; otherwise the SDK keeps them to itself. */
+/** A session state message. Hosts receive it only with `CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS`; otherwise the SDK drops it. */
 export function stateMessage(state: "running" | "idle" | "requires_action", told: boolean): WireObject {
   return { type: "system", subtype: "session_state_changed", state, ...(told ? {} : { sdk_host_only: true }) };
 }
@@ -108,7 +108,7 @@ export function assistantMessage(
   };
 }
 
-/** What Claude Code itself says in the model's place when the API answers with an error. */
+/** The message that Claude Code sends in place of an answer when the API fails. */
 export function apiErrorMessage(text: string, error: string, facts: WireObject, echo: FakeEcho): WireObject {
   return {
     type: "assistant",
@@ -147,26 +147,26 @@ export function retryMessage(attempt: number, of: number, status: number | undef
   };
 }
 
-/** Claude Code makes a conversation shorter that is too long. */
+/** Announces that Claude Code compacts a conversation that is too long. */
 export function compactingMessage(): WireObject {
   return { type: "system", subtype: "status", status: "compacting", compact_output_chars: 0 };
 }
 
-/** The API takes none of the requests of the compaction either. */
+/** Announces that the compaction failed too. */
 export function notCompactedMessage(): WireObject {
   return { type: "system", subtype: "status", status: null, compact_result: "failed", compact_error: "exhausted" };
 }
 
-/** What became of a tool use. */
+/** The outcome of a tool use. */
 export interface FakeToolResult {
   readonly content: unknown;
-  /** `undefined` where the message says nothing of it: tools of MCP servers that went well. */
+  /** `undefined` if the message omits it: for successful tools of MCP servers. */
   readonly isError: boolean | undefined;
-  /** Why the tool did not run at all, or not to its end. */
+  /** Why the tool did not run, or did not finish. */
   readonly refused?: "permission-rule" | "user-rejected";
-  /** Whether there is no such tool, or it cannot be used now, so that nobody was asked. */
+  /** Whether the tool does not exist or cannot be used now, so that no permission was requested. */
   readonly unusable?: true;
-  /** Who has let it run. Default: rules or the mode. */
+  /** Who permitted the tool. Default: rules or the mode. */
   readonly permittedBy?: "user_temporary" | "hook" | undefined;
 }
 
@@ -203,7 +203,7 @@ export function interruptedMessage(duringTool: boolean): WireObject {
   };
 }
 
-/** What the model is told of a tool use that an interrupt has stopped. */
+/** The result of an interrupted tool use, as the model sees it. */
 export const INTERRUPTED_TOOL: { readonly waiting: string; readonly running: string } = {
   waiting:
     "The user doesn't want to proceed with this tool use. The tool use was rejected. STOP what you are doing and wait for the user to tell you how to proceed.",
@@ -219,7 +219,7 @@ export function streamEvent(apiMessageId: string, event: WireObject): WireObject
   return { type: "stream_event", event, parent_tool_use_id: null, api_message_id: apiMessageId };
 }
 
-/** The line for a message: every one carries the session and an id of its own, except where it has them already. */
+/** Adds the session id and a uuid to a message that lacks them. */
 export function stamp(message: WireObject, sessionId: string): WireMessage {
   return { type: "", session_id: sessionId, uuid: randomUUID(), ...message };
 }

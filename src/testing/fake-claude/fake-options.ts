@@ -1,49 +1,49 @@
 import type { FakeProcess } from "./fake-turn.ts";
 
-/** How an MCP server does, as Claude Code tells it. */
+/** The status of an MCP server, as Claude Code reports it. */
 export interface FakeMcpServer {
   readonly status: "connected" | "failed" | "needs-auth" | "pending" | "disabled";
-  /** What it says went wrong. */
+  /** The error message that the server reports. */
   readonly error?: string;
 }
 
-/** How the processes of a fake Claude behave. */
+/** Options of a fake Claude. */
 export interface FakeClaudeOptions {
   /**
-   * Called for every process as it starts, before it reads anything; `n` counts from 1. The handshake waits for the promise, so that a start
-   * can be delayed, or never end. `process.crash()` and `process.failStart()` end it here.
+   * Called for each process at its start, before it reads its input; `n` counts from 1. The handshake waits for the promise, which can
+   * delay a start or block it for ever. `process.crash()` and `process.failStart()` end the process here.
    *
    * @example startup: (process, n) => { if (n === 2) process.crash({ code: 1, stderr: "out of luck" }); }
    */
   readonly startup?: (process: FakeProcess, n: number) => void | Promise<void>;
   /**
-   * The names of commands and skills that the processes know besides `clear` and `compact`, see `command()`. Their prompts are given
-   * to the script. Default: none.
+   * The names of further commands and skills besides `clear` and `compact`, see `command()`. The script receives their prompts.
+   * Default: none.
    */
   readonly commands?: readonly string[];
   /**
-   * How the MCP servers do that Claude Code runs or connects to, as `mcpServers` names them; it is asked anew each time. In-process servers are
-   * always connected. Default: connected, without tools.
+   * Returns the status of an MCP server that Claude Code runs or connects to, by its name in `mcpServers`. Called for each status request.
+   * In-process servers are always connected. Default: connected, without tools.
    *
    * @example mcpServer: (name) => (name === "db" ? { status: "failed", error: "Connection closed" } : undefined)
    */
   readonly mcpServer?: (name: string) => FakeMcpServer | undefined;
-  /** The version of Claude Code that the processes say they are. Default: the one whose messages they send. */
+  /** The version of Claude Code that the processes report. Default: the version whose messages they send. */
   readonly version?: string;
-  /** What every turn costs, in US dollars. Default: 0.01. */
+  /** The cost of each turn, in US dollars. Default: 0.01. */
   readonly costPerTurnUsd?: number;
-  /** Whether an interrupt is acknowledged but changes nothing. Default: `false`. */
+  /** Whether interrupts are acknowledged but have no effect. Default: `false`. */
   readonly ignoreInterrupt?: boolean;
-  /** Whether only `SIGKILL` ends a process. Default: `false`. */
+  /** Whether processes ignore `SIGTERM`. Default: `false`. */
   readonly ignoreSigterm?: boolean;
   /**
-   * What becomes of a request to forget a prompt: it is done, refused as by a release that does not know it, or never answered.
+   * How a request to forget a prompt ends: it succeeds, is rejected as by a release that does not support it, or is never answered.
    * Default: `"done"`.
    */
   readonly rewind?: "done" | "refused" | "hangs";
   /**
-   * What the end of input does: `"exit"` finishes the turn and exits, `"ignore"` stays, as the real process does while a background task
-   * runs. Default: `"exit"`.
+   * The reaction to the end of input: `"exit"` finishes the turn and exits, `"ignore"` keeps running, as the real process does during a
+   * background task. Default: `"exit"`.
    */
   readonly endOfInput?: "exit" | "ignore";
 }

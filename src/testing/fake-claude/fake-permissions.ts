@@ -3,12 +3,12 @@ import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 import type { FakeArguments } from "./fake-arguments.ts";
 import { isObject, listOf, objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
-/** What becomes of a tool without a word of the host, or that the host is to be asked. */
+/** The permission of a tool by mode and rules, or `ask` if host and hooks decide. */
 export type FakeVerdict = "allowed" | "denied" | "denied by the mode" | "ask";
 
 type Behavior = "allow" | "deny" | "ask";
 
-/** Rules of one source, as the options write them, and the directories that go with them. */
+/** The rules and directories of one source. */
 interface Source {
   readonly allow: string[];
   readonly deny: string[];
@@ -19,8 +19,8 @@ interface Source {
 const EDIT_TOOLS: ReadonlySet<string> = new Set(["Write", "Edit", "NotebookEdit"]);
 
 /**
- * What a Claude Code permits: its mode, and rules from the command line, from settings that a host has sent, and of its own process. A rule
- * fits a tool by its name, and a command of Bash by the whole of it or by `prefix:*`; patterns of paths fit nothing here.
+ * The permissions of a process: its mode, and rules from the command line, from settings that the host has sent, and of the session. A rule
+ * matches a tool by its name, and a Bash command by the whole command or by `prefix:*`. Path patterns match nothing here.
  */
 export class FakePermissions {
   readonly #tellMode: (mode: string) => void;
@@ -29,10 +29,10 @@ export class FakePermissions {
   readonly #session: Source = none();
   #sent: Source = none();
   #mode: string;
-  /** The mode before plan mode, if that was entered here. */
+  /** The mode to return to from plan mode, if the process has entered plan mode. */
   #before: string | undefined;
 
-  /** `tellMode` is called when the mode has changed. */
+  /** `tellMode` is called when the mode changes. */
   constructor(args: FakeArguments, cwd: string, tellMode: (mode: string) => void) {
     this.#tellMode = tellMode;
     this.#cwd = cwd;
@@ -53,18 +53,18 @@ export class FakePermissions {
     return this.#sources.flatMap(({ directories }) => directories);
   }
 
-  /** The host wants this mode, or the model has asked for plan mode. */
+  /** Enters a mode that the host sets, or plan mode for the model. */
   enter(mode: string): void {
     this.#before = mode !== "plan" ? undefined : this.#mode === "plan" ? this.#before : this.#mode;
     this.#change(mode);
   }
 
-  /** A plan was approved. */
+  /** Leaves plan mode after the approval of a plan. */
   leavePlan(): void {
     if (this.#mode === "plan") this.enter(this.#before ?? "default");
   }
 
-  /** Takes settings that a host sends, in the place of those of the same name that it sent before. */
+  /** Applies settings that the host sends. They replace settings of the same name that it sent before. */
   sent(settings: WireObject): void {
     if (settings["permissions"] === undefined) return;
     const permissions = objectOf(settings, "permissions");
@@ -77,7 +77,7 @@ export class FakePermissions {
     };
   }
 
-  /** Takes what an answer grants besides. What is for files is written there, and not read by a session without settings. */
+  /** Applies the permission updates of an answer, except those for settings files, which the session does not read. */
   update(updates: unknown): void {
     for (const update of Array.isArray(updates) ? updates.filter(isObject) : []) {
       const source = { session: this.#session, cliArg: this.#commandLine }[stringOf(update, "destination") ?? ""];
@@ -86,7 +86,7 @@ export class FakePermissions {
       const rules = listOf(update, "rules").filter(isObject).map(written);
       switch (update["type"]) {
         case "setMode":
-          // Unlike `enter`, this does not remember the mode before.
+          // Unlike `enter`, this does not remember the previous mode.
           this.#before = undefined;
           this.#change(stringOf(update, "mode") ?? this.#mode);
           break;
@@ -109,7 +109,7 @@ export class FakePermissions {
     }
   }
 
-  /** In the order of the real one: what is forbidden, what is to be asked, what the mode allows, what rules allow. */
+  /** Checks in the order of the real process: deny rules, ask rules, mode, allow rules. */
   verdict(tool: string, input: WireObject): FakeVerdict {
     const fits = (behavior: Behavior): boolean =>
       this.#sources.some((source) => source[behavior].some((rule) => ruleFits(rule, tool, input)));
@@ -122,7 +122,7 @@ export class FakePermissions {
     return this.#mode === "dontAsk" ? "denied by the mode" : "ask";
   }
 
-  /** What would spare the question the next time: for a command a rule, for a file of settings, as the real one suggests it; else nothing. */
+  /** The suggested updates, as of the real process: for a Bash command a rule for local settings, otherwise none. */
   suggestions(tool: string, input: WireObject): PermissionUpdate[] {
     const ruleContent = stringOf(input, "command");
     if (tool !== "Bash" || ruleContent === undefined) return [];
@@ -130,7 +130,7 @@ export class FakePermissions {
     return [{ type: "addRules", rules, behavior: "allow", destination: "localSettings" }];
   }
 
-  /** Whether it is a file in the working directory, or in those that have been added. */
+  /** Whether the file is in the working directory or an added directory. */
   #isWithin(input: WireObject): boolean {
     const path = resolve(this.#cwd, stringOf(input, "file_path") ?? "");
     return [this.#cwd, ...this.directories].some((directory) =>

@@ -3,33 +3,33 @@ import type { FakeClaudeOptions } from "./fake-options.ts";
 import type { FakeSettings } from "./fake-settings.ts";
 import { objectOf, stringOf, type WireObject } from "./fake-wire.ts";
 
-/** What the requests of a host act upon. */
+/** The target of a host's control requests. */
 export interface ReceptionHost {
   readonly pid: number;
   readonly settings: FakeSettings;
-  /** Characters said in the conversation so far. */
+  /** The number of characters in the conversation. */
   readonly characters: number;
-  /** The names of the commands that are not Claude Code's own. */
+  /** The names of the commands that are not built in. */
   readonly commands: readonly string[];
   readonly version: string;
-  /** How the servers do that are not the host's. */
+  /** The status of the MCP servers that are not in-process. */
   readonly mcpServer: FakeClaudeOptions["mcpServer"];
-  /** The uuids of the prompts that wait. */
+  /** The uuids of the queued prompts. */
   readonly queuedUuids: readonly (string | undefined)[];
   send(message: WireObject): void;
   respond(response: WireObject): void;
   handshakeDone(): void;
   cancelQueued(): void;
-  /** Takes a prompt that waits out of the queue. Whether it was there. */
+  /** Removes a prompt from the queue. Returns whether it was queued. */
   cancel(uuid: string): boolean;
-  /** Forgets a prompt and what followed on it, unless something runs or has come since that the host has not seen. The answer. */
+  /** Forgets a prompt and everything after it, unless a turn runs or the host has not seen a later prompt. Returns the answer. */
   rewind(promptId: string, lastSeen: string): WireObject | undefined;
   readonly rewinds: FakeClaudeOptions["rewind"];
-  /** Stops the turn, if there is one, and calls `acknowledge` where the real one answers. */
+  /** Interrupts the running turn, and calls `acknowledge` when the real process answers. */
   interrupt(acknowledge: () => void): void;
 }
 
-/** Takes the control requests of a host: the handshake, interrupts, changes of settings, questions. Each gets one answer. */
+/** Handles the control requests of a host: handshake, interrupts, changes of settings, queries. Each gets one answer. */
 export class FakeReception {
   readonly #host: ReceptionHost;
   readonly #defaultModel: string;
@@ -84,7 +84,7 @@ export class FakeReception {
     return { pid, model, permissionMode, initialize, characters, commands, version, mcpServer };
   }
 
-  /** `undefined` is the answer to what the fake does not know. */
+  /** Sends a response; `undefined` rejects an unknown request. */
   #answer(id: string, response: WireObject | undefined): void {
     const refused = {
       subtype: "error",

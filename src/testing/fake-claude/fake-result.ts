@@ -4,7 +4,7 @@ import type { FakeUsage } from "./fake-costs.ts";
 import type { FakeEcho } from "./fake-messages.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** How a turn ends, where a script says it itself. Everything has the default of a turn that went well. */
+/** A result that a script sets. All defaults are those of a successful turn. */
 export interface FakeResult {
   /** The text of the result. Default: the last text of the turn. */
   readonly text?: string;
@@ -17,21 +17,21 @@ export interface FakeResult {
     | "error_max_turns"
     | "error_max_budget_usd"
     | "error_max_structured_output_retries";
-  /** What this turn cost, in US dollars; the total in the message is this and all before. Default: the fake's `costPerTurnUsd`. */
+  /** The cost of this turn in US dollars; the message has the total so far. Default: the fake's `costPerTurnUsd`. */
   readonly costUsd?: number;
   /** Tokens of this turn. Default: estimated from the length of prompt and answer. */
   readonly usage?: { readonly inputTokens?: number; readonly outputTokens?: number };
-  /** What a session with `outputFormat` returns. */
+  /** The structured output of a session with `outputFormat`. */
   readonly structuredOutput?: unknown;
   /** The HTTP status of the API's error. */
   readonly apiErrorStatus?: number;
-  /** Default: `"completed"`, or what belongs to the subtype. */
+  /** Default: `"completed"`, or the reason that matches the subtype. */
   readonly terminalReason?: TerminalReason;
-  /** Lines of an error result. */
+  /** The error lines of an error result. */
   readonly errors?: readonly string[];
 }
 
-/** What the fake knows of a turn when it ends. */
+/** The facts of a turn at its end. */
 export interface FakeTurnFacts {
   readonly echo: FakeEcho;
   readonly startedAt: number;
@@ -46,9 +46,9 @@ export interface FakeTurnFacts {
   readonly denials: readonly SDKPermissionDenial[];
   readonly queued: number;
   readonly resultIndex: number;
-  /** What the turn was begun on, if that was a task. */
+  /** The origin of a turn that a task began. */
   readonly origin?: WireObject;
-  /** What the result tells of the API's error, if that ended the turn. */
+  /** The fields that describe the API error that ended the turn. */
   readonly apiError?: WireObject;
 }
 
@@ -110,7 +110,7 @@ export function resultMessage(result: FakeResult, facts: FakeTurnFacts): WireObj
   };
 }
 
-/** The result of a process that could not begin: it belongs to no turn. */
+/** The result of a process that failed to start; it belongs to no turn. */
 export function startFailureResult(errors: readonly string[], reason: string | undefined): WireObject {
   return {
     type: "result",
@@ -132,7 +132,7 @@ export function startFailureResult(errors: readonly string[], reason: string | u
 
 const NOTHING = { totalCostUsd: 0, modelUsage: {}, turnUsage: {} };
 
-/** The result of a command of Claude Code's own, which no model answers; `spent` is the conversation's and the command's cost, if it has any. */
+/** The result of a built-in command. `spent` is the cost of the conversation and of the command, if any. */
 export function localCommandResult(
   command: string,
   echo: FakeEcho,

@@ -5,22 +5,22 @@ import type { FakeClaudeOptions } from "./fake-options.ts";
 import { FakePermissions } from "./fake-permissions.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** How a Claude Code is set: by its command line, by the handshake, and by what a session may change while it lives. */
+/** The settings of a process, from its command line, the handshake and later control requests. */
 export class FakeSettings {
   readonly cwd: string;
   readonly partialMessages: boolean;
-  /** Whether the host has asked to be told when it works and when it rests. */
+  /** Whether the host has requested session state events. */
   readonly tellsState: boolean;
   /** Whether the session has a `canUseTool`. */
   readonly asksHost: boolean;
   model: string;
   readonly permissions: FakePermissions;
-  /** How the MCP servers do that are not the host's. */
+  /** The status of the MCP servers that are not in-process. */
   readonly mcpServer: FakeClaudeOptions["mcpServer"];
   /** The payload of the handshake; `undefined` before it. */
   initialize: WireObject | undefined;
 
-  /** `tellMode` is called when the permission mode has changed. */
+  /** `tellMode` is called when the permission mode changes. */
   constructor(
     args: FakeArguments,
     cwd: string,
@@ -41,7 +41,7 @@ export class FakeSettings {
     return this.permissions.mode;
   }
 
-  /** The message that a turn begins with. */
+  /** The `init` message of a turn. */
   init(promptUuids: readonly string[]): WireObject {
     const { initialize = {} } = this;
     const inProcess = sdkServers(initialize);

@@ -7,29 +7,29 @@ import type { FakeSettings } from "./fake-settings.ts";
 import type { WireObject } from "./fake-wire.ts";
 import type { TurnContext } from "./turn-context.ts";
 
-/** Why a tool may not run, or who lets it if that is not rules or the mode. */
-interface Leave {
+/** The outcome of the permission check: the refusal, or who permitted the tool if not rules or the mode. */
+interface Permission {
   readonly refusal?: FakeToolResult;
   readonly by?: FakeToolResult["permittedBy"];
 }
 
-/** A tool that is about to be used. */
+/** A tool use before it runs. */
 export interface FakeToolCall {
   readonly id: string;
   readonly name: string;
   readonly input: WireObject;
 }
 
-/** The tool uses of a turn, one after the other: hooks, permission, the tool, its result. */
+/** Runs the tool uses of a turn, one after the other: hooks, permission, tool, result. */
 export class FakeToolUses {
-  /** What was denied in this turn. */
+  /** The denied tool uses of this turn. */
   readonly denials: SDKPermissionDenial[] = [];
-  /** How many tools have been used to the end. */
+  /** The number of completed tool uses. */
   count = 0;
   readonly #claude: TurnContext;
   readonly #host: FakeHost;
   readonly #answer: FakeAnswer;
-  /** Stops the turn, which a `canUseTool` that denies may want, too. Throws what the script is to meet. */
+  /** Interrupts the turn, for a `canUseTool` that denies with `interrupt`. Throws the error that the script sees. */
   readonly #interrupt: () => never;
   readonly #signal: AbortSignal;
   #current: { readonly id: string; readonly running: boolean } | undefined;
@@ -42,20 +42,20 @@ export class FakeToolUses {
     this.#interrupt = interrupt;
   }
 
-  /** Whether a tool is being used, or waits for leave. */
+  /** Whether a tool runs or waits for permission. */
   get busy(): boolean {
     return this.#current !== undefined;
   }
 
-  /** `ask` says whether the mode, rules and whoever decides have a say in it. */
+  /** `ask`: whether the tool needs permission by mode, rules, hooks or host. */
   async use(call: FakeToolCall, ask: boolean, run: () => Promise<FakeToolResult>): Promise<void> {
     this.#answer.toolUse(call.id, call.name, call.input);
     this.#answer.closeMessage("tool_use");
     this.#current = { id: call.id, running: false };
-    const leave = await this.#leave(call, ask);
+    const permission = await this.#permission(call, ask);
     this.#current = { id: call.id, running: true };
-    const result = leave.refusal ?? { ...(await run()), permittedBy: leave.by };
-    if (leave.refusal === undefined) {
+    const result = permission.refusal ?? { ...(await run()), permittedBy: permission.by };
+    if (permission.refusal === undefined) {
       const event = result.isError === true ? "PostToolUseFailure" : "PostToolUse";
       await this.#host.hook(event, { ...facts(call), tool_response: result.content, duration_ms: 0 });
     }
@@ -64,7 +64,7 @@ export class FakeToolUses {
     this.#claude.send(toolResultMessage(call.id, result));
   }
 
-  /** Asks the session's `canUseTool`. */
+  /** Calls the session's `canUseTool`. */
   async ask(call: FakeToolCall, signal?: AbortSignal): Promise<PermissionResult> {
     const decision = await this.#host.permission(call.name, call.input, call.id, signal);
     this.#take(call, decision);
@@ -72,15 +72,15 @@ export class FakeToolUses {
     return decision;
   }
 
-  /** What an interrupt makes of the tool in use. */
+  /** Sends the result of a tool that an interrupt stopped. */
   interrupted(): void {
     if (this.#current === undefined) return;
     const content = this.#current.running ? INTERRUPTED_TOOL.running : INTERRUPTED_TOOL.waiting;
     this.#claude.send(toolResultMessage(this.#current.id, { content, isError: true, refused: "user-rejected" }));
   }
 
-  /** Why the tool may not run, as its result, or who lets it. */
-  async #leave(call: FakeToolCall, ask: boolean): Promise<Leave> {
+  /** Checks the permission to run a tool. */
+  async #permission(call: FakeToolCall, ask: boolean): Promise<Permission> {
     const denial = hookDenial(call.name, await this.#host.hook("PreToolUse", facts(call)));
     if (denial !== undefined) {
       this.#denied(call);
@@ -98,8 +98,8 @@ export class FakeToolUses {
     return { refusal: refused };
   }
 
-  /** Hooks and the host are asked at the same time, and the first to decide counts. */
-  async #asked(call: FakeToolCall): Promise<Leave> {
+  /** Calls hooks and host in parallel; the first decision counts. */
+  async #asked(call: FakeToolCall): Promise<Permission> {
     const withdrawn = new AbortController();
     const { permissions } = this.#claude.settings;
     const { tool_use_id: _, ...known } = facts(call);
@@ -153,21 +153,21 @@ export function toolUseId(): string {
   return `toolu_${randomUUID().replaceAll("-", "").slice(0, 16)}`;
 }
 
-/** What hooks are told of a tool use. */
+/** The input of hooks for a tool use. */
 function facts({ id, name, input }: FakeToolCall): WireObject {
   const [prefix, server] = name.split("__");
   const told = { tool_name: name, tool_input: input, tool_use_id: id };
   return prefix === "mcp" ? { ...told, mcp_server: { name: server, source: "sdk" } } : told;
 }
 
-/** A tool that enters or leaves plan mode, as it is at this moment. */
+/** A tool that enters or leaves plan mode, in the current mode. */
 export interface FakePlanTool {
-  /** Whether the mode, rules and whoever decides have a say in it. */
+  /** Whether the tool needs permission. */
   readonly ask: boolean;
   run(): FakeToolResult;
 }
 
-/** `undefined` for all other tools. */
+/** Returns `undefined` for all other tools. */
 export function planTool(name: string, { asksHost, permissions }: FakeSettings): FakePlanTool | undefined {
   if (name !== "EnterPlanMode" && name !== "ExitPlanMode") return undefined;
   if (!asksHost) {

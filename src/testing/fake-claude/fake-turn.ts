@@ -6,28 +6,28 @@ import type { FakeResult } from "./fake-result.ts";
 import type { WireObject } from "./fake-wire.ts";
 
 /**
- * What a fake Claude does with a turn. When it returns, the turn ends well, with the last text as its result. When it throws, the process
- * crashes and the error is kept in `fake.errors`.
+ * The behaviour of a fake Claude in a turn. When the script returns, the turn succeeds with its last text as the result. When it throws,
+ * the process crashes and `fake.errors` keeps the error.
  */
 export type FakeScript = (turn: FakeTurn) => void | Promise<void>;
 
-/** One process that a fake Claude has run, or runs still. */
+/** A process of a fake Claude, running or ended. */
 export interface FakeProcess {
-  /** Unique in this fake, and far above the ids of real processes, so that a mistaken `process.kill` finds nobody. */
+  /** Unique in this fake, and far above real process ids, so that a mistaken `process.kill` hits no process. */
   readonly pid: number;
-  /** The command line, as the SDK built it. */
+  /** The command line that the SDK built. */
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Claude's id of the conversation; `/clear` changes it. */
   readonly sessionId: string;
-  /** The conversation it began with, if it did not begin an empty one. */
+  /** The id of the conversation that the process resumed, if any. */
   readonly resumedFrom: string | undefined;
-  /** The texts of all user messages that it was sent, in order. */
+  /** The texts of all received user messages, in order. */
   readonly prompts: readonly string[];
   readonly model: string;
   readonly permissionMode: string;
-  /** The signals it received, in order. */
+  /** The received signals, in order. */
   readonly signals: readonly NodeJS.Signals[];
   readonly state: "running" | "exited";
   readonly exit: FakeExit | undefined;
@@ -35,131 +35,131 @@ export interface FakeProcess {
   readonly initialize: WireObject | undefined;
   /** Resolves when the process has ended. Never rejects. */
   readonly exited: Promise<FakeExit>;
-  /** Sends it a signal, as anybody on the machine could. `SIGSTOP` and `SIGCONT` freeze and thaw it. */
+  /** Sends a signal to the process. `SIGSTOP` and `SIGCONT` freeze and thaw it. */
   kill(signal?: NodeJS.Signals): void;
   /**
-   * Begins a turn that nobody has asked for, as the real one does when a background task has ended or a schedule is due. It runs as soon
-   * as no turn does, before the prompts that wait.
+   * Begins an unprompted turn, like the real process at the end of a background task or when a schedule is due. It runs after the running
+   * turn, before queued prompts.
    *
-   * @param origin what it begins on. Default `"task"`
+   * @param origin what triggers the turn. Default `"task"`
    */
   beginTurn(script: FakeScript, origin?: "task" | "schedule"): void;
-  /** It dies at once, by itself. */
+  /** Crashes the process at once. */
   crash(how?: FakeCrash): void;
-  /** It refuses to begin, as the real one does: a line on standard error, an error result, exit code 1. */
+  /** Fails the start, like the real process: a line on standard error, an error result, exit code 1. */
   failStart(message: string, reason?: string): void;
-  /** It stops: takes nothing in, gives nothing out, does not react to anything but `SIGKILL`. */
+  /** Stops the process: it reads and writes nothing, and reacts only to `SIGKILL`. */
   freeze(): void;
-  /** It goes on after `freeze()`. */
+  /** Continues the process after `freeze()`. */
   thaw(): void;
-  /** Puts raw bytes on its standard output. Nothing is added, not even the line feed. */
+  /** Writes raw data to standard output, without a line feed. */
   write(raw: string | Buffer): void;
 }
 
-/** How a fake process is made to die. Give a code or a signal. */
+/** The end of a crashed fake process. Set a code or a signal. */
 export interface FakeCrash {
   /** Exit code. Default: 1, if no signal is given. */
   readonly code?: number;
   /** The signal that killed it, such as `"SIGKILL"`. */
   readonly signal?: NodeJS.Signals;
-  /** What it says on standard error before. Default: nothing. */
+  /** The text on standard error before the end. Default: none. */
   readonly stderr?: string;
 }
 
 /** How a text is streamed. */
 export interface FakeTextOptions {
   /**
-   * `true`: in pieces of about 20 characters; a number: in that many pieces; `false`: in one message only. Pieces are sent only if the
-   * session asked for them (`includePartialMessages`). Default: `true`.
+   * `true`: in pieces of about 20 characters; a number: in that many pieces; `false`: in one message. The fake sends pieces only to a
+   * session with `includePartialMessages`. Default: `true`.
    */
   readonly partials?: boolean | number;
 }
 
-/** What a tool is said to have answered. */
+/** The outcome of a simulated tool use. */
 export interface FakeToolOutcome {
   /** Default: an empty string. */
   readonly result?: string;
   /** Default: `false`. */
   readonly isError?: boolean;
   /**
-   * Whether the tool needs leave: by the permission mode, by rules, which fit by the name of a tool or the command of Bash, by a
-   * `PermissionRequest` hook, or by the session's `canUseTool`; without any, the tool is denied. Default: `false`.
+   * Whether the tool needs permission: from the permission mode, from rules that match a tool's name or a Bash command, from a
+   * `PermissionRequest` hook, or from the session's `canUseTool`. Without any of them the tool is denied. Default: `false`.
    */
   readonly ask?: boolean;
-  /** Whether the tool runs until the turn is interrupted or the process ends. Default: `false`. */
+  /** Whether the tool runs until an interrupt or the end of the process. Default: `false`. */
   readonly hang?: boolean;
 }
 
-/** An answer of the API that is no success. */
+/** An error of the API. */
 export interface FakeApiError {
-  /** HTTP status: 401, 429, 500, 529 and so on. Leave it out for an API that could not be reached. */
+  /** The HTTP status, such as 401, 429, 500 or 529. `undefined` for an unreachable API. */
   readonly status?: number;
-  /** What the API said. Default: something that belongs to the status. */
+  /** The API's message. Default: one that matches the status. */
   readonly message?: string;
-  /** The SDK's word for it. Default: what belongs to the status, such as `"rate_limit"` for 429. */
+  /** The SDK's name of the error. Default: the name for the status, such as `"rate_limit"` for 429. */
   readonly error?: string;
-  /** What Claude Code makes of it. Default: what the real one says. */
+  /** The text that Claude Code sends. Default: that of the real process. */
   readonly text?: string;
-  /** How many `api_retry` messages come before. No time passes between them. Default: 0. */
+  /** The number of preceding `api_retry` messages, without delay between them. Default: 0. */
   readonly retries?: number;
 }
 
 /**
- * A turn as its script sees it. Methods that speak wait while the reader is behind; await them. Once the turn is over (interrupted, ended
- * by `result`, its process dead) they reject, which ends the script; only `emit` and `raw` still work then, as long as the process lives.
+ * A turn as its script sees it. Methods that write wait while the reader is behind; await them. After the end of the turn (an interrupt, a
+ * `result`, a dead process) they reject, which ends the script. Only `emit` and `raw` then still work, while the process lives.
  */
 export interface FakeTurn {
-  /** The text of the user message; of several that were waiting together, the lines of all. */
+  /** The text of the user message. Several queued messages are joined, one per line. */
   readonly prompt: string;
   /**
-   * Whether the prompt is text, whatever stands in it. Where it is not, the real Claude Code reads in files that it names, and runs the
-   * command that it begins with; the fake leaves that to the script, but for `/clear` and `/compact`.
+   * Whether the prompt is literal text. In any other prompt, the real Claude Code includes the files that it mentions and runs the command
+   * that it begins with. The fake leaves that to the script, except for `/clear` and `/compact`.
    */
   readonly verbatim: boolean;
-  /** The last user message of the turn, as it was sent. */
+  /** The last user message of the turn, as sent. */
   readonly message: SDKUserMessage;
-  /** The texts of user messages that came while a tool ran: they joined this turn when the tool was done, and get no result of their own. */
+  /** The texts of user messages that arrived during a tool use. They join this turn after the tool, without a result of their own. */
   readonly joined: readonly string[];
-  /** Counts the turns of this fake, from 0. */
+  /** The index of the turn among all turns of this fake, from 0. */
   readonly index: number;
   readonly process: FakeProcess;
-  /** What was said in this conversation before this turn. */
+  /** The conversation before this turn. */
   readonly history: readonly FakeEntry[];
-  /** Aborted when the turn is interrupted or its process ends. */
+  /** Aborts when the turn is interrupted or its process ends. */
   readonly signal: AbortSignal;
 
-  /** Says a text, and closes what `partial` began. */
+  /** Sends a text, which completes the pieces of `partial`. */
   text(text: string, options?: FakeTextOptions): Promise<void>;
-  /** One piece of a text that is not finished. The next `text`, tool use or result finishes it. */
+  /** Sends a piece of an unfinished text. The next `text`, tool use or result completes it. */
   partial(text: string): Promise<void>;
-  /** Thinks aloud. */
+  /** Sends thinking. */
   thinking(text: string): Promise<void>;
   /**
-   * Uses a tool that only seems to run: the tool use, the session's real `PreToolUse` and `PostToolUse` hooks, the result. A hook or a
-   * `canUseTool` that denies makes the result an error. `EnterPlanMode` and `ExitPlanMode` change the permission mode. Returns the id of
-   * the tool use.
+   * Simulates a tool use: sends it, calls the session's real `PreToolUse` and `PostToolUse` hooks, sends the result. A denial by a hook or
+   * by `canUseTool` makes the result an error. `EnterPlanMode` and `ExitPlanMode` change the permission mode. Returns the id of the tool
+   * use.
    */
   toolUse(name: string, input: WireObject, outcome?: FakeToolOutcome): Promise<string>;
-  /** Uses a tool of an in-process MCP server of the session; its function really runs. Hooks as in `toolUse`. Returns what the tool returned. */
+  /** Runs a tool of an in-process MCP server of the session, with hooks as in `toolUse`. Returns the tool's result. */
   callTool(server: string, tool: string, args: WireObject): Promise<WireObject>;
-  /** Calls the session's hooks for an event and returns what they returned. For tool events, `input.tool_name` selects them by matcher. */
+  /** Calls the session's hooks for an event and returns their results. For tool events, `input.tool_name` selects hooks by matcher. */
   hook(event: HookEvent, input?: WireObject): Promise<WireObject[]>;
   /** Calls the session's `canUseTool` and returns its decision. Rejects if the session has none. */
   askPermission(toolName: string, input: WireObject): Promise<PermissionResult>;
-  /** Sends any message of the SDK; `session_id` and `uuid` may be left out. */
+  /** Sends any SDK message. Adds a missing `session_id` and `uuid`. */
   emit(message: SDKMessage | WireObject): Promise<void>;
-  /** Puts raw text or bytes on standard output. A string gets a line feed, bytes nothing. */
+  /** Writes raw data to standard output. Adds a line feed to a string. */
   raw(data: string | Buffer): Promise<void>;
   /** Ends the turn now. */
   result(result?: FakeResult): Promise<void>;
-  /** Ends the turn as the real Claude Code does when the API answers with an error that its retries did not cure. */
+  /** Ends the turn like the real Claude Code after an API error that persisted over its retries. */
   fail(error: FakeApiError): Promise<void>;
-  /** Kills the process in mid-turn. Never resolves to anything; the script ends here. */
+  /** Crashes the process during the turn. Never resolves; the script ends here. */
   crash(how?: FakeCrash): Promise<never>;
-  /** Ends the process with an exit code and no result. */
+  /** Ends the process with an exit code and without a result. */
   exit(code: number): Promise<never>;
   /** Never resolves; rejects when the turn is interrupted or the process ends. */
   hang(): Promise<never>;
-  /** Runs `work` right after the result of this turn was sent: for messages that come late. To be called before the result. */
+  /** Runs `work` right after the result of this turn, for late messages. Call it before the result. */
   afterResult(work: () => void | Promise<void>): void;
 }

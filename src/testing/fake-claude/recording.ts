@@ -6,32 +6,32 @@ import type { SessionName } from "../../names.ts";
 import type { FakeResult } from "./fake-result.ts";
 import type { FakeScript, FakeTurn } from "./fake-turn.ts";
 
-/** One turn of a recording: what was asked, and all messages that came of it. */
+/** A recorded turn: its prompt and all its messages. */
 export interface RecordedTurn {
   readonly session: SessionName;
   readonly prompt: string;
   readonly messages: readonly SDKMessage[];
 }
 
-/** Turns of a real run, in the order in which they ended. It is plain data: keep it as JSON beside the test. */
+/** The turns of a real run, in the order of their ends. Plain data: keep it as JSON beside the test. */
 export interface Recording {
   readonly version: 1;
   readonly turns: readonly RecordedTurn[];
 }
 
-/** Records what sessions say from now on. */
+/** Records the turns of sessions until disposed. */
 export interface Recorder extends Disposable {
-  /** What has been recorded so far. */
+  /** The recording so far. */
   readonly recording: Recording;
-  /** Writes it as JSON. */
+  /** Writes the recording as JSON. */
   save(file: string): Promise<void>;
 }
 
 /**
- * Records all turns of this process, whatever runs them: the real Claude Code against the real API, for a fake that says the
- * same, see {@link replay}. A recording has prompts and answers in it, and whatever tools told.
+ * Records all turns of this process, for example of the real Claude Code with the real API. A fake repeats them with {@link replay}. A
+ * recording contains prompts, answers and the output of tools.
  *
- * @param options.sessions only turns of sessions that it accepts. Default: all
+ * @param options.sessions selects the sessions to record. Default: all
  * @example
  * using recorder = recordTurns();
  * await query("reviewer", source);
@@ -42,7 +42,7 @@ export function recordTurns(options: { readonly sessions?: (session: SessionName
   const running = new Map<string, SDKMessage[]>();
   const turns: RecordedTurn[] = [];
   const ends = [
-    // Of a turn that is run again the last try counts.
+    // Only the last attempt of a turn counts.
     on("castellan:turn:begin", ({ turnId, session }) => {
       if (sessions(session)) running.set(turnId, []);
     }),
@@ -69,16 +69,15 @@ export function recordTurns(options: { readonly sessions?: (session: SessionName
   return recorder;
 }
 
-/** Reads a recording that was saved. @throws Error if it is none */
+/** Reads a saved recording. @throws Error if the file is not a recording */
 export async function loadRecording(file: string): Promise<Recording> {
   const read = JSON.parse(await readFile(file, "utf8")) as Partial<Recording>;
   if (read.version === 1 && Array.isArray(read.turns)) return { version: 1, turns: read.turns };
-  throw new Error(`${file} is no recording of turns of this version`);
+  throw new Error(`${file} is not a recording, or has another version`);
 }
 
 /**
- * A script that says what was recorded: to each prompt what it was answered with, the first time the first answer, and so on. A
- * prompt that was not recorded, or was asked more often, is an error.
+ * A script that repeats a recording: each prompt gets its recorded answers, in order. A prompt without a further answer throws.
  *
  * @example
  * const fake = fakeClaude(replay(await loadRecording("test/recordings/review.json")));
@@ -97,13 +96,13 @@ export function replay({ turns }: Recording): FakeScript {
   };
 }
 
-/** What else there is in a turn the fake says by itself. */
+/** The message types to repeat. The fake sends all others by itself. */
 const REPEATED: ReadonlySet<string> = new Set(["assistant", "user", "stream_event", "rate_limit_event"]);
 
-/** Fields by which a message is known in the run in which it was said. */
+/** Fields with ids of the recorded run. */
 const OF_ONE_RUN: ReadonlySet<string> = new Set(["uuid", "session_id", "user_message_uuid", "user_message_uuids"]);
 
-/** What the fake says by itself in every turn is left to it; what names the turn and the conversation is this one's. */
+/** Repeats a message with the ids of this run, unless the fake sends such messages by itself. */
 async function repeated(message: SDKMessage, turn: FakeTurn): Promise<void> {
   if (message.type === "result") {
     const { usage, subtype, terminal_reason: terminalReason } = message;

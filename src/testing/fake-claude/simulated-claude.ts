@@ -24,7 +24,7 @@ import { objectOf, stringOf, type WireMessage, type WireObject } from "./fake-wi
 import { FakeTurnOver, SimulatedTurn } from "./simulated-turn.ts";
 import type { EndedTurn, TurnContext } from "./turn-context.ts";
 
-/** Claude Code inside a fake process: the lines of its protocol, the queue of prompts, one turn at a time, the conversation. */
+/** Claude Code inside a fake process: its protocol, the queue of prompts, one turn at a time, the conversation. */
 export class SimulatedClaude implements TurnContext {
   readonly process: FakeProcess;
   readonly settings: FakeSettings;
@@ -121,7 +121,7 @@ export class SimulatedClaude implements TurnContext {
     this.#body.complain(text);
   }
 
-  /** Takes a line of standard input. */
+  /** Handles a line of standard input. */
   take(message: WireObject): void {
     switch (message["type"]) {
       case "control_request":
@@ -140,7 +140,7 @@ export class SimulatedClaude implements TurnContext {
     this.#home.started(this.process);
   }
 
-  /** Finishes the turn, if there is one, and exits: with 1 if the last turn failed, as the real one does. */
+  /** Finishes the running turn and exits, with 1 if the last turn failed, like the real process. */
   endOfInput(): void {
     this.#inputEnded = true;
     if (this.#turn !== undefined || this.#home.options.endOfInput === "ignore") return;
@@ -179,19 +179,19 @@ export class SimulatedClaude implements TurnContext {
     };
   }
 
-  /** Begins a turn that nobody has asked for, as soon as none runs; before the prompts that wait. */
+  /** Begins an unprompted turn after the running turn, before queued prompts. */
   beginBySelf(began: FakeUnprompted): void {
     if (this.#turn === undefined) this.send(stateMessage("running", this.settings.tellsState));
     this.#unprompted.push(began);
     this.#next();
   }
 
-  /** The process has ended. */
+  /** Ends the running turn because the process has ended. */
   abandon(): void {
     this.#turn?.abandon();
   }
 
-  /** Called by the turn once its result is sent. */
+  /** Called by the turn after it has sent its result. */
   turnEnded(turn: EndedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void {
     this.#lastTurnFailed = how.isError;
     for (const uuid of turn.named) this.send(lifecycleMessage(uuid, how.cancelled ? "cancelled" : "completed"));
@@ -220,8 +220,8 @@ export class SimulatedClaude implements TurnContext {
   }
 
   /**
-   * The prompts that wait, up to the next command of Claude Code's own, which is a turn of its own, or one that `joins` excludes. They
-   * count as begun.
+   * Removes the queued prompts up to the next built-in command, which is a turn of its own, or up to one that `joins` excludes. They
+   * count as started.
    */
   takeQueued(joins: (message: SDKUserMessage) => boolean = () => true): SDKUserMessage[] {
     const end = this.#queue.findIndex((message) => ownCommandIn(message) !== undefined || !joins(message));
@@ -230,7 +230,7 @@ export class SimulatedClaude implements TurnContext {
     return taken;
   }
 
-  /** Begins the next turn. Messages that waited together become one turn, as in the real one. */
+  /** Begins the next turn. Queued messages become one turn, like in the real process. */
   #next(): void {
     if (this.#turn !== undefined || this.#body.state === "exited") return;
     const unprompted = this.#unprompted.shift();
@@ -286,7 +286,7 @@ export class SimulatedClaude implements TurnContext {
     }
   }
 
-  /** Claude Code's own `/clear`: a new conversation. The id it announces is not the one it goes by afterwards; nor is it in the real one. */
+  /** The built-in `/clear`: begins a new conversation. As in the real process, its id is not the announced one. */
   #clear(message: SDKUserMessage): void {
     const uuid = message.uuid ?? "";
     const startedAt = performance.now();
@@ -307,7 +307,7 @@ export class SimulatedClaude implements TurnContext {
     this.#commandEnded(uuid);
   }
 
-  /** Claude Code's own `/compact`: what was said is all in the summary, so that a script can find it there. */
+  /** The built-in `/compact`. The summary contains the whole conversation, so that a script can find it there. */
   #compact(message: SDKUserMessage): void {
     const uuid = message.uuid ?? "";
     const startedAt = performance.now();
@@ -324,7 +324,7 @@ export class SimulatedClaude implements TurnContext {
     this.send(COMPACTED);
     const turnUsage = costs.add(this.settings.model, usage);
     this.send(this.settings.init([uuid]));
-    // An answer after a longer conversation stays as it was.
+    // The last answer of a longer conversation stays unchanged.
     const kept = entries.length > 2 ? entries.slice(-1) : [];
     const summaryUuid = randomUUID();
     const keptUuids = kept.map((entry) => entry.uuid);
@@ -371,7 +371,7 @@ interface Pending {
   readonly reject: (reason: unknown) => void;
 }
 
-/** What a fake process asks its host: hooks, tools of in-process MCP servers, permissions. Each waits until the host answers. */
+/** The requests of a fake process to its host: hooks, tools of in-process MCP servers, permissions. Each waits for its answer. */
 export class FakeRequests {
   readonly #send: (message: WireMessage) => void;
   readonly #pending = new Map<string, Pending>();
@@ -381,8 +381,8 @@ export class FakeRequests {
   }
 
   /**
-   * Resolves to the host's answer. Rejects when the host answers with an error, and with the signal's reason when that aborts: the request
-   * is withdrawn then.
+   * Resolves with the host's answer. Rejects when the host answers with an error. When the signal aborts, withdraws the request and rejects
+   * with the signal's reason.
    */
   async ask(request: WireObject, signal: AbortSignal): Promise<WireObject> {
     signal.throwIfAborted();
@@ -402,7 +402,7 @@ export class FakeRequests {
     }
   }
 
-  /** Takes a `control_response` line. An answer that nobody waits for any more is dropped. */
+  /** Handles a `control_response` line. Drops an answer to a withdrawn request. */
   answered(message: WireObject): void {
     const response = objectOf(message, "response");
     const pending = this.#pending.get(stringOf(response, "request_id") ?? "");

@@ -8,7 +8,7 @@ import type { FakeCrash, FakeScript } from "./fake-turn.ts";
 import { parseLine, type WireObject } from "./fake-wire.ts";
 import { SimulatedClaude } from "./simulated-claude.ts";
 
-/** A fake process as the operating system sees it: arguments, streams, signals, its end. Inside it, once it has begun, a Claude Code. */
+/** A fake process as the operating system sees it: arguments, streams, signals, exit. It runs a simulated Claude Code. */
 export class SimulatedProcess implements FakeBody {
   readonly pid: number;
   readonly args: readonly string[];
@@ -84,9 +84,9 @@ export class SimulatedProcess implements FakeBody {
     return this.child.stdout.full;
   }
 
-  /** Begins: `n` is its number among the processes of the fake, from 1. */
+  /** Starts the process; `n` is its number among the processes of the fake, from 1. */
   async start(n: number): Promise<void> {
-    // No process does anything before the call that spawns it has returned.
+    // A process does nothing before the call that spawns it has returned.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#exit !== undefined) return;
     try {
@@ -167,7 +167,7 @@ export class SimulatedProcess implements FakeBody {
 
   #react(signal: NodeJS.Signals): void {
     if (this.#home.options.ignoreSigterm === true) return;
-    // The real one ends the turn on SIGINT, but not on SIGTERM, and has an exit code of its own for each.
+    // The real process ends the turn on SIGINT, but not on SIGTERM, with a different exit code for each.
     if (signal === "SIGINT") this.#claude?.interrupt(() => {});
     const code = EXIT_CODES[signal];
     this.#end(code === undefined ? { code: null, signal } : { code, signal: null });

@@ -24,17 +24,17 @@ import type { FakeApiError, FakeCrash, FakeProcess, FakeTextOptions, FakeToolOut
 import type { WireObject } from "./fake-wire.ts";
 import type { TurnContext } from "./turn-context.ts";
 
-/** The end of a turn, as a script meets it that has not noticed. */
+/** Thrown to a script that uses a turn after its end. */
 export class FakeTurnOver extends Error {
   override readonly name = "FakeTurnOver";
 }
 
-/** Characters in a piece, where a script does not say how many pieces. */
+/** The default length of a piece, in characters. */
 const PIECE = 20;
 
 interface Ending {
   readonly stopReason: string | null;
-  /** What an interrupt adds to the number of steps. */
+  /** The steps that an interrupt adds. */
   readonly moreSteps?: number;
   readonly apiError?: WireObject;
 }
@@ -47,11 +47,11 @@ export class SimulatedTurn implements FakeTurn {
   readonly process: FakeProcess;
   readonly history: readonly FakeEntry[];
   readonly joined: string[] = [];
-  /** The prompts that the turn was begun with. */
+  /** The prompts with which the turn began. */
   readonly promptUuids: readonly string[];
-  /** Those of callers, which its messages name. */
+  /** The prompts of callers, which the turn's messages name. */
   readonly named: readonly string[];
-  /** What `afterResult` was given. */
+  /** The callbacks passed to `afterResult`. */
   readonly late: (() => void | Promise<void>)[] = [];
   readonly #claude: TurnContext;
   readonly #origin: FakeUnprompted["origin"] | undefined;
@@ -65,7 +65,7 @@ export class SimulatedTurn implements FakeTurn {
   readonly #tools: FakeToolUses;
   #over = false;
 
-  /** `origin` is what it was begun on, if no caller has asked for it. */
+  /** `origin` is set for an unprompted turn. */
   constructor(
     claude: TurnContext,
     messages: readonly SDKUserMessage[],
@@ -115,19 +115,19 @@ export class SimulatedTurn implements FakeTurn {
     return this.#over;
   }
 
-  /** What comes before the script: hooks, the `init` message, the first request to the model. */
+  /** Runs the part before the script: hooks, the `init` message, the first request to the model. */
   async begin(): Promise<void> {
     await this.hook("UserPromptSubmit", { prompt: this.prompt });
     this.#claude.send(this.#claude.settings.init(this.named));
     this.#request();
   }
 
-  /** The script has returned. */
+  /** Sends the result after the script has returned, unless it has sent one. */
   async finish(): Promise<void> {
     if (!this.#over) await this.result();
   }
 
-  /** Stops the turn. `acknowledge` runs where the real one answers: after it has withdrawn its requests, before it says anything. */
+  /** Interrupts the turn. Calls `acknowledge` when the real process does: after it has withdrawn its requests, before it sends a message. */
   interrupt(acknowledge: () => void): void {
     if (this.#over) {
       acknowledge();
@@ -155,7 +155,7 @@ export class SimulatedTurn implements FakeTurn {
     );
   }
 
-  /** The process has ended. */
+  /** Ends the turn because the process has ended. */
   abandon(): void {
     this.#over = true;
     this.#abort.abort(new FakeTurnOver("the process has ended"));
@@ -295,7 +295,7 @@ export class SimulatedTurn implements FakeTurn {
     this.#answer.closeBlock();
   }
 
-  /** Prompts that came while a tool ran become part of the turn when it is done, as in the real one: they get no result of their own. */
+  /** Joins prompts that arrived during a tool use to the turn, like the real process: they get no result of their own. */
   #join(): void {
     for (const message of this.#claude.takeQueued(({ priority }) => priority !== "later")) {
       const uuid = message.uuid ?? randomUUID();
@@ -310,7 +310,7 @@ export class SimulatedTurn implements FakeTurn {
     this.#claude.conversation.append({ uuid, role: "user", text: promptText(message), asked });
   }
 
-  /** The model is asked. Like the real one, it says so only to a session that streams. */
+  /** Announces a request to the model, like the real process only to a session that streams. */
   #request(): void {
     if (this.#claude.settings.partialMessages) this.#claude.send(requestingMessage(this.#answered));
   }
@@ -354,7 +354,7 @@ export class SimulatedTurn implements FakeTurn {
     if (this.#over) throw new FakeTurnOver("the turn is over");
   }
 
-  /** Scripts may leave a method un-awaited; its rejection must not become the test's unhandled one. */
+  /** Runs `work` in a live turn. A script may not await the promise, so its rejection counts as handled. */
   #speak<T>(work: () => Promise<T>): Promise<T> {
     const spoken = (async () => {
       this.#live();

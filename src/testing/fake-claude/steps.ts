@@ -2,49 +2,49 @@ import type { FakeResult } from "./fake-result.ts";
 import type { FakeApiError, FakeCrash, FakeScript, FakeTextOptions, FakeToolOutcome, FakeTurn } from "./fake-turn.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** One thing that happens in a turn. */
+/** One step of a turn. */
 export type Step = (turn: FakeTurn) => Promise<unknown>;
 
-/** Says a text. */
+/** Sends a text. */
 export const says =
   (text: string, options?: FakeTextOptions): Step =>
   (turn) =>
     turn.text(text, options);
 
-/** Thinks aloud. */
+/** Sends thinking. */
 export const thinks =
   (text: string): Step =>
   (turn) =>
     turn.thinking(text);
 
-/** Uses a tool, with the session's real hooks; it only seems to run. */
+/** Simulates a tool use, with the session's real hooks. */
 export const uses =
   (tool: string, input: WireObject, outcome?: FakeToolOutcome): Step =>
   (turn) =>
     turn.toolUse(tool, input, outcome);
 
-/** Ends the turn with these figures, or with this error. */
+/** Ends the turn with this result. */
 export const results =
   (result: FakeResult): Step =>
   (turn) =>
     turn.result(result);
 
-/** The process dies in mid-turn. Default: as by `kill -9`. */
+/** Crashes the process during the turn. Default: by SIGKILL. */
 export const crashes =
   (how: FakeCrash = { signal: "SIGKILL" }): Step =>
   (turn) =>
     turn.crash(how);
 
-/** The process says nothing more, until it is killed or the turn is interrupted. */
+/** Hangs until the turn is interrupted or the process is killed. */
 export const stalls = (): Step => (turn) => turn.hang();
 
-/** The API's answer is no success: `{ status: 529 }`, `{ status: 401 }`, … */
+/** Ends the turn with an API error: `{ status: 529 }`, `{ status: 401 }`, … */
 export const fails =
   (error: FakeApiError): Step =>
   (turn) =>
     turn.fail(error);
 
-/** The usage limit is reached until `resetsAt`, in milliseconds since the epoch; the turn ends with that. */
+/** Ends the turn with a usage limit that resets at `resetsAt`, in milliseconds since the epoch. */
 export const hitsLimit =
   (resetsAt: number): Step =>
   async (turn) => {
@@ -55,9 +55,9 @@ export const hitsLimit =
   };
 
 /**
- * Says a text piece by piece.
+ * Streams a text piece by piece.
  *
- * @param between is waited for before each piece but the first: what makes the stream slow
+ * @param between awaited before each piece except the first, to slow the stream
  */
 export const streams =
   (pieces: readonly string[], between: () => Promise<unknown> = async () => {}): Step =>
@@ -69,7 +69,7 @@ export const streams =
   };
 
 /**
- * A turn in which these things happen one after the other. What comes after the last one is a result that went well.
+ * A script that runs these steps in order, and then ends the turn with a successful result.
  *
  * @example
  * fakeClaude(inOrder(thinks("hm"), uses("Read", { file_path: "a" }, { result: "…" }), says("done")));
@@ -81,7 +81,7 @@ export function inOrder(...steps: readonly Step[]): FakeScript {
 }
 
 /**
- * The first turn goes as the first script says, the second as the second, and so on; those after the last as that says.
+ * A script for several turns: the first script runs the first turn, and so on. The last script runs all further turns.
  *
  * @example
  * fakeClaude(turnByTurn(inOrder(says("…"), crashes()), inOrder(says("better now"))));

@@ -8,39 +8,37 @@ import type { FakeScript, FakeTurn } from "./fake-turn.ts";
 import { inOrder, type Step } from "./steps.ts";
 
 /**
- * What a session says in the place of Claude: a text, a text made of the prompt, things that happen one after the other, or a
- * script.
+ * The answer of a session in place of Claude: a text, a function from prompt to text, or steps.
  */
 export type Stub = string | ((prompt: string) => string | Promise<string>) | readonly Step[];
 
-/** The answers of one owner, by the keys of sessions. */
+/** The answers of one owner, by session key. */
 type Answers = Map<string, FakeScript>;
 
 /** Stubs of sessions, and the fake Claude behind them. */
 export interface ClaudeStubs extends Disposable {
   readonly fake: FakeClaude;
   /**
-   * From now on the session, or each session of a template or member of a pool of this name, answers so. Within
-   * {@link ClaudeStubs.run} only turns that are asked for there get this answer, elsewhere those of everybody who has none of
-   * their own.
+   * Sets the answer of the session with this name, or of each session of the template or member of the pool with this name. Within
+   * {@link ClaudeStubs.run} it applies to turns submitted there; elsewhere it is the default for all others.
    */
   stub(session: SessionName, answer: Stub): void;
-  /** As {@link ClaudeStubs.stub}, with a script of `fakeClaude`. */
+  /** Like {@link ClaudeStubs.stub}, with a script of `fakeClaude`. */
   script(session: SessionName, script: FakeScript): void;
   /**
-   * Runs a test as an owner of stubs: what is stubbed within answers the turns that are asked for within, wherever the
-   * supervisor was started. So tests that run side by side can share an application, and even a session.
+   * Runs a test with stubs of its own: stubs set within it answer the turns submitted within it, wherever the supervisor was started.
+   * Concurrent tests can therefore share an application, and even a session.
    */
   run<Result>(test: () => Result): Result;
   /**
-   * Has every supervisor that is started from now on use the fake Claude unless its own options say otherwise, so that an
-   * application under test need not be changed. Ended by `[Symbol.dispose]()`.
+   * Makes the fake Claude the default of every supervisor started from now on, so that the application under test needs no change.
+   * `[Symbol.dispose]()` reverts it.
    */
   install(): void;
 }
 
 /**
- * Stubs for the sessions of an application. A session that has no stub fails its turn with an error that says so.
+ * Creates stubs for the sessions of an application. The turns of a session without a stub fail with an error that says so.
  *
  * @example
  * const claude = claudeStubs();
@@ -56,7 +54,7 @@ export interface ClaudeStubs extends Disposable {
 export function claudeStubs(options: FakeClaudeOptions = {}): ClaudeStubs {
   const owners = new AsyncLocalStorage<Answers>();
   const everybody: Answers = new Map();
-  /** Who asked for turns that have not ended, by turn; what they are known by to Claude; and whose sessions are which. */
+  /** The owners of unfinished turns, by turn id; turn ids by prompt id; and the owners of sessions. */
   const asked = new Map<string, { readonly owner: Answers | undefined; readonly session: SessionName }>();
   const prompts = new Map<string, string>();
   const starters = new Map<string, Answers>();
@@ -79,7 +77,7 @@ export function claudeStubs(options: FakeClaudeOptions = {}): ClaudeStubs {
     if (answer !== undefined) await answer(turn);
     else {
       const who = session === undefined ? "this session" : `session ${formatName(session)}`;
-      const message = `no stub for ${who}; call \`stub(name, answer)\` in the test that asks it`;
+      const message = `no stub for ${who}; call \`stub(name, answer)\` in the test that queries it`;
       await turn.fail({ status: 400, message });
     }
   };
@@ -99,7 +97,7 @@ export function claudeStubs(options: FakeClaudeOptions = {}): ClaudeStubs {
   };
 }
 
-/** The answer of the first who has one: for the session itself, or else for the family that it belongs to. */
+/** The first owner's answer for the session itself, otherwise for its family. */
 function answerOf(owners: readonly (Answers | undefined)[], session: SessionName): FakeScript | undefined {
   const family = typeof session === "string" ? [] : [nameKey(session[0])];
   for (const key of [nameKey(session), ...family]) {

@@ -4,35 +4,35 @@ import type { FakeSettings } from "./fake-settings.ts";
 import type { FakeProcess } from "./fake-turn.ts";
 import type { WireObject } from "./fake-wire.ts";
 
-/** A turn that is over. */
+/** An ended turn. */
 export interface EndedTurn {
   /** The uuids of its prompts. */
   readonly named: readonly string[];
-  /** What is still to be done before the next one begins. */
+  /** The work to do before the next turn begins. */
   readonly late: readonly (() => void | Promise<void>)[];
 }
 
-/** What a simulated turn needs of the Claude that runs it. */
+/** What a simulated turn needs from the Claude that runs it. */
 export interface TurnContext {
   readonly process: FakeProcess;
   readonly settings: FakeSettings;
   readonly conversation: FakeConversation;
   readonly costPerTurnUsd: number;
-  /** Whether the host does not read what is sent. */
+  /** Whether the host is behind with reading. */
   readonly full: boolean;
-  /** Asks the host, and resolves with its answer. */
+  /** Sends a request to the host and resolves with its answer. */
   ask(request: WireObject, signal: AbortSignal): Promise<WireObject>;
   /** Sends a message. @returns its uuid */
   send(message: WireObject): string;
-  /** Resolves when the host has read what was sent. */
+  /** Resolves once the host has read the sent messages. */
   written(): Promise<void>;
   /** Writes to stderr. */
   complain(text: string): void;
-  /** The uuids of the prompts that wait. */
+  /** The uuids of the queued prompts. */
   readonly queuedUuids: readonly (string | undefined)[];
-  /** The number of the result that comes next, from 0. */
+  /** Returns the index of the next result, from 0. */
   nextResultIndex(): number;
   turnEnded(turn: EndedTurn, how: { readonly isError: boolean; readonly cancelled: boolean }): void;
-  /** Takes prompts that wait, of which `joins` says that they become a part of the turn. */
+  /** Removes from the queue the prompts that join the turn, as selected by `joins`. */
   takeQueued(joins?: (message: SDKUserMessage) => boolean): SDKUserMessage[];
 }

@@ -3,36 +3,36 @@ import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessagesBlock, MessagesBody } from "./messages-request.ts";
 
-/** What the model says. */
+/** A reply of the model. */
 export interface MessagesReply {
-  /** Comes before the tools. */
+  /** The text before the tool uses. */
   readonly text?: string;
   readonly toolUses?: readonly { readonly name: string; readonly input: unknown; readonly id?: string }[];
-  /** In the place of `text` and `toolUses`: blocks of any kind. */
+  /** Content blocks of any kind, in place of `text` and `toolUses`. */
   readonly content?: readonly MessagesBlock[];
-  /** Default: `tool_use` if there is one, otherwise `end_turn`. */
+  /** Default: `tool_use` with a tool use, otherwise `end_turn`. */
   readonly stopReason?: string;
   /** Tokens; default 10 in and 5 out. */
   readonly usage?: Readonly<Record<string, number>>;
-  /** How long the model takes before it begins, in milliseconds. */
+  /** The delay before the reply, in milliseconds. */
   readonly delayMs?: number;
-  /** After how many events of the stream the connection breaks. Default: never. */
+  /** The number of stream events after which the connection breaks. Default: never. */
   readonly breaksAfter?: number;
 }
 
-/** An answer of the API that is an error. */
+/** An API error. */
 export interface MessagesFailure {
   readonly error: {
     readonly status: number;
     readonly message: string;
-    /** Default: the one that the API has for the status. */
+    /** Default: the API's type for the status. */
     readonly type?: string;
   };
   readonly headers?: Readonly<Record<string, string>>;
   readonly delayMs?: number;
 }
 
-/** What becomes of a request; `hangs` leaves it without an answer until the API is stopped, `breaks` ends its connection. */
+/** The answer to a request. `hangs` leaves it unanswered until the API stops, `breaks` closes its connection. */
 export type MessagesAnswer = MessagesReply | MessagesFailure | "hangs" | "breaks";
 
 /** https://docs.claude.com/en/api/errors */
@@ -79,7 +79,7 @@ export async function sendAnswer(
     response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   }
   if (breaksAfter < events.length) {
-    // What was written has to be on its way first.
+    // Flushes the written events before the connection closes.
     await new Promise((resolve) => response.write(": the connection breaks here\n\n", resolve));
     response.destroy();
     return;
@@ -137,7 +137,7 @@ function emptied(block: MessagesBlock): MessagesBlock {
   return block.type === "tool_use" ? { ...block, input: {} } : block;
 }
 
-/** Texts come in words, inputs of tools whole. */
+/** Splits texts into words; keeps tool inputs whole. */
 function piecesOf(block: MessagesBlock): Record<string, unknown>[] {
   if (block.type === "text") {
     const words = String(block["text"]).match(/\s*\S+|\s+$/g) ?? [];

@@ -7,34 +7,34 @@ import { type MessagesRequest, readMessagesRequest } from "./messages-request.ts
 import type { MockApiOptions } from "./mock-api.ts";
 import { makeMockHome } from "./mock-home.ts";
 
-/** Says what the model answers to a request. */
+/** Returns the answer to a request. */
 export type MessagesModel = (request: MessagesRequest) => MessagesAnswer | Promise<MessagesAnswer>;
 
-/** A Messages API on this machine that keeps whole requests, and all that the real Claude Code needs to use it without a key. */
+/** A Messages API on this machine that keeps complete requests, with everything the real Claude Code needs to use it without a key. */
 export interface MessagesApi extends AsyncDisposable {
   readonly url: string;
-  /** The whole environment for the real binary: the API's address, a key, directories of its own, nothing that phones home. */
+  /** The complete environment of the real binary: the API's URL, a fake key, separate directories, no telemetry. */
   readonly env: Readonly<Record<string, string>>;
-  /** A working directory of its own, empty. */
+  /** An empty working directory. */
   readonly cwd: string;
-  /** What was asked, oldest first. */
+  /** The received requests, oldest first. */
   readonly requests: readonly MessagesRequest[];
   readonly lastRequest: MessagesRequest | undefined;
-  /** What the model has thrown. Check that it is empty at the end of a test. */
+  /** The errors thrown by the model. Check that it is empty at the end of a test. */
   readonly errors: readonly unknown[];
-  /** Answers from now on. */
+  /** The current model; assign another one to change the answers. */
   model: MessagesModel;
-  /** Resolves when the `n`-th request since the start has arrived, counted from 1; at once if it has. */
+  /** Resolves once the `n`-th request since the start has arrived, counted from 1. */
   requested(n: number): Promise<MessagesRequest>;
   /** Stops the server and removes the directories. End the processes that use them first. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a Messages API on 127.0.0.1 that keeps each request as Claude Code sent it: reminders, attachments, headers and all.
- * `mockApi` is shorter to use and hides those; this one is for tests of what exactly the model is sent.
+ * Starts a Messages API on 127.0.0.1 that keeps each request as Claude Code sent it, with reminders, attachments and headers. Use it to
+ * test the exact input of the model. `mockApi` is shorter to use and hides those.
  *
- * @param model says what is answered; without one the API repeats the last text of the user
+ * @param model returns the answers. Default: repeats the user's last text
  *
  * @example
  * await using api = await messagesApi(() => ({ toolUses: [{ name: "Bash", input: { command: "ls" } }] }));
@@ -54,7 +54,7 @@ export async function messagesApi(
       return await answers(request);
     } catch (error) {
       errors.push(error);
-      // 400 is an answer that Claude Code does not try to get a second time.
+      // Claude Code does not retry after 400.
       return { error: { status: 400, message: `the model of messagesApi threw: ${String(error)}` } };
     }
   };
@@ -72,7 +72,7 @@ export async function messagesApi(
     await sendAnswer(response, await answerTo(request), request.body, stopping.signal);
   };
   const server = createServer((incoming, response) => {
-    // A client that leaves, or a server that stops, ends the answer; nobody is there to be told.
+    // A disconnected client or a stopped server ends the answer; there is nobody to notify.
     serve(incoming, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve, reject) => {

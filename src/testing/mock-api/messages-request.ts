@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 
-/** A block of content, as the Messages API has it. */
+/** A content block of the Messages API. */
 export interface MessagesBlock {
   readonly type: string;
   readonly [field: string]: unknown;
 }
 
-/** The body of a request to the Messages API, with the fields that tests ask for; the others are there too. */
+/** The body of a request to the Messages API. Types only the fields that tests need; all are present. */
 export interface MessagesBody {
   readonly model: string;
   readonly system?: unknown;
@@ -19,16 +19,16 @@ export interface MessagesBody {
   readonly [field: string]: unknown;
 }
 
-/** A request that the real Claude Code made, whole. */
+/** A complete request of the real Claude Code. */
 export interface MessagesRequest {
-  /** HTTP headers, in lower case: `x-api-key`, `x-claude-code-session-id` and so on. */
+  /** The HTTP headers, in lower case: `x-api-key`, `x-claude-code-session-id` and so on. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: MessagesBody;
-  /** The body as it came, to look for what must, or must not, stand anywhere in it. */
+  /** The body as received, to search it for text. */
   readonly raw: string;
   /** Claude's id of the conversation. */
   readonly sessionId: string | undefined;
-  /** All texts of the conversation, in order, reminders and answers of tools included. */
+  /** All texts of the conversation in order, including reminders and tool results. */
   readonly texts: readonly { readonly role: string; readonly text: string }[];
 }
 

@@ -4,30 +4,30 @@ import { type MockAnswer, type MockFailure, type MockMatcher, type MockResponse,
 import { type MockRequest, previousPrompt } from "./mock-request.ts";
 import { startMockServer } from "./mock-server.ts";
 
-/** How the mock API is started. */
+/** Options of {@link mockApi}. */
 export interface MockApiOptions {
-  /** Default: a free one. */
+  /** The port. Default: a free one. */
   readonly port?: number;
-  /** How often Claude Code tries again after an error of the API, each time after a growing pause. Default: 0. */
+  /** The number of Claude Code's retries after an API error, with growing delays. Default: 0. */
   readonly retries?: number;
 }
 
-/** A model API on this machine, and everything the real Claude Code needs to use it without a key. */
+/** A model API on this machine, with everything the real Claude Code needs to use it without a key. */
 export interface MockApi extends AsyncDisposable {
   readonly url: string;
-  /** The whole environment for the real binary: the API's address, a key, directories of its own, nothing that phones home. */
+  /** The complete environment of the real binary: the API's URL, a fake key, separate directories, no telemetry. */
   readonly env: Readonly<Record<string, string>>;
-  /** A working directory of its own, empty. */
+  /** An empty working directory. */
   readonly cwd: string;
-  /** What was asked, oldest first. */
+  /** The received requests, oldest first. */
   readonly requests: readonly MockRequest[];
   readonly lastRequest: MockRequest | undefined;
-  /** What functions given to `reply` have thrown. Check that it is empty at the end of a test. */
+  /** The errors thrown by functions passed to `reply`. Check that it is empty at the end of a test. */
   readonly errors: readonly unknown[];
   /**
-   * Says what is answered to whom; of several replies that fit, the one given last counts.
+   * Sets the reply to matching requests. If several match, the last one set applies.
    *
-   * @param options.times How often the reply is given before it no longer counts. Default: always.
+   * @param options.times how many times the reply applies. Default: always
    *
    * @example
    * api.reply("weather", "It rains.");
@@ -35,9 +35,9 @@ export interface MockApi extends AsyncDisposable {
    * api.reply(/./, { error: { status: 529, message: "Overloaded" } }, { times: 1 });
    */
   reply(matcher: MockMatcher, response: MockResponse, options?: { readonly times?: number }): void;
-  /** Resolves when the `n`-th request since the start or the last `clear` has arrived, counted from 1; at once if it has. */
+  /** Resolves once the `n`-th request since the start or the last `clear` has arrived, counted from 1. */
   requested(n: number): Promise<MockRequest>;
-  /** Forgets all replies, requests and errors. */
+  /** Removes all replies, requests and errors. */
   clear(): void;
   /** Stops the server and removes the directories. End the processes that use them first. */
   stop(): Promise<void>;
@@ -50,8 +50,8 @@ interface Rule {
 }
 
 /**
- * Starts a model API on 127.0.0.1 that the real Claude Code can talk to. What no `reply` is for, it answers by itself: it repeats the
- * prompt, and asked "What did I just say?" it repeats the prompt before, which it can only know from the conversation that it was sent.
+ * Starts a model API on 127.0.0.1 for the real Claude Code. Without a matching `reply` it repeats the prompt. To "What did I just say?" it
+ * repeats the previous prompt, which it knows only from the conversation in the request.
  *
  * @throws Error if the optional peer dependency `@copilotkit/aimock` is not installed.
  *
@@ -75,7 +75,7 @@ export async function mockApi(options: MockApiOptions = {}): Promise<MockApi> {
       return await findReply(rules, request);
     } catch (error) {
       errors.push(error);
-      // 400 is an answer that Claude Code does not try to get a second time.
+      // Claude Code does not retry after 400.
       return { error: { status: 400, message: `a reply of mockApi threw: ${String(error)}` } };
     }
   });

@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A home and a working directory that nobody else uses. */
+/** A temporary home and working directory. */
 export interface MockHome {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   remove(): Promise<void>;
 }
 
-/** Makes the directories, and the environment in which the real Claude Code finds them and the API at `url`. */
+/** Creates the directories, and the environment that points the real Claude Code to them and to the API at `url`. */
 export async function makeMockHome(url: string, retries: number): Promise<MockHome> {
   const root = await realpath(await mkdtemp(join(tmpdir(), "castellan-mock-")));
   const home = join(root, "home");
@@ -29,7 +29,7 @@ export async function makeMockHome(url: string, retries: number): Promise<MockHo
       DISABLE_TELEMETRY: "1",
       DISABLE_ERROR_REPORTING: "1",
     },
-    // A process that is just ending may still write its last line there.
+    // Retries, because an ending process may still write there.
     remove: () => rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }),
   };
 }

@@ -6,44 +6,44 @@ import type { MockRequest } from "./mock-request.ts";
 export interface MockAnswer {
   readonly text?: string;
   readonly thinking?: string;
-  /** Tools that the model uses; Claude Code runs them for real and asks again with their results. */
+  /** The tools that the model uses. Claude Code runs them and sends a request with their results. */
   readonly toolUses?: readonly { readonly name: string; readonly input: Readonly<Record<string, unknown>> }[];
   /** Milliseconds before the answer begins. Default: 0. */
   readonly delayMs?: number;
-  /** How fast it streams, in pieces per second. Default: as fast as it goes. */
+  /** The streaming rate, in pieces per second. Default: unlimited. */
   readonly tokensPerSecond?: number;
   /** Characters in a piece. Default: 8. */
   readonly pieceLength?: number;
   /** Breaks the connection after this many events. Default: never. */
   readonly cutAfter?: number;
-  /** Tokens on the bill. Default: estimated from the lengths of request and answer. */
+  /** The reported tokens. Default: estimated from the lengths of request and answer. */
   readonly usage?: { readonly inputTokens?: number; readonly outputTokens?: number };
 }
 
-/** An answer of the API that is no success. */
+/** An API error. */
 export interface MockFailure {
   readonly error: {
     /** HTTP status, such as 401, 429, 500 or 529. */
     readonly status: number;
     readonly message: string;
-    /** Default: what belongs to the status. */
+    /** Default: the type that matches the status. */
     readonly type?: string;
-    /** Seconds; sent with 429 only. Default: 1. */
+    /** Seconds; sent only with 429. Default: 1. */
     readonly retryAfter?: number;
   };
-  /** Milliseconds before it is sent. Default: 0. */
+  /** Milliseconds before the error. Default: 0. */
   readonly delayMs?: number;
 }
 
-/** What the API says: a text is short for `{ text }`. */
+/** A reply of the API. A string is short for `{ text }`. */
 export type MockReply = string | MockAnswer | MockFailure;
 
-/** A reply, or a function that finds one for the request. */
+/** A reply, or a function that returns one for the request. */
 export type MockResponse = MockReply | ((request: MockRequest) => MockReply | Promise<MockReply>);
 
 /**
- * Which requests a reply is for. A string is looked for in the prompt, a regular expression is tried on it; both leave requests alone
- * that bring tool results. A function sees every request.
+ * Selects the requests that a reply answers: by a string in the prompt, a regular expression for it, or a function of the request. Strings
+ * and regular expressions never match requests with tool results.
  */
 export type MockMatcher = string | RegExp | ((request: MockRequest) => boolean);
 
@@ -53,7 +53,7 @@ export function matches(matcher: MockMatcher, request: MockRequest): boolean {
   return typeof matcher === "string" ? request.prompt.includes(matcher) : request.prompt.search(matcher) >= 0;
 }
 
-/** The same reply in aimock's terms, and how it is paced. */
+/** Converts a reply to an aimock response and its pace. */
 export function toFixture(
   reply: MockAnswer | MockFailure,
   request: MockRequest,
@@ -92,7 +92,7 @@ const TYPES: Readonly<Record<number, string>> = {
   529: "overloaded_error",
 };
 
-/** About four characters a token, and never nothing, so that every turn costs something. */
+/** Estimates four characters per token, and at least one, so that every turn has a cost. */
 function tokens(characters: number): number {
   return Math.max(1, Math.ceil(characters / 4));
 }

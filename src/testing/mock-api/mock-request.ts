@@ -1,29 +1,29 @@
 import type { ChatCompletionRequest, ChatMessage } from "@copilotkit/aimock";
 
-/** Something that was said in a conversation, as Claude Code sent it to the API. */
+/** A message of a conversation, as Claude Code sent it to the API. */
 export interface MockMessage {
   readonly role: "user" | "assistant" | "tool";
   readonly text: string;
 }
 
-/** A request that the real Claude Code made, in the words of the conversation. */
+/** A request of the real Claude Code, reduced to the conversation. */
 export interface MockRequest {
   readonly model: string;
-  /** The whole system prompt, Claude Code's own parts included. */
+  /** The complete system prompt, including Claude Code's parts. */
   readonly system: string;
-  /** The conversation so far. Reminders that Claude Code slips in are left out. */
+  /** The conversation so far, without Claude Code's reminders. */
   readonly messages: readonly MockMessage[];
-  /** What the user said last. Prompts that got no answer stand before it, a line each: Claude Code sends them as one message. */
+  /** The user's last prompt. Earlier unanswered prompts precede it, one per line, because Claude Code sends them in one message. */
   readonly prompt: string;
-  /** What the tools answered, if this request brings the answers of tools. */
+  /** The tool results in this request. */
   readonly toolResults: readonly { readonly id: string; readonly text: string }[];
-  /** Names of the tools that the model may use. */
+  /** The names of the available tools. */
   readonly tools: readonly string[];
   /** HTTP headers, in lower case: `x-api-key`, `x-claude-code-session-id` and so on. */
   readonly headers: Readonly<Record<string, string>>;
   /** Claude's id of the conversation. */
   readonly sessionId: string | undefined;
-  /** The request as aimock understood it. */
+  /** The request as parsed by aimock. */
   readonly raw: unknown;
 }
 
@@ -50,7 +50,7 @@ export function readRequest(raw: ChatCompletionRequest, headers: Readonly<Record
   };
 }
 
-/** What the user said before `request.prompt`, or `undefined` if that was the first. */
+/** The user's prompt before `request.prompt`, or `undefined` if that was the first. */
 export function previousPrompt(request: MockRequest): string | undefined {
   return request.messages.filter((message) => message.role === "user" && message.text !== "").at(-2)?.text;
 }

@@ -5,7 +5,7 @@ import type { ChatCompletionRequest, Fixture, FixtureResponse } from "@copilotki
 import { type MockAnswer, type MockFailure, toFixture } from "./mock-reply.ts";
 import { type MockRequest, readRequest } from "./mock-request.ts";
 
-/** A running aimock. */
+/** A running aimock server. */
 export interface MockServer {
   readonly url: string;
   stop(): Promise<void>;
@@ -14,7 +14,7 @@ export interface MockServer {
 type Headers = Readonly<Record<string, string>>;
 
 /**
- * Starts aimock with one fixture that asks `answer` what to say.
+ * Starts aimock with one fixture that calls `answer`.
  *
  * @throws Error if the optional peer dependency `@copilotkit/aimock` is not installed.
  */
@@ -40,7 +40,7 @@ export async function startMockServer(
     },
   };
 
-  /** aimock reads the pace from the fixture right after it has the response, so one answer at a time may set it. */
+  /** aimock reads the pace from the fixture right after it gets the response, so only one answer at a time may set it. */
   const paced = async (response: FixtureResponse, pace: Partial<Fixture>): Promise<FixtureResponse> => {
     const before = turn;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -66,7 +66,7 @@ export async function startMockServer(
   const stop = async (): Promise<void> => {
     stopping.abort();
     const closed = mock.stop();
-    // aimock would wait for the end of every answer that is still being streamed.
+    // aimock would wait for the end of every streaming answer.
     for (const socket of sockets) socket.destroy();
     await closed;
   };
@@ -88,11 +88,11 @@ async function loadAimock(): Promise<typeof import("@copilotkit/aimock")> {
   }
 }
 
-/** aimock's own header for test contexts, which ties what only its HTTP server sees to what only its fixture sees. */
+/** aimock's header for test contexts. It links a request of the HTTP server to a call of the fixture. */
 const KEY = "x-aimock-context";
 let lastKey = 0;
 
-/** Whether the request has been answered here, without aimock: token counts, lists of models and the like. */
+/** Answers token counts, model lists and the like without aimock. Returns whether it did. */
 function receive(
   headers: Map<string, Headers>,
   request: IncomingMessage,

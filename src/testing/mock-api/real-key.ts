@@ -1,21 +1,21 @@
-/** What the context of a test of vitest's and of `node:test`'s has. */
+/** The context of a test in vitest or `node:test`. */
 export interface SkippableTest {
-  /** Ends the test, which is then shown as skipped, with the reason. */
+  /** Ends the test and reports it as skipped, with the reason. */
   skip(reason?: string): void;
 }
 
-/** The variable that has the key of Anthropic's API. */
+/** The environment variable with the key of Anthropic's API. */
 const VARIABLE = "ANTHROPIC_API_KEY";
 
-/** Whether there is a key for the real API. */
+/** Whether a key for the real API is set. */
 export function hasRealKey(): boolean {
   return Boolean(process.env[VARIABLE]);
 }
 
 /**
- * Skips a test that asks the real API where there is no key for it, and says so in the report.
+ * Skips a test of the real API if no key is set.
  *
- * @returns whether there is one, for runners whose `skip` goes on
+ * @returns whether a key is set, for runners whose `skip` returns
  * @example
  * test("the real model reviews", async (context) => {
  *   if (!needsRealKey(context)) return;
@@ -24,6 +24,6 @@ export function hasRealKey(): boolean {
  */
 export function needsRealKey(test: SkippableTest): boolean {
   if (hasRealKey()) return true;
-  test.skip(`${VARIABLE} is not set; this test asks the real API`);
+  test.skip(`${VARIABLE} is not set; this test needs the real API`);
   return false;
 }
