@@ -28,7 +28,7 @@ describe("apiFaultOf", () => {
     ["verification_required", null],
     ["unknown", 401],
     ["unknown", 403],
-  ])("takes the first retry after %s (%s) for a key that is not accepted", (error, status) => {
+  ])("treats the first retry after %s (%s) as a refused key", (error, status) => {
     const fault = apiFaultOf(retry(error, status));
     expect(fault).toMatchObject({ class: "auth", ...(status === null ? {} : { status }) });
   });
@@ -40,23 +40,23 @@ describe("apiFaultOf", () => {
     ["billing_error", 402],
     ["unknown", 402],
     ["unknown", null],
-  ])("leaves a retry after %s (%s) to Claude Code", (error, status) => {
+  ])("ignores a retry after %s (%s), which Claude Code handles", (error, status) => {
     expect(apiFaultOf(retry(error, status))).toBeUndefined();
   });
 
-  it("reads when a limit of use is lifted, which the API says in seconds", () => {
+  it("reads a usage limit's reset in seconds and in milliseconds", () => {
     const until = Date.UTC(2026, 11, 24);
     expect(apiFaultOf(limit({ status: "rejected", resetsAt: until / 1000 }))).toEqual({ class: "quota", until });
     expect(apiFaultOf(limit({ status: "rejected", resetsAt: until }))).toEqual({ class: "quota", until });
   });
 
-  it("finds none in a limit that is not reached, or of which nobody says when it is lifted", () => {
+  it("ignores a limit that is not reached, and one without a reset", () => {
     expect(apiFaultOf(limit({ status: "allowed", resetsAt: 1e9 }))).toBeUndefined();
     expect(apiFaultOf(limit({ status: "allowed_warning", resetsAt: 1e9 }))).toBeUndefined();
     expect(apiFaultOf(limit({ status: "rejected" }))).toBeUndefined();
   });
 
-  it("finds none in other messages", () => {
+  it("ignores other messages", () => {
     expect([keepAlive(), success(), assistant("m", [textBlock("hi")])].map(apiFaultOf)).toEqual([
       undefined,
       undefined,

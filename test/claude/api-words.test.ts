@@ -9,7 +9,7 @@ const CREDIT =
   "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.";
 const DISABLED = "This organization has been disabled.";
 
-/** An error as the API sends it. */
+/** An error in the API's JSON. */
 const sent = (message: string): string =>
   JSON.stringify({ type: "error", error: { type: "invalid_request_error", message }, request_id: "req_1" });
 
@@ -33,18 +33,18 @@ const FAULTS: [string, SpokenFault][] = [
 ];
 
 describe("faultInWords", () => {
-  it.each(FAULTS)("reads %j", (words, fault) => {
+  it.each(FAULTS)("classifies %j", (words, fault) => {
     expect(faultInWords(words)).toEqual(fault);
   });
 
   it.each<[string, (words: string) => string]>([
-    ["Claude Code", (words) => `API Error: 400 ${words}`],
-    ["Claude Code, of a limit of requests", (words) => `API Error: Request rejected (429) · ${words}`],
-    ["Claude Code, of a key", (words) => `Failed to authenticate. API Error: 403 ${words}`],
-    ["an older Claude Code, which shows all of the answer", (words) => `API Error: 400 ${sent(words)}`],
+    ["the message of Claude Code", (words) => `API Error: 400 ${words}`],
+    ["Claude Code's message about a rate limit", (words) => `API Error: Request rejected (429) · ${words}`],
+    ["Claude Code's message about a key", (words) => `Failed to authenticate. API Error: 403 ${words}`],
+    ["an older Claude Code, which prints the whole answer", (words) => `API Error: 400 ${sent(words)}`],
     ["a gateway", (words) => `API Error: 400 litellm.BadRequestError: AnthropicException - ${sent(words)}`],
     ["a gateway behind a gateway", (words) => `API Error: 400 ${sent(`upstream said: ${sent(words)}`)}`],
-  ])("reads them from %s", (_, spoken) => {
+  ])("classifies the words within %s", (_, spoken) => {
     for (const [words, fault] of FAULTS) expect(faultInWords(spoken(words)), words).toEqual(fault);
   });
 
@@ -62,11 +62,11 @@ describe("faultInWords", () => {
     JSON.stringify({ message: LIMIT }),
     sent("\\u12"),
     '{"message": "\\x"}',
-  ])("finds none in %j, also where a user's words are quoted", (words) => {
+  ])("finds no fault in %j, though it may quote one", (words) => {
     expect(faultInWords(words)).toBeUndefined();
   });
 
-  it("takes any words, of any length", () => {
+  it("handles any words of any length", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 5_000 }), (words) => {
         expect(faultInWords(words)).toBeUndefined();

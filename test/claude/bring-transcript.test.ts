@@ -27,7 +27,7 @@ async function write(file: string, text: string): Promise<string> {
   return file;
 }
 
-/** A transcript in the folder of `place`. */
+/** Writes a transcript into the folder of `place`. */
 async function transcript(place: TranscriptPlace, text: string): Promise<string> {
   return await write(join(await transcriptFolderOf(place), `${ID}.jsonl`), text);
 }
@@ -37,7 +37,7 @@ async function read(place: TranscriptPlace): Promise<string | undefined> {
   return file === undefined ? undefined : await readFile(file, "utf8");
 }
 
-/** All files under a directory, with what is in them. */
+/** Reads all files under a directory. */
 async function contents(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
@@ -46,7 +46,7 @@ async function contents(folder: string): Promise<Record<string, string>> {
 }
 
 describe("bringTranscript", () => {
-  it("copies nothing within Claude Code's own directory, whatever the working directories are", async () => {
+  it("copies nothing within one configuration directory", async () => {
     const [from, to] = [placeAt("config", "a"), placeAt("config", "b")];
     await transcript(from, "1\n");
     const before = await contents(root);
@@ -55,7 +55,7 @@ describe("bringTranscript", () => {
     expect(await contents(root)).toEqual(before);
   });
 
-  it("copies it, and all that belongs to it, into another directory of Claude Code's own", async () => {
+  it("copies the transcript and its files into another configuration directory", async () => {
     const [from, to] = [placeAt("one", "a"), placeAt("two", "b")];
     const source = await transcript(from, "1\n2\n");
     const folder = join(dirname(source), ID);
@@ -80,7 +80,7 @@ describe("bringTranscript", () => {
     expect(await bringTranscript(ID, from, to)).toBe("in_place");
   });
 
-  it("takes it back, over what was left there", async () => {
+  it("copies it back over an older copy", async () => {
     const [one, two] = [placeAt("one", "a"), placeAt("two", "a")];
     const left = await transcript(one, "1\n");
     await write(join(dirname(left), ID, "subagents", "agent-1.jsonl"), "s");
@@ -92,7 +92,7 @@ describe("bringTranscript", () => {
     expect(await readFile(join(dirname(left), ID, "subagents", "agent-1.jsonl"), "utf8")).toBe("sub");
   });
 
-  it("takes it back to where it was left, so that there are not two", async () => {
+  it("copies it back to its former folder, so that there are not two", async () => {
     const [one, two, third] = [placeAt("one", "a"), placeAt("two", "b"), placeAt("one", "c")];
     await transcript(one, "1\n");
     await transcript(two, "1\n2\n");
@@ -101,7 +101,7 @@ describe("bringTranscript", () => {
     expect(await read(third)).toBe("1\n2\n");
   });
 
-  it("leaves alone what has gone further", async () => {
+  it("leaves a longer transcript alone", async () => {
     const [from, to] = [placeAt("one", "a"), placeAt("two", "a")];
     await transcript(from, "1\n");
     await transcript(to, "1\n2\n");
@@ -109,7 +109,7 @@ describe("bringTranscript", () => {
     expect(await read(to)).toBe("1\n2\n");
   });
 
-  it("leaves alone what has gone another way", async () => {
+  it("leaves a diverged transcript alone", async () => {
     const [from, to] = [placeAt("one", "a"), placeAt("two", "a")];
     await transcript(from, "1\n2\n3\n");
     await transcript(to, "1\n4\n");
@@ -117,14 +117,14 @@ describe("bringTranscript", () => {
     expect(await read(to)).toBe("1\n4\n");
   });
 
-  it("says what is nowhere, and what somebody else has brought", async () => {
+  it('returns "missing" for no transcript, and "in_place" for one at the target', async () => {
     const [from, to] = [placeAt("one", "a"), placeAt("two", "a")];
     expect(await bringTranscript(ID, from, to)).toBe("missing");
     await transcript(to, "1\n");
     expect(await bringTranscript(ID, from, to)).toBe("in_place");
   });
 
-  it("helps where Claude Code finds two and takes neither", async () => {
+  it("copies where Claude Code finds two transcripts and takes neither", async () => {
     const [from, twin, to] = [placeAt("config", "a"), placeAt("config", "b"), placeAt("config", "c")];
     await transcript(from, "1\n2\n");
     await transcript(twin, "another\n");
@@ -140,13 +140,13 @@ describe("bringTranscript", () => {
     await write(dirname(folder), "a file where a folder is to be");
     await expect(bringTranscript(ID, from, to)).rejects.toThrow("ENOTDIR");
     await rm(dirname(folder));
-    // A directory is not overwritten by a file.
+    // A file cannot overwrite a directory.
     await mkdir(join(folder, `${ID}.jsonl`, "in the way"), { recursive: true });
     await expect(bringTranscript(ID, from, to)).rejects.toThrow();
     expect(await readdir(folder)).toEqual([`${ID}.jsonl`]);
   });
 
-  it("does not mistake a link to the same directory for another one", async () => {
+  it("resolves a link to the same directory", async () => {
     const from = placeAt("config", "a");
     await transcript(from, "1\n");
     await symlink(from.config, join(root, "link"));

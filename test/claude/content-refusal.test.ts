@@ -4,7 +4,7 @@ import { type ContentRefusal, contentRefusalOf } from "../../src/claude/messages
 import { failureOf } from "../../src/claude/messages/failure.ts";
 import { success } from "../session/messages.ts";
 
-/** As Claude Code 2.1.332 tells them. */
+/** Messages of Claude Code 2.1.332. */
 const REFUSALS: [string, number | null, TerminalReason, ContentRefusal | undefined][] = [
   ["Prompt is too long", 400, "prompt_too_long", "length"],
   ["Prompt is too long", null, "blocking_limit", "length"],
@@ -25,18 +25,18 @@ const REFUSALS: [string, number | null, TerminalReason, ContentRefusal | undefin
   ["API Error: 400 Your credit balance is too low to access the Anthropic API.", 400, "api_error", undefined],
 ];
 
-test.each(REFUSALS)("%s (%s)", (words, status, reason, expected) => {
+test.each(REFUSALS)("contentRefusalOf(): %s (%s)", (words, status, reason, expected) => {
   const result = success({ is_error: true, result: words, api_error_status: status, terminal_reason: reason });
   const failure = failureOf(result, words.startsWith("API Error") ? "unknown" : "invalid_request");
   const known = status === 404 ? failureOf(result, "model_not_found") : failure;
   expect(contentRefusalOf(result, known)).toBe(expected);
 });
 
-test("a turn that did not fail is refused nothing", () => {
+test("contentRefusalOf(): returns undefined for a turn that succeeded", () => {
   expect(contentRefusalOf(success(), undefined)).toBeUndefined();
 });
 
-test("words of any length are read in no time", () => {
+test("contentRefusalOf(): reads a megabyte of words within half a second", () => {
   const words = `API Error: 400 ${"messages.1.content.1 ".repeat(50_000)}`;
   const result = success({ is_error: true, result: words, api_error_status: 400, terminal_reason: "api_error" });
   const since = performance.now();

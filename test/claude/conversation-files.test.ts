@@ -32,8 +32,8 @@ async function found(ids: readonly string[], configs: readonly string[] = [confi
   return paths.map(({ path }) => relative(root, path)).toSorted();
 }
 
-describe("the files of conversations", () => {
-  it("are all that Claude Code has named by their ids, of these conversations and no other", async () => {
+describe("conversationFiles() and removePath()", () => {
+  it("find all files that Claude Code names by the ids, and no others", async () => {
     const mine = [
       write(`config/projects/-work/${MINE}.jsonl`),
       write(`config/projects/-work-tree/${ALSO}.jsonl.part`),
@@ -53,7 +53,7 @@ describe("the files of conversations", () => {
     expect(await found([OTHER])).toEqual([`config/projects/-work/${OTHER}.jsonl`]);
   });
 
-  it("are none for what is no id, or is not there", async () => {
+  it("find nothing for an invalid or unknown id", async () => {
     write(`config/projects/-work/${OTHER}.jsonl`);
     expect(await found(["", "..", ".", "*", "projects", OTHER.slice(0, 35), `${OTHER}/..`])).toEqual([]);
     expect(await found([MINE])).toEqual([]);
@@ -61,7 +61,7 @@ describe("the files of conversations", () => {
     expect(await found([])).toEqual([]);
   });
 
-  it("include plans, by the names that the transcripts tell, and not what only speaks of one", async () => {
+  it("find plans by the slugs of the transcripts' entries, and not by text about them", async () => {
     const line = (entry: object): string => `${JSON.stringify(entry)}\n`;
     const said = [
       line({ type: "user", slug: "mine-calm-owl" }),
@@ -79,7 +79,7 @@ describe("the files of conversations", () => {
     expect((await found([MINE])).filter((path) => path.includes("plans"))).toEqual(expected.toSorted());
   });
 
-  it("are removed with all that is below them, and links are not followed", async () => {
+  it("remove a path with everything below, without following links", async () => {
     write("outside/kept");
     write(`config/projects/-work/${MINE}/tool-results/a.txt`);
     write(`config/projects/-work/${MINE}/b.txt`);
@@ -96,7 +96,7 @@ describe("the files of conversations", () => {
     expect(await removePath(join(root, `outside/${MINE}`))).toBe(1);
   });
 
-  it("are read line by line, and those that are not there have none", async () => {
+  it("read a file line by line, and none of a missing file", async () => {
     write("a.jsonl", "one\ntwo\r\nthree");
     expect(await Array.fromAsync(linesOf(join(root, "a.jsonl")))).toEqual(["one", "two", "three"]);
     expect(await Array.fromAsync(linesOf(join(root, "none")))).toEqual([]);

@@ -30,13 +30,13 @@ const FREE = ["guard"];
 
 interface Other {
   readonly pid: number;
-  /** `"held"`, or why not. */
+  /** Returns `"held"`, or the error. */
   lock(conversation: string): Promise<string>;
-  /** Kills it. */
+  /** Kills the process. */
   end(): Promise<void>;
 }
 
-/** Another application. */
+/** Starts another application. */
 function another(): Other {
   const holder = fileURLToPath(new URL("./lock-holder.ts", import.meta.url));
   const child = spawn(process.execPath, [holder, home], { stdio: ["pipe", "pipe", "inherit"] });
@@ -57,7 +57,7 @@ function another(): Other {
 }
 
 describe("lockConversation", () => {
-  it("refuses a conversation that another application has, names that, and gives it when that is killed", async () => {
+  it("rejects a conversation that another process holds, names it, and locks it after that was killed", async () => {
     const other = another();
     expect(await other.lock(id)).toBe("held");
     const refused = await lockConversation(id, marker(), home).catch((error: unknown) => error);
@@ -70,7 +70,7 @@ describe("lockConversation", () => {
     expect(await files()).toEqual(FREE);
   });
 
-  it("gives it to all activations of one application, and keeps it until the last gives it up", async () => {
+  it("is shared by all activations of one process until the last releases it", async () => {
     const before = await lockConversation(id, marker(), home);
     const after = await lockConversation(id, marker(), home);
     const other = another();
@@ -82,7 +82,7 @@ describe("lockConversation", () => {
     expect(await other.lock(id)).toBe("held");
   });
 
-  it("gives it to one that asks while the last gives it up", async () => {
+  it("keeps the lock when one activation locks while the last one releases", async () => {
     const other = another();
     for (let round = 0; round < 20; round++) {
       const before = await lockConversation(id, marker(), home);
@@ -94,7 +94,7 @@ describe("lockConversation", () => {
     expect(await other.lock(id)).toBe("held");
   });
 
-  it("knows one folder under two names", async () => {
+  it("resolves two names of one folder", async () => {
     const link = `${home}-link`;
     await symlink(home, link);
     const [one, two] = [await lockConversation(id, marker(), home), await lockConversation(id, marker(), link)];
@@ -105,7 +105,7 @@ describe("lockConversation", () => {
     await rm(link);
   });
 
-  it("replaces a file that is no lock", async () => {
+  it("replaces a lock file with other content", async () => {
     await (await lockConversation(id, marker(), home)).release();
     for (const content of ["", "nonsense", "x".repeat(10_000)]) {
       await writeFile(join(home, "castellan-locks", `${id}.lock`), content);
@@ -116,18 +116,18 @@ describe("lockConversation", () => {
     }
   });
 
-  it("leaves the file of another application alone where it can open no file itself", async () => {
+  it("leaves another process's lock file alone when it cannot open files itself", async () => {
     const other = another();
     expect(await other.lock(id)).toBe("held");
     const before = await stat(join(home, "castellan-locks", `${id}.lock`));
     const script = fileURLToPath(new URL("./lock-without-files.ts", import.meta.url));
-    // It gets none: a process that it starts a moment later could write.
+    // The lock fails, because a process that starts a moment later might write.
     expect(execFileSync(process.execPath, [script, home, id], { encoding: "utf8" })).toMatch(/EMFILE|unable to open/);
     expect((await stat(join(home, "castellan-locks", `${id}.lock`))).ino).toBe(before.ino);
     await expect(lockConversation(id, marker(), home)).rejects.toBeInstanceOf(ConversationInUse);
   });
 
-  it("says which process keeps it from being locked, where that is stopped, and locks it when that goes on", async () => {
+  it("rejects with the stopped process that holds the guard, and locks once that continues", async () => {
     const script = fileURLToPath(new URL("./guard-holder.ts", import.meta.url));
     const holder = spawn(process.execPath, [script, home], { stdio: ["ignore", "pipe", "inherit"] });
     others.push(holder);
@@ -142,13 +142,13 @@ describe("lockConversation", () => {
     expect(await files()).toEqual(FREE);
   });
 
-  it("locks one conversation in one folder of Claude Code's", async () => {
+  it("locks per conversation and per configuration directory", async () => {
     expect(await another().lock(id)).toBe("held");
     await (await lockConversation(randomUUID(), marker(), home)).release();
     await (await lockConversation(id, marker(), join(home, "other"))).release();
   });
 
-  it("keeps nobody from starting where it cannot write", async () => {
+  it("succeeds without a lock where it cannot write", async () => {
     const lock = await lockConversation(id, marker(), "/dev/null/nowhere");
     await lock.release();
   });
@@ -160,8 +160,8 @@ describe("lockConversation", () => {
   });
 });
 
-describe("the verdict on a contest", () => {
-  it("finds two holders, and one that goes on after its death was believed", () => {
+describe("verdict()", () => {
+  it("finds two holders, and a killed process that goes on", () => {
     const one = ["", "holds a 1", "holds a 2", "leaves a 2"].join("\n");
     const dead = ["", "holds a 1", "kill - 1", "holds a 2", "still a 1", "leaves a 2"].join("\n");
     const right = ["", "holds a 1", "kill - 1", "still a 1", "holds a 2", "leaves a 2", "holds a 3"].join("\n");

@@ -28,7 +28,7 @@ const host = {
 };
 
 describe("buildEnvironment", () => {
-  it("passes on paths, locale, proxies in both cases, certificates and Claude Code's own, and no other thing", () => {
+  it("passes paths, locale, proxies in both cases, certificates and Claude Code's variables, and nothing else", () => {
     expect(Object.keys(buildEnvironment({ host })).sort()).toEqual(
       [
         "PATH",
@@ -48,24 +48,24 @@ describe("buildEnvironment", () => {
     );
   });
 
-  it("keeps the values and the spelling of the names", () => {
+  it("keeps values and the case of names", () => {
     const built = buildEnvironment({ host: { Path: "C:\\Windows", SystemRoot: "C:\\", http_proxy: "p" } });
     expect(built).toEqual({ Path: "C:\\Windows", SystemRoot: "C:\\", http_proxy: "p" });
   });
 
-  it("inherits all with `true`, save what is not set", () => {
+  it("inherits all defined variables with `true`", () => {
     const { UNSET: _, ...set } = host;
     expect(buildEnvironment({ host, inheritEnv: true })).toEqual(set);
   });
 
   it.each<[boolean | readonly string[] | undefined]>([[false], [undefined], [[]]])(
-    "adds nothing with %j",
+    "inherits nothing more with %j",
     (inheritEnv) => {
       expect(buildEnvironment({ host, inheritEnv })).toEqual(buildEnvironment({ host }));
     },
   );
 
-  it("adds names and beginnings to the allow-list, whatever their case", () => {
+  it("adds names and prefixes to the allow-list, in any case", () => {
     const added = (inheritEnv: string[]): string[] =>
       Object.keys(buildEnvironment({ host, inheritEnv })).filter((name) => !(name in buildEnvironment({ host })));
     expect(added(["AWS_*"])).toEqual(["AWS_SECRET_ACCESS_KEY", "AWS_REGION"]);
@@ -73,14 +73,14 @@ describe("buildEnvironment", () => {
     expect(added(["AWS", "DATABASE"])).toEqual([]);
   });
 
-  it("sets `env` over the host's, and the session's own key over both", () => {
+  it("prefers `env` to the host, and `apiKey` to both", () => {
     expect(buildEnvironment({ host, apiKey: "sk-own" })["ANTHROPIC_API_KEY"]).toBe("sk-own");
     const env = { ANTHROPIC_API_KEY: "sk-env", EXTRA: "yes", EMPTY: "" };
     expect(buildEnvironment({ host, env })).toMatchObject(env);
     expect(buildEnvironment({ host, apiKey: "sk-own", env })).toMatchObject({ ...env, ANTHROPIC_API_KEY: "sk-own" });
   });
 
-  it("leaves the host's credentials out where the session has a key, for Claude Code would send both", () => {
+  it("drops the host's credentials when the session has a key, because Claude Code would send both", () => {
     const rich = {
       ...host,
       ANTHROPIC_AUTH_TOKEN: "host-token",
@@ -99,7 +99,7 @@ describe("buildEnvironment", () => {
     expect(built["CLAUDE_CODE_OAUTH_TOKEN"]).toBe("own");
   });
 
-  describe("of a session with a key of its own", () => {
+  describe("with `apiKey`", () => {
     const names = [
       ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_PROFILE", "ANTHROPIC_FEDERATION_RULE_ID"],
       ["CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_EXTRA_BODY", "ANTHROPIC_IDENTITY_TOKEN"],
@@ -111,7 +111,7 @@ describe("buildEnvironment", () => {
     const others = { AWS_REGION: "eu-west-1", ANTHROPIC_BASE_URL: "http://gateway", CLAUDE_CODE_CLIENT_CERT: "/cert" };
 
     it.each<[boolean | readonly string[]]>([[false], [true], [["AWS_*", "ANTHROPIC_*", "CLAUDE_*", "*"]]])(
-      "no credential of the host is there, with `inheritEnv` %j",
+      "drops all credentials of the host, with `inheritEnv` %j",
       (inheritEnv) => {
         const built = buildEnvironment({ host: { ...credentials, ...others }, inheritEnv, apiKey: "sk-own" });
         expect(Object.keys(built).filter((name) => name in credentials)).toEqual([]);
@@ -120,21 +120,21 @@ describe("buildEnvironment", () => {
       },
     );
 
-    it.each(names)("%s is there if `inheritEnv` names it in full, or `env` has it", (name) => {
+    it.each(names)("keeps %s if `inheritEnv` names it in full, or `env` has it", (name) => {
       const named = buildEnvironment({ host: credentials, inheritEnv: [name.toLowerCase()], apiKey: "sk-own" });
       expect(named).toHaveProperty(name, "host's");
       const given = buildEnvironment({ host: credentials, env: { [name]: "own" }, apiKey: "sk-own" });
       expect(given).toHaveProperty(name, "own");
     });
 
-    it("all of them that Claude Code reads are there without that key", () => {
+    it("keeps the host's credentials that Claude Code reads without `apiKey`", () => {
       const inherited = names.filter((name) => !/^(aws|google|azure)/i.test(name));
       expect(Object.keys(buildEnvironment({ host: credentials })).toSorted()).toEqual(inherited.toSorted());
     });
   });
 
-  describe("of an application that runs inside a Claude Code", () => {
-    // What that one tells its commands, its hooks and the sessions that it starts.
+  describe("inside another Claude Code", () => {
+    // Variables that it sets for its commands, hooks and sessions.
     const SURROUNDING = [
       ["CLAUDECODE", "CLAUDE_PROJECT_DIR", "CLAUDE_ENV_FILE", "CLAUDE_PID", "CLAUDE_EFFORT", "CLAUDE_JOB_DIR"],
       ["CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_EXECPATH", "CLAUDE_CODE_SESSION_ID"],
@@ -152,24 +152,24 @@ describe("buildEnvironment", () => {
     ].flat();
     const surrounded = { ...host, ...Object.fromEntries(SURROUNDING.map((name) => [name, "1"])) };
 
-    it("nothing of it is there", () => {
+    it("drops its variables", () => {
       expect(buildEnvironment({ host: surrounded })).toEqual(buildEnvironment({ host }));
     });
 
-    it.each(SURROUNDING.filter((name) => !(name in REFUSED_VARIABLES)))("%s is there if somebody names it", (name) => {
+    it.each(SURROUNDING.filter((name) => !(name in REFUSED_VARIABLES)))("keeps %s if it is named", (name) => {
       expect(buildEnvironment({ host: surrounded, inheritEnv: [name] })).toHaveProperty(name, "1");
       expect(buildEnvironment({ host: surrounded, inheritEnv: true })).toHaveProperty(name, "1");
       expect(buildEnvironment({ host, env: { [name]: "2" } })).toHaveProperty(name, "2");
     });
 
-    it.each(Object.keys(REFUSED_VARIABLES))("%s is not inherited by whatever `inheritEnv` says", (name) => {
+    it.each(Object.keys(REFUSED_VARIABLES))("does not inherit %s, whatever `inheritEnv` says", (name) => {
       for (const inheritEnv of [true, [name], [name.toLowerCase()], ["CLAUDE_*"], ["*"]]) {
         expect(buildEnvironment({ host: surrounded, inheritEnv })).not.toHaveProperty(name);
       }
     });
   });
 
-  it("keeps what Claude Code is configured by: addresses, models, limits, and what is switched off", () => {
+  it("keeps Claude Code's configuration: addresses, models, limits and switches", () => {
     const configured = {
       CLAUDE_CONFIG_DIR: "/config",
       ANTHROPIC_MODEL: "m",
@@ -189,7 +189,7 @@ describe("buildEnvironment", () => {
     expect(buildEnvironment({ host: configured })).toEqual(configured);
   });
 
-  it("sets what follows from other options over the host's, and `env` over that", () => {
+  it("prefers implied variables to the host's, and `env` to both", () => {
     const built = buildEnvironment({
       host: { CLAUDE_CODE_DISABLE_CRON: "host", HOME: "/home", LANG: "C" },
       implied: { CLAUDE_CODE_DISABLE_CRON: "implied", HOME: undefined, IMPLIED: "1", OVER: "implied" },
@@ -198,7 +198,7 @@ describe("buildEnvironment", () => {
     expect(built).toEqual({ CLAUDE_CODE_DISABLE_CRON: "implied", LANG: "C", IMPLIED: "1", OVER: "env" });
   });
 
-  it("has a variable only because the host has it and it is listed, or because `env` has it (property)", () => {
+  it("takes each variable from the host's listed ones or from `env` (property)", () => {
     const name = fc.constantFrom(
       "PATH",
       "A",
@@ -225,7 +225,7 @@ describe("buildEnvironment", () => {
     );
   });
 
-  it("leaves out what is undefined in `env`", () => {
+  it("drops a variable that is undefined in `env`", () => {
     const built = buildEnvironment({
       host,
       env: { ANTHROPIC_API_KEY: undefined, HOME: undefined, NEVER: undefined },

@@ -8,48 +8,58 @@ const NO_MESSAGE = "No message found with message.uuid of: 8c0a4d0e-0000-4000-80
 const IN_USE = "Error: Session ID 8c0a4d0e-0000-4000-8000-000000000000 is already in use.";
 
 const table: [string, ExitEvidence, ExitClass, RegExp][] = [
-  ["stopped by us, code 0", { expected: true, code: 0 }, "done", /asked/],
-  ["stopped by us, with SIGKILL", { expected: true, signal: "SIGKILL" }, "done", /asked/],
-  ["stopped by us, code 143", { expected: true, code: 143, stderr: "Terminated" }, "done", /asked/],
-  ["stopped by us, whatever it said", { expected: true, code: 1, stderr: NO_CONVERSATION }, "done", /asked/],
-  ["killed", { expected: false, signal: "SIGKILL" }, "crash", /ended by SIGKILL/],
-  ["segmentation fault", { expected: false, signal: "SIGSEGV" }, "crash", /ended by SIGSEGV/],
+  ["a requested end with code 0", { expected: true, code: 0 }, "done", /asked/],
+  ["a requested end by SIGKILL", { expected: true, signal: "SIGKILL" }, "done", /asked/],
+  ["a requested end with code 143", { expected: true, code: 143, stderr: "Terminated" }, "done", /asked/],
+  ["a requested end with any error output", { expected: true, code: 1, stderr: NO_CONVERSATION }, "done", /asked/],
+  ["an end by SIGKILL", { expected: false, signal: "SIGKILL" }, "crash", /ended by SIGKILL/],
+  ["a segmentation fault", { expected: false, signal: "SIGSEGV" }, "crash", /ended by SIGSEGV/],
   ["code 1", { expected: false, code: 1 }, "crash", /code 1$/],
-  ["code 0, unasked", { expected: false, code: 0 }, "crash", /code 0 although nobody asked/],
-  ["last words", { expected: false, code: 1, stderr: "at foo\nTypeError: x" }, "crash", /code 1: TypeError: x$/],
-  ["signal and last words", { expected: false, signal: "SIGABRT", stderr: "heap" }, "crash", /SIGABRT: heap$/],
-  ["no more than an error", { expected: false, error: "read ECONNRESET" }, "crash", /broke off: read ECONNRESET$/],
-  ["a code says more than the SDK does", { expected: false, code: 3, error: "exited with code 3" }, "crash", /code 3$/],
-  ["nothing known", { expected: false }, "crash", /broke off$/],
+  ["code 0 without a request", { expected: false, code: 0 }, "crash", /code 0 although nobody asked/],
   [
-    "no transcript (stderr)",
+    "code 1 and error output",
+    { expected: false, code: 1, stderr: "at foo\nTypeError: x" },
+    "crash",
+    /code 1: TypeError: x$/,
+  ],
+  ["a signal and error output", { expected: false, signal: "SIGABRT", stderr: "heap" }, "crash", /SIGABRT: heap$/],
+  ["an error alone", { expected: false, error: "read ECONNRESET" }, "crash", /broke off: read ECONNRESET$/],
+  ["a code beside the SDK's error", { expected: false, code: 3, error: "exited with code 3" }, "crash", /code 3$/],
+  ["no evidence", { expected: false }, "crash", /broke off$/],
+  [
+    "a missing transcript (stderr)",
     { expected: false, code: 1, stderr: NO_CONVERSATION },
     "conversation_missing",
     /transcript/,
   ],
-  ["no transcript (SDK)", { expected: false, error: NO_CONVERSATION }, "conversation_missing", /transcript/],
-  ["no such message", { expected: false, code: 1, stderr: NO_MESSAGE }, "conversation_missing", /message up to which/],
-  ["conversation exists", { expected: false, code: 1, stderr: IN_USE }, "conversation_exists", /already has/],
+  ["a missing transcript (SDK)", { expected: false, error: NO_CONVERSATION }, "conversation_missing", /transcript/],
   [
-    "a refusal to start that a person has to mend",
+    "a missing message",
+    { expected: false, code: 1, stderr: NO_MESSAGE },
+    "conversation_missing",
+    /message up to which/,
+  ],
+  ["an id in use", { expected: false, code: 1, stderr: IN_USE }, "conversation_exists", /already has/],
+  [
+    "a startup failure that needs a repair",
     { expected: false, code: 1, startupFailure: "cwd_unavailable" },
     "bad_config",
     /cwd_unavailable/,
   ],
   [
-    "a refusal to start for want of a login",
+    "a startup failure for want of a login",
     { expected: false, code: 1, startupFailure: "gateway_signin_required" },
     "auth",
     /signin/,
   ],
   [
-    "a refusal to start that may pass",
+    "a temporary startup failure",
     { expected: false, code: 1, startupFailure: "org_verify_failed" },
     "overload",
     /org_verify/,
   ],
   [
-    "a refusal to start for what a person has to mend, where the system lacks room for it",
+    "a startup failure for a full volume",
     {
       expected: false,
       code: 1,
@@ -60,55 +70,40 @@ const table: [string, ExitEvidence, ExitClass, RegExp][] = [
     /ENOSPC/,
   ],
   [
-    "the same, where it lacks leave",
+    "a startup failure for a missing permission",
     { expected: false, code: 1, startupFailure: "temp_dir_unusable", error: "EACCES: permission denied, mkdir '/t'" },
     "bad_config",
     /EACCES/,
   ],
   [
-    "the reason it gives says more than its words",
+    "a startup failure beside other words",
     { expected: false, code: 1, startupFailure: "proxy_invalid", error: "bad proxy", stderr: NO_CONVERSATION },
     "bad_config",
     /^bad proxy/,
   ],
+  ["an unknown option", { expected: false, code: 1, stderr: "error: unknown option '--nope'" }, "bad_config", /--nope/],
+  ["SIGKILL with memory evidence", { expected: false, signal: "SIGKILL", memoryKill: true }, "out_of_memory", /memory/],
+  ["SIGTERM with memory evidence", { expected: false, signal: "SIGTERM", memoryKill: true }, "crash", /SIGTERM/],
   [
-    "an option it does not know",
-    { expected: false, code: 1, stderr: "error: unknown option '--nope'" },
-    "bad_config",
-    /--nope/,
-  ],
-  [
-    "killed while the kernel lacked memory",
-    { expected: false, signal: "SIGKILL", memoryKill: true },
-    "out_of_memory",
-    /memory/,
-  ],
-  [
-    "ended otherwise while the kernel lacked memory",
-    { expected: false, signal: "SIGTERM", memoryKill: true },
-    "crash",
-    /SIGTERM/,
-  ],
-  [
-    "killed by us while the kernel lacked memory",
+    "a requested SIGKILL with memory evidence",
     { expected: true, signal: "SIGKILL", memoryKill: true },
     "done",
     /asked/,
   ],
   [
-    "an unreadable output was found",
+    "a fault in the output",
     { expected: false, signal: "SIGKILL", found: { class: "crash", message: "the output broke" } },
     "crash",
     /^the output broke$/,
   ],
   [
-    "a stall was found, and the process killed for it",
+    "a stall, after which it was killed",
     { expected: false, signal: "SIGKILL", found: { class: "stalled", message: "silent" } },
     "stalled",
     /^silent$/,
   ],
   [
-    "a fault was found before the end that was asked for",
+    "a fault before a requested end",
     { expected: true, code: 0, found: { class: "auth", message: "no key" } },
     "auth",
     /^no key$/,
@@ -116,7 +111,7 @@ const table: [string, ExitEvidence, ExitClass, RegExp][] = [
 ];
 
 describe("classifyExit", () => {
-  it.each(table)("%s", (_, evidence, expected, message) => {
+  it.each(table)("classifies %s", (_, evidence, expected, message) => {
     const verdict = classifyExit(evidence);
     expect(verdict.class).toBe(expected);
     expect(verdict.message).toMatch(message);
@@ -131,7 +126,7 @@ describe("classifyExit", () => {
     error: text,
   });
 
-  it("takes any end that nobody asked for and that says nothing of conversations for a crash", () => {
+  it("treats an unrequested end without words about conversations as a crash", () => {
     fc.assert(
       fc.property(anything, (evidence) => {
         const verdict = classifyExit(evidence);

@@ -9,7 +9,7 @@ import {
 } from "../../src/claude/messages/failure.ts";
 import { failure, success } from "../session/messages.ts";
 
-/** What a caller should do about each: `auth` mend the account, `billing` pay, `overload` wait, `request` change the prompt. */
+/** What fixes each class: `auth` an account, `billing` money, `overload` time, `request` another prompt. */
 const BY_ERROR: Record<SDKAssistantMessageError, TurnFailure["class"]> = {
   authentication_failed: "auth",
   oauth_org_not_allowed: "auth",
@@ -49,20 +49,20 @@ const BY_LIMIT: Record<SDKResultError["subtype"], [TurnFailure["class"], string]
 };
 
 const BAD_REQUEST = { error: "invalid_request", status: 400 } as const;
-// What the SDK's types do not know yet.
+// An error that the SDK's types do not know yet.
 const LATER = "too_hot" as SDKAssistantMessageError;
 
 describe("commandFailureOf", () => {
   const did = { commandRefused: false, compacted: false, text: "" };
 
-  it("finds nothing wrong with commands that did what they were to do, nor with the model", () => {
+  it("returns undefined for a command that worked, and for the model's turns", () => {
     expect(commandFailureOf(success(), did)).toBeUndefined();
     expect(commandFailureOf(success({ local_command: "context" }), did)).toBeUndefined();
     expect(commandFailureOf(success({ local_command: "compact" }), { ...did, compacted: true })).toBeUndefined();
     expect(commandFailureOf(failure("error_during_execution"), { ...did, commandRefused: true })).toBeUndefined();
   });
 
-  it("finds a command that says that it failed", () => {
+  it("returns the words of a command that reports a failure", () => {
     const found = commandFailureOf(success({ local_command: "custom" }), {
       ...did,
       commandRefused: true,
@@ -77,12 +77,12 @@ describe("commandFailureOf", () => {
     ["Error during compaction: API Error: 401 bad key", { class: "auth", status: 401 }],
     ["Error during compaction: API Error: 400 bad", { class: "request", status: 400 }],
     ["", { class: "turn", message: "the command did nothing" }],
-  ])("takes a summary that was not made for a failure: %s", (text, expected) => {
+  ])("returns a failure for a missing summary: %s", (text, expected) => {
     const found = commandFailureOf(success({ local_command: "compact", result: "" }), { ...did, text });
     expect(found).toMatchObject(expected);
   });
 });
-/** As Claude Code 2.1.332 says it of a request that is too long, where the API fails at its compaction. */
+/** Failed compactions of too long a request, as Claude Code 2.1.332 reports them. */
 const COMPACTIONS: [string, TurnFailure["class"], number | undefined][] = [
   ["API Error: Connection dropped (ECONNRESET). Check the gateway, then try again.", "overload", undefined],
   ["API Error: 500 x. This is a server-side issue.", "overload", 500],
@@ -96,7 +96,7 @@ const COMPACTIONS: [string, TurnFailure["class"], number | undefined][] = [
 ];
 
 describe("failureOf", () => {
-  it.each(COMPACTIONS)("does not call too long what could not be compacted: %s", (words, expected, status) => {
+  it.each(COMPACTIONS)("classifies a failed compaction by its own error: %s", (words, expected, status) => {
     for (const [reason, answered] of [
       ["blocking_limit", null],
       ["prompt_too_long", 400],
@@ -115,7 +115,7 @@ describe("failureOf", () => {
     }
   });
 
-  it("calls too long what is, also where the compaction has failed for that", () => {
+  it("calls a prompt too long, also when its compaction failed over a wrong model", () => {
     const words = "Prompt is too long · automatic compaction failed: There's an issue with the selected model.";
     for (const result of ["Prompt is too long", words]) {
       const given = success({ is_error: true, result, api_error_status: 400, terminal_reason: "prompt_too_long" });
@@ -123,28 +123,25 @@ describe("failureOf", () => {
     }
   });
 
-  it("finds nothing wrong with a turn that went well, even if an earlier request of it had failed", () => {
+  it("returns undefined for a turn that succeeded, even after a failed request", () => {
     expect(failureOf(success(), undefined)).toBeUndefined();
     expect(failureOf(success(), "overloaded")).toBeUndefined();
   });
 
-  it.each(Object.entries(BY_ERROR))(
-    "reads %s as %s; only where that says nothing the status counts",
-    (error, expected) => {
-      const result = success({ is_error: true, result: "API Error: words", api_error_status: 418 });
-      const found = failureOf(result, error as SDKAssistantMessageError);
-      expect(found).toEqual({ class: expected, message: "API Error: words", status: 418 });
-    },
-  );
+  it.each(Object.entries(BY_ERROR))("classifies %s as %s, before the status", (error, expected) => {
+    const result = success({ is_error: true, result: "API Error: words", api_error_status: 418 });
+    const found = failureOf(result, error as SDKAssistantMessageError);
+    expect(found).toEqual({ class: expected, message: "API Error: words", status: 418 });
+  });
 
-  it.each(BY_STATUS)("reads status %s as %s where no error is named", (status, expected) => {
+  it.each(BY_STATUS)("classifies status %s as %s without a named error", (status, expected) => {
     const result = success({ is_error: true, ...(status === undefined ? {} : { api_error_status: status }) });
     const found = failureOf(result, undefined);
     expect(found?.class).toBe(expected);
     expect(found?.status).toBe(status ?? undefined);
   });
 
-  it.each(Object.entries(BY_LIMIT))("reads %s as its own kind", (subtype, [expected, words]) => {
+  it.each(Object.entries(BY_LIMIT))("classifies %s on its own", (subtype, [expected, words]) => {
     const result = failure(subtype as SDKResultError["subtype"], { errors: ["it broke", "badly"] });
     const found = failureOf(result, undefined);
     expect(found?.class).toBe(expected);
@@ -157,7 +154,7 @@ describe("failureOf", () => {
     ["budget_exhausted", "turn"],
     ["api_error", "overload"],
     ["completed", "unknown"],
-  ])("reads an end by %s as %s where nothing else is known", (terminal_reason, expected) => {
+  ])("classifies the terminal reason %s as %s without other facts", (terminal_reason, expected) => {
     expect(failureOf(failure("error_during_execution", { terminal_reason }), undefined)?.class).toBe(expected);
     expect(failureOf(success({ is_error: true, terminal_reason, api_error_status: 401 }), undefined)?.class).toBe(
       "auth",
@@ -165,25 +162,25 @@ describe("failureOf", () => {
   });
 
   it.each<[string, Parameters<typeof faultOf>[0], TurnFailure["class"]]>([
-    ["its exact code, whatever the error is called", { ...BAD_REQUEST, code: "org_disabled_credential" }, "auth"],
-    ["its exact code, of a key", { error: "invalid_request", status: 403, code: "api_key_auth_disabled" }, "auth"],
+    ["an exact code, before the error's name", { ...BAD_REQUEST, code: "org_disabled_credential" }, "auth"],
+    ["an exact code about a key", { error: "invalid_request", status: 403, code: "api_key_auth_disabled" }, "auth"],
     [
-      "its exact code, of credit",
+      "an exact code about credit",
       { error: "rate_limit", status: 429, code: "model_requires_usage_credits" },
       "billing",
     ],
-    ["a code that is of no account", { error: "overloaded", status: 529, code: "toString" }, "overload"],
-    ["the API's name for it", { error: "rate_limit", status: 429, type: "billing_error" }, "billing"],
-    ["the API's name for it, which says nothing", { ...BAD_REQUEST, type: "invalid_request_error" }, "request"],
-    ["the status, where the error is vague", { error: "invalid_request", status: 401 }, "auth"],
-    ["the status, of a proxy's", { error: "invalid_request", status: 403 }, "auth"],
-    ["the error, where that is not vague", { error: "model_not_found", status: 403 }, "request"],
-    ["the status, where the error is of a later release", { error: LATER, status: 529 }, "overload"],
-  ])("reads %s", (_, facts, expected) => {
+    ["a code named like a property of Object", { error: "overloaded", status: 529, code: "toString" }, "overload"],
+    ["the API's type", { error: "rate_limit", status: 429, type: "billing_error" }, "billing"],
+    ["an unspecific type of the API", { ...BAD_REQUEST, type: "invalid_request_error" }, "request"],
+    ["the status beside a vague error", { error: "invalid_request", status: 401 }, "auth"],
+    ["the status of a proxy", { error: "invalid_request", status: 403 }, "auth"],
+    ["a specific error before the status", { error: "model_not_found", status: 403 }, "request"],
+    ["the status beside an error of a later release", { error: LATER, status: 529 }, "overload"],
+  ])("classifies by %s", (_, facts, expected) => {
     expect(faultOf(facts)?.class).toBe(expected);
   });
 
-  it("asks the words only where the fields leave it open", () => {
+  it("reads the words only when the fields leave the class open", () => {
     const words = "API Error: 400 Your credit balance is too low to access the Anthropic API.";
     const facts = [
       [{ error: "unknown", status: 400 }, "billing"],
@@ -198,7 +195,7 @@ describe("failureOf", () => {
     for (const [fact, expected] of facts) expect(faultOf({ ...fact, words })?.class).toBe(expected);
   });
 
-  it("reads from the words until when a limit of use holds", () => {
+  it("reads the reset of a usage limit from the words", () => {
     const words =
       "API Error: 400 You have reached your specified workspace API usage limits. You will regain access on";
     const result = `${words} 2026-12-01 at 00:00 UTC.`;
@@ -210,7 +207,7 @@ describe("failureOf", () => {
     });
   });
 
-  it("is never without words", () => {
+  it("always has a message", () => {
     expect(failureOf(failure("error_during_execution"), undefined)?.message).toBe("Claude Code gave no reason");
     expect(failureOf(success({ is_error: true, result: "" }), undefined)?.message).toBe("Claude Code gave no reason");
   });
@@ -219,7 +216,7 @@ describe("failureOf", () => {
 describe("wasInterrupted", () => {
   const others: TerminalReason[] = ["completed", "max_turns", "api_error", "prompt_too_long", "hook_stopped"];
 
-  it("holds for the two ends that an interrupt has, and for no other", () => {
+  it("is true for the two terminal reasons of an interrupt only", () => {
     expect(wasInterrupted(failure("error_during_execution", { terminal_reason: "aborted_streaming" }))).toBe(true);
     expect(wasInterrupted(failure("error_during_execution", { terminal_reason: "aborted_tools" }))).toBe(true);
     for (const terminal_reason of others) expect(wasInterrupted(success({ terminal_reason }))).toBe(false);

@@ -9,8 +9,8 @@ const HOST = { PATH: "/bin", ANTHROPIC_API_KEY: "key" };
 const of = (options: Options, rest: Omit<Shape, "options"> = {}, host: Record<string, string> = HOST) =>
   fingerprintOf({ options, ...rest }, host);
 
-describe("a fingerprint", () => {
-  it("is the same for the same, however it is written", () => {
+describe("fingerprintOf()", () => {
+  it("is the same for equal options in any order", () => {
     const hook = async (): Promise<object> => ({});
     const one = of({
       model: "m",
@@ -48,12 +48,12 @@ describe("a fingerprint", () => {
     expect(other.id).not.toBe(plain.id);
   });
 
-  it("tells functions apart, also those that read the same", () => {
+  it("tells functions apart, also those with equal source", () => {
     const hooks = (): Options => ({ hooks: { Stop: [{ hooks: [async () => ({})] }] } });
     expect(of(hooks()).id).not.toBe(of(hooks()).id);
   });
 
-  it("keeps what looks alike apart", () => {
+  it("tells apart values with equal text", () => {
     const pairs: [Options, Options][] = [
       [{ allowedTools: ["a", "b"] }, { allowedTools: ["a,b"] }],
       [{ allowedTools: ["a,string b"] }, { allowedTools: ["a", "b"] }],
@@ -64,12 +64,12 @@ describe("a fingerprint", () => {
     for (const [one, other] of pairs) expect(of(one).id, JSON.stringify([one, other])).not.toBe(of(other).id);
   });
 
-  it("has no secret that can be read", () => {
+  it("contains no readable secret", () => {
     const { id, parts } = of({ env: { TOKEN: "secret-1" } }, { apiKey: "secret-2" });
     expect(JSON.stringify([id, ...parts.values()])).not.toContain("secret");
   });
 
-  it("is another one when the same path leads elsewhere, and when the binary has been exchanged", async () => {
+  it("changes when a path leads elsewhere, and when the binary is replaced", async () => {
     const root = await mkdtemp(join(tmpdir(), "castellan-fingerprint-"));
     const link = join(root, "current");
     const [one, two] = await Promise.all([mkdtemp(join(root, "one-")), mkdtemp(join(root, "two-"))]);
@@ -90,7 +90,7 @@ describe("a fingerprint", () => {
   });
 });
 
-it("says what keeps options from being those of a spare", () => {
+it("spareMismatch(): names the option that excludes a spare", () => {
   const hook = { hooks: [async () => ({})] };
   const server = createSdkMcpServer({ name: "own", tools: [] });
   expect(spareMismatch({ options: {} })).toBeUndefined();

@@ -45,7 +45,7 @@ const permitted = (source: string, id = "use", decision = "accept"): object => (
   tool_result_meta: [{ id, permission_decision: { decision, source } }],
 });
 
-it("tells what `canUseTool` grants before the answer is given, and changes nothing of the answer", async () => {
+it("GrantWatch: reports rules of `canUseTool` before its answer, which it does not change", async () => {
   let heard = false;
   const answer = { behavior: "allow", updatedInput: {}, updatedPermissions: [RULE] } as const;
   const canUseTool: CanUseTool = async () => ({ ...answer, updatedPermissions: [RULE] });
@@ -57,7 +57,7 @@ it("tells what `canUseTool` grants before the answer is given, and changes nothi
   expect(heard).toBe(true);
 });
 
-it("tells nothing of answers that grant nothing", async () => {
+it("GrantWatch: reports nothing for an answer without rules", async () => {
   const none: unknown = undefined;
   for (const answer of [
     { behavior: "allow", updatedInput: {} },
@@ -70,7 +70,7 @@ it("tells nothing of answers that grant nothing", async () => {
   }
 });
 
-it("tells what a hook grants once the tool's result says that the hook has decided", async () => {
+it("GrantWatch: reports a hook's rules once the tool's result says that the hook decided", async () => {
   const one = watched(answering(ALLOWING));
   await callHook(one);
   expect(one.granted).toEqual([]);
@@ -81,7 +81,7 @@ it("tells what a hook grants once the tool's result says that the hook has decid
   expect(one.granted).toHaveLength(1);
 });
 
-it("tells nothing of a hook where somebody else has decided, or where the tool never came to a result", async () => {
+it("GrantWatch: reports nothing when somebody else decided, or the tool had no result", async () => {
   const one = watched(answering(ALLOWING));
   await callHook(one);
   one.see(permitted("user_temporary"));
@@ -96,7 +96,7 @@ it("tells nothing of a hook where somebody else has decided, or where the tool n
   expect(one.granted).toEqual([]);
 });
 
-it("takes the first of several hooks that allow, as Claude Code does, and none that does not", async () => {
+it("GrantWatch: takes the first of several hooks that allow, as Claude Code does", async () => {
   const second: PermissionUpdate = { ...RULE, behavior: "ask" };
   const other: HookJSONOutput = {
     hookSpecificOutput: {

@@ -25,11 +25,11 @@ const HALF = SUMMARY.slice(0, -5);
 
 test.each([
   ["the boundary alone", BOUNDARY],
-  ["half of what comes then", BOUNDARY + ATTACHMENT.slice(0, 1)],
+  ["half of an attachment", BOUNDARY + ATTACHMENT.slice(0, 1)],
   ["half of the summary", BOUNDARY + ATTACHMENT + HALF],
-  ["a second compaction, behind one that is whole", BOUNDARY + SUMMARY + line({ type: "assistant" }) + BOUNDARY, true],
-  ["much between the two", BOUNDARY + line({ type: "attachment", text: "x".repeat(900_000) })],
-])("a compaction that was written by half is taken out: %s", async (_, written, second = false) => {
+  ["a second compaction, after a whole one", BOUNDARY + SUMMARY + line({ type: "assistant" }) + BOUNDARY, true],
+  ["a long attachment", BOUNDARY + line({ type: "attachment", text: "x".repeat(900_000) })],
+])("removeHalfCompaction(): removes %s", async (_, written, second = false) => {
   await writeFile(file, BEFORE + written);
   const left = second ? BEFORE + BOUNDARY + SUMMARY + line({ type: "assistant" }) : BEFORE;
   expect(await halfCompactionAt(file)).toBe(left.length);
@@ -39,15 +39,15 @@ test.each([
 });
 
 test.each([
-  ["none", BEFORE],
-  ["one that is whole", BEFORE + BOUNDARY + ATTACHMENT + SUMMARY],
-  ["one that is whole, and what came then", BEFORE + BOUNDARY + SUMMARY + ATTACHMENT + line({ type: "user" })],
-  ["one after which Claude has answered", BEFORE + BOUNDARY + line({ type: "assistant" })],
-  ["a prompt that speaks of one", BEFORE + line({ type: "user", text: BOUNDARY })],
+  ["no compaction", BEFORE],
+  ["a whole compaction", BEFORE + BOUNDARY + ATTACHMENT + SUMMARY],
+  ["a whole compaction with later messages", BEFORE + BOUNDARY + SUMMARY + ATTACHMENT + line({ type: "user" })],
+  ["a compaction after which Claude answered", BEFORE + BOUNDARY + line({ type: "assistant" })],
+  ["a prompt that quotes a boundary", BEFORE + line({ type: "user", text: BOUNDARY })],
   ["an empty transcript", ""],
   ["a line break", "\n"],
-  ["something else", "x"],
-])("what is no half is left as it is: %s", async (_, written) => {
+  ["other text", "x"],
+])("removeHalfCompaction(): keeps %s", async (_, written) => {
   await writeFile(file, written);
   expect(await halfCompactionAt(file)).toBeUndefined();
   await removeHalfCompaction(file);

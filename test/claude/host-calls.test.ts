@@ -5,7 +5,7 @@ import { HostCalls } from "../../src/claude/host-calls.ts";
 const CONTEXT = { signal: new AbortController().signal, toolUseID: "tool", requestId: "request" };
 
 describe("HostCalls", () => {
-  it("counts a callback for as long as it runs, and gives what it gives", async () => {
+  it("counts a callback while it runs, and returns its result", async () => {
     const calls = new HostCalls();
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<CanUseTool>>>();
     const { canUseTool } = calls.watch({ canUseTool: () => promise });
@@ -18,7 +18,7 @@ describe("HostCalls", () => {
     expect(calls.pending).toBe(0);
   });
 
-  it("counts one that fails no longer than it runs, whether it throws or rejects", async () => {
+  it("stops counting a callback that throws or rejects", async () => {
     const calls = new HostCalls();
     const throws: HookCallback = () => {
       throw new Error("at once");
@@ -39,7 +39,7 @@ describe("HostCalls", () => {
     expect(calls.pending).toBe(0);
   });
 
-  it("leaves other options as they are, and adds none", () => {
+  it("leaves other options unchanged", () => {
     const options = { model: "m", env: { A: "1" } };
     expect(new HostCalls().watch(options)).toStrictEqual(options);
   });

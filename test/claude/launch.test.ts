@@ -6,7 +6,7 @@ import { MARKER } from "../../src/claude/marker.ts";
 const host = { PATH: "/bin", ANTHROPIC_API_KEY: "sk-host", REVIEWER_KEY: "sk-reviewer", EMPTY: "" };
 
 function spawn(): SpawnedProcess {
-  throw new Error("nothing is started here");
+  throw new Error("no process starts in this test");
 }
 
 function launched(options: Options = {}, rest: Partial<Launch> = {}): Options {
@@ -18,7 +18,7 @@ function launched(options: Options = {}, rest: Partial<Launch> = {}): Options {
 }
 
 describe("sdkOptions", () => {
-  it("lets no settings of the host in, waits for nobody's permission, streams, and keeps keys off the command line", () => {
+  it("reads no host settings, asks nobody for permission, streams, and keeps keys off the command line", () => {
     expect(launched()).toMatchObject({
       settingSources: [],
       permissionPrompts: "none",
@@ -31,18 +31,18 @@ describe("sdkOptions", () => {
     ["settings of the machine", { settingSources: ["user"] }],
     ["settings of the project, besides its own", { settingSources: ["project"], settings: { model: "haiku" } }],
     ["a flag", { extraArgs: { "setting-sources": "user" } }],
-  ])("has Claude Code keep conversations, where it reads %s", (_, options) => {
+  ])("keeps Claude Code from deleting conversations when it reads %s", (_, options) => {
     const own = typeof options.settings === "object" ? options.settings : {};
     expect(launched(options).settings).toEqual({ ...own, cleanupPeriodDays: 36_500 });
   });
 
-  it("leaves settings in a file as they are, and those of a session that reads no others", () => {
+  it("leaves a settings file unchanged, and inline settings of a session that reads no others", () => {
     expect(launched({ settingSources: ["user"], settings: "/settings.json" }).settings).toBe("/settings.json");
     expect(launched({ settings: { model: "haiku" } }).settings).toEqual({ model: "haiku" });
     expect(launched()).not.toHaveProperty("settings");
   });
 
-  it("puts the session's own options over those defaults", () => {
+  it("prefers the session's options to its defaults", () => {
     const own: Options = {
       settingSources: ["project"],
       permissionPrompts: "host",
@@ -62,7 +62,7 @@ describe("sdkOptions", () => {
     expect(launched(options)).not.toHaveProperty("permissionPrompts");
   });
 
-  it("passes objects and callbacks on as they are", () => {
+  it("passes objects and callbacks through", () => {
     const hooks = { Stop: [{ hooks: [async () => ({})] }] };
     const canUseTool = async (): Promise<{ behavior: "deny"; message: string }> => ({ behavior: "deny", message: "" });
     const options = launched({ hooks, canUseTool });
@@ -70,14 +70,14 @@ describe("sdkOptions", () => {
     expect(options.canUseTool).toBe(canUseTool);
   });
 
-  it("begins with the conversation it is told, not with the one that the session began with", () => {
+  it("starts the requested conversation, not the session's first one", () => {
     const first: Options = { resume: "old", forkSession: true, sessionId: "first", resumeSessionAt: "message" };
     const options = launched(first, { conversation: { kind: "resume", id: "current" } });
     expect(options.resume).toBe("current");
     for (const gone of ["forkSession", "sessionId", "resumeSessionAt"]) expect(options).not.toHaveProperty(gone);
   });
 
-  it("keeps the lifetime of the process and its error output to Castellan", () => {
+  it("keeps control of the process's lifetime and error output", () => {
     const options = launched({
       abortController: new AbortController(),
       stderr: () => {},
@@ -88,7 +88,7 @@ describe("sdkOptions", () => {
     expect(launched({ spawnClaudeCodeProcess: () => spawn() }).spawnClaudeCodeProcess).toBe(spawn);
   });
 
-  it("builds the environment: the host's, the key, `inheritEnv`, and `env` last", () => {
+  it("builds the environment from the host's, the key, `inheritEnv`, and `env` last", () => {
     const plain = launched().env ?? {};
     expect(plain).toMatchObject({ PATH: "/bin", ANTHROPIC_API_KEY: "sk-host", [MARKER]: "marker" });
     expect(plain).not.toHaveProperty("REVIEWER_KEY");
@@ -98,7 +98,7 @@ describe("sdkOptions", () => {
     expect(own).not.toHaveProperty("PATH");
   });
 
-  it("has Claude remember nothing by itself, unless the session is to", () => {
+  it("disables auto-memory, unless the session has it", () => {
     const name = "CLAUDE_CODE_DISABLE_AUTO_MEMORY";
     expect(launched().env).toHaveProperty(name, "1");
     expect(launched({}, { autoMemory: true }).env).not.toHaveProperty(name);
@@ -108,7 +108,7 @@ describe("sdkOptions", () => {
     expect(remembering.env).not.toHaveProperty(name);
   });
 
-  it("keeps sessions from messaging each other, unless a session is to take messages", () => {
+  it("disables messages between sessions, unless the session accepts them", () => {
     const name = "CLAUDE_CODE_HARBOR_KITE";
     expect(launched().env).toHaveProperty(name, "0");
     expect(launched({ settings: { crossSessionInbound: "refuse" } }).env).toHaveProperty(name, "0");
@@ -117,7 +117,7 @@ describe("sdkOptions", () => {
     expect(launched({ settings: "/settings.json" }).env).toHaveProperty(name, "0");
   });
 
-  it("keeps a session with a directory of its own in there, and tells it nothing of the repository around", () => {
+  it("confines a session to its own directory, and hides the repository around it", () => {
     const { settings, env } = launched(
       { settings: { model: "m" } },
       { ownDirectory: { root: "/all", path: "/all/own" }, autoMemory: true },
@@ -133,19 +133,19 @@ describe("sdkOptions", () => {
     expect(launched().env).not.toHaveProperty("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS");
   });
 
-  it("lets no option take the marker off the process", () => {
+  it("always sets the marker", () => {
     expect(launched({ env: { [MARKER]: undefined } }).env).toHaveProperty(MARKER, "marker");
     expect(launched({ env: { [MARKER]: "another" } }).env).toHaveProperty(MARKER, "marker");
   });
 });
 
 describe("resolveApiKey", () => {
-  it("takes a key as it is, and one named by a variable from there", () => {
+  it("returns a key as given, or from its variable", () => {
     expect(resolveApiKey("sk-own", host)).toBe("sk-own");
     expect(resolveApiKey({ env: "REVIEWER_KEY" }, host)).toBe("sk-reviewer");
   });
 
-  it("has none where none was given, and where the variable is empty or not set", () => {
+  it("returns undefined without a key, and for an empty or unset variable", () => {
     expect(resolveApiKey(undefined, host)).toBeUndefined();
     expect(resolveApiKey({ env: "EMPTY" }, host)).toBeUndefined();
     expect(resolveApiKey({ env: "UNHEARD_OF" }, host)).toBeUndefined();

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LineGuard } from "../../src/claude/line-guard.ts";
 
-/** What a guard says of this output. */
+/** Returns the breaks that a guard reports for this output. */
 function breaksIn(chunks: readonly (Buffer | string)[]): readonly string[] {
   const breaks: string[] = [];
   const guard = new LineGuard((reason) => breaks.push(reason));
@@ -10,7 +10,7 @@ function breaksIn(chunks: readonly (Buffer | string)[]): readonly string[] {
   return breaks;
 }
 
-/** `bytes` in pieces that end at `cuts`. */
+/** Splits `bytes` at `cuts`. */
 function chop(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
   return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
@@ -26,7 +26,7 @@ const lines = fc.array(
 );
 const cuts = fc.array(fc.nat({ max: 2_000 }), { maxLength: 30 });
 
-/** Lines that are not a JSON object, as far as their ends tell. */
+/** Lines that are no JSON object, as far as their ends tell. */
 const broken = fc.oneof(
   fc.string({ minLength: 1 }).filter((text) => !text.startsWith("{") && !/[\r\n\0]/.test(text)),
   message.map((text) => `${text} (node:1) Warning`),
@@ -38,7 +38,7 @@ const broken = fc.oneof(
 );
 
 describe("LineGuard", () => {
-  it("says nothing of valid lines, however they are cut", () => {
+  it("reports nothing for valid lines, however they are split", () => {
     fc.assert(
       fc.property(lines, cuts, (valid, where) => {
         expect(breaksIn(chop(Buffer.from(valid.join("")), where))).toEqual([]);
@@ -47,7 +47,7 @@ describe("LineGuard", () => {
     );
   });
 
-  it("reports a broken line once, wherever it stands and however it is cut", () => {
+  it("reports a broken line once, anywhere and however it is split", () => {
     fc.assert(
       fc.property(lines, broken, lines, cuts, (before, line, after, where) => {
         const bytes = Buffer.from(`${before.join("")}${line}\n${after.join("")}`);
@@ -64,24 +64,24 @@ describe("LineGuard", () => {
     ["a line that breaks off", '{"type":"result"\n'],
     ["a line that breaks off", '{"type":"res{"type":"result"}oops\n'],
     ["a NUL byte", '{"a":"\0"}\n'],
-  ])("says: %s", (reason, output) => {
+  ])("reports: %s", (reason, output) => {
     expect(breaksIn([output])).toEqual([reason]);
   });
 
-  it("reports only once, however much follows", () => {
+  it("reports once, whatever follows", () => {
     expect(breaksIn(["oops\n", "oops\n", "{\n", "\0"])).toHaveLength(1);
   });
 
-  it("shows no more than the beginning of a long broken line", () => {
+  it("quotes only the beginning of a long broken line", () => {
     const [reason = ""] = breaksIn([`${"x".repeat(10_000)}\n`]);
     expect(reason.length).toBeLessThan(100);
   });
 
-  it("says nothing of a last line without its end, which the exit of the process explains", () => {
+  it("reports nothing for an unfinished last line, which the process's exit explains", () => {
     expect(breaksIn(['{"a":1}\n{"b":'])).toEqual([]);
   });
 
-  it("takes a message of 63 MB, and reports a line that never ends", () => {
+  it("accepts a message of 63 MB, and reports an endless line", () => {
     const megabyte = Buffer.alloc(1024 * 1024, "x");
     const body = (megabytes: number): Buffer[] => [
       Buffer.from("{"),

@@ -1,4 +1,4 @@
-/* One of many processes that lock a few conversations over and over. What it does stands in a log that all append to. */
+/* One of several processes that lock a few conversations over and over, and log it to one file. */
 import { appendFileSync } from "node:fs";
 import { setTimeout as delay, setImmediate as next } from "node:timers/promises";
 import { lockConversation } from "../../src/claude/conversation-lock.ts";
@@ -15,7 +15,7 @@ for (let round = 0; ; round++) {
   );
   if (lock !== undefined) {
     say("holds", conversation);
-    // Long enough, now and then, to be killed over it.
+    // Holds the lock long enough, now and then, to be killed meanwhile.
     await (Math.random() < 0.05 ? delay(20) : next());
     say("still", conversation);
     await next();

@@ -8,20 +8,20 @@ import { fileURLToPath } from "node:url";
 const CONTENDER = fileURLToPath(new URL("./lock-contender.ts", import.meta.url));
 const CONVERSATIONS = 3;
 
-/** After how many rounds at most the next process is killed. */
+/** At most this many rounds pass between two kills. */
 const KILL_EVERY = 60;
 const LOOK_MS = 5;
 
 export interface Contest {
   /** How often a conversation was locked. */
   readonly rounds: number;
-  /** How many processes were killed while they held one. */
+  /** How many processes were killed while they held a lock. */
   readonly killedHolding: number;
-  /** Each case of two that held one conversation at once, as the lines of the log. */
+  /** Log lines of each conversation with two simultaneous holders. */
   readonly violations: readonly string[];
 }
 
-/** Lets processes lock a few conversations at least `rounds` times, and kills one after the other at random moments. */
+/** Lets processes lock a few conversations at least `rounds` times, and kills one after another at random moments. */
 export async function contest(home: string, { processes = 8, rounds = 1_000 } = {}): Promise<Contest> {
   const log = join(home, "log");
   writeFileSync(log, "");
@@ -41,7 +41,7 @@ export async function contest(home: string, { processes = 8, rounds = 1_000 } = 
     if (done >= rounds) break;
     if (done < next) continue;
     next = done + Math.ceil(Math.random() * KILL_EVERY);
-    // Every other one is, most likely, in the middle of something.
+    // Half of the kills hit the process that wrote last, which is probably at work.
     const busy = Number(soFar.trimEnd().split(" ").at(-1));
     const index = Math.random() < 0.5 ? running.findIndex(({ pid }) => pid === busy) : -1;
     const [victim] = running.splice(index < 0 ? Math.floor(Math.random() * running.length) : index, 1, start());
@@ -62,8 +62,8 @@ function roundsIn(log: string): number {
 }
 
 /**
- * Reads the log. One conversation has two holders where a process takes it while another has it that nobody has killed, and
- * where a process that was killed goes on after another has taken what it held.
+ * Reads the log. A conversation has two holders when a process locks it while another, living one holds it, or when a killed
+ * process goes on after another has locked it.
  */
 export function verdict(log: string): Contest {
   const holders = new Map<string, string>();

@@ -1,4 +1,4 @@
-/* Another application: locks the conversations that it is told to, a line each, and says what came of it. */
+/* Another application, which locks the conversation of each input line and prints the outcome. */
 import { createInterface } from "node:readline";
 import { lockConversation } from "../../src/claude/conversation-lock.ts";
 import { formatMarker, thisOwner } from "../../src/claude/marker.ts";

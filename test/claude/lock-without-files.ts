@@ -1,4 +1,4 @@
-/* An application that has no file descriptor left asks for a conversation, and says what it got. */
+/* An application without free file descriptors that locks a conversation and prints the outcome. */
 import { closeSync, openSync } from "node:fs";
 import { lockConversation } from "../../src/claude/conversation-lock.ts";
 import { formatMarker, thisOwner } from "../../src/claude/marker.ts";
@@ -7,7 +7,7 @@ import { fileLocks } from "../../src/journal/sqlite/file-lock.ts";
 const [home = "", id = ""] = process.argv.slice(2);
 const marker = formatMarker(thisOwner(), "without files");
 await fileLocks();
-// One is left for the guard, and none for the lock.
+// One descriptor is left for the guard, and none for the lock.
 const opened: number[] = [];
 try {
   for (;;) opened.push(openSync("/dev/null", "r"));

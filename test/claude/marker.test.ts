@@ -10,8 +10,8 @@ import { systemClock } from "../../src/clock.ts";
 
 const field = fc.stringMatching(/^[^/]+$/);
 
-describe("the marker", () => {
-  it("leads back to its owner", () => {
+describe("Marker", () => {
+  it("identifies its owner", () => {
     fc.assert(
       fc.property(field, fc.nat(), field, field, (namespace, pid, startTime, activation) => {
         const owner = { namespace, pid, startTime };
@@ -21,30 +21,30 @@ describe("the marker", () => {
   });
 
   it.each(["", "a", "a/1/2", "/1/2/x", "a/one/2/x", "a/-1/2/x", "a/1//x", "a/1/2/", "a/1/2/x/y"])(
-    "has no owner if it reads %j",
+    "has no owner if it is %j",
     (marker) => {
       expect(ownerOf(marker)).toBeUndefined();
     },
   );
 
-  it("makes this process its living owner, also after a round trip", () => {
+  it("names this process as its owner", () => {
     const owner = ownerOf(formatMarker(thisOwner(), randomUUID()));
     expect(owner).toEqual(thisOwner());
   });
 
-  it.skipIf(process.platform !== "linux")("tells the living owner from one with its pid and another start time", () => {
+  it.skipIf(process.platform !== "linux")("isAlive() tells the owner from another process with its pid", () => {
     expect(isAlive(thisOwner())).toBe(true);
     expect(isAlive({ ...thisOwner(), startTime: "1" })).toBe(false);
     expect(isAlive({ ...thisOwner(), pid: 2 ** 30 })).toBe(false);
   });
 });
 
-it.skipIf(process.platform !== "linux")("a dead owner that nobody has cleared away is not alive", async () => {
-  // The shell makes way for one that does not wait for what the shell has started.
+it.skipIf(process.platform !== "linux")("isAlive(): is false for a zombie", async () => {
+  // `exec` replaces the shell by a process that never reaps the shell's child.
   const script = "cat <&3 & echo $!; exec tail -f /dev/null";
   const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore", "pipe"] });
   const { stdout } = parent;
-  if (stdout === null) throw new Error("its output was asked for");
+  if (stdout === null) throw new Error("stdout is not piped");
   try {
     const [said] = await once(stdout, "data");
     const pid = Number(said);
@@ -66,7 +66,7 @@ it.skipIf(process.platform !== "linux")("a dead owner that nobody has cleared aw
 });
 
 describe.skipIf(process.platform !== "linux")("endMarked", () => {
-  it("ends a process that left its group and ignores SIGTERM, and nothing with another marker", async () => {
+  it("kills a process that left its group and ignores SIGTERM, and none with another marker", async () => {
     const start = async (marker: string) => {
       const script = "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000);";
       const env = { [MARKER]: marker };
@@ -93,7 +93,7 @@ describe.skipIf(process.platform !== "linux")("endMarked", () => {
     }
   });
 
-  it("has nothing to do where nothing carries the marker", async () => {
+  it("does nothing when no process has the marker", async () => {
     await endMarked(randomUUID(), systemClock);
   });
 });

@@ -35,7 +35,7 @@ function log(secrets: readonly string[] = []): McpLog {
   return new McpLog(folder, "mine", SINCE, secrets);
 }
 
-it("tells that a server which was connected has ended, until it is connected again", async () => {
+it("McpLog: reports that a connected server has ended, until it is connected again", async () => {
   const path = await written("db", OWN, connected);
   const own = log();
   expect((await own.read("db"))?.ended).toBeUndefined();
@@ -45,14 +45,14 @@ it("tells that a server which was connected has ended, until it is connected aga
   expect((await own.read("db"))?.ended).toBeUndefined();
 });
 
-it("tells the last words of a server, without secrets, and no more than the end of them", async () => {
+it("McpLog: returns the end of a server's error output without secrets", async () => {
   await written("my-server-x", OWN, line({ error: `Server stderr: ${"long ".repeat(500)}key sk-ant-very-secret\n` }));
   const { words = "" } = (await log(["sk-ant-very-secret"]).read("my server.x")) ?? {};
   expect(words).toMatch(/^.{0,500}$/);
   expect(words).toMatch(/key \[hidden\]$/);
 });
 
-it("reads the log of its own process, and none of another one in the same directory", async () => {
+it("McpLog: reads the log of its own process, and not of another in the same directory", async () => {
   await written("db", "2026-11-29T11-54-00-900Z.jsonl", line({ debug: "STDIO connection closed after 1s" }, "other"));
   expect(await log().read("db")).toBeUndefined();
   await written("db", "2026-11-28T11-54-00-000Z.jsonl", ended);
@@ -61,7 +61,7 @@ it("reads the log of its own process, and none of another one in the same direct
   expect((await log().read("db"))?.ended).toBeDefined();
 });
 
-it("passes over what it does not understand, and what is not yet whole", async () => {
+it("McpLog: skips malformed and unfinished lines", async () => {
   const path = await written("db", OWN, `no JSON\n[]\nnull\n${line({ debug: 7 })}${connected}${ended.slice(0, 30)}`);
   const own = log();
   expect(await own.read("db")).toEqual({ ended: undefined, words: undefined });
@@ -69,12 +69,12 @@ it("passes over what it does not understand, and what is not yet whole", async (
   expect((await own.read("db"))?.ended).toBeDefined();
 });
 
-it("has nothing to tell where there is no log", async () => {
+it("McpLog: returns undefined without a log", async () => {
   expect(await log().read("db")).toBeUndefined();
   expect(await new McpLog(join(folder, "missing"), "mine", SINCE, []).read("x".repeat(300))).toBeUndefined();
 });
 
-it.runIf(process.platform === "linux")("looks where Claude Code keeps its cache", () => {
+it.runIf(process.platform === "linux")("mcpLogFolder(): follows Claude Code's cache directory", () => {
   expect(mcpLogFolder("/tmp/a b", { HOME: "/home/u" })).toBe("/home/u/.cache/claude-cli-nodejs/-tmp-a-b");
   expect(mcpLogFolder("/w", { HOME: "/home/u", XDG_CACHE_HOME: "/x" })).toBe("/x/claude-cli-nodejs/-w");
 });

@@ -5,7 +5,7 @@ import { MARKER } from "../../src/claude/marker.ts";
 import { descendants, readMemory } from "../../src/claude/memory.ts";
 
 describe("descendants", () => {
-  it("gives each process to the nearest above it that carries a marker", () => {
+  it("assigns each process to its nearest marked ancestor", () => {
     const marked = new Map([
       [10, "a"],
       [20, "b"],
@@ -21,7 +21,7 @@ describe("descendants", () => {
     expect(Object.fromEntries(descendants(marked, parents))).toEqual({ 10: "a", 11: "a", 12: "a", 20: "b", 21: "b" });
   });
 
-  it("comes to an end where what was read is no tree", () => {
+  it("ends on a cycle", () => {
     const circle = new Map([
       [1, 2],
       [2, 1],
@@ -31,7 +31,7 @@ describe("descendants", () => {
 });
 
 describe.runIf(process.platform === "linux")("readMemory", () => {
-  it("counts a process with those below it, also such as have lost the marker", async () => {
+  it("counts a process and its descendants, including those without the marker", async () => {
     const marker = `test/${process.pid}/1/memory`;
     const wait = "process.stdin.resume(); console.log('up')";
     const clean = `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(wait)}], { env: {}, stdio: 'inherit' })`;
@@ -42,7 +42,7 @@ describe.runIf(process.platform === "linux")("readMemory", () => {
     try {
       await once(child.stdout, "data");
       const both = (await readMemory(new Set([marker, "another/1/1/one"]))).get(marker) ?? 0;
-      // Two of Node's, each with more than ten megabytes of its own.
+      // Two Node processes, each with more than ten megabytes.
       expect(both).toBeGreaterThan(20 * 2 ** 20);
       expect(both).toBeLessThan(400 * 2 ** 20);
     } finally {

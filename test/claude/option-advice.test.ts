@@ -31,10 +31,10 @@ describe("toolAdvice", () => {
         mcpServers: { db, "my docs": db },
       },
     ],
-    // What files or agents bring is not known here.
+    // Tools of files, agents and plugins are unknown here.
     [{ allowedTools: ["mcp__other__ask"], settingSources: ["project"] }],
     [{ allowedTools: ["mcp__other__ask"], plugins: [{ type: "local", path: "/p" }] }],
-  ])("has nothing to say of %j", (options) => {
+  ])("is empty for %j", (options) => {
     expect(toolAdvice(options)).toEqual([]);
   });
 
@@ -57,7 +57,7 @@ describe("toolAdvice", () => {
       "there is no such MCP server; did you mean `mcp__db__query`?",
     ],
     [{ allowedTools: ["mcp__db__query"] }, "there is no such MCP server"],
-  ])("tells what is meant by %j", (options, words) => {
+  ])("suggests what %j may mean", (options, words) => {
     expect(toolAdvice(options)).toEqual([expect.stringContaining(words)]);
   });
 });
@@ -68,7 +68,7 @@ describe("serverToolAdvice", () => {
     { name: "away", status: "failed" },
   ];
 
-  it("tells of a tool that a connected server does not have", () => {
+  it("reports a tool that a connected server lacks", () => {
     const allowedTools = [
       "mcp__my_db__qurey",
       "mcp__my_db__query",
@@ -88,7 +88,7 @@ describe("modelAdvice", () => {
     { value: "claude-haiku-4-5", resolvedModel: "claude-haiku-4-5", displayName: "Haiku 4.5", description: "" },
   ];
 
-  it("tells of a model that Claude Code has no name for, and which may be meant", () => {
+  it("reports a model that Claude Code has no name for, with a suggestion", () => {
     const model = "claude-sonet-5-5";
     const listed = { value: model, resolvedModel: model, displayName: model, description: "" };
     expect(modelAdvice(model, [...known, listed])).toEqual([
@@ -96,16 +96,13 @@ describe("modelAdvice", () => {
     ]);
   });
 
-  it.each([["sonnet"], ["claude-haiku-4-5"], ["claude-sonnet-5-5"], [undefined]])(
-    "has nothing to say of %s",
-    (model) => {
-      expect(modelAdvice(model, known)).toEqual([]);
-    },
-  );
+  it.each([["sonnet"], ["claude-haiku-4-5"], ["claude-sonnet-5-5"], [undefined]])("is empty for %s", (model) => {
+    expect(modelAdvice(model, known)).toEqual([]);
+  });
 });
 
 describe("adviceOn", () => {
-  it("tells of directories that are not there, with those beside them that may be meant", async () => {
+  it("reports missing directories, with suggestions", async () => {
     const root = await mkdtemp(join(tmpdir(), "castellan-advice-"));
     onTestFinished(() => rm(root, { recursive: true }));
     await mkdir(join(root, "references"));

@@ -26,14 +26,14 @@ const at = (name: string) => ({ root: base, path: join(base, name) });
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 
 describe("makeOwnDirectory", () => {
-  it("makes it and what is above it, for this user only", async () => {
+  it("creates the directory and its parents for this user only", async () => {
     const root = join(base, "a", "sessions");
     await makeOwnDirectory({ root, path: join(root, "one") });
     for (const path of [join(base, "a"), root, join(root, "one")]) expect(await modeOf(path)).toBe(0o700);
     expect(await readdir(join(root, "one"))).toEqual([]);
   });
 
-  it("leaves one that is there as it is, also when it is made twice at once", async () => {
+  it("keeps an existing directory, also when it is created twice at once", async () => {
     const [one, other] = [at("one"), at("other")];
     await Promise.all([one, one, other].map(makeOwnDirectory));
     await writeFile(join(one.path, "file"), "kept");
@@ -44,7 +44,7 @@ describe("makeOwnDirectory", () => {
     expect(await readFile(join(path, "file"), "utf8")).toBe("kept");
   });
 
-  it("is searched by programs that heed what repositories ignore, which the folder above is", async () => {
+  it("lets programs that respect .gitignore search the directory, and ignores the folder above it", async () => {
     execFileSync("git", ["init", "-q"], { cwd: base });
     const root = join(base, ".castellan", "sessions");
     const own = { root, path: join(root, "one") };
@@ -55,7 +55,7 @@ describe("makeOwnDirectory", () => {
     expect(await readFile(join(root, ".gitignore"), "utf8")).toBe("!*\n");
   });
 
-  it("takes no link, which would lead to another session's, and no file", async () => {
+  it("rejects a link, which might lead to another session, and a file", async () => {
     await mkdir(join(base, "neighbour"));
     await symlink(join(base, "neighbour"), join(base, "link"));
     await writeFile(join(base, "file"), "");
@@ -68,7 +68,7 @@ describe("makeOwnDirectory", () => {
 });
 
 describe("emptyOwnDirectory", () => {
-  it("removes all that is in it, and nothing that links lead to", async () => {
+  it("removes everything in the directory, and nothing behind links", async () => {
     const [path, neighbour] = [join(base, "one"), join(base, "neighbour")];
     await mkdir(join(path, ".memory", "deep"), { recursive: true });
     await mkdir(neighbour);
@@ -82,7 +82,7 @@ describe("emptyOwnDirectory", () => {
     expect(await readdir(neighbour)).toEqual(["d"]);
   });
 
-  it("makes one that is not there, and does not follow one that is a link", async () => {
+  it("creates a missing directory, and rejects a link", async () => {
     const [path, neighbour] = [join(base, "one"), join(base, "neighbour")];
     await emptyOwnDirectory(at("one"));
     expect(await readdir(path)).toEqual([]);
@@ -95,7 +95,7 @@ describe("emptyOwnDirectory", () => {
 });
 
 describe("keptInOwnDirectory", () => {
-  it("has what is in the directory itself, and nothing that a link in it leads to, which a command may have made", async () => {
+  it("lists files in the directory itself, and none behind links, which a command may have made", async () => {
     const [one, other] = [at("one"), at("other")];
     for (const { path } of [one, other]) {
       await mkdir(join(path, ".memory"), { recursive: true });
@@ -122,7 +122,7 @@ describe("settingsWithin", () => {
   const own = { root: "/all", path: "/all/own" };
   const block = { blockReadsOutsideWorkingDirectories: true, blockWritesOutsideWorkingDirectories: true };
 
-  it("keeps file tools inside, messages outside, and commands of a sandbox away from others; remembers in the directory", () => {
+  it("confines file tools, messages and sandboxed commands, and puts memory into the directory", () => {
     expect(settingsWithin(own, {}, false)).toEqual({
       crossSessionInbound: "refuse",
       permissions: block,
@@ -131,7 +131,7 @@ describe("settingsWithin", () => {
     expect(settingsWithin(own, {}, true)).toMatchObject({ autoMemoryDirectory: join("/all/own", ".memory") });
   });
 
-  it("adds to what the application says, which goes first", () => {
+  it("prefers the application's settings", () => {
     const settings = {
       model: "m",
       crossSessionInbound: "accept",

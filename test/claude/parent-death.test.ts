@@ -4,11 +4,11 @@ import { createInterface } from "node:readline";
 import { expect, it } from "vitest";
 import { parentDeathPrefix } from "../../src/claude/parent-death.ts";
 
-it("is looked for once", () => {
+it("parentDeathPrefix(): looks for the program once", () => {
   expect(parentDeathPrefix()).toBe(parentDeathPrefix());
 });
 
-it("gets a process SIGTERM when the one that started it is killed", async ({ skip }) => {
+it("parentDeathPrefix(): sends a process SIGTERM when its parent is killed", async ({ skip }) => {
   const prefix = await parentDeathPrefix();
   if (prefix.length === 0) return skip("this platform has no parent-death signal");
   const child = `process.on("SIGTERM", () => { console.log("told"); process.exit(); }); console.log("up");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { scheduleDeadline } from "../../src/claude/patience.ts";
 import type { Clock, Timer } from "../../src/clock.ts";
 
-/** A clock of a host that may be held up: timers that have become due meanwhile fire late, when it goes on. */
+/** A clock of a host that may be suspended: timers that became due meanwhile fire late, when it continues. */
 class HeldUpClock implements Clock {
   #time = 0;
   #timers: { readonly at: number; readonly fire: () => void }[] = [];
@@ -29,7 +29,7 @@ class HeldUpClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Nothing happens for so long. */
+  /** Suspends the host. */
   holdUp(ms: number): void {
     this.#time += ms;
     this.#fire();
@@ -55,15 +55,18 @@ function deadline(ms: number) {
   return { clock, timer, over: () => over };
 }
 
-test.each([300, 1_000, 2_500, 10_000])("a deadline of %d ms is over in time on a host that runs", (ms) => {
-  const { clock, over } = deadline(ms);
-  clock.run(ms - 1);
-  expect(over()).toBe(false);
-  clock.run(101);
-  expect(over()).toBe(true);
-});
+test.each([300, 1_000, 2_500, 10_000])(
+  "scheduleDeadline(): fires a deadline of %d ms in time on a running host",
+  (ms) => {
+    const { clock, over } = deadline(ms);
+    clock.run(ms - 1);
+    expect(over()).toBe(false);
+    clock.run(101);
+    expect(over()).toBe(true);
+  },
+);
 
-test("what was left of it when the host was held up is left when it goes on", () => {
+test("scheduleDeadline(): waits for its remaining time after the host was suspended", () => {
   const { clock, over } = deadline(5_000);
   clock.run(2_000);
   clock.holdUp(3_600_000);
@@ -74,7 +77,7 @@ test("what was left of it when the host was held up is left when it goes on", ()
   expect(over()).toBe(true);
 });
 
-test("one that became due while the host was held up leaves time to read what was said", () => {
+test("scheduleDeadline(): leaves time to read the output when it became due while the host was suspended", () => {
   const { clock, over } = deadline(300);
   clock.holdUp(60_000);
   expect(over()).toBe(false);
@@ -82,7 +85,7 @@ test("one that became due while the host was held up leaves time to read what wa
   expect(over()).toBe(true);
 });
 
-test("it is over also on a host that is held up all the time", () => {
+test("scheduleDeadline(): fires on a host that is suspended again and again", () => {
   const { clock, over } = deadline(5_000);
   for (let times = 0; times < 49; times++) clock.holdUp(10_000);
   expect(over()).toBe(false);
@@ -90,7 +93,7 @@ test("it is over also on a host that is held up all the time", () => {
   expect(over()).toBe(true);
 });
 
-test("one that is cancelled leaves no timer", () => {
+test("scheduleDeadline(): leaves no timer after a cancel", () => {
   const { clock, timer, over } = deadline(5_000);
   clock.run(2_000);
   timer.cancel();

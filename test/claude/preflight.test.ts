@@ -25,8 +25,8 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-describe("preflight: the working directory", () => {
-  it.each(["folder", "linked", "."])("takes %s", async (path) => {
+describe("preflight(), cwd", () => {
+  it.each(["folder", "linked", "."])("accepts %s", async (path) => {
     expect(await preflight({ cwd: at(path) })).toBeUndefined();
   });
 
@@ -35,7 +35,7 @@ describe("preflight: the working directory", () => {
     ["file", "is a file"],
     ["file/below", "a part of its path is a file"],
     ["dangling", "does not exist"],
-  ])("refuses %s, says which and what to do, and is not worth a retry", async (path, words) => {
+  ])("rejects %s as bad_config, and says which option to change", async (path, words) => {
     const fault = await preflight({ cwd: at(path), executable: at("binary") });
     expect(fault).toMatchObject({ code: "START_FAILED", class: "bad_config" });
     expect(fault?.message).toContain(at(path));
@@ -43,19 +43,19 @@ describe("preflight: the working directory", () => {
     expect(fault?.message).toContain("`cwd`");
   });
 
-  it.skipIf(isRoot)("refuses one that this user may not enter", async () => {
+  it.skipIf(isRoot)("rejects a directory that this user may not enter", async () => {
     const fault = await preflight({ cwd: at("locked") });
     expect(fault).toMatchObject({ code: "START_FAILED", class: "bad_config" });
     expect(fault?.message).toContain("may not be used by this user");
   });
 
-  it("blames the directory, not the binary, where both are missing", async () => {
+  it("reports the directory first when the binary is missing, too", async () => {
     expect(await preflight({ cwd: at("gone"), executable: at("nothing") })).toMatchObject({ code: "START_FAILED" });
   });
 });
 
-describe("preflight: the binary", () => {
-  it.each(["binary", "cli.mjs"])("takes %s", async (path) => {
+describe("preflight(), executable", () => {
+  it.each(["binary", "cli.mjs"])("accepts %s", async (path) => {
     expect(await preflight({ cwd: root, executable: at(path) })).toBeUndefined();
   });
 
@@ -65,7 +65,7 @@ describe("preflight: the binary", () => {
     ["folder", "is not a file"],
     ["plain", "may not be used by this user"],
     ["dangling", "does not exist"],
-  ])("refuses %s", async (path, words) => {
+  ])("rejects %s", async (path, words) => {
     const fault = await preflight({ cwd: root, executable: at(path) });
     expect(fault).toMatchObject({ code: "CLAUDE_NOT_FOUND", class: "bad_config" });
     expect(fault?.message).toContain(at(path));

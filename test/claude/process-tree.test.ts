@@ -7,10 +7,10 @@ import { systemClock } from "../../src/clock.ts";
 
 const started: ChildProcess[] = [];
 
-/** Carries its marker only once it is deaf: a supervisor that another test file starts may ask it to end at once. */
+/** Has its marker only once it ignores SIGTERM, because a supervisor of another test file may end it at any time. */
 const DEAF = `trap '' TERM; exec env "$0=$1" tail -f /dev/null`;
 
-/** A process that runs until it is ended, in a session of its own, with this marker; `deaf` to being asked to end. */
+/** Starts a process with this marker in its own session. With `deaf`, it ignores SIGTERM. */
 async function marked(marker: string, { deaf = false } = {}): Promise<ChildProcess> {
   const [name, ...parameters] = deaf ? ["sh", "-c", DEAF, MARKER, marker] : ["tail", "-f", "/dev/null"];
   const child = spawn(name ?? "", parameters, {
@@ -20,7 +20,7 @@ async function marked(marker: string, { deaf = false } = {}): Promise<ChildProce
   });
   started.push(child);
   await once(child, "spawn");
-  // Until the new program runs, the process still has the environment of this one.
+  // Until `exec` has run, the process has this one's environment.
   await vi.waitUntil(async () => !runs(child) || (await findMarked((other) => other === marker)).length > 0, {
     interval: 5,
     timeout: 30_000,
@@ -37,7 +37,7 @@ afterEach(() => {
 });
 
 describe("endMarked", () => {
-  it("ends what carries the marker, wherever it runs, and nothing else", async () => {
+  it("kills all processes with the marker, and no others", async () => {
     const [mine, others] = [formatMarker(thisOwner(), "mine"), formatMarker(thisOwner(), "others")];
     const children = [await marked(mine), await marked(mine)];
     const other = await marked(others);
@@ -49,18 +49,18 @@ describe("endMarked", () => {
   });
 });
 
-/** What ended it. Any supervisor that another test file starts at this moment does the same, and may have been first. */
+/** Returns the signal that ended the process. A supervisor of another test file may have sent it. */
 async function signalOf(child: ChildProcess): Promise<NodeJS.Signals | null> {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   return child.signalCode;
 }
 
 describe("endOrphans", () => {
-  it("ends what a dead host left behind, and leaves alone what belongs to a living one or to another container", async () => {
+  it("ends processes of a dead host, and leaves those of a living one and of another container alone", async () => {
     const self = thisOwner();
     const dead = spawnSync("true").pid;
     const orphan = await marked(formatMarker({ ...self, pid: dead, startTime: "1" }, "a"));
-    // The same pid as a living process, which is another one all the same.
+    // A reused pid: the same as a living process, with another start time.
     const reused = await marked(formatMarker({ ...self, startTime: "1" }, "b"));
     const living = await marked(formatMarker(self, "c"));
     const elsewhere = await marked(formatMarker({ ...self, namespace: "pid:[1]", pid: dead }, "d"));
@@ -72,7 +72,7 @@ describe("endOrphans", () => {
     expect([living, elsewhere, foreign].map(runs)).toEqual([true, true, true]);
   });
 
-  it("kills an orphan that does not end when it is asked to", async () => {
+  it("kills an orphan that ignores SIGTERM", async () => {
     const marker = formatMarker({ ...thisOwner(), pid: spawnSync("true").pid, startTime: "1" }, "deaf");
     const deaf = await marked(marker, { deaf: true });
     await endOrphans(systemClock);

@@ -9,10 +9,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ClaudeProcess, type EndingStages, type ProcessWatch } from "../../src/claude/process.ts";
 import { systemClock } from "../../src/clock.ts";
 
-/** Long enough that a stage which takes this long has failed. */
+/** A limit that no stage of a passing test reaches, in ms. */
 const LONG = 15_000;
 
-/** What a child does until it is told to end. */
+/** Keeps a child running until it is ended. */
 const STAY = "setInterval(() => {}, 1000);";
 const SAY = "const say = (what) => process.stdout.write(JSON.stringify(what) + '\\n');";
 const DEAF = "process.on('SIGTERM', () => say({ term: true })); process.stdin.resume();";
@@ -21,7 +21,7 @@ interface Started {
   readonly process: ClaudeProcess;
   readonly breaks: string[];
   readonly stderr: string[];
-  /** The next line of the process, as data. */
+  /** Returns the next line of the process, parsed. */
   next(): Promise<Record<string, unknown>>;
 }
 
@@ -46,7 +46,7 @@ function start(script: string, prefix: readonly string[] = [], env: Record<strin
   return watched((watch) => ClaudeProcess.spawn(options, prefix, systemClock, watch));
 }
 
-/** Whether a process with this id runs. One that is dead, and only not yet cleared away by its new parent, does not. */
+/** Whether a process with this id runs; a zombie does not. */
 function lives(pid: unknown): boolean {
   try {
     process.kill(Number(pid), 0);
@@ -57,20 +57,20 @@ function lives(pid: unknown): boolean {
 }
 
 describe("ClaudeProcess.end", () => {
-  it("asks by the end of the input first", async () => {
+  it("closes the input first", async () => {
     const { process, next } = start("process.stdin.resume().on('end', () => process.exit(7)); say({ ready: true });");
     await next();
     expect(await process.end({ inputMs: LONG, termMs: LONG })).toEqual({ code: 7 });
     expect(lives(process.pid)).toBe(false);
   });
 
-  it("then by SIGTERM", async () => {
+  it("sends SIGTERM next", async () => {
     const { process, next } = start(`process.on('SIGTERM', () => process.exit(8)); say({ ready: true });${STAY}`);
     await next();
     expect(await process.end({ inputMs: 20, termMs: LONG })).toEqual({ code: 8 });
   });
 
-  it("then by SIGKILL, which nothing survives", async () => {
+  it("sends SIGKILL last", async () => {
     const { process, next } = start(`${DEAF}say({ ready: true });${STAY}`);
     await next();
     expect(await process.end({ inputMs: 20, termMs: 20 })).toEqual({ signal: "SIGKILL" });
@@ -78,7 +78,7 @@ describe("ClaudeProcess.end", () => {
     expect(lives(process.pid)).toBe(false);
   });
 
-  it("skips the stages of length 0", async () => {
+  it("skips stages of length 0", async () => {
     const both =
       "process.stdin.resume().on('end', () => process.exit(7)); process.on('SIGTERM', () => process.exit(8));";
     const byTerm = start(`${both}say({ ready: true });`);
@@ -89,7 +89,7 @@ describe("ClaudeProcess.end", () => {
     expect(await byKill.process.end({ inputMs: 0, termMs: 0 })).toEqual({ signal: "SIGKILL" });
   });
 
-  it("waits for as long as it takes if told to, until it is called again to kill at once", async () => {
+  it("waits without limit on `infinity`, until another call kills at once", async () => {
     const { process, next } = start(`${DEAF}say({ ready: true });${STAY}`);
     await next();
     const first = process.end({ inputMs: 0, termMs: Number.POSITIVE_INFINITY });
@@ -98,7 +98,7 @@ describe("ClaudeProcess.end", () => {
     expect(await Promise.all([first, second])).toEqual([{ signal: "SIGKILL" }, { signal: "SIGKILL" }]);
   });
 
-  it("lets no later call take a process longer to end than the first one gives it", async () => {
+  it("is not prolonged by a later call", async () => {
     const { process, next } = start(`${DEAF}say({ ready: true });${STAY}`);
     await next();
     const first = process.end({ inputMs: 0, termMs: 20 });
@@ -106,21 +106,21 @@ describe("ClaudeProcess.end", () => {
     expect(await first).toEqual({ signal: "SIGKILL" });
   });
 
-  it("tells of an end that came by itself, also when asked after it", async () => {
+  it("returns the exit of a process that has ended by itself", async () => {
     const { process } = start("process.exit(3);");
     expect(await process.exited).toEqual({ code: 3 });
     expect(await process.end({ inputMs: LONG, termMs: LONG })).toEqual({ code: 3 });
   });
 });
 
-describe.skipIf(process.platform === "win32")("the process group", () => {
-  /** Starts a process of its own in the same group that outlives everything, and says its id. */
+describe.skipIf(process.platform === "win32")("ClaudeProcess: process group", () => {
+  /** Starts a process in the same group that ignores SIGTERM, and prints its id. */
   const PARENT = `const child = require('node:child_process').spawn(process.execPath,
     ['-e', "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)"],
     { stdio: ['ignore', 'pipe', 'ignore'] });
     child.stdout.once('data', () => say({ pid: child.pid }));`;
 
-  it("ends with its leader, however that ends, and is gone when `end` resolves", async () => {
+  it("ends with its leader in every stage before `end()` resolves", async () => {
     const ends: [string, EndingStages][] = [
       [`${PARENT}${STAY}`, { inputMs: 0, termMs: 0 }],
       [`${PARENT}process.on('SIGTERM', () => process.exit(0));${STAY}`, { inputMs: 0, termMs: LONG }],
@@ -136,7 +136,7 @@ describe.skipIf(process.platform === "win32")("the process group", () => {
     await Promise.all(checks);
   });
 
-  it("is ended too when the leader has crashed, without being asked", async () => {
+  it("ends when its leader crashes", async () => {
     const { process, next } = start(`${PARENT}child.stdout.once('data', () => setImmediate(() => process.exit(1)));`);
     const { pid } = await next();
     expect(await process.gone).toEqual({ code: 1 });
@@ -145,7 +145,7 @@ describe.skipIf(process.platform === "win32")("the process group", () => {
 });
 
 describe("ClaudeProcess.spawn", () => {
-  it("says that a process could not be started, and ending it is no trouble", async () => {
+  it("reports a failed start, after which `end()` resolves", async () => {
     const { signal } = new AbortController();
     const options = { command: "/nowhere/claude", args: [], env: {}, signal };
     const { process } = watched((watch) => ClaudeProcess.spawn(options, [], systemClock, watch));
@@ -155,7 +155,7 @@ describe("ClaudeProcess.spawn", () => {
   });
 
   it.skipIf(process.platform === "win32")(
-    "says the same where no descriptors are left, and the host lives on",
+    "reports EMFILE when no descriptors are left, and the host survives",
     async () => {
       const source = new URL("../../src/", import.meta.url);
       const script = `
@@ -173,7 +173,7 @@ describe("ClaudeProcess.spawn", () => {
     },
   );
 
-  it("starts it behind the prefix, with the environment it was given and no other", async () => {
+  it("runs the command behind the prefix, with the given environment only", async () => {
     const { next } = start("say(process.env);", ["env", "PREFIXED=yes"], { PATH: process.env["PATH"] ?? "", OWN: "1" });
     expect(await next()).toMatchObject({ PREFIXED: "yes", OWN: "1" });
     const bare = start("say(process.env);", [], { OWN: "1" });
@@ -195,7 +195,7 @@ describe("ClaudeProcess.spawn", () => {
     expect(breaks).toEqual([expect.stringContaining("Segmentation fault")]);
   });
 
-  it("bears writing to a process that is gone", async () => {
+  it("survives a write to a process that has exited", async () => {
     const { process } = start("process.exit(0);");
     await process.exited;
     const written = new Promise((resolve) => process.spawned.stdin.write("{}\n".repeat(100_000), resolve));
@@ -204,7 +204,7 @@ describe("ClaudeProcess.spawn", () => {
 });
 
 describe("ClaudeProcess.adopt", () => {
-  /** A process that is no more than its interface, as one on another machine is. */
+  /** A process without a pid, as on another machine. */
   class Remote extends EventEmitter {
     readonly stdin: PassThrough = new PassThrough();
     readonly stdout: PassThrough = new PassThrough();
@@ -223,7 +223,7 @@ describe("ClaudeProcess.adopt", () => {
     return watched((watch) => ClaudeProcess.adopt(spawned, undefined, systemClock, watch));
   }
 
-  it("knows pid, error output and end of a child process of the application", async () => {
+  it("knows pid, error output and exit of a child process", async () => {
     const child = spawn(process.execPath, ["-e", `console.error('warned'); ${STAY}`], { stdio: "pipe" });
     const { process: adopted, stderr } = adopt(child);
     expect(adopted.pid).toBe(child.pid);
@@ -232,7 +232,7 @@ describe("ClaudeProcess.adopt", () => {
     expect(lives(child.pid)).toBe(false);
   });
 
-  it("ends one without a pid through its own `kill`, stage by stage", async () => {
+  it("ends a process without a pid through its `kill`, stage by stage", async () => {
     const remote = new Remote();
     const { process: adopted } = adopt(remote);
     expect(adopted.pid).toBeUndefined();
@@ -241,7 +241,7 @@ describe("ClaudeProcess.adopt", () => {
     expect(remote.signals).toEqual(["SIGTERM", "SIGKILL"]);
   });
 
-  it("watches its output too", async () => {
+  it("watches its output", async () => {
     const remote = new Remote();
     const { breaks, next } = adopt(remote);
     remote.stdout.write('{"type":"result"}\n');
@@ -250,7 +250,7 @@ describe("ClaudeProcess.adopt", () => {
     await expect.poll(() => breaks).toEqual([expect.stringContaining("connection lost")]);
   });
 
-  it("lets its output flow no sooner than somebody reads it", async () => {
+  it("does not read the output before its reader does", async () => {
     const remote = new Remote();
     const breaks: string[] = [];
     const watch = { onStderr: () => {}, onBreak: (reason: string) => breaks.push(reason) };
@@ -262,7 +262,7 @@ describe("ClaudeProcess.adopt", () => {
     expect(breaks).toEqual([expect.stringContaining("oops")]);
   });
 
-  it("takes an error for the end only of what never ran", async () => {
+  it("treats an error as the exit only if the process never ran", async () => {
     const failed = new Remote();
     const { process: gone } = adopt(failed);
     const error = new Error("no such host");

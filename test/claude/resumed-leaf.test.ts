@@ -25,17 +25,17 @@ const lines = (entries: readonly object[]): string => entries.map((entry) => `${
 
 const CASES: readonly [string, readonly { readonly type: string; readonly uuid?: string }[], string | undefined][] = [
   ["an orderly end", [user("1"), assistant("2"), named("2")], undefined],
-  ["an orderly end, and what is no message", [user("1"), assistant("2"), named("2"), other], undefined],
+  ["an orderly end and another entry", [user("1"), assistant("2"), named("2"), other], undefined],
   ["a message after an orderly end", [user("1"), assistant("2"), named("2"), user("3")], "3"],
   ["an answer after two orderly ends", [named("1"), user("1"), named("1"), user("2"), assistant("3"), other], "3"],
   ["a subagent's message last", [user("1"), named("1"), user("2"), subagent], "2"],
   ["a subagent's message alone", [user("1"), named("1"), subagent], undefined],
-  ["no orderly end at all", [user("1"), assistant("2")], undefined],
-  ["nothing said", [other], undefined],
+  ["no orderly end", [user("1"), assistant("2")], undefined],
+  ["no message", [other], undefined],
 ];
 
-describe("the last message of a transcript", () => {
-  it.each(CASES)("is named after %s if an older one is", async (_, entries, leaf) => {
+describe("staleLeafOf() and nameLeaf()", () => {
+  it.each(CASES)("name the last message where needed: %s", async (_, entries, leaf) => {
     const before = lines(entries);
     await writeFile(file, before);
     const added = leaf === undefined ? [] : [named(leaf)];
@@ -46,14 +46,14 @@ describe("the last message of a transcript", () => {
     expect(withNamedLeaf(entries)).toEqual([...entries, ...added]);
   });
 
-  it("is named on a line of its own, behind half a line", async () => {
+  it("write on a line of their own behind half a line", async () => {
     const before = `${lines([user("1"), named("1"), user("2")])}{"type":"assi`;
     await writeFile(file, before);
     await nameLeaf(file);
     expect(await readFile(file, "utf8")).toBe(`${before}\n${lines([named("2")])}`);
   });
 
-  it("is named also where the older name is many megabytes back", async () => {
+  it("find an older name many megabytes back", async () => {
     const much = { type: "attachment", text: "x".repeat(1_000_000) };
     await writeFile(file, lines([user("1"), named("1"), user("2"), ...Array.from({ length: 10 }, () => much)]));
     expect(await staleLeafOf(file)).toEqual(named("2"));

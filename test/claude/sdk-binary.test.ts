@@ -9,14 +9,14 @@ import { unique } from "../session-on-fake/scene.ts";
 
 const isLinux = process.platform === "linux";
 
-it.skipIf(!isLinux)("the Claude Code of the SDK is found", () => {
+it.skipIf(!isLinux)("sdkBinary(): finds the SDK's Claude Code", () => {
   const path = sdkBinary().pathToClaudeCodeExecutable ?? "";
   expect(path).toContain("claude-agent-sdk-linux-");
   accessSync(path, constants.X_OK);
 });
 
-it.skipIf(!isLinux)("a session starts without waiting for threads that are busy", async () => {
-  // Counts for a second or more, and answers nobody meanwhile.
+it.skipIf(!isLinux)("Supervisor.start(): does not wait for busy threads of the pool", async () => {
+  // Counts for a second or more without answering.
   const worker = new Worker(
     `const { parentPort } = require("node:worker_threads");
     const { DatabaseSync } = require("node:sqlite");

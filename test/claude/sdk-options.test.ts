@@ -18,7 +18,7 @@ class Store {
   }
 }
 
-describe("sdkOptionsShape takes", () => {
+describe("sdkOptionsShape, accepts", () => {
   it.each<[Checked, unknown]>([
     ["env", process.env],
     ["env", { A: "1", B: undefined }],
@@ -51,7 +51,7 @@ describe("sdkOptionsShape takes", () => {
   });
 });
 
-describe("sdkOptionsShape refuses", () => {
+describe("sdkOptionsShape, rejects", () => {
   it.each<[Checked, unknown]>([
     ["env", { A: 1 }],
     ["env", ["A=1"]],
@@ -94,23 +94,23 @@ describe("contradictions", () => {
   const canUseTool: NonNullable<Options["canUseTool"]> = async () => ({ behavior: "deny", message: "no" });
 
   it.each<[string, Options]>([
-    ["nothing at all", {}],
+    ["no options", {}],
     [
-      "bypassing permissions on purpose",
+      "an allowed bypass of permissions",
       { permissionMode: "bypassPermissions", allowDangerouslySkipPermissions: true },
     ],
-    ["a callback for permissions", { canUseTool, permissionPrompts: "host" }],
-    ["a tool for permissions", { permissionPromptToolName: "mcp__a__ask" }],
-    ["nobody for permissions", { permissionPrompts: "none" }],
-    ["a conversation to go on with", { resume: ID }],
-    ["a conversation to go on with from a message", { resume: ID, resumeSessionAt: OTHER_ID }],
+    ["a callback with host prompts", { canUseTool, permissionPrompts: "host" }],
+    ["a permission tool", { permissionPromptToolName: "mcp__a__ask" }],
+    ["no permission prompts", { permissionPrompts: "none" }],
+    ["a conversation to resume", { resume: ID }],
+    ["a conversation to resume at a message", { resume: ID, resumeSessionAt: OTHER_ID }],
     ["a fork with an id", { resume: ID, forkSession: true, sessionId: OTHER_ID }],
-    ["an id for a new conversation", { sessionId: ID }],
+    ["the id of a new conversation", { sessionId: ID }],
     ["forkSession: false", { forkSession: false }],
-    ["flags of the application's own", { extraArgs: { "max-old-space-size": "1000" } }],
+    ["the application's own flags", { extraArgs: { "max-old-space-size": "1000" } }],
     ["no dialogs", { supportedDialogKinds: [] }],
-    ["settings of the application's own", { settings: { model: "haiku" } }],
-  ])("finds none in %s", (_, options) => {
+    ["the application's own settings", { settings: { model: "haiku" } }],
+  ])("is empty for %s", (_, options) => {
     expect(contradictions(options)).toEqual([]);
   });
 
@@ -129,13 +129,13 @@ describe("contradictions", () => {
     ["extraArgs.session-id", { extraArgs: { "session-id": ID } }],
     ["extraArgs.output-format", { extraArgs: { "output-format": "text" } }],
     ["extraArgs.max-budget-usd", { extraArgs: { "max-budget-usd": "1" } }],
-  ])("names %s in %o", (field, options) => {
+  ])("reports %s in %o", (field, options) => {
     const found = contradictions(options);
     expect(found.map((problem) => problem.field)).toEqual([field]);
     expect(found[0]?.message).not.toBe("");
   });
 
-  it("finds all of them at once", () => {
+  it("reports all of them at once", () => {
     const options: Options = { permissionMode: "bypassPermissions", forkSession: true, extraArgs: { print: null } };
     expect(contradictions(options).map(({ field }) => field)).toEqual([
       "permissionMode",

@@ -6,7 +6,7 @@ import { StderrTail } from "../../src/claude/stderr-tail.ts";
 const KEY = `sk-ant-api03-${"Zq7".repeat(31)}`;
 
 describe("secretsIn", () => {
-  it("finds keys, tokens and passwords by what their variables are called", () => {
+  it("finds keys, tokens and passwords by the names of their variables", () => {
     const environment = {
       ANTHROPIC_API_KEY: "key-of-anthropic",
       CLAUDE_CODE_OAUTH_TOKEN: "token-of-oauth",
@@ -36,7 +36,7 @@ describe("secretsIn", () => {
     );
   });
 
-  it("finds those of servers of tools", () => {
+  it("finds secrets of MCP servers", () => {
     const servers = {
       one: { type: "http", url: "http://x", headers: { Authorization: "Bearer token-of-one" } },
       two: { type: "stdio", command: "two", env: { TWO_TOKEN: "token-of-two", LEVEL: "debugging" } },
@@ -45,12 +45,12 @@ describe("secretsIn", () => {
     expect(new Set(secretsIn({}, servers))).toEqual(new Set(["Bearer token-of-one", "token-of-one", "token-of-two"]));
   });
 
-  it("hides one that stands in another without leaving a part of that", () => {
+  it("hides a secret within another one as a whole", () => {
     const secrets = secretsIn({ A_KEY: "secret-of", B_KEY: "secret-of-more" });
     expect(hide("secret-of-more and secret-of", secrets)).toBe("[hidden] and [hidden]");
   });
 
-  it("hides them in a message as it stands in JSON", () => {
+  it("hides secrets as JSON writes them", () => {
     const secrets = secretsIn({ A_KEY: 'quoted "key"\\' });
     const message = { type: "result", errors: ['refused: quoted "key"\\'], nested: { is_error: true } };
     expect(hideInMessage(message, secrets)).toEqual({ ...message, errors: ["refused: [hidden]"] });
@@ -58,7 +58,7 @@ describe("secretsIn", () => {
   });
 });
 
-describe("the tail of the error output", () => {
+describe("StderrTail with secrets", () => {
   const tailOf = (text: string, cuts: readonly number[], secrets: readonly string[] = [KEY]): string => {
     const tail = new StderrTail();
     tail.secrets = secrets;
@@ -70,11 +70,11 @@ describe("the tail of the error output", () => {
     tail.append(text.slice(from));
     return tail.text ?? "";
   };
-  /** Whether eight characters of the key in a row can be read, of those that are its own. */
+  /** Whether eight consecutive characters of the key's own part are readable. */
   const leaks = (text: string): boolean =>
     Array.from({ length: KEY.length - 20 }, (_, at) => KEY.slice(at + 13, at + 21)).some((part) => text.includes(part));
 
-  it("has no part of a key, wherever the tail is cut, and in whatever pieces it came", () => {
+  it("shows no part of a key, wherever the tail and its pieces are cut", () => {
     const length = 2048 + 2 * KEY.length;
     fc.assert(
       fc.property(
@@ -93,7 +93,7 @@ describe("the tail of the error output", () => {
     );
   });
 
-  it("has none of one that a kill cut off", () => {
+  it("hides a key that a kill cut off", () => {
     for (let length = 21; length < KEY.length; length++) {
       const shown = tailOf(`refused: ${KEY.slice(0, length)}`, [15, 30]);
       expect(shown).toBe("refused: [hidden]");
@@ -101,7 +101,7 @@ describe("the tail of the error output", () => {
     expect(tailOf("refused: sk-ant-", [])).toBe("refused: sk-ant-");
   });
 
-  it("has no colours, and nothing else that a terminal obeys", () => {
+  it("removes colours and other control sequences", () => {
     expect(tailOf("\u001b[31mError\u001b[0m: \u202ebad\u0007 \u001b]0;title\u0007end", [])).toBe(
       "Error: \\u202ebad\\u0007 end",
     );

@@ -9,12 +9,12 @@ function tailOf(pieces: readonly string[]): string | undefined {
 }
 
 describe("StderrTail", () => {
-  it("has nothing where nothing, or only white space, was written", () => {
+  it("is undefined without output, or with white space only", () => {
     expect(tailOf([])).toBeUndefined();
     expect(tailOf(["", "\n", "  \n"])).toBeUndefined();
   });
 
-  it("keeps the end of what was written, at most 2 kB, however it came", () => {
+  it("keeps the last 2 kB of the output, in any pieces", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ maxLength: 1_500 }), { maxLength: 10 }), (pieces) => {
         expect(tailOf(pieces)).toBe(pieces.join("").slice(-2048).trim() || undefined);
@@ -22,14 +22,14 @@ describe("StderrTail", () => {
     );
   });
 
-  it("keeps the last words of a flood", () => {
+  it("keeps the end of a flood", () => {
     const text = tailOf([...Array.from({ length: 100 }, () => "x".repeat(10_000)), "\nError: the last words\n"]);
     expect(text).toHaveLength(2047);
     expect(text?.endsWith("x\nError: the last words")).toBe(true);
   });
 });
 
-it("shows no secret, wherever it was printed", () => {
+it("StderrTail: hides a secret within and across pieces", () => {
   const tail = new StderrTail();
   tail.secrets = ["sk-ant-secret"];
   tail.append("the key sk-ant-");

@@ -14,11 +14,11 @@ class Remembered implements StoreKey {
   };
 }
 
-test("what is under the first key stays there, whatever the working directory is", async () => {
+test("steadyStore(): keeps a conversation under its first key, whatever the working directory is", async () => {
   const [inner, key] = [new InMemorySessionStore(), new Remembered()];
   const first = steadyStore(inner, key, new SimulatedClock());
   await first.append({ projectKey: "one", sessionId }, [entry]);
-  // Another run of the application, which remembers the key and has another directory.
+  // The next run of the application knows the key and has another directory.
   const second = steadyStore(inner, key, new SimulatedClock());
   expect(await second.load({ projectKey: "two", sessionId })).toEqual([entry]);
   await second.append({ projectKey: "three", sessionId, subpath: "subagents/agent-1" }, [entry]);
@@ -29,7 +29,7 @@ test("what is under the first key stays there, whatever the working directory is
   expect(await inner.load({ projectKey: "one", sessionId })).toBeNull();
 });
 
-test("a compaction that was written by half is not loaded, and stays in the store", async () => {
+test("steadyStore(): leaves out half a compaction on load, and keeps it in the store", async () => {
   const [inner, key] = [new InMemorySessionStore(), { projectKey: "p", sessionId }];
   const half = [entry, { type: "system", subtype: "compact_boundary", uuid: "b", parentUuid: null }];
   await inner.append(key, half);
@@ -40,12 +40,12 @@ test("a compaction that was written by half is not loaded, and stays in the stor
   expect(await inner.load(key)).toEqual(half);
 });
 
-test("what a store cannot do is not offered", () => {
+test("steadyStore(): offers no method that its store lacks", () => {
   const store: SessionStore = { append: async () => {}, load: async () => null };
   expect(Object.keys(steadyStore(store, new Remembered(), new SimulatedClock()))).toEqual(["append", "load"]);
 });
 
-test("a store that does not come back is given up after twenty seconds, and asked again when it has come back", async () => {
+test("steadyStore(): rejects after twenty seconds without an answer, and asks again once the store has answered", async () => {
   const clock = new SimulatedClock();
   const back = Promise.withResolvers<void>();
   const asked: string[] = [];

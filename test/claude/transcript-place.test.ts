@@ -25,7 +25,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-/** A transcript in this folder of `config`. */
+/** Writes a transcript into this folder of `config`. */
 async function transcript(config: string, folder: string, id = ID): Promise<string> {
   await mkdir(join(config, "projects", folder), { recursive: true });
   const file = join(config, "projects", folder, `${id}.jsonl`);
@@ -34,7 +34,7 @@ async function transcript(config: string, folder: string, id = ID): Promise<stri
 }
 
 describe("transcriptPlaceOf", () => {
-  it("is the same however the directories are reached", async () => {
+  it("is the same however the directories are named", async () => {
     const config = join(root, "config");
     await mkdir(config);
     await Promise.all([symlink(work, join(root, "link")), symlink(config, join(root, "config-link"))]);
@@ -46,7 +46,7 @@ describe("transcriptPlaceOf", () => {
     }
   });
 
-  it("does not ask for directories to exist, and stays the same when they do", async () => {
+  it("works for missing directories, and stays the same once they exist", async () => {
     await mkdir(join(root, "real"));
     await symlink(join(root, "real"), join(root, "link"));
     const make = () => transcriptPlaceOf(join(root, "link", "a", "b"), { CLAUDE_CONFIG_DIR: join(root, "link", "c") });
@@ -57,25 +57,29 @@ describe("transcriptPlaceOf", () => {
   });
 
   it.each([
-    ["of the home of the environment", { HOME: "/nowhere/home" }, () => "/nowhere/home/.claude"],
-    ["before the home", { HOME: "/nowhere/home", CLAUDE_CONFIG_DIR: "/nowhere/config" }, () => "/nowhere/config"],
-    ["of a home in the working directory", { HOME: "home" }, () => join(work, "home", ".claude")],
-    ["the working directory for an empty variable", { HOME: "/nowhere", CLAUDE_CONFIG_DIR: "" }, () => work],
-    ["of the user's own home without a variable", {}, () => join(userInfo().homedir, ".claude")],
-    ["of the user's own home for an empty variable", { HOME: "" }, () => join(userInfo().homedir, ".claude")],
-  ])("takes the directory %s", async (_, environment, config) => {
+    ["in HOME", { HOME: "/nowhere/home" }, () => "/nowhere/home/.claude"],
+    [
+      "of CLAUDE_CONFIG_DIR before HOME",
+      { HOME: "/nowhere/home", CLAUDE_CONFIG_DIR: "/nowhere/config" },
+      () => "/nowhere/config",
+    ],
+    ["in a relative HOME", { HOME: "home" }, () => join(work, "home", ".claude")],
+    ["of an empty CLAUDE_CONFIG_DIR, the working directory", { HOME: "/nowhere", CLAUDE_CONFIG_DIR: "" }, () => work],
+    ["in the user's home without HOME", {}, () => join(userInfo().homedir, ".claude")],
+    ["in the user's home for an empty HOME", { HOME: "" }, () => join(userInfo().homedir, ".claude")],
+  ])("uses the directory %s", async (_, environment, config) => {
     expect((await transcriptPlaceOf(work, environment)).config).toBe(config());
   });
 });
 
 describe("findTranscript", () => {
-  it("finds none where there is nothing", async () => {
+  it("returns undefined without a transcript", async () => {
     expect(await findTranscript(ID, join(root, "none"), "own")).toBeUndefined();
     await transcript(root, "own", "7b0f3a52-0000-4000-8000-000000000002");
     expect(await findTranscript(ID, root, "own")).toBeUndefined();
   });
 
-  it("looks into its own folder first, then into all others", async () => {
+  it("looks into its own folder first, and then into all others", async () => {
     const other = await transcript(root, "other");
     await mkdir(join(root, "projects", "empty"));
     expect(await findTranscript(ID, root, "own")).toBe(other);
@@ -83,13 +87,13 @@ describe("findTranscript", () => {
     expect(await findTranscript(ID, root, "own")).toBe(own);
   });
 
-  it("finds neither of two that are elsewhere", async () => {
+  it("returns undefined for two in other folders", async () => {
     await transcript(root, "one");
     await transcript(root, "two");
     expect(await findTranscript(ID, root, "own")).toBeUndefined();
   });
 
-  it("looks through a link to its own folder, and not through others", async () => {
+  it("follows a link to its own folder, and no other links", async () => {
     const file = await transcript(join(root, "elsewhere"), "folder");
     await mkdir(join(root, "projects"));
     await symlink(join(file, ".."), join(root, "projects", "linked"));
@@ -99,7 +103,7 @@ describe("findTranscript", () => {
 });
 
 describe("transcriptFolderOf", () => {
-  it("is named for the working directory as Claude Code names it, also if the path is very long", async () => {
+  it("is named like the working directory as by Claude Code, also for a very long path", async () => {
     const config = join(root, "config");
     expect(await transcriptFolderOf({ cwd: work, config })).toBe(
       join(config, "projects", work.replace(/[^a-zA-Z0-9]/g, "-")),
@@ -110,7 +114,7 @@ describe("transcriptFolderOf", () => {
     expect(name.length).toBeLessThan(255);
   });
 
-  it("is where transcriptAt looks first", async () => {
+  it("is where transcriptAt() looks first", async () => {
     const place = { cwd: work, config: root };
     await transcript(root, "other");
     const own = await transcript(root, (await transcriptFolderOf(place)).slice(join(root, "projects", "/").length));
@@ -121,7 +125,7 @@ describe("transcriptFolderOf", () => {
 describe("localTranscripts", () => {
   const key = { projectKey: "own", sessionId: ID };
 
-  it("reads what is found, with what belongs to it, without the half line of a killed process", async () => {
+  it("loads a transcript and its subpaths, without half a line of a killed process", async () => {
     const store = localTranscripts({ cwd: work, config: root });
     expect(await store.load(key)).toBeNull();
     const file = await transcript(root, "other");
@@ -136,7 +140,7 @@ describe("localTranscripts", () => {
     expect(await store.load({ ...key, subpath: "subagents/agent-2" })).toBeNull();
   });
 
-  it("is only read", async () => {
+  it("rejects writes", async () => {
     await expect(localTranscripts({ cwd: work, config: root }).append(key, [])).rejects.toThrow("only read");
   });
 });

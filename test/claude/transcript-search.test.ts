@@ -21,7 +21,7 @@ afterEach(async () => {
 
 const lines = (...entries: readonly object[]): string => entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
 
-test("a message is found by its id, wherever it stands in a long transcript", async () => {
+test("transcriptHas(): finds a message by its id anywhere in a long transcript", async () => {
   for (const padding of [0, 262_100, 262_144, 700_000]) {
     const text = "x".repeat(padding);
     await writeFile(file, lines({ uuid: FIRST, text }, { uuid: LAST, text }));
@@ -30,7 +30,7 @@ test("a message is found by its id, wherever it stands in a long transcript", as
   }
 });
 
-test("a message is found at each place where one reading ends and the next one begins", async () => {
+test("transcriptHas(): finds a message across the border of two reads", async () => {
   const entry = lines({ uuid: FIRST });
   for (let shift = 0; shift <= entry.length; shift++) {
     await writeFile(file, `${entry}${"x".repeat(262_144 - shift)}`);
@@ -38,14 +38,14 @@ test("a message is found at each place where one reading ends and the next one b
   }
 });
 
-test("a parent's id, and one in a text, are no message", async () => {
+test("transcriptHas(): ignores a parent's id, and an id in a text", async () => {
   const text = `{"uuid":"${LAST}"}`;
   await writeFile(file, lines({ parentUuid: LAST, uuid: FIRST, text }));
   expect(await transcriptHas(file, [LAST])).toBe(false);
   expect(await transcriptHas(file, [LAST, FIRST])).toBe(true);
 });
 
-test("an empty transcript has none, and one that is not there is an error", async () => {
+test("transcriptHas(): is false for an empty transcript, and rejects for a missing one", async () => {
   await writeFile(file, "");
   expect(await transcriptHas(file, [FIRST])).toBe(false);
   await rm(file);
