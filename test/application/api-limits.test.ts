@@ -4,13 +4,13 @@ import type { FakeTurn } from "../../src/testing/index.ts";
 import { failure, Scene, ticks, unique, within } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
-/** The API refuses, and says until when; in seconds, as it does. */
+/** Rejects a turn with a usage limit. `resetsAt` is in seconds, as the API sends it. */
 async function refuse(turn: FakeTurn, resetsAt: number): Promise<void> {
   await turn.emit({ type: "rate_limit_event", rate_limit_info: { status: "rejected", resetsAt } });
   await turn.fail({ status: 429 });
 }
 
-test("a limit of use holds the mailbox until it is lifted, and is no crash", async () => {
+test("Usage limit: holds the mailbox until the reset, without a restart", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -29,14 +29,14 @@ test("a limit of use holds the mailbox until it is lifted, and is no crash", asy
   await clock.advance(59_999);
   expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one"]);
   await clock.advance(1);
-  // What was refused is no longer in the conversation.
+  // The rejected prompt is out of the conversation.
   expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["after 2", "after 4"]);
   expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one", "two", "three"]);
   expect(scene.session.status()).toMatchObject({ state: "idle", starts: 1, restarts: 0 });
   expect(scene.session.status().waitingFor).toBeUndefined();
 });
 
-test("a limit that is only announced holds nothing back, nor one that another session has met", async () => {
+test("Usage limit: a warning holds nothing, nor does the warning of another session", async () => {
   const [warned, other] = [unique("warned"), unique("other")];
   await using _ = await Scene.open({
     children: [{ name: warned }, { name: other }],
@@ -50,7 +50,7 @@ test("a limit that is only announced holds nothing back, nor one that another se
   for (const name of [warned, other]) expect(session(name).status().state).toBe("idle");
 });
 
-test("a hold outlives the process", async () => {
+test("Usage limit: the hold persists over a crash of the process", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -67,7 +67,7 @@ test("a hold outlives the process", async () => {
   expect((await reply).text).toBe("fine");
 });
 
-test("turns that are held back can be stopped, time out, and fill the mailbox", async () => {
+test("Usage limit: held turns can be cancelled, time out, and fill the mailbox", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -88,7 +88,7 @@ test("turns that are held back can be stopped, time out, and fill the mailbox", 
   expect(scene.fake.processes[0]?.prompts).toEqual(["before", "one", "five"]);
 });
 
-test("an overloaded API is left alone for longer each time, until it answers again", async () => {
+test("Overload: doubles the hold with each refusal, and restarts after a success", async () => {
   const clock = new SimulatedClock();
   const waits: number[] = [];
   await using scene = await Scene.open({
@@ -111,7 +111,7 @@ test("an overloaded API is left alone for longer each time, until it answers aga
   expect(scene.session.status()).toMatchObject({ state: "waiting", starts: 1, restarts: 0 });
 });
 
-test("a key that is refused quarantines the session when Claude Code announces its first new try", async () => {
+test("Refused key: quarantines the session when Claude Code announces its first retry", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 401 };
@@ -127,14 +127,14 @@ test("a key that is refused quarantines the session when Claude Code announces i
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test.each([401, 403])("so does a result that says %i, at the first try", async (status) => {
+test.each([401, 403])("Refused key: a result with status %i quarantines the session", async (status) => {
   await using scene = await Scene.open({ script: (turn) => turn.fail({ status }) });
   expect((await failure(query(scene.name, "one"), "TURN_FAILED")).details).toMatchObject({ class: "auth", status });
   await failure(query(scene.name, "two"), "SESSION_QUARANTINED");
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a new try after an overload is not one after a refused key", async () => {
+test("Overload: a retry that Claude Code announces does not quarantine the session", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       const facts = { attempt: 1, max_retries: 10, retry_delay_ms: 500, error_status: 529 };

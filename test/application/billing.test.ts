@@ -8,7 +8,7 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.";
 
-/** An API that takes no turn until its account can pay. */
+/** An API that rejects every turn until the account has credit. */
 class Account {
   pays = false;
   readonly script: FakeScript = async (turn: FakeTurn) => {
@@ -17,16 +17,13 @@ class Account {
   };
 }
 
-describe("an account that cannot pay", () => {
+describe("Account without credit", () => {
   test.each([
     ["402", { status: 402 }],
     ["402 for credit", { status: 402, message: CREDIT }],
     ["400 for credit", { status: 400, message: CREDIT }],
-    [
-      "a limit that nobody says the end of",
-      { status: 400, message: "You have reached your specified API usage limits." },
-    ],
-  ])("fails the turn that finds it out (%s), and holds back those behind it", async (_, error) => {
+    ["a limit without a reset", { status: 400, message: "You have reached your specified API usage limits." }],
+  ])("rejects the turn that meets it (%s), and holds the later ones", async (_, error) => {
     const clock = new SimulatedClock();
     await using scene = await Scene.open({ clock, script: (turn) => turn.fail(error) });
     const { details } = await failure(query(scene.name, "one"), "TURN_FAILED");
@@ -44,7 +41,7 @@ describe("an account that cannot pay", () => {
     expect(scene.fake.processes[0]?.prompts).toEqual(["one"]);
   });
 
-  test("is tried again with the next turn that waits, which waits on in its place until it can", async () => {
+  test("is retried with the next held turn, which keeps its place", async () => {
     const clock = new SimulatedClock();
     const account = new Account();
     await using scene = await Scene.open({ clock, script: account.script, session: { queueTimeout: "1d" } });
@@ -67,7 +64,7 @@ describe("an account that cannot pay", () => {
     expect(tries()).toEqual(["two", "two", "two", "two"]);
     account.pays = true;
     const texts = await within(clock, Promise.all(turns.map(async (turn) => (await turn.result()).text)));
-    // However often it was tried, the model is asked once.
+    // The prompt is in the conversation once, despite its retries.
     expect(texts[0]?.match(/two/g)).toHaveLength(1);
     expect(texts[1]).toMatch(/^before \| before \|.* two \| .* \| three$/);
     expect(tries()).toEqual(["two", "two", "two", "two", "two", "three"]);
@@ -79,7 +76,7 @@ describe("an account that cannot pay", () => {
     expect(results).toEqual([1]);
   });
 
-  test("takes none of the attempts of the turns that it was tried with", async () => {
+  test("does not count retries as attempts of their turns", async () => {
     const clock = new SimulatedClock();
     const account = new Account();
     let crashes = 0;
@@ -100,7 +97,7 @@ describe("an account that cannot pay", () => {
     expect(crashes).toBe(2);
   });
 
-  test("lets a turn be stopped, and fail by its own deadlines, also while it is tried with it", async () => {
+  test("lets held turns be interrupted and time out, also during a retry", async () => {
     const clock = new SimulatedClock();
     const tried = Promise.withResolvers<FakeTurn>();
     const script: FakeScript = async (turn) => {
@@ -122,7 +119,7 @@ describe("an account that cannot pay", () => {
     await failure(stopped.result(), "TURN_CANCELLED");
   });
 
-  test("lets a turn wait no longer than its `queueTimeout`, also if that is over while it is tried with it", async () => {
+  test("rejects a held turn with QUEUE_TIMEOUT at its `queueTimeout`, also during a retry", async () => {
     const clock = new SimulatedClock();
     const open = Promise.withResolvers<void>();
     const script: FakeScript = async (turn) => {
@@ -140,7 +137,7 @@ describe("an account that cannot pay", () => {
     expect(scene.session.status().mailbox).toBe(0);
   });
 
-  test("is told to whoever asks after a while in which nobody did, and then for longer", async () => {
+  test("rejects the first turn after a hold, and doubles the next hold", async () => {
     const clock = new SimulatedClock();
     const account = new Account();
     await using scene = await Scene.open({ clock, script: account.script });
@@ -154,7 +151,7 @@ describe("an account that cannot pay", () => {
     expect((await query(scene.name, "now")).text).toContain("now");
   });
 
-  test("fails a turn that had begun to answer, with what it had shown", async () => {
+  test("rejects a turn that had begun to answer, with its partial text", async () => {
     const clock = new SimulatedClock();
     let turns = 0;
     const script: FakeScript = async (turn) => {
@@ -167,7 +164,7 @@ describe("an account that cannot pay", () => {
     expect(details).toMatchObject({ class: "billing", partialText: "so far" });
   });
 
-  test("does not cost a turn that waits in the journal: it waits on after a restart of the application", async () => {
+  test("keeps a held turn of the journal queued over a restart of the application", async () => {
     const account = new Account();
     const both = { fake: fakeClaude(account.script), journal: memoryJournal(), clock: new SimulatedClock() };
     const name = unique();
@@ -178,19 +175,21 @@ describe("an account that cannot pay", () => {
     await both.clock.advance(1_000);
     const second = await run(both, [{ name }]);
     await eventually(() => second.session(name).status().waitingFor?.for === "billing");
-    // What was said before is in the journal when that is read.
+    // The read of the journal follows all earlier writes.
     await second.session(name).usage();
     expect(await both.journal.turn(id)).toMatchObject({ state: "queued", attempts: 0 });
     expect((await second.session(name).turn(id))?.state).toBe("queued");
     account.pays = true;
     const turn = await second.session(name).turn(id);
-    expect((await within(both.clock, turn?.result() ?? Promise.reject(new Error("it is gone")))).text).toContain("job");
+    expect(
+      (await within(both.clock, turn?.result() ?? Promise.reject(new Error("the turn is missing")))).text,
+    ).toContain("job");
     await within(both.clock, second.stop());
     expect(both.fake.errors).toEqual([]);
   });
 });
 
-test("a limit of use whose end is told in words holds the mailbox until then", async () => {
+test("Usage limit: a reset in the error's words holds the mailbox until then", async () => {
   const clock = new SimulatedClock();
   const until = Date.UTC(1970, 0, 2);
   const message =
@@ -210,7 +209,7 @@ test("a limit of use whose end is told in words holds the mailbox until then", a
   expect((await reply).text).toBe("fine");
 });
 
-test.each([400, 403])("an organisation that has been disabled (%i) quarantines the session", async (status) => {
+test.each([400, 403])("Disabled organisation (%i): quarantines the session", async (status) => {
   await using scene = await Scene.open({
     script: (turn) => turn.fail({ status, message: "This organization has been disabled." }),
   });

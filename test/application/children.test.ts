@@ -8,7 +8,7 @@ import { Service } from "./service.ts";
 
 const remember: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-test("`whichChildren` and `countChildren` tell of each child, running or not", async () => {
+test("whichChildren() and countChildren(): list all children, running or not", async () => {
   const name = ["user", unique(), 7] as const;
   const [up, down] = [new Service("up"), new Service("down")];
   await using scene = await Scene.open({
@@ -24,7 +24,7 @@ test("`whichChildren` and `countChildren` tell of each child, running or not", a
   expect(scene.supervisor.countChildren()).toEqual({ specs: 4, active: 3, supervisors: 1, workers: 3 });
 });
 
-test("`startChild` adds a session, a worker or a supervisor at the end of the start order", async () => {
+test("startChild(): adds a session, a worker or a supervisor at the end of the start order", async () => {
   const diary: string[] = [];
   const [first, late, deep] = [new Service("first", diary), new Service("late", diary), new Service("deep", diary)];
   const [name, below] = [unique("added"), unique("below")];
@@ -42,7 +42,7 @@ test("`startChild` adds a session, a worker or a supervisor at the end of the st
   expect(diary.slice(3)).toEqual(["late stopped", "deep stopped", "first stopped"]);
 });
 
-test("`startChild` refuses what is there, in words of its own, and harms nobody", async () => {
+test("startChild(): rejects a child that exists, each case with its own code, and changes nothing", async () => {
   const [running, resting, inner] = [new Service("running"), new Service("resting"), new Service("inner")];
   const [name, below] = [unique(), unique("below")];
   await using scene = await Scene.open({
@@ -73,7 +73,7 @@ test("`startChild` refuses what is there, in words of its own, and harms nobody"
   expect((await query(below, "hi")).text).toBe("You said: hi");
 });
 
-test("`startChild` keeps nothing of a child that does not come up", async () => {
+test("startChild(): keeps nothing of a child that fails to start", async () => {
   const service = new Service("db");
   const [inside, name] = [unique("inside"), unique()];
   await using scene = await Scene.open({ children: [{ name }], options: { maxChildren: 2 } });
@@ -91,7 +91,7 @@ test("`startChild` keeps nothing of a child that does not come up", async () => 
   await scene.supervisor.startSession({ name: inside });
 });
 
-test("options of a child that are wrong are refused with their place in it", async () => {
+test("startChild(): rejects wrong options with their path", async () => {
   await using scene = await Scene.open({ children: [] });
   const fields = async (child: unknown): Promise<string[]> =>
     (await failure(scene.supervisor.startChild(child as ChildOptions), "INVALID_OPTIONS")).details.problems.map(
@@ -107,7 +107,7 @@ test("options of a child that are wrong are refused with their place in it", asy
   expect(scene.supervisor.whichChildren()).toEqual([]);
 });
 
-test("a session that `terminateChild` stopped refuses turns, until `restartChild` brings it back as it was", async () => {
+test("terminateChild(): stops a session, which rejects turns until restartChild() continues its conversation", async () => {
   await using scene = await Scene.open({ script: remember });
   await query(scene.name, "one");
   const { conversationId } = scene.session.status();
@@ -115,14 +115,14 @@ test("a session that `terminateChild` stopped refuses turns, until `restartChild
   expect(scene.fake.running).toEqual([]);
   expect(scene.session.status().state).toBe("stopped");
   await failure(query(scene.name, "two"), "SESSION_STOPPED");
-  // The name is still taken.
+  // The name stays reserved.
   await failure(scene.supervisor.startSession({ name: scene.name }), "SESSION_ALREADY_STARTED");
   await scene.supervisor.restartChild(scene.name);
   expect(scene.session.status()).toMatchObject({ state: "idle", conversationId, restarts: 0 });
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("`terminateChild` ends the turns of a session, and twice is once", async () => {
+test("terminateChild(): ends a session's turns, and is idempotent", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const [running, waiting] = [query(scene.name, "one"), query(scene.name, "two")];
   await scene.fake.prompted(1);
@@ -134,7 +134,7 @@ test("`terminateChild` ends the turns of a session, and twice is once", async ()
   expect(scene.supervisor.whichChildren()[0]?.state).toBe("terminated");
 });
 
-test("`restartSession` brings back what `terminateChild` stopped, too", async () => {
+test("restartSession(): restarts a session that terminateChild() stopped", async () => {
   await using scene = await Scene.open({ script: remember });
   await query(scene.name, "one");
   await scene.supervisor.terminateChild(scene.name);
@@ -142,7 +142,7 @@ test("`restartSession` brings back what `terminateChild` stopped, too", async ()
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("a supervisor that `terminateChild` stopped takes its sessions with it, and brings them back", async () => {
+test("terminateChild(): of a supervisor stops its sessions, and restartChild() restores them", async () => {
   const [one, two] = [unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -156,7 +156,7 @@ test("a supervisor that `terminateChild` stopped takes its sessions with it, and
   for (const name of [one, two]) expect((await query(name, "two")).text).toBe("2");
 });
 
-test("a temporary session or worker that is terminated is forgotten", async () => {
+test("terminateChild(): removes a temporary session or worker", async () => {
   const [name, service] = [unique(), new Service("once")];
   await using scene = await Scene.open({
     children: [{ name, restart: "temporary" }, service.child({ restart: "temporary" })],
@@ -169,7 +169,7 @@ test("a temporary session or worker that is terminated is forgotten", async () =
   await scene.supervisor.startSession({ name });
 });
 
-test("`restartChild` is for children that do not run", async () => {
+test("restartChild(): rejects a running child and one that restarts", async () => {
   const clock = new SimulatedClock();
   const [service, name] = [new Service("db"), unique()];
   await using scene = await Scene.open({ clock, children: [service.child(), { name }] });
@@ -185,7 +185,7 @@ test("`restartChild` is for children that do not run", async () => {
   expect(scene.supervisor.whichChildren()[0]?.state).toBe("running");
 });
 
-test("`restartChild` tells when the child does not come up", async () => {
+test("restartChild(): rejects when the child fails to start", async () => {
   const service = new Service("db");
   let broken = false;
   await using scene = await Scene.open({
@@ -205,7 +205,7 @@ test("`restartChild` tells when the child does not come up", async () => {
   expect(error.message).toContain("out of order");
 });
 
-test("`deleteChild` is for children that do not run, and frees their names", async () => {
+test("deleteChild(): rejects a running child, and frees the names of a stopped one", async () => {
   const [service, name, below] = [new Service("db"), unique(), unique("below")];
   await using scene = await Scene.open({
     children: [service.child(), { name }, { name: "inner", children: [{ name: below }] }],
@@ -226,14 +226,14 @@ test("`deleteChild` is for children that do not run, and frees their names", asy
   }
 });
 
-test("a child of a supervisor below is not a child of the root", async () => {
+test("terminateChild() and deleteChild(): reject a child of a nested supervisor", async () => {
   const below = unique("below");
   await using scene = await Scene.open({ children: [{ name: "inner", children: [{ name: below }] }] });
   await failure(scene.supervisor.terminateChild(below), "CHILD_NOT_FOUND");
   await failure(scene.supervisor.deleteChild(below), "CHILD_NOT_FOUND");
 });
 
-test("after the stop each of these calls is refused", async () => {
+test("Supervisor: rejects all calls on children after stop() with SUPERVISOR_STOPPED", async () => {
   const service = new Service("db");
   await using scene = await Scene.open({ children: [service.child()] });
   await scene.supervisor.stop();

@@ -4,7 +4,7 @@ import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts"
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { Service } from "./service.ts";
 
-/** A session that answers when the gate is opened. */
+/** Opens a session that answers once the gate is open. */
 async function gated(clock?: SimulatedClock) {
   const gate = Promise.withResolvers<void>();
   const scene = await Scene.open({
@@ -18,7 +18,7 @@ async function gated(clock?: SimulatedClock) {
   return { gate, scene };
 }
 
-test("turns that run and turns that wait finish, new ones are refused, and then it stops", async () => {
+test("supervisor.drain(): completes running and queued turns, rejects new ones, and stops", async () => {
   const { gate, scene } = await gated();
   await using _ = scene;
   const replies = ["one", "two", "three"].map((prompt) => query(scene.name, prompt));
@@ -35,7 +35,7 @@ test("turns that run and turns that wait finish, new ones are refused, and then 
   expect(scene.fake.processes[0]).toMatchObject({ signals: [], exit: { code: 0 } });
 });
 
-test("sessions below are drained too, workers run until the turns are over", async () => {
+test("supervisor.drain(): drains nested sessions, and stops workers after the last turn", async () => {
   const gate = Promise.withResolvers<void>();
   const [service, below] = [new Service("db"), unique("below")];
   await using scene = await Scene.open({
@@ -55,7 +55,7 @@ test("sessions below are drained too, workers run until the turns are over", asy
   expect(service.diary).toEqual(["db started", "db stopped"]);
 });
 
-test("at the deadline it stops with what is left, and says so", async () => {
+test("supervisor.drain(): stops at the deadline, interrupts the rest, and returns `completed: false`", async () => {
   const clock = new SimulatedClock();
   const { scene } = await gated(clock);
   await using _ = scene;
@@ -73,14 +73,14 @@ test("at the deadline it stops with what is left, and says so", async () => {
   expect(await drained).toEqual({ completed: false });
 });
 
-test("without turns it stops at once, and leaves no timer", async () => {
+test("supervisor.drain(): stops at once without turns, and leaves no timer", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, children: [new Service("db").child()] });
   expect(await scene.supervisor.drain()).toEqual({ completed: true });
   expect(clock.timers).toBe(0);
 });
 
-test("two drains are one end, and one after the end is over at once", async () => {
+test("supervisor.drain(): is idempotent, also after the end", async () => {
   const { gate, scene } = await gated();
   await using _ = scene;
   const reply = query(scene.name, "one");
@@ -92,7 +92,7 @@ test("two drains are one end, and one after the end is over at once", async () =
   expect(await scene.supervisor.drain()).toEqual({ completed: true });
 });
 
-test("a stop does not wait for the drain, which then is not complete", async () => {
+test("supervisor.drain(): returns `completed: false` when stop() cuts it short", async () => {
   const { scene } = await gated();
   await using _ = scene;
   const cut = failure(query(scene.name, "one"), "TURN_INTERRUPTED");
@@ -103,7 +103,7 @@ test("a stop does not wait for the drain, which then is not complete", async () 
   expect(await drained).toEqual({ completed: false });
 });
 
-test("`kill` makes a stop that waits for ever come at once", async () => {
+test("supervisor.stop({ kill: true }): kills at once, also during a stop without a limit", async () => {
   await using scene = await Scene.open({
     fake: { endOfInput: "ignore", ignoreSigterm: true },
     session: { shutdown: "infinity" },
@@ -117,7 +117,7 @@ test("`kill` makes a stop that waits for ever come at once", async () => {
   expect(process?.signals).toEqual(["SIGTERM", "SIGKILL"]);
 });
 
-test("turns that a limit of use holds back are waited for until the deadline", async () => {
+test("supervisor.drain(): waits for turns on hold until the deadline", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({
     clock,
@@ -128,7 +128,7 @@ test("turns that a limit of use holds back are waited for until the deadline", a
   });
   await failure(query(scene.name, "one"), "TURN_FAILED");
   const held = failure(query(scene.name, "two"), "SUPERVISOR_STOPPED");
-  // An empty conversation is begun anew.
+  // The emptied conversation starts anew.
   await eventually(() => scene.session.status().state === "waiting");
   expect(scene.session.status()).toMatchObject({ mailbox: 1 });
   const drained = scene.supervisor.drain({ deadline: "30s" });
@@ -137,7 +137,7 @@ test("turns that a limit of use holds back are waited for until the deadline", a
   expect(await drained).toEqual({ completed: false });
 });
 
-test("turns whose process dies in the drain still finish on the next one", async () => {
+test("supervisor.drain(): completes turns whose process dies on the next process", async () => {
   await using scene = await Scene.open({
     script: (turn) => (turn.index === 0 ? turn.hang() : turn.text(`did ${turn.prompt}`)),
   });
@@ -149,7 +149,7 @@ test("turns whose process dies in the drain still finish on the next one", async
   expect(await drained).toEqual({ completed: true });
 });
 
-test("in a drain nothing is added and nothing is changed", async () => {
+test("supervisor.drain(): rejects additions and reconcile() meanwhile", async () => {
   const { gate, scene } = await gated();
   await using _ = scene;
   const reply = query(scene.name, "one");
@@ -164,7 +164,7 @@ test("in a drain nothing is added and nothing is changed", async () => {
   await drained;
 });
 
-test("a deadline that is none is refused, and nothing is drained", async () => {
+test("supervisor.drain(): rejects a wrong deadline, and the supervisor runs on", async () => {
   await using scene = await Scene.open();
   const error = await failure(scene.supervisor.drain({ deadline: "soon" }), "INVALID_OPTIONS");
   expect(error.details.problems[0]?.field).toBe("deadline");

@@ -14,7 +14,7 @@ function clock() {
   return createSdkMcpServer({ name: "clock", tools: [now] });
 }
 
-test("an in-process MCP server that two sessions would share is refused, and nothing starts", async () => {
+test("mcpServers: rejects an in-process server that two sessions share, and starts nothing", async () => {
   const fake = fakeClaude();
   const shared = clock();
   const [a, b] = [unique("a"), unique("b")];
@@ -33,7 +33,7 @@ test("an in-process MCP server that two sessions would share is refused, and not
   for (const name of [a, b]) await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("an in-process MCP server is free again once its session has ended", async () => {
+test("mcpServers: frees an in-process server when its session stops", async () => {
   const shared = clock();
   await using scene = await Scene.open({ session: { mcpServers: { time: shared } } });
   const name = unique("second");
@@ -42,7 +42,7 @@ test("an in-process MCP server is free again once its session has ended", async 
   await scene.supervisor.startSession({ name, mcpServers: { time: shared } });
 });
 
-test("an in-process MCP server works on after a crash and after a restart by hand", async () => {
+test("mcpServers: an in-process server works after a crash and after restart()", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.prompt === "die" && turn.index === 0) await turn.crash();
@@ -65,7 +65,7 @@ test("an in-process MCP server works on after a crash and after a restart by han
   expect(scene.fake.processes).toHaveLength(3);
 });
 
-test("two sessions may not begin with one conversation", async () => {
+test("sessionId: rejects one id for two sessions", async () => {
   const fake = fakeClaude();
   const sessionId = randomUUID();
   const children = [
@@ -77,7 +77,7 @@ test("two sessions may not begin with one conversation", async () => {
   expect(fake.processes).toEqual([]);
 });
 
-test("a conversation that a live session writes to cannot be resumed by another one", async () => {
+test("resume: rejects a conversation in use until its session stops; a fork may start", async () => {
   await using scene = await Scene.open();
   const { sessionId: resume } = await query(scene.name, "hi");
   const thief = unique("thief");
@@ -90,7 +90,7 @@ test("a conversation that a live session writes to cannot be resumed by another 
   expect((await heir.query("back")).sessionId).toBe(resume);
 });
 
-test("a resumed conversation and one that is begun with its id are one conversation", async () => {
+test("resume: rejects the id that another session's `sessionId` has", async () => {
   const fake = fakeClaude();
   const id = randomUUID();
   const children = [

@@ -6,7 +6,7 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const clock = new SimulatedClock();
 
-/** Lines of this length; tells whether somebody has stopped reading them. */
+/** Yields lines of this length, and tells in `over` whether the reader has stopped. */
 function lines(count: number, length: number): { begin(): AsyncGenerator<string, void, undefined>; over: boolean } {
   const read = {
     over: false,
@@ -25,9 +25,9 @@ test.each<[what: string, count: number, length: number, pages: number]>([
   ["nothing", 0, 1, 1],
   ["few lines", 10, 10, 1],
   ["many lines", 2_500, 10, 3],
-  ["as many as fit", 1_000, 1, 2],
+  ["a full page", 1_000, 1, 2],
   ["long lines", 5, 800_000, 3],
-])("an export of %s comes in pages, each line once", async (_, count, length, expected) => {
+])("ExportPages: serves an export of %s in pages, each line once", async (_, count, length, expected) => {
   const [pages, source] = [new ExportPages(clock, randomUUID), lines(count, length)];
   const all: string[] = [];
   let asked = 0;
@@ -43,7 +43,7 @@ test.each<[what: string, count: number, length: number, pages: number]>([
   expect(source.over).toBe(true);
 });
 
-test("a page is given out once, and to nobody who comes too late, or of too many", async () => {
+test("ExportPages: serves a page once, drops it after a minute, and the oldest beyond 64 exports", async () => {
   const pages = new ExportPages(clock, randomUUID);
   const source = lines(5_000, 1);
   const { next } = await pages.page(() => source.begin());

@@ -9,10 +9,10 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 type Options = Omit<SessionOptions, "name">;
 
-/** Two sessions, each with a script of its own, in one supervisor. */
+/** Opens two sessions in one supervisor, the first with its own script. */
 async function pair(primary: FakeScript, options: Options = {}, clock?: SimulatedClock) {
   const names = [unique("primary"), unique("backup")] as const;
-  /** Which of them was asked what, in order. */
+  /** All prompts with their session, in order. */
   const asked: string[] = [];
   const scene = await Scene.open({
     script: async (turn) => {
@@ -29,24 +29,24 @@ async function pair(primary: FakeScript, options: Options = {}, clock?: Simulate
   return { scene, names, asked, both: fallback(names), [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 }
 
-describe("a query to a fallback", () => {
-  test("is the first one's, as long as that answers", async () => {
+describe("fallback(), query", () => {
+  test("asks the first session while that answers", async () => {
     await using one = await pair((turn) => turn.text("from the primary"));
     expect((await query(one.both, "hi")).text).toBe("from the primary");
     expect((await one.scene.supervisor.query(one.both, "again")).text).toBe("from the primary");
     expect(one.asked).toEqual(["primary: hi", "primary: again"]);
   });
 
-  test.each([401, 402, 429, 500, 529])("goes to the next one where the API answers %i", async (status) => {
+  test.each([401, 402, 429, 500, 529])("asks the next session on status %i", async (status) => {
     await using one = await pair((turn) => turn.fail({ status }), {}, new SimulatedClock());
     expect((await query(one.both, "hi")).text).toBe("from the backup");
     expect(one.asked).toEqual(["primary: hi", "backup: hi"]);
-    // One that is held back, or was quarantined for its key, is not asked again.
+    // A held or quarantined session is not asked again.
     expect((await query(one.both, "again")).text).toBe("from the backup");
     expect(one.asked.slice(2)).toEqual(["backup: again"]);
   });
 
-  test("goes to the next one where one has ended, is quarantined, or does not exist", async () => {
+  test("asks the next session when one is unknown, has stopped, or has an unregistered key", async () => {
     const nobody = unique("nobody");
     await using one = await pair((turn) => turn.exit(1), { onInterruptedTurn: "fail" });
     const [primary, backup] = one.names;
@@ -60,7 +60,7 @@ describe("a query to a fallback", () => {
     expect(one.asked).toHaveLength(3);
   });
 
-  test("goes to the next one where the mailbox is full, the session busy, or the wait too long", async () => {
+  test("asks the next session when the mailbox is full, the session busy, or the wait too long", async () => {
     const clock = new SimulatedClock();
     await using one = await pair((turn) => turn.hang(), { mailboxLimit: 1, queueTimeout: "1m" }, clock);
     const running = stream(one.names[0], "long");
@@ -75,7 +75,7 @@ describe("a query to a fallback", () => {
     await within(clock, Promise.all([running.interrupt(), failure(running.result(), "TURN_INTERRUPTED")]));
   });
 
-  test("that waited in a session that is ended goes to the next one", async () => {
+  test("asks the next session when the first is stopped while the turn is queued", async () => {
     await using one = await pair((turn) => turn.hang());
     const running = stream(one.names[0], "long");
     await one.scene.fake.prompted(1);
@@ -87,7 +87,7 @@ describe("a query to a fallback", () => {
     expect(one.asked).toEqual(["primary: long", "backup: waits"]);
   });
 
-  test("may be a pool's, or go on from a pool that has nobody free", async () => {
+  test("may refer to a pool, and asks the next session when no member is free", async () => {
     const [team, backup] = [unique("team"), unique("backup")];
     await using scene = await Scene.open({
       children: [pool(team, { size: 1 }), { name: backup }],
@@ -105,7 +105,7 @@ describe("a query to a fallback", () => {
     expect(await session(backup).turn(reply.turnId)).toBeDefined();
   });
 
-  test("in one supervisor passes over the sessions of another", async () => {
+  test("skips sessions of another supervisor", async () => {
     await using one = await pair((turn) => turn.text("from the primary"));
     await using other = await Scene.open();
     expect((await other.supervisor.query(fallback([one.names[0], other.name]), "hi")).text).toBe("You said: hi");
@@ -113,7 +113,7 @@ describe("a query to a fallback", () => {
   });
 });
 
-describe("what may have been done is not done again", () => {
+describe("fallback(), touched turns", () => {
   const partial = async (turn: FakeTurn): Promise<void> => {
     await turn.partial("I was about to");
     await turn.fail({ status: 529 });
@@ -125,7 +125,7 @@ describe("what may have been done is not done again", () => {
   test.each<[string, FakeScript]>([
     ["some text had come", partial],
     ["a tool had run", tool],
-  ])("where %s before the API failed", async (_, script) => {
+  ])("asks no other session when %s before the API failed", async (_, script) => {
     await using one = await pair(script, {}, new SimulatedClock());
     const error = await failure(query(one.both, "hi"), "TURN_FAILED");
     expect(error.cause).toBeUndefined();
@@ -133,7 +133,7 @@ describe("what may have been done is not done again", () => {
     expect((await session(one.names[0]).turn(error.details.turnId))?.touched).toBe(true);
   });
 
-  test("where it was done in a try that was cut, and the next try failed untouched", async () => {
+  test("asks no other session when a first attempt had run a tool", async () => {
     const script: FakeScript = async (turn) => {
       if (turn.index > 0) return turn.fail({ status: 529 });
       await turn.toolUse("Bash", { command: "ls" });
@@ -144,7 +144,7 @@ describe("what may have been done is not done again", () => {
     expect(one.asked).toEqual(["primary: hi", "primary: hi"]);
   });
 
-  test("where the process died, somebody stopped it, the request was wrong, or it took too long", async () => {
+  test("asks no other session after a crash, an interrupt, a rejected request or a timeout", async () => {
     const clock = new SimulatedClock();
     const script: FakeScript = async (turn) => {
       if (turn.prompt === "die") await turn.crash();
@@ -165,8 +165,8 @@ describe("what may have been done is not done again", () => {
   });
 });
 
-describe("those that are held back", () => {
-  test("come last, and answer when they are free, the first of them first", async () => {
+describe("fallback(), held sessions", () => {
+  test("are asked last, the one that is free first before the others", async () => {
     const clock = new SimulatedClock();
     const asked: string[] = [];
     let overloaded = true;
@@ -196,7 +196,7 @@ describe("those that are held back", () => {
   });
 });
 
-test("the time of a call is for all of them together", async () => {
+test("fallback(): the timeout covers all sessions together", async () => {
   const clock = new SimulatedClock();
   const [a, b, c] = [unique("a"), unique("b"), unique("c")];
   await using scene = await Scene.open({
@@ -218,7 +218,7 @@ test("the time of a call is for all of them together", async () => {
   expect(clock.timers).toBeLessThan(10);
 });
 
-test("when none answers, the last error is thrown with all of them behind it", async () => {
+test("fallback(): rejects with the last error, whose cause has all of them", async () => {
   const nobody = unique("nobody");
   await using one = await pair((turn) => turn.fail({ status: 401 }));
   const [primary, backup] = one.names;
@@ -238,8 +238,8 @@ test("when none answers, the last error is thrown with all of them behind it", a
   expect(single.cause).toBeUndefined();
 });
 
-describe("what is not a query", () => {
-  test("gets the first that is neither quarantined nor held back, or one that says why not", async () => {
+describe("fallback(), session() and stream()", () => {
+  test("pick the first session that is neither quarantined nor held, or one that says why not", async () => {
     const nobody = unique("nobody");
     await using one = await pair((turn) => turn.fail({ status: 401 }));
     const [primary, backup] = one.names;
@@ -256,9 +256,9 @@ describe("what is not a query", () => {
   });
 });
 
-test("a fallback of nothing, and a key for one, are refused", async () => {
+test("fallback(): rejects an empty list, an idempotency key and wrong options", async () => {
   await thrown(() => fallback([]), "INVALID_OPTIONS");
-  // @ts-expect-error: what a caller without types may give
+  // @ts-expect-error: input of an untyped caller
   await thrown(() => fallback("primary"), "INVALID_OPTIONS");
   await using one = await pair((turn) => turn.text("fine"));
   const refused = await failure(query(one.both, "hi", { idempotencyKey: "a" }), "INVALID_OPTIONS");

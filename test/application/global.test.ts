@@ -14,7 +14,7 @@ import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 const STORE: SessionStore = { append: async () => {}, load: async () => null };
 const SECRET = "a secret of at least thirty-two characters";
 
-describe("the name of a global session", () => {
+describe("global()", () => {
   test.each<[given: unknown, words: string]>([
     ["", "an empty string"],
     [[], "an empty tuple"],
@@ -24,25 +24,25 @@ describe("the name of a global session", () => {
     [undefined, "nothing"],
     [global("a"), "an object where a string is needed"],
     ["x".repeat(600), "longer than 512"],
-  ])("is none: %j", async (given, words) => {
+  ])("rejects %j as a name", async (given, words) => {
     const error = await thrown(() => global(given as SessionName), "INVALID_OPTIONS");
     expect(error.details.problems).toEqual([{ field: "name", message: expect.stringContaining(words) }]);
   });
 
-  test("may be whatever a plain one may", () => {
+  test("accepts every valid plain name", () => {
     for (const name of ["a", ["a"], ["a", 1, "ü"], ["global", "a"]] as const) expect(() => global(name)).not.toThrow();
   });
 });
 
-test("a global name as statuses and lists show it is the same name", () => {
+test("globalNameOf(): treats a name as lists show it as the global name", () => {
   expect(globalNameOf(global(["global", "support", 42]))).toEqual(globalNameOf(global(["support", 42])));
   expect(globalNameOf(global("global"))).toEqual(["global", "global"]);
 });
 
-describe("without a cluster", () => {
+describe("Global sessions without a cluster", () => {
   const name = global(["support", 42]);
 
-  test("nobody can be asked by it, and it is said what is missing", async () => {
+  test("reject calls with CLUSTER_UNAVAILABLE and the reason", async () => {
     await using scene = await Scene.open();
     const { supervisor } = scene;
     const errors = await Promise.all([
@@ -65,12 +65,12 @@ describe("without a cluster", () => {
     ["template", template(global("a")), "children[0].template"],
     ["pool", pool(global("a"), { size: 1 }), "children[0].pool"],
     ["session further down", { name: "inner", children: [{ name: global("a") }] }, "children[0].children[0].name"],
-  ])("no %s can be global", async (_, child, field) => {
+  ])("reject a global %s at the start", async (_, child, field) => {
     const error = await failure(Supervisor.start([child]), "INVALID_OPTIONS");
     expect(error.details.problems).toEqual([{ field, message: expect.stringContaining("option `cluster`") }]);
   });
 
-  test("none can be added or put there later", async () => {
+  test("reject a global name in every later call", async () => {
     await using scene = await Scene.open();
     const { supervisor, name: local } = scene;
     const wrong = [
@@ -78,7 +78,7 @@ describe("without a cluster", () => {
       supervisor.startChild(template(global("a"))),
       supervisor.startChild(pool(global("a"), { size: 1 })),
       supervisor.reconcile([{ name: local }, { name: global("a") }]),
-      // @ts-expect-error: the type says no as well
+      // @ts-expect-error: the type rejects it, too
       supervisor.session(local).fork(global("a")),
     ];
     for (const call of wrong) await failure(call, "INVALID_OPTIONS");
@@ -86,7 +86,7 @@ describe("without a cluster", () => {
   });
 });
 
-describe("in a cluster", () => {
+describe("Global sessions in a cluster", () => {
   let server: PostgresServer;
 
   beforeAll(async () => {
@@ -100,25 +100,25 @@ describe("in a cluster", () => {
   const cluster = () => ({ ...server.fresh(), secret: SECRET, advertise: "http://127.0.0.1:0", name: "one" });
 
   test.each<[what: string, children: readonly ChildOptions[], field: string, words: string]>([
-    ["two of the same name", [{ name: global("a") }, { name: global("a") }], "children[1].name", "declared twice"],
+    ["two children of one name", [{ name: global("a") }, { name: global("a") }], "children[1].name", "declared twice"],
     [
-      "one with a store of its own",
+      "a child with its own session store",
       [{ name: global("a"), sessionStore: STORE }],
       "children[0].sessionStore",
       "database",
     ],
     [
-      "one below another supervisor",
+      "a child of a nested supervisor",
       [{ name: "inner", children: [{ name: global("a") }] }],
       "children[0].children[0].name",
       "only a direct child",
     ],
-  ])("%s is refused before anything is started", async (_, children, field, words) => {
+  ])("reject %s before a process starts", async (_, children, field, words) => {
     const error = await failure(Supervisor.start(children, { cluster: cluster() }), "INVALID_OPTIONS");
     expect(error.details.problems).toEqual([{ field, message: expect.stringContaining(words) }]);
   });
 
-  test("global children stay as they are; what else changes is reconciled", async () => {
+  test("are fixed until the node restarts; reconcile() changes local children and the options of later sessions", async () => {
     const fake = fakeClaude();
     const local = unique();
     const children: readonly ChildOptions[] = [
@@ -144,18 +144,18 @@ describe("in a cluster", () => {
     const report = await supervisor.reconcile([...children, { name: added }]);
     expect(report).toMatchObject({ added: [added], removed: [local] });
 
-    // Changed options are those of sessions that come to life from then on.
+    // Changed options apply to sessions that start from then on.
     const changed = [{ name: global("reviewer") }, template(global("chat"), { maxTurns: 5 }), { name: added }];
     expect(await supervisor.reconcile(changed)).toMatchObject({ added: [], removed: [], failed: [] });
     const name = global(["chat", 1]);
     expect((await supervisor.query(name, "hi")).text).toBe("You said: hi");
     expect(await supervisor.session(name).inspect()).toMatchObject({ options: { maxTurns: { value: 5 } } });
-    // It is there by its global name only.
+    // The session has no plain name.
     expect(supervisor.listSessions().map((status) => status.name)).toEqual([added]);
     await failure(supervisor.query(["chat", 1], "hi"), "SESSION_NOT_FOUND");
   });
 
-  test("a changed key is given to the global sessions of the node too, when it is refused and ahead of that", async () => {
+  test("get a changed key by refreshCredentials(), and after a refusal", async () => {
     const KEY = "CASTELLAN_TEST_ROTATED";
     onTestFinished(() => void vi.unstubAllEnvs());
     vi.stubEnv(KEY, "first");
@@ -185,7 +185,7 @@ describe("in a cluster", () => {
     expect(fake.errors).toEqual([]);
   });
 
-  test("a global session has a directory of its own on the node that it is on", async () => {
+  test("have their own directory on their node", async () => {
     const root = await mkdtemp(join(tmpdir(), "castellan-global-"));
     onTestFinished(() => rm(root, { recursive: true, force: true }));
     const fake = fakeClaude();
@@ -198,7 +198,7 @@ describe("in a cluster", () => {
     expect(fake.processes.map(({ cwd }) => cwd)).toEqual(places);
   });
 
-  test("a session is exported and erased by its global name, and the next one of the name begins empty", async () => {
+  test("are exported and erased by their global name, and the next session of the name starts empty", async () => {
     const fake = fakeClaude((turn) => turn.text(`${turn.history.length / 2} before, and a secret`));
     const place = cluster();
     const supervisor = await Supervisor.start([template(global("chat")), pool(global("many"), { size: 1 })], {
@@ -217,7 +217,7 @@ describe("in a cluster", () => {
     expect(lines.map(({ type }) => type)).toEqual(["session", "turn", "turn", "usage"]);
     expect(lines[0]).toMatchObject({ conversations: [first.sessionId, second.sessionId] });
     const cluster1 = supervisor.cluster;
-    if (cluster1 === undefined) throw new Error("it is no node");
+    if (cluster1 === undefined) throw new Error("the supervisor is no node");
     expect(await Array.fromAsync(cluster1.exportSession(carol))).toHaveLength(4);
 
     const [{ epoch = 0 } = {}] = await cluster1.listSessions({ prefix: carol });
@@ -238,7 +238,7 @@ describe("in a cluster", () => {
     expect((await supervisor.query(carol, "who am I?")).text).toMatch(/^0 before/);
     const [again] = await cluster1.listSessions({ prefix: carol });
     expect(again?.epoch).toBeGreaterThan(epoch);
-    // By its name as lists show it, too; and again, when nothing is left.
+    // A name as lists show it works, too, and a repeated call finds nothing.
     expect(await supervisor.eraseSession(["global", "chat", "carol"])).toMatchObject({ turns: 1 });
     expect(await supervisor.eraseSession(carol)).toMatchObject({ turns: 0, conversations: [] });
     await failure(supervisor.eraseSession(global("many")), "INVALID_OPTIONS");
@@ -246,14 +246,14 @@ describe("in a cluster", () => {
     expect((await supervisor.query(dave, "hi")).text).toMatch(/^1 before/);
   });
 
-  test("a store for all sessions is refused as soon as some are global", async () => {
+  test("reject `defaults.sessionStore`", async () => {
     const defaults = { sessionStore: STORE };
     const starting = Supervisor.start([{ name: global("a") }], { cluster: cluster(), defaults });
     expect((await failure(starting, "INVALID_OPTIONS")).details.problems[0]?.field).toBe("defaults.sessionStore");
   });
 });
 
-test("a placement that is none is refused", () => {
+test("global(): rejects a misspelt placement", () => {
   const misspelt = { label: { gpu: "yes" } } as object;
   expect(() => global("reviewer", misspelt)).toThrow(/`label`.*labels/s);
 });

@@ -8,7 +8,7 @@ import { run } from "../session-on-fake/application.ts";
 import { eventually, Scene, ticks, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
-test("a supervisor tells how many sessions there are, in which state, and what is wrong with whom", async () => {
+test("supervisor.health(): counts sessions by state, and names the unhealthy ones with the reason", async () => {
   const [well, broken, family] = [unique("well"), unique("broken"), unique("family")];
   await using scene = await Scene.open({
     children: [{ name: well }, { name: broken, apiKey: { env: "NOT_SET_ANYWHERE" } }, template(family)],
@@ -23,13 +23,13 @@ test("a supervisor tells how many sessions there are, in which state, and what i
     states: { idle: 1, quarantined: 1, hibernated: 1 },
     details: [{ name: broken, status: "unhealthy", reason: expect.stringContaining("NOT_SET_ANYWHERE") }],
   });
-  // Nobody was woken for it, or asked the model.
+  // The check woke no session and asked no model.
   expect(scene.fake.processes).toHaveLength(1);
   await scene.supervisor.terminateSession(broken);
   expect((await scene.supervisor.health()).status).toBe("healthy");
 });
 
-test("a session that hangs is unhealthy, and is not waited for longer than ten seconds", async () => {
+test("supervisor.health(): gives up on a session that does not answer after ten seconds", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock });
   scene.fake.processes[0]?.freeze();
@@ -40,7 +40,7 @@ test("a session that hangs is unhealthy, and is not waited for longer than ten s
   scene.fake.processes[0]?.thaw();
 });
 
-test("alive and ready: while it runs; alive, and not ready: while it drains or has been stopped", async () => {
+test("livez() and readyz(): a draining or stopped supervisor is alive, but not ready", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -70,7 +70,7 @@ test("alive and ready: while it runs; alive, and not ready: while it drains or h
   expect([livez().status, readyz().status]).toEqual([200, 503]);
 });
 
-test("not alive when it has ended by itself; not ready when all its sessions are quarantined", async () => {
+test("livez() and readyz(): an escalated supervisor is not alive; one with quarantined sessions only is not ready", async () => {
   const script = async (turn: { crash(): Promise<never> }): Promise<void> => await turn.crash();
   await using scene = await Scene.open({
     script,
@@ -94,7 +94,7 @@ test("not alive when it has ended by itself; not ready when all its sessions are
   expect((await other.supervisor.health()).status).toBe("unhealthy");
 });
 
-test("not ready while the journal takes nothing, and ready again when it does", async () => {
+test("readyz(): is false while the journal rejects writes", async () => {
   const journal = memoryJournal();
   let away = false;
   const write = journal.write.bind(journal);

@@ -4,18 +4,18 @@ import { type ChildInspection, formatInspection, pool, template } from "../../sr
 import { eventually, Scene, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
-/** The options of a session in a tree, wherever it stands. */
+/** Finds the options of a session anywhere in the tree. */
 function optionsIn(children: readonly ChildInspection[], name: unknown) {
   const flat = (below: readonly ChildInspection[]): readonly ChildInspection[] =>
     below.flatMap((child) => (child.kind === "supervisor" ? flat(child.children) : [child]));
   const found = flat(children).find(
     (child) => child.kind === "session" && JSON.stringify(child.status.name) === JSON.stringify(name),
   );
-  if (found?.kind !== "session") throw new Error(`${JSON.stringify(name)} is not there`);
+  if (found?.kind !== "session") throw new Error(`${JSON.stringify(name)} is missing`);
   return found.options;
 }
 
-test("`inspect` says of each option where it came from, the nearest giver first", async () => {
+test("inspect(): shows the origin of each option, the nearest first", async () => {
   const [own, deep, family, members] = [unique(), unique(), unique("family"), unique("pool")];
   await using scene = await Scene.open({
     options: { name: "main", defaults: { maxTurns: 3, timeout: "1m", queueTimeout: "2m" } },
@@ -51,7 +51,7 @@ test("`inspect` says of each option where it came from, the nearest giver first"
   });
 });
 
-test("what stays the same and comes from elsewhere is shown to, after a reconciliation that touches nothing", async () => {
+test("inspect(): shows a changed origin after a reconcile() that changed no value", async () => {
   const name = unique();
   await using scene = await Scene.open({ options: { defaults: { maxTurns: 3 } }, children: [{ name }] });
   expect(optionsIn(scene.supervisor.inspect().children, name)["maxTurns"]?.origin).toEqual({ from: "supervisor" });
@@ -60,7 +60,7 @@ test("what stays the same and comes from elsewhere is shown to, after a reconcil
   expect(scene.fake.processes).toHaveLength(1);
 });
 
-test("a key, the environment and what else can be a secret is never shown, and a variable is named", async () => {
+test("inspect(): hides keys, environments and other secrets, and names variables", async () => {
   const [keyed, referring, found] = [unique(), unique(), unique()];
   vi.stubEnv("ANTHROPIC_MODEL", "model-of-the-host");
   vi.stubEnv("ANTHROPIC_API_KEY", "sk-host-secret");
@@ -97,7 +97,7 @@ test("a key, the environment and what else can be a secret is never shown, and a
   }
 });
 
-test("the supervisor's own options are shown, also those of its environment", async () => {
+test("inspect(): shows the supervisor's options with their origin", async () => {
   vi.stubEnv("CASTELLAN_JOURNAL", "memory");
   onTestFinished(() => void vi.unstubAllEnvs());
   await using scene = await Scene.open({
@@ -114,7 +114,7 @@ test("the supervisor's own options are shown, also those of its environment", as
   expect(capacity.processes).toBe(1);
 });
 
-test("as text: the tree with states, processes, mailboxes, budgets, exits, and what was given by whom", async () => {
+test("formatInspection(): prints the tree with states, processes, mailboxes, budgets, exits and origins", async () => {
   const clock = new SimulatedClock();
   const [one, family] = [unique("one"), unique("family")];
   await using scene = await Scene.open({

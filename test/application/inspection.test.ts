@@ -4,7 +4,7 @@ import { eventually, Scene, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { Service } from "./service.ts";
 
-test("`inspect` shows the whole tree in its order, with what is known of each", async () => {
+test("inspect(): shows the whole tree in order", async () => {
   const [top, deep] = [unique("top"), unique("deep")];
   const service = new Service("db");
   await using scene = await Scene.open({
@@ -57,7 +57,7 @@ test("`inspect` shows the whole tree in its order, with what is known of each", 
   expect(JSON.parse(JSON.stringify(seen))).toEqual(seen);
 });
 
-test("`inspect` shows the last exits, oldest first, with their evidence", async () => {
+test("inspect(): shows the last exits with their evidence, oldest first", async () => {
   const clock = new SimulatedClock();
   const name = unique();
   const service = new Service("db");
@@ -89,7 +89,7 @@ test("`inspect` shows the last exits, oldest first, with their evidence", async 
   });
 });
 
-test("`inspect` keeps ten exits at most, and shows a child that was quarantined", async () => {
+test("inspect(): keeps ten exits, and shows a quarantined child", async () => {
   const service = new Service("db");
   await using scene = await Scene.open({ options: { maxRestarts: 0 }, children: [service.child()] });
   for (let n = 1; n <= 12; n++) {

@@ -24,13 +24,13 @@ const fake = fakeClaude();
 const start = (name: string, journal?: JournalOptions): Promise<Supervisor> =>
   Supervisor.start([{ name, spawnClaudeCodeProcess: fake.spawn }], journal === undefined ? {} : { journal });
 
-/** The conversation that a name has with this journal. */
+/** Returns the conversation that a name has with this journal. */
 async function conversation(name: string, journal?: JournalOptions): Promise<string> {
   await using supervisor = await start(name, journal);
   return (await supervisor.query(name, "hi")).sessionId;
 }
 
-test("a journal in a file is the same by every way to it, and another one by none", async () => {
+test("journal: resolves paths and links to one SQLite file, which two supervisors may share", async () => {
   const name = unique();
   const link = join(folder, "link");
   await mkdir(join(folder, "data"));
@@ -40,13 +40,13 @@ test("a journal in a file is the same by every way to it, and another one by non
   for (const sqlite of ways) ids.push(await conversation(name, { sqlite }));
   expect(new Set(ids).size).toBe(1);
   expect(await conversation(name, { sqlite: join(folder, "b.db") })).not.toBe(ids[0]);
-  // At the same time, too: they share it.
+  // Two supervisors may share the file.
   await using one = await start(unique(), { sqlite: ways[0] ?? "" });
   await using two = await start(unique(), { sqlite: ways[1] ?? "" });
   expect([one.countSessions(), two.countSessions()]).toEqual([1, 1]);
 });
 
-test("the environment says where it is if the application does not", async () => {
+test("CASTELLAN_JOURNAL: applies when the application names no journal", async () => {
   const name = unique();
   const sqlite = join(folder, "environment.db");
   vi.stubEnv("CASTELLAN_JOURNAL", sqlite);
@@ -59,7 +59,7 @@ test("the environment says where it is if the application does not", async () =>
   expect((await failure(start(name), "JOURNAL_UNAVAILABLE")).details.reason).toBe("unreachable");
 });
 
-test("without a word of anybody it is a file in a folder of its own in the working directory", async () => {
+test("journal: defaults to `.castellan/castellan.db` in the working directory", async () => {
   const before = process.cwd();
   vi.stubEnv("CASTELLAN_JOURNAL", "");
   process.chdir(folder);
@@ -84,12 +84,12 @@ test.each([
   [{ postgres: "postgres://a", schema: 'a"; drop' }, "journal.schema"],
   [7, "journal"],
   [null, "journal"],
-])("the journal %j is refused by name", async (wrong, field) => {
+])("journal: rejects %j by field", async (wrong, field) => {
   const error = await failure(start(unique(), wrong as JournalOptions), "INVALID_OPTIONS");
   expect(error.details.problems[0]?.field).toBe(field);
 });
 
-test("a file that is no journal is refused, left as it is, and names are free", async () => {
+test("journal: rejects a file that is no journal, and frees the names", async () => {
   const sqlite = join(folder, "notes.txt");
   await writeFile(sqlite, "not a database, but somebody's notes");
   const name = unique();

@@ -5,7 +5,7 @@ import type { FakeScript } from "../../src/testing/index.ts";
 import { failure, Scene, ticks, within } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
-/** Lets time pass in steps in which questions to the process can be answered. */
+/** Advances the clock in steps that let the process answer pings. */
 async function pass(clock: SimulatedClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     await ticks(5);
@@ -14,7 +14,7 @@ async function pass(clock: SimulatedClock, ms: number): Promise<void> {
   await ticks(5);
 }
 
-/** A session that is killed after two silent seconds; its first turn is answered, the second one as `script` says. */
+/** Opens a session with a `stallTimeout` of two seconds. Its first turn is answered, and the second runs `script`. */
 async function silent(script: FakeScript, session: object = {}) {
   const clock = new SimulatedClock();
   const scene = await Scene.open({
@@ -26,7 +26,7 @@ async function silent(script: FakeScript, session: object = {}) {
   return { clock, scene };
 }
 
-test("a process that is silent in mid-turn for `stallTimeout` is killed, and the turn runs on the next one", async () => {
+test("stallTimeout: kills a process that is silent in mid-turn, and the turn runs on the next one", async () => {
   const { clock, scene } = await silent((turn) => turn.hang());
   await using _ = scene;
   const reply = query(scene.name, "two");
@@ -39,7 +39,7 @@ test("a process that is silent in mid-turn for `stallTimeout` is killed, and the
   expect(scene.session.status().lastExit?.message).toContain("said nothing for 2s");
 });
 
-test("a turn that had begun to answer is told what had arrived, and the conversation goes on", async () => {
+test("stallTimeout: rejects a turn that had begun to answer with its partial text, and the conversation continues", async () => {
   const { clock, scene } = await silent(async (turn) => {
     await turn.partial("so f");
     await turn.hang();
@@ -51,7 +51,7 @@ test("a turn that had begun to answer is told what had arrived, and the conversa
   expect((await within(clock, query(scene.name, "three"))).text).toMatch(/^after [2-4]$/);
 });
 
-test("each word of the process counts as a sign of life", async () => {
+test("stallTimeout: counts each message as a sign of life", async () => {
   const words: (() => Promise<void>)[] = [];
   const { clock, scene } = await silent(async (turn) => {
     words.push(() => turn.partial("word "));
@@ -70,7 +70,7 @@ test("each word of the process counts as a sign of life", async () => {
   await failure(turn.result(), "TURN_INTERRUPTED");
 });
 
-test("an idle process may be silent for as long as it likes", async () => {
+test("stallTimeout: ignores the silence of an idle process", async () => {
   const { clock, scene } = await silent(() => {});
   await using _ = scene;
   await pass(clock, 10_000);
@@ -91,7 +91,7 @@ test.each<[string, FakeScript, object]>([
     (turn) => void turn.askPermission("Bash", {}),
     { canUseTool: (): Promise<PermissionResult> => never },
   ],
-])("silence means nothing while %s", async (_, work, options) => {
+])("stallTimeout: ignores silence while %s", async (_, work, options) => {
   const { clock, scene } = await silent(async (turn) => {
     await work(turn);
     await turn.hang();
@@ -106,7 +106,7 @@ test.each<[string, FakeScript, object]>([
   await failure(turn.result(), "TURN_INTERRUPTED");
 });
 
-test("silence after a tool is done counts again", async () => {
+test("stallTimeout: counts silence after a tool has ended", async () => {
   const { clock, scene } = await silent(async (turn) => {
     await turn.toolUse("Bash", {}, { result: "done" });
     await turn.hang();
@@ -116,7 +116,7 @@ test("silence after a tool is done counts again", async () => {
   expect(details).toMatchObject({ toolUses: [{ name: "Bash" }], exit: { class: "stalled" } });
 });
 
-test("a process that has been stopped is found by asking it, also when it is idle, and replaced", async () => {
+test("Liveness: pings find a stopped process, also when it is idle, and replace it", async () => {
   const { clock, scene } = await silent((turn) => turn.text(`after ${turn.history.length}`));
   await using _ = scene;
   scene.fake.processes[0]?.kill("SIGSTOP");
@@ -128,7 +128,7 @@ test("a process that has been stopped is found by asking it, also when it is idl
   expect((await query(scene.name, "three")).text).toBe("after 2");
 });
 
-test("by default a stopped process is found within a minute", async () => {
+test("Liveness: finds a frozen process within a minute by default", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock });
   await query(scene.name, "one");
@@ -139,7 +139,7 @@ test("by default a stopped process is found within a minute", async () => {
   expect(scene.session.status().lastExit?.class).toBe("stalled");
 });
 
-test("a session that is stopped is no longer asked", async () => {
+test("Liveness: leaves no timer after the stop", async () => {
   const clock = new SimulatedClock();
   await using scene = await Scene.open({ clock, session: { stallTimeout: "2s" } });
   await pass(clock, 1_000);

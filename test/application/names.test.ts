@@ -5,8 +5,8 @@ import type { SessionName } from "../../src/names.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 
-describe("a name", () => {
-  test("is compared by value, and its type counts", async () => {
+describe("Session name", () => {
+  test("is compared by value and type", async () => {
     const word = unique("user");
     const names: SessionName[] = [word, [word], [word, 42], [word, "42"], [word, 42, "a"]];
     await using scene = await Scene.open({ children: names.map((name) => ({ name })) });
@@ -19,7 +19,7 @@ describe("a name", () => {
     expect((await query([word, 42], "again")).sessionId).toBe(session(names[2] ?? "").status().conversationId);
   });
 
-  test("may have any letters", async () => {
+  test("may contain any characters", async () => {
     const name = `${unique()} "quoted"\n[日本語] 🏰`;
     await using scene = await Scene.open({ children: [{ name }] });
     expect((await query(name, "hi")).text).toBe("You said: hi");
@@ -27,8 +27,8 @@ describe("a name", () => {
     await thrown(() => session(name), "SESSION_NOT_FOUND");
   });
 
-  test("that is none is refused in words", async () => {
-    // @ts-expect-error: what a caller without types may give
+  test("is rejected with a reason when it is invalid", async () => {
+    // @ts-expect-error: input of an untyped caller
     expect((await failure(query(undefined, "hi"), "INVALID_OPTIONS")).message).toContain("a string is needed");
     // @ts-expect-error: as above
     await failure(query(null, "hi"), "INVALID_OPTIONS");
@@ -41,8 +41,8 @@ describe("a name", () => {
   });
 });
 
-describe("a session that does not exist", () => {
-  test("is reported with the names that are near", async () => {
+describe("SESSION_NOT_FOUND", () => {
+  test("lists similar names", async () => {
     const word = unique("reviewer");
     await using _ = await Scene.open({ children: [{ name: word }, { name: unique("something-else") }] });
     const wrong = `${word}s`;
@@ -53,7 +53,7 @@ describe("a session that does not exist", () => {
     expect((await thrown(() => stream(wrong, "hi"), "SESSION_NOT_FOUND")).details.nearMisses).toHaveLength(1);
   });
 
-  test("is not found in one supervisor because another one has it", async () => {
+  test("is thrown for a session of another supervisor", async () => {
     const [a, b] = [unique("a"), unique("b")];
     await using first = await Scene.open({ children: [{ name: a }] });
     await using second = await Scene.open({ children: [{ name: b }] });
@@ -63,7 +63,7 @@ describe("a session that does not exist", () => {
     expect((await query(b, "still here")).text).toBe("You said: still here");
   });
 
-  test("is not found in a supervisor that happens to be called the same", async () => {
+  test("is thrown for a session of another supervisor with the same name", async () => {
     const [a, b] = [unique("a"), unique("b")];
     const options = { name: unique("supervisor") };
     await using first = await Scene.open({ children: [{ name: a }], options });
@@ -74,8 +74,8 @@ describe("a session that does not exist", () => {
   });
 });
 
-describe("a handle", () => {
-  test("is accepted wherever a name is", async () => {
+describe("Session handle", () => {
+  test("is accepted in place of a name", async () => {
     await using scene = await Scene.open();
     const handle = scene.session;
     expect((await query(handle, "one")).text).toBe("You said: one");
@@ -89,7 +89,7 @@ describe("a handle", () => {
     await failure(query(handle, "five"), "SESSION_STOPPED");
   });
 
-  test("of a session that has ended does not reach a later one of the same name", async () => {
+  test("does not refer to a later session of the same name", async () => {
     await using scene = await Scene.open();
     const old = scene.session;
     await old.stop();
@@ -102,7 +102,7 @@ describe("a handle", () => {
   });
 });
 
-test("the module's own functions find sessions of every supervisor", async () => {
+test("query(), stream() and session(): find sessions of all supervisors", async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using _first = await Scene.open({ children: [{ name: a }] });
   await using _second = await Scene.open({ children: [{ name: b }] });
@@ -112,7 +112,7 @@ test("the module's own functions find sessions of every supervisor", async () =>
   expect(session(a).name).toBe(a);
 });
 
-test("supervisors without a name get different ones", async () => {
+test("Supervisor.name: is unique by default", async () => {
   const fake = fakeClaude();
   const options = { defaults: { spawnClaudeCodeProcess: fake.spawn } };
   await using first = await Supervisor.start([{ name: unique() }], options);

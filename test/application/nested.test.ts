@@ -10,7 +10,7 @@ import { Service } from "./service.ts";
 
 const remember: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
-/** Ends a supervisor with the first crash in it. */
+/** Options of a supervisor that escalates the first crash. */
 const fragile = { onMaxRestarts: "escalate", maxRestarts: 0 } as const;
 
 function crash(scene: Scene, name: string, code = 1): void {
@@ -18,7 +18,7 @@ function crash(scene: Scene, name: string, code = 1): void {
   scene.fake.processes.find((process) => process.pid === pid)?.crash({ code });
 }
 
-test("sessions below are found by name, from the root and from anywhere", async () => {
+test("Nested supervisor: its sessions are found by name from anywhere", async () => {
   const [top, middle, bottom] = [unique("top"), unique("middle"), unique("bottom")];
   await using scene = await Scene.open({
     children: [
@@ -41,7 +41,7 @@ test("sessions below are found by name, from the root and from anywhere", async 
   for (const name of [top, middle, bottom]) await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("all are started in order, level by level as they stand, and stopped in reverse", async () => {
+test("Nested supervisor: starts its children in order, depth first, and stops them in reverse", async () => {
   const diary: string[] = [];
   const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => new Service(id, diary).child());
   if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error("four");
@@ -53,7 +53,7 @@ test("all are started in order, level by level as they stand, and stopped in rev
   expect(diary).toEqual(["d stopped", "c stopped", "b stopped", "a stopped"]);
 });
 
-test("defaults of a supervisor below go over those above, and `undefined` among them is not given", async () => {
+test("Nested supervisor: its defaults override the outer ones, and undefined values do not", async () => {
   const [above, below] = [unique("above"), unique("below")];
   const defaults: object = { model: "claude-inner", permissionMode: undefined, allowedTools: ["Read"] };
   await using scene = await Scene.open({
@@ -67,7 +67,7 @@ test("defaults of a supervisor below go over those above, and `undefined` among 
   expect([of(above)?.model, of(above)?.permissionMode]).toEqual(["claude-outer", "plan"]);
 });
 
-test("a crash below restarts by the strategy of the supervisor below, and touches nobody above", async () => {
+test("Nested supervisor: a crash restarts its own children only, by its strategy", async () => {
   const [above, one, two] = [unique("above"), unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -80,7 +80,7 @@ test("a crash below restarts by the strategy of the supervisor below, and touche
   expect(session(above).status().starts).toBe(1);
 });
 
-test("a supervisor below that escalates is restarted, and its sessions with their conversations", async () => {
+test("Nested supervisor: is restarted after it escalates, and its sessions keep their conversations", async () => {
   const [above, one, two] = [unique("above"), unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -96,7 +96,7 @@ test("a supervisor below that escalates is restarted, and its sessions with thei
   expect(scene.fake.running).toHaveLength(3);
 });
 
-test("turns that wait survive the escalation of their supervisor", async () => {
+test("Nested supervisor: queued turns survive its escalation", async () => {
   const [dying, waiting] = [unique("dying"), unique("waiting")];
   await using scene = await Scene.open({
     children: [{ name: "inner", ...fragile, children: [{ name: dying }, { name: waiting }] }],
@@ -111,7 +111,7 @@ test("turns that wait survive the escalation of their supervisor", async () => {
   expect((await Promise.all(replies)).map(({ text }) => text)).toEqual(["did one", "did two"]);
 });
 
-test("an escalation through three levels ends the root, and `closed` tells from whom it came", async () => {
+test("Nested supervisor: three levels escalate to the root, and `closed` has the first crash as the cause", async () => {
   const [deep, other] = [unique("deep"), unique("other")];
   const service = new Service("service");
   await using scene = await Scene.open({
@@ -136,7 +136,7 @@ test("an escalation through three levels ends the root, and `closed` tells from 
   await thrown(() => session(deep), "SESSION_NOT_FOUND");
 });
 
-test("a supervisor below that is quarantined takes its sessions with it, with the reason, and can be brought back", async () => {
+test("Nested supervisor: quarantines its sessions with itself, with the reason, and restartChild() restores them", async () => {
   const [above, one, two] = [unique("above"), unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -160,7 +160,7 @@ test("a supervisor below that is quarantined takes its sessions with it, with th
   for (const name of [one, two]) expect((await query(name, "two")).text).toBe("2");
 });
 
-test("`restartSession`, which the error names, brings a supervisor back that has been quarantined at any level", async () => {
+test("restartSession(): restores a quarantined supervisor at any level", async () => {
   const [deep, sibling] = [unique("deep"), unique("sibling")];
   await using scene = await Scene.open({
     script: remember,
@@ -180,7 +180,7 @@ test("`restartSession`, which the error names, brings a supervisor back that has
   expect((await query(sibling, "one")).text).toBe("0");
 });
 
-test("while a supervisor below waits for its restart, none of its sessions pretends to be up", async () => {
+test("Nested supervisor: its sessions report `starting` while it waits for its restart", async () => {
   const clock = new SimulatedClock();
   const [one, two] = [unique("one"), unique("two")];
   await using scene = await Scene.open({
@@ -198,7 +198,7 @@ test("while a supervisor below waits for its restart, none of its sessions prete
   expect((await within(clock, reply)).text).toBe("0");
 });
 
-test("a temporary supervisor that ends gives the names of its sessions back", async () => {
+test("Nested supervisor: frees the names of its sessions when it is temporary and ends", async () => {
   const [inside, outside] = [unique("inside"), unique("outside")];
   await using scene = await Scene.open({
     children: [{ name: "inner", restart: "temporary", ...fragile, children: [{ name: inside }] }, { name: outside }],
@@ -214,7 +214,7 @@ test("a temporary supervisor that ends gives the names of its sessions back", as
   await scene.supervisor.startSession({ name: inside });
 });
 
-test("a supervisor below that shuts down by itself and rests leaves no session that waits for ever", async () => {
+test("Nested supervisor: its sessions reject turns after its automatic shutdown, until restartChild()", async () => {
   const [main, side] = [unique("main"), unique("side")];
   await using scene = await Scene.open({
     script: remember,
@@ -236,7 +236,7 @@ test("a supervisor below that shuts down by itself and rests leaves no session t
   expect((await query(side, "two")).text).toBe("2");
 });
 
-test("a significant supervisor ends the one above it", async () => {
+test("Nested supervisor: ends the outer one when it is significant", async () => {
   const service = new Service("inside");
   await using scene = await Scene.open({
     options: { autoShutdown: "any_significant" },
@@ -249,7 +249,7 @@ test("a significant supervisor ends the one above it", async () => {
   expect((await scene.supervisor.closed).reason).toBe("auto_shutdown");
 });
 
-test("a session below is terminated, restarted and stopped like any other", async () => {
+test("Nested supervisor: its sessions can be restarted, terminated and stopped", async () => {
   const [one, two] = [unique("one"), unique("two")];
   await using scene = await Scene.open({
     script: remember,
@@ -266,7 +266,7 @@ test("a session below is terminated, restarted and stopped like any other", asyn
   expect(scene.fake.running).toEqual([]);
 });
 
-test("a session that is terminated while its supervisor is still starting leaves no process", async () => {
+test("terminateSession(): leaves no process when the nested supervisor is still starting", async () => {
   const open = Promise.withResolvers<void>();
   const [early, late] = [unique("early"), unique("late")];
   await using scene = await Scene.open();
@@ -287,7 +287,7 @@ test("a session that is terminated while its supervisor is still starting leaves
   await thrown(() => session(early), "SESSION_NOT_FOUND");
 });
 
-test("a name that is given twice is refused, at whatever levels, with both places", async () => {
+test("Supervisor.start(): rejects duplicate names at any level, with both places", async () => {
   const [name, other] = [unique("twice"), unique("other")];
   const children = [
     { name: other },
@@ -307,7 +307,7 @@ test("a name that is given twice is refused, at whatever levels, with both place
   ]);
 });
 
-test("workers and supervisors of different supervisors may be called the same", async () => {
+test("Supervisor.start(): accepts equal names of workers and supervisors under different supervisors", async () => {
   const [one, two] = [new Service("db"), new Service("db")];
   await using scene = await Scene.open({
     children: [
@@ -321,7 +321,7 @@ test("workers and supervisors of different supervisors may be called the same", 
   expect(scene.supervisor.countChildren().active).toBe(2);
 });
 
-test("all that is wrong below is said at once, with its place, and nothing is started", async () => {
+test("Supervisor.start(): reports all wrong options of nested children with their path, and starts nothing", async () => {
   const service = new Service("db");
   const children: unknown[] = [
     service.child(),

@@ -8,12 +8,12 @@ import { eventually, failure, Scene, thrown, unique, within } from "../session-o
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { Service } from "./service.ts";
 
-/** A worker that never comes up. */
+/** A worker that always fails to start. */
 function dead(id: string, keeping: Omit<WorkerOptions, "id" | "start"> = {}): WorkerOptions {
   return { id, start: () => Promise.reject(new Error("connection refused")), ...keeping };
 }
 
-/** Sessions with `BROKEN` in their environment do not come up. */
+/** Sessions with `BROKEN` in their environment fail to start. */
 const fake: FakeClaudeOptions = {
   startup: (process) => {
     if (process.env["BROKEN"] === "1") process.crash({ code: 7, stderr: "no good" });
@@ -27,7 +27,7 @@ async function open(children: readonly ChildOptions[], options: SupervisorOption
 const messages = ({ supervisor }: Scene): readonly (readonly [unknown, string])[] =>
   supervisor.notStarted.map(({ name, error }) => [name, error.message]);
 
-test("a worker that does not come up is named with its reason, and shown wherever the supervisor tells how it does", async () => {
+test("Supervisor.start(): names a worker that fails to start in notStarted, health, readyz, livez and inspect", async () => {
   const name = unique();
   await using scene = await open([dead("db"), { name }]);
   const { supervisor } = scene;
@@ -44,7 +44,7 @@ test("a worker that does not come up is named with its reason, and shown whereve
   });
   expect(supervisor.readyz().ok).toBe(false);
   expect(supervisor.readyz().checks).toContainEqual({ name: "children", ok: false, reason });
-  // A restart of the application would only bring the others down with it.
+  // A restart of the application would stop its other children.
   expect(supervisor.livez().ok).toBe(true);
   expect(supervisor.livez().checks).toContainEqual({ name: "children", ok: true, reason });
   const [db] = supervisor.inspect().children;
@@ -53,7 +53,7 @@ test("a worker that does not come up is named with its reason, and shown whereve
   expect(formatInspection(supervisor.inspect())).toContain("connection refused");
 });
 
-test("what is said of a worker is over when it is up again", async () => {
+test("supervisor.health(): is healthy again after a failed worker was restarted", async () => {
   const [service, name] = [new Service("db"), unique()];
   service.failures.push(...Array.from({ length: 4 }, () => new Error("connection refused")));
   await using scene = await open([service.child(), { name }]);
@@ -65,7 +65,7 @@ test("what is said of a worker is over when it is up again", async () => {
   expect((await supervisor.health()).status).toBe("healthy");
 });
 
-test("a worker that crashes later is told while it is being restarted, and when it is quarantined", async () => {
+test("supervisor.health(): reports a crashed worker while it restarts, and when it is quarantined", async () => {
   const clock = new SimulatedClock();
   const [service, name] = [new Service("db"), unique()];
   await using scene = await within(
@@ -90,14 +90,14 @@ test("a worker that crashes later is told while it is being restarted, and when 
   expect(await supervisor.health()).toMatchObject({ details: [{ name: "db", status: "unhealthy" }] });
 });
 
-test("a temporary worker has but one start, and is named if that fails", async () => {
+test("notStarted: names a temporary worker after one failed start", async () => {
   const name = unique();
   await using scene = await open([dead("once", { restart: "temporary" }), { name }]);
   expect(messages(scene)).toEqual([["once", expect.stringContaining("connection refused")]]);
   expect((await scene.supervisor.health()).status).toBe("healthy");
 });
 
-test("workers and sessions below are named with the supervisors that they are in", async () => {
+test("notStarted: names nested children with the path of their supervisors", async () => {
   const [good, bad] = [unique("good"), unique("bad")];
   const inner = { name: "inner", children: [dead("db"), { name: bad, env: { BROKEN: "1" } }] };
   await using scene = await open([{ name: "outer", children: [inner] }, { name: good }]);
@@ -108,7 +108,7 @@ test("workers and sessions below are named with the supervisors that they are in
   expect(scene.supervisor.readyz().ok).toBe(false);
 });
 
-test("a supervisor below that is quarantined is named, with what was one too many in it", async () => {
+test("notStarted: names a quarantined nested supervisor with the cause", async () => {
   const name = unique();
   await using scene = await open([
     { name: "below", onMaxRestarts: "escalate", maxRestarts: 0, children: [dead("db")] },
@@ -120,7 +120,7 @@ test("a supervisor below that is quarantined is named, with what was one too man
   expect(formatInspection(scene.supervisor.inspect())).toMatch(/supervisor "below" {2}quarantined .*restarts 3/);
 });
 
-test("a supervisor without sessions whose workers have all been quarantined is unhealthy", async () => {
+test("supervisor.health(): is unhealthy when all workers are quarantined and there is no session", async () => {
   await using scene = await open([dead("a"), dead("b")]);
   expect((await scene.supervisor.health()).status).toBe("unhealthy");
   expect(scene.supervisor.readyz().ok).toBe(false);
@@ -129,18 +129,18 @@ test("a supervisor without sessions whose workers have all been quarantined is u
 for (const [what, child] of [
   ["a worker", (): ChildOptions => dead("db")],
   ["a temporary worker", (): ChildOptions => dead("db", { restart: "temporary" })],
-  ["a worker below", (): ChildOptions => ({ name: "below", children: [dead("db")] })],
+  ["a nested worker", (): ChildOptions => ({ name: "below", children: [dead("db")] })],
   ["a session", (): ChildOptions => ({ name: unique("bad"), env: { BROKEN: "1" } })],
   [
     "a session whose key is missing",
     (): ChildOptions => ({ name: unique("bad"), apiKey: { env: "NOT_SET_ANYWHERE" } }),
   ],
   [
-    "a session below",
+    "a nested session",
     (): ChildOptions => ({ name: "below", children: [{ name: unique("bad"), env: { BROKEN: "1" } }] }),
   ],
 ] as const) {
-  test(`with onStartFailure "throw" ${what} that does not come up fails the start, and nothing is left`, async () => {
+  test(`onStartFailure: "throw" rejects the start when ${what} fails to start, and leaves nothing`, async () => {
     const [service, good] = [new Service("service"), unique("good")];
     const children = [service.child(), { name: good }, child()];
     const error = await failure(open(children, { name: "app", onStartFailure: "throw" }), "CHILD_START_FAILED");
@@ -148,13 +148,13 @@ for (const [what, child] of [
     expect(error.cause).toBeInstanceOf(Error);
     expect(service.diary).toEqual(["service started", "service stopped"]);
     await thrown(() => session(good), "SESSION_NOT_FOUND");
-    // The names, and the journal, are free again.
+    // Names and journal are free.
     await using again = await open([{ name: good }], { onStartFailure: "throw" });
     expect(again.supervisor.notStarted).toEqual([]);
   });
 }
 
-test('with onStartFailure "throw" the first that does not come up is enough', async () => {
+test('onStartFailure: "throw" rejects with the first failed start, without waiting for others', async () => {
   const clock = new SimulatedClock();
   const never = (): Promise<never> => new Promise(() => {});
   const startup = (process: { readonly env: NodeJS.ProcessEnv }): Promise<never> | undefined =>
@@ -162,19 +162,16 @@ test('with onStartFailure "throw" the first that does not come up is enough', as
   const children = [{ name: unique("slow"), env: { SLOW: "1" } }, dead("db", { restart: "temporary" })];
   const opening = Scene.open({ clock, children, fake: { startup }, options: { onStartFailure: "throw" } });
   const error = await failure(within(clock, opening), "CHILD_START_FAILED");
-  // Not the one that never comes up.
+  // The slow one never starts.
   expect(error.message).toContain("connection refused");
 });
 
 for (const [what, child] of [
   ["a worker", (): ChildOptions => dead("db")],
   ["a session", (): ChildOptions => ({ name: unique("bad"), env: { BROKEN: "1" } })],
-  [
-    "a session that no restart would mend",
-    (): ChildOptions => ({ name: unique("bad"), apiKey: { env: "NOT_SET_ANYWHERE" } }),
-  ],
+  ["a session without a key", (): ChildOptions => ({ name: unique("bad"), apiKey: { env: "NOT_SET_ANYWHERE" } })],
 ] as const) {
-  test(`where children escalate ${what} that cannot start ends the supervisor, and the start fails`, async () => {
+  test(`onMaxRestarts: "escalate" rejects the start when ${what} fails to start, and stops the others`, async () => {
     const [service, good] = [new Service("service"), unique("good")];
     const children = [service.child(), { name: good }, child()];
     const error = await failure(open(children, { onMaxRestarts: "escalate" }), "CHILD_START_FAILED");
@@ -185,7 +182,7 @@ for (const [what, child] of [
   });
 }
 
-test("a session that its owner ends while the tree is started is no crash, also where children escalate", async () => {
+test('session.stop(): during the start is no crash, also with `onMaxRestarts: "escalate"`', async () => {
   const gate = Promise.withResolvers<void>();
   const [ended, other] = [unique("ended"), unique("other")];
   const slow = new Service("slow");

@@ -3,7 +3,7 @@ import { CastellanError } from "../../src/errors.ts";
 import { eventually, failure, Scene, within } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
-test("a start that neither succeeds nor is given up is not waited for for ever, and is told", async () => {
+test("Supervisor.start(): reports a session that is still starting after 90 seconds", async () => {
   const clock = new SimulatedClock();
   let begun = 0;
   const startup = (): Promise<never> => {
@@ -17,7 +17,7 @@ test("a start that neither succeeds nor is given up is not waited for for ever, 
   expect(clock.now() - begun).toBeLessThan(95_000);
 });
 
-test("starts that take their time to fail are not repeated for ever", async () => {
+test("Supervisor.start(): quarantines a session after six slow failed starts", async () => {
   const clock = new SimulatedClock();
   const open = Scene.open({
     clock,
@@ -34,7 +34,7 @@ test("starts that take their time to fail are not repeated for ever", async () =
   expect(scene.fake.processes.length).toBe(6);
 });
 
-test("a handle of a session that has ended is not taken for the next one of its name", async () => {
+test("Session handle: rejects with SESSION_STOPPED after its session ended, though the name is in use again", async () => {
   await using scene = await Scene.open();
   const { supervisor, name } = scene;
   const stale = supervisor.session(name);
@@ -46,7 +46,7 @@ test("a handle of a session that has ended is not taken for the next one of its 
   expect((await supervisor.query(fresh, "hi")).text).toBe("You said: hi");
 });
 
-test("misspelt options of calls are refused, and change nothing", async () => {
+test("restartSession() and drain(): reject misspelt options, and change nothing", async () => {
   await using scene = await Scene.open();
   const { supervisor, name } = scene;
   await failure(supervisor.restartSession(name, { conversation: "clean" as "clear" }), "INVALID_OPTIONS");

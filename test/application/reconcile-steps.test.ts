@@ -33,12 +33,12 @@ describe("sessionChange", () => {
     ["model", { model: "a" }, { model: "b" }, "live"],
     ["a first model", {}, { model: "b" }, "live"],
     ["permissionMode", { permissionMode: "plan" }, { permissionMode: "default" }, "live"],
-    ["a model that is taken back", { model: "a" }, {}, "process"],
-    ["a permissionMode that is taken back", { permissionMode: "plan" }, {}, "process"],
+    ["a removed model", { model: "a" }, {}, "process"],
+    ["a removed permissionMode", { permissionMode: "plan" }, {}, "process"],
     ["systemPrompt", {}, { systemPrompt: "Be kind." }, "process"],
     ["allowedTools in another order", { allowedTools: ["A", "B"] }, { allowedTools: ["B", "A"] }, "process"],
     ["env", { env: { A: "1" } }, { env: { A: "2" } }, "process"],
-    ["functions that do the same", hooks(hook), hooks(otherHook), "process"],
+    ["equivalent functions", hooks(hook), hooks(otherHook), "process"],
     ["apiKey", {}, { apiKey: "k" }, "process"],
     ["inheritEnv", {}, { inheritEnv: ["A"] }, "process"],
     ["autoMemory", {}, { autoMemory: true }, "process"],
@@ -62,11 +62,11 @@ describe("sessionChange", () => {
       "session",
     ],
     ["everything at once", {}, { resume: ONE, restart: "transient", maxTurns: 1, timeout: 1 }, "session"],
-  ])("%s", (_, before, after, expected) => {
+  ])("decides on %s", (_, before, after, expected) => {
     expect(change(before, after)).toBe(expected);
   });
 
-  it("is none exactly if there is none the other way round", () => {
+  it('returns "none" exactly if the reverse change does', () => {
     const fields = fc.record(
       {
         timeout: fc.nat(2),
@@ -113,7 +113,7 @@ const sketch = (ids: readonly string[], below: fc.Arbitrary<Sketch[]>): fc.Arbit
     { selector: ({ id }) => id },
   );
 
-/** Trees of two levels; the names of the levels differ, so that none is taken twice. */
+/** Trees of two levels with distinct names. */
 const anyTree = sketch(["a", "b", "c", "d"], fc.constant([])).chain((top) =>
   fc
     .tuple(
@@ -130,7 +130,7 @@ const anyTree = sketch(["a", "b", "c", "d"], fc.constant([])).chain((top) =>
 const plansOf = (tree: readonly Sketch[]): ChildPlan[] =>
   childPlans(tree.map(child), { tree: {}, defaults: {}, layers: [] });
 
-/** What the children are after the steps have been carried out; order aside. */
+/** Applies the steps to the children, and returns them by id. */
 function carriedOut(before: readonly ChildPlan[], after: readonly ChildPlan[]): Map<string, ChildPlan> {
   const plans = new Map(before.map((plan) => [plan.id, plan]));
   for (const step of stepsBetween(before, after)) {
@@ -146,14 +146,14 @@ function carriedOut(before: readonly ChildPlan[], after: readonly ChildPlan[]): 
   return plans;
 }
 
-/** The children of a plan in its own order, as they were left. */
+/** Returns the children of a plan in its order, as the steps left them. */
 function kept(plan: ChildPlan, children: ReadonlyMap<string, ChildPlan>): { children?: ChildPlan[] } {
   if (plan.kind !== "supervisor") return {};
   expect([...children.keys()].sort()).toEqual(plan.children.map(({ id }) => id).sort());
   return { children: plan.children.flatMap(({ id }) => children.get(id) ?? []) };
 }
 
-/** What makes two plans the same; bound functions never are. */
+/** Returns what makes two plans equal; bound functions never are. */
 function essence(plan: ChildPlan): unknown {
   switch (plan.kind) {
     case "session":
@@ -169,7 +169,7 @@ function essence(plan: ChildPlan): unknown {
 }
 
 describe("stepsBetween", () => {
-  it("leads from any tree to any other", () => {
+  it("transforms any tree into any other", () => {
     fc.assert(
       fc.property(anyTree, anyTree, (from, to) => {
         const [before, after] = [plansOf(from), plansOf(to)];
@@ -180,7 +180,7 @@ describe("stepsBetween", () => {
     );
   });
 
-  it("has nothing to do where nothing has changed, whatever the order", () => {
+  it("is empty for equal trees in any order", () => {
     fc.assert(
       fc.property(anyTree, (tree) => {
         const steps = stepsBetween(plansOf(tree), plansOf(tree.toReversed()));
@@ -199,7 +199,12 @@ describe("stepsBetween", () => {
   });
 
   it.each<[string, ChildOptions, ChildOptions, string[]]>([
-    ["a session that becomes another one", { name: "a", resume: ONE }, { name: "a", resume: OTHER }, ["remove", "add"]],
+    [
+      "a session with another conversation",
+      { name: "a", resume: ONE },
+      { name: "a", resume: OTHER },
+      ["remove", "add"],
+    ],
     ["a session with other options", { name: "a" }, { name: "a", maxTurns: 1 }, ["change"]],
     ["a session that becomes a supervisor", { name: "a" }, { name: "a", children: [] }, ["remove", "add"]],
     [
@@ -209,7 +214,7 @@ describe("stepsBetween", () => {
       ["remove", "add"],
     ],
     [
-      "a supervisor kept in another way",
+      "a supervisor with another restart type",
       { name: "s", children: [] },
       { name: "s", children: [], restart: "transient" },
       ["remove", "add"],
@@ -220,7 +225,7 @@ describe("stepsBetween", () => {
       { name: "s", children: [{ name: "a" }] },
       ["descend"],
     ],
-  ])("%s", (_, before, after, expected) => {
+  ])("returns steps for %s", (_, before, after, expected) => {
     const parent = { tree: {}, defaults: {}, layers: [] };
     expect(stepsBetween(childPlans([before], parent), childPlans([after], parent)).map(({ type }) => type)).toEqual(
       expected,

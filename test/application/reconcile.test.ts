@@ -20,7 +20,7 @@ function processOf(scene: Scene, name: string) {
   return scene.fake.processes.find((process) => process.pid === pid);
 }
 
-test("what is new is started, what is missing is ended, and nobody else notices", async () => {
+test("supervisor.reconcile(): starts new children, stops missing ones, and leaves the others alone", async () => {
   const [kept, gone, added] = [unique("kept"), unique("gone"), unique("added")];
   const hooks = { Stop: [{ hooks: [async () => ({})] }] };
   await using scene = await Scene.open({ script: remember, children: [{ name: kept, hooks }, { name: gone }] });
@@ -40,7 +40,7 @@ test("what is new is started, what is missing is ended, and nobody else notices"
   expect(scene.supervisor.whichChildren().map(({ id }) => id)).toEqual([kept, added]);
 });
 
-test("the same children change nothing, however often, also after they have been changed", async () => {
+test("supervisor.reconcile(): changes nothing for equal children, however often", async () => {
   const [one, two, service] = [unique("one"), unique("two"), new Service("db")];
   const wanted = (): ChildOptions[] => [
     { name: one, env: { A: "1" } },
@@ -84,7 +84,7 @@ const LIVE: [string, Fields, (scene: Scene) => Promise<void>][] = [
   ],
 ];
 
-test.each(LIVE)("a change of %s takes effect at once, in the same process", async (_, fields, shows) => {
+test.each(LIVE)("supervisor.reconcile(): applies a changed %s live", async (_, fields, shows) => {
   const before: Fields = { model: "claude-one", permissionMode: "plan" };
   await using scene = await Scene.open({
     session: before,
@@ -97,7 +97,7 @@ test.each(LIVE)("a change of %s takes effect at once, in the same process", asyn
   expect(scene.session.status()).toMatchObject({ pid, starts: 1 });
 });
 
-test("a live change holds for later processes too, and reaches one that is just coming up", async () => {
+test("supervisor.reconcile(): a live change applies to a starting process and to later ones", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     session: { model: "claude-one" },
@@ -115,7 +115,7 @@ test("a live change holds for later processes too, and reaches one that is just 
   expect(scene.fake.processes[2]?.model).toBe("claude-two");
 });
 
-test("a change that needs another process waits for the turn that runs, and keeps conversation and mailbox", async () => {
+test("supervisor.reconcile(): replaces a process after the running turn, and keeps conversation and mailbox", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({
     script: async (turn) => {
@@ -142,7 +142,7 @@ test("a change that needs another process waits for the turn that runs, and keep
   expect(scene.session.status()).toMatchObject({ conversationId, starts: 2, restarts: 0 });
 });
 
-test("a turn whose process dies while a change waits for it runs with the changed options", async () => {
+test("supervisor.reconcile(): a turn whose process dies before the replacement runs with the new options", async () => {
   await using scene = await Scene.open({
     script: (turn) => (turn.index === 0 ? turn.hang() : turn.text(turn.process.env["MOOD"] ?? "none")),
   });
@@ -158,10 +158,10 @@ test("a turn whose process dies while a change waits for it runs with the change
 test.each<[string, Fields, Fields]>([
   ["restart", {}, { restart: "transient" }],
   ["shutdown", {}, { shutdown: "brutal_kill" }],
-  ["shutdown of a temporary one", { restart: "temporary" }, { restart: "temporary", shutdown: "1s" }],
-  ["restart of a temporary one", { restart: "temporary" }, {}],
+  ["shutdown of a temporary session", { restart: "temporary" }, { restart: "temporary", shutdown: "1s" }],
+  ["restart of a temporary session", { restart: "temporary" }, {}],
   ["restart, to temporary", {}, { restart: "temporary" }],
-])("a change of %s makes another child of the tree with the same conversation", async (_, before, after) => {
+])("supervisor.reconcile(): a changed %s replaces the child, and keeps the conversation", async (_, before, after) => {
   await using scene = await Scene.open({ script: remember, session: before });
   await query(scene.name, "one");
   const handle = scene.session;
@@ -181,7 +181,7 @@ test.each<[string, Fields, Fields]>([
   }
 });
 
-test("another conversation to begin with makes another session", async () => {
+test("supervisor.reconcile(): another `sessionId` replaces the session", async () => {
   const [first, second] = [randomUUID(), randomUUID()];
   await using scene = await Scene.open({ session: { sessionId: first } });
   const handle = scene.session;
@@ -193,7 +193,7 @@ test("another conversation to begin with makes another session", async () => {
   await failure(handle.query("hi"), "SESSION_STOPPED");
 });
 
-test("another controller is another session, which it ends", async () => {
+test("supervisor.reconcile(): another `abortController` replaces the session, which it then stops", async () => {
   const [before, after] = [new AbortController(), new AbortController()];
   await using scene = await Scene.open({ session: { abortController: before } });
   await scene.supervisor.reconcile([{ name: scene.name, abortController: after }]);
@@ -204,9 +204,9 @@ test("another controller is another session, which it ends", async () => {
 });
 
 test.each<[string, Fields]>([
-  ["one that shapes the process", { env: { MENDED: "1" } }],
-  ["one that a process takes up live", { model: "claude-mended" }],
-])("a changed option lifts a quarantine: %s", async (_, mended) => {
+  ["an option of the process", { env: { MENDED: "1" } }],
+  ["a live option", { model: "claude-mended" }],
+])("supervisor.reconcile(): a changed option lifts a quarantine: %s", async (_, mended) => {
   await using scene = await Scene.open({
     script: remember,
     fake: {
@@ -225,7 +225,7 @@ test.each<[string, Fields]>([
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("a changed session that does not come up is reported with its reason, and the others are seen to", async () => {
+test("supervisor.reconcile(): reports a session that fails to start, and applies the other changes", async () => {
   const [bad, good, fresh] = [unique("bad"), unique("good"), unique("fresh")];
   await using scene = await Scene.open({
     children: [{ name: bad }, { name: good }],
@@ -246,14 +246,14 @@ test("a changed session that does not come up is reported with its reason, and t
   ]);
   expect(failed[0]?.error.message).toContain("no such thing");
   expect((await query(good, "hi")).text).toBe("You said: hi");
-  // The one that there was is kept, quarantined; the new one has been removed again.
+  // The changed session stays, quarantined; the new one is removed.
   expect(session(bad).status().state).toBe("quarantined");
   await thrown(() => session(fresh), "SESSION_NOT_FOUND");
   const again = await scene.supervisor.reconcile([{ name: bad }, { name: good, timeout: "1m" }, { name: fresh }]);
   expect(again).toEqual({ ...NOTHING, changed: [bad], added: [fresh] });
 });
 
-test("children that are wrong change nothing, and all that is wrong is said", async () => {
+test("supervisor.reconcile(): rejects wrong children with all problems, and changes nothing", async () => {
   const [kept, gone] = [unique("kept"), unique("gone")];
   await using scene = await Scene.open({ children: [{ name: kept }, { name: gone }] });
   const wrong = [
@@ -267,7 +267,7 @@ test("children that are wrong change nothing, and all that is wrong is said", as
   for (const name of [kept, gone]) expect(session(name).status()).toMatchObject({ state: "idle", starts: 1 });
 });
 
-test("two at once are carried out one after the other", async () => {
+test("supervisor.reconcile(): runs concurrent calls one after another", async () => {
   const [a, b, c] = [unique("a"), unique("b"), unique("c")];
   await using scene = await Scene.open({ children: [{ name: a }] });
   const [first, second] = await Promise.all([
@@ -279,7 +279,7 @@ test("two at once are carried out one after the other", async () => {
   expect(scene.fake.running).toHaveLength(2);
 });
 
-test("one that a stop meets ends with that, and leaves nothing behind", async () => {
+test("supervisor.reconcile(): rejects with SUPERVISOR_STOPPED on stop(), and leaves nothing behind", async () => {
   const gate = Promise.withResolvers<void>();
   const [a, late] = [unique("a"), unique("late")];
   await using scene = await Scene.open({
@@ -297,7 +297,7 @@ test("one that a stop meets ends with that, and leaves nothing behind", async ()
   await thrown(() => session(late), "SESSION_NOT_FOUND");
 });
 
-test("one that a drain meets adds nothing more", async () => {
+test("supervisor.reconcile(): adds nothing during drain()", async () => {
   const gate = Promise.withResolvers<void>();
   const [a, late] = [unique("a"), unique("late")];
   await using scene = await Scene.open({
@@ -323,7 +323,7 @@ test("one that a drain meets adds nothing more", async () => {
   await thrown(() => session(late), "SESSION_NOT_FOUND");
 });
 
-test("a worker is the same as long as its `start` is", async () => {
+test("supervisor.reconcile(): replaces a worker when its `start` or its options change", async () => {
   const [one, two] = [new Service("db"), new Service("db")];
   await using scene = await Scene.open({ children: [one.child()] });
   expect(await scene.supervisor.reconcile([{ ...one.child() }])).toEqual(NOTHING);
@@ -335,7 +335,7 @@ test("a worker is the same as long as its `start` is", async () => {
   expect(await scene.supervisor.reconcile([two.child({ shutdown: 1_000 })])).toEqual(NOTHING);
 });
 
-test("a temporary worker that has ended is started again if it is still wanted", async () => {
+test("supervisor.reconcile(): starts a temporary worker that has ended again", async () => {
   const service = new Service("job");
   const wanted = [service.child({ restart: "temporary" })];
   await using scene = await Scene.open({ children: wanted });
@@ -345,7 +345,7 @@ test("a temporary worker that has ended is started again if it is still wanted",
   expect(service.starts).toBe(2);
 });
 
-test("a worker that does not come up is reported, and its id is free", async () => {
+test("supervisor.reconcile(): reports a worker that fails to start, and frees its id", async () => {
   const service = new Service("db");
   service.failures.push(new Error("no route"));
   await using scene = await Scene.open({ children: [] });
@@ -354,7 +354,7 @@ test("a worker that does not come up is reported, and its id is free", async () 
   expect((await scene.supervisor.reconcile([service.child()])).added).toEqual(["db"]);
 });
 
-test("in a supervisor below only what has changed is touched", async () => {
+test("supervisor.reconcile(): changes only what differs in a nested supervisor", async () => {
   const [above, same, changed, gone, added] = ["above", "same", "changed", "gone", "added"].map(unique);
   const names = { above, same, changed, gone, added };
   const name = (which: keyof typeof names): string => names[which] ?? "";
@@ -386,14 +386,14 @@ test("in a supervisor below only what has changed is touched", async () => {
   for (const which of ["above", "same", "changed"] as const) expect((await query(name(which), "two")).text).toBe("2");
   expect(session(name("same")).status().starts).toBe(1);
   expect(session(name("changed")).status().starts).toBe(2);
-  // It belongs to the tree below like any other.
+  // The new session belongs to the nested tree.
   await scene.supervisor.terminateChild("inner");
   await failure(query(name("added"), "hi"), "SESSION_STOPPED");
   await scene.supervisor.restartChild("inner");
   expect((await query(name("added"), "hi")).text).toBe("0");
 });
 
-test("a supervisor that is kept in another way is another one, and its sessions come up again", async () => {
+test("supervisor.reconcile(): replaces a supervisor with another strategy, and its sessions keep their conversations", async () => {
   const [name, service] = [unique(), new Service("db")];
   await using scene = await Scene.open({
     script: remember,
@@ -408,7 +408,7 @@ test("a supervisor that is kept in another way is another one, and its sessions 
   expect((await query(name, "two")).text).toBe("2");
 });
 
-test.each(["down", "up"] as const)("a session moves %s a level, whichever comes first in the list", async (way) => {
+test.each(["down", "up"] as const)("supervisor.reconcile(): moves a session %s a level", async (way) => {
   const name = unique("moving");
   const high: ChildOptions[] = [{ name }, { name: "inner", children: [] }];
   const low: ChildOptions[] = [{ name: "inner", children: [{ name }] }];
@@ -419,7 +419,7 @@ test.each(["down", "up"] as const)("a session moves %s a level, whichever comes 
   expect(scene.fake.running).toHaveLength(1);
 });
 
-test("defaults that change are changes of the sessions that they are for", async () => {
+test("supervisor.reconcile(): changed defaults change the sessions that inherit them", async () => {
   const [own, inherits] = [unique("own"), unique("inherits")];
   const children = [{ name: own, model: "claude-own" }, { name: inherits }];
   await using scene = await Scene.open({ children: [{ name: "inner", defaults: { model: "claude-one" }, children }] });
@@ -429,7 +429,7 @@ test("defaults that change are changes of the sessions that they are for", async
   expect(processOf(scene, own)?.model).toBe("claude-own");
 });
 
-test("a changed option lifts the quarantine of a session whose supervisor has been quarantined", async () => {
+test("supervisor.reconcile(): a changed option lifts the quarantine of a session and its supervisor", async () => {
   const name = unique();
   const inner = (fields: Fields): ChildOptions => ({
     name: "inner",
@@ -446,7 +446,7 @@ test("a changed option lifts the quarantine of a session whose supervisor has be
   expect((await query(name, "two")).text).toBe("2");
 });
 
-test("what only one session can use goes with the options, and is refused while another one has it", async () => {
+test("supervisor.reconcile(): an in-process MCP server is exclusive, and free once its session has another one", async () => {
   const [a, b] = [unique("a"), unique("b")];
   const [first, second] = ["one", "two"].map((name) => createSdkMcpServer({ name, tools: [] }));
   if (first === undefined || second === undefined) throw new Error("two");
@@ -465,7 +465,7 @@ test("what only one session can use goes with the options, and is refused while 
   expect(free).toEqual({ ...NOTHING, changed: [b] });
 });
 
-test("`maxChildren` holds, and removals make room", async () => {
+test("supervisor.reconcile(): respects `maxChildren` after the removals", async () => {
   const [a, b, c] = [unique("a"), unique("b"), unique("c")];
   await using scene = await Scene.open({ children: [{ name: a }], options: { maxChildren: 1 } });
   expect(await scene.supervisor.reconcile([{ name: b }])).toEqual({ ...NOTHING, removed: [a], added: [b] });

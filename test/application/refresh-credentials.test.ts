@@ -16,13 +16,13 @@ const tellKey: FakeScript = async (turn) => {
   await turn.text(`${turn.history.length} with ${keyOf(turn.process)}`);
 };
 
-/** A scene whose processes have the key "old". */
+/** Opens a scene whose processes have the key "old". */
 function opened(setting: Setting): Promise<Scene> {
   vi.stubEnv(KEY, "old");
   return Scene.open({ script: tellKey, ...setting, session: { apiKey, ...setting.session } });
 }
 
-test("sessions get processes with the changed key, and go on with their conversations; none that needs none is touched", async () => {
+test("refreshCredentials(): replaces processes with a changed key, keeps conversations, and touches no others", async () => {
   const [one, two, other, lazy, family, below] = ["one", "two", "other", "lazy", "family", "below"].map(unique) as [
     string,
     string,
@@ -64,7 +64,7 @@ test("sessions get processes with the changed key, and go on with their conversa
   expect(await scene.supervisor.refreshCredentials()).toMatchObject({ replaced: [], unchanged: 7 });
 });
 
-test("one that is at work finishes its turn first, and is told of if that takes longer than the deadline", async () => {
+test("refreshCredentials(): waits for a running turn until the deadline, and reports the session as waiting", async () => {
   const [gate, clock] = [Promise.withResolvers<void>(), new SimulatedClock()];
   await using scene = await opened({
     clock,
@@ -88,7 +88,7 @@ test("one that is at work finishes its turn first, and is told of if that takes 
   expect(scene.fake.processes).toHaveLength(2);
 });
 
-test("background tasks are waited for as well", async () => {
+test("refreshCredentials(): waits for background tasks", async () => {
   const over = Promise.withResolvers<void>();
   const tasks = (tasks: object[]): object => ({ type: "system", subtype: "background_tasks_changed", tasks });
   await using scene = await opened({
@@ -111,7 +111,7 @@ test("background tasks are waited for as well", async () => {
   expect((await refresh).replaced).toEqual([scene.name]);
 });
 
-test("those that were quarantined for their key come back, if it has changed, with the turns that wait in the journal", async () => {
+test("refreshCredentials(): restores sessions that were quarantined for their key, when that has changed", async () => {
   const [refused, crashed, unset] = ["refused", "crashed", "unset"].map(unique) as [string, string, string];
   const UNSET = "CASTELLAN_TEST_UNSET";
   await using scene = await opened({
@@ -138,7 +138,7 @@ test("those that were quarantined for their key come back, if it has changed, wi
   expect(session(crashed).status().state).toBe("quarantined");
 });
 
-test("a variable that is no longer set takes no process away", async () => {
+test("refreshCredentials(): keeps the process when the variable is no longer set, and reports it", async () => {
   await using scene = await opened({});
   vi.stubEnv(KEY, "");
   const { failed, replaced } = await scene.supervisor.refreshCredentials();
@@ -150,7 +150,7 @@ test("a variable that is no longer set takes no process away", async () => {
   expect((await query(scene.name, "hi")).text).toBe("0 with old");
 });
 
-test("a process that does not come up is told of, and its session is quarantined alone", async () => {
+test("refreshCredentials(): reports a process that fails to start, and quarantines its session alone", async () => {
   const [fine, broken] = [unique("fine"), unique("broken")];
   await using scene = await opened({
     children: [
@@ -169,7 +169,7 @@ test("a process that does not come up is told of, and its session is quarantined
   expect(failed).toMatchObject([{ name: broken, error: { code: "SESSION_QUARANTINED" } }]);
 });
 
-test("a key that changes while others are coming up counts, whoever has asked", async () => {
+test("refreshCredentials(): a key that changes during one call is used by the next", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await opened({
     fake: {
@@ -189,7 +189,7 @@ test("a key that changes while others are coming up counts, whoever has asked", 
   expect(scene.fake.processes.map(keyOf)).toEqual(["old", "newer", "newest"]);
 });
 
-test("members of pools are among them, lent or not, and a loan goes on", async () => {
+test("refreshCredentials(): replaces processes of pool members, lent or not, and loans continue", async () => {
   const name = unique("pool");
   await using scene = await opened({ children: [pool(name, { size: 2, apiKey })] });
   const [loan, other] = [await checkout(name), await checkout(name)];
@@ -206,7 +206,7 @@ test("members of pools are among them, lent or not, and a loan goes on", async (
   expect((await query(name, "hi")).text).toBe("0 with new");
 });
 
-test("processes that were started ahead are exchanged too", async () => {
+test("refreshCredentials(): replaces spares", async () => {
   const [name, clock] = [unique("family"), new SimulatedClock()];
   await using scene = await opened({
     clock,
@@ -230,7 +230,7 @@ test("processes that were started ahead are exchanged too", async () => {
   expect(session([name, 1]).status().pid).toBe(spare?.pid);
 });
 
-test("a session whose turns are held back has its process replaced before they run", async () => {
+test("refreshCredentials(): replaces a held session's process before its turns run", async () => {
   const clock = new SimulatedClock();
   await using scene = await opened({
     clock,
@@ -240,7 +240,7 @@ test("a session whose turns are held back has its process replaced before they r
       await turn.fail({ status: 429 });
     },
   });
-  // A first turn that is taken out costs another process.
+  // A rejected first turn would replace the process.
   await query(scene.name, "zero");
   await failure(query(scene.name, "one"), "TURN_FAILED");
   vi.stubEnv(KEY, "new");
@@ -251,7 +251,7 @@ test("a session whose turns are held back has its process replaced before they r
   expect((await within(clock, two)).text).toBe("new");
 });
 
-test("a session or a supervisor that ends meanwhile is waited for no longer", async () => {
+test("refreshCredentials(): resolves when a session or the supervisor stops", async () => {
   const names = [unique("ended"), unique("busy")] as const;
   await using scene = await opened({
     children: names.map((name) => ({ name, apiKey })),
@@ -268,7 +268,7 @@ test("a session or a supervisor that ends meanwhile is waited for no longer", as
   await thrown(() => scene.supervisor.refreshCredentials(), "SUPERVISOR_STOPPED");
 });
 
-test("a deadline that is none is refused", async () => {
+test("refreshCredentials(): rejects a wrong deadline", async () => {
   await using scene = await opened({});
   await thrown(() => scene.supervisor.refreshCredentials({ deadline: "soon" }), "INVALID_OPTIONS");
 });

@@ -3,7 +3,7 @@ import { query, stream } from "../../src/castellan.ts";
 import type { FakeProcess } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, ticks } from "../session-on-fake/scene.ts";
 
-/** A command line without what says which conversation it is about. */
+/** Returns the arguments of a process without those that name its conversation. */
 function shape(process: FakeProcess | undefined): readonly string[] {
   const args = process?.args ?? [];
   return args.filter((arg, at) => {
@@ -13,7 +13,7 @@ function shape(process: FakeProcess | undefined): readonly string[] {
   });
 }
 
-test("a restart by hand keeps the conversation, the options and the handshake", async () => {
+test("restartSession(): keeps conversation, options and handshake", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.text(`${turn.history.length}`),
     session: {
@@ -39,7 +39,7 @@ test("a restart by hand keeps the conversation, the options and the handshake", 
   expect(scene.session.status()).toMatchObject({ conversationId, starts: 2, restarts: 0, state: "idle" });
 });
 
-test("so does the restart after a crash", async () => {
+test("Restart after a crash: keeps conversation, options and handshake", async () => {
   await using scene = await Scene.open({ session: { systemPrompt: "Be kind.", disallowedTools: ["Bash"] } });
   await query(scene.name, "one");
   scene.fake.processes[0]?.kill("SIGKILL");
@@ -58,7 +58,7 @@ test("so does the restart after a crash", async () => {
   expect(scene.session.status()).toMatchObject({ restarts: 1, lastExit: { class: "crash", signal: "SIGKILL" } });
 });
 
-test("a restart that clears forgets, under the same name", async () => {
+test('session.restart({ conversation: "clear" }): starts an empty conversation under the same name', async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text(`${turn.history.length}`) });
   const before = await query(scene.name, "one");
   await scene.session.restart({ conversation: "clear" });
@@ -66,11 +66,11 @@ test("a restart that clears forgets, under the same name", async () => {
   expect(after.text).toBe("0");
   expect(after.sessionId).not.toBe(before.sessionId);
   expect(scene.transcript()).toEqual(["user: two", "assistant: 0"]);
-  // The old one is still there for who knows its id.
+  // The former conversation still exists under its id.
   expect(scene.fake.transcript(before.sessionId)).toHaveLength(2);
 });
 
-test("what was cleared stays forgotten after a crash", async () => {
+test('session.restart({ conversation: "clear" }): stays in force after a crash', async () => {
   await using scene = await Scene.open({ script: (turn) => turn.text(`${turn.history.length}`) });
   await query(scene.name, "one");
   await scene.session.restart({ conversation: "clear" });
@@ -82,7 +82,7 @@ test("what was cleared stays forgotten after a crash", async () => {
   expect((await query(scene.name, "three")).text).toBe("2");
 });
 
-test("turns that wait survive the restart, and run in order", async () => {
+test("restartSession(): keeps the mailbox in order", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.process === scene.fake.processes[0]) await turn.hang();
@@ -99,7 +99,7 @@ test("turns that wait survive the restart, and run in order", async () => {
   expect(scene.transcript().filter((line) => line === "user: one")).toHaveLength(1);
 });
 
-test("a turn that had begun to answer is cut by the restart, and told so", async () => {
+test("restartSession(): rejects a turn that had begun to answer with TURN_INTERRUPTED", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       if (turn.index > 0) return turn.text("fine");
@@ -116,7 +116,7 @@ test("a turn that had begun to answer is cut by the restart, and told so", async
 });
 
 test.each(["fail", "retry_if_untouched"] as const)(
-  "a turn that is asked for while the process ends waits for the next process (%s)",
+  "restartSession(): a turn that is asked for during it runs on the next process (%s)",
   async (onInterruptedTurn) => {
     await using scene = await Scene.open({ session: { onInterruptedTurn } });
     const restarted = scene.supervisor.restartSession(scene.name);
@@ -131,14 +131,14 @@ test.each(["fail", "retry_if_untouched"] as const)(
   },
 );
 
-test("two restarts at once are one", async () => {
+test("session.restart(): runs once for two simultaneous calls", async () => {
   await using scene = await Scene.open();
   await Promise.all([scene.session.restart(), scene.session.restart()]);
   expect(scene.fake.processes).toHaveLength(2);
   expect(scene.fake.running).toHaveLength(1);
 });
 
-test.each(["transient", "temporary"] as const)("a %s session can be restarted by hand", async (restart) => {
+test.each(["transient", "temporary"] as const)("restartSession(): restarts a %s session", async (restart) => {
   await using scene = await Scene.open({ session: { restart } });
   await query(scene.name, "one");
   await scene.supervisor.restartSession(scene.name);
@@ -146,7 +146,7 @@ test.each(["transient", "temporary"] as const)("a %s session can be restarted by
   expect(scene.transcript()).toHaveLength(4);
 });
 
-test("a restart tells if the session does not come up again", async () => {
+test("restartSession(): rejects when the session fails to start", async () => {
   await using scene = await Scene.open({
     fake: { startup: (process, n) => (n > 1 ? process.crash({ code: 9, stderr: "out of order" }) : undefined) },
   });
@@ -155,7 +155,7 @@ test("a restart tells if the session does not come up again", async () => {
   expect(scene.session.status().state).toBe("quarantined");
 });
 
-test("the status during a restart is `restarting` or `starting`, never a process that is gone", async () => {
+test("session.status(): is `restarting` with the new pid, and without `startedAt`, while the process starts after a crash", async () => {
   const gate = Promise.withResolvers<void>();
   await using scene = await Scene.open({ fake: { startup: (_, n) => (n === 2 ? gate.promise : undefined) } });
   scene.fake.processes[0]?.crash();

@@ -1,14 +1,14 @@
 import type { WorkerOptions } from "../../src/application/options/child-options.ts";
 import type { Child, ChildExit, Shutdown } from "../../src/supervision/child-spec.ts";
 
-/** A worker whose lives a test holds in its hand. */
+/** A worker under the control of a test. */
 export class Service {
   readonly id: string;
-  /** What happened to it, and to others that write into the same diary: `db started`, `db stopped`. */
+  /** Starts and stops, also of other services with the same diary: `db started`, `db stopped`. */
   readonly diary: string[];
-  /** What its next starts throw, one each. */
+  /** Errors of the next starts. */
   readonly failures: unknown[] = [];
-  /** How many times it has been started, whatever came of it. */
+  /** The number of starts, failed ones included. */
   starts = 0;
   #exit: PromiseWithResolvers<ChildExit> = Promise.withResolvers();
 
@@ -17,12 +17,12 @@ export class Service {
     this.diary = diary;
   }
 
-  /** It as a child, with the same `start` each time. */
+  /** Returns the child, with the same `start` each time. */
   child(keeping: Omit<WorkerOptions, "id" | "start"> = {}): WorkerOptions {
     return { id: this.id, start: this.#start, ...keeping };
   }
 
-  /** Ends its present life. */
+  /** Ends the current run. */
   exit(exit: ChildExit): void {
     this.#exit.resolve(exit);
   }

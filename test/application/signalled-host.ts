@@ -3,15 +3,15 @@ import { query, Supervisor } from "../../src/index.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 
 /*
- * A host application, run as a process of its own by the tests that send it signals. Its only session answers when a line
- * comes in, if ever. It says what happens, a line each.
+ * A host application, which tests run as a separate process and send signals to. Its only session answers once a line comes in.
+ * It prints what happens, one event per line.
  */
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const told = Promise.withResolvers<void>();
 createInterface(process.stdin).once("line", () => told.resolve());
-// A process that only a kill ends, so that it shows who was patient.
+// Ends by SIGKILL only, which shows whether the stop was patient.
 const stubborn = process.argv.includes("--stubborn");
 const fake = fakeClaude(
   async (turn) => {
@@ -25,7 +25,7 @@ const supervisor = await Supervisor.start(
   [{ name: "only", spawnClaudeCodeProcess: fake.spawn, shutdown: stubborn ? "infinity" : "5s" }],
   {},
 );
-// One with nothing to do, which is ready to end long before the other.
+// A supervisor without sessions stops long before the other.
 const idle = process.argv.includes("--two") ? await Supervisor.start([], {}) : undefined;
 idle?.stopOnSignals({ deadline: "1h" });
 void idle?.closed.then(() => say("idle one stopped"));

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { Scene, thrown } from "../session-on-fake/scene.ts";
 
-/** A process of its own with a supervisor, and what it says. */
+/** Runs `signalled-host.ts`, and collects its output. */
 class Host implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly ended: Promise<string>;
@@ -33,7 +33,7 @@ class Host implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Lets its turn finish. */
+  /** Lets the running turn complete. */
   tell(): void {
     this.#process.stdin.write("go on\n");
   }
@@ -45,7 +45,7 @@ class Host implements AsyncDisposable {
 }
 
 test.each(["SIGTERM", "SIGINT"] as const)(
-  "the first %s lets the turn finish, then the process ends by it",
+  "stopOnSignals(): the first %s lets the turn complete, and the process ends by it",
   async (signal) => {
     await using host = new Host();
     await host.said("running");
@@ -58,7 +58,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-test("a second signal, be it another one, ends everything at once", async () => {
+test("stopOnSignals(): a second signal kills everything at once", async () => {
   await using host = new Host("--stubborn");
   await host.said("running");
   host.kill("SIGTERM");
@@ -70,7 +70,7 @@ test("a second signal, be it another one, ends everything at once", async () => 
   expect(host.lines).toContain("process ended by SIGKILL");
 });
 
-test("what has been taken back leaves the signal as it was", async () => {
+test("stopOnSignals(): has no effect once it is undone", async () => {
   await using host = new Host("--unwired");
   await host.said("running");
   host.kill("SIGTERM");
@@ -81,7 +81,7 @@ test("what has been taken back leaves the signal as it was", async () => {
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 const listeners = () => SIGNALS.map((signal) => process.listenerCount(signal));
 
-test("it listens to the signals that it was told, until it is taken back", async () => {
+test("stopOnSignals(): listens to the given signals until it is undone", async () => {
   await using scene = await Scene.open();
   const before = listeners();
   const unwire = scene.supervisor.stopOnSignals();
@@ -94,7 +94,7 @@ test("it listens to the signals that it was told, until it is taken back", async
   expect(listeners()).toEqual(before);
 });
 
-test.each(["stop", "drain"] as const)("after %s by hand no listener is left", async (how) => {
+test.each(["stop", "drain"] as const)("stopOnSignals(): leaves no listener after %s()", async (how) => {
   const before = listeners();
   await using scene = await Scene.open();
   scene.supervisor.stopOnSignals();
@@ -102,7 +102,7 @@ test.each(["stop", "drain"] as const)("after %s by hand no listener is left", as
   expect(listeners()).toEqual(before);
 });
 
-test("a deadline that is none is refused when it is given, not when the signal comes", async () => {
+test("stopOnSignals(): rejects wrong options at the call", async () => {
   await using scene = await Scene.open();
   const before = listeners();
   const error = await thrown(() => scene.supervisor.stopOnSignals({ deadline: "soon" }), "INVALID_OPTIONS");
@@ -113,7 +113,7 @@ test("a deadline that is none is refused when it is given, not when the signal c
   expect(listeners()).toEqual(before);
 });
 
-test("a supervisor that is done first does not end the turns of another", async () => {
+test("stopOnSignals(): a supervisor that stops first does not end the turns of another", async () => {
   await using host = new Host("--two");
   await host.said("running");
   host.kill("SIGTERM");

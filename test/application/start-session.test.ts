@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { eventually, failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 
-test("a session that is added answers at once, and has the supervisor's defaults", async () => {
+test("startSession(): starts a session with the supervisor's defaults, which answers at once", async () => {
   await using scene = await Scene.open({ options: { defaults: { model: "claude-default" } } });
   const [name, other] = [unique("added"), unique("other")];
   const added = await scene.supervisor.startSession({ name });
@@ -15,7 +15,7 @@ test("a session that is added answers at once, and has the supervisor's defaults
   expect(scene.supervisor.listSessions().map((status) => status.name)).toEqual([scene.name, name, other]);
 });
 
-test("a name that is taken is refused, here and in another supervisor", async () => {
+test("startSession(): rejects a name in use, here and in another supervisor", async () => {
   await using scene = await Scene.open();
   await using other = await Scene.open();
   await failure(scene.supervisor.startSession({ name: scene.name }), "SESSION_ALREADY_STARTED");
@@ -24,7 +24,7 @@ test("a name that is taken is refused, here and in another supervisor", async ()
   expect(other.supervisor.countSessions()).toBe(1);
 });
 
-test("of two that want one name at once, one gets it", async () => {
+test("startSession(): lets one of two simultaneous calls have the name", async () => {
   await using scene = await Scene.open();
   const name = unique("wanted");
   const both = [scene.supervisor.startSession({ name }), scene.supervisor.startSession({ name })];
@@ -35,7 +35,7 @@ test("of two that want one name at once, one gets it", async () => {
 });
 
 test.each(["permanent", "transient", "temporary"] as const)(
-  "a %s session that does not come up leaves the name free",
+  "startSession(): rejects when a %s session fails to start, and frees the name",
   async (restart) => {
     let broken = true;
     await using scene = await Scene.open({
@@ -55,19 +55,19 @@ test.each(["permanent", "transient", "temporary"] as const)(
   },
 );
 
-test("options that are wrong leave the name free and start nothing", async () => {
+test("startSession(): rejects wrong options, and frees the name", async () => {
   await using scene = await Scene.open();
   const name = unique();
   const error = await failure(scene.supervisor.startSession({ name, maxTurns: -1 }), "INVALID_OPTIONS");
   expect(error.details.problems.map(({ field }) => field)).toEqual(["maxTurns"]);
-  // @ts-expect-error: an option that does not exist
+  // @ts-expect-error: an unknown option
   const typo = await failure(scene.supervisor.startSession({ name, sistemPrompt: "x" }), "INVALID_OPTIONS");
   expect(typo.message).toContain("systemPrompt");
   expect(scene.fake.processes).toHaveLength(1);
   await scene.supervisor.startSession({ name });
 });
 
-test("terminating a session ends its process, frees its name, and leaves the others", async () => {
+test("terminateSession(): stops the process, frees the name, and leaves other sessions alone", async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
   await scene.supervisor.terminateSession(a);
@@ -79,7 +79,7 @@ test("terminating a session ends its process, frees its name, and leaves the oth
   expect((await query(a, "hi")).text).toBe("You said: hi");
 });
 
-test("terminating a session during a turn ends its turns with what is known", async () => {
+test("session.stop(): rejects the running turn with its partial text, and the queued ones", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("half an ans");
@@ -101,13 +101,13 @@ test("terminating a session during a turn ends its turns with what is known", as
   expect(scene.fake.running).toEqual([]);
 });
 
-test("terminating twice at once is one end, and later there is no such session", async () => {
+test("terminateSession(): is idempotent while it runs, and later rejects with SESSION_NOT_FOUND", async () => {
   await using scene = await Scene.open();
   await Promise.all([scene.supervisor.terminateSession(scene.name), scene.supervisor.terminateSession(scene.name)]);
   await failure(scene.supervisor.terminateSession(scene.name), "SESSION_NOT_FOUND");
 });
 
-test("terminating and stopping in the same tick, in both orders", async () => {
+test("terminateSession() and stop(): may be called in the same tick, in either order", async () => {
   await using one = await Scene.open();
   await Promise.all([one.supervisor.terminateSession(one.name), one.supervisor.stop()]);
   await using two = await Scene.open();
@@ -116,7 +116,7 @@ test("terminating and stopping in the same tick, in both orders", async () => {
   await stopped;
 });
 
-test("terminating a session while it restarts calls the restart off", async () => {
+test("terminateSession(): cancels a running restart", async () => {
   await using scene = await Scene.open();
   const restarting = scene.supervisor.restartSession(scene.name);
   const terminated = scene.supervisor.terminateSession(scene.name);
@@ -126,7 +126,7 @@ test("terminating a session while it restarts calls the restart off", async () =
   expect(scene.supervisor.countSessions()).toBe(0);
 });
 
-test("the session's abort controller stops it", async () => {
+test("abortController: stops its session, and no other", async () => {
   const abortController = new AbortController();
   const [tied, free] = [unique("tied"), unique("free")];
   await using scene = await Scene.open({
@@ -142,7 +142,7 @@ test("the session's abort controller stops it", async () => {
   expect(session(free).status().state).toBe("idle");
 });
 
-test("an abort controller of a session that has ended does not reach a later one of that name", async () => {
+test("abortController: does not stop a later session of the same name", async () => {
   const abortController = new AbortController();
   await using scene = await Scene.open({ session: { abortController } });
   await scene.session.stop();
@@ -152,7 +152,7 @@ test("an abort controller of a session that has ended does not reach a later one
   expect(later.status().state).toBe("idle");
 });
 
-test("an abort controller that is already aborted is refused", async () => {
+test("abortController: is rejected when it is aborted", async () => {
   await using scene = await Scene.open();
   const abortController = new AbortController();
   abortController.abort();

@@ -7,7 +7,7 @@ import { fakeClaude } from "../../src/testing/index.ts";
 import { eventually, failure, RejectionWatch, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 import { Service } from "./service.ts";
 
-test("starts sessions that answer by name, from anywhere", async () => {
+test("Supervisor.start(): starts sessions that answer by name", async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
   expect((await query(a, "one")).text).toBe("You said: one");
@@ -16,7 +16,7 @@ test("starts sessions that answer by name, from anywhere", async () => {
   expect(scene.supervisor.notStarted).toEqual([]);
 });
 
-test("lists sessions in the order of their start, with what is known of each", async () => {
+test("supervisor.listSessions(): returns the sessions in start order with their status", async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
   const list = scene.supervisor.listSessions();
@@ -30,18 +30,18 @@ test("lists sessions in the order of their start, with what is known of each", a
   expect(scene.supervisor.countSessions()).toBe(2);
 });
 
-test("brings processes up side by side", async () => {
+test("Supervisor.start(): starts processes concurrently", async () => {
   const all = Promise.withResolvers<void>();
   const names = [unique(), unique(), unique()];
   await using scene = await Scene.open({
     children: names.map((name) => ({ name })),
-    // Nobody is let through before the last one has begun: one after the other would never end.
+    // No handshake completes before the last one has begun, so a sequential start would never end.
     fake: { startup: (_, n) => (n === 3 ? all.resolve() : all.promise) },
   });
   expect(scene.supervisor.listSessions().map(({ state }) => state)).toEqual(["idle", "idle", "idle"]);
 });
 
-test("a child that cannot start leaves the others running, and is named with its reason", async () => {
+test("Supervisor.start(): names a session that fails to start, and starts the others", async () => {
   const [good, bad, other] = [unique("good"), unique("bad"), unique("other")];
   await using scene = await Scene.open({
     children: [{ name: good }, { name: bad, env: { BROKEN: "1" } }, { name: other }],
@@ -62,7 +62,7 @@ test("a child that cannot start leaves the others running, and is named with its
   expect(scene.supervisor.session(bad).status()).toMatchObject({ state: "quarantined" });
 });
 
-test("a second start with the same names fails, says who holds them, and takes nothing", async () => {
+test("Supervisor.start(): rejects names in use, says who has them, and takes none", async () => {
   const [held, free] = [unique("held"), unique("free")];
   await using scene = await Scene.open({ children: [{ name: held }], options: { name: "the-first" } });
   const { spawn } = scene.fake;
@@ -75,7 +75,7 @@ test("a second start with the same names fails, says who holds them, and takes n
   expect((await query(held, "still there?")).text).toBe("You said: still there?");
 });
 
-test("says all that is wrong with the children before any process is started", async () => {
+test("Supervisor.start(): reports all problems of the children before a process starts", async () => {
   const fake = fakeClaude();
   const name = unique();
   const options = { defaults: { spawnClaudeCodeProcess: fake.spawn } };
@@ -90,7 +90,7 @@ test("says all that is wrong with the children before any process is started", a
   await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("a supervisor without sessions starts and stops", async () => {
+test("Supervisor.start(): accepts no children", async () => {
   const watch = new RejectionWatch();
   const supervisor = await Supervisor.start([]);
   expect(supervisor.countSessions()).toBe(0);
@@ -99,7 +99,7 @@ test("a supervisor without sessions starts and stops", async () => {
   await watch.end();
 });
 
-test("`await using` ends the processes and gives the names back", async () => {
+test("Supervisor: `await using` stops its processes and frees the names", async () => {
   const fake = fakeClaude();
   const name = unique();
   const defaults = { spawnClaudeCodeProcess: fake.spawn };
@@ -113,7 +113,7 @@ test("`await using` ends the processes and gives the names back", async () => {
   expect((await again.query(name, "hello")).text).toBe("You said: hello");
 });
 
-test("a session that is quarantined while a sibling still starts is named with all of its exits", async () => {
+test("notStarted: has all exits of a session that was quarantined while a sibling started", async () => {
   const [bad, service] = [unique("bad"), new Service("slow")];
   const worker = service.child();
   const start: WorkerOptions["start"] = async (context) => {
@@ -125,12 +125,12 @@ test("a session that is quarantined while a sibling still starts is named with a
     fake: { startup: (process, n) => process.crash({ code: n }) },
   });
   const error = scene.supervisor.notStarted[0]?.error;
-  if (!CastellanError.is(error, "SESSION_QUARANTINED")) throw new Error("it is not quarantined");
+  if (!CastellanError.is(error, "SESSION_QUARANTINED")) throw new Error("the session is not quarantined");
   expect(error.details.lastExits.map(({ code }) => code)).toEqual([1, 2, 3, 4]);
   expect(error.message).toContain("4 failed starts");
 });
 
-test("a session that is stopped while its supervisor starts does not come up", async () => {
+test("session.stop(): during the start leaves no process", async () => {
   const watch = new RejectionWatch();
   const [gone, stays] = [unique("gone"), unique("stays")];
   const fake = fakeClaude();
@@ -147,7 +147,7 @@ test("a session that is stopped while its supervisor starts does not come up", a
   await watch.end();
 });
 
-test("turns that are asked for while the supervisor starts wait for the process", async () => {
+test("query(): during the start waits for the process", async () => {
   const name = unique();
   const fake = fakeClaude();
   const starting = Supervisor.start([{ name }], { defaults: { spawnClaudeCodeProcess: fake.spawn } });
@@ -156,7 +156,7 @@ test("turns that are asked for while the supervisor starts wait for the process"
   expect((await reply).text).toBe("You said: early");
 });
 
-test("a process that takes its time in the handshake is stopped with its supervisor", async () => {
+test("abortController: an abort during the handshake stops the process", async () => {
   const name = unique();
   const fake = fakeClaude(undefined, { startup: () => new Promise(() => {}) });
   const abort = new AbortController();
@@ -171,7 +171,7 @@ test("a process that takes its time in the handshake is stopped with its supervi
   await eventually(() => fake.running.length === 0 && supervisor.countSessions() === 0);
 });
 
-test("a significant session of a supervisor that never shuts down by itself is refused, at the start and later", async () => {
+test('significant: rejects a significant session under `autoShutdown: "never"`, at the start and later', async () => {
   const fake = fakeClaude();
   const name = unique();
   const defaults = { spawnClaudeCodeProcess: fake.spawn };

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { query, session, stream } from "../../src/castellan.ts";
 import { failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
 
-test("stopping twice, at once or later, is one end", async () => {
+test("supervisor.stop(): is idempotent", async () => {
   await using scene = await Scene.open();
   const [first, second] = [scene.supervisor.stop(), scene.supervisor.stop()];
   await Promise.all([first, second]);
@@ -11,7 +11,7 @@ test("stopping twice, at once or later, is one end", async () => {
   expect(scene.fake.running).toEqual([]);
 });
 
-test("ends processes in the reverse order of their start", async () => {
+test("supervisor.stop(): stops processes in reverse start order", async () => {
   const ended: number[] = [];
   const names = [unique("a"), unique("b"), unique("c")];
   await using scene = await Scene.open({ children: names.map((name) => ({ name })) });
@@ -21,7 +21,7 @@ test("ends processes in the reverse order of their start", async () => {
   expect(ended).toEqual(pids.toReversed());
 });
 
-test("a query after the stop is refused, by supervisor, handle and name alike", async () => {
+test("supervisor.stop(): afterwards queries are rejected by supervisor, handle and name", async () => {
   await using scene = await Scene.open();
   const handle = scene.session;
   await scene.supervisor.stop();
@@ -32,7 +32,7 @@ test("a query after the stop is refused, by supervisor, handle and name alike", 
   expect(handle.status().state).toBe("stopped");
 });
 
-test("every call after the stop is refused with a typed error", async () => {
+test("supervisor.stop(): afterwards all calls are rejected with SUPERVISOR_STOPPED", async () => {
   await using scene = await Scene.open();
   const handle = scene.session;
   await scene.supervisor.stop();
@@ -42,7 +42,7 @@ test("every call after the stop is refused with a typed error", async () => {
   await failure(handle.restart(), "SUPERVISOR_STOPPED");
 });
 
-test("a query in the tick before the stop ends with a typed error, and its stream does too", async () => {
+test("supervisor.stop(): rejects turns of the tick before it, and their streams", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "hi");
   const queued = query(scene.name, "next");
@@ -58,7 +58,7 @@ test("a query in the tick before the stop ends with a typed error, and its strea
   await stopped;
 });
 
-test("a query in the tick after the stop is refused", async () => {
+test("supervisor.stop(): rejects turns of the tick after it", async () => {
   await using scene = await Scene.open();
   const stopped = scene.supervisor.stop();
   await failure(query(scene.name, "hi"), "SUPERVISOR_STOPPED");
@@ -67,7 +67,7 @@ test("a query in the tick after the stop is refused", async () => {
   expect(scene.fake.processes[0]?.prompts).toEqual([]);
 });
 
-test("a session that is being added when the supervisor stops does not stay", async () => {
+test("supervisor.stop(): rejects a running startSession(), and leaves no process", async () => {
   await using scene = await Scene.open();
   const name = unique("late");
   const adding = scene.supervisor.startSession({ name });
@@ -78,7 +78,7 @@ test("a session that is being added when the supervisor stops does not stay", as
   await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("a session that is being restarted when the supervisor stops does not come back", async () => {
+test("supervisor.stop(): rejects a running restartSession(), and leaves no process", async () => {
   await using scene = await Scene.open();
   const restarting = scene.supervisor.restartSession(scene.name);
   const stopped = scene.supervisor.stop();
@@ -87,7 +87,7 @@ test("a session that is being restarted when the supervisor stops does not come 
   expect(scene.fake.running).toEqual([]);
 });
 
-test("a stop in the middle of a handshake does not wait for it", async () => {
+test("supervisor.stop(): does not wait for a handshake", async () => {
   const hangs = Promise.withResolvers<void>();
   await using scene = await Scene.open({ fake: { startup: (_, n) => (n === 2 ? hangs.promise : undefined) } });
   const adding = scene.supervisor.startSession({ name: unique() });
@@ -96,7 +96,7 @@ test("a stop in the middle of a handshake does not wait for it", async () => {
   await failure(adding, "SUPERVISOR_STOPPED");
 });
 
-test("a process that ignores the end of its input and SIGTERM is killed", async () => {
+test("supervisor.stop(): sends SIGTERM and SIGKILL to a process that ignores the end of its input", async () => {
   await using scene = await Scene.open({
     fake: { endOfInput: "ignore", ignoreSigterm: true },
     session: { shutdown: "60ms" },
@@ -105,14 +105,14 @@ test("a process that ignores the end of its input and SIGTERM is killed", async 
   expect(scene.fake.processes[0]?.signals).toEqual(["SIGTERM", "SIGKILL"]);
 });
 
-test("an idle process ends with its input, without a signal", async () => {
+test("supervisor.stop(): ends an idle process by the end of its input", async () => {
   await using scene = await Scene.open();
   await scene.supervisor.query(scene.name, "hi");
   await scene.supervisor.stop();
   expect(scene.fake.processes[0]).toMatchObject({ signals: [], exit: { code: 0 } });
 });
 
-test("`brutal_kill` skips the courtesies", async () => {
+test('shutdown: "brutal_kill" sends SIGKILL at once', async () => {
   await using scene = await Scene.open({ session: { shutdown: "brutal_kill" } });
   await scene.supervisor.stop();
   expect(scene.fake.processes[0]?.signals).toEqual(["SIGKILL"]);

@@ -20,7 +20,7 @@ test.each([
   ["one_for_one", [1, 2, 1]],
   ["rest_for_one", [1, 2, 2]],
   ["one_for_all", [2, 2, 2]],
-] as const)("%s restarts whom it should, each with its conversation", async (strategy, expected) => {
+] as const)("strategy: %s restarts whom it should, with the conversation", async (strategy, expected) => {
   const { scene, names } = await three(strategy);
   await using _ = scene;
   const middle = session(names[1]).status().pid;
@@ -31,7 +31,7 @@ test.each([
   expect(scene.fake.running).toHaveLength(3);
 });
 
-test("one_for_all runs a sibling's untouched turn again, and tells one that was touched", async () => {
+test("strategy: one_for_all retries a sibling's untouched turn, and interrupts a touched one", async () => {
   const [a, b, c] = [unique("a"), unique("b"), unique("c")];
   await using scene = await Scene.open({
     children: [{ name: a }, { name: b }, { name: c }],
@@ -52,7 +52,7 @@ test("one_for_all runs a sibling's untouched turn again, and tells one that was 
   expect((await failure(touched.result(), "TURN_INTERRUPTED")).details.partialText).toBe("half");
 });
 
-test("four crashes set one session aside while another's turn goes on to its end", async () => {
+test("maxRestarts: four crashes quarantine one session, and another's turn completes", async () => {
   const [fragile, steady] = [unique("fragile"), unique("steady")];
   const open = Promise.withResolvers<void>();
   await using scene = await Scene.open({
@@ -84,7 +84,7 @@ test("four crashes set one session aside while another's turn goes on to its end
   expect(session(fragile).status().state).toBe("idle");
 });
 
-test("turns that wait for a session that is quarantined end with that", async () => {
+test("Quarantine: rejects queued turns with SESSION_QUARANTINED", async () => {
   await using scene = await Scene.open({ fake: { startup: (process, n) => (n > 1 ? process.crash() : undefined) } });
   scene.fake.processes[0]?.crash();
   await eventually(() => scene.session.status().state === "restarting");
@@ -92,7 +92,7 @@ test("turns that wait for a session that is quarantined end with that", async ()
   for (const turn of turns) await failure(turn, "SESSION_QUARANTINED");
 });
 
-test("escalation ends the supervisor, and `closed` tells why", async () => {
+test('onMaxRestarts: "escalate" ends the supervisor, and `closed` tells why', async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({
     children: [{ name: a }, { name: b }],
@@ -111,7 +111,7 @@ test("escalation ends the supervisor, and `closed` tells why", async () => {
   await scene.supervisor.stop();
 });
 
-test("a start that escalates fails, and leaves nothing", async () => {
+test('onMaxRestarts: "escalate" rejects a failing start, and leaves nothing', async () => {
   const name = unique();
   const opening = Scene.open({
     children: [{ name }],
@@ -124,7 +124,7 @@ test("a start that escalates fails, and leaves nothing", async () => {
   await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("a temporary session ends with its process, and its name is free", async () => {
+test('restart: "temporary" ends a session with its process, and frees the name', async () => {
   await using scene = await Scene.open({
     session: { restart: "temporary" },
     script: (turn) => turn.crash({ code: 5 }),
@@ -139,7 +139,7 @@ test("a temporary session ends with its process, and its name is free", async ()
   await scene.supervisor.startSession({ name: scene.name });
 });
 
-test("a temporary sibling is not started again by one_for_all", async () => {
+test('restart: "temporary" is not restarted by one_for_all', async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({
     children: [{ name: a }, { name: b, restart: "temporary" }],
@@ -153,7 +153,7 @@ test("a temporary sibling is not started again by one_for_all", async () => {
   expect(scene.fake.running).toHaveLength(1);
 });
 
-test("a transient session that crashes is started again", async () => {
+test('restart: "transient" is restarted after a crash', async () => {
   await using scene = await Scene.open({ ...remember, session: { restart: "transient" } });
   await query(scene.name, "one");
   scene.fake.processes[0]?.crash();
@@ -161,7 +161,7 @@ test("a transient session that crashes is started again", async () => {
   expect((await query(scene.name, "two")).text).toBe("2");
 });
 
-test("a significant session ends its supervisor", async () => {
+test("autoShutdown: a significant session ends its supervisor", async () => {
   const [main, side] = [unique("main"), unique("side")];
   await using scene = await Scene.open({
     children: [{ name: main, restart: "temporary", significant: true }, { name: side }],

@@ -13,7 +13,7 @@ function refusals(phase: SupervisorPhase): readonly (string | undefined)[] {
   return [messageOf(() => phase.refuseIfStopped()), messageOf(() => phase.refuseIfEnding())];
 }
 
-test("SupervisorPhase: says what is refused, and why, from when on", () => {
+test("SupervisorPhase: rejects calls by phase, with the reason", () => {
   const phase = new SupervisorPhase("shop");
   expect([phase.now, ...refusals(phase)]).toEqual(["running", undefined, undefined]);
   phase.drain();
@@ -26,7 +26,7 @@ test("SupervisorPhase: says what is refused, and why, from when on", () => {
   expect([phase.now, phase.end, ...refusals(phase)]).toEqual(["ended", { reason: "stopped" }, stopped, stopped]);
 });
 
-test("SupervisorPhase: never goes back", () => {
+test("SupervisorPhase: never moves backwards", () => {
   const phase = new SupervisorPhase("shop");
   phase.stop();
   phase.drain();

@@ -4,12 +4,12 @@ import { type SupervisorOptions, supervisorSettings } from "../../src/applicatio
 import { CastellanError } from "../../src/errors.ts";
 import { checkRules, type OtpRule } from "../supervision/otp-rule.ts";
 
-/** What somebody without types may pass. */
+/** Parses input of an untyped caller. */
 function untyped<T>(json: string): T {
   return JSON.parse(json) as T;
 }
 
-/** The fields that an `INVALID_OPTIONS` names. */
+/** Returns the fields of an INVALID_OPTIONS error. */
 function refused(call: () => unknown): string[] {
   try {
     call();
@@ -17,18 +17,18 @@ function refused(call: () => unknown): string[] {
     if (CastellanError.is(error, "INVALID_OPTIONS")) return error.details.problems.map(({ field }) => field);
     throw error;
   }
-  throw new Error("nothing was refused");
+  throw new Error("the call did not throw");
 }
 
 const start = (): never => {
-  throw new Error("not started here");
+  throw new Error("no process starts in this test");
 };
 
 function parent(autoShutdown: NonNullable<SupervisorOptions["autoShutdown"]>): Parent {
   return supervisorSettings({ autoShutdown });
 }
 
-describe("the options of a supervisor", () => {
+describe("supervisorSettings() and childPlans()", () => {
   const options = [
     ["strategy", '{"strategy":"one_for_none"}'],
     ["onMaxRestarts", '{"onMaxRestarts":"shrug"}'],
@@ -41,19 +41,19 @@ describe("the options of a supervisor", () => {
   ] as const;
 
   it.each([...options, ["onStartFailure", '{"onStartFailure":"retry"}'] as const])(
-    "are refused by name: %s in %s",
+    "reject a supervisor's %s in %s",
     (option, json) => {
       expect(refused(() => supervisorSettings(untyped(json)))).toEqual([option]);
     },
   );
 
-  it.each(options)("are refused by name in a supervisor below: %s in %s", (option, json) => {
+  it.each(options)("reject a nested supervisor's %s in %s", (option, json) => {
     const below = { name: "below", children: [], ...untyped<object>(json) };
     expect(refused(() => childPlans([below], parent("never")))).toEqual([`children[0].${option}`]);
   });
 });
 
-describe("a worker", () => {
+describe("childPlan(), of a worker", () => {
   it.each([
     ["id", { id: "" }],
     ["restart", untyped<object>('{"restart":"always"}')],
@@ -63,7 +63,7 @@ describe("a worker", () => {
     ["shutdown", untyped<object>('{"shutdown":"five"}')],
     ["significant", untyped<object>('{"significant":"yes"}')],
     ["start", { start: untyped<() => never>("null") }],
-  ])("is refused by name: %s", (field, change) => {
+  ])("rejects a wrong %s", (field, change) => {
     const worker = { id: "a", start, ...change } as ChildOptions;
     expect(refused(() => childPlans([worker], parent("never")))).toEqual([`children[0].${field}`]);
     expect(refused(() => childPlan(worker, parent("never")))).toEqual([field]);
@@ -73,7 +73,7 @@ describe("a worker", () => {
 const rules: readonly OtpRule[] = [
   {
     source: "supervisor, Automatic Shutdown: never",
-    rule: "significant children are refused, at the start and later",
+    rule: "rejects significant children, at the start and later",
     shows: async () => {
       const keeping = { restart: "transient", significant: true } as const;
       for (const child of [
@@ -88,7 +88,7 @@ const rules: readonly OtpRule[] = [
   },
   {
     source: "supervisor, Child specification: significant",
-    rule: "a permanent child cannot be significant",
+    rule: "rejects a significant permanent child",
     shows: async () => {
       for (const child of [
         { id: "a", start, significant: true },

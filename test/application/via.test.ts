@@ -10,8 +10,8 @@ import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const agents = (): Registry => new Registry({ keys: "unique", name: unique("agents") });
 
-describe("a reference by way of a registry", () => {
-  test("is accepted wherever a name is, and looked up anew each time", async () => {
+describe("via()", () => {
+  test("is accepted in place of a name, and looked up anew each time", async () => {
     const registry = new Registry<SessionRef>({ keys: "unique", name: "agents" });
     const [a, b] = [unique("a"), unique("b")];
     await using scene = await Scene.open({ children: [{ name: a }, { name: b }] });
@@ -32,7 +32,7 @@ describe("a reference by way of a registry", () => {
     expect((await failure(query(reviewer, "four"), "SESSION_NOT_FOUND")).message).toContain(b);
   });
 
-  test("that leads nowhere says which registry and key, and what is near", async () => {
+  test("rejects an unknown key with registry, key and similar keys", async () => {
     const registry = new Registry<SessionName>({ keys: "unique", name: "agents" });
     registry.register("reviewer", "somebody");
     const error = await failure(query(via(registry, "reviewers"), "hi"), "SESSION_NOT_FOUND");
@@ -43,14 +43,14 @@ describe("a reference by way of a registry", () => {
     expect(other.details.nearMisses).toEqual([]);
   });
 
-  test("that leads to itself, of many, or of no key is refused", async () => {
+  test("rejects a cycle, a registry of duplicate keys, and a missing key", async () => {
     const registry = new Registry<SessionRef>({ keys: "unique" });
     registry.register("a", via(registry, "b"));
     registry.register("b", via(registry, "a"));
     expect((await thrown(() => session(via(registry, "a")), "INVALID_OPTIONS")).message).toContain("refers to itself");
     const many = new Registry({ keys: "duplicate", name: "agents" });
     expect((await thrown(() => via(many, "a"), "INVALID_OPTIONS")).message).toContain("use a balancer");
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: input of an untyped caller
     await thrown(() => via(registry, undefined), "INVALID_OPTIONS");
     const things = new Registry<Date>({ keys: "unique" });
     // @ts-expect-error: a date is no session
@@ -58,8 +58,8 @@ describe("a reference by way of a registry", () => {
   });
 });
 
-describe("a session that is named by way of a registry", () => {
-  test("is registered while its supervisor holds it, also while its process is started again", async () => {
+describe("Session with a via() name", () => {
+  test("is registered until it is deleted, also over restarts", async () => {
     const registry = agents();
     await using scene = await Scene.open({
       children: [{ name: via(registry, "reviewer") }, { name: via(registry, ["user", 42]) }],
@@ -82,19 +82,19 @@ describe("a session that is named by way of a registry", () => {
     expect(registry.keys()).toEqual([]);
   });
 
-  test("goes on with its conversation after a restart of the application", async () => {
+  test("continues its conversation after a restart of the application", async () => {
     const [registry, journal] = [agents(), memoryJournal()];
     const fake = fakeClaude((turn) => turn.text(`${turn.history.length}`));
     const first = await run({ fake, journal }, [{ name: via(registry, "reviewer") }]);
     expect((await query(via(registry, "reviewer"), "hi")).text).toBe("0");
     await first.stop();
-    // Another process would have another registry of that name.
+    // Another process has its own registry of that name.
     const later = new Registry({ keys: "unique", name: registry.name ?? "" });
     await using _ = await run({ fake, journal }, [{ name: via(later, "reviewer") }]);
     expect((await query(via(later, "reviewer"), "hi")).text).toBe("2");
   });
 
-  test("needs a registry with a name, and a key that is free; otherwise nothing is started", async () => {
+  test("needs a named registry and a free key; otherwise nothing starts", async () => {
     const nameless = new Registry({ keys: "unique" });
     const refused = await failure(Scene.open({ children: [{ name: via(nameless, "a") }] }), "INVALID_OPTIONS");
     expect(refused.details.problems[0]?.field).toBe("children[0].name");
@@ -114,7 +114,7 @@ describe("a session that is named by way of a registry", () => {
     expect(scene.supervisor.countSessions()).toBe(1);
   });
 
-  test("stays as it is in a reconciliation, unless it is to be found in another registry", async () => {
+  test("is unchanged by a reconcile(), unless the registry changes", async () => {
     const registry = agents();
     const children = (of: Registry): ChildOptions[] => [{ name: via(of, "reviewer"), model: "one" }];
     await using scene = await Scene.open({ children: children(registry) });
@@ -131,8 +131,8 @@ describe("a session that is named by way of a registry", () => {
   });
 });
 
-describe("a session in a registry", () => {
-  test("is there until it has ended for good, alone or with its supervisor", async () => {
+describe("Registry with sessions", () => {
+  test("keeps a session until it or its supervisor ends", async () => {
     const registry = new Registry({ keys: "unique" });
     const names = [unique("a"), unique("b"), unique("c")];
     await using scene = await Scene.open({ children: names.map((name) => ({ name })) });
@@ -151,14 +151,14 @@ describe("a session in a registry", () => {
     registry.register("a", a);
     await ticks(1);
     expect(registry.keys()).toEqual(["b"]);
-    // Another one of the same name is another one.
+    // A later session of the same name is not the registered one.
     await scene.supervisor.startSession({ name: a.name });
     await a.closed;
     await scene.supervisor.stop();
     expect(registry.keys()).toEqual([]);
   });
 
-  test("of a template stays when it is let go, and goes when it, its template or its supervisor ends", async () => {
+  test("keeps an evicted session of a template until the session, its template or its supervisor ends", async () => {
     const [name, clock] = [unique(), new SimulatedClock()];
     const registry = new Registry({ keys: "unique" });
     const family = template(name, { idleTimeout: "1m" });
@@ -178,7 +178,7 @@ describe("a session in a registry", () => {
     await clock.advance(10 * 60_000);
     expect(scene.supervisor.countSessions()).toBe(0);
     expect(registry.keys()).toEqual(named);
-    // To ask whether it has ended does not bring it back.
+    // `closed` does not bring the session back.
     const handle = registry.get([name, "x"]);
     expect(await Promise.race([handle?.closed, ticks(3).then(() => "open")])).toBe("open");
     expect(scene.supervisor.countSessions()).toBe(0);
@@ -191,7 +191,7 @@ describe("a session in a registry", () => {
     expect(registry.keys()).toEqual([]);
   });
 
-  test("is found by its supervisor's end too, when that is what was registered", async () => {
+  test("removes a supervisor when it stops", async () => {
     const registry = new Registry<AsyncDisposable>({ keys: "unique" });
     await using scene = await Scene.open();
     registry.register("tree", scene.supervisor);

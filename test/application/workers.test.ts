@@ -10,7 +10,7 @@ const remember = {
     turn.text(`${turn.history.length}`),
 };
 
-test("workers are started in order with the sessions, and stopped in reverse", async () => {
+test("Workers: start in order with the sessions, and stop in reverse", async () => {
   const diary: string[] = [];
   const [first, last, name] = [new Service("first", diary), new Service("last", diary), unique()];
   const children = [
@@ -22,20 +22,20 @@ test("workers are started in order with the sessions, and stopped in reverse", a
   await using scene = await Scene.open({ children });
   const [process] = scene.fake.processes;
   void process?.exited.then(() => diary.push("process ended"));
-  // The session's start had begun, and was not waited for.
+  // The worker started after the session had begun to start, and before its process was up.
   expect(diary).toEqual(["first started", "session 1", "last started"]);
   diary.length = 0;
   await scene.supervisor.stop();
   expect(diary).toEqual(["last stopped", "process ended", "first stopped"]);
 });
 
-/** A worker that only writes down that it was started. */
+/** A worker that logs its start and never exits. */
 function witness(diary: string[], line: string): Child {
   diary.push(line);
   return { exited: new Promise(() => {}), stop: async () => {} };
 }
 
-test("a worker that takes its time holds up the children after it", async () => {
+test("Workers: a slow start delays the later children", async () => {
   const open = Promise.withResolvers<void>();
   const name = unique();
   const start = async (): Promise<Child> => {
@@ -50,7 +50,7 @@ test("a worker that takes its time holds up the children after it", async () => 
   expect(session(name).status()).toMatchObject({ state: "idle", starts: 1 });
 });
 
-test("a worker that crashes is restarted alone", async () => {
+test("Workers: a crash restarts the worker alone", async () => {
   const [service, name] = [new Service("db"), unique()];
   await using scene = await Scene.open({ children: [service.child(), { name }] });
   service.crash();
@@ -59,7 +59,7 @@ test("a worker that crashes is restarted alone", async () => {
   expect(scene.supervisor.whichChildren()[0]).toEqual({ id: "db", type: "worker", state: "running" });
 });
 
-test("with one_for_all the crash of a worker restarts the sessions, with their conversations", async () => {
+test("Workers: with one_for_all, a crash restarts the sessions, which keep their conversations", async () => {
   const [service, name] = [new Service("db"), unique()];
   await using _ = await Scene.open({
     ...remember,
@@ -73,7 +73,7 @@ test("with one_for_all the crash of a worker restarts the sessions, with their c
   expect(service.starts).toBe(2);
 });
 
-test("crashes and failed starts are counted, and one too many sets the worker aside alone", async () => {
+test("Workers: crashes and failed starts count, and beyond maxRestarts the worker is quarantined alone", async () => {
   const [service, name] = [new Service("db"), unique()];
   await using scene = await Scene.open({ children: [service.child(), { name }], options: { maxRestarts: 1 } });
   service.failures.push(new Error("no route"));
@@ -88,7 +88,7 @@ test("crashes and failed starts are counted, and one too many sets the worker as
   expect(service.starts).toBe(3);
 });
 
-test("a fault that a restart cannot mend sets a worker aside at once, and one that is not its own counts nothing", async () => {
+test("Workers: the exit's disposition quarantines at once, or counts no restart", async () => {
   const [broken, unlucky] = [new Service("broken"), new Service("unlucky")];
   await using scene = await Scene.open({
     children: [broken.child(), unlucky.child()],
@@ -101,7 +101,7 @@ test("a fault that a restart cannot mend sets a worker aside at once, and one th
   expect(scene.supervisor.whichChildren()[1]?.state).toBe("running");
 });
 
-test("`start` is called on the object that it was given with", async () => {
+test("WorkerOptions.start: is called on its own object", async () => {
   class Connections {
     readonly #opened: string[] = [];
     get id(): string {
@@ -121,7 +121,7 @@ test("`start` is called on the object that it was given with", async () => {
   expect(scene.supervisor.countChildren()).toMatchObject({ specs: 1, active: 1, workers: 1 });
 });
 
-test("a start is told which attempt it is, and when it is no longer wanted", async () => {
+test("WorkerOptions.start: receives the attempt's number, and a signal that aborts on stop()", async () => {
   const attempts: number[] = [];
   const hangs = Promise.withResolvers<AbortSignal>();
   const service = new Service("db");
@@ -139,7 +139,7 @@ test("a start is told which attempt it is, and when it is no longer wanted", asy
   expect(signal.aborted).toBe(true);
 });
 
-test("a significant worker ends its supervisor, and the sessions with it", async () => {
+test("autoShutdown: a significant worker ends its supervisor and the sessions", async () => {
   const [service, name] = [new Service("main"), unique()];
   await using scene = await Scene.open({
     children: [service.child({ restart: "transient", significant: true }), { name }],
@@ -151,7 +151,7 @@ test("a significant worker ends its supervisor, and the sessions with it", async
   await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("with `all_significant` it takes the last of them", async () => {
+test('autoShutdown: "all_significant" waits for the last significant worker', async () => {
   const [one, two] = [new Service("one"), new Service("two")];
   const keeping = { restart: "temporary", significant: true } as const;
   await using scene = await Scene.open({
@@ -165,7 +165,7 @@ test("with `all_significant` it takes the last of them", async () => {
   expect((await scene.supervisor.closed).reason).toBe("auto_shutdown");
 });
 
-test("a temporary worker that ends is forgotten, and its id is free", async () => {
+test('restart: "temporary" removes a worker that ends, and frees its id', async () => {
   const [service, other] = [new Service("once"), new Service("other")];
   await using scene = await Scene.open({ children: [service.child({ restart: "temporary" }), other.child()] });
   service.exit({ reason: "normal" });
@@ -177,7 +177,7 @@ test("a temporary worker that ends is forgotten, and its id is free", async () =
   expect(scene.supervisor.whichChildren().map(({ id }) => id)).toEqual(["other", "once"]);
 });
 
-test("a transient worker that ends well rests until it is started by hand", async () => {
+test('restart: "transient" leaves a worker that ended normally terminated until restartChild()', async () => {
   const service = new Service("job");
   await using scene = await Scene.open({ children: [service.child({ restart: "transient" })] });
   service.exit({ reason: "normal" });
@@ -186,7 +186,7 @@ test("a transient worker that ends well rests until it is started by hand", asyn
   expect(service.starts).toBe(2);
 });
 
-test("a worker's `shutdown` is what its `stop` is told", async () => {
+test("WorkerOptions.shutdown: is passed to `stop`", async () => {
   const told: unknown[] = [];
   const start = (): Child => {
     const end = Promise.withResolvers<{ reason: "shutdown" }>();
@@ -207,7 +207,7 @@ test("a worker's `shutdown` is what its `stop` is told", async () => {
   expect(told).toEqual(["brutal_kill", 5_000, 2_000]);
 });
 
-test("workers that are wrong are refused, each with its place, before anything is started", async () => {
+test("Supervisor.start(): rejects wrong workers with their path before a child starts", async () => {
   const [good, name] = [new Service("good"), unique()];
   const wrong: unknown[] = [
     good.child(),
@@ -233,7 +233,7 @@ test("workers that are wrong are refused, each with its place, before anything i
   await thrown(() => session(name), "SESSION_NOT_FOUND");
 });
 
-test("a permanent worker cannot be significant, at any level", async () => {
+test("significant: rejects a permanent worker at any level", async () => {
   const worker = new Service("db").child({ significant: true });
   const options = { autoShutdown: "any_significant" } as const;
   const flat = await failure(Supervisor.start([worker], options), "INVALID_OPTIONS");
@@ -245,7 +245,7 @@ test("a permanent worker cannot be significant, at any level", async () => {
   expect(nested.details.problems.map(({ field }) => field)).toEqual(["children[0].children[0].significant"]);
 });
 
-test("a session and a worker of one supervisor cannot go by the same name", async () => {
+test("Supervisor.start(): rejects equal names of a session and a worker", async () => {
   const name = unique();
   const error = await failure(Supervisor.start([{ name }, new Service(name).child()]), "INVALID_OPTIONS");
   expect(error.details.problems).toEqual([
