@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { Capacity, type Slot, type SlotHolder } from "../../src/capacity/capacity.ts";
 import { settle } from "../supervision/simulated-clock.ts";
 
-/** A holder that works, rests and leaves as a test says. */
-class Guest implements SlotHolder {
+/** A slot holder that works, idles and leaves on demand. */
+class Holder implements SlotHolder {
   idleSince: number | undefined;
   slot: Slot | undefined;
-  /** Whether it has been asked to leave, and its process is on the way out. */
+  /** Whether its hibernation was requested, and its process is ending. */
   leaving = false;
   /** Whether it waits in line. */
   waits = false;
@@ -26,7 +26,7 @@ class Guest implements SlotHolder {
     return true;
   }
 
-  /** Its process is gone. */
+  /** Ends its process, which frees the slot. */
   leave(): void {
     this.slot?.release();
     this.slot = undefined;
@@ -35,34 +35,34 @@ class Guest implements SlotHolder {
   }
 }
 
-/** Has a guest wait in line; notes in `served` its ticket when it gets in. */
-function enter(capacity: Capacity, guest: Guest, ticket = 0, served: number[] = []): Promise<void> {
-  guest.waits = true;
-  return capacity.wait(guest, guest.controller.signal).then(
+/** Waits for a slot; appends `ticket` to `served` once it has one. */
+function enter(capacity: Capacity, holder: Holder, ticket = 0, served: number[] = []): Promise<void> {
+  holder.waits = true;
+  return capacity.wait(holder, holder.controller.signal).then(
     (slot) => {
-      guest.waits = false;
-      guest.slot = slot;
+      holder.waits = false;
+      holder.slot = slot;
       served.push(ticket);
     },
     () => {
-      guest.waits = false;
+      holder.waits = false;
     },
   );
 }
 
-const guests = (count: number): Guest[] => Array.from({ length: count }, (_, number) => new Guest(number));
+const holders = (count: number): Holder[] => Array.from({ length: count }, (_, number) => new Holder(number));
 
 describe("Capacity", () => {
-  it("lets the one that has been idle for longest go, and no more than are waited for", async () => {
+  it("evicts the least recently used idle holder, and no more holders than wait", async () => {
     const capacity = new Capacity(3);
-    const [first, second, third, late] = guests(4) as [Guest, Guest, Guest, Guest];
-    for (const guest of [first, second, third]) guest.slot = capacity.take(guest);
+    const [first, second, third, late] = holders(4) as [Holder, Holder, Holder, Holder];
+    for (const holder of [first, second, third]) holder.slot = capacity.take(holder);
     first.idleSince = 7;
     second.idleSince = 3;
     expect(capacity.shortage).toEqual({ maxProcesses: 3, busy: 1 });
     const entered = enter(capacity, late);
     expect([first.leaving, second.leaving, third.leaving]).toEqual([false, true, false]);
-    // Somebody else becoming idle changes nothing: one leaves already.
+    // A second idle holder stays: one is leaving already.
     third.idleSince = 1;
     capacity.rebalance();
     expect(third.leaving).toBe(false);
@@ -72,9 +72,9 @@ describe("Capacity", () => {
     expect(late.slot).toBeDefined();
   });
 
-  it("does not count on one that does not leave after all", async () => {
+  it("asks a holder again that refused to hibernate", async () => {
     const capacity = new Capacity(1);
-    const [stays, late] = guests(2) as [Guest, Guest];
+    const [stays, late] = holders(2) as [Holder, Holder];
     stays.slot = capacity.take(stays);
     stays.idleSince = 1;
     const { hibernate } = stays;
@@ -87,9 +87,9 @@ describe("Capacity", () => {
     await entered;
   });
 
-  it("gives nothing to one that was aborted, be it between its turn and its knowing", async () => {
+  it("gives no slot to an aborted waiter, though its turn has come", async () => {
     const capacity = new Capacity(1);
-    const [has, next] = guests(2) as [Guest, Guest];
+    const [has, next] = holders(2) as [Holder, Holder];
     has.slot = capacity.take(has);
     const entered = enter(capacity, next);
     has.leave();
@@ -101,11 +101,11 @@ describe("Capacity", () => {
     expect(capacity.taken).toBe(0);
   });
 
-  it("counts two slots of the same holder as two", () => {
+  it("counts two slots of one holder as two", () => {
     const capacity = new Capacity(2);
-    const [guest] = guests(1) as [Guest];
-    const slots = [capacity.take(guest), capacity.take(guest)];
-    expect(capacity.take(guest)).toBeUndefined();
+    const [holder] = holders(1) as [Holder];
+    const slots = [capacity.take(holder), capacity.take(holder)];
+    expect(capacity.take(holder)).toBeUndefined();
     slots[0]?.release();
     slots[0]?.release();
     expect(capacity.taken).toBe(1);
@@ -113,53 +113,53 @@ describe("Capacity", () => {
 
   const step = fc.record({
     does: fc.constantFrom("take", "wait", "abort", "rest", "work", "leave", "leave twice"),
-    guest: fc.nat(7),
+    holder: fc.nat(7),
   });
 
-  it("never has more than it may, gives each slot back once, and serves all who wait, in order", async () => {
+  it("never exceeds its limit, frees each slot once, and serves all waiters in order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), async (limit, steps) => {
         const capacity = new Capacity(limit);
-        const all = guests(8);
+        const all = holders(8);
         const served: number[] = [];
         let [asked, aborted, time] = [0, 0, 0];
         const check = (): void => {
           expect(capacity.taken).toBeLessThanOrEqual(limit);
           expect(all.filter(({ slot }) => slot !== undefined).length).toBeLessThanOrEqual(capacity.taken);
         };
-        for (const { does, guest: number } of steps) {
-          const guest = all[number] as Guest;
+        for (const { does, holder: number } of steps) {
+          const holder = all[number] as Holder;
           time++;
-          const free = guest.slot === undefined && !guest.waits && !guest.controller.signal.aborted;
-          if (does === "take" && free) guest.slot = capacity.take(guest);
+          const free = holder.slot === undefined && !holder.waits && !holder.controller.signal.aborted;
+          if (does === "take" && free) holder.slot = capacity.take(holder);
           if (does === "wait" && free) {
-            void enter(capacity, guest, asked, served);
+            void enter(capacity, holder, asked, served);
             asked++;
             await settle();
           }
-          if (does === "abort" && guest.waits) {
+          if (does === "abort" && holder.waits) {
             aborted++;
-            guest.controller.abort(new Error("no longer"));
+            holder.controller.abort(new Error("no longer"));
           }
-          if (does === "rest" && guest.slot !== undefined && !guest.leaving) {
-            guest.idleSince = time;
+          if (does === "rest" && holder.slot !== undefined && !holder.leaving) {
+            holder.idleSince = time;
             capacity.rebalance();
           }
-          if (does === "work" && !guest.leaving) guest.idleSince = undefined;
-          if (does === "leave") guest.leave();
+          if (does === "work" && !holder.leaving) holder.idleSince = undefined;
+          if (does === "leave") holder.leave();
           if (does === "leave twice") {
-            const { slot } = guest;
-            guest.leave();
+            const { slot } = holder;
+            holder.leave();
             slot?.release();
           }
           check();
           if (number % 2 === 0) await settle();
           check();
         }
-        // All go home, one after the other, and everybody who still waits gets in.
+        // All holders leave one after another, and every waiter gets a slot.
         for (let round = 0; round < 20; round++) {
           await settle();
-          for (const guest of all) if (guest.slot !== undefined) guest.leave();
+          for (const holder of all) if (holder.slot !== undefined) holder.leave();
           check();
         }
         await settle();

@@ -9,17 +9,17 @@ it.each([
   ["64kb", 65_536],
   ["7B", 7],
   ["2TB", 2 * 2 ** 40],
-])("%s is an amount of memory", (value, bytes) => {
+])("parseMemory(): parses %s", (value, bytes) => {
   expect(parseMemory(value)).toBe(bytes);
 });
 
 it.each(["", "MB", "500", "5 PB", "1e9MB", "-5MB", "0MB", `${"9".repeat(15)}TB`, 0, -1, 1.5, Number.NaN, null, [], {}])(
-  "%s is none",
+  "parseMemory(): rejects %s",
   (value) => {
     expect(parseMemory(value)).toBeUndefined();
   },
 );
 
-it("is told in megabytes", () => {
+it("formatMemory(): formats in megabytes", () => {
   expect(formatMemory(312.4 * 2 ** 20)).toBe("312 MB");
 });

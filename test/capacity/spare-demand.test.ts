@@ -10,11 +10,11 @@ test.each([
   [[0, 1_999], 2],
   [[0, 2_000], 1],
   [[0, 1_000, 2_000, 2_500, 2_999], 4],
-])("of %j at most %i come within two seconds", (times, most) => {
+])("busiest(): of %j, at most %i fall within two seconds", (times, most) => {
   expect(busiest(times, 2_000)).toBe(most);
 });
 
-test("the busiest span is that of a count for every time", () => {
+test("busiest(): agrees with a count from every time", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20_000), { maxLength: 30 }), (given) => {
       const times = given.toSorted((a, b) => a - b);
@@ -24,7 +24,7 @@ test("the busiest span is that of a count for every time", () => {
   );
 });
 
-test("what was asked for once is not wanted; what was twice is, until ten minutes have passed", () => {
+test("SpareDemand: wants a spare after two demands, for ten minutes", () => {
   const demand = new SpareDemand();
   demand.note("a", shape, 0);
   expect(demand.wanted(0)).toEqual([]);
@@ -34,7 +34,7 @@ test("what was asked for once is not wanted; what was twice is, until ten minute
   expect(demand.wanted(600_000)).toEqual([]);
 });
 
-test("what was asked for last comes first, and what is expected counts once", () => {
+test("SpareDemand: lists the latest demand first, and counts an expected one once", () => {
   const demand = new SpareDemand();
   demand.expect("expected", shape, 0);
   for (const at of [1, 2, 3]) demand.note("b", shape, at);
@@ -46,7 +46,7 @@ test("what was asked for last comes first, and what is expected counts once", ()
   expect(demand.wanted(3).map(({ id }) => id)).toEqual(["expected"]);
 });
 
-test("it forgets the oldest of too many kinds, and the oldest of too many times", () => {
+test("SpareDemand: keeps the latest 64 kinds, and the latest 256 times of a kind", () => {
   const demand = new SpareDemand();
   for (let kind = 0; kind < 100; kind++) for (const at of [0, 1]) demand.note(`kind ${kind}`, shape, at);
   expect(demand.wanted(1)).toHaveLength(64);
@@ -54,7 +54,7 @@ test("it forgets the oldest of too many kinds, and the oldest of too many times"
   expect(demand.wanted(1)[0]).toEqual({ id: "kind 99", shape, count: 256 });
 });
 
-test("kinds that are others by now are wanted as what they are, together with those that are the same", () => {
+test("SpareDemand: merges kinds whose fingerprint has become the same", () => {
   const demand = new SpareDemand();
   for (const at of [0, 5_000]) demand.note("a", shape, at);
   for (const at of [1_000, 1_001]) demand.note("b", shape, at);

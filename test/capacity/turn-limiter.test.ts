@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { TurnLimiter, TurnPermit } from "../../src/capacity/turn-limiter.ts";
 
-test("in whatever order turns come and end, no limit is exceeded, nobody waits beside room, and all that wait get through", () => {
+test("TurnLimiter: exceeds no limit, holds nobody back below the limits, and serves all, for any order of events", () => {
   const action = fc.record({ who: fc.nat(7), does: fc.constantFrom("take", "release") });
   const limits = fc.record({
     total: fc.option(fc.integer({ min: 1, max: 4 })),
@@ -54,7 +54,7 @@ test("in whatever order turns come and end, no limit is exceeded, nobody waits b
   );
 });
 
-test("who comes back goes to the end of the line", () => {
+test("TurnLimiter: puts a turn of the same session at the end of the line", () => {
   const line = new TurnLimiter({ total: 1 });
   const order: string[] = [];
   const [a, b, c] = ["a", "b", "c"].map(

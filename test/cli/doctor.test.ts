@@ -25,7 +25,7 @@ function stubbed(options: Parameters<typeof claudeStubs>[0] = {}) {
 
 const of = (findings: readonly Finding[], subject: string) => findings.find((finding) => finding.subject === subject);
 
-test("all is well: one process is started, and gone when it is over", async () => {
+test("examine(): reports success, and starts and stops one process", async () => {
   const { fake } = stubbed();
   const cwd = await folder({ "castellan.config.json": '{"journal":{"sqlite":"a.db"},"children":[{"name":"a"}]}' });
   const findings = await examine({ cwd });
@@ -36,7 +36,7 @@ test("all is well: one process is started, and gone when it is over", async () =
   expect([fake.processes.length, fake.running.length]).toEqual([1, 0]);
 });
 
-test("what is wrong is told in its own words, each for itself", async () => {
+test("examine(): reports a wrong configuration and a failed start, each with its own reason", async () => {
   stubbed({ startup: (process) => process.failStart("your account has no access to this model") });
   const cwd = await folder({ "castellan.config.json": '{"maxRestarts":{"env":"NOT_SET"}}' });
   const findings = await examine({ cwd });
@@ -50,7 +50,7 @@ test("what is wrong is told in its own words, each for itself", async () => {
   });
 });
 
-test("a journal that another application has, or that cannot be made, is told", async () => {
+test("examine(): reports a journal in use as ok, and one that is damaged or not writable as failed", async () => {
   stubbed();
   const cwd = await folder();
   const sqlite = join(cwd, ".castellan", "castellan.db");
@@ -61,12 +61,12 @@ test("a journal that another application has, or that cannot be made, is told", 
   expect(of(await examine({ cwd }), "journal")).toMatchObject({ verdict: "failed" });
   const closed = await folder();
   await chmod(closed, 0o500);
-  // Whoever may do everything may also write there.
+  // Root may write anywhere.
   const denied = process.getuid?.() === 0 ? "ok" : "failed";
   expect(of(await examine({ cwd: closed }), "journal")).toMatchObject({ verdict: denied });
 });
 
-test("a database that waits for none of its replicas is told, and one that does is not", async () => {
+test("examine(): reports a database whose commits do not wait for its replica", async () => {
   stubbed();
   const { primary } = await ReplicatedServer.start();
   const cwd = await folder({

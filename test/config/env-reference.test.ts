@@ -9,7 +9,7 @@ function resolve(value: unknown) {
   return { value: resolved(value, "", { environment, problem }), problems };
 }
 
-describe("a reference to the environment", () => {
+describe("resolved()", () => {
   it.each([
     [{ env: "MODEL" }, "m"],
     [{ env: "COUNT" }, "12"],
@@ -28,11 +28,11 @@ describe("a reference to the environment", () => {
       { env: "MODEL", other: 1 },
       { env: "MODEL", other: 1 },
     ],
-  ])("%j is %j", (value, expected) => {
+  ])("resolves %j to %j", (value, expected) => {
     expect(resolve(value)).toEqual({ value: expected, problems: [] });
   });
 
-  it("that has no value is told with the place where it stands, all of them at once", () => {
+  it("reports all references without a valid value, with their path", () => {
     const { problems } = resolve({
       children: [{ model: { env: "MISSING" }, maxTurns: { env: "MODEL", as: "number" } }],
       capacity: { spares: { env: "EMPTY", as: "number" } },
@@ -46,7 +46,7 @@ describe("a reference to the environment", () => {
     ]);
   });
 
-  it("leaves what is no data as it is", () => {
+  it("leaves values other than plain data unchanged", () => {
     const value = { logger: console, at: new Date(0), hook: () => {} };
     const { value: same } = resolve(value) as { value: typeof value };
     expect(same.logger).toBe(console);

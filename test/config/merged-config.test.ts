@@ -6,8 +6,8 @@ const layer = (config: Record<string, unknown>, layer?: string) => ({
   location: { file: "castellan.config.ts", ...(layer === undefined ? {} : { layer }) },
 });
 
-describe("layers of a configuration", () => {
-  it("replace options one by one, those of `defaults`, `capacity` and templates too, and lists as a whole", () => {
+describe("mergedConfig()", () => {
+  it("merges options one by one, also in `defaults`, `capacity` and templates, and replaces lists", () => {
     const { config } = mergedConfig([
       layer({
         maxRestarts: 3,
@@ -32,7 +32,7 @@ describe("layers of a configuration", () => {
     });
   });
 
-  it("put children of one name over each other at every level, in the order of the lower one, and new ones behind", () => {
+  it("merges children by name at every level, in the lower layer's order, and appends new ones", () => {
     const { config } = mergedConfig([
       layer({
         children: [
@@ -62,7 +62,7 @@ describe("layers of a configuration", () => {
     });
   });
 
-  it("keep what is a value of a class or a function as it is, and know where each field stands", () => {
+  it("keeps functions and instances, and records each field's location", () => {
     const hook = (): void => {};
     const signal = new AbortController();
     const { config, locations } = mergedConfig([

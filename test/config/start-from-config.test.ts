@@ -7,7 +7,7 @@ import { type ConfigChange, type FromConfigOptions, formatInspection, startFromC
 import { fakeClaude } from "../../src/testing/index.ts";
 import { failure, unique } from "../session-on-fake/scene.ts";
 
-/** A folder with these files in it. */
+/** Creates a folder with these files. */
 async function folder(files: Record<string, string>): Promise<string> {
   const cwd = await mkdtemp(join(tmpdir(), "castellan-config-"));
   onTestFinished(() => rm(cwd, { recursive: true }));
@@ -15,7 +15,7 @@ async function folder(files: Record<string, string>): Promise<string> {
   return cwd;
 }
 
-/** Starts on a fake Claude. */
+/** Starts a supervisor on a fake Claude. */
 async function started(cwd: string, options: FromConfigOptions = {}) {
   const fake = fakeClaude();
   const defaults = { spawnClaudeCodeProcess: fake.spawn, ...options.options?.defaults };
@@ -23,7 +23,7 @@ async function started(cwd: string, options: FromConfigOptions = {}) {
   return { fake, supervisor };
 }
 
-test("a TypeScript file with a layer for the environment: the supervisor has what it says, and shows where it stands", async () => {
+test("startFromConfig(): applies a TypeScript file with its environment's layer, and inspect() shows where options stand", async () => {
   const [one, two, family] = [unique("one"), unique("two"), unique("family")];
   vi.stubEnv("THE_MODEL", "model-of-the-environment");
   onTestFinished(() => void vi.unstubAllEnvs());
@@ -81,7 +81,7 @@ test("a TypeScript file with a layer for the environment: the supervisor has wha
   await supervisor.stop();
 });
 
-test("in development a changed file is applied: others keep their processes, a wrong one changes nothing", async () => {
+test("startFromConfig(): applies a changed file in development, keeps other processes, and ignores a wrong file", async () => {
   const [kept, changed, gone, added] = [unique("kept"), unique("changed"), unique("gone"), unique("added")];
   const config = (children: object[], rest: object = {}): string =>
     JSON.stringify({ journal: "memory", defaults: { maxTurns: 2 }, children, ...rest });
@@ -114,7 +114,7 @@ test("in development a changed file is applied: others keep their processes, a w
   expect(wrong).toMatchObject({ applied: false, error: { code: "INVALID_OPTIONS" } });
   expect(session(added).status().state).toBe("idle");
 
-  // The library that reads the file says so on the console besides.
+  // The library that reads the file warns on the console, too.
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const unreadable = await rewritten("{");
   warning.mockRestore();
@@ -129,7 +129,7 @@ test("in development a changed file is applied: others keep their processes, a w
   expect(changes).toHaveLength(4);
 });
 
-test("a file can go over others, and code over a file", async () => {
+test("startFromConfig(): a file overrides the file that it extends, and code overrides both", async () => {
   const name = unique();
   const cwd = await folder({
     "base.config.mjs": `export default { journal: "memory", maxRestarts: 1, capacity: { maxProcesses: 2, spares: 0 }, children: [{ name: ${JSON.stringify(name)}, maxTurns: 1 }] };`,
@@ -163,40 +163,40 @@ test("a file can go over others, and code over a file", async () => {
 });
 
 test.each([
-  ["there is none", {}, "no such file"],
-  ["it cannot be read", { "castellan.config.ts": "export default {" }, "could not be read"],
+  ["it is missing", {}, "no such file"],
+  ["it is malformed", { "castellan.config.ts": "export default {" }, "could not be read"],
   [
     "a variable is not set",
     { "castellan.config.json": '{"children":[{"name":"a","model":{"env":"NOT_SET"}}]}' },
     "NOT_SET",
   ],
   [
-    "a file that it extends is not there",
+    "the file that it extends is missing",
     { "castellan.config.json": '{"extends":"./bas.json"}' },
     "it extends ./bas.json",
   ],
   ["an option is unknown", { "castellan.config.json": '{"maxRestart":1}' }, "maxRestarts"],
   [
-    "the name of a layer is that of no environment",
+    "a layer's name is misspelt",
     { "castellan.config.json": '{"$prodution":{}}' },
     "`$prodution`: is no layer; those are $development, $test, $production, and in `$env` those of other environments; did you mean `$production`?",
   ],
-  ["a layer of another environment is not in `$env`", { "castellan.config.json": '{"$staging":{}}' }, "in `$env`"],
-  ["`$envs` is meant to be `$env`", { "castellan.config.json": '{"$envs":{}}' }, "did you mean `$env`"],
+  ["another environment's layer is outside `$env`", { "castellan.config.json": '{"$staging":{}}' }, "in `$env`"],
+  ["`$env` is misspelt", { "castellan.config.json": '{"$envs":{}}' }, "did you mean `$env`"],
   [
-    "the name of a layer in `$env` is almost that of an environment",
+    "a name in `$env` is misspelt",
     { "castellan.config.json": '{"$env":{"tset":{}}}' },
     "`$env.tset`: is the layer of no environment; did you mean `test`?",
   ],
-  ["`$env` is no object", { "castellan.config.json": '{"$env":[]}' }, "expected an object, with a layer for each"],
-  ["a layer is no object", { "castellan.config.json": '{"$test":3}' }, "expected an object"],
-])("a configuration is refused with what is wrong if %s", async (_, files, words) => {
+  ["`$env` is not an object", { "castellan.config.json": '{"$env":[]}' }, "expected an object, with a layer for each"],
+  ["a layer is not an object", { "castellan.config.json": '{"$test":3}' }, "expected an object"],
+])("startFromConfig(): rejects a configuration if %s", async (_, files, words) => {
   const cwd = await folder(files as Record<string, string>);
   const error = await failure(started(cwd, { environment: "test" }), "INVALID_OPTIONS");
   expect(error.message).toContain(words);
 });
 
-test("an environment that has no layer, and is almost one that has, is refused", async () => {
+test("startFromConfig(): rejects an environment whose name is close to a layer's, and accepts others without a layer", async () => {
   const cwd = await folder({ "castellan.config.json": '{"journal":"memory","$production":{},"$env":{"staging":{}}}' });
   const error = await failure(started(cwd, { environment: "stagin" }), "INVALID_OPTIONS");
   expect(error.message).toContain('no layer for the environment "stagin"; did you mean `staging`?');

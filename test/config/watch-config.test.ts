@@ -8,7 +8,7 @@ import { unique } from "../session-on-fake/scene.ts";
 
 const FILE = "castellan.config.json";
 
-/** A folder whose configuration is changed while a supervisor runs with it. */
+/** A folder whose configuration changes while a supervisor runs with it. */
 class Scene {
   readonly cwd: string;
   readonly name = unique();
@@ -52,7 +52,7 @@ class Scene {
     onTestFinished(() => supervisor.stop());
   }
 
-  /** The next change that is told. */
+  /** Returns the next reported change. */
   async change(): Promise<ConfigChange> {
     const known = this.#changes.shift();
     if (known !== undefined) return known;
@@ -68,20 +68,19 @@ class Scene {
   }
 }
 
-test("a file that is put in the place of another one right after the start is seen", async () => {
+test("watch: applies a file that replaces another one right after the start, and the next one", async () => {
   const scene = await Scene.open();
   await scene.write(1);
   await scene.start();
   await scene.write(2, "next.json");
   await rename(join(scene.cwd, "next.json"), join(scene.cwd, FILE));
   await scene.expectApplied(2);
-  // And the one after it.
   await scene.write(3, "next.json");
   await rename(join(scene.cwd, "next.json"), join(scene.cwd, FILE));
   await scene.expectApplied(3);
 });
 
-test("a file that is written right after the start is seen", async () => {
+test("watch: applies a file that is written right after the start", async () => {
   const scene = await Scene.open();
   await scene.write(1);
   await scene.start();
@@ -89,7 +88,7 @@ test("a file that is written right after the start is seen", async () => {
   await scene.expectApplied(2);
 });
 
-test("a ConfigMap is seen to change when the link to its folder leads to another one", async () => {
+test("watch: applies a new version of a ConfigMap, whose link moves to another folder", async () => {
   const scene = await Scene.open();
   const { cwd } = scene;
   const version = async (name: string, maxTurns: number): Promise<void> => {
@@ -102,14 +101,14 @@ test("a ConfigMap is seen to change when the link to its folder leads to another
   await symlink(join("..data", FILE), join(cwd, FILE));
   await scene.start();
   await version("..2026_2", 2);
-  // As the kubelet does, once the link leads elsewhere.
+  // The kubelet removes the old folder after it has moved the link.
   await rm(join(cwd, "..2026_1"), { recursive: true });
   await scene.expectApplied(2);
   await version("..2026_3", 3);
   await scene.expectApplied(3);
 });
 
-test("a file of another folder that a name leads to, and one that it extends, are seen to change", async () => {
+test("watch: follows a link to the file, and the file that it extends", async () => {
   const scene = await Scene.open();
   const { cwd } = scene;
   await mkdir(join(cwd, "etc"));
@@ -121,7 +120,7 @@ test("a file of another folder that a name leads to, and one that it extends, ar
   await scene.expectApplied(2);
 });
 
-test("a file that is gone changes nothing and is told, and counts again when it is back", async () => {
+test("watch: reports a missing file, changes nothing, and applies the file when it is back", async () => {
   const scene = await Scene.open();
   await scene.write(1);
   await scene.start();
@@ -131,7 +130,7 @@ test("a file that is gone changes nothing and is told, and counts again when it 
   await scene.expectApplied(2);
 });
 
-test("what is wrong is told once, and a file that is as it was is none that has changed", async () => {
+test("watch: reports a wrong file once, and nothing for an unchanged one", async () => {
   const scene = await Scene.open();
   await scene.write(1);
   await scene.start();

@@ -36,24 +36,28 @@ const anyCandidates = fc
 const anyChance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 test.each([
-  ["fewest turns", [some("a", { load: 2 }), some("b", { load: 1 })], "b"],
-  ["the same: what is up", [some("a", { state: "hibernated" }), some("b")], "b"],
-  ["the same: what is not restarting", [some("a", { state: "restarting" }), some("b", { state: "hibernated" })], "b"],
-  ["the same: fewest errors", [some("a", { errors: 1 }), some("b", { errors: 0.5 })], "b"],
-  ["all the same: the first", [some("a"), some("b")], "a"],
-  ["turns before all else", [some("a", { load: 1 }), some("b", { state: "restarting", errors: 5 })], "b"],
-])("least busy, %s", (_, candidates, expected) => {
+  ["the lowest load", [some("a", { load: 2 }), some("b", { load: 1 })], "b"],
+  ["at equal load, a running process", [some("a", { state: "hibernated" }), some("b")], "b"],
+  [
+    "at equal load, one that is not restarting",
+    [some("a", { state: "restarting" }), some("b", { state: "hibernated" })],
+    "b",
+  ],
+  ["at equal load, the fewest errors", [some("a", { errors: 1 }), some("b", { errors: 0.5 })], "b"],
+  ["at equality, the first", [some("a"), some("b")], "a"],
+  ["the load before all else", [some("a", { load: 1 }), some("b", { state: "restarting", errors: 5 })], "b"],
+])("leastBusyOf(): picks %s", (_, candidates, expected) => {
   expect(leastBusyOf(candidates)?.name).toBe(expected);
 });
 
-test("least busy in sequence takes one after the other, of those that are up", () => {
+test('balancerOf("least_busy"): takes turns among equal candidates', () => {
   const names = ["a", "b", "c", "d"];
   const { pick } = balancerOf("least_busy", () => names);
   const next = (...candidates: Candidate[]): SessionName | undefined =>
     pick(candidates, { key: undefined, random: 0 })?.name;
   const up = [some("a"), some("b", { errors: 0.01 }), some("c"), some("d", { state: "hibernated" })];
   expect([1, 2, 3, 4, 5, 6].map(() => next(...up))).toEqual(["a", "b", "c", "a", "b", "c"]);
-  // One that was not there for a while comes next, and what counts more than that still does.
+  // A candidate that was absent comes next, unless it is busier or has errors.
   expect([1, 2].map(() => next(some("a"), some("b")))).toEqual(["a", "b"]);
   expect(next(some("a"), some("b"), some("c"))).toBe("c");
   expect(next(some("a"), some("b", { load: 1 }), some("c", { errors: 1 }))).toBe("a");
@@ -65,14 +69,14 @@ test.each([
   ["c", ["a", "b", "c"], "a"],
   ["a", ["c"], "c"],
   ["b", ["a", "b"], "a"],
-  // One that is gone meanwhile.
+  // The last pick no longer exists.
   ["x", ["a", "b"], "a"],
-])("round robin after %s of %j is %s", (last, present, expected) => {
+])("nextOf(): after %s of %j, picks %s", (last, present, expected) => {
   const candidates = present.map((name) => some(name));
   expect(nextOf(candidates, ["a", "b", "c"], last)?.name).toBe(expected);
 });
 
-test("round robin is fair over any number of rounds", () => {
+test('balancerOf("round_robin"): picks all equally often', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (n, rounds) => {
       const names = Array.from({ length: n }, (_, index) => `s${index}`);
@@ -88,19 +92,19 @@ test("round robin is fair over any number of rounds", () => {
   );
 });
 
-test.each([0, 0.1, 0.49, 0.5, 0.99, 1])("any of them with chance %s", (random) => {
+test.each([0, 0.1, 0.49, 0.5, 0.99, 1])("anyOf(): picks by the random number %s", (random) => {
   const list = [some("a"), some("b")];
   expect(anyOf(list, random)).toBe(list[random < 0.5 ? 0 : 1]);
 });
 
-describe("weights", () => {
-  test("an error halves a weight, and less and less is left with more of them", () => {
+describe("weightedOf() and weightAfter()", () => {
+  test("halve a weight for one error, and leave less for more", () => {
     expect(weightAfter(4, 0)).toBe(4);
     expect(weightAfter(4, 1)).toBe(2);
     expect(weightAfter(4, 3)).toBe(1);
   });
 
-  test("chances are in proportion to what is left of the weights", () => {
+  test("pick in proportion to the weights", () => {
     const candidates = [some("a"), some("b", { errors: 1 }), some("c")];
     const weights = new Map<SessionName, number>([
       ["a", 1],
@@ -115,7 +119,7 @@ describe("weights", () => {
     expect(Object.fromEntries(counts)).toEqual({ a: 100, b: 100, c: 200 });
   });
 
-  test("what has no weight is never picked", () => {
+  test("never pick a candidate of weight 0", () => {
     fc.assert(
       fc.property(anyCandidates, anyChance, (candidates, random) => {
         const [first] = candidates;
@@ -127,11 +131,11 @@ describe("weights", () => {
   });
 });
 
-describe("consistent hash", () => {
+describe("hashedOf()", () => {
   const keys = Array.from({ length: 2_000 }, (_, index) => `user-${index}`);
   const members = (n: number): Candidate[] => Array.from({ length: n }, (_, index) => some(["pool", index]));
 
-  test("the same key falls to the same one, in whichever order they come", () => {
+  test("picks the same candidate for a key, in any order of candidates", () => {
     fc.assert(
       fc.property(anyCandidates, fc.string(), (candidates, key) => {
         expect(hashedOf(candidates.toReversed(), key)?.name).toEqual(hashedOf(candidates, key)?.name);
@@ -139,7 +143,7 @@ describe("consistent hash", () => {
     );
   });
 
-  test("when one goes only its own keys move, and when one comes keys move to it alone", () => {
+  test("moves only the keys of a candidate that is removed", () => {
     fc.assert(
       fc.property(anyCandidates, fc.string(), fc.nat(), (candidates, key, at) => {
         const gone = candidates[at % candidates.length];
@@ -150,7 +154,7 @@ describe("consistent hash", () => {
     );
   });
 
-  test("keys are spread evenly, and of eight members a ninth takes about a ninth", () => {
+  test("spreads keys evenly, and gives a ninth member about a ninth of them", () => {
     const falls = (n: number): (string | undefined)[] =>
       keys.map((key) => JSON.stringify(hashedOf(members(n), key)?.name));
     const [eight, nine] = [falls(8), falls(9)];
@@ -165,7 +169,7 @@ describe("consistent hash", () => {
   });
 });
 
-test("every balancer picks one of the candidates, whatever they are", () => {
+test("pickedBy(): returns one of the candidates for every balancer", () => {
   const kinds = ["least_busy", "round_robin", "random", "weighted", "consistent_hash"] as const;
   fc.assert(
     fc.property(
@@ -181,7 +185,7 @@ test("every balancer picks one of the candidates, whatever they are", () => {
   );
 });
 
-test("what is no candidate is not taken for one", () => {
+test("pickedBy(): returns undefined when a balancer picks no candidate", () => {
   const stray = some("stray");
   expect(pickCandidate({ pick: () => stray }, [some("a")], undefined, 0)).toBeUndefined();
   expect(pickCandidate({ pick: () => undefined }, [some("a")], undefined, 0)).toBeUndefined();
@@ -194,10 +198,10 @@ test.each([
   ["waiting", 1, 2],
   ["hibernated", 0, 0],
   ["restarting", 3, 3],
-] as const)("a session that is %s with %d waiting has a load of %d", (state, mailbox, load) => {
+] as const)("candidateOf(): a session that is %s with a mailbox of %d has the load %d", (state, mailbox, load) => {
   expect(candidateOf("a", { state, mailbox }, 0)).toEqual({ name: "a", state, load, errors: 0 });
 });
 
-test.each(["quarantined", "stopped"] as const)("one that is %s is no candidate", (state) => {
+test.each(["quarantined", "stopped"] as const)("candidateOf(): returns undefined for a session that is %s", (state) => {
   expect(candidateOf("a", { state, mailbox: 0 }, 0)).toBeUndefined();
 });

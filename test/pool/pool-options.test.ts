@@ -14,7 +14,7 @@ function problems(options: object, name = "p"): string[] {
   return [];
 }
 
-test("defaults", () => {
+test("poolSettings(): fills in defaults", () => {
   const { sessions, ...settings } = poolSettings(pool("p", { size: 4, maxTurns: 5 }), "");
   expect(sessions(3)).toEqual({ maxTurns: 5 });
   expect(settings).toEqual({
@@ -54,12 +54,12 @@ test.each([
   [{ size: 2, maxTurns: "many" }, /children\[0\]\.maxTurns/],
   [{ size: 2, sessionId: "x" }, /children\[0\]\.sessionId: cannot be set on a pool/],
   [{ size: 2, resume: "x" }, /children\[0\]\.resume: cannot be set on a pool/],
-  [{ size: 2, name: "x" }, /children\[0\]\.name: is not an option of a pool/],
-])("%j is refused", (options, expected) => {
+  [{ size: 2, name: "x" }, /children\[0\]\.name: is no option of a pool/],
+])("poolSettings(): rejects %j", (options, expected) => {
   expect(problems(options).join("\n")).toMatch(expected);
 });
 
-test("what differs from member to member goes over the other options, and is checked", () => {
+test("poolSettings(): merges the result of `member` over the other options, and checks it", () => {
   const of = (member: unknown): ReturnType<typeof poolSettings> =>
     poolSettings(pool("p", { size: 2, model: "a", maxTurns: 5, member: member as () => object }), "");
   expect(of((index: number) => ({ model: `m${index}` })).sessions(1)).toEqual({ model: "m1", maxTurns: 5 });
@@ -69,6 +69,6 @@ test("what differs from member to member goes over the other options, and is che
   expect(() => of({})).toThrow("member");
 });
 
-test("a pool needs a name", () => {
+test("poolSettings(): rejects an empty name", () => {
   expect(problems({ size: 1 }, "").join("\n")).toMatch(/children\[0\]\.pool/);
 });

@@ -4,7 +4,7 @@ import { Registry, type RegistryKey } from "../../src/index.ts";
 import { failure, thrown } from "../session-on-fake/scene.ts";
 import { SimulatedClock, settle } from "../supervision/simulated-clock.ts";
 
-/** Something that ends. */
+/** A value that ends. */
 class Connection {
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly closed: Promise<void> = this.#closed.promise;
@@ -18,8 +18,8 @@ class Connection {
   }
 }
 
-describe("a unique registry", () => {
-  test("has one value under a key, and says who would take it", async () => {
+describe("Registry with unique keys", () => {
+  test("rejects a second value for a key with KEY_ALREADY_REGISTERED", async () => {
     const registry = new Registry<string>({ keys: "unique", name: "agents" });
     registry.register(["user", 1], "a");
     const taken = await thrown(() => registry.register(["user", 1], "a"), "KEY_ALREADY_REGISTERED");
@@ -31,7 +31,7 @@ describe("a unique registry", () => {
     expect(registry.count()).toBe(1);
   });
 
-  test("compares keys by value, and by their types", () => {
+  test("compares keys by value and type", () => {
     const registry = new Registry<number>({ keys: "unique" });
     const keys: RegistryKey[] = ["1", 1, [1], ["1"], ["a", 1], ["a", "1"], [1, "a"]];
     for (const [at, key] of keys.entries()) registry.register(key, at);
@@ -39,7 +39,7 @@ describe("a unique registry", () => {
     expect(registry.keys()).toEqual(keys);
   });
 
-  test("does not change when the key or the metadata that were given do", () => {
+  test("copies keys and metadata", () => {
     const registry = new Registry<string>({ keys: "unique" });
     const key: [string, number] = ["a", 1];
     const metadata = { team: "core" };
@@ -50,8 +50,8 @@ describe("a unique registry", () => {
   });
 });
 
-describe("a duplicate registry", () => {
-  test("has any number of values under a key, in order, and one value as often as it is registered", () => {
+describe("Registry with duplicate keys", () => {
+  test("keeps all values of a key in order, and a value as often as it was registered", () => {
     const registry = new Registry<string>({ keys: "duplicate" });
     registry.register("topic", "a", { metadata: { at: 1 } });
     registry.register("topic", "b");
@@ -73,14 +73,14 @@ describe("a duplicate registry", () => {
     expect(registry.keys()).toEqual(["other"]);
   });
 
-  test("refuses to name the value of a key", async () => {
+  test("rejects get(), which needs a single value", async () => {
     const registry = new Registry<string>({ keys: "duplicate" });
     expect((await thrown(() => registry.get("topic"), "INVALID_OPTIONS")).message).toContain("lookup");
   });
 });
 
-describe("a registration", () => {
-  test("is taken back once, and never takes another one's", () => {
+describe("Registration", () => {
+  test("unregisters once, and never a later registration of the key", () => {
     const registry = new Registry<string>({ keys: "unique" });
     const first = registry.register("a", "x");
     expect(first.unregister()).toBe(true);
@@ -91,7 +91,7 @@ describe("a registration", () => {
     expect(second).toMatchObject({ key: "a", value: "x", metadata: { of: "second" } });
   });
 
-  test("ends with the scope that holds it", () => {
+  test("ends with its `using` block", () => {
     const registry = new Registry<string>({ keys: "unique" });
     {
       using _ = registry.register("a", "x");
@@ -101,8 +101,8 @@ describe("a registration", () => {
   });
 });
 
-describe("metadata", () => {
-  test("are found by what they have, by value, or by a function", async () => {
+describe("Registry metadata", () => {
+  test("are selected by fields or by a function", async () => {
     const registry = new Registry<string>({ keys: "unique" });
     registry.register("a", "x", { metadata: { team: "core", tags: ["fast"] } });
     registry.register("b", "y", { metadata: { team: "core", tags: [] } });
@@ -114,11 +114,11 @@ describe("metadata", () => {
     expect(keys(registry.select({}))).toEqual(["a", "b", "c"]);
     expect(keys(registry.select(({ value }) => value > "x"))).toEqual(["b", "c"]);
     expect([...registry].map(({ value }) => value)).toEqual(["x", "y", "z"]);
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: input of an untyped caller
     await thrown(() => registry.select("core"), "INVALID_OPTIONS");
   });
 
-  test("change for one value or for all of a key, or, if that goes wrong, for none", async () => {
+  test("are updated for one value or for all values of a key, or for none when an update fails", async () => {
     const registry = new Registry<string>({ keys: "duplicate" });
     const one = registry.register("a", "x", { metadata: { load: 1, team: "core" } });
     const other = registry.register("a", "y", { metadata: { load: 5 } });
@@ -127,15 +127,15 @@ describe("metadata", () => {
     expect(registry.updateMetadata("a", ({ load }) => ({ load: Number(load) + 1 }))).toBe(2);
     expect([one.metadata, other.metadata]).toEqual([{ load: 3 }, { load: 6 }]);
     expect(registry.updateMetadata("b", { load: 0 })).toBe(0);
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: input of an untyped caller
     const wrong = (): number => registry.updateMetadata("a", ({ load }) => (load === 6 ? [] : { load: 0 }));
     await thrown(wrong, "INVALID_OPTIONS");
     expect([one.metadata, other.metadata]).toEqual([{ load: 3 }, { load: 6 }]);
   });
 });
 
-describe("what has ended is taken out", () => {
-  test("by its promise, under all its keys, whether that resolves or rejects", async () => {
+describe("Registry, ended values", () => {
+  test("are removed under all keys when `closed` settles", async () => {
     const registry = new Registry<Connection>({ keys: "duplicate" });
     const [one, other] = [new Connection(), new Connection()];
     for (const key of ["a", "b", "a"]) registry.register(key, one);
@@ -148,7 +148,7 @@ describe("what has ended is taken out", () => {
     expect(registry.count()).toBe(0);
   });
 
-  test("also after it was taken out and put in again", async () => {
+  test("are removed after they were unregistered and registered again", async () => {
     const registry = new Registry<Connection>({ keys: "unique" });
     const connection = new Connection();
     registry.register("a", connection).unregister();
@@ -161,7 +161,7 @@ describe("what has ended is taken out", () => {
     expect(registry.count()).toBe(0);
   });
 
-  test("by the promise of a child of a tree", async () => {
+  test("are removed when `exited` settles", async () => {
     const registry = new Registry<{ readonly exited: Promise<unknown> }>({ keys: "unique" });
     const { promise: exited, resolve } = Promise.withResolvers();
     registry.register("worker", { exited });
@@ -170,7 +170,7 @@ describe("what has ended is taken out", () => {
     expect(registry.keys()).toEqual([]);
   });
 
-  test("by the signal, at once, and leaves no listener behind", async () => {
+  test("are removed on an abort of the signal, which keeps no listener", async () => {
     const registry = new Registry<object>({ keys: "unique" });
     const scope = new AbortController();
     const listeners = new Set<unknown>();
@@ -196,13 +196,13 @@ describe("what has ended is taken out", () => {
   });
 });
 
-describe("waiting for a key", () => {
+describe("Registry.whenRegistered()", () => {
   const scene = (): { clock: SimulatedClock; registry: Registry<string> } => {
     const clock = new SimulatedClock();
     return { clock, registry: new Registry<string>({ keys: "unique", name: "agents" }, clock) };
   };
 
-  test("gives what is there, or what comes first, to all who wait", async () => {
+  test("resolves with the present or the first value, for all waiters", async () => {
     const { clock, registry } = scene();
     registry.register("a", "x");
     expect(await registry.whenRegistered("a")).toBe("x");
@@ -215,7 +215,7 @@ describe("waiting for a key", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("ends after its time, thirty seconds if not told otherwise, with an error that says for what", async () => {
+  test("rejects with REGISTRATION_TIMEOUT, after 30 seconds by default", async () => {
     const { clock, registry } = scene();
     const short = failure(registry.whenRegistered("a", { timeout: "2s" }), "REGISTRATION_TIMEOUT");
     const usual = failure(registry.whenRegistered("a"), "REGISTRATION_TIMEOUT");
@@ -229,7 +229,7 @@ describe("waiting for a key", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("ends with its signal, and leaves nothing behind", async () => {
+  test("rejects on its signal, and leaves no timer behind", async () => {
     const { clock, registry } = scene();
     const scope = new AbortController();
     const waiting = registry.whenRegistered("a", { signal: scope.signal });
@@ -243,8 +243,8 @@ describe("waiting for a key", () => {
   });
 });
 
-test("what is not an option and no key is refused in words", async () => {
-  // @ts-expect-error: what a caller without types may give
+test("Registry: rejects wrong options and keys with INVALID_OPTIONS", async () => {
+  // @ts-expect-error: input of an untyped caller
   expect((await thrown(() => new Registry({ keys: "uniqe" }), "INVALID_OPTIONS")).message).toContain("unique");
   // @ts-expect-error: as above
   const unknown = await thrown(() => new Registry({ keys: "unique", nmae: "a" }), "INVALID_OPTIONS");
@@ -264,7 +264,7 @@ test("what is not an option and no key is refused in words", async () => {
   expect(registry.count()).toBe(0);
 });
 
-test("an error of a registry is one of Castellan's, and its value has its type", () => {
+test("Registry: throws CastellanError, and types its values", () => {
   const registry = new Registry<Connection>({ keys: "unique" });
   expectTypeOf(registry.get("a")).toEqualTypeOf<Connection | undefined>();
   registry.register("a", new Connection());

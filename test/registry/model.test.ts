@@ -9,7 +9,7 @@ const KEYS: readonly RegistryKey[] = ["a", 1, "1", ["a"], ["a", 1]];
 const VALUES = 3;
 const SIGNALS = 2;
 
-/** Something that happens. Numbers pick among what there is at that moment. */
+/** A step of the test. Numbers pick among what exists at that moment. */
 type Step =
   | { readonly type: "register"; readonly key: number; readonly value: number; readonly signal: number }
   | { readonly type: "give_back"; readonly registration: number }
@@ -31,27 +31,27 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant("abort"), signal: fc.nat(SIGNALS - 1) }) },
 );
 
-/** Something that ends; another one takes its place then. */
-class Thing {
+/** A value that ends, after which another one replaces it. */
+class Resource {
   readonly end: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly closed: Promise<void> = this.end.promise;
 }
 
-/** What stands in the registry, as a plain list. */
+/** A registration in the model. */
 interface Row {
   readonly key: number;
-  readonly value: Thing;
+  readonly value: Resource;
   readonly signal: AbortSignal | undefined;
   readonly metadata: { load: number };
 }
 
-/** A registry and a list that is to say the same, moved together and compared after each step. */
+/** A registry and its model, a plain list, which are compared after each step. */
 class Pair {
   readonly #unique: boolean;
-  readonly #registry: Registry<Thing>;
+  readonly #registry: Registry<Resource>;
   #rows: Row[] = [];
-  readonly #given: { readonly registration: Registration<Thing>; readonly row: Row }[] = [];
-  readonly #things: Thing[] = Array.from({ length: VALUES }, () => new Thing());
+  readonly #given: { readonly registration: Registration<Resource>; readonly row: Row }[] = [];
+  readonly #resources: Resource[] = Array.from({ length: VALUES }, () => new Resource());
   readonly #scopes: AbortController[] = Array.from({ length: SIGNALS }, () => new AbortController());
 
   constructor(unique: boolean) {
@@ -71,18 +71,18 @@ class Pair {
       }
       case "unregister": {
         const removed = this.#remove(this.#meant(step));
-        expect(this.#registry.unregister(keyAt(step.key), this.#thing(step.value))).toBe(removed);
+        expect(this.#registry.unregister(keyAt(step.key), this.#resource(step.value))).toBe(removed);
         break;
       }
       case "update": {
         const rows = this.#rows.filter(this.#meant(step));
         for (const row of rows) row.metadata.load = step.load;
         const { key, load } = step;
-        expect(this.#registry.updateMetadata(keyAt(key), { load }, this.#thing(step.value))).toBe(rows.length);
+        expect(this.#registry.updateMetadata(keyAt(key), { load }, this.#resource(step.value))).toBe(rows.length);
         break;
       }
       case "end": {
-        const ended = this.#things.splice(step.value, 1, new Thing())[0];
+        const ended = this.#resources.splice(step.value, 1, new Resource())[0];
         ended?.end.resolve();
         await settle();
         this.#remove((row) => row.value === ended);
@@ -99,13 +99,13 @@ class Pair {
   }
 
   #register({ key, value, signal: at }: Step & { readonly type: "register" }): void {
-    const thing = this.#thing(value) ?? new Thing();
+    const resource = this.#resource(value) ?? new Resource();
     const signal = this.#scopes[at]?.signal;
-    const row: Row = { key, value: thing, signal, metadata: { load: 0 } };
+    const row: Row = { key, value: resource, signal, metadata: { load: 0 } };
     const options = { metadata: { load: 0 }, ...(signal === undefined ? {} : { signal }) };
     const taken = this.#unique && this.#rows.some((other) => other.key === key);
     try {
-      const registration = this.#registry.register(keyAt(key), thing, options);
+      const registration = this.#registry.register(keyAt(key), resource, options);
       expect(taken).toBe(false);
       this.#rows.push(row);
       this.#given.push({ registration, row });
@@ -115,13 +115,13 @@ class Pair {
     }
   }
 
-  #thing(at: number | undefined): Thing | undefined {
-    return at === undefined ? undefined : this.#things[at];
+  #resource(at: number | undefined): Resource | undefined {
+    return at === undefined ? undefined : this.#resources[at];
   }
 
   #meant(step: { readonly key: number; readonly value: number | undefined }): (row: Row) => boolean {
-    const thing = this.#thing(step.value);
-    return (row) => row.key === step.key && (thing === undefined || row.value === thing);
+    const resource = this.#resource(step.value);
+    return (row) => row.key === step.key && (resource === undefined || row.value === resource);
   }
 
   #remove(gone: (row: Row) => boolean): number {
@@ -139,9 +139,9 @@ class Pair {
       expect(this.#registry.count(key)).toBe(rows.length);
       if (this.#unique) expect(this.#registry.get(key)).toBe(rows[0]?.value);
     }
-    for (const thing of this.#things) {
-      const keys = this.#rows.filter((row) => row.value === thing).map((row) => keyAt(row.key));
-      expect(byText(this.#registry.keysOf(thing))).toEqual(byText(keys));
+    for (const resource of this.#resources) {
+      const keys = this.#rows.filter((row) => row.value === resource).map((row) => keyAt(row.key));
+      expect(byText(this.#registry.keysOf(resource))).toEqual(byText(keys));
     }
     expect(byText(this.#registry.keys())).toEqual(byText(this.#rows.map(({ key }) => keyAt(key))));
     expect(this.#registry.count()).toBe(this.#rows.length);
@@ -155,12 +155,12 @@ function keyAt(at: number): RegistryKey {
   return KEYS[at] ?? "a";
 }
 
-/** The different keys among these, in an order that does not depend on when each came. */
+/** The distinct keys, sorted. */
 function byText(keys: readonly RegistryKey[]): string[] {
   return [...new Set(keys.map((key) => JSON.stringify(key)))].toSorted();
 }
 
-test("a registry says what a plain list would, whatever is registered, taken back, ended and aborted", async () => {
+test("Registry: agrees with a list for any steps", async () => {
   await fc.assert(
     fc.asyncProperty(fc.boolean(), fc.array(step, { maxLength: 40 }), async (unique, steps) => {
       const pair = new Pair(unique);
