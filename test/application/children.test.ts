@@ -169,7 +169,7 @@ test("terminateChild(): removes a temporary session or worker", async () => {
   await scene.supervisor.startSession({ name });
 });
 
-test("restartChild(): rejects a running child and one that restarts", async () => {
+test("restartChild(): rejects running and restarting children", async () => {
   const clock = new SimulatedClock();
   const [service, name] = [new Service("db"), unique()];
   await using scene = await Scene.open({ clock, children: [service.child(), { name }] });

@@ -149,7 +149,7 @@ test("supervisor.drain(): completes turns whose process dies on the next process
   expect(await drained).toEqual({ completed: true });
 });
 
-test("supervisor.drain(): rejects additions and reconcile() meanwhile", async () => {
+test("supervisor.drain(): until its end, additions and reconcile() are rejected", async () => {
   const { gate, scene } = await gated();
   await using _ = scene;
   const reply = query(scene.name, "one");

@@ -166,7 +166,7 @@ describe("fallback(), touched turns", () => {
 });
 
 describe("fallback(), held sessions", () => {
-  test("are asked last, the one that is free first before the others", async () => {
+  test("are asked last, in the order in which their holds end", async () => {
     const clock = new SimulatedClock();
     const asked: string[] = [];
     let overloaded = true;
@@ -239,7 +239,7 @@ test("fallback(): rejects with the last error, whose cause has all of them", asy
 });
 
 describe("fallback(), session() and stream()", () => {
-  test("pick the first session that is neither quarantined nor held, or one that says why not", async () => {
+  test("pick the first session that is neither quarantined nor held, or else one with the reason", async () => {
     const nobody = unique("nobody");
     await using one = await pair((turn) => turn.fail({ status: 401 }));
     const [primary, backup] = one.names;

@@ -354,7 +354,7 @@ test("supervisor.reconcile(): reports a worker that fails to start, and frees it
   expect((await scene.supervisor.reconcile([service.child()])).added).toEqual(["db"]);
 });
 
-test("supervisor.reconcile(): changes only what differs in a nested supervisor", async () => {
+test("supervisor.reconcile(): changes only the children that differ in a nested supervisor", async () => {
   const [above, same, changed, gone, added] = ["above", "same", "changed", "gone", "added"].map(unique);
   const names = { above, same, changed, gone, added };
   const name = (which: keyof typeof names): string => names[which] ?? "";

@@ -62,7 +62,7 @@ test("Supervisor.start(): names a session that fails to start, and starts the ot
   expect(scene.supervisor.session(bad).status()).toMatchObject({ state: "quarantined" });
 });
 
-test("Supervisor.start(): rejects names in use, says who has them, and takes none", async () => {
+test("Supervisor.start(): rejects names in use with their supervisor, and takes none", async () => {
   const [held, free] = [unique("held"), unique("free")];
   await using scene = await Scene.open({ children: [{ name: held }], options: { name: "the-first" } });
   const { spawn } = scene.fake;

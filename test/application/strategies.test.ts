@@ -20,7 +20,7 @@ test.each([
   ["one_for_one", [1, 2, 1]],
   ["rest_for_one", [1, 2, 2]],
   ["one_for_all", [2, 2, 2]],
-] as const)("strategy: %s restarts whom it should, with the conversation", async (strategy, expected) => {
+] as const)("strategy: %s restarts its children with their conversations", async (strategy, expected) => {
   const { scene, names } = await three(strategy);
   await using _ = scene;
   const middle = session(names[1]).status().pid;
@@ -92,7 +92,7 @@ test("Quarantine: rejects queued turns with SESSION_QUARANTINED", async () => {
   for (const turn of turns) await failure(turn, "SESSION_QUARANTINED");
 });
 
-test('onMaxRestarts: "escalate" ends the supervisor, and `closed` tells why', async () => {
+test('onMaxRestarts: "escalate" ends the supervisor, and `closed` has the cause', async () => {
   const [a, b] = [unique("a"), unique("b")];
   await using scene = await Scene.open({
     children: [{ name: a }, { name: b }],

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { TurnLimiter, TurnPermit } from "../../src/capacity/turn-limiter.ts";
 
-test("TurnLimiter: exceeds no limit, holds nobody back below the limits, and serves all, for any order of events", () => {
+test("TurnLimiter: exceeds no limit, delays no turn below it, and serves all, for any order of events", () => {
   const action = fc.record({ who: fc.nat(7), does: fc.constantFrom("take", "release") });
   const limits = fc.record({
     total: fc.option(fc.integer({ min: 1, max: 4 })),

@@ -161,7 +161,7 @@ describe("lockConversation", () => {
 });
 
 describe("verdict()", () => {
-  it("finds two holders, and a killed process that goes on", () => {
+  it("finds two holders, and a killed process that continues", () => {
     const one = ["", "holds a 1", "holds a 2", "leaves a 2"].join("\n");
     const dead = ["", "holds a 1", "kill - 1", "holds a 2", "still a 1", "leaves a 2"].join("\n");
     const right = ["", "holds a 1", "kill - 1", "still a 1", "holds a 2", "leaves a 2", "holds a 3"].join("\n");

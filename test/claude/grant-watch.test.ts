@@ -81,7 +81,7 @@ it("GrantWatch: reports a hook's rules once the tool's result says that the hook
   expect(one.granted).toHaveLength(1);
 });
 
-it("GrantWatch: reports nothing when somebody else decided, or the tool had no result", async () => {
+it("GrantWatch: reports nothing when another source decided, or the tool had no result", async () => {
   const one = watched(answering(ALLOWING));
   await callHook(one);
   one.see(permitted("user_temporary"));

@@ -18,7 +18,7 @@ function launched(options: Options = {}, rest: Partial<Launch> = {}): Options {
 }
 
 describe("sdkOptions", () => {
-  it("reads no host settings, asks nobody for permission, streams, and keeps keys off the command line", () => {
+  it("reads no host settings, asks for no permission, streams, and keeps keys off the command line", () => {
     expect(launched()).toMatchObject({
       settingSources: [],
       permissionPrompts: "none",

@@ -68,7 +68,7 @@ describe("LineGuard", () => {
     expect(breaksIn([output])).toEqual([reason]);
   });
 
-  it("reports once, whatever follows", () => {
+  it("reports only the first break", () => {
     expect(breaksIn(["oops\n", "oops\n", "{\n", "\0"])).toHaveLength(1);
   });
 

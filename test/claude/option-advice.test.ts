@@ -57,7 +57,7 @@ describe("toolAdvice", () => {
       "there is no such MCP server; did you mean `mcp__db__query`?",
     ],
     [{ allowedTools: ["mcp__db__query"] }, "there is no such MCP server"],
-  ])("suggests what %j may mean", (options, words) => {
+  ])("advises on %j", (options, words) => {
     expect(toolAdvice(options)).toEqual([expect.stringContaining(words)]);
   });
 });

@@ -106,7 +106,7 @@ describe("DeltaReader", () => {
     ]);
   });
 
-  it("skips subagents and what is not text", () => {
+  it("skips subagents and content other than text", () => {
     const deltas = read([
       messageStart("m1"),
       messageStart("s1", SUB),

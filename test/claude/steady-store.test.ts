@@ -14,7 +14,7 @@ class Remembered implements StoreKey {
   };
 }
 
-test("steadyStore(): keeps a conversation under its first key, whatever the working directory is", async () => {
+test("steadyStore(): keeps a conversation under its first key in every working directory", async () => {
   const [inner, key] = [new InMemorySessionStore(), new Remembered()];
   const first = steadyStore(inner, key, new SimulatedClock());
   await first.append({ projectKey: "one", sessionId }, [entry]);

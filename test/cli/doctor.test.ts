@@ -50,7 +50,7 @@ test("examine(): reports a wrong configuration and a failed start, each with its
   });
 });
 
-test("examine(): reports a journal in use as ok, and one that is damaged or not writable as failed", async () => {
+test("examine(): reports a journal in use as ok, and a damaged or read-only one as failed", async () => {
   stubbed();
   const cwd = await folder();
   const sqlite = join(cwd, ".castellan", "castellan.db");

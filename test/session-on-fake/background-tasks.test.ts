@@ -51,7 +51,7 @@ async function atWork(setting: Setting, ...tasks: Told[]) {
   return { scene, clock, stopped, tell: (...now: Told[]) => emit(tasksChanged(...now)), done: closed.resolve };
 }
 
-test("session.status().tasks: tells since when each task runs, counted anew for a resumed task", async () => {
+test("session.status().tasks: has the start time of each task, and a new one for a resumed task", async () => {
   const { scene, clock, tell, done } = await atWork({}, { id: "a", run: "1" });
   await using _ = scene;
   const began = clock.now();

@@ -72,7 +72,7 @@ test("Dispatcher: does not end a turn by a result that answers another prompt", 
   expect((await query(scene.name, "hi")).text).toBe("the answer");
 });
 
-test("turn.text(): leaves out what a subagent writes", async () => {
+test("turn.text(): leaves out subagents", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.emit({ ...notice("subagent's text"), parent_tool_use_id: "toolu_1" });

@@ -20,7 +20,7 @@ async function inBackoff(): Promise<{ scene: Scene; clock: SimulatedClock }> {
   return { scene, clock };
 }
 
-test("session.status(): tells in `retryAt` when the next start is due, and the process starts then", async () => {
+test("session.status(): has the time of the next start in `retryAt`, and the process starts then", async () => {
   const { scene, clock } = await inBackoff();
   await using _ = scene;
   expect(scene.session.status()).toMatchObject({ state: "restarting", retryAt: clock.now() + 100, restarts: 2 });

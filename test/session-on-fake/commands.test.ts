@@ -180,7 +180,7 @@ test("session.compact(): a retried turn after it starts from the summary", async
   expect(scene.session.status().restarts).toBe(1);
 });
 
-test('command("clear"): replies with what was done, and the session follows the new conversation', async () => {
+test('command("clear"): replies that the conversation was cleared, and the session follows the new one', async () => {
   await using scene = await Scene.open({ script: echo });
   const { sessionId } = await scene.session.query("one");
   const turn = scene.session.stream(command("clear"));

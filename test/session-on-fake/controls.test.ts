@@ -32,7 +32,7 @@ test("setModel(): does not keep a change that its process never acknowledged", a
   expect(scene.fake.processes[1]?.model).toBe("claude-haiku-4-5");
 });
 
-test("Controls: return commands, agents, models, account, context usage and what can be rewound", async () => {
+test("Controls: return commands, agents, models, account, context usage and the result of rewindFiles()", async () => {
   await using scene = await Scene.open({
     session: { agents: { scribe: { description: "writes things down", prompt: "Write." } } },
   });

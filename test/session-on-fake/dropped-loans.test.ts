@@ -90,7 +90,7 @@ test("Pool: lets the turn of a dropped loan end before it lends the member again
   await eventually(() => status().idle === 1);
 });
 
-test("Pool: does not drop a loan whose session is still referenced, or one that was checked in", async () => {
+test("Pool: does not drop a checked-in loan, or a loan whose session is still referenced", async () => {
   const { name, status, opened } = await scene();
   await using _ = opened;
   await (async () => {

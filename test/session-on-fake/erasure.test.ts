@@ -119,7 +119,7 @@ test("eraseSession(): stops a running session and keeps nothing but its costs, w
   await supervisor.stop();
 });
 
-test("eraseSession(): erases a hibernated session, an evicted one, and one that only the journal has", async () => {
+test("eraseSession(): erases hibernated, evicted and merely journaled sessions", async () => {
   const both = world();
   const name = unique("user");
   const family = template(name, { activation: "lazy", idleTimeout: "1s" }, { retention: "5s" });

@@ -114,7 +114,7 @@ test("Journal: a running turn completes during an outage, replies within five se
   expect((await scene.session.usage())[0]?.costUsd).toBeGreaterThan(0);
 });
 
-test("Journal: a queued turn does not begin during an outage, and times out meanwhile", async () => {
+test("Journal: a queued turn does not begin during an outage, but may time out", async () => {
   const go = Promise.withResolvers<void>();
   const { faulty, scene, clock } = await open(async (turn) => {
     if (turn.prompt === "first") await go.promise;

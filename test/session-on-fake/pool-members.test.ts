@@ -144,7 +144,7 @@ test("pool({ min, max }): grows for waiting callers up to `max`, and shrinks aft
   expect(pool_.status()).toMatchObject({ size: 1, idle: 1 });
 });
 
-test("pool({ min: 0 }): is empty until somebody asks", async () => {
+test("pool({ min: 0 }): is empty until the first query", async () => {
   const name = unique("pool");
   await using scene = await Scene.open({ script: count, children: [pool(name, { min: 0, max: 2 })] });
   expect(scene.supervisor.pool(name).status()).toMatchObject({ size: 0, members: [] });

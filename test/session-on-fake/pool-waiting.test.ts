@@ -72,7 +72,7 @@ test("pool.checkout(): rejects with POOL_EXHAUSTED and the pool's state at its t
   await next.checkin();
 });
 
-test("Pool: a turn runs with what is left of its timeout after the wait", async () => {
+test("Pool: the wait for a member counts towards the turn's timeout", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
   await using scene = await Scene.open({
     clock,

@@ -236,7 +236,7 @@ test.each([
   expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2 });
 });
 
-test("apiKey: other variables, and those that the session does not inherit, restart nothing", async () => {
+test("apiKey: changes of other or non-inherited variables restart nothing", async () => {
   await using scene = await opened({ script: api(() => false) });
   vi.stubEnv("ANTHROPIC_MODEL", "another");
   vi.stubEnv("ANTHROPIC_API_KEY", "the host's");

@@ -102,7 +102,7 @@ test("session.events(): gives every reader all events; leaving one loop ends no 
   expect(one.seen.length).toBeGreaterThan(4);
 });
 
-test("session.events(): rejects a reader that is too far behind with EVENTS_LOST, and slows nobody", async () => {
+test("session.events(): rejects a reader that is too far behind with EVENTS_LOST, and delays no other", async () => {
   await using scene = await Scene.open({
     script: async (turn) => {
       for (let n = 0; n < 1_200; n++) await turn.emit({ ...tasksChanged(task(`${n}`)) });

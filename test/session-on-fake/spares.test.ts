@@ -188,7 +188,7 @@ test("Spares: yield to a session that needs the slot, and return later", async (
   expect(scene.supervisor.capacity().processes).toBe(2);
 });
 
-test("Spares: replace one that dies, and no session notices", async () => {
+test("Spares: a spare that dies is replaced without an effect on sessions", async () => {
   const { scene, name, fill, status } = await family();
   await using _ = scene;
   await fill(1);

@@ -66,7 +66,7 @@ test("turn.toResponse(): sends thinking, tool uses, text and the result as serve
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
 });
 
-test("turn.toResponse({ lastEventId }): sends what follows the id, and everything after `retry` for an unknown id", async () => {
+test("turn.toResponse({ lastEventId }): resumes after the id, and replays after `retry` for an unknown id", async () => {
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
   await turn.result();

@@ -117,7 +117,7 @@ test(`whenBusy: "rollback" of a fork's first turn leaves the conversation of its
   expect(scene.transcript()).toEqual(["user: before", "assistant: re: before"]);
 });
 
-test('whenBusy: "rollback" removes a turn whose process dies meanwhile', async () => {
+test('whenBusy: "rollback" removes a turn whose process dies during it', async () => {
   await using scene = await Scene.open({ script: long, fake: { ignoreInterrupt: true } });
   await query(scene.name, "before");
   const one = stream(scene.name, "long");

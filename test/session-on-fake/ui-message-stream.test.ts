@@ -109,7 +109,7 @@ test("turn.toUIMessageStreamResponse(): shows an untouched retried turn as one m
   expect(message?.parts).toMatchObject([{ type: "step-start" }, { type: "text", text: "at last" }]);
 });
 
-test("turn.toUIMessageStreamResponse(): takes back what a retried attempt has shown", async () => {
+test("turn.toUIMessageStreamResponse(): takes back the output of a retried attempt", async () => {
   await using scene = await Scene.open({
     session: { onInterruptedTurn: "retry" },
     script: async (turn) => {

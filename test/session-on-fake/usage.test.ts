@@ -85,7 +85,7 @@ test('budget: `per: "day"` starts anew each day, in UTC', async () => {
   await within(clock, application.stop());
 });
 
-test("budget: a supervisor's covers all its sessions, also those that have ended", async () => {
+test("budget: a supervisor's budget covers all its sessions, ended ones included", async () => {
   const both = { fake: spend(), journal: memoryJournal() };
   const [a, b] = [unique("a"), unique("b")];
   const first = await run(both, [{ name: a }, { name: b }], { budget: { usd: 3 } });
@@ -111,7 +111,7 @@ test.each([{ usd: 0 }, { usd: -1 }, { usd: "3" }, { usd: 3, per: "week" }, {}])(
   await failure(run({ fake: spend(), journal: memoryJournal() }, [], { budget }), "INVALID_OPTIONS");
 });
 
-test("TURN_FAILED: tells in `costUsd` what the turn cost", async () => {
+test("TURN_FAILED: has the turn's cost in `costUsd`", async () => {
   await using scene = await Scene.open({
     script: (turn) => turn.result({ subtype: "error_max_turns", costUsd: 0.25 }),
   });

@@ -66,7 +66,7 @@ test("verbatimPrompts: false takes prompts as typed, by session and by turn", as
   expect((await heir.query("/x")).text).toBe("typed: /x");
 });
 
-test("verbatimPrompts: false rejects commands that change what Castellan controls, and names the method", async () => {
+test("verbatimPrompts: false rejects commands that bypass Castellan's controls, and names the control", async () => {
   await using scene = await Scene.open({ script: tells, session: { verbatimPrompts: false } });
   const error = await failure(scene.session.query("/model opus"), "INVALID_OPTIONS");
   expect(error.message).toContain("call `setModel()`");

@@ -63,7 +63,7 @@ describe("fateOf", () => {
     expect(fateOf(turn)).toEqual({ fate: "cut_back", suspect: true });
   });
 
-  it("never keeps what the API refuses, and removes no other touched turn without a rollback", () => {
+  it("never keeps refused content, and removes no other touched turn without a rollback", () => {
     const turns = fc.record({
       answered: fc.constant(false),
       touched: fc.boolean(),

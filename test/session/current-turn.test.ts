@@ -13,7 +13,7 @@ const answer = (fields: { user_message_uuid?: string; user_message_uuids?: strin
   ...fields,
 });
 
-describe("which prompt a message belongs to", () => {
+describe("Attribution of messages to prompts", () => {
   it.each<[string, SDKMessage, boolean, boolean]>([
     ["a start of it", lifecycle("mine", "started"), true, false],
     ["a wait of it", lifecycle("mine", "queued"), false, false],

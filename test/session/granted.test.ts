@@ -158,7 +158,7 @@ describe("nextGranted: rules and directories", () => {
     expect(granted.deny).toHaveLength(1_200);
   });
 
-  it("tells by hasLess() whether a rule is gone", () => {
+  it("hasLess() finds a removed rule", () => {
     const before = having(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
     const less = nextGranted(before, approved(rules("removeRules", "allow", [["Read"]])));
     expect([hasLess(before, less), hasLess(less, before), hasLess(before, before)]).toEqual([true, false, false]);
@@ -171,7 +171,7 @@ it("nextGranted: keeps nothing after `revoked`", () => {
   expect(nextGranted(granted, { type: "revoked" })).toEqual(NOTHING_GRANTED);
 });
 
-it("grantedSchema: reads back what was written, and allows nothing that was not added", () => {
+it("grantedSchema: reads back any grants, which allow only added rules", () => {
   const mode = fc.constantFrom<PermissionMode>("default", "acceptEdits", "plan", "dontAsk");
   const rule = fc.tuple(fc.constantFrom("Bash", "Edit", "mcp__s__t"), fc.option(fc.string(), { nil: undefined }));
   const type = fc.constantFrom("addRules", "replaceRules", "removeRules");

@@ -55,7 +55,7 @@ describe("promptText", () => {
     [Promise.resolve("hi"), "type object"],
     ["x".repeat(20_000_001), "20000001 characters"],
     [command("greet", "x".repeat(20_000_001)), "20000008 characters"],
-  ])("rejects what is no prompt (%#)", (prompt, words) => {
+  ])("rejects an invalid prompt (%#)", (prompt, words) => {
     const message = refusal(prompt);
     expect(message).toContain(words);
     expect(message).toContain(WHO);
@@ -71,7 +71,7 @@ describe("promptText", () => {
     ["output-style", "`outputStyle`"],
     ["fast", "`fastMode`"],
     ["mcp", "toggleMcpServer()"],
-  ])("rejects the command /%s, which would change what Castellan controls", (name, instead) => {
+  ])("rejects the command /%s, which would bypass Castellan's controls", (name, instead) => {
     expect(refusal(command(name, "x"))).toContain(instead);
     expect(refusal(`/${name}`, false)).toContain(instead);
     expect(refusal(`/${name} x`, false)).toContain(instead);

@@ -148,7 +148,7 @@ describe("Resumption", () => {
     }
   });
 
-  it("admits what follows the client's last event", () => {
+  it("admits events after the client's last one", () => {
     const client = new Resumption(eventId(at("a", 1, 1)));
     const places = [at("a", 1, 0), at("a", 1, 1), at("a", 1, 4), at("a", 2, 5), at("a", 2, 6)];
     expect(places.map((place) => client.admit(place))).toEqual(["seen", "seen", "next", "anew", "next"]);

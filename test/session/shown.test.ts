@@ -51,7 +51,7 @@ describe("outcomeOf and shownIn", () => {
     fc.record({ type: fc.constant("tool_use" as const), id: words, name: words, input: fc.jsonValue() }),
   );
 
-  it("read back what was written, for any outcome", () => {
+  it("read back the written pieces, for any outcome", () => {
     fc.assert(
       fc.property(fc.array(piece), fc.boolean(), fc.nat(), (shown, completed, from) => {
         const last = shown.findLast(({ type }) => type === "text");

@@ -110,7 +110,7 @@ describe("Turn", () => {
     expect(page).toContain('event: lost\ndata: {"code":"EVENTS_LOST"');
   });
 
-  it("serves what a recalled failed turn had shown, and then rejects", async () => {
+  it("serves the output of a recalled failed turn, and then rejects", async () => {
     const record = new TurnRecord("t", "prompt", 'session "a"', { attempts: 1 });
     const turn = new Turn(record, "a", async () => {});
     const details = { turnId: "t", partialText: "Let me look. ", toolUses: [] };
