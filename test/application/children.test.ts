@@ -25,8 +25,8 @@ test("whichChildren() and countChildren(): list all children, running or not", a
 });
 
 test("startChild(): adds a session, a worker or a supervisor at the end of the start order", async () => {
-  const diary: string[] = [];
-  const [first, late, deep] = [new Service("first", diary), new Service("late", diary), new Service("deep", diary)];
+  const log: string[] = [];
+  const [first, late, deep] = [new Service("first", log), new Service("late", log), new Service("deep", log)];
   const [name, below] = [unique("added"), unique("below")];
   await using scene = await Scene.open({
     children: [first.child()],
@@ -39,7 +39,7 @@ test("startChild(): adds a session, a worker or a supervisor at the end of the s
   for (const one of [name, below]) expect((await query(one, "hi")).text).toBe("You said: hi");
   expect(scene.fake.processes.map(({ model }) => model)).toEqual(["claude-default", "claude-default"]);
   await scene.supervisor.stop();
-  expect(diary.slice(3)).toEqual(["late stopped", "deep stopped", "first stopped"]);
+  expect(log.slice(3)).toEqual(["late stopped", "deep stopped", "first stopped"]);
 });
 
 test("startChild(): rejects a child that exists, each case with its own code, and changes nothing", async () => {

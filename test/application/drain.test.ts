@@ -42,7 +42,7 @@ test("supervisor.drain(): drains nested sessions, and stops workers after the la
     children: [service.child(), { name: "inner", children: [{ name: below }] }],
     script: async (turn) => {
       await gate.promise;
-      await turn.text(service.diary.join());
+      await turn.text(service.log.join());
     },
   });
   const reply = query(below, "hi");
@@ -52,7 +52,7 @@ test("supervisor.drain(): drains nested sessions, and stops workers after the la
   gate.resolve();
   expect((await reply).text).toBe("db started");
   expect(await drained).toEqual({ completed: true });
-  expect(service.diary).toEqual(["db started", "db stopped"]);
+  expect(service.log).toEqual(["db started", "db stopped"]);
 });
 
 test("supervisor.drain(): stops at the deadline, interrupts the rest, and returns `completed: false`", async () => {

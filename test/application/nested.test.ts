@@ -42,15 +42,15 @@ test("Nested supervisor: its sessions are found by name from anywhere", async ()
 });
 
 test("Nested supervisor: starts its children in order, depth first, and stops them in reverse", async () => {
-  const diary: string[] = [];
-  const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => new Service(id, diary).child());
+  const log: string[] = [];
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => new Service(id, log).child());
   if (a === undefined || b === undefined || c === undefined || d === undefined) throw new Error("four");
   const children = [a, { name: "below", children: [b, { name: "deeper", children: [c] }] }, d];
   await using scene = await Scene.open({ children });
-  expect(diary).toEqual(["a started", "b started", "c started", "d started"]);
-  diary.length = 0;
+  expect(log).toEqual(["a started", "b started", "c started", "d started"]);
+  log.length = 0;
   await scene.supervisor.stop();
-  expect(diary).toEqual(["d stopped", "c stopped", "b stopped", "a stopped"]);
+  expect(log).toEqual(["d stopped", "c stopped", "b stopped", "a stopped"]);
 });
 
 test("Nested supervisor: its defaults override the outer ones, and undefined values do not", async () => {
@@ -132,7 +132,7 @@ test("Nested supervisor: three levels escalate to the root, and `closed` has the
   for (let at = cause; at !== undefined; at = at instanceof Error ? at.cause : undefined) causes.push(at);
   expect(causes.at(-1)).toMatchObject({ class: "crash", code: 42 });
   await refused;
-  expect(service.diary).toEqual(["service started", "service stopped"]);
+  expect(service.log).toEqual(["service started", "service stopped"]);
   await thrown(() => session(deep), "SESSION_NOT_FOUND");
 });
 

@@ -146,7 +146,7 @@ for (const [what, child] of [
     const error = await failure(open(children, { name: "app", onStartFailure: "throw" }), "CHILD_START_FAILED");
     expect(error.message).toMatch(/^app has not been started, .*(connection refused|no good|NOT_SET_ANYWHERE)/);
     expect(error.cause).toBeInstanceOf(Error);
-    expect(service.diary).toEqual(["service started", "service stopped"]);
+    expect(service.log).toEqual(["service started", "service stopped"]);
     await thrown(() => session(good), "SESSION_NOT_FOUND");
     // Names and journal are free.
     await using again = await open([{ name: good }], { onStartFailure: "throw" });
@@ -176,7 +176,7 @@ for (const [what, child] of [
     const children = [service.child(), { name: good }, child()];
     const error = await failure(open(children, { onMaxRestarts: "escalate" }), "CHILD_START_FAILED");
     expect(error.message).toMatch(/connection refused|no good|NOT_SET_ANYWHERE/);
-    expect(service.diary).toEqual(["service started", "service stopped"]);
+    expect(service.log).toEqual(["service started", "service stopped"]);
     await using again = await open([{ name: good }]);
     expect(again.supervisor.notStarted).toEqual([]);
   });

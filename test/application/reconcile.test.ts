@@ -327,9 +327,9 @@ test("supervisor.reconcile(): replaces a worker when its `start` or its options 
   const [one, two] = [new Service("db"), new Service("db")];
   await using scene = await Scene.open({ children: [one.child()] });
   expect(await scene.supervisor.reconcile([{ ...one.child() }])).toEqual(NOTHING);
-  expect(one.diary).toEqual(["db started"]);
+  expect(one.log).toEqual(["db started"]);
   expect(await scene.supervisor.reconcile([two.child()])).toEqual({ ...NOTHING, removed: ["db"], added: ["db"] });
-  expect([one.diary, two.diary]).toEqual([["db started", "db stopped"], ["db started"]]);
+  expect([one.log, two.log]).toEqual([["db started", "db stopped"], ["db started"]]);
   const keeping = { shutdown: "1s" } as const;
   expect((await scene.supervisor.reconcile([two.child(keeping)])).added).toEqual(["db"]);
   expect(await scene.supervisor.reconcile([two.child({ shutdown: 1_000 })])).toEqual(NOTHING);

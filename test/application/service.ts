@@ -4,17 +4,17 @@ import type { Child, ChildExit, Shutdown } from "../../src/supervision/child-spe
 /** A worker under the control of a test. */
 export class Service {
   readonly id: string;
-  /** Starts and stops, also of other services with the same diary: `db started`, `db stopped`. */
-  readonly diary: string[];
+  /** Starts and stops, also of other services with the same log: `db started`, `db stopped`. */
+  readonly log: string[];
   /** Errors of the next starts. */
   readonly failures: unknown[] = [];
   /** The number of starts, failed ones included. */
   starts = 0;
   #exit: PromiseWithResolvers<ChildExit> = Promise.withResolvers();
 
-  constructor(id: string, diary: string[] = []) {
+  constructor(id: string, log: string[] = []) {
     this.id = id;
-    this.diary = diary;
+    this.log = log;
   }
 
   /** Returns the child, with the same `start` each time. */
@@ -36,9 +36,9 @@ export class Service {
     if (this.failures.length > 0) throw this.failures.shift();
     const life = Promise.withResolvers<ChildExit>();
     this.#exit = life;
-    this.diary.push(`${this.id} started`);
+    this.log.push(`${this.id} started`);
     const stop = async (_: Shutdown): Promise<void> => {
-      this.diary.push(`${this.id} stopped`);
+      this.log.push(`${this.id} stopped`);
       life.resolve({ reason: "shutdown" });
     };
     return { exited: life.promise, stop };

@@ -11,27 +11,27 @@ const remember = {
 };
 
 test("Workers: start in order with the sessions, and stop in reverse", async () => {
-  const diary: string[] = [];
-  const [first, last, name] = [new Service("first", diary), new Service("last", diary), unique()];
+  const log: string[] = [];
+  const [first, last, name] = [new Service("first", log), new Service("last", log), unique()];
   const children = [
     first.child(),
     { name },
-    { id: "witness", start: () => witness(diary, `session ${session(name).status().starts}`) },
+    { id: "witness", start: () => witness(log, `session ${session(name).status().starts}`) },
     last.child(),
   ];
   await using scene = await Scene.open({ children });
   const [process] = scene.fake.processes;
-  void process?.exited.then(() => diary.push("process ended"));
+  void process?.exited.then(() => log.push("process ended"));
   // The worker started after the session had begun to start, and before its process was up.
-  expect(diary).toEqual(["first started", "session 1", "last started"]);
-  diary.length = 0;
+  expect(log).toEqual(["first started", "session 1", "last started"]);
+  log.length = 0;
   await scene.supervisor.stop();
-  expect(diary).toEqual(["last stopped", "process ended", "first stopped"]);
+  expect(log).toEqual(["last stopped", "process ended", "first stopped"]);
 });
 
 /** A worker that logs its start and never exits. */
-function witness(diary: string[], line: string): Child {
-  diary.push(line);
+function witness(log: string[], line: string): Child {
+  log.push(line);
   return { exited: new Promise(() => {}), stop: async () => {} };
 }
 

@@ -37,7 +37,7 @@ interface Other {
 }
 
 /** Starts another application. */
-function another(): Other {
+function startOther(): Other {
   const holder = fileURLToPath(new URL("./lock-holder.ts", import.meta.url));
   const child = spawn(process.execPath, [holder, home], { stdio: ["pipe", "pipe", "inherit"] });
   others.push(child);
@@ -58,14 +58,14 @@ function another(): Other {
 
 describe("lockConversation", () => {
   it("rejects a conversation that another process holds, names it, and locks it after that was killed", async () => {
-    const other = another();
+    const other = startOther();
     expect(await other.lock(id)).toBe("held");
     const refused = await lockConversation(id, marker(), home).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ConversationInUse);
     expect(String(refused)).toContain(`process ${other.pid}`);
     await other.end();
     const lock = await lockConversation(id, marker(), home);
-    expect(await another().lock(id)).toContain(`process ${process.pid}`);
+    expect(await startOther().lock(id)).toContain(`process ${process.pid}`);
     await lock.release();
     expect(await files()).toEqual(FREE);
   });
@@ -73,7 +73,7 @@ describe("lockConversation", () => {
   it("is shared by all activations of one process until the last releases it", async () => {
     const before = await lockConversation(id, marker(), home);
     const after = await lockConversation(id, marker(), home);
-    const other = another();
+    const other = startOther();
     await before.release();
     await before.release();
     expect(await other.lock(id)).toContain("is in use");
@@ -83,7 +83,7 @@ describe("lockConversation", () => {
   });
 
   it("keeps the lock when one activation locks while the last one releases", async () => {
-    const other = another();
+    const other = startOther();
     for (let round = 0; round < 20; round++) {
       const before = await lockConversation(id, marker(), home);
       const [, after] = await Promise.all([before.release(), lockConversation(id, marker(), home)]);
@@ -99,7 +99,7 @@ describe("lockConversation", () => {
     await symlink(home, link);
     const [one, two] = [await lockConversation(id, marker(), home), await lockConversation(id, marker(), link)];
     await one.release();
-    expect(await another().lock(id)).toContain("is in use");
+    expect(await startOther().lock(id)).toContain("is in use");
     await two.release();
     expect(await files()).toEqual(FREE);
     await rm(link);
@@ -110,14 +110,14 @@ describe("lockConversation", () => {
     for (const content of ["", "nonsense", "x".repeat(10_000)]) {
       await writeFile(join(home, "castellan-locks", `${id}.lock`), content);
       const lock = await lockConversation(id, marker(), home);
-      expect(await another().lock(id)).toContain("is in use");
+      expect(await startOther().lock(id)).toContain("is in use");
       await lock.release();
       expect(await files()).toEqual(FREE);
     }
   });
 
   it("leaves another process's lock file alone when it cannot open files itself", async () => {
-    const other = another();
+    const other = startOther();
     expect(await other.lock(id)).toBe("held");
     const before = await stat(join(home, "castellan-locks", `${id}.lock`));
     const script = fileURLToPath(new URL("./lock-without-files.ts", import.meta.url));
@@ -143,7 +143,7 @@ describe("lockConversation", () => {
   });
 
   it("locks per conversation and per configuration directory", async () => {
-    expect(await another().lock(id)).toBe("held");
+    expect(await startOther().lock(id)).toBe("held");
     await (await lockConversation(randomUUID(), marker(), home)).release();
     await (await lockConversation(id, marker(), join(home, "other"))).release();
   });

@@ -3,7 +3,7 @@ import { scheduleDeadline } from "../../src/claude/patience.ts";
 import type { Clock, Timer } from "../../src/clock.ts";
 
 /** A clock of a host that may be suspended: timers that became due meanwhile fire late, when it continues. */
-class HeldUpClock implements Clock {
+class SuspendedClock implements Clock {
   #time = 0;
   #timers: { readonly at: number; readonly fire: () => void }[] = [];
 
@@ -30,13 +30,13 @@ class HeldUpClock implements Clock {
   }
 
   /** Suspends the host. */
-  holdUp(ms: number): void {
+  suspend(ms: number): void {
     this.#time += ms;
     this.#fire();
   }
 
   run(ms: number): void {
-    for (const end = this.#time + ms; this.#time < end; ) this.holdUp(Math.min(100, end - this.#time));
+    for (const end = this.#time + ms; this.#time < end; ) this.suspend(Math.min(100, end - this.#time));
   }
 
   #fire(): void {
@@ -47,7 +47,7 @@ class HeldUpClock implements Clock {
 }
 
 function deadline(ms: number) {
-  const clock = new HeldUpClock();
+  const clock = new SuspendedClock();
   let over = false;
   const timer = scheduleDeadline(clock, ms, () => {
     over = true;
@@ -69,7 +69,7 @@ test.each([300, 1_000, 2_500, 10_000])(
 test("scheduleDeadline(): waits for its remaining time after the host was suspended", () => {
   const { clock, over } = deadline(5_000);
   clock.run(2_000);
-  clock.holdUp(3_600_000);
+  clock.suspend(3_600_000);
   expect(over()).toBe(false);
   clock.run(2_500);
   expect(over()).toBe(false);
@@ -79,7 +79,7 @@ test("scheduleDeadline(): waits for its remaining time after the host was suspen
 
 test("scheduleDeadline(): leaves time to read the output when it became due while the host was suspended", () => {
   const { clock, over } = deadline(300);
-  clock.holdUp(60_000);
+  clock.suspend(60_000);
   expect(over()).toBe(false);
   clock.run(300);
   expect(over()).toBe(true);
@@ -87,9 +87,9 @@ test("scheduleDeadline(): leaves time to read the output when it became due whil
 
 test("scheduleDeadline(): fires on a host that is suspended again and again", () => {
   const { clock, over } = deadline(5_000);
-  for (let times = 0; times < 49; times++) clock.holdUp(10_000);
+  for (let times = 0; times < 49; times++) clock.suspend(10_000);
   expect(over()).toBe(false);
-  clock.holdUp(10_000);
+  clock.suspend(10_000);
   expect(over()).toBe(true);
 });
 

@@ -6,13 +6,13 @@ import { eventually, Scene, type Setting } from "./scene.ts";
 
 const MINUTE = 60_000;
 
-interface Told {
+interface ReportedTask {
   readonly id: string;
   readonly run?: string;
   readonly ambient?: boolean;
 }
 
-const tasksChanged = (...tasks: Told[]) => ({
+const tasksChanged = (...tasks: ReportedTask[]) => ({
   type: "system",
   subtype: "background_tasks_changed",
   tasks: tasks.map(({ id, run, ambient }) => ({
@@ -25,7 +25,7 @@ const tasksChanged = (...tasks: Told[]) => ({
 });
 
 /** Opens a session whose process reports background tasks as the test dictates. */
-async function atWork(setting: Setting, ...tasks: Told[]) {
+async function openWithTasks(setting: Setting, ...tasks: ReportedTask[]) {
   const clock = new SimulatedClock();
   let emit: FakeTurn["emit"] = () => Promise.resolve();
   const closed = Promise.withResolvers<void>();
@@ -48,22 +48,28 @@ async function atWork(setting: Setting, ...tasks: Told[]) {
   await query(scene.name, "start");
   const stopped = (): string[] =>
     events.flatMap((event) => (event.type === "background_task_stopped" ? [event.task.id] : []));
-  return { scene, clock, stopped, tell: (...now: Told[]) => emit(tasksChanged(...now)), done: closed.resolve };
+  return {
+    scene,
+    clock,
+    stopped,
+    report: (...now: ReportedTask[]) => emit(tasksChanged(...now)),
+    done: closed.resolve,
+  };
 }
 
 test("session.status().tasks: has the start time of each task, and a new one for a resumed task", async () => {
-  const { scene, clock, tell, done } = await atWork({}, { id: "a", run: "1" });
+  const { scene, clock, report, done } = await openWithTasks({}, { id: "a", run: "1" });
   await using _ = scene;
   const began = clock.now();
   await clock.advance(MINUTE);
-  await tell({ id: "a", run: "1" }, { id: "b", ambient: true });
+  await report({ id: "a", run: "1" }, { id: "b", ambient: true });
   await eventually(() => scene.session.status().tasks.length === 2);
   expect(scene.session.status().tasks).toEqual([
     { id: "a", type: "local_bash", description: "task a", since: began, ambient: false },
     { id: "b", type: "local_bash", description: "task b", since: began + MINUTE, ambient: true },
   ]);
   await clock.advance(MINUTE);
-  await tell({ id: "a", run: "2" });
+  await report({ id: "a", run: "2" });
   await eventually(() => scene.session.status().tasks[0]?.since === began + 2 * MINUTE);
   expect(scene.session.status().tasks).toHaveLength(1);
   done();
@@ -71,13 +77,17 @@ test("session.status().tasks: has the start time of each task, and a new one for
 
 test("backgroundTaskTimeout: stops a task that runs too long, but no ambient task", async () => {
   const session = { backgroundTaskTimeout: "10m" };
-  const { scene, clock, stopped, tell, done } = await atWork({ session }, { id: "a" }, { id: "b", ambient: true });
+  const { scene, clock, stopped, report, done } = await openWithTasks(
+    { session },
+    { id: "a" },
+    { id: "b", ambient: true },
+  );
   await using _ = scene;
   await clock.advance(10 * MINUTE - 1);
   expect(stopped()).toEqual([]);
   await clock.advance(1);
   await eventually(() => stopped().length > 0);
-  await tell({ id: "b", ambient: true });
+  await report({ id: "b", ambient: true });
   await eventually(() => scene.session.status().tasks.length === 1);
   await clock.advance(60 * MINUTE);
   expect(stopped()).toEqual(["a"]);
@@ -87,7 +97,7 @@ test("backgroundTaskTimeout: stops a task that runs too long, but no ambient tas
 });
 
 test("backgroundTaskTimeout: replaces the process when the task does not stop, and the session answers the next turn", async () => {
-  const { scene, clock, stopped } = await atWork({ session: { backgroundTaskTimeout: "10m" } }, { id: "a" });
+  const { scene, clock, stopped } = await openWithTasks({ session: { backgroundTaskTimeout: "10m" } }, { id: "a" });
   await using _ = scene;
   await clock.advance(10 * MINUTE);
   await eventually(() => stopped().length > 0);
@@ -98,7 +108,7 @@ test("backgroundTaskTimeout: replaces the process when the task does not stop, a
 });
 
 test("backgroundTaskTimeout: counts from the start of the task when the limit is set later", async () => {
-  const { scene, clock, stopped } = await atWork({}, { id: "a" });
+  const { scene, clock, stopped } = await openWithTasks({}, { id: "a" });
   await using _ = scene;
   await clock.advance(30 * MINUTE);
   await scene.supervisor.reconcile([{ name: scene.name, backgroundTaskTimeout: "40m" }]);

@@ -8,7 +8,7 @@ import { run } from "./application.ts";
 import { eventually, ticks, unique, within } from "./scene.ts";
 
 /** A journal that takes this many batches and answers no later write, as if the application crashed at that moment. */
-class Until {
+class CrashingJournal {
   readonly #inner = memoryJournal();
   readonly taken: Batch[] = [];
   /** The first batch that was not written. */
@@ -18,7 +18,7 @@ class Until {
   constructor(batches: number) {
     const inner = this.#inner;
     this.journal = {
-      location: "until",
+      place: "crashing",
       open: (owner) => inner.open(owner),
       close: () => inner.close(),
       write: async (batch) => {
@@ -70,8 +70,8 @@ async function crashAt(batches: number) {
     await turn.text(turn.prompt === "touches" ? text.slice(2) : text);
     answered.push(turn.prompt);
   });
-  const until = new Until(batches);
-  const first = await within(clock, run({ fake, journal: until.journal, clock }, [{ name }]));
+  const crashing = new CrashingJournal(batches);
+  const first = await within(clock, run({ fake, journal: crashing.journal, clock }, [{ name }]));
   const acknowledged = new Map<string, string>();
   const asked = KEYS.map(async (key) => {
     acknowledged.set(key, await first.session(name).enqueue(key, { idempotencyKey: key }));
@@ -79,13 +79,13 @@ async function crashAt(batches: number) {
   void Promise.allSettled(asked);
   // Waits until the run is stuck on the journal or finished.
   const ended = (): number =>
-    until.taken.flatMap(({ changes }) => changes).filter(({ type }) => type === "turn_ended").length;
-  await eventually(() => until.lost.length > 0 || ended() === KEYS.length);
+    crashing.taken.flatMap(({ changes }) => changes).filter(({ type }) => type === "turn_ended").length;
+  await eventually(() => crashing.lost.length > 0 || ended() === KEYS.length);
   await ticks(20);
   // The crash cuts off replies after this point.
   const heard = new Map(acknowledged);
   await within(clock, first.stop({ kill: true }));
-  const journal = await until.left();
+  const journal = await crashing.left();
   const second = await within(clock, run({ fake, journal, clock }, [{ name }]));
   const ends = new Map<string, string>();
   for (const [key, id] of heard) {
@@ -100,23 +100,23 @@ async function crashAt(batches: number) {
   await within(clock, second.stop());
   expect(fake.errors).toEqual([]);
   expect(fake.running).toEqual([]);
-  return { until, answered, heard, ends };
+  return { crashing, answered, heard, ends };
 }
 
 test("Journal: a crash at any batch ends each acknowledged turn once and answers none twice", async () => {
   const whole = await crashAt(Number.POSITIVE_INFINITY);
   expect([...whole.ends.values()]).toEqual(KEYS.map((key) => `re: ${key}`));
-  const batches = whole.until.taken.length;
+  const batches = whole.crashing.taken.length;
   expect(batches).toBeGreaterThan(5);
   let cut = 0;
   for (let n = 0; n < batches; n++) {
-    const { until, answered, heard, ends } = await crashAt(n);
+    const { crashing, answered, heard, ends } = await crashAt(n);
     const at = `crash at batch ${n}, acknowledged ${[...heard.keys()]}`;
     for (const [key, end] of ends) {
       expect([`re: ${key}`, "TURN_INTERRUPTED"], `${at}: ${key}`).toContain(end);
       if (end === "TURN_INTERRUPTED") cut += 1;
       // The unwritten batch said that Claude had begun, and the fake has no transcript to tell it.
-      const untold = until.lost.some((change) => change.type === "turn_touched");
+      const untold = crashing.lost.some((change) => change.type === "turn_touched");
       const times = answered.filter((prompt) => prompt === key).length;
       expect(times, `${at}: ${key}`).toBeLessThanOrEqual(untold ? 2 : 1);
       if (end !== "TURN_INTERRUPTED") expect(times, `${at}: ${key}`).toBeGreaterThan(0);
@@ -129,8 +129,8 @@ test("Journal: a crash at any batch ends each acknowledged turn once and answers
 async function crashPlainAt(batches: number) {
   const [clock, name] = [new SimulatedClock(), unique()];
   const fake = fakeClaude((turn) => turn.text(`re: ${turn.prompt}`));
-  const until = new Until(batches);
-  const first = await within(clock, run({ fake, journal: until.journal, clock }, [{ name }]));
+  const crashing = new CrashingJournal(batches);
+  const first = await within(clock, run({ fake, journal: crashing.journal, clock }, [{ name }]));
   const heard: string[] = [];
   const asking = (async () => {
     for (const key of KEYS) {
@@ -138,20 +138,20 @@ async function crashPlainAt(batches: number) {
       heard.push(key);
     }
   })().catch(() => {});
-  await eventually(() => until.lost.length > 0 || heard.length === KEYS.length);
+  await eventually(() => crashing.lost.length > 0 || heard.length === KEYS.length);
   await ticks(20);
   // The crash cuts off replies after this point.
   const before = [...heard];
   const prompted = fake.processes.flatMap(({ prompts }) => prompts).length;
   await within(clock, first.stop({ kill: true }));
   await asking;
-  const second = await within(clock, run({ fake, journal: await until.left(), clock }, [{ name }]));
+  const second = await within(clock, run({ fake, journal: await crashing.left(), clock }, [{ name }]));
   await within(clock, second.query(name, "after"));
   const { conversationId = "" } = second.session(name).status();
   await within(clock, second.stop());
   expect(fake.errors).toEqual([]);
   return {
-    until,
+    crashing,
     prompted,
     heard: before,
     said: fake.transcript(conversationId).map(({ role, text }) => `${role}: ${text}`),
@@ -162,14 +162,16 @@ test("Journal: a crash at any batch leaves each answered prompt in the conversat
   const exchange = (key: string): string[] => [`user: ${key}`, `assistant: re: ${key}`];
   const whole = await crashPlainAt(Number.POSITIVE_INFINITY);
   expect(whole.said).toEqual([...KEYS, "after"].flatMap(exchange));
-  for (let n = 0; n < whole.until.taken.length; n++) {
-    const { until, heard, prompted, said } = await crashPlainAt(n);
+  for (let n = 0; n < whole.crashing.taken.length; n++) {
+    const { crashing, heard, prompted, said } = await crashPlainAt(n);
     const at = `crash at batch ${n}, answered ${heard}`;
     expect(said.slice(0, 2 * heard.length), at).toEqual(heard.flatMap(exchange));
     expect(said.slice(-2), at).toEqual(exchange("after"));
     // At most the one running turn went ahead of the journal.
     expect(prompted - heard.length, at).toBeLessThanOrEqual(1);
     const more = said.slice(2 * heard.length, -2);
-    expect([[], exchange(KEYS[heard.length] ?? "")], `${at}, lost ${JSON.stringify(until.lost)}`).toContainEqual(more);
+    expect([[], exchange(KEYS[heard.length] ?? "")], `${at}, lost ${JSON.stringify(crashing.lost)}`).toContainEqual(
+      more,
+    );
   }
 });

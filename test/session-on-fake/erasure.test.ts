@@ -24,7 +24,7 @@ let fake: FakeClaude;
 
 afterEach(() => expectNothingLeft(fake));
 
-function world(script?: Parameters<typeof fakeClaude>[0]): { fake: FakeClaude; journal: Journal } {
+function setUp(script?: Parameters<typeof fakeClaude>[0]): { fake: FakeClaude; journal: Journal } {
   fake = fakeClaude(script ?? ((turn) => turn.text(`${turn.history.length / 2} before`)));
   return { fake, journal: memoryJournal() };
 }
@@ -68,7 +68,7 @@ async function exported(supervisor: Supervisor, name: SessionName): Promise<Expo
 }
 
 test("eraseSession(): stops a running session and keeps nothing but its costs, without its name", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     if (turn.prompt === "hang") await turn.hang();
     await turn.text("a secret answer");
   });
@@ -120,7 +120,7 @@ test("eraseSession(): stops a running session and keeps nothing but its costs, w
 });
 
 test("eraseSession(): erases hibernated, evicted and merely journaled sessions", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique("user");
   const family = template(name, { activation: "lazy", idleTimeout: "1s" }, { retention: "5s" });
   const clock = new SimulatedClock();
@@ -142,7 +142,7 @@ test("eraseSession(): erases hibernated, evicted and merely journaled sessions",
 });
 
 test("eraseSession(): erases a session that is no longer declared, or that its template no longer accepts", async () => {
-  const both = world();
+  const both = setUp();
   const [name, gone] = [unique("user"), unique("gone")];
   const users = new Set([7]);
   const family = template(name, (user: number) => {
@@ -161,7 +161,7 @@ test("eraseSession(): erases a session that is no longer declared, or that its t
 });
 
 test("eraseSession(): erases a quarantined session, and a member of a pool, which a new member replaces", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     if (turn.prompt === "die") await turn.crash({ code: 1 });
     await turn.text(`${turn.history.length / 2} before`);
   });
@@ -183,7 +183,7 @@ test("eraseSession(): erases a quarantined session, and a member of a pool, whic
 
 test("eraseSession(): removes Claude's memory from the session's own directory, and leaves the files of its tools", async () => {
   const root = newFolder();
-  const both = world();
+  const both = setUp();
   const [alice, bob] = [
     [unique(), "alice"],
     [unique(), "bob"],
@@ -209,7 +209,7 @@ test("eraseSession(): removes Claude's memory from the session's own directory, 
 });
 
 test("eraseSession(): erases all conversations of a name: cleared, rolled back, and left by changed options", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     if (turn.prompt === "long") await turn.hang();
     await turn.text("ok");
   });
@@ -244,7 +244,7 @@ test("eraseSession(): erases all conversations of a name: cleared, rolled back, 
 });
 
 test("eraseSession(): is idempotent, may run concurrently, and a query during it starts an empty conversation", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique("user");
   await using supervisor = await run(both, [template(name)]);
   const before = await query([name, 1], "secret");
@@ -265,7 +265,7 @@ test("eraseSession(): is idempotent, may run concurrently, and a query during it
 });
 
 test("eraseSession(): keeps costs apart, counts them for the supervisor's budget, and not for the next session of the name", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique("user");
   await using supervisor = await run(both, [template(name, { budget: { usd: 0.015 } })], { budget: { usd: 0.055 } });
   const spentBy: unknown[] = [];
@@ -285,7 +285,7 @@ test("eraseSession(): keeps costs apart, counts them for the supervisor's budget
 });
 
 test("eraseSession(): loses nothing when the journal cannot write, and a second call completes it", async () => {
-  const both = world();
+  const both = setUp();
   let fault: CastellanError | undefined;
   const journal: Journal = new Proxy(both.journal, {
     get: (target, property) => {
@@ -311,7 +311,7 @@ test("eraseSession(): loses nothing when the journal cannot write, and a second 
 });
 
 test("eraseSession(): removes transcripts from a session store, or reports why it cannot", async () => {
-  const both = world();
+  const both = setUp();
   const store = new Store();
   const name = unique();
   const children = [{ name, sessionStore: store }];
@@ -362,7 +362,7 @@ test("eraseSession(): removes transcripts from a session store, or reports why i
 });
 
 test('terminateSession({ conversation: "clear" }): leaves no prompt behind, and a failed removal can be repeated', async () => {
-  const both = world();
+  const both = setUp();
   const store = new Store();
   const name = unique();
   await using supervisor = await run(both, [{ name, sessionStore: store }]);
@@ -391,7 +391,7 @@ test('terminateSession({ conversation: "clear" }): leaves no prompt behind, and 
 });
 
 test("eraseSession(): leaves a conversation that another session uses", async () => {
-  const both = world();
+  const both = setUp();
   const [name, heir] = [unique(), unique("heir")];
   await using supervisor = await run(both, [{ name }]);
   const { sessionId } = await query(name, "one");
@@ -412,7 +412,7 @@ test("eraseSession(): leaves a conversation that another session uses", async ()
 });
 
 test("eraseSession(): rejects the session of another supervisor with SESSION_ALREADY_STARTED", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   await using _ = await run(both, [{ name }], { name: unique("theirs") });
   await using supervisor = await run(both, [], { name: unique("ours") });
@@ -421,7 +421,7 @@ test("eraseSession(): rejects the session of another supervisor with SESSION_ALR
 });
 
 test("exportSession(): returns turns, approvals and costs of a running and a stopped session, and nothing after eraseSession()", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     await turn.askPermission("Bash", { command: "ls" });
     await turn.text("done");
   });
@@ -450,7 +450,7 @@ test("exportSession(): returns turns, approvals and costs of a running and a sto
 });
 
 test("supervisor.stop(): waits for a session that is being cleared", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   const supervisor = await run(both, [{ name }]);
   await query(name, "secret");
@@ -463,7 +463,7 @@ test("supervisor.stop(): waits for a session that is being cleared", async () =>
 });
 
 test("eraseSession(): leaves nothing in the file of a SQLite journal", async () => {
-  const { fake } = world((turn) => turn.text(`you told me: ${turn.prompt}`));
+  const { fake } = setUp((turn) => turn.text(`you told me: ${turn.prompt}`));
   const sqlite = join(newFolder(), "castellan.db");
   const name = unique("carol");
   const supervisor = await run({ fake, journal: { sqlite } as never }, [template(name)]);

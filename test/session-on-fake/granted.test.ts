@@ -32,7 +32,7 @@ const allow = (ruleContent: string): PermissionUpdate => ({
 });
 
 /** An application that can be restarted. Approves a tool's requests with its entry in `answers`, and denies all others. */
-class World implements AsyncDisposable {
+class Application implements AsyncDisposable {
   readonly fake: FakeClaude = fakeClaude(script);
   readonly journal: Journal = memoryJournal();
   readonly name: string = unique();
@@ -85,13 +85,13 @@ class World implements AsyncDisposable {
   }
 }
 
-async function worldOf(options: Omit<SessionOptions, "name">): Promise<World> {
-  const world = new World(options);
-  await world.begin();
-  return world;
+async function startApplication(options: Omit<SessionOptions, "name">): Promise<Application> {
+  const application = new Application(options);
+  await application.begin();
+  return application;
 }
 
-const WAYS: [string, (world: World) => Promise<void>][] = [
+const RESTARTS: [string, (application: Application) => Promise<void>][] = [
   ["hibernation", ({ session }) => session.hibernate()],
   [
     "kill -9",
@@ -103,44 +103,44 @@ const WAYS: [string, (world: World) => Promise<void>][] = [
   ["`restart()`", ({ session }) => session.restart()],
   [
     "a restart of the application",
-    async (world) => {
-      await world.stop();
-      await world.begin();
+    async (application) => {
+      await application.stop();
+      await application.begin();
     },
   ],
 ];
 
-test.each(WAYS)(
+test.each(RESTARTS)(
   "Grants: plan mode that the model entered persists over %s, and leads back to the mode before",
-  async (_, way) => {
-    await using world = await worldOf({ permissionMode: "acceptEdits" });
-    expect(await world.asked("write")).toEqual([]);
-    await world.asked("enter");
-    expect(world.session.status().permissionMode).toBe("plan");
-    expect(await world.asked("write")).toEqual(["Write"]);
-    await way(world);
-    expect(world.session.status().permissionMode).toBe("plan");
-    expect(await world.asked("write")).toEqual(["Write"]);
-    world.answers.set("ExitPlanMode", (approval) => approval.approve());
-    expect(await world.asked("exit")).toEqual(["ExitPlanMode"]);
-    expect(world.session.status().permissionMode).toBe("acceptEdits");
-    expect(await world.asked("write")).toEqual([]);
+  async (_, restart) => {
+    await using application = await startApplication({ permissionMode: "acceptEdits" });
+    expect(await application.asked("write")).toEqual([]);
+    await application.asked("enter");
+    expect(application.session.status().permissionMode).toBe("plan");
+    expect(await application.asked("write")).toEqual(["Write"]);
+    await restart(application);
+    expect(application.session.status().permissionMode).toBe("plan");
+    expect(await application.asked("write")).toEqual(["Write"]);
+    application.answers.set("ExitPlanMode", (approval) => approval.approve());
+    expect(await application.asked("exit")).toEqual(["ExitPlanMode"]);
+    expect(application.session.status().permissionMode).toBe("acceptEdits");
+    expect(await application.asked("write")).toEqual([]);
   },
 );
 
-test.each(WAYS)("Grants: the mode of an approved plan persists over %s", async (_, way) => {
-  await using world = await worldOf({ permissionMode: "plan" });
+test.each(RESTARTS)("Grants: the mode of an approved plan persists over %s", async (_, restart) => {
+  await using application = await startApplication({ permissionMode: "plan" });
   const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
-  world.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
-  await world.asked("exit");
-  expect(await world.asked("write")).toEqual([]);
-  await way(world);
-  expect(await world.asked("write")).toEqual([]);
-  expect(world.session.status().permissionMode).toBe("acceptEdits");
+  application.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
+  await application.asked("exit");
+  expect(await application.asked("write")).toEqual([]);
+  await restart(application);
+  expect(await application.asked("write")).toEqual([]);
+  expect(application.session.status().permissionMode).toBe("acceptEdits");
 });
 
-test.each(WAYS)("Grants: approved rules of each behavior and directories persist over %s", async (_, way) => {
-  await using world = await worldOf({ permissionMode: "default" });
+test.each(RESTARTS)("Grants: approved rules of each behavior and directories persist over %s", async (_, restart) => {
+  await using application = await startApplication({ permissionMode: "default" });
   const rules: PermissionUpdate[] = [
     allow("touch:*"),
     {
@@ -157,86 +157,86 @@ test.each(WAYS)("Grants: approved rules of each behavior and directories persist
     },
     { type: "addDirectories", directories: ["/elsewhere"], destination: "session" },
   ];
-  world.answers.set("Bash", (approval) => approval.approve({ rules }));
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  world.answers.clear();
-  await way(world);
-  expect(await world.asked("touch c")).toEqual([]);
-  expect(await world.asked("touch b")).toEqual(["Bash"]);
-  expect(await world.asked("rm a")).toEqual([]);
-  expect(await world.asked("ls")).toEqual(["Bash"]);
-  expect(await directoriesOf(world.session)).toEqual(["/elsewhere"]);
+  application.answers.set("Bash", (approval) => approval.approve({ rules }));
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  application.answers.clear();
+  await restart(application);
+  expect(await application.asked("touch c")).toEqual([]);
+  expect(await application.asked("touch b")).toEqual(["Bash"]);
+  expect(await application.asked("rm a")).toEqual([]);
+  expect(await application.asked("ls")).toEqual(["Bash"]);
+  expect(await directoriesOf(application.session)).toEqual(["/elsewhere"]);
 });
 
-test.each(WAYS)("Grants: the mode of `setPermissionMode` persists over %s", async (_, way) => {
-  await using world = await worldOf({ permissionMode: "default" });
-  await world.session.setPermissionMode("acceptEdits");
-  await world.session.setPermissionMode("plan");
-  expect(world.session.status().permissionMode).toBe("plan");
-  await way(world);
-  world.answers.set("ExitPlanMode", (approval) => approval.approve());
-  await world.asked("exit");
-  expect(await world.asked("write")).toEqual([]);
+test.each(RESTARTS)("Grants: the mode of `setPermissionMode` persists over %s", async (_, restart) => {
+  await using application = await startApplication({ permissionMode: "default" });
+  await application.session.setPermissionMode("acceptEdits");
+  await application.session.setPermissionMode("plan");
+  expect(application.session.status().permissionMode).toBe("plan");
+  await restart(application);
+  application.answers.set("ExitPlanMode", (approval) => approval.approve());
+  await application.asked("exit");
+  expect(await application.asked("write")).toEqual([]);
 });
 
 test("Grants: approvals without rules, denials and rules for a settings file do not persist", async () => {
-  await using world = await worldOf({ permissionMode: "default" });
-  world.answers.set("Bash", (approval) => approval.approve());
-  await world.asked("touch a");
+  await using application = await startApplication({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve());
+  await application.asked("touch a");
   const forFile = { ...allow("touch:*"), destination: "localSettings" } as PermissionUpdate;
-  world.answers.set("Bash", (approval) => approval.approve({ rules: [forFile] }));
-  await world.asked("touch a");
-  world.answers.set("Bash", (approval) => approval.deny("no"));
-  await world.asked("touch a");
-  await world.session.hibernate();
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  const process = world.fake.processes.at(-1);
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [forFile] }));
+  await application.asked("touch a");
+  application.answers.set("Bash", (approval) => approval.deny("no"));
+  await application.asked("touch a");
+  await application.session.hibernate();
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  const process = application.fake.processes.at(-1);
   expect(process?.args.join(" ")).not.toContain("touch");
-  expect(world.session.status().permissionMode).toBe("default");
+  expect(application.session.status().permissionMode).toBe("default");
 });
 
 test("Grants: a removed rule has no effect at once, nor in the next process", async () => {
-  await using world = await worldOf({ permissionMode: "default" });
-  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*"), allow("mkdir:*")] }));
-  await world.asked("touch a");
-  await world.session.hibernate();
-  expect(await world.asked("touch a")).toEqual([]);
+  await using application = await startApplication({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*"), allow("mkdir:*")] }));
+  await application.asked("touch a");
+  await application.session.hibernate();
+  expect(await application.asked("touch a")).toEqual([]);
   const back = { ...allow("touch:*"), type: "removeRules" } as PermissionUpdate;
-  world.answers.set("Bash", (approval) => approval.approve({ rules: [back] }));
-  expect(await world.asked("ls")).toEqual(["Bash"]);
-  world.answers.clear();
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  expect(await world.asked("mkdir a")).toEqual([]);
-  await world.session.hibernate();
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  expect(await world.asked("mkdir a")).toEqual([]);
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [back] }));
+  expect(await application.asked("ls")).toEqual(["Bash"]);
+  application.answers.clear();
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  expect(await application.asked("mkdir a")).toEqual([]);
+  await application.session.hibernate();
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  expect(await application.asked("mkdir a")).toEqual([]);
 });
 
 test.each(["clear()", "a restart that clears"])("Grants: %s drops them and returns to the options", async (how) => {
-  await using world = await worldOf({ permissionMode: "default" });
-  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
-  await world.asked("touch a");
-  world.answers.clear();
-  await world.asked("enter");
-  if (how === "clear()") await world.session.clear();
-  else await world.session.restart({ conversation: "clear" });
-  expect(world.session.status().permissionMode).toBe("default");
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  await world.stop();
-  await world.begin();
-  expect(await world.asked("touch a")).toEqual(["Bash"]);
-  expect(world.session.status().permissionMode).toBe("default");
+  await using application = await startApplication({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
+  await application.asked("touch a");
+  application.answers.clear();
+  await application.asked("enter");
+  if (how === "clear()") await application.session.clear();
+  else await application.session.restart({ conversation: "clear" });
+  expect(application.session.status().permissionMode).toBe("default");
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  await application.stop();
+  await application.begin();
+  expect(await application.asked("touch a")).toEqual(["Bash"]);
+  expect(application.session.status().permissionMode).toBe("default");
 });
 
 test("Grants: persist over Claude's own `/clear`, in the process and in the next one", async () => {
-  await using world = await worldOf({ permissionMode: "default" });
-  world.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
-  await world.asked("touch a");
-  world.answers.clear();
-  await world.session.query(command("clear"));
-  expect(await world.asked("touch a")).toEqual([]);
-  await world.session.hibernate();
-  expect(await world.asked("touch a")).toEqual([]);
+  await using application = await startApplication({ permissionMode: "default" });
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allow("touch:*")] }));
+  await application.asked("touch a");
+  application.answers.clear();
+  await application.session.query(command("clear"));
+  expect(await application.asked("touch a")).toEqual([]);
+  await application.session.hibernate();
+  expect(await application.asked("touch a")).toEqual([]);
 });
 
 test("Grants: are unknown to a fork and to another session", async () => {
@@ -279,15 +279,15 @@ test("Grants: persist when the turn in which they were approved is rolled back",
 });
 
 test("Grants: a changed `permissionMode` option overrides the mode at the next start, for good", async () => {
-  await using world = await worldOf({ permissionMode: "acceptEdits" });
-  await world.asked("enter");
-  await world.stop();
-  await world.begin({ approvals: true, permissionMode: "dontAsk" });
-  expect((await world.session.query("hi")).text).toBe("dontAsk");
-  await world.stop();
+  await using application = await startApplication({ permissionMode: "acceptEdits" });
+  await application.asked("enter");
+  await application.stop();
+  await application.begin({ approvals: true, permissionMode: "dontAsk" });
+  expect((await application.session.query("hi")).text).toBe("dontAsk");
+  await application.stop();
   // The first override dropped plan mode, so the old option does not bring it back.
-  await world.begin({ approvals: true, permissionMode: "acceptEdits" });
-  expect((await world.session.query("hi")).text).toBe("acceptEdits");
+  await application.begin({ approvals: true, permissionMode: "acceptEdits" });
+  expect((await application.session.query("hi")).text).toBe("acceptEdits");
 });
 
 test("supervisor.reconcile(): changes the mode when the option changed, and leaves plan mode alone otherwise", async () => {
@@ -484,16 +484,19 @@ test.each([
 });
 
 test("Grants: do not return a session to `bypassPermissions` after the option that allows it is gone", async () => {
-  await using world = await worldOf({ permissionMode: "default", allowDangerouslySkipPermissions: true });
-  await world.session.setPermissionMode("bypassPermissions");
-  await world.asked("enter");
-  await world.stop();
-  await world.begin({ approvals: true, permissionMode: "default" });
-  world.answers.set("ExitPlanMode", (approval) => approval.approve());
-  expect((await world.session.query("hi")).text).toBe("plan");
-  await world.asked("exit");
-  expect(world.session.status().permissionMode).toBe("default");
-  expect(await world.asked("write")).toEqual(["Write"]);
+  await using application = await startApplication({
+    permissionMode: "default",
+    allowDangerouslySkipPermissions: true,
+  });
+  await application.session.setPermissionMode("bypassPermissions");
+  await application.asked("enter");
+  await application.stop();
+  await application.begin({ approvals: true, permissionMode: "default" });
+  application.answers.set("ExitPlanMode", (approval) => approval.approve());
+  expect((await application.session.query("hi")).text).toBe("plan");
+  await application.asked("exit");
+  expect(application.session.status().permissionMode).toBe("default");
+  expect(await application.asked("write")).toEqual(["Write"]);
 });
 
 async function directoriesOf(session: Session): Promise<unknown> {

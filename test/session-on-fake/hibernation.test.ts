@@ -7,20 +7,20 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
 /** Opens a session that hibernates after a minute. */
-async function drowsy(more: object = {}, script: FakeScript = count) {
+async function withIdleTimeout(more: object = {}, script: FakeScript = count) {
   const clock = new SimulatedClock();
   const scene = await Scene.open({ clock, script, session: { idleTimeout: "1m", ...more } });
-  return { clock, scene, asleep: () => eventually(() => scene.fake.running.length === 0) };
+  return { clock, scene, hibernated: () => eventually(() => scene.fake.running.length === 0) };
 }
 
 test("idleTimeout: hibernates an idle session, which wakes with its conversation for the next turn", async () => {
-  const { clock, scene, asleep } = await drowsy();
+  const { clock, scene, hibernated } = await withIdleTimeout();
   await using _ = scene;
   expect((await query(scene.name, "one")).text).toBe("0");
   await clock.advance(59_999);
   expect(scene.session.status().state).toBe("idle");
   await clock.advance(1);
-  await asleep();
+  await hibernated();
   const { pid, ...status } = scene.session.status();
   expect(status).toMatchObject({ state: "hibernated", starts: 1, restarts: 0, mailbox: 0 });
   expect(pid).toBeUndefined();
@@ -29,12 +29,12 @@ test("idleTimeout: hibernates an idle session, which wakes with its conversation
   expect(scene.session.status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
   // The idle time counts from the last turn.
   await clock.advance(60_000);
-  await asleep();
+  await hibernated();
   expect((await query(scene.name, "three")).text).toBe("4");
 });
 
 test("idleTimeout: counts from the last turn; health() does not extend it", async () => {
-  const { clock, scene, asleep } = await drowsy();
+  const { clock, scene, hibernated } = await withIdleTimeout();
   await using _ = scene;
   await clock.advance(50_000);
   await query(scene.name, "one");
@@ -42,14 +42,14 @@ test("idleTimeout: counts from the last turn; health() does not extend it", asyn
   expect(await scene.session.health()).toEqual({ status: "healthy" });
   expect(scene.fake.running).toHaveLength(1);
   await clock.advance(10_000);
-  await asleep();
+  await hibernated();
 });
 
 test("Hibernation: health, lists, inspection and history do not wake the session", async () => {
-  const { clock, scene, asleep } = await drowsy();
+  const { clock, scene, hibernated } = await withIdleTimeout();
   await using _ = scene;
   await clock.advance(60_000);
-  await asleep();
+  await hibernated();
   expect(await scene.session.health()).toEqual({ status: "healthy" });
   expect(scene.supervisor.listSessions().map(({ state }) => state)).toEqual(["hibernated"]);
   expect(scene.supervisor.inspect().children).toMatchObject([{ kind: "session", status: { state: "hibernated" } }]);
@@ -60,12 +60,12 @@ test("Hibernation: health, lists, inspection and history do not wake the session
 });
 
 test("Hibernation: a control wakes the session with its model and permission mode", async () => {
-  const { clock, scene, asleep } = await drowsy({ permissionMode: "plan" });
+  const { clock, scene, hibernated } = await withIdleTimeout({ permissionMode: "plan" });
   await using _ = scene;
   await scene.session.setModel("claude-haiku-4-5");
   await scene.session.setPermissionMode("acceptEdits");
   await clock.advance(60_000);
-  await asleep();
+  await hibernated();
   await scene.session.supportedModels();
   expect(scene.fake.processes).toHaveLength(2);
   const { args } = scene.fake.processes[1] ?? { args: [] };
@@ -90,7 +90,7 @@ test("session.wake() and session.hibernate(): are idempotent, start one process 
 test("Hibernation: does not happen during a turn, a pending approval or a background task", async () => {
   const begun = Promise.withResolvers<void>();
   const task = { task_id: "t1", task_type: "local_bash", description: "sleep" };
-  const { clock, scene, asleep } = await drowsy({ approvals: { timeout: "1h" } }, async (turn) => {
+  const { clock, scene, hibernated } = await withIdleTimeout({ approvals: { timeout: "1h" } }, async (turn) => {
     const tasks = (tasks: object[]) => turn.emit({ type: "system", subtype: "background_tasks_changed", tasks });
     if (turn.prompt === "wait") await begun.promise;
     if (turn.prompt === "ask") await turn.askPermission("Write", {});
@@ -117,7 +117,7 @@ test("Hibernation: does not happen during a turn, a pending approval or a backgr
   await stays("busy");
   await query(scene.name, "stop");
   await clock.advance(60_000);
-  await asleep();
+  await hibernated();
 });
 
 test("session.hibernate(): a simultaneous turn waits and wakes the session", async () => {
@@ -153,7 +153,7 @@ test("mailboxLimit: 0 still accepts a turn for a hibernated session", async () =
 });
 
 test("pinned: prevents idle hibernation, but not hibernate()", async () => {
-  const { clock, scene } = await drowsy({ pinned: true });
+  const { clock, scene } = await withIdleTimeout({ pinned: true });
   await using _ = scene;
   await clock.advance(600_000);
   expect(scene.session.status().state).toBe("idle");
@@ -162,7 +162,7 @@ test("pinned: prevents idle hibernation, but not hibernate()", async () => {
 });
 
 test("idleTimeout: a change applies at once without a new process", async () => {
-  const { clock, scene, asleep } = await drowsy();
+  const { clock, scene, hibernated } = await withIdleTimeout();
   await using _ = scene;
   const own = { name: scene.name };
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "10m" }]);
@@ -170,7 +170,7 @@ test("idleTimeout: a change applies at once without a new process", async () => 
   expect(scene.session.status()).toMatchObject({ state: "idle", starts: 1 });
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m" }]);
   await clock.advance(60_000);
-  await asleep();
+  await hibernated();
   // Options that change during hibernation apply to the next process.
   await scene.supervisor.reconcile([{ ...own, idleTimeout: "2m", systemPrompt: "Be brief." }]);
   await scene.supervisor.reconcile([

@@ -6,7 +6,7 @@ import { run } from "./application.ts";
 import { eventually, failure, unique } from "./scene.ts";
 
 /** Runs an application with one name and stops it; returns its conversation and a second name. */
-async function ended() {
+async function stoppedApplication() {
   const both = { fake: fakeClaude(), journal: memoryJournal() };
   const [a, b] = [unique("a"), unique("b")];
   const first = await run(both, [{ name: a }]);
@@ -16,7 +16,7 @@ async function ended() {
 }
 
 test("resume: quarantines the session that owns the conversation, in either order, until the other one clears it", async () => {
-  const { both, a, b, resume } = await ended();
+  const { both, a, b, resume } = await stoppedApplication();
   for (const children of [
     [{ name: a }, { name: b, resume }],
     [{ name: b, resume }, { name: a }],
@@ -36,7 +36,7 @@ test("resume: quarantines the session that owns the conversation, in either orde
 });
 
 test("resume: takes the conversation of a session that is not started, whose start then fails until it is free", async () => {
-  const { both, a, b, resume } = await ended();
+  const { both, a, b, resume } = await stoppedApplication();
   await using application = await run(both, [{ name: b, resume }]);
   expect((await application.query(b, "two")).sessionId).toBe(resume);
   const error = await failure(application.startSession({ name: a }), "INVALID_OPTIONS");
@@ -48,7 +48,7 @@ test("resume: takes the conversation of a session that is not started, whose sta
 });
 
 test("session.fork(): starts a new conversation each time, and a restart of the application resumes the last one", async () => {
-  const { both, a, b, resume } = await ended();
+  const { both, a, b, resume } = await stoppedApplication();
   const application = await run(both, [{ name: a }]);
   const fork = await application.session(a).fork(b);
   const first = (await fork.query("forked")).sessionId;
@@ -62,7 +62,7 @@ test("session.fork(): starts a new conversation each time, and a restart of the 
 });
 
 test("resume: rejects a conversation in use by another supervisor of the process", async () => {
-  const { both, a, b, resume } = await ended();
+  const { both, a, b, resume } = await stoppedApplication();
   await using _ = await run(both, [{ name: a }]);
   await failure(run({ fake: both.fake, journal: memoryJournal() }, [{ name: b, resume }]), "INVALID_OPTIONS");
 });
@@ -90,7 +90,7 @@ test("Session: is quarantined when Claude Code moves into another session's conv
 });
 
 test("Journal: is shared by supervisors of one process, and closed with the last one", async () => {
-  const { both, a, b } = await ended();
+  const { both, a, b } = await stoppedApplication();
   const [one, two] = await Promise.all([run(both, [{ name: a }]), run(both, [{ name: b }], { name: "other" })]);
   await one.query(a, "two");
   await one.stop();

@@ -7,7 +7,7 @@ import { type FakeScript, fakeClaude } from "../../src/testing/index.ts";
 import { expectNothingLeft, run } from "./application.ts";
 import { failure, Scene, ticks, unique } from "./scene.ts";
 
-const world = (script: FakeScript) => ({ fake: fakeClaude(script), journal: memoryJournal() });
+const setUp = (script: FakeScript) => ({ fake: fakeClaude(script), journal: memoryJournal() });
 
 /** An SSE client that shows a turn and remembers the last event id. */
 class Page {
@@ -40,7 +40,7 @@ class Page {
 
 test("turn.toResponse(): sends a page `retry` after a restart of the application, so two answers never mix", async () => {
   let cut = true;
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     await turn.toolUse("Read", { file_path: "/x" });
     if (!cut) return await turn.text("An answer of another kind.", { partials: 8 });
     for (const text of ["The ", "first ", "answer "]) await turn.partial(text);
@@ -66,7 +66,7 @@ test("turn.toResponse(): sends a page `retry` after a restart of the application
 });
 
 test("turn.toResponse(): replays a finished turn from the journal, also after `clear()`", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     await turn.thinking("hm");
     await turn.text("Let me look. ");
     await turn.toolUse("Read", { file_path: "/x" });
@@ -123,7 +123,7 @@ test("turn.toResponse(): replays a turn whose messages were evicted from memory"
 test.each(["fail", "retry_if_untouched"] as const)(
   "turn.toResponse(): replays what is known of a turn that the stop cut, then EVENTS_LOST (%s)",
   async (onInterruptedTurn) => {
-    const both = world(async (turn) => {
+    const both = setUp(async (turn) => {
       await turn.text("I look. ");
       await turn.toolUse("Read", { file_path: "/x" });
       await turn.partial("And");
@@ -157,7 +157,7 @@ test.each(["fail", "retry_if_untouched"] as const)(
 );
 
 test("turn.toResponse(): streams a turn that is asked for by its key after a restart", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     await turn.toolUse("Read", { file_path: "/x" });
     await turn.text("Done.");
   });

@@ -83,7 +83,9 @@ test("Loan: rejects every call after its check-in with LOAN_ENDED, and does not 
     await thrown(call, "LOAN_ENDED");
   }
   // Idempotent calls resolve, and the borrower's own turn keeps its result.
-  await Promise.all([first.checkin(), first[Symbol.asyncDispose](), handle.stop(), turn.interrupt()].map(swallowed));
+  await Promise.all(
+    [first.checkin(), first[Symbol.asyncDispose](), handle.stop(), turn.interrupt()].map(ignoreLoanEnded),
+  );
   expect((await turn.result()).text).toBe("0");
   await events;
   expect(second.ended).toBe(false);
@@ -253,7 +255,7 @@ test("Pool: clears turns that bypass it by a member's name before the next loan"
   expect(scene.supervisor.pool(name).status().size).toBe(1);
 });
 
-async function swallowed(promise: Promise<unknown>): Promise<void> {
+async function ignoreLoanEnded(promise: Promise<unknown>): Promise<void> {
   await promise.catch((error: { code?: string }) => expect(error.code).toBe("LOAN_ENDED"));
 }
 

@@ -11,7 +11,7 @@ const MB = 2 ** 20;
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
 /** Opens a scene in which the test dictates how much memory each process uses. */
-async function weighed(bytes: (pid: number) => number, setting: Setting) {
+async function openWithMemory(bytes: (pid: number) => number, setting: Setting) {
   let fake: FakeClaude | undefined;
   const clock = new SimulatedClock();
   const reads: number[] = [];
@@ -42,7 +42,7 @@ test.each([
 
 test("maxMemory: replaces a process over the limit when it is idle, and keeps the conversation", async () => {
   const sizes = [90, 101, 50];
-  const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, { session: { maxMemory: "100MB" } });
+  const { scene, clock } = await openWithMemory(() => (sizes.shift() ?? 50) * MB, { session: { maxMemory: "100MB" } });
   await using _ = scene;
   await query(scene.name, "one");
   await clock.advance(10_000);
@@ -57,7 +57,7 @@ test("maxMemory: replaces a process over the limit when it is idle, and keeps th
 });
 
 test("maxMemory: keeps a process that is over the limit before its first turn, since the next one would be, too", async () => {
-  const { scene, clock } = await weighed(() => 150 * MB, { session: { maxMemory: "100MB" } });
+  const { scene, clock } = await openWithMemory(() => 150 * MB, { session: { maxMemory: "100MB" } });
   await using _ = scene;
   await clock.advance(60_000);
   expect(scene.session.status()).toMatchObject({ starts: 1, memoryBytes: 150 * MB });
@@ -65,7 +65,7 @@ test("maxMemory: keeps a process that is over the limit before its first turn, s
 
 test("maxMemory: lets a running turn finish, and runs queued turns in the next process", async () => {
   const gate = Promise.withResolvers<void>();
-  const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 150 : 50) * MB, {
+  const { scene, clock } = await openWithMemory((pid) => (pid % 2 === 0 ? 150 : 50) * MB, {
     session: { maxMemory: "100MB" },
     script: async (turn) => {
       if (turn.prompt === "long") await gate.promise;
@@ -86,7 +86,7 @@ test("maxMemory: lets a running turn finish, and runs queued turns in the next p
 test("maxMemory: waits for a background task until the process uses twice the limit", async () => {
   const sizes = [150, 201];
   const task = { task_id: "t", task_type: "local_bash", description: "grows" };
-  const { scene, clock } = await weighed(() => (sizes.shift() ?? 50) * MB, {
+  const { scene, clock } = await openWithMemory(() => (sizes.shift() ?? 50) * MB, {
     session: { maxMemory: "100MB" },
     script: async (turn) => {
       if (turn.prompt === "start") {
@@ -109,7 +109,7 @@ test("maxMemory: waits for a background task until the process uses twice the li
 });
 
 test('maxMemory: kills a process over twice the limit in mid-turn, and the exit is "out_of_memory"', async () => {
-  const { scene, clock } = await weighed((pid) => (pid % 2 === 0 ? 201 : 50) * MB, {
+  const { scene, clock } = await openWithMemory((pid) => (pid % 2 === 0 ? 201 : 50) * MB, {
     session: { maxMemory: "100MB" },
     script: async (turn) => {
       await turn.partial("so far");
@@ -149,7 +149,7 @@ test("capacity.memoryBudget: hibernates the least recently used session until th
   const list = Array.from({ length: 4 }, () => unique());
   const [a, b, c, d] = list as [string, string, string, string];
   let each = 100;
-  const { scene, clock } = await weighed(() => each * MB, {
+  const { scene, clock } = await openWithMemory(() => each * MB, {
     children: list.map((name) => ({ name, activation: "lazy" })),
     options: { capacity: { memoryBudget: "500MB" } },
   });
@@ -178,7 +178,7 @@ test("capacity.memoryBudget: hibernates the least recently used session until th
 });
 
 test("maxMemory: measures nothing without a limit or a process", async () => {
-  const { scene, clock, reads } = await weighed(() => MB, {});
+  const { scene, clock, reads } = await openWithMemory(() => MB, {});
   await using _ = scene;
   await clock.advance(60_000);
   expect(reads).toEqual([]);

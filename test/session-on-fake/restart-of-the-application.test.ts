@@ -7,10 +7,10 @@ import { fakeClaude, SimulatedClock } from "../../src/testing/index.ts";
 import { expectNothingLeft, run, said } from "./application.ts";
 import { collect, failure, unique, within } from "./scene.ts";
 
-const world = (script?: Parameters<typeof fakeClaude>[0]) => ({ fake: fakeClaude(script), journal: memoryJournal() });
+const setUp = (script?: Parameters<typeof fakeClaude>[0]) => ({ fake: fakeClaude(script), journal: memoryJournal() });
 
 test("Recovery: a name keeps its conversation", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   const first = await run(both, [{ name }]);
   const { sessionId } = await first.query(name, "one");
@@ -29,7 +29,7 @@ test("Recovery: a name keeps its conversation", async () => {
 });
 
 test("Recovery: cleared, moved and forked conversations stay as they were", async () => {
-  const both = world();
+  const both = setUp();
   const [name, fork] = [unique(), unique("fork")];
   const first = await run(both, [{ name }]);
   await first.query(name, "forgotten");
@@ -52,7 +52,7 @@ test("Recovery: cleared, moved and forked conversations stay as they were", asyn
 });
 
 test("Recovery: a conversation that was cleared before the stop stays forgotten", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   const first = await run(both, [{ name }]);
   const { sessionId } = await first.query(name, "forgotten");
@@ -65,7 +65,7 @@ test("Recovery: a conversation that was cleared before the stop stays forgotten"
 });
 
 test("Recovery: a session without a turn starts afresh", async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   await (await run(both, [{ name }])).stop();
   await using second = await run(both, [{ name }]);
@@ -73,7 +73,7 @@ test("Recovery: a session without a turn starts afresh", async () => {
 });
 
 test("Recovery: changed options keep the conversation, unless they name another one", async () => {
-  const both = world();
+  const both = setUp();
   const [name, resume] = [unique(), randomUUID()];
   const first = await run(both, [{ name }, { name: unique("donor"), sessionId: resume }]);
   const { sessionId } = await first.query(name, "one");
@@ -98,7 +98,7 @@ test("Recovery: changed options keep the conversation, unless they name another 
 });
 
 test("Recovery: tuple names with equal text are distinct", async () => {
-  const both = world();
+  const both = setUp();
   const id = randomUUID();
   const names = [["user", id, 1], ["user", id, "1"], `user-${id}`] as const;
   const first = await run(
@@ -117,7 +117,7 @@ test("Recovery: tuple names with equal text are distinct", async () => {
 test.each(["fail", "fresh"] as const)(
   "onMissingConversation: applies after a restart without the transcript: %s",
   async (onMissingConversation) => {
-    const { journal } = world();
+    const { journal } = setUp();
     const name = unique();
     const first = await run({ journal, fake: fakeClaude() }, [{ name }]);
     const { sessionId } = await first.query(name, "one");
@@ -142,7 +142,7 @@ test.each(["fail", "fresh"] as const)(
 
 test("Recovery: enqueued turns run in order after the restart, and queries of the former process do not", async () => {
   const open = Promise.withResolvers<void>();
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     if (turn.prompt === "hold") await open.promise;
     await turn.text(`re: ${turn.prompt}`);
   });
@@ -167,7 +167,7 @@ test("Recovery: enqueued turns run in order after the restart, and queries of th
 
 test("Recovery: a running turn that had shown nothing runs again, and its prompt is in the conversation once", async () => {
   let hang = true;
-  const both = world(async (turn) => (hang && turn.prompt === "two" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
+  const both = setUp(async (turn) => (hang && turn.prompt === "two" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
   const name = unique();
   const first = await run(both, [{ name }]);
   await first.query(name, "one");
@@ -185,7 +185,7 @@ test("Recovery: a running turn that had shown nothing runs again, and its prompt
 test("Recovery: a running turn that had begun to answer is settled by `onInterruptedTurn`", async () => {
   for (const onInterruptedTurn of ["retry_if_untouched", "fail", "retry"] as const) {
     let cut = true;
-    const both = world(async (turn) => {
+    const both = setUp(async (turn) => {
       if (!cut || turn.prompt !== "two") return turn.text(`re: ${turn.prompt}`);
       await turn.partial("half of it");
       await turn.hang();
@@ -210,7 +210,7 @@ test("Recovery: a running turn that had begun to answer is settled by `onInterru
 });
 
 test("Recovery: ended turns return their reply or error, as result and as streams", async () => {
-  const both = world(async (turn) => {
+  const both = setUp(async (turn) => {
     if (turn.prompt === "bad") return turn.result({ subtype: "error_max_turns" });
     await turn.text(`re: ${turn.prompt}`);
   });
@@ -238,7 +238,7 @@ test("Recovery: ended turns return their reply or error, as result and as stream
 });
 
 test("session.turn(): does not find another session's turn", async () => {
-  const both = world();
+  const both = setUp();
   const [a, b] = [unique("a"), unique("b")];
   await using application = await run(both, [{ name: a }, { name: b }]);
   const id = await application.session(a).enqueue("hi");
@@ -248,7 +248,7 @@ test("session.turn(): does not find another session's turn", async () => {
 
 test("Recovery: a queued turn keeps its deadline over the restart", async () => {
   const clock = new SimulatedClock();
-  const both = { ...world((turn) => (turn.prompt === "patient" ? turn.text("done") : turn.hang())), clock };
+  const both = { ...setUp((turn) => (turn.prompt === "patient" ? turn.text("done") : turn.hang())), clock };
   const name = unique();
   const first = await run(both, [{ name }]);
   void first.query(name, "hold").catch(() => {});
@@ -268,7 +268,7 @@ test("Recovery: a queued turn keeps its deadline over the restart", async () => 
 });
 
 test("terminateSession(): keeps the conversation and cancels queued turns", async () => {
-  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
+  const both = setUp(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(`re: ${turn.prompt}`)));
   const name = unique();
   await using application = await run(both, [{ name }]);
   const { sessionId } = await application.query(name, "one");
@@ -283,7 +283,7 @@ test("terminateSession(): keeps the conversation and cancels queued turns", asyn
 });
 
 test("Recovery: turns that are asked for during the start come after the journal's", async () => {
-  const both = world(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(turn.prompt)));
+  const both = setUp(async (turn) => (turn.prompt === "hold" ? turn.hang() : turn.text(turn.prompt)));
   const name = unique();
   const first = await run(both, [{ name }]);
   void first.query(name, "hold").catch(() => {});
@@ -300,7 +300,7 @@ test("Recovery: turns that are asked for during the start come after the journal
 });
 
 test('terminateSession({ conversation: "clear" }): forgets conversation and turns, and keeps the costs', async () => {
-  const both = world();
+  const both = setUp();
   const name = unique();
   const first = await run(both, [{ name }]);
   const { sessionId, turnId, costUsd } = await first.query(name, "one", { idempotencyKey: "k" });

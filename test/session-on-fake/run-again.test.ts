@@ -3,7 +3,7 @@ import { query, stream } from "../../src/castellan.ts";
 import { collect, failure, Scene } from "./scene.ts";
 
 /** Opens a session that retries every cut turn, and whose first process dies after it has said `first`. */
-function twice(first = "half a") {
+function openRetrying(first = "half a") {
   return Scene.open({
     session: { onInterruptedTurn: "retry" },
     script: async (turn) => {
@@ -22,7 +22,7 @@ let gate = Promise.withResolvers<void>();
 
 test("turn.text(): rejects with TURN_RETRIED after text of an attempt that is void, and then yields the last attempt", async () => {
   gate = Promise.withResolvers();
-  await using scene = await twice();
+  await using scene = await openRetrying();
   const turn = stream(scene.name, "go");
   const read: string[] = [];
   const reading = (async () => {
@@ -41,7 +41,7 @@ test("turn.text(): rejects with TURN_RETRIED after text of an attempt that is vo
 test("turn.messages() and turn.deltas(): carry the attempt's number", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
-  await using scene = await twice();
+  await using scene = await openRetrying();
   const turn = stream(scene.name, "go");
   await turn.result();
   const deltas = await collect(turn.deltas());
@@ -59,7 +59,7 @@ test("turn.messages() and turn.deltas(): carry the attempt's number", async () =
 test("turn.toResponse(): sends `retry` between two attempts, once", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
-  await using scene = await twice();
+  await using scene = await openRetrying();
   const turn = stream(scene.name, "go");
   const page = await turn.toResponse().text();
   expect([...page.matchAll(/^event: (\w+)/gm)].map(([, name]) => name)).toEqual([
@@ -75,7 +75,7 @@ test("turn.toResponse(): sends `retry` between two attempts, once", async () => 
 test("turn.toResponse(): sends `retry` to a page that reconnects with an id of the first attempt", async () => {
   gate = Promise.withResolvers();
   gate.resolve();
-  await using scene = await twice();
+  await using scene = await openRetrying();
   const turn = stream(scene.name, "go");
   const page = await turn.toResponse().text();
   const [first = ""] = [...page.matchAll(/^id: (.+)$/gm)].map(([, id]) => id ?? "");

@@ -12,7 +12,7 @@ import { eventually, failure, Scene, ticks, unique, within } from "./scene.ts";
 const count: FakeScript = (turn) => turn.text(`${turn.history.length}`);
 
 /** A little more than the delay between a demand and the start of the next spare, in ms. */
-const SOON = 600;
+const SPARE_DELAY_MS = 600;
 
 /** Opens a scene with a template whose sessions share their options, and with spares. */
 async function family(
@@ -35,7 +35,7 @@ async function family(
   const fill = async (n: number): Promise<void> => {
     while (ready() < n) {
       await ticks(5);
-      if (ready() < n) await clock.advance(SOON);
+      if (ready() < n) await clock.advance(SPARE_DELAY_MS);
     }
   };
   return { scene, clock, name, fill, status: () => scene.supervisor.capacity().spares };
@@ -146,7 +146,7 @@ test("Spares: do not serve a session with other options, and count the option as
     ],
     options: { capacity: { spares: 1 } },
   });
-  await clock.advance(SOON);
+  await clock.advance(SPARE_DELAY_MS);
   await eventually(() => scene.supervisor.capacity().spares.ready === 1);
   const spare = scene.fake.running[0]?.pid;
   for (const { name } of scene.supervisor.listSessions()) {
@@ -215,7 +215,7 @@ test("Spares: do not retry a failed start before the next demand", async () => {
     children: [template(name)],
     options: { capacity: { spares: 2 } },
   });
-  await clock.advance(SOON);
+  await clock.advance(SPARE_DELAY_MS);
   await eventually(() => scene.supervisor.capacity().spares.unused["failed"] === 1);
   await clock.advance(9 * 60_000);
   expect(starts).toBe(1);
@@ -251,7 +251,7 @@ test("Spares: stop a claimed spare and free its slot when the session's start fa
   });
   expect(session(name).status().state).toBe("quarantined");
   while (supervisor.capacity().spares.ready === 0) {
-    await clock.advance(SOON);
+    await clock.advance(SPARE_DELAY_MS);
     await ticks(5);
   }
   const { sessions } = journal;

@@ -5,12 +5,12 @@ import type { Turn } from "../../src/session/streams/turn.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { eventually, failure, Scene, ticks } from "./scene.ts";
 
-interface Heard {
+interface Received {
   readonly events: EventSourceMessage[];
   readonly comments: string[];
 }
 
-async function hear(response: Response): Promise<Heard> {
+async function receive(response: Response): Promise<Received> {
   const events: EventSourceMessage[] = [];
   const comments: string[] = [];
   const parser = createParser({
@@ -53,7 +53,7 @@ test("turn.toResponse(): sends thinking, tool uses, text and the result as serve
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
   expect(response.headers.get("x-own")).toBe("1");
-  const { events } = await hear(response);
+  const { events } = await receive(response);
   expect(textOf(events)).toBe("line one\n\nline two: data: event: é🏰");
   expect(new Set(events.map(({ event }) => event))).toEqual(new Set(["thinking", "tool_use", "text", "result"]));
   expect(events.filter(({ event }) => event === "tool_use").map(data)).toMatchObject([{ name: "Read" }]);
@@ -70,18 +70,18 @@ test("turn.toResponse({ lastEventId }): resumes after the id, and replays after 
   await using scene = await Scene.open({ script: (turn) => script(turn) });
   const turn = stream(scene.name, "go");
   await turn.result();
-  const all = (await hear(turn.toResponse())).events;
+  const all = (await receive(turn.toResponse())).events;
   for (const [at, { id }] of all.entries()) {
     if (id === undefined || all[at + 1]?.id === id) continue;
-    const rest = (await hear(turn.toResponse({ lastEventId: id }))).events;
+    const rest = (await receive(turn.toResponse({ lastEventId: id }))).events;
     const expected = all.slice(at + 1);
     expect(rest.slice(0, expected.length)).toEqual(expected);
     expect(rest.at(-1)?.event).toBe("result");
   }
-  const [retry, ...rest] = (await hear(turn.toResponse({ lastEventId: "nonsense" }))).events;
+  const [retry, ...rest] = (await receive(turn.toResponse({ lastEventId: "nonsense" }))).events;
   expect(retry).toMatchObject({ event: "retry", data: '{"attempt":1}' });
   expect(rest).toEqual(all);
-  expect((await hear(turn.toResponse({ lastEventId: null }))).events).toEqual(all);
+  expect((await receive(turn.toResponse({ lastEventId: null }))).events).toEqual(all);
 });
 
 test("turn.toResponse(): ends with an error event when the turn fails", async () => {
@@ -92,7 +92,7 @@ test("turn.toResponse(): ends with an error event when the turn fails", async ()
     },
   });
   const turn = stream(scene.name, "go");
-  const { events } = await hear(turn.toResponse());
+  const { events } = await receive(turn.toResponse());
   expect(textOf(events)).toBe("so far");
   const last = events.at(-1);
   expect(last?.event).toBe("error");
@@ -171,10 +171,10 @@ test("turn.toResponse(): a client that leaves a silent turn leaves no timer behi
 test("turn.toResponse(): sends an error event when the session stops", async () => {
   await using scene = await Scene.open({ script: (turn) => turn.hang() });
   const turn = stream(scene.name, "go");
-  const heard = hear(turn.toResponse());
+  const received = receive(turn.toResponse());
   await scene.fake.prompted(1);
   await scene.session.stop();
-  const { events } = await heard;
+  const { events } = await received;
   expect(events.map(({ event }) => event)).toEqual(["error"]);
   await failure(turn.result(), "TURN_INTERRUPTED");
 });

@@ -11,12 +11,12 @@ import {
   nextGranted,
 } from "../../src/session/conversation/granted.ts";
 
-const having = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
+const after = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
 const approved = (...updates: PermissionUpdate[]): GrantedEvent => ({ type: "approved", updates });
 const configured = (option?: PermissionMode): GrantedEvent => ({ type: "configured", option });
 
 /** Applies the modes that a process reports in turn; the first one is the options'. */
-function going(option: PermissionMode | undefined, ...modes: PermissionMode[]): Granted {
+function afterModes(option: PermissionMode | undefined, ...modes: PermissionMode[]): Granted {
   return modes.slice(1).reduce((granted, now, at) => {
     const from = modes[at];
     return nextGranted(granted, { type: "mode", now, from, option });
@@ -40,40 +40,40 @@ function rules(
 
 describe("nextGranted: mode", () => {
   it("keeps a mode other than the options', with the mode to which a plan returns", () => {
-    expect(going("default", "default", "acceptEdits").mode).toEqual({ now: "acceptEdits", option: "default" });
-    expect(going("acceptEdits", "acceptEdits", "plan").mode).toEqual({
+    expect(afterModes("default", "default", "acceptEdits").mode).toEqual({ now: "acceptEdits", option: "default" });
+    expect(afterModes("acceptEdits", "acceptEdits", "plan").mode).toEqual({
       now: "plan",
       back: "acceptEdits",
       option: "acceptEdits",
     });
-    expect(going("default", "default", "acceptEdits", "plan").mode).toEqual({
+    expect(afterModes("default", "default", "acceptEdits", "plan").mode).toEqual({
       now: "plan",
       back: "acceptEdits",
       option: "default",
     });
-    expect(going("plan", "plan", "default", "acceptEdits", "plan").mode).toMatchObject({ back: "acceptEdits" });
+    expect(afterModes("plan", "plan", "default", "acceptEdits", "plan").mode).toMatchObject({ back: "acceptEdits" });
   });
 
   it("drops the mode once it is the options' again", () => {
-    expect(going("acceptEdits", "acceptEdits", "plan", "acceptEdits")).toEqual(NOTHING_GRANTED);
-    expect(going("plan", "plan", "default", "plan")).toEqual(NOTHING_GRANTED);
-    expect(going("default", "default", "plan", "default")).toEqual(NOTHING_GRANTED);
+    expect(afterModes("acceptEdits", "acceptEdits", "plan", "acceptEdits")).toEqual(NOTHING_GRANTED);
+    expect(afterModes("plan", "plan", "default", "plan")).toEqual(NOTHING_GRANTED);
+    expect(afterModes("default", "default", "plan", "default")).toEqual(NOTHING_GRANTED);
   });
 
   it("keeps any reported mode when the options have none", () => {
-    expect(going(undefined, "default", "plan", "default").mode).toEqual({ now: "default" });
-    expect(having({ type: "mode", now: "plan", from: undefined, option: undefined }).mode).toEqual({ now: "plan" });
+    expect(afterModes(undefined, "default", "plan", "default").mode).toEqual({ now: "default" });
+    expect(applied({ type: "mode", now: "plan", from: undefined, option: undefined }).mode).toEqual({ now: "plan" });
   });
 
   it("ignores a repeated mode", () => {
-    const plan = going("acceptEdits", "acceptEdits", "plan");
+    const plan = afterModes("acceptEdits", "acceptEdits", "plan");
     const again: GrantedEvent = { type: "mode", now: "plan", from: "plan", option: "acceptEdits" };
     expect(nextGranted(plan, again)).toBe(plan);
   });
 
   it("drops the mode when the option changes, and keeps the rules", () => {
     const both = nextGranted(
-      going("default", "default", "acceptEdits"),
+      afterModes("default", "default", "acceptEdits"),
       approved(rules("addRules", "allow", [["Read"]])),
     );
     expect(nextGranted(both, configured("default"))).toBe(both);
@@ -85,7 +85,7 @@ describe("nextGranted: mode", () => {
 
 describe("nextGranted: rules and directories", () => {
   it("adds, replaces and removes as Claude Code does, each behavior on its own", () => {
-    const granted = having(
+    const granted = applied(
       approved(
         rules("addRules", "allow", [["Bash", "touch:*"], ["WebFetch"], ["WebFetch"]]),
         rules("addRules", "deny", [["Bash", "rm:*"]]),
@@ -103,7 +103,7 @@ describe("nextGranted: rules and directories", () => {
 
   it("writes rules as settings do", () => {
     const given = [["Bash", "echo (a) \\b"], ["Edit", "*"], ["mcp__s__t"]] as const;
-    expect(having(approved(rules("addRules", "allow", given))).allow).toEqual([
+    expect(applied(approved(rules("addRules", "allow", given))).allow).toEqual([
       "Bash(echo \\(a\\) \\\\b)",
       "Edit(*)",
       "mcp__s__t",
@@ -111,7 +111,7 @@ describe("nextGranted: rules and directories", () => {
   });
 
   it("ignores an update that Claude Code drops: a rule with empty content that would allow the whole tool", () => {
-    const before = having(approved(rules("addRules", "allow", [["Bash", "a"]])));
+    const before = applied(approved(rules("addRules", "allow", [["Bash", "a"]])));
     for (const [tool, content] of [
       ["Bash", "*"],
       ["Bash", ""],
@@ -123,8 +123,8 @@ describe("nextGranted: rules and directories", () => {
         expect(nextGranted(before, approved(update))).toBe(before);
       }
     }
-    expect(having(approved(rules("addRules", "deny", [["Bash", "*"]]))).deny).toEqual(["Bash"]);
-    const whole = having(approved(rules("addRules", "allow", [["Bash"]])));
+    expect(applied(approved(rules("addRules", "deny", [["Bash", "*"]]))).deny).toEqual(["Bash"]);
+    const whole = applied(approved(rules("addRules", "allow", [["Bash"]])));
     expect(nextGranted(whole, approved(rules("removeRules", "allow", [["Bash", "*"]]))).allow).toEqual([]);
   });
 
@@ -135,38 +135,38 @@ describe("nextGranted: rules and directories", () => {
         { type: "addDirectories", directories: ["/a"], destination },
         { type: "setMode", mode: "acceptEdits", destination },
       ];
-      expect(having(approved(...updates))).toBe(NOTHING_GRANTED);
+      expect(applied(approved(...updates))).toBe(NOTHING_GRANTED);
     }
-    expect(having(approved(rules("addRules", "allow", [["Read"]], "cliArg"))).allow).toEqual(["Read"]);
+    expect(applied(approved(rules("addRules", "allow", [["Read"]], "cliArg"))).allow).toEqual(["Read"]);
   });
 
   it("ignores a whole list with an invalid update", () => {
     const good = rules("addRules", "allow", [["Read"]]);
     for (const bad of [{ type: "garbage" }, { ...good, destination: "nowhere" }, { ...good, rules: "x" }, null, 7]) {
       const updates: unknown = [good, bad];
-      expect(having({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
+      expect(applied({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
     }
     const updates: unknown = "x";
-    expect(having({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
+    expect(applied({ type: "approved", updates: updates as PermissionUpdate[] })).toBe(NOTHING_GRANTED);
   });
 
   it("bounds allow rules to 1,000, and no deny rules", () => {
     const many = Array.from({ length: 1_200 }, (_, at) => ["Bash", `x${at}`] as const);
-    const granted = having(approved(rules("addRules", "allow", many), rules("addRules", "deny", many)));
+    const granted = applied(approved(rules("addRules", "allow", many), rules("addRules", "deny", many)));
     expect(granted.allow).toHaveLength(1_000);
     expect(granted.allow.at(-1)).toBe("Bash(x1199)");
     expect(granted.deny).toHaveLength(1_200);
   });
 
   it("hasLess() finds a removed rule", () => {
-    const before = having(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
+    const before = applied(approved(rules("addRules", "allow", [["Read"], ["Edit"]])));
     const less = nextGranted(before, approved(rules("removeRules", "allow", [["Read"]])));
     expect([hasLess(before, less), hasLess(less, before), hasLess(before, before)]).toEqual([true, false, false]);
   });
 });
 
 it("nextGranted: keeps nothing after `revoked`", () => {
-  const granted = having(approved(rules("addRules", "deny", [["Read"]])));
+  const granted = applied(approved(rules("addRules", "deny", [["Read"]])));
   expect(isNothing(granted)).toBe(false);
   expect(nextGranted(granted, { type: "revoked" })).toEqual(NOTHING_GRANTED);
 });
@@ -182,7 +182,7 @@ it("grantedSchema: reads back any grants, which allow only added rules", () => {
   );
   fc.assert(
     fc.property(fc.array(event), (events) => {
-      const granted = having(...events);
+      const granted = applied(...events);
       expect(grantedSchema.parse(JSON.parse(JSON.stringify(granted)))).toEqual(granted);
       const added = events.flatMap((one) => (one.type === "approved" ? one.updates : []));
       for (const text of granted.allow) {

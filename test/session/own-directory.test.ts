@@ -7,7 +7,7 @@ import { folderNameOf, ownDirectoryOf } from "../../src/claude/own-directory.ts"
 import { nameKey, nameProblem, type SessionName } from "../../src/names.ts";
 
 /** Parts of names that try to escape their folder. */
-const NASTY = [
+const HOSTILE = [
   ["..", ".", "../..", "/", "\\", "/etc/passwd", "C:\\Windows", "..\\..\\x", "a/../b", "~", "~root"],
   ["con", "CON", "nul", "NUL.txt", "aux", "prn", "com1", "LPT9", "a.", "a ", " a", "a:b", "a*b?", 'a"b<c>|d'],
   [
@@ -31,7 +31,7 @@ const NASTY = [
   ["-", "--", "-rf", "_", "$HOME", "`id`", "%PATH%", "a b", "a-b", "a_b", "A-B", "x".repeat(255), "é".repeat(200)],
 ].flat();
 
-const part = fc.oneof(fc.constantFrom(...NASTY), fc.string({ unit: "binary", minLength: 1, maxLength: 60 }));
+const part = fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: "binary", minLength: 1, maxLength: 60 }));
 const name: fc.Arbitrary<SessionName> = fc
   .oneof(part, fc.tuple(part, fc.oneof(part, fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }))))
   .filter((given) => nameProblem(given) === undefined);

@@ -70,7 +70,7 @@ const textOf = (steps: readonly Step[]): string =>
 const turnOf = (record: TurnRecord): Turn => new Turn(record, "a", async () => {});
 
 /** Plays the lives of a turn to a page that keeps losing its connection. */
-async function tell(
+async function play(
   lives: readonly Life[],
   ending: "completes" | "fails" | "recalled" | "recalled failed",
 ): Promise<Page> {
@@ -128,7 +128,7 @@ describe("turn.toResponse(), of a page that keeps reconnecting", () => {
   it("shows the last attempt once and whole in the end, for any outcome", async () => {
     await fc.assert(
       fc.asyncProperty(story, ending, async (lives, how) => {
-        const page = await tell(lives, how);
+        const page = await play(lives, how);
         expect(page.text).toBe(textOf(lives.at(-1)?.tries.at(-1) ?? []));
         expect(page.ends).toBe(1);
       }),

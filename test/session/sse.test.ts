@@ -70,7 +70,7 @@ async function eventsOf(turn: Turn, options: SseOptions = {}): Promise<EventSour
   return parse(await turn.toResponse(options).text());
 }
 
-const simply = (events: readonly EventSourceMessage[]): unknown[] =>
+const parsed = (events: readonly EventSourceMessage[]): unknown[] =>
   events.map(({ event, data }) => ({ event, data: JSON.parse(data) }));
 
 const ALL = [
@@ -93,13 +93,13 @@ describe("Turn.toResponse", () => {
   });
 
   it("sends a turn from its beginning to its result", async () => {
-    expect(simply(await eventsOf(completed()))).toEqual(ALL);
+    expect(parsed(await eventsOf(completed()))).toEqual(ALL);
   });
 
   it("ends a failed turn with its code, after the partial text", async () => {
     const { record, turn } = running([messageStart("m1"), textDelta("half")]);
     record.fail("failed", new CastellanError("SESSION_STOPPED", 'session "a" has been stopped.'));
-    expect(simply(await eventsOf(turn))).toEqual([
+    expect(parsed(await eventsOf(turn))).toEqual([
       { event: "text", data: { text: "half" } },
       { event: "error", data: { code: "SESSION_STOPPED", message: 'session "a" has been stopped.' } },
     ]);
@@ -125,7 +125,7 @@ describe("Turn.toResponse", () => {
     for (const [index, { id }] of all.entries()) {
       if (id === undefined) continue;
       const rest = await eventsOf(completed(), { lastEventId: id });
-      expect(simply(rest)).toEqual(ALL.slice(index + 1));
+      expect(parsed(rest)).toEqual(ALL.slice(index + 1));
     }
   });
 
@@ -139,13 +139,13 @@ describe("Turn.toResponse", () => {
 
   it.each([[null], [""], [undefined]])("starts at the beginning with %j as the last id", async (lastEventId) => {
     const options = lastEventId === undefined ? {} : { lastEventId };
-    expect(simply(await eventsOf(completed(), options))).toEqual(ALL);
+    expect(parsed(await eventsOf(completed(), options))).toEqual(ALL);
   });
 
   it.each(["x", "17", "life.1", "another.1.3", "t.1.0", ".1.1", "life.1.3.", "9".repeat(1_000)])(
     "sends `retry` and everything for %j, an id of another turn",
     async (lastEventId) => {
-      const [retry, ...rest] = simply(await eventsOf(completed(), { lastEventId }));
+      const [retry, ...rest] = parsed(await eventsOf(completed(), { lastEventId }));
       expect([retry, ...rest]).toEqual([{ event: "retry", data: { attempt: 1 } }, ...ALL]);
     },
   );
@@ -155,21 +155,21 @@ describe("Turn.toResponse", () => {
     silent.record.complete(reply);
     const retry = { event: "retry", data: { attempt: 1 } };
     const result = { event: "result", data: reply };
-    expect(simply(await eventsOf(silent.turn, { lastEventId: "before.1.3" }))).toEqual([retry, result]);
-    expect(simply(await eventsOf(silent.turn))).toEqual([result]);
+    expect(parsed(await eventsOf(silent.turn, { lastEventId: "before.1.3" }))).toEqual([retry, result]);
+    expect(parsed(await eventsOf(silent.turn))).toEqual([result]);
     const { turn, record } = running([messageStart("m1"), textDelta("half")]);
     record.requeued();
     record.started();
     record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over."));
     const error = { event: "error", data: { code: "SESSION_STOPPED", message: "it is over." } };
     const half = { event: "text", data: { text: "half" } };
-    expect(simply(await eventsOf(turn))).toEqual([half, { event: "retry", data: { attempt: 2 } }, error]);
+    expect(parsed(await eventsOf(turn))).toEqual([half, { event: "retry", data: { attempt: 2 } }, error]);
   });
 
   it("sends no `retry` for the last attempt of a failed turn", async () => {
     const { turn, record } = running();
     record.fail("failed", new CastellanError("SESSION_STOPPED", "it is over."));
-    expect(simply(await eventsOf(turn, { lastEventId: "before.1.3" }))).toEqual([
+    expect(parsed(await eventsOf(turn, { lastEventId: "before.1.3" }))).toEqual([
       { event: "error", data: { code: "SESSION_STOPPED", message: "it is over." } },
     ]);
   });
@@ -179,7 +179,7 @@ describe("Turn.toResponse", () => {
       fc.asyncProperty(fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1 }), async (pieces) => {
         const { record, turn } = running([messageStart("m1"), ...pieces.map((text) => textDelta(text))]);
         record.complete(reply);
-        const events = simply(await eventsOf(turn));
+        const events = parsed(await eventsOf(turn));
         expect(events.slice(0, -1)).toEqual(pieces.map((text) => ({ event: "text", data: { text } })));
       }),
       { numRuns: 30 },
@@ -208,7 +208,7 @@ describe("Turn.toResponse", () => {
       expect(pieces.every((piece) => piece.startsWith(":") && piece.endsWith("\n\n"))).toBe(true);
       record.complete(reply);
       await done;
-      expect(simply(parse(pieces.join("")))).toEqual([{ event: "result", data: reply }]);
+      expect(parsed(parse(pieces.join("")))).toEqual([{ event: "result", data: reply }]);
       expect(clock.timers).toBe(0);
     });
 
@@ -241,7 +241,7 @@ describe("Turn.toResponse", () => {
       const other = eventsOf(turn, { clock });
       for (const message of STORY) record.append(message);
       record.complete(reply);
-      expect(simply(await other)).toEqual(ALL);
+      expect(parsed(await other)).toEqual(ALL);
       expect(turn.state).toBe("completed");
     });
   });
