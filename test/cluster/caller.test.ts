@@ -25,7 +25,7 @@ function entry(boot: string, changed: Partial<NodeEntry> = {}): NodeEntry {
 
 type Answering = (to: Destination, request: CallRequest, signal: AbortSignal) => CallAnswer | Promise<CallAnswer>;
 
-/** A caller in a cluster of two nodes whose answers a test says. */
+/** Returns a caller in a cluster of two nodes whose answers the test gives. */
 function scene(answer: Answering, nodes: () => Promise<readonly NodeEntry[]> = async () => [entry("a"), entry("b")]) {
   const clock = new SimulatedClock();
   const calls: { readonly boot: string; readonly method: string; readonly claim: boolean; readonly at: number }[] = [];
@@ -46,7 +46,7 @@ function scene(answer: Answering, nodes: () => Promise<readonly NodeEntry[]> = a
   return { caller, clock, calls };
 }
 
-/** What a call ends with, once so much time has passed. */
+/** Returns how a call ends after that many milliseconds. */
 async function endOf(call: Promise<unknown>, clock: SimulatedClock, ms = 0): Promise<unknown> {
   const end = call.then(
     (value) => ({ value }),
@@ -58,14 +58,14 @@ async function endOf(call: Promise<unknown>, clock: SimulatedClock, ms = 0): Pro
 
 const answered = (value: unknown): CallAnswer => ({ type: "answer", value });
 
-test("asks a node that may claim the session, and the same one from then on", async () => {
+test("Caller: asks a node that may claim the session, and asks the same node from then on", async () => {
   const { caller, calls } = scene(({ boot }) => answered(`from ${boot}`));
   expect(await caller.call(KEY, "status")).toBe("from a");
   expect(await caller.call(KEY, "health", 1, "two")).toBe("from a");
   expect(calls.map(({ claim }) => claim)).toEqual([true, false]);
 });
 
-test("goes where it is sent", async () => {
+test("Caller: follows not_owner to the owner", async () => {
   const owner = { boot: "b", address: "http://b:7700" };
   const { caller, clock, calls } = scene(({ boot }) => (boot === "b" ? answered(7) : { type: "not_owner", owner }));
   expect(await endOf(caller.call(KEY, "status"), clock, 100)).toEqual({ value: 7 });
@@ -73,7 +73,7 @@ test("goes where it is sent", async () => {
   expect(clock.timers).toBe(0);
 });
 
-test("throws what the session throws, without another try", async () => {
+test("Caller: throws the session's error without a retry", async () => {
   const details = { problems: [{ field: "history.limit", message: "expected a number" }] };
   const error = { code: "INVALID_OPTIONS", message: "wrong", details };
   const { caller, clock, calls } = scene(() => ({ type: "failed", error }));
@@ -81,8 +81,8 @@ test("throws what the session throws, without another try", async () => {
   expect(calls).toHaveLength(1);
 });
 
-describe("what is lost on the way", () => {
-  test("is tried again after longer and longer pauses, until the patience is over", async () => {
+describe("Caller after a failure", () => {
+  test("retries after increasing delays until its patience ends, then rejects with CLUSTER_UNAVAILABLE", async () => {
     const cause = new Unreachable("nobody listens there");
     const { caller, clock, calls } = scene(() => Promise.reject(cause));
     const end = await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS);
@@ -96,7 +96,7 @@ describe("what is lost on the way", () => {
   });
 
   test.each(["restart", "clear", "stop", "rewindFiles", "approve", "deny"] as const)(
-    "is not tried again if `%s` may have been done",
+    "rejects `%s` with reason uncertain, without a retry, if it may have been done",
     async (method) => {
       const { caller, clock, calls } = scene(() => Promise.reject(new Unreachable("it broke")));
       const end = await endOf(caller.call(KEY, method), clock, 2 * PATIENCE_MS);
@@ -106,7 +106,7 @@ describe("what is lost on the way", () => {
     },
   );
 
-  test("is tried again if it is certain that it was not done", async () => {
+  test("retries a control that certainly was not sent", async () => {
     let tries = 0;
     const { caller, clock } = scene(() =>
       ++tries < 3 ? Promise.reject(new Unreachable("no connection", { unsent: true })) : answered("restarted"),
@@ -116,7 +116,7 @@ describe("what is lost on the way", () => {
 
   // A node of an earlier release answers with the code of the journal.
   test.each(["DATABASE_UNAVAILABLE", "JOURNAL_UNAVAILABLE"] as const)(
-    "with %s is tried again, and told as that",
+    "retries while the database fails with %s, and rejects with its error",
     async (code) => {
       const away = new CastellanError(code, "away", { details: { reason: "unreachable" } });
       let up = false;
@@ -133,7 +133,7 @@ describe("what is lost on the way", () => {
     },
   );
 
-  test("because no node takes it is told as that", async () => {
+  test("rejects with reason no_node when no node takes the session", async () => {
     const { caller, clock } = scene(
       () => NOT_OWNER,
       async () => [],
@@ -142,7 +142,7 @@ describe("what is lost on the way", () => {
     expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "no_node" } });
   });
 
-  test("because the releases are too far apart is told at once", async () => {
+  test("rejects with CLUSTER_UNAVAILABLE when no node speaks its protocol", async () => {
     const { caller, clock } = scene(
       () => answered(1),
       async () => [entry("a", { protocols: [7, 9] })],
@@ -151,7 +151,7 @@ describe("what is lost on the way", () => {
     expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
   });
 
-  test("because of a defect is no matter of patience", async () => {
+  test("rejects with a defect at once", async () => {
     const defect = new TypeError("a defect");
     const { caller, clock, calls } = scene(() => Promise.reject(defect));
     expect(await endOf(caller.call(KEY, "status"), clock)).toBe(defect);
@@ -159,16 +159,16 @@ describe("what is lost on the way", () => {
   });
 });
 
-describe("a call to one node", () => {
+describe("Caller.callAt", () => {
   const to = { boot: "b", address: "http://b:7700", protocol: 1 };
 
-  test("may claim, and is not sent elsewhere", async () => {
+  test("lets the node claim, and calls no other node", async () => {
     const { caller, calls } = scene(() => answered("awake"));
     expect(await caller.callAt(to, KEY, "wake")).toBe("awake");
     expect(calls).toMatchObject([{ boot: "b", claim: true }]);
   });
 
-  test("says why it was not done", async () => {
+  test("rejects with no_node, uncertain or the session's error", async () => {
     const refused = scene(() => NOT_OWNER);
     await expect(refused.caller.callAt(to, KEY, "wake")).rejects.toMatchObject({ details: { reason: "no_node" } });
     const lost = scene(() => Promise.reject(new Unreachable("it broke")));
@@ -179,8 +179,8 @@ describe("a call to one node", () => {
   });
 });
 
-describe("when it is closed", () => {
-  test("calls that wait for another try end with the reason", async () => {
+describe("Caller.close", () => {
+  test("rejects calls that wait for a retry", async () => {
     const { caller, clock } = scene(() => Promise.reject(new Unreachable("nobody listens there")));
     const calls = [caller.call(KEY, "status"), caller.call(KEY, "history")];
     const ends = Promise.allSettled(calls);
@@ -190,7 +190,7 @@ describe("when it is closed", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("calls that are under way do so too, whatever they ask", async () => {
+  test("rejects calls in progress, also uncertain ones", async () => {
     const { caller } = scene(
       (_, __, signal) =>
         new Promise((_resolve, reject) =>
@@ -208,7 +208,7 @@ describe("when it is closed", () => {
     for (const end of await ends) expect(end).toEqual({ status: "rejected", reason: CLOSED });
   });
 
-  test("nothing more is asked", async () => {
+  test("rejects every later call without asking a node", async () => {
     const { caller, calls } = scene(() => answered(1));
     caller.close(CLOSED);
     caller.close(CLOSED);
@@ -218,8 +218,8 @@ describe("when it is closed", () => {
   });
 });
 
-describe("what a cluster asks of several nodes", () => {
-  /** A cluster of two nodes; `calls` has what was called, and where. */
+describe("Cluster over several nodes", () => {
+  /** Returns a cluster of two nodes. `calls` records each call and its node. */
   function clusterOf(answer: Answering, owner: () => string | undefined) {
     const clock = new SimulatedClock();
     const nodes = ["a", "b"].map((boot) => entry(boot, { hosts: { ...HOSTS, pools: ["crew"] } }));
@@ -252,7 +252,7 @@ describe("what a cluster asks of several nodes", () => {
     return { cluster, calls };
   }
 
-  test("a turn of a pool is stopped wherever it may run", async () => {
+  test("interrupts a turn of a pool on every node", async () => {
     const { cluster, calls } = clusterOf(
       () => answered(null),
       () => undefined,
@@ -266,7 +266,7 @@ describe("what a cluster asks of several nodes", () => {
     await expect(turn.result()).rejects.toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
   });
 
-  test("a session that another node has taken on its way is sent on", async () => {
+  test("move releases the session again when another node claims it in between", async () => {
     let owner: string | undefined = "a";
     let wakes = 0;
     const { cluster, calls } = clusterOf(
@@ -284,7 +284,7 @@ describe("what a cluster asks of several nodes", () => {
     await cluster.close();
   });
 
-  test("a session is not sent to and fro for ever", async () => {
+  test("move rejects with no_node after five tries", async () => {
     const { cluster, calls } = clusterOf(
       (_, { method }) => (method === "release" ? answered(null) : NOT_OWNER),
       () => "a",

@@ -67,7 +67,7 @@ async function turns(database: BackedUpDatabase): Promise<string[]> {
   return (await database.sql<{ id: string }>("select id from turns order by id")).map(({ id }) => id);
 }
 
-it("a run goes on with its sessions when the database has never heard of the run or of its claims", async () => {
+it("ClusterJournal: keeps the sessions of a run that the restored database has never heard of", async () => {
   const { database, journalOf } = await scene();
   await machine(database.place, "before");
   await database.backUp();
@@ -81,7 +81,7 @@ it("a run goes on with its sessions when the database has never heard of the run
   expect(await one.engine.ownerOf(A)).toMatchObject({ boot: "one", epoch: 1 });
 });
 
-it("what a run has written that is over is written once more, before anybody may claim its sessions", async () => {
+it("Recollection: rewrites what an ended run wrote before any node may claim its sessions", async () => {
   using gaps = hearing("castellan:database:gap");
   const { database, replay, told, journalOf } = await scene();
   const one = await machine(database.place, "one", A);
@@ -105,14 +105,14 @@ it("what a run has written that is over is written once more, before anybody may
     { content: "transcript", count: 1, lost: false },
   ]);
   await database.sql("update history set claims_from = clock_timestamp()");
-  // Above all epochs that anybody can have had in what the database lacks.
+  // Above every epoch that the lost part of the database can have had.
   expect(await other.engine.claim("other", A)).toEqual({ taken: true, epoch: 1_001 });
   await replay.restore();
   expect(told).toHaveLength(2);
 });
 
-it("what a run has written is refused once another one has gone on without it, which is told", async () => {
-  const { database, replay, told, journalOf } = await scene();
+it("Recollection: reports batches as lost once another run has claimed the session without them", async () => {
+  const { database, recollection, told, journalOf } = await scene();
   const other = await machine(database.place, "other");
   await database.backUp();
   const one = await machine(database.place, "one", A);
@@ -127,7 +127,7 @@ it("what a run has written is refused once another one has gone on without it, w
   expect(await other.engine.ownerOf(A)).toMatchObject({ boot: "other" });
 });
 
-it("an idle run whose claim is not known any more has it again when it catches up", async () => {
+it("ClusterJournal: restores a forgotten claim of an idle run when it catches up", async () => {
   const { database, journalOf } = await scene();
   const other = await machine(database.place, "other");
   const one = await machine(database.place, "one");
@@ -140,7 +140,7 @@ it("an idle run whose claim is not known any more has it again when it catches u
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: false, owner: { boot: "one" } });
 });
 
-it("nobody claims anything while others may still act by what the database has lost", async () => {
+it("Engine after a change of history: grants no claim until every live run has caught up", async () => {
   const { database } = await scene();
   const one = await machine(database.place, "one");
   const era = one.engine.era ?? 0;
@@ -152,14 +152,14 @@ it("nobody claims anything while others may still act by what the database has l
     "select claims_from > clock_timestamp() + interval '55 seconds' as held from history",
   );
   expect(held).toEqual({ held: true });
-  // Until all that may live have told what they know.
+  // Until every run that may be alive has reported what it knows.
   const other = await machine(database.place, "other");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
   await one.engine.caughtUp?.("one");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: true });
 });
 
-it("a node tells each history that its database comes to have while it lives, once, also where it comes back as another run", async () => {
+it("castellan:database:failover: is published once per history, also after the node has rejoined as another run", async () => {
   const { stop, points } = measured();
   using histories = hearing("castellan:database:failover");
   const { database } = await scene();

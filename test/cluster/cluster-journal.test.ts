@@ -27,7 +27,7 @@ const A = '["global","a"]';
 const B = '["global","b"]';
 const IDLE = { load: 0, draining: false };
 
-/** A batch of one session of which one can tell how often it was written. */
+/** Returns a batch of one session whose cost shows how often it was written. */
 function spend(number: number, session = A): Batch {
   const usage = { inputTokens: 1, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 };
   const models = [{ model: "m", costUsd: 10 ** (number - 1), usage }];
@@ -35,7 +35,7 @@ function spend(number: number, session = A): Batch {
   return { number, changes: [change], sessions: [session], durable: true };
 }
 
-/** Each digit is how often the batch of that number was written for the session, the first one last. */
+/** Returns a number whose digits say how often each batch of the session was written, the first batch last. */
 async function written(journal: Journal, session = A): Promise<number> {
   return (await journal.usage({ by: [], session }))[0]?.costUsd ?? 0;
 }
@@ -56,17 +56,17 @@ async function refusal(work: Promise<unknown>): Promise<CastellanError> {
   return error;
 }
 
-/** Whether a promise has been resolved yet. */
+/** Returns whether a promise has settled. */
 async function isSettled(promise: Promise<unknown> | undefined): Promise<boolean> {
   const pending = Symbol("pending");
   return (await Promise.race([promise, Promise.resolve(pending)])) !== pending;
 }
 
-describe("the journal of a cluster", () => {
+describe("ClusterJournal", () => {
   let where: Place | undefined;
   const NODE_TABLES = ["nodes", "globals", "batches", "sessions", "turns", "spent", "approvals"];
 
-  /** An empty journal whose node owns every session that is written of. */
+  /** Returns an empty journal whose node owns every session that is written. */
   const make = async (): Promise<Journal> => {
     if (where === undefined) where = server.fresh();
     else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
@@ -96,7 +96,7 @@ describe("the journal of a cluster", () => {
   const cases = journalConformance(make).filter(({ name }) => name !== "refuses a second owner");
   for (const { name, run } of cases) it(name, run);
 
-  it("is open on several machines at once, each of which writes of its own sessions", async () => {
+  it("is open on several nodes, each writing its own sessions", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A), await machine(where, "other", B)];
     const [first, second] = [await journalOf(one, where), await journalOf(other, where)];
@@ -113,7 +113,7 @@ describe("the journal of a cluster", () => {
     expect(await second.unfinishedBeginning('["local",')).toEqual([]);
   });
 
-  it("may be pruned by all of them at once", async () => {
+  it("may be pruned by several nodes at once", async () => {
     const where = server.fresh();
     const journal = await journalOf(await machine(where, "one", A), where);
     const others = await Promise.all(
@@ -134,7 +134,7 @@ describe("the journal of a cluster", () => {
     expect(await journal.turn("390")).toBeDefined();
   });
 
-  it("takes no batch that does not say whose changes it has", async () => {
+  it("refuses a batch that names no sessions", async () => {
     const where = server.fresh();
     const journal = await journalOf(await machine(where, "one", A), where);
     const { sessions, ...anonymous } = spend(1);
@@ -145,7 +145,7 @@ describe("the journal of a cluster", () => {
     expect(await written(journal)).toBe(1);
   });
 
-  it("is told by a writer whose changes they are", async () => {
+  it("gets the sessions of a batch from the writer", async () => {
     const where = server.fresh();
     const owner = await machine(where, "one", A, B);
     const journal = await journalOf(owner, where);
@@ -165,8 +165,8 @@ describe("the journal of a cluster", () => {
   });
 });
 
-describe("a node from which a session was taken", () => {
-  it("can write of it no more, and of no other one, and hears of it", async () => {
+describe("ClusterJournal of a node that lost a session", () => {
+  it("rejects with NOT_OWNER for every session from then on, and resolves `lost`", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A, B);
     const journal = await journalOf(one, where);
@@ -188,7 +188,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(next)).toBe(2);
   });
 
-  it("cannot write of the others that it owned either, although nobody has claimed them yet", async () => {
+  it("rejects with NOT_OWNER also for sessions that no node has claimed yet", async () => {
     const where = server.fresh();
     const journal = await journalOf(await machine(where, "one", A, B), where);
     const other = await machine(where, "other");
@@ -200,7 +200,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal, B)).toBe(0);
   });
 
-  it("cannot write under an older epoch when it owns the session again", async () => {
+  it("rejects with NOT_OWNER under an older epoch of the same session", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A);
     const journal = await journalOf(one, where);
@@ -212,7 +212,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal)).toBe(0);
   });
 
-  it("cannot write of a session that it does not own, nor after it has left", async () => {
+  it("rejects with NOT_OWNER for a session of another node, and after the node has left", async () => {
     const where = server.fresh();
     for (const sessions of [[B], [A, B]]) {
       const one = await machine(where, `one of ${sessions.length}`);
@@ -228,7 +228,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal)).toBe(0);
   });
 
-  it("may find that out by itself", async () => {
+  it("rejects writes after lose(), with its error", async () => {
     const where = server.fresh();
     const journal = await journalOf(await machine(where, "one", A), where);
     const error = new CastellanError("NOT_OWNER", "The lease is over.");
@@ -238,7 +238,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal)).toBe(0);
   });
 
-  it("has written nothing of what was on its way, and delays neither the claim nor a renewal by it", async () => {
+  it("applies nothing of a pending write, which delays neither claim nor renewal", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A, B);
     const journal = await journalOf(one, where);
@@ -254,7 +254,7 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal)).toBe(0);
   });
 
-  it("has written all of what it had only to commit", async () => {
+  it("applies a write that only had to commit, and the claim waits for it", async () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const where = server.fresh();
@@ -266,7 +266,7 @@ describe("a node from which a session was taken", () => {
     const write = journal.write(spend(2));
     await goOn.reached;
     await aged(where, "one");
-    // The node ends at once; only the session that is being written of has to be waited for.
+    // The node loses its ownership at once. Only the claim of the session being written has to wait.
     await own(other, B);
     const claim = other.engine.claim("other", A);
     await waitingFor(server, "insert into globals");
@@ -277,7 +277,7 @@ describe("a node from which a session was taken", () => {
     expect((await refusal(journal.write(spend(3)))).code).toBe("NOT_OWNER");
   });
 
-  it("has written nothing of what came while the session was being taken", async () => {
+  it("applies nothing of a write that comes during a claim", async () => {
     const where = server.fresh();
     const journal = await journalOf(await machine(where, "one", A), where);
     await machine(where, "other");
@@ -290,15 +290,15 @@ describe("a node from which a session was taken", () => {
     expect(await written(journal)).toBe(0);
   });
 
-  /** Nobody has heard of the node for longer than it has said. */
+  /** Makes the node's last renewal older than its `staleMs`. */
   async function aged(where: Place, boot: string): Promise<void> {
     const renewed = "renewed_at = renewed_at - interval '61 seconds'";
     await server.sql(`update ${where.schema}.nodes set ${renewed} where boot = $1`, [boot]);
   }
 });
 
-describe("a batch of a cluster's journal", () => {
-  it("whose commit nobody heard of is not written a second time, and counts as written if the session is gone since", async () => {
+describe("a batch of ClusterJournal", () => {
+  it("is applied once if its commit was not confirmed, and counts as written although the session is lost since", async () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const where = server.fresh();
@@ -319,7 +319,7 @@ describe("a batch of a cluster's journal", () => {
     expect((await refusal(journal.write(spend(4)))).code).toBe("NOT_OWNER");
   });
 
-  it("is refused when the journal was opened again for the same node", async () => {
+  it("is refused with NOT_OWNER after the journal was reopened for the same node", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A);
     const [before, after] = [await journalOf(one, where), await journalOf(one, where)];
@@ -328,7 +328,7 @@ describe("a batch of a cluster's journal", () => {
     expect(await written(after)).toBe(1);
   });
 
-  it("survives the restart of the server", async () => {
+  it("is written after a restart of the server", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A);
     const journal = await journalOf(one, where);

@@ -13,7 +13,7 @@ const SECRET = "a secret of at least thirty-two characters";
 const CONNECT = { postgres: "postgres://castellan:pass@db:5432/app", secret: SECRET };
 const LEAST: ClusterOptions = { ...CONNECT, advertise: "http://10.0.0.7:7700" };
 
-/** What is said to be wrong, field by field. */
+/** Returns the problems, by field. */
 function problemsOf(read: () => unknown): Record<string, string> {
   try {
     read();
@@ -24,7 +24,7 @@ function problemsOf(read: () => unknown): Record<string, string> {
   return {};
 }
 
-test("what is left out has its default", () => {
+test("clusterSettings: fills in the defaults", () => {
   expect(clusterSettings(LEAST)).toEqual({
     postgres: CONNECT.postgres,
     schema: "castellan",
@@ -55,13 +55,13 @@ test.each<[advertise: string, port: number]>([
   ["https://node.example", 443],
   ["http://[fd00::7]:7700", 7700],
   ["http://127.0.0.1:0", 0],
-])("where it listens if it is reached at %s", (advertise, port) => {
+])("clusterSettings: listens on the advertised port by default, for %s", (advertise, port) => {
   expect(clusterSettings({ ...LEAST, advertise }).listen).toEqual({ host: undefined, port });
   const listen = { host: "127.0.0.1", port: 7701 };
   expect(clusterSettings({ ...LEAST, advertise, listen }).listen).toEqual(listen);
 });
 
-test("all that can be given is taken", () => {
+test("clusterSettings: accepts every option", () => {
   const settings = clusterSettings({
     ...LEAST,
     schema: "support_1",
@@ -86,7 +86,7 @@ test("all that can be given is taken", () => {
   expect(settings.secrets).toEqual([SECRET, `${SECRET} of before`]);
 });
 
-describe("what is wrong is named, with what is allowed", () => {
+describe("clusterSettings and connectSettings", () => {
   test.each<[field: string, wrong: Record<string, unknown>, words: string]>([
     ["postgres", { postgres: undefined }, "got nothing"],
     ["postgres", { postgres: "mysql://castellan:pass@db/app" }, "expected a URL such as postgres://"],
@@ -118,8 +118,8 @@ describe("what is wrong is named, with what is allowed", () => {
     ["margin", { margin: "3s" }, "expected between 50ms and half of `staleAfter`, 2500ms; got 3s"],
     ["margin", { margin: "20ms" }, "got 20ms"],
     ["margin", { beat: "20ms", staleAfter: "100ms" }, "a fifth of that is 20ms"],
-    ["stale", { stale: "5s" }, "is not an option"],
-  ])("%s in %j", (field, wrong, words) => {
+    ["stale", { stale: "5s" }, "is no option"],
+  ])("report %s in %j, without showing a secret", (field, wrong, words) => {
     const problems = problemsOf(() => clusterSettings({ ...LEAST, ...wrong }));
     const said = Object.entries(problems).find(([at]) => at.startsWith(`cluster.${field}`) || at === "cluster.listen");
     expect(said?.[1]).toContain(words);
@@ -127,14 +127,14 @@ describe("what is wrong is named, with what is allowed", () => {
     for (const secret of ["pass", SECRET, "short"]) expect(all.replaceAll("password", "")).not.toContain(secret);
   });
 
-  test("all of it at once", () => {
+  test("report all problems at once", () => {
     const wrong = { postgres: "db", beat: 1, staleAfter: 2, advertise: "http://0.0.0.0/x" };
     expect(Object.keys(problemsOf(() => clusterSettings({ ...LEAST, ...wrong })))).toEqual(
       expect.arrayContaining(["cluster.postgres", "cluster.beat", "cluster.staleAfter", "cluster.margin"]),
     );
   });
 
-  test("of a client, to whom nothing of a node can be said", () => {
+  test("refuse options of a node for a client", () => {
     expect(problemsOf(() => connectSettings({ ...CONNECT, secret: "short" }))).toHaveProperty("secret");
     expect(problemsOf(() => connectSettings({ ...CONNECT, schema: "No" }))).toHaveProperty("schema");
     // @ts-expect-error: only nodes listen to them
@@ -142,7 +142,7 @@ describe("what is wrong is named, with what is allowed", () => {
   });
 });
 
-test("whatever spans are accepted, a node that misses two beats has time to end its processes", () => {
+test("clusterSettings: leaves a node that misses two beats time to end its processes, for all accepted durations", () => {
   const ms = fc.integer({ min: 0, max: 20_000 });
   fc.assert(
     fc.property(ms, ms, fc.option(ms, { nil: undefined }), (beat, staleAfter, margin) => {

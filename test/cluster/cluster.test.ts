@@ -3,7 +3,7 @@ import { global } from "../../src/index.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { RealCluster } from "./real-cluster.ts";
 
-/* Real processes and a real PostgreSQL, and a Claude that is fake; test/soak/cluster-*.test.ts have the real one. */
+/* Real processes, a real PostgreSQL and a fake Claude. test/soak/cluster-*.test.ts use the real one. */
 
 let server: PostgresServer;
 let cluster: RealCluster;
@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 describe("two nodes and a client", () => {
-  it("answers wherever it is asked, and streams", async () => {
+  it("answer and stream a session from every node", async () => {
     const { client } = cluster;
     const { text } = await client.query(global(["chat", "a"]), "hello");
     const owner = await cluster.owner("chat", "a");
@@ -29,7 +29,7 @@ describe("two nodes and a client", () => {
     expect(await Array.fromAsync(client.stream(global(["chat", "a"]), "count 3").text())).toEqual(["1", "2", "3"]);
   });
 
-  it("gives a page that comes back what it lacks, whoever follows the turn for it", async () => {
+  it("resume server-sent events by the last event id, also after the turn was dropped from memory", async () => {
     const session = cluster.client.session(global(["chat", "page"]));
     const id = await session.enqueue("count 3");
     const follow = async (lastEventId: string | null): Promise<string> => {
@@ -45,7 +45,7 @@ describe("two nodes and a client", () => {
     }
     const [, first = ""] = /^id: (.+)$/m.exec(all) ?? [];
     for (let n = 0; n < 17; n++) await session.query("hello");
-    // Its messages have made room for others.
+    // Later turns have displaced its messages from memory.
     const anew = await follow(first);
     expect(anew.match(/^event: \w+$/gm)).toEqual(["event: retry", "event: text", "event: text", "event: result"]);
     expect(anew.match(/(?<=^data: \{"text":")\d+(?="\}$)/gm)?.join("")).toBe("123");
@@ -53,7 +53,7 @@ describe("two nodes and a client", () => {
     expect((await follow(place)).match(/^event: \w+$/gm)).toEqual(["event: text", "event: result"]);
   });
 
-  it("shows what there is", async () => {
+  it("list nodes, sessions and status", async () => {
     const { client } = cluster;
     await client.query(global(["chat", "b"]), "hello");
     const node = await cluster.ownerOf("chat", "b");
@@ -68,7 +68,7 @@ describe("two nodes and a client", () => {
     expect(status).toMatchObject({ name: ["global", "chat", "b"], state: "idle", starts: 1, node });
   });
 
-  it("restarts it, and interrupts its turn, where it is", async () => {
+  it("restart a session, and interrupt its turn, on its node", async () => {
     const session = cluster.client.session(global(["chat", "c"]));
     const turn = session.stream("hang");
     for await (const text of turn.text()) if (text === "begun") break;
@@ -83,8 +83,8 @@ describe("two nodes and a client", () => {
   });
 });
 
-describe("a node that goes", () => {
-  it("hands over what waits when it is told to end", async () => {
+describe("a node that leaves", () => {
+  it("hands its waiting turns over after SIGTERM", async () => {
     const { client } = cluster;
     const session = client.session(global(["chat", "d"]));
     const running = session.stream("hang");
@@ -92,7 +92,7 @@ describe("a node that goes", () => {
     const waiting = await Promise.all([session.enqueue("first"), session.enqueue("second")]);
     const owner = await cluster.owner("chat", "d");
     owner.kill("SIGTERM");
-    // It may go on until the deadline; what comes of it then the next owner says.
+    // The turn may run until the deadline. Afterwards the next owner reports its end.
     await expect(running.result()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
     const ends = await Promise.all(waiting.map(async (id) => (await session.turn(id))?.result()));
     const next = await cluster.owner("chat", "d");
@@ -102,7 +102,7 @@ describe("a node that goes", () => {
     await cluster.join(owner.name);
   });
 
-  it("leaves the permission mode of its sessions to the next one when it is killed", async () => {
+  it("leaves the permission mode of its sessions to the next owner after SIGKILL", async () => {
     const session = cluster.client.session(global(["chat", "f"]));
     await session.setPermissionMode("acceptEdits");
     await session.setPermissionMode("plan");
@@ -115,7 +115,7 @@ describe("a node that goes", () => {
     await cluster.join(owner.name);
   });
 
-  it("loses its sessions to another one when it is killed, with the turn that had not begun to answer", async () => {
+  it("loses its sessions to another node after SIGKILL, with a turn that had not begun to answer", async () => {
     const { client } = cluster;
     const session = client.session(global(["chat", "e"]));
     await session.query("hello");
@@ -129,7 +129,7 @@ describe("a node that goes", () => {
     expect(await session.query("and again").then((reply) => reply.text)).toBe(`and again on ${next.pid}`);
     const [info] = await client.listSessions({ prefix: global(["chat", "e"]) });
     expect(info).toMatchObject({ name: ["global", "chat", "e"], node: next.name });
-    // On a machine that is busy, one that lives may be taken for dead.
+    // On a busy machine a live node may be given up for dead.
     expect(info?.epoch).toBeGreaterThanOrEqual(2);
   });
 });

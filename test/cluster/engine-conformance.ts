@@ -2,22 +2,22 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import type { Claim, Engine, NodeDescription } from "../../src/cluster/protocol/engine.ts";
 import type { ConformanceCase } from "../../src/testing/conformance/journal-conformance.ts";
 
-/** An engine that is put to the test. */
+/** An engine under test. */
 export interface EngineBench extends AsyncDisposable {
-  /** Accesses to the same engine, as several nodes have them. There are two at least. */
+  /** Connections to the same engine, one per node. At least two. */
   readonly engines: readonly [Engine, Engine, ...Engine[]];
-  /** Lets so many milliseconds pass by the engine's clock. */
+  /** Advances the engine's clock. */
   pass(ms: number): Promise<void>;
-  /** A turn of the session has been accepted, as the journal of the cluster says. */
+  /** Records an accepted turn of the session in the cluster's journal. */
   accepted(key: string, turn: string): Promise<void>;
-  /** It has ended. */
+  /** Records the end of a turn. */
   ended(turn: string): Promise<void>;
 }
 
 /**
- * What every engine has to do, as cases for any test runner.
+ * Returns the cases that every engine must pass, for any test runner.
  *
- * @param open makes an engine of which nothing is known yet, another one each time
+ * @param open returns an empty engine, another one each time
  */
 export function engineConformance(open: () => Promise<EngineBench>): readonly ConformanceCase[] {
   return Object.entries(CASES).map(([name, check]) => ({
@@ -29,7 +29,7 @@ export function engineConformance(open: () => Promise<EngineBench>): readonly Co
   }));
 }
 
-/** A node of which only what is of account has to be said. */
+/** Returns the description of a node with the given changes. */
 export function node(boot: string, changed: Partial<NodeDescription> = {}): NodeDescription {
   return {
     boot,
@@ -61,7 +61,7 @@ function refused(claim: Claim): string | undefined {
 }
 
 const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } = {
-  "knows nothing at first": async ({ engines: [engine] }) => {
+  "is empty at first": async ({ engines: [engine] }) => {
     deepEqual(await engine.nodes(), []);
     equal(await engine.ownerOf(KEY), undefined);
     deepEqual(await engine.unattended([], 10), []);
@@ -73,7 +73,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(await engine.sessions(""), []);
   },
 
-  "tells of a node what it has said of itself, to all": async ({ engines: [engine, other] }) => {
+  "returns a node's description to every node": async ({ engines: [engine, other] }) => {
     const described = node(UNUSUAL, {
       name: UNUSUAL,
       address: UNUSUAL,
@@ -92,7 +92,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual([plain?.load, plain?.draining, plain?.maxProcesses], [0, false, undefined]);
   },
 
-  "knows a node once that joins again": async ({ engines: [engine] }) => {
+  "keeps one entry for a node that joins again": async ({ engines: [engine] }) => {
     await engine.join(node("a"));
     await engine.join(node("a", { address: "http://moved:1" }));
     deepEqual(
@@ -101,7 +101,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     );
   },
 
-  "takes a node for dead that is not heard of for as long as it has said, and for alive when it is": async ({
+  "takes a node for dead after its staleMs without a renewal, and for alive after the next one": async ({
     engines: [engine],
     pass,
   }) => {
@@ -115,9 +115,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(await alive(), { quick: true, slow: true });
   },
 
-  "gives a session to the first that claims it, under the same epoch however often": async ({
-    engines: [engine, other],
-  }) => {
+  "grants a session to its first claimant, repeatedly under the same epoch": async ({ engines: [engine, other] }) => {
     await engine.join(node("a"));
     await engine.join(node("b"));
     const epoch = epochOf(await engine.claim("a", KEY));
@@ -130,7 +128,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     equal(await other.ownerOf('["global","b"]'), undefined);
   },
 
-  "gives a session of a node that is not heard of to another one, by the owner's own measure": async ({
+  "grants a session of a stale node to another, by the stale node's own staleMs": async ({
     engines: [engine, other],
     pass,
   }) => {
@@ -146,7 +144,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     equal((await engine.ownerOf(KEY))?.boot, "next");
   },
 
-  "gives a node up for good from which a session was taken, with all that it owns": async ({
+  "gives a node up for good, with all its sessions, once a session was taken from it": async ({
     engines: [engine, other],
     pass,
   }) => {
@@ -170,7 +168,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     );
   },
 
-  "lets a node come back from which nobody has taken anything": async ({ engines: [engine, other], pass }) => {
+  "renews a stale node from which no session was taken": async ({ engines: [engine, other], pass }) => {
     await engine.join(node("owner"));
     await engine.join(node("next", { staleMs: 60_000 }));
     const epoch = epochOf(await engine.claim("owner", KEY));
@@ -180,7 +178,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     equal(epochOf(await engine.claim("owner", KEY)), epoch);
   },
 
-  "gives nothing to a node that is not heard of, drains or has left, and ends nobody for it": async ({
+  "grants nothing to a node that is stale, drains or has left, and ends no other node for it": async ({
     engines: [engine],
     pass,
   }) => {
@@ -196,14 +194,16 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
       equal(refused(await engine.claim(boot, KEY)), undefined);
       equal(refused(await engine.claim(boot, free)), undefined);
     }
-    // What it owns already stays its own, so that a claim that it repeats tells it so.
+    // A repeated claim of a session that it owns already succeeds.
     equal(epochOf(await engine.claim("drains", '["global","own"]')), own);
     equal(await engine.renew("owner", IDLE), true);
     equal((await engine.ownerOf(KEY))?.boot, "owner");
     equal(await engine.ownerOf(free), undefined);
   },
 
-  "frees what is released, if it is by its owner and under its epoch": async ({ engines: [engine, other] }) => {
+  "frees a session on release by its owner under its epoch, and otherwise not": async ({
+    engines: [engine, other],
+  }) => {
     await engine.join(node("a"));
     await engine.join(node("b"));
     const first = epochOf(await engine.claim("a", KEY));
@@ -221,7 +221,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     ok(epochOf(await other.claim("b", KEY)) > second);
   },
 
-  "forgets a session that nobody owns, and never gives an epoch of it again": async ({ engines: [engine, other] }) => {
+  "forgets a free session, and never grants one of its epochs again": async ({ engines: [engine, other] }) => {
     await Promise.all(["a", "b"].map((boot) => engine.join(node(boot))));
     equal(epochOf(await engine.claim("a", KEY)), 1);
     await engine.forget(KEY);
@@ -235,7 +235,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     equal(await engine.ownerOf(KEY), undefined);
     const epoch = epochOf(await engine.claim("a", KEY));
     ok(epoch > 2, `${epoch} has been before`);
-    // What was still on its way for the one before is not for this one.
+    // A late release under an earlier epoch does not release this one.
     for (const old of [1, 2]) await engine.release("a", KEY, old);
     equal((await engine.ownerOf(KEY))?.epoch, epoch);
     equal(epochOf(await engine.claim("a", KEY)), epoch);
@@ -245,7 +245,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     equal(epochOf(await other.claim("b", KEY)), epoch + 1);
   },
 
-  "either forgets a session or gives it away, if both are asked for at once": async ({ engines: [engine, other] }) => {
+  "either forgets a session or grants it when both are requested at once": async ({ engines: [engine, other] }) => {
     await engine.join(node("a"));
     let last = 0;
     for (let n = 0; n < 20; n++) {
@@ -258,7 +258,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     }
   },
 
-  "frees at once all that a node owns that leaves": async ({ engines: [engine, other] }) => {
+  "frees all sessions of a node that leaves": async ({ engines: [engine, other] }) => {
     await engine.join(node("a"));
     await engine.join(node("b"));
     const epoch = epochOf(await engine.claim("a", KEY));
@@ -273,7 +273,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     ok(epochOf(await other.claim("b", KEY)) > epoch);
   },
 
-  "finds the sessions that want an owner and have none that lives": async ({
+  "lists the sessions that need an owner and have no live one": async ({
     engines: [engine, other],
     pass,
     accepted,
@@ -304,7 +304,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(await found(), [owned, stale].toSorted());
   },
 
-  "lists the sessions that have or had an owner, by the beginning of their keys": async ({
+  "lists the sessions that have or had an owner, by prefix of their keys": async ({
     engines: [engine, other],
     pass,
   }) => {
@@ -329,7 +329,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     );
   },
 
-  "takes any text for a key and a boot": async ({ engines: [engine, other] }) => {
+  "accepts any text as a key and a boot id": async ({ engines: [engine, other] }) => {
     const key = JSON.stringify(["global", UNUSUAL]);
     await engine.join(node(UNUSUAL));
     const epoch = epochOf(await engine.claim(UNUSUAL, key));
@@ -339,7 +339,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     deepEqual(await other.unattended([key], 1), [key]);
   },
 
-  "gives a session to one of many that claim it at once": async ({ engines }) => {
+  "grants a session to one of many concurrent claimants": async ({ engines }) => {
     const boots = Array.from({ length: 8 }, (_, n) => `node ${n}`);
     const keys = Array.from({ length: 10 }, (_, n) => `["global",${n}]`);
     for (const boot of boots) await engines[0].join(node(boot));
@@ -360,9 +360,8 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     }
   },
 
-  "either renews a node or gives it up, if both are asked for at once": async ({ engines: [engine, other], pass }) => {
+  "either renews a node or gives it up when both are requested at once": async ({ engines: [engine, other], pass }) => {
     await engine.join(node("next", { staleMs: 100_000_000 }));
-    const seen = new Set<boolean>();
     for (let n = 0; n < 20; n += 1) {
       const [boot, key] = [`owner ${n}`, `["global",${n}]`];
       await engine.join(node(boot));
@@ -373,12 +372,10 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
       equal(claim.taken, !renewed);
       equal(await engine.renew(boot, IDLE), renewed);
       equal((await engine.ownerOf(key))?.boot, renewed ? boot : "next");
-      seen.add(renewed);
     }
-    ok(seen.size > 0);
   },
 
-  "lets several take from a node that is not heard of, at once": async ({ engines: [engine, other], pass }) => {
+  "lets several nodes claim from a stale node at once": async ({ engines: [engine, other], pass }) => {
     const keys = Array.from({ length: 20 }, (_, n) => `["global",${n}]`);
     await engine.join(node("owner"));
     for (const boot of ["b", "c"]) await engine.join(node(boot, { staleMs: 60_000 }));

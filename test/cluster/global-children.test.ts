@@ -15,7 +15,7 @@ function read(
   return globalChildren(children, labels, defaults);
 }
 
-/** What is said to be wrong, field by field. */
+/** Returns the problems, by field. */
 function problemsOf(...args: Parameters<typeof read>): Record<string, string> {
   try {
     read(...args);
@@ -26,12 +26,12 @@ function problemsOf(...args: Parameters<typeof read>): Record<string, string> {
   return {};
 }
 
-describe("children are told apart", () => {
+describe("globalChildren", () => {
   const local: ChildOptions = { name: "local" };
   const worker: ChildOptions = { id: "w", start: () => ({ exited: new Promise(() => {}), stop: async () => {} }) };
   const subtree: ChildOptions = { name: "inner", children: [{ name: "below" }] };
 
-  test("by their names", () => {
+  test("separates local from global children", () => {
     const children = read([
       local,
       { name: global("reviewer") },
@@ -51,13 +51,13 @@ describe("children are told apart", () => {
     expect(children.wanted).toEqual(['["global","reviewer"]']);
   });
 
-  test("and there may be none that is global", () => {
+  test("may contain no global child", () => {
     const children = read([local]);
     expect(children).toMatchObject({ local: [local], wanted: [], hosts: { sessions: [], templates: [], pools: [] } });
     expect(children.knows(["global", "reviewer"])).toBe(false);
   });
 
-  test("a node hosts only what its labels fit, and knows all of it", () => {
+  test("hosts only what the node's labels fit, and knows the rest", () => {
     const children: readonly ChildOptions[] = [
       { name: global("a", { labels: { gpu: "yes" } }) },
       template(global("b", { labels: { gpu: "yes", zone: "east" } })),
@@ -77,7 +77,7 @@ describe("children are told apart", () => {
   });
 });
 
-describe("the options of a global session", () => {
+describe("options of a global session", () => {
   const made: unknown[] = [];
   const children = read([
     { name: global("reviewer"), systemPrompt: "You review." },
@@ -89,7 +89,7 @@ describe("the options of a global session", () => {
     template(global("alike"), { maxTurns: 3 }),
   ]);
 
-  test("are its own, or what its template makes", () => {
+  test("are its own, or come from its template", () => {
     expect(children.optionsOf(["global", "reviewer"])).toEqual({ activation: "eager", systemPrompt: "You review." });
     expect(children.optionsOf(["global", "support", 2, "x"])).toEqual({ systemPrompt: "You help 2 with x." });
     expect(children.optionsOf(["global", "support", 1])).toMatchObject({ systemPrompt: "You help the first." });
@@ -99,7 +99,7 @@ describe("the options of a global session", () => {
     expect(children.optionsOf("reviewer")).toBeUndefined();
   });
 
-  test("are known to be there without being made", () => {
+  test("are known to exist without a call of the template", () => {
     made.length = 0;
     expect(children.knows(["global", "support", 7])).toBe(true);
     expect(children.knows(["global", "reviewer"])).toBe(true);
@@ -108,7 +108,7 @@ describe("the options of a global session", () => {
     expect(made).toEqual([]);
   });
 
-  test("how they are kept in memory is what is narrowest and widest of all", () => {
+  test("keep sessions in memory by the sum of maxHibernated and the shortest retention", () => {
     const { keeping } = read([
       { name: global("a") },
       template(global("b"), {}, { maxHibernated: 10, retention: "1m" }),
@@ -119,7 +119,7 @@ describe("the options of a global session", () => {
   });
 });
 
-describe("what is wrong is named where it stands", () => {
+describe("problems of global children", () => {
   test.each<[what: string, children: readonly ChildOptions[], field: string, words: string]>([
     ["a wrong option", [{ name: global("a"), maxTurns: -1 }], "children[0].maxTurns", "got -1"],
     ["a wrong option of a template", [template(global("a"), { maxTurns: -1 })], "children[0].sessions.maxTurns", "-1"],
@@ -159,22 +159,22 @@ describe("what is wrong is named where it stands", () => {
     ["a plain template with our name", [template("global")], "children[0].template", "did you mean `global(…)`?"],
     ["a plain pool with our name", [pool("global", { size: 1 })], "children[0].pool", "kept for global sessions"],
     ["a plain session below our name", [{ name: ["global", "a"] }], "children[0].name", "kept for global sessions"],
-  ])("%s", (_, children, field, words) => {
+  ])("name the field of: %s", (_, children, field, words) => {
     expect(problemsOf(children)).toEqual({ [field]: expect.stringContaining(words) });
   });
 
-  test("all of it at once", () => {
+  test("are reported all at once", () => {
     const children = [{ name: global("a"), maxTurns: -1 }, template(global("b"), { maxTurns: 0 }), template("global")];
     expect(Object.keys(problemsOf(children))).toHaveLength(3);
   });
 
-  test("a store for all sessions, if some of them are global", () => {
+  test("include a session store in the defaults if there are global sessions", () => {
     const defaults = { sessionStore: STORE };
     expect(problemsOf([{ name: global("a") }], {}, defaults)).toHaveProperty(["defaults.sessionStore"]);
     expect(problemsOf([{ name: "a" }, pool(global("b"), { size: 1 })], {}, defaults)).toEqual({});
   });
 
-  test("a plain session that is called so is one like any other", () => {
+  test('do not include a plain session named "global"', () => {
     expect(problemsOf([{ name: "global" }])).toEqual({});
   });
 });

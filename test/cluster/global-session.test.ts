@@ -13,12 +13,12 @@ import { keyedTurnId } from "../../src/session/turns/turn-id.ts";
 const NAME = ["global", "support", 42] as const;
 const KEY = '["global","support",42]';
 
-/** A handle, and what it asks of its cluster. */
+/** Returns a handle and records what it asks of its cluster. */
 function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown = () => null) {
   const calls: (readonly [method: string, ...args: unknown[]])[] = [];
   const turns: GlobalTurnRequest[] = [];
   const moves: string[] = [];
-  /** What was to be erased on other nodes, and after which call. */
+  /** What was to be erased on other nodes, and the preceding call. */
   const elsewhere: unknown[] = [];
   const events: SessionEvent[] = [];
   let ids = 0;
@@ -42,8 +42,8 @@ function scene(answer: (method: CallMethod, args: readonly unknown[]) => unknown
   return { session: new GlobalSession(NAME, reach), calls, turns, moves, elsewhere, events };
 }
 
-describe("a turn", () => {
-  test("is asked with a key, by which asking again is the same turn", async () => {
+describe("GlobalSession turns", () => {
+  test("have an idempotency key, which makes a retry the same turn", async () => {
     const { session, turns } = scene();
     await expect(session.query("hi")).rejects.toThrow("as far as it gets");
     expect(() => session.stream("hi", { idempotencyKey: "mine", timeout: "2m", whenBusy: "reject" })).toThrow();
@@ -59,7 +59,7 @@ describe("a turn", () => {
     ]);
   });
 
-  test("says how its prompt is to be taken, and leaves it to its node what that allows", async () => {
+  test("pass on how the prompt is to be interpreted, and leave the decision to the node", async () => {
     const { session, turns } = scene();
     await expect(session.query("/model opus", { verbatimPrompts: false })).rejects.toThrow("as far as it gets");
     await expect(session.query(command("greet", "@Ada"))).rejects.toThrow("as far as it gets");
@@ -71,7 +71,7 @@ describe("a turn", () => {
     ]);
   });
 
-  test("that is there already is found by its id alone", async () => {
+  test("are found by id alone", async () => {
     const { session, turns } = scene();
     await expect(session.turn("some-id")).rejects.toThrow();
     expect(turns).toEqual([
@@ -79,11 +79,11 @@ describe("a turn", () => {
     ]);
   });
 
-  test("that is asked wrongly is not asked at all", async () => {
+  test("are refused with INVALID_OPTIONS or TURN_CANCELLED before any call", async () => {
     const { session, turns } = scene();
     await expect(session.query("")).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     await expect(session.query("hi", { timeout: "soon" })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: a caller without types may pass this
     await expect(session.query("hi", { timeOut: 5 })).rejects.toMatchObject({ code: "INVALID_OPTIONS" });
     const reason = new Error("not today");
     const asked = session.query("hi", { signal: AbortSignal.abort(reason) });
@@ -91,7 +91,7 @@ describe("a turn", () => {
     expect(turns).toEqual([]);
   });
 
-  test("whose answer is data is read with its schema", () => {
+  test("pass on their output schema", () => {
     const { session, turns } = scene();
     const outputSchema = z.object({ total: z.number() });
     expect(() => session.stream("hi", { outputSchema })).toThrow();
@@ -99,8 +99,8 @@ describe("a turn", () => {
   });
 });
 
-describe("its calls", () => {
-  test("are those of its node, each by its name", async () => {
+describe("GlobalSession calls", () => {
+  test("call the method of the same name on the node", async () => {
     const { session, calls, elsewhere } = scene();
     await session.status();
     await session.inspect();
@@ -155,12 +155,12 @@ describe("its calls", () => {
     ]);
     const erasing = ["conversations", "erase", "eraseFiles", "export"];
     const others = ["cancel", "release", "approvals", "approve", "deny", ...erasing];
-    // Of the controls there may be more: see the test of their table.
+    // The table of controls may have more. Its own test covers them.
     const own = CALL_METHODS.filter((method) => !isRemoteControl(method) && !others.includes(method));
     expect(calls.map(([method]) => method)).toEqual(expect.arrayContaining(own));
   });
 
-  test("throw what that throws, but for `health`, whose answer it is", async () => {
+  test("throw the node's error, except health, which reports it", async () => {
     const details = { reason: "unreachable" } as const;
     const away = new CastellanError("CLUSTER_UNAVAILABLE", "nobody is there", { details });
     const { session, moves } = scene(() => Promise.reject(away));
@@ -171,7 +171,7 @@ describe("its calls", () => {
   });
 });
 
-describe("approvals", () => {
+describe("GlobalSession approvals", () => {
   const approval: Omit<Approval, "approve" | "deny"> = {
     id: "a1",
     session: NAME,
@@ -182,7 +182,7 @@ describe("approvals", () => {
     expiresAt: 1,
   };
 
-  test("are answered from afar", async () => {
+  test("are approved and denied on the node", async () => {
     const answers: Partial<Record<CallMethod, unknown>> = { approvals: [approval], approve: true, deny: false };
     const { session, calls } = scene((method) => answers[method] ?? null);
     const [first] = await session.approvals();
@@ -199,7 +199,7 @@ describe("approvals", () => {
     ]);
   });
 
-  test("come as events that can be answered; other events as they are", async () => {
+  test("arrive as events that can be answered", async () => {
     const { session, events, calls } = scene((method) => method === "approve");
     const local = { ...approval, approve: () => false, deny: () => false };
     events.push(

@@ -36,15 +36,15 @@ function transcriptsOf({ boot, owned }: Machine, where: Place): GlobalTranscript
   return transcripts;
 }
 
-/** The session goes from one node to another one, of which the former owner knows nothing. */
+/** Lets another node claim the session without the former owner's knowledge. */
 async function takenBy(next: Machine, where: Place, former: string): Promise<void> {
   const renewed = "renewed_at = renewed_at - interval '61 seconds'";
   await server.sql(`update ${where.schema}.nodes set ${renewed} where boot = $1`, [former]);
   await own(next, A);
 }
 
-describe("the transcripts of a cluster", () => {
-  /** Cases of several projects: here there is one. */
+describe("globalTranscripts", () => {
+  /** Cases about several projects. A cluster has a single one. */
   const OF_PROJECTS = [
     "takes anything for a key, and never one for another",
     "lists the sessions of a project, and of no other",
@@ -69,7 +69,7 @@ describe("the transcripts of a cluster", () => {
     if (!OF_PROJECTS.includes(name)) it(name, run);
   }
 
-  it("are the same wherever a node works, and tell under which epoch an entry was written", async () => {
+  it("are the same on every node and path, and record the epoch of each entry", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const first = transcriptsOf(one, where).storeOf(A);
@@ -91,7 +91,7 @@ describe("the transcripts of a cluster", () => {
     expect(rows.map(({ epoch }) => Number(epoch))).toEqual([1, 1, 2]);
   });
 
-  it("may be large, with images in them", async () => {
+  it("store a transcript of 20 MB with images", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const first = transcriptsOf(one, where).storeOf(A);
@@ -128,8 +128,8 @@ describe("the transcripts of a cluster", () => {
   });
 });
 
-describe("a node from which a session was taken", () => {
-  it("can neither append to its transcripts nor delete them", async () => {
+describe("globalTranscripts of a node that lost a session", () => {
+  it("reject appends and deletes with NOT_OWNER", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A, B), await machine(where, "other")];
     const transcripts = transcriptsOf(one, where);
@@ -140,7 +140,7 @@ describe("a node from which a session was taken", () => {
     await expect(store.append({ ...KEY, sessionId: "new" }, [title(2)])).rejects.toMatchObject(NOT_OWNER);
     await expect(store.append({ ...KEY, subpath: "s" }, [title(2)])).rejects.toMatchObject(NOT_OWNER);
     await expect(store.delete(KEY)).rejects.toMatchObject(NOT_OWNER);
-    // It has ended, and with it all that it owned.
+    // The whole node has lost its ownership, not only that session.
     await expect(transcripts.storeOf(B).append(KEY, [title(2)])).rejects.toMatchObject(NOT_OWNER);
     expect(await store.load(KEY)).toEqual([title(1)]);
     expect(await store.listSessions("")).toHaveLength(1);
@@ -151,7 +151,7 @@ describe("a node from which a session was taken", () => {
     expect(await store.load(KEY)).toBeNull();
   });
 
-  it("cannot write what it does not own, nor under an older epoch", async () => {
+  it("reject with NOT_OWNER for a session of another node, and under an older epoch", async () => {
     const where = server.fresh();
     const one = await machine(where, "one", A);
     const transcripts = transcriptsOf(one, where);
@@ -164,12 +164,12 @@ describe("a node from which a session was taken", () => {
     await transcripts.storeOf(A).append(KEY, [title(1)]);
   });
 
-  it("has stored what it was storing wholly before", async () => {
+  it("complete a pending append before the next owner's claim", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const store = transcriptsOf(one, where).storeOf(A);
     await store.load(KEY);
-    // Stands still at the last thing that an append does.
+    // Blocks at the last statement of an append.
     const { schema } = where;
     await server.sql(`create function ${schema}.wait() returns trigger language plpgsql as
       'begin perform pg_advisory_xact_lock(77); return new; end';
@@ -186,7 +186,7 @@ describe("a node from which a session was taken", () => {
     expect(await store.load(KEY)).toEqual([title(1), title(2)]);
   });
 
-  it("has stored nothing of what was on its way, and keeps nobody waiting for it", async () => {
+  it("apply nothing of an append that has not locked yet, and do not delay the claim", async () => {
     const where = server.fresh();
     const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
     const store = transcriptsOf(one, where).storeOf(A);
@@ -201,7 +201,7 @@ describe("a node from which a session was taken", () => {
     expect(await store.load(KEY)).toEqual([title(1)]);
   });
 
-  it("keeps a session locked for no longer than a second if it stands still while it writes", async () => {
+  it("lock a session for at most a second when their process stands still in a write", async () => {
     const where = server.fresh();
     await machine(where, "one", A);
     const other = await machine(where, "other");
@@ -222,7 +222,7 @@ describe("a node from which a session was taken", () => {
   });
 });
 
-it("refuses what comes after it was closed", async () => {
+it("globalTranscripts: finish pending appends at close, and reject later calls", async () => {
   const where = server.fresh();
   const transcripts = globalTranscripts(where, { boot: "one" }, (await machine(where, "one", A)).owned);
   const append = transcripts.storeOf(A).append(KEY, [title(1)]);

@@ -24,7 +24,9 @@ const FOUND: TurnFrame = { type: "found", boot: "a", number: 0, recalled: false 
 const ACCEPTED: TurnFrame = { type: "accepted" };
 const TOOL = assistantMessage("", [{ id: "tool-1", name: "Bash", input: {} }]);
 
-/** A turn whose node says this each time that it is asked, and then breaks off, or cannot be asked. */
+/**
+ * Returns a turn whose node answers like this, one answer per request, and then breaks off. An `Unreachable` is thrown.
+ */
 function scene(answers: readonly (readonly TurnFrame[] | Unreachable)[], patienceMs = 5_000) {
   const asked: TurnRequest[] = [];
   const entry = {
@@ -74,8 +76,8 @@ async function failureOf(turn: GlobalTurn): Promise<unknown> {
   );
 }
 
-describe("a turn whose node is lost", () => {
-  test("is asked for again, from the message on that is missing", async () => {
+describe("GlobalTurn whose node is lost", () => {
+  test("asks again, from the first missing message on", async () => {
     const first = { type: "messages", number: 0, attempt: 1, messages: [assistantMessage("one")] } as const;
     const second = { ...first, number: 1, messages: [assistantMessage("two")] } as const;
     const outcome = { error: { code: "TURN_CANCELLED", message: "enough", details: { turnId: "turn-1" } } };
@@ -89,7 +91,7 @@ describe("a turn whose node is lost", () => {
     expect(turn.log.length).toBe(2);
   });
 
-  test("is told to have been cut with what was seen of it here, also if the next owner knows less", async () => {
+  test("adds the partial text and tools seen here to TURN_INTERRUPTED", async () => {
     const details = { turnId: "turn-1", partialText: "", toolUses: [] };
     const outcome = { error: { code: "TURN_INTERRUPTED", message: "it was cut", details } };
     const { turn } = scene([
@@ -105,7 +107,7 @@ describe("a turn whose node is lost", () => {
     expect(error.details).toMatchObject({ partialText: "I do it.", toolUses: [{ id: "tool-1", name: "Bash" }] });
   });
 
-  test("is lost if it was accepted and the next owner does not know it, and is told so with what was seen", async () => {
+  test("rejects with TURN_LOST and the partial text when it was accepted and the next owner does not know it", async () => {
     const { turn, asked } = scene([
       [FOUND, ACCEPTED, { type: "messages", number: 0, attempt: 1, messages: [assistantMessage("I do it."), TOOL] }],
       [{ type: "unknown" }],
@@ -116,11 +118,11 @@ describe("a turn whose node is lost", () => {
   });
 });
 
-describe("an owner that does not know a turn", () => {
+describe("NodeRequestHandler with an unknown turn", () => {
   test.each([
     [true, "unknown", 0],
     [undefined, "found", 1],
-  ])("asks it anew only if nobody was told that it is accepted (known: %s)", async (known, type, times) => {
+  ])("starts it only if no caller was told that it is accepted (known: %s)", async (known, type, times) => {
     let asks = 0;
     const record = new TurnRecord("turn-1", "hi", "s", { life: "l" });
     const session: Pick<HostedSession, "ask" | "turn"> = {
@@ -145,7 +147,7 @@ describe("an owner that does not know a turn", () => {
   });
 });
 
-/** The events of a turn as a page gets them, and the ids that it has to come back with. */
+/** Returns the events of a turn as a page receives them, and their ids. */
 async function pageOf(turn: GlobalTurn, lastEventId: string | null = null): Promise<[events: string[], ids: string[]]> {
   const page = await new Turn(turn, ["global", "support", 42], async () => {}).toResponse({ lastEventId }).text();
   const events = [...page.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, event, data = ""]) => {
@@ -168,8 +170,8 @@ function done(attempts: number, shown?: readonly ShownPiece[]): TurnFrame {
   return { type: "end", state: "completed", attempts, touched: true, outcome };
 }
 
-describe("a page that follows a turn", () => {
-  test("is given ids that mean the same to whoever follows it, from wherever he began", async () => {
+describe("a page that follows a GlobalTurn", () => {
+  test("gets event ids that are the same for every follower and every starting point", async () => {
     const whole = scene([[FOUND, ACCEPTED, said("x", 0, 1, "one", "two"), done(1)]]);
     const pieces = scene([
       [FOUND, ACCEPTED, said("x", 0, 1, "one")],
@@ -185,7 +187,7 @@ describe("a page that follows a turn", () => {
     expect(await pageOf(pieces.turn, "x.1.0")).toEqual([["text two", "result"], ["x.1.1"]]);
   });
 
-  test("is given what the next owner says anew, also if that is the same run of a node", async () => {
+  test("gets a retry and the new answer from the next owner, also if that is the same run of a node", async () => {
     for (const boot of ["a", "b"]) {
       const { turn } = scene([
         [FOUND, ACCEPTED, said("x", 0, 1, "one", "of the first")],
@@ -202,20 +204,20 @@ describe("a page that follows a turn", () => {
         "result",
       ]);
       expect(ids).toEqual(["x.1.0", "x.1.1", "y.2.0", "y.2.1", "y.2.2"]);
-      // Whoever comes to another node has only what the next owner says.
+      // A page that reconnects by way of another node gets only what the next owner has.
       const other = scene([[{ ...FOUND, boot }, said("y", 0, 2, "one", "two", "three"), done(2)]]);
       expect((await pageOf(other.turn, "x.1.1"))[0]).toEqual(["retry", "text one", "text two", "text three", "result"]);
       expect((await pageOf(other.turn, "y.2.1"))[0]).toEqual(["text three", "result"]);
     }
   });
 
-  test("of an older node is given ids that hold for that run of it", async () => {
+  test("gets event ids of that run from an older node", async () => {
     const { turn } = scene([[FOUND, said(undefined, 0, 1, "one", "two"), done(1)]]);
     expect(await pageOf(turn, "a.1.0")).toEqual([["text two", "result"], ["a.1.1"]]);
     expect((await pageOf(turn, "b.1.0"))[0]).toEqual(["retry", "text one", "text two", "result"]);
   });
 
-  test("gets what the journal keeps of a turn that had ended, also after a part of it had come", async () => {
+  test("gets the journal's pieces of a turn that had ended, also after receiving a part of it", async () => {
     const shown: readonly ShownPiece[] = [
       { type: "text", text: "one" },
       { type: "lost" },
@@ -236,12 +238,12 @@ describe("a page that follows a turn", () => {
     const read = async (): Promise<void> => {
       for await (const text of reader.text()) given.push(text);
     };
-    // What has been read cannot be taken back, and the rest is not known.
+    // What was read cannot be revoked, and the rest is unknown.
     await expect(read()).rejects.toMatchObject({ code: "EVENTS_LOST" });
     expect(given).toEqual(["one"]);
   });
 
-  test("of a turn that the next owner has settled keeps what it has, and is told the error", async () => {
+  test("keeps what it has and gets the error of a turn that the next owner has settled", async () => {
     const details = { turnId: "turn-1", partialText: "", toolUses: [] };
     const error = new CastellanError("TURN_INTERRUPTED", "it was cut", { details });
     const outcome = outcomeOf({ error }, [{ type: "lost" }]);
@@ -255,14 +257,14 @@ describe("a page that follows a turn", () => {
     await expect(Array.fromAsync(new Turn(turn, "a", async () => {}))).rejects.toMatchObject({
       code: "TURN_INTERRUPTED",
     });
-    // Whoever comes to another node is told that what he has may not be all.
+    // A page that reconnects by way of another node learns that events may be missing.
     const other = scene([[recalled, end]]);
     expect((await pageOf(other.turn, "x.1.0"))[0]).toEqual(["retry", "lost EVENTS_LOST", "error TURN_INTERRUPTED"]);
   });
 });
 
 describe("NodeRequestHandler", () => {
-  test("sends on from where the caller is in this life of the turn, and all of any other", async () => {
+  test("sends the messages after the caller's number in this life of the turn, and everything of another life", async () => {
     const record = new TurnRecord("turn-1", "hi", "support", { life: "x" });
     record.enqueued();
     record.started();
@@ -285,14 +287,14 @@ describe("NodeRequestHandler", () => {
     expect(await sent(undefined)).toEqual([0, ["x", 0, 2]]);
     expect(await sent({ boot: "a", life: "x", number: 1 })).toEqual([1, ["x", 1, 1]]);
     expect(await sent({ boot: "a", life: "w", number: 1 })).toEqual([0, ["x", 0, 2]]);
-    // An older node does not tell whose numbers it has.
+    // An older node does not say which life its numbers are of.
     expect(await sent({ boot: "a", number: 1 })).toEqual([1, ["x", 1, 1]]);
     expect(await sent({ boot: "b", number: 1 })).toEqual([0, ["x", 0, 2]]);
   });
 });
 
-describe("a node that cannot be asked", () => {
-  test("is tried again until the patience is over, and it is said why", async () => {
+describe("GlobalTurn whose node is unreachable", () => {
+  test("retries until its patience ends, and rejects with the reason", async () => {
     const { turn, asked } = scene([new Unreachable("nobody listens at a", { unsent: true })], 100);
     const error = await failureOf(turn);
     expect(error).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "unreachable" } });
@@ -300,7 +302,7 @@ describe("a node that cannot be asked", () => {
     expect(asked.length).toBeGreaterThan(1);
   });
 
-  test("is not tried again if that would be answered the same way", async () => {
+  test("does not retry a hopeless request", async () => {
     const { turn, asked } = scene([new Unreachable("a has another secret", { hopeless: true })]);
     expect(String(await failureOf(turn))).toContain("a has another secret");
     expect(asked).toHaveLength(1);

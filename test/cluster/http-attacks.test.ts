@@ -11,7 +11,7 @@ const OTHER = "another secret that only tests know of";
 const TURN_PATH = "/castellan/v1/turn";
 const BODY = JSON.stringify(TURN);
 
-/** A handler that nobody may reach. */
+/** A handler that records calls that must not happen. */
 function untouched(): Partial<RequestHandler> & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
@@ -36,12 +36,12 @@ async function ask(port: number, init: RequestInit, path: string = TURN_PATH): P
 
 interface Stranger {
   readonly socket: Socket;
-  /** Resolves when the connection is over, however it ended. */
+  /** Resolves when the connection has closed in any way. */
   readonly closed: Promise<void>;
   said(): string;
 }
 
-/** A connection of somebody who says what he likes. */
+/** Opens a raw connection and sends arbitrary text. */
 async function stranger(port: number, text: string): Promise<Stranger> {
   const socket = connect(port, "127.0.0.1");
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
@@ -55,7 +55,7 @@ async function stranger(port: number, text: string): Promise<Stranger> {
   return { socket, closed, said: () => said };
 }
 
-describe("who has not the secret", () => {
+describe("a sender without the secret", () => {
   it.each([
     ["no signature", { method: "POST", body: BODY }],
     ["a signature with another secret", signedRequest(BODY, { secret: OTHER })],
@@ -64,18 +64,18 @@ describe("who has not the secret", () => {
     ["another secret and another protocol", signedRequest(BODY, { secret: OTHER, protocol: "99" })],
     ["another secret and no JSON", signedRequest("{", { secret: OTHER })],
     ["another secret and too much", signedRequest("x".repeat(20_000), { secret: OTHER })],
-  ])("learns the same from every request: %s", async (_, request) => {
+  ])("gets the same refusal for every request: %s", async (_, request) => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler, { maxRequestBytes: 10_000 });
     const { status, text, headers } = await ask(port, request);
     expect([status, text]).toEqual([401, '{"reason":"unauthentic","problem":"signature"}']);
-    // A seal over what he chooses would let him try secrets at home.
+    // A seal over a chosen nonce would let the sender try secrets offline.
     expect(headers.get("castellan-seal")).toBeNull();
     expect(handler.asked).toEqual([]);
   });
 
-  it("learns neither release nor protocols nor the run", async () => {
+  it("learns neither release, protocols nor run", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     const answers = await Promise.all([
@@ -88,7 +88,7 @@ describe("who has not the secret", () => {
     for (const secret of ["1.2.3", "protocol", BOOT, "node/", "hono"]) expect(said.toLowerCase()).not.toContain(secret);
   });
 
-  it("is not read on once he is refused, however much he sends", async () => {
+  it("is not read any further once it is refused", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     const { socket, closed, said } = await stranger(
@@ -109,7 +109,7 @@ describe("who has not the secret", () => {
     ["nothing at all", ""],
     ["half a head", `POST ${TURN_PATH} HTTP/1.1\r\nHost: x\r\n`],
     ["a head a line at a time", "GET /"],
-  ])("does not keep a connection for long by saying %s", async (_, text) => {
+  ])("loses its connection after the head timeout when it sends %s", async (_, text) => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { headMs: 300 });
     const { socket, closed } = await stranger(port, text);
@@ -118,24 +118,24 @@ describe("who has not the secret", () => {
     clearInterval(drip);
   });
 
-  it("cannot open more connections than there may be, and those of nodes go on", async () => {
+  it("cannot exhaust the connections of nodes", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { maxOpen: 4 });
     const transport = scene.transport();
     await transport.call(at(port), CALL, never);
     const many = await Promise.all(Array.from({ length: 40 }, () => stranger(port, "")));
     await Promise.race(many.map(({ closed }) => closed));
-    // Over the connection that it has.
+    // On the connection that it already has.
     expect(await transport.call(at(port), CALL, never)).toEqual({ type: "answer", value: null });
     for (const { socket } of many) socket.destroy();
   });
 });
 
-describe("who has heard a request go by", () => {
+describe("a recorded request", () => {
   it.each([
     ["the same node", BOOT, "replayed"],
     ["another node, or another run", "boot-of-another", "elsewhere"],
-  ])("cannot send it once more to %s", async (_, boot, reason) => {
+  ])("is refused when it is replayed to %s", async (_, boot, reason) => {
     await using scene = new HttpScene();
     const handler = untouched();
     const [first, second] = [await scene.serve(handler), await scene.serve(handler, { boot: () => boot })];
@@ -146,7 +146,7 @@ describe("who has heard a request go by", () => {
     expect(handler.asked).toEqual(["turn"]);
   });
 
-  it("cannot send it once more when the node's clock is set back", async () => {
+  it("is refused when it is replayed after the node's clock was set back", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const time = new SimulatedClock();
@@ -165,12 +165,12 @@ describe("who has heard a request go by", () => {
     const again = JSON.parse((await ask(port, heard)).text);
     expect(again).toMatchObject({ reason: "replayed", problem: expect.stringContaining("has been set back") });
     expect(handler.asked).toEqual(["turn", "turn"]);
-    // What is signed after all that it has had is taken, by whichever clock.
+    // A request signed after all earlier ones is accepted by either clock.
     setBy = 0;
     expect((await ask(port, signedAt(600_001))).status).toBe(200);
   });
 
-  it.each([600_000, -600_000])("is told how far the clocks are apart only if it is signed: %d ms", async (ms) => {
+  it.each([600_000, -600_000])("reveals the difference of the clocks only if it is signed: %d ms", async (ms) => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { clock: ahead(ms) });
     const signed = JSON.parse((await ask(port, signedRequest(BODY))).text);
@@ -180,7 +180,7 @@ describe("who has heard a request go by", () => {
     expect(strange.text).not.toContain("aheadMs");
   });
 
-  it("cannot cut it short, or lengthen it", async () => {
+  it("is refused when its body was cut or extended", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -192,7 +192,7 @@ describe("who has heard a request go by", () => {
   });
 });
 
-describe("who has the secret and asks what is none", () => {
+describe("a malformed request with the right secret", () => {
   it.each([
     ["a key that is no JSON", { key: "nonsense" }],
     ["a key that is no name", { key: '[""]' }],
@@ -201,7 +201,7 @@ describe("who has the secret and asks what is none", () => {
     ["a name that is too long", { key: JSON.stringify(["global", "x".repeat(1_000)]) }],
     ["a time below nothing", { ask: { prompt: "", idempotencyKey: "k", timeoutMs: -1 } }],
     ["a number below nothing", { after: { boot: "b", number: -1 } }],
-  ])("is told so: %s", async (_, changes) => {
+  ])("is refused as malformed: %s", async (_, changes) => {
     await using scene = new HttpScene();
     const handler = untouched();
     const failures: unknown[] = [];
@@ -227,8 +227,8 @@ describe("who has the secret and asks what is none", () => {
   });
 });
 
-describe("who answers in the place of a node", () => {
-  it.each([200, 401, 503])("cannot keep whoever asks waiting by saying little after a status of %d", async (status) => {
+describe("an impostor of a node", () => {
+  it.each([200, 401, 503])("cannot hold up a caller with a slow body after status %d", async (status) => {
     await using scene = new HttpScene();
     const port = await scene.stranger((_, response) => {
       response.writeHead(status);

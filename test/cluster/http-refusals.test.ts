@@ -18,7 +18,7 @@ async function refusal(promise: Promise<unknown>): Promise<Refused> {
   return error;
 }
 
-/** A handler that nobody may reach. */
+/** A handler that records calls that must not happen. */
 function untouched(): Partial<RequestHandler> & { readonly asked: string[] } {
   const asked: string[] = [];
   return {
@@ -40,8 +40,8 @@ async function raw(port: number, init: RequestInit, path = "/castellan/v1/turn")
   return [response.status, response.status === 200 ? text : JSON.parse(text)];
 }
 
-describe("a request is refused", () => {
-  it("if the secrets differ, and what to do is said", async () => {
+describe("a request between nodes", () => {
+  it("is refused when the secrets differ, with advice", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler, { secret: OTHER });
@@ -55,7 +55,7 @@ describe("a request is refused", () => {
     expect(handler.asked).toEqual([]);
   });
 
-  it("if the new secret comes first before all have it", async () => {
+  it("is refused when the new secret comes first before every machine has it", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { secret: SECRET });
     const error = await refusal(scene.transport({ secret: [OTHER, SECRET] }).call(at(port), CALL, never));
@@ -80,7 +80,7 @@ describe("a request is refused", () => {
       [SECRET, OTHER],
     ],
     [[OTHER], [OTHER, SECRET]],
-  ])("but not on the way from one secret to another: %s asks %s", async (asker, node) => {
+  ])("is accepted during a rotation of secrets: %s asks %s", async (asker, node) => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { secret: node });
     const transport = scene.transport({ secret: asker });
@@ -90,7 +90,7 @@ describe("a request is refused", () => {
   it.each([
     [40_000, "the clock of this machine is", "ahead of"],
     [-40_000, "the clock of this machine is", "behind"],
-  ])("if the clocks are %d ms apart, and by how much is said", async (ms, said, direction) => {
+  ])("is refused when the clocks are %d ms apart, with the difference", async (ms, said, direction) => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -102,7 +102,7 @@ describe("a request is refused", () => {
     expect(handler.asked).toEqual([]);
   });
 
-  it("but not if they are 20 s apart", async () => {
+  it("is accepted when the clocks are 20 s apart", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     for (const ms of [20_000, -20_000]) {
@@ -111,7 +111,7 @@ describe("a request is refused", () => {
     }
   });
 
-  it("if it has been sent before", async () => {
+  it("is refused when it was sent before", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -121,7 +121,7 @@ describe("a request is refused", () => {
     expect(handler.asked).toEqual(["turn"]);
   });
 
-  it("if it is meant for another run of a node, whose address this one has by now", async () => {
+  it("is refused when it is meant for another run at the same address", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     let boot = BOOT;
@@ -136,7 +136,7 @@ describe("a request is refused", () => {
   it.each([
     ["path", { path: "/castellan/v1/call" }],
     ["secret", { secret: OTHER }],
-  ] as const)("if its %s is not what was signed", async (_, changes) => {
+  ] as const)("is refused when its %s is not what was signed", async (_, changes) => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -146,7 +146,7 @@ describe("a request is refused", () => {
   });
 
   it.each(["at", "nonce", "to", "protocol", "digest", "signature"])(
-    "if its %s was changed on the way",
+    "is refused when its %s was changed on the way",
     async (name) => {
       await using scene = new HttpScene();
       const handler = untouched();
@@ -159,7 +159,7 @@ describe("a request is refused", () => {
     },
   );
 
-  it("if its body was changed on the way", async () => {
+  it("is refused when its body was changed on the way", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -168,7 +168,7 @@ describe("a request is refused", () => {
     expect(handler.asked).toEqual([]);
   });
 
-  it("if it is too large, which is said", async () => {
+  it("is refused when it is too large, with the limit", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler, { maxRequestBytes: 10_000 });
@@ -179,7 +179,7 @@ describe("a request is refused", () => {
     expect(handler.asked).toEqual([]);
   });
 
-  it("if it does not say how large it is, as soon as it is too large", async () => {
+  it("is refused while it is sent as soon as it is too large", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { maxRequestBytes: 10_000 });
     const { headers } = signedRequest("", { digest: digestOf("whatever") });
@@ -196,14 +196,14 @@ describe("a request is refused", () => {
   it.each([
     ["no JSON", "{", "its body is no JSON"],
     ["no request", '{"key":1}', "key: Invalid input"],
-  ])("if it is %s", async (_, body, problem) => {
+  ])("is refused when it is %s", async (_, body, problem) => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     const [status, refused] = await raw(port, signedRequest(body));
     expect([status, refused]).toEqual([400, { reason: "malformed", problem: expect.stringContaining(problem) }]);
   });
 
-  it("if it is in a protocol that the node does not speak", async () => {
+  it("is refused when the node does not speak its protocol", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     const answer = await raw(port, signedRequest(JSON.stringify(TURN), { protocol: "2" }));
@@ -214,8 +214,8 @@ describe("a request is refused", () => {
   });
 });
 
-describe("an answer is not taken", () => {
-  it.each([200, 302, 401, 404, 421, 502])("of a stranger who says %d", async (status) => {
+describe("an answer is rejected", () => {
+  it.each([200, 302, 401, 404, 421, 502])("if a stranger sends it with status %d", async (status) => {
     await using scene = new HttpScene();
     const port = await scene.stranger((_, response) => {
       response.writeHead(status, { location: "/elsewhere" });
@@ -228,7 +228,7 @@ describe("an answer is not taken", () => {
     );
   });
 
-  it("that belongs to another request", async () => {
+  it("if it belongs to another request", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     let seal: string | undefined;
@@ -248,14 +248,14 @@ describe("an answer is not taken", () => {
     expect((await refusal(transport.call(at(between), CALL, never))).reason).toBe("foreign");
   });
 
-  it("that says more than it may in a line", async () => {
+  it("if one of its lines is too long", async () => {
     await using scene = new HttpScene();
     const port = await scene.pretend((response) => void response.end("x".repeat(2_000)));
     const call = scene.transport({ maxLineBytes: 1_000 }).call(at(port), CALL, never);
     await expect(call).rejects.toThrow("has sent a line of more than 1000 bytes");
   });
 
-  it("that is not understood", async () => {
+  it("if it is not understood", async () => {
     await using scene = new HttpScene();
     const port = await scene.pretend((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
     await expect(scene.transport().call(at(port), CALL, never)).rejects.toThrow("has sent an answer that");
@@ -263,7 +263,7 @@ describe("an answer is not taken", () => {
 });
 
 describe("two releases side by side", () => {
-  it("ignore frames, fields and events of the other that they do not know", async () => {
+  it("ignore unknown frames, fields and events of answers", async () => {
     await using scene = new HttpScene();
     const frames = ['{"type":"later","x":1}', '{"type":"accepted","extra":{"a":[1]}}', '{"type":"over"}'];
     const port = await scene.pretend((response) => void response.end(`${frames.join("\n")}\n`));
@@ -274,7 +274,7 @@ describe("two releases side by side", () => {
     expect(await Array.fromAsync(scene.transport().events(at(other), "key", never))).toEqual([1]);
   });
 
-  it("let fields of requests through", async () => {
+  it("ignore unknown fields of requests", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -282,7 +282,7 @@ describe("two releases side by side", () => {
     expect(handler.asked).toEqual(["turn"]);
   });
 
-  it("answer a call that they do not know as failed, and not as broken", async () => {
+  it("answer an unknown method with a failure, not with a broken connection", async () => {
     await using scene = new HttpScene();
     const handler = untouched();
     const { port } = await scene.serve(handler);
@@ -294,8 +294,8 @@ describe("two releases side by side", () => {
   });
 });
 
-describe("the secret", () => {
-  it.each([["short"], [[]], [[SECRET, "short"]]])("%j is none, which is said without it", async (secret) => {
+describe("the secret of a cluster", () => {
+  it.each([["short"], [[]], [[SECRET, "short"]]])("is refused when it is %j, without being shown", async (secret) => {
     await using scene = new HttpScene();
     expect(() => scene.transport({ secret })).toThrow(/^The secret of the cluster: (give|one of 5 characters)/);
     await expect(scene.serve({}, { secret, clock: systemClock })).rejects.toThrow("The secret of the cluster");

@@ -16,7 +16,7 @@ export const BOOT = "boot-of-the-node";
 export const TURN: TurnRequest = { key: '["global","a"]', turnId: "turn-1", messages: true, claim: false };
 export const CALL: CallRequest = { key: '["global","a"]', method: "status", args: [], claim: false };
 
-/** A message whose text is as long as is wanted. */
+/** Returns a message with that text. */
 function messageOf(text: string): SDKMessage {
   return { type: "user", message: { role: "user", content: text }, parent_tool_use_id: null };
 }
@@ -25,7 +25,7 @@ export function messagesFrame(number: number, text = ""): TurnFrame {
   return { type: "messages", number, attempt: 1, messages: [messageOf(text)] };
 }
 
-/** A handler whose answers a test says. */
+/** Returns a handler with the given answers. */
 function handlerOf(answers: Partial<RequestHandler>): RequestHandler {
   return {
     async *turn() {
@@ -39,7 +39,7 @@ function handlerOf(answers: Partial<RequestHandler>): RequestHandler {
   };
 }
 
-/** A row of values that a test lengthens; whoever reads it waits for more. */
+/** A queue of values that the test fills. Its reader waits for more. */
 export class Channel<Value> {
   readonly #values: Value[] = [];
   #ended = false;
@@ -71,7 +71,7 @@ export class Channel<Value> {
   }
 }
 
-/** What a test has opened, which is closed after it. */
+/** Opens servers and transports, and closes them after the test. */
 export class HttpScene implements AsyncDisposable {
   readonly #closing: (() => Promise<unknown>)[] = [];
 
@@ -89,7 +89,7 @@ export class HttpScene implements AsyncDisposable {
     return transport;
   }
 
-  /** A node that says what it likes, in the name of a real one: the lines as they are. */
+  /** Starts a node that sends arbitrary lines under the seal of a real one. */
   async pretend(lines: (response: ServerResponse) => void | Promise<void>): Promise<number> {
     const keyring = new Keyring(SECRET);
     return await this.stranger(async (request, response) => {
@@ -100,7 +100,7 @@ export class HttpScene implements AsyncDisposable {
     });
   }
 
-  /** A server that has nothing to do with the cluster. */
+  /** Starts a server that is not part of the cluster. */
   async stranger(
     answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
   ): Promise<number> {
@@ -112,7 +112,7 @@ export class HttpScene implements AsyncDisposable {
     return await listening(server);
   }
 
-  /** A server that takes connections and says nothing. */
+  /** Starts a server that accepts connections and stays silent. */
   async mute(): Promise<number> {
     const sockets: Socket[] = [];
     const server = createServer((socket) => sockets.push(socket.on("error", () => {})));
@@ -123,7 +123,7 @@ export class HttpScene implements AsyncDisposable {
     return await listening(server);
   }
 
-  /** A way to a port that can be cut. */
+  /** Starts a proxy to a port whose connections can be cut. */
   async wire(port: number): Promise<{ readonly port: number; cut(): void; readonly connections: () => number }> {
     const sockets: Socket[] = [];
     const server = createServer((from) => {
@@ -153,7 +153,7 @@ export function at(port: number, destination: Partial<Destination> = {}): Destin
   return { boot: BOOT, address: `http://127.0.0.1:${port}`, protocol: 1, ...destination };
 }
 
-/** A signed request as it goes over the network, of which a test can change anything. */
+/** Returns a signed request of which a test can change anything. */
 export function signedRequest(
   body: string,
   changes: Partial<Record<"path" | "at" | "nonce" | "to" | "protocol" | "digest" | "secret", string>> = {},
@@ -175,7 +175,7 @@ export function signedRequest(
   return { method: "POST", body, headers: { ...headers, [HEADERS.signature]: new Keyring(secret).sign(signed) } };
 }
 
-/** A clock that is ahead of the machine's. */
+/** Returns a clock that is ahead of the machine's. */
 export function ahead(ms: number): Clock {
   return { ...systemClock, now: () => Date.now() + ms };
 }

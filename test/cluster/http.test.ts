@@ -18,7 +18,7 @@ const FRAMES: readonly TurnFrame[] = [
   { type: "end", state: "completed", attempts: 1, touched: true, outcome: { text: "two" } },
 ];
 
-/** What a promise rejects with, which has to be an `Unreachable`. */
+/** Returns the `Unreachable` with which a promise rejects. */
 async function unreachable(promise: Promise<unknown>): Promise<Unreachable> {
   const error: unknown = await promise.then(
     (value) => new Error(`resolved with ${JSON.stringify(value)}`),
@@ -28,8 +28,8 @@ async function unreachable(promise: Promise<unknown>): Promise<Unreachable> {
   return error;
 }
 
-describe("between nodes", () => {
-  it("carries a turn's frames in order, and the request as it was", async () => {
+describe("httpTransport and serveRequests", () => {
+  it("carry the request, and a turn's frames in order", async () => {
     await using scene = new HttpScene();
     const asked: TurnRequest[] = [];
     const { port } = await scene.serve({
@@ -47,7 +47,7 @@ describe("between nodes", () => {
     expect(asked).toEqual([request]);
   });
 
-  it("gives each frame out as soon as it is there", async () => {
+  it("deliver each frame at once", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
@@ -67,7 +67,7 @@ describe("between nodes", () => {
     expect(Math.min(...delays)).toBeLessThan(20);
   });
 
-  it("carries calls, one after the other over the same connection", async () => {
+  it("carry consecutive calls on one connection", async () => {
     await using scene = new HttpScene();
     const asked: CallRequest[] = [];
     const { port } = await scene.serve({
@@ -85,7 +85,7 @@ describe("between nodes", () => {
     expect(wire.connections()).toBeLessThanOrEqual(2);
   });
 
-  it("carries events until the session ends, whatever they are", async () => {
+  it("carry events of any kind until the session ends", async () => {
     await using scene = new HttpScene();
     const events = [{ type: "over" }, { type: "ping" }, null, "text"];
     const { port } = await scene.serve({
@@ -97,7 +97,7 @@ describe("between nodes", () => {
     expect(await Array.fromAsync(scene.transport().events(at(port), '"key"', never))).toEqual(['"key"', ...events]);
   });
 
-  it("carries any text as it was, also 5 MB of it", async () => {
+  it("carry any text unchanged, also 5 MB", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({
       async *turn({ ask }) {
@@ -110,7 +110,7 @@ describe("between nodes", () => {
     expect(JSON.stringify(frames) === JSON.stringify([messagesFrame(0, prompt)])).toBe(true);
   });
 
-  it("carries 200 turns at once", async () => {
+  it("carry 200 turns at once", async () => {
     await using scene = new HttpScene();
     const everybody = Promise.withResolvers<void>();
     let there = 0;
@@ -132,7 +132,7 @@ describe("between nodes", () => {
     );
   });
 
-  it("tells anybody that it is there, and nothing else", async () => {
+  it("answer /live without a signature, and nothing else", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     const live = await fetch(`http://127.0.0.1:${port}/castellan/v1/live`);
@@ -141,8 +141,8 @@ describe("between nodes", () => {
   });
 });
 
-describe("a reader", () => {
-  it("who aborts is gone from the handler within 50 ms", async () => {
+describe("a reader of a remote turn", () => {
+  it("ends the handler within 50 ms when it aborts", async () => {
     await using scene = new HttpScene();
     let [gone, channel] = [Promise.withResolvers<void>(), new Channel<TurnFrame>()];
     const { port } = await scene.serve({
@@ -167,11 +167,11 @@ describe("a reader", () => {
       await Promise.all([gone.promise, channel.left.promise]);
       delays.push(performance.now() - since);
     }
-    // The best of five, since the machine may have other things to do.
+    // The best of five, since the machine may be busy.
     expect(Math.min(...delays)).toBeLessThan(50);
   });
 
-  it("who leaves the loop is gone from the handler", async () => {
+  it("ends the handler when it leaves the loop", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
@@ -180,14 +180,14 @@ describe("a reader", () => {
     await channel.left.promise;
   });
 
-  it("who aborts before anything is sent is not served", async () => {
+  it("rejects with its abort reason before anything is sent", async () => {
     await using scene = new HttpScene();
     const transport = scene.transport();
     const reason = new Error("changed my mind");
     await expect(transport.call(at(1), CALL, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 
-  it("who does not read makes nothing gather at the node", async () => {
+  it("applies backpressure to the node when it does not read", async () => {
     await using scene = new HttpScene();
     const text = "x".repeat(2_000);
     const left = Promise.withResolvers<void>();
@@ -211,7 +211,7 @@ describe("a reader", () => {
     const frames = scene.transport().turn(at(port), TURN, never)[Symbol.asyncIterator]();
     await frames.next();
     await Promise.race([stalled.promise, left.promise]);
-    // 400 MB in all, of which the operating system holds a few.
+    // 400 MB in all, of which the operating system buffers a few.
     expect(given).toBeLessThan(20_000);
     const numbers: unknown[] = [];
     for (let number = 1; number <= 1_000; number++) numbers.push((await frames.next()).value.number);
@@ -221,8 +221,8 @@ describe("a reader", () => {
   });
 });
 
-describe("a connection breaks", () => {
-  it("because it is cut", async () => {
+describe("a connection between nodes", () => {
+  it("rejects with Unreachable when it is cut", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_request, signal) => channel.read(signal) });
@@ -237,7 +237,7 @@ describe("a connection breaks", () => {
     await channel.left.promise;
   });
 
-  it("because the node ends", async () => {
+  it("rejects with Unreachable when the node closes", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const server = await scene.serve({ turn: (_, signal) => channel.read(signal) });
@@ -250,7 +250,7 @@ describe("a connection breaks", () => {
     await Promise.all([closed, channel.left.promise]);
   });
 
-  it("because the node says nothing any more", async () => {
+  it("rejects with Unreachable after 6 s of silence", async () => {
     await using scene = new HttpScene();
     const [ours, theirs] = [new SimulatedClock(), new SimulatedClock()];
     const channel = new Channel<TurnFrame>();
@@ -265,7 +265,7 @@ describe("a connection breaks", () => {
     expect([ours.timers, theirs.timers]).toEqual([0, 0]);
   });
 
-  it("because the node takes a request and says nothing at all", async () => {
+  it("rejects with Unreachable when a request gets no answer at all", async () => {
     await using scene = new HttpScene();
     const clock = new SimulatedClock();
     const got = Promise.withResolvers<void>();
@@ -276,7 +276,7 @@ describe("a connection breaks", () => {
     expect((await call).unsent).toBe(false);
   });
 
-  it("because the handler throws, which the node is told of", async () => {
+  it("rejects with Unreachable when the handler throws, which the node reports", async () => {
     await using scene = new HttpScene();
     const failures: unknown[] = [];
     const defect = new Error("a defect");
@@ -300,14 +300,14 @@ describe("a connection breaks", () => {
     expect(failures).toEqual([defect, defect, defect]);
   });
 
-  it("because somebody in between ends it in good order", async () => {
+  it("rejects with Unreachable when a proxy ends the answer early", async () => {
     await using scene = new HttpScene();
     const port = await scene.pretend((response) => void response.end('{"type":"accepted"}\n'));
     const error = await unreachable(Array.fromAsync(scene.transport().turn(at(port), TURN, never)));
     expect(error.message).toContain("broke off before it was complete");
   });
 
-  it("because this machine closes its connections", async () => {
+  it("rejects with Unreachable when its own transport closes", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) });
@@ -322,7 +322,7 @@ describe("a connection breaks", () => {
     await channel.left.promise;
   });
 
-  it("but not while the node shows that it is there", async () => {
+  it("stays open while the node sends pings", async () => {
     await using scene = new HttpScene();
     const port = await scene.pretend(async (response) => {
       for (let ping = 0; ping < 8; ping++) {
@@ -335,7 +335,7 @@ describe("a connection breaks", () => {
     expect(await Array.fromAsync(transport.turn(at(port), TURN, never))).toEqual([{ type: "accepted" }]);
   });
 
-  it("and the node shows that it is there, every two seconds", async () => {
+  it("carries a ping of the node every two seconds", async () => {
     await using scene = new HttpScene();
     const clock = new SimulatedClock();
     const channel = new Channel<TurnFrame>();
@@ -354,8 +354,8 @@ describe("a connection breaks", () => {
   });
 });
 
-describe("a node cannot be reached", () => {
-  it("because nobody listens", async () => {
+describe("httpTransport rejects as unsent", () => {
+  it("when no server listens", async () => {
     await using scene = new HttpScene();
     const server = await scene.serve({});
     await server.close();
@@ -363,21 +363,21 @@ describe("a node cannot be reached", () => {
     expect(error).toMatchObject({ unsent: true, message: expect.stringContaining("ECONNREFUSED") });
   });
 
-  it("because its name is not found", async () => {
+  it("when the name of the node is not found", async () => {
     await using scene = new HttpScene();
     const to = at(0, { address: "http://nobody.invalid:7700" });
     expect((await unreachable(scene.transport().call(to, CALL, never))).unsent).toBe(true);
   });
 
-  it("because its address is none", async () => {
+  it("when the address is invalid", async () => {
     await using scene = new HttpScene();
     expect((await unreachable(scene.transport().call(at(0, { address: "::" }), CALL, never))).unsent).toBe(true);
   });
 
-  it("because the connection does not come about in time", async () => {
+  it("when the connection takes longer than 2 s", async () => {
     await using scene = new HttpScene();
     const clock = new SimulatedClock();
-    // It never answers the handshake that comes before anything is sent.
+    // The server never answers the TLS handshake, which precedes the request.
     const to = at(0, { address: `https://127.0.0.1:${await scene.mute()}` });
     const call = unreachable(scene.transport({ clock }).call(to, CALL, never));
     await clock.advance(2_000);
@@ -385,8 +385,8 @@ describe("a node cannot be reached", () => {
   });
 });
 
-describe("a node that closes", () => {
-  it("lets what it is about to say be said, and takes nothing more up", async () => {
+describe("RequestServer.close", () => {
+  it("sends pending frames, and accepts no further request", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const server = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { lingerMs: 60_000 });
@@ -404,8 +404,8 @@ describe("a node that closes", () => {
   });
 });
 
-describe("a node with too much to do", () => {
-  it("refuses what would be one request too many, until another has ended", async () => {
+describe("RequestServer with maxOpen", () => {
+  it("refuses further requests as busy until one has ended", async () => {
     await using scene = new HttpScene();
     const channel = new Channel<TurnFrame>();
     const { port } = await scene.serve({ turn: (_, signal) => channel.read(signal) }, { maxOpen: 1 });
@@ -421,7 +421,7 @@ describe("a node with too much to do", () => {
     expect(await transport.call(at(port), CALL, never)).toEqual({ type: "answer", value: null });
   });
 
-  it("does not count who has gone in the middle of a request", async () => {
+  it("does not count a request whose sender has left", async () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({}, { maxOpen: 1 });
     const { headers } = signedRequest("", { digest: digestOf("whatever") });

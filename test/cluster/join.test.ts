@@ -21,7 +21,9 @@ afterAll(async () => {
   await server?.remove();
 });
 
-/** What a node of a cluster of its own is started with. `hang` begins to answer and never ends. */
+/**
+ * Returns the options and starters of a node in a cluster of its own. The prompt `hang` gets an answer that never ends.
+ */
 function place(options: Partial<ClusterOptions> = {}) {
   const fake = fakeClaude(async (turn) => {
     await turn.text(`You said: ${turn.prompt}`);
@@ -57,15 +59,15 @@ function place(options: Partial<ClusterOptions> = {}) {
   return { fake, cluster, start, connected };
 }
 
-/** A turn that has begun to answer and will not end. */
+/** Starts a turn and resolves once it has begun its endless answer. */
 async function hanging(supervisor: Supervisor, ...key: [string, ...(string | number)[]]) {
   const turn = supervisor.stream(global(key), "hang");
   for await (const text of turn.text()) if (text.includes("hang")) break;
   return turn;
 }
 
-describe("joining fails", () => {
-  test("if its port is in use, and leaves nothing behind", async () => {
+describe("Supervisor.start in a cluster", () => {
+  test("rejects with INVALID_OPTIONS when its port is in use, and leaves nothing behind", async () => {
     const squatter = createServer().listen(0, "127.0.0.1");
     await once(squatter, "listening");
     onTestFinished(() => void squatter.close());
@@ -84,19 +86,22 @@ describe("joining fails", () => {
     expect((await supervisor.query(global(["chat", 1]), "hi")).text).toBe("You said: hi");
   });
 
-  test.each(["a wrong password", "a database that is away"])("with %s, soon, and names the place", async (what) => {
-    const away = what === "a wrong password" ? undefined : 1;
-    const url = new URL(server.url(away === undefined ? {} : { port: away }));
-    if (away === undefined) url.password = "wrong";
-    const { start } = place({ postgres: url.href });
-    const local = unique();
-    const error = await failure(start([{ name: local }, ...CHILDREN]), "DATABASE_UNAVAILABLE");
-    expect(error.message).toContain(`127.0.0.1:${url.port}`);
-    expect(error.message).not.toContain("wrong");
-    await failure(query(local, "hi"), "SESSION_NOT_FOUND");
-  });
+  test.each(["a wrong password", "a database that is away"])(
+    "rejects with DATABASE_UNAVAILABLE and the address for %s",
+    async (what) => {
+      const away = what === "a wrong password" ? undefined : 1;
+      const url = new URL(server.url(away === undefined ? {} : { port: away }));
+      if (away === undefined) url.password = "wrong";
+      const { start } = place({ postgres: url.href });
+      const local = unique();
+      const error = await failure(start([{ name: local }, ...CHILDREN]), "DATABASE_UNAVAILABLE");
+      expect(error.message).toContain(`127.0.0.1:${url.port}`);
+      expect(error.message).not.toContain("wrong");
+      await failure(query(local, "hi"), "SESSION_NOT_FOUND");
+    },
+  );
 
-  test("a second time in one process, and the first node goes on", async () => {
+  test("rejects with SESSION_ALREADY_STARTED for a second node in one process, and the first goes on", async () => {
     const { start, connected } = place();
     const first = await start();
     const error = await failure(start([template(global("chat"))], { name: "two" }), "SESSION_ALREADY_STARTED");
@@ -108,8 +113,8 @@ describe("joining fails", () => {
   });
 });
 
-describe("a node", () => {
-  test("says on which it is, and what it is", async () => {
+describe("a node of a cluster", () => {
+  test("shows its sessions, labels and limits", async () => {
     const { start } = place({ labels: { zone: "east" }, maxProcesses: 3 });
     const { cluster } = await start([{ name: global("reviewer"), systemPrompt: "You review." }]);
     const session = cluster?.session(global("reviewer"));
@@ -122,23 +127,23 @@ describe("a node", () => {
     expect(error.message).toContain("there are one");
   });
 
-  test("is not asked past the cluster for what it does not own", async () => {
+  test("does not serve a global session that it does not own by its plain name", async () => {
     const { start } = place();
     const supervisor = await start();
     await supervisor.query(global(["chat", 1]), "hi");
     const error = await failure(query(["global", "chat", 2], "hi"), "SESSION_NOT_FOUND");
     expect(error.message).toContain("`global(…)`");
-    // It has not lost what it owns by that.
+    // It still owns its session.
     expect(await supervisor.cluster?.listSessions()).toEqual([{ name: ["global", "chat", 1], node: "one", epoch: 1 }]);
     expect((await supervisor.query(global(["chat", 2]), "hi")).text).toBe("You said: hi");
     expect(supervisor.readyz().ok).toBe(true);
   });
 
-  test("tells what is asked wrongly as it is, with the field", async () => {
+  test("rejects wrong arguments with INVALID_OPTIONS and the field", async () => {
     const { start } = place();
     const supervisor = await start();
     const session = supervisor.session(global(["chat", 1]));
-    // @ts-expect-error: what a caller without types may give
+    // @ts-expect-error: a caller without types may pass this
     const error = await failure(session.setModel(7), "INVALID_OPTIONS");
     expect(error.details.problems[0]?.field).toBe("setModel");
     await failure(supervisor.query(global(["unknown", 1]), "hi", { timeout: "100ms" }), "TURN_TIMEOUT");
@@ -146,8 +151,8 @@ describe("a node", () => {
   });
 });
 
-describe("a turn of a pool", () => {
-  test("is stopped on the node that runs it", async () => {
+describe("a turn of a global pool", () => {
+  test("is interrupted on the node that runs it", async () => {
     const { start } = place();
     const turn = await hanging(await start(), "crew");
     await turn.interrupt();
@@ -155,8 +160,8 @@ describe("a turn of a pool", () => {
   });
 });
 
-describe("the end", () => {
-  test("stop ends global turns at once; a second one, and a drain after it, wait for the same end", async () => {
+describe("Supervisor.stop and drain in a cluster", () => {
+  test("end global turns at once, and share one end", async () => {
     const { start } = place();
     const supervisor = await start();
     const turn = await hanging(supervisor, "chat", 1);
@@ -166,7 +171,7 @@ describe("the end", () => {
     await failure(query(global(["chat", 1]), "hi"), "CLUSTER_UNAVAILABLE");
   });
 
-  test("a stop makes a drain that waits for a global turn end now", async () => {
+  test("end at once when a stop follows a drain", async () => {
     const { start } = place();
     const supervisor = await start();
     const turn = await hanging(supervisor, "chat", 1);
@@ -176,7 +181,7 @@ describe("the end", () => {
     await failure(turn.result(), "CLUSTER_UNAVAILABLE");
   });
 
-  test("what was enqueued and had not begun is there for the next node", async () => {
+  test("leave enqueued turns to the next node", async () => {
     const { start } = place();
     const first = await start();
     await hanging(first, "chat", 1);
@@ -186,7 +191,7 @@ describe("the end", () => {
     expect((await turn?.result())?.text).toBe("You said: later");
   });
 
-  test("a client that is closed ends its calls, and nothing else", async () => {
+  test("end only a client's own calls when the client closes", async () => {
     const { start, connected } = place();
     const supervisor = await start();
     const client = connected();
@@ -204,7 +209,7 @@ describe("the end", () => {
     const closed = [client.nodes(), client.listSessions(), session.query("hi"), session.status(), session.wake()];
     await Promise.all(closed.map((call) => failure(call, "CLUSTER_UNAVAILABLE")));
     expect((await supervisor.session(global(["chat", 1])).status()).state).toBe("busy");
-    // Global names of this process are found by way of its node again.
+    // Global names of this process go through its node again.
     await supervisor.session(global(["chat", 1])).interrupt();
     expect((await query(global(["chat", 1]), "hi")).text).toBe("You said: hi");
   });

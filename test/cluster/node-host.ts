@@ -11,34 +11,34 @@ import {
 import { fakeClaude } from "../../src/testing/index.ts";
 
 /*
- * A node of a cluster, run as a process of its own by the tests that kill it, stop it and cut it off. It is told what to do over
- * the channel to its parent, and ends with it.
+ * A node of a cluster in a process of its own, for tests that kill, stop and disconnect it. It takes orders over the
+ * channel to its parent, and ends with its parent.
  */
 
 export interface NodeStart {
   readonly do: "start";
   readonly cluster: ClusterOptions;
-  /** What the real Claude Code finds on this machine; with the fake one it finds nothing. */
+  /** The environment of the real Claude Code. The fake needs none. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** `far`: fakes that all nodes share, at the end of a socket. */
+  /** `far`: the address of fakes that all nodes share. */
   readonly claude: "real" | "fake" | { readonly far: string };
-  /** Sessions that are to live somewhere at all times. */
+  /** Sessions that must always be active on some node. */
   readonly always: readonly string[];
-  /** How long turns may take to finish when it is told to end. */
+  /** How long turns may take to finish after SIGTERM, in milliseconds. */
   readonly deadlineMs: number;
 }
 
 export type NodeOrder =
   | NodeStart
-  /** Ask from here, and say what came of it. */
+  /** Runs a turn from this node, and reports its reply. */
   | {
       readonly do: "query";
       readonly id: number;
       readonly name: readonly [string, ...string[]];
       readonly prompt: string;
     }
-  /** Ask again and again from here, and say how long each turn took and how many messages it had. */
+  /** Runs that many turns from this node, and reports the duration of each and the number of messages. */
   | {
       readonly do: "measure";
       readonly id: number;
@@ -46,7 +46,7 @@ export type NodeOrder =
       readonly prompt: string;
       readonly turns: number;
     }
-  /** Say what it has at this moment. */
+  /** Reports whether the node is ready. */
   | { readonly do: "look"; readonly id: number };
 
 export type NodeReport =
@@ -128,11 +128,14 @@ async function start({ cluster, env, cwd, claude, always }: NodeStart): Promise<
 function defaultsFor(claude: NodeStart["claude"], env: NodeStart["env"], cwd: string): SessionDefaults {
   if (claude === "real") return { env, cwd, allowedTools: ["Bash", "Read"], includePartialMessages: true };
   if (claude !== "fake") return { spawnClaudeCodeProcess: farSpawn(claude.far) };
-  // What a fake of one process remembers no other one knows.
+  // A fake remembers only the conversations of its own process.
   return { spawnClaudeCodeProcess: fake().spawn, onMissingConversation: "fresh" };
 }
 
-/** `count 3` says three numbers, `hang` says something and never ends; everything else is repeated, with the pid of the node. */
+/**
+ * `count 3` answers with three numbers, `hang` begins an answer and never ends, `wait` answers nothing. Any other
+ * prompt is repeated, with the node's pid.
+ */
 function fake(): ReturnType<typeof fakeClaude> {
   return fakeClaude(async (turn) => {
     const [what, number] = turn.prompt.split(" ");

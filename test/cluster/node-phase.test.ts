@@ -11,11 +11,11 @@ test.each<[NodePhase, readonly NodePhase[]]>([
   ["lost", ["member", "lost", "draining", "left"]],
   ["draining", ["draining", "draining", "draining", "left"]],
   ["left", ["left", "left", "left", "left"]],
-])("what comes after %s", (phase, after) => {
+])("nextNodePhase: has these successors of %s", (phase, after) => {
   expect(EVENTS.map((event) => nextNodePhase(phase, event))).toEqual(after);
 });
 
-test("whatever happens, one that drains or has left takes nothing more", () => {
+test("nextNodePhase: never leaves draining or left for joining, member or lost", () => {
   const events = fc.array(fc.constantFrom(...EVENTS));
   fc.assert(
     fc.property(events, events, (before, after) => {

@@ -8,7 +8,7 @@ import { node } from "./engine-conformance.ts";
 const REVIEWER = nameKey(["global", "reviewer"]);
 const HOSTS = { sessions: [REVIEWER], templates: ["support"], pools: ["summaries"] };
 
-/** A node that lives, takes sessions and hosts all there are. */
+/** Returns a live node that accepts sessions and hosts all of them. */
 function entry(boot: string, changed: Partial<NodeEntry> = {}): NodeEntry {
   return {
     ...node(boot),
@@ -31,7 +31,7 @@ test.each<[name: SessionName, hosted: boolean]>([
   [["global", "summaries"], false],
   ["reviewer", false],
   [["reviewer"], false],
-])("whether a node hosts %j", (name, hosted) => {
+])("covers: decides whether a node hosts %j", (name, hosted) => {
   expect(covers(HOSTS, nameKey(name))).toBe(hosted);
 });
 
@@ -41,23 +41,35 @@ test.each<[load: number, maxProcesses: number | undefined, full: number]>([
   [8, 16, 0.5],
   [16, 16, 1],
   [20, 16, 1.25],
-])("with %j of %j processes", (load, maxProcesses, full) => {
+])("fullness: of a load of %j with maxProcesses %j", (load, maxProcesses, full) => {
   expect(fullness({ load, maxProcesses })).toBe(full);
 });
 
-describe("where a session without an owner goes", () => {
+describe("placed", () => {
   test.each<[what: string, nodes: readonly NodeEntry[], boot: string | undefined]>([
-    ["to nobody, if there is nobody", [], undefined],
-    ["to the least loaded", [entry("a", { load: 2 }), entry("b", { load: 1 })], "b"],
-    ["by size", [entry("a", { load: 2, maxProcesses: 16 }), entry("b", { load: 1, maxProcesses: 4 })], "a"],
-    ["of equals to the first by its boot", [entry("b"), entry("a")], "a"],
-    ["not to a dead one", [entry("a", { alive: false }), entry("b", { load: 9 })], "b"],
-    ["not to one that drains", [entry("a", { draining: true }), entry("b", { load: 9 })], "b"],
-    ["not to one that does not know it", [entry("a", { hosts: node("a").hosts }), entry("b", { load: 9 })], "b"],
-    ["to one with room before one without", [entry("a", { load: 4, maxProcesses: 4 }), entry("b", { load: 63 })], "b"],
-    ["to one without room, if none has any", [entry("a", { load: 5, maxProcesses: 4 })], "a"],
-    ["to nobody, if none can have it", [entry("a", { alive: false }), entry("b", { draining: true })], undefined],
-  ])("%s", (_, nodes, boot) => {
+    ["on no node if there is none", [], undefined],
+    ["on the least loaded node", [entry("a", { load: 2 }), entry("b", { load: 1 })], "b"],
+    [
+      "by load relative to maxProcesses",
+      [entry("a", { load: 2, maxProcesses: 16 }), entry("b", { load: 1, maxProcesses: 4 })],
+      "a",
+    ],
+    ["on the first by boot id among equals", [entry("b"), entry("a")], "a"],
+    ["never on a dead node", [entry("a", { alive: false }), entry("b", { load: 9 })], "b"],
+    ["never on a draining node", [entry("a", { draining: true }), entry("b", { load: 9 })], "b"],
+    [
+      "never on a node that does not declare it",
+      [entry("a", { hosts: node("a").hosts }), entry("b", { load: 9 })],
+      "b",
+    ],
+    [
+      "on a node with room before one without",
+      [entry("a", { load: 4, maxProcesses: 4 }), entry("b", { load: 63 })],
+      "b",
+    ],
+    ["on a full node if all are full", [entry("a", { load: 5, maxProcesses: 4 })], "a"],
+    ["nowhere if no node can host it", [entry("a", { alive: false }), entry("b", { draining: true })], undefined],
+  ])("places a session without an owner %s", (_, nodes, boot) => {
     expect(placed(nodes, REVIEWER)?.boot).toBe(boot);
   });
 
@@ -79,7 +91,7 @@ describe("where a session without an owner goes", () => {
   const able = (all: readonly NodeEntry[]): readonly NodeEntry[] =>
     all.filter(({ alive, draining, hosts }) => alive && !draining && hosts === HOSTS);
 
-  test("is the same for everybody who sees the same nodes, in whichever order", () => {
+  test("is the same for every observer of the same nodes, in any order", () => {
     const shuffled = nodes.chain((all) =>
       fc.shuffledSubarray(all, { minLength: all.length }).map((also) => [all, also]),
     );
@@ -90,7 +102,7 @@ describe("where a session without an owner goes", () => {
     );
   });
 
-  test("is one that can have it and has the most room, and one whenever there is any", () => {
+  test("picks an eligible node with the most room whenever there is one", () => {
     fc.assert(
       fc.property(nodes, (all) => {
         const place = placed(all, REVIEWER);
@@ -99,13 +111,13 @@ describe("where a session without an owner goes", () => {
         if (place === undefined) return;
         expect(candidates).toContain(place);
         for (const other of candidates) expect(fullness(place)).toBeLessThanOrEqual(fullness(other));
-        // Room before no room.
+        // A node with room is preferred to a full one.
         if (fullness(place) >= 1) for (const other of candidates) expect(fullness(other)).toBeGreaterThanOrEqual(1);
       }),
     );
   });
 
-  test("spreads many, if each one that is placed counts", () => {
+  test("spreads sessions evenly if each placement counts", () => {
     const all = ["a", "b", "c"].map((boot) => entry(boot));
     for (let at = 0; at < 30; at++) {
       const place = placed(all, nameKey(["global", "support", at]));

@@ -33,7 +33,7 @@ function open(options: Partial<PostgresEngineOptions> & { readonly postgres: str
   return engine;
 }
 
-/** Hears of changes; `next` resolves with the first one after it was asked. */
+/** Observes changes. `next` resolves with the first change after its call. */
 function hearing(engine: Engine): { next(): Promise<void> } {
   let heard = Promise.withResolvers<void>();
   const stop = engine.listen(() => {
@@ -44,7 +44,7 @@ function hearing(engine: Engine): { next(): Promise<void> } {
   return { next: () => heard.promise };
 }
 
-describe("the engine in PostgreSQL", () => {
+describe("postgresEngine", () => {
   let where: Place | undefined;
   const bench = (): Promise<EngineBench> => {
     where ??= server.fresh();
@@ -53,8 +53,8 @@ describe("the engine in PostgreSQL", () => {
   for (const { name, run } of engineConformance(bench)) it(name, run);
 });
 
-describe("claims", () => {
-  it("of twenty nodes for two hundred sessions at once give each one owner", async () => {
+describe("postgresEngine claim", () => {
+  it("gives each of two hundred sessions one owner when twenty nodes claim at once", async () => {
     const where = server.fresh();
     const engines = Array.from({ length: 10 }, () => open(where));
     const boots = Array.from({ length: 20 }, (_, n) => `node ${n}`);
@@ -76,7 +76,7 @@ describe("claims", () => {
     }
   });
 
-  it("beside renewals, batches, joins and ends never wait for each other in a circle", async () => {
+  it("never deadlocks with concurrent renewals, batches, joins and leaves", async () => {
     const where = server.fresh();
     const engines = Array.from({ length: 4 }, () => open(where));
     const [engine] = engines as [Engine];
@@ -140,7 +140,7 @@ describe("claims", () => {
     }
   });
 
-  it("whose answer was lost are repeated under the same epoch", async () => {
+  it("is repeated under the same epoch after its answer was lost", async () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const where = server.fresh(proxy.port);
@@ -156,7 +156,7 @@ describe("claims", () => {
     }
   });
 
-  it("wait for what the owner is writing, and for nothing that another one writes", async () => {
+  it("waits for the owner's pending write, and for no other", async () => {
     const where = server.fresh();
     const engine = open(where);
     await engine.join(node("a"));
@@ -172,8 +172,8 @@ describe("claims", () => {
   });
 });
 
-describe("a renewal", () => {
-  it("goes on while all other connections wait", async () => {
+describe("postgresEngine renew", () => {
+  it("succeeds while every other connection is blocked", async () => {
     const where = server.fresh();
     const engine = open(where);
     await engine.join(node("a"));
@@ -186,7 +186,7 @@ describe("a renewal", () => {
     expect((await Promise.all(claims)).every(({ taken }) => taken)).toBe(true);
   });
 
-  it("is given up in time, and the next one has another connection", async () => {
+  it("rejects after its timeout, and uses another connection next time", async () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const clock = new SimulatedClock();
@@ -207,7 +207,7 @@ describe("a renewal", () => {
     expect(await engine.renew("a", IDLE)).toBe(true);
   });
 
-  it("fails while the server is gone, and succeeds when it is back", async () => {
+  it("rejects while the server is down, and succeeds once it is back", async () => {
     const engine = open(server.fresh());
     await engine.join(node("a", { staleMs: 60_000 }));
     await engine.claim("a", KEY);
@@ -224,8 +224,8 @@ describe("a renewal", () => {
   });
 });
 
-describe("those who listen", () => {
-  it("hear that an owner leaves, gives something up or is given up, and of no other cluster", async () => {
+describe("postgresEngine listen", () => {
+  it("reports leaves, releases and lost nodes, and nothing of another cluster", async () => {
     const where = server.fresh();
     const [engine, other] = [open({ ...where, listen: server.url() }), open(where)];
     const heard = hearing(engine);
@@ -256,7 +256,7 @@ describe("those who listen", () => {
     expect(news).toBe(1);
   });
 
-  it("hear again after the connection was cut", async () => {
+  it("reports again after its connection was cut", async () => {
     const where = server.fresh();
     const clock = new SimulatedClock();
     const engine = open({ ...where, listen: server.url() }, clock);
@@ -274,7 +274,7 @@ describe("those who listen", () => {
     await left;
   });
 
-  it("do no harm if nobody can be heard", async () => {
+  it("does no harm when its server is unreachable", async () => {
     const clock = new SimulatedClock();
     const engine = open({ ...server.fresh(), listen: server.url({ port: 1 }) }, clock);
     const stop = engine.listen(() => {});
@@ -286,7 +286,7 @@ describe("those who listen", () => {
   });
 });
 
-it("works behind a pooler that gives each transaction another session", async () => {
+it("postgresEngine: works behind a pooler that gives each transaction another session", async () => {
   const pooler = await TransactionPooler.start(server.url(), 3);
   const where = server.fresh(pooler.port);
   const engines = [open({ ...where, listen: where.postgres }), open(where)] as const;
@@ -305,7 +305,7 @@ it("works behind a pooler that gives each transaction another session", async ()
   await pooler.stop();
 });
 
-it("forgets nodes an hour after their end, unless something is theirs, and ends those that are silent for an hour", async () => {
+it("postgresEngine: forgets ended nodes after an hour unless they still own sessions, and ends nodes that were silent for an hour", async () => {
   const where = server.fresh();
   const engine = open(where);
   for (const boot of ["left", "owner", "silent"]) await engine.join(node(boot));

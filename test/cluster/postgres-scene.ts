@@ -13,7 +13,7 @@ export interface Place {
   readonly schema: string;
 }
 
-/** An engine that knows nothing yet in a schema that nobody else uses, and what an onlooker does to its tables. */
+/** Returns an empty engine in a schema of its own, with direct access to its tables. */
 export async function postgresBench(server: PostgresServer, where: Place): Promise<EngineBench> {
   const options = { ...where, renewTimeoutMs: 5_000, listen: false } as const;
   const engines = [postgresEngine(options, systemClock), postgresEngine(options, systemClock)] as const;
@@ -38,14 +38,14 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   };
 }
 
-/** One run of a node, which owns sessions. */
+/** One run of a node, with the sessions that it owns. */
 export interface Machine {
   readonly boot: string;
   readonly engine: Engine;
   readonly owned: OwnedEpochs;
 }
 
-/** Makes a node known that owns these sessions, and that nobody takes for dead before a minute has passed. */
+/** Joins a node that owns these sessions and counts as alive for a minute. */
 export async function machine(where: Place, boot: string, ...keys: readonly string[]): Promise<Machine> {
   const engine = postgresEngine({ ...where, renewTimeoutMs: 5_000, listen: false }, systemClock);
   onTestFinished(() => engine.close());
@@ -55,20 +55,23 @@ export async function machine(where: Place, boot: string, ...keys: readonly stri
   return made;
 }
 
-/** Claims a session until it is the node's. */
-export async function own({ boot, engine, owned }: Machine, key: string): Promise<void> {
+/** Claims a session for the node, or throws. */
+export async function own({ boot, engine, holdings }: Machine, key: string): Promise<void> {
   const claim = await engine.claim(boot, key);
   if (!claim.taken) throw new Error(`${boot} could not claim ${key}`);
   owned.take(key, claim.epoch);
 }
 
-/** Lets time pass for the nodes of a cluster. */
+/** Advances the time of all nodes of a cluster. */
 export async function pass(server: PostgresServer, schema: string, ms: number): Promise<void> {
   const by = "$1 * interval '1 millisecond'";
   await server.sql(`update ${schema}.nodes set renewed_at = renewed_at - ${by}, ended_at = ended_at - ${by}`, [ms]);
 }
 
-/** Runs a statement in a transaction that then stands still. @returns ends the transaction; default: by a rollback */
+/**
+ * Runs a statement in a transaction that stays open. Returns a function that ends the transaction, by default with a
+ * rollback.
+ */
 export async function standStill(
   server: PostgresServer,
   statement: string,
@@ -83,7 +86,7 @@ export async function standStill(
   };
 }
 
-/** Resolves when so many statements with these words wait for a lock. */
+/** Resolves once that many statements with these words wait for a lock. */
 export async function waitingFor(server: PostgresServer, words: string, count = 1): Promise<void> {
   const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query ~ $1";
   await expect.poll(async () => (await server.sql(waiting, [words])).length, { interval: 20 }).toBe(count);

@@ -15,7 +15,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-/** A cluster of one node at a time, and a client that asks it from outside. `blocked` keeps processes from coming up. */
+/** Returns a cluster of one node at a time, and a client. `blocked` keeps processes from starting. */
 function place() {
   const state = { blocked: false };
   const fake = fakeClaude((turn) => turn.text(`${turn.verbatim ? "text" : "typed"}: ${turn.prompt}`), {
@@ -43,7 +43,7 @@ function place() {
   return { state, fake, client, start };
 }
 
-test("global sessions and pools take prompts as text, too, and commands by name", async () => {
+test("global sessions and pools: send prompts verbatim, and run commands by name", async () => {
   const { fake, client, start } = place();
   await start();
   const [chat, trusting] = [client.session(global(["chat", 1])), client.session(global(["trusting", 1]))];
@@ -78,7 +78,7 @@ test("global sessions and pools take prompts as text, too, and commands by name"
   expect(fake.errors).toEqual([]);
 });
 
-test("turns that wait are taken the same way by the next owner", async () => {
+test("waiting turns of a global session: keep how their prompts are interpreted with the next owner", async () => {
   const { state, client, start } = place();
   state.blocked = true;
   const first = await start();

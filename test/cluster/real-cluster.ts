@@ -14,25 +14,25 @@ const SECRET = "a secret of at least thirty-two characters";
 
 export interface RealClusterOptions {
   readonly server: PostgresServer;
-  /** What stands before the server. Default: nothing. */
+  /** The port of a proxy before the server. Default: the server's own. */
   readonly port?: number;
   readonly claude: NodeStart["claude"];
-  /** What the real Claude Code finds: the address of the model, and no more. */
+  /** The environment of the real Claude Code: the model's address only. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cluster?: Omit<ClusterOptions, "postgres" | "schema" | "secret" | "advertise" | "name">;
   readonly always?: readonly string[];
   readonly deadlineMs?: number;
 }
 
-/** Several nodes, each of them a process of its own, and a client in this one. */
+/** Several nodes in processes of their own, and a client in this one. */
 export class RealCluster implements AsyncDisposable {
   readonly client: Cluster;
-  /** How others connect to it. */
+  /** The options of another client. */
   readonly place: ConnectOptions;
   readonly schema: string;
-  /** The server as the test sees it, which is another one after a failover. */
+  /** The current server, another one after a failover. */
   server: PostgresServer;
-  /** All nodes that there have been, in the order of their starts. */
+  /** All nodes so far, in the order of their starts. */
   readonly nodes: RealNode[] = [];
   readonly #directory: string;
   readonly #options: RealClusterOptions;
@@ -48,7 +48,7 @@ export class RealCluster implements AsyncDisposable {
     this.client = connect(this.place);
   }
 
-  /** Resolves when nodes of these names have joined. */
+  /** Resolves once nodes with these names have joined. */
   static async start(options: RealClusterOptions, ...names: readonly string[]): Promise<RealCluster> {
     const directory = await realpath(await mkdtemp(join(tmpdir(), "castellan-cluster-")));
     const cluster = new RealCluster(directory, options);
@@ -61,7 +61,7 @@ export class RealCluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** One more node, or a node of this name once more; resolves when it has joined. */
+  /** Starts a node, or another run of it. Resolves once it has joined. */
   async join(name: string, own: Partial<ClusterOptions> = {}): Promise<RealNode> {
     const { server, port = server.port, cluster, env = {}, claude, always = [], deadlineMs = 20_000 } = this.#options;
     const node = await RealNode.start({
@@ -79,19 +79,19 @@ export class RealCluster implements AsyncDisposable {
     return node;
   }
 
-  /** The node of this name, in its last life. */
+  /** Returns the latest run of a node. */
   node(name: string): RealNode {
     const node = this.nodes.findLast((one) => one.name === name);
     if (node === undefined) throw new Error(`there is no node ${name}`);
     return node;
   }
 
-  /** A global name. */
+  /** Returns a global name. */
   nameOf(first: string, ...rest: readonly string[]): GlobalName {
     return global([first, ...rest]);
   }
 
-  /** Which node owns a session, as the database has it. */
+  /** Returns the name of the node that owns a session, according to the database. */
   async ownerOf(...name: readonly string[]): Promise<string | undefined> {
     const rows = await this.server.sql<{ readonly name: string }>(
       `select nodes.name from ${this.schema}.globals join ${this.schema}.nodes on nodes.boot = globals.owner
@@ -101,19 +101,19 @@ export class RealCluster implements AsyncDisposable {
     return rows[0]?.name;
   }
 
-  /** The node that owns a session. */
+  /** Returns the node that owns a session. */
   async owner(...name: readonly string[]): Promise<RealNode> {
     const owner = await this.ownerOf(...name);
     if (owner === undefined) throw new Error(`nobody owns ${name.join()}`);
     return this.node(owner);
   }
 
-  /** What runs of any session on any node. */
+  /** The pids of every process of the nodes' sessions. */
   get processes(): number[] {
     return processesWith(this.#directory);
   }
 
-  /** Ends the nodes as they are told to by whoever starts them, with a signal. */
+  /** Stops every node with SIGTERM, and resolves once all have exited. */
   async stop(): Promise<void> {
     for (const node of this.nodes) node.kill("SIGTERM");
     await Promise.all(this.nodes.map(({ gone }) => gone));

@@ -13,9 +13,9 @@ const HOST = fileURLToPath(new URL("./node-host.ts", import.meta.url));
 
 export interface RealNodeOptions {
   readonly name: string;
-  /** A directory that nobody else uses, which tells its processes from all others. */
+  /** A directory of its own, by which its processes are recognised. */
   readonly directory: string;
-  /** Where PostgreSQL, or what stands before it, is: the address with this port. */
+  /** PostgreSQL or a proxy before it, and its URL with a given port. */
   readonly postgres: { readonly port: number; url(port: number): string };
   readonly cluster: Omit<ClusterOptions, "postgres" | "advertise" | "name">;
   readonly env: Readonly<Record<string, string>>;
@@ -26,19 +26,19 @@ export interface RealNodeOptions {
 
 type Answer = Exclude<NodeReport, { readonly is: "ready" | "warning" | "failed" }>;
 
-/** A node as its test sees it: a process, a home of its own, and the lines to PostgreSQL and from the other nodes. */
+/** A node in a process of its own, with a home of its own, and proxies to PostgreSQL and from the other nodes. */
 export class RealNode {
   readonly name: string;
   readonly directory: string;
-  /** Resolves when it has joined. */
+  /** Resolves once it has joined. */
   readonly ready: Promise<void>;
-  /** Resolves when its process is gone. */
+  /** Resolves once its process has exited. */
   readonly gone: Promise<void>;
-  /** What it has warned of. */
+  /** The warnings that it logged. */
   readonly warnings: string[] = [];
-  /** Its line to PostgreSQL. */
+  /** Its connection to PostgreSQL. */
   readonly toPostgres: SeverableLine;
-  /** The line by which all others reach it. */
+  /** The connection by which all others reach it. */
   readonly fromOthers: SeverableLine;
   readonly #process: ChildProcess;
   readonly #answers = new Map<number, PromiseWithResolvers<Answer>>();
@@ -72,12 +72,12 @@ export class RealNode {
     });
   }
 
-  /** Starts it; it joins by itself. */
+  /** Starts the process, which joins the cluster. */
   static async start(options: RealNodeOptions): Promise<RealNode> {
     const { name, directory, postgres, cluster, env, claude, always, deadlineMs } = options;
     const [home, work] = [join(directory, "home"), join(directory, `work-of-${name}`)];
     await Promise.all([mkdir(join(home, ".claude"), { recursive: true }), mkdir(work, { recursive: true })]);
-    // Its own port is known before it listens.
+    // The node's own port is known before it listens.
     const toPostgres = await SeverableLine.start(postgres.port);
     const port = Promise.withResolvers<number>();
     const fromOthers = await SeverableLine.start(port.promise);
@@ -111,18 +111,18 @@ export class RealNode {
     this.#process.kill(signal);
   }
 
-  /** What runs of its sessions: Claude Code, and all that it has started. */
+  /** The pids of its sessions' Claude Code processes and their descendants. */
   get processes(): number[] {
     return processesWith(this.directory);
   }
 
-  /** Asks from this node. @throws Error with the `code` of what it threw there */
+  /** Runs a turn from this node. Rejects with an Error that has the `code` of the node's error. */
   async query(name: readonly [string, ...string[]], prompt: string): Promise<string> {
     const answer = await this.#ask((id) => ({ do: "query", id, name, prompt }));
     return answer.is === "answered" ? answer.text : "";
   }
 
-  /** Asks again and again from this node. */
+  /** Runs several turns from this node. */
   async measure(
     name: readonly [string, ...string[]],
     prompt: string,
@@ -132,13 +132,13 @@ export class RealNode {
     return answer.is === "measured" ? answer : { ms: [], messages: 0 };
   }
 
-  /** Whether it takes turns, and why not. */
+  /** Returns whether the node is ready, and the reasons if not. */
   async look(): Promise<{ readonly ready: boolean; readonly reasons: readonly string[] }> {
     const answer = await this.#ask((id) => ({ do: "look", id }));
     return answer.is === "looked" ? answer : { ready: false, reasons: [] };
   }
 
-  /** Ends it at once, and the lines with it. */
+  /** Kills the node and stops its proxies. */
   async end(): Promise<void> {
     this.kill("SIGKILL");
     await this.gone;
@@ -154,7 +154,7 @@ export class RealNode {
   }
 
   #send(order: NodeOrder): void {
-    // It may have ended, which `gone` tells.
+    // The node may have exited, which `gone` reports.
     this.#process.send(order, () => {});
   }
 }

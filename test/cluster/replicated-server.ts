@@ -2,11 +2,11 @@ import { onTestFinished } from "vitest";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { SeverableLine } from "./severable-line.ts";
 
-/** A primary and its standby, behind an address that leads to the one that is in charge. All of it is gone after the test. */
+/** A primary and its standby, behind an address that leads to the active one. Both are removed after the test. */
 export class ReplicatedServer {
   readonly primary: PostgresServer;
   readonly standby: PostgresServer;
-  /** Where applications find the database. */
+  /** The port of the address for applications. */
   readonly port: number;
   readonly #address: SeverableLine;
   readonly #replication: SeverableLine;
@@ -31,12 +31,12 @@ export class ReplicatedServer {
     return new ReplicatedServer([primary, standby], [address, replication]);
   }
 
-  /** What is committed from now on reaches the standby no more. */
+  /** Stops the replication of later commits. */
   lag(): void {
     this.#replication.cut();
   }
 
-  /** Resolves when the standby has all that was committed so far. */
+  /** Resolves once the standby has everything that was committed before. */
   async replicated(): Promise<void> {
     const [row] = await this.primary.sql<{ readonly lsn: string }>("select pg_current_wal_lsn() as lsn");
     const text = "select pg_last_wal_replay_lsn() >= $1::pg_lsn as done";
@@ -46,7 +46,7 @@ export class ReplicatedServer {
     }
   }
 
-  /** The primary is lost, and applications find nothing until the standby takes its place. */
+  /** Crashes the primary. The address leads nowhere until the standby is promoted. */
   async losePrimary(): Promise<void> {
     await this.primary.end("crash");
   }

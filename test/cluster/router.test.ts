@@ -15,7 +15,7 @@ function entry(boot: string, changed: Partial<NodeEntry> = {}): NodeEntry {
   return { ...node(boot, { hosts: HOSTS, protocols: [1, 1] }), ...state, ...changed };
 }
 
-/** A cluster as one of its machines sees it. */
+/** Returns the router of one machine and its engine. */
 function scene(...nodes: NodeEntry[]) {
   const clock = new SimulatedClock();
   const owners = new Map<string, string>();
@@ -42,8 +42,8 @@ function scene(...nodes: NodeEntry[]) {
   return { clock, owners, nodes, asked, router, fail };
 }
 
-describe("where a session is", () => {
-  test("with its owner, who is asked for once", async () => {
+describe("Router.locate", () => {
+  test("returns the owner, which it asks for once", async () => {
     const { router, owners, asked } = scene(entry("a"), entry("b"));
     owners.set(KEY, "b");
     const route = { to: { boot: "b", address: "http://b:7700", protocol: 1 }, claim: false, pool: false };
@@ -52,7 +52,7 @@ describe("where a session is", () => {
     expect(asked).toEqual({ nodes: 1, owner: 1 });
   });
 
-  test("nowhere: the least loaded node is to claim it, and each that is sent there counts", async () => {
+  test("returns the least loaded node to claim a session without an owner, and counts each", async () => {
     const { router } = scene(entry("a", { load: 1 }), entry("b"));
     const boots: string[] = [];
     for (let at = 0; at < 4; at++) {
@@ -63,19 +63,19 @@ describe("where a session is", () => {
     expect(boots).toEqual(["b", "a", "b", "a"]);
   });
 
-  test("with an owner that is dead: another one is to claim it", async () => {
+  test("returns another node to claim the session of a dead owner", async () => {
     const { router, owners } = scene(entry("a", { alive: false }), entry("b", { load: 3 }));
     owners.set(KEY, "a");
     expect(await router.locate(KEY)).toMatchObject({ to: { boot: "b" }, claim: true });
   });
 
-  test("with an owner that drains: there, until it has been given up", async () => {
+  test("returns a draining owner until it has released the session", async () => {
     const { router, owners } = scene(entry("a", { draining: true }), entry("b"));
     owners.set(KEY, "a");
     expect(await router.locate(KEY)).toMatchObject({ to: { boot: "a" }, claim: false });
   });
 
-  test("nowhere, and no node could have it", async () => {
+  test("rejects with CLUSTER_UNAVAILABLE and no_node when no node can host the session", async () => {
     const reason = async (...nodes: NodeEntry[]): Promise<string> => {
       const error = await scene(...nodes)
         .router.locate(KEY)
@@ -91,7 +91,7 @@ describe("where a session is", () => {
     expect(await reason(entry("a", { protocols: [7, 9] }))).toContain("none of the 1 nodes");
   });
 
-  test("with an owner whose release is too far apart", async () => {
+  test("rejects with CLUSTER_UNAVAILABLE and protocol when the owner's release is too far apart", async () => {
     const { router, owners } = scene(entry("a", { protocols: [7, 9], release: "9.0.0" }), entry("b"));
     owners.set(KEY, "a");
     await expect(router.locate(KEY)).rejects.toMatchObject({
@@ -103,8 +103,8 @@ describe("where a session is", () => {
   });
 });
 
-describe("after a failure", () => {
-  test("one that did not answer is asked again as long as it counts as alive, and its nodes are looked at anew", async () => {
+describe("Router.locate after a failure", () => {
+  test("returns a silent owner again while it counts as alive, after one look at the nodes", async () => {
     const { router, owners, nodes, asked, clock } = scene(entry("a"), entry("b"));
     owners.set(KEY, "a");
     await router.locate(KEY);
@@ -117,7 +117,7 @@ describe("after a failure", () => {
     expect(await router.locate(KEY, failed)).toMatchObject({ to: { boot: "b" }, claim: true });
   });
 
-  test("one that answered that it is not the owner is not taken for it again", async () => {
+  test("asks for the owner again after a node answered not_owner", async () => {
     const { router, owners, clock } = scene(entry("a"), entry("b"));
     owners.set(KEY, "a");
     await router.locate(KEY);
@@ -126,7 +126,7 @@ describe("after a failure", () => {
     expect(await router.locate(KEY, { boot: "a", answered: true })).toMatchObject({ to: { boot: "b" }, claim: false });
   });
 
-  test("many that fail at once look together", async () => {
+  test("looks at the nodes once for many concurrent failures", async () => {
     const { router, asked, clock } = scene(entry("a"));
     await clock.advance(150);
     const keys = Array.from({ length: 50 }, (_, at) => nameKey(["global", "support", at]));
@@ -134,7 +134,7 @@ describe("after a failure", () => {
     expect(asked.nodes).toBe(1);
   });
 
-  test("of the database, the next one asks again", async () => {
+  test("asks again after the database failed", async () => {
     const { router, fail, asked } = scene(entry("a"));
     fail(new CastellanError("DATABASE_UNAVAILABLE", "away", { details: { reason: "unreachable" } }));
     await expect(router.locate(KEY)).rejects.toMatchObject({ code: "DATABASE_UNAVAILABLE" });
@@ -144,8 +144,8 @@ describe("after a failure", () => {
   });
 });
 
-describe("what is remembered", () => {
-  test("is what was learnt last, until it is forgotten", async () => {
+describe("Router.learn", () => {
+  test("decides the route until forget with the same node", async () => {
     const { router, asked } = scene(entry("a"), entry("b"));
     router.learn(KEY, "b");
     expect(await router.locate(KEY)).toMatchObject({ to: { boot: "b" }, claim: false });
@@ -156,7 +156,7 @@ describe("what is remembered", () => {
     expect(asked.owner).toBe(1);
   });
 
-  test("has a bound: what was used longest ago is asked for again", async () => {
+  test("keeps a bounded number of sessions, and drops the least recently used", async () => {
     const { router, asked } = scene(entry("a"));
     for (let at = 0; at <= 20_000; at++) router.learn(nameKey(["global", "support", at]), "a");
     await router.locate(nameKey(["global", "support", 1]));
@@ -166,8 +166,8 @@ describe("what is remembered", () => {
   });
 });
 
-describe("a pool", () => {
-  test("is where there is the least to do, without an owner", async () => {
+describe("Router.locate for a pool", () => {
+  test("returns the least loaded node that has the pool, without an owner", async () => {
     const { router, asked } = scene(entry("a", { load: 1 }), entry("b"), entry("c", { hosts: node("c").hosts }));
     const boots: string[] = [];
     for (let at = 0; at < 3; at++) {
@@ -179,7 +179,7 @@ describe("a pool", () => {
     expect(asked.owner).toBe(0);
   });
 
-  test("is asked on another node than the one that has just failed, if there is one", async () => {
+  test("returns another node than the failed one, if there is one", async () => {
     const failed = { boot: "a", answered: false };
     const two = scene(entry("a"), entry("b", { load: 60 }));
     expect(await two.router.locate(POOL, failed)).toMatchObject({ to: { boot: "b" } });
@@ -187,7 +187,7 @@ describe("a pool", () => {
     expect(await one.router.locate(POOL, failed)).toMatchObject({ to: { boot: "a" } });
   });
 
-  test("that no node has at this moment is no session either", async () => {
+  test("rejects with no_node when no node has the pool", async () => {
     const { router } = scene(entry("a", { draining: true }));
     await expect(router.locate(POOL)).rejects.toMatchObject({ details: { reason: "no_node" } });
   });

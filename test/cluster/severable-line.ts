@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** A network between those who connect and a server on this machine, which a test can cut and mend. */
+/** A proxy to a server on this machine, which a test can cut and mend. */
 export class SeverableLine {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -9,7 +9,7 @@ export class SeverableLine {
   #cut = false;
   #bytes = 0;
 
-  /** `to` is the port at which the server is; one that is not known yet may come later. */
+  /** `to` is the server's port, or a promise of it. */
   private constructor(to: number | Promise<number>) {
     this.#to = to;
     this.#server = createServer({ noDelay: true }, (client) => void this.#join(client));
@@ -26,23 +26,23 @@ export class SeverableLine {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** How many bytes have gone through, in both directions. */
+  /** The number of bytes passed on, in both directions. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Nothing gets through any more, and nobody is told. */
+  /** Drops all traffic without closing connections. */
   cut(): void {
     this.#cut = true;
   }
 
-  /** Connections that were there are broken; those that are made from now on get through. */
+  /** Breaks the existing connections, and passes new ones on. */
   mend(): void {
     this.#cut = false;
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Connections that are made from now on lead to the server at this port; those that were there are broken. */
+  /** Breaks the existing connections, and leads new ones to this port. */
   lead(to: number): void {
     this.#to = to;
     this.mend();
@@ -68,7 +68,7 @@ export class SeverableLine {
       from.on("data", (data) => {
         if (this.#cut) return;
         this.#bytes += data.length;
-        // Who reads slowly slows who writes, as a network does.
+        // A slow reader slows the writer, as on a network.
         if (into.write(data)) return;
         from.pause();
         into.once("drain", () => from.resume());

@@ -17,7 +17,7 @@ const REQUEST: SignedRequest = {
 };
 
 describe("Keyring", () => {
-  it("knows what it has signed, and nothing that differs in anything", () => {
+  it("recognises its own signature, and none of a request with a changed field", () => {
     const keyring = new Keyring(ONE);
     const field = fc.constantFrom<keyof SignedRequest>("method", "path", "at", "nonce", "to", "protocol", "digest");
     const signature = keyring.sign(REQUEST);
@@ -29,18 +29,21 @@ describe("Keyring", () => {
     fc.assert(changed);
   });
 
-  it.each(["", "00", "no hexadecimal digits", "0".repeat(64), "0".repeat(66)])("does not know %j", (signature) => {
-    expect(new Keyring(ONE).signerOf(REQUEST, signature)).toBeUndefined();
-  });
+  it.each(["", "00", "no hexadecimal digits", "0".repeat(64), "0".repeat(66)])(
+    "rejects the signature %j",
+    (signature) => {
+      expect(new Keyring(ONE).signerOf(REQUEST, signature)).toBeUndefined();
+    },
+  );
 
-  it("signs with the first secret and knows all", () => {
+  it("signs with the first secret and accepts signatures of all", () => {
     const both = new Keyring([ONE, OTHER]);
     expect(both.sign(REQUEST)).toBe(new Keyring(ONE).sign(REQUEST));
     expect(both.signerOf(REQUEST, new Keyring(OTHER).sign(REQUEST))).toBeDefined();
     expect(new Keyring(ONE).signerOf(REQUEST, new Keyring(OTHER).sign(REQUEST))).toBeUndefined();
   });
 
-  it("seals an answer with the secret that the request was signed with", () => {
+  it("seals an answer with the secret that signed the request", () => {
     const [asker, node] = [new Keyring(OTHER), new Keyring([ONE, OTHER])];
     const answer = { nonce: REQUEST.nonce, status: 200, digest: digestOf("") };
     const key = node.signerOf(REQUEST, asker.sign(REQUEST));
@@ -52,14 +55,14 @@ describe("Keyring", () => {
     expect(asker.isSealed(answer, node.seal(answer))).toBe(false);
   });
 
-  it.each([["too short"], [[]], [[ONE, "too short"]]])("refuses %j as a secret and does not tell it", (secret) => {
+  it.each([["too short"], [[]], [[ONE, "too short"]]])("rejects %j as a secret without showing it", (secret) => {
     expect(() => new Keyring(secret)).toThrow(expect.objectContaining({ code: "INVALID_OPTIONS" }));
     expect(() => new Keyring(secret)).not.toThrow("too short");
   });
 });
 
 describe("Nonces", () => {
-  it("knows one again for as long as it keeps it, and forgets it some time later", async () => {
+  it("recognises a nonce for as long as it keeps it, and forgets it later", async () => {
     const clock = new SimulatedClock();
     const nonces = new Nonces(clock, 60_000, 10);
     await clock.advance(59_000);
@@ -70,7 +73,7 @@ describe("Nonces", () => {
     expect(nonces.take("a", 2)).toBe("new");
   });
 
-  it("takes no more than it may, until it has forgotten some", async () => {
+  it('answers "full" at its limit until it has forgotten nonces', async () => {
     const clock = new SimulatedClock();
     const nonces = new Nonces(clock, 60_000, 2);
     expect(["a", "b", "c", "a"].map((nonce) => nonces.take(nonce, 0))).toEqual(["new", "new", "full", "seen"]);
@@ -78,7 +81,7 @@ describe("Nonces", () => {
     expect(nonces.take("c", 1)).toBe("new");
   });
 
-  it("takes nothing that was signed at a time of which it has forgotten some", async () => {
+  it('answers "late" for a signing time whose nonces it has forgotten', async () => {
     const clock = new SimulatedClock();
     const nonces = new Nonces(clock, 60_000, 10);
     expect(nonces.take("a", 1_000)).toBe("new");
@@ -87,7 +90,7 @@ describe("Nonces", () => {
     expect(nonces.take("a", 1_001)).toBe("new");
   });
 
-  it("remembers each for long enough, whenever it comes", () => {
+  it("keeps each nonce long enough, whenever it arrives", () => {
     const times = fc.array(fc.nat(50_000), { minLength: 1, maxLength: 20 });
     const remembers = fc.asyncProperty(times, fc.nat(59_999), async (steps, later) => {
       const clock = new SimulatedClock();

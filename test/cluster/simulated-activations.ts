@@ -2,7 +2,7 @@ import type { SimulatedEngine } from "./simulated-engine.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
-/** What was seen of a process of a session. */
+/** An observed process of a session. */
 export interface SeenActivation {
   readonly key: string;
   readonly boot: string;
@@ -10,11 +10,11 @@ export interface SeenActivation {
   readonly machine: SimulatedMachine;
   readonly startedAt: number;
   endedAt: number | undefined;
-  /** Whether the host's process was killed and could not end it. */
+  /** Whether its host was killed without ending it. */
   orphaned: boolean;
 }
 
-/** Two processes of one session that were alive at once, and the state of affairs then. */
+/** Two processes of one session alive at the same time, with the state of the older one's machine. */
 export interface Overlap {
   readonly at: number;
   readonly older: SeenActivation;
@@ -22,7 +22,7 @@ export interface Overlap {
   readonly olderState: SimulatedMachine["state"];
 }
 
-/** A prompt that was handed to a process by one who did not own the session any more. */
+/** A prompt that a node sent to a process after it had lost the session. */
 export interface StrayPrompt {
   readonly at: number;
   readonly turn: string;
@@ -32,14 +32,14 @@ export interface StrayPrompt {
 /** How long a process may outlive its host, in milliseconds. */
 const ORPHAN_MS = 1_000;
 
-/** The processes of all sessions on all machines, as somebody sees them who sees everything. */
+/** The processes of all sessions on all machines, seen from outside. */
 export class SimulatedActivations {
   readonly #time: SimulatedTime;
   readonly #engine: SimulatedEngine;
   readonly #alive = new Set<SeenActivation>();
   readonly overlaps: Overlap[] = [];
   readonly strayPrompts: StrayPrompt[] = [];
-  /** How often each turn has run to its end. */
+  /** How often each turn was completed. */
   readonly finished = new Map<string, number>();
 
   constructor(time: SimulatedTime, engine: SimulatedEngine) {
@@ -76,7 +76,7 @@ export class SimulatedActivations {
     this.finished.set(turn, (this.finished.get(turn) ?? 0) + 1);
   }
 
-  /** The host's process has died: what it had started ends a moment later. */
+  /** Ends the processes of a killed host a moment later. */
   orphan(machine: SimulatedMachine, random: () => number): void {
     for (const activation of this.#alive) {
       if (activation.machine !== machine) continue;

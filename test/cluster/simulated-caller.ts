@@ -9,29 +9,29 @@ import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 import type { PlannedAsk } from "./simulation-plan.ts";
 
-/** What a caller was told of its turn. */
+/** What a caller learned about its turn. */
 export interface Told {
   readonly ask: PlannedAsk;
   readonly turnId: string;
   readonly machine: SimulatedMachine;
   readonly askedAt: number;
-  /** When it was told that the turn is accepted. */
+  /** When the turn was acknowledged. */
   acceptedAt: number | undefined;
-  /** Whether the turn is there, once it was told. */
+  /** Whether the turn was found, once that is known. */
   found: boolean | undefined;
-  /** The reply's text, or the error's code; how often the caller was told what came of it. */
+  /** The reply's text or the error's code, and how often the caller received an outcome. */
   outcome: { readonly text: string } | { readonly code: string; readonly message: string } | undefined;
   times: number;
-  /** The messages that it has read, and why it could read no more, if that is so. */
+  /** The messages that were read, and the error that ended the reading. */
   readonly messages: string[];
-  /** Of which attempt each message was said to be. */
+  /** The attempt of each message. */
   readonly attempts: number[];
   unread: string | undefined;
-  /** Whether it reads, or waits. */
+  /** The number of pending operations: reading, and waiting for the result. */
   open: number;
 }
 
-/** Those who ask from one machine. */
+/** A caller on one machine. */
 export class SimulatedCaller {
   readonly machine: SimulatedMachine;
   readonly #router: Router;
@@ -41,7 +41,7 @@ export class SimulatedCaller {
   readonly #random: () => number;
   readonly #told: (told: Told) => void;
   readonly #time: SimulatedTime;
-  /** Calls that have not been answered. */
+  /** The number of unanswered calls. */
   calls = 0;
 
   constructor(
@@ -100,7 +100,7 @@ export class SimulatedCaller {
     return told;
   }
 
-  /** Has the session's node give it up. */
+  /** Makes the session's node release it. */
   async move(key: string): Promise<void> {
     await this.#counted(this.#caller.call(key, "release")).catch(() => {});
   }

@@ -1,4 +1,4 @@
-/** Chance that a seed decides (mulberry32), so that what came of it can be had again. */
+/** A random generator with a seed (mulberry32), so that a run can be repeated. */
 export class Chance {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Chance {
     this.#state = typeof seed === "number" ? seed | 0 : hashOf(seed);
   }
 
-  /** From 0 to below 1. */
+  /** Returns a number from 0 to below 1. */
   readonly random = (): number => {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -14,7 +14,7 @@ export class Chance {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 
-  /** A whole number from 0 to below `count`. */
+  /** Returns an integer from 0 to below `count`. */
   below(count: number): number {
     return Math.floor(this.random() * count);
   }
@@ -23,7 +23,7 @@ export class Chance {
     return lowest + this.random() * (highest - lowest);
   }
 
-  /** Whether what happens with this probability happens. */
+  /** Returns true with this probability. */
   happens(probability: number): boolean {
     return this.random() < probability;
   }
@@ -34,7 +34,7 @@ export class Chance {
     return thing;
   }
 
-  /** Chance of its own for `part`: how often one part asks changes nothing for the others. */
+  /** Returns a generator for `part`, so that the calls of one part do not affect the others. */
   of(part: string): Chance {
     return new Chance(`${this.#state}:${part}`);
   }

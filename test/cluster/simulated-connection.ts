@@ -2,7 +2,7 @@ import type { Timer } from "../../src/clock.ts";
 import { Unreachable } from "../../src/cluster/protocol/transport.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 
-/** The end of a connection from which something was asked: what has come of it so far, in order. */
+/** The caller's end of a connection, with the values received so far, in order. */
 export class SimulatedConnection<Value> {
   readonly #machine: SimulatedMachine;
   readonly #signal: AbortSignal;
@@ -15,7 +15,7 @@ export class SimulatedConnection<Value> {
   #silence: Timer | undefined;
   #isOpen = true;
 
-  /** `isThere` tells whether whoever is asked would give a sign of life; `closed` is called once. */
+  /** `isThere` returns whether the other end would send a ping. `closed` is called once. */
   constructor(
     machine: SimulatedMachine,
     signal: AbortSignal,
@@ -37,7 +37,7 @@ export class SimulatedConnection<Value> {
     return this.#isOpen;
   }
 
-  /** What comes next; `undefined` at the end. @throws Unreachable if it broke off */
+  /** Returns the next value, or undefined at the end. @throws Unreachable if the connection broke */
   async next(): Promise<Value | undefined> {
     for (;;) {
       const value = this.#values.shift();
@@ -60,7 +60,7 @@ export class SimulatedConnection<Value> {
     this.#over({});
   }
 
-  /** What has come before is still given. */
+  /** Ends the connection with an error. Values received before are still returned. */
   break(why: string, unsent = false): void {
     this.#over({ error: new Unreachable(why, { unsent }) });
   }

@@ -15,15 +15,15 @@ import type { SimulatedChange } from "./simulated-journal.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
-/** How well an engine is reached. It may change while calls are on their way. */
+/** The quality of the connections to an engine. It may change during calls. */
 export interface EngineLine {
-  /** How long one way takes, in milliseconds, at the most. */
+  /** The longest time of one way, in milliseconds. */
   slownessMs: number;
-  /** How probable it is that a call fails, that its answer is lost, and that it is given up and has its effect afterwards. */
+  /** The probabilities that a call fails, that its answer is lost, and that it takes effect after its timeout. */
   fails: number;
   loses: number;
   delays: number;
-  /** The machines that cannot reach it; `"all"` while it is away. */
+  /** The machines that cannot reach the engine. `"all"` while it is down. */
   readonly cut: Set<string>;
 }
 
@@ -31,7 +31,7 @@ export function engineLine(): EngineLine {
   return { slownessMs: 4, fails: 0, loses: 0, delays: 0, cut: new Set() };
 }
 
-/** After how long a call is given up, and how much later it may have its effect all the same, in milliseconds. */
+/** The timeout of a call, and how much later it may still take effect, in milliseconds. */
 const TIMEOUT_MS = 1_500;
 const LATE_MS = 1_000;
 
@@ -59,7 +59,7 @@ export class SimulatedEnginePort implements Engine {
     this.#chance = chance;
   }
 
-  /** How many calls have not been answered. */
+  /** The number of unanswered calls. */
   get open(): number {
     return this.#open;
   }
@@ -104,7 +104,7 @@ export class SimulatedEnginePort implements Engine {
     return this.#call(() => this.#engine.sessions(keyPrefix));
   }
 
-  /** What it hears comes late, or not at all. */
+  /** Notifications arrive late, or not at all. */
   listen(changed: () => void): () => void {
     let listens = true;
     const hear = (): void => {
@@ -128,7 +128,7 @@ export class SimulatedEnginePort implements Engine {
     return this.#call(() => this.#engine.journal.find(turn));
   }
 
-  /** The turns of a session that have not ended, and whether the transcript has something of the last try of each. */
+  /** Returns the unfinished turns of a session, and whether the transcript has output of each turn's last attempt. */
   takeUp(key: string): Promise<readonly { readonly entry: TurnEntry; readonly said: boolean }[]> {
     const { journal } = this.#engine;
     return this.#call(() =>
@@ -161,7 +161,7 @@ export class SimulatedEnginePort implements Engine {
     const fate = chance.random();
     const refuse = (): void => this.#machine.deliver(() => settle(() => reject(unavailable())));
     const answer = (as: () => void): void => {
-      // An answer that is lost shows at once, when the connection breaks, or only in that none comes.
+      // A lost answer either breaks the connection at once, or never arrives.
       if (!this.#reaches) return;
       if (fate < fails + loses) this.#time.after(back, chance.happens(0.5) ? refuse : () => {});
       else this.#time.after(back, () => this.#machine.deliver(() => settle(as)));
@@ -175,7 +175,7 @@ export class SimulatedEnginePort implements Engine {
       }
     };
     if (!this.#reaches || fate < fails) {
-      // Whoever does not get through is told so at once, or waits in vain.
+      // A failed call is reported at once, or times out.
       if (chance.happens(0.5)) this.#time.after(there, refuse);
     } else if (fate > 1 - delays) {
       this.#time.after(TIMEOUT_MS + chance.between(0, LATE_MS), () => this.#ignoring(effect));
@@ -191,7 +191,7 @@ export class SimulatedEnginePort implements Engine {
     try {
       effect();
     } catch {
-      // Nobody is there to be told.
+      // No caller waits for it.
     }
   }
 }

@@ -7,7 +7,7 @@ import type { SimulatedChange } from "./simulated-journal.ts";
 import { SimulatedMachine } from "./simulated-machine.ts";
 import { SimulatedTime } from "./simulated-time.ts";
 
-/** Time that goes by as long as somebody may wait for it. */
+/** Advances simulated time until the test is over. */
 async function goOn(time: SimulatedTime, isOver: () => boolean): Promise<void> {
   while (!isOver()) await time.run(time.now + 1);
 }
@@ -34,6 +34,6 @@ async function bench(): Promise<EngineBench> {
   };
 }
 
-describe("the simulated engine", () => {
+describe("SimulatedEngine", () => {
   for (const { name, run } of engineConformance(bench)) it(name, run);
 });

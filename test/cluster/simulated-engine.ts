@@ -24,8 +24,8 @@ interface SessionRow {
 }
 
 /**
- * What an engine knows, and the journal beside it. Each method is one step, which has its effect at once; how it is reached is
- * a matter of `SimulatedEnginePort`.
+ * The state of an engine, and its journal. Each method is one step that takes effect at once. `SimulatedEnginePort`
+ * adds the network.
  */
 export class SimulatedEngine {
   readonly journal = new SimulatedJournal();
@@ -33,14 +33,14 @@ export class SimulatedEngine {
   readonly #fenced: boolean;
   readonly #nodes = new Map<string, NodeRow>();
   readonly #sessions = new Map<string, SessionRow>();
-  /** The last number that a run of a node has written under, per session: what is repeated is written once. */
+  /** The last number that each run of a node wrote per session. A repeated write has no effect. */
   readonly #numbers = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
-  /** The highest epoch of sessions that are not known any more. */
+  /** The highest epoch of forgotten sessions. */
   #forgotten = 0;
   #ahead = 0;
 
-  /** @param fenced whether it looks who writes; only a mutant does not */
+  /** @param fenced whether writes check the owner; only a mutant does not */
   constructor(now: () => number, fenced = true) {
     this.#now = now;
     this.#fenced = fenced;
@@ -50,13 +50,13 @@ export class SimulatedEngine {
     return this.#listeners.size;
   }
 
-  /** Sets its clock. */
+  /** Sets its clock forward. */
   jump(ms: number): void {
     this.#ahead += ms;
   }
 
   join(description: NodeDescription): void {
-    // One that has ended does not come back.
+    // An ended node does not come back.
     if (this.#nodes.get(description.boot)?.ended === true) return;
     const state = { load: 0, draining: false };
     this.#nodes.set(description.boot, { description, state, heardAt: this.#clock, ended: false });
@@ -151,7 +151,7 @@ export class SimulatedEngine {
   }
 
   /**
-   * Writes a change, if the one who does owns the session; `number` counts what a run of a node writes for a session.
+   * Writes a change if the writer owns the session. `number` counts the writes of one run of a node for one session.
    *
    * @throws CastellanError `NOT_OWNER`
    */

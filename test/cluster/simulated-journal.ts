@@ -2,7 +2,7 @@ import type { JsonObject } from "../../src/journal/model/session-entry.ts";
 import type { EndedTurnState, TurnEntry, TurnEntryState } from "../../src/journal/model/turn-entry.ts";
 import { hasEnded } from "../../src/session/streams/turn-state.ts";
 
-/** What a simulated session writes down of its turns, and what its activation adds to the transcript. */
+/** The changes that a simulated session writes about its turns, and what its process adds to the transcript. */
 export type SimulatedChange =
   | {
       readonly type: "accepted";
@@ -23,14 +23,14 @@ export type SimulatedChange =
     }
   | { readonly type: "said"; readonly turn: string; readonly attempt: number; readonly text: string };
 
-/** A change that was written, by whom, and who owned the session at that moment. */
+/** A written change, its writer, and whether the writer owned the session. */
 export interface Written {
   readonly at: number;
   readonly boot: string;
   readonly key: string;
   readonly epoch: number;
   readonly change: SimulatedChange;
-  /** Whether the one who wrote it owned the session then, under that epoch. */
+  /** Whether the writer owned the session under that epoch at that moment. */
   readonly owned: boolean;
 }
 
@@ -45,14 +45,14 @@ interface StoredTurn {
   attempts: number;
   touched: boolean;
   outcome: JsonObject | undefined;
-  /** How often it was told that it ended. */
+  /** The number of its "ended" changes. */
   ends: number;
 }
 
-/** The turns and transcripts of all sessions. Whether somebody may write is the engine's to say. */
+/** The turns and transcripts of all sessions. The engine decides who may write. */
 export class SimulatedJournal {
   readonly #turns = new Map<string, StoredTurn>();
-  /** All that was written, in order. */
+  /** Every written change, in order. */
   readonly written: Written[] = [];
   readonly #said = new Set<string>();
 
@@ -70,13 +70,13 @@ export class SimulatedJournal {
     return turn && entryOf(turn);
   }
 
-  /** The turns of a session that have not ended, in the order in which they are to run. */
+  /** Returns the unfinished turns of a session, in the order in which they run. */
   open(key: string): readonly TurnEntry[] {
     const open = this.turns.filter(({ session, state }) => session === key && !isOver(state));
     return open.toSorted((one, other) => one.position - other.position).map(entryOf);
   }
 
-  /** Whether the transcript has something of this try of a turn. */
+  /** Whether the transcript has output of this attempt of a turn. */
   hasSaid(turn: string, attempt: number): boolean {
     return this.#said.has(`${turn}/${attempt}`);
   }

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../../src/clock.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
-/** `stopped`: its process was sent SIGSTOP; `suspended`: the machine itself sleeps, and with it its monotonic clock. */
+/** `stopped`: its process got SIGSTOP. `suspended`: the machine sleeps, and its monotonic clock stands still. */
 export type MachineState = "running" | "stopped" | "suspended" | "dead";
 
 interface Alarm {
@@ -11,22 +11,22 @@ interface Alarm {
   pending?: Timer;
 }
 
-/** What the wall clocks of all machines show when a simulation begins. */
+/** The wall-clock time at the start of a simulation. */
 const BEGIN = 1_700_000_000_000;
 
 /**
- * A machine with one process on it. All that happens to that process happens by {@link SimulatedMachine.deliver} and by its
- * timers, so that none of its code runs while it stands still, or once it is dead.
+ * A machine with one process. The process runs only by {@link SimulatedMachine.deliver} and by its timers, so none of
+ * its code runs while it stands still or after it is dead.
  */
 export class SimulatedMachine implements Clock {
   readonly name: string;
   readonly #time: SimulatedTime;
   #state: MachineState = "running";
   #wallAhead = 0;
-  /** For how long it was suspended, and since when it is. */
+  /** The total time of its suspensions, and the start of the current one. */
   #slept = 0;
   #asleepSince = 0;
-  /** When it went on after it had stood still. */
+  /** When the machine last continued. */
   #thawedAt = Number.NEGATIVE_INFINITY;
   readonly #alarms = new Set<Alarm>();
   readonly #fired: Alarm[] = [];
@@ -45,7 +45,7 @@ export class SimulatedMachine implements Clock {
     return this.#thawedAt;
   }
 
-  /** How many timers wait. */
+  /** The number of pending timers. */
   get timers(): number {
     return this.#alarms.size;
   }
@@ -70,13 +70,13 @@ export class SimulatedMachine implements Clock {
     };
   }
 
-  /** Something from outside has come: it is taken up as soon as the process runs. */
+  /** Delivers something from outside. The process handles it as soon as it runs. */
   deliver(take: () => void): void {
     if (this.#state === "running") take();
     else if (this.#state !== "dead") this.#arrived.push(take);
   }
 
-  /** Sets the wall clock. */
+  /** Sets the wall clock forward, or back. */
   jump(ms: number): void {
     this.#wallAhead += ms;
   }
@@ -87,7 +87,7 @@ export class SimulatedMachine implements Clock {
     this.#asleepSince = this.#time.now;
   }
 
-  /** Goes on. `random` mixes the timers that are due with what has come from outside; each keeps its order. */
+  /** Continues. `random` interleaves the due timers with the deliveries. Each keeps its order. */
   thaw(random: () => number): void {
     if (this.#state !== "stopped" && this.#state !== "suspended") return;
     if (this.#state === "suspended") this.#slept += this.#time.now - this.#asleepSince;
@@ -123,7 +123,7 @@ export class SimulatedMachine implements Clock {
       this.#fired.push(alarm);
       return;
     }
-    // It has slept in the meantime.
+    // The machine was suspended in between.
     if (alarm.due > this.monotonic() + 1e-6) {
       this.#arm(alarm);
       return;

@@ -10,15 +10,15 @@ import { SimulatedConnection } from "./simulated-connection.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import type { SimulatedTime } from "./simulated-time.ts";
 
-/** How well machines reach each other. It may change while something is on its way. */
+/** The quality of the connections between machines. It may change during transmissions. */
 export interface NetworkWeather {
-  /** How long one way takes, in milliseconds, at the most. */
+  /** The longest time of one way, in milliseconds. */
   slownessMs: number;
-  /** How probable it is that a request is lost, that a connection breaks with a frame, and that a request comes twice. */
+  /** The probabilities that a request is lost, that a frame breaks its connection, and that a request arrives twice. */
   loses: number;
   breaks: number;
   repeats: number;
-  /** What is cut off: `"a>b"` is the way from machine a to machine b. */
+  /** The directions that are cut off: `"a>b"` is from machine a to machine b. */
   readonly cut: Set<string>;
 }
 
@@ -26,20 +26,20 @@ export function networkWeather(): NetworkWeather {
   return { slownessMs: 3, loses: 0, breaks: 0, repeats: 0, cut: new Set() };
 }
 
-/** A handler, and of which run of its node it is at this moment. */
+/** A handler, and the current run of its node. */
 export interface Served {
   readonly machine: SimulatedMachine;
   readonly handler: RequestHandler;
   boot(): string | undefined;
 }
 
-/** A connection, as the network sees it. */
+/** A connection as the network knows it. */
 interface Wire {
   readonly from: SimulatedMachine;
   to: SimulatedMachine | undefined;
-  /** Whether something on it was lost, after which nothing comes any more. */
+  /** Whether something was lost. Then nothing else arrives. */
   torn: boolean;
-  /** When the last thing that was sent arrives: nothing overtakes it. */
+  /** The arrival time of the last transmission. Nothing overtakes it. */
   lastAt: number;
   readonly abort: AbortController;
   break(why: string): void;
@@ -47,18 +47,18 @@ interface Wire {
 
 type Ask<Value> = (handler: RequestHandler, abort: AbortSignal) => AsyncIterable<Value>;
 
-/** After how many milliseconds without a sign of life a connection counts as broken, and one that does not come about. */
+/** After how many milliseconds of silence a connection breaks, and after how many a connection attempt fails. */
 const SILENCE_MS = 2_000;
 const CONNECT_MS = 700;
 
-/** Carries what machines ask each other, as well as the weather lets it. */
+/** Carries requests and answers between machines, subject to `weather`. */
 export class SimulatedNetwork {
   readonly weather: NetworkWeather;
   readonly #time: SimulatedTime;
   readonly #chance: Chance;
   readonly #servers = new Map<string, Served>();
   readonly #wires = new Set<Wire>();
-  /** Requests that are being answered, by the machines that do. */
+  /** Requests in progress, by the machines that answer them. */
   readonly #answering = new Map<object, SimulatedMachine>();
 
   constructor(weather: NetworkWeather, time: SimulatedTime, chance: Chance) {
@@ -67,7 +67,7 @@ export class SimulatedNetwork {
     this.#chance = chance;
   }
 
-  /** How many ends of connections are open. */
+  /** The number of open ends of connections. */
   get open(): number {
     return this.#wires.size + this.#answering.size;
   }
@@ -80,7 +80,7 @@ export class SimulatedNetwork {
     this.#servers.delete(address);
   }
 
-  /** The process of this machine has died, and its kernel says so to those it can reach. */
+  /** The process of this machine has died. Its kernel resets the connections of the machines that it can reach. */
   died(machine: SimulatedMachine): void {
     for (const [address, served] of this.#servers) if (served.machine === machine) this.#servers.delete(address);
     for (const [request, answering] of this.#answering) if (answering === machine) this.#answering.delete(request);
@@ -187,7 +187,7 @@ export class SimulatedNetwork {
     }
   }
 
-  /** The same request once more, for whose answer nobody waits. */
+  /** Sends the same request again, without a reader of its answer. */
   #repeat<Value>(served: Served, to: Destination, ask: Ask<Value>): void {
     const { machine, handler } = served;
     const again = async (): Promise<void> => {
@@ -218,7 +218,7 @@ export class SimulatedNetwork {
     });
   }
 
-  /** The connection breaks, and both ends that can hear of it do. */
+  /** Breaks the connection at both ends that can be reached. */
   #tear(wire: Wire): void {
     const { from, to } = wire;
     wire.torn = true;
@@ -229,7 +229,7 @@ export class SimulatedNetwork {
     this.#time.after(this.#way(), () => to.deliver(() => wire.abort.abort()));
   }
 
-  /** The end that has asked goes. The other one hears of it, or notices in time. */
+  /** Closes the caller's end. The other end learns of it, or notices later. */
   #leave(wire: Wire): void {
     this.#wires.delete(wire);
     const { from, to } = wire;

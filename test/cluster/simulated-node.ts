@@ -16,13 +16,13 @@ export interface SimulatedNodeWorld {
   readonly chance: Chance;
   readonly stepMs: number;
   readonly crashes: number;
-  /** How long the end of a process takes, in milliseconds, at the most. */
+  /** The longest time that the end of a process takes, in milliseconds. */
   readonly endMs: number;
   readonly newId: () => string;
   readonly tell: (what: string) => void;
 }
 
-/** A process that hosts a node: it joins, answers requests, and tries again until it has. */
+/** A process that hosts a node. It retries until it has joined, and answers requests. */
 export class SimulatedNode {
   readonly machine: SimulatedMachine;
   readonly port: SimulatedEnginePort;
@@ -42,12 +42,12 @@ export class SimulatedNode {
     return this.#node;
   }
 
-  /** Whether it has left, or is dead. */
+  /** Whether it has left or is dead. */
   get isGone(): boolean {
     return this.#left || this.machine.state === "dead";
   }
 
-  /** Whether it is a member at this moment. */
+  /** Whether it is a member now. */
   get isMember(): boolean {
     return this.#node?.phase === "member";
   }

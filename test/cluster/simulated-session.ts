@@ -21,25 +21,25 @@ import type { SimulatedChange } from "./simulated-journal.ts";
 import type { SimulatedMachine } from "./simulated-machine.ts";
 import { SimulatedTurn } from "./simulated-turn.ts";
 
-/** Where a simulated session lives, and how long things take there. */
+/** Where a simulated session runs, and its times. */
 export interface SessionPlace {
   readonly boot: string;
   readonly machine: SimulatedMachine;
   readonly port: SimulatedEnginePort;
   readonly chance: Chance;
   readonly activations: SimulatedActivations;
-  /** How long a step of a turn takes, and the end of a process, in milliseconds, at the most. */
+  /** The longest times of a step of a turn, and of the end of a process, in milliseconds. */
   readonly stepMs: number;
   readonly endMs: number;
-  /** How probable it is in each step that the process crashes. */
+  /** The probability that the process crashes in a step. */
   readonly crashes: number;
   epochOf(key: string): number | undefined;
-  /** Counts what is written for a session under one epoch. */
+  /** Counts the writes for a session under one epoch. */
   nextNumber(key: string, epoch: number): number;
   lost(cause: CastellanError): void;
 }
 
-/** How many records of turns there have been: each is another life of its turn. */
+/** Counts turn records. Each record is another life of its turn. */
 let lives = 0;
 
 interface Kept {
@@ -52,30 +52,30 @@ interface Current {
   readonly over: PromiseWithResolvers<void>;
 }
 
-/** How long a turn waits to be accepted by the journal, in milliseconds. */
+/** How long a turn waits for the journal to accept it, in milliseconds. */
 const ACCEPT_MS = 5_000;
 
-/** How long is waited before something is written again. */
+/** The delay before a write is retried, in milliseconds. */
 const AGAIN_MS = 50;
 
-/** The error of a turn that was cut. */
+/** The error code of a cut turn. */
 const CUT = "TURN_INTERRUPTED";
 
-/** A session as `src/session` has it, as far as its journal, its turns and the life of its process are concerned. */
+/** A model of the sessions in `src/session`: journal, turns and the lifetime of the process. */
 export class SimulatedSession implements HostedSession {
   readonly #key: string;
   readonly #place: SessionPlace;
   readonly #kept = new Map<string, Kept>();
   #mailbox: TurnRecord[] = [];
   readonly #restored = Promise.withResolvers<void>();
-  /** What is being written, one after the other. */
+  /** The pending writes, one after the other. */
   #line: Promise<void> = Promise.resolve();
   #current: Current | undefined;
   #beginning = false;
   #activation: SeenActivation | undefined;
-  /** Nothing begins any more. */
+  /** Set when no further turn may begin. */
   #leaving = false;
-  /** Nothing happens any more. */
+  /** Aborted when nothing may happen any more. */
   readonly #over = new AbortController();
 
   constructor(key: string, place: SessionPlace) {
@@ -111,7 +111,7 @@ export class SimulatedSession implements HostedSession {
     const kept = this.#kept.get(id);
     if (kept === undefined) return;
     const { record, shown } = kept;
-    // Until the journal has been asked nobody knows whether it has ended already.
+    // Before the journal has answered, the turn may already have ended.
     await record.accepted.catch(() => {});
     this.#fail(record, record.state === "running" ? "interrupted" : "cancelled", "it was cancelled");
     await shown.written;
@@ -160,7 +160,6 @@ export class SimulatedSession implements HostedSession {
     await promise;
   }
 
-  /** How much there is to do. */
   get load(): number {
     return this.#activation === undefined ? 0 : 1;
   }
@@ -179,7 +178,7 @@ export class SimulatedSession implements HostedSession {
   #take(entry: TurnEntry, said: boolean): void {
     const { id, prompt, timeoutMs, acceptedAt, attempts, state } = entry;
     const known = this.#kept.get(id)?.record;
-    // What has ended before it was known that the journal has it has ended only here.
+    // A record that ended before the journal was asked has ended only here.
     const early = known?.ended === true ? undefined : known;
     const left = timeoutMs === undefined ? undefined : Math.max(0, acceptedAt + timeoutMs - this.#place.machine.now());
     const record = early ?? this.#keep(id, prompt, left, acceptedAt, attempts).record;
@@ -222,7 +221,7 @@ export class SimulatedSession implements HostedSession {
     this.#next();
   }
 
-  /** Begins the next turn, if there is one and none runs. */
+  /** Begins the next turn unless another one runs. */
   #next(): void {
     const [head] = this.#mailbox;
     if (this.#leaving || this.#beginning || this.#current !== undefined || head?.state !== "queued") return;
@@ -281,7 +280,7 @@ export class SimulatedSession implements HostedSession {
     this.#next();
   }
 
-  /** The process dies; what it was about is run again, or is over. */
+  /** Kills the process. Its turn is retried or interrupted. */
   #crash(current: Current): void {
     const { record } = current;
     if (this.#activation !== undefined) this.#place.activations.ended(this.#activation);
@@ -335,7 +334,7 @@ export class SimulatedSession implements HostedSession {
     return kept;
   }
 
-  /** Writes after what has been told to be written before. @throws CastellanError `NOT_OWNER`, after `patienceMs` any other */
+  /** Writes after all earlier writes. @throws CastellanError `NOT_OWNER`, or any other error after `patienceMs` */
   #write(change: SimulatedChange, patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
     const written = this.#line.then(() => {
       const epoch = this.#place.epochOf(this.#key);
@@ -350,7 +349,7 @@ export class SimulatedSession implements HostedSession {
     return written;
   }
 
-  /** Tries until it succeeds, or the session is over. */
+  /** Retries until success, or until the session is over. */
   async #until<Value>(what: () => Promise<Value>, patienceMs = Number.POSITIVE_INFINITY): Promise<Value> {
     const { machine } = this.#place;
     const until = machine.monotonic() + patienceMs;
@@ -371,12 +370,12 @@ export class SimulatedSession implements HostedSession {
   }
 }
 
-/** What could not be written stays as it is in the journal: whoever waits for it here waits for the next owner. */
+/** Returns a promise that never settles. A result that could not be written is the next owner's to report. */
 function never(): Promise<void> {
   return new Promise(() => {});
 }
 
-/** Whether the turn has ended before; then the record is what came of it. */
+/** Recalls the result of a turn that has ended. Returns whether it has. */
 function recall(record: TurnRecord, entry: TurnEntry): boolean {
   if (entry.state === "queued" || entry.state === "running") return false;
   const end = endOf(entry.outcome, record.id, undefined);

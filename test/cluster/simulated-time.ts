@@ -7,11 +7,11 @@ interface Pending {
   run: (() => void) | undefined;
 }
 
-/** The time that goes by for everybody in a simulation, in milliseconds from 0. No clock in it need agree with it. */
+/** The time of a simulation, in milliseconds from 0. The clocks in it need not agree with it. */
 export class SimulatedTime {
   #now = 0;
   #order = 0;
-  /** A heap: what comes next is first. */
+  /** A heap, the next event first. */
   readonly #pending: Pending[] = [];
 
   get now(): number {
@@ -29,8 +29,8 @@ export class SimulatedTime {
   }
 
   /**
-   * Lets time go by until `end`, or until `over`, which is asked after whatever happens. What something sets off has happened
-   * before the next thing does.
+   * Advances time to `end`, or until `over` returns true after an event. All effects of one event happen before the
+   * next event.
    */
   async run(end: number, over: () => boolean = () => false): Promise<void> {
     await settle();

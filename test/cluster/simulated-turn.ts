@@ -5,8 +5,8 @@ import type { TurnSource } from "../../src/session/streams/turn-source.ts";
 import type { TurnState } from "../../src/session/streams/turn-state.ts";
 
 /**
- * A turn as a session host shows it to its node: what came of it is told when it is written, and not at all if it cannot be, because
- * then it is another one's to say.
+ * A turn as a session host shows it to its node: its result settles once it is written. If it cannot be written it
+ * rejects, since the next owner decides the result.
  */
 export class SimulatedTurn implements TurnSource {
   readonly result: Promise<Reply>;
@@ -54,7 +54,7 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.log;
   }
 
-  /** Resolves when what came of it is written, if something has. @throws CastellanError `NOT_OWNER` if it cannot be */
+  /** Resolves once the result is written. @throws CastellanError `NOT_OWNER` if it cannot be */
   get written(): Promise<void> {
     return this.#written;
   }
@@ -71,7 +71,7 @@ export class SimulatedTurn implements TurnSource {
     return this.#record.placeOf(number);
   }
 
-  /** What came of it is being written. */
+  /** Follows the write of the result. */
   ending(written: Promise<void>): void {
     this.#written = written;
     written.catch((error: unknown) => {

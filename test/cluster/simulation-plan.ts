@@ -1,14 +1,14 @@
 import { Chance } from "./simulated-chance.ts";
 
-/** Somebody asks for a turn, or looks for one that another has asked for. */
+/** A request for a turn, or a look for a turn of another caller. */
 export interface PlannedAsk {
   readonly at: number;
-  /** The machine on which that happens: a node, or a client. */
+  /** The machine of the caller: a node or a client. */
   readonly by: string;
   readonly key: string;
-  /** The idempotency key; asks with the same one are for the same turn. */
+  /** The idempotency key. Requests with the same key are for the same turn. */
   readonly turn: string;
-  /** Only looks for it. */
+  /** Only looks for the turn. */
   readonly looks: boolean;
   readonly messages: boolean;
   readonly timeoutMs?: number;
@@ -16,7 +16,7 @@ export interface PlannedAsk {
   readonly interruptAfterMs?: number;
 }
 
-/** What goes wrong, or is done to the cluster. */
+/** A fault, or an operation on the cluster. */
 export type PlannedFault =
   | { readonly type: "kill"; readonly at: number; readonly node: string; readonly restartAfterMs: number }
   | {
@@ -29,7 +29,7 @@ export type PlannedFault =
   | { readonly type: "set_clock"; readonly at: number; readonly node: string; readonly byMs: number }
   | { readonly type: "set_engine_clock"; readonly at: number; readonly byMs: number }
   | { readonly type: "cut"; readonly at: number; readonly ways: readonly string[]; readonly forMs: number }
-  /** `machine` cannot reach the engine; nobody can if it is `"all"`. */
+  /** `machine` cannot reach the engine; with `"all"` no machine can. */
   | { readonly type: "cut_engine"; readonly at: number; readonly machine: string; readonly forMs: number }
   | {
       readonly type: "drain";
@@ -42,14 +42,14 @@ export type PlannedFault =
   | { readonly type: "join"; readonly at: number; readonly node: string }
   | { readonly type: "storm"; readonly at: number; readonly forMs: number; readonly strength: number };
 
-/** How often, after how long and how long before: see `NodeSettings`. */
+/** The durations of a cluster, see `NodeSettings`. */
 export interface PlannedPace {
   readonly beatMs: number;
   readonly staleMs: number;
   readonly marginMs: number;
 }
 
-/** All that is to happen in one simulation. */
+/** Everything that happens in one simulation. */
 export interface Plan {
   readonly seed: number;
   readonly pace: PlannedPace;
@@ -57,10 +57,10 @@ export interface Plan {
   readonly clients: readonly string[];
   readonly keys: readonly string[];
   readonly wanted: readonly string[];
-  /** How long a step of a turn takes, in milliseconds, at the most, and how probable it is that its process crashes in it. */
+  /** The longest time of a step of a turn, in milliseconds, and the probability of a crash in it. */
   readonly stepMs: number;
   readonly crashes: number;
-  /** When nothing goes wrong any more. */
+  /** When the last fault may begin. */
   readonly untilMs: number;
   readonly asks: readonly PlannedAsk[];
   readonly faults: readonly PlannedFault[];
@@ -84,7 +84,7 @@ const KINDS: readonly PlannedFault["type"][] = [
   "storm",
 ];
 
-/** The plan that a seed stands for. */
+/** Returns the plan of a seed. */
 export function planOf(seed: number): Plan {
   const chance = new Chance(`plan ${seed}`);
   const nodes = ["n1", "n2", "n3"].slice(0, chance.happens(0.8) ? 3 : 2);
@@ -92,7 +92,7 @@ export function planOf(seed: number): Plan {
   const keys = Array.from({ length: 1 + chance.below(3) }, (_, at) => `["global","s${at}"]`);
   const untilMs = chance.between(3_000, 14_000);
   const asks = askedIn(chance.of("asks"), { machines: [...nodes, ...clients, ...clients], keys, untilMs });
-  // A few kinds at a time: with all at once none can be told from another, and most plans look alike.
+  // Only a few kinds at a time: with all at once most plans would look alike.
   const kinds = KINDS.filter(() => chance.happens(0.35));
   const count = kinds.length === 0 ? 0 : 1 + chance.below(8);
   const faults = Array.from({ length: count }, () =>

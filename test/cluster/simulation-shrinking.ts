@@ -2,14 +2,14 @@ import { type Mutation, Simulation } from "./simulation.ts";
 import type { Plan } from "./simulation-plan.ts";
 import { type Violation, violationsOf } from "./simulation-verdict.ts";
 
-/** A plan that shows that something is wrong. */
+/** A plan that breaks a law. */
 export interface Counterexample {
   readonly plan: Plan;
   readonly simulation: Simulation;
   readonly violations: readonly Violation[];
 }
 
-/** Carries a plan out. `undefined` if nothing is wrong. */
+/** Runs a plan. Returns `undefined` if it breaks no law. */
 export async function counterexample(plan: Plan, mutation: Mutation = {}): Promise<Counterexample | undefined> {
   const simulation = new Simulation(plan, mutation);
   await simulation.run();
@@ -17,7 +17,7 @@ export async function counterexample(plan: Plan, mutation: Mutation = {}): Promi
   return violations.length === 0 ? undefined : { plan, simulation, violations };
 }
 
-/** Leaves out what is not needed to break one of the laws that are broken. */
+/** Removes what is not needed to break one of the broken laws. */
 export async function shrunk(found: Counterexample, mutation: Mutation = {}): Promise<Counterexample> {
   const laws = new Set(found.violations.map(({ law }) => law));
   let least = found;
@@ -31,7 +31,7 @@ export async function shrunk(found: Counterexample, mutation: Mutation = {}): Pr
   return least;
 }
 
-/** In words, with all that it takes to see it again. */
+/** Describes a counterexample, with everything needed to repeat it. */
 export function report({ plan, simulation, violations }: Counterexample): string {
   const { asks: _, faults: __, ...ground } = plan;
   return [

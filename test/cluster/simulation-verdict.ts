@@ -2,27 +2,27 @@ import type { Told } from "./simulated-caller.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Plan } from "./simulation-plan.ts";
 
-/** What must never be, by a letter that stays with it. */
+/** A broken law. Each law keeps its letter. */
 export interface Violation {
   /**
-   * `a`: two who write; `b`: a turn that does not end once, or of which callers are told different things; `c`: an accepted turn
-   * that is lost; `d`: no progress; `e`: something begun by one who had stood still; `f`: two processes at once; `g`: something
-   * left running; `h`: messages that are missing, or come twice.
+   * `a`: two writers. `b`: a turn that does not end exactly once, or whose callers get different results. `c`: an
+   * accepted turn that is lost. `d`: no progress. `e`: a prompt sent by a node that had stood still. `f`: two processes
+   * at once. `g`: leftovers. `h`: missing or repeated messages.
    */
   readonly law: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h";
   readonly what: string;
 }
 
-/** Errors that leave open what comes of a turn. */
+/** Errors that leave the result of a turn open. */
 const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
 
-/** What is said of a turn that is not there. */
+/** The message for a turn that does not exist. */
 const NO_TURN = /there is no such turn/;
 
-/** How long after it goes on a process that had stood still may take to notice, in milliseconds. */
+/** How long a process may take to notice that it had stood still, in milliseconds. */
 const NOTICE_MS = 300;
 
-/** What is wrong with what a simulation has come to. */
+/** Returns every law that a simulation has broken. */
 export function violationsOf(simulation: Simulation): Violation[] {
   return [
     ...writers(simulation),
@@ -64,7 +64,7 @@ function* ends({ engine, told, activations }: Simulation): Generator<Violation> 
   }
   for (const { outcome, times, ask, turnId, askedAt } of told) {
     if (outcome === undefined) continue;
-    // Whoever looks for a turn before it is accepted may find none.
+    // A look for a turn that is not accepted yet may find none.
     if (
       ask.looks &&
       "message" in outcome &&
@@ -91,7 +91,7 @@ function* ends({ engine, told, activations }: Simulation): Generator<Violation> 
   }
 }
 
-/** Whether the caller's own deadline or signal has ended its call. */
+/** Whether the caller's own deadline or signal ended its call. */
 function isOfItsOwn({ timeoutMs, abortAfterMs }: Told["ask"], said: string): boolean {
   if (timeoutMs !== undefined && said === "TURN_TIMEOUT") return true;
   return abortAfterMs !== undefined && (said === "TURN_INTERRUPTED" || said === "TURN_CANCELLED");
@@ -115,11 +115,11 @@ function* progress({ inTime, openTurns, told }: Simulation): Generator<Violation
 }
 
 function* strays({ activations, plan }: Simulation): Generator<Violation> {
-  // Who is given up because the engine's clock was set has not stood still, and cannot know it before it writes.
+  // A node that is given up because the engine's clock was set has not stood still. It cannot know before it writes.
   if (setsEngineClock(plan)) return;
   for (const { at, turn, activation } of activations.strayPrompts) {
     const { boot, key, machine, endedAt } = activation;
-    // The kernel hands a process that goes on what had come for it, before the process can know how long it has stood still.
+    // The kernel delivers what arrived while the process stood still before the process can notice.
     const isOver = endedAt !== undefined && endedAt <= machine.thawedAt + NOTICE_MS + plan.pace.marginMs / 2;
     if (at - machine.thawedAt < 1 && isOver) continue;
     yield { law: "e", what: `${boot} handed out ${turn} at ${at.toFixed(1)}, and did not own ${key}` };
@@ -127,7 +127,7 @@ function* strays({ activations, plan }: Simulation): Generator<Violation> {
 }
 
 function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
-  // What a clock that is set does to the engine's spans, or hides from a machine that sleeps, nobody can know.
+  // The effects of a set clock on the engine's durations, or on a suspended machine, are undefined.
   const setsWall = plan.faults.some(({ type }) => type === "set_clock");
   if (setsEngineClock(plan)) return;
   for (const { at, older, newer, olderState } of activations.overlaps) {
@@ -139,7 +139,7 @@ function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
     const until = older.endedAt ?? Number.POSITIVE_INFINITY;
     const stood = olderState === "stopped" || olderState === "suspended" || at <= thawedAt + NOTICE_MS + endMs;
     if (stood && until <= thawedAt + NOTICE_MS + endMs) continue;
-    // So is a process that was started by what had come in the meantime, and ended as soon as the node knew.
+    // The same holds for a process that a late delivery started and that the node ended once it knew.
     const isMistaken = at - newer.machine.thawedAt < 1;
     if (isMistaken && (newer.endedAt ?? until) <= newer.machine.thawedAt + NOTICE_MS + endMs) continue;
     const span = `from ${at.toFixed(1)} to ${until.toFixed(1)}`;
@@ -151,7 +151,10 @@ function setsEngineClock({ faults }: Plan): boolean {
   return faults.some(({ type }) => type === "set_engine_clock");
 }
 
-/** Messages are numbered within each attempt; a reader gets each once and in order, from the first one on. */
+/**
+ * Checks that a reader got each message once and in order, from the first on. Messages are numbered within each
+ * attempt.
+ */
 function* unread({ ask, messages, attempts, outcome, unread: why }: Told): Generator<Violation> {
   let last = { attempt: 0, step: 0 };
   for (const [at, message] of messages.entries()) {

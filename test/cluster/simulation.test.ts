@@ -7,13 +7,12 @@ import { counterexample, report, shrunk } from "./simulation-shrinking.ts";
 import type { Violation } from "./simulation-verdict.ts";
 
 /*
- * Some hundred schedules each time. Many thousand:
- * SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
+ * Runs some hundred schedules. For thousands: SIMULATION_SCHEDULES=20000 npx vitest run test/cluster/simulation.test.ts
  */
 const FIRST = Number(process.env["SIMULATION_SEED"] ?? 1);
 const COUNT = Number(process.env["SIMULATION_SCHEDULES"] ?? 300);
 
-/** How many schedules are one test, and within how many a mutant is to be found. */
+/** The number of schedules in one test, and the number within which a mutant must be found. */
 const AT_ONCE = 100;
 const MOST_MUTANT_SCHEDULES = 300;
 
@@ -22,30 +21,30 @@ const groups = Array.from({ length: Math.ceil(COUNT / AT_ONCE) }, (_, group) => 
   return { from, to: Math.min(from + AT_ONCE, FIRST + COUNT) - 1 };
 });
 
-test.each(groups)("no schedule of the seeds $from to $to breaks a law", async ({ from, to }) => {
+test.each(groups)("cluster protocol: breaks no law with the seeds $from to $to", async ({ from, to }) => {
   for (let seed = from; seed <= to; seed++) {
     const found = await counterexample(planOf(seed));
     if (found !== undefined) expect.fail(report(await shrunk(found)));
   }
 });
 
-test("a seed is a whole run", async () => {
+test("Simulation: repeats a run exactly by its seed", async () => {
   const mutation = { unfenced: true, lateMs: 5_000 };
   const runs = await Promise.all([1, 2].map(() => findings(mutation, 40)));
   expect(runs[0]).not.toEqual([]);
   expect(runs[1]).toEqual(runs[0]);
 });
 
-describe("somebody notices", () => {
-  test("an engine that does not look who writes", async () => {
+describe("the laws of the simulation", () => {
+  test("detect an engine that does not check the owner of a write", async () => {
     expect(await isNoticed({ unfenced: true }, "a")).toBe(true);
   });
 
-  test("a node that does not end its processes in time", async () => {
+  test("detect a node that ends its processes too late", async () => {
     expect(await isNoticed({ lateMs: 2_500 }, "f")).toBe(true);
   });
 
-  test("a turn that is asked for again without its key", async () => {
+  test("detect a retry with another idempotency key", async () => {
     expect(await isNoticed({ transport: withoutKeys }, "b")).toBe(true);
   });
 });
@@ -68,7 +67,7 @@ async function findings(mutation: Mutation, count: number): Promise<string[]> {
   return found;
 }
 
-/** Gives each turn another key whenever it is asked for once more. */
+/** Gives each retry of a turn another idempotency key. */
 function withoutKeys(transport: Transport): Transport {
   const asked = new Map<string, number>();
   const turn = (

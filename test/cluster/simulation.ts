@@ -12,42 +12,42 @@ import { SimulatedNode } from "./simulated-node.ts";
 import { SimulatedTime } from "./simulated-time.ts";
 import type { Plan, PlannedFault } from "./simulation-plan.ts";
 
-/** What is wrong with one of the parts, so that it can be shown that somebody notices. */
+/** A defect of one part, to show that a law detects it. */
 export interface Mutation {
-  /** The engine does not look who writes. */
+  /** The engine does not check the owner of a write. */
   readonly unfenced?: boolean;
-  /** The node ends its processes so many milliseconds too late. */
+  /** The node ends its processes that many milliseconds too late. */
   readonly lateMs?: number;
-  /** What carries requests changes them. */
+  /** Wraps the transport. */
   readonly transport?: (transport: Transport) => Transport;
 }
 
-/** How long a caller waits for a node, and how long all that is left may take when nothing goes wrong any more. */
+/** How long a caller waits for a node, and how long the rest may take after the last fault, in milliseconds. */
 const PATIENCE_MS = 20_000;
 const QUIET_MS = 60_000;
 
-/** How long what is left of connections and calls may take to be noticed. */
+/** How long connections and calls may take to be cleaned up, in milliseconds. */
 const REST_MS = 12_000;
 
-/** A plan that is carried out, by the real parts on simulated ground. */
+/** Runs a plan with the real parts of the cluster in a simulated environment. */
 export class Simulation {
   readonly plan: Plan;
   readonly time = new SimulatedTime();
   readonly engine: SimulatedEngine;
   readonly activations: SimulatedActivations;
   readonly network: SimulatedNetwork;
-  /** What was told to callers. */
+  /** What callers learned. */
   readonly told: Told[] = [];
-  /** What happened, in words. */
+  /** A log of the run. */
   readonly trace: string[] = [];
-  /** Whether everything was over in time, first the turns and then the nodes. */
+  /** Whether everything was over in time: the turns, then the nodes. */
   readonly inTime = { turns: false, nodes: false };
   readonly #line: EngineLine = engineLine();
   readonly #chance: Chance;
   readonly #mutation: Mutation;
   readonly #nodes = new Map<string, SimulatedNode>();
   readonly #callers = new Map<string, SimulatedCaller>();
-  /** All that there have been. */
+  /** All machines so far. */
   readonly #machines: SimulatedMachine[] = [];
   readonly #ports: SimulatedEnginePort[] = [];
   readonly #settings: Pick<NodeSettings, "beatMs" | "staleMs" | "marginMs" | "wanted">;
@@ -66,7 +66,7 @@ export class Simulation {
     this.#settings = { beatMs, staleMs, marginMs: marginMs - (mutation.lateMs ?? 0), wanted: plan.wanted };
   }
 
-  /** Carries the plan out until nothing is left to be done, and stops everything. */
+  /** Runs the plan until all work is done, then stops everything. */
   async run(): Promise<void> {
     const { nodes, clients, asks, faults, untilMs } = this.plan;
     for (const node of nodes) this.#boot(node);
@@ -85,13 +85,13 @@ export class Simulation {
     await this.time.run(this.time.now + REST_MS);
   }
 
-  /** Turns that have been accepted and have not ended. */
+  /** Accepted turns that have not ended. */
   get openTurns(): readonly string[] {
     const open = this.engine.journal.turns.filter(({ state }) => state === "queued" || state === "running");
     return open.map(({ id, state }) => `${id} (${state})`);
   }
 
-  /** What is left running, in words. */
+  /** A description of everything that is left running. */
   get leftovers(): readonly string[] {
     const timers = this.#machines.filter(({ timers: left }) => left > 0);
     return [
@@ -105,7 +105,7 @@ export class Simulation {
     ];
   }
 
-  /** Nobody takes back what a process that is dead had listened to. */
+  /** A dead process does not remove its listeners. */
   get #deadListeners(): number {
     return this.#machines.filter(({ state }) => state === "dead").length;
   }
@@ -240,12 +240,12 @@ export class Simulation {
     this.network.died(node.machine);
   }
 
-  /** Starts the node's process, if it does not run. */
+  /** Starts the node's process unless it runs. */
   #revive(name: string): void {
     const node = this.#nodes.get(name);
     if (node === undefined || !node.isGone || this.#isOver) return;
     this.#say(`${name} is started again`);
-    // A process that has left ends.
+    // A node that has left ends its process.
     this.#kill(name);
     this.#boot(name);
   }
@@ -272,7 +272,7 @@ export class Simulation {
     this.#line.slownessMs = strength === 0 ? 4 : 400 * strength;
   }
 
-  /** From now on everything works. */
+  /** Ends all faults. */
   #heal(): void {
     this.#say("nothing goes wrong any more");
     this.network.weather.cut.clear();
@@ -285,7 +285,7 @@ export class Simulation {
     this.#care();
   }
 
-  /** Sees to it that every node runs. */
+  /** Restarts nodes that do not run, every second. */
   #care(): void {
     if (this.#isOver) return;
     for (const name of [...this.#nodes.keys()]) this.#revive(name);

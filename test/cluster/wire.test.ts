@@ -15,7 +15,7 @@ import {
   readTurnRequest,
 } from "../../src/cluster/protocol/wire.ts";
 
-/** Any text, also half surrogate pairs, U+0000, U+2028. */
+/** Any text, with lone surrogates, U+0000 and U+2028. */
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.array(fc.integer({ min: 0, max: 0xffff })).map((units) => String.fromCharCode(...units)),
@@ -25,7 +25,7 @@ const text = fc.oneof(
 const name = fc
   .array(fc.string({ minLength: 1, maxLength: 20, unit: "binary" }), { minLength: 1, maxLength: 3 })
   .map((parts) => JSON.stringify(parts));
-/** What JSON can say; there is no minus nought. */
+/** Any JSON value. JSON has no -0. */
 const json = fc.jsonValue({ depthSize: "small" }).map((value): unknown => JSON.parse(JSON.stringify(value)));
 const object = fc.dictionary(text, json).map((value): Record<string, unknown> => JSON.parse(JSON.stringify(value)));
 const owner = fc.record({ boot: text, address: text });
@@ -90,7 +90,7 @@ const callAnswer = fc.oneof(
   fc.record({ type: of("not_owner"), owner }, { requiredKeys: ["type"] }),
 );
 
-/** Sends values as lines, cut into pieces anywhere and with pings in between. */
+/** Sends values as lines, cut into pieces at any byte, with pings in between. */
 function sent(values: readonly unknown[], cuts: readonly number[]): unknown[] {
   const bytes = Buffer.concat(values.flatMap((value) => [jsonLine(value), EMPTY_LINE]));
   const places = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((one, other) => one - other);
@@ -98,7 +98,7 @@ function sent(values: readonly unknown[], cuts: readonly number[]): unknown[] {
   return places.slice(1).flatMap((end, at) => lines.push(bytes.subarray(places[at], end)));
 }
 
-describe("what nodes send each other", () => {
+describe("wire format", () => {
   const cuts = fc.array(fc.nat());
 
   it.each([
@@ -106,17 +106,14 @@ describe("what nodes send each other", () => {
     ["calls", callRequest, readCallRequest],
     ["frames", turnFrame, readTurnFrame],
     ["answers", callAnswer, readCallAnswer],
-  ] as [string, fc.Arbitrary<unknown>, (value: unknown) => unknown][])(
-    "%s come through as they were",
-    (_, any, read) => {
-      const comesThrough = fc.property(fc.array(any, { maxLength: 5 }), cuts, (values, cuts) => {
-        expect(sent(values, cuts).map(read)).toEqual(values);
-      });
-      fc.assert(comesThrough, { numRuns: 200 });
-    },
-  );
+  ] as [string, fc.Arbitrary<unknown>, (value: unknown) => unknown][])("round-trips %s", (_, any, read) => {
+    const comesThrough = fc.property(fc.array(any, { maxLength: 5 }), cuts, (values, cuts) => {
+      expect(sent(values, cuts).map(read)).toEqual(values);
+    });
+    fc.assert(comesThrough, { numRuns: 200 });
+  });
 
-  it("events come through as they were, whatever they are", () => {
+  it("round-trips events of any kind", () => {
     const comesThrough = fc.property(fc.array(json), cuts, (events, cuts) => {
       const lines = sent([...events.map(eventLineOf), OVER], cuts);
       expect(lines.map(isOver)).toEqual([...events.map(() => false), true]);
@@ -125,7 +122,7 @@ describe("what nodes send each other", () => {
     fc.assert(comesThrough, { numRuns: 200 });
   });
 
-  it("messages of the SDK are not looked into", () => {
+  it("passes messages of the SDK unchecked", () => {
     const message = { type: "of a later release", deep: [{ anything: null }] };
     const frame = { type: "messages", number: 0, attempt: 1, messages: [message] };
     expect(readTurnFrame(frame)).toEqual(frame);
@@ -151,11 +148,11 @@ describe("what nodes send each other", () => {
       { type: "failed", error: { code: "X", message: "m", details: [] } },
       "error.details: Invalid input",
     ],
-  ] as [(value: unknown) => unknown, unknown, string][])("is refused with what is wrong: %o", (read, value, said) => {
+  ] as [(value: unknown) => unknown, unknown, string][])("rejects %o with the problem", (read, value, said) => {
     expect(() => read(value)).toThrow(said);
   });
 
-  it("may be of a type that is not known", () => {
+  it("returns undefined for an unknown type", () => {
     expect(readTurnFrame({ type: "later" })).toBeUndefined();
     expect(readEventLine({ type: "later" })).toBeUndefined();
     expect([isCallMethod("status"), isCallMethod("later")]).toEqual([true, false]);
@@ -163,36 +160,36 @@ describe("what nodes send each other", () => {
 });
 
 describe("JsonLines", () => {
-  it("gives a line out when its end has come", () => {
+  it("emits a line once it is complete", () => {
     const lines = new JsonLines(100);
     expect(lines.push(Buffer.from('{"a":'))).toEqual([]);
     expect(lines.push(Buffer.from("1}\n2\n3"))).toEqual([{ a: 1 }, 2]);
     expect(lines.push(Buffer.from("4\n"))).toEqual([34]);
   });
 
-  it("refuses a line that is too long, before its end has come", () => {
+  it("rejects a line that is too long before it is complete", () => {
     const lines = new JsonLines(10);
     expect(lines.push(Buffer.from('"12345678"\n"1234'))).toEqual(["12345678"]);
     expect(() => lines.push(Buffer.from("567890"))).toThrow("a line of more than 10 bytes");
   });
 
-  it("says what is no JSON", () => {
+  it("rejects a line that is not JSON", () => {
     expect(() => new JsonLines(100).push(Buffer.from("<html>\n"))).toThrow("a line that is no JSON: <html>");
   });
 });
 
-describe("protocols", () => {
+describe("commonProtocol and speaks", () => {
   it.each([
     [[1, 1], [1, 1], 1],
     [[1, 3], [2, 5], 3],
     [[2, 5], [1, 3], 3],
     [[1, 1], [2, 3], undefined],
     [[4, 4], [2, 3], undefined],
-  ] as const)("of %j and %j the highest common one is %s", (theirs, ours, common) => {
+  ] as const)("find in %j and %j the highest common protocol %s", (theirs, ours, common) => {
     expect(commonProtocol(theirs, ours)).toBe(common);
   });
 
-  it("are those of this release unless it is said otherwise", () => {
+  it("default to the protocols of this release", () => {
     expect(commonProtocol([1, 9])).toBe(PROTOCOLS[1]);
     expect([0, 1, 2, 1.5, Number.NaN].map((protocol) => speaks([1, 1], protocol))).toEqual([
       false,
