@@ -1,9 +1,9 @@
 import type { MessagesAnswer, MessagesBlock, MessagesModel, MessagesRequest } from "../../src/testing/index.ts";
 
-/** What a user says that has the model use a tool: its name and input, by the words. */
+/** The tool that the model uses for each prompt. */
 export type Acts = Readonly<Record<string, { readonly name: string; readonly input: unknown }>>;
 
-/** A model that does what it is told, one tool for each prompt that `acts` knows, and then says "done". */
+/** Returns a model that uses the tool of a prompt that `acts` has, and otherwise says "done". */
 export function actingModel(acts: () => Acts): MessagesModel {
   return (request: MessagesRequest): MessagesAnswer => {
     const said = sinceAnswer(request).filter(({ type }) => type === "text" || type === "tool_result");
@@ -13,7 +13,7 @@ export function actingModel(acts: () => Acts): MessagesModel {
   };
 }
 
-/** What has been said by the user, and by tools, since the model spoke last. */
+/** Returns what the user and tools have said since the model's last answer. */
 function sinceAnswer({ body: { messages } }: MessagesRequest): readonly MessagesBlock[] {
   const last = messages.findLastIndex(({ role }) => role === "assistant");
   return messages

@@ -11,7 +11,7 @@ const LIMIT =
 const UNTIL = Date.UTC(2100, 11, 1);
 const quiet = { journal: "memory", logger: { info: () => {}, warn: () => {} } } as const;
 
-/** What the API answers, in its own words, and what comes of it. */
+/** The API's answers in its own words, and the resulting error details and state. */
 const REFUSALS: readonly [status: number, message: string, details: object, state: string][] = [
   [400, LIMIT, { class: "quota", retryAt: UNTIL }, "waiting"],
   [400, LIMIT.replace("workspace ", ""), { class: "quota", retryAt: UNTIL }, "waiting"],
@@ -32,8 +32,8 @@ const REFUSALS: readonly [status: number, message: string, details: object, stat
   [400, "messages.0.content: text content blocks must be non-empty", { class: "request" }, "idle"],
 ];
 
-describe("what the API refuses", () => {
-  it.each(REFUSALS)("%i %s", async (status, message, details, state) => {
+describe("a refusal of the API", () => {
+  it.each(REFUSALS)("leads to the right class and state: %i %s", async (status, message, details, state) => {
     await using api = await messagesApi(() => ({ error: { status, message } }));
     const fake = fakeClaude((turn) => turn.fail({ status, message }));
     const [real, faked] = [unique("real"), unique("fake")];
@@ -48,15 +48,15 @@ describe("what the API refuses", () => {
     for (const name of [real, faked]) {
       const error = await failure(supervisor.query(name, "hi"), "TURN_FAILED");
       expect(error.details, name).toMatchObject({ ...details, status, partialText: "", toolUses: [] });
-      // A first turn that is taken out costs another process, which takes its time.
+      // A refused first turn replaces the process, which takes a while.
       await expect.poll(() => supervisor.session(name).status().state, { timeout: 20_000 }).toBe(state);
       told.push(error.message.replace(name, ""));
     }
-    // The fake says it as the real one does.
+    // The fake's message equals the real one.
     expect(told[1]).toBe(told[0]);
   });
 
-  it("of an account without credit goes on with the turn that waits, asked once, when it can pay again", async () => {
+  it("of an account without credit holds the next turn, tried once, until the account can pay", async () => {
     let pays = true;
     await using api = await messagesApi(() => (pays ? { text: "fine" } : { error: { status: 402, message: CREDIT } }));
     const name = unique();

@@ -13,7 +13,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** A session of which Claude has started a command in the background. */
+/** Starts a session in which Claude runs a command in the background. */
 async function atWork(command: string, options: Omit<SessionOptions, "name">) {
   let started = false;
   api.model = () => {
@@ -41,8 +41,8 @@ async function until(events: AsyncIterable<SessionEvent>, wanted: SessionEvent["
 const idle = (session: Session): Promise<boolean> =>
   vi.waitUntil(() => session.status().state === "idle", { timeout: 30_000 });
 
-it("a background task cannot make its process outgrow `maxMemory` unnoticed", async () => {
-  // `tail` keeps the whole of a line that does not end.
+it("maxMemory: replaces a process whose background task outgrows it", async () => {
+  // `tail` buffers a line that does not end.
   const command = "(head -c 900M /dev/zero; tail -f /dev/null) | tail";
   const { supervisor, session, events } = await atWork(command, { maxMemory: "300MB" });
   await using _ = supervisor;
@@ -55,7 +55,7 @@ it("a background task cannot make its process outgrow `maxMemory` unnoticed", as
   expect((await session.query("go on")).text).toBe("ok");
 });
 
-it("an endless background task is stopped when its time is over, and its process goes on", async () => {
+it("backgroundTaskTimeout: stops an endless background task, and keeps the process", async () => {
   const { supervisor, session, events } = await atWork("tail -f /dev/null", { backgroundTaskTimeout: "2s" });
   await using _ = supervisor;
   const { pid } = session.status();

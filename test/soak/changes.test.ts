@@ -21,8 +21,8 @@ const start = (
 
 const pids = (supervisor: Supervisor) => supervisor.listSessions().map(({ pid }) => pid);
 
-describe("the tree on the real Claude Code", () => {
-  it("is reconciled: untouched ones keep their process, changed ones their conversation, at once where that can be", async () => {
+describe("Supervisor on the real Claude Code", () => {
+  it("reconciles its children: keeps the process of unchanged ones, the conversation of changed ones, and changes live options live", async () => {
     await using supervisor = await start([{ name: "same" }, { name: "live" }, { name: "anew" }, { name: "gone" }]);
     for (const name of ["same", "live", "anew"]) await query(name, `I am ${name}.`);
     const [same, live, anew] = pids(supervisor);
@@ -44,7 +44,7 @@ describe("the tree on the real Claude Code", () => {
     expect(now[2]).not.toBe(anew);
   });
 
-  it("is drained: the turn that runs and the one that waits finish, and no process is left", async () => {
+  it("drains: finishes the running and the waiting turn, and leaves no process", async () => {
     const supervisor = await start([{ name: "draining" }]);
     const mark = `CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`;
     api.reply("slowly", { text: "one two three four", tokensPerSecond: 8 });
@@ -62,7 +62,7 @@ describe("the tree on the real Claude Code", () => {
     expect(processesWith(mark)).toEqual([]);
   });
 
-  it("restarts siblings as its strategy says, each with its conversation", async () => {
+  it("restarts siblings by its strategy, each with its conversation", async () => {
     await using supervisor = await start(
       [
         { name: "group", strategy: "one_for_all", children: [{ name: "first" }, { name: "second" }] },
@@ -82,9 +82,9 @@ describe("the tree on the real Claude Code", () => {
     expect(after[2]).toBe(before[2]);
   });
 
-  it("holds turns back while the API is overloaded, counts nothing, and goes on", async () => {
+  it("holds turns while the API is overloaded, counts no restart, and resumes", async () => {
     await using supervisor = await start([{ name: "overloaded" }]);
-    // A first turn that is taken out costs another process.
+    // A failed first turn replaces the process.
     await query("overloaded", "good morning");
     api.reply(/./, { error: { status: 529, message: "Overloaded" } }, { times: 1 });
     const since = Date.now();
@@ -105,8 +105,8 @@ describe("the tree on the real Claude Code", () => {
   });
 });
 
-describe("a session on the real Claude Code", () => {
-  it("is forked, cleared, and known by Claude's own id", async () => {
+describe("Session on the real Claude Code", () => {
+  it("is forked and cleared, and has Claude's own session id", async () => {
     await using supervisor = await start([{ name: "origin" }]);
     const { sessionId } = await query("origin", "Remember the keep.");
     expect(session("origin").sessionId).toBe(sessionId);

@@ -14,8 +14,8 @@ afterAll(async () => {
   await server?.remove();
 });
 
-describe("what is no turn", () => {
-  it("goes to the owner: approvals, controls, history, events", { timeout: 90_000 }, async () => {
+describe("GlobalSession calls", () => {
+  it("reach the owner: approvals, controls, history, events", { timeout: 90_000 }, async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster, model, api } = at;
     const session = cluster.client.session(global(["asking", "a"]));
@@ -47,7 +47,7 @@ describe("what is no turn", () => {
     expect((await session.status()).pid).not.toBe(pid);
     const owner = await cluster.owner("asking", "a");
     owner.kill("SIGKILL");
-    // The history is that of the conversation, on whichever node it is.
+    // The history belongs to the conversation, on every node.
     const history = await session.history();
     const said = JSON.stringify(history);
     for (const key of ["append k1", "k1 answer 1", "say k3", "k4 answer 1"]) expect(said).toContain(key);
@@ -55,7 +55,7 @@ describe("what is no turn", () => {
     await expectNoFaults(at);
   });
 
-  it("an interrupt is there within 50 ms, and `clear` forgets", { timeout: 90_000 }, async () => {
+  it("interrupt within 50 ms, and clear the conversation", { timeout: 90_000 }, async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "a"]));
@@ -72,7 +72,7 @@ describe("what is no turn", () => {
       await interrupted;
     }
     console.log(`interrupts took ${took.map((ms) => ms.toFixed(1)).join(", ")} ms`);
-    // The machine may be busy with something else now and then.
+    // The best of five, since the machine may be busy.
     expect(Math.min(...took)).toBeLessThan(50);
     const { conversationId } = await session.status();
     await session.clear();
@@ -82,7 +82,7 @@ describe("what is no turn", () => {
   });
 });
 
-it("a pool answers from any node, and its turns can be stopped", { timeout: 90_000 }, async () => {
+it("a global pool: answers from any node, and its turns can be interrupted", { timeout: 90_000 }, async () => {
   const at = await scene(server, ["one", "two"]);
   const { cluster } = at;
   const crew = global("crew");
@@ -98,8 +98,8 @@ it("a pool answers from any node, and its turns can be stopped", { timeout: 90_0
   await expectNoFaults(at);
 });
 
-describe("what was approved for a session", () => {
-  it("goes where the session goes: when it moves, and when its node is killed", { timeout: 120_000 }, async () => {
+describe("grants of a global session", () => {
+  it("follow the session when it moves and when its node is killed", { timeout: 120_000 }, async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["asking", "a"]));
@@ -114,7 +114,7 @@ describe("what was approved for a session", () => {
     const from = await cluster.owner("asking", "a");
     const to = cluster.nodes.find(({ name }) => name !== from.name)?.name ?? "";
     await session.move(to);
-    // Nobody answers for it: what has to be asked would wait for ten minutes.
+    // Nobody answers approvals, so an unapproved call would wait for ten minutes.
     await session.query("append k2");
     expect(await session.status()).toMatchObject({ permissionMode: "acceptEdits", node: to });
     (await cluster.owner("asking", "a")).kill("SIGKILL");
@@ -126,8 +126,10 @@ describe("what was approved for a session", () => {
   });
 });
 
-describe("where a session is", () => {
-  it("is where its labels say, and nowhere else", { timeout: 90_000 }, async () => {
+describe("placement of a global session", () => {
+  it("follows its labels, and rejects with CLUSTER_UNAVAILABLE without a fitting node", {
+    timeout: 90_000,
+  }, async () => {
     const at = await scene(server, [], { cluster: { patience: "3s" } });
     const { cluster } = at;
     const east = await cluster.join("one", { labels: { zone: "east" } });
@@ -146,7 +148,7 @@ describe("where a session is", () => {
     await expectNoFaults(at);
   });
 
-  it("moves when it is told to, after the turn that runs and before those that wait", { timeout: 90_000 }, async () => {
+  it("changes by move, after the running turn and before the waiting ones", { timeout: 90_000 }, async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "a"]));

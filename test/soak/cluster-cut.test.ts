@@ -15,7 +15,10 @@ afterAll(async () => {
   await server?.remove();
 });
 
-/** When the run of a node that is still there, as far as the others know, is given up for dead, by the clock of this machine. */
+/**
+ * Returns when the run of a node was given up for dead, by the clock of this machine. Undefined while it counts as
+ * alive.
+ */
 async function givenUpAt({ server: database, schema }: RealCluster, { name }: RealNode): Promise<number | undefined> {
   const [row] = await database.sql<{ readonly at: number }>(
     `select extract(epoch from ended_at)::double precision * 1000 as at from ${schema}.nodes
@@ -25,8 +28,8 @@ async function givenUpAt({ server: database, schema }: RealCluster, { name }: Re
   return row?.at;
 }
 
-describe("the owner is cut off from PostgreSQL", () => {
-  it("and ends its processes before anybody takes their sessions, in mid-turn too", async () => {
+describe("a node cut off from PostgreSQL", () => {
+  it("ends its processes before another node claims their sessions, also in mid-turn", async () => {
     const at = await scene(server);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "a"]));
@@ -48,7 +51,7 @@ describe("the owner is cut off from PostgreSQL", () => {
     expect((await running.result()).text).toBe("k2 answer 2");
     expect((await (await session.turn(waiting))?.result())?.text).toBe("k3 answer 1");
     expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
-    // It does not come back as long as it is cut off, and says so.
+    // It does not rejoin while it is cut off, and reports so.
     expect(await owner.look()).toMatchObject({ ready: false });
     owner.toPostgres.mend();
     await becomes(async () => (await owner.look()).ready);
@@ -57,8 +60,8 @@ describe("the owner is cut off from PostgreSQL", () => {
   });
 });
 
-describe("nodes are cut off from each other, and not from PostgreSQL", () => {
-  it("sessions stay where they are; whoever cannot reach them is told in time, and goes on when it can", async () => {
+describe("nodes cut off from each other but not from PostgreSQL", () => {
+  it("keep their sessions, reject unreachable ones with CLUSTER_UNAVAILABLE, and resume", async () => {
     const at = await scene(server, ["one", "two"], { cluster: { patience: "4s" } });
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "a"]));
@@ -69,13 +72,13 @@ describe("nodes are cut off from each other, and not from PostgreSQL", () => {
     const texts = running.text()[Symbol.asyncIterator]();
     await texts.next();
     owner.fromOthers.cut();
-    // Nobody takes it, since its owner lives; and it goes on there.
+    // No node claims the session, since its owner is alive and keeps serving it.
     const refused = await other?.query(["chat", "a"], "say k3").catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
     expect(await owner.query(["chat", "a"], "say k4")).toBe("k4 answer 1");
     expect((await cluster.owner("chat", "a")).name).toBe(owner.name);
     owner.fromOthers.mend();
-    // A turn that was followed before has not been lost, or its caller has been told that it may still go on.
+    // The followed turn either ended well, or its caller learned that it may still be running.
     const end = await running.result().then(
       ({ text }) => text,
       (error: unknown) => (CastellanError.is(error) ? error.code : String(error)),
@@ -88,7 +91,7 @@ describe("nodes are cut off from each other, and not from PostgreSQL", () => {
     await expectNoFaults(at);
   });
 
-  it("a turn that is followed is whole when the line comes back", async () => {
+  it("deliver a followed turn completely after a short break", async () => {
     const at = await scene(server, ["one", "two"]);
     const { cluster } = at;
     const session = cluster.client.session(global(["chat", "b"]));

@@ -8,12 +8,12 @@ import { becomes, expectNoFaults, type Scene, scene } from "./cluster-scene.ts";
 import { turnsOf } from "./cluster-verdict.ts";
 import { chainFaults } from "./transcript-chains.ts";
 
-/** Longer than a node may act without a word of the database, which is the point. */
+/** Longer than a node may act without the database. */
 const BEYOND_LEASES_MS = 4_000;
 
 interface Replicated extends Scene {
   readonly servers: ReplicatedServer;
-  /** The standby takes the place of the primary, after so long. */
+  /** Promotes the standby, after the given delay. */
   failOver(afterMs?: number): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ async function promptsIn({ cluster }: Scene): Promise<Set<string>> {
   return new Set((await turnsOf(cluster)).map(({ prompt }) => prompt.split(" ")[1] ?? ""));
 }
 
-it("a replica that lacks commits takes over at once: nothing that was acknowledged is lost, or done twice", {
+it("failover to a replica that lacks commits: loses and repeats nothing that was acknowledged", {
   timeout: 180_000,
 }, async () => {
   const at = await replicated();
@@ -60,7 +60,7 @@ it("a replica that lacks commits takes over at once: nothing that was acknowledg
   await expectNoFaults(at);
 });
 
-it("a replica that lacks commits takes over when all nodes have given their sessions up: the same", {
+it("failover to such a replica after every lease has ended: loses and repeats nothing that was acknowledged", {
   timeout: 180_000,
 }, async () => {
   const at = await replicated();
@@ -73,7 +73,7 @@ it("a replica that lacks commits takes over when all nodes have given their sess
   await expectNoFaults(at);
 });
 
-it("the primary is lost together with the node that has a session: callers are told, and nothing is asked anew", {
+it("loss of the primary together with a session's node: rejects with TURN_LOST, and does not run the turn again", {
   timeout: 180_000,
 }, async () => {
   const at = await replicated();
@@ -98,7 +98,7 @@ it("the primary is lost together with the node that has a session: callers are t
   await expectNoFaults(at);
 });
 
-it("nothing is lost and nothing is cut where commits wait for the standby", { timeout: 180_000 }, async () => {
+it("failover with synchronous replication: loses and interrupts nothing", { timeout: 180_000 }, async () => {
   const at = await replicated();
   const { cluster, servers } = at;
   await servers.primary.sql("alter system set synchronous_standby_names = 'standby'");
@@ -114,7 +114,7 @@ it("nothing is lost and nothing is cut where commits wait for the standby", { ti
   await expectNoFaults(at);
 });
 
-it("a transcript that has lost entries in its middle is remembered from its beginning", {
+it("a transcript that lost entries in its middle: is resumed from its beginning", {
   timeout: 60_000,
 }, async () => {
   const at = await replicated();

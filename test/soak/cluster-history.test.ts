@@ -15,14 +15,15 @@ afterAll(async () => {
   await server?.remove();
 });
 
-it("a history of 20 MB, with a picture, is resumed on another node, whose paths are others", {
+it("a conversation of 20 MB with images: is resumed on a node with other paths", {
   timeout: 120_000,
 }, async () => {
   const at = await scene(server, ["one", "two"]);
   const { cluster } = at;
   const session = cluster.client.session(global(["chat", "a"]));
   for (let n = 1; n <= 8; n++) expect((await session.query(`look k${n}`)).text).toBe(`k${n} answer 1`);
-  // What Claude Code keeps of the files that it edits, which no model is sent: as much as that would be too long for one.
+  // Claude Code keeps copies of edited files in the transcript, which the model never gets. The same amount of text
+  // would exceed the model's limit.
   const entry = JSON.stringify({ type: "file-history-snapshot", snapshot: { backup: "x".repeat(3_000_000) } });
   const { schema } = cluster;
   await server.sql(
@@ -44,7 +45,9 @@ it("a history of 20 MB, with a picture, is resumed on another node, whose paths 
   await expectNoFaults(at);
 });
 
-it("works behind a pooler that changes the connection with every transaction", { timeout: 120_000 }, async () => {
+it("a cluster behind a transaction pooler: runs turns, and takes over after a stop and a kill", {
+  timeout: 120_000,
+}, async () => {
   const pooler = await TransactionPooler.start(server.url(), 4);
   try {
     const at = await scene(server, ["one", "two"], { port: pooler.port, cluster: { notifications: false } });

@@ -15,8 +15,8 @@ afterAll(async () => {
   await server?.remove();
 });
 
-describe("the owner of a session is killed", () => {
-  it("while it is idle: the session goes on elsewhere, with its conversation", async () => {
+describe("a session whose node is killed", () => {
+  it("continues its conversation on another node, if it was idle", async () => {
     const at = await scene(server);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "a"]));
@@ -31,12 +31,12 @@ describe("the owner of a session is killed", () => {
       ["k1", owner.name],
       ["k2", next.name],
     ]);
-    // Its orphan killer sees to that.
+    // The orphan killer ends them.
     await becomes(() => owner.processes.length === 0);
     await expectNoFaults(at);
   });
 
-  it("in a turn of which nothing has come: it is run once more, and those that wait behind it once", async () => {
+  it("retries a turn that had shown nothing, and runs each waiting turn once", async () => {
     const at = await scene(server);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "b"]));
@@ -46,7 +46,7 @@ describe("the owner of a session is killed", () => {
     await model.came("k2");
     const waiting = await session.enqueue("append k3");
     {
-      // Of a caller that is gone before anything comes of it.
+      // The turn of a caller that leaves before it runs.
       await using other = connect(cluster.place);
       await other.session(global(["chat", "b"])).enqueue("append k4");
     }
@@ -66,7 +66,7 @@ describe("the owner of a session is killed", () => {
     await expectNoFaults(at);
   });
 
-  it("in a turn whose command runs: its caller is told what is known, and those that wait run", async () => {
+  it("rejects a turn whose command runs with TURN_INTERRUPTED, and runs the waiting turns", async () => {
     const at = await scene(server);
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "c"]));

@@ -1,7 +1,7 @@
 import { CastellanError, global } from "../../src/index.ts";
 import type { RealCluster } from "../cluster/real-cluster.ts";
 
-/** What came of one turn: its text, or the code of the error. */
+/** The result of one turn: its text, or the error's code. */
 export interface LoadEnd {
   readonly key: string;
   readonly text?: string;
@@ -10,8 +10,8 @@ export interface LoadEnd {
 }
 
 /**
- * Callers, each with a session of its own, that ask one question after the other, and have others wait behind it, until they are told to
- * stop.
+ * Callers, each with a session of its own, that run turns in sequence, each with another turn queued behind it, until
+ * they are stopped.
  */
 export class ClusterLoad {
   readonly ends: LoadEnd[] = [];
@@ -24,13 +24,13 @@ export class ClusterLoad {
     this.#callers = Array.from({ length: sessions }, (_, at) => this.#ask(`s${at}`));
   }
 
-  /** Resolves when so many more turns have ended. */
+  /** Resolves once that many more turns have ended. */
   async goesOn(turns: number, becomes: (what: () => boolean) => Promise<void>): Promise<void> {
     const until = this.ends.length + turns;
     await becomes(() => this.ends.length >= until);
   }
 
-  /** Resolves when all turns that were asked for have ended. */
+  /** Resolves once all turns have ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#callers);

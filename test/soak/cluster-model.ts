@@ -4,27 +4,27 @@ import type { MockApi, MockReply, MockRequest } from "../../src/testing/index.ts
 import { Signals } from "../real/signals.ts";
 import { noisePicture } from "./picture.ts";
 
-/** Asked last, so that the model is sent all that is remembered. */
+/** The last prompt, so that the model gets everything that was remembered. */
 export const LAST_PROMPT = "What was said?";
 
-/** A prompt, by what is to be done and the key by which it is known. */
+/** A prompt: a task and its key. */
 const PROMPT = /^(say|hold|talk|append|look|linger) (\w+)$/;
 
-/** A picture of this many points each way has about a megabyte, and stands twice in the transcript. */
+/** A picture of that width and height has about a megabyte, and is in the transcript twice. */
 const PICTURE_SIDE = 600;
 
-/** Little, so that Claude Code never takes a conversation for too long. */
+/** Small, so that Claude Code never considers a conversation too long. */
 const USAGE = { inputTokens: 100, outputTokens: 10 };
 
-/** A request of the model with a new prompt. */
+/** A request to the model with a new prompt. */
 interface AskedPrompt {
   readonly key: string;
-  /** The node that asked, which has a key of the API of its own. */
+  /** The node, recognised by its API key. */
   readonly node: string;
   readonly at: number;
 }
 
-/** What the model knows of a conversation. */
+/** The messages of a conversation. */
 type Messages = MockRequest["messages"];
 
 /**
@@ -37,13 +37,13 @@ type Messages = MockRequest["messages"];
  * - `linger k1` has a command append it, and then never end.
  */
 export class ClusterModel {
-  /** In the order in which they came. */
+  /** In the order of arrival. */
   readonly asked: AskedPrompt[] = [];
-  /** What was said in each conversation, as of its last request. */
+  /** The messages of each conversation, as of its last request. */
   readonly conversations: Map<string, Messages> = new Map();
-  /** The answers to a key that the model was sent as its own. */
+  /** The answers to each key that were in the model's context. */
   readonly remembered: Map<string, Set<string>> = new Map();
-  /** Keys of prompts that stood twice in what the model was sent. */
+  /** Keys of prompts that occurred twice in a request. */
   readonly doubled: Set<string> = new Set();
   readonly #file: string;
   readonly #picture: string;
@@ -51,7 +51,7 @@ export class ClusterModel {
   readonly #held = new Map<string, PromiseWithResolvers<void>>();
   readonly #watcher: ReturnType<typeof watch>;
 
-  /** @param file what commands append to; in a directory of its own */
+  /** @param file the file to which commands append; it needs a directory of its own */
   constructor(api: MockApi, file: string) {
     this.#file = file;
     this.#picture = `${file}.png`;
@@ -66,22 +66,22 @@ export class ClusterModel {
     );
   }
 
-  /** Resolves when the prompt with this key has come for the `n`-th time. */
+  /** Resolves once the prompt with this key has arrived for the `n`-th time. */
   came(key: string, n = 1): Promise<void> {
     return this.#signals.reached(`came ${key}`, n);
   }
 
-  /** Resolves when a command has appended this key. */
+  /** Resolves once a command has appended this key. */
   async done(key: string): Promise<void> {
     await this.#signals.reached(`appended ${key}`, 1);
   }
 
-  /** What commands have appended, in order. */
+  /** The keys that commands appended, in order. */
   get appended(): readonly string[] {
     return readFileSync(this.#file, "utf8").split("\n").filter(Boolean);
   }
 
-  /** Answers what was held. */
+  /** Answers every held prompt. */
   release(): void {
     for (const { resolve } of this.#held.values()) resolve();
   }
@@ -116,7 +116,7 @@ export class ClusterModel {
     return { text: "I do it.", usage: USAGE, toolUses: [{ name: "Bash", input: { command, description: "Append" } }] };
   }
 
-  /** Only the first one is held. */
+  /** Holds only the first request. */
   async #hold(key: string): Promise<void> {
     if (this.#held.has(key)) return;
     const held = Promise.withResolvers<void>();
@@ -134,12 +134,12 @@ export class ClusterModel {
   }
 }
 
-/** Where the prompt stands that was said last; what has no text brings answers of tools. */
+/** Returns the index of the last prompt. Messages without text contain tool results. */
 function lastPromptIn(messages: Messages): number {
   return messages.findLastIndex(({ role, text }) => role === "user" && text !== "");
 }
 
-/** The prompts of a conversation, in order. Several that got no answer are sent as one message, a line each. */
+/** Returns the prompts of a conversation, in order. Several unanswered prompts arrive as one message, a line each. */
 export function promptsOf(messages: Messages): { readonly what: string; readonly key: string }[] {
   const lines = messages.filter(({ role }) => role === "user").flatMap(({ text }) => text.split("\n"));
   return lines.flatMap((line) => {
@@ -148,7 +148,7 @@ export function promptsOf(messages: Messages): { readonly what: string; readonly
   });
 }
 
-/** The answers of a conversation, in order. */
+/** Returns the answers of a conversation, in order. */
 export function answersIn(messages: Messages): { readonly key: string; readonly text: string }[] {
   return messages.flatMap(({ role, text }) => {
     const [, key] = /^(\w+) answer \d+/.exec(text) ?? [];

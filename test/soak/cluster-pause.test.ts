@@ -5,7 +5,7 @@ import { PostgresServer } from "../journal/postgres-server.ts";
 import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
 import { turnsOf } from "./cluster-verdict.ts";
 
-/** How long the owner stands still, which is the point. */
+/** How long the owner is stopped, in milliseconds. */
 const PAUSE_MS = 30_000;
 
 let server: PostgresServer;
@@ -18,7 +18,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-it("an owner that stood still for half a minute does nothing as one, and joins anew", {
+it("a node stopped for half a minute: does nothing as an owner afterwards, and joins as a new run", {
   timeout: 120_000,
 }, async () => {
   const at = await scene(server);
@@ -37,7 +37,7 @@ it("an owner that stood still for half a minute does nothing as one, and joins a
   expect((await (await session.turn(waiting))?.result())?.text).toBe("k3 answer 1");
   const next = await cluster.owner("chat", "a");
   expect(next.name).not.toBe(owner.name);
-  // What its process gets now its node cannot write down any more.
+  // Its process may still get an answer, but its node cannot write it any more.
   model.release();
   await session.query("say k4");
   const [asked, turns] = [model.asked.length, JSON.stringify(await turnsOf(cluster))];
@@ -46,7 +46,7 @@ it("an owner that stood still for half a minute does nothing as one, and joins a
   const before = await entries();
   await resumed;
 
-  // It finds out by its clocks, before it has asked anybody; then it ends what it has, and comes back as another run.
+  // The node notices by its clocks before it asks anybody. It ends its sessions, and joins as another run.
   await becomes(() => owner.processes.length === 0);
   await becomes(async () => {
     const { state } =
@@ -59,7 +59,7 @@ it("an owner that stood still for half a minute does nothing as one, and joins a
   expect(JSON.stringify(await turnsOf(cluster))).toBe(turns);
   expect(model.asked.length).toBe(asked);
   expect((await cluster.owner("chat", "a")).name).toBe(next.name);
-  // And is a node as any other one.
+  // It is a node like any other again.
   expect(await owner.query(["chat", "a"], "say k5")).toBe("k5 answer 1");
   await session.move(owner.name);
   expect((await session.query("say k6")).text).toBe("k6 answer 1");

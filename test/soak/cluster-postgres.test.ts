@@ -5,7 +5,7 @@ import { PostgresServer } from "../journal/postgres-server.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { becomes, expectNoFaults, scene } from "./cluster-scene.ts";
 
-/** How long PostgreSQL is away, which is the point. */
+/** How long PostgreSQL is down, in milliseconds. */
 const AWAY_MS = 60_000;
 
 let server: PostgresServer;
@@ -18,7 +18,7 @@ afterEach(async () => {
   await server?.remove();
 });
 
-it("PostgreSQL is restarted under load, twice, the second time as by a loss of power", {
+it("a cluster under load while PostgreSQL is restarted and crashes: interrupts turns at most, and loses none", {
   timeout: 180_000,
 }, async () => {
   const at = await scene(server);
@@ -31,13 +31,13 @@ it("PostgreSQL is restarted under load, twice, the second time as by a loss of p
     await load.goesOn(8, becomes);
   }
   await load.stop();
-  // If it took longer than a lease, a turn that had begun to act was cut, and its caller knows.
+  // If the restart takes longer than a lease, a turn that had begun to act is interrupted.
   const codes = new Set(load.ends.flatMap(({ code }) => (code === undefined ? [] : [code])));
   expect([...codes].filter((code) => code !== "TURN_INTERRUPTED")).toEqual([]);
   await expectNoFaults(at);
 });
 
-it("PostgreSQL is away for a minute: callers are told in time, and all goes on after it", {
+it("a cluster without PostgreSQL for a minute: rejects calls in time, and resumes", {
   timeout: 180_000,
 }, async () => {
   const at = await scene(server, undefined, { cluster: { patience: "4s" } });
@@ -61,7 +61,7 @@ it("PostgreSQL is away for a minute: callers are told in time, and all goes on a
     expect(refusal).toMatchObject({ code });
   }
   expect(performance.now() - since).toBeLessThan(20_000);
-  // Nobody can know any more whose sessions they are.
+  // No node can know whether it still owns its sessions.
   await becomes(() => cluster.processes.length === 0);
   for (const node of cluster.nodes) expect(await node.look()).toMatchObject({ ready: false });
   await back;
@@ -71,7 +71,7 @@ it("PostgreSQL is away for a minute: callers are told in time, and all goes on a
   expect((await (await session.turn(id))?.result())?.text).toBe("k2 answer 2");
   expect((await session.query("say k6")).text).toBe("k6 answer 1");
   expect(model.appended).toEqual(["k3"]);
-  // What nobody accepted was not done.
+  // An unacknowledged turn did not run.
   expect(model.asked.map(({ key }) => key)).not.toContain("k5");
   await expectNoFaults(at);
 });

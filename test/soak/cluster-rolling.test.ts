@@ -13,7 +13,7 @@ afterAll(async () => {
   await server?.remove();
 });
 
-it("three nodes are restarted one after the other under load, and nothing is lost or done twice", {
+it("a rolling restart of three nodes under load: loses and repeats nothing", {
   timeout: 180_000,
 }, async () => {
   const at = await scene(server);
@@ -29,7 +29,7 @@ it("three nodes are restarted one after the other under load, and nothing is los
     await load.goesOn(8, becomes);
   }
   await load.stop();
-  // Each turn completed, and said what only the model can have said.
+  // Each turn completed with an answer of the model.
   expect(load.ends.filter(({ key, text }) => text?.startsWith(`${key} answer`) !== true)).toEqual([]);
   const queued = load.ends.map(({ key }) => key).filter((key) => key.endsWith("q"));
   expect(model.appended.toSorted()).toEqual(queued.toSorted());
@@ -37,7 +37,9 @@ it("three nodes are restarted one after the other under load, and nothing is los
   await expectNoFaults(at);
 });
 
-it("nodes join and leave under load, one of them by a kill", { timeout: 180_000 }, async () => {
+it("nodes that join, leave and are killed under load: lose nothing, and interrupt at most the killed node's turns", {
+  timeout: 180_000,
+}, async () => {
   const at = await scene(server, ["one"]);
   const { cluster } = at;
   const load = new ClusterLoad(cluster, 3);
@@ -47,7 +49,7 @@ it("nodes join and leave under load, one of them by a kill", { timeout: 180_000 
   expect(new Set(await owners())).toEqual(new Set(["one"]));
   await Promise.all([cluster.join("two"), cluster.join("three")]);
   await load.goesOn(6, becomes);
-  // Live sessions do not move because others have joined.
+  // Live sessions do not move when other nodes join.
   expect(new Set(await owners())).toEqual(new Set(["one"]));
   cluster.node("one").kill("SIGTERM");
   await cluster.node("one").gone;
@@ -57,7 +59,7 @@ it("nodes join and leave under load, one of them by a kill", { timeout: 180_000 
   cluster.node(victim).kill("SIGKILL");
   await load.goesOn(8, becomes);
   await load.stop();
-  // Only a turn that had begun to act when its node was killed may have been cut; its caller knows.
+  // Only a turn that had begun to act when its node was killed may be interrupted.
   const cut = load.ends.filter(({ text }) => text === undefined);
   expect(cut.filter(({ code }) => code !== "TURN_INTERRUPTED")).toEqual([]);
   expect(cut.length).toBeLessThanOrEqual(3);

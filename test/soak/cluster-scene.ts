@@ -9,7 +9,7 @@ import type { PostgresServer } from "../journal/postgres-server.ts";
 import { ClusterModel } from "./cluster-model.ts";
 import { faultsIn } from "./cluster-verdict.ts";
 
-/** Short enough that a test does not wait long, and long enough for a machine that is busy. */
+/** Short enough for a quick test, and long enough for a busy machine. */
 const SPANS = { beat: "300ms", staleAfter: "2s", margin: "500ms", patience: "30s" } as const;
 
 export interface Scene extends AsyncDisposable {
@@ -20,7 +20,7 @@ export interface Scene extends AsyncDisposable {
   readonly folder: string;
 }
 
-/** Nodes of these names on the real Claude Code, a client, and the model. */
+/** Starts nodes with these names on the real Claude Code, a client, and the model. */
 export async function scene(
   server: PostgresServer,
   names: readonly string[] = ["one", "two", "three"],
@@ -43,12 +43,12 @@ export async function scene(
   return { cluster, model, api, folder, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
 }
 
-/** Ends it, and has found nothing wrong. */
+/** Ends the cluster and expects no violation. */
 export async function expectNoFaults({ cluster, model }: Scene): Promise<void> {
   expect(await faultsIn(cluster, model)).toEqual([]);
 }
 
-/** Resolves when what is asked again and again is so. */
+/** Polls until the condition is true. */
 export async function becomes(what: () => unknown, timeout = 30_000): Promise<void> {
   await expect.poll(what, { interval: 20, timeout }).toBe(true);
 }

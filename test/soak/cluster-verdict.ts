@@ -22,8 +22,8 @@ interface EntryRow {
 }
 
 /**
- * Ends a cluster in order, after each session has been asked once more what was said, and tells all that is not as it has to be;
- * empty if nothing is. Nobody may ask meanwhile.
+ * Asks each session what was said, ends the cluster in order, and returns every violation of the invariants. Empty if
+ * there is none. No other turn may run meanwhile.
  */
 export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promise<string[]> {
   model.release();
@@ -45,7 +45,7 @@ export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promi
   ];
 }
 
-/** All turns that were accepted, in that order. */
+/** Returns all accepted turns, in order. */
 export async function turnsOf({ server, schema }: RealCluster): Promise<TurnRow[]> {
   return await server.sql<TurnRow>(
     `select session, prompt, state, attempts, outcome -> 'reply' ->> 'text' as text, conversation_id as conversation,
@@ -54,7 +54,7 @@ export async function turnsOf({ server, schema }: RealCluster): Promise<TurnRow[
   );
 }
 
-/** Each entry of each transcript, and the highest epoch under which one before it was written. */
+/** Returns each transcript entry, with the highest epoch of the entries before it. */
 async function entriesOf({ server, schema }: RealCluster): Promise<EntryRow[]> {
   return await server.sql<EntryRow>(
     `select transcript, session_id as conversation, position, epoch,
@@ -63,7 +63,7 @@ async function entriesOf({ server, schema }: RealCluster): Promise<EntryRow[]> {
   );
 }
 
-/** One writer: what was written under an epoch stands before all that was written under the next one. */
+/** Checks for a single writer: entries of an epoch precede those of the next one. */
 function entryFaults({ conversation, position, epoch, highest }: EntryRow): string[] {
   if (epoch === highest) return [];
   return [`entry ${position} of ${conversation} was written under epoch ${epoch}, after one under ${highest}`];
@@ -87,16 +87,16 @@ function turnFaults(turn: TurnRow, turns: readonly TurnRow[], model: ClusterMode
   return faults.map((fault) => `${fault}: ${JSON.stringify({ ...turn, remembered })}`);
 }
 
-/** The session remembers what it was asked and has answered, once and in the order in which it was accepted. */
+/** Checks that the session remembers its completed turns, once and in the order of their acceptance. */
 function memoryFaults(turns: readonly TurnRow[], session: string, model: ClusterModel): string[] {
   const own = turns.filter((turn) => turn.session === session && turn.prompt !== LAST_PROMPT);
   const completed = own.filter(({ state }) => state === "completed").map(keyOf);
-  // One that was cut after it had been answered is remembered all the same.
+  // A turn that was interrupted after its answer is remembered too.
   const cut = new Set(own.filter(({ state }) => state === "interrupted").map(keyOf));
   const said = model.conversations.get(own[0]?.conversation ?? "none") ?? [];
   const answers = answersIn(said).map(({ key }) => key);
   const prompts = promptsOf(said).map(({ key }) => key);
-  // Two that were accepted in the same millisecond may stand in the journal in either order.
+  // Two turns accepted in the same millisecond may be in either order.
   const acceptedAt = new Map(own.map((turn) => [keyOf(turn), turn.acceptedAt]));
   const times = answers.map((key) => acceptedAt.get(key) ?? 0);
   return [

@@ -8,7 +8,7 @@ it.each([
   { maxConcurrentTurns: 2, most: 2 },
   { maxConcurrentTurns: 4, most: 4 },
 ])(
-  "with $maxConcurrentTurns turns at a time the model is asked no more of four real sessions, and all answer",
+  "capacity.maxConcurrentTurns $maxConcurrentTurns: limits the model's requests of four real sessions, and all answer",
   async ({ maxConcurrentTurns, most }) => {
     await using api = await mockApi();
     const names = Array.from({ length: 4 }, () => unique());

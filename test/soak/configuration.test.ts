@@ -13,7 +13,7 @@ import {
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-it("real sessions stand in a file that changes, are seen and followed, and share the work", async () => {
+it("startFromConfig on the real Claude Code: applies a changed file, with balancing, follow and inspect", async () => {
   await using api = await mockApi();
   const [one, two] = [unique("one"), unique("two")];
   const config = (effort: object): string =>
@@ -40,11 +40,11 @@ it("real sessions stand in a file that changes, are seen and followed, and share
   expect(changes).toMatchObject([{ applied: true, report: { changed: [two], failed: [] } }]);
   expect(session(one).status().pid).toBe(kept);
   expect(session(two).status().pid).not.toBe(replaced);
-  // With its conversation, in another process.
+  // In another process, with its conversation.
   expect((await query(two, "What did I just say?")).text).toBe("You just said: b");
   expect(api.lastRequest?.tools).toContain("Read");
   expect(api.lastRequest?.tools).not.toContain("Write");
-  // Claude Code goes on with the system prompt that a conversation began with; an empty one takes the new one.
+  // Claude Code keeps the system prompt that a conversation began with. A new conversation gets the new one.
   expect(api.lastRequest?.system).toContain("You are the first");
   await session(two).clear();
   await query(two, "hello");

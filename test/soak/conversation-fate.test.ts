@@ -9,7 +9,8 @@ import { type MessagesAnswer, type MessagesApi, type MessagesRequest, messagesAp
 import { failure, unique } from "../session-on-fake/scene.ts";
 
 /*
- * What the model is told of turns that failed. The API keeps whole requests, so that this is seen and not asked of the session.
+ * Checks what the model gets after failed turns. The API keeps whole requests, so the test reads them instead of asking
+ * the session.
  */
 
 let api: MessagesApi;
@@ -33,7 +34,7 @@ function answer(): MessagesAnswer {
   return { text: "ok" };
 }
 
-/** What a request tells the model, apart from what Claude Code adds of its own. */
+/** Returns what a request tells the model, without Claude Code's own additions. */
 function told({ body }: MessagesRequest = lastRequest()): string[] {
   return body.messages.flatMap(({ role, content }) => {
     if (role === "system") return [];
@@ -65,7 +66,7 @@ function isCompaction(request: MessagesRequest): boolean {
   return has(request, "Do NOT call any tools");
 }
 
-/** Reads a file with what the API refuses from then on, wherever it stands in the conversation. */
+/** Has a file read whose content the API refuses from then on, wherever it is in the conversation. */
 function poisoned(refusal: () => MessagesAnswer): (request: MessagesRequest) => MessagesAnswer {
   return (request) => {
     if (has(request, "POISON")) return refusal();
@@ -105,7 +106,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     ["429", refuses(429, "slow down")],
     ["400", refuses(400, "Output blocked by content filtering policy")],
     ["a broken connection", (): MessagesAnswer => "breaks"],
-  ])("is not told the model: %s", async (_, fault) => {
+  ])("is removed from the conversation: %s", async (_, fault) => {
     const { supervisor, session } = await started();
     await using _s = supervisor;
     await session.query("First.");
@@ -122,7 +123,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(session.status()).toMatchObject({ pid, restarts: 0, starts: 1 });
   });
 
-  it("is not told the model where Claude Code itself tries again", async () => {
+  it("is removed from the conversation when Claude Code itself retries", async () => {
     await using patient = await messagesApi(answer, { retries: 2 });
     const { supervisor, session } = await started({ env: patient.env, cwd: patient.cwd });
     await using _ = supervisor;
@@ -135,7 +136,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(told(patient.lastRequest)).toEqual(AFTER);
   });
 
-  it("is not told the model if it was the first, or the first of a fork", async () => {
+  it("is removed if it was the first turn, or the first of a fork", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     api.model = refuses(500, "Internal server error");
@@ -149,7 +150,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(await next(fork)).toEqual(AFTER);
   });
 
-  it("does not come back with another process: killed, hibernated, of another application", async () => {
+  it("stays removed after a kill, a hibernation and a restart of the application", async () => {
     const directory = await mkdtemp(join(tmpdir(), "castellan-fate-"));
     const journal = { sqlite: join(directory, "journal.db") };
     const { supervisor, session, name } = await started({}, journal);
@@ -175,7 +176,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     await rm(directory, { recursive: true });
   });
 
-  it("is not told the model where transcripts are in a session store, or the conversation is taken over by its id", async () => {
+  it("is removed with a session store, and in a conversation resumed by its id", async () => {
     const sessionStore = new InMemorySessionStore();
     const { supervisor, session } = await started({ sessionStore });
     await using _ = supervisor;
@@ -192,7 +193,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(await next(taken)).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
-  it("leaves alone what runs in the background", async () => {
+  it("leaves background tasks running", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     const command = "tail -f /dev/null";
@@ -210,8 +211,8 @@ describe("a turn that failed before Claude had begun to answer", () => {
   });
 });
 
-describe("a turn that was stopped", () => {
-  it("is not told the model, if Claude had not begun: by its timeout, its caller, a rollback", async () => {
+describe("a stopped turn", () => {
+  it("is removed if Claude had not begun: by timeout, interrupt or rollback", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     await session.query("First.");
@@ -233,7 +234,7 @@ describe("a turn that was stopped", () => {
     expect(session.status()).toMatchObject({ restarts: 0, starts: 1 });
   });
 
-  it("is told the model, if another one takes its place that may go on from it", async () => {
+  it('is kept if a turn with whenBusy "interrupt" replaces it', async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     await session.query("First.");
@@ -250,7 +251,7 @@ describe("a turn that was stopped", () => {
 });
 
 describe("a turn that failed after Claude had begun to answer", () => {
-  it("is told the model as far as it came", async () => {
+  it("is kept as far as it came", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     await session.query("First.");
@@ -265,12 +266,12 @@ describe("a turn that failed after Claude had begun to answer", () => {
   });
 });
 
-describe("what the API refuses for its content", () => {
+describe("content that the API refuses", () => {
   it.each([
     ["by a policy", refuses(400, "Output blocked by content filtering policy")],
     ["for the answer of a tool", refuses(400, STRUCTURE)],
     ["for characters", refuses(400, "The request body is not valid JSON: no low surrogate in string")],
-  ])("is taken out with the turn whose tool has brought it in: refused %s", async (_, refusal) => {
+  ])("is removed with the turn whose tool added it: refused %s", async (_, refusal) => {
     const { supervisor, session } = await started();
     await using _s = supervisor;
     await session.query("First.");
@@ -290,7 +291,7 @@ describe("what the API refuses for its content", () => {
       refuses(400, "messages.3.content.0.document.source.base64: The PDF specified was not valid."),
     ],
     ["too large", refuses(413, "Request exceeds the maximum size")],
-  ])("is taken out with what Claude Code has made of it when it tried to compact it away: %s", async (_, refusal) => {
+  ])("is removed together with Claude Code's attempt to compact it: %s", async (_, refusal) => {
     const { supervisor, session } = await started();
     await using _s = supervisor;
     await session.query("First.");
@@ -303,7 +304,7 @@ describe("what the API refuses for its content", () => {
     expect(await next(session)).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
-  it("is cut away by Claude Code itself, if it is an image", async () => {
+  it("is removed by Claude Code itself if it is an image", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
@@ -319,7 +320,7 @@ describe("what the API refuses for its content", () => {
     expect(await session.health()).toEqual({ status: "healthy" });
   });
 
-  it("is cut back further, where a turn before has brought it in and the process died before anybody knew", async () => {
+  it("is removed with an earlier turn if the process died before anyone knew", async () => {
     const directory = await mkdtemp(join(tmpdir(), "castellan-fate-"));
     const journal = { sqlite: join(directory, "journal.db") };
     const { supervisor, session, name } = await started({}, journal);
@@ -327,12 +328,12 @@ describe("what the API refuses for its content", () => {
     api.model = poisoned(() => "hangs");
     const turn = session.query("Look.");
     turn.catch(() => {});
-    // The transcript is written a moment after the tool has answered.
+    // The transcript is written a moment after the tool's result.
     await expect.poll(async () => JSON.stringify(await session.history())).toContain("POISON");
     kill(session);
     expect((await failure(turn, "TURN_INTERRUPTED")).details.conversation).toBe("kept");
     await supervisor.stop();
-    // The application after this one finds out.
+    // The next application finds out.
     const options = { env: api.env, cwd: api.cwd };
     await using second = await Supervisor.start([{ name, ...options }], { journal, name });
     const again = second.session(name);
@@ -346,7 +347,7 @@ describe("what the API refuses for its content", () => {
     await rm(directory, { recursive: true });
   });
 
-  it("is no reason to forget a conversation in which nothing else has worked", async () => {
+  it("does not clear a conversation in which nothing else has worked", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     await session.query("First.");
@@ -365,7 +366,7 @@ describe("a conversation that is too long", () => {
       return characters > most ? { error: { status: 400, message: TOO_LONG } } : { text: "ok" };
     };
 
-  it("is compacted by Claude Code, and the turn is answered, which has cost more", async () => {
+  it("is compacted by Claude Code, and the turn's cost includes the compaction", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     api.model = limited(40_000);
@@ -377,7 +378,7 @@ describe("a conversation that is too long", () => {
     expect(told()[0]).toContain("This session is being continued");
   });
 
-  it("by its prompt alone fails that, after one compaction, and goes on without it", async () => {
+  it("because of one prompt fails that turn, compacts once at most, and goes on without the prompt", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     api.model = limited(40_000);
@@ -388,17 +389,17 @@ describe("a conversation that is too long", () => {
     expect(details.costUsd).toBeGreaterThan(0);
     const compactions = api.requests.slice(asked).filter(isCompaction);
     expect(compactions.length).toBeLessThanOrEqual(2);
-    // What was said before is not told by a summary from then on.
+    // The earlier messages are not replaced by a summary.
     await session.query("Next.");
     expect(told()).toEqual(AFTER);
     expect(await session.health()).toEqual({ status: "healthy" });
-    // Nor does it come back with another process.
+    // The prompt stays removed in another process.
     kill(session);
     await session.query("Next.");
     expect(told()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
-  it("by its prompt alone fails that where transcripts are in a session store, and in a fork right after it", async () => {
+  it("because of one prompt fails that turn with a session store too, and the prompt is not in a fork", async () => {
     const { supervisor, session } = await started({ sessionStore: new InMemorySessionStore() });
     await using _ = supervisor;
     api.model = limited(40_000);
@@ -414,7 +415,7 @@ describe("a conversation that is too long", () => {
     expect(told()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
-  it("is no reason to forget what was said, if nobody compacts it", async () => {
+  it("is not cleared when compaction is disabled", async () => {
     const { supervisor, session } = await started({ env: { ...api.env, DISABLE_AUTO_COMPACT: "1" } });
     await using _ = supervisor;
     await session.query("First.");
@@ -430,7 +431,7 @@ describe("a conversation that is too long", () => {
     ["breaks", (): MessagesAnswer => "breaks", "overload"],
     ["is overloaded", refuses(529, "Overloaded"), "overload"],
     ["refuses the key", refuses(401, "invalid x-api-key"), "auth"],
-  ] as const)("is not called so where the API %s at the compaction", async (_, fault, expected) => {
+  ] as const)("is not reported as too long when the API %s during the compaction", async (_, fault, expected) => {
     const { supervisor, session } = await started();
     await using _s = supervisor;
     await session.query("First.");
@@ -442,7 +443,7 @@ describe("a conversation that is too long", () => {
   });
 });
 
-it("an id that nobody has is no place to go back to", async () => {
+it("a session with an unknown resume id: starts fresh after a failed first turn", async () => {
   const { supervisor, session } = await started({ resume: randomUUID(), onMissingConversation: "fresh" });
   await using _ = supervisor;
   api.model = refuses(500, "Internal server error");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { contest } from "../claude/lock-contest.ts";
 
-it("a conversation has one holder in 10,000 rounds of eight processes that are killed at random", {
+it("conversation lock: has one holder in 10,000 rounds of eight processes that are killed at random", {
   timeout: 300_000,
 }, async () => {
   const home = await mkdtemp(join(tmpdir(), "castellan-contest-"));

@@ -5,14 +5,16 @@ import { expect, it } from "vitest";
 const HOST = new URL("./crowded-host.ts", import.meta.url).pathname;
 const [NAMES, TURNS, PROCESSES] = [10_000, 5_000, 8];
 
-/** For how long a start may compute without a pause where no list of children has to be checked; a loaded machine makes it longer. */
+/**
+ * The longest synchronous work of a start without a list of children, in milliseconds. A loaded machine takes longer.
+ */
 const MOST_MS = 500;
 
 it.each([
   ["children", "names"],
   ["sessions of a template", "template"],
 ])(
-  `${NAMES} %s and ${TURNS} accepted turns at a start: none is lost or refused, on ${PROCESSES} processes`,
+  `Supervisor.start with ${NAMES} %s and ${TURNS} accepted turns: loses and refuses none, on ${PROCESSES} processes`,
   {
     timeout: 300_000,
   },

@@ -10,8 +10,8 @@ import { nameKey } from "../../src/names.ts";
 import { HeldTime } from "./held-time.ts";
 
 /*
- * An application that finds ten thousand names and five thousand accepted turns in its journal when it starts, and runs them on few
- * processes. It runs in a process of its own, since it measures its memory and how long its event loop stands still.
+ * An application that finds ten thousand names and five thousand accepted turns in its journal, and runs them on few
+ * processes. It is a process of its own, since it measures its memory and its event loop.
  */
 
 const [, , kind = "names", names = "10000", turns = "5000", processes = "8"] = process.argv;

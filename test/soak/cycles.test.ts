@@ -7,13 +7,13 @@ import { processesWith } from "../real/processes.ts";
 const ROUNDS = 20;
 const SESSIONS = 10;
 
-/** What a host could run out of. */
+/** Returns the open descriptors and the listeners of this process. */
 function resources(): { descriptors: number; listeners: number } {
   const listeners = process.eventNames().reduce((sum, event) => sum + process.listenerCount(event), 0);
   return { descriptors: readdirSync("/proc/self/fd").length, listeners };
 }
 
-it(`leaves no process, descriptor or listener after ${ROUNDS * SESSIONS} starts and stops`, {
+it(`Supervisor: leaves no process, descriptor or listener after ${ROUNDS * SESSIONS} starts and stops`, {
   timeout: 600_000,
 }, async () => {
   const api = await mockApi();

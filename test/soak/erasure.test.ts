@@ -13,7 +13,7 @@ import { unique } from "../session-on-fake/scene.ts";
 const SECRET = "carols-secret-7f3a";
 
 let api: MessagesApi;
-/** Everything that Claude Code and the journal write is below it. */
+/** The directory of everything that Claude Code and the journal write. */
 let root: string;
 
 beforeEach(async () => {
@@ -37,10 +37,10 @@ const defaults = () => ({
     ({ behavior: "allow", updatedInput: input }) as const,
 });
 
-/** Where Claude Code keeps what it remembers of the working directory. */
+/** Returns the file of Claude Code's memory of the working directory. */
 const memory = (): string => join(config(), "projects", api.cwd.replace(/[^a-zA-Z0-9]/g, "-"), "memory", "MEMORY.md");
 
-/** What the model calls, one tool after the other, in a turn whose prompt asks for everything. */
+/** Returns the tools that the model uses in sequence when a prompt asks for everything. */
 function steps(word: string, plan: string): { name: string; input: object }[] {
   return [
     { name: "Bash", input: { command: `echo ${word}; seq 1 20000`, description: word } },
@@ -64,7 +64,7 @@ function answer({ texts, body }: MessagesRequest): { text: string } | { toolUses
   return next === undefined ? { text: `all of ${word}` } : { toolUses: [next] };
 }
 
-/** The files below `root` that have the text in them or in their paths, but for those of the working directory. */
+/** Returns the files below `root` whose content or path contains the text, except those in the working directory. */
 function holding(text: string): string[] {
   const inside = run("grep", ["-rlaF", text, root]);
   const named = run("find", [root, "-name", `*${text}*`]);
@@ -75,7 +75,7 @@ function run(command: string, args: readonly string[]): string[] {
   try {
     return execFileSync(command, args, { encoding: "utf8" }).split("\n").filter(Boolean);
   } catch {
-    // What grep says if it finds nothing.
+    // `grep` exits with 1 if it finds nothing.
     return [];
   }
 }
@@ -84,8 +84,8 @@ async function exported(supervisor: Supervisor, name: readonly [string, string])
   return (await Array.fromAsync(supervisor.exportSession(name))).map((line) => JSON.parse(line) as ExportedLine);
 }
 
-describe("a session that is erased", () => {
-  it("has left nothing on disk of any of its conversations; another one of the directory has all it had", async () => {
+describe("Supervisor.eraseSession", () => {
+  it("leaves nothing of the session's conversations on disk, and everything of another session", async () => {
     writeFileSync(join(api.cwd, "kept.txt"), SECRET);
     const name = unique("user");
     const [carol, dave] = [
@@ -102,7 +102,7 @@ describe("a session that is erased", () => {
     await session(carol).restart();
     await query(carol, `and again, with ${SECRET}`);
     const held = holding(SECRET);
-    // Without these the test would show nothing.
+    // Without these files the test would prove nothing.
     for (const part of ["plans/", "tool-results/", "subagents/", "file-history/", "/memory/", "/tmp/claude-", ".db"]) {
       expect(
         held.filter((path) => path.includes(part)),
@@ -116,7 +116,7 @@ describe("a session that is erased", () => {
     const files = lines.flatMap((line) => (line.type === "file" ? [line.path] : []));
     const transcribed = lines.filter((line) => line.type === "transcript" && JSON.stringify(line).includes(SECRET));
     expect(transcribed.length).toBeGreaterThan(5);
-    // All that holds the secret is exported.
+    // Every file that contains the secret is exported.
     const others = held.filter((path) => !/\.jsonl$|\/memory\/|\/journal\//.test(path));
     expect(files).toEqual(expect.arrayContaining(others));
 
@@ -134,7 +134,7 @@ describe("a session that is erased", () => {
 
     expect(await supervisor.eraseSession(carol, { memory: true })).toMatchObject({ turns: 0, files: 1, left: [] });
     expect(holding(SECRET)).toEqual([]);
-    // The other one is as it was.
+    // The other session is unchanged.
     expect(holding("daves-word").length).toBeGreaterThan(4);
     expect((await session(dave).history()).length).toBeGreaterThan(2);
     await query(carol, "who am I?");
@@ -142,7 +142,7 @@ describe("a session that is erased", () => {
     expect(api.errors).toEqual([]);
   });
 
-  it("so does one that is ended with `clear`, also in the files of the journal", async () => {
+  it('is matched by stop with conversation "clear", also in the files of the journal', async () => {
     const name = unique();
     const supervisor = await Supervisor.start([{ name }], { journal: journal(), defaults: defaults() });
     await query(name, `one, ${SECRET}`);
@@ -155,12 +155,12 @@ describe("a session that is erased", () => {
     expect(holding(SECRET)).toEqual([]);
   });
 
-  it("is gone when only the journal knows it, after a host that was killed", async () => {
+  it("erases a session that only the journal knows, after its host was killed", async () => {
     const name = unique("user");
     const first = await Supervisor.start([template(name)], { journal: journal(), defaults: defaults() });
     await query([name, "a"], `one, ${SECRET}`);
     await first.stop({ kill: true });
-    // As the SDK leaves it beside when a host dies that had resumed a conversation out of a session store.
+    // The SDK leaves this directory when a host dies that had resumed a conversation from a session store.
     const [transcript = ""] = holding(SECRET).filter((path) => path.endsWith(".jsonl"));
     const resumed = join(root, "tmp", "claude-resume-1", "projects", "-work");
     mkdirSync(resumed, { recursive: true });
@@ -172,7 +172,7 @@ describe("a session that is erased", () => {
   });
 });
 
-describe("a session whose transcripts are in PostgreSQL", () => {
+describe("Supervisor.eraseSession with transcripts in PostgreSQL", () => {
   let server: PostgresServer;
 
   beforeAll(async () => {
@@ -183,13 +183,13 @@ describe("a session whose transcripts are in PostgreSQL", () => {
     await server?.remove();
   });
 
-  it("is erased from there, from the journal, and from this machine", async () => {
+  it("erases a session from the store, the journal and this machine", async () => {
     const name = unique();
     const place = server.fresh();
     await using sessionStore = postgresSessionStore(place);
     await using supervisor = await Supervisor.start([{ name }], {
       journal: place,
-      // Claude Code keeps no earlier versions of files beside a session store.
+      // With a session store Claude Code keeps no earlier versions of files.
       defaults: { ...defaults(), enableFileCheckpointing: false, sessionStore },
     });
     await query(name, `one, ${SECRET}`);
@@ -213,7 +213,7 @@ describe("a session whose transcripts are in PostgreSQL", () => {
     });
   });
 
-  it("is erased from every machine that has had it, if it is global", async () => {
+  it("erases a global session from every machine that has had it", async () => {
     await using cluster = await RealCluster.start(
       { server, claude: "real", env: { ANTHROPIC_BASE_URL: api.url }, cluster: { patience: "30s" } },
       "one",

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
 
-/* An MCP server that does what its argument says: `exit`, `hang`, `serve`, or `die`, which it does when it reads SIGUSR2. */
+/* An MCP server whose argument selects its behaviour: `exit`, `hang`, `serve`, or `die` on SIGUSR2. */
 
 const [, , mode] = process.argv;
 

@@ -3,7 +3,7 @@ import { fallback, query, Supervisor, session, stream } from "../../src/index.ts
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-it("what the primary cannot answer, since its key is refused, the back-up does; and the primary is not asked again", async () => {
+it("fallback: answers from the back-up once the primary's key is refused, and does not ask the primary again", async () => {
   await using api = await mockApi();
   const [primary, backup] = [unique("primary"), unique("backup")];
   await using supervisor = await Supervisor.start(
@@ -26,7 +26,7 @@ it("what the primary cannot answer, since its key is refused, the back-up does; 
   expect((await query(both, "three")).text).toBe("You said: three");
   expect((await stream(both, "four").result()).text).toBe("You said: four");
   expect(api.requests.slice(asked).every(({ model }) => model.includes("haiku"))).toBe(true);
-  // Lifted, it is the first one again.
+  // Once its quarantine is lifted, the primary is the first choice again.
   api.clear();
   await supervisor.restartSession(primary);
   expect((await query(both, "five")).text).toBe("You said: five");

@@ -4,7 +4,7 @@ import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { eventually, failure, RejectionWatch, unique } from "../session-on-fake/scene.ts";
 
-/* Faults that other libraries had, as far as only the real Claude Code shows them; the others are in test/faults. */
+/* Faults of other libraries that only the real Claude Code can show. The others are in test/faults. */
 
 let api: MockApi;
 
@@ -23,15 +23,15 @@ function kill(session: Session): void {
   process.kill(pid, "SIGKILL");
 }
 
-/** Moments at which the first turn of a session is given up. */
+/** Moments at which the first turn of a session is aborted. */
 const MOMENTS: Record<string, (turn: { readonly state: string }) => Promise<unknown>> = {
   "before it is handed over": async () => {},
   "when it is handed over": (turn) => eventually(() => turn.state === "running"),
   "when the model is asked": () => api.requested(1),
 };
 
-describe("the real Claude Code", () => {
-  it("passes no variable of the application on to a tool, unless an option names it", async () => {
+describe("a session on the real Claude Code", () => {
+  it("passes no variable of the application to a tool unless an option names it", async () => {
     vi.stubEnv("DATABASE_URL", "postgres://secret");
     vi.stubEnv("TOKEN_FOR_TOOLS", "meant for them");
     const name = unique();
@@ -43,7 +43,7 @@ describe("the real Claude Code", () => {
     expect((await supervisor.query(name, "Look around.")).text).toBe("The tool said: [] [] [meant for them]");
   });
 
-  it("dies with prompts and hooks on their way, and nothing is written to it that reaches the host", async () => {
+  it("causes no unhandled rejection when its process dies with prompts and hooks in progress", async () => {
     const watch = new RejectionWatch();
     const called = Promise.withResolvers<void>();
     const gate = Promise.withResolvers<object>();
@@ -63,7 +63,7 @@ describe("the real Claude Code", () => {
       kill(session);
       gate.reject(new Error("too late anyway"));
       await made;
-      // A pipe takes 64 kB at once; the rest of the prompt waits for a reader that will never come.
+      // A pipe takes 64 kB at once. The rest of the prompt waits for a reader that never comes.
       api.reply(({ prompt }) => prompt.includes("xxx"), "Large.");
       const large = session.stream("x".repeat(1_000_000));
       await eventually(() => large.state === "running");
@@ -73,7 +73,7 @@ describe("the real Claude Code", () => {
     await watch.end();
   });
 
-  it("can be resumed after its first turn was given up, whenever that was", async () => {
+  it("can be resumed after its first turn was aborted at any moment", async () => {
     const children = Object.keys(MOMENTS).map((moment) => ({ name: unique(moment) }));
     await using supervisor = await Supervisor.start(children, { defaults: { env: api.env, cwd: api.cwd } });
     api.reply("never mind", { text: "too late", delayMs: 60_000 });
@@ -92,7 +92,7 @@ describe("the real Claude Code", () => {
     await Promise.all(children.map(({ name }, at) => giveUp(supervisor.session(name), at)));
   });
 
-  it("is in its first tool when the application ends, before it has written anything, and the name is not lost", async () => {
+  it("keeps its name when the application ends in the first tool, before the transcript is written", async () => {
     const journal = memoryJournal();
     const name = unique();
     const called = Promise.withResolvers<void>();

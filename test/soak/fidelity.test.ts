@@ -14,7 +14,7 @@ import { type FakeScript, fakeClaude, type MockApi, mockApi } from "../../src/te
 import { BareSession, textDelta } from "../testing/bare-session.ts";
 import { shapeOf, shapesOf } from "../testing/shape.ts";
 
-/** The same short story, told to the real Claude Code and to the fake one. */
+/** A scenario for the real Claude Code and for the fake. */
 interface Scenario {
   readonly name: string;
   readonly options?: () => Options;
@@ -23,7 +23,7 @@ interface Scenario {
   readonly act: (session: BareSession) => Promise<void>;
 }
 
-/** What a host has seen of it. */
+/** What a host observed of it. */
 interface Told {
   readonly messages: unknown[];
   readonly hooks: unknown[];
@@ -215,7 +215,7 @@ const scenarios: Scenario[] = [
 
 const WRITTEN = { file_path: "/nowhere/x", content: "x" };
 
-/** Tools that need leave, by the prompt. */
+/** Tools that need permission, by prompt. */
 const PERMITTED: readonly (readonly [string, string, Record<string, unknown>])[] = [
   ["enter", "EnterPlanMode", {}],
   ["exit", "ExitPlanMode", { plan: "the plan" }],
@@ -230,7 +230,7 @@ const MKDIR: PermissionUpdate = {
   destination: "session",
 };
 
-/** Denies to write, and grants a mode or a rule with all else. */
+/** Denies Write, and allows everything else together with a mode or a rule. */
 const granting: CanUseTool = async (name, input) => {
   if (name === "Write") return { behavior: "deny", message: "no" };
   const mode: PermissionUpdate = { type: "setMode", mode: "default", destination: "session" };
@@ -253,7 +253,7 @@ const note: HookCallback = async (input) => {
   return {};
 };
 
-/** How a session ended. The SDK adds standard error only for processes that it spawns itself. */
+/** Returns how a session ended. The SDK adds standard error only for processes that it spawns itself. */
 async function outcome(session: BareSession): Promise<string> {
   const error = await session.ended;
   return (error?.message ?? "well").replace(/\. stderr: [\s\S]*/, "").replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "ID");
@@ -265,8 +265,8 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
-describe("the fake is told from the real Claude Code by nothing but its speed", () => {
-  test.each(scenarios)("$name", async ({ options = () => ({}), replies, script, act }) => {
+describe("fakeClaude beside the real Claude Code", () => {
+  test.each(scenarios)("behaves the same in: $name", async ({ options = () => ({}), replies, script, act }) => {
     api.clear();
     replies?.(api);
     const real = await tell({ env: { ...api.env }, cwd: api.cwd, ...options() }, act);
@@ -277,7 +277,7 @@ describe("the fake is told from the real Claude Code by nothing but its speed", 
     expect(faked).toEqual(real);
   });
 
-  test("the handshake", async () => {
+  test("has the same handshake", async () => {
     const fake = fakeClaude();
     await using real = new BareSession({ env: { ...api.env }, cwd: api.cwd });
     await using faked = new BareSession({ spawnClaudeCodeProcess: fake.spawn });
@@ -286,7 +286,7 @@ describe("the fake is told from the real Claude Code by nothing but its speed", 
     );
   });
 
-  test.each(["SIGTERM", "SIGHUP", "SIGINT", "SIGKILL"] as const)("%s in mid-turn", async (signal) => {
+  test.each(["SIGTERM", "SIGHUP", "SIGINT", "SIGKILL"] as const)("ends the same by %s in mid-turn", async (signal) => {
     api.clear();
     api.reply("slow", { text: "one two three four five six seven eight", tokensPerSecond: 20, pieceLength: 4 });
     const inMidTurn = async (session: BareSession, kill: () => void) => {
@@ -308,12 +308,12 @@ describe("the fake is told from the real Claude Code by nothing but its speed", 
       const pid = "pid" in hello && typeof hello.pid === "number" ? hello.pid : Number.NaN;
       await inMidTurn(session, () => process.kill(pid, signal));
     });
-    // On SIGINT the real one exits while it still speaks: what gets out differs from run to run.
+    // On SIGINT the real process exits while it still writes, so its output differs between runs.
     if (signal === "SIGINT") expect(faked.outcome).toBe(real.outcome);
     else expect(faked).toEqual(real);
   });
 
-  test("a prompt that comes while a tool runs joins the turn", async () => {
+  test("adds a prompt that arrives while a tool runs to the turn", async () => {
     api.clear();
     api.reply("bash", { toolUses: [{ name: "Bash", input: { command: "echo hi" } }] });
     api.reply(({ toolResults }) => toolResults.length > 0, "done");
@@ -352,7 +352,7 @@ describe("the fake is told from the real Claude Code by nothing but its speed", 
     expect(await joined({ spawnClaudeCodeProcess: fake.spawn })).toEqual(real);
   });
 
-  test("a session id that is in use", async () => {
+  test("refuses a session id in use", async () => {
     const sessionId = randomUUID();
     const twice = async (options: Options) => {
       await tell({ ...options, sessionId }, async (session) => {

@@ -3,7 +3,10 @@ import { firstProcessIsNode, reapsOrphans } from "../../src/claude/orphan-reapin
 import { systemClock } from "../../src/clock.ts";
 import { Supervisor } from "../../src/index.ts";
 
-/* An application in a container of its own: says what it finds out of it. Two supervisors, so that both might warn. */
+/*
+ * An application that is process 1 of a container. It reports what it finds. Two supervisors, so that a double warning
+ * would show.
+ */
 
 for (const name of ["one", "two"]) await (await Supervisor.start([], { name, journal: "memory" })).stop();
 const reaps = await reapsOrphans(systemClock);

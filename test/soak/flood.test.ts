@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
-/** What the application has measured; memory in megabytes. */
+/** The application's measurements. Memory in megabytes. */
 interface Measured {
   readonly state: string;
   readonly code?: string;
@@ -10,7 +10,9 @@ interface Measured {
   readonly next: string;
   readonly mostHeap: number;
   readonly leftHeap: number;
-  /** How long its event loop stood still: without what others had of the processors, and what it computed in that time. */
+  /**
+   * The longest blockage of the event loop: `heldMs` without the time of other processes, `cpuMs` the CPU time in it.
+   */
   readonly heldMs: number;
   readonly cpuMs: number;
   readonly readers: Readonly<Record<string, string>>;
@@ -21,7 +23,7 @@ interface Measured {
 const HOST = new URL("./flooded-host.ts", import.meta.url).pathname;
 const SLOW = ["slow messages", "slow text", "slow page", "slow UI page"];
 
-/** What a turn may keep for its readers at the most, with what its parts need as objects, and garbage. */
+/** The most heap that a turn's messages for readers may take, including objects and garbage, in megabytes. */
 const MOST_MEGABYTES = 600;
 
 async function flood(messages: string, readers: string): Promise<Measured> {
@@ -30,7 +32,7 @@ async function flood(messages: string, readers: string): Promise<Measured> {
   return JSON.parse(stdout) as Measured;
 }
 
-it("a million messages in one turn, with readers that are slow, gone and following, are read to the end", {
+it("a turn of a million messages: ends in order with slow, stalled and following readers", {
   timeout: 300_000,
 }, async () => {
   const { readers, ...measured } = await flood("1000000 small", "slow gone follow");
@@ -45,7 +47,7 @@ it.each([
   ["messages of 64 kB", "10000 large", "completed"],
   ["unknown types, depth and size among others", "100000 mixed", "interrupted"],
   ["bytes in the middle that are no UTF-8", "100000 garbled", "interrupted"],
-])("%s need no more memory, and end the turn in order", { timeout: 120_000 }, async (_, messages, state) => {
+])("a turn with %s: needs no more memory, and ends in order", { timeout: 120_000 }, async (_, messages, state) => {
   const measured = await flood(messages, "fast slow gone follow");
   expect(measured).toMatchObject({ state, next: "You said: say sound", unhandled: [] });
   if (state === "interrupted")

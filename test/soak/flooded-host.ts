@@ -6,8 +6,8 @@ import { HeldTime } from "./held-time.ts";
 import { liveHeap } from "./load-trend.ts";
 
 /*
- * An application whose session is flooded with messages in one turn, while readers of it are fast, slow, or gone. It runs in a process of
- * its own, since it measures how long its event loop stands still and how much memory it needs.
+ * An application whose session is flooded with messages in one turn, with fast, slow and stalled readers. It is a
+ * process of its own, since it measures its event loop and its memory.
  */
 
 const [, , flood = "", readers = ""] = process.argv;
@@ -23,7 +23,7 @@ const supervisor = await Supervisor.start([{ name: "flooded", includePartialMess
   defaults: { pathToClaudeCodeExecutable: CLAUDE, onInterruptedTurn: "fail" },
 });
 const session = supervisor.session("flooded");
-// What is loaded and compiled at the first turns is not the flood's.
+// The first turns load and compile code, which is not the flood's.
 await session.query("Flood 20000 small.");
 
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -94,7 +94,7 @@ if (readers.includes("slow")) {
   readings.push(note("slow UI page", drained(bodyOf(turn.toUIMessageStreamResponse()), slowly)));
 }
 if (readers.includes("gone")) {
-  // They begin, and never come back.
+  // They read once and never again.
   void note("gone text", drained(turn.text(), never));
   void note("gone events", drained(session.events(), never));
   void note("gone page", drained(bodyOf(turn.toResponse()), never));

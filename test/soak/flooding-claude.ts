@@ -3,8 +3,8 @@ import { PlainClaude } from "../../bench/plain-claude.ts";
 import { linesOf, run } from "../../bench/plain-process.ts";
 
 /*
- * A process that is to be taken for Claude Code and writes, where a prompt asks it to `Flood 1000 small.`, so many messages before it
- * answers: small ones, large ones of 64 kB, or deep ones.
+ * A fake Claude Code process. For a prompt such as `Flood 1000 small.` it writes that many messages before it answers:
+ * small, large (64 kB), deep, and others.
  */
 
 const FLOOD = /Flood (\d+) (small|large|deep|tool|mixed|garbled)\./;
@@ -45,7 +45,7 @@ function unknown(n: number): string {
 }
 
 const FILL = "x".repeat(65_536);
-/** A tool that is called with what no JSON of this process can be nested as deep as. */
+/** A tool use with an input nested deeper than JSON.parse or JSON.stringify can go. */
 function deepTool(n: number): string {
   const nest = `${'{"a":'.repeat(50_000)}1${"}".repeat(50_000)}`;
   const head = `{"type":"assistant","message":{"id":"msg_${n}","type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"toolu_${n}","name":"Bash","input":`;
@@ -78,7 +78,7 @@ const source = {
     for (let n = 0; n < Number(count); n += AT_ONCE) {
       const lines = Array.from({ length: Math.min(AT_ONCE, Number(count) - n) }, (_, index) => one(n + index));
       yield `${lines.join("\n")}\n`;
-      // Bytes that are no UTF-8, in the middle of it.
+      // Invalid UTF-8 in the middle of the stream.
       if (kind === "garbled" && n >= Number(count) / 2) {
         yield Buffer.concat([
           Buffer.from('{"type":"stream_event","event":"'),

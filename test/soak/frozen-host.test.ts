@@ -14,7 +14,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** This process does nothing at all for so long, as one that is stopped, or whose machine sleeps. */
+/** Blocks this process for that long, like a SIGSTOP or a sleeping machine. */
 function freeze(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
@@ -28,7 +28,7 @@ async function started(options: Omit<SessionOptions, "name">) {
   return { supervisor, session, pid: session.status().pid ?? 0 };
 }
 
-it("does not take its own silence for that of a process in a turn", async () => {
+it("stallTimeout: does not count the time in which its own process was frozen", async () => {
   const { supervisor, session, pid } = await started({ stallTimeout: "1s" });
   await using _ = supervisor;
   const asked = api.requests.length + 1;
@@ -39,7 +39,7 @@ it("does not take its own silence for that of a process in a turn", async () => 
   expect(session.status()).toMatchObject({ pid, restarts: 0 });
 });
 
-it("nor where the process was frozen, too", async () => {
+it("stallTimeout: does not count a freeze of both processes", async () => {
   const { supervisor, session, pid } = await started({ stallTimeout: "1s" });
   await using _ = supervisor;
   const asked = api.requests.length + 1;
@@ -52,7 +52,7 @@ it("nor where the process was frozen, too", async () => {
   expect(session.status()).toMatchObject({ pid, restarts: 0 });
 });
 
-it("nor while it waits for an answer, or for a turn to stop", async () => {
+it("control and interrupt deadlines: do not count the time in which the process was frozen", async () => {
   api.model = ({ texts }) => ({ text: texts.at(-1)?.text ?? "", ...(api.requests.length > 1 && { delayMs: 60_000 }) });
   const { supervisor, session, pid } = await started({});
   await using _ = supervisor;
@@ -62,7 +62,7 @@ it("nor while it waits for an answer, or for a turn to stop", async () => {
   const turn = session.stream("hello");
   await api.requested(2);
   void turn.interrupt();
-  // The request to stop is written, and the answer is not read.
+  // Lets the interrupt request be written. Its answer is not read yet.
   await new Promise((resolve) => setImmediate(resolve));
   freeze(6_000);
   await expect(turn.result()).rejects.toMatchObject({ code: "TURN_INTERRUPTED" });
@@ -71,7 +71,7 @@ it("nor while it waits for an answer, or for a turn to stop", async () => {
   expect(session.status()).toMatchObject({ pid, restarts: 0 });
 });
 
-it("still finds a process that is stopped alone, when it has been frozen before", async () => {
+it("stallTimeout: finds a process that is stopped after its own process was frozen", async () => {
   const { supervisor, session, pid } = await started({ stallTimeout: "1s" });
   await using _ = supervisor;
   const asked = api.requests.length + 1;

@@ -7,7 +7,7 @@ import { type Session, type SessionEvent, Supervisor } from "../../src/index.ts"
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/** A disk of a few megabytes needs leave to mount one. */
+/** Whether this process may mount a disk of a few megabytes. */
 const mayMount = process.platform === "linux" && process.getuid?.() === 0;
 
 let api: MessagesApi;
@@ -31,7 +31,7 @@ async function fill(): Promise<void> {
   await expect(writeFile(filler(), Buffer.alloc(16 * 2 ** 20))).rejects.toThrow("ENOSPC");
 }
 
-/** A session whose conversations are on the small disk. */
+/** Starts a session whose transcripts are on the small disk. */
 async function started() {
   const name = unique();
   const config = join(disk, ".claude");
@@ -55,8 +55,8 @@ function kill(session: Session): void {
 
 const kinds = (session: Session): string[] => session.status().faults.map(({ kind }) => kind);
 
-describe.runIf(mayMount)("a disk that is full", () => {
-  it("is told at the end of the turn that it does not keep, once, and again when the process is gone", async () => {
+describe.runIf(mayMount)("a full disk", () => {
+  it("is reported once at the end of a turn that was not written, and again after the process is gone", async () => {
     const { supervisor, session, events } = await started();
     await using _ = supervisor;
     await session.query("one");
@@ -71,7 +71,7 @@ describe.runIf(mayMount)("a disk that is full", () => {
     await session.query("four");
     expect(kinds(session)).toEqual(["session_writes_lost"]);
 
-    // What comes then is written, and hangs in the air: the next process does not know what was said meanwhile.
+    // Later entries are written without their parents. The next process does not know what was said in between.
     await rm(filler());
     await session.query("five");
     kill(session);
@@ -80,7 +80,7 @@ describe.runIf(mayMount)("a disk that is full", () => {
     expect(api.lastRequest?.texts.map(({ text }) => text)).not.toContain("three");
   });
 
-  it("is told of the very first turn", async () => {
+  it("is reported in the very first turn", async () => {
     const { supervisor, session, events } = await started();
     await using _ = supervisor;
     await fill();
@@ -88,12 +88,12 @@ describe.runIf(mayMount)("a disk that is full", () => {
     expect(await fault(events)).toMatchObject({ kind: "session_writes_lost" });
   });
 
-  it("is told in the middle of a long turn", async () => {
+  it("is reported in the middle of a long turn", async () => {
     const { supervisor, session, events } = await started();
     await using _ = supervisor;
     await session.query("one");
     await fill();
-    // A tool every second, until it is told.
+    // Uses a tool every second until the fault is reported.
     let told = false;
     api.model = () =>
       told ? { text: "done" } : { toolUses: [{ name: "Glob", input: { pattern: "*" } }], delayMs: 1_000 };
@@ -104,7 +104,7 @@ describe.runIf(mayMount)("a disk that is full", () => {
     await turn;
   });
 
-  it("is no fault where there is room", async () => {
+  it("is not reported while there is room", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     for (const prompt of ["one", "two"]) await session.query(prompt);

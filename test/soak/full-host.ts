@@ -3,8 +3,8 @@ import { CastellanError, Supervisor, session } from "../../src/index.ts";
 import { fakeClaude } from "../../src/testing/index.ts";
 
 /*
- * An application with a journal, run by the tests that give it a disk which is full. Each line of its input is an order, each
- * line of its output what came of it.
+ * An application with a journal, for tests with a full disk. Each line of its input is an order. Each line of its
+ * output is the answer.
  */
 
 const [, , sqlite = ""] = process.argv;
@@ -33,7 +33,7 @@ async function obey(order: string): Promise<unknown> {
     case "cost":
       return (await session("only").usage()).length;
     case "await": {
-      // Nobody asks for anything meanwhile.
+      // Without any other request in between.
       while ((await supervisor.health()).status !== key) await new Promise((resolve) => setTimeout(resolve, 50));
       return key;
     }

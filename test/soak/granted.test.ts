@@ -32,7 +32,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What the model does when a user says so. */
+/** The tool that the model uses for each prompt. */
 function acts(): Acts {
   return {
     enter: { name: "EnterPlanMode", input: {} },
@@ -49,7 +49,7 @@ function acts(): Acts {
 
 const file = (name: string): string => join(api.cwd, name);
 
-/** An application that can be run again over one file, with one session. What `answers` does not approve is denied. */
+/** An application with one session that can restart on one journal. It denies what `answers` does not approve. */
 class Application implements AsyncDisposable {
   readonly name: string = unique();
   readonly answers = new Map<string, (approval: Approval) => void>();
@@ -79,7 +79,7 @@ class Application implements AsyncDisposable {
     await this.#supervisor?.stop();
   }
 
-  /** Says it, and resolves with the tools that somebody was asked about. */
+  /** Runs a turn, and resolves with the tools that needed an approval. */
   async asked(prompt: string): Promise<string[]> {
     await this.session.query(prompt);
     return this.#asked.splice(0);
@@ -128,12 +128,12 @@ const WAYS: [string, (application: Application) => Promise<void>][] = [
   ],
 ];
 
-/** What Claude Code told the model of plan mode, the last time that it did. */
+/** Returns Claude Code's latest notice to the model about plan mode. */
 const planNotice = (): string | undefined =>
   api.lastRequest?.texts.findLast(({ text }) => text.includes("Plan mode is active"))?.text;
 
-describe.each(WAYS)("over %s", (_, way) => {
-  it("plan mode that the model has entered stays, is told the model, and leads back to the mode before", async () => {
+describe.each(WAYS)("grants of a session after %s", (_, way) => {
+  it("keep plan mode entered by the model, its notice, and the mode to return to", async () => {
     await using application = await applicationOf({ permissionMode: "acceptEdits" });
     await application.asked("enter");
     expect(application.session.status().permissionMode).toBe("plan");
@@ -151,7 +151,7 @@ describe.each(WAYS)("over %s", (_, way) => {
     expect(existsSync(file("written"))).toBe(true);
   });
 
-  it("the mode after an approved plan stays", async () => {
+  it("keep the mode after an approved plan", async () => {
     await using application = await applicationOf({ permissionMode: "plan" });
     const rules: PermissionUpdate[] = [{ type: "setMode", mode: "acceptEdits", destination: "session" }];
     application.answers.set("ExitPlanMode", (approval) => approval.approve({ rules }));
@@ -162,7 +162,7 @@ describe.each(WAYS)("over %s", (_, way) => {
     expect(application.session.status().permissionMode).toBe("acceptEdits");
   });
 
-  it("rules and directories that were approved for the session stay, and nothing more is allowed", async () => {
+  it("keep approved rules and directories, and allow nothing else", async () => {
     await using application = await applicationOf({ permissionMode: "default" });
     const rules: PermissionUpdate[] = [
       allowing("touch:*"),
@@ -172,7 +172,7 @@ describe.each(WAYS)("over %s", (_, way) => {
     ];
     application.answers.set("Bash", (approval) => approval.approve({ rules }));
     expect(await application.asked("touch")).toEqual(["Bash"]);
-    // What Claude Code suggests for a file elsewhere: the mode that accepts edits, and the directory.
+    // Claude Code suggests the mode acceptEdits and the directory for a file elsewhere.
     application.answers.set("Write", (approval) => approval.approve({ rules: approval.suggestions }));
     expect(await application.asked("elsewhere")).toEqual(["Write"]);
     application.answers.clear();
@@ -188,7 +188,7 @@ describe.each(WAYS)("over %s", (_, way) => {
   });
 });
 
-it("what was approved comes back after the application was killed", async () => {
+it("grants: come back after the application was killed", async () => {
   const name = unique();
   const journal = join(folder, "castellan.db");
   const args = [join(import.meta.dirname, "granting-host.ts"), name, "push,enter", journal, api.cwd];
@@ -218,7 +218,7 @@ it("what was approved comes back after the application was killed", async () => 
   expect(existsSync(file("written"))).toBe(false);
 });
 
-it("a rule that is taken back is gone at once from a process that was given it", async () => {
+it("a removed rule: is gone at once from a process that was started with it", async () => {
   await using application = await applicationOf({ permissionMode: "default" });
   application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
   await application.asked("touch");
@@ -233,7 +233,7 @@ it("a rule that is taken back is gone at once from a process that was given it",
   expect(await application.asked("touch")).toEqual(["Bash"]);
 });
 
-it("what a hook grants stays, and an approval once or for a file of settings does not", async () => {
+it("grants: keep what a hook grants, but not an approval for once or for a settings file", async () => {
   let granting = true;
   await using application = await applicationOf({
     permissionMode: "default",
@@ -262,11 +262,11 @@ it("what a hook grants stays, and an approval once or for a file of settings doe
   await application.session.hibernate();
   expect(await application.asked("push")).toEqual([]);
   expect(await application.asked("touch")).toEqual(["Bash"]);
-  // Claude Code wrote it there, for sessions that read the file.
+  // Claude Code wrote it into the file, for sessions that read it.
   expect(existsSync(file(".claude/settings.local.json"))).toBe(true);
 });
 
-it("a session with a directory of its own does not get out of that by what it is given", async () => {
+it("grants of an isolated session: do not open paths outside its directory", async () => {
   await using application = await applicationOf({ isolate: { root: join(folder, "own") }, permissionMode: "default" });
   const reading: PermissionUpdate = {
     type: "addRules",
@@ -286,7 +286,7 @@ it("a session with a directory of its own does not get out of that by what it is
   await inside();
 });
 
-it("a conversation that was cleared, a fork, and another session begin with what the options say", async () => {
+it("grants: do not extend to a cleared conversation, a fork or another session", async () => {
   await using application = await applicationOf({ permissionMode: "default" });
   application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
   await application.asked("touch");
@@ -306,14 +306,14 @@ it("a conversation that was cleared, a fork, and another session begin with what
   expect(application.session.status().permissionMode).toBe("default");
 });
 
-it("a turn that Claude Code begins by itself as soon as it comes back is in the mode that was kept", async () => {
+it("a turn that Claude Code begins right after a restart: runs in the kept mode", async () => {
   await using application = await applicationOf({ permissionMode: "acceptEdits" });
   application.answers.set("Bash", (approval) => approval.approve());
   await application.asked("wait");
   await application.asked("enter");
   const events = application.session.events();
   process.kill(application.session.status().pid ?? Number.NaN, "SIGKILL");
-  // It tells the conversation that the command was stopped, with its own process.
+  // Claude Code reports in a turn of its own that the command was stopped.
   const began = await (async () => {
     for await (const event of events) if (event.type === "turn_began") return event;
     throw new Error("it has begun nothing");

@@ -2,7 +2,8 @@ import { Supervisor, session } from "../../src/index.ts";
 import { allowing } from "./allowing.ts";
 
 /*
- * An application that asks its session what it is told, approves everything, and says when that is done; it is killed then.
+ * An application that runs the given prompts, approves everything, and prints a line when it is done. The test then
+ * kills it.
  */
 
 const [name = "", prompts = "", journal = "", cwd = "", env = "{}"] = process.argv.slice(2);

@@ -27,7 +27,10 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** A store that takes the first `count` entries of a compaction, and then nothing, as one whose host dies, until it is told to go on. */
+/**
+ * Returns a store that keeps the first `count` entries of a compaction and drops the rest, as if its host had died,
+ * until `goOn`.
+ */
 function cutStore(inner: SessionStore, count: number) {
   let left = Number.POSITIVE_INFINITY;
   const dropped = Promise.withResolvers<void>();
@@ -58,7 +61,7 @@ it.each([
   [1, "PostgreSQL", postgres],
   [4, "PostgreSQL", postgres],
 ] as const)(
-  "a turn that was compacted and cut comes back from a store with the compaction or without: %i entries of it in %s",
+  "a compacted turn cut with %i entries of its compaction in %s: is resumed with the whole compaction or without it",
   async (count, _, open) => {
     const [name, inner] = [unique(), open()];
     const { store, dropped, goOn } = cutStore(inner, count);
@@ -68,7 +71,7 @@ it.each([
     });
     const session = supervisor.session(name);
     for (const prompt of ["one", "two", "three"]) await session.query(prompt);
-    // Its request is too long, is compacted, and then calls a tool that does not end.
+    // The turn's request is too long, is compacted, and then uses a tool that does not end.
     let refused = false;
     api.model = ({ body }) => {
       const asked = JSON.stringify(body.messages);
@@ -99,7 +102,7 @@ it.each([
     };
     const expected = isWhole ? [false, true] : [true, false];
     expect(await told("last")).toEqual(expected);
-    // What has been said since then stands behind the half in the store.
+    // Later entries follow the half compaction in the store.
     await session.hibernate();
     expect(await told("later")).toEqual(expected);
     expect(JSON.stringify(api.lastRequest?.texts)).toContain('"last"');

@@ -23,7 +23,7 @@ it.each([
   ["something behind it is written", 2],
   ["half of the summary is written", 0.5],
   ["the summary is written", 0],
-])("a turn that was compacted and cut comes back with the compaction or without: %s", async (_, lines) => {
+])("a compacted turn cut when %s: is resumed with the whole compaction or without it", async (_, lines) => {
   const name = unique();
   await using supervisor = await Supervisor.start([{ name, allowedTools: ["Bash"] }], {
     journal: "memory",
@@ -33,7 +33,7 @@ it.each([
   for (const prompt of ["one", "two", "three"]) await session.query(prompt);
   const file = await transcriptAt(session.status().conversationId, await transcriptPlaceOf(api.cwd, api.env));
   if (file === undefined) throw new Error("no transcript");
-  // Its request is too long, is compacted, and then calls a tool that does not end.
+  // The turn's request is too long, is compacted, and then uses a tool that does not end.
   let refused = false;
   const acting = Promise.withResolvers<void>();
   api.model = ({ body }) => {
@@ -53,7 +53,7 @@ it.each([
   api.model = () => ({ text: "ok" });
   const { pid } = session.status();
   if (pid === undefined) throw new Error("no process");
-  // As if it had died earlier; at once, so that the next process has not been begun.
+  // Cuts the file as if the process had died earlier, before the next process starts.
   const written = (await readFile(file, "utf8")).split("\n");
   const boundary = written.findIndex((line) => line.includes('"compact_boundary"'));
   const summary = written.findIndex((line) => line.includes('"isCompactSummary":true'));

@@ -4,10 +4,10 @@ import { mockApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/** The ten seconds that a process has to answer, and three for a machine that is at work. */
+/** The ten seconds that a process has for its answer, and three for a busy machine. */
 const DEADLINE_MS = 13_000;
 
-it("a process that is stopped is unhealthy within the deadline, and healthy again when it goes on", async () => {
+it("Supervisor.health: reports a stopped process as unhealthy within the deadline, and as healthy once it continues", async () => {
   await using api = await mockApi();
   const [well, hangs] = [unique("well"), unique("hangs")];
   await using supervisor = await Supervisor.start([{ name: well }, { name: hangs }], {
@@ -31,7 +31,7 @@ it("a process that is stopped is unhealthy within the deadline, and healthy agai
   expect(performance.now() - since).toBeLessThan(DEADLINE_MS);
   expect(health).toMatchObject({ status: "degraded", sessions: 2, active: 2, details: [{ name: hangs }] });
   expect(health.details).toMatchObject([{ status: "unhealthy", reason: expect.stringContaining("did not answer") }]);
-  // Neither a restart of the application nor keeping work from it would help.
+  // Neither a restart of the application nor less work would help.
   expect([supervisor.livez().ok, supervisor.readyz().ok]).toEqual([true, true]);
   expect(await session(well).health()).toEqual({ status: "healthy" });
   process.kill(pid, "SIGCONT");
@@ -41,7 +41,7 @@ it("a process that is stopped is unhealthy within the deadline, and healthy agai
   expect(session(hangs).status()).toMatchObject({ pid, restarts: 0 });
 });
 
-it("a probe asks the model, whatever the session's own process does, and leaves nothing behind", async () => {
+it("probe: asks the model independently of the session's process, and leaves nothing behind", async () => {
   await using api = await mockApi();
   const name = unique("probed");
   await using supervisor = await Supervisor.start([{ name, model: "claude-haiku-4-5" }], {

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 
 /**
- * How long the event loop of this thread stands still, without the time in which it could run and other processes had the processors:
- * on a machine that is busy that is most of what `monitorEventLoopDelay` tells. Only Linux says how much it is; elsewhere it is in it.
+ * Measures how long this thread's event loop stands still, without the time in which it waited for a processor. On a
+ * busy machine that wait is most of what `monitorEventLoopDelay` reports. Only Linux reports the wait; elsewhere it is
+ * included.
  */
 export class HeldTime {
   readonly #resolutionMs: number;
@@ -18,7 +19,7 @@ export class HeldTime {
     return this.#longest;
   }
 
-  /** The most that this thread has computed without a pause: what no other process and no other machine has a part in. */
+  /** The most CPU time that this thread used without a pause, independent of other processes. */
   get longestCpuMs(): number {
     return this.#longestCpu;
   }
@@ -43,7 +44,7 @@ function computedMs(): number {
   return (user + system) / 1_000;
 }
 
-/** How long this thread has waited for a processor. */
+/** Returns how long this thread has waited for a processor. */
 function waitedMs(): number {
   try {
     const [, waited = 0] = readFileSync("/proc/thread-self/schedstat", "utf8").split(" ").map(Number);

@@ -14,17 +14,17 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** The Claude Code processes of this test's sessions. */
+/** Returns the pids of the Claude Code processes of this test's sessions. */
 const processes = (): number[] => processesWith(`CLAUDE_CONFIG_DIR=${api.env["CLAUDE_CONFIG_DIR"]}`).filter(isClaude);
 
-/** What Claude Code starts itself looks like it at first, and is no process of a session's. */
+/** A child of Claude Code has the same command line until its exec, so the parent decides. */
 const isClaude = (pid: number): boolean => commandOf(pid).includes("--input-format") && parentOf(pid) === process.pid;
 
 async function asleep(name: string): Promise<void> {
   for await (const event of session(name).events()) if (event.type === "exit") return;
 }
 
-it("keeps what was cut away, and a fork, out of the conversation that it wakes with", async () => {
+it("hibernation: keeps a fork's turns out of the conversation that wakes", async () => {
   const [name, fork] = [unique(), unique("fork")];
   await using _ = await Supervisor.start([{ name }], {
     journal: "memory",
@@ -39,14 +39,14 @@ it("keeps what was cut away, and a fork, out of the conversation that it wakes w
   expect((await query(name, "What did I just say?")).text).toBe("You just said: first");
 });
 
-it("has no more processes than it may, not for a moment, and all sessions answer", async () => {
+it("capacity.maxProcesses: is never exceeded, and all sessions answer", async () => {
   const names = Array.from({ length: 4 }, () => unique());
   await using supervisor = await Supervisor.start(
     names.map((name) => ({ name })),
     { journal: "memory", capacity: { maxProcesses: 2 }, defaults: { env: api.env, cwd: api.cwd } },
   );
   let most = processes().length;
-  // A process that is one too many is there when another one is ready, at the latest.
+  // A surplus process would still exist when another one is ready.
   const watches = names.map(async (name) => {
     for await (const _ of session(name).events()) most = Math.max(most, processes().length);
   });
@@ -59,7 +59,7 @@ it("has no more processes than it may, not for a moment, and all sessions answer
   expect(most).toBe(2);
 });
 
-it("is replaced between turns when its measured memory is over `maxMemory`, with its conversation", async () => {
+it("maxMemory: replaces the process between turns, with its conversation", async () => {
   const name = unique();
   await using _ = await Supervisor.start([{ name, maxMemory: "40MB" }], {
     journal: "memory",
@@ -75,7 +75,7 @@ it("is replaced between turns when its measured memory is over `maxMemory`, with
   expect(status.pid).not.toBe(pid);
 });
 
-it("goes to sleep when all together use more than the `memoryBudget`, the one that was idle for longest first", async () => {
+it("capacity.memoryBudget: hibernates the session that was idle longest when all sessions exceed it", async () => {
   const [first, second] = [unique("first"), unique("second")];
   await using supervisor = await Supervisor.start([{ name: first }, { name: second }], {
     journal: "memory",
@@ -83,7 +83,7 @@ it("goes to sleep when all together use more than the `memoryBudget`, the one th
     defaults: { env: api.env, cwd: api.cwd },
   });
   for (const name of [first, second]) await query(name, `I am ${name}.`);
-  // Measured every ten seconds: each uses more than half of it.
+  // Measured every ten seconds. Each session uses more than half of the budget.
   await asleep(first);
   expect(supervisor.capacity().processes).toBe(1);
   expect(session(second).status().memoryBytes).toBeGreaterThan(50 * 2 ** 20);

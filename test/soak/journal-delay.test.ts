@@ -9,24 +9,24 @@ import { setTimeout as pass } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { canSlowDown, slowDisk } from "../journal/slow-disk.ts";
 
-/** What the application has measured. */
+/** The application's measurements. */
 interface Measured {
   readonly completed: number;
   readonly refused: { readonly [reason: string]: number };
-  /** How long the longest turn took. */
+  /** The duration of the longest turn. */
   readonly longestMs: number;
   readonly startMs: number;
   /** How long its event loop stood still. */
   readonly maxMs: number;
   readonly p99Ms: number;
-  /** The longest of these times without what it waited for a processor in it. */
+  /** The longest of these times, without the wait for a processor. */
   readonly heldMs: number;
 }
 
-/** The event loop never stands still for longer than this for the journal. */
+/** The longest time for which the journal may block the event loop. */
 const MOST_MS = 50;
 
-/** How long it stands still for all the rest, on this machine. */
+/** How long everything else blocks it on this machine. */
 let besides = 0;
 
 const HOST = new URL("./loaded-host.ts", import.meta.url).pathname;
@@ -63,16 +63,16 @@ class Application {
   }
 }
 
-// A machine that does something else now and then may hold a process up; a journal that does would do it each time.
-describe("the event loop of an application", { timeout: 120_000, retry: 2 }, () => {
-  it("stands still for this long without any journal on a disk", async () => {
+// A busy machine may delay one run. A blocking journal would delay every run.
+describe("the event loop of an application with a SQLite journal", { timeout: 120_000, retry: 2 }, () => {
+  it("is measured without a journal on disk", async () => {
     const application = new Application({}, "memory");
     await application.started();
     await pass(3_000);
     besides = (await application.end()).heldMs;
   });
 
-  it("goes on while another program has the journal locked for eight seconds, and turns are refused after five", async () => {
+  it("runs while another program locks the journal for eight seconds, and turns are refused after five", async () => {
     const application = new Application();
     await application.started();
     await pass(1_000);
@@ -83,13 +83,13 @@ describe("the event loop of an application", { timeout: 120_000, retry: 2 }, () 
     await pass(2_000);
     const { completed, refused, longestMs, heldMs } = await application.end();
     expect(heldMs - besides).toBeLessThan(MOST_MS);
-    // A turn that is just being handed out, or has just ended, waits, however long that takes.
+    // A turn that is being handed out, or has just ended, waits for as long as it takes.
     expect(["busy", undefined]).toContain(Object.keys(refused)[0]);
     expect(longestMs).toBeLessThan(10_000);
     expect(completed).toBeGreaterThan(100);
   });
 
-  it("goes on while it is locked for three seconds, and no turn is refused", async () => {
+  it("runs while the journal is locked for three seconds, and no turn is refused", async () => {
     const application = new Application();
     await application.started();
     await pass(500);
@@ -105,16 +105,13 @@ describe("the event loop of an application", { timeout: 120_000, retry: 2 }, () 
     expect(longestMs).toBeLessThan(4_500);
   });
 
-  it.skipIf(!canSlowDown)(
-    "goes on while the disk takes 200 ms each time it has to write, from the start to the end",
-    async () => {
-      const application = new Application(slowDisk(200));
-      await application.started();
-      await pass(8_000);
-      const { completed, refused, heldMs } = await application.end();
-      expect(heldMs - besides).toBeLessThan(MOST_MS);
-      expect(refused).toEqual({});
-      expect(completed).toBeGreaterThan(20);
-    },
-  );
+  it.skipIf(!canSlowDown)("runs while each fsync takes 200 ms, from start to stop", async () => {
+    const application = new Application(slowDisk(200));
+    await application.started();
+    await pass(8_000);
+    const { completed, refused, heldMs } = await application.end();
+    expect(heldMs - besides).toBeLessThan(MOST_MS);
+    expect(refused).toEqual({});
+    expect(completed).toBeGreaterThan(20);
+  });
 });

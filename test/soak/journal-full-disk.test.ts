@@ -56,55 +56,55 @@ const turnIdOf = (reply: unknown): string => (reply as { readonly turnId: string
 const degraded = { status: "degraded", session: "idle", journal: true };
 const healthy = { status: "healthy", session: "idle", journal: false };
 
+it.skipIf(!canMount)("an application on a full disk: starts, reads, and writes again once there is space", async () => {
+  const { disk: own, folder, full, free } = await disk("size=2m");
+  const path = join(folder, "castellan.db");
+  const first = new Application(path, own);
+  expect(await first.next()).toBe("started");
+  const one = turnIdOf(await first.order("ask one"));
+  await first.kill();
+
+  // The shared-memory file has to be created again.
+  own.run("rm", `${path}-shm`);
+  full();
+  const second = new Application(path, own);
+  expect(await second.next()).toBe("started");
+  expect(await second.order("health")).toEqual(degraded);
+  expect(await second.order(`read ${one}`)).toBe("You said: hello");
+  expect(await second.order("cost")).toBe(1);
+  expect(await second.order("ask two")).toBe("no_space");
+  expect(await second.order("health")).toEqual(degraded);
+
+  free();
+  expect(await second.order("await healthy")).toBe("healthy");
+  expect(await second.order("health")).toEqual(healthy);
+  const two = turnIdOf(await second.order("ask two"));
+  await second.kill();
+
+  const third = new Application(path, own);
+  expect(await third.next()).toBe("started");
+  expect([await third.order(`read ${one}`), await third.order(`read ${two}`)]).toEqual([
+    "You said: hello",
+    "You said: hello",
+  ]);
+});
+
 it.skipIf(!canMount)(
-  "an application starts on a full disk, reads, and goes on by itself when there is room",
+  "an application on a full disk: starts for the first time, and writes once there is space",
   async () => {
-    const { disk: own, folder, full, free } = await disk("size=2m");
-    const path = join(folder, "castellan.db");
-    const first = new Application(path, own);
-    expect(await first.next()).toBe("started");
-    const one = turnIdOf(await first.order("ask one"));
-    await first.kill();
-
-    // What connections share lies beside the file, and has to be made anew.
-    own.run("rm", `${path}-shm`);
+    const { disk: own, folder, full, free } = await disk("size=1m");
     full();
-    const second = new Application(path, own);
-    expect(await second.next()).toBe("started");
-    expect(await second.order("health")).toEqual(degraded);
-    expect(await second.order(`read ${one}`)).toBe("You said: hello");
-    expect(await second.order("cost")).toBe(1);
-    expect(await second.order("ask two")).toBe("no_space");
-    expect(await second.order("health")).toEqual(degraded);
-
+    const application = new Application(join(folder, "new", "castellan.db"), own);
+    expect(await application.next()).toBe("started");
+    expect(await application.order("health")).toEqual(degraded);
+    expect(await application.order("ask one")).toBe("no_space");
     free();
-    expect(await second.order("await healthy")).toBe("healthy");
-    expect(await second.order("health")).toEqual(healthy);
-    const two = turnIdOf(await second.order("ask two"));
-    await second.kill();
-
-    const third = new Application(path, own);
-    expect(await third.next()).toBe("started");
-    expect([await third.order(`read ${one}`), await third.order(`read ${two}`)]).toEqual([
-      "You said: hello",
-      "You said: hello",
-    ]);
+    expect(await application.order("await healthy")).toBe("healthy");
+    expect(await application.order("ask one")).toEqual(said);
   },
 );
 
-it.skipIf(!canMount)("an application starts for the first time on a full disk", async () => {
-  const { disk: own, folder, full, free } = await disk("size=1m");
-  full();
-  const application = new Application(join(folder, "new", "castellan.db"), own);
-  expect(await application.next()).toBe("started");
-  expect(await application.order("health")).toEqual(degraded);
-  expect(await application.order("ask one")).toBe("no_space");
-  free();
-  expect(await application.order("await healthy")).toBe("healthy");
-  expect(await application.order("ask one")).toEqual(said);
-});
-
-it.skipIf(!canMount)("a disk that fills up while an application runs refuses turns until there is room", async () => {
+it.skipIf(!canMount)("an application whose disk fills up: refuses turns until there is space", async () => {
   const { disk: own, folder, full, free } = await disk("size=2m");
   const application = new Application(join(folder, "castellan.db"), own);
   expect(await application.next()).toBe("started");

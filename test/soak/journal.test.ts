@@ -29,7 +29,7 @@ const options = (defaults: SupervisorOptions["defaults"] = {}): SupervisorOption
   defaults: { env: api.env, cwd: api.cwd, ...defaults },
 });
 
-/** Says something, in a run of the application of its own, and hears what was said before. */
+/** Runs an application, asks what was said before, and says something. */
 async function say(name: string, number: number, defaults?: SupervisorOptions["defaults"]): Promise<string> {
   await using _ = await Supervisor.start([{ name }], options(defaults));
   const { text } = await query(name, "What did I just say?");
@@ -37,8 +37,8 @@ async function say(name: string, number: number, defaults?: SupervisorOptions["d
   return text;
 }
 
-describe("a name, over restarts of the application", () => {
-  it("keeps its conversation, however its working directory is reached, and when it is another one", async () => {
+describe("a session over restarts of the application", () => {
+  it("keeps its conversation when its working directory is a link or changes", async () => {
     const name = unique();
     const [link, other] = [join(folder, "link"), join(folder, "other")];
     await symlink(api.cwd, link);
@@ -49,16 +49,16 @@ describe("a name, over restarts of the application", () => {
     expect(await say(name, 3, changed)).toBe("You just said: My number is 2.");
   });
 
-  it("keeps it when Claude Code's own directory is another one", async () => {
+  it("keeps its conversation when CLAUDE_CONFIG_DIR changes, and when it changes back", async () => {
     const name = unique();
     const moved = { ...api.env, CLAUDE_CONFIG_DIR: join(folder, "claude") };
     await say(name, 1);
     expect(await say(name, 2, { env: moved })).toBe("You just said: My number is 1.");
-    // And back again: what was left there is the beginning of it.
+    // The transcript left in the first directory is older than the one in the second.
     expect(await say(name, 3)).toBe("You just said: My number is 2.");
   });
 
-  it("keeps what `clear`, a fork and Claude Code's own `/clear` have made of it", async () => {
+  it("keeps the effects of clear, fork and Claude Code's /clear", async () => {
     const [name, fork] = [unique(), unique("fork")];
     {
       await using _ = await Supervisor.start([{ name }], options());
@@ -79,7 +79,7 @@ describe("a name, over restarts of the application", () => {
     expect(said).not.toContain("second");
   });
 
-  it("adds up what it cost, each turn once", async () => {
+  it("sums up the cost of each turn once", async () => {
     const name = unique();
     api.reply(/./, { text: "Yes.", usage: { inputTokens: 1000, outputTokens: 100 } });
     let sum = 0;
@@ -96,7 +96,7 @@ describe("a name, over restarts of the application", () => {
     expect(sum).toBeGreaterThan(0);
   });
 
-  it("does as it is told when the transcript is gone: it is quarantined with the reason, or begins anew", async () => {
+  it('is quarantined with conversation_missing when the transcript is gone, or starts fresh with onMissingConversation "fresh"', async () => {
     const name = unique();
     await say(name, 1);
     await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });
@@ -109,7 +109,7 @@ describe("a name, over restarts of the application", () => {
     expect((await query(name, "What did I just say?")).text).toBe("You have not said anything yet.");
   });
 
-  it("gives the same turn and reply for the same key, and the model is asked once", async () => {
+  it("returns the same turn and reply for the same idempotency key, and asks the model once", async () => {
     const name = unique();
     const ask = async (): Promise<[string, string | undefined]> => {
       await using _ = await Supervisor.start([{ name }], options());
@@ -122,7 +122,7 @@ describe("a name, over restarts of the application", () => {
     expect(api.requests.filter(({ prompt }) => prompt === "invoice 7")).toHaveLength(1);
   });
 
-  it("refuses new turns when its budget is spent, also by the application before", async () => {
+  it("rejects turns with BUDGET_EXCEEDED when an earlier run has spent the budget", async () => {
     const name = unique();
     await say(name, 1);
     await using _ = await Supervisor.start([{ name, budget: { usd: 0.000_001 } }], options());
@@ -141,8 +141,8 @@ describe("a name, over restarts of the application", () => {
   });
 });
 
-describe("a session store", () => {
-  it("that refuses what it is given is told as a fault, and keeps no turn from its end", async () => {
+describe("a session store that rejects appends", () => {
+  it("is reported as a fault, and does not hold up the turn", async () => {
     const name = unique();
     const store = new InMemorySessionStore();
     const sessionStore = {
@@ -157,8 +157,8 @@ describe("a session store", () => {
   });
 });
 
-describe("a conversation that another application has", () => {
-  it("is refused as long as that lives, and free when it is dead", async () => {
+describe("a conversation that another application holds", () => {
+  it("is refused while that application lives, and free once it is dead", async () => {
     const args = [
       join(import.meta.dirname, "../real/holding-host.ts"),
       JSON.stringify(api.env),

@@ -1,7 +1,7 @@
 import { CastellanError, type ErrorCode } from "../../src/errors.ts";
 import { query, type Supervisor, session, stream } from "../../src/index.ts";
 
-/** What a caller may do, how often in a hundred times, and how it may fail. */
+/** An action of a caller, its share in percent, and the errors that it may end with. */
 interface Deed {
   readonly share: number;
   readonly errors: readonly ErrorCode[];
@@ -11,7 +11,7 @@ interface Deed {
 type Name = readonly [string, number];
 
 const DEEDS: Readonly<Record<string, Deed>> = {
-  // Whoever clears a conversation interrupts its turn.
+  // A clear interrupts the running turn.
   ask: { share: 70, errors: ["TURN_INTERRUPTED"], run: ask },
   readHalf: { share: 9, errors: ["TURN_INTERRUPTED"], run: readHalf },
   interrupt: { share: 5, errors: ["TURN_INTERRUPTED"], run: interrupt },
@@ -21,13 +21,13 @@ const DEEDS: Readonly<Record<string, Deed>> = {
   clear: { share: 2, errors: ["SESSION_STOPPED"], run: (name) => session(name).clear() },
 };
 
-/** Callers who do all that callers can, to sessions of one family by chance. */
+/** Callers that perform random actions on the sessions of one family. */
 export class LoadTraffic {
-  /** How often each deed was done, and how it ended: `ask`, `kill TURN_INTERRUPTED`. */
+  /** How often each action happened, with its outcome: `ask`, `kill TURN_INTERRUPTED`. */
   readonly outcomes = new Map<string, number>();
-  /** What must not happen. */
+  /** Outcomes that must not happen. */
   readonly faults: unknown[] = [];
-  /** How many deeds have ended. */
+  /** The number of finished actions. */
   done = 0;
   readonly #family: string;
   readonly #names: number;
@@ -39,7 +39,7 @@ export class LoadTraffic {
     this.#random = random;
   }
 
-  /** Goes on until `enough` says so, which is asked after each deed. */
+  /** Runs until `enough` returns true after an action. */
   async run(callers: number, enough: () => boolean): Promise<void> {
     let over = false;
     const call = async (): Promise<void> => {
@@ -75,7 +75,7 @@ export class LoadTraffic {
   }
 }
 
-/** The sessions that were quarantined. */
+/** Returns the quarantined sessions. */
 export function quarantined(supervisor: Supervisor): string[] {
   return supervisor.listSessions().flatMap(({ name, state }) => (state === "quarantined" ? [String(name)] : []));
 }
@@ -86,7 +86,7 @@ async function ask(name: Name, number: number): Promise<void> {
   if (text !== `You said: ${prompt}`) throw new Error(`the answer to "${prompt}" was "${text}"`);
 }
 
-/** Leaves the loop in the middle; the turn goes on. */
+/** Leaves the loop in the middle. The turn goes on. */
 async function readHalf(name: Name): Promise<void> {
   const turn = stream(name, "Stream 20 pieces.");
   for await (const { number } of turn.messages()) if (number === 10) break;

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** How much heap there was when so many turns were done. */
+/** The heap after a number of turns. */
 export interface HeapSample {
   readonly turns: number;
   readonly bytes: number;
@@ -10,14 +10,14 @@ export interface HeapSample {
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
 
-/** The heap that is in use, without what is garbage. */
+/** Returns the heap in use, without garbage. */
 export function liveHeap(): number {
   collect();
   collect();
   return process.memoryUsage().heapUsed;
 }
 
-/** How many bytes a turn adds in the second half of the samples: the slope of the straight line that fits them best. */
+/** Returns the slope of the regression line through the second half of the samples, in bytes per turn. */
 export function bytesPerTurn(samples: readonly HeapSample[]): number {
   const half = samples.slice(Math.floor(samples.length / 2));
   const turns = mean(half.map((sample) => sample.turns));

@@ -14,13 +14,13 @@ import { bytesPerTurn, type HeapSample, liveHeap } from "./load-trend.ts";
 const SEED = Number(process.env["SOAK_SEED"] ?? randomInt(2 ** 32 - 1));
 const MINUTES = Number(process.env["SOAK_MINUTES"] ?? 1);
 
-/** More names than sessions that are kept, more of these than processes, and more callers than those. */
+/** More names than kept sessions, more of these than processes, and more callers than processes. */
 const [NAMES, SESSIONS, PROCESSES, CALLERS] = [60, 30, 6, 16];
 
-/** How many bytes a turn may seem to add, or to take away. What is in flight comes and goes, so that no line is quite flat. */
+/** The slope that counts as flat, in bytes per turn. Turns in flight make every line uneven. */
 const TOLERANCE = 256;
 
-/** How many samples are taken in a run. */
+/** The number of samples in a run. */
 const SAMPLES = 60;
 
 interface Load {
@@ -28,7 +28,7 @@ interface Load {
   readonly samples: readonly HeapSample[];
 }
 
-/** A supervisor at full load for so long. `keep` is called after each turn. */
+/** Runs a supervisor at full load. `keep` is called after each turn. */
 async function load(far: FarClaude, seed: number, minutes: number, keep: () => void = () => {}): Promise<Load> {
   const directory = await mkdtemp(join(tmpdir(), "castellan-load-"));
   const family = unique("family");
@@ -55,13 +55,15 @@ async function load(far: FarClaude, seed: number, minutes: number, keep: () => v
   return { traffic, samples };
 }
 
-/** What a host could run out of. */
+/** Returns the open descriptors and the listeners of this process. */
 function resources(): { descriptors: number; listeners: number } {
   const listeners = process.eventNames().reduce((sum, event) => sum + process.listenerCount(event), 0);
   return { descriptors: readdirSync("/proc/self/fd").length, listeners };
 }
 
-it(`does not grow in ${MINUTES} minutes at full load, seed ${SEED}`, { timeout: (MINUTES + 2) * 60_000 }, async () => {
+it(`Supervisor: does not grow in ${MINUTES} minutes at full load, seed ${SEED}`, {
+  timeout: (MINUTES + 2) * 60_000,
+}, async () => {
   await using far = await FarClaude.start();
   // Opens what stays open for the life of the host.
   await load(far, SEED + 1, 0.05);
@@ -81,7 +83,7 @@ it(`does not grow in ${MINUTES} minutes at full load, seed ${SEED}`, { timeout: 
   expect(resources()).toEqual(before);
 });
 
-it("would tell if a turn left a kilobyte behind", { timeout: 120_000 }, async () => {
+it("the heap trend: detects a leak of one kilobyte a turn", { timeout: 120_000 }, async () => {
   await using far = await FarClaude.start();
   const left: number[][] = [];
   const { samples } = await load(far, SEED, 0.5, () => left.push(Array.from({ length: 128 }, () => 0.5)));

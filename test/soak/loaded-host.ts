@@ -5,8 +5,8 @@ import { fakeClaude } from "../../src/testing/index.ts";
 import { HeldTime } from "./held-time.ts";
 
 /*
- * An application whose sessions are asked all the time, half of the turns with a key, so that they have to be on the disk. It runs in a
- * process of its own, since it measures how long its event loop stands still. A line of input ends it.
+ * An application whose sessions run turns continuously, half of them with an idempotency key, so that they must be on
+ * disk. It is a process of its own, since it measures its event loop. A line of input ends it.
  */
 
 const [, , sqlite = ""] = process.argv;
@@ -18,7 +18,7 @@ const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 const held = new HeldTime(RESOLUTION_MS);
 const fake = fakeClaude();
 const names = Array.from({ length: SESSIONS }, (_, index) => `s${index}`);
-// What is loaded and compiled at the first turns is not the journal's.
+// The first turns load and compile code, which is not the journal's.
 await using warm = await Supervisor.start([{ name: "warm", spawnClaudeCodeProcess: fake.spawn }], {
   journal: "memory",
 });

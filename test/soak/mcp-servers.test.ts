@@ -6,7 +6,7 @@ import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/* What is said of MCP servers that are absent, die, or never answer, on the real Claude Code and real servers. */
+/* Faults of MCP servers that are absent, die or never answer, with the real Claude Code and real servers. */
 
 const SCRIPT = join(import.meta.dirname, "failing-mcp-server.ts");
 const ABSENT: McpServerConfig = { type: "stdio", command: "/nowhere/server" };
@@ -26,7 +26,7 @@ async function open(api: MessagesApi, options: object): Promise<{ supervisor: Su
   return { supervisor, session: supervisor.session(name) };
 }
 
-/** The next fault of this server that says so, or one that there is already. */
+/** Returns the existing or next fault of this server whose message contains the words. */
 async function faultOf(session: Session, name: string, words: string): Promise<SessionFault> {
   const says = (fault: SessionFault): boolean => fault.server === name && fault.message.includes(words);
   const events: AsyncIterable<SessionEvent> = session.events();
@@ -36,7 +36,7 @@ async function faultOf(session: Session, name: string, words: string): Promise<S
   throw new Error("the session has ended");
 }
 
-it("servers that are absent, refuse or end at once are faults, with their names and last words", async () => {
+it("mcp_server_failed: is reported for servers that are absent, refuse or exit, with their last output", async () => {
   await using api = await messagesApi();
   const tag = unique();
   const { supervisor, session } = await open(api, {
@@ -65,7 +65,7 @@ it("servers that are absent, refuse or end at once are faults, with their names 
   expect((await session.query("hi")).text).toBe("You said: hi");
 });
 
-it("a server that dies while it is idle is a fault, until a call of its tools brings it back", async () => {
+it("mcp_server_failed: is reported for a server that dies while idle, until a tool call reconnects it", async () => {
   await using api = await messagesApi(({ raw }) =>
     raw.includes("call it") && !raw.includes("tool_result")
       ? { toolUses: [{ name: "mcp__db__ping", input: {} }] }
@@ -86,12 +86,12 @@ it("a server that dies while it is idle is a fault, until a call of its tools br
   expect(await session.health()).toMatchObject({ status: "degraded" });
   await session.query("call it");
   expect(processesWith(tag)).not.toContain(pid);
-  // Claude Code writes down a moment later that it is connected.
+  // Claude Code logs the connection a moment later.
   await expect.poll(async () => (await session.health()).status, { timeout: 15_000 }).toBe("healthy");
   expect(session.status().faults).toEqual([]);
 });
 
-it("a server that never answers is a fault after ten seconds", async () => {
+it("mcp_server_failed: is reported for a server that has not answered for ten seconds", async () => {
   await using api = await messagesApi();
   const { supervisor, session } = await open(api, { mcpServers: { hangs: server("hang", unique()) } });
   await using _ = supervisor;
@@ -101,7 +101,7 @@ it("a server that never answers is a fault after ten seconds", async () => {
   expect((await session.health()).status).toBe("degraded");
 });
 
-it("a required server is connected when the start is over, and its tools are there in the first turn", async () => {
+it("requireMcpServers: connects the server before the start ends, with its tools in the first turn", async () => {
   await using api = await messagesApi();
   const { supervisor, session } = await open(api, {
     mcpServers: { db: { ...server("serve", unique()), alwaysLoad: true }, absent: ABSENT },
@@ -114,7 +114,7 @@ it("a required server is connected when the start is over, and its tools are the
   expect(api.lastRequest?.body.tools?.map((tool) => tool.name)).toContain("mcp__db__ping");
 });
 
-it("a required server that is absent, ends at once or never answers fails the start, and says why", async () => {
+it("requireMcpServers: fails the start with the reason when a server is absent, exits or never answers", async () => {
   await using api = await messagesApi();
   const tag = unique();
   const servers = { absent: ABSENT, falls: server("exit", tag), hangs: server("hang", tag) };
@@ -135,6 +135,6 @@ it("a required server that is absent, ends at once or never answers fails the st
     expect.stringMatching(/the MCP server "hangs", which it requires: .*timed out after 30000ms/),
   ]);
   expect(supervisor.readyz().ok).toBe(false);
-  // Nothing of what was started is left.
+  // Every started process has ended.
   expect(processesWith(tag)).toEqual([]);
 }, 90_000);

@@ -23,8 +23,8 @@ afterEach(async () => {
   await api.stop();
 });
 
-describe("the real Claude Code against the mock API", () => {
-  test("holds a conversation, and the API sees all of it", async () => {
+describe("mockApi with the real Claude Code", () => {
+  test("holds a conversation, and records all of it", async () => {
     const bare = session({ includePartialMessages: true });
     const first = await bare.ask("My cat is called Tom.");
     expect(first).toMatchObject({ is_error: false, result: "You said: My cat is called Tom." });
@@ -55,7 +55,7 @@ describe("the real Claude Code against the mock API", () => {
     expect(api.lastRequest?.messages.map(({ role }) => role)).toEqual(["user", "assistant", "tool"]);
   });
 
-  test("thinks, and bills what a reply says", async () => {
+  test("sends thinking, and the usage of a reply", async () => {
     api.reply(/./, { thinking: "hm", text: "42", usage: { inputTokens: 1000, outputTokens: 500 } });
     const bare = session();
     expect(await bare.ask("?")).toMatchObject({ result: "42", usage: { input_tokens: 1000, output_tokens: 500 } });
@@ -65,7 +65,7 @@ describe("the real Claude Code against the mock API", () => {
     ]);
   });
 
-  test("meets errors as often as they were ordered", async () => {
+  test("returns an error as often as it was set", async () => {
     api.reply("go", { error: { status: 529, message: "Overloaded" } }, { times: 1 });
     const bare = session();
     expect(await bare.ask("go")).toMatchObject({ is_error: true, api_error_status: 529, terminal_reason: "api_error" });
@@ -73,7 +73,7 @@ describe("the real Claude Code against the mock API", () => {
     expect(bare.messages.map(kindOf)).not.toContain("system/api_retry");
   });
 
-  test("can be asked by a function, slowly, and interrupted", async () => {
+  test("replies by a function, slowly, and until an interrupt", async () => {
     api.reply(
       ({ messages }) => messages.length === 1,
       async ({ prompt }) => ({ text: `${prompt} `.repeat(20), delayMs: 1, tokensPerSecond: 20, pieceLength: 4 }),
@@ -86,15 +86,15 @@ describe("the real Claude Code against the mock API", () => {
     expect(await bare.result()).toMatchObject({ terminal_reason: "aborted_streaming" });
   });
 
-  test("loses its connection in the middle of an answer", async () => {
+  test("cuts the connection in the middle of an answer", async () => {
     api.reply("go", { text: "never finished, not by far", cutAfter: 4 });
     const bare = session();
     expect(await bare.ask("go")).toMatchObject({ is_error: true });
   });
 });
 
-describe("the mock API itself", () => {
-  test("lets the reply given last win, and forgets on clear", async () => {
+describe("mockApi", () => {
+  test("prefers the latest reply, and forgets replies on clear", async () => {
     api.reply("x", "first");
     api.reply("x", "second");
     expect(await ask("x")).toBe("second");
@@ -104,7 +104,7 @@ describe("the mock API itself", () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  test("keeps what a reply has thrown", async () => {
+  test("records an error that a reply throws", async () => {
     api.reply("x", () => {
       throw new Error("wrong expectation");
     });
@@ -127,7 +127,7 @@ describe("the mock API itself", () => {
     expect(await answer).toBeInstanceOf(Error);
   });
 
-  test("paces each of many answers by its own", async () => {
+  test("paces each of many concurrent answers separately", async () => {
     api.reply("short", { text: "abcdef", pieceLength: 1 });
     api.reply("long", { text: "abcdef", pieceLength: 6 });
     const prompts = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? "short" : "long"));
@@ -137,13 +137,13 @@ describe("the mock API itself", () => {
     expect(deltas).toEqual(prompts.map((prompt) => (prompt === "short" ? 6 : 1)));
   });
 
-  test("keeps side requests out of what was asked", async () => {
+  test("does not record side requests", async () => {
     const response = await fetch(`${api.url}/v1/messages/count_tokens`, { method: "POST", body: "{}" });
     expect(await response.json()).toEqual({ input_tokens: 1 });
     expect(api.requests).toEqual([]);
   });
 
-  test("removes its directories when it stops, twice if need be", async () => {
+  test("removes its directories when it stops, and may stop twice", async () => {
     const own = await mockApi();
     await access(own.cwd);
     await own.stop();

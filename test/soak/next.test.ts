@@ -10,14 +10,14 @@ import { type MockApi, mockApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 
 /*
- * The application of `examples/web/next`, built and served by Next.js itself, with the package as it is built, and with the real
- * Claude Code. It lies in a folder below this repository, where Node finds Next.js and what the package needs.
+ * Runs the application of `examples/web/next` in Next.js, with the built package and the real Claude Code. The
+ * application is in a folder below this repository, where Node finds Next.js and the dependencies.
  */
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 const NEXT = join(root, "node_modules/next/dist/bin/next");
-/** In CI it installs nothing by itself. */
+/** With `CI` Next.js installs nothing by itself. */
 const QUIET = { NEXT_TELEMETRY_DISABLED: "1", CI: "1", NODE_ENV: "production" } as const;
 
 let folder: string;
@@ -61,7 +61,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-test("a route handler streams, and names find their conversations again from one request to the next", async () => {
+test("examples/web/next: streams from its route handler, and keeps conversations between requests", async () => {
   await using next = await served();
   const first = await next.ask("writer", "My cat is called Tom.");
   expect(first.headers.get("content-type")).toContain("text/event-stream");
@@ -81,7 +81,7 @@ test("a route handler streams, and names find their conversations again from one
 test.each([
   { who: "Next.js", env: {}, end: [143, null] },
   { who: "the supervisor", env: { NEXT_MANUAL_SIG_HANDLE: "true" }, end: [null, "SIGTERM"] },
-])("SIGTERM lets a turn finish, and ends all processes, where it is for $who", async ({ env, end }) => {
+])("SIGTERM handled by $who: lets a turn finish, and ends all processes", async ({ env, end }) => {
   const rest = Promise.withResolvers<string>();
   api.reply("slow", () => rest.promise);
   await using next = await served(env);
@@ -103,13 +103,13 @@ async function takesTurns(next: Served): Promise<boolean> {
 }
 
 interface Served extends AsyncDisposable {
-  /** Code and signal. */
+  /** The exit code and signal. */
   readonly exited: Promise<unknown[]>;
   stop(): void;
   ask(assistant: string, prompt: string, user?: string): Promise<Response>;
 }
 
-/** The application, on a free port. */
+/** Starts the application on a free port. */
 async function served(env: NodeJS.ProcessEnv = {}): Promise<Served> {
   const child = spawn(process.execPath, [NEXT, "start", "--hostname", "127.0.0.1", "--port", "0"], {
     cwd: application,

@@ -7,7 +7,7 @@ import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
 it.skipIf(process.platform === "win32")(
-  "a session's `niceness` holds for its process and for the commands of its tools, also after a restart",
+  "niceness: applies to the session's process and to its tools' commands, also after a restart",
   async () => {
     await using api = await mockApi();
     const file = join(api.cwd, "niceness");

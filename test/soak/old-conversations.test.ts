@@ -21,7 +21,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** As if nothing had been said, or done, in any conversation for a year. */
+/** Makes every conversation look unused for a year. */
 async function ageByAYear(): Promise<void> {
   const then = new Date(Date.now() - YEAR_MS);
   for (const { parentPath, name } of await readdir(config, { recursive: true, withFileTypes: true })) {
@@ -29,7 +29,9 @@ async function ageByAYear(): Promise<void> {
   }
 }
 
-/** A transcript so old that Claude Code deletes it whatever it is told: when it is gone, all others have been looked at. */
+/**
+ * Writes a transcript so old that Claude Code deletes it in any case. Once it is gone, all others have been checked.
+ */
 async function ancientTranscript(): Promise<string> {
   const folder = join(config, "projects", "-ancient");
   await mkdir(folder, { recursive: true });
@@ -39,7 +41,7 @@ async function ancientTranscript(): Promise<string> {
   return file;
 }
 
-/** Where the settings stand that have Claude Code delete what is older than a day. */
+/** Where the settings are that delete everything older than a day. */
 const SETTINGS = {
   "those of the machine": { settingSources: ["user"] },
   "those of the project": { settingSources: ["project"] },
@@ -48,7 +50,7 @@ const SETTINGS = {
 } satisfies Record<string, Partial<SessionOptions>>;
 
 it.each(Object.entries(SETTINGS))(
-  "a name that sleeps for a year wakes with its conversation, with another session that reads %s",
+  "a session unused for a year: wakes with its conversation beside a session that reads %s",
   { timeout: 120_000 },
   async (_, options: Partial<SessionOptions>) => {
     const short = '{ "cleanupPeriodDays": 1 }';

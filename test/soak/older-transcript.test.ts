@@ -26,7 +26,7 @@ async function started(
   return await Supervisor.start([{ name, ...options }], { journal, defaults: { env: api.env, cwd: api.cwd } });
 }
 
-/** The transcript of the session's conversation. */
+/** Returns the file of the session's transcript. */
 async function transcriptOf(session: Session): Promise<string> {
   const { conversationId } = session.status();
   const file = await transcriptAt(conversationId, await transcriptPlaceOf(api.cwd, api.env));
@@ -34,7 +34,7 @@ async function transcriptOf(session: Session): Promise<string> {
   return file;
 }
 
-/** What the users of the conversation have said, as the model was told last. */
+/** Returns the user prompts of the latest request. */
 function asked(): string[] {
   const texts = api.lastRequest?.texts ?? [];
   return texts.filter(({ role, text }) => role === "user" && !text.startsWith("<")).map(({ text }) => text);
@@ -42,7 +42,7 @@ function asked(): string[] {
 
 const kinds = (session: Session): string[] => session.status().faults.map(({ kind }) => kind);
 
-/** Two turns, and the size of the transcript after the first. */
+/** Runs two turns, and returns the size of the transcript after the first. */
 async function twoTurns(session: Session): Promise<{ readonly file: string; readonly before: number }> {
   await session.query("one");
   const file = await transcriptOf(session);
@@ -51,8 +51,8 @@ async function twoTurns(session: Session): Promise<{ readonly file: string; read
   return { file, before };
 }
 
-describe("a transcript that is older than the journal knows", () => {
-  it("is told when the application starts again, and gone on with", async () => {
+describe("a transcript older than the journal knows", () => {
+  it("is reported when the application starts again, and continued", async () => {
     const journal = { sqlite: join(api.cwd, "journal.sqlite") };
     const first = await started({}, { journal });
     const { file, before } = await twoTurns(first.session(name));
@@ -68,12 +68,12 @@ describe("a transcript that is older than the journal knows", () => {
     expect(asked()).toEqual(["one", "three"]);
     await second.stop();
 
-    // What it goes on from is what the journal knows by then.
+    // The journal has adopted the continued transcript.
     await using third = await started({}, { journal });
     expect(await third.health()).toMatchObject({ status: "healthy" });
   });
 
-  it("is told when the session wakes, and after a crash in half a line", async () => {
+  it("is reported when the session wakes, and after a crash within a line", async () => {
     await using supervisor = await started();
     const session = supervisor.session(name);
     const { file, before } = await twoTurns(session);
@@ -92,7 +92,7 @@ describe("a transcript that is older than the journal knows", () => {
     expect(asked()).toEqual(["one", "four"]);
   });
 
-  it("is told of a session store, too", async () => {
+  it("is reported for a session store", async () => {
     const entries = new Map<string, SessionStoreEntry[]>();
     let most = Number.POSITIVE_INFINITY;
     const keyOf = ({ sessionId, subpath = "" }: { sessionId: string; subpath?: string }): string => sessionId + subpath;
@@ -115,7 +115,7 @@ describe("a transcript that is older than the journal knows", () => {
     expect(asked()).toEqual(["one", "three"]);
   });
 
-  it('quarantines the session if `onMissingConversation` is "fail"', async () => {
+  it('quarantines the session with onMissingConversation "fail"', async () => {
     await using supervisor = await started({ onMissingConversation: "fail" });
     const session = supervisor.session(name);
     const { file, before } = await twoTurns(session);
@@ -129,7 +129,7 @@ describe("a transcript that is older than the journal knows", () => {
     expect(kinds(session)).toEqual(["conversation_behind"]);
   });
 
-  it('is gone on with if `onMissingConversation` is "fresh", since it is more than nothing', async () => {
+  it('is continued with onMissingConversation "fresh"', async () => {
     await using supervisor = await started({ onMissingConversation: "fresh" });
     const session = supervisor.session(name);
     const { file, before } = await twoTurns(session);
@@ -141,8 +141,8 @@ describe("a transcript that is older than the journal knows", () => {
   });
 });
 
-describe("a transcript that is as the session left it", () => {
-  it("is not taken for an older one after a crash, a sleep, a compaction or a turn that was cut", async () => {
+describe("an intact transcript", () => {
+  it("is not reported as older after a crash, a hibernation, a compaction or a cut turn", async () => {
     await using supervisor = await started();
     const session = supervisor.session(name);
     const crash = async (): Promise<void> => {
@@ -171,12 +171,12 @@ describe("a transcript that is as the session left it", () => {
   });
 });
 
-describe("a transcript without a word", () => {
+describe("a transcript without any message", () => {
   it.each([
     ["empty", ""],
     ["half a line", '{"type":"user","mess'],
     ["zeros", "\0".repeat(4_096)],
-  ])("counts as none: %s", async (_, content) => {
+  ])("counts as missing: %s", async (_, content) => {
     await using supervisor = await started({ onMissingConversation: "fresh" });
     const session = supervisor.session(name);
     await session.query("one");
@@ -188,7 +188,7 @@ describe("a transcript without a word", () => {
     expect(session.status().conversationId).not.toBe(conversationId);
   });
 
-  it("does not keep a conversation that begins from beginning", async () => {
+  it("does not prevent a conversation from starting", async () => {
     await using supervisor = await started({ activation: "lazy" });
     const session = supervisor.session(name);
     const { conversationId } = session.status();
@@ -199,7 +199,7 @@ describe("a transcript without a word", () => {
     expect(asked()).toEqual(["one"]);
   });
 
-  it("is missing, and quarantines a session that had something to lose", async () => {
+  it("quarantines a session that had a conversation", async () => {
     await using supervisor = await started();
     const session = supervisor.session(name);
     await session.query("one");

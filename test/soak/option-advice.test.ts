@@ -6,11 +6,11 @@ import { Supervisor } from "../../src/index.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/* What is said of options that the real Claude Code passes over, by what it says itself. */
+/* Checks the advice about ineffective options against the real Claude Code. */
 
 const query = tool("query", "Queries", {}, async () => ({ content: [] }));
 
-it("options that the real Claude Code passes over are told at the start, and those that it takes are not", async () => {
+it("option advice: reports options that the real Claude Code ignores, and no others", async () => {
   await using api = await mockApi();
   await mkdir(join(api.cwd, "references"));
   const log: string[] = [];

@@ -5,7 +5,7 @@ import type { Turn } from "../../src/session/streams/turn.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/** The events of a turn from `lastEventId` on; of one that runs until it has shown this. */
+/** Returns the events of a turn after `lastEventId`, to its end or until they contain `until`. */
 async function follow(turn: Turn | undefined, lastEventId: string | null, until?: string): Promise<string> {
   let page = "";
   const body = turn?.toResponse({ lastEventId }).body?.pipeThrough(new TextDecoderStream());
@@ -21,7 +21,7 @@ const textIn = (page: string): string =>
 const namesIn = (page: string): string[] => [...page.matchAll(/^event: (\w+)$/gm)].map(([, name = ""]) => name);
 const lastIdIn = (page: string): string => [...page.matchAll(/^id: (.+)$/gm)].at(-1)?.[1] ?? "";
 
-it("a page that comes back after a restart gets all of the answer that counts, and later what the journal keeps of it", async () => {
+it("a page that reconnects after restarts: gets a retry with the whole answer, and later the journal's pieces", async () => {
   await using api = await mockApi();
   const options = { journal: memoryJournal(), logger: { info: () => {}, warn: () => {} } };
   const name = unique();

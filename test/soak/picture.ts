@@ -3,7 +3,7 @@ import { crc32, deflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** A square picture of noise, as PNG: nothing makes it smaller than three bytes for each point. */
+/** Returns a square PNG of noise, which cannot be compressed below three bytes a pixel. */
 export function noisePicture(side: number): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(side, 0);

@@ -3,7 +3,7 @@ import { pool, Supervisor } from "../../src/index.ts";
 import { messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-it("a pool of two comes back after more crashes than its members may have", { timeout: 120_000 }, async () => {
+it("Pool: returns to its size after more crashes than its members may have", { timeout: 120_000 }, async () => {
   await using api = await messagesApi();
   const name = unique("pool");
   await using supervisor = await Supervisor.start([pool(name, { size: 2, activation: "eager" })], {
@@ -14,7 +14,7 @@ it("a pool of two comes back after more crashes than its members may have", { ti
   const members = () => supervisor.listSessions();
   await vi.waitUntil(() => status().idle === 2, { timeout: 60_000 });
 
-  // Until as many have been quarantined as there may be, and none is left.
+  // Until the maximum is quarantined and no member is left.
   const killed = new Set<number>();
   await vi.waitUntil(
     () => {

@@ -3,7 +3,7 @@ import { loadPool } from "../session-on-fake/pool-load.ts";
 
 const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-test(`10,000 turns through a pool of eight with random crashes: nobody lost, nothing mixed up (POOL_SEED=${SEED})`, {
+test(`Pool: answers 10,000 turns of eight members with random crashes, each with its own reply (POOL_SEED=${SEED})`, {
   timeout: 120_000,
 }, async () => {
   const load = await loadPool(10_000, SEED);

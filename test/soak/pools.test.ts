@@ -3,7 +3,7 @@ import { checkout, pool, query, Supervisor } from "../../src/index.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-it("on the real Claude Code a borrower finds nothing of the one before, and the process is up already", async () => {
+it("Pool: starts a member afresh before the next borrower on the real Claude Code", async () => {
   await using api = await mockApi();
   const name = unique("pool");
   await using supervisor = await Supervisor.start([pool(name, { size: 1 })], {

@@ -16,7 +16,7 @@ function accepted(number: number): Batch {
   return { number, durable: true, changes: [{ type: "turn_accepted", turn }] };
 }
 
-it("a replica that lacks commits takes over behind a pooler, for a role that may do nothing special", {
+it("PostgreSQL failover behind a pooler with a plain role: restores the commits that the replica lacks", {
   timeout: 60_000,
 }, async () => {
   const servers = await ReplicatedServer.start();

@@ -19,17 +19,17 @@ afterAll(async () => {
   await server?.remove();
 });
 
-describe("behind a pooler that changes the connection with every transaction", () => {
-  describe("the journal", () => {
+describe("behind a transaction pooler", () => {
+  describe("postgresJournal", () => {
     for (const { name, run } of journalConformance(() => postgresJournal(server.fresh(pooler.port)))) it(name, run);
   });
 
-  describe("the session store", () => {
+  describe("postgresSessionStore", () => {
     const make = () => postgresSessionStore(server.fresh(pooler.port));
     for (const { name, run } of sessionStoreConformance(make)) it(name, run);
   });
 
-  it("nothing is left behind in a session", async () => {
+  it("leaves no advisory lock behind, and the pooler rejects startup parameters", async () => {
     expect(pooler.transactions).toBeGreaterThan(500);
     expect(await server.sql("select from pg_locks where locktype = 'advisory'")).toEqual([]);
     const journal = postgresJournal({

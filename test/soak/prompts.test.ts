@@ -41,7 +41,7 @@ async function put(path: string, text: string): Promise<void> {
   await writeFile(file, text);
 }
 
-/** A supervisor with one session. */
+/** Starts a supervisor with one session. */
 async function start(options: SessionDefaults = {}, more: SupervisorOptions = {}) {
   const name = unique();
   const supervisor = await Supervisor.start([{ name, ...options }], {
@@ -52,7 +52,7 @@ async function start(options: SessionDefaults = {}, more: SupervisorOptions = {}
   return { name, supervisor, session: supervisor.session(name) };
 }
 
-/** What the requests since the `n`-th one told the model, in one text. */
+/** Returns everything that the model got since the `n`-th request, as one text. */
 function toldSince(n: number): string {
   return api.requests
     .slice(n)
@@ -60,13 +60,13 @@ function toldSince(n: number): string {
     .join("\n");
 }
 
-/** What the user said last, as the model was told it. */
+/** Returns the user's last message, as the model got it. */
 function lastSaid(): string {
   const { messages = [] } = api.lastRequest?.body ?? {};
   return JSON.stringify(messages.findLast(({ role }) => role === "user")?.content);
 }
 
-/** What a user may type that Claude Code, left to itself, makes something of. */
+/** Typed texts that Claude Code would interpret by default. */
 const TYPED = [
   "@secret.txt",
   "Summarise @secret.txt, please",
@@ -95,8 +95,8 @@ const TYPED = [
   "/etc/passwd",
 ];
 
-describe("prompts that are text", () => {
-  it("reach the model as they are, with what it is told otherwise, and do nothing else", async () => {
+describe("verbatim prompts", () => {
+  it("reach the model unchanged, with the usual context, and do nothing else", async () => {
     await using scene = await open({ mcpServers: { docs: DOCS } });
     const { session } = scene;
     await connected(scene);
@@ -113,7 +113,7 @@ describe("prompts that are text", () => {
     const said = api.requests.flatMap(({ texts }) => texts.filter(({ role }) => role === "user"));
     expect(said.filter(({ text }) => text.includes("<command-name>"))).toEqual([]);
     expect(told).not.toContain("is not installed in this session");
-    // Instructions and skills are there as before.
+    // Instructions and skills reach the model as usual.
     expect(told).toContain("Instructions of the project.");
     expect(told).toContain("greet: Greets");
     expect(new Set(api.requests.map(({ body }) => body.model)).size).toBe(1);
@@ -123,7 +123,7 @@ describe("prompts that are text", () => {
     expect(history.filter(({ type }) => type === "user")).toHaveLength(TYPED.length);
   });
 
-  it("still have hooks asked, and a plan kept", async () => {
+  it("still run UserPromptSubmit hooks, and keep plan mode", async () => {
     const asked: unknown[] = [];
     const hook = async (input: object): Promise<object> => {
       asked.push("prompt" in input ? input.prompt : undefined);
@@ -139,7 +139,7 @@ describe("prompts that are text", () => {
     expect(toldSince(0)).toMatch(/Plan mode is active/i);
   });
 
-  it("are text in pools, asked once, after hibernation, after a kill, and after a restart of the application", async () => {
+  it("stay verbatim in pools, once(), and after a hibernation, a kill and a restart of the application", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const [name, crew] = [unique(), unique("crew")];
     const begin = () =>
@@ -180,7 +180,7 @@ describe("prompts that are text", () => {
 });
 
 describe("commands", () => {
-  it("are run by name, with arguments that bring nothing in", async () => {
+  it("run by name, and their arguments bring in nothing", async () => {
     await using scene = await open();
     const { session } = scene;
     await session.query(command("greet", "Ada, ada@example.com"));
@@ -198,7 +198,7 @@ describe("commands", () => {
     expect((await session.query(command("rename", "Keep"))).text).not.toBe("");
   });
 
-  it("have arguments refused wherever Claude Code would bring in a file for them", async () => {
+  it("refuse arguments exactly where Claude Code would read a file for them", async () => {
     const words = ["@secret.txt", '""@secret.txt', "\\@secret.txt", "(@secret.txt)", "x。@secret.txt", "a @secret.txt"];
     const harmless = [
       "a@secret.txt",
@@ -215,13 +215,13 @@ describe("commands", () => {
       await once(command("raw", args), { ...trusted, settingSources: ["project"] });
       if (toldSince(before).includes(SECRET)) leaked.push(args);
     }
-    // What would have been read in where arguments are trusted is what is refused where they are not.
+    // What trusted arguments would read in is what untrusted arguments are refused for.
     expect(leaked).toEqual(words);
     expect(words.map(mentionIn)).toEqual(words.map(() => "@secret.txt").map((word) => expect.stringContaining(word)));
     expect(harmless.map(mentionIn)).toEqual(harmless.map(() => undefined));
   });
 
-  it("can be prompts of an MCP server, also before the first turn", async () => {
+  it("may be prompts of an MCP server, also before the first turn", async () => {
     await using scene = await open({ mcpServers: { "my docs": DOCS } });
     const { session } = scene;
     await session.query(command("mcp__my_docs__ask", "Ada"));
@@ -231,7 +231,7 @@ describe("commands", () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  it("are all known, with what each of them does", async () => {
+  it("are all classified, so that a new command of Claude Code fails here", async () => {
     await using scene = await open({ settingSources: [] });
     const own = (await scene.session.supportedCommands()).filter(({ builtin }) => builtin === true);
     const names = own.flatMap(({ name, aliases = [] }) => [name, ...aliases]);
@@ -241,7 +241,7 @@ describe("commands", () => {
     for (const name of names) expect(controlledCommand(name) === undefined, name).toBe(HARMLESS.has(name));
   });
 
-  it("leave model, mode and settings as `status()` and the options say", async () => {
+  it("cannot change model, mode or settings past status() and the options", async () => {
     await using scene = await open({ verbatimPrompts: false });
     const { session } = scene;
     for (const typed of ["/model haiku", "/config permissionMode=acceptEdits", "/effort low", "/autocompact 100000"]) {
@@ -255,8 +255,8 @@ describe("commands", () => {
   });
 });
 
-describe("compact()", () => {
-  it("replaces the conversation, which goes on from there after a kill and a restart of the application", async () => {
+describe("Session.compact", () => {
+  it("replaces the conversation by a summary, also after a kill and a restart of the application", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const name = unique();
     const begin = () =>
@@ -277,7 +277,7 @@ describe("compact()", () => {
       expect(toldSince(api.requests.length - 1)).toContain("keep the keep");
       await session.query("after it");
       expect(toldSince(api.requests.length - 1)).not.toContain("first word");
-      // One that had not begun to answer is run again, on the summary.
+      // An untouched turn is retried on the summary.
       await session.compact();
       api.model = () => "hangs";
       const cut = session.query("the one that is cut");
@@ -296,7 +296,7 @@ describe("compact()", () => {
     expect(told).not.toContain("first word");
   });
 
-  it("that fails says why, and the conversation goes on", async () => {
+  it("rejects with TURN_FAILED and the reason, and the conversation goes on", async () => {
     await using scene = await open();
     const { session } = scene;
     expect((await failure(session.compact(), "TURN_FAILED")).message).toContain("No messages to compact");
@@ -308,12 +308,12 @@ describe("compact()", () => {
     expect(refused.message).toContain("too strange");
     api.model = ({ texts }) => ({ text: texts.some(({ text }) => text === "one") ? "remembered" : "forgotten" });
     expect((await session.query("three")).text).toBe("remembered");
-    // What a command said before is not told again as what the summary says.
+    // The text of an earlier command is not reported as the summary's.
     const turn = session.stream(command("compact"));
     expect(await Array.fromAsync(turn.text())).toEqual(["The conversation has been compacted."]);
   });
 
-  it("can be stopped, and its session asked again", async () => {
+  it("can be interrupted, and the session goes on", async () => {
     await using scene = await open();
     const { session } = scene;
     await session.query("one");
@@ -329,8 +329,8 @@ describe("compact()", () => {
 });
 
 /**
- * Commands of Claude Code's own that change nothing that Castellan controls: they prompt the model, show something, or are followed.
- * Whoever adds one here has looked at what it does.
+ * Claude Code's own commands that change nothing that Castellan controls: they prompt the model, show something, or are
+ * followed. Check what a command does before you add it.
  */
 const HARMLESS: ReadonlySet<string> = new Set([
   "deep-research",
@@ -383,7 +383,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-/** As {@link start}, ended with the test. */
+/** Like {@link start}, for `await using`. */
 async function open(options: SessionDefaults = {}): Promise<Started & AsyncDisposable> {
   const started = await start(options);
   return { ...started, [Symbol.asyncDispose]: () => started.supervisor.stop() };

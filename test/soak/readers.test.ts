@@ -4,13 +4,13 @@ import { expect, it } from "vitest";
 
 const HOST = new URL("./reading-host.ts", import.meta.url).pathname;
 
-/** `READER_TURNS=20000` has more of them. */
+/** `READER_TURNS=20000` runs more turns. */
 const TURNS = Number(process.env["READER_TURNS"] ?? 6_000);
 
-/** By how much more heap may be in use after ten times as many turns: what is in flight comes and goes. */
+/** The factor by which the heap may grow after ten times as many turns. Turns in flight vary. */
 const MOST_GROWTH = 1.25;
 
-it(`${TURNS} turns with readers that come and go leave no memory behind, and no handle after the stop`, {
+it(`readers of ${TURNS} turns that come and go: leave no memory behind, and no handle after the stop`, {
   timeout: 1_200_000,
 }, async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [HOST, String(TURNS)]);

@@ -8,8 +8,8 @@ import { follow } from "../../src/telemetry/follow.ts";
 import { liveHeap } from "./load-trend.ts";
 
 /*
- * An application with many turns, whose readers come and go: some read to the end, some leave in the middle, some never come back. It tells
- * how much heap is in use after so many turns, and what is still open when it has stopped.
+ * An application with many turns, whose readers come and go: some read to the end, some leave early, some never return.
+ * It reports the heap after a number of turns, and what is open after its stop.
  */
 
 const [, , count = "20000", seed = "1"] = process.argv;
@@ -23,7 +23,7 @@ const directory = mkdtempSync(join(tmpdir(), "castellan-readers-"));
 const far = await FarClaude.start();
 const log = { info: () => {}, warn: () => {} };
 
-/** What is open, by kind. */
+/** Returns the number of active resources by kind. */
 function open(): Record<string, number> {
   const kinds = Object.groupBy(process.getActiveResourcesInfo(), (kind) => kind);
   return Object.fromEntries(Object.entries(kinds).map(([kind, all = []]) => [kind, all.length]));
@@ -32,7 +32,7 @@ function open(): Record<string, number> {
 const readers: Record<string, number> = {};
 const failures: Record<string, number> = {};
 
-/** What readers of a turn do. None is waited for. */
+/** The actions of readers. */
 const DEEDS: Readonly<Record<string, (supervisor: Supervisor, index: number, prompt: string) => Promise<unknown>>> = {
   async toTheEnd(_, index, prompt) {
     for await (const _text of stream(["user", index], prompt).text());
@@ -108,7 +108,7 @@ async function run(turns: number, sqlite: string, sampled: boolean): Promise<voi
   await supervisor.stop();
 }
 
-/** As soon as nothing changes any more: handles are closed a moment after they are told to. */
+/** Resolves once nothing changes any more: handles close a moment after they are told to. */
 async function rested(): Promise<Record<string, number>> {
   for (let before = open(), round = 0; ; before = open(), round++) {
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -116,7 +116,7 @@ async function rested(): Promise<Record<string, number>> {
   }
 }
 
-// The first one opens what stays open for the life of the host.
+// The first run opens what stays open for the life of the host.
 await run(200, "first.db", false);
 const before = await rested();
 const began = performance.now();

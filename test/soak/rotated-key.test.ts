@@ -6,13 +6,13 @@ const KEY = "CASTELLAN_TEST_ROTATED";
 const quiet = { info: () => {}, warn: () => {} };
 
 let api: MessagesApi;
-/** The keys and tokens that the API takes. */
+/** The keys and tokens that the API accepts. */
 let good: readonly string[];
 
 const keyOf = ({ headers }: MessagesRequest): string =>
   String(headers["x-api-key"] ?? headers["authorization"]?.replace("Bearer ", ""));
 
-/** The prompts in a request, without what Claude Code adds to them. */
+/** Returns the prompts in a request, without Claude Code's additions. */
 const promptsIn = ({ texts }: MessagesRequest): string[] =>
   texts.flatMap(({ role, text }) => (role === "user" && /^Say \w+\.$/.test(text) ? [text] : []));
 
@@ -31,7 +31,7 @@ afterEach(async () => {
   expect(api.errors).toEqual([]);
 });
 
-/** What the sessions get besides the variable that is changed. `retries` is how often Claude Code tries again. */
+/** The session defaults. `retries` is how often Claude Code retries a request. */
 function defaults(retries: number | undefined) {
   const env = { ...api.env, ANTHROPIC_API_KEY: undefined, CLAUDE_CODE_MAX_RETRIES: retries?.toString() };
   return { env, cwd: api.cwd };
@@ -40,12 +40,12 @@ function defaults(retries: number | undefined) {
 describe.each([
   ["announced", undefined],
   ["told in a result", 0],
-] as const)("a key that is refused, %s", (_, retries) => {
+] as const)("a refused key, %s", (_, retries) => {
   it.each([
     [KEY, { apiKey: { env: KEY } }],
     ["ANTHROPIC_AUTH_TOKEN", {}],
     ["CLAUDE_CODE_OAUTH_TOKEN", {}],
-  ] as const)("and has changed in %s since costs a process and nothing else", async (variable, own) => {
+  ] as const)("that has changed in %s: replaces the process, and nothing else", async (variable, own) => {
     vi.stubEnv(variable, "old");
     await using supervisor = await Supervisor.start([{ name: "rotated", ...own }], {
       defaults: defaults(retries),
@@ -62,14 +62,14 @@ describe.each([
     let text = "";
     for await (const piece of turn.text()) text += piece;
     expect(text).toBe("Say one. Say two. With new.");
-    // Claude Code would ask for three minutes.
+    // Claude Code alone would retry for three minutes.
     expect(performance.now() - since).toBeLessThan(10_000);
     expect((await queued).text).toBe("Say one. Say two. Say three. With new.");
     expect(supervisor.session("rotated").status()).toMatchObject({ state: "idle", starts: 2, restarts: 0 });
     expect(api.requests.map(keyOf)).toEqual(["old", "old", "new", "new"]);
   });
 
-  it("quarantines the session if the changed one is refused too, until the next change", async () => {
+  it("quarantines the session if the changed key is refused too, until the next change", async () => {
     vi.stubEnv(KEY, "old");
     good = [];
     await using supervisor = await Supervisor.start([{ name: "rotated", apiKey: { env: KEY } }], {
@@ -88,11 +88,11 @@ describe.each([
     good = ["new"];
     vi.stubEnv(KEY, "new");
     expect(await supervisor.refreshCredentials()).toMatchObject({ replaced: ["rotated"], failed: [] });
-    // Neither of the two that were refused stands in the conversation.
+    // Neither failed turn is in the conversation.
     expect((await query("rotated", "Say one.")).text).toBe("Say one. With new.");
   });
 
-  it("ends a turn that had used a tool, and the next one has the changed key", async () => {
+  it("fails a turn that has used a tool, and the next turn gets the changed key", async () => {
     vi.stubEnv(KEY, "old");
     const answer = api.model;
     api.model = (request) => {
@@ -116,7 +116,7 @@ describe.each([
   });
 });
 
-it("a key that is given to all ahead of time is never refused; one that is at work finishes with the old one", async () => {
+it("refreshCredentials: replaces processes before their key is refused, and lets a running turn finish with the old key", async () => {
   vi.stubEnv(KEY, "old");
   const gate = Promise.withResolvers<void>();
   const answer = api.model;
@@ -146,7 +146,7 @@ it("a key that is given to all ahead of time is never refused; one that is at wo
   expect(await supervisor.refreshCredentials()).toEqual({ replaced: [], waiting: [], failed: [], unchanged: 3 });
 });
 
-it("the first that is refused has the others replaced", async () => {
+it("a refused and changed key: replaces the other sessions' processes too", async () => {
   vi.stubEnv(KEY, "old");
   const names = ["first", "second", "third"];
   await using supervisor = await Supervisor.start(

@@ -29,13 +29,13 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** The transcripts that Claude Code keeps on this machine, gone as with the machine. */
+/** Removes the transcripts of this machine. */
 async function loseTranscripts(): Promise<void> {
   await rm(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "projects"), { recursive: true });
 }
 
 describe("a conversation in a session store", () => {
-  it("goes on after its transcript is lost on the machine", async () => {
+  it("is resumed after the machine's transcript is lost", async () => {
     const defaults = { env: api.env, cwd: api.cwd, sessionStore };
     const before = await Supervisor.start([{ name: "kept" }], { defaults });
     await query("kept", "My number is 17.");
@@ -58,7 +58,7 @@ describe("a conversation in a session store", () => {
     ]);
   });
 
-  it("goes on after a kill, as the store has it", async () => {
+  it("is resumed from the store after a kill", async () => {
     await using supervisor = await Supervisor.start([{ name: "killed" }], {
       defaults: { env: api.env, cwd: api.cwd, sessionStore },
     });

@@ -17,13 +17,13 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** What was said in the conversation, as the model was sent it. */
+/** Returns the conversation as the model got it. */
 function said(request: MockRequest | undefined): string[] {
   return (request?.messages ?? []).filter(({ text }) => text !== "").map(({ role, text }) => `${role}: ${text}`);
 }
 
-describe("a turn that is taken over", () => {
-  it("is taken out of the conversation by a rollback, in the same process", async () => {
+describe('whenBusy "rollback"', () => {
+  it("removes the running turn from the conversation, in the same process", async () => {
     await using supervisor = await Supervisor.start([{ name: "rolled-back" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -45,8 +45,8 @@ describe("a turn that is taken over", () => {
   });
 });
 
-describe("a conversation that was taken over by its id", () => {
-  it("holds a prompt once whose first try was killed untouched", async () => {
+describe("a conversation resumed by its id", () => {
+  it("contains a prompt once after its first attempt was killed untouched", async () => {
     await using supervisor = await Supervisor.start([{ name: "former" }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -56,7 +56,7 @@ describe("a conversation that was taken over by its id", () => {
     api.reply("slowly", { text: "too late", delayMs: 60_000 }, { times: 1 });
     const turn = heir.stream("Answer slowly.");
     await api.requested(2);
-    // It is in the transcript, a moment after it is asked.
+    // The transcript has the prompt a moment after the request.
     await vi.waitUntil(async () => (await heir.history()).length === 3, { interval: 5, timeout: 30_000 });
     const { pid } = heir.status();
     if (pid === undefined) throw new Error("no process");
@@ -70,8 +70,8 @@ describe("a conversation that was taken over by its id", () => {
   });
 });
 
-describe("controls", () => {
-  it("change what the next process begins with too, and tell what there is", async () => {
+describe("Session controls", () => {
+  it("change the next process too, and return what the process supports", async () => {
     await using supervisor = await Supervisor.start([{ name: "controlled" }], {
       defaults: { env: api.env, cwd: api.cwd, model: "claude-haiku-4-5" },
     });
@@ -108,7 +108,7 @@ describe("controls", () => {
     expect(await session.history({ limit: 2, offset: 1 })).toEqual(all.slice(1, 3));
   });
 
-  it("take files back to what they were before a prompt, or say what that would change", async () => {
+  it("rewindFiles restores files to their state before a prompt, or reports the changes with dryRun", async () => {
     await using supervisor = await Supervisor.start(
       [{ name: "rewound", enableFileCheckpointing: true, permissionMode: "acceptEdits" }],
       { defaults: { env: api.env, cwd: api.cwd } },
@@ -132,7 +132,7 @@ describe("controls", () => {
     expect(await readFile(file_path, "utf8")).toBe("before");
   });
 
-  it("end a background task, which had kept the session busy", async () => {
+  it("stopTask ends a background task that kept the session busy", async () => {
     await using supervisor = await Supervisor.start([{ name: "background", allowedTools: ["Bash"] }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -152,8 +152,8 @@ describe("controls", () => {
   });
 });
 
-describe("approvals", () => {
-  it("are asked for by the real tools, and decide what they do", async () => {
+describe("Session.approvals", () => {
+  it("lists the requests of real tools, and decides them", async () => {
     await using supervisor = await Supervisor.start([{ name: "asking", approvals: true }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -183,13 +183,13 @@ describe("approvals", () => {
   });
 });
 
-describe("an answer that is data", () => {
+describe("outputSchema", () => {
   const outputSchema = z.object({ city: z.string(), day: z.string().transform((day) => new Date(day)) });
   const answer = (input: Readonly<Record<string, unknown>>) => (request: MockRequest) => ({
     toolUses: [{ name: request.tools.find((name) => /structured/i.test(name)) ?? "none", input }],
   });
 
-  it("is what the schema makes of it", async () => {
+  it("returns the parsed value of the schema", async () => {
     await using _ = await Supervisor.start([{ name: "data", outputSchema }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -198,7 +198,7 @@ describe("an answer that is data", () => {
     expect(structured).toEqual({ city: "Bern", day: new Date("2024-02-29") });
   });
 
-  it("can be asked for once, in a process that is gone with the answer", async () => {
+  it("works with once(), whose process ends with the answer", async () => {
     const { env, cwd } = api;
     api.reply("Where", answer({ city: "Bern", day: "2024-02-29" }));
     const { structured } = await once("Where and when?", { env, cwd, outputSchema });

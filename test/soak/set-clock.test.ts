@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, it } from "vitest";
 
-/** Debian's package `libfaketime`. */
+/** From Debian's package `libfaketime`. */
 const LIBRARY = ["x86_64", "aarch64"]
   .map((machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketimeMT.so.1`)
   .find((path) => existsSync(path));
@@ -13,7 +13,7 @@ const LIBRARY = ["x86_64", "aarch64"]
 const HOST = new URL("./shifted-host.ts", import.meta.url).pathname;
 
 it.skipIf(LIBRARY === undefined)(
-  "nothing comes early, late, twice or never when the clock is set, or in a night of the change of time",
+  "timers: fire neither early, late, twice nor never when the clock is set or daylight saving time changes",
   { timeout: 180_000 },
   async () => {
     const directory = mkdtempSync(join(tmpdir(), "castellan-clock-"));

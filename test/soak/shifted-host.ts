@@ -7,8 +7,8 @@ import { CastellanError, type Session, type SessionOptions, Supervisor } from ".
 import { type FakeScript, fakeClaude, hitsLimit } from "../../src/testing/index.ts";
 
 /*
- * An application whose wall clock is set while it works, by libfaketime, which reads how far it is off from a file. It runs in a process of its
- * own, and tells what each trial has shown.
+ * An application whose wall clock is set while it works. libfaketime reads the offset from a file. The application is a
+ * process of its own, and reports the result of each trial.
  */
 
 const [, , file = ""] = process.argv;
@@ -19,7 +19,7 @@ const COST_USD = 0.01;
 
 interface Told {
   readonly trial: string;
-  /** What is not as it has to be; empty if nothing is. */
+  /** What is wrong. Empty if nothing is. */
   readonly faults: readonly string[];
   readonly figures: Readonly<Record<string, unknown>>;
 }
@@ -28,7 +28,7 @@ let offSeconds = 0;
 const unhandled: string[] = [];
 process.on("unhandledRejection", (reason) => unhandled.push(String(reason)));
 
-/** Sets the wall clock by so much. */
+/** Moves the wall clock by that much. */
 function set(ms: number): void {
   const before = Date.now();
   offSeconds += Math.round(ms / SECOND);
@@ -91,7 +91,7 @@ function between(what: string, ms: number, least: number, most: number): string[
 
 const localHour = (): string => new Date().toString().slice(16, 33);
 
-// Both nights of the change, and a jump over the whole hour each way, as a clock does that keeps local time.
+// Both nights of a time change, and a jump of a whole hour each way, as with a clock that keeps local time.
 for (const [night, begin] of [
   ["spring", "2026-03-29T00:59:58Z"],
   ["autumn", "2026-10-25T00:59:58Z"],
@@ -133,7 +133,7 @@ for (const [way, ms] of [
       const code = codeOf(turn);
       await pass(200);
       set(ms);
-      // A turn of which nothing had come fails, and the next one waits.
+      // An untouched turn fails, and the next one waits.
       const second = codeOf(session.query("second", { queueTimeout: "20s" }));
       const waitedMs = await took(second);
       return {

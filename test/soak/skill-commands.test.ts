@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 afterEach(() => api.stop());
 
-/** What the shell command of the skill has written: a line each time. */
+/** Returns what the skill's shell command has written: a line for each run. */
 function written(file: string): string {
   return existsSync(file) ? readFileSync(file, "utf8") : "";
 }
@@ -23,7 +23,7 @@ describe("a shell command in the text of a skill", () => {
   it.each([
     ["called by its name", command("deploy")],
     ["used by Claude", "Use the skill."],
-  ])("is not run a second time when the process dies of it (%s)", async (_, prompt) => {
+  ])("does not run a second time when its process dies (%s)", async (_, prompt) => {
     const file = join(api.cwd, "deployed");
     const skill = join(api.cwd, ".claude/skills/deploy");
     await mkdir(skill, { recursive: true });

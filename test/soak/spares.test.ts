@@ -4,7 +4,7 @@ import { mockApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { eventually, unique } from "../session-on-fake/scene.ts";
 
-it("a conversation begins in a process of the real Claude Code that was started ahead, and goes on in others", async () => {
+it("a spare of the real Claude Code: starts a conversation that other processes resume", async () => {
   const api = await mockApi();
   const name = unique("family");
   await using supervisor = await Supervisor.start([template(name, { idleTimeout: "1h" })], {

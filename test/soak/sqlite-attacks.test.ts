@@ -10,30 +10,30 @@ import { accepting, turn } from "../journal/sqlite-scene.ts";
 import { ATTACKS, type Attack } from "./sqlite-attacks.ts";
 
 /*
- * Whatever is done to the files of a journal while it is open: what was told to be written is there at the next start, or the
- * application was told that something is wrong. A prompt is so long that what is written goes over more than one checkpoint.
+ * Attacks the files of an open journal. At the next start everything acknowledged is there, or the application was told
+ * that something is wrong. The prompt is long enough that the writes span several checkpoints.
  */
 
 const BEFORE = 70;
 const AFTER = 70;
 const PROMPT = "x".repeat(80_000);
 
-/** As long as a writer waits for a journal before it refuses what it is to write, and how often it tries in that time. */
+/** As long as a writer retries before it refuses, and how often it tries in that time. */
 const TRIES = 12;
 const PAUSE_MS = 50;
 
 interface Story {
-  /** How many of those that were acknowledged are not there any more. */
+  /** The number of acknowledged batches that are missing. */
   readonly lost: number;
   readonly lostAfterAttack: number;
   readonly refused: number;
-  /** Whether, at the end, what was got taken. */
+  /** Whether the last write was accepted. */
   readonly taken: boolean;
-  /** What it was refused with last. */
+  /** The last refusal. */
   readonly refusal?: string;
-  /** What the next start said. */
+  /** The result of the next start. */
   readonly start: string;
-  /** What it told of what is lacking or damaged, though it went on. */
+  /** The damage that the next start reported. */
   readonly damage: unknown;
 }
 
@@ -48,7 +48,7 @@ async function write(application: Application, number: number): Promise<Answer |
   return await application.order({ do: "write", batch: accepting(number, turn(`t${number}`, { prompt: PROMPT })) });
 }
 
-/** What becomes of what an application has acknowledged when it is attacked in the middle and ends so. */
+/** Writes, attacks, writes again, ends the application, and returns what the next start finds. */
 async function tell(attack: Attack, end: "kill" | "stop", writes = AFTER): Promise<Story> {
   const base = mkdtempSync(join(tmpdir(), "castellan-attack-"));
   const folder = join(base, "data");
@@ -116,33 +116,39 @@ function backUp(path: string, backup: string): void {
 const isPossible = (attack: Attack): boolean =>
   (attack.disk === undefined || canMount) && (attack.env === undefined || canSlowDown);
 
-describe.concurrent("what a journal in SQLite has acknowledged is there, or it has refused to go on", {
+describe.concurrent("SQLite journal under attack", {
   timeout: 120_000,
 }, () => {
   for (const attack of ATTACKS) {
     for (const end of ["kill", "stop"] as const) {
-      it.skipIf(!isPossible(attack))(`${attack.name}; then a ${end}`, async () => {
-        const story = await tell(attack, end);
-        if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}; ${end}: ${JSON.stringify(story)}`);
-        expect(story.lostAfterAttack, JSON.stringify(story)).toBe(0);
-        if (story.refused === 0)
-          expect(story, "without having refused anything").toMatchObject({ lost: 0, taken: true });
-        if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, taken: true, start: "taken" });
-      });
+      it.skipIf(!isPossible(attack))(
+        `keeps what it acknowledged, or refuses: ${attack.name}; then a ${end}`,
+        async () => {
+          const story = await tell(attack, end);
+          if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}; ${end}: ${JSON.stringify(story)}`);
+          expect(story.lostAfterAttack, JSON.stringify(story)).toBe(0);
+          if (story.refused === 0)
+            expect(story, "without having refused anything").toMatchObject({ lost: 0, taken: true });
+          if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, taken: true, start: "taken" });
+        },
+      );
     }
   }
 
   for (const attack of ATTACKS) {
     for (const end of ["kill", "stop"] as const) {
-      it.skipIf(!isPossible(attack))(`${attack.name}, and nothing is written after it; then a ${end}`, async () => {
-        const story = await tell(attack, end, 0);
-        if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}, no write; ${end}: ${JSON.stringify(story)}`);
-        if (attack.leavesNothing === true) return;
-        if (story.start === "taken" && story.damage === undefined) expect(story.lost, JSON.stringify(story)).toBe(0);
-        if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, start: "taken" });
-      });
+      it.skipIf(!isPossible(attack))(
+        `reports what it lost without a further write: ${attack.name}; then a ${end}`,
+        async () => {
+          const story = await tell(attack, end, 0);
+          if (process.env["TELL_ATTACKS"]) console.log(`${attack.name}, no write; ${end}: ${JSON.stringify(story)}`);
+          if (attack.leavesNothing === true) return;
+          if (story.start === "taken" && story.damage === undefined) expect(story.lost, JSON.stringify(story)).toBe(0);
+          if (attack.harmless === true) expect(story).toMatchObject({ lost: 0, start: "taken" });
+        },
+      );
     }
   }
 
-  it("are forty at least", () => expect(ATTACKS.length).toBeGreaterThanOrEqual(40));
+  it("meets at least forty attacks", () => expect(ATTACKS.length).toBeGreaterThanOrEqual(40));
 });

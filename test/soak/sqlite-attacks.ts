@@ -19,14 +19,14 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { failingDisk, slowDisk } from "../journal/slow-disk.ts";
 
-/** What an attack has to work with. */
+/** The target of an attack. */
 export interface Target {
-  /** Of the file that the application has open, in a folder of its own. */
+  /** The file that the application has open, in a folder of its own. */
   readonly path: string;
   readonly pid: number;
-  /** What the file was when half of what was written before the attack was there. */
+  /** A copy of the file from the time when half of the writes before the attack were in it. */
   readonly backup: string;
-  /** Runs a command on the disk of the application. */
+  /** Runs a command on the application's disk. */
   run(...command: string[]): void;
 }
 
@@ -34,14 +34,14 @@ type Undo = (() => Promise<void> | void) | void;
 
 export interface Attack {
   readonly name: string;
-  /** Options of a disk of its own that it needs. */
+  /** The mount options of the disk that it needs. */
   readonly disk?: string;
   readonly env?: (folder: string) => NodeJS.ProcessEnv;
-  /** Whether what is written during the attack has to be taken all the same. */
+  /** Whether writes during the attack must be accepted. */
   readonly harmless?: true;
-  /** Whether nothing of the journal is left, so that nobody can know that there was one. */
+  /** Whether nothing of the journal is left, so that its loss cannot be noticed. */
   readonly leavesNothing?: true;
-  /** Does it; what it resolves with takes it back before the next start. */
+  /** Attacks. The returned function reverts the attack before the next start. */
   attack(target: Target): Undo | Promise<Undo>;
 }
 
@@ -51,7 +51,7 @@ const remove = (...paths: string[]): void => {
   for (const path of paths) rmSync(path, { recursive: true, force: true });
 };
 
-/** Puts a copy of a file in its place. */
+/** Replaces a file by a copy of itself. */
 function replaceByCopy(path: string): void {
   copyFileSync(path, `${path}.copy`);
   renameSync(`${path}.copy`, path);
@@ -69,7 +69,7 @@ function noise(length: number): Uint8Array {
 
 const middleOf = (path: string): number => Math.floor(statSync(path).size / 2 / 4096) * 4096;
 
-/** Something that another program does with the file, in a process of its own, until it is told to end. */
+/** Starts another program that works on the file until it is killed. */
 async function other(path: string, work: string): Promise<ChildProcess> {
   const program = `
     const { DatabaseSync } = require("node:sqlite");

@@ -22,10 +22,10 @@ import { MIGRATIONS } from "../../src/journal/sqlite/sqlite-schema.ts";
 import { Application, canMount, PrivateDisk, withMounts } from "../journal/sqlite-application.ts";
 import { accepting, errorOf, newFolder, OWNER, turn } from "../journal/sqlite-scene.ts";
 
-/** Somebody who is not root, for whom permissions count. */
+/** A user other than root, for whom permissions count. */
 const NOBODY = process.getuid?.() === 0 ? 65_534 : undefined;
 
-/** What everything in a folder consists of. */
+/** Every file of a folder, with its content. */
 function contentsOf(folder: string): { readonly [file: string]: string } {
   return Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "base64")]));
 }
@@ -36,7 +36,7 @@ async function openError(sqlite: string) {
   return error;
 }
 
-/** A journal with many turns in it, closed. */
+/** Writes a journal with many turns and closes it. */
 async function filled(path: string): Promise<void> {
   const journal = sqliteJournal({ sqlite: path });
   await journal.open(OWNER);
@@ -46,8 +46,8 @@ async function filled(path: string): Promise<void> {
   await journal.close();
 }
 
-describe("a file that is none of this release's", () => {
-  it("is refused if a newer release wrote it, and left as it is", async () => {
+describe("sqliteJournal on a file of another program or release", () => {
+  it("refuses a file that a newer release wrote, and leaves it untouched", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
     const newer = sqliteJournal({ sqlite: path }, { migrations: [...MIGRATIONS, "CREATE TABLE later (a)"] });
@@ -63,13 +63,13 @@ describe("a file that is none of this release's", () => {
   });
 
   const programs: { readonly [which: string]: string } = {
-    "that says whose it is": "PRAGMA application_id = 77",
-    "that only has tables": "CREATE TABLE theirs (a)",
+    "with an application id": "PRAGMA application_id = 77",
+    "with a table only": "CREATE TABLE theirs (a)",
     "in WAL mode": "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)",
-    "that only has a version": "PRAGMA user_version = 3",
+    "with a version only": "PRAGMA user_version = 3",
   };
   for (const [which, sql] of Object.entries(programs)) {
-    it(`is refused if it is another program's, ${which}, and left as it is`, async () => {
+    it(`refuses another program's file ${which}, and leaves it untouched`, async () => {
       const folder = newFolder();
       const path = join(folder, "other.db");
       const other = new DatabaseSync(path);
@@ -81,7 +81,7 @@ describe("a file that is none of this release's", () => {
     });
   }
 
-  it("is refused while its program has it open", async () => {
+  it("refuses another program's file while that program has it open", async () => {
     const path = join(newFolder(), "other.db");
     using other = new DatabaseSync(path);
     other.exec("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)");
@@ -89,15 +89,15 @@ describe("a file that is none of this release's", () => {
     other.exec("INSERT INTO theirs VALUES (1)");
   });
 
-  it("is taken if it is empty", async () => {
+  it("opens an empty file", async () => {
     const path = join(newFolder(), "empty.db");
     writeFileSync(path, "");
     await filled(path);
   });
 });
 
-describe("a file that is damaged", () => {
-  it("is refused if it is no database, and left as it is", async () => {
+describe("sqliteJournal on a damaged file", () => {
+  it("refuses a file that is no database, and leaves it untouched", async () => {
     const folder = newFolder();
     writeFileSync(join(folder, "castellan.db"), "This is a letter, and quite a long one.".repeat(200));
     const before = contentsOf(folder);
@@ -108,7 +108,7 @@ describe("a file that is damaged", () => {
     expect(contentsOf(folder)).toEqual(before);
   });
 
-  it("is refused if it was cut off, and left as it is", async () => {
+  it("refuses a truncated file, and leaves it untouched", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
     await filled(path);
@@ -118,7 +118,7 @@ describe("a file that is damaged", () => {
     expect(contentsOf(folder)).toEqual(before);
   });
 
-  it("says so where it is read or written, and goes on where it is whole", async () => {
+  it("reports damage on the pages it hits, and serves the rest", async () => {
     const path = join(newFolder(), "castellan.db");
     await filled(path);
     using tool = new DatabaseSync(path);
@@ -137,8 +137,8 @@ describe("a file that is damaged", () => {
   });
 });
 
-describe("a path that leads to no file", () => {
-  it("is refused if it is a folder, below a file, a socket, or not a path at all", async () => {
+describe("sqliteJournal at a path that leads to no file", () => {
+  it("refuses a folder, a path below a file, a socket, a NUL byte and a path in /proc as unreachable", async () => {
     const folder = newFolder();
     writeFileSync(join(folder, "file"), "");
     const server = createServer().listen(join(folder, "socket"));
@@ -152,15 +152,15 @@ describe("a path that leads to no file", () => {
   });
 });
 
-describe("a place where nothing can be written", () => {
+describe("sqliteJournal without leave to write", () => {
   const denials: { readonly [what: string]: (folder: string) => void } = {
-    "a folder": (folder) => chmodSync(folder, 0o500),
-    "a file": (folder) => chmodSync(join(folder, "castellan.db"), 0o400),
-    "a file that cannot even be read": (folder) => chmodSync(join(folder, "castellan.db"), 0o000),
-    "the file of the lock": (folder) => chmodSync(join(folder, "castellan.db-owner"), 0o400),
+    folder: (folder) => chmodSync(folder, 0o500),
+    file: (folder) => chmodSync(join(folder, "castellan.db"), 0o400),
+    "unreadable file": (folder) => chmodSync(join(folder, "castellan.db"), 0o000),
+    "lock file": (folder) => chmodSync(join(folder, "castellan.db-owner"), 0o400),
   };
   for (const [what, deny] of Object.entries(denials)) {
-    it(`is refused: ${what}, for one who is not root`, async () => {
+    it(`refuses a read-only ${what}, run by a user other than root`, async () => {
       const folder = newFolder();
       const path = join(folder, "castellan.db");
       await filled(path);
@@ -177,14 +177,14 @@ describe("a place where nothing can be written", () => {
     });
   }
 
-  it("is refused: a folder that cannot be made, for one who is not root", async () => {
+  it("refuses a folder that it may not create, run by a user other than root", async () => {
     const folder = newFolder();
     chmodSync(folder, 0o555);
     await using application = new Application(join(folder, "new", "castellan.db"), { uid: NOBODY });
     expect((await application.order({ do: "open" }))?.error?.details).toEqual({ reason: "read_only" });
   });
 
-  it.skipIf(!canMount)("is refused: a file system that may only be read, until it may be written", async () => {
+  it.skipIf(!canMount)("refuses a read-only file system until it is writable again", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
     const within = withMounts(`mount -t tmpfs tmpfs ${folder} && mount -o remount,ro ${folder}`);
@@ -195,7 +195,7 @@ describe("a place where nothing can be written", () => {
     expect(await application.order({ do: "open" })).toEqual({});
   });
 
-  it.skipIf(!canMount)("is refused: a file system that becomes one in between", async () => {
+  it.skipIf(!canMount)("refuses to reopen on a file system that became read-only in between", async () => {
     const folder = newFolder();
     const within = withMounts(`mount -t tmpfs tmpfs ${folder} && mkdir ${folder}/a ${folder}/b`);
     const path = join(folder, "a", "castellan.db");
@@ -208,10 +208,10 @@ describe("a place where nothing can be written", () => {
   });
 });
 
-describe("a disk that is full", () => {
+describe("sqliteJournal on a full disk", () => {
   const big = (number: number) => accepting(number, turn(`t${number}`, { prompt: "x".repeat(20_000) }));
 
-  it.skipIf(!canMount)("refuses what does not fit, loses nothing, and takes more once there is room", async () => {
+  it.skipIf(!canMount)("refuses what does not fit, loses nothing, and writes again once there is room", async () => {
     const folder = newFolder();
     const within = withMounts(`mount -t tmpfs -o size=4m tmpfs ${folder}`);
     await using application = new Application(join(folder, "castellan.db"), { within });
@@ -240,7 +240,7 @@ describe("a disk that is full", () => {
     expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
   });
 
-  it.skipIf(!canMount)("goes on after SQLite could copy only a part of its log into it", async () => {
+  it.skipIf(!canMount)("writes again after a checkpoint that the full disk cut short, and loses nothing", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
     await using disk = await PrivateDisk.at(folder, "size=16m");
@@ -248,7 +248,7 @@ describe("a disk that is full", () => {
     await application.order({ do: "open" });
     const write = (number: number) => application.order({ do: "write", batch: big(number) });
     const turns: string[] = [];
-    // The log grows to just below the size from which on it is copied; what it is to be copied to has no room to grow.
+    // The log grows to just below the size at which SQLite checkpoints it; the main file has no room to grow.
     for (let number = 1; number <= 160; number += 1) {
       expect(await write(number)).toEqual({});
       turns.push(`t${number}`);
@@ -271,7 +271,7 @@ describe("a disk that is full", () => {
     expect(await next.order({ do: "find", turns: [...turns, `t${more}`] })).toEqual({ value: [...turns, `t${more}`] });
   });
 
-  it.skipIf(!canMount)("can be opened and read where there is no room, and written once there is", async () => {
+  it.skipIf(!canMount)("opens and reads without room, and writes once there is some", async () => {
     const folder = newFolder();
     const path = join(folder, "castellan.db");
     await using disk = await PrivateDisk.at(folder, "size=2m");
@@ -296,7 +296,7 @@ describe("a disk that is full", () => {
       const refused = await application.order({ do: "write", batch: accepting(1, turn("t4")) });
       expect(refused?.error?.details).toEqual({ reason: "no_space", applied: false });
       expect(await application.order({ do: "find", turns })).toEqual({ value: turns });
-      // It is this application's all the same.
+      // The application owns the journal all the same.
       await using other = new Application(path, options);
       expect((await other.order({ do: "open" }))?.error?.code).toBe("JOURNAL_IN_USE");
       disk.run("rm", `${folder}/ballast`);
@@ -308,7 +308,7 @@ describe("a disk that is full", () => {
     }
   });
 
-  it.skipIf(!canMount)("can be opened where there is no room to make anything, and is made once there is", async () => {
+  it.skipIf(!canMount)("opens without room to create anything, and creates the file once there is some", async () => {
     const folder = newFolder();
     const path = join(folder, "new", "castellan.db");
     await using disk = await PrivateDisk.at(folder, "size=64k");
@@ -327,7 +327,7 @@ describe("a disk that is full", () => {
     expect(await application.order({ do: "find", turns: ["t1"] })).toEqual({ value: ["t1"] });
   });
 
-  it("is the same where SQLite itself says that it is", async () => {
+  it("reports no_space when SQLite itself says that the database is full", async () => {
     const sqlite = join(newFolder(), "castellan.db");
     const journal = sqliteJournal({ sqlite }, { migrations: [...MIGRATIONS, "PRAGMA max_page_count = 40"] });
     await journal.open(OWNER);
@@ -344,7 +344,7 @@ describe("a disk that is full", () => {
     await journal.close();
   });
 
-  it("may leave it open whether something was written, where the system does not say what went wrong", async () => {
+  it("leaves open whether a batch was written when the system does not say what went wrong", async () => {
     const path = join(newFolder(), "castellan.db");
     await using application = new Application(path, { within: ["sh", "-c", 'ulimit -S -f 200 && exec "$@"', "sh"] });
     await application.order({ do: "open" });
@@ -366,11 +366,11 @@ describe("a disk that is full", () => {
   });
 });
 
-describe("a file that is taken away while it is open", () => {
-  /** Some hundred of them are more than a checkpoint. */
+describe("sqliteJournal when its file changes under it", () => {
+  /** A hundred of these exceed a checkpoint. */
   const large = (number: number) => turn(`t${number}`, { prompt: "x".repeat(80_000) });
 
-  it("is noticed when it was deleted, and written again when it is back", async () => {
+  it("refuses to write when its folder is moved away, and writes again when it is back", async () => {
     const folder = join(newFolder(), "data");
     const path = join(folder, "castellan.db");
     const journal = sqliteJournal({ sqlite: path });
@@ -386,7 +386,7 @@ describe("a file that is taken away while it is open", () => {
     await journal.close();
   });
 
-  it("is noticed when another one stands in its place", async () => {
+  it("refuses to write when another journal stands at its path", async () => {
     const folder = join(newFolder(), "data");
     const path = join(folder, "castellan.db");
     const journal = sqliteJournal({ sqlite: path });
@@ -402,7 +402,7 @@ describe("a file that is taken away while it is open", () => {
   });
 
   for (const [what, parts] of Object.entries({ "the file": [""], "all files": ["", "-wal", "-shm"] })) {
-    it(`is noticed when a copy of itself stands in its place: ${what}`, async () => {
+    it(`refuses to write when a copy of itself stands at its path: ${what}`, async () => {
       const path = join(newFolder(), "castellan.db");
       const journal = sqliteJournal({ sqlite: path });
       await journal.open(OWNER);
@@ -419,7 +419,7 @@ describe("a file that is taken away while it is open", () => {
   }
 
   for (const part of ["-wal", "-shm"]) {
-    it(`is noticed when its ${part} file was deleted, saves what was in it, and goes on`, async () => {
+    it(`reports a deleted ${part} file once, saves its content, and goes on`, async () => {
       const path = join(newFolder(), "castellan.db");
       await using application = new Application(path);
       await application.order({ do: "open" });
@@ -442,11 +442,11 @@ describe("a file that is taken away while it is open", () => {
 
   const damage: { readonly [what: string]: (file: number) => void } = {
     "its headers": (file) => writeSync(file, new Uint8Array(96).fill(7), 0, 96, 0),
-    "which pages are in the log": (file) => writeSync(file, new Uint8Array(4_000).fill(7), 0, 4_000, 136),
-    "where they are looked for": (file) => writeSync(file, new Uint8Array(16_384), 0, 16_384, 16_384),
+    "its list of pages": (file) => writeSync(file, new Uint8Array(4_000).fill(7), 0, 4_000, 136),
+    "its index": (file) => writeSync(file, new Uint8Array(16_384), 0, 16_384, 16_384),
   };
   for (const [what, spoil] of Object.entries(damage)) {
-    it(`is noticed when its -shm file was damaged: ${what}`, async () => {
+    it(`loses nothing when its -shm file is damaged: ${what}`, async () => {
       const path = join(newFolder(), "castellan.db");
       await using application = new Application(path);
       await application.order({ do: "open" });
@@ -466,7 +466,7 @@ describe("a file that is taken away while it is open", () => {
     });
   }
 
-  it("takes nothing more when its log was damaged, and says so when it is closed", async () => {
+  it("writes nothing more once its log is damaged, and says so", async () => {
     const path = join(newFolder(), "castellan.db");
     await using application = new Application(path);
     await application.order({ do: "open" });
@@ -482,7 +482,7 @@ describe("a file that is taken away while it is open", () => {
     }
   });
 
-  it("leaves a backup that was copied over it as it is", async () => {
+  it("leaves a backup that was copied over it untouched", async () => {
     const path = join(newFolder(), "castellan.db");
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
@@ -501,7 +501,7 @@ describe("a file that is taken away while it is open", () => {
     expect(readFileSync(path).equals(backup)).toBe(true);
   });
 
-  it("is noticed when somebody else's name stands in it", async () => {
+  it("rejects with NOT_OWNER when another owner is recorded in it", async () => {
     const journal = sqliteJournal({ sqlite: join(newFolder(), "castellan.db") });
     await journal.open(OWNER);
     using tool = new DatabaseSync(journal.location);

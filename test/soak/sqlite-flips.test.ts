@@ -3,14 +3,15 @@ import { describe, expect, it } from "vitest";
 import { isWhole, tell, warnings, written } from "../journal/damaged-journal.ts";
 
 /*
- * What a flipped bit makes of a text or of a number is as good as any other for SQLite. Whoever reads it is told, or gets what was written.
+ * SQLite accepts a text or a number with a flipped bit like any other. The reader gets what was written, or is told of
+ * the damage.
  */
 
 const FLIPS = Number(process.env["FLIPS"] ?? 300);
 const SEED = Number(process.env["FLIP_SEED"] ?? 1);
 
-describe("a file with a flipped bit", () => {
-  it("is refused, or tells what is damaged, or reads as it was written", { timeout: 300_000 }, async () => {
+describe("sqliteJournal on a file with a flipped bit", () => {
+  it("refuses the file, reports the damage, or reads what was written", { timeout: 300_000 }, async () => {
     const path = await written();
     const whole = readFileSync(path);
     const right = await tell(path);

@@ -6,7 +6,7 @@ import { type SessionOptions, Supervisor } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/** Uses a tool in its first answer to "two", and says what it was asked otherwise. */
+/** Answers each prompt with "answer to …", but calls a tool in its first answer to "two". */
 function modelOf(api: MessagesApi, sign: string): MessagesApi["model"] {
   let asked = 0;
   return () => {
@@ -20,12 +20,15 @@ function modelOf(api: MessagesApi, sign: string): MessagesApi["model"] {
 
 const isNamed = ({ type }: { readonly type?: string }): boolean => type === "last-prompt";
 
-/** The entries as a process leaves them that is killed before it has named where the conversation ends: the names up to `kept` stay. */
+/**
+ * The entries that a process leaves if it is killed before it writes its last-prompt entry: of those entries, the ones
+ * before `kept` stay.
+ */
 function asKilled<Entry extends { readonly type?: string }>(entries: readonly Entry[], kept: number): Entry[] {
   return entries.filter((entry, index) => !isNamed(entry) || index < kept);
 }
 
-/** Where entries stand, and how to put others in their place. */
+/** Where entries are kept, and how to replace them. */
 interface Kept {
   readonly options: Partial<SessionOptions>;
   read(): Promise<SessionStoreEntry[]>;
@@ -71,7 +74,7 @@ it.each<[string, (api: MessagesApi) => Kept]>([
   ["a file", inFile],
   ["a session store", inStore],
 ])(
-  "a resume goes on with what was said last, though a process was killed before it had named that, and an older one names a branch that was cut off: in %s",
+  "Resume of %s: continues from the last message, even if a killed process has not recorded it and an older record names an abandoned branch",
   async (_, keep) => {
     await using api = await messagesApi(() => ({ text: "" }));
     const kept = keep(api);
@@ -89,7 +92,7 @@ it.each<[string, (api: MessagesApi) => Kept]>([
       await session.query("one");
       const two = session.query("two");
       await expect.poll(() => existsSync(sign), { timeout: 20_000 }).toBe(true);
-      // Its process ends in order, in the middle of the turn, which is then cut off and run again on another branch.
+      // Its process ends in order in the middle of the turn, which then runs again on another branch.
       await session.restart();
       cutOff = (await kept.read()).findLastIndex(isNamed) + 1;
       await two;
@@ -98,7 +101,7 @@ it.each<[string, (api: MessagesApi) => Kept]>([
     }
     const entries = await kept.read();
     const killed = asKilled(entries, cutOff);
-    // Otherwise nothing would be shown.
+    // Otherwise the test would show nothing.
     expect(killed.length).toBeLessThan(entries.length);
 
     await using supervisor = await start({

@@ -10,7 +10,7 @@ import { Supervisor, session as sessionOf } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/** A small disk needs leave to mount one. */
+/** Mounting a small disk needs root. */
 const mayMount = process.platform === "linux" && process.getuid?.() === 0;
 
 let api: MessagesApi;
@@ -25,7 +25,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** Begins to start a session, and tells how its first start fails. */
+/** Begins to start a session, and returns how its first start fails. */
 async function firstFailure(name: string, env: Readonly<Record<string, string | undefined>>) {
   const starting = Supervisor.start([{ name }], {
     journal: "memory",
@@ -37,8 +37,8 @@ async function firstFailure(name: string, env: Readonly<Record<string, string | 
   return { starting, status: session.status() };
 }
 
-describe("a start that fails for what passes is tried again, and sets nothing aside", () => {
-  it("while another application is stopped as it takes the lock of a conversation", async () => {
+describe("Supervisor.start on a passing failure of a session's start", () => {
+  it("tries again while another application is frozen as it locks a conversation", async () => {
     const config = join(api.cwd, "config");
     await mkdir(config);
     const script = fileURLToPath(new URL("../claude/guard-holder.ts", import.meta.url));
@@ -56,14 +56,14 @@ describe("a start that fails for what passes is tried again, and sets nothing as
     await supervisor.session(status.name).query("hello");
   });
 
-  it.runIf(process.platform !== "win32")("while the application has no descriptors left", async () => {
+  it.runIf(process.platform !== "win32")("tries again while the application has no file descriptors left", async () => {
     const script = fileURLToPath(new URL("./start-without-files.ts", import.meta.url));
     const limited = 'ulimit -n 80; exec "$0" "$1"';
     const { stdout } = await promisify(execFile)("sh", ["-c", limited, process.execPath, script]);
     expect(JSON.parse(stdout)).toMatchObject({ state: "restarting", class: "overload", now: "idle" });
   });
 
-  it.runIf(mayMount)("while Claude Code cannot make its temporary folder on a disk that is full", async () => {
+  it.runIf(mayMount)("tries again while Claude Code cannot make its temporary folder on a full disk", async () => {
     const disk = await mkdtemp(join(tmpdir(), "castellan-disk-"));
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,nr_inodes=2", "tmpfs", disk]);
     try {
@@ -80,7 +80,7 @@ describe("a start that fails for what passes is tried again, and sets nothing as
     }
   });
 
-  it.runIf(mayMount)("while there is no room for the directory of the session", async () => {
+  it.runIf(mayMount)("tries again while there is no room for the session's directory", async () => {
     const disk = await mkdtemp(join(tmpdir(), "castellan-disk-"));
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,nr_inodes=2", "tmpfs", disk]);
     try {
@@ -105,7 +105,7 @@ describe("a start that fails for what passes is tried again, and sets nothing as
   });
 });
 
-it("a start that the system refuses for the length of its environment says so, and is not tried again", async () => {
+it("Supervisor.start: quarantines a session whose environment is too long for the system, and names the reason", async () => {
   const name = unique();
   await using supervisor = await Supervisor.start([{ name, env: { ...api.env, LONG: "x".repeat(2 ** 21) } }], {
     journal: "memory",

@@ -2,14 +2,16 @@ import { closeSync, openSync } from "node:fs";
 import { Supervisor, session } from "../../src/index.ts";
 import { messagesApi } from "../../src/testing/index.ts";
 
-/* An application that has no descriptors left when it starts, and gets them back. Says in which state its session is, and why. */
+/*
+ * An application that starts with no file descriptors left and then frees them. It prints its session's state and why.
+ */
 
 const api = await messagesApi();
 const opened: number[] = [];
 try {
   for (;;) opened.push(openSync("/dev/null", "r"));
 } catch {
-  // That was the last one.
+  // No descriptor is left.
 }
 const starting = Supervisor.start([{ name: "only" }], {
   journal: "memory",

@@ -23,8 +23,8 @@ function here(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));
 }
 
-describe("a session that crashes again and again", () => {
-  it("is quarantined, while another session's turn in flight finishes", async () => {
+describe("Quarantine and restart of a session", () => {
+  it("quarantines a session that keeps crashing, while another session's turn in flight finishes", async () => {
     await using supervisor = await Supervisor.start([{ name: "crashing" }, { name: "steady" }], {
       defaults: { env: api.env, cwd: api.cwd },
       logger: quiet,
@@ -52,9 +52,9 @@ describe("a session that crashes again and again", () => {
     expect((await query("crashing", "hello")).text).toBe("You said: hello");
   });
 
-  it("whose key the API does not accept is quarantined after one try, with the API's words", async () => {
+  it("quarantines a session whose key the API rejects after one try, with the API's words", async () => {
     await using supervisor = await Supervisor.start([{ name: "refused" }], {
-      // As in production, where Claude Code goes on trying.
+      // As in production, where Claude Code retries by itself.
       defaults: { env: { ...api.env, CLAUDE_CODE_MAX_RETRIES: undefined }, cwd: api.cwd },
       logger: quiet,
     });
@@ -73,7 +73,7 @@ describe("a session that crashes again and again", () => {
     expect(supervisor.session("refused").status()).toMatchObject({ starts: 1, lastExit: { class: "auth" } });
   });
 
-  it("is restarted by hand in the middle of a turn, which is run again if it had shown nothing", async () => {
+  it("restarts a session by hand in the middle of a turn, and runs the turn again if it had shown nothing", async () => {
     await using supervisor = await Supervisor.start([{ name: "busy" }], { defaults: { env: api.env, cwd: api.cwd } });
     api.reply("slowly", { text: "too late", delayMs: 60_000 }, { times: 1 });
     const turn = stream("busy", "Answer slowly.");
@@ -89,8 +89,8 @@ describe("a session that crashes again and again", () => {
   });
 });
 
-describe("a process that hangs", () => {
-  it("because it was stopped is found and replaced", async () => {
+describe("Stall detection", () => {
+  it("replaces a process that is frozen", async () => {
     await using supervisor = await Supervisor.start([{ name: "frozen", stallTimeout: 800 }], {
       defaults: { env: api.env, cwd: api.cwd },
     });
@@ -104,7 +104,7 @@ describe("a process that hangs", () => {
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
-  it("is not one whose tool takes long", async () => {
+  it("spares a process whose tool takes long", async () => {
     await using supervisor = await Supervisor.start(
       [{ name: "tooling", stallTimeout: 2_000, allowedTools: ["Bash"] }],
       {
@@ -119,8 +119,8 @@ describe("a process that hangs", () => {
   });
 });
 
-describe("the tree of a session", () => {
-  it("ends with its process, commands in sessions of their own included", async () => {
+describe("Process tree of a session", () => {
+  it("ends with its process, including commands in process sessions of their own", async () => {
     await using supervisor = await Supervisor.start([{ name: "commands", allowedTools: ["Bash"] }], {
       defaults: { env: api.env, cwd: api.cwd },
     });

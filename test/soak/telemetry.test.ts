@@ -31,7 +31,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-it("turns are spans and numbers, and a command that Claude runs is told of the trace", async () => {
+it("Telemetry: records turns as spans and metrics, and passes the trace to a command that Claude runs", async () => {
   const exporter = new InMemorySpanExporter();
   const tracing = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
   const { stop, points } = measured({ tracer: tracing.getTracer("castellan") });
@@ -81,7 +81,7 @@ it("turns are spans and numbers, and a command that Claude runs is told of the t
   stop();
 });
 
-it("Prometheus reads turns, processes and pools, and no name of a session or prompt", async () => {
+it("prometheus: exposes turns, processes and pools, but no session name or prompt", async () => {
   const [name, lent, shop, metrics] = [unique("secret-name"), unique("lent"), unique("shop"), prometheus()];
   await using supervisor = await Supervisor.start([{ name }, pool(lent, { size: 1 })], {
     name: shop,

@@ -8,10 +8,10 @@ import { Supervisor } from "../../src/index.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-/* What the guide says of users and containers, with its own code. */
+/* The guide's code for users and containers. */
 
 let api: MessagesApi;
-/** A directory that others than this user may enter. */
+/** A directory that other users may enter. */
 let open: string;
 
 beforeAll(async () => {
@@ -31,8 +31,8 @@ afterEach(async () => {
   await rm(open, { recursive: true, force: true });
 });
 
-it("runs a session as another user, with its files and its conversation", async () => {
-  // Whoever is not root can only be himself.
+it("asAccount: runs a session as another user, with its files and its conversation", async () => {
+  // Only root can become another user.
   const { uid, gid } = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : userInfo();
   const home = join(open, "home");
   await mkdir(home);
@@ -55,9 +55,9 @@ it("runs a session as another user, with its files and its conversation", async 
   expect(api.lastRequest?.texts.map(({ text }) => text).join()).toContain("Who are you?");
 });
 
-it("runs a session in a container that has its directory, and its key by name", async () => {
+it("inContainers: runs a session in a container with its directory, and passes its key by name", async () => {
   const root = join(open, "sessions");
-  // What stands in for the engine does what it is told, without a container.
+  // The stand-in for the engine runs what it is told, without a container.
   const [engine, told] = [join(open, "engine"), join(open, "told")];
   const sdk = dirname(createRequire(import.meta.url).resolve("@anthropic-ai/claude-agent-sdk"));
   const binary = join(`${sdk}-${process.platform}-${process.arch}`, "claude");
@@ -84,7 +84,7 @@ exec ${binary} "$@"
   expect(flags).toEqual(expect.arrayContaining([`${cwd}:${cwd}`, "ANTHROPIC_API_KEY", "registry.example/claude"]));
   expect(flags.join()).not.toContain("sk-ant");
   expect(flags.filter((flag) => flag === "HOME" || flag === "PATH")).toEqual([]);
-  // All that there is of it is in its directory.
+  // All of the session's data is in its directory.
   expect(await readdir(join(cwd, ".claude", "projects"))).toHaveLength(1);
   expect(await supervisor.session(name).history()).toHaveLength(2);
   await supervisor.session(name).hibernate();

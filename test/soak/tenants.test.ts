@@ -9,7 +9,7 @@ import { query, type SessionDefaults, Supervisor, session, template } from "../.
 import { type MessagesApi, type MessagesRequest, messagesApi } from "../../src/testing/index.ts";
 import { eventually, unique } from "../session-on-fake/scene.ts";
 
-/* What one session sees of another, as far as only the real Claude Code shows it. */
+/* What one session sees of another, where only the real Claude Code shows it. */
 
 let api: MessagesApi;
 
@@ -27,13 +27,13 @@ interface Use {
   readonly input: Record<string, unknown>;
 }
 
-/** What came of a tool. */
+/** What came of a tool call. */
 interface Outcome {
   readonly refused: boolean;
   readonly text: string;
 }
 
-/** Has the session's model use tools, one after the other. */
+/** Has the session's model call tools one after the other. */
 async function used(name: readonly [string, string], uses: readonly Use[]): Promise<Outcome[]> {
   let next = 0;
   const before = api.model;
@@ -57,7 +57,7 @@ const read = (path: string): Use => ({ name: "Read", input: { file_path: path } 
 const write = (path: string): Use => ({ name: "Write", input: { file_path: path, content: "by a neighbour" } });
 const bash = (command: string): Use => ({ name: "Bash", input: { command } });
 
-/** Two sessions of a template, each of which has been asked once. */
+/** Two sessions of a template, each of which has answered one prompt. */
 async function neighbours(options: SessionDefaults): Promise<{ supervisor: Supervisor; family: string }> {
   const family = unique("tenants");
   const supervisor = await Supervisor.start([template(family, options)], {
@@ -73,7 +73,7 @@ async function transcriptsOf(cwd: string): Promise<string> {
 
 const PRESET = { type: "preset", preset: "claude_code" } as const;
 
-describe("what Claude remembers by itself", () => {
+describe("Auto memory", () => {
   const remembered = async (options: SessionDefaults): Promise<boolean> => {
     const memory = join(await transcriptsOf(api.cwd), "memory");
     await mkdir(memory, { recursive: true });
@@ -83,17 +83,17 @@ describe("what Claude remembers by itself", () => {
     return api.requests.some(({ raw }) => raw.includes("allergic"));
   };
 
-  it("is not sent, neither with a system prompt of the application's nor with Claude Code's", async () => {
+  it("is off by default, with the application's system prompt and with Claude Code's", async () => {
     expect(await remembered({})).toBe(false);
     expect(await remembered({ systemPrompt: PRESET })).toBe(false);
   });
 
-  it("is sent to all sessions of a directory if it is asked for", async () => {
+  it("reaches all sessions of a directory if it is switched on", async () => {
     expect(await remembered({ autoMemory: true })).toBe(true);
     expect(await remembered({ settings: { autoMemoryEnabled: true } })).toBe(true);
   });
 
-  it("is each session's own with `isolate`, also in a repository, of which the model is told nothing", async () => {
+  it("is separate per session with `isolate`, even in a repository, whose history the model does not see", async () => {
     const git = (...args: string[]): unknown => execFileSync("git", args, { cwd: api.cwd });
     git("init", "-q");
     git(
@@ -131,8 +131,8 @@ describe("what Claude remembers by itself", () => {
   });
 });
 
-describe("the files of a neighbour", () => {
-  it("are read and written without a question where both work in one directory, which the guide warns of", async () => {
+describe("Files of another session", () => {
+  it("are read and written without a question where both work in one directory, as the guide warns", async () => {
     const { supervisor, family } = await neighbours({});
     await using _ = supervisor;
     const folder = await transcriptsOf(api.cwd);
@@ -148,11 +148,11 @@ describe("the files of a neighbour", () => {
   it.each<[string, SessionDefaults]>([
     ["rules that allow all of its tools", { allowedTools: ["Read", "Write", "Edit", "Bash"] }],
     [
-      "permissions that are bypassed",
+      "bypassed permissions",
       { permissionMode: "bypassPermissions", allowDangerouslySkipPermissions: true, env: { IS_SANDBOX: "1" } },
     ],
-  ])("are out of reach of file tools with `isolate`, also with %s", async (_, options) => {
-    // A link on the way there makes no difference.
+  ])("are refused with `isolate`, even with %s", async (_, options) => {
+    // A symbolic link on the path makes no difference.
     const root = join(api.cwd, "current", "tenants");
     await mkdir(join(api.cwd, "release"));
     await symlink(join(api.cwd, "release"), join(api.cwd, "current"));
@@ -182,7 +182,7 @@ describe("the files of a neighbour", () => {
     expect(own).toMatchObject([{ refused: false, text: expect.stringContaining("mine") }, { refused: false }]);
   });
 
-  it("do not come up in a search of its own, which finds them also where the repository ignores all of them", async () => {
+  it("stay out of a session's search, which finds its own files even where the repository ignores them", async () => {
     execFileSync("git", ["init", "-q"], { cwd: api.cwd });
     const root = join(api.cwd, ".castellan", "sessions");
     const { supervisor, family } = await neighbours({ isolate: { root }, tools: ["Grep", "Glob"] });
@@ -203,7 +203,7 @@ describe("the files of a neighbour", () => {
     }
   });
 
-  it("can be shared as far as `additionalDirectories` say, and a shell command gets out, as the guide says", async () => {
+  it("are shared through `additionalDirectories`, and reachable by a shell command, as the guide says", async () => {
     const shared = join(api.cwd, "shared");
     await mkdir(shared);
     await writeFile(join(shared, "handbook"), "for all");
@@ -222,10 +222,10 @@ describe("the files of a neighbour", () => {
   });
 });
 
-describe("commands in a sandbox", () => {
+describe("withCommands", () => {
   const hasSandbox = ["bwrap", "socat"].every((tool) => spawnSync(tool, ["--version"]).error === undefined);
 
-  it.skipIf(!hasSandbox)("see neither the directory of a neighbour nor transcripts", async () => {
+  it.skipIf(!hasSandbox)("hides the directories of other sessions and transcripts from commands", async () => {
     const root = join(api.cwd, "tenants");
     const env = { ...api.env, LD_LIBRARY_PATH: process.env["LD_LIBRARY_PATH"] };
     const { supervisor, family } = await neighbours({ ...withCommands(root), env });
@@ -250,21 +250,18 @@ describe("commands in a sandbox", () => {
     expect(await readdir(alice)).toEqual(["notes"]);
   });
 
-  it.skipIf(hasSandbox)(
-    "are not run where there is none: the session is quarantined, with what to install",
-    async () => {
-      const name = unique();
-      await using supervisor = await Supervisor.start([{ name, ...withCommands(join(api.cwd, "tenants")) }], {
-        defaults: { env: api.env },
-        logger: { info: () => {}, warn: () => {} },
-      });
-      expect(supervisor.notStarted[0]?.error.message).toContain("bubblewrap");
-    },
-  );
+  it.skipIf(hasSandbox)("quarantines a session where there is no sandbox, and says what to install", async () => {
+    const name = unique();
+    await using supervisor = await Supervisor.start([{ name, ...withCommands(join(api.cwd, "tenants")) }], {
+      defaults: { env: api.env },
+      logger: { info: () => {}, warn: () => {} },
+    });
+    expect(supervisor.notStarted[0]?.error.message).toContain("bubblewrap");
+  });
 });
 
-describe("messages between sessions", () => {
-  /** Has the model of one session look for others and write to the first that it finds. */
+describe("Messages between sessions", () => {
+  /** Has one session's model list the others and write to the first one. */
   async function writesToNeighbour(options: SessionDefaults): Promise<{ listed: boolean; arrived: boolean }> {
     const { supervisor, family } = await neighbours(options);
     await using _ = supervisor;
@@ -288,16 +285,16 @@ describe("messages between sessions", () => {
     return { listed, arrived: arrived() };
   }
 
-  it("are not sent, and nobody is listed", async () => {
+  it("are off by default, and no session is listed", async () => {
     expect(await writesToNeighbour({})).toEqual({ listed: false, arrived: false });
   });
 
-  it("are sent if it is asked for, and begin a turn there", async () => {
+  it("are delivered if they are switched on, and begin a turn there", async () => {
     const settings = { crossSessionInbound: "accept" } as const;
     expect(await writesToNeighbour({ settings })).toEqual({ listed: true, arrived: true });
   });
 
-  it("leave a session those to its own agents", async () => {
+  it("still work between a session and its own agents", async () => {
     const agents = { helper: { description: "helps", prompt: "You help." } };
     const { supervisor, family } = await neighbours({ agents });
     await using _ = supervisor;
@@ -316,7 +313,7 @@ describe("messages between sessions", () => {
   });
 });
 
-describe("the environment of an application that runs inside a Claude Code", () => {
+describe("Environment of an application that runs inside Claude Code", () => {
   const INSIDE = {
     CLAUDE_CODE_SKIP_PROMPT_HISTORY: "1",
     CLAUDE_CODE_EXIT_AFTER_STOP_DELAY: "50",
@@ -327,7 +324,7 @@ describe("the environment of an application that runs inside a Claude Code", () 
     ANTHROPIC_WEBHOOK_SIGNING_KEY: "whsec_secret",
   };
 
-  it("reaches neither the API nor tools, and takes no conversation away", async () => {
+  it("reaches neither the API nor tools, and costs no conversation", async () => {
     const file = join(api.cwd, "env.sh");
     await writeFile(file, "export FROM_ENV_FILE=yes\n");
     for (const [name, value] of Object.entries({ ...api.env, ...INSIDE, CLAUDE_ENV_FILE: file }))
@@ -349,7 +346,7 @@ describe("the environment of an application that runs inside a Claude Code", () 
     expect(supervisor.session(name).status()).toMatchObject({ restarts: 0 });
   });
 
-  it("passes on nothing that Claude Code itself tells its commands", async () => {
+  it("drops every variable that Claude Code sets for its commands", async () => {
     const name = [unique("tenants"), "alice"] as const;
     await using _ = await Supervisor.start([{ name, env: api.env, cwd: api.cwd, allowedTools: ["Bash"] }]);
     const out = join(api.cwd, "environment");
@@ -363,13 +360,13 @@ describe("the environment of an application that runs inside a Claude Code", () 
     );
     expect(added).toEqual(expect.arrayContaining(["CLAUDECODE", "CLAUDE_CODE_SESSION_ID", "CLAUDE_PID"]));
     const passed = added.filter((variable) => variable in buildEnvironment({ host: inside }));
-    // What Castellan itself has set for the session.
+    // Castellan itself set this one for the session.
     expect(passed.toSorted()).toEqual(["CLAUDE_CODE_DISABLE_AUTO_MEMORY"]);
   });
 });
 
-describe("a directory of its own", () => {
-  it("does not part a session from its conversation: when it is given one, forks, sleeps, and loses it again", async () => {
+describe("isolate", () => {
+  it("keeps a session's conversation when it is switched on, through fork and hibernation, and when it is switched off", async () => {
     const [name, other] = [unique(), unique()];
     await using supervisor = await Supervisor.start([{ name, cwd: api.cwd }], { defaults: { env: api.env } });
     await query(name, "First.");

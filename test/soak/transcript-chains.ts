@@ -6,7 +6,7 @@ interface EntryRow {
   readonly entry: { readonly type: string; readonly uuid?: string; readonly parentUuid?: string | null };
 }
 
-/** The entries of main transcripts whose parent is not there. */
+/** The entries of main transcripts whose parent is missing. */
 export async function chainFaults({ server, schema }: RealCluster): Promise<string[]> {
   const rows = await server.sql<EntryRow>(
     `select session_id as conversation, position, entry from ${schema}.transcript_entries

@@ -28,7 +28,7 @@ afterEach(async () => {
   await api.stop();
 });
 
-/** Asks a process of its own, from its start to its end. */
+/** Runs one prompt in a process of its own, from start to end. */
 async function ask(prompt: string | AsyncIterable<SDKUserMessage>, options: Options) {
   let answer = { text: "", id: "", lastUuid: "" };
   for await (const message of query({ prompt, options: { settingSources: [], env: api.env, ...options } })) {
@@ -39,7 +39,7 @@ async function ask(prompt: string | AsyncIterable<SDKUserMessage>, options: Opti
   return answer;
 }
 
-/** What was said to the model, apart from its answers. */
+/** The user's prompts in the last request. */
 function prompts(): string[] {
   const messages = api.lastRequest?.messages ?? [];
   return messages.filter(({ role, text }) => role === "user" && text !== "").map(({ text }) => text);
@@ -62,8 +62,8 @@ async function ownFile(id: string, place: TranscriptPlace): Promise<string> {
 
 const MISSING = /No conversation found with session ID/;
 
-describe("the real Claude Code", () => {
-  it("finds a conversation from wherever it is resumed, and goes on in the same transcript", async () => {
+describe("Transcript place of the real Claude Code", () => {
+  it("finds a conversation from wherever it is resumed, and appends to the same transcript", async () => {
     const [here, there] = [await directory("here"), await directory("there")];
     const link = join(api.cwd, "link");
     await symlink(here, link);
@@ -79,7 +79,7 @@ describe("the real Claude Code", () => {
     }
   });
 
-  it("finds none where two are elsewhere, until the right one is brought", async () => {
+  it("finds none if two directories elsewhere have it, until the right one is copied", async () => {
     const [one, two, three] = [await directory("one"), await directory("two"), await directory("three")];
     const { id } = await ask("right", { cwd: one });
     const [from, to] = [await transcriptPlaceOf(one, api.env), await transcriptPlaceOf(three, api.env)];
@@ -93,7 +93,7 @@ describe("the real Claude Code", () => {
     expect(prompts()).toEqual(["right", "hello"]);
   });
 
-  it("finds a conversation in another directory of its own once it is brought, and back again", async () => {
+  it("finds a conversation from another config directory once it is copied there, and copies it back", async () => {
     const [cwd, other] = [await directory("work"), await directory("other")];
     const env = { ...api.env, CLAUDE_CONFIG_DIR: await directory("config") };
     const { id, lastUuid } = await ask("one", { cwd });
@@ -110,7 +110,7 @@ describe("the real Claude Code", () => {
     expect(prompts()).toEqual(["one", "three"]);
   });
 
-  it("moves the transcript into the folder of a worktree, where the history finds it", async () => {
+  it("follows a transcript into the folder of a worktree", async () => {
     const cwd = await directory("repository");
     const git = (...parameters: string[]): unknown =>
       execFileSync("git", ["-c", "user.name=n", "-c", "user.email=n@localhost", ...parameters], { cwd, stdio: "pipe" });
@@ -125,8 +125,8 @@ describe("the real Claude Code", () => {
   });
 });
 
-describe("a turn of the real Claude Code that is cut by a kill", () => {
-  it("leaves in the transcript what had been said and called, and can be gone on from", async () => {
+describe("Transcript of a turn that a kill cuts", () => {
+  it("holds what was said and called, and can be continued", async () => {
     const cwd = await directory("cut");
     api.reply("run", {
       text: "Let me run it.",

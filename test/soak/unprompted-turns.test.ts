@@ -13,7 +13,7 @@ const bash = (command: string, more: object = {}): MessagesAnswer => ({
   toolUses: [{ name: "Bash", input: { command, description: "Wait", ...more } }],
 });
 
-/** The last that the user, or Claude Code in the user's name, has said. */
+/** The last text of the user, or of Claude Code in the user's name. */
 const lastOf = ({ texts }: MessagesRequest): string => texts.findLast(({ role }) => role === "user")?.text ?? "";
 
 function answer(request: MessagesRequest): MessagesAnswer {
@@ -61,8 +61,8 @@ async function atWork(options: object = {}): Promise<{ supervisor: Supervisor; n
   return { supervisor, name, turnId };
 }
 
-describe("a turn that the real Claude Code begins by itself", () => {
-  test("counts as work from the end of its task to its own, and nothing cuts it", async () => {
+describe("Turns that Claude Code begins by itself", () => {
+  test("run from the end of their task to their own, uncut by hibernation and maxAge", async () => {
     const { supervisor, name, turnId } = await atWork({ idleTimeout: 1, maxAge: 1 });
     await using _ = supervisor;
     const session = supervisor.session(name);
@@ -78,7 +78,7 @@ describe("a turn that the real Claude Code begins by itself", () => {
     expect(usage?.usage.outputTokens).toBe(4 * 5);
   });
 
-  test("is not mixed with a caller's: a deadline of a prompt behind it leaves it alone", async () => {
+  test("stay apart from a caller's: the deadline of a prompt behind them leaves them alone", async () => {
     const { supervisor, name, turnId } = await atWork();
     await using _ = supervisor;
     await expect(query(name, "Too late.", { timeout: 100 })).rejects.toMatchObject({ code: "TURN_TIMEOUT" });
@@ -89,7 +89,7 @@ describe("a turn that the real Claude Code begins by itself", () => {
     expect(api.requests.some(({ raw }) => raw.includes("Too late."))).toBe(false);
   });
 
-  test("is waited for by drain, and so is a background task", async () => {
+  test("are awaited by drain, like a background task", async () => {
     const name = unique();
     await using supervisor = await Supervisor.start([{ name, allowedTools: ["Bash"] }], {
       defaults: { env: api.env, cwd: api.cwd },
@@ -102,7 +102,7 @@ describe("a turn that the real Claude Code begins by itself", () => {
     expect(api.lastRequest?.texts.at(-1)?.text).toContain("over");
   });
 
-  test("is cut with its process, which is told, and stays in the conversation", async () => {
+  test("end with their process with TURN_INTERRUPTED, and stay in the conversation", async () => {
     const { supervisor, name, turnId } = await atWork();
     await using _ = supervisor;
     const session = supervisor.session(name);
@@ -113,7 +113,7 @@ describe("a turn that the real Claude Code begins by itself", () => {
     expect(api.lastRequest?.raw).toContain("SYSTEM NOTIFICATION");
   });
 
-  test("comes of a schedule, which keeps the session awake until then", async () => {
+  test("come from a schedule, which keeps the session awake until then", async () => {
     const name = unique();
     await using supervisor = await Supervisor.start([{ name, allowedTools: ["CronCreate"], idleTimeout: 1 }], {
       defaults: { env: api.env, cwd: api.cwd },

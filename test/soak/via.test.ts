@@ -3,7 +3,7 @@ import { query, Registry, Supervisor, session, via } from "../../src/index.ts";
 import { mockApi } from "../../src/testing/index.ts";
 import { unique } from "../session-on-fake/scene.ts";
 
-it("a session that a registry names is found, outlives SIGKILL with its conversation, and is taken out at its end", async () => {
+it("via: registers a session, which survives SIGKILL with its conversation, and unregisters it when it is terminated", async () => {
   await using api = await mockApi();
   const agents = new Registry({ keys: "unique", name: unique("agents") });
   const reviewer = via(agents, "reviewer");
@@ -25,7 +25,7 @@ it("a session that a registry names is found, outlives SIGKILL with its conversa
   await supervisor.terminateSession(reviewer);
   expect(agents.get("reviewer")).toBeUndefined();
   await expect(query(reviewer, "hi")).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
-  // Its key is free for the next one, which goes on with what the journal has under this name.
+  // Its key is free for the next session, which continues the conversation the journal holds under this name.
   await supervisor.startSession({ name: via(agents, "reviewer") });
   expect((await query(reviewer, "hi")).text).toBe("You said: hi");
   expect(session(reviewer).status().conversationId).toBe(before.conversationId);
