@@ -23,7 +23,7 @@ function answer(approval: Approval, how: Answer): boolean {
   return how === "once" ? approval.approve() : approval.approve({ rules: forSession(approval.suggestions) });
 }
 
-/** Claude Code suggests rules for commands for a settings file, which a session reads only if its options say so. */
+/** Claude Code suggests rules for a settings file, which a session reads only if its options say so; these hold for the session. */
 function forSession(suggestions: readonly PermissionUpdate[]): PermissionUpdate[] {
   return suggestions
     .filter(({ type }) => type === "addRules" || type === "addDirectories")

@@ -32,7 +32,7 @@ export async function translate(user: string, typed: string): Promise<string> {
 // #endregion
 
 // #region trusted
-/** Sends a prompt of the application, from which Claude Code reads in a file. */
+/** Sends a prompt written by the application; Claude Code reads in the file that it names. */
 export async function report(): Promise<string> {
   const { text } = await query("reports", "Summarise @figures/today.csv", { verbatimPrompts: false });
   return text;

@@ -16,7 +16,7 @@ export function healthRoutes(supervisor: Supervisor): Hono {
 // #endregion
 
 // #region session
-export async function isWell(name: string): Promise<string> {
+export async function healthOf(name: string): Promise<string> {
   const health = await session(name).health();
   return health.status === "healthy" ? "healthy" : `${health.status}: ${health.reason}`;
 }

@@ -10,11 +10,11 @@ export function busySessions(supervisor: Supervisor): string[] {
 // #endregion
 
 // #region restart
-export async function takeUpNewFiles(supervisor: Supervisor): Promise<void> {
+export async function reloadFiles(supervisor: Supervisor): Promise<void> {
   await supervisor.restartSession("assistant"); // another process, the same conversation
 }
 
-export async function beginAgain(supervisor: Supervisor): Promise<void> {
+export async function startOver(supervisor: Supervisor): Promise<void> {
   await supervisor.restartSession("assistant", { conversation: "clear" }); // another process, an empty conversation
 }
 

@@ -31,7 +31,7 @@ export function speaking(language: string): Session[] {
 // #endregion
 
 // #region wait
-export async function reviewerWhenThere(): Promise<Session> {
+export async function waitForReviewer(): Promise<Session> {
   return await assistants.whenRegistered("reviewer", { timeout: "10s" });
 }
 // #endregion

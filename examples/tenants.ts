@@ -95,7 +95,7 @@ export function asAccount({ uid, gid, home }: Account): SessionDefaults {
 // #endregion
 
 // #region container
-/** Everything a session has is in its directory, and the container sees nothing else of the machine. */
+/** All data of a session is in its directory, and the container sees nothing else of the machine. */
 export function inContainers(root: string, image: string, engine = "docker"): SessionDefaults {
   return {
     isolate: { root },

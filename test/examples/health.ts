@@ -1,6 +1,6 @@
 import { query, Supervisor } from "castellan";
 import { expect, test } from "vitest";
-import { healthRoutes, isWell, modelAnswers } from "../../examples/health.ts";
+import { healthOf, healthRoutes, modelAnswers } from "../../examples/health.ts";
 import { onFake } from "./on-fake.ts";
 
 test("health.ts: answers the probes of Kubernetes by the supervisor's health", async () => {
@@ -14,9 +14,9 @@ test("health.ts: answers the probes of Kubernetes by the supervisor's health", a
     return all.map(({ status }) => status);
   };
   expect(await statuses()).toEqual([200, 200, 200]);
-  expect(await isWell("assistant")).toBe("healthy");
+  expect(await healthOf("assistant")).toBe("healthy");
   await expect(query("assistant", "hi")).rejects.toMatchObject({ code: "SESSION_QUARANTINED" });
-  expect(await isWell("assistant")).toMatch(/^unhealthy: /);
+  expect(await healthOf("assistant")).toMatch(/^unhealthy: /);
   expect(await (await app.request("/health")).json()).toMatchObject({
     status: "degraded",
     states: { quarantined: 1, idle: 1 },

@@ -2,13 +2,13 @@ import { query, Supervisor, session } from "castellan";
 import { expect, test } from "vitest";
 import {
   apply,
-  beginAgain,
   busySessions,
   close,
+  reloadFiles,
   show,
   shutDown,
   spending,
-  takeUpNewFiles,
+  startOver,
 } from "../../examples/management.ts";
 import { onFake } from "./on-fake.ts";
 
@@ -25,10 +25,10 @@ test("management.ts: lists sessions, restarts them with and without their conver
   expect(busySessions(supervisor)).toEqual([`"assistant" pid ${fake.processes[0]?.pid}, 0 waiting`]);
   await long.interrupt();
   expect(await cut).toMatchObject({ code: "TURN_INTERRUPTED" });
-  await takeUpNewFiles(supervisor);
+  await reloadFiles(supervisor);
   expect(fake.processes).toHaveLength(2);
   expect((await query("assistant", "two")).text).not.toBe("0 before");
-  await beginAgain(supervisor);
+  await startOver(supervisor);
   expect(await query("assistant", "three")).toMatchObject({ text: "0 before" });
   expect(show(supervisor)).toContain('session "assistant"  idle');
   expect((await spending(supervisor, "2026-01-01")).get('"assistant"')).toBeCloseTo(0.03);

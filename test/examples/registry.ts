@@ -1,11 +1,11 @@
 import { Supervisor } from "castellan";
 import { expect, test } from "vitest";
-import { askAll, enlist, review, reviewerWhenThere, speaking, start } from "../../examples/registry.ts";
+import { askAll, enlist, review, speaking, start, waitForReviewer } from "../../examples/registry.ts";
 import { onFake } from "./on-fake.ts";
 
 test("registry.ts: finds sessions by their keys while their supervisor runs", async () => {
   const { options } = onFake();
-  const waiting = reviewerWhenThere();
+  const waiting = waitForReviewer();
   const supervisor = await start(options);
   expect(supervisor.listSessions().map(({ name }) => name)).toEqual([
     ["assistants", "reviewer"],

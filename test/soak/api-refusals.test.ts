@@ -56,7 +56,7 @@ describe("a refusal of the API", () => {
     expect(told[1]).toBe(told[0]);
   });
 
-  it("of an account without credit holds the next turn, tried once, until the account can pay", async () => {
+  it("holds the next turn, tried once, until an account without credit can pay", async () => {
     let pays = true;
     await using api = await messagesApi(() => (pays ? { text: "fine" } : { error: { status: 402, message: CREDIT } }));
     const name = unique();

@@ -378,7 +378,7 @@ describe("a conversation that is too long", () => {
     expect(told()[0]).toContain("This session is being continued");
   });
 
-  it("because of one prompt fails that turn, compacts once at most, and goes on without the prompt", async () => {
+  it("loses the one prompt that makes it too long with its turn, and needs at most two compactions", async () => {
     const { supervisor, session } = await started();
     await using _ = supervisor;
     api.model = limited(40_000);
@@ -399,7 +399,7 @@ describe("a conversation that is too long", () => {
     expect(told()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
-  it("because of one prompt fails that turn with a session store too, and the prompt is not in a fork", async () => {
+  it("loses the prompt with a session store too, and a fork does not contain it", async () => {
     const { supervisor, session } = await started({ sessionStore: new InMemorySessionStore() });
     await using _ = supervisor;
     api.model = limited(40_000);
