@@ -21,10 +21,10 @@ import type { Reply } from "./session/streams/reply.ts";
 import type { Turn } from "./session/streams/turn.ts";
 
 /**
- * Asks a session of this process by name, whichever supervisor holds it, and waits for the answer. With the name of a pool it is
+ * Queries a session of this process by name, in any supervisor, and waits for the reply. With the name of a pool, same as
  * {@link Pool.query}.
  *
- * @throws CastellanError `SESSION_NOT_FOUND`, and what {@link Session.query} throws
+ * @throws CastellanError `SESSION_NOT_FOUND`; otherwise as {@link Session.query}
  * @example
  * const { text } = await query("reviewer", `Review this function:\n${source}`, { timeout: "2m" });
  */
@@ -38,10 +38,10 @@ export async function query<Structured = unknown>(
 }
 
 /**
- * Asks a session of this process by name and returns the turn, to be read while it runs. With the name of a pool it is
+ * Queries a session of this process by name and returns the turn, to read while it runs. With the name of a pool, same as
  * {@link Pool.stream}.
  *
- * @throws CastellanError `SESSION_NOT_FOUND`, and what {@link Session.stream} throws
+ * @throws CastellanError `SESSION_NOT_FOUND`; otherwise as {@link Session.stream}
  * @example
  * for await (const text of stream("assistant", "Analyse this data").text()) process.stdout.write(text);
  */
@@ -55,9 +55,9 @@ export function stream<Structured = unknown>(
 }
 
 /**
- * The session of this name, whichever supervisor of this process holds it; a global one wherever it is.
+ * Returns the session of this name, in any supervisor of this process; a global session on any node.
  *
- * @throws CastellanError `SESSION_NOT_FOUND`, `CLUSTER_UNAVAILABLE` for a global name if this process takes part in no cluster
+ * @throws CastellanError `SESSION_NOT_FOUND`; `CLUSTER_UNAVAILABLE` for a global name if this process is in no cluster
  */
 export function session(name: GlobalName): GlobalSession;
 export function session(name: SessionRef): Session;
@@ -66,12 +66,12 @@ export function session(name: SessionRef | GlobalName): Session | GlobalSession 
 }
 
 /**
- * The name of a session, a template or a pool that is there once in a cluster, whichever of its machines it is on. Accepted
- * by {@link query}, {@link stream} and {@link session}, and as the name of a child of a supervisor that has the option `cluster`.
+ * Makes the name of a session, template or pool that exists once in a cluster, on any of its machines. {@link query},
+ * {@link stream} and {@link session} accept it, and so do the children of a supervisor with the option `cluster`.
  *
- * @param name of its own, or as statuses and lists show it: `["global", "support", 42]` is `["support", 42]`
- * @param placement where it is declared: which nodes can host it
- * @throws CastellanError `INVALID_OPTIONS` if it is no name
+ * @param name the name itself, or as statuses and lists show it: `["global", "support", 42]` is the same as `["support", 42]`
+ * @param placement which nodes can host it; for declarations
+ * @throws CastellanError `INVALID_OPTIONS` for an invalid name
  * @example
  * await Supervisor.start([{ name: global("reviewer") }, template(global("support"), (id) => ({ … }))], { cluster: { … } });
  * await query(global(["support", 42]), "Hello"); // on any node, or on a client that has called `connect`
@@ -81,10 +81,10 @@ export function global(name: SessionName, placement: GlobalPlacement = {}): Glob
 }
 
 /**
- * Lends a member of a pool of this process, as soon as one is free; see {@link Pool.checkout}. It is given back with the scope that
- * holds it.
+ * Lends a member of a pool of this process once one is free; see {@link Pool.checkout}. Bind the loan with `await using` to check
+ * it in at the end of the scope.
  *
- * @throws CastellanError `POOL_NOT_FOUND`, and what {@link Pool.checkout} throws
+ * @throws CastellanError `POOL_NOT_FOUND`; otherwise as {@link Pool.checkout}
  * @example
  * await using loan = await checkout("summaries", { timeout: "30s" });
  * await loan.session.query("Read this first: …");
@@ -95,9 +95,10 @@ export async function checkout(pool: string, options: CheckoutOptions = {}): Pro
 }
 
 /**
- * Lends a member of a pool of this process to a function, and has it back however that ends; see {@link Pool.use}.
+ * Lends a member of a pool of this process to a function, and takes it back when the function returns or throws; see
+ * {@link Pool.use}.
  *
- * @throws CastellanError `POOL_NOT_FOUND`, what {@link Pool.checkout} throws, and whatever `work` does
+ * @throws CastellanError `POOL_NOT_FOUND`; otherwise as {@link Pool.checkout}; anything that `work` throws
  * @example
  * const { text } = await use("summaries", async (session) => {
  *   await session.query("Read this first: …");
@@ -118,7 +119,7 @@ function poolOf(name: string): Pool {
   return pool;
 }
 
-/** Options of a turn with a session of its own. */
+/** Options of a turn in a temporary session. */
 export interface OnceOptions<Structured = unknown>
   extends Omit<
       SessionDefaults,
@@ -132,15 +133,17 @@ export interface OnceOptions<Structured = unknown>
       | "outputSchema"
     >,
     Pick<TurnOptions, "timeout" | "signal"> {
-  /** The form of the answer, which then stands in `reply.structured`. */
+  /** The schema of the reply's `structured`. */
   outputSchema?: z.ZodType<Structured>;
 }
 
 /**
- * Asks once, in a session and process of its own that end with the answer, and with `isolate` in a directory that is removed then.
- * Nothing is restarted; a turn that is cut fails. Deadline and signal count from the call; what ends the call is thrown when no process is left.
+ * Runs one turn in a temporary session and process, which end with the reply. With `isolate`, its directory is removed, too.
+ * Nothing is restarted; an interrupted turn fails. Deadline and signal count from the call. Rejects only once the process is
+ * gone.
  *
- * @throws CastellanError `INVALID_OPTIONS`, how the turn can end, or `START_FAILED` with the exit if there was no process
+ * @throws CastellanError `INVALID_OPTIONS`; `START_FAILED` with the exit if the process did not start; otherwise as
+ * {@link Session.query}
  * @example
  * const { text } = await once("Summarise this: …", { model: "claude-haiku-4-5", timeout: "1m" });
  */
@@ -156,11 +159,11 @@ export async function once<Structured = unknown>(
   const starting = Supervisor.start([own], { logger: silent, journal: "memory" });
   let session: Session | undefined;
   try {
-    // Asked before the process is up, so that deadline and signal count from the call.
+    // Queried before the process is ready, so that deadline and signal count from the call.
     session = registry.find(name);
     return await session.query(prompt, turn);
   } catch (error) {
-    // Nobody is there to be asked if the options were refused.
+    // Without a session, the options were rejected: the start has the error.
     if (session === undefined) await starting;
     throw startFailure(error, session?.status().lastExit) ?? error;
   } finally {
@@ -174,25 +177,25 @@ export async function once<Structured = unknown>(
   }
 }
 
-/** Nobody can name this session again. What cannot be removed is no reason to lose the answer. */
+/** Removes the session's directory, best effort: a failure must not lose the reply. */
 async function removeScratch(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) => {
-    process.emitWarning(`\`once\`: ${path} could not be removed: ${error}`, { type: "CastellanWarning" });
+    process.emitWarning(`\`once\` could not remove ${path}: ${error}`, { type: "CastellanWarning" });
   });
 }
 
-/** What a {@link probe} found. */
+/** The result of a {@link probe}. */
 export type ProbeResult =
   | { readonly ok: true; readonly durationMs: number; readonly costUsd: number }
   | { readonly ok: false; readonly durationMs: number; readonly error: CastellanError };
 
 /**
- * Whether the model answers with a session's key, model, environment and directory: asks it for a word, in a process of its own,
- * so that nothing of it is in the session's conversation and the session need not be up. Costs a few tokens.
- * {@link Session.health} asks without.
+ * Checks whether the model replies with a session's key, model, environment and directory: queries it for one word in a process
+ * of its own. The session's conversation is not touched, and the session need not run. Costs a few tokens. {@link Session.health}
+ * checks without a query.
  *
  * @param options.timeout default `"1m"`
- * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS`; whatever else goes wrong is the answer
+ * @throws CastellanError `SESSION_NOT_FOUND`, `INVALID_OPTIONS`; all other errors are the result
  * @example
  * const { ok } = await probe("assistant", { timeout: "30s" });
  */
@@ -219,20 +222,20 @@ export async function probe(
 
 const PROBE = "Answer with the word ok, and nothing else.";
 
-/** What decides whether the model can be reached; the session's tools, hooks and servers are left alone. */
+/** Returns the options that decide whether the model can be reached, without the session's tools, hooks and servers. */
 function probeOptions({ sdk, apiKey, inheritEnv, ownDirectory }: SessionSettings): OnceOptions {
   const { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess } = sdk;
   const reach = { model, env, pathToClaudeCodeExecutable, spawnClaudeCodeProcess, apiKey, inheritEnv };
-  // One beside that of the session, which may not be there yet.
+  // A sibling of the session's own directory, which may not exist yet.
   const directory =
     ownDirectory === undefined ? { cwd: sdk.cwd, isolate: false } : { isolate: { root: ownDirectory.root } };
   return { ...withoutUndefined({ ...reach, ...directory }), tools: [], maxTurns: 1 };
 }
 
-/** What ended a session that nobody knows, in words that do not speak of it. */
+/** Returns the error of a temporary session that did not start, without naming that session. */
 function startFailure(error: unknown, exit: ExitRecord | undefined): CastellanError<"START_FAILED"> | undefined {
   const never = CastellanError.is(error, "SESSION_STOPPED") || CastellanError.is(error, "SESSION_QUARANTINED");
   if (!never || exit === undefined) return undefined;
-  const message = `The process for a single turn could not be started: ${exit.message}.`;
+  const message = `The process of a single turn did not start: ${exit.message}.`;
   return new CastellanError("START_FAILED", message, { details: { exit }, cause: error });
 }

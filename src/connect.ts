@@ -1,5 +1,5 @@
 /**
- * Several machines: what a process needs that asks the sessions of a cluster and hosts none. A node of a cluster is a
+ * Clients of a cluster: for a process that queries the sessions of a cluster and hosts none. A node of a cluster is a
  * `Supervisor` with the option `cluster`.
  *
  * @module castellan/cluster
@@ -26,8 +26,8 @@ export type {
 export type { GlobalName, GlobalPlacement } from "./session/options/global-name.ts";
 
 /**
- * Connects to a cluster without being a node of it. From then on global names are found there, by the calls of `castellan` as well
- * as by those of the cluster. Asks nobody before something is asked; needs the package `pg`.
+ * Connects to a cluster without joining it as a node. Global names are then found there, by the functions of `castellan` as well
+ * as by the cluster's methods. Makes no connection before the first call. Needs the package `pg`.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  * @example

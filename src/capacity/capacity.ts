@@ -1,30 +1,30 @@
-/** A session that may have a process, as the capacity sees it. */
+/** The session or spare that holds a slot, as the capacity sees it. */
 export interface SlotHolder {
   /**
-   * Since when its process has had nothing to do, on the monotonic clock; `undefined` while it has, while it is coming up or
-   * going, and if it is pinned. Only one that has can be asked to give its slot up.
+   * Since when its process has been idle, on the monotonic clock. `undefined` while the process works, starts or stops, and if it
+   * is pinned: such a holder cannot be asked for its slot.
    */
   readonly idleSince: number | undefined;
-  /** Ends its process, and gives the slot back when that is gone. Whether it does. */
+  /** Starts to end its process; the slot is released once the process is gone. Returns whether it does. */
   hibernate(): boolean;
 }
 
-/** The right to have one process. */
+/** The right to run one process. */
 export interface Slot {
-  /** Its process uses so many bytes. */
+  /** Reports the memory of its process, in bytes. */
   measured(bytes: number): void;
-  /** It is another holder's from now on, with the process that is in it. */
-  pass(holder: SlotHolder): void;
-  /** Gives it back, when the process is proven to be gone. Does nothing the second time. */
+  /** Hands the slot and its process over to another holder. */
+  transfer(holder: SlotHolder): void;
+  /** Releases the slot once the process is proven to be gone. Idempotent. */
   release(): void;
 }
 
-/** A slot that is taken. */
-interface Tenure {
+/** A slot that is in use. */
+interface TakenSlot {
   holder: SlotHolder;
-  /** What its process uses; before that is known, what one uses at the least. */
+  /** The memory of its process; an estimate until it is measured. */
   bytes: number;
-  /** Whether it has been asked for, and its holder is on the way out. */
+  /** Whether its holder has been asked to hibernate and does. */
   leaving: boolean;
 }
 
@@ -33,56 +33,56 @@ interface Waiter {
   readonly granted: PromiseWithResolvers<Slot>;
 }
 
-/** What a process of Claude Code uses that has done nothing yet. */
+/** The memory of a fresh Claude Code process. */
 const FIRST_BYTES = 100 * 2 ** 20;
 
 /**
- * How many processes a supervisor may have at a time. A slot is taken before a process is started and given back when it is
- * gone, so that there are never more, not for a moment.
+ * Limits the processes of a supervisor. A slot is taken before a process starts and released once it is gone, so the limit holds
+ * at every moment.
  *
- * When all are taken, the holder that has been idle for longest gives its own up; when all are at work, whoever asks waits in
- * line, first come, first served. The same holds for memory, of which it is known only afterwards what a process uses: while
- * all together use more than they may, none is started beside others.
+ * At the limit, the holder that has been idle longest hibernates. If none is idle, requests wait in order of arrival. The memory
+ * budget works the same way, except that memory is known only after a process has started: while the total exceeds the budget, no
+ * further process starts.
  */
 export class Capacity {
   readonly #limit: number;
   readonly #budget: number;
-  readonly #taken = new Set<Tenure>();
+  readonly #taken = new Set<TakenSlot>();
   readonly #queue: Waiter[] = [];
 
-  /** `budget` is how much memory all may use together, in bytes. */
+  /** @param budget the memory of all processes together, in bytes */
   constructor(limit: number = Number.POSITIVE_INFINITY, budget: number = Number.POSITIVE_INFINITY) {
     this.#limit = limit;
     this.#budget = budget;
   }
 
-  /** How many processes there are, or may be at this moment. */
+  /** The number of slots in use. */
   get taken(): number {
     return this.#taken.size;
   }
 
-  /** Whether there is a limit to the memory. */
+  /** Whether there is a memory budget. */
   get measures(): boolean {
     return Number.isFinite(this.#budget);
   }
 
-  /** What keeps others from having a process: how many there may be, unless it is memory, and how many are at work. */
+  /** Why no slot is free: the process limit if it is reached (otherwise memory is short), and the number of busy holders. */
   get shortage(): { readonly maxProcesses?: number; readonly busy: number } {
     const busy = [...this.#taken].filter(({ holder }) => holder.idleSince === undefined).length;
     return { ...(this.#taken.size < this.#limit ? {} : { maxProcesses: this.#limit }), busy };
   }
 
-  /** How many wait in line. */
+  /** The number of waiting requests. */
   get waiting(): number {
     return this.#queue.length;
   }
 
-  /** A slot, if one is free and nobody waits for it. */
+  /** Returns a slot if one is free and nobody waits for it. */
   take(holder: SlotHolder): Slot | undefined {
-    return this.#queue.length === 0 && this.#room ? this.#grant(holder) : undefined;
+    return this.#queue.length === 0 && this.#hasRoom ? this.#grant(holder) : undefined;
   }
 
-  /** A slot, as soon as it is this holder's turn. Rejects with the signal's reason if it is aborted before. */
+  /** Resolves with a slot once it is this holder's turn. Rejects with the signal's reason if the signal is aborted first. */
   async wait(holder: SlotHolder, signal: AbortSignal): Promise<Slot> {
     signal.throwIfAborted();
     const free = this.take(holder);
@@ -98,74 +98,74 @@ export class Capacity {
     this.rebalance();
     const slot = await waiter.granted.promise.finally(() => signal.removeEventListener("abort", leave));
     if (!signal.aborted) return slot;
-    // Between the grant and here.
+    // The signal was aborted between the grant and here.
     slot.release();
     throw signal.reason;
   }
 
-  /** Asks as many holders to leave as there are others that wait. To be called when one has become idle. */
+  /** Asks idle holders to hibernate, one for each waiting request. Call it when a holder becomes idle. */
   rebalance(): void {
-    const leaving = [...this.#taken].filter((tenure) => tenure.leaving).length;
+    const leaving = [...this.#taken].filter((slot) => slot.leaving).length;
     this.#evict(this.#queue.length - leaving);
   }
 
-  /** All processes have been measured: asks as many holders to leave as use what is too much. */
+  /** Asks idle holders to hibernate until the memory fits the budget. Call it after all processes have been measured. */
   measured(): void {
     let excess = this.#used - this.#budget;
     for (const { leaving, bytes } of this.#taken) if (leaving) excess -= bytes;
-    for (const tenure of this.#idle()) {
+    for (const slot of this.#idle()) {
       if (excess <= 0) break;
-      tenure.leaving = tenure.holder.hibernate();
-      if (tenure.leaving) excess -= tenure.bytes;
+      slot.leaving = slot.holder.hibernate();
+      if (slot.leaving) excess -= slot.bytes;
     }
     this.#admit();
   }
 
-  /** Asks those that have been idle for longest to leave. */
+  /** Asks the holders that have been idle longest to hibernate. */
   #evict(count: number): void {
     if (count <= 0) return;
-    for (const tenure of this.#idle().slice(0, count)) tenure.leaving = tenure.holder.hibernate();
+    for (const slot of this.#idle().slice(0, count)) slot.leaving = slot.holder.hibernate();
   }
 
-  /** Those that can be asked to leave, the one that has been idle for longest first. */
-  #idle(): Tenure[] {
+  /** Returns the holders that can be asked to hibernate, the longest idle first. */
+  #idle(): TakenSlot[] {
     return [...this.#taken]
-      .flatMap((tenure) => {
-        const { idleSince } = tenure.holder;
-        return tenure.leaving || idleSince === undefined ? [] : [{ tenure, idleSince }];
+      .flatMap((slot) => {
+        const { idleSince } = slot.holder;
+        return slot.leaving || idleSince === undefined ? [] : [{ slot, idleSince }];
       })
       .toSorted((one, other) => one.idleSince - other.idleSince)
-      .map(({ tenure }) => tenure);
+      .map(({ slot }) => slot);
   }
 
   get #used(): number {
     return [...this.#taken].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  get #room(): boolean {
-    // One there can always be, or nobody would get any further.
+  get #hasRoom(): boolean {
+    // One process is always allowed; otherwise a budget that is too small would stop all work.
     return this.#taken.size < this.#limit && (this.#taken.size === 0 || this.#used < this.#budget);
   }
 
   #grant(holder: SlotHolder): Slot {
-    const tenure: Tenure = { holder, bytes: FIRST_BYTES, leaving: false };
-    this.#taken.add(tenure);
+    const slot: TakenSlot = { holder, bytes: FIRST_BYTES, leaving: false };
+    this.#taken.add(slot);
     return {
       measured: (bytes) => {
-        tenure.bytes = bytes;
+        slot.bytes = bytes;
       },
-      pass: (next) => {
-        tenure.holder = next;
-        tenure.leaving = false;
+      transfer: (next) => {
+        slot.holder = next;
+        slot.leaving = false;
       },
       release: () => {
-        if (this.#taken.delete(tenure)) this.#admit();
+        if (this.#taken.delete(slot)) this.#admit();
       },
     };
   }
 
   #admit(): void {
-    while (this.#room) {
+    while (this.#hasRoom) {
       const next = this.#queue.shift();
       if (next === undefined) return;
       next.granted.resolve(this.#grant(next.holder));

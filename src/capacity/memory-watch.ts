@@ -1,13 +1,13 @@
 import type { MemoryReader } from "../claude/memory.ts";
 import type { Clock, Timer } from "../clock.ts";
 
-/** How often memory is measured, in milliseconds. It costs about a millisecond of the kernel for each process. */
+/** The interval of the measurements, in milliseconds. One measurement costs the kernel about a millisecond per process. */
 const MEASURE_MS = 10_000;
 
-/** Called with the bytes that an activation uses. */
+/** Called with the memory of an activation, in bytes. */
 export type Measured = (bytes: number) => void;
 
-/** Measures the memory of activations from time to time, all of them together. */
+/** Measures the memory of all activations periodically. */
 export class MemoryWatch {
   readonly #clock: Clock;
   readonly #read: MemoryReader;
@@ -15,14 +15,14 @@ export class MemoryWatch {
   readonly #round: () => void;
   #timer: Timer | undefined;
 
-  /** `round` is called when all have been measured. */
+  /** @param round called after each round of measurements */
   constructor(clock: Clock, read: MemoryReader, round: () => void) {
     this.#clock = clock;
     this.#read = read;
     this.#round = round;
   }
 
-  /** Measures the activation with this marker from now on. */
+  /** Adds the activation with this marker to the measurements. */
   watch(marker: string, measured: Measured): void {
     this.#watched.set(marker, measured);
     this.#timer ??= this.#schedule();
@@ -40,7 +40,7 @@ export class MemoryWatch {
   }
 
   async #measure(): Promise<void> {
-    // What cannot be read now may be read the next time.
+    // A failed read is retried in the next round.
     const sizes = await this.#read(new Set(this.#watched.keys())).catch(() => new Map<string, number>());
     for (const [marker, bytes] of sizes) this.#watched.get(marker)?.(bytes);
     this.#round();

@@ -5,10 +5,10 @@ import type { Clock, Timer } from "../clock.ts";
 import type { Slot, SlotHolder } from "./capacity.ts";
 import type { MemoryWatch } from "./memory-watch.ts";
 
-/** How long a spare is kept, in milliseconds. */
-const KEPT_MS = 10 * 60_000;
+/** The maximum age of a spare, in milliseconds. */
+const MAX_AGE_MS = 10 * 60_000;
 
-/** A spare has nothing to finish. */
+/** A spare has no work to finish. */
 const STAGES = { inputMs: 500, termMs: 1_000 };
 
 /** Why a spare was never used. */
@@ -16,19 +16,19 @@ export type SpareEnd = "evicted" | "expired" | "failed" | "closed";
 
 export interface SpareDeps {
   readonly clock: Clock;
-  /** A new UUID. */
+  /** Returns a new UUID. */
   readonly newId: () => string;
   readonly startActivation: StartActivation;
 }
 
-/** A Claude Code process that was started ahead, for a conversation of its own, and is nobody's until it is claimed. */
+/** A Claude Code process that was started ahead, with a new conversation. It belongs to no session until a session claims it. */
 export class Spare implements SlotHolder {
   readonly fingerprint: Fingerprint;
-  /** The conversation that it is to begin. */
+  /** The id of its conversation. */
   readonly conversationId: string;
-  /** Of all that could leave, it goes first. */
+  /** Spares give way before any idle session. */
   readonly idleSince: number = Number.NEGATIVE_INFINITY;
-  /** Resolves when it is nobody's any more: it has been claimed, or is gone. */
+  /** Resolves when the spare has been claimed or is gone. */
   readonly left: Promise<SpareEnd | "claimed">;
   readonly #left: PromiseWithResolvers<SpareEnd | "claimed"> = Promise.withResolvers();
   readonly #host = new ParkedHost();
@@ -41,7 +41,7 @@ export class Spare implements SlotHolder {
   #end: SpareEnd | undefined;
   #claimed = false;
 
-  /** @param memory what measures it, if that is of interest */
+  /** @param memory measures the spare; undefined without a memory budget */
   constructor(fingerprint: Fingerprint, memory: MemoryWatch | undefined, deps: SpareDeps) {
     this.fingerprint = fingerprint;
     this.conversationId = deps.newId();
@@ -50,12 +50,12 @@ export class Spare implements SlotHolder {
     this.#deps = deps;
   }
 
-  /** Whether it could be claimed now. */
+  /** Whether it can be claimed now. */
   get ready(): boolean {
     return this.#activation?.ending === false && this.#end === undefined && !this.#claimed;
   }
 
-  /** Starts it; resolves when it is up, or will not come up. */
+  /** Starts the process. Resolves when it is ready or has failed. */
   async start(shape: Shape, slot: Slot): Promise<void> {
     const { clock, newId } = this.#deps;
     this.#slot = slot;
@@ -66,7 +66,7 @@ export class Spare implements SlotHolder {
       this.#activation = activation;
       void activation.exited.then(() => this.#gone());
       this.#memory?.watch(activation.marker, (bytes) => slot.measured(bytes));
-      this.#timer = clock.schedule(KEPT_MS, () => void this.discard("expired"), { background: true });
+      this.#timer = clock.schedule(MAX_AGE_MS, () => void this.discard("expired"), { background: true });
       if (this.#end !== undefined) void activation.end(STAGES);
     } catch {
       this.#gone();
@@ -79,7 +79,7 @@ export class Spare implements SlotHolder {
     return true;
   }
 
-  /** Ends it; resolves when it is gone. */
+  /** Ends the process. Resolves when it is gone. */
   async discard(end: SpareEnd): Promise<void> {
     if (this.#claimed) return;
     this.#end ??= end;
@@ -88,13 +88,16 @@ export class Spare implements SlotHolder {
     await this.left;
   }
 
-  /** The process and its slot are `holder`'s from now on; it hears of the process when it binds it. To be asked while it is ready. */
+  /**
+   * Hands the process and its slot over to `holder`, which learns about the process by binding it. Returns undefined unless the
+   * spare is ready.
+   */
   claim(holder: SlotHolder): ClaimedSpare | undefined {
     const [activation, slot] = [this.#activation, this.#slot];
     if (!this.ready || activation === undefined || slot === undefined) return undefined;
     this.#claimed = true;
     this.#leave("claimed");
-    slot.pass(holder);
+    slot.transfer(holder);
     const { conversationId } = this;
     return { activation, slot, conversationId, bind: (host) => this.#host.bind(host) };
   }
@@ -112,11 +115,11 @@ export class Spare implements SlotHolder {
   }
 }
 
-/** A spare that is a session's, who has to bind it or to end it. */
+/** A claimed spare. Its session must bind it or end it. */
 export interface ClaimedSpare {
   readonly activation: Activation;
   readonly slot: Slot;
-  /** The conversation that the process is in; nothing has been said in it. */
+  /** The id of the process's conversation, which is still empty. */
   readonly conversationId: string;
   bind(host: ProcessHost): void;
 }

@@ -5,35 +5,34 @@ import type { MemoryWatch } from "./memory-watch.ts";
 import { type ClaimedSpare, Spare, type SpareDeps, type SpareEnd } from "./spare.ts";
 import { SpareDemand, type Wanted } from "./spare-demand.ts";
 
-/** How long after one was asked for the next one is started, so that it does not slow that down. */
-const AFTER_MS = 500;
+/** The delay before another spare starts, so that it does not slow down the process that was just requested. */
+const START_DELAY_MS = 500;
 
-/** How long no spare is started after one had to give way to a session. */
-const GIVE_WAY_MS = 30_000;
+/** How long no spare starts after one gave way to a session. */
+const BACKOFF_MS = 30_000;
 
-/** What has become of spares, and of those who asked for one. */
+/** What became of the spares, and of the requests for them. */
 export interface SparesStatus {
-  /** How many could be taken now. */
+  /** The number of spares that can be claimed now. */
   readonly ready: number;
-  /** How many are being started. */
+  /** The number of starting spares. */
   readonly starting: number;
-  /** How many processes were not started because there was a spare. */
+  /** The number of requests that got a spare. */
   readonly hits: number;
   /**
-   * How many were started, by the reason: `conversation` (it has one to go on with), `own_directory`, `session_id`,
-   * `session_store`, `setting_sources`, `plugins`, `start_hooks`, `in_process_mcp` (options that no spare can have), `none_ready`, or
-   * `differs:` and the option in which the nearest spare was another one.
+   * The number of requests that started a process instead, by reason: `conversation` (it resumes one), `own_directory`,
+   * `session_id`, `session_store`, `setting_sources`, `plugins`, `start_hooks`, `in_process_mcp` (options that rule out spares),
+   * `none_ready`, or `differs:` and the option in which the nearest spare differs.
    */
   readonly misses: Readonly<Record<string, number>>;
-  /** How many spares were never used, by the reason: `evicted`, `expired`, `failed`. */
+  /** The number of spares that were never used, by reason: `evicted`, `expired`, `failed`. */
   readonly unused: Readonly<Record<string, number>>;
 }
 
 /**
- * Processes that are started ahead, so that a conversation can begin without waiting for one. A spare is taken only in the
- * place of a process that would be started with exactly the same options, directories and environment, once, and never had a
- * conversation. As many are kept as were asked for at a time of late, within the limit, and only while no session needs the
- * room.
+ * Keeps unused processes ready, so that a new conversation need not wait for one to start. A session gets a spare only if its own
+ * process would have exactly the same options, directories and environment. A spare is used once and has never had another
+ * conversation. The number of spares follows the recent demand, up to the limit; spares give way to sessions.
  */
 export class Spares {
   readonly #limit: number;
@@ -50,7 +49,7 @@ export class Spares {
   #notBefore = 0;
   #closed = false;
 
-  /** @param limit how many there may be at a time */
+  /** @param limit the maximum number of spares */
   constructor(limit: number, capacity: Capacity, memory: MemoryWatch, deps: SpareDeps) {
     this.#limit = limit;
     this.#capacity = capacity;
@@ -65,52 +64,52 @@ export class Spares {
     return { ready, starting, hits: this.#hits, misses: misses ?? {}, unused: unused ?? {} };
   }
 
-  /** A process of this shape will be wanted more than once. */
+  /** Announces that processes of this shape will be requested more than once. */
   expect(shape: Shape): void {
-    if (this.#off || spareMismatch(shape) !== undefined) return;
+    if (this.#disabled || spareMismatch(shape) !== undefined) return;
     this.#demand.expect(fingerprintOf(shape).id, shape, this.#now);
-    this.#fillSoon(AFTER_MS);
+    this.#fillSoon(START_DELAY_MS);
   }
 
-  /** A process in the place of one that would be started now, with its slot. @param begins whether its conversation does */
+  /** Returns a spare with its slot, in place of a new process, or undefined. @param begins whether the conversation is new */
   claim(shape: Shape, begins: boolean, holder: SlotHolder): ClaimedSpare | undefined {
-    if (this.#off || !begins || spareMismatch(shape) !== undefined) return undefined;
+    if (this.#disabled || !begins || spareMismatch(shape) !== undefined) return undefined;
     const { id } = fingerprintOf(shape);
     for (const spare of this.#spares) {
       const claimed = spare.fingerprint.id === id ? spare.claim(holder) : undefined;
       if (claimed === undefined) continue;
       this.#hits++;
-      this.#asked(id, shape);
+      this.#recordDemand(id, shape);
       return claimed;
     }
     return undefined;
   }
 
-  /** A process is started, since no spare was there. @param begins whether its conversation does */
+  /** Records that a process is started because there was no spare. @param begins whether the conversation is new */
   missed(shape: Shape, begins: boolean): void {
-    if (this.#off) return;
+    if (this.#disabled) return;
     const mismatch = begins ? spareMismatch(shape) : "conversation";
     const fingerprint = mismatch === undefined ? fingerprintOf(shape) : undefined;
-    const reason = fingerprint === undefined ? mismatch : this.#reason(fingerprint);
+    const reason = fingerprint === undefined ? mismatch : this.#missReason(fingerprint);
     if (reason !== undefined) this.#misses.set(reason, (this.#misses.get(reason) ?? 0) + 1);
-    if (fingerprint !== undefined) this.#asked(fingerprint.id, shape);
+    if (fingerprint !== undefined) this.#recordDemand(fingerprint.id, shape);
   }
 
-  /** Puts others in the place of those that nobody can use any more, since the environment is another one by now. */
+  /** Replaces the spares that no longer fit the environment. */
   renew(): void {
-    if (this.#off) return;
+    if (this.#disabled) return;
     this.#demand.rekey((shape) => fingerprintOf(shape).id);
     this.#fillSoon(0);
   }
 
-  /** Ends them; resolves when they are gone. */
+  /** Ends all spares. Resolves when they are gone. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.all([...this.#spares].map((spare) => spare.discard("closed")));
   }
 
-  get #off(): boolean {
+  get #disabled(): boolean {
     return this.#closed || this.#limit === 0;
   }
 
@@ -118,12 +117,12 @@ export class Spares {
     return this.#deps.clock.monotonic();
   }
 
-  #asked(id: string, shape: Shape): void {
-    this.#demand.note(id, shape, this.#now);
-    this.#fillSoon(AFTER_MS);
+  #recordDemand(id: string, shape: Shape): void {
+    this.#demand.record(id, shape, this.#now);
+    this.#fillSoon(START_DELAY_MS);
   }
 
-  #reason(fingerprint: Fingerprint): string {
+  #missReason(fingerprint: Fingerprint): string {
     const ready = [...this.#spares].filter((spare) => spare.ready);
     const differences = ready.map((spare) => differencesOf(spare.fingerprint, fingerprint));
     const nearest = differences.toSorted((one, other) => one.length - other.length)[0]?.[0];
@@ -139,7 +138,7 @@ export class Spares {
     this.#timer = this.#deps.clock.schedule(ms, fill, { background: true });
   }
 
-  /** Starts one that is missing, one after the other, and ends those that nobody asks for any more. */
+  /** Starts one missing spare at a time, and discards spares without demand. */
   #fill(): void {
     if (this.#closed || this.#starting !== undefined) return;
     const now = this.#now;
@@ -161,16 +160,16 @@ export class Spares {
 
   #start({ id, shape }: Wanted): void {
     const fingerprint = fingerprintOf(shape);
-    // The environment or a directory is another one by now, and so will be what is asked for.
+    // The environment or a directory has changed since the request; the next request will have the new fingerprint.
     if (fingerprint.id !== id) {
       this.#demand.forget(id);
-      this.#fillSoon(AFTER_MS);
+      this.#fillSoon(START_DELAY_MS);
       return;
     }
     const spare = new Spare(fingerprint, this.#memory, this.#deps);
     const slot = this.#capacity.take(spare);
     if (slot === undefined) {
-      this.#fillSoon(GIVE_WAY_MS);
+      this.#fillSoon(BACKOFF_MS);
       return;
     }
     this.#spares.add(spare);
@@ -185,9 +184,9 @@ export class Spares {
     this.#spares.delete(spare);
     if (as === "claimed") return;
     this.#unused.set(as, (this.#unused.get(as) ?? 0) + 1);
-    if (as === "evicted") this.#notBefore = this.#now + GIVE_WAY_MS;
-    // What does not come up is not tried again before it has been asked for again.
+    if (as === "evicted") this.#notBefore = this.#now + BACKOFF_MS;
+    // A kind that failed to start is not retried until it is requested again.
     if (as === "failed") this.#demand.forget(spare.fingerprint.id);
-    this.#fillSoon(AFTER_MS);
+    this.#fillSoon(START_DELAY_MS);
   }
 }

@@ -1,12 +1,12 @@
-/** How many turns may run at a time: of all sessions, and of those that use the same key of the API. */
+/** The maximum number of concurrent turns: of all sessions, and of those that use the same API key. */
 export interface TurnLimits {
   readonly total?: number | undefined;
   readonly perKey?: number | undefined;
 }
 
 /**
- * The line of the sessions that have a turn to run, while as many run as may. A session has one place in it, however many turns
- * it has, and goes to its end for each, so that none keeps the others waiting. One whose key is in full use lets others by.
+ * Limits how many turns run. Sessions wait in a queue, each with one permit regardless of its number of turns, and go back to its
+ * end after each turn, so none starves the others. A session whose key is at its limit is skipped.
  */
 export class TurnLimiter {
   readonly limits: TurnLimits;
@@ -18,17 +18,17 @@ export class TurnLimiter {
     this.limits = limits;
   }
 
-  /** How many turns run. */
+  /** The number of running turns. */
   get running(): number {
     return this.#running;
   }
 
-  /** How many sessions wait. */
+  /** The number of waiting sessions. */
   get waiting(): number {
     return this.#queue.length;
   }
 
-  /** Which limit keeps turns with this key from running, if one does. */
+  /** Returns the limit that keeps turns with this key from running, or undefined. */
   limitOf(key: string): number | undefined {
     const { total = Number.POSITIVE_INFINITY, perKey = Number.POSITIVE_INFINITY } = this.limits;
     if ((this.#runningOf.get(key) ?? 0) >= perKey) return perKey;
@@ -50,7 +50,7 @@ export class TurnLimiter {
     this.#admit();
   }
 
-  /** Those that may, in order. */
+  /** Admits the waiting sessions that may run, in order. */
   #admit(): void {
     for (const permit of [...this.#queue]) {
       if (this.limitOf(permit.key) !== undefined) continue;
@@ -68,7 +68,7 @@ export class TurnLimiter {
   }
 }
 
-/** The place of a session in the line. */
+/** A session's permit to run a turn. */
 export class TurnPermit {
   readonly #limiter: TurnLimiter;
   readonly #keyOf: () => string;
@@ -77,29 +77,32 @@ export class TurnPermit {
   #key = "";
   #asking = false;
 
-  /** @param keyOf the key of the API that the next turn uses. @param admitted called when a turn may run that could not at once */
+  /**
+   * @param keyOf returns the API key of the next turn
+   * @param admitted called when a turn that had to wait may run
+   */
   constructor(limiter: TurnLimiter, keyOf: () => string, admitted: () => void) {
     this.#limiter = limiter;
     this.#keyOf = keyOf;
     this.#admitted = admitted;
   }
 
-  /** The key that it waits for, or uses. */
+  /** The API key that it waits for or uses. */
   get key(): string {
     return this.#key;
   }
 
-  /** The limit for which it waits, if it does. */
+  /** The limit that it waits for, or undefined if it does not wait. */
   get limit(): number | undefined {
     return this.#state === "waiting" ? this.#limiter.limitOf(this.#key) : undefined;
   }
 
-  /** How many turns run beside it. */
+  /** The number of running turns of all sessions. */
   get others(): number {
     return this.#limiter.running;
   }
 
-  /** Whether a turn may run now. If not, it waits in line. */
+  /** Whether a turn may run now. If not, the permit waits in the queue. */
   take(): boolean {
     if (this.#state === "away") {
       this.#key = this.#keyOf();
@@ -111,7 +114,7 @@ export class TurnPermit {
     return this.#state === "running";
   }
 
-  /** The turn is over, or none is to run. */
+  /** Releases the permit: the turn has ended, or none is due. */
   release(): void {
     const state = this.#state;
     this.#state = "away";
@@ -119,10 +122,10 @@ export class TurnPermit {
     if (state === "running") this.#limiter.done(this.#key);
   }
 
-  /** To be called by the line. */
+  /** Called by the limiter. */
   admit(): void {
     this.#state = "running";
-    // Not in the middle of what another session does.
+    // Deferred, so that it does not run in the middle of another session's work.
     if (!this.#asking) queueMicrotask(this.#admitted);
   }
 }

@@ -11,9 +11,9 @@ import type { SessionStatus } from "../session/status/session-status.ts";
 import { mockApi } from "../testing/index.ts";
 
 /*
- * `npm run demo`: what Castellan is for, in a few seconds, on the real Claude Code.
+ * `npm run demo`: shows in a few seconds what Castellan does, on the real Claude Code.
  *
- * With `--real` and ANTHROPIC_API_KEY set it talks to Anthropic's API instead of a mock of it.
+ * With `--real` and ANTHROPIC_API_KEY set, the demo uses Anthropic's API instead of a mock.
  */
 
 const JUST_SAID = "What did I just say?";
@@ -75,7 +75,7 @@ async function demo(model: DemoModel): Promise<void> {
     await supervisor.stop();
   }
   const left = await survivors(pids);
-  if (left.length > 0) throw new Error(`processes are left: ${left.join(", ")}`);
+  if (left.length > 0) throw new Error(`processes are still running: ${left.join(", ")}`);
   say(`stopped after ${elapsed(since)}; none of the ${pids.size} processes is left`);
 
   title("Start again: the names have kept their conversations, the journal what they cost");
@@ -96,7 +96,7 @@ async function start(model: DemoModel): Promise<Supervisor> {
   );
 }
 
-/** Asks the assistant something that it can only answer if it has kept the conversation. */
+/** Asks the assistant a question that it can answer only if it has kept the conversation. */
 async function ask(question: string, expected: string): Promise<void> {
   const { text } = await query("assistant", question);
   say(`you: ${question}\nassistant: ${text}`);
@@ -107,7 +107,7 @@ function note(supervisor: Supervisor, pids: Set<number>): void {
   for (const { pid } of supervisor.listSessions()) if (pid !== undefined) pids.add(pid);
 }
 
-/** Those of `pids` that are still there. The one that was killed may take a moment to be cleared away by the kernel. */
+/** Returns the `pids` that still run. The kernel may take a moment to reap the killed one. */
 async function survivors(pids: Iterable<number>): Promise<number[]> {
   const alive = (): number[] => [...pids].filter(isAlive);
   for (let tries = 0; tries < 20 && alive().length > 0; tries++) await delay(10);
@@ -139,7 +139,7 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** The sessions of a supervisor as a table for a terminal. */
+/** Formats sessions as a table for a terminal. */
 function sessionTable(sessions: readonly SessionStatus[]): string {
   const table = new Table({
     head: ["session", "state", "pid", "restarts", "last exit", "conversation"],
@@ -151,15 +151,15 @@ function sessionTable(sessions: readonly SessionStatus[]): string {
   return table.toString();
 }
 
-/** The model that the demo talks to, and what its sessions need to reach it. */
+/** The model that the demo talks to, and the defaults its sessions need to reach it. */
 interface DemoModel extends AsyncDisposable {
   readonly description: string;
-  /** A file for the journal, which goes with the rest. */
+  /** The path of the journal, removed with the model. */
   readonly journal: string;
   readonly defaults: SessionDefaults;
 }
 
-/** A mock of the model's API on this machine. Only the answers are made up; Claude Code and all else is real. */
+/** Starts a mock of the Messages API on this machine. Only the replies are made up; Claude Code is real. */
 async function mockModel(): Promise<DemoModel> {
   const api = await mockApi();
   api.reply("Review", "Looks fine, but `total` is never reset between calls.");
@@ -167,7 +167,7 @@ async function mockModel(): Promise<DemoModel> {
     text: "A keep of names on a quiet hill,\nwhere every voice is guarded still;\none falls, and ere the bell has tolled\nit stands, and knows what it was told.",
     tokensPerSecond: 60,
   });
-  // Taken from the messages that Claude Code sends along, so it holds only if the conversation is still there.
+  // The mock derives this reply from the conversation that Claude Code sends, so it proves that the conversation was kept.
   api.reply("ask you for first", ({ messages }) => {
     const first = messages.find(({ role }) => role === "user");
     return `You first asked me: ${first?.text}`;
@@ -180,7 +180,7 @@ async function mockModel(): Promise<DemoModel> {
   };
 }
 
-/** Anthropic's API, in a working directory of the demo's own. */
+/** Uses Anthropic's API, in a working directory of the demo's own. */
 async function realModel(): Promise<DemoModel> {
   const cwd = await mkdtemp(join(tmpdir(), "castellan-demo-"));
   return {

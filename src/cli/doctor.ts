@@ -18,31 +18,31 @@ import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
 import type { SessionOptions } from "../session/options/options.ts";
 
-/** What was looked at, and what is wrong with it, in words that a person can act on. */
+/** The result of one check, in words that a person can act on. */
 export interface Finding {
   readonly subject: string;
-  /** `warning`: it works, with less than there could be. */
+  /** `warning`: it works, with a limitation. */
   readonly verdict: "ok" | "warning" | "failed";
   readonly message: string;
 }
 
-/** What is looked at. */
+/** Options of the checks. */
 export interface DoctorOptions {
-  /** The working directory of the session that is tried. */
+  /** The working directory of the test session. */
   readonly cwd: string;
-  /** A file of configuration, if it is not `castellan.config.*` in `cwd`. */
+  /** The path of a config file other than `castellan.config.*` in `cwd`. */
   readonly config?: string;
 }
 
-/** How long Claude Code may take to be up here. */
+/** How long Claude Code may take to start here. */
 const START_MS = 60_000;
 
 /**
- * Looks at all that sessions need on this machine: the platform, the configuration, the journal, and Claude Code itself,
- * of which one process is started and ended again. No tokens are used.
+ * Checks everything that sessions need on this machine: the platform, the config, the journal, and Claude Code itself, which is
+ * started and stopped once. Uses no tokens.
  */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
-  // Takes its time where nothing clears orphans away.
+  // Takes several seconds where nothing reaps orphans.
   const cleared = zombies();
   const findings: Finding[] = [{ subject: "Node.js", verdict: "ok", message: process.versions.node }, await orphans()];
   const { finding, options: configured } = await configuration(options);
@@ -55,12 +55,12 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
 async function orphans(): Promise<Finding> {
   const subject = "processes of a dead host";
   if (!readsMarkers) {
-    const message = `on ${process.platform} commands that Claude runs may outlive a host that is killed; use Linux in production`;
+    const message = `on ${process.platform}, Claude's commands may outlive a killed host; use Linux in production`;
     return { subject, verdict: "warning", message };
   }
-  if ((await parentDeathPrefix()).length > 0) return { subject, verdict: "ok", message: "end with it" };
+  if ((await parentDeathPrefix()).length > 0) return { subject, verdict: "ok", message: "end with the host" };
   const message =
-    "are ended at the next start only, since there is no `setpriv --pdeathsig`; install util-linux 2.33 or newer";
+    "end only at the next start, since `setpriv --pdeathsig` is missing; install util-linux 2.33 or newer";
   return { subject, verdict: "warning", message };
 }
 
@@ -68,8 +68,8 @@ async function zombies(): Promise<Finding> {
   const subject = "orphans";
   const reaped = await reapsOrphans(systemClock);
   if (reaped !== false)
-    return { subject, verdict: "ok", message: reaped ? "are cleared away" : "are not looked at here" };
-  const message = `are not cleared away, and pile up as zombies; ${RUN_AN_INIT}`;
+    return { subject, verdict: "ok", message: reaped ? "are reaped" : "are not checked on this platform" };
+  const message = `are not reaped and pile up as zombies; ${RUN_AN_INIT}`;
   return { subject, verdict: "warning", message };
 }
 
@@ -85,28 +85,28 @@ async function configuration({
     const message = `${loaded.files.join(", ")} for ${loaded.environment}, ${loaded.children.length} children`;
     return { finding: { subject, verdict: "ok", message }, options: loaded.options };
   } catch (error) {
-    return { finding: { subject, verdict: "failed", message: wordsOf(error) }, options: {} };
+    return { finding: { subject, verdict: "failed", message: messageOf(error) }, options: {} };
   }
 }
 
-/** A journal that there is not is not made, only to look whether it can be. */
+/** A missing journal is not created: the check only looks whether it could be. */
 async function journal(cwd: string, configured: JournalOptions | undefined): Promise<Finding> {
   const subject = "journal";
   const file = configured === undefined ? join(cwd, ".castellan", "castellan.db") : fileOf(cwd, configured);
   if (configured === undefined && process.env["CASTELLAN_JOURNAL"]) {
-    return { subject, verdict: "ok", message: "as CASTELLAN_JOURNAL says" };
+    return { subject, verdict: "ok", message: "set by CASTELLAN_JOURNAL" };
   }
   if (file !== undefined && (await stat(file).catch(() => undefined)) === undefined) {
-    const folder = await firstFolder(dirname(file));
-    const denied = await access(folder, constants.W_OK).catch(wordsOf);
+    const folder = await existingFolder(dirname(file));
+    const denied = await access(folder, constants.W_OK).catch(messageOf);
     return denied === undefined
-      ? { subject, verdict: "ok", message: `${file} will be made` }
-      : { subject, verdict: "failed", message: `${file} cannot be made: ${denied}` };
+      ? { subject, verdict: "ok", message: `${file} will be created` }
+      : { subject, verdict: "failed", message: `${file} cannot be created: ${denied}` };
   }
   try {
     const supervisor = await Supervisor.start([], {
       journal: file === undefined ? (configured ?? "memory") : { sqlite: file },
-      // What it would warn of is told here.
+      // The findings report what the logger would warn of.
       logger: { info: () => {}, warn: () => {} },
     });
     await supervisor.stop();
@@ -115,11 +115,14 @@ async function journal(cwd: string, configured: JournalOptions | undefined): Pro
     return { subject, verdict: "ok", message: file ?? "can be opened" };
   } catch (error) {
     const inUse = CastellanError.is(error, "JOURNAL_IN_USE");
-    return { subject, verdict: inUse ? "warning" : "failed", message: wordsOf(error) };
+    return { subject, verdict: inUse ? "warning" : "failed", message: messageOf(error) };
   }
 }
 
-/** Whether the databases of journal and cluster keep what they have confirmed. One that does not answer is the journal's finding. */
+/**
+ * Checks whether the databases of journal and cluster keep confirmed writes. The finding on the journal covers a database that
+ * does not answer.
+ */
 async function databases({ journal: kept, cluster }: SupervisorOptions): Promise<Finding[]> {
   const sources = [typeof kept === "object" && "postgres" in kept ? kept : undefined, cluster].filter(
     (source) => source !== undefined,
@@ -130,10 +133,10 @@ async function databases({ journal: kept, cluster }: SupervisorOptions): Promise
       const subject = `database of ${database.label}`;
       try {
         const problems = await durabilityProblemsAt(database);
-        if (problems.length === 0) return { subject, verdict: "ok", message: "keeps what it has confirmed" };
+        if (problems.length === 0) return { subject, verdict: "ok", message: "keeps confirmed writes" };
         return { subject, verdict: "warning", message: problems.join("; ") };
       } catch (error) {
-        return { subject, verdict: "failed", message: wordsOf(error) };
+        return { subject, verdict: "failed", message: messageOf(error) };
       }
     }),
   );
@@ -147,13 +150,13 @@ async function claude(cwd: string, { defaults = {} }: SupervisorOptions): Promis
   try {
     const started = supervisor.startSession(session);
     const running = await withDeadline(systemClock, START_MS, started, () => {
-      throw new Error(`it was not up after ${formatDuration(START_MS)}`);
+      throw new Error(`it was not ready after ${formatDuration(START_MS)}`);
     });
     const { pid } = running.status();
     const took = Math.round(performance.now() - since);
-    return { subject, verdict: "ok", message: `up after ${took} ms, as process ${pid}, and ended again` };
+    return { subject, verdict: "ok", message: `ready after ${took} ms, as process ${pid}, and stopped again` };
   } catch (error) {
-    return { subject, verdict: "failed", message: wordsOf(error) };
+    return { subject, verdict: "failed", message: messageOf(error) };
   } finally {
     await supervisor.stop({ kill: true });
   }
@@ -163,14 +166,14 @@ function fileOf(cwd: string, configured: JournalOptions): string | undefined {
   return typeof configured === "object" && "sqlite" in configured ? resolve(cwd, configured.sqlite) : undefined;
 }
 
-/** The folder itself, or the nearest one above it that there is. */
-async function firstFolder(folder: string): Promise<string> {
+/** Returns the folder itself, or its nearest existing parent. */
+async function existingFolder(folder: string): Promise<string> {
   const found = await stat(folder).catch(() => undefined);
-  return found !== undefined || dirname(folder) === folder ? folder : await firstFolder(dirname(folder));
+  return found !== undefined || dirname(folder) === folder ? folder : await existingFolder(dirname(folder));
 }
 
-/** What an error says; of a session that did not come up, what its last exit says. */
-function wordsOf(error: unknown): string {
+/** Returns an error's message; for a quarantined session, that of its last exit. */
+function messageOf(error: unknown): string {
   if (CastellanError.is(error, "SESSION_QUARANTINED")) {
     const last = error.details.lastExits.at(-1);
     if (last !== undefined) return last.message;

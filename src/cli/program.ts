@@ -12,7 +12,7 @@ const MARKS = {
   failed: styleText("red", "failed "),
 } as const satisfies Record<Finding["verdict"], string>;
 
-/** What a person can ask `castellan` to do. */
+/** The commands of `castellan`. */
 export const program: Command = new Command("castellan")
   .description("Supervision for Claude Code sessions")
   .version(version)
@@ -20,10 +20,10 @@ export const program: Command = new Command("castellan")
 
 program
   .command("doctor")
-  .description("looks whether sessions can run here, and says what is missing; exits with 1 if something is")
+  .description("check whether sessions can run here, and say what is missing; exits with 1 on a failure")
   .option("--cwd <folder>", "the working directory of a session", process.cwd())
-  .option("--config <file>", "a file of configuration other than castellan.config.*")
-  .option("--json", "for programs")
+  .option("--config <file>", "a config file other than castellan.config.*")
+  .option("--json", "print the findings as JSON")
   .action(async ({ json, ...options }: { cwd: string; config?: string; json?: boolean }) => {
     const findings = await examine(options);
     if (json) console.log(JSON.stringify(findings, null, 2));

@@ -6,14 +6,14 @@ import type { PoolOptions } from "../pool/pool-options.ts";
 import type { SessionDefaults, SessionOptions } from "../session/options/options.ts";
 import type { EnvReference } from "./env-reference.ts";
 
-/** Options any of which may be the value of an environment variable. */
+/** Options, each of which may refer to an environment variable. */
 export type Configurable<Options extends object> = {
   [Name in keyof Options]: Name extends "env"
     ? { [variable: string]: string | EnvReference | undefined }
     : Options[Name] | EnvReference;
 };
 
-/** A child as it may stand in a configuration. */
+/** A child in a config file. */
 export type ConfiguredChild =
   | Configurable<SessionOptions>
   | (Configurable<Omit<TemplateOptions, "sessions" | "template">> & {
@@ -27,7 +27,7 @@ export type ConfiguredChild =
     })
   | WorkerOptions;
 
-/** What a supervisor is started with: its options, and its children. */
+/** The options of a supervisor and its children. */
 export interface ConfigLayer extends Omit<Configurable<SupervisorOptions>, "defaults" | "capacity" | "journal"> {
   children?: readonly ConfiguredChild[];
   defaults?: Configurable<SessionDefaults>;
@@ -36,21 +36,21 @@ export interface ConfigLayer extends Omit<Configurable<SupervisorOptions>, "defa
 }
 
 /**
- * What stands in a file of configuration. What is the same everywhere stands at the top; a layer for one environment goes over
- * it: options one by one, those of `defaults` and `capacity` too, and children by their names.
+ * The content of a config file. The top level holds for every environment. A layer for one environment overrides it: options one
+ * by one, including those of `defaults` and `capacity`, and children by name.
  */
 export interface CastellanConfig extends ConfigLayer {
-  /** Files of configuration that this one goes over, from its folder. */
+  /** Config files that this one overrides, relative to its folder. */
   extends?: string | readonly string[];
   $development?: ConfigLayer;
   $test?: ConfigLayer;
   $production?: ConfigLayer;
-  /** Layers for environments of other names: what `NODE_ENV` says. */
+  /** Layers for other values of `NODE_ENV`. */
   $env?: { [environment: string]: ConfigLayer };
 }
 
 /**
- * A configuration, with its types checked. It is the default export of `castellan.config.ts`, see {@link startFromConfig}.
+ * Returns a config unchanged, with its types checked: the default export of `castellan.config.ts`, see {@link startFromConfig}.
  *
  * @example
  * export default defineConfig({

@@ -1,62 +1,63 @@
 import type { OptionProblem } from "../errors.ts";
 
-/** Stands for the value of an environment variable, which is read when the configuration is. */
+/** A reference to an environment variable, resolved when the config is loaded. */
 export interface EnvReference {
   /** The name of the variable. */
   readonly env: string;
-  /** What it is read as. Default `"string"`. */
+  /** The type of its value. Default `"string"`. */
   readonly as?: "string" | "number" | "boolean";
-  /** What it is if the variable is not set, or empty. Default: the configuration is refused. */
+  /** The value if the variable is unset or empty. Default: loading the config fails. */
   readonly default?: string | number | boolean;
 }
 
 const FIELDS: ReadonlySet<string> = new Set(["env", "as", "default"]);
 
-/** Options whose value is not looked into: the key is read when a process is started, and `env` is no reference. */
-const KEPT: ReadonlySet<string> = new Set(["apiKey"]);
+/** Options whose `env` field is not such a reference: an API key is read when a process starts. */
+const UNRESOLVED: ReadonlySet<string> = new Set(["apiKey"]);
 
-/** What is done with the references in a value. */
+/** How references are resolved. */
 export interface Resolution {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Told of each reference that has no value. */
+  /** Called for each reference without a valid value. */
   readonly problem: (problem: OptionProblem) => void;
 }
 
 /**
- * `value` with what its references stand for.
+ * Returns `value` with its references replaced.
  *
- * @param field where it stands, for messages: `children[0].model`
+ * @param field the path of the value, for messages: `children[0].model`
  */
-export function resolved(value: unknown, field: string, resolution: Resolution): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => resolved(item, `${field}[${index}]`, resolution));
+export function resolveReferences(value: unknown, field: string, resolution: Resolution): unknown {
+  if (Array.isArray(value))
+    return value.map((item, index) => resolveReferences(item, `${field}[${index}]`, resolution));
   if (!isPlain(value)) return value;
-  if (isReference(value)) return valueOfVariable(value, field, resolution);
+  if (isReference(value)) return readVariable(value, field, resolution);
   return Object.fromEntries(
     Object.entries(value).map(([name, part]) => {
       const path = field === "" ? name : `${field}.${name}`;
-      if (KEPT.has(name)) return [name, part];
-      // A variable for the process may itself be called `env`.
-      if (name === "env" && isPlain(part)) return [name, resolvedFields(part, path, resolution)];
-      return [name, resolved(part, path, resolution)];
+      if (UNRESOLVED.has(name)) return [name, part];
+      // Within the option `env`, `env` can be the name of a variable.
+      if (name === "env" && isPlain(part)) return [name, resolveFields(part, path, resolution)];
+      return [name, resolveReferences(part, path, resolution)];
     }),
   );
 }
 
-/** The variable that a value is taken from, if it is. */
+/** Returns the name of the variable if `value` is a reference. */
 export function variableOf(value: unknown): string | undefined {
   return isPlain(value) && isReference(value) ? value.env : undefined;
 }
 
-/** Whether it is an object of data, and not of a class. */
+/** Whether a value is a plain object, not an instance of a class. */
 export function isPlain(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function resolvedFields(value: Record<string, unknown>, field: string, resolution: Resolution): unknown {
+function resolveFields(value: Record<string, unknown>, field: string, resolution: Resolution): unknown {
   return Object.fromEntries(
-    Object.entries(value).map(([name, part]) => [name, resolved(part, `${field}.${name}`, resolution)]),
+    Object.entries(value).map(([name, part]) => [name, resolveReferences(part, `${field}.${name}`, resolution)]),
   );
 }
 
@@ -64,12 +65,12 @@ function isReference(value: Record<string, unknown>): value is Record<string, un
   return typeof value["env"] === "string" && Object.keys(value).every((name) => FIELDS.has(name));
 }
 
-function valueOfVariable(reference: EnvReference, field: string, { environment, problem }: Resolution): unknown {
+function readVariable(reference: EnvReference, field: string, { environment, problem }: Resolution): unknown {
   const { env, as = "string" } = reference;
   const text = environment[env];
   if (text === undefined || text === "") {
     if (reference.default !== undefined) return reference.default;
-    problem({ field, message: `the environment variable ${env} is not set, and there is no \`default\`` });
+    problem({ field, message: `the environment variable ${env} is not set, and the reference has no \`default\`` });
     return undefined;
   }
   switch (as) {
@@ -78,7 +79,7 @@ function valueOfVariable(reference: EnvReference, field: string, { environment, 
     case "number": {
       const number = Number(text);
       if (!Number.isNaN(number)) return number;
-      problem({ field, message: `the environment variable ${env} is to be a number, and is ${JSON.stringify(text)}` });
+      problem({ field, message: `the environment variable ${env} must be a number, but is ${JSON.stringify(text)}` });
       return undefined;
     }
     case "boolean":
@@ -86,7 +87,7 @@ function valueOfVariable(reference: EnvReference, field: string, { environment, 
       if (text === "false" || text === "0") return false;
       problem({
         field,
-        message: `the environment variable ${env} is to be true or false, and is ${JSON.stringify(text)}`,
+        message: `the environment variable ${env} must be true or false, but is ${JSON.stringify(text)}`,
       });
       return undefined;
     default:

@@ -4,56 +4,54 @@ import { basename, dirname, join, resolve } from "node:path";
 import { type Clock, systemClock, type Timer } from "../clock.ts";
 import { type ConfigSource, type LoadedConfig, loadConfig } from "./load-config.ts";
 
-/** How often the files are looked at. What has changed is read when it was the same twice, since it may be half written. */
-const LOOK_MS = 200;
+/** The polling interval. A change is loaded once two polls have seen the same content, since a file may be half written. */
+const POLL_MS = 200;
 
-/** How often a configuration is read that changes while it is read. */
-const MOST_READS = 5;
+/** The maximum number of tries to load a config that changes while it is loaded. */
+const MAX_READS = 5;
 
-/** A configuration, and the digest of the files that it was read from. */
-export interface SteadyConfig {
+/** A config and the digest of its files. */
+export interface ConfigSnapshot {
   readonly loaded: LoadedConfig;
   readonly digest: string;
 }
 
 /**
- * Reads a configuration of which it is known that its files were the same before and afterwards, so that no change is missed by
- * whoever looks at them from then on.
+ * Loads a config together with a digest that matches it, so that a later comparison misses no change.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
-export async function readSteadily(source: ConfigSource): Promise<SteadyConfig> {
+export async function readSnapshot(source: ConfigSource): Promise<ConfigSnapshot> {
   let loaded = await loadConfig(source);
   for (let reads = 1; ; reads++) {
     const digest = await digestOf(loaded.files, source);
     const again = await loadConfig(source);
     const after = await digestOf(again.files, source);
-    if (digest === after || reads === MOST_READS) return { loaded: again, digest };
+    if (digest === after || reads === MAX_READS) return { loaded: again, digest };
     loaded = again;
   }
 }
 
 /**
- * Looks at the files of a configuration again and again, and tells when what is in them has changed: also if a file, or a folder that a
- * link leads to, was put in the place of another one, as editors, deployments and Kubernetes' ConfigMaps do. File systems tell of that
- * in many ways, and of some not at all.
+ * Polls the files of a config and reports changes of their content, including replaced files and link targets, as by editors,
+ * deployments and Kubernetes' ConfigMaps. File system events cover these cases unreliably.
  */
 export class ConfigWatch {
   readonly #source: ConfigSource;
   readonly #clock: Clock;
-  readonly #changed: () => Promise<SteadyConfig | undefined>;
+  readonly #changed: () => Promise<ConfigSnapshot | undefined>;
   #files: readonly string[];
-  /** What is known, and what was seen the last time. */
+  /** The digest of the loaded config, and the digest of the last poll. */
   #known: string;
   #seen: string;
   #timer: Timer | undefined;
-  #over = false;
+  #stopped = false;
 
-  /** `changed` is called when there is something new; it gives what has been read, or nothing if that was in vain. */
+  /** @param changed called on a change; resolves with the loaded config, or undefined if loading failed */
   constructor(
-    { loaded, digest }: SteadyConfig,
+    { loaded, digest }: ConfigSnapshot,
     source: ConfigSource,
-    changed: () => Promise<SteadyConfig | undefined>,
+    changed: () => Promise<ConfigSnapshot | undefined>,
     clock: Clock = systemClock,
   ) {
     this.#source = source;
@@ -66,19 +64,19 @@ export class ConfigWatch {
   }
 
   stop(): void {
-    this.#over = true;
+    this.#stopped = true;
     this.#timer?.cancel();
   }
 
   #next(): void {
-    if (!this.#over) this.#timer = this.#clock.schedule(LOOK_MS, () => void this.#look(), { background: true });
+    if (!this.#stopped) this.#timer = this.#clock.schedule(POLL_MS, () => void this.#poll(), { background: true });
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     const seen = await digestOf(this.#files, this.#source);
     const steady = seen === this.#seen;
     this.#seen = seen;
-    if (steady && seen !== this.#known && !this.#over) {
+    if (steady && seen !== this.#known && !this.#stopped) {
       this.#known = seen;
       const read = await this.#changed();
       if (read !== undefined) {
@@ -92,8 +90,8 @@ export class ConfigWatch {
 }
 
 /**
- * Of what the files have in them. One that is not there counts, too. The library gives files without the links that lead to them, so
- * that the first is also looked for where it was found.
+ * Returns a digest of the files' content; missing files count. c12 resolves links, so the first file is also read at its original
+ * path.
  */
 async function digestOf(files: readonly string[], { file = "", cwd = process.cwd() }: ConfigSource): Promise<string> {
   const [first = ""] = files;

@@ -9,34 +9,34 @@ import type { Session } from "../session/session.ts";
 import { canonical, type Metadata, Registration, type RegistryEntry, type RegistryKey } from "./registration.ts";
 
 export interface RegistryOptions {
-  /** Whether a key has one value at a time, or any number of them. */
+  /** Whether a key has at most one value, or any number. */
   keys: "unique" | "duplicate";
-  /** Stands in messages, and at the beginning of the names of sessions that are named by `via`. Default: none. */
+  /** The name of the registry in messages, and the first part of the names of sessions named with `via`. Default: none. */
   name?: string;
 }
 
 export interface RegisterOptions {
-  /** What is to be known of the value besides itself. Default: nothing. */
+  /** Data about the value. Default: none. */
   metadata?: Metadata;
-  /** Aborting it takes the value out. */
+  /** Aborting it unregisters the value. */
   signal?: AbortSignal;
 }
 
 export interface WhenRegisteredOptions {
-  /** How long it is waited. Default `"30s"`. */
+  /** How long to wait. Default `"30s"`. */
   timeout?: Duration;
-  /** Aborting it ends the wait, with the signal's reason. */
+  /** Aborting it rejects with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** Somebody who waits for a key. */
+/** A caller that waits for a key. */
 interface Waiter<Value> {
   tell(value: Value): void;
 }
 
-/** A value in its place, and what takes it out of there. */
+/** An entry with its canonical key and the removal of its signal listener. */
 interface StoredEntry<Value> {
-  readonly form: string;
+  readonly canonicalKey: string;
   entry: RegistryEntry<Value>;
   readonly unlisten: () => void;
 }
@@ -49,7 +49,7 @@ const registerSchema = z.strictObject({
   metadata: metadataSchema.optional(),
   signal: z
     .instanceof(AbortSignal)
-    .refine((signal) => !signal.aborted, "has already been aborted, which would take the value out at once")
+    .refine((signal) => !signal.aborted, "is already aborted, which would unregister the value at once")
     .optional(),
 });
 
@@ -59,12 +59,12 @@ const waitSchema = z.strictObject({
 });
 
 /**
- * Finds things by keys of the application's own, as Elixir's `Registry` does: sessions, see `via`, or whatever else an
- * application has. It is of this process, and nothing of it is kept in the journal.
+ * Finds values by keys of the application's own, as Elixir's `Registry` does: sessions, see `via`, or any other value. A registry
+ * belongs to this process and is not journaled.
  *
- * What has ended is taken out by itself: a session that has ended for good, a supervisor, a worker or anything else that has a
- * promise `closed` or `exited`, and what was registered with a `signal` that is aborted. A session that only hibernates, is
- * restarted, quarantined or let go by its template stays.
+ * Entries disappear by themselves when their value ends: a session for good, or a supervisor, worker or other object with a
+ * promise `closed` or `exited`; or when the `signal` given to `register` is aborted. A session that hibernates, restarts, is
+ * quarantined or is evicted by its template stays.
  *
  * @example
  * const agents = new Registry({ keys: "unique", name: "agents" });
@@ -78,12 +78,12 @@ export class Registry<Value = Session> {
   readonly #clock: Clock;
   readonly #byKey = new Map<string, Set<StoredEntry<Value>>>();
   readonly #byValue = new Map<Value, Set<StoredEntry<Value>>>();
-  /** Values whose end is waited for, so that it is waited for once, however often each is registered. */
+  /** Values whose end is already awaited: once each, however often they are registered. */
   readonly #followed = new WeakSet<object>();
   readonly #waiting = new Map<string, Set<Waiter<Value>>>();
 
   /**
-   * @param clock for tests. Default: the machine's
+   * @param clock for tests. Default: the system clock
    * @throws CastellanError `INVALID_OPTIONS`
    */
   constructor(options: RegistryOptions, clock: Clock = systemClock) {
@@ -95,68 +95,70 @@ export class Registry<Value = Session> {
   }
 
   /**
-   * Puts a value under a key.
+   * Registers a value under a key.
    *
    * @throws CastellanError `KEY_ALREADY_REGISTERED` if keys are unique and this one is taken; `INVALID_OPTIONS`
    */
   register(key: RegistryKey, value: Value, options: RegisterOptions = {}): Registration<Value> {
-    const form = canonical(key, this.#who);
-    const { metadata = {}, signal } = validate(registerSchema, options, `${this.#who}, key ${form}`);
-    if (this.kind === "unique" && this.#byKey.has(form)) throw this.#taken(key, form);
-    // Whoever gave them may change them later.
+    const canonicalKey = canonical(key, this.#who);
+    const { metadata = {}, signal } = validate(registerSchema, options, `${this.#who}, key ${canonicalKey}`);
+    if (this.kind === "unique" && this.#byKey.has(canonicalKey)) throw this.#alreadyRegistered(key, canonicalKey);
+    // Copied, since the caller may change them later.
     const kept = typeof key === "object" ? ([...key] satisfies RegistryKey) : key;
-    const leave = (): boolean => this.#take(stored);
+    const leave = (): boolean => this.#remove(stored);
     const stored: StoredEntry<Value> = {
-      form,
+      canonicalKey,
       entry: { key: kept, value, metadata: { ...metadata } },
       unlisten: () => signal?.removeEventListener("abort", leave),
     };
     signal?.addEventListener("abort", leave, { once: true });
-    put(this.#byKey, form, stored);
+    put(this.#byKey, canonicalKey, stored);
     put(this.#byValue, value, stored);
     this.#follow(value);
-    for (const waiter of this.#waiting.get(form) ?? []) waiter.tell(value);
+    for (const waiter of this.#waiting.get(canonicalKey) ?? []) waiter.tell(value);
     return new Registration(kept, value, () => stored.entry.metadata, leave);
   }
 
   /**
-   * Takes out what stands under a key, or of that only `value`.
+   * Unregisters all values under a key, or only `value`.
    *
-   * @returns how many there were
-   * @throws CastellanError `INVALID_OPTIONS` if it is no key
+   * @returns the number of removed entries
+   * @throws CastellanError `INVALID_OPTIONS` for an invalid key
    */
   unregister(key: RegistryKey, value?: Value): number {
-    return this.#under(key, value).filter((stored) => this.#take(stored)).length;
+    return this.#entriesOf(key, value).filter((stored) => this.#remove(stored)).length;
   }
 
-  /** All that stands under a key, in the order in which it was registered. @throws CastellanError `INVALID_OPTIONS` if it is no key */
+  /** Returns all entries under a key, in order of registration. @throws CastellanError `INVALID_OPTIONS` for an invalid key */
   lookup(key: RegistryKey): RegistryEntry<Value>[] {
-    return this.#under(key).map(({ entry }) => entry);
+    return this.#entriesOf(key).map(({ entry }) => entry);
   }
 
-  /** The value under a key, where keys are unique. @throws CastellanError `INVALID_OPTIONS` if they are not, or it is no key */
+  /**
+   * Returns the value under a unique key. @throws CastellanError `INVALID_OPTIONS` for an invalid key, or if keys are not unique
+   */
   get(key: RegistryKey): Value | undefined {
-    if (this.kind === "unique") return this.#under(key)[0]?.entry.value;
-    const message = "a key may have many values here; use `lookup`";
+    if (this.kind === "unique") return this.#entriesOf(key)[0]?.entry.value;
+    const message = "a key can have several values in this registry; use `lookup`";
     throw invalidOptions(this.#who, [{ field: "get", message }]);
   }
 
-  /** The keys under which something stands, each once. */
+  /** Returns the keys that have values, each once. */
   keys(): RegistryKey[] {
     return [...this.#byKey.values()].flatMap((entries) => firstKey(entries));
   }
 
-  /** The keys under which this value stands, each once. */
+  /** Returns the keys of a value, each once. */
   keysOf(value: Value): RegistryKey[] {
     const entries = this.#byValue.get(value) ?? new Set();
-    const keys = new Map([...entries].map(({ form, entry }) => [form, entry.key]));
+    const keys = new Map([...entries].map(({ canonicalKey, entry }) => [canonicalKey, entry.key]));
     return [...keys.values()];
   }
 
   /**
-   * The entries that are as asked, in the order in which their keys came.
+   * Returns the entries that match, in the order in which their keys were first registered.
    *
-   * @param wanted tells of an entry whether it is, or is what its metadata have to have, compared by value
+   * @param wanted a predicate, or the metadata that entries must have, compared by value
    * @example
    * agents.select({ team: "core" });
    * agents.select(({ key }) => typeof key === "string" && key.startsWith("review"));
@@ -169,26 +171,26 @@ export class Registry<Value = Session> {
     );
   }
 
-  /** How many values stand in it, or under a key. @throws CastellanError `INVALID_OPTIONS` if it is no key */
+  /** Returns the number of values, in all or under a key. @throws CastellanError `INVALID_OPTIONS` for an invalid key */
   count(key?: RegistryKey): number {
-    if (key !== undefined) return this.#under(key).length;
+    if (key !== undefined) return this.#entriesOf(key).length;
     return [...this.#byKey.values()].reduce((sum, entries) => sum + entries.size, 0);
   }
 
-  /** All entries, in the order in which their keys came. */
+  /** Yields all entries, in the order in which their keys were first registered. */
   *[Symbol.iterator](): IterableIterator<RegistryEntry<Value>> {
     for (const entries of this.#byKey.values()) for (const { entry } of entries) yield entry;
   }
 
   /**
-   * Changes what is known of the values under a key, or of `value` only.
+   * Updates the metadata of all values under a key, or of `value` only.
    *
-   * @param change fields to be set, or a function that makes the metadata of those that there are
-   * @returns how many there were
+   * @param change fields to set, or a function from the current to the new metadata
+   * @returns the number of updated entries
    * @throws CastellanError `INVALID_OPTIONS`
    */
   updateMetadata(key: RegistryKey, change: Metadata | ((metadata: Metadata) => Metadata), value?: Value): number {
-    const entries = this.#under(key, value);
+    const entries = this.#entriesOf(key, value);
     const made = entries.map(({ entry: { metadata } }) => {
       const changed = typeof change === "function" ? change(metadata) : change;
       const checked = validate(metadataSchema, changed, this.#who, "metadata");
@@ -199,62 +201,62 @@ export class Registry<Value = Session> {
   }
 
   /**
-   * Resolves with the first value under a key: at once if there is one, or as soon as there is.
+   * Resolves with the first value under a key, once there is one.
    *
-   * @throws CastellanError `REGISTRATION_TIMEOUT`; `INVALID_OPTIONS`; the signal's reason if that is aborted
+   * @throws CastellanError `REGISTRATION_TIMEOUT`; `INVALID_OPTIONS`; the signal's reason if it is aborted
    */
   async whenRegistered(key: RegistryKey, options: WhenRegisteredOptions = {}): Promise<Value> {
-    const form = canonical(key, this.#who);
-    const { timeout, signal } = validate(waitSchema, options, `${this.#who}, key ${form}`);
+    const canonicalKey = canonical(key, this.#who);
+    const { timeout, signal } = validate(waitSchema, options, `${this.#who}, key ${canonicalKey}`);
     signal?.throwIfAborted();
-    const [present] = this.#under(key);
+    const [present] = this.#entriesOf(key);
     if (present !== undefined) return present.entry.value;
     const { promise, resolve, reject } = Promise.withResolvers<Value>();
     const aborted = (): void => reject(signal?.reason);
     signal?.addEventListener("abort", aborted, { once: true });
     const waiter: Waiter<Value> = { tell: resolve };
-    put(this.#waiting, form, waiter);
+    put(this.#waiting, canonicalKey, waiter);
     try {
       return await withDeadline(this.#clock, timeout, promise, () => {
-        throw this.#late(key, form, timeout);
+        throw this.#timedOut(key, canonicalKey, timeout);
       });
     } finally {
       signal?.removeEventListener("abort", aborted);
-      drop(this.#waiting, form, waiter);
+      drop(this.#waiting, canonicalKey, waiter);
     }
   }
 
-  #under(key: RegistryKey, value?: Value): StoredEntry<Value>[] {
+  #entriesOf(key: RegistryKey, value?: Value): StoredEntry<Value>[] {
     const entries = [...(this.#byKey.get(canonical(key, this.#who)) ?? [])];
     return value === undefined ? entries : entries.filter(({ entry }) => Object.is(entry.value, value));
   }
 
-  #take(stored: StoredEntry<Value>): boolean {
-    if (!drop(this.#byKey, stored.form, stored)) return false;
+  #remove(stored: StoredEntry<Value>): boolean {
+    if (!drop(this.#byKey, stored.canonicalKey, stored)) return false;
     drop(this.#byValue, stored.entry.value, stored);
     stored.unlisten();
     return true;
   }
 
-  /** Takes the value out when it has ended. */
+  /** Unregisters the value when it ends. */
   #follow(value: Value): void {
-    const ending = endingOf(value);
+    const ending = endOf(value);
     if (ending === undefined || typeof value !== "object" || value === null || this.#followed.has(value)) return;
     this.#followed.add(value);
     const ended = (): void => {
       this.#followed.delete(value);
-      for (const stored of [...(this.#byValue.get(value) ?? [])]) this.#take(stored);
+      for (const stored of [...(this.#byValue.get(value) ?? [])]) this.#remove(stored);
     };
     ending.then(ended, ended);
   }
 
-  #taken(key: RegistryKey, form: string): CastellanError<"KEY_ALREADY_REGISTERED"> {
-    const message = `${this.#who} already has a value under ${form}; unregister that one first, or choose another key.`;
+  #alreadyRegistered(key: RegistryKey, canonicalKey: string): CastellanError<"KEY_ALREADY_REGISTERED"> {
+    const message = `${this.#who} already has a value under ${canonicalKey}. Unregister that value first, or choose another key.`;
     return new CastellanError("KEY_ALREADY_REGISTERED", message, { details: { registry: this.name, key } });
   }
 
-  #late(key: RegistryKey, form: string, timeoutMs: number): CastellanError<"REGISTRATION_TIMEOUT"> {
-    const message = `Nothing was registered under ${form} in ${this.#who} within ${formatDuration(timeoutMs)}.`;
+  #timedOut(key: RegistryKey, canonicalKey: string, timeoutMs: number): CastellanError<"REGISTRATION_TIMEOUT"> {
+    const message = `Nothing was registered under ${canonicalKey} in ${this.#who} within ${formatDuration(timeoutMs)}.`;
     return new CastellanError("REGISTRATION_TIMEOUT", message, { details: { registry: this.name, key, timeoutMs } });
   }
 }
@@ -268,7 +270,7 @@ function put<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): void {
   sets.set(key, set.add(item));
 }
 
-/** Whether it was there. A set that is empty is not kept. */
+/** Returns whether the item was present. Removes an empty set. */
 function drop<Key, Item>(sets: Map<Key, Set<Item>>, key: Key, item: Item): boolean {
   const set = sets.get(key);
   const present = set?.delete(item) ?? false;
@@ -281,10 +283,10 @@ function isPlain(value: unknown): boolean {
 }
 
 /**
- * The promise by which `value` tells that it has ended, if it has one: `closed`, as sessions and supervisors have, or
- * `exited`, as children have.
+ * Returns the promise that settles when `value` ends, if it has one: `closed` of sessions and supervisors, or `exited` of
+ * children.
  */
-function endingOf(value: unknown): PromiseLike<unknown> | undefined {
+function endOf(value: unknown): PromiseLike<unknown> | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { closed, exited } = value as { readonly closed?: unknown; readonly exited?: unknown };
   return [closed, exited].find(isPromise);

@@ -26,9 +26,9 @@ test("busiest(): agrees with a count from every time", () => {
 
 test("SpareDemand: wants a spare after two demands, for ten minutes", () => {
   const demand = new SpareDemand();
-  demand.note("a", shape, 0);
+  demand.record("a", shape, 0);
   expect(demand.wanted(0)).toEqual([]);
-  demand.note("a", shape, 60_000);
+  demand.record("a", shape, 60_000);
   expect(demand.wanted(60_000)).toEqual([{ id: "a", shape, count: 1 }]);
   expect(demand.wanted(599_999)).toHaveLength(1);
   expect(demand.wanted(600_000)).toEqual([]);
@@ -37,7 +37,7 @@ test("SpareDemand: wants a spare after two demands, for ten minutes", () => {
 test("SpareDemand: lists the latest demand first, and counts an expected one once", () => {
   const demand = new SpareDemand();
   demand.expect("expected", shape, 0);
-  for (const at of [1, 2, 3]) demand.note("b", shape, at);
+  for (const at of [1, 2, 3]) demand.record("b", shape, at);
   expect(demand.wanted(3).map(({ id, count }) => [id, count])).toEqual([
     ["b", 3],
     ["expected", 1],
@@ -48,16 +48,16 @@ test("SpareDemand: lists the latest demand first, and counts an expected one onc
 
 test("SpareDemand: keeps the latest 64 kinds, and the latest 256 times of a kind", () => {
   const demand = new SpareDemand();
-  for (let kind = 0; kind < 100; kind++) for (const at of [0, 1]) demand.note(`kind ${kind}`, shape, at);
+  for (let kind = 0; kind < 100; kind++) for (const at of [0, 1]) demand.record(`kind ${kind}`, shape, at);
   expect(demand.wanted(1)).toHaveLength(64);
-  for (let at = 0; at < 1_000; at++) demand.note("kind 99", shape, 1);
+  for (let at = 0; at < 1_000; at++) demand.record("kind 99", shape, 1);
   expect(demand.wanted(1)[0]).toEqual({ id: "kind 99", shape, count: 256 });
 });
 
 test("SpareDemand: merges kinds whose fingerprint has become the same", () => {
   const demand = new SpareDemand();
-  for (const at of [0, 5_000]) demand.note("a", shape, at);
-  for (const at of [1_000, 1_001]) demand.note("b", shape, at);
+  for (const at of [0, 5_000]) demand.record("a", shape, at);
+  for (const at of [1_000, 1_001]) demand.record("b", shape, at);
   demand.rekey(() => "c");
   expect(demand.wanted(5_000)).toEqual([{ id: "c", shape, count: 3 }]);
   expect(demand.wanted(605_000)).toEqual([]);

@@ -31,8 +31,8 @@ test("examine(): reports success, and starts and stops one process", async () =>
   const findings = await examine({ cwd });
   expect(findings.filter(({ verdict }) => verdict === "failed")).toEqual([]);
   expect(of(findings, "configuration")?.message).toBe("castellan.config.json for test, 1 children");
-  expect(of(findings, "journal")?.message).toContain(`${join(cwd, "a.db")} will be made`);
-  expect(of(findings, "Claude Code")?.message).toMatch(/^up after \d+ ms, as process \d+, and ended again$/);
+  expect(of(findings, "journal")?.message).toContain(`${join(cwd, "a.db")} will be created`);
+  expect(of(findings, "Claude Code")?.message).toMatch(/^ready after \d+ ms, as process \d+, and stopped again$/);
   expect([fake.processes.length, fake.running.length]).toEqual([1, 0]);
 });
 

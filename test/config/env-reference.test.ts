@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { resolved } from "../../src/config/env-reference.ts";
+import { resolveReferences } from "../../src/config/env-reference.ts";
 import type { OptionProblem } from "../../src/errors.ts";
 
 function resolve(value: unknown) {
   const problems: OptionProblem[] = [];
   const environment = { MODEL: "m", COUNT: "12", ON: "true", OFF: "0", EMPTY: "" };
   const problem = (one: OptionProblem): void => void problems.push(one);
-  return { value: resolved(value, "", { environment, problem }), problems };
+  return { value: resolveReferences(value, "", { environment, problem }), problems };
 }
 
 describe("resolved()", () => {
@@ -40,9 +40,9 @@ describe("resolved()", () => {
     });
     expect(problems).toEqual([
       { field: "children[0].model", message: expect.stringContaining("MISSING is not set") },
-      { field: "children[0].maxTurns", message: expect.stringContaining('MODEL is to be a number, and is "m"') },
+      { field: "children[0].maxTurns", message: expect.stringContaining('MODEL must be a number, but is "m"') },
       { field: "capacity.spares", message: expect.stringContaining("EMPTY is not set") },
-      { field: "pinned", message: expect.stringContaining("MODEL is to be true or false") },
+      { field: "pinned", message: expect.stringContaining("MODEL must be true or false") },
     ]);
   });
 

@@ -179,18 +179,26 @@ test.each([
   [
     "a layer's name is misspelt",
     { "castellan.config.json": '{"$prodution":{}}' },
-    "`$prodution`: is no layer; those are $development, $test, $production, and in `$env` those of other environments; did you mean `$production`?",
+    "`$prodution`: is not a layer; use $development, $test, $production, or `$env` for other environments; did you mean `$production`?",
   ],
-  ["another environment's layer is outside `$env`", { "castellan.config.json": '{"$staging":{}}' }, "in `$env`"],
-  ["`$env` is misspelt", { "castellan.config.json": '{"$envs":{}}' }, "did you mean `$env`"],
+  [
+    "a layer of another environment is not in `$env`",
+    { "castellan.config.json": '{"$staging":{}}' },
+    "or `$env` for other environments",
+  ],
+  ["`$envs` is meant to be `$env`", { "castellan.config.json": '{"$envs":{}}' }, "did you mean `$env`"],
   [
     "a name in `$env` is misspelt",
     { "castellan.config.json": '{"$env":{"tset":{}}}' },
-    "`$env.tset`: is the layer of no environment; did you mean `test`?",
+    "`$env.tset`: is not a known environment; did you mean `test`?",
   ],
-  ["`$env` is not an object", { "castellan.config.json": '{"$env":[]}' }, "expected an object, with a layer for each"],
-  ["a layer is not an object", { "castellan.config.json": '{"$test":3}' }, "expected an object"],
-])("startFromConfig(): rejects a configuration if %s", async (_, files, words) => {
+  [
+    "`$env` is no object",
+    { "castellan.config.json": '{"$env":[]}' },
+    "expected an object with one layer per environment",
+  ],
+  ["a layer is no object", { "castellan.config.json": '{"$test":3}' }, "expected an object"],
+])("a configuration is refused with what is wrong if %s", async (_, files, words) => {
   const cwd = await folder(files as Record<string, string>);
   const error = await failure(started(cwd, { environment: "test" }), "INVALID_OPTIONS");
   expect(error.message).toContain(words);

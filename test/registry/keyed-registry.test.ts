@@ -192,7 +192,7 @@ describe("Registry, ended values", () => {
     scope.abort();
     expect(registry.count()).toBe(0);
     const late = await thrown(() => registry.register("a", {}, { signal: scope.signal }), "INVALID_OPTIONS");
-    expect(late.message).toContain("already been aborted");
+    expect(late.message).toContain("already aborted");
   });
 });
 

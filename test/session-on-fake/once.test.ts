@@ -15,7 +15,7 @@ function isolatedFake(script?: FakeScript, options?: FakeClaudeOptions) {
     expect(fake.running).toEqual([]);
     expect(fake.errors).toEqual([]);
     const { message } = await thrown(() => registry.find("anybody"), "SESSION_NOT_FOUND");
-    expect(message).toContain("There are none");
+    expect(message).toContain("There are no sessions");
   };
   return { fake, own, [Symbol.asyncDispose]: dispose };
 }

@@ -2,37 +2,37 @@ import { withoutUndefined } from "../fields.ts";
 import type { ConfigLocation } from "../session/options/config-location.ts";
 import { isPlain, variableOf } from "./env-reference.ts";
 
-/** One layer of a configuration as it was read, and where it stands. */
+/** One layer of a config, with its location. */
 export interface ReadLayer {
   readonly config: Record<string, unknown>;
   readonly location: Pick<ConfigLocation, "file" | "layer">;
 }
 
-/** Where the fields of each object stand, by the object. */
+/** The locations of the fields of each object. */
 export type ConfigLocations = Map<object, Map<string, ConfigLocation>>;
 
-/** A configuration out of several layers. */
+/** A config merged from several layers. */
 export interface MergedConfig {
   readonly config: Record<string, unknown>;
   readonly locations: ConfigLocations;
 }
 
-/** Options that are made of fields which the layers give one by one. */
-const MADE_OF_FIELDS: ReadonlySet<string> = new Set(["defaults", "capacity", "sessions"]);
+/** Options that layers override field by field. */
+const MERGED_FIELDS: ReadonlySet<string> = new Set(["defaults", "capacity", "sessions"]);
 
-/** By which children are known, in this order: a supervisor and a session have the same. */
+/** The fields that identify children, by precedence. Supervisors and sessions share `name`. */
 const NAMES = ["template", "pool", "id", "name"] as const;
 
-/** Puts the layers one over the other, the last on top. */
-export function mergedConfig(layers: readonly ReadLayer[]): MergedConfig {
+/** Merges layers; later ones override earlier ones. */
+export function mergeConfig(layers: readonly ReadLayer[]): MergedConfig {
   const locations: ConfigLocations = new Map();
   let config: Record<string, unknown> = {};
-  for (const layer of layers) config = over(config, layer.config, layer.location, locations);
+  for (const layer of layers) config = override(config, layer.config, layer.location, locations);
   return { config, locations };
 }
 
-/** `upper` over `lower`, field by field. */
-function over(
+/** Merges `upper` over `lower`, field by field. */
+function override(
   lower: Record<string, unknown>,
   upper: Record<string, unknown>,
   location: ReadLayer["location"],
@@ -42,7 +42,7 @@ function over(
   const known = new Map(locations.get(lower));
   for (const [field, value] of Object.entries(upper)) {
     if (value === undefined) continue;
-    merged[field] = mergedField(field, lower[field], value, location, locations);
+    merged[field] = mergeField(field, lower[field], value, location, locations);
     const variable = variableOf(value);
     known.set(field, { ...location, ...withoutUndefined({ variable }) });
   }
@@ -50,7 +50,7 @@ function over(
   return merged;
 }
 
-function mergedField(
+function mergeField(
   field: string,
   lower: unknown,
   upper: unknown,
@@ -58,13 +58,13 @@ function mergedField(
   locations: ConfigLocations,
 ): unknown {
   if (field === "children" && Array.isArray(upper))
-    return mergedChildren(Array.isArray(lower) ? lower : [], upper, location, locations);
-  if (!MADE_OF_FIELDS.has(field) || !isPlain(upper)) return upper;
-  return over(isPlain(lower) ? lower : {}, upper, location, locations);
+    return mergeChildren(Array.isArray(lower) ? lower : [], upper, location, locations);
+  if (!MERGED_FIELDS.has(field) || !isPlain(upper)) return upper;
+  return override(isPlain(lower) ? lower : {}, upper, location, locations);
 }
 
-/** Those of the same name are put one over the other; what is new comes after the others. */
-function mergedChildren(
+/** Merges children of the same name; appends new ones. */
+function mergeChildren(
   lower: readonly unknown[],
   upper: readonly unknown[],
   location: ReadLayer["location"],
@@ -79,7 +79,7 @@ function mergedChildren(
     const name = nameOf(child);
     const index = name === undefined ? -1 : merged.findIndex((other) => isPlain(other) && nameOf(other) === name);
     const below = merged[index];
-    const one = over(isPlain(below) ? below : {}, child, location, locations);
+    const one = override(isPlain(below) ? below : {}, child, location, locations);
     if (index === -1) merged.push(one);
     else merged[index] = one;
   }

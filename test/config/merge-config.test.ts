@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { mergedConfig } from "../../src/config/merged-config.ts";
+import { mergeConfig } from "../../src/config/merge-config.ts";
 
 const layer = (config: Record<string, unknown>, layer?: string) => ({
   config,
   location: { file: "castellan.config.ts", ...(layer === undefined ? {} : { layer }) },
 });
 
-describe("mergedConfig()", () => {
-  it("merges options one by one, also in `defaults`, `capacity` and templates, and replaces lists", () => {
-    const { config } = mergedConfig([
+describe("layers of a configuration", () => {
+  it("replace options one by one, those of `defaults`, `capacity` and templates too, and lists as a whole", () => {
+    const { config } = mergeConfig([
       layer({
         maxRestarts: 3,
         maxSeconds: 5,
@@ -32,8 +32,8 @@ describe("mergedConfig()", () => {
     });
   });
 
-  it("merges children by name at every level, in the lower layer's order, and appends new ones", () => {
-    const { config } = mergedConfig([
+  it("put children of one name over each other at every level, in the order of the lower one, and new ones behind", () => {
+    const { config } = mergeConfig([
       layer({
         children: [
           { name: "a", model: "1" },
@@ -65,7 +65,7 @@ describe("mergedConfig()", () => {
   it("keeps functions and instances, and records each field's location", () => {
     const hook = (): void => {};
     const signal = new AbortController();
-    const { config, locations } = mergedConfig([
+    const { config, locations } = mergeConfig([
       layer({ logger: console, defaults: { stderr: hook, model: { env: "MODEL" } } }),
       layer({ defaults: { abortController: signal } }, "production"),
     ]);
