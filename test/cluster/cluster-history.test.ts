@@ -81,7 +81,7 @@ it("ClusterJournal: keeps the sessions of a run that the restored database has n
   expect(await one.engine.ownerOf(A)).toMatchObject({ boot: "one", epoch: 1 });
 });
 
-it("Recollection: rewrites what an ended run wrote before any node may claim its sessions", async () => {
+it("ReplayBuffer: rewrites what an ended run wrote before any node may claim its sessions", async () => {
   using gaps = hearing("castellan:database:gap");
   const { database, replay, told, journalOf } = await scene();
   const one = await machine(database.place, "one", A);
@@ -111,8 +111,8 @@ it("Recollection: rewrites what an ended run wrote before any node may claim its
   expect(told).toHaveLength(2);
 });
 
-it("Recollection: reports batches as lost once another run has claimed the session without them", async () => {
-  const { database, recollection, told, journalOf } = await scene();
+it("ReplayBuffer: reports batches as lost once another run has claimed the session without them", async () => {
+  const { database, replay, told, journalOf } = await scene();
   const other = await machine(database.place, "other");
   await database.backUp();
   const one = await machine(database.place, "one", A);

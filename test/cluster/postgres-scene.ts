@@ -56,7 +56,7 @@ export async function machine(where: Place, boot: string, ...keys: readonly stri
 }
 
 /** Claims a session for the node, or throws. */
-export async function own({ boot, engine, holdings }: Machine, key: string): Promise<void> {
+export async function own({ boot, engine, owned }: Machine, key: string): Promise<void> {
   const claim = await engine.claim(boot, key);
   if (!claim.taken) throw new Error(`${boot} could not claim ${key}`);
   owned.take(key, claim.epoch);

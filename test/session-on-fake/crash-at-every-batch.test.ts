@@ -18,7 +18,7 @@ class CrashingJournal {
   constructor(batches: number) {
     const inner = this.#inner;
     this.journal = {
-      place: "crashing",
+      location: "crashing",
       open: (owner) => inner.open(owner),
       close: () => inner.close(),
       write: async (batch) => {

@@ -11,7 +11,7 @@ import {
   nextGranted,
 } from "../../src/session/conversation/granted.ts";
 
-const after = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
+const applied = (...events: GrantedEvent[]): Granted => events.reduce(nextGranted, NOTHING_GRANTED);
 const approved = (...updates: PermissionUpdate[]): GrantedEvent => ({ type: "approved", updates });
 const configured = (option?: PermissionMode): GrantedEvent => ({ type: "configured", option });
 
