@@ -70,7 +70,7 @@ export class Erasing {
     return await journal.erasures.run(key, async () => {
       const settings = server?.settings ?? this.#settingsOf(name);
       if (server !== undefined && sessions.holds(server)) await tree.terminate(server);
-      await tree.templates.left(key);
+      await tree.templates.evicted(key);
       server?.silence();
       const extent = await journal.extent(key);
       const known = await journal.conversations(key);
@@ -126,7 +126,7 @@ export class Erasing {
     const name = this.#nameOf(reference);
     const key = nameKey(name);
     await tree.opened();
-    await tree.templates.left(key);
+    await tree.templates.evicted(key);
     const settings = sessions.find(name)?.server.settings ?? this.#settingsOf(name);
     const known = await journal.conversations(key);
     yield* exportLines({

@@ -341,7 +341,7 @@ export class LocalSupervisor {
     const { deadline } = validate(deadlineSchema, options, "drain");
     this.#phase.drain();
     const left = this.#cluster?.leave(deadline);
-    this.#tree.pools.end(
+    this.#tree.pools.stopLending(
       new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
     );
     let over = false;
@@ -394,7 +394,7 @@ export class LocalSupervisor {
     const server = this.#sessions.find(name)?.server;
     await server?.handOver(deadlineMs);
     if (server !== undefined) await this.#tree.terminate(server, () => {}, "supervisor");
-    await this.#tree.templates.left(nameKey(name));
+    await this.#tree.templates.evicted(nameKey(name));
     await this.#journal.writer?.settled();
   }
 
@@ -410,7 +410,7 @@ export class LocalSupervisor {
 
   async #stop(): Promise<void> {
     this.#phase.stop();
-    this.#tree.pools.end(this.#phase.stopped());
+    this.#tree.pools.stopLending(this.#phase.stopped());
     for (const { server } of this.#sessions) server.close("supervisor");
     void this.#resources.spares.close();
     await this.#cluster?.leave(0);
@@ -434,14 +434,14 @@ export class LocalSupervisor {
       this.#sessions.release(server);
     }
     this.#tree.templates.close();
-    this.#tree.pools.end(this.#phase.stopped());
+    this.#tree.pools.stopLending(this.#phase.stopped());
     this.#tree.pools.close();
     await this.#cluster?.leave(0);
     await this.#resources.spares.close();
     await this.#journal.close();
     const end = this.#end ?? this.#tree.end;
     const over = { ...end, ...(end.cause === undefined && cause !== undefined ? { cause } : {}) };
-    this.#phase.over(over);
+    this.#phase.finish(over);
     this.#closed.resolve(over);
   }
 

@@ -144,7 +144,7 @@ for (const [what, child] of [
     const [service, good] = [new Service("service"), unique("good")];
     const children = [service.child(), { name: good }, child()];
     const error = await failure(open(children, { name: "app", onStartFailure: "throw" }), "CHILD_START_FAILED");
-    expect(error.message).toMatch(/^app has not been started, .*(connection refused|no good|NOT_SET_ANYWHERE)/);
+    expect(error.message).toMatch(/^app did not start, .*(connection refused|no good|NOT_SET_ANYWHERE)/);
     expect(error.cause).toBeInstanceOf(Error);
     expect(service.log).toEqual(["service started", "service stopped"]);
     await thrown(() => session(good), "SESSION_NOT_FOUND");

@@ -17,12 +17,12 @@ test("SupervisorPhase: rejects calls by phase, with the reason", () => {
   const phase = new SupervisorPhase("shop");
   expect([phase.now, ...refusals(phase)]).toEqual(["running", undefined, undefined]);
   phase.drain();
-  const draining = "shop is draining; its children stay as they are.";
+  const draining = "shop is draining; its children can no longer change.";
   expect([phase.now, ...refusals(phase)]).toEqual(["draining", undefined, draining]);
   phase.stop();
   const stopped = "shop has been stopped; start another supervisor.";
   expect([phase.now, ...refusals(phase)]).toEqual(["stopping", stopped, stopped]);
-  phase.over({ reason: "stopped" });
+  phase.finish({ reason: "stopped" });
   expect([phase.now, phase.end, ...refusals(phase)]).toEqual(["ended", { reason: "stopped" }, stopped, stopped]);
 });
 
@@ -31,7 +31,7 @@ test("SupervisorPhase: never moves backwards", () => {
   phase.stop();
   phase.drain();
   expect(phase.now).toBe("stopping");
-  phase.over({ reason: "stopped" });
+  phase.finish({ reason: "stopped" });
   phase.stop();
   phase.drain();
   expect([phase.now, phase.isStopping]).toEqual(["ended", true]);

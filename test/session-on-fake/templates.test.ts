@@ -312,7 +312,7 @@ test("template(): rejects wrong options at the start, and wrong results of its f
     children: [template(name, (user: number) => (user === 1 ? { maxTurns: "many" } : Promise.resolve({})) as object)],
   });
   expect((await thrown(() => session([name, 1]), "INVALID_OPTIONS")).message).toContain("maxTurns");
-  expect((await thrown(() => session([name, 2]), "INVALID_OPTIONS")).message).toContain("at once");
+  expect((await thrown(() => session([name, 2]), "INVALID_OPTIONS")).message).toContain("synchronously");
   const other = await failure(Scene.open({ children: [template(name)] }), "SESSION_ALREADY_STARTED");
   expect(other.message).toContain(`template "${name}"`);
 });

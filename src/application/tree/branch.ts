@@ -24,8 +24,8 @@ export interface BranchDeps {
 }
 
 /**
- * A supervisor of the tree and the plans of its children. The plans stay when the supervisor ends and the supervisor above
- * restarts it.
+ * A supervisor of the tree and the plans of its children. The plans outlive the supervisor, so that its own supervisor can
+ * restart it.
  */
 export class Branch {
   readonly settings: SupervisorSpec;
@@ -42,17 +42,17 @@ export class Branch {
     for (const plan of plans) this.#plan(plan);
   }
 
-  /** The supervisor itself, while there is one. */
+  /** The supervisor, while there is one. */
   get tree(): ChildSupervisor | undefined {
     return this.#tree;
   }
 
-  /** The present plans: the children of a supervisor may have changed since its plan was made. */
+  /** The current plans. Calls may have changed a supervisor's children since its plan was made. */
   get plans(): readonly ChildPlan[] {
     return [...this.#plans.values()].map((plan) => this.#current(plan));
   }
 
-  /** The present plan of one child. Its cost does not grow with the number of children. */
+  /** Returns the current plan of one child, in constant time. */
   plan(id: string): ChildPlan | undefined {
     const plan = this.#plans.get(id);
     return plan === undefined ? undefined : this.#current(plan);
@@ -63,23 +63,23 @@ export class Branch {
     return plan.kind === "supervisor" && below !== undefined ? { ...plan, children: below.plans } : plan;
   }
 
-  /** The supervisor of this id directly below. */
+  /** Returns the branch of a supervisor directly below. */
   below(id: string): Branch | undefined {
     return this.#branches.get(id);
   }
 
-  /** The sessions here and in all branches below. */
+  /** The sessions of this branch and of all branches below. */
   get sessions(): readonly SessionPlan[] {
     return sessionsOf(this.plans);
   }
 
-  /** The templates and pools here and in all branches below, each with its branch. */
+  /** The templates and pools of this branch and of all branches below, each with its branch. */
   get families(): readonly { readonly plan: FamilyPlan; readonly branch: Branch }[] {
     const own = this.plans.flatMap((plan) => (isFamily(plan) ? [{ plan, branch: this as Branch }] : []));
     return [...own, ...[...this.#branches.values()].flatMap((below) => below.families)];
   }
 
-  /** The branch in which a session is, here or below. */
+  /** Returns the branch that contains a session, here or below. */
   branchOf(key: string): Branch | undefined {
     if (this.#plans.get(key)?.kind === "session") return this;
     for (const branch of this.#branches.values()) {
@@ -89,7 +89,6 @@ export class Branch {
     return undefined;
   }
 
-  /** Starts the supervisor and its children. */
   async start(signal?: AbortSignal): Promise<ChildSupervisor> {
     const { clock, random } = this.#deps;
     const specs = this.plans.flatMap((plan) => (isFamily(plan) ? [] : [this.#spec(plan)]));
@@ -102,12 +101,12 @@ export class Branch {
     return await opening;
   }
 
-  /** Resolves when no start of the supervisor is under way. */
+  /** Resolves once no start of the supervisor is pending. */
   async opened(): Promise<void> {
     await this.#opening.catch(() => {});
   }
 
-  /** Adds a child and starts it. If there is one of its id already, that one stays as it is. */
+  /** Adds a child and starts it. On failure, an existing child with the same id stays as it was. */
   async add(plan: ChildPlan): Promise<void> {
     const { id } = plan;
     const [before, below] = [this.#plans.get(id), this.#branches.get(id)];
@@ -123,7 +122,10 @@ export class Branch {
     }
   }
 
-  /** Restarts a session here or below by hand; where a supervisor above it has ended, that one, and all in it. */
+  /**
+   * Restarts a session here or below. If a supervisor above the session has ended, restarts that supervisor with all its
+   * children.
+   */
   async recycle(key: string): Promise<void> {
     if (this.#plans.get(key)?.kind === "session") {
       await this.#tree?.recycleChild(key);
@@ -138,12 +140,12 @@ export class Branch {
     }
   }
 
-  /** Puts another plan in the place of a session's or a family's; it counts when the supervisor is started the next time. */
+  /** Replaces the plan of a session or a family. It takes effect when the supervisor next starts. */
   revise(plan: SessionPlan | FamilyPlan): void {
     if (this.#plans.has(plan.id)) this.#plans.set(plan.id, plan);
   }
 
-  /** Ends a session's life in the tree and begins another by its new plan. It then stands last in the start order. */
+  /** Stops a session in the tree and starts it again with a new plan. It moves to the end of the start order. */
   async replace(plan: SessionPlan): Promise<void> {
     const { id } = plan;
     this.#replacing.add(id);
@@ -156,19 +158,17 @@ export class Branch {
     }
   }
 
-  /** Whether the supervisor has deleted a child, and not because another one is about to take its place. */
+  /** Whether the supervisor has deleted a child for good, rather than for a replacement. */
   hasDeleted(id: string): boolean {
     return this.#tree?.child(id) === undefined && !this.#replacing.has(id);
   }
 
-  /** Stops a child and deletes it. */
   async remove(id: string): Promise<void> {
     if (this.#tree?.child(id) !== undefined) await this.#tree.terminateChild(id);
     this.deletePlan(id);
     if (this.#tree?.child(id) !== undefined) await this.#tree.deleteChild(id);
   }
 
-  /** Deletes the plan of a child that the supervisor has deleted. */
   deletePlan(id: string): void {
     this.#plans.delete(id);
     this.#branches.delete(id);
@@ -205,13 +205,13 @@ export class Branch {
   }
 
   #begin(server: SessionServer | undefined): Child {
-    const isThere = server !== undefined && this.#deps.sessions.holds(server) && !server.hasEnded;
-    return isThere ? server.begin() : vacancy();
+    const isCurrent = server !== undefined && this.#deps.sessions.holds(server) && !server.hasEnded;
+    return isCurrent ? server.begin() : placeholder();
   }
 }
 
-/** Stands in for a session that was ended before its turn to start had come, until the tree deletes it. */
-function vacancy(): Child {
+/** Returns a placeholder for a session that was terminated before the tree started it. The tree deletes it. */
+function placeholder(): Child {
   const { promise, resolve } = Promise.withResolvers<ChildExit>();
   return { exited: promise, stop: async () => resolve({ reason: "shutdown" }) };
 }

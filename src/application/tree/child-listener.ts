@@ -10,22 +10,22 @@ import type { Pools } from "./pools.ts";
 import type { Member, SessionTable } from "./session-table.ts";
 import type { SupervisorEnd } from "./supervisor-reports.ts";
 
-/** What the listeners of a tree share. */
+/** The dependencies that the listeners of a tree share. */
 export interface ListenerDeps {
   readonly clock: Clock;
   readonly sessions: SessionTable;
   readonly pools: Pools;
   readonly starts: ChildStarts;
   readonly logger: Logger | undefined;
-  /** The sessions of a child, and of all children below it. */
+  /** Returns the sessions of a child and of everything below it. */
   membersOf(plan: ChildPlan): readonly Member[];
-  /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
+  /** Deletes the plans of an ended child and of everything below it, and releases their names. */
   deletePlan(branch: Branch, plan: ChildPlan): void;
-  /** A supervisor of the tree ends by itself. */
+  /** Called when a supervisor of the tree ends by itself. */
   onEnd(branch: Branch, end: SupervisorEnd): void;
 }
 
-/** Tells one child's sessions, the log, and whoever waits for the child, what its supervisor does with it. */
+/** Passes on a child's supervision events: to its sessions, to the log and to callers that wait for the child. */
 export class ChildListener {
   readonly #plan: TreePlan;
   readonly #branch: Branch;
@@ -40,8 +40,8 @@ export class ChildListener {
     this.#deps = deps;
   }
 
-  /** Takes an event of the child. */
-  take(event: ChildEvent): void {
+  /** Handles an event of the child. */
+  handle(event: ChildEvent): void {
     const { clock, logger, pools, starts } = this.#deps;
     switch (event.type) {
       case "restarting":
@@ -68,22 +68,23 @@ export class ChildListener {
         break;
       default:
     }
-    if (this.#plan.kind === "session" && this.#plan.pool !== undefined) pools.seen(this.#plan.pool);
+    if (this.#plan.kind === "session" && this.#plan.pool !== undefined) pools.memberChanged(this.#plan.pool);
     starts.check();
   }
 
-  /** Closes the sessions of a child that does not run any more, if nothing starts it again: their turns must not wait for that. */
+  /** Closes the sessions of a stopped child that nothing will restart: their turns must not wait for a restart. */
   #stopped(event: ChildEvent, asIntended: boolean): void {
     const plan = this.#current;
     if (plan === undefined || isFamily(plan)) return;
     const restart = plan.kind === "session" ? plan.settings.restart : plan.supervision.restart;
-    // The supervisor keeps a temporary child that is about to be started again by hand.
+    // The supervisor keeps a temporary child while a call restarts it.
     const isDeleted = restart === "temporary" && this.#branch.hasDeleted(plan.id);
     const staysTerminated = restart === "transient" && asIntended;
     if (!isDeleted && !staysTerminated) return;
     for (const server of this.#servers(plan)) server.close(isDeleted ? "session" : "child");
     if (!isDeleted) return;
-    if (event.type === "start_failed") this.#deps.starts.onlyStartFailed(plan.id, whoOf(plan, []), event.exit.cause);
+    if (event.type === "start_failed")
+      this.#deps.starts.temporaryStartFailed(plan.id, whoOf(plan, []), event.exit.cause);
     this.#deps.deletePlan(this.#branch, plan);
   }
 
@@ -99,7 +100,7 @@ export class ChildListener {
     else logger.warn(message);
   }
 
-  /** The present plan of the child, which a reconciliation may have changed; nothing once the child is removed. */
+  /** The current plan of the child, which a reconciliation may have changed; undefined once the child is removed. */
   get #current(): ChildPlan | undefined {
     const isRemoved = this.#plan.kind === "session" && !this.#holdsName;
     return isRemoved ? undefined : this.#branch.plan(this.#plan.id);

@@ -6,11 +6,11 @@ import type { Branch } from "./branch.ts";
 import { type ChildReport, childReports, problemOf, startError } from "./child-report.ts";
 import type { NotStarted } from "./supervisor-reports.ts";
 
-/** Waits until the workers and supervisors of a tree run, or will not. */
+/** Waits until each worker and supervisor of a tree runs or has failed. */
 export class ChildStarts {
   readonly #root: Branch;
   readonly #clock: Clock;
-  /** The temporary children whose only start failed. The tree does not know them any more. */
+  /** The temporary children whose only start failed. The tree has deleted them. */
   readonly #deleted: NotStarted[] = [];
   #check: (() => void) | undefined;
 
@@ -19,20 +19,23 @@ export class ChildStarts {
     this.#clock = clock;
   }
 
-  /** To be called after each event of the tree. */
+  /** Call it after each event of the tree. */
   check(): void {
     this.#check?.();
   }
 
-  /** To be called when the only start of a child failed. */
-  onlyStartFailed(id: string, who: string, cause: unknown): void {
-    const error = startError(`${who} did not come up, and has but one start: ${reasonOf(cause)}.`, cause);
+  /** Records a temporary child whose only start failed. */
+  temporaryStartFailed(id: string, who: string, cause: unknown): void {
+    const error = startError(
+      `${who} did not start, and is temporary, so it is not retried: ${reasonOf(cause)}.`,
+      cause,
+    );
     this.#deleted.push({ name: id, error });
   }
 
   /**
-   * Resolves with the children that do not start, when each runs or will not; with `first`, as soon as one will not. After
-   * `limitMs` the children that still start count too.
+   * Resolves with the children that failed to start, once each child runs or has failed; with `first`, at the first failure.
+   * After `limitMs`, children that are still starting count as failed.
    */
   async failures(first: boolean, limitMs: number): Promise<readonly NotStarted[]> {
     const { promise, resolve } = Promise.withResolvers<readonly NotStarted[]>();
@@ -53,7 +56,7 @@ export class ChildStarts {
   }
 }
 
-/** Why a child did not start. One that still starts counts only with the time that was waited for it. */
+/** Returns the failure of a child, if any. A child that is still starting fails only if `waitedMs` is given. */
 function failureOf(report: ChildReport, waitedMs?: number): NotStarted[] {
   const { id, who, state, cause } = report;
   if (state === "running" || state === "terminated") return [];

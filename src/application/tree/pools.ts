@@ -14,7 +14,7 @@ import type { PoolPlan, SessionPlan } from "../options/child-options.ts";
 import type { Branch } from "./branch.ts";
 import type { Member, SessionTable } from "./session-table.ts";
 
-/** What the pools of a tree ask of it. */
+/** What the pools of a tree need of it. */
 export interface PoolsDeps {
   readonly clock: Clock;
   readonly random: () => number;
@@ -26,7 +26,7 @@ export interface PoolsDeps {
   terminate(server: SessionServer): Promise<void>;
 }
 
-/** A pool in its place in the tree. */
+/** A pool of the tree. */
 interface PoolEntry {
   plan: PoolPlan;
   readonly server: PoolServer;
@@ -34,7 +34,6 @@ interface PoolEntry {
   readonly unregister: () => void;
 }
 
-/** The pools of a tree. */
 export class Pools {
   readonly #deps: PoolsDeps;
   readonly #entries = new Map<string, PoolEntry>();
@@ -47,12 +46,12 @@ export class Pools {
     return this.#entries.get(id)?.pool;
   }
 
-  /** How all of them do. */
+  /** The statuses of all pools. */
   get statuses(): PoolStatus[] {
     return [...this.#entries.values()].map(({ server }) => server.status);
   }
 
-  /** The members of all of them. */
+  /** The members of all pools. */
   get members(): Member[] {
     const servers = [...this.#entries.values()].flatMap(({ server }) => server.servers);
     return servers.flatMap(({ settings }) => this.#deps.sessions.find(settings.name) ?? []);
@@ -71,7 +70,7 @@ export class Pools {
       settings: (index) => planOf(index).settings,
       add: (index) => {
         const member = planOf(index);
-        return this.#join(branch, member, sessions.add(member.settings));
+        return this.#addMember(branch, member, sessions.add(member.settings));
       },
       remove: terminate,
       reconfigure: (session, settings) => sessions.reconfigure(session, settings),
@@ -90,27 +89,27 @@ export class Pools {
     spares.expect(shapeOf(planOf(0).settings));
   }
 
-  /** Has its members begin, now that the tree has been started. */
+  /** Starts a pool's members once the tree has started. */
   async begin(id: string): Promise<void> {
-    // What cannot be read now waits for the member that has it to be there again.
+    // Unfinished turns that cannot be read now wait until their member exists again.
     const keys = await this.#deps.sessions.unfinished(keyPrefix(id)).catch((): string[] => []);
     const indexes = keys.flatMap((key) => indexOf(nameOfKey(key)) ?? []);
     this.#entries.get(id)?.server.begin(indexes);
   }
 
-  /** The settings that the session of this name has, if it is, or was, a member of a pool. @throws CastellanError `INVALID_OPTIONS` */
+  /** Returns the settings of a current or former member with this name. @throws CastellanError `INVALID_OPTIONS` */
   settingsOf(name: SessionName): SessionSettings | undefined {
     const index = indexOf(name);
     const entry = typeof name === "string" || index === undefined ? undefined : this.#entries.get(name[0]);
     return index === undefined ? undefined : entry?.plan.member(index).settings;
   }
 
-  /** Something has happened to a member of this pool. */
-  seen(id: string): void {
+  /** Updates a pool after an event of one of its members. */
+  memberChanged(id: string): void {
     this.#entries.get(id)?.server.update();
   }
 
-  /** Goes on with a changed pool; the options of its members are changed by the reconciliation itself. */
+  /** Applies a changed plan. The reconciliation itself changes the options of the members. */
   revise(plan: PoolPlan): void {
     const entry = this.#entries.get(plan.id);
     if (entry === undefined) return;
@@ -118,7 +117,7 @@ export class Pools {
     entry.server.revise(plan.settings);
   }
 
-  /** Gives the name back, and lends nothing any more. Its members stay, until somebody ends them. */
+  /** Releases a pool's name and stops its lending. Its members stay until they are terminated. */
   remove(id: string): void {
     const entry = this.#entries.get(id);
     entry?.unregister();
@@ -126,12 +125,12 @@ export class Pools {
     this.#entries.delete(id);
   }
 
-  /** Nothing is lent any more. */
-  end(reason: CastellanError): void {
+  /** Stops all lending. */
+  stopLending(reason: CastellanError): void {
     for (const { server } of this.#entries.values()) server.close(reason);
   }
 
-  /** Gives all names back. */
+  /** Releases all names. */
   close(): void {
     for (const [id, { server }] of [...this.#entries]) {
       this.#release(server);
@@ -146,7 +145,7 @@ export class Pools {
     }
   }
 
-  #join(branch: Branch, plan: SessionPlan, member: Member): Joining {
+  #addMember(branch: Branch, plan: SessionPlan, member: Member): Joining {
     const { sessions } = this.#deps;
     const { server, owner } = member;
     const begin = async (restored: () => void): Promise<void> => {
@@ -154,7 +153,7 @@ export class Pools {
         const [failed] = await sessions.restore(sessions.holds(server) ? [member] : []);
         if (failed !== undefined) throw failed.error;
         restored();
-        // Ended by its owner meanwhile.
+        // Its owner may have terminated it in the meantime.
         if (sessions.holds(server)) await branch.add(plan);
       } catch (error) {
         server.close("session");
@@ -166,7 +165,7 @@ export class Pools {
   }
 }
 
-/** Which member of a pool this is the name of, if it is one's. */
+/** Returns the index in the name of a pool's member, if it is one. */
 function indexOf(name: SessionName): number | undefined {
   const [, index, ...rest] = typeof name === "string" ? [] : name;
   return typeof index === "number" && Number.isInteger(index) && index >= 0 && rest.length === 0 ? index : undefined;

@@ -13,32 +13,32 @@ import type { SessionTable } from "./session-table.ts";
 import type { ReconcileReport } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
 
-/** A reconciliation goes through the tree twice. */
+/** A reconciliation has two passes over the tree. */
 type Pass = "remove" | "rest";
 
 type Mutable<Report> = {
   -readonly [Field in keyof Report]: Report[Field] extends readonly (infer Item)[] ? Item[] : Report[Field];
 };
 
-/** Carries out what a reconciliation asks for, one step after the other, and goes on where one fails. */
+/** Executes the steps of a reconciliation one after the other, and continues after a failed step. */
 export class Reconciler {
   readonly #tree: Tree;
   readonly #sessions: SessionTable;
   readonly #report: Mutable<ReconcileReport> = { added: [], removed: [], changed: [], failed: [] };
   readonly #refuseIfStopped: () => void;
 
-  /** `refuseIfStopped` throws if the supervisor has been stopped meanwhile. */
+  /** @param refuseIfStopped throws if the supervisor has been stopped in the meantime */
   constructor(tree: Tree, sessions: SessionTable, refuseIfStopped: () => void) {
     this.#tree = tree;
     this.#sessions = sessions;
     this.#refuseIfStopped = refuseIfStopped;
   }
 
-  /** Makes the tree what `wanted` says. */
+  /** Changes the tree to the `wanted` children. */
   async reconcile(wanted: readonly ChildPlan[]): Promise<ReconcileReport> {
     const { root } = this.#tree;
     const present = root.plans;
-    // At all levels before anything is added at any, so that what moves to another level finds its name free.
+    // Removes children at all levels before it adds any, so that a child that moves to another level finds its name free.
     await this.#reconcileBranch(root, present, wanted, "remove");
     await this.#reconcileBranch(root, present, wanted, "rest");
     return this.#report;
@@ -95,7 +95,7 @@ export class Reconciler {
     }
   }
 
-  /** With it go the sessions that it has until now. */
+  /** Removes a family together with its sessions. */
   async #removeFamily(branch: Branch, family: FamilyPlan): Promise<void> {
     if (family.kind === "template") this.#tree.templates.remove(family.id);
     for (const plan of branch.plans) {
@@ -113,7 +113,7 @@ export class Reconciler {
       await server.applyLive();
       return;
     }
-    // The next process takes them up when it starts.
+    // The next process starts with the new options.
     if (change === "process" && server.state.name === "hibernated") return;
     await server.retire();
     if (change === "child") await branch.replace(plan);

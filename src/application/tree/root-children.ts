@@ -10,8 +10,8 @@ import type { ChildSummary } from "./supervisor-reports.ts";
 import type { Tree } from "./tree.ts";
 
 /**
- * The children that a supervisor itself has, as OTP lets them be listed, added, stopped, started and forgotten. Its methods are
- * described where they are public, in `Supervisor`.
+ * A supervisor's own children, with OTP's functions to list, add, stop, restart and delete them. `Supervisor` documents the
+ * methods.
  */
 export class RootChildren {
   /** The name of the supervisor. */
@@ -75,7 +75,7 @@ export class RootChildren {
   }
 
   #stateOf(kind: ChildPlan["kind"], id: string): ChildSummary["state"] {
-    // A template or a pool has no process of its own that could be in another state.
+    // A template or a pool has no process of its own.
     return kind === "template" || kind === "pool"
       ? "running"
       : (this.#tree.root.tree?.child(id)?.state ?? "terminated");

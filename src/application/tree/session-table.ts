@@ -10,7 +10,7 @@ import { SessionLookup } from "../../session/session-lookup.ts";
 import { SessionServer } from "../../session/session-server.ts";
 import { exclusiveOf, type Registration, registry } from "../names/registry.ts";
 
-/** A session that a supervisor holds. */
+/** A session of a supervisor's tree. */
 export interface Member {
   readonly key: string;
   readonly server: SessionServer;
@@ -20,18 +20,18 @@ export interface Member {
 
 interface Entry extends Member {
   readonly registration: Registration;
-  /** Stops listening to the scopes that end the session, which may live longer than it. */
+  /** Removes the listeners on the signals that terminate the session; the signals may outlive it. */
   readonly unlisten: () => void;
-  /** Takes the session out of the registry that it is named by, if it is. */
-  leave?: () => void;
+  /** Unregisters the session from the registry that its name comes from, if any. */
+  unregister?: () => void;
 }
 
-/** What the sessions of a table ask of their supervisor. */
+/** Makes the owner of a session, which carries out the calls of its handles. */
 export type Ownership = (member: { readonly server: SessionServer }) => SessionOwner;
 
 /**
- * The sessions of a supervisor and of all supervisors below it, in the order in which they were added. Being in it means
- * to hold the name in the whole process.
+ * The sessions of a supervisor and of all supervisors below it, in the order of their addition. A session in the table holds its
+ * name in the whole process.
  */
 export class SessionTable {
   readonly #supervisor: string;
@@ -40,10 +40,10 @@ export class SessionTable {
   readonly #deps: SessionDeps;
   readonly #ownership: Ownership;
   readonly #entries = new Map<string, Entry>();
-  /** The ends that somebody waits for, by the names of the sessions. */
+  /** Callers that wait for a session to end for good, by its key. */
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
 
-  /** The name under which the journal has what the supervisor spends. */
+  /** The supervisor's name in the journal. */
   get journaledAs(): string {
     return this.#journal.supervisor;
   }
@@ -70,12 +70,12 @@ export class SessionTable {
     return this.#entries.get(nameKey(name));
   }
 
-  /** The session that a child of the tree with this id is. */
+  /** Returns the session of the tree's child with this id. */
   ofChild(id: string): Member | undefined {
     return this.#entries.get(id);
   }
 
-  /** Whether this very session, and not another one of its name, is held. */
+  /** Whether the table contains this session, rather than another one of its name. */
   holds(server: SessionServer): boolean {
     return this.#entries.get(server.settings.key)?.server === server;
   }
@@ -85,9 +85,9 @@ export class SessionTable {
   }
 
   /**
-   * Makes a session and takes its name.
+   * Creates a session and takes its name.
    *
-   * @throws CastellanError `SESSION_ALREADY_STARTED`, `INVALID_OPTIONS` if it would share what cannot be shared,
+   * @throws CastellanError `SESSION_ALREADY_STARTED`; `INVALID_OPTIONS` if another session uses an exclusive value;
    * `KEY_ALREADY_REGISTERED`
    */
   add(settings: SessionSettings): Member {
@@ -112,7 +112,7 @@ export class SessionTable {
     const entry: Entry = { key, server, session, owner, registration, unlisten };
     this.#entries.set(key, entry);
     try {
-      if (settings.registered !== undefined) entry.leave = settings.registered.enter(session);
+      if (settings.registered !== undefined) entry.unregister = settings.registered.enter(session);
     } catch (error) {
       this.release(server);
       throw error;
@@ -121,8 +121,7 @@ export class SessionTable {
   }
 
   /**
-   * Has sessions take up what the journal knows of them; one of them may begin with what another one remembers instead.
-   * Resolves with those that could not, and why.
+   * Restores sessions from the journal, or one of them from `source`. Resolves with those that failed.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
@@ -147,15 +146,15 @@ export class SessionTable {
   }
 
   /**
-   * What the journal knows of each. Where something in it is no longer what was written, that concerns only the sessions whose it is.
+   * Reads what the journal has of each session. A damaged record fails only the sessions that it belongs to.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` if that concerns all, or the journal as a whole
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if all sessions or the whole journal are affected
    */
   async #read(keys: readonly string[]): Promise<Map<string, KnownSession | CastellanError>> {
     try {
       return await this.#journal.read(keys);
     } catch (error) {
-      if (!isGarbled(error) || keys.length < 2) throw error;
+      if (!isDamaged(error) || keys.length < 2) throw error;
       const known = new Map<string, KnownSession | CastellanError>();
       for (const key of keys) {
         known.set(
@@ -163,26 +162,26 @@ export class SessionTable {
           await this.#journal.read([key]).then(
             (found) => found.get(key) ?? { turns: [] },
             (reason: unknown) => {
-              if (isGarbled(reason)) return reason;
+              if (isDamaged(reason)) return reason;
               throw reason;
             },
           ),
         );
       }
-      if ([...known.values()].every(isGarbled)) throw error;
+      if ([...known.values()].every(isDamaged)) throw error;
       return known;
     }
   }
 
-  /** The keys of sessions that begin so and have turns that have not ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns the keys of sessions with this prefix that have unfinished turns. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async unfinished(keyPrefix: string): Promise<string[]> {
     return await this.#journal.unfinished(keyPrefix);
   }
 
   /**
-   * Has a session take up changed settings.
+   * Gives a session other settings.
    *
-   * @throws CastellanError `INVALID_OPTIONS` if it would share what cannot be shared; then nothing has changed
+   * @throws CastellanError `INVALID_OPTIONS` if another session uses an exclusive value; nothing has changed then
    */
   reconfigure(server: SessionServer, settings: SessionSettings): void {
     const entry = this.#entries.get(settings.key);
@@ -193,7 +192,7 @@ export class SessionTable {
     server.reconfigure(settings);
   }
 
-  /** Gives a session's name back. Whether it was this session's. */
+  /** Releases a session's name. Returns whether the session held it. */
   release(server: SessionServer): boolean {
     const entry = this.#entries.get(server.settings.key);
     if (entry?.server !== server) return false;
@@ -201,15 +200,15 @@ export class SessionTable {
     registry.unregister(entry.registration);
     server.unclaim();
     entry.unlisten();
-    entry.leave?.();
-    if (!server.isEvicted) this.#ended(entry.key);
+    entry.unregister?.();
+    if (!server.isEvicted) this.#resolveEnd(entry.key);
     return true;
   }
 
   /**
-   * Resolves when a session has ended for good. One that was let go goes on for as long as its name brings it back.
+   * Resolves when a session has ended for good. An evicted session has not ended while its name can bring it back.
    *
-   * @param comesBack whether it would
+   * @param comesBack whether the name can bring it back
    */
   closed(server: SessionServer, comesBack: () => boolean): Promise<void> {
     const { key } = server.settings;
@@ -220,20 +219,20 @@ export class SessionTable {
     return end.promise;
   }
 
-  /** Sessions that begin so and have been let go do not come back. */
+  /** Ends evicted sessions with this prefix for good. */
   abandon(keyPrefix: string): void {
     for (const key of [...this.#ends.keys()]) {
-      if (key.startsWith(keyPrefix) && !this.#entries.has(key)) this.#ended(key);
+      if (key.startsWith(keyPrefix) && !this.#entries.has(key)) this.#resolveEnd(key);
     }
   }
 
-  #ended(key: string): void {
+  #resolveEnd(key: string): void {
     this.#ends.get(key)?.resolve();
     this.#ends.delete(key);
   }
 }
 
-/** Whether something cannot be read because of what stands there, which may be one row. */
-function isGarbled(error: unknown): error is CastellanError {
+/** Whether the journal's content is damaged, possibly in a single row. */
+function isDamaged(error: unknown): error is CastellanError {
   return CastellanError.is(error, "JOURNAL_UNAVAILABLE") && error.details.reason === "damaged";
 }

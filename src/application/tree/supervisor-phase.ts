@@ -1,7 +1,7 @@
 import { CastellanError } from "../../errors.ts";
 import type { SupervisorEnd } from "./supervisor-reports.ts";
 
-/** How far a supervisor has come. It never goes back. */
+/** The phase of a supervisor. It only advances. */
 export class SupervisorPhase {
   /** The name of the supervisor. */
   readonly #supervisor: string;
@@ -16,7 +16,7 @@ export class SupervisorPhase {
     return this.#now;
   }
 
-  /** How it has ended, once it has. */
+  /** Why it ended, once it has. */
   get end(): SupervisorEnd | undefined {
     return this.#end;
   }
@@ -33,7 +33,7 @@ export class SupervisorPhase {
     if (this.#now !== "ended") this.#now = "stopping";
   }
 
-  over(end: SupervisorEnd): void {
+  finish(end: SupervisorEnd): void {
     this.#now = "ended";
     this.#end = end;
   }
@@ -43,15 +43,15 @@ export class SupervisorPhase {
     if (this.isStopping) throw this.stopped();
   }
 
-  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
+  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while the supervisor drains */
   refuseIfEnding(): void {
     this.refuseIfStopped();
     if (this.#now === "running") return;
-    const message = `${this.#supervisor} is draining; its children stay as they are.`;
+    const message = `${this.#supervisor} is draining; its children can no longer change.`;
     throw new CastellanError("SUPERVISOR_STOPPED", message);
   }
 
-  /** What is told to whoever asks a supervisor that has been stopped. */
+  /** Returns the error of a call to a stopped supervisor. */
   stopped(): CastellanError<"SUPERVISOR_STOPPED"> {
     const message = `${this.#supervisor} has been stopped; start another supervisor.`;
     return new CastellanError("SUPERVISOR_STOPPED", message);

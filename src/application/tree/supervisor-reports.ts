@@ -3,65 +3,68 @@ import type { CastellanError } from "../../errors.ts";
 import type { SessionName } from "../../names.ts";
 import type { ChildInfo } from "../../supervision/child-spec.ts";
 
-/** A child that did not come up, and why. */
+/** A child that did not start. */
 export interface NotStarted {
   readonly name: SessionName;
   readonly error: CastellanError;
 }
 
-/** Why a supervisor ended. */
+/** How a supervisor ended. */
 export interface SupervisorEnd {
   /**
-   * `stopped` by a call, `max_restarts` by escalation, `auto_shutdown` by the end of significant children, `journal_lost`
-   * because another application has taken the journal over.
+   * `stopped`: by a call. `max_restarts`: by escalation. `auto_shutdown`: significant children ended. `journal_lost`: another
+   * application has taken over the journal.
    */
   readonly reason: "stopped" | "max_restarts" | "auto_shutdown" | "journal_lost";
-  /** What was one too many, or the end that ended it. */
+  /** The exit that caused the end, or the error of the journal. */
   readonly cause?: unknown;
 }
 
 /** A child of a supervisor, as in OTP's `which_children`. */
 export interface ChildSummary {
-  /** The name of a session, supervisor, template or pool, the id of a worker. */
+  /** The name of a session, supervisor, template or pool; the id of a worker. */
   readonly id: SessionName;
   readonly type: "session" | "supervisor" | "template" | "pool" | "worker";
   readonly state: ChildInfo["state"];
 }
 
-/** What a supervisor and all below it have of what there may be. */
+/** The capacity in use by a supervisor and everything below it. */
 export interface CapacityStatus {
-  /** How many processes there are, or may be at this moment. */
+  /** The number of processes, including those that are starting. */
   readonly processes: number;
-  /** How many sessions wait for one. */
+  /** The number of sessions that wait for a process. */
   readonly waiting: number;
-  /** How many turns run, and how many sessions wait to run one while there are as many as there may be. */
+  /** The number of running turns, and of sessions that wait to run one. */
   readonly turns: { readonly running: number; readonly waiting: number };
   readonly spares: SparesStatus;
 }
 
-/** What `drain` came to. */
+/** The result of `drain`. */
 export interface DrainReport {
-  /** Whether all turns had ended before the deadline. */
+  /** Whether all turns ended before the deadline. */
   readonly completed: boolean;
 }
 
-/** What `refreshCredentials` did, by the names of the sessions. */
+/** The result of `refreshCredentials`, by session. */
 export interface CredentialsReport {
-  /** Their processes had other credentials than they would be given now, and are gone; or they were quarantined for theirs, and are back. */
+  /**
+   * Sessions whose process was replaced because its credentials were outdated, and sessions that were quarantined for their
+   * credentials and are back.
+   */
   readonly replaced: readonly SessionName[];
-  /** They were still at work at the deadline. Each gets another process when it has nothing to do, before its next turn. */
+  /** Sessions that were still busy at the deadline. Each gets its new process once it is idle, before its next turn. */
   readonly waiting: readonly SessionName[];
-  /** No process came up with the new credentials; or there are none, and the process goes on. */
+  /** Sessions without a process under the new credentials. If there are no new credentials, the old process goes on. */
   readonly failed: readonly NotStarted[];
-  /** How many had nothing to be replaced: no process, or one with the credentials that it would be given now. */
+  /** The number of sessions without a process, or with current credentials. */
   readonly unchanged: number;
 }
 
-/** What `reconcile` did, each child by its name or id. Those that are not named have not been touched. */
+/** The result of `reconcile`, each child by name or id. Other children were not touched. */
 export interface ReconcileReport {
   readonly added: readonly SessionName[];
   readonly removed: readonly SessionName[];
-  /** Sessions that go on with changed options and their conversation. */
+  /** Sessions that continue with changed options and their conversation. */
   readonly changed: readonly SessionName[];
   readonly failed: readonly NotStarted[];
 }

@@ -24,7 +24,7 @@ import type { Member, SessionTable } from "./session-table.ts";
 import type { NotStarted, SupervisorEnd } from "./supervisor-reports.ts";
 import { Templates } from "./templates.ts";
 
-/** How long a start is waited for that neither succeeds nor is given up. A handshake may take a minute. */
+/** How long to wait for a start that neither succeeds nor fails. A handshake may take a minute. */
 const START_MS = 90_000;
 
 export interface TreeDeps {
@@ -35,14 +35,11 @@ export interface TreeDeps {
   readonly spares: Spares;
   /** The name of the supervisor. */
   readonly supervisor: string;
-  /** Throws if no session may begin any more. */
+  /** Throws if no session may start any more. */
   refuseIfEnding(): void;
 }
 
-/**
- * The tree of a supervisor: its branches, and what happens in them. It keeps the sessions' own view of their life in step
- * with what the supervisors of the tree do.
- */
+/** The tree of a supervisor. It keeps the sessions in step with what the supervisors of the tree do with them. */
 export class Tree {
   readonly root: Branch;
   readonly templates: Templates;
@@ -52,7 +49,7 @@ export class Tree {
   readonly #sessions: SessionTable;
   readonly #starts: ChildStarts;
   readonly #listening: ListenerDeps;
-  /** Settles when the tree has been started: a session can be found, and ended, before all are begun. */
+  /** Settles once the tree has started. A session can be found, and terminated, before all children have started. */
   #opening: Promise<unknown> = Promise.resolve();
   #end: SupervisorEnd = { reason: "stopped" };
 
@@ -63,7 +60,7 @@ export class Tree {
     this.#sessions = sessions;
     const listener: BranchDeps["listener"] = (...child) => {
       const one = new ChildListener(...child, this.#listening);
-      return (event) => one.take(event);
+      return (event) => one.handle(event);
     };
     this.root = new Branch(settings.tree, plans, { clock, random, sessions, listener });
     this.#starts = new ChildStarts(this.root, clock);
@@ -92,14 +89,14 @@ export class Tree {
     };
   }
 
-  /** Why the tree ended, if it ended by itself. */
+  /** Why the tree ended by itself; `stopped` if it did not. */
   get end(): SupervisorEnd {
     return this.#end;
   }
 
   /**
-   * Takes all names, then starts all children. Resolves with the children that did not start, or with the first of them if the
-   * options say that all have to. Rejects with what ended the tree, if it escalated meanwhile.
+   * Takes all names, then starts all children. Resolves with the children that did not start; with `onStartFailure: "throw"`, at
+   * the first failure. Rejects if the tree escalated in the meantime.
    */
   async open(prepare: () => Promise<void>): Promise<readonly NotStarted[]> {
     const members = this.#register(this.root.sessions);
@@ -115,26 +112,26 @@ export class Tree {
       }
       this.templates.close();
       this.pools.close();
-      throw startRefusal(error);
+      throw treeStartError(error);
     }
     const early = this.#settings.onStartFailure === "throw";
     const sessions = [...members, ...this.pools.members].map((member) => this.failures([member]));
-    const failures = await collected([...sessions, this.#starts.failures(early, START_MS)], early);
-    if (this.#end.reason === "max_restarts") throw startRefusal((await this.root.tree?.exited)?.cause);
+    const failures = await collectFailures([...sessions, this.#starts.failures(early, START_MS)], early);
+    if (this.#end.reason === "max_restarts") throw treeStartError((await this.root.tree?.exited)?.cause);
     return failures;
   }
 
-  /** Whether the tree has been started. */
+  /** Whether the tree has started. */
   get isOpen(): boolean {
     return this.root.tree !== undefined;
   }
 
-  /** Resolves when the tree has started. Rejects if its start failed. */
+  /** Resolves once the tree has started. Rejects if its start failed. */
   async opened(): Promise<void> {
     if (this.root.tree === undefined) await this.#opening;
   }
 
-  /** The sessions among `members` that do not start, and why. */
+  /** Resolves with the members that fail to start. */
   async failures(members: readonly Member[]): Promise<NotStarted[]> {
     const failures = members.map(async ({ server }) => {
       const error = await this.failure(server);
@@ -143,7 +140,10 @@ export class Tree {
     return (await Promise.all(failures)).flat();
   }
 
-  /** Why a session does not start; `undefined` as soon as it runs. The wait for a session that keeps trying is bounded. */
+  /**
+   * Resolves with the error of a session that fails to start, or with undefined once it runs. Waits a bounded time for a session
+   * that keeps retrying.
+   */
   async failure(server: SessionServer): Promise<CastellanError | undefined> {
     const clock = this.#clock;
     const refused = server.settled().then(() => server.refusal());
@@ -160,8 +160,8 @@ export class Tree {
   }
 
   /**
-   * Adds a child and starts it, with the conversation that it had before, if any, or with the one of `source`. A session whose start
-   * fails is removed again; sessions below a supervisor that is added are quarantined.
+   * Adds a child and starts it, with its earlier conversation or that of `source`. Removes a session again if it fails to start;
+   * sessions below an added supervisor are quarantined instead.
    */
   async add(branch: Branch, plan: ChildPlan, source?: SessionServer): Promise<Member[]> {
     const members = this.#register(sessionsOf([plan]));
@@ -169,14 +169,14 @@ export class Tree {
     const [failure] = await this.failures(members);
     if (failure === undefined || plan.kind !== "session") return members;
     for (const { server } of members) await this.terminate(server);
-    throw removed(failure);
+    throw removedError(failure);
   }
 
   /**
-   * Ends a session and resolves when its process is gone, also if the whole tree ends meanwhile.
+   * Terminates a session. Resolves once its process is gone, even if the whole tree ends in the meantime.
    *
-   * @param last is called before the name is free
-   * @param as `supervisor` keeps the turns that the session has accepted in the journal
+   * @param last called before the name is released
+   * @param as `supervisor` keeps the session's accepted turns in the journal
    */
   async terminate(
     server: SessionServer,
@@ -190,25 +190,25 @@ export class Tree {
     await branch?.opened();
     await branch?.tree?.terminateChild(key).catch(ignore);
     if (this.#sessions.holds(server)) last();
-    // A second call may have waited for the same end, and the name may be another session's by now.
+    // A concurrent call may have terminated it, and another session may have the name by now.
     if (!this.#sessions.release(server)) return;
     branch?.deletePlan(key);
     await branch?.tree?.deleteChild(key).catch(ignore);
   }
 
-  /** Deletes the plan of a child that has ended, with all below it, and frees the names. */
+  /** Deletes the plans of an ended child and of everything below it, and releases their names. */
   deletePlan(branch: Branch, plan: ChildPlan): void {
     for (const { server } of this.membersOf(plan)) this.#sessions.release(server);
     for (const family of familiesOf([plan])) this.#families(family).remove(family.id);
     branch.deletePlan(plan.id);
   }
 
-  /** The sessions of a child, and of all children below it. */
+  /** Returns the sessions of a child and of everything below it. */
   membersOf(plan: ChildPlan): Member[] {
     return sessionsOf([plan]).flatMap(({ id }) => this.#sessions.ofChild(id) ?? []);
   }
 
-  /** Makes a call to the supervisor at the root, once that has started. */
+  /** Calls the root supervisor once the tree has started. */
   async inRoot(call: (tree: NonNullable<Branch["tree"]>) => Promise<unknown>): Promise<void> {
     if (this.root.tree === undefined) await this.opened();
     if (this.root.tree !== undefined) await call(this.root.tree);
@@ -216,11 +216,11 @@ export class Tree {
 
   async #start(members: readonly Member[], prepare: () => Promise<void>): Promise<void> {
     await prepare();
-    // Processes that a dead host left behind may still write to a conversation that is about to be resumed. A search that fails
-    // is repeated at the next start, and keeps nobody from starting.
+    // Processes of a dead host may still write to a conversation that is about to be resumed. A failed search does not prevent
+    // the start; the next start repeats it.
     await endOrphans(systemClock).catch(ignore);
     for (const { server, error } of await this.#sessions.restore(members)) {
-      // A session that cannot go on with what the journal has of it fails alone.
+      // A session that cannot be restored fails alone.
       if (!isOfOneSession(error)) throw error;
       server.failRestore(error);
     }
@@ -233,9 +233,9 @@ export class Tree {
     else this.pools.add(plan, branch);
   }
 
-  /** The sessions of templates come up in their own time; those of pools have begun when this resolves. */
+  /** Starts families. Resolves once the members of pools have started; sessions of templates start in their own time. */
   async #beginFamilies(plans: readonly FamilyPlan[]): Promise<void> {
-    for (const { kind, id } of plans) if (kind === "template") this.templates.takeUp(id);
+    for (const { kind, id } of plans) if (kind === "template") this.templates.resumeUnfinished(id);
     await Promise.all(plans.map(({ kind, id }) => (kind === "pool" ? this.pools.begin(id) : undefined)));
   }
 
@@ -243,7 +243,7 @@ export class Tree {
     return kind === "template" ? this.templates : this.pools;
   }
 
-  /** All of them, or none. */
+  /** Takes the names of all sessions, or of none. */
   #register(plans: readonly SessionPlan[]): Member[] {
     const members: Member[] = [];
     try {
@@ -265,7 +265,7 @@ export class Tree {
       if (this.root.tree === undefined) await this.opened();
       const [failed] = await this.#sessions.restore(members, source);
       if (failed !== undefined) throw failed.error;
-      // Its names are taken first, so that nothing is added if they are others'.
+      // Takes the names first, so that nothing is added if another child has them.
       if (isFamily(plan)) this.#addFamily(plan, branch);
       await branch.add(plan);
       const below = plan.kind === "supervisor" ? (branch.below(plan.id)?.families ?? []) : [];
@@ -274,7 +274,7 @@ export class Tree {
     } catch (error) {
       const refusal = members[0]?.server.refusal();
       for (const { server } of members) {
-        // Its turns, if it had any, wait in the journal for a start that succeeds.
+        // Its turns stay in the journal until a start succeeds.
         server.close("supervisor");
         this.#sessions.release(server);
       }
@@ -283,14 +283,14 @@ export class Tree {
   }
 }
 
-/** The error of a start of the tree that failed. */
-function startRefusal(error: unknown): unknown {
+/** Returns the error of a failed start of the tree. */
+function treeStartError(error: unknown): unknown {
   const escalated = CastellanError.is(error, "SUPERVISOR_STOPPED");
-  return escalated ? startError(`the supervisor has ended while it started: ${error.message}.`, error) : error;
+  return escalated ? startError(`the supervisor ended while it was starting: ${error.message}.`, error) : error;
 }
 
-/** All that `waits` find; with `early`, what the first of them finds. */
-async function collected<Found>(
+/** Resolves with all failures; with `early`, with the first list that is not empty. */
+async function collectFailures<Found>(
   waits: readonly Promise<readonly Found[]>[],
   early: boolean,
 ): Promise<readonly Found[]> {
@@ -301,16 +301,16 @@ async function collected<Found>(
   return await Promise.race([promise, all]);
 }
 
-/** Whether the fault is in what the journal has of one session, and not in the journal as a whole. */
+/** Whether an error concerns the record of one session rather than the whole journal. */
 function isOfOneSession(error: CastellanError): boolean {
   return !isStorageFault(error) || error.details.reason === "damaged";
 }
 
-/** The error of a session that was removed again, without the advice for a session that exists. */
-function removed({ name, error }: NotStarted): CastellanError {
+/** Returns the error of a session that was removed again, without the advice for a session that exists. */
+function removedError({ name, error }: NotStarted): CastellanError {
   if (!CastellanError.is(error, "SESSION_QUARANTINED")) return error;
   const why = error.details.lastExits.at(-1)?.message ?? "unknown";
-  const message = `session ${formatName(name)} did not come up and has been removed again: ${why}.`;
+  const message = `session ${formatName(name)} did not start and has been removed again: ${why}.`;
   return new CastellanError("SESSION_QUARANTINED", message, { details: error.details, cause: error });
 }
 
