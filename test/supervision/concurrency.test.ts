@@ -155,7 +155,7 @@ describe("ChildSupervisor.start", () => {
     const starting = ChildSupervisor.start(stage.specs("a"), {}, stage.deps(AbortSignal.abort()));
     await expect(starting).rejects.toMatchObject({
       code: "SUPERVISOR_STOPPED",
-      message: "the start of the supervisor was called off",
+      message: "the start of the supervisor was cancelled",
     });
     expect(stage.take()).toEqual([]);
   });
@@ -318,7 +318,7 @@ describe("ChildSupervisor.recycleChild", () => {
     const release = stage.holdStop("a");
     const recycling = expect(supervisor.recycleChild("a")).rejects.toMatchObject({
       code: "CHILD_START_FAILED",
-      message: expect.stringContaining("called off"),
+      message: expect.stringContaining("cancelled"),
     });
     const terminating = supervisor.terminateChild("a");
     release();

@@ -64,7 +64,7 @@ describe("ChildSupervisor after a crash", () => {
     const starting = supervisor.startChild(stage.spec("t", { restart: "temporary" }));
     const refused = expect(starting).rejects.toMatchObject({
       code: "CHILD_START_FAILED",
-      message: "the start of child t was called off",
+      message: "the start of child t was cancelled",
     });
     await stage.exit("a");
     await refused;
@@ -82,7 +82,7 @@ describe("ChildSupervisor after a crash", () => {
       code: "CHILD_START_FAILED",
     });
     await stage.exit("a");
-    stage.failNext("b", "called off, and nobody hears of it", "down");
+    stage.failNext("b", "cancelled, and no caller sees it", "down");
     release();
     await starting;
     await settle();
@@ -97,7 +97,7 @@ describe("ChildSupervisor after a crash", () => {
     const restarting = expect(supervisor.restartChild("b")).rejects.toMatchObject({ code: "CHILD_START_FAILED" });
     stage.actor("a").exit(crash);
     await settle();
-    stage.failNext("b", "called off, and nobody hears of it", "down");
+    stage.failNext("b", "cancelled, and no caller sees it", "down");
     release();
     await restarting;
     await settle();

@@ -73,7 +73,7 @@ describe("ChildSupervisor with a child that breaks its contract", () => {
     stage.holdStop("a");
     const recycling = expect(supervisor.recycleChild("a")).rejects.toMatchObject({
       code: "CHILD_NOT_GONE",
-      message: "child a could not be ended",
+      message: "child a could not be stopped",
     });
     await stage.clock.advance(10_000);
     await recycling;

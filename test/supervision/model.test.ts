@@ -192,7 +192,7 @@ function homeOf(line: string): string {
 /** Returns the code of an error. An aborted start has the code of a failed one; only the message tells them apart. */
 function outcomeOf(error: unknown): string {
   if (!CastellanError.is(error)) return "?";
-  return error.message.endsWith("was called off") ? "called off" : error.code;
+  return error.message.endsWith("was cancelled") ? "cancelled" : error.code;
 }
 
 /** `PROPERTY_RUNS=100000` runs more for a soak. */

@@ -8,7 +8,7 @@ interface Batch {
 }
 
 type State = "running" | "waiting" | "terminated" | "quarantined";
-type Outcome = "ok" | "CHILD_START_FAILED" | "called off" | "SUPERVISOR_STOPPED";
+type Outcome = "ok" | "CHILD_START_FAILED" | "cancelled" | "SUPERVISOR_STOPPED";
 /** What happens to a child whose start fails. */
 type Otherwise = "judge" | "forget" | "terminated" | "quarantined";
 
@@ -95,7 +95,7 @@ export class Model {
   terminateChild(id: string): string {
     const child = this.#named(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
-    this.#release(child, "called off");
+    this.#release(child, "cancelled");
     return "ok";
   }
 

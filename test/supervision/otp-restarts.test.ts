@@ -54,7 +54,7 @@ const rules: OtpRule[] = [
       const starting = stage.supervise(stage.specs("a", "b", "c", "d"), { onStartFailure: "abort" });
       await expect(starting).rejects.toMatchObject({
         code: "CHILD_START_FAILED",
-        message: "child c did not come up",
+        message: "child c failed to start",
         cause: "no c",
       });
       expect(stage.take()).toEqual(["start a", "start b", "start c", "stop b", "stop a"]);
