@@ -137,7 +137,7 @@ function settingsOf(
  * line, which every user of the machine can read; only the process's own user can read its environment. The variables
  * stay in the settings if settings files are read, because those override the environment.
  */
-export function withVariablesOfSettings(sdk: SdkOptions): SdkOptions {
+function withVariablesOfSettings(sdk: SdkOptions): SdkOptions {
   const { settings, settingSources = [] } = sdk;
   if (typeof settings !== "object" || settingSources.length > 0) return sdk;
   const { env: variables, ...others } = settings;

@@ -205,12 +205,12 @@ export class SessionJournal {
     this.#note({ type: "approval_settled", approval, outcome, at });
   }
 
-  /** Stops all further writes, because the session was erased. */
+  /** Stops all further writes, because nothing of the session is to be kept. */
   seal(): void {
     this.#sealed = true;
   }
 
-  /** Stops all further writes, because nothing of the session is to be kept. */
+  /** Returns the latest approvals, newest first. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   async approvals(limit: number): Promise<ApprovalEntry[]> {
     await this.#supervisorJournal.writer?.settled();
     return await this.#supervisorJournal.journal.approvals(this.#session, limit);
