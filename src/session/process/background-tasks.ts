@@ -5,35 +5,35 @@ import type { RunningTask } from "../status/session-event.ts";
 
 interface Watched {
   readonly task: RunningTask;
-  /** When it was first told of, on the monotonic clock. */
+  /** When Claude Code first reported it, on the monotonic clock. */
   readonly began: number;
   timer: Timer | undefined;
 }
 
-/** The background tasks of a process, and for how long they run. */
+/** The running background tasks of a process, and their time limit. */
 export class BackgroundTasks {
   readonly #context: SessionContext;
   readonly #overdue: (task: RunningTask) => void;
-  /** By the id of the run; a task that is resumed is another one. */
+  /** By run id: a resumed task counts as another one. */
   readonly #running = new Map<string, Watched>();
 
-  /** `overdue` is called once for one that has run for longer than `backgroundTaskTimeout`. */
+  /** `overdue` is called once for each task that runs longer than `backgroundTaskTimeout`. */
   constructor(context: SessionContext, overdue: (task: RunningTask) => void) {
     this.#context = context;
     this.#overdue = overdue;
   }
 
-  /** All that run, those that began first before the others. */
+  /** The running tasks, oldest first. */
   get all(): readonly RunningTask[] {
     return [...this.#running.values()].map(({ task }) => task);
   }
 
-  /** Whether one of this id runs. */
+  /** Whether a task with this id runs. */
   has(id: string): boolean {
     return this.all.some((task) => task.id === id);
   }
 
-  /** These are all that run now. */
+  /** Updates the running tasks to exactly `tasks`. */
   changed(tasks: readonly BackgroundTask[]): void {
     const keys = new Set(tasks.map(runKeyOf));
     for (const [key, { timer }] of this.#running) {
@@ -50,7 +50,7 @@ export class BackgroundTasks {
     }
   }
 
-  /** The limit may be another one. */
+  /** Applies a changed time limit. */
   relimit(): void {
     for (const watched of this.#running.values()) this.#limit(watched);
   }

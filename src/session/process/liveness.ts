@@ -4,37 +4,37 @@ import type { Clock, Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 import { CastellanError } from "../../errors.ts";
 
-/** How often a process is asked for a sign of life, at the least, and how long it may take to give one. */
+/** How often to ping a process at the least, and how long it may take to answer. */
 const PING_MS = 30_000;
 const PING_LIMIT_MS = 10_000;
 
-/** How many questions in a row may go without an answer. */
+/** How many consecutive pings may go unanswered. */
 const MOST_MISSES = 2;
 
-/** What is known of a process's work at a moment. */
+/** What the process is doing. */
 export interface Work {
   /** Whether it has a turn. */
   readonly busy: boolean;
-  /** How many tools and callbacks of the application it waits for. */
+  /** How many tools and application callbacks it waits for. */
   readonly waitsFor: number;
-  /** Milliseconds since it last said anything, or since it got its turn. */
+  /** Milliseconds since its last output, or since it got its turn. */
   readonly silentMs: number;
 }
 
-/** The part of the session's context that is read here. */
+/** The part of the session's context that liveness reads. */
 interface LivenessContext {
   readonly clock: Clock;
   readonly settings: { readonly stallTimeout: number };
 }
 
-/** Whether a process has stalled: it has a turn, waits for nobody but the model, and has been silent for too long. */
+/** Whether a process has stalled: it has a turn, waits only for the model, and has been silent for too long. */
 export function hasStalled(work: Work, stallTimeoutMs: number): boolean {
   return work.busy && work.waitsFor === 0 && work.silentMs >= stallTimeoutMs;
 }
 
 /**
- * Watches that a process is alive, and kills it when it is not. One that is stopped, or hangs, answers no question; one
- * that answers can still be stuck in its turn, which only its silence shows.
+ * Kills a process that has stopped living. A hung or stopped process answers no ping; a process that answers pings can
+ * still be stuck in its turn, which only its silence shows.
  */
 export class Liveness {
   readonly #context: LivenessContext;
@@ -42,15 +42,15 @@ export class Liveness {
   readonly #work: () => Work;
   readonly #timers = new Map<() => void, Timer>();
   #misses = 0;
-  /** When the next look at its silence is due, and when the last one was. */
+  /** When the next check for silence is due, and when the last one happened. */
   #lookDue = 0;
   #looked = 0;
-  /** How much of its silence is this host's own. */
+  /** How much of the silence is due to this host being held up. */
   #heldUpMs = 0;
   #wasHeldUp = false;
   #over = false;
 
-  /** `work` tells what the process is known to do; it is asked at each look. */
+  /** `work` returns what the process is doing; every check calls it. */
   constructor(context: LivenessContext, activation: Pick<Activation, "ping" | "kill">, work: () => Work) {
     this.#context = context;
     this.#activation = activation;
@@ -86,7 +86,8 @@ export class Liveness {
     const spoke = work.silentMs < now - this.#looked;
     this.#looked = now;
     this.#heldUpMs = (spoke ? 0 : this.#heldUpMs) + (isHeldUp(lateMs) ? lateMs : 0);
-    // What it said while this host was held up is read only now. A host that is held up all the time does not wait for that.
+    // Output from the time in which this host was held up is only read now, so wait one more check. Only one: a host
+    // may be held up all the time.
     const unread = isHeldUp(lateMs) && !this.#wasHeldUp;
     this.#wasHeldUp = unread;
     if (
@@ -112,9 +113,9 @@ export class Liveness {
       await this.#activation.ping(PING_LIMIT_MS);
       return true;
     } catch (error) {
-      // A refusal is an answer, and a death is found out elsewhere.
+      // A refusal is an answer, and others notice a death.
       if (!CastellanError.is(error, "CONTROL_TIMEOUT")) return true;
-      // One that speaks all the time lives: its answer stands behind all that it said before.
+      // A process that keeps writing is alive: its answer queues behind its other output.
       return this.#work().silentMs < this.#context.clock.monotonic() - asked;
     }
   }

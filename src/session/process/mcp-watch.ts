@@ -2,25 +2,25 @@ import type { McpServer } from "../../claude/mcp-servers.ts";
 import type { Clock, Timer } from "../../clock.ts";
 import { formatDuration } from "../../duration.ts";
 
-/** How often servers are looked at while some of them are being connected, and otherwise. */
+/** How often to poll while a server is connecting, and otherwise. */
 const CONNECTING_MS = 500;
 const CONNECTED_MS = 10_000;
 
-/** For how long a server may be silent before somebody should know. Claude Code itself gives up after thirty seconds. */
+/** How long a connecting server may take before it is reported. Claude Code itself gives up after thirty seconds. */
 const SILENT_MS = 10_000;
 
-/** Looks again and again at the MCP servers of one process. */
+/** Polls the MCP servers of one process. */
 export class McpWatch {
   readonly #look: () => Promise<readonly McpServer[]>;
   readonly #clock: Clock;
   readonly #told: (servers: readonly McpServer[]) => void;
-  /** Since when each is being connected, on the monotonic clock. */
+  /** When each connecting server began to connect, on the monotonic clock. */
   #connecting: ReadonlyMap<string, number> = new Map();
   #looking: Promise<void> | undefined;
   #timer: Timer | undefined;
   #over = false;
 
-  /** `look` asks the process; `told` is called with each of its answers. */
+  /** `look` asks the process; `told` receives each answer. */
   constructor(look: () => Promise<readonly McpServer[]>, clock: Clock, told: (servers: readonly McpServer[]) => void) {
     this.#look = look;
     this.#clock = clock;
@@ -28,9 +28,9 @@ export class McpWatch {
   }
 
   /**
-   * Looks now, and goes on looking for as long as there are any servers.
+   * Polls now, and keeps polling as long as there are servers.
    *
-   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`; it is tried again all the same
+   * @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED`; polling continues regardless
    */
   async look(): Promise<void> {
     this.#looking ??= this.#see().finally(() => {
@@ -39,7 +39,7 @@ export class McpWatch {
     await this.#looking;
   }
 
-  /** The process is gone. */
+  /** Stops polling, because the process is gone. */
   stop(): void {
     this.#over = true;
     this.#timer?.cancel();
@@ -70,7 +70,7 @@ export class McpWatch {
   }
 
   #after(ms: number): void {
-    // A process that does not answer is found out, and replaced, by others.
+    // Liveness detects and replaces a process that does not answer.
     this.#timer = this.#clock.schedule(ms, () => void this.look().catch(() => {}), { background: true });
   }
 }

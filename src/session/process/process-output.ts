@@ -27,8 +27,8 @@ import { TranscriptWatch } from "./transcript-watch.ts";
 const TASK_END_MS = 5_000;
 
 /**
- * What a process tells besides its turns: background tasks, scheduled turns, the permission mode, MCP servers; and whether its
- * transcript has what it tells.
+ * Follows what a process reports besides its turns: background tasks, scheduled turns, the permission mode and MCP
+ * servers. Also checks that its transcript contains its output.
  */
 export class ProcessOutput {
   readonly #context: SessionContext;
@@ -58,22 +58,22 @@ export class ProcessOutput {
     });
   }
 
-  /** When a process last said anything. */
+  /** When a process last produced output. */
   get lastSignOfLife(): number | undefined {
     return this.#lastSignOfLife;
   }
 
-  /** The background tasks that run. */
+  /** The running background tasks. */
   get tasks(): readonly RunningTask[] {
     return this.#tasks.all;
   }
 
-  /** The turns that Claude has scheduled for itself, and for which its process has to stay. */
+  /** The turns that Claude has scheduled for itself. The process has to stay for them. */
   get wakeups(): readonly Wakeup[] {
     return this.#wakeups.armed;
   }
 
-  /** The process is up. What it said in its handshake has been received before. */
+  /** Starts to follow a process that is up. The messages of its handshake came before. */
   attach(activation: Activation): void {
     this.#activation = activation;
     this.#servers = new McpWatch(
@@ -84,7 +84,7 @@ export class ProcessOutput {
     if (mayHaveServers(this.#context.settings.sdk) || this.#view.faults.length > 0) this.lookAtServers();
   }
 
-  /** The process is gone, and with it what it worked on and kept. */
+  /** Forgets the process's tasks and MCP servers, because it is gone. */
   detach(): void {
     this.#servers?.stop();
     this.#servers = undefined;
@@ -95,12 +95,12 @@ export class ProcessOutput {
     this.#wakeups.lost();
   }
 
-  /** Goes on with changed settings. */
+  /** Applies changed settings. */
   relimit(): void {
     this.#tasks.relimit();
   }
 
-  /** Whether the message belongs to nothing that callers see besides what is told of it here. */
+  /** Takes a message. Returns whether callers see it only through what is reported here. */
   receive(message: SDKMessage): boolean {
     this.#lastSignOfLife = this.#context.clock.now();
     const tasks = backgroundTasksOf(message);
@@ -117,12 +117,12 @@ export class ProcessOutput {
     return isProgressReport(message);
   }
 
-  /** A turn has ended with this message, which has to be in the transcript. */
+  /** Checks that the last message of a turn is in the transcript. */
   turnKept(lastUuid: string): void {
     this.#transcript.ended(lastUuid);
   }
 
-  /** The process that kept the scheduled turns of the conversation is gone. */
+  /** Reports the lost wakeups of a conversation whose process is gone. */
   wakeupsLost(): void {
     const { wakeups } = this.#conversation;
     if (wakeups.length === 0) return;
@@ -131,17 +131,17 @@ export class ProcessOutput {
     this.#view.fault(wakeupsLost(wakeups, this.#context.clock.now()));
   }
 
-  /** The MCP servers may do otherwise than before. */
+  /** Polls the MCP servers, because their status may have changed. */
   lookAtServers(): void {
     void this.askServers().catch(ignore);
   }
 
-  /** @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED` */
+  /** Polls the MCP servers. @throws CastellanError `CONTROL_TIMEOUT`, `CONTROL_FAILED` */
   async askServers(): Promise<void> {
     await this.#servers?.look();
   }
 
-  /** Keeps what an answer to the process grants. A process that holds what that takes back is told so first. */
+  /** Records what an approval grants. A process whose earlier grants that withdraws is told first. */
   async granted(updates: readonly PermissionUpdate[]): Promise<void> {
     const before = this.#conversation.granted;
     this.#conversation.grant({ type: "approved", updates });
@@ -155,7 +155,7 @@ export class ProcessOutput {
     }
   }
 
-  /** Ends a background task that has run for too long. A process that does not get it to end goes with it. */
+  /** Stops an overdue background task. If the process cannot end it, the process is killed. */
   async #stopTask(task: RunningTask): Promise<void> {
     const activation = this.#activation;
     if (activation === undefined) return;
@@ -173,7 +173,7 @@ export class ProcessOutput {
     );
   }
 
-  /** Where the process writes its transcript, if there is one and that is on this machine. */
+  /** The location of the process's transcripts, if there is a process and they are on this machine. */
   get #transcriptSource(): TranscriptSource | undefined {
     const { settings } = this.#context;
     const { sessionStore, spawnClaudeCodeProcess } = settings.sdk;
@@ -182,7 +182,7 @@ export class ProcessOutput {
     return writes ? { sdk: settings.sdk, environment: environmentOf(settings) } : undefined;
   }
 
-  /** Whether `message` names an unknown server, or ends a turn, which may have used one. */
+  /** Whether `message` reports an unknown server, or ends a turn, which may have used a server. */
   #tellsOfServers(message: SDKMessage): boolean {
     const known = this.#view.servers;
     if (turnResultOf(message) !== undefined) return known.length > 0;
@@ -191,10 +191,10 @@ export class ProcessOutput {
   }
 }
 
-/** Whether a process with these options can have MCP servers before its first turn tells of them. */
+/** Whether a process with these options may have MCP servers before its first turn reports them. */
 function mayHaveServers({ mcpServers = {}, settingSources = [], plugins = [] }: SessionSettings["sdk"]): boolean {
   return Object.keys(mcpServers).length > 0 || settingSources.length > 0 || plugins.length > 0;
 }
 
-/** A process that does not answer is found out by others. */
+/** Liveness detects a process that does not answer. */
 function ignore(): void {}

@@ -2,27 +2,29 @@ import type { Capacity, Slot, SlotHolder } from "../../capacity/capacity.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
 
-/** How long a session may go from turn to turn while others wait for its slot. A start takes a third of a second. */
+/** How long a session may run turn after turn while others wait for its slot. A start takes a third of a second. */
 const SHARE_MS = 10_000;
 
-/** What a slot has to know of its session at the moment that somebody else needs a slot. */
+/** What a slot asks its session when another holder needs a slot. */
 export interface SlotSession {
-  /** Whether its process is up and has nothing to do at this moment, whether or not turns wait. */
+  /** Whether the process is up and idle at this moment, whether or not turns wait. */
   readonly between: boolean;
   readonly turnsWait: boolean;
-  /** Ends its process, which has nothing to do. */
+  /** Ends the idle process. */
   hibernate(): void;
 }
 
-/** The slot of a session: taken before its process is started, given back when that is gone, and given up when it is idle. */
+/**
+ * The slot of a session: taken before its process starts, released once that is gone, and given up while it is idle.
+ */
 export class ProcessSlot implements SlotHolder {
   readonly #capacity: Capacity;
   readonly #context: SessionContext;
   readonly #session: SlotSession;
   #slot: Slot | undefined;
-  /** Since when it has had the slot. */
+  /** When it got the slot. */
   #since = 0;
-  /** Since when there has been nothing to do, if there is nothing. */
+  /** When the process became idle, if it is. */
   #restingSince = 0;
   #timer: Timer | undefined;
   #line: AbortController | undefined;
@@ -37,7 +39,7 @@ export class ProcessSlot implements SlotHolder {
     return this.idle && !this.#context.settings.pinned ? this.#restingSince : undefined;
   }
 
-  /** Whether its process could be ended without anybody noticing. */
+  /** Whether the process could end without anybody noticing. */
   get idle(): boolean {
     return this.#slot !== undefined && this.#session.between && !this.#session.turnsWait;
   }
@@ -48,24 +50,24 @@ export class ProcessSlot implements SlotHolder {
     return true;
   }
 
-  /** Its process uses so many bytes. */
+  /** Reports the memory use of the process, in bytes. */
   measured(bytes: number): void {
     this.#slot?.measured(bytes);
   }
 
-  /** Takes a slot, if one is free. */
+  /** Takes a slot if one is free. Returns whether it did. */
   take(): boolean {
     const slot = this.#capacity.take(this);
     if (slot !== undefined) this.#has(slot);
     return slot !== undefined;
   }
 
-  /** Has a slot that was another holder's. */
+  /** Takes over another holder's slot. */
   takeOver(slot: Slot): void {
     this.#has(slot);
   }
 
-  /** Waits in line for a slot. Whether there is one; not if `signal` is aborted, or nobody wants it any more. */
+  /** Queues for a slot. Returns whether it got one; false if `signal` is aborted or `leaveLine` is called. */
   async wait(signal: AbortSignal): Promise<boolean> {
     this.#line = new AbortController();
     try {
@@ -78,19 +80,19 @@ export class ProcessSlot implements SlotHolder {
     }
   }
 
-  /** Waits no longer. */
+  /** Stops queueing. */
   leaveLine(): void {
     this.#line?.abort();
   }
 
-  /** The process is gone, or did not come up. */
+  /** Releases the slot, because the process is gone or its start failed. */
   release(): void {
     this.#timer?.cancel();
     this.#slot?.release();
     this.#slot = undefined;
   }
 
-  /** There may be nothing to do from now on; `anew` says whether there was until now. */
+  /** Checks whether the process is idle; `anew` restarts its idle time. */
   rests({ anew }: { readonly anew: boolean }): void {
     this.#timer?.cancel();
     if (!this.idle) return;
@@ -104,7 +106,7 @@ export class ProcessSlot implements SlotHolder {
     this.#capacity.rebalance();
   }
 
-  /** A turn is over, and another one waits: it may have to let others go first. */
+  /** Gives up the slot between two turns, if others wait and this session has had its share. */
   turnEnded(): void {
     const longEnough = this.#context.clock.monotonic() - this.#since >= SHARE_MS;
     const { waiting } = this.#capacity;

@@ -45,12 +45,12 @@ export interface ProcessLaunch {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** The environment of a process that is started now. */
+/** Returns the environment for a process that starts now. */
 export function environmentOf({ sdk, inheritEnv }: SessionSettings): ProcessLaunch["environment"] {
   return buildEnvironment({ host: process.env, inheritEnv, env: sdk.env });
 }
 
-/** Brings up processes with the conversation of a session: one that was started ahead, if it fits, or a new one. */
+/** Starts processes with the conversation of a session: a matching spare, or a new process. */
 export class ProcessStarter {
   readonly #host: ProcessHost;
   readonly #conversation: SessionConversation;
@@ -58,13 +58,13 @@ export class ProcessStarter {
   readonly #startActivation: StartActivation;
   readonly #context: SessionContext;
   #steady: { readonly given: SessionStore; readonly store: SessionStore } | undefined;
-  /** A process that was started ahead, to be used for the one that comes up. */
+  /** The claimed spare for the next start. */
   #spare: ClaimedSpare | undefined;
   #starts = 0;
-  /** Whether the session's own directory is to be emptied before anything else happens in it. */
+  /** Whether to empty the session's own directory before the next process starts. */
   #toEmpty = false;
   #emptying: Promise<void> | undefined;
-  /** The conversation that the process is in. The session may have turned to another one, for the next process. */
+  /** The process's conversation. The session may have chosen a different one for the next process. */
   #spokenIn: string | undefined;
 
   constructor(
@@ -80,12 +80,12 @@ export class ProcessStarter {
     this.#startActivation = startActivation;
   }
 
-  /** How many there have been. */
+  /** How many processes were started, failed starts included. */
   get starts(): number {
     return this.#starts;
   }
 
-  /** What a process would be started with now. */
+  /** What a process would start with now. */
   get launch(): ProcessLaunch {
     const { settings } = this.#context;
     const { sdk } = settings;
@@ -95,21 +95,21 @@ export class ProcessStarter {
     };
   }
 
-  /** All that it would be started with, apart from the conversation. */
+  /** Everything that shapes the next process, except the conversation. */
   get shape(): Shape {
     return { ...shapeOf(this.#context.settings), options: this.launch.sdk };
   }
 
-  /** Has a process that was started ahead be the next one, if there is one that fits. @returns its slot, which is `holder`'s now */
+  /** Claims a matching spare for the next start. @returns its slot, which `holder` now has, or undefined */
   claimSpare(holder: SlotHolder): Slot | undefined {
     this.#spare = this.#spares.claim(this.shape, this.#begins, holder);
     return this.#spare?.slot;
   }
 
   /**
-   * A process with the conversation as it can be had; `spare` says whether it is the one that was claimed.
+   * Starts a process with the current conversation; `spare` tells whether it is the claimed spare.
    *
-   * @throws CastellanError `CLAUDE_NOT_FOUND`, `START_FAILED`; then what was claimed has to be abandoned
+   * @throws CastellanError `CLAUDE_NOT_FOUND`, `START_FAILED`; the caller then has to `abandon` the claimed spare
    */
   async start(signal: AbortSignal): Promise<{ readonly activation: Activation; readonly spare: boolean }> {
     await this.emptyIfDue();
@@ -117,14 +117,14 @@ export class ProcessStarter {
     return { activation: spare ?? (await this.#activate(signal)), spare: spare !== undefined };
   }
 
-  /** Ends the process that was claimed and is not used. Its slot is another one's only when it is gone. */
+  /** Ends an unused claimed spare. Its slot is free for others only once it is gone. */
   async abandon(): Promise<void> {
     const spare = this.#spare;
     this.#spare = undefined;
     await spare?.activation.end(endingStages(this.#context.settings.shutdown, false));
   }
 
-  /** Has the session's own directory, if it has one, emptied before its next process starts. */
+  /** Empties the session's own directory, if it has one, before the next process starts. */
   emptyFirst(): void {
     this.#toEmpty = this.#context.settings.ownDirectory !== undefined;
   }
@@ -133,7 +133,7 @@ export class ProcessStarter {
     return this.#toEmpty;
   }
 
-  /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
+  /** Empties the directory now if that is due. There must be no process. @throws CastellanError `START_FAILED` */
   async emptyIfDue(): Promise<void> {
     const { ownDirectory } = this.#context.settings;
     if (!this.#toEmpty || ownDirectory === undefined) return;
@@ -151,19 +151,19 @@ export class ProcessStarter {
     });
   }
 
-  /** Whether the process, which speaks in this conversation now, was in another one before. */
+  /** Whether the process just switched to this conversation from another one. */
   hasMoved(conversationId: string): boolean {
     const moved = conversationId !== this.#spokenIn;
     this.#spokenIn = conversationId;
     return moved;
   }
 
-  /** Whether its conversation begins, and nothing was granted for it that a process would have to be given. */
+  /** Whether the conversation is new and has no grants to pass to the process, so that a spare can serve it. */
   get #begins(): boolean {
     return this.#conversation.now.kind === "new" && isNothing(this.#conversation.granted);
   }
 
-  /** The same for the same store, since it knows whether that has come back. */
+  /** Returns the same wrapper for the same store, because the wrapper knows whether an append is still pending. */
   #store(given: SessionStore): SessionStore {
     if (this.#steady?.given !== given) {
       this.#steady = { given, store: steadyStore(given, this.#conversation.storeKey, this.#context.clock) };
@@ -171,7 +171,7 @@ export class ProcessStarter {
     return this.#steady.store;
   }
 
-  /** The process that was claimed, if it can still be used; otherwise it is ended. */
+  /** Binds the claimed spare if it is still usable; otherwise ends it. */
   async #bindSpare(): Promise<Activation | undefined> {
     const spare = this.#spare;
     if (spare === undefined) return undefined;
@@ -221,7 +221,7 @@ export class ProcessStarter {
     return this.#startActivation(request, this.#context.clock);
   }
 
-  /** Has the transcript where the process looks for it, if it is a file of Claude Code's on this machine. */
+  /** Moves the transcript to where the process looks for it, if Claude Code keeps it on this machine. */
   async #bringTranscript(): Promise<void> {
     const { sdk, environment } = this.launch;
     if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
@@ -230,7 +230,10 @@ export class ProcessStarter {
     throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
   }
 
-  /** Whether Claude Code may have written a transcript on this machine, of the conversation or of what it is forked from, which is what it resumes. */
+  /**
+   * Whether this machine may have a transcript of the conversation that the process resumes, that is, its own or its
+   * fork source's.
+   */
   get #hasTranscriptHere(): boolean {
     const { sessionStore, spawnClaudeCodeProcess } = this.#context.settings.sdk;
     const isHere = sessionStore === undefined && spawnClaudeCodeProcess === undefined;
@@ -238,8 +241,8 @@ export class ProcessStarter {
   }
 
   /**
-   * Mends what a process that was killed has left in the transcript: a compaction of which only the boundary was written, so that its
-   * summary would be missing, and a last message that no entry names, so that another branch would be resumed.
+   * Repairs what a killed process left in the transcript: a compaction with a boundary but no summary, and a last
+   * message that no entry names, because of which Claude Code would resume another branch.
    */
   async #mendTranscript(): Promise<void> {
     const { now } = this.#conversation;
@@ -254,11 +257,11 @@ export class ProcessStarter {
         .then(() => nameLeaf(file))
         .finally(() => lock.release());
     } catch {
-      // Whoever has it goes on with it; the start of the process says so.
+      // Another process uses the conversation; starting ours reports that.
     }
   }
 
-  /** What cannot be copied is told by its summary. */
+  /** Copies a conversation that a compaction has summarised. If copying fails, the summary stands for it. */
   async #copy({ id, lastUuid }: Conversation & { readonly lastUuid: string }): Promise<void> {
     const { sdk, environment } = this.launch;
     const cwd = sdk.cwd ?? process.cwd();
@@ -268,13 +271,19 @@ export class ProcessStarter {
     this.#conversation.take({ type: "copied", id: await copied });
   }
 
-  /** What cannot be read is not worth a start; it only means that a turn that is cut stays in the conversation. */
+  /**
+   * Reads the last message. Failing here is harmless: it only means that an interrupted turn stays in the conversation.
+   */
   async #readEnd(): Promise<void> {
     const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastOf, () => undefined);
     if (lastUuid !== undefined) this.#conversation.take({ type: "read", lastUuid });
   }
 
-  /** Finds a transcript that lacks what the session knows of. @throws CastellanError `START_FAILED` if it is not to go on with that */
+  /**
+   * Detects a transcript that lacks what the session knows of.
+   *
+   * @throws CastellanError `START_FAILED` if the options forbid continuing from it
+   */
   async #compareEnd(): Promise<void> {
     const { now } = this.#conversation;
     const end = knownEnd(now);
@@ -287,20 +296,20 @@ export class ProcessStarter {
     this.#conversation.take({ type: "behind", lastUuid });
   }
 
-  /** Where no turn before is known to have worked, there is nothing that it would be better cut back to. */
+  /** Finds the last successful turn to cut back to, if there is one. */
   async #lookBack(): Promise<void> {
     const lastUuid = await historyOf(this.#conversation.now, this.launch, {}).then(lastThatWorked, () => undefined);
     this.#conversation.take({ type: "looked_back", lastUuid });
   }
 
-  /** Whether `error` was about the conversation, and another start can do better with it. */
+  /** Adapts the conversation to the error of a start. Returns whether another start may succeed. */
   #adapt(error: unknown): boolean {
     const conversation = this.#conversation.now;
     const { sdk, onMissingConversation } = this.#context.settings;
     const exit = exitOfError(error, this.#context.clock);
     if (exit.class === "conversation_missing" && conversation.kind === "kept") {
       const { cut, lastUuid, empty, unwritten } = conversation;
-      // A cut that the options ask for is not ours to give up: the model would see what it was not to see.
+      // Never drop a cut that the options ask for: the model would see what it must not.
       if (cut && lastUuid === sdk.resumeSessionAt) return false;
       if (cut) this.#conversation.take({ type: "cut_refused" });
       else if (empty) this.#conversation.take({ type: "forgotten", freshId: this.#context.newId() });

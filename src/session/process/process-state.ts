@@ -1,43 +1,43 @@
-/** How a session stands with its process. A session is in one life at a time; a life has one process after another. */
+/** The state of a session's process. A session has one life at a time, and a life has one process after another. */
 export type ProcessState =
-  /** There is no life, or it is over: nothing comes up until the supervisor begins another one. */
+  /** No life: nothing starts until the supervisor begins another one. */
   | "down"
-  /** The life has no process, and gets one when it is wanted. */
+  /** The life has no process; the next demand starts one. */
   | "hibernated"
-  /** A process is wanted, and waits in line for a slot. */
+  /** A process is needed and waits for a slot. */
   | "queued"
-  /** A process is being started. */
+  /** A process is starting. */
   | "starting"
   /** The process is up. */
   | "up"
-  /** The process is being ended; another one follows in the same life. */
+  /** The process is ending, and another one follows in the same life. */
   | "replacing"
-  /** The process is being ended; none follows until one is wanted. */
+  /** The process is ending, and the next demand starts another one. */
   | "hibernating"
-  /** The supervisor ends the life, and the process with it. */
+  /** The supervisor ends the life and its process. */
   | "stopping";
 
 export type ProcessEvent =
   /** The supervisor begins a life. */
   | { readonly type: "begin" }
-  /** A process is wanted, and there is no slot. */
+  /** A process is needed, and no slot is free. */
   | { readonly type: "queue" }
-  /** A process is no longer wanted. */
+  /** No process is needed any more. */
   | { readonly type: "leave" }
   /** There is a slot. */
   | { readonly type: "start" }
   /** The handshake is done. */
   | { readonly type: "up" }
-  /** Another process is to take the place of this one. */
+  /** The process is to be replaced. */
   | { readonly type: "replace" }
-  /** The process has nothing to do. */
+  /** The process is idle and is to end. */
   | { readonly type: "hibernate" }
   /** The supervisor ends the life. */
   | { readonly type: "stop" }
-  /** The process is gone, or did not come up; `asked` says whether it ended in good order because it was told to. */
+  /** The process is gone, or its start failed; `asked` tells whether it ended in good order on request. */
   | { readonly type: "gone"; readonly asked: boolean };
 
-/** The state after `event`. What cannot happen in `state` leaves it as it is. */
+/** Returns the state after `event`. An event that does not apply in `state` leaves it unchanged. */
 export function nextProcessState(state: ProcessState, event: ProcessEvent): ProcessState {
   switch (event.type) {
     case "begin":
@@ -51,7 +51,7 @@ export function nextProcessState(state: ProcessState, event: ProcessEvent): Proc
     case "up":
       return state === "starting" ? "up" : state;
     case "replace":
-      // One that ends in order to hibernate may be found to have a key that was refused.
+      // While a process ends to hibernate, its key may turn out to be refused.
       return state === "up" || state === "hibernating" ? "replacing" : state;
     case "hibernate":
       return state === "up" ? "hibernating" : state;
@@ -62,7 +62,7 @@ export function nextProcessState(state: ProcessState, event: ProcessEvent): Proc
   }
 }
 
-/** The state once the process is gone, or did not come up. */
+/** Returns the state once the process is gone, or its start failed. */
 function afterProcess(state: ProcessState, asked: boolean): ProcessState {
   switch (state) {
     case "hibernated":

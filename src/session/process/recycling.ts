@@ -4,27 +4,27 @@ import type { Activation } from "../../claude/activation.ts";
 import type { Timer } from "../../clock.ts";
 import type { SessionContext } from "../context/session-context.ts";
 
-/** A process that has grown to this many times its `maxMemory` is not let finish what it is at. */
+/** At this many times its `maxMemory`, a process is killed rather than replaced after its work. */
 const TOO_MUCH = 2;
 
 /**
- * What is to become of a process that uses so much: nothing, another one in its place when it has nothing to do, or its death. `works`
- * says whether a turn or a background task runs, which may go on for long.
+ * Returns what to do about a process's memory use: nothing, replace it once it is idle, or kill it. `works` tells
+ * whether a turn or a background task runs, which may take long.
  */
 export function verdictOn(bytes: number, maxMemory: number | undefined, works: boolean): "fine" | "recycle" | "kill" {
   if (maxMemory === undefined || bytes <= maxMemory) return "fine";
   return works && bytes > maxMemory * TOO_MUCH ? "kill" : "recycle";
 }
 
-/** What the recycling of a process tells about it. */
+/** What the recycling reports. */
 export interface RecyclingEvents {
-  /** How much the process uses is known. */
+  /** Reports the measured memory use. */
   measured(bytes: number): void;
-  /** The process is to be replaced as soon as it has nothing to do. */
+  /** Asks for a replacement as soon as the process is idle. */
   due(): void;
 }
 
-/** Sees to it that a process is replaced when it has become too old or too large. */
+/** Has a process replaced that has become too old or too large. */
 export class Recycling {
   readonly #watch: MemoryWatch;
   readonly #activation: Activation;
@@ -34,10 +34,10 @@ export class Recycling {
   readonly #since: number;
   #timer: Timer | undefined;
   #due = false;
-  /** Whether it has had a turn; one that is too large without would only be replaced by another that is. */
+  /** Whether it has had a turn. If it is too large without one, its replacement would be, too. */
   #worked = false;
 
-  /** `session` tells what the process is at, if that has to end before it can be replaced. */
+  /** `session.at` tells what the process has to finish before it can be replaced. */
   constructor(
     context: SessionContext,
     activation: Activation,
@@ -53,12 +53,12 @@ export class Recycling {
     this.#since = context.clock.monotonic();
   }
 
-  /** Whether the process is to be replaced. */
+  /** Whether the process is due for replacement. */
   get due(): boolean {
     return this.#due;
   }
 
-  /** Begins, or goes on with changed limits; `budgeted` says whether its memory is of interest to others. */
+  /** Starts to watch, also after limits changed; `budgeted` tells whether to measure memory without a `maxMemory`. */
   watch(budgeted: boolean): void {
     this.stop();
     const { maxMemory, maxAge } = this.#context.settings;
@@ -68,7 +68,7 @@ export class Recycling {
     this.#timer = this.#context.clock.schedule(leftMs, () => this.demand(), { background: true });
   }
 
-  /** The process has a turn. */
+  /** Records that the process has had a turn. */
   worked(): void {
     this.#worked = true;
   }
@@ -89,7 +89,7 @@ export class Recycling {
     void this.#activation.kill({ class: "out_of_memory", message });
   }
 
-  /** The process is to be replaced, whatever it is like. */
+  /** Asks for a replacement regardless of age and size. */
   demand(): void {
     this.#due = true;
     this.#events.due();

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { CastellanError, type ExitClass, type ExitRecord, isStorageFault, type JournalFault } from "../../errors.ts";
 import type { ChildExit, Disposition } from "../../supervision/child-spec.ts";
 
-/** What supervision does about an exit of each class; an end that was asked for is none of its business. */
+/** The disposition of an exit of each class. Requested ends have none. */
 const DISPOSITIONS: { readonly [Class in Exclude<ExitClass, "done">]: Disposition } = {
   crash: "count",
   stalled: "count",
@@ -17,13 +17,13 @@ const DISPOSITIONS: { readonly [Class in Exclude<ExitClass, "done">]: Dispositio
 };
 
 /**
- * How many starts in a row may fail. Supervision counts restarts within a few seconds, and a start that takes its time to
- * fail would stay below that for ever.
+ * How many consecutive starts may fail. The restart intensity only counts crashes within a few seconds, so a start that
+ * fails slowly would never exceed it.
  */
 const MOST_FAILED_STARTS = 5;
 
 /**
- * The exit as its supervisor sees it. The record travels as the cause.
+ * Returns the exit for the supervisor, with the record as its cause.
  *
  * @param failedStarts how many starts in a row have failed, this one included
  */
@@ -35,8 +35,8 @@ export function childExitOf(exit: ExitRecord, failedStarts = 0): ChildExit {
 }
 
 /**
- * The exit behind an error of a start. What the system, or the journal, may have again a moment later is an overload; an error of
- * another kind is a fault of Castellan, and counts as a crash.
+ * Returns the exit behind the error of a start. A lack of something that the system or the journal may provide a moment
+ * later is an overload. Any unexpected error is a bug of Castellan and counts as a crash.
  */
 export function exitOfError(error: unknown, clock: Clock): ExitRecord {
   if (CastellanError.is(error, "START_FAILED") || CastellanError.is(error, "CLAUDE_NOT_FOUND"))
@@ -45,10 +45,10 @@ export function exitOfError(error: unknown, clock: Clock): ExitRecord {
   return { class: kind, message: error instanceof Error ? error.message : String(error), at: clock.now() };
 }
 
-/** What of a journal somebody has to mend. */
+/** Journal faults that need a person to fix them. */
 const LASTING: ReadonlySet<JournalFault> = new Set(["read_only", "damaged", "foreign", "refused"]);
 
-/** Whether the journal could not be read or written, which it may be at the next try. */
+/** Whether the error is a journal fault that another try may not meet. */
 export function journalMayComeBack(error: unknown): boolean {
   return isStorageFault(error) && !LASTING.has(error.details.reason);
 }

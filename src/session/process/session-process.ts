@@ -24,32 +24,36 @@ import { childExitOf, exitOfError } from "./session-exit.ts";
 import { SessionLife } from "./session-life.ts";
 
 /**
- * What a process has to know of its session at the moment that it decides: the capacity asks at any time whether it can do without
- * its slot, and a timer looks whether it hangs.
+ * What a process asks its session at the moment of a decision: the capacity asks at any time whether it can give up its
+ * slot, and liveness asks whether it hangs.
  */
 export interface ProcessSession {
-  /** Whether nothing goes on in the process, nobody asks it anything, and Claude has scheduled no turn, for which it would have to stay. */
+  /** Whether the process is idle: no work, no pending request, and no scheduled turn that it has to stay for. */
   readonly free: boolean;
   /** Whether turns wait. */
   readonly turnsWait: boolean;
-  /** Whether the session, which hibernates, has something to do for a process. */
+  /** Whether a hibernated session needs a process. */
   readonly wanted: boolean;
-  /** What the process is at, if that has to end before it can be replaced. */
+  /** What the process has to finish before it can be replaced. */
   readonly at: "turn" | "background task" | undefined;
-  /** The turn that the process is known to work on. */
+  /** The turn that the process works on. */
   readonly work: { readonly busy: boolean; readonly since: number; readonly openTools: number };
   /** Whether the session has ended for good. */
   readonly hasEnded: boolean;
-  /** Takes up what waits in the journal only, before a process comes up. @throws CastellanError why no process is to come up */
+  /**
+   * Resumes turns that only the journal has, before a process starts.
+   *
+   * @throws CastellanError why no process may start
+   */
   resume(): Promise<void>;
 }
 
 /**
- * The process of a session, from start to end: brought up when a supervisor begins a life or when it is wanted, watched, replaced,
- * and ended. `process-state.ts` says what follows on what.
+ * The process of a session from start to end: started when a supervisor begins a life or on demand, watched, replaced
+ * and ended. `process-state.ts` defines the transitions.
  */
 export class SessionProcess implements SlotSession {
-  /** With what it authenticates. */
+  /** Its API key. */
   readonly key: SessionKey = new SessionKey(() => credentialsOf(this.#starter.shape));
   readonly #context: SessionContext;
   readonly #resources: SharedResources;
@@ -62,22 +66,22 @@ export class SessionProcess implements SlotSession {
   #life: SessionLife | undefined;
   #activation: Activation | undefined;
   #pid: number | undefined;
-  /** The last start, or wait for one; settles when the process is up or none comes up. */
+  /** The last start, or the wait for a slot; settles when the process is up or none will start. */
   #coming: Promise<void> = Promise.resolve();
-  /** The end of the process that was last ended in order to hibernate. */
+  /** The end of the last process that hibernated. */
   #going: Promise<unknown> = Promise.resolve();
   #recycling: Recycling | undefined;
   #liveness: Liveness | undefined;
   #memoryBytes: number | undefined;
   #hibernatedSince = 0;
-  /** When the process was up, and when it last said anything, on the monotonic clock. */
+  /** When the process came up, and when it last produced output, on the monotonic clock. */
   #upSince = 0;
   #lastWord = 0;
   /** How many starts in a row have failed. */
   #failedStarts = 0;
   #restarts = 0;
   #lastExit: ExitRecord | undefined;
-  /** The account of the process, as a digest, if that is of interest. */
+  /** A digest of the process's account, if a limit applies per account. */
   #account = "";
 
   constructor(
@@ -104,47 +108,47 @@ export class SessionProcess implements SlotSession {
     return this.#state;
   }
 
-  /** The process, if it is up or being ended. */
+  /** The process, while it is up or ending. */
   get activation(): Activation | undefined {
     return this.#activation;
   }
 
-  /** Process id, from the start of a process to its end. */
+  /** The process id, while the process exists. */
   get pid(): number | undefined {
     return this.#pid;
   }
 
-  /** How much memory it used when that was last measured. */
+  /** The memory use as last measured, in bytes. */
   get memoryBytes(): number | undefined {
     return this.#memoryBytes;
   }
 
-  /** How many processes there have been. */
+  /** How many processes were started, failed starts included. */
   get starts(): number {
     return this.#starter.starts;
   }
 
-  /** How many times a life was over without anybody having asked for it. */
+  /** How many lives ended unexpectedly. */
   get restarts(): number {
     return this.#restarts;
   }
 
-  /** How the last life ended that a supervisor had to see to. */
+  /** The last exit that the supervisor had to handle. */
   get lastExit(): ExitRecord | undefined {
     return this.#lastExit;
   }
 
-  /** The account that its turns are on, as a digest; empty if that is of no interest. */
+  /** A digest of the account that pays for the turns; empty if no limit applies per account. */
   get account(): string {
     return this.#account;
   }
 
-  /** The SDK's options and the environment of a process as it would be started now. */
+  /** The SDK's options and the environment that a process would start with now. */
   get launch(): ProcessLaunch {
     return this.#starter.launch;
   }
 
-  /** Whether the process is up and does nothing at this moment, whether or not turns wait. */
+  /** Whether the process is up and idle at this moment, whether or not turns wait. */
   get between(): boolean {
     return this.#state === "up" && this.#session.free;
   }
@@ -154,32 +158,32 @@ export class SessionProcess implements SlotSession {
     return this.#session.turnsWait;
   }
 
-  /** Whether the process could be ended without anybody noticing. */
+  /** Whether the process could end without anybody noticing. */
   get idle(): boolean {
     return this.#slot.idle;
   }
 
-  /** Whether there is no process because none was wanted, or soon will be none. */
+  /** Whether the session has hibernated, or is about to. */
   get asleep(): boolean {
     return this.#state === "hibernated" || this.#state === "hibernating";
   }
 
-  /** What keeps the session from having a process, if that is room. */
+  /** The capacity that the session lacks for a process, if it waits for that. */
   get lack(): CapacityLack | undefined {
     return this.#state === "queued" ? this.#resources.capacity.shortage : undefined;
   }
 
-  /** Since when the life has gone without a process, on the monotonic clock. `undefined` if there is one, or one is wanted. */
+  /** When the life lost its process, on the monotonic clock. `undefined` if there is a process, or one is needed. */
   get hibernatedSince(): number | undefined {
     return this.#state === "hibernated" ? this.#hibernatedSince : undefined;
   }
 
-  /** Whether the directory of the session is to be emptied before its next process starts. */
+  /** Whether to empty the session's own directory before the next process starts. */
   get emptiesFirst(): boolean {
     return this.#starter.emptiesFirst;
   }
 
-  /** Begins a life. Returns at once; the process comes up meanwhile. */
+  /** Begins a life. Returns at once; the process starts in the background. */
   begin(): SessionLife {
     this.#apply({ type: "begin" });
     this.#signal({ type: "process_starting" });
@@ -191,43 +195,43 @@ export class SessionProcess implements SlotSession {
     return life;
   }
 
-  /** Resolves when no start is under way that was when it was called. */
+  /** Resolves once every start that was pending at the call has settled. */
   async settled(): Promise<void> {
     await this.#coming;
   }
 
-  /** Resolves when the process is gone that was last ended in order to hibernate. */
+  /** Resolves once the last process that hibernated is gone. */
   async gone(): Promise<void> {
     await this.#going;
   }
 
-  /** Brings a process up, if the life goes on without one and one is wanted; where there is no room, as soon as there is. */
+  /** Starts a process if the life has none and needs one; without a free slot, as soon as there is one. */
   rouse(): void {
     const life = this.#life;
     if (life === undefined || this.#state !== "hibernated" || !this.#session.wanted) return;
     this.#coming = this.#takeRoom() ? this.#startAnew(life) : this.#queue(life);
   }
 
-  /** No process is wanted any more. */
+  /** Stops queueing for a slot, because no process is needed any more. */
   leaveLine(): void {
     this.#slot.leaveLine();
   }
 
-  /** Ends the process, which has nothing to do, within the same life. */
+  /** Ends the idle process within the same life. */
   hibernate(): void {
     if (!this.#moves({ type: "hibernate" })) return;
     this.#signal({ type: "process_ending", to: "hibernate" });
     this.#going = this.#endActivation();
   }
 
-  /** Has another process take the place of this one within the same life. */
+  /** Replaces the process within the same life. */
   replace(): void {
     if (!this.#moves({ type: "replace" })) return;
     this.#signal({ type: "process_ending", to: "replace" });
     void this.#endActivation();
   }
 
-  /** There may be nothing to do from now on; `anew` says whether there was until now. */
+  /** Checks whether the process is idle; `anew` restarts its idle time. */
   rests(anew: boolean): void {
     if (!this.#replaceIfDue()) this.#slot.rests({ anew });
   }
@@ -240,22 +244,25 @@ export class SessionProcess implements SlotSession {
     if (!this.#replaceIfDue()) this.#slot.turnEnded();
   }
 
-  /** Goes on with changed settings. */
+  /** Applies changed settings. */
   reconfigure(): void {
     this.#recycling?.watch(this.#resources.capacity.measures);
   }
 
-  /** The process has said something. */
+  /** Takes note of a message of the process. */
   spoke(message: SDKMessage): void {
     this.#lastWord = this.#context.clock.monotonic();
-    // Claude Code's own `/clear` goes on in another conversation; the message that says so names yet another id.
+    // `/clear` switches Claude Code to another conversation; the message about that names yet another id.
     const id = initOf(message)?.conversationId;
     if (id === undefined || !this.#starter.hasMoved(id)) return;
     this.#conversation.take({ type: "moved", id });
     void this.#activation?.moved(id);
   }
 
-  /** The process is of no use. One whose key was refused and has changed since is replaced within the same life. */
+  /**
+   * Ends a process that cannot be used any further. If its key was refused and a different one is available, it is
+   * replaced within the same life.
+   */
   fault(fault: { readonly class: ExitClass; readonly message: string }): void {
     const { used } = this.key;
     const rekeys = fault.class === "auth" && this.#activation !== undefined && used !== undefined && this.key.changed;
@@ -268,22 +275,22 @@ export class SessionProcess implements SlotSession {
     void this.#activation?.kill(fault);
   }
 
-  /** The API refuses these credentials. A process with them is replaced, if another one would have others. */
+  /** Replaces a process with these credentials, which the API refuses, if different ones are available. */
   keyRefused(credentials: string): void {
     const affected = this.key.used === credentials && this.#recycling?.due === false;
     if (affected && this.key.changed) this.#recycling?.demand();
   }
 
   /**
-   * Has a process that authenticates with something else than another one would now replaced, when it has nothing to do. Resolves
-   * when none is left, with whether there was one.
+   * Replaces a process whose credentials are outdated once it is idle. Resolves once none is left, with whether there
+   * was one.
    *
-   * @param settled waits until the session's process is up, or none will come up
-   * @throws CastellanError `START_FAILED` if there is nothing that another one could have; then the process goes on
+   * @param settled waits until the session's process is up, or none will start
+   * @throws CastellanError `START_FAILED` if no credentials are available; the process then continues
    */
   async rekeyed(settled: () => Promise<unknown>): Promise<boolean> {
     for (let replaced = false; ; replaced = true) {
-      // One that waits in line for a process gets one that is new.
+      // A queued start will use the new credentials anyway.
       if (this.#state !== "queued") await this.#coming;
       const activation = this.#activation;
       if (activation === undefined) return replaced;
@@ -299,22 +306,22 @@ export class SessionProcess implements SlotSession {
     }
   }
 
-  /** Has the session's own directory, if it has one, emptied before its next process starts. */
+  /** Empties the session's own directory, if it has one, before the next process starts. */
   emptyFirst(): void {
     this.#starter.emptyFirst();
   }
 
-  /** Empties the directory now, if that is to be done. To be called while there is no process. @throws CastellanError `START_FAILED` */
+  /** Empties the directory now if that is due. There must be no process. @throws CastellanError `START_FAILED` */
   async emptyIfDue(): Promise<void> {
     await this.#starter.emptyIfDue();
   }
 
-  /** Supervision has given up on the session; what failed before no longer counts. */
+  /** Resets the count of failed starts, because the supervisor gave up on the session. */
   givenUp(): void {
     this.#failedStarts = 0;
   }
 
-  /** Takes what a process needs: one that is up already, with its slot, or a slot for a new one. */
+  /** Takes what a start needs: a spare with its slot, or a slot. Returns whether it got one. */
   #takeRoom(): boolean {
     const slot = this.#starter.claimSpare(this.#slot);
     if (slot === undefined) return this.#slot.take();
@@ -338,7 +345,7 @@ export class SessionProcess implements SlotSession {
     else {
       this.#slot.release();
       this.#apply({ type: "leave" });
-      // Nobody wanted it when the line was left, and somebody may by now.
+      // Demand may have returned after the queue was left.
       this.rouse();
     }
   }
@@ -384,7 +391,7 @@ export class SessionProcess implements SlotSession {
       this.#slot.release();
       const before = this.#state;
       this.#apply({ type: "gone", asked: false });
-      // One that has ended meanwhile is about to be stopped by its supervisor, and has not crashed.
+      // A session that ended in the meantime did not crash; its supervisor is about to stop it.
       if (before === "starting" && !this.#session.hasEnded) this.#exit(life, exitOfError(error, clock));
     }
   }
@@ -434,14 +441,14 @@ export class SessionProcess implements SlotSession {
     }
   }
 
-  /** The life goes without a process until one is wanted, which may be at once. */
+  /** Leaves the life without a process until one is needed, which may be at once. */
   #hibernated(): void {
     this.#hibernatedSince = this.#context.clock.monotonic();
     this.#signal({ type: "hibernated" });
     this.rouse();
   }
 
-  /** The life has ended by itself. */
+  /** Ends the life after an unexpected exit. */
   #exit(life: SessionLife, exit: ExitRecord): void {
     this.#lastExit = exit;
     this.#restarts++;
@@ -450,7 +457,7 @@ export class SessionProcess implements SlotSession {
     life.exit(childExitOf(exit, this.#failedStarts));
   }
 
-  /** Ends the process of a life, and the life. */
+  /** Ends the process of a life, then the life. */
   async #end(life: SessionLife, shutdown: Shutdown): Promise<void> {
     if (this.#life !== life) return;
     this.#apply({ type: "stop" });
@@ -465,7 +472,7 @@ export class SessionProcess implements SlotSession {
     await this.#activation?.end(endingStages(this.#context.settings.shutdown, false));
   }
 
-  /** Whether the process, which was to be replaced, is being replaced now. */
+  /** Replaces the process if that is due. Returns whether it does. */
   #replaceIfDue(): boolean {
     if (this.#recycling?.due !== true || !this.between) return false;
     this.replace();
@@ -477,7 +484,7 @@ export class SessionProcess implements SlotSession {
     return this.#state;
   }
 
-  /** Applies an event; whether anything follows from it. */
+  /** Applies an event. Returns whether the state changed. */
   #moves(event: ProcessEvent): boolean {
     const before = this.#state;
     return this.#apply(event) !== before;

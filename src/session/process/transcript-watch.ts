@@ -5,32 +5,32 @@ import { transcriptHas } from "../../claude/transcript-search.ts";
 import type { TranscriptSource } from "../../claude/transcripts.ts";
 import { type Clock, pause } from "../../clock.ts";
 
-/** How long a message may take to stand in the transcript: it is looked for at these times after it was told, in milliseconds. */
+/** When to look for a message in the transcript, in milliseconds after the process sent it. */
 const LOOKS_MS = [0, 100, 400, 1_500] as const;
 
-/** How often it is looked at in a turn that goes on. */
+/** How often to check during a turn. */
 const EVERY_MS = 10_000;
 
 /** What the watch asks of its session. */
 export interface WatchedSession {
-  /** Where the process keeps its transcripts; `undefined` if that is not on this machine, or there is no process. */
+  /** The location of the process's transcripts; `undefined` if there is no process, or it keeps them elsewhere. */
   source(): TranscriptSource | undefined;
   conversationId(): string;
-  /** A message does not stand in the transcript. `why` says more, if that is known. */
+  /** Reports that a message is missing from the transcript. `why` is the reason, if known. */
   lost(why: string | undefined): void;
 }
 
 /**
- * Sees that what a process has told stands in its transcript. Claude Code itself says only at an orderly end that it could not write,
- * and after a crash it would not remember.
+ * Checks that a process's output reaches its transcript. Claude Code reports failed writes only at an orderly end, and
+ * after a crash the conversation would lack the output.
  */
 export class TranscriptWatch {
   readonly #clock: Clock;
   readonly #session: WatchedSession;
-  /** The message that is looked for. Those that come meanwhile are not. */
+  /** The message being looked for. Messages that arrive in the meantime are skipped. */
   #wanted: string | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** Whether the last message that was looked for was not there, which is told once. */
+  /** Whether the last check failed. Only the first failure in a row is reported. */
   #lost = false;
   #file: string | undefined;
 
@@ -39,17 +39,17 @@ export class TranscriptWatch {
     this.#session = session;
   }
 
-  /** A message of a turn that goes on. */
+  /** Takes a message of a running turn. */
   said(uuid: string): void {
     if (this.#clock.monotonic() - this.#lookedAt >= EVERY_MS) void this.#lookFor(uuid);
   }
 
-  /** The last message of a turn that has come to its end. */
+  /** Takes the last message of a finished turn. */
   ended(uuid: string): void {
     void this.#lookFor(uuid);
   }
 
-  /** The process is gone, and with it what it has not written. */
+  /** Stops looking, because the process is gone. */
   stop(): void {
     this.#wanted = undefined;
     this.#file = undefined;
@@ -61,7 +61,7 @@ export class TranscriptWatch {
     this.#wanted = uuid;
     this.#lookedAt = this.#clock.monotonic();
     const lost = await this.#isLost(uuid);
-    // It may have been stopped meanwhile.
+    // `stop` may have been called in the meantime.
     if (this.#wanted !== uuid) return;
     this.#wanted = undefined;
     const before = this.#lost;
@@ -77,13 +77,13 @@ export class TranscriptWatch {
     return true;
   }
 
-  /** `undefined` if that cannot be told. */
+  /** Whether the transcript has the message; `undefined` if it cannot be read. */
   async #isWritten(uuid: string): Promise<boolean | undefined> {
     const source = this.#session.source();
     if (source === undefined) return undefined;
     try {
       if (this.#file !== undefined && (await transcriptHas(this.#file, [uuid]))) return true;
-      // Claude Code takes it along when it goes to another directory.
+      // Claude Code moves the transcript when it changes its working directory.
       const place = await transcriptPlaceOf(source.sdk.cwd ?? process.cwd(), source.environment);
       this.#file = await transcriptAt(this.#session.conversationId(), place);
       return this.#file !== undefined && (await transcriptHas(this.#file, [uuid]));
