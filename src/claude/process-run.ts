@@ -36,7 +36,7 @@ import { scheduleDeadline } from "./patience.ts";
 import type { PreflightFault } from "./preflight.ts";
 import { ClaudeProcess, type EndingStages } from "./process.ts";
 import { hosted, type ProcessHost } from "./process-host.ts";
-import { lackOfServers } from "./required-servers.ts";
+import { awaitRequiredServers } from "./required-servers.ts";
 import { sdkBinary } from "./sdk-binary.ts";
 import { hide, hideInMessage, type Secrets, secretsIn } from "./secrets.ts";
 import { giveStanding } from "./standing-permissions.ts";
@@ -182,10 +182,14 @@ export class ProcessRun {
     const look = async (): Promise<McpServer[]> => await this.survey(await this.query.mcpServerStatus());
     try {
       const gone = this.exited.then((exit) => Promise.reject(new Error(exit.message)));
-      const lack = await Promise.race([lackOfServers(requireMcpServers, look, this.clock, ends), aborted, gone]);
-      if (lack === undefined) return;
-      this.found = lack;
-      throw new Error(lack.message);
+      const problem = await Promise.race([
+        awaitRequiredServers(requireMcpServers, look, this.clock, ends),
+        aborted,
+        gone,
+      ]);
+      if (problem === undefined) return;
+      this.found = problem;
+      throw new Error(problem.message);
     } finally {
       over.abort();
       signal.removeEventListener("abort", abort);

@@ -12,7 +12,7 @@ const LIMIT_MS = 60_000;
 export type RequiredServers = true | readonly string[];
 
 /** Why a start is of no use: a server that it needs is not there. */
-export interface ServerLack {
+export interface ServerProblem {
   readonly class: ExitClass;
   readonly message: string;
 }
@@ -21,12 +21,12 @@ export interface ServerLack {
  * Waits until all required servers are connected. Resolves with what is in the way as soon as that is known, or when they have had a
  * minute.
  */
-export async function lackOfServers(
+export async function awaitRequiredServers(
   required: RequiredServers,
   look: () => Promise<readonly McpServer[]>,
   clock: Clock,
   signal: AbortSignal,
-): Promise<ServerLack | undefined> {
+): Promise<ServerProblem | undefined> {
   const since = clock.monotonic();
   const over = pause(clock, LIMIT_MS, { signal }).then(() => undefined);
   let servers: readonly McpServer[] = [];
@@ -35,8 +35,8 @@ export async function lackOfServers(
     const seen = await Promise.race([look(), over]);
     if (seen === undefined) break;
     servers = seen;
-    const lack = lackAmong(servers, required);
-    if (lack !== "pending") return lack;
+    const problem = checkServers(servers, required);
+    if (problem !== "pending") return problem;
     await pause(clock, LOOK_MS, { signal });
   }
   const silent = servers.flatMap(({ name, status }) => (status === "pending" ? [JSON.stringify(name)] : []));
@@ -46,22 +46,22 @@ export async function lackOfServers(
 }
 
 /** What is in the way of a start with these servers; `pending` while that cannot be told. */
-export function lackAmong(
+export function checkServers(
   servers: readonly McpServer[],
   required: RequiredServers,
-): ServerLack | "pending" | undefined {
+): ServerProblem | "pending" | undefined {
   const wanted = required === true ? servers.map(({ name }) => name) : required;
   let pending = false;
   for (const name of wanted) {
     const server = servers.find((one) => one.name === name);
     if (server === undefined) return unknownServer(name, servers);
     if (server.status === "pending") pending = true;
-    else if (server.status !== "connected") return lackOf(server);
+    else if (server.status !== "connected") return problemOf(server);
   }
   return pending ? "pending" : undefined;
 }
 
-function unknownServer(name: string, servers: readonly McpServer[]): ServerLack {
+function unknownServer(name: string, servers: readonly McpServer[]): ServerProblem {
   const near = didYouMean(
     nearMisses(
       name,
@@ -74,7 +74,7 @@ function unknownServer(name: string, servers: readonly McpServer[]): ServerLack 
   };
 }
 
-function lackOf({ name, status, reason = `it is ${status}` }: McpServer): ServerLack {
+function problemOf({ name, status, reason = `it is ${status}` }: McpServer): ServerProblem {
   // What is not there to be started will not be there at the next try.
   const hopeless = status === "needs-auth" || status === "disabled" || / ENOENT\b/.test(reason);
   const message = `the MCP server ${JSON.stringify(name)}, which it requires: ${reason}`;

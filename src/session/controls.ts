@@ -253,7 +253,7 @@ export const CONTROLS: ControlTable = {
     arguments: [text],
     once: false,
     run: async (target, name) => {
-      await target.server.request("reconnectMcpServer", name).finally(() => target.server.lookAtServers());
+      await target.server.request("reconnectMcpServer", name).finally(() => target.server.refreshServers());
     },
   },
   toggleMcpServer: {
@@ -261,7 +261,7 @@ export const CONTROLS: ControlTable = {
     once: false,
     run: async (target, name, enabled) => {
       await target.server.request("toggleMcpServer", name, enabled);
-      target.server.lookAtServers();
+      target.server.refreshServers();
     },
   },
   setMcpServers: { run: nameMcpServers },

@@ -33,6 +33,6 @@ export async function nameMcpServers(
     ([name, config]) => config.type !== "sdk" && named?.servers[name] === undefined,
   );
   target.server.remember({ mcpServers: { ...Object.fromEntries(stay), ...servers } });
-  target.server.lookAtServers();
+  target.server.refreshServers();
   return result;
 }

@@ -123,7 +123,7 @@ export class SessionCore {
     if (before.budget === undefined) void this.recovery.loadSpending().catch(() => {});
     this.process.reconfigure();
     this.output.relimit();
-    this.process.rests(false);
+    this.process.checkIdle(false);
   }
 
   /** Resolves when nothing goes on in the process: no turn, no background task. */
@@ -251,7 +251,7 @@ export class SessionCore {
       case "unprompted_ended":
         this.view.tell(unpromptedEvent(signal.record));
         break;
-      case "unprompted_rests":
+      case "unprompted_done":
         this.dispatcher.unpromptedRests(signal.left);
         break;
       case "spent":
@@ -260,8 +260,8 @@ export class SessionCore {
       case "held":
         this.#held();
         break;
-      case "rests":
-        this.process.rests(true);
+      case "idle":
+        this.process.checkIdle(true);
         break;
       case "wanted":
         if (this.wanted) this.process.rouse();
@@ -300,7 +300,7 @@ export class SessionCore {
   /** Callers see another state. */
   #shown(state: SessionState["name"]): void {
     tell("castellan:session:state", () => ({ ...factsOf(this.#context), state }));
-    if (state === "idle") this.process.rests(true);
+    if (state === "idle") this.process.checkIdle(true);
     this.#settleWork();
   }
 
@@ -322,8 +322,8 @@ export class SessionCore {
   }
 
   #held(): void {
-    const { wait } = this.dispatcher;
-    this.#apply(wait === undefined ? { type: "release" } : { type: "hold", wait });
+    const { hold } = this.dispatcher;
+    this.#apply(hold === undefined ? { type: "release" } : { type: "hold", hold });
   }
 
   /** Whether it has ended for good: one that is stopped as a child of its tree may be started again, and then goes on. */
@@ -363,7 +363,7 @@ export class SessionCore {
     } finally {
       this.#requests--;
       if (!this.wanted) this.process.leaveLine();
-      this.process.rests(false);
+      this.process.checkIdle(false);
     }
   }
 

@@ -498,8 +498,8 @@ export class SessionServer {
   }
 
   /** Its MCP servers may do otherwise than before. */
-  lookAtServers(): void {
-    this.#core.output.lookAtServers();
+  refreshServers(): void {
+    this.#core.output.refreshServers();
   }
 
   #overBudget(): CastellanError | undefined {

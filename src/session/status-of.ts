@@ -9,7 +9,7 @@ export function statusOf(core: SessionCore): SessionStatus {
   const { running } = core.dispatcher;
   const waitingFor = waitingOf(
     core.view.approvals.pending,
-    core.dispatcher.wait,
+    core.dispatcher.hold,
     core.process.state === "queued" || core.dispatcher.inLine,
   );
   const { permissionMode } = core.conversation;

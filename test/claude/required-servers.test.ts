@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { McpServer } from "../../src/claude/mcp-servers.ts";
-import { lackAmong, lackOfServers } from "../../src/claude/required-servers.ts";
+import { awaitRequiredServers, checkServers } from "../../src/claude/required-servers.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 
 const good: McpServer = { name: "good", status: "connected" };
@@ -8,37 +8,37 @@ const slow: McpServer = { name: "slow", status: "pending" };
 const failed: McpServer = { name: "db", status: "failed", reason: "it is not connected: Connection closed" };
 const absent: McpServer = { name: "db", status: "failed", reason: "it is not connected: ENOENT: no such file" };
 
-describe("lackAmong", () => {
+describe("checkServers", () => {
   it.each([
-    ["nothing when all are connected", [good], true, undefined],
-    ["nothing without servers", [], true, undefined],
-    ["nothing when the named ones are connected", [good, failed, slow], ["good"], undefined],
-    ["pending while one connects", [good, slow], true, "pending"],
-    ["a failure beside one that connects", [slow, failed], true, { class: "crash" }],
-    ["a failure that a retry does not fix", [absent], true, { class: "bad_config" }],
-    ["one that needs authentication", [{ name: "db", status: "needs-auth" }], true, { class: "bad_config" }],
-    ["a disabled one", [{ name: "db", status: "disabled" }], ["db"], { class: "bad_config" }],
-    ["an ended one", [{ name: "db", status: "ended", reason: "it has ended" }], true, { class: "crash" }],
-  ] as const)("returns %s", (_, servers, required, lack) => {
-    const found = lackAmong(servers, required);
-    if (typeof lack === "object") expect(found).toMatchObject(lack);
-    else expect(found).toBe(lack);
+    ["nothing, if all are connected", [good], true, undefined],
+    ["nothing, if there are none", [], true, undefined],
+    ["nothing, if those that are named are connected", [good, failed, slow], ["good"], undefined],
+    ["pending, while one is being connected", [good, slow], true, "pending"],
+    ["a failure, though others are being connected", [slow, failed], true, { class: "crash" }],
+    ["what no second try mends", [absent], true, { class: "bad_config" }],
+    ["one that asks for an authentication", [{ name: "db", status: "needs-auth" }], true, { class: "bad_config" }],
+    ["one that is switched off", [{ name: "db", status: "disabled" }], ["db"], { class: "bad_config" }],
+    ["one that has ended", [{ name: "db", status: "ended", reason: "it has ended" }], true, { class: "crash" }],
+  ] as const)("finds %s", (_, servers, required, problem) => {
+    const found = checkServers(servers, required);
+    if (typeof problem === "object") expect(found).toMatchObject(problem);
+    else expect(found).toBe(problem);
   });
 
-  it("names an unknown server, with a suggestion", () => {
-    expect(lackAmong([failed, good], ["goood"])).toEqual({
+  it("names a server that there is not, and what may be meant", () => {
+    expect(checkServers([failed, good], ["goood"])).toEqual({
       class: "bad_config",
       message: 'it requires the MCP server "goood", which it does not have; did you mean `good`?',
     });
   });
 });
 
-describe("lackOfServers", () => {
-  it("polls until the servers are connected", async () => {
+describe("awaitRequiredServers", () => {
+  it("waits until servers are connected", async () => {
     const clock = new SimulatedClock();
     const answers: McpServer[][] = [[slow], [slow], [{ name: "slow", status: "connected" }]];
     const look = async (): Promise<McpServer[]> => answers.shift() ?? [];
-    const waiting = lackOfServers(true, look, clock, new AbortController().signal);
+    const waiting = awaitRequiredServers(true, look, clock, new AbortController().signal);
     await clock.advance(100);
     expect(answers).toHaveLength(1);
     await clock.advance(100);
@@ -50,7 +50,7 @@ describe("lackOfServers", () => {
     ["unknown, as the process does not answer", (): Promise<McpServer[]> => new Promise(() => {})],
   ])("gives up after a minute when servers are %s", async (_, look) => {
     const clock = new SimulatedClock();
-    const waiting = lackOfServers(["slow"], look, clock, new AbortController().signal);
+    const waiting = awaitRequiredServers(["slow"], look, clock, new AbortController().signal);
     await clock.advance(61_000);
     expect(await waiting).toMatchObject({ class: "crash", message: expect.stringContaining("within 1m") });
   });
@@ -63,7 +63,7 @@ describe("lackOfServers", () => {
       looks++;
       return [slow];
     };
-    const waiting = lackOfServers(true, look, clock, over.signal);
+    const waiting = awaitRequiredServers(true, look, clock, over.signal);
     await clock.advance(100);
     over.abort();
     await waiting;

@@ -1,6 +1,6 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { describe, expect, it } from "vitest";
-import { isAbout, isAboutAnother, lifecycleOf } from "../../src/claude/messages/lifecycle.ts";
+import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../src/claude/messages/lifecycle.ts";
 import { assistant, keepAlive, success, textBlock } from "./messages.ts";
 
 /** A lifecycle message of a prompt, which the SDK's types leave out. */
@@ -33,7 +33,7 @@ describe("Attribution of messages to prompts", () => {
     ["another message", keepAlive(), false, false],
   ])("attributes to its prompt %s", (_, message, about, another) => {
     expect(isAbout(message, "mine")).toBe(about);
-    expect(isAboutAnother(message, "mine")).toBe(another);
+    expect(isAboutOtherPrompt(message, "mine")).toBe(another);
   });
 });
 

@@ -13,11 +13,11 @@ describe("Hold", () => {
   it("holds until the usage limit's reset, and releases once", async () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(60_000);
-    expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
+    expect(hold.current).toEqual({ for: "quota", until: 60_000 });
     await clock.advance(59_999);
     expect(released).not.toHaveBeenCalled();
     await clock.advance(1);
-    expect(hold.wait).toBeUndefined();
+    expect(hold.current).toBeUndefined();
     await clock.advance(1_000_000);
     expect(released).toHaveBeenCalledTimes(1);
   });
@@ -27,7 +27,7 @@ describe("Hold", () => {
     const waits: number[] = [];
     const overload = async (): Promise<void> => {
       hold.forOverload();
-      waits.push((hold.wait?.until ?? 0) - clock.now());
+      waits.push((hold.current?.until ?? 0) - clock.now());
       await clock.advance(300_000);
     };
     for (let count = 0; count < 10; count++) await overload();
@@ -42,7 +42,7 @@ describe("Hold", () => {
     const { hold } = setUp();
     hold.forQuota(5_000);
     hold.forOverload();
-    expect(hold.wait).toEqual({ for: "quota", until: 5_000 });
+    expect(hold.current).toEqual({ for: "quota", until: 5_000 });
   });
 
   it("replaces an overload by a usage limit", async () => {
@@ -61,24 +61,24 @@ describe("Hold", () => {
     const waits: number[] = [];
     for (let count = 0; count < 8; count++) {
       hold.forBilling();
-      expect(hold.wait?.for).toBe("billing");
-      waits.push((hold.wait?.until ?? 0) - clock.now());
+      expect(hold.current?.for).toBe("billing");
+      waits.push((hold.current?.until ?? 0) - clock.now());
       await clock.advance(300_000);
     }
     expect(waits).toEqual([15_000, 30_000, 60_000, 120_000, 240_000, 300_000, 300_000, 300_000]);
     hold.succeeded();
     hold.forBilling();
-    expect((hold.wait?.until ?? 0) - clock.now()).toBe(15_000);
+    expect((hold.current?.until ?? 0) - clock.now()).toBe(15_000);
   });
 
   it("keeps a usage limit over missing credit, and missing credit over an overload", () => {
     const { hold } = setUp();
     hold.forBilling();
     hold.forOverload();
-    expect(hold.wait).toEqual({ for: "billing", until: 15_000 });
+    expect(hold.current).toEqual({ for: "billing", until: 15_000 });
     hold.forQuota(60_000);
     hold.forBilling();
-    expect(hold.wait).toEqual({ for: "quota", until: 60_000 });
+    expect(hold.current).toEqual({ for: "quota", until: 60_000 });
   });
 
   it("treats a usage limit whose reset has passed as an overload", async () => {
@@ -86,8 +86,8 @@ describe("Hold", () => {
     await clock.advance(10_000);
     for (const until of [10_000, 9_999, 0]) {
       hold.forQuota(until);
-      expect(hold.wait?.for).toBe("overload");
-      expect(hold.wait?.until).toBeGreaterThan(clock.now());
+      expect(hold.current?.for).toBe("overload");
+      expect(hold.current?.until).toBeGreaterThan(clock.now());
       await clock.advance(300_000);
     }
   });
@@ -107,21 +107,21 @@ describe("Hold", () => {
     const { clock, released, hold } = setUp();
     hold.forQuota(5_000);
     hold.close();
-    expect(hold.wait).toBeUndefined();
+    expect(hold.current).toBeUndefined();
     await clock.advance(10_000);
     expect(released).not.toHaveBeenCalled();
     hold.forOverload();
-    expect(hold.wait).toBeUndefined();
+    expect(hold.current).toBeUndefined();
     hold.reopen();
     hold.forOverload();
-    expect(hold.wait).toBeDefined();
+    expect(hold.current).toBeDefined();
   });
 
   it("ends when the API answers", () => {
     const { hold } = setUp();
     hold.forQuota(5_000);
     hold.succeeded();
-    expect(hold.wait).toBeUndefined();
+    expect(hold.current).toBeUndefined();
   });
 
   it.each([
@@ -136,7 +136,7 @@ describe("Hold", () => {
     clock.set(ms);
     await clock.advance(30_000);
     expect(released).toHaveBeenCalledTimes(1);
-    expect(hold.wait).toBeUndefined();
+    expect(hold.current).toBeUndefined();
     await clock.advance(10_000_000);
     expect(released).toHaveBeenCalledTimes(1);
   });

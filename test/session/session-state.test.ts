@@ -13,7 +13,7 @@ const STATES: Record<StateName, SessionState> = {
   restarting: { name: "restarting", retryAt: 5 },
   idle: { name: "idle" },
   busy: { name: "busy" },
-  waiting: { name: "waiting", wait: { for: "overload", until: 3 } },
+  waiting: { name: "waiting", hold: { for: "overload", until: 3 } },
   hibernated: { name: "hibernated" },
   quarantined: { name: "quarantined", lastExits: [exit] },
   stopped: { name: "stopped", as: "session" },
@@ -24,7 +24,7 @@ const EVENTS: Record<SessionStateEvent["type"], SessionStateEvent> = {
   ready: { type: "ready" },
   turn_started: { type: "turn_started" },
   turn_ended: { type: "turn_ended" },
-  hold: { type: "hold", wait: { for: "quota", until: 7 } },
+  hold: { type: "hold", hold: { for: "quota", until: 7 } },
   release: { type: "release" },
   hibernate: { type: "hibernate" },
   exited: { type: "exited" },
@@ -38,7 +38,7 @@ const STOPPED: SessionState = { name: "stopped", as: "supervisor" };
 const RESTARTING: SessionState = { name: "restarting" };
 const STARTING: SessionState = { name: "starting" };
 const HIBERNATED: SessionState = { name: "hibernated" };
-const WAITING: SessionState = { name: "waiting", wait: { for: "quota", until: 7 } };
+const WAITING: SessionState = { name: "waiting", hold: { for: "quota", until: 7 } };
 
 /** Transitions by state; an event without an entry changes nothing. */
 const CHANGES: Record<StateName, Partial<Record<SessionStateEvent["type"], SessionState>>> = {

@@ -32,7 +32,7 @@ export function isAbout(message: SDKMessage, uuid: string): boolean {
 }
 
 /** Whether `message` answers another prompt than the one with this id, or no prompt. */
-export function isAboutAnother(message: SDKMessage, uuid: string): boolean {
+export function isAboutOtherPrompt(message: SDKMessage, uuid: string): boolean {
   const named = promptsOf(message);
   return named === undefined ? isOfTask(message) : !named.includes(uuid);
 }

@@ -120,7 +120,7 @@ export class SessionConversation {
    *
    * @throws Error of the file system
    */
-  async comeTo(place: TranscriptPlace): Promise<string | undefined> {
+  async bringTranscriptTo(place: TranscriptPlace): Promise<string | undefined> {
     const before = this.#place;
     if (before !== undefined && isDeepStrictEqual(before, place)) return undefined;
     if (before !== undefined && this.#now.kind !== "new") {

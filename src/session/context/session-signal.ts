@@ -31,12 +31,12 @@ type TurnSignal =
   /** A turn that Claude Code began by itself ended. */
   | { readonly type: "unprompted_ended"; readonly record: TurnRecord }
   /** Claude Code's own work is over. `left` is a turn of it that got no result. */
-  | { readonly type: "unprompted_rests"; readonly left: CurrentTurn | undefined }
+  | { readonly type: "unprompted_done"; readonly left: CurrentTurn | undefined }
   | { readonly type: "spent"; readonly models: readonly ModelSpending[] }
   /** A hold began or ended. */
   | { readonly type: "held" }
   /** The process is idle, and no turn waits. */
-  | { readonly type: "rests" }
+  | { readonly type: "idle" }
   /** The session has no process; whether it needs one may have changed. */
   | { readonly type: "wanted" }
   /** The conversation was cut back. Only a new process can resume from there. */

@@ -81,7 +81,7 @@ export class ProcessOutput {
       this.#context.clock,
       (servers) => this.#view.sees(servers),
     );
-    if (mayHaveServers(this.#context.settings.sdk) || this.#view.faults.length > 0) this.lookAtServers();
+    if (mayHaveServers(this.#context.settings.sdk) || this.#view.faults.length > 0) this.refreshServers();
   }
 
   /** Forgets the process's tasks and MCP servers, because it is gone. */
@@ -107,7 +107,7 @@ export class ProcessOutput {
     if (tasks !== undefined) this.#tasks.changed(tasks);
     const uuid = answerIdOf(message);
     if (uuid !== undefined) this.#transcript.said(uuid);
-    if (this.#tellsOfServers(message)) this.lookAtServers();
+    if (this.#tellsOfServers(message)) this.refreshServers();
     const mode = reportedModeOf(message);
     if (mode !== undefined) this.#conversation.reportMode(mode);
     if (this.#wakeups.receive(message)) {
@@ -132,7 +132,7 @@ export class ProcessOutput {
   }
 
   /** Polls the MCP servers, because their status may have changed. */
-  lookAtServers(): void {
+  refreshServers(): void {
     void this.askServers().catch(ignore);
   }
 

@@ -93,7 +93,7 @@ export class ProcessSlot implements SlotHolder {
   }
 
   /** Checks whether the process is idle; `anew` restarts its idle time. */
-  rests({ anew }: { readonly anew: boolean }): void {
+  checkIdle({ anew }: { readonly anew: boolean }): void {
     this.#timer?.cancel();
     if (!this.idle) return;
     const now = this.#context.clock.monotonic();

@@ -225,7 +225,9 @@ export class ProcessStarter {
   async #bringTranscript(): Promise<void> {
     const { sdk, environment } = this.launch;
     if (sdk.sessionStore !== undefined || sdk.spawnClaudeCodeProcess !== undefined) return;
-    const message = await this.#conversation.comeTo(await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment));
+    const message = await this.#conversation.bringTranscriptTo(
+      await transcriptPlaceOf(sdk.cwd ?? process.cwd(), environment),
+    );
     if (message === undefined) return;
     throw startError("START_FAILED", this.#host.who, this.#context.clock, { class: "bad_config", message });
   }

@@ -13,7 +13,7 @@ import type { SessionConversation } from "../context/session-conversation.ts";
 import { SessionKey } from "../context/session-key.ts";
 import type { Signal } from "../context/session-signal.ts";
 import type { SharedResources } from "../context/shared-resources.ts";
-import type { CapacityLack } from "../context/turn-errors.ts";
+import type { CapacityShortage } from "../context/turn-errors.ts";
 import { endingStages } from "./ending.ts";
 import { Liveness } from "./liveness.ts";
 import { ProcessSlot, type SlotSession } from "./process-slot.ts";
@@ -164,12 +164,12 @@ export class SessionProcess implements SlotSession {
   }
 
   /** Whether the session has hibernated, or is about to. */
-  get asleep(): boolean {
+  get isHibernated(): boolean {
     return this.#state === "hibernated" || this.#state === "hibernating";
   }
 
   /** The capacity that the session lacks for a process, if it waits for that. */
-  get lack(): CapacityLack | undefined {
+  get shortage(): CapacityShortage | undefined {
     return this.#state === "queued" ? this.#resources.capacity.shortage : undefined;
   }
 
@@ -232,8 +232,8 @@ export class SessionProcess implements SlotSession {
   }
 
   /** Checks whether the process is idle; `anew` restarts its idle time. */
-  rests(anew: boolean): void {
-    if (!this.#replaceIfDue()) this.#slot.rests({ anew });
+  checkIdle(anew: boolean): void {
+    if (!this.#replaceIfDue()) this.#slot.checkIdle({ anew });
   }
 
   turnStarted(): void {

@@ -4,7 +4,7 @@ import { CastellanError, type ExitRecord } from "../../errors.ts";
  * Why turns are held back, and until when (milliseconds since the epoch): a usage limit, an unpaid account, or an
  * overloaded API.
  */
-export interface Wait {
+export interface TurnHold {
   readonly for: "quota" | "billing" | "overload";
   readonly until: number;
 }
@@ -26,7 +26,7 @@ export type SessionState =
   /** A turn runs. */
   | { readonly name: "busy" }
   /** Its process is up, and turns are held back. */
-  | { readonly name: "waiting"; readonly wait: Wait }
+  | { readonly name: "waiting"; readonly hold: TurnHold }
   /** It has no process; the next demand starts one. */
   | { readonly name: "hibernated" }
   /** Its supervisor gave up restarting it. */
@@ -43,7 +43,7 @@ export type SessionStateEvent =
   /** The process finished its turn, with any outcome. */
   | { readonly type: "turn_ended" }
   /** Turns are held back. */
-  | { readonly type: "hold"; readonly wait: Wait }
+  | { readonly type: "hold"; readonly hold: TurnHold }
   /** Turns are no longer held back. */
   | { readonly type: "release" }
   /** The session drops its process until one is needed. */
@@ -70,7 +70,7 @@ export function nextSessionState(state: SessionState, event: SessionStateEvent):
     case "turn_ended":
       return state.name === "busy" ? { name: "idle" } : state;
     case "hold":
-      return state.name === "idle" || state.name === "waiting" ? { name: "waiting", wait: event.wait } : state;
+      return state.name === "idle" || state.name === "waiting" ? { name: "waiting", hold: event.hold } : state;
     case "release":
       return state.name === "waiting" ? { name: "idle" } : state;
     case "hibernate":

@@ -8,14 +8,14 @@ import type { SessionName } from "../../names.ts";
 import type { Approval } from "../conversation/approval.ts";
 import type { RunningTask } from "./session-event.ts";
 import type { SessionFault } from "./session-fault.ts";
-import type { SessionState, Wait } from "./session-state.ts";
+import type { SessionState, TurnHold } from "./session-state.ts";
 
 /**
  * What a session waits for: approvals, the oldest of which expires at `until`; the API, until `until`; or capacity,
  * that is, the end of another session's process or turn.
  */
 export type Waiting =
-  | Wait
+  | TurnHold
   | { readonly for: "approval"; readonly until: number; readonly approvals: number }
   | { readonly for: "capacity"; readonly until?: undefined };
 
@@ -88,10 +88,10 @@ export function visibleState(
 /** Returns what a session waits for, or undefined. */
 export function waitingOf(
   approvals: readonly Approval[],
-  wait: Wait | undefined,
+  hold: TurnHold | undefined,
   inLine: boolean,
 ): Waiting | undefined {
   const [oldest] = approvals;
   if (oldest !== undefined) return { for: "approval", until: oldest.expiresAt, approvals: approvals.length };
-  return inLine ? { for: "capacity" } : wait;
+  return inLine ? { for: "capacity" } : hold;
 }

@@ -10,7 +10,7 @@ import type { Signal } from "../context/session-signal.ts";
 import { cutBy, interrupted } from "../context/turn-errors.ts";
 import { isRunAgain } from "../conversation/settlement.ts";
 import { typedCommand } from "../options/command.ts";
-import type { Wait } from "../status/session-state.ts";
+import type { TurnHold } from "../status/session-state.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { TurnRecord } from "../streams/turn-record.ts";
 import { commandProblem } from "./command-problem.ts";
@@ -83,7 +83,7 @@ export class Dispatcher {
 
   /** Whether there is a turn for a process to begin. */
   get wanting(): boolean {
-    return this.#mailbox.first?.state === "queued" && this.wait === undefined;
+    return this.#mailbox.first?.state === "queued" && this.hold === undefined;
   }
 
   /** Whether the process works on a turn, be it one that is over for its caller, or one that Claude Code begins by itself. */
@@ -102,8 +102,8 @@ export class Dispatcher {
   }
 
   /** What turns are held back for, if they are. */
-  get wait(): Wait | undefined {
-    return this.#hold.wait;
+  get hold(): TurnHold | undefined {
+    return this.#hold.current;
   }
 
   /** Whether a turn waits until another session's is over. */
@@ -281,7 +281,7 @@ export class Dispatcher {
     const { activation } = this.#work;
     const record = this.#mailbox.first;
     if (activation === undefined) this.#signal({ type: "wanted" });
-    else if (record === undefined) this.#signal({ type: "rests" });
+    else if (record === undefined) this.#signal({ type: "idle" });
     if (this.#work.current !== undefined || this.#beginning !== undefined) return;
     if (!this.free || record?.state !== "queued") {
       this.#work.leavePlace();

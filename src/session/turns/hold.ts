@@ -1,6 +1,6 @@
 import { type Clock, scheduleUntil, type Timer } from "../../clock.ts";
 import { backoffDelay } from "../../supervision/backoff.ts";
-import type { Wait } from "../status/session-state.ts";
+import type { TurnHold } from "../status/session-state.ts";
 
 /** An API that has too much to do is left alone for a second, then twice as long each time, up to five minutes. */
 const OVERLOAD = { base: 1_000, factor: 2, max: 300_000, jitter: 0.2 };
@@ -16,7 +16,7 @@ export class Hold {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #released: () => void;
-  #wait: Wait | undefined;
+  #current: TurnHold | undefined;
   #timer: Timer | undefined;
   #overloads = 0;
   #unpaid = 0;
@@ -32,8 +32,8 @@ export class Hold {
     this.#heldUntil = clock.monotonic();
   }
 
-  get wait(): Wait | undefined {
-    return this.#wait;
+  get current(): TurnHold | undefined {
+    return this.#current;
   }
 
   /** A limit of use is reached. Where it should be lifted by now, and is not, nobody knows when it will be. */
@@ -45,7 +45,7 @@ export class Hold {
   /** The account cannot pay. A limit of use that is known says more. */
   forBilling(): void {
     this.#unpaid++;
-    if (this.#wait?.for === "quota") return;
+    if (this.#current?.for === "quota") return;
     this.#set({ for: "billing", until: this.#clock.now() + backoffDelay(this.#unpaid + 1, BILLING, this.#random) });
   }
 
@@ -60,7 +60,7 @@ export class Hold {
   /** The API has too much to do. A limit of use that is known says more. */
   forOverload(): void {
     this.#overloads++;
-    if (this.#wait !== undefined) return;
+    if (this.#current !== undefined) return;
     this.#set({
       for: "overload",
       until: this.#clock.now() + backoffDelay(this.#overloads + 1, OVERLOAD, this.#random),
@@ -72,14 +72,14 @@ export class Hold {
     this.#overloads = 0;
     this.#unpaid = 0;
     this.#timer?.cancel();
-    this.#wait = undefined;
+    this.#current = undefined;
   }
 
   /** Holds nothing back any more, and never will. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#wait = undefined;
+    this.#current = undefined;
   }
 
   /** May hold back again. */
@@ -87,16 +87,16 @@ export class Hold {
     this.#closed = false;
   }
 
-  #set(wait: Wait): void {
+  #set(hold: TurnHold): void {
     if (this.#closed) return;
     this.#timer?.cancel();
-    this.#wait = wait;
+    this.#current = hold;
     const release = (): void => {
-      this.#wait = undefined;
+      this.#current = undefined;
       this.#heldUntil = this.#clock.monotonic();
       this.#released();
     };
     // Turns that wait keep the host alive by their own timers.
-    this.#timer = scheduleUntil(this.#clock, wait.until, release, { background: true });
+    this.#timer = scheduleUntil(this.#clock, hold.until, release, { background: true });
   }
 }

@@ -187,7 +187,7 @@ export class Intake {
       const message = `${this.#context.who} is busy; ask again later, or with \`whenBusy: "enqueue"\`.`;
       return new CastellanError("SESSION_BUSY", message);
     }
-    if (!this.#mailbox.full(this.#work.free || this.#process.asleep ? 1 : 0)) return undefined;
+    if (!this.#mailbox.full(this.#work.free || this.#process.isHibernated ? 1 : 0)) return undefined;
     const { limit } = this.#mailbox;
     const message = `${this.#context.who} has ${limit} turns waiting, which is its \`mailboxLimit\`; try again later.`;
     return new CastellanError("MAILBOX_FULL", message, { details: { limit } });

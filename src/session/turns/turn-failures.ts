@@ -42,11 +42,11 @@ export class TurnFailures {
     if (failure.class === "billing") this.holdForBilling();
     if (until !== undefined) this.holdForQuota(until);
     const why = withoutStop(words) + (failure.class === "auth" ? OF_REFUSED_KEY[this.#process.key.refusal] : "");
-    const { wait } = this.#hold;
+    const { current: hold } = this.#hold;
     const details = {
       ...record.partial,
       ...facts,
-      ...(wait === undefined || !holds ? {} : { class: wait.for, retryAt: wait.until }),
+      ...(hold === undefined || !holds ? {} : { class: hold.for, retryAt: hold.until }),
     };
     const goesOn =
       record.conversation === "cut_back" ? "; the conversation goes on from the last turn that worked" : "";
@@ -86,7 +86,7 @@ export class TurnFailures {
   }
 
   /** Whether the turn has only shown that the account cannot pay yet, which was known while it waited. */
-  wasTriedInVain({ record, stopping, displaced }: CurrentTurn, failure: TurnFailure | undefined): boolean {
+  isStillUnpaid({ record, stopping, displaced }: CurrentTurn, failure: TurnFailure | undefined): boolean {
     if (failure?.class !== "billing") return false;
     const stands = !record.ended && stopping === undefined && displaced === undefined;
     return stands && !record.progress.touched && this.#hold.hasHeld(record.since);
@@ -104,7 +104,7 @@ export class TurnFailures {
 
   /** The process gets no more turns. */
   #abandon(message: string): void {
-    this.#work.forsake();
+    this.#work.abandon();
     this.#signal({ type: "fault", fault: { class: "auth", message } });
   }
 

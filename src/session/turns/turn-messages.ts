@@ -1,7 +1,7 @@
 import type { SDKMessage } from "@anthropic-ai/claude-agent-sdk";
 import { apiFaultOf } from "../../claude/messages/api-fault.ts";
 import { initOf } from "../../claude/messages/init.ts";
-import { isAbout, isAboutAnother, lifecycleOf } from "../../claude/messages/lifecycle.ts";
+import { isAbout, isAboutOtherPrompt, lifecycleOf } from "../../claude/messages/lifecycle.ts";
 import { type TurnResult, turnResultOf } from "../../claude/messages/turn-result.ts";
 import type { ConversationFate } from "../../errors.ts";
 import { tell } from "../../events.ts";
@@ -72,7 +72,7 @@ export class TurnMessages {
     const { record } = current;
     const failure = result?.failure(record.progress);
     const anew = failures.runsAnew(current, failure);
-    if (result !== undefined && !anew && failures.wasTriedInVain(current, failure)) {
+    if (result !== undefined && !anew && failures.isStillUnpaid(current, failure)) {
       this.#putBack(current, result);
       return true;
     }
@@ -105,7 +105,7 @@ export class TurnMessages {
       current.begun = true;
       if (current.stopping !== undefined) this.#parts.stopping.begun(current);
     }
-    return !isAboutAnother(message, current.uuid) && !current.record.progress.isForeign(message);
+    return !isAboutOtherPrompt(message, current.uuid) && !current.record.progress.isForeign(message);
   }
 
   /** Claude has begun to answer or to act, which is written once. */

@@ -65,13 +65,13 @@ export class TurnWatches {
   }
 
   #expire(record: TurnRecord, queueTimeoutMs: number): void {
-    const { lack } = this.#work;
+    const { shortage } = this.#work;
     if (!this.#stopping.withdraw(record)) return;
     const { who } = this.#context;
     const error =
-      lack === undefined
-        ? overdue(who, record, queueTimeoutMs, this.#hold.wait)
-        : exhausted(who, record, queueTimeoutMs, lack);
+      shortage === undefined
+        ? overdue(who, record, queueTimeoutMs, this.#hold.current)
+        : exhausted(who, record, queueTimeoutMs, shortage);
     record.fail("timed_out", error);
   }
 

@@ -3,7 +3,7 @@ import type { Activation } from "../../claude/activation.ts";
 import type { ProcessOutlook } from "../context/process-outlook.ts";
 import type { SessionContext } from "../context/session-context.ts";
 import type { Signal } from "../context/session-signal.ts";
-import type { CapacityLack } from "../context/turn-errors.ts";
+import type { CapacityShortage } from "../context/turn-errors.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import type { Hold } from "./hold.ts";
 import type { PromptStage } from "./unprompted.ts";
@@ -69,7 +69,7 @@ export class TurnsAtWork {
   /** Whether the process would take a turn at once. */
   get free(): boolean {
     const takes = this.#taking === "open" && !this.#yielding && this.#activation?.ending === false;
-    return takes && !this.busy && this.#hold.wait === undefined;
+    return takes && !this.busy && this.#hold.current === undefined;
   }
 
   /** Whether the process says when it takes up a prompt. */
@@ -90,8 +90,8 @@ export class TurnsAtWork {
   }
 
   /** What keeps turns from running, if that is room. */
-  get lack(): CapacityLack | undefined {
-    if (this.#process.lack !== undefined) return this.#process.lack;
+  get shortage(): CapacityShortage | undefined {
+    if (this.#process.shortage !== undefined) return this.#process.shortage;
     const { limit, others } = this.#permit;
     return limit === undefined ? undefined : { maxConcurrentTurns: limit, busy: others };
   }
@@ -114,7 +114,7 @@ export class TurnsAtWork {
   }
 
   /** The process is of no use, and says nothing that counts any more. */
-  forsake(): void {
+  abandon(): void {
     this.#activation = undefined;
   }
 

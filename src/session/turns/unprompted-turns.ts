@@ -5,7 +5,13 @@ import type { SessionContext } from "../context/session-context.ts";
 import type { Signal } from "../context/session-signal.ts";
 import type { CurrentTurn } from "../streams/current-turn.ts";
 import { TurnRecord } from "../streams/turn-record.ts";
-import { nextUnprompted, type PromptStage, type Unbidden, type Unprompted, unpromptedEventOf } from "./unprompted.ts";
+import {
+  nextUnprompted,
+  type PromptStage,
+  type Unprompted,
+  type UnpromptedOrigin,
+  unpromptedEventOf,
+} from "./unprompted.ts";
 
 /**
  * How long after the end of a task its turn is waited for. Claude Code takes 100 ms; where the task has been stopped, it says that it
@@ -82,15 +88,15 @@ export class UnpromptedTurns {
     const left = this.#current;
     left?.stopping?.cancel();
     this.#current = undefined;
-    this.#signal({ type: "unprompted_rests", left });
+    this.#signal({ type: "unprompted_done", left });
   }
 
   #awaitTurn(): void {
     this.#timer?.cancel();
-    this.#timer = this.#context.clock.schedule(EXPECTED_MS, () => this.#apply({ type: "rests" }), { background: true });
+    this.#timer = this.#context.clock.schedule(EXPECTED_MS, () => this.#apply({ type: "idle" }), { background: true });
   }
 
-  #begin(origin: Unbidden): void {
+  #begin(origin: UnpromptedOrigin): void {
     const { who, clock, newId } = this.#context;
     const since = clock.monotonic();
     const record = new TurnRecord(newId(), "", who, { origin, acceptedAt: clock.now(), since });

@@ -9,21 +9,21 @@ export type Unprompted =
   | { readonly name: "expected" }
   /** The process says that it works, and not yet on what. */
   | { readonly name: "starting" }
-  | { readonly name: "running"; readonly origin: Unbidden };
+  | { readonly name: "running"; readonly origin: UnpromptedOrigin };
 
 /** Who can have begun a turn that no caller asked for. */
-export type Unbidden = Exclude<TurnOrigin, "caller">;
+export type UnpromptedOrigin = Exclude<TurnOrigin, "caller">;
 
 export type UnpromptedEvent =
   /** A background task has told that it has ended. */
   | { readonly type: "task_ended" }
   /** The process says that it works, while it has no prompt. */
   | { readonly type: "works" }
-  | { readonly type: "begun"; readonly origin: Unbidden }
+  | { readonly type: "begun"; readonly origin: UnpromptedOrigin }
   /** Its turn has a result. */
   | { readonly type: "ended" }
   /** The process says that it has nothing to do, or has been silent for too long, or is gone. */
-  | { readonly type: "rests" };
+  | { readonly type: "idle" };
 
 /** How far the prompt of a caller has come that the process has. */
 export type PromptStage = "none" | "waits" | "begun";
@@ -38,7 +38,7 @@ export function nextUnprompted(state: Unprompted, event: UnpromptedEvent): Unpro
     case "begun":
       return state.name === "running" ? state : { name: "running", origin: event.origin };
     case "ended":
-    case "rests":
+    case "idle":
       return state.name === "none" ? state : { name: "none" };
   }
 }
@@ -59,7 +59,7 @@ export function unpromptedEventOf(work: OwnWork, stage: PromptStage): Unprompted
     case "turn_began":
       return { type: "begun", origin: "task" };
     case "idle":
-      return { type: "rests" };
+      return { type: "idle" };
     case "working":
       return stage === "none" ? { type: "works" } : undefined;
   }
