@@ -74,7 +74,7 @@ const rules: readonly OtpRule[] = [
   {
     source: "supervisor, Automatic Shutdown: never",
     rule: "rejects significant children, at the start and later",
-    shows: async () => {
+    check: async () => {
       const keeping = { restart: "transient", significant: true } as const;
       for (const child of [
         { id: "a", start, ...keeping },
@@ -89,7 +89,7 @@ const rules: readonly OtpRule[] = [
   {
     source: "supervisor, Child specification: significant",
     rule: "rejects a significant permanent child",
-    shows: async () => {
+    check: async () => {
       for (const child of [
         { id: "a", start, significant: true },
         { name: "a", significant: true },

@@ -7,12 +7,12 @@ import { nameKey, type SessionName } from "../../src/names.ts";
 import { type JournalContents, readJournal } from "../real/journal-contents.ts";
 import { unique } from "../session-on-fake/scene.ts";
 import type { ApiFailure } from "./api-failures.ts";
-import type { ChaosGround } from "./chaos-ground.ts";
+import type { ChaosTarget } from "./chaos-target.ts";
 import { ChaosTrace } from "./chaos-trace.ts";
 import { mayMount, type SmallDisk } from "./small-disk.ts";
 
 export interface ChaosSetting {
-  readonly ground: ChaosGround;
+  readonly target: ChaosTarget;
   /** From 0 to below 1. */
   readonly random: () => number;
   readonly durationMs: number;
@@ -29,18 +29,18 @@ export interface ChaosTurn {
   readonly session: SessionName;
   readonly prompt: string;
   /** The ends that callers received. Several if the turn was asked for again by its idempotency key. */
-  readonly told: (
+  readonly outcomes: (
     | { readonly id: string; readonly text: string }
     | { readonly id?: string; readonly code: ErrorCode; readonly conversation?: unknown }
   )[];
 }
 
 export interface ChaosRecord {
-  readonly ground: ChaosGround;
+  readonly target: ChaosTarget;
   readonly turns: readonly ChaosTurn[];
   readonly journal: JournalContents;
   /** How often each disturbance happened. */
-  readonly deeds: ReadonlyMap<string, number>;
+  readonly disturbances: ReadonlyMap<string, number>;
   readonly complaints: readonly string[];
   /** For each turn that Claude Code began, the ends that were announced. */
   readonly unprompted: ReadonlyMap<string, readonly string[]>;
@@ -58,7 +58,7 @@ const API_FAILURES: readonly ApiFailure[] = [
 ];
 
 /** The disturbances of processes, sessions, disks and the API. Each is as frequent as it is listed. */
-const DEEDS = [
+const DISTURBANCES = [
   "kill",
   "kill",
   "term",
@@ -71,14 +71,14 @@ const DEEDS = [
   "clear",
   ...(mayMount ? (["fill"] as const) : []),
 ] as const;
-type Deed = (typeof DEEDS)[number];
+type DisturbanceKind = (typeof DISTURBANCES)[number];
 
 /** The longest time for which a disk is full, longer than a journal write waits. In short runs a share of the run. */
 const FULL_MS = 8_000;
 const FULL_SHARE = 0.1;
 
 /** How long turns may take to end after the last disturbance. */
-const CALM_MS = 60_000;
+const QUIET_MS = 60_000;
 
 /**
  * How long a failure of the API waits for a request, in multiples of `everyMs`. The API fails at most a fifth of the
@@ -88,15 +88,15 @@ const FAILS_FOR = 2;
 
 /** Queries sessions while processes, sessions, disks and the API are disturbed. */
 export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
-  const { ground, random } = setting;
-  const sqlite = join(ground.disks.journal.folder, "chaos.db");
+  const { target, random } = setting;
+  const sqlite = join(target.disks.journal.folder, "chaos.db");
   const family = unique("chaos");
   const supervisor = await Supervisor.start([template(family)], {
     journal: { sqlite },
     capacity: { maxProcesses: setting.maxProcesses },
     maxRestarts: 1_000_000,
     logger: { info: () => {}, warn: () => {} },
-    defaults: { ...ground.defaults, stallTimeout: "3s", idleTimeout: "2s" },
+    defaults: { ...target.defaults, stallTimeout: "3s", idleTimeout: "2s" },
   });
   using trace = new ChaosTrace(family);
   using unprompted = new UnpromptedEnds(family);
@@ -105,20 +105,20 @@ export async function chaos(setting: ChaosSetting): Promise<ChaosRecord> {
   const until = performance.now() + setting.durationMs;
   const callers = Array.from({ length: setting.callers }, () => run.ask(until));
   await run.disturb(until);
-  run.calm();
-  const ended = await Promise.race([Promise.all(callers).then(() => true), delay(CALM_MS, false, { ref: false })]);
-  if (!ended) run.complaints.push("turns have not ended", ...run.unended());
+  run.endDisturbances();
+  const ended = await Promise.race([Promise.all(callers).then(() => true), delay(QUIET_MS, false, { ref: false })]);
+  if (!ended) run.complaints.push("turns have not ended", ...run.describePending());
   await supervisor.drain({ deadline: "30s" });
-  const { turns, deeds, complaints } = run;
+  const { turns, disturbances, complaints } = run;
   const { ends } = unprompted;
   return {
-    ground,
+    target,
     turns,
     journal: readJournal(sqlite),
-    deeds,
+    disturbances,
     complaints,
     unprompted: ends,
-    left: ground.left(),
+    left: target.left(),
     around: ({ session }, words) => trace.around(session, words),
   };
 }
@@ -147,7 +147,7 @@ class UnpromptedEnds implements Disposable {
 
 class Chaos {
   readonly turns: ChaosTurn[] = [];
-  readonly deeds = new Map<string, number>();
+  readonly disturbances = new Map<string, number>();
   readonly complaints: string[] = [];
   readonly #setting: ChaosSetting;
   readonly #supervisor: Supervisor;
@@ -182,7 +182,7 @@ class Chaos {
       const key = `k${this.turns.length}`;
       const prompt = `${this.#pick(["say", "say", "talk", "append", "background"])} ${key}`;
       const session = this.#session();
-      const turn: ChaosTurn = { key, session: session.name, prompt, told: [] };
+      const turn: ChaosTurn = { key, session: session.name, prompt, outcomes: [] };
       this.turns.push(turn);
       const way = this.#pick(["query", "query", "keyed", "enqueue", "hurry"] as const);
       this.#awaited.add(turn);
@@ -198,22 +198,22 @@ class Chaos {
     while (performance.now() < until) {
       // The moment itself is random. Nothing is awaited here.
       await delay(this.#random() * 2 * this.#setting.everyMs);
-      const deed = this.#pick(DEEDS);
-      this.deeds.set(deed, (this.deeds.get(deed) ?? 0) + 1);
-      this.#do(deed);
+      const disturbance = this.#pick(DISTURBANCES);
+      this.disturbances.set(disturbance, (this.disturbances.get(disturbance) ?? 0) + 1);
+      this.#apply(disturbance);
       const { processes } = this.#supervisor.capacity();
       if (processes > this.#setting.maxProcesses) this.complaints.push(`there were ${processes} processes`);
     }
   }
 
   /** Continues stopped processes and frees full disks. */
-  calm(): void {
+  endDisturbances(): void {
     for (const disk of this.#full) disk.free();
-    for (const pid of this.#stopped) this.#setting.ground.signal(pid, "SIGCONT");
+    for (const pid of this.#stopped) this.#setting.target.signal(pid, "SIGCONT");
   }
 
   /** Returns the capacity, and the state of each session with a turn that a caller still waits for. */
-  unended(): string[] {
+  describePending(): string[] {
     const { children, capacity } = this.#supervisor.inspect();
     const awaited = Map.groupBy(this.#awaited, ({ session }) => nameKey(session));
     const each = children.flatMap((child) => {
@@ -223,53 +223,54 @@ class Chaos {
       const prompts = turns.map(({ prompt }) => prompt).join(", ");
       return `${prompts} of ${JSON.stringify({ status, lastExits })}\n${this.#trace.of(status.name)}`;
     });
-    return [`it is ${Date.now()}, and of processes there are ${JSON.stringify(capacity)}`, ...each];
+    return [`at ${Date.now()}, with the capacity ${JSON.stringify(capacity)}`, ...each];
   }
 
-  #do(deed: Deed): void {
-    const { ground } = this.#setting;
+  #apply(disturbance: DisturbanceKind): void {
+    const { target } = this.#setting;
     const session = this.#session();
     const { pid } = session.status();
-    if (deed !== "api" && deed !== "server" && deed !== "fill") this.#trace.note(session.name, deed, { pid });
-    switch (deed) {
+    if (disturbance !== "api" && disturbance !== "server" && disturbance !== "fill")
+      this.#trace.note(session.name, disturbance, { pid });
+    switch (disturbance) {
       case "kill":
-        if (pid !== undefined) ground.signal(pid, "SIGKILL");
+        if (pid !== undefined) target.signal(pid, "SIGKILL");
         break;
       case "term":
-        if (pid !== undefined) ground.signal(pid, "SIGTERM");
+        if (pid !== undefined) target.signal(pid, "SIGTERM");
         break;
       case "freeze":
         if (pid !== undefined) void this.#freeze(pid, session);
         break;
       case "api":
-        ground.failNext(this.#pick(API_FAILURES), FAILS_FOR * this.#setting.everyMs);
+        target.failNext(this.#pick(API_FAILURES), FAILS_FOR * this.#setting.everyMs);
         break;
       case "server":
-        ground.killServer(this.#random);
+        target.killServer(this.#random);
         break;
       case "fill":
-        void this.#fill(this.#pick(Object.values(ground.disks)));
+        void this.#fill(this.#pick(Object.values(target.disks)));
         break;
       case "interrupt":
-        this.#tolerated(session.interrupt());
+        this.#tolerate(session.interrupt());
         break;
       case "restart":
-        this.#tolerated(session.restart());
+        this.#tolerate(session.restart());
         break;
       case "hibernate":
-        this.#tolerated(session.hibernate());
+        this.#tolerate(session.hibernate());
         break;
       default:
-        this.#tolerated(session.clear());
+        this.#tolerate(session.clear());
     }
   }
 
   async #freeze(pid: number, session: Session): Promise<void> {
     this.#stopped.add(pid);
-    this.#setting.ground.signal(pid, "SIGSTOP");
+    this.#setting.target.signal(pid, "SIGSTOP");
     await delay(this.#random() * 5_000);
     this.#stopped.delete(pid);
-    if (session.status().pid === pid) this.#setting.ground.signal(pid, "SIGCONT");
+    if (session.status().pid === pid) this.#setting.target.signal(pid, "SIGCONT");
   }
 
   async #fill(disk: SmallDisk): Promise<void> {
@@ -285,28 +286,28 @@ class Chaos {
   }
 
   /** Two calls can collide. Each may then reject, but only with a CastellanError. */
-  #tolerated(work: Promise<unknown>): void {
+  #tolerate(work: Promise<unknown>): void {
     work.catch((error: unknown) => {
-      if (!CastellanError.is(error)) this.complaints.push(`a call has failed: ${String(error)}`);
+      if (!CastellanError.is(error)) this.complaints.push(`a call failed: ${String(error)}`);
     });
   }
 
   async #asked(session: Session, turn: ChaosTurn, way: "query" | "keyed" | "enqueue" | "hurry"): Promise<void> {
-    const { key, prompt, told } = turn;
+    const { key, prompt, outcomes } = turn;
     try {
       if (way === "enqueue") {
         const id = await session.enqueue(prompt);
         const found = await session.turn(id);
-        if (found === undefined) throw new Error(`${key} was accepted and is not there`);
-        told.push({ id, text: (await found.result()).text });
+        if (found === undefined) throw new Error(`${key} was accepted and is missing`);
+        outcomes.push({ id, text: (await found.result()).text });
         return;
       }
       const options =
         way === "keyed" ? { idempotencyKey: key } : way === "hurry" ? { timeout: 50 + this.#random() * 1_000 } : {};
       const { turnId, text } = await session.query(prompt, options);
-      told.push({ id: turnId, text });
+      outcomes.push({ id: turnId, text });
     } catch (error) {
-      if (CastellanError.is(error)) told.push({ code: error.code, conversation: fateIn(error.details) });
+      if (CastellanError.is(error)) outcomes.push({ code: error.code, conversation: conversationIn(error.details) });
       else this.complaints.push(`${key}: ${String(error)}`);
     }
   }
@@ -320,7 +321,7 @@ class Chaos {
   }
 }
 
-function fateIn(details: unknown): unknown {
+function conversationIn(details: unknown): unknown {
   return typeof details === "object" && details !== null && "conversation" in details
     ? details.conversation
     : undefined;

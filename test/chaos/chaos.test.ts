@@ -2,16 +2,16 @@ import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 import { randomFrom } from "../../bench/random.ts";
 import { NOTICED } from "../real/keyed-model.ts";
-import { fakeGround, realGround } from "./chaos-ground.ts";
 import { chaos } from "./chaos-run.ts";
+import { fakeTarget, realTarget } from "./chaos-target.ts";
 import { faultsIn } from "./chaos-verdict.ts";
 
 const SEED = Number(process.env["CHAOS_SEED"] ?? randomInt(2 ** 32 - 1));
 const MINUTES = Number(process.env["CHAOS_MINUTES"] ?? 1);
 
 const GROUNDS = {
-  fake: { open: async () => fakeGround(), names: 40, maxProcesses: 8, callers: 24, everyMs: 25 },
-  real: { open: realGround, names: 6, maxProcesses: 3, callers: 5, everyMs: 700 },
+  fake: { open: async () => fakeTarget(), names: 40, maxProcesses: 8, callers: 24, everyMs: 25 },
+  real: { open: realTarget, names: 6, maxProcesses: 3, callers: 5, everyMs: 700 },
 } as const;
 
 it.each(["fake", "real"] as const)(
@@ -21,13 +21,17 @@ it.each(["fake", "real"] as const)(
   },
   async (on) => {
     const { open, ...numbers } = GROUNDS[on];
-    await using ground = await open();
-    const record = await chaos({ ground, random: randomFrom(SEED), durationMs: MINUTES * 60_000, ...numbers });
+    await using target = await open();
+    const record = await chaos({ target, random: randomFrom(SEED), durationMs: MINUTES * 60_000, ...numbers });
     const ends = Object.groupBy(record.journal.turns, ({ state, attempts }) => `${state} after ${attempts}`);
     const counts = Object.fromEntries(Object.entries(ends).map(([end, turns]) => [end, turns?.length]));
     console.log(
       `${on}, seed ${SEED}:`,
-      JSON.stringify({ ...counts, unprompted: record.unprompted.size, deeds: Object.fromEntries(record.deeds) }),
+      JSON.stringify({
+        ...counts,
+        unprompted: record.unprompted.size,
+        disturbances: Object.fromEntries(record.disturbances),
+      }),
     );
     expect(faultsIn(record)).toEqual([]);
     // The faults did happen, and most turns completed nevertheless.
@@ -35,6 +39,6 @@ it.each(["fake", "real"] as const)(
     expect(completed).toBeGreaterThan(record.turns.length / 3);
     const noticed = [...record.unprompted.values()].filter(([end]) => end === NOTICED).length;
     expect(noticed).toBeGreaterThan(0);
-    expect(record.deeds.size).toBeGreaterThan(MINUTES > 0.5 ? 7 : 3);
+    expect(record.disturbances.size).toBeGreaterThan(MINUTES > 0.5 ? 7 : 3);
   },
 );

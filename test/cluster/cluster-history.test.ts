@@ -15,9 +15,9 @@ import { BackedUpDatabase } from "../journal/backed-up-database.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { measured } from "../telemetry/measured.ts";
-import { hearing } from "../telemetry/told.ts";
+import { collectEvents } from "../telemetry/published-events.ts";
 import { node } from "./engine-conformance.ts";
-import { type Machine, machine, own } from "./postgres-scene.ts";
+import { type OwningNode, own, owningNode } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -41,15 +41,15 @@ function accepted(number: number): Batch {
 interface Written {
   readonly database: BackedUpDatabase;
   readonly replay: ReplayBuffer;
-  readonly told: string[];
-  journalOf(machine: Machine): Promise<ClusterJournal>;
+  readonly warnings: string[];
+  journalOf(machine: OwningNode): Promise<ClusterJournal>;
 }
 
 async function scene(): Promise<Written> {
   const database = await BackedUpDatabase.create(server);
-  const told: string[] = [];
-  const replay = new ReplayBuffer(postgresLocation(database.place), systemClock, (message) => told.push(message));
-  const journalOf = async ({ boot, owned }: Machine): Promise<ClusterJournal> => {
+  const warnings: string[] = [];
+  const replay = new ReplayBuffer(postgresLocation(database.place), systemClock, (message) => warnings.push(message));
+  const journalOf = async ({ boot, owned }: OwningNode): Promise<ClusterJournal> => {
     const rejoin = (query: Query): Promise<unknown> => query(JOIN, joinValues(node(boot, { staleMs: 60_000 })));
     const run = { boot, rejoin };
     const journal = clusterJournal(database.place, run, owned, () => true, systemClock, {
@@ -60,7 +60,7 @@ async function scene(): Promise<Written> {
     onTestFinished(() => journal.close());
     return journal;
   };
-  return { database, replay, told, journalOf };
+  return { database, replay, warnings, journalOf };
 }
 
 async function turns(database: BackedUpDatabase): Promise<string[]> {
@@ -69,9 +69,9 @@ async function turns(database: BackedUpDatabase): Promise<string[]> {
 
 it("ClusterJournal: keeps the sessions of a run that the restored database has never heard of", async () => {
   const { database, journalOf } = await scene();
-  await machine(database.place, "before");
+  await owningNode(database.place, "before");
   await database.backUp();
-  const one = await machine(database.place, "one", A);
+  const one = await owningNode(database.place, "one", A);
   const journal = await journalOf(one);
   await journal.write(accepted(1));
   await database.putBack();
@@ -82,10 +82,10 @@ it("ClusterJournal: keeps the sessions of a run that the restored database has n
 });
 
 it("ReplayBuffer: rewrites what an ended run wrote before any node may claim its sessions", async () => {
-  using gaps = hearing("castellan:database:gap");
-  const { database, replay, told, journalOf } = await scene();
-  const one = await machine(database.place, "one", A);
-  const other = await machine(database.place, "other");
+  using gaps = collectEvents("castellan:database:gap");
+  const { database, replay, warnings, journalOf } = await scene();
+  const one = await owningNode(database.place, "one", A);
+  const other = await owningNode(database.place, "other");
   const journal = await journalOf(one);
   const transcripts = globalTranscripts(database.place, one, one.owned, replay.transcripts);
   onTestFinished(() => transcripts.close());
@@ -99,7 +99,7 @@ it("ReplayBuffer: rewrites what an ended run wrote before any node may claim its
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
   expect(await turns(database)).toEqual(["t1", "t2"]);
   expect((await database.sql("select from transcript_entries")).length).toBe(1);
-  expect(told.join("\n")).toMatch(/lacked 1 batches of the journal(.|\n)*lacked 1 entries of a transcript/);
+  expect(warnings.join("\n")).toMatch(/lacked 1 batches of the journal(.|\n)*lacked 1 entries of a transcript/);
   expect(gaps.heard).toMatchObject([
     { content: "journal", count: 1, lost: false },
     { content: "transcript", count: 1, lost: false },
@@ -108,14 +108,14 @@ it("ReplayBuffer: rewrites what an ended run wrote before any node may claim its
   // Above every epoch that the lost part of the database can have had.
   expect(await other.engine.claim("other", A)).toEqual({ taken: true, epoch: 1_001 });
   await replay.restore();
-  expect(told).toHaveLength(2);
+  expect(warnings).toHaveLength(2);
 });
 
 it("ReplayBuffer: reports batches as lost once another run has claimed the session without them", async () => {
-  const { database, replay, told, journalOf } = await scene();
-  const other = await machine(database.place, "other");
+  const { database, replay, warnings, journalOf } = await scene();
+  const other = await owningNode(database.place, "other");
   await database.backUp();
-  const one = await machine(database.place, "one", A);
+  const one = await owningNode(database.place, "one", A);
   const journal = await journalOf(one);
   await journal.write(accepted(1));
   await database.putBack();
@@ -123,14 +123,14 @@ it("ReplayBuffer: reports batches as lost once another run has claimed the sessi
   await expect(journal.write(accepted(2))).rejects.toMatchObject({ code: "NOT_OWNER" });
   await replay.restore();
   expect(await turns(database)).toEqual([]);
-  expect(told.join("\n")).toContain("turns, replies and costs are lost");
+  expect(warnings.join("\n")).toContain("turns, replies and costs are lost");
   expect(await other.engine.ownerOf(A)).toMatchObject({ boot: "other" });
 });
 
 it("ClusterJournal: restores a forgotten claim of an idle run when it catches up", async () => {
   const { database, journalOf } = await scene();
-  const other = await machine(database.place, "other");
-  const one = await machine(database.place, "one");
+  const other = await owningNode(database.place, "other");
+  const one = await owningNode(database.place, "one");
   const journal = await journalOf(one);
   await database.backUp();
   await own(one, A);
@@ -142,7 +142,7 @@ it("ClusterJournal: restores a forgotten claim of an idle run when it catches up
 
 it("Engine after a change of history: grants no claim until every live run has caught up", async () => {
   const { database } = await scene();
-  const one = await machine(database.place, "one");
+  const one = await owningNode(database.place, "one");
   const era = one.engine.era ?? 0;
   await database.sql("update history set identity = 'of another server'");
   expect(await one.engine.claim("one", A)).toEqual({ taken: false, owner: undefined });
@@ -153,7 +153,7 @@ it("Engine after a change of history: grants no claim until every live run has c
   );
   expect(held).toEqual({ held: true });
   // Until every run that may be alive has reported what it knows.
-  const other = await machine(database.place, "other");
+  const other = await owningNode(database.place, "other");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: false });
   await one.engine.caughtUp?.("one");
   expect(await other.engine.claim("other", A)).toMatchObject({ taken: true });
@@ -161,7 +161,7 @@ it("Engine after a change of history: grants no claim until every live run has c
 
 it("castellan:database:failover: is published once per history, also after the node has rejoined as another run", async () => {
   const { stop, points } = measured();
-  using histories = hearing("castellan:database:failover");
+  using histories = collectEvents("castellan:database:failover");
   const { database } = await scene();
   const engine = postgresEngine({ ...database.place, renewTimeoutMs: 5_000, listen: false }, systemClock);
   onTestFinished(() => engine.close());

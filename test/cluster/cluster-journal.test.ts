@@ -11,7 +11,7 @@ import { journalConformance } from "../../src/testing/conformance/journal-confor
 import { PostgresProxy } from "../journal/postgres-proxy.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
-import { type Machine, machine, own, type Place, standStill, waitingFor } from "./postgres-scene.ts";
+import { type OwningNode, openTransaction, own, owningNode, type Place, waitForLocks } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -40,7 +40,7 @@ async function written(journal: Journal, session = A): Promise<number> {
   return (await journal.usage({ by: [], session }))[0]?.costUsd ?? 0;
 }
 
-async function journalOf({ boot, owned }: Machine, where: Place): Promise<ClusterJournal> {
+async function journalOf({ boot, owned }: OwningNode, where: Place): Promise<ClusterJournal> {
   const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
   await journal.open({ id: boot, pid: 1, host: "h", startedAt: 0 });
   onTestFinished(() => journal.close());
@@ -70,7 +70,7 @@ describe("ClusterJournal", () => {
   const make = async (): Promise<Journal> => {
     if (where === undefined) where = server.fresh();
     else await server.sql(`truncate ${NODE_TABLES.map((table) => `${where?.schema}.${table}`).join(", ")}`);
-    const { boot, engine, owned } = await machine(where, "a", A);
+    const { boot, engine, owned } = await owningNode(where, "a", A);
     const journal = clusterJournal(where, { boot }, owned, () => true, systemClock);
     const write = journal.write.bind(journal);
     const { schema } = where;
@@ -98,7 +98,7 @@ describe("ClusterJournal", () => {
 
   it("is open on several nodes, each writing its own sessions", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other", B)];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other", B)];
     const [first, second] = [await journalOf(one, where), await journalOf(other, where)];
     await Promise.all([first.write(spend(1)), second.write(spend(1, B))]);
     await Promise.all([second.write(spend(2, B)), first.write(spend(2))]);
@@ -115,9 +115,9 @@ describe("ClusterJournal", () => {
 
   it("may be pruned by several nodes at once", async () => {
     const where = server.fresh();
-    const journal = await journalOf(await machine(where, "one", A), where);
+    const journal = await journalOf(await owningNode(where, "one", A), where);
     const others = await Promise.all(
-      ["b", "c"].map(async (boot) => await journalOf(await machine(where, boot), where)),
+      ["b", "c"].map(async (boot) => await journalOf(await owningNode(where, boot), where)),
     );
     const ended = Array.from({ length: 400 }, (_, n): Change[] => [
       {
@@ -136,7 +136,7 @@ describe("ClusterJournal", () => {
 
   it("refuses a batch that names no sessions", async () => {
     const where = server.fresh();
-    const journal = await journalOf(await machine(where, "one", A), where);
+    const journal = await journalOf(await owningNode(where, "one", A), where);
     const { sessions, ...anonymous } = spend(1);
     expect(sessions).toEqual([A]);
     const refused = { code: "JOURNAL_UNAVAILABLE", details: { reason: "refused", applied: false } };
@@ -147,7 +147,7 @@ describe("ClusterJournal", () => {
 
   it("gets the sessions of a batch from the writer", async () => {
     const where = server.fresh();
-    const owner = await machine(where, "one", A, B);
+    const owner = await owningNode(where, "one", A, B);
     const journal = await journalOf(owner, where);
     const writer = new JournalWriter(journal, { clock: systemClock, random: Math.random });
     const [a, b] = [spend(1), spend(1, B)].map(({ changes }) => changes) as [Change[], Change[]];
@@ -168,11 +168,11 @@ describe("ClusterJournal", () => {
 describe("ClusterJournal of a node that lost a session", () => {
   it("rejects with NOT_OWNER for every session from then on, and resolves `lost`", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A, B);
+    const one = await owningNode(where, "one", A, B);
     const journal = await journalOf(one, where);
     await journal.write(spend(1));
     const lost = journal.lost;
-    const other = await machine(where, "other");
+    const other = await owningNode(where, "other");
     await aged(where, "one");
     await journal.write(spend(2, B));
     await own(other, A);
@@ -190,8 +190,8 @@ describe("ClusterJournal of a node that lost a session", () => {
 
   it("rejects with NOT_OWNER also for sessions that no node has claimed yet", async () => {
     const where = server.fresh();
-    const journal = await journalOf(await machine(where, "one", A, B), where);
-    const other = await machine(where, "other");
+    const journal = await journalOf(await owningNode(where, "one", A, B), where);
+    const other = await owningNode(where, "other");
     await aged(where, "one");
     await own(other, A);
     const error = await refusal(journal.write(spend(1, B)));
@@ -202,7 +202,7 @@ describe("ClusterJournal of a node that lost a session", () => {
 
   it("rejects with NOT_OWNER under an older epoch of the same session", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const journal = await journalOf(one, where);
     const epoch = one.owned.epochOf(A) ?? 0;
     await one.engine.release("one", A, epoch);
@@ -215,13 +215,13 @@ describe("ClusterJournal of a node that lost a session", () => {
   it("rejects with NOT_OWNER for a session of another node, and after the node has left", async () => {
     const where = server.fresh();
     for (const sessions of [[B], [A, B]]) {
-      const one = await machine(where, `one of ${sessions.length}`);
+      const one = await owningNode(where, `one of ${sessions.length}`);
       await own(one, A);
       const journal = await journalOf(one, where);
       expect((await refusal(journal.write({ ...spend(1), sessions }))).code).toBe("NOT_OWNER");
       await one.engine.leave(one.boot);
     }
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const journal = await journalOf(one, where);
     await one.engine.leave("one");
     expect((await refusal(journal.write(spend(1)))).code).toBe("NOT_OWNER");
@@ -230,7 +230,7 @@ describe("ClusterJournal of a node that lost a session", () => {
 
   it("rejects writes after lose(), with its error", async () => {
     const where = server.fresh();
-    const journal = await journalOf(await machine(where, "one", A), where);
+    const journal = await journalOf(await owningNode(where, "one", A), where);
     const error = new CastellanError("NOT_OWNER", "The lease is over.");
     journal.lose(error);
     expect(await journal.lost).toBe(error);
@@ -240,16 +240,16 @@ describe("ClusterJournal of a node that lost a session", () => {
 
   it("applies nothing of a pending write, which delays neither claim nor renewal", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A, B);
+    const one = await owningNode(where, "one", A, B);
     const journal = await journalOf(one, where);
-    const other = await machine(where, "other");
-    const goOn = await standStill(server, `lock table ${where.schema}.spent in share mode`);
+    const other = await owningNode(where, "other");
+    const endTransaction = await openTransaction(server, `lock table ${where.schema}.spent in share mode`);
     const write = refusal(journal.write(spend(1)));
-    await waitingFor(server, "insert into spent");
+    await waitForLocks(server, "insert into spent");
     expect(await one.engine.renew("one", IDLE)).toBe(true);
     await aged(where, "one");
     await own(other, A);
-    await goOn();
+    await endTransaction();
     expect((await write).code).toBe("NOT_OWNER");
     expect(await written(journal)).toBe(0);
   });
@@ -258,19 +258,19 @@ describe("ClusterJournal of a node that lost a session", () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const where = server.fresh();
-    const one = await machine(where, "one", A, B);
+    const one = await owningNode(where, "one", A, B);
     const journal = await journalOf(one, { ...where, postgres: server.url({ port: proxy.port }) });
     await journal.write(spend(1));
-    const other = await machine(where, "other");
-    const goOn = proxy.holdCommit();
+    const other = await owningNode(where, "other");
+    const commit = proxy.holdCommit();
     const write = journal.write(spend(2));
-    await goOn.reached;
+    await commit.reached;
     await aged(where, "one");
     // The node loses its ownership at once. Only the claim of the session being written has to wait.
     await own(other, B);
     const claim = other.engine.claim("other", A);
-    await waitingFor(server, "insert into globals");
-    goOn.release();
+    await waitForLocks(server, "insert into globals");
+    commit.release();
     await write;
     expect(await claim).toEqual({ taken: true, epoch: 2 });
     expect(await written(journal)).toBe(11);
@@ -279,13 +279,13 @@ describe("ClusterJournal of a node that lost a session", () => {
 
   it("applies nothing of a write that comes during a claim", async () => {
     const where = server.fresh();
-    const journal = await journalOf(await machine(where, "one", A), where);
-    await machine(where, "other");
+    const journal = await journalOf(await owningNode(where, "one", A), where);
+    await owningNode(where, "other");
     const claim = `update ${where.schema}.globals set owner = 'other', epoch = epoch + 1`;
-    const goOn = await standStill(server, claim);
+    const endTransaction = await openTransaction(server, claim);
     const write = refusal(journal.write(spend(1)));
-    await waitingFor(server, "for share");
-    await goOn("commit");
+    await waitForLocks(server, "for share");
+    await endTransaction("commit");
     expect((await write).code).toBe("NOT_OWNER");
     expect(await written(journal)).toBe(0);
   });
@@ -302,7 +302,7 @@ describe("a batch of ClusterJournal", () => {
     const proxy = await PostgresProxy.start(server.port);
     onTestFinished(() => proxy.stop());
     const where = server.fresh();
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const journal = await journalOf(one, { ...where, postgres: server.url({ port: proxy.port }) });
     for (const [number, when] of [
       [1, "after"],
@@ -321,7 +321,7 @@ describe("a batch of ClusterJournal", () => {
 
   it("is refused with NOT_OWNER after the journal was reopened for the same node", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const [before, after] = [await journalOf(one, where), await journalOf(one, where)];
     expect((await refusal(before.write(spend(1)))).code).toBe("NOT_OWNER");
     await after.write(spend(1));
@@ -330,7 +330,7 @@ describe("a batch of ClusterJournal", () => {
 
   it("is written after a restart of the server", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const journal = await journalOf(one, where);
     await journal.write(spend(1));
     await server.end("crash");
@@ -344,7 +344,7 @@ describe("a batch of ClusterJournal", () => {
   it("is fenced behind a pooler that gives each transaction another session", async () => {
     const pooler = await TransactionPooler.start(server.url(), 3);
     const where = server.fresh(pooler.port);
-    const [one, other] = [await machine(where, "one", A, B), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A, B), await owningNode(where, "other")];
     const [journal, next] = [await journalOf(one, where), await journalOf(other, where)];
     for (let number = 1; number <= 3; number += 1) await journal.write(spend(number));
     await one.engine.release("one", A, 1);

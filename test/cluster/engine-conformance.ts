@@ -7,7 +7,7 @@ export interface EngineBench extends AsyncDisposable {
   /** Connections to the same engine, one per node. At least two. */
   readonly engines: readonly [Engine, Engine, ...Engine[]];
   /** Advances the engine's clock. */
-  pass(ms: number): Promise<void>;
+  advance(ms: number): Promise<void>;
   /** Records an accepted turn of the session in the cluster's journal. */
   accepted(key: string, turn: string): Promise<void>;
   /** Records the end of a turn. */
@@ -103,11 +103,11 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "takes a node for dead after its staleMs without a renewal, and for alive after the next one": async ({
     engines: [engine],
-    pass,
+    advance,
   }) => {
     await engine.join(node("quick", { staleMs: 1_000 }));
     await engine.join(node("slow", { staleMs: 10_000 }));
-    await pass(2_000);
+    await advance(2_000);
     const alive = async (): Promise<unknown> =>
       Object.fromEntries((await engine.nodes()).map((each) => [each.boot, each.alive && each.aliveForMs > 0]));
     deepEqual(await alive(), { quick: false, slow: true });
@@ -130,15 +130,15 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "grants a session of a stale node to another, by the stale node's own staleMs": async ({
     engines: [engine, other],
-    pass,
+    advance,
   }) => {
     await engine.join(node("owner", { staleMs: 10_000 }));
     await engine.join(node("next", { staleMs: 60_000 }));
     const epoch = epochOf(await engine.claim("owner", KEY));
     epochOf(await engine.claim("owner", '["global","b"]'));
-    await pass(8_000);
+    await advance(8_000);
     equal(refused(await other.claim("next", KEY)), "owner");
-    await pass(4_000);
+    await advance(4_000);
     equal((await other.ownerOf(KEY))?.node.alive, false);
     ok(epochOf(await other.claim("next", KEY)) > epoch);
     equal((await engine.ownerOf(KEY))?.boot, "next");
@@ -146,14 +146,14 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "gives a node up for good, with all its sessions, once a session was taken from it": async ({
     engines: [engine, other],
-    pass,
+    advance,
   }) => {
     const second = '["global","b"]';
     await engine.join(node("owner"));
     await engine.join(node("next", { staleMs: 60_000 }));
     epochOf(await engine.claim("owner", KEY));
     const epoch = epochOf(await engine.claim("owner", second));
-    await pass(6_000);
+    await advance(6_000);
     epochOf(await other.claim("next", KEY));
     equal(await engine.renew("owner", IDLE), false);
     await engine.join(node("owner"));
@@ -168,11 +168,11 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     );
   },
 
-  "renews a stale node from which no session was taken": async ({ engines: [engine, other], pass }) => {
+  "renews a stale node from which no session was taken": async ({ engines: [engine, other], advance }) => {
     await engine.join(node("owner"));
     await engine.join(node("next", { staleMs: 60_000 }));
     const epoch = epochOf(await engine.claim("owner", KEY));
-    await pass(50_000);
+    await advance(50_000);
     equal(await engine.renew("owner", IDLE), true);
     equal(refused(await other.claim("next", KEY)), "owner");
     equal(epochOf(await engine.claim("owner", KEY)), epoch);
@@ -180,14 +180,14 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "grants nothing to a node that is stale, drains or has left, and ends no other node for it": async ({
     engines: [engine],
-    pass,
+    advance,
   }) => {
     const free = '["global","free"]';
     await engine.join(node("owner"));
     epochOf(await engine.claim("owner", KEY));
     for (const boot of ["stale", "drains", "gone"]) await engine.join(node(boot, { staleMs: 6_000 }));
     const own = epochOf(await engine.claim("drains", '["global","own"]'));
-    await pass(7_000);
+    await advance(7_000);
     await engine.renew("drains", DRAINING);
     await engine.leave("gone");
     for (const boot of ["stale", "drains", "gone"]) {
@@ -275,7 +275,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "lists the sessions that need an owner and have no live one": async ({
     engines: [engine, other],
-    pass,
+    advance,
     accepted,
     ended,
   }) => {
@@ -290,7 +290,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     const found = async (...wanted: string[]): Promise<string[]> =>
       [...(await other.unattended(wanted, 10))].toSorted();
     deepEqual(await found(), [named, free].toSorted());
-    await pass(6_000);
+    await advance(6_000);
     deepEqual(await found(), [named, stale, free].toSorted());
     deepEqual(await found('"wanted"', owned, free), [named, '"wanted"', stale, free].toSorted());
     equal((await other.unattended([], 2)).length, 2);
@@ -306,7 +306,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
 
   "lists the sessions that have or had an owner, by prefix of their keys": async ({
     engines: [engine, other],
-    pass,
+    advance,
   }) => {
     const keys = ['["global","user",10]', '["global","user",2]', '["global","us%r",1]', '["global","users",1]'];
     const [first, second] = keys as [string, string];
@@ -322,7 +322,7 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
       ["global", "user", 2, "b"],
     ]);
     deepEqual(await found('["global","us%'), [["global", "us%r", 1, "a"]]);
-    await pass(6_000);
+    await advance(6_000);
     deepEqual(
       (await found("")).map((each) => (each as unknown[]).at(-1)),
       keys.toSorted().map((key) => (key === second ? "b" : undefined)),
@@ -360,13 +360,16 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     }
   },
 
-  "either renews a node or gives it up when both are requested at once": async ({ engines: [engine, other], pass }) => {
+  "either renews a node or gives it up when both are requested at once": async ({
+    engines: [engine, other],
+    advance,
+  }) => {
     await engine.join(node("next", { staleMs: 100_000_000 }));
     for (let n = 0; n < 20; n += 1) {
       const [boot, key] = [`owner ${n}`, `["global",${n}]`];
       await engine.join(node(boot));
       epochOf(await engine.claim(boot, key));
-      await pass(6_000);
+      await advance(6_000);
       const [first, second] = n % 2 === 0 ? [engine, other] : [other, engine];
       const [renewed, claim] = await Promise.all([first.renew(boot, IDLE), second.claim("next", key)]);
       equal(claim.taken, !renewed);
@@ -375,13 +378,13 @@ const CASES: { readonly [name: string]: (bench: EngineBench) => Promise<void> } 
     }
   },
 
-  "lets several nodes claim from a stale node at once": async ({ engines: [engine, other], pass }) => {
+  "lets several nodes claim from a stale node at once": async ({ engines: [engine, other], advance }) => {
     const keys = Array.from({ length: 20 }, (_, n) => `["global",${n}]`);
     await engine.join(node("owner"));
     for (const boot of ["b", "c"]) await engine.join(node(boot, { staleMs: 60_000 }));
     const before = new Map<string, number>();
     for (const key of keys) before.set(key, epochOf(await engine.claim("owner", key)));
-    await pass(6_000);
+    await advance(6_000);
     const claims = await Promise.all(keys.flatMap((key) => [engine.claim("b", key), other.claim("c", key)]));
     equal(claims.filter(({ taken }) => taken).length, keys.length);
     for (const key of keys) ok(((await engine.ownerOf(key))?.epoch ?? 0) > (before.get(key) ?? 0));

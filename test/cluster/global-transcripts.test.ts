@@ -7,7 +7,7 @@ import { postgresLocation } from "../../src/journal/postgres/postgres-location.t
 import { sessionStoreConformance } from "../../src/testing/conformance/session-store-conformance.ts";
 import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
-import { type Machine, machine, own, type Place, standStill, waitingFor } from "./postgres-scene.ts";
+import { type OwningNode, openTransaction, own, owningNode, type Place, waitForLocks } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -30,14 +30,14 @@ function title(n: number): SessionStoreEntry {
   return { type: "custom-title", customTitle: `title ${n}`, uuid: `u${n}` };
 }
 
-function transcriptsOf({ boot, owned }: Machine, where: Place): GlobalTranscripts {
+function transcriptsOf({ boot, owned }: OwningNode, where: Place): GlobalTranscripts {
   const transcripts = globalTranscripts(where, { boot }, owned);
   onTestFinished(() => transcripts.close());
   return transcripts;
 }
 
 /** Lets another node claim the session without the former owner's knowledge. */
-async function takenBy(next: Machine, where: Place, former: string): Promise<void> {
+async function takenBy(next: OwningNode, where: Place, former: string): Promise<void> {
   const renewed = "renewed_at = renewed_at - interval '61 seconds'";
   await server.sql(`update ${where.schema}.nodes set ${renewed} where boot = $1`, [former]);
   await own(next, A);
@@ -52,11 +52,11 @@ describe("globalTranscripts", () => {
     "lists the subagents of a session, each once",
     "deletes a session, and no other one",
   ];
-  let kept: { readonly where: Place; readonly owner: Machine } | undefined;
+  let kept: { readonly where: Place; readonly owner: OwningNode } | undefined;
 
   const make = async (): Promise<SessionStore & AsyncDisposable> => {
     const where = kept?.where ?? server.fresh();
-    kept ??= { where, owner: await machine(where, "one", A) };
+    kept ??= { where, owner: await owningNode(where, "one", A) };
     const { owner } = kept;
     const transcripts = globalTranscripts(where, { boot: owner.boot }, owner.owned);
     const store = transcripts.storeOf(A);
@@ -71,7 +71,7 @@ describe("globalTranscripts", () => {
 
   it("are the same on every node and path, and record the epoch of each entry", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
     const first = transcriptsOf(one, where).storeOf(A);
     await first.append(KEY, [title(1), title(2)]);
     await first.append({ ...KEY, subpath: "subagents/x" }, [title(1)]);
@@ -93,7 +93,7 @@ describe("globalTranscripts", () => {
 
   it("store a transcript of 20 MB with images", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
     const first = transcriptsOf(one, where).storeOf(A);
     const image = Buffer.alloc(4_500_000, "castellan").toString("base64");
     const source = { type: "base64", media_type: "image/png", data: image };
@@ -113,7 +113,7 @@ describe("globalTranscripts", () => {
   it("are fenced behind a pooler that gives each transaction another session", async () => {
     const pooler = await TransactionPooler.start(server.url(), 3);
     const where = server.fresh(pooler.port);
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
     const [before, after] = [
       globalTranscripts(where, { boot: "one" }, one.owned),
       globalTranscripts(where, { boot: "other" }, other.owned),
@@ -131,7 +131,7 @@ describe("globalTranscripts", () => {
 describe("globalTranscripts of a node that lost a session", () => {
   it("reject appends and deletes with NOT_OWNER", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A, B), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A, B), await owningNode(where, "other")];
     const transcripts = transcriptsOf(one, where);
     const store = transcripts.storeOf(A);
     await store.append(KEY, [title(1)]);
@@ -153,7 +153,7 @@ describe("globalTranscripts of a node that lost a session", () => {
 
   it("reject with NOT_OWNER for a session of another node, and under an older epoch", async () => {
     const where = server.fresh();
-    const one = await machine(where, "one", A);
+    const one = await owningNode(where, "one", A);
     const transcripts = transcriptsOf(one, where);
     const refused = { ...NOT_OWNER, message: expect.stringContaining('["global","b"]') };
     await expect(transcripts.storeOf(B).append(KEY, [title(1)])).rejects.toMatchObject(refused);
@@ -166,7 +166,7 @@ describe("globalTranscripts of a node that lost a session", () => {
 
   it("complete a pending append before the next owner's claim", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
     const store = transcriptsOf(one, where).storeOf(A);
     await store.load(KEY);
     // Blocks at the last statement of an append.
@@ -174,12 +174,12 @@ describe("globalTranscripts of a node that lost a session", () => {
     await server.sql(`create function ${schema}.wait() returns trigger language plpgsql as
       'begin perform pg_advisory_xact_lock(77); return new; end';
       create trigger wait before update of summary on ${schema}.transcripts for each row execute function ${schema}.wait()`);
-    const goOn = await standStill(server, "select pg_advisory_xact_lock(77)");
+    const endTransaction = await openTransaction(server, "select pg_advisory_xact_lock(77)");
     const append = store.append(KEY, [title(1), title(2)]);
-    await waitingFor(server, "set summary");
+    await waitForLocks(server, "set summary");
     const taken = takenBy(other, where, "one");
-    await waitingFor(server, "insert into globals");
-    await goOn();
+    await waitForLocks(server, "insert into globals");
+    await endTransaction();
     await append;
     await taken;
     expect(other.owned.epochOf(A)).toBe(2);
@@ -188,30 +188,30 @@ describe("globalTranscripts of a node that lost a session", () => {
 
   it("apply nothing of an append that has not locked yet, and do not delay the claim", async () => {
     const where = server.fresh();
-    const [one, other] = [await machine(where, "one", A), await machine(where, "other")];
+    const [one, other] = [await owningNode(where, "one", A), await owningNode(where, "other")];
     const store = transcriptsOf(one, where).storeOf(A);
     await store.append(KEY, [title(1)]);
-    const goOn = await standStill(server, `lock table ${where.schema}.transcript_entries in share mode`);
+    const endTransaction = await openTransaction(server, `lock table ${where.schema}.transcript_entries in share mode`);
     const appends = [2, 3].map((n) => store.append(KEY, [title(n)]));
     const refused = appends.map((append) => expect(append).rejects.toMatchObject(NOT_OWNER));
-    await waitingFor(server, "insert into transcript_entries");
+    await waitForLocks(server, "insert into transcript_entries");
     await takenBy(other, where, "one");
-    await goOn();
+    await endTransaction();
     await Promise.all(refused);
     expect(await store.load(KEY)).toEqual([title(1)]);
   });
 
   it("lock a session for at most a second when their process stands still in a write", async () => {
     const where = server.fresh();
-    await machine(where, "one", A);
-    const other = await machine(where, "other");
+    await owningNode(where, "one", A);
+    const other = await owningNode(where, "other");
     const database = await PostgresDatabase.load(postgresLocation(where), "session store", { timeoutMs: 45_000 });
     const { promise: fenced, resolve } = Promise.withResolvers<void>();
-    const { promise: goOn, resolve: wake } = Promise.withResolvers<void>();
+    const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
     const writing = database.transaction(async (query) => {
       await fenceEpochs(query, { boot: "one" }, new Map([[A, 1]]));
       resolve();
-      await goOn;
+      await woken;
       await query("select 1");
     });
     await fenced;
@@ -224,7 +224,7 @@ describe("globalTranscripts of a node that lost a session", () => {
 
 it("globalTranscripts: finish pending appends at close, and reject later calls", async () => {
   const where = server.fresh();
-  const transcripts = globalTranscripts(where, { boot: "one" }, (await machine(where, "one", A)).owned);
+  const transcripts = globalTranscripts(where, { boot: "one" }, (await owningNode(where, "one", A)).owned);
   const append = transcripts.storeOf(A).append(KEY, [title(1)]);
   await transcripts.close();
   await append;

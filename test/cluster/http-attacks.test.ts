@@ -230,7 +230,7 @@ describe("a malformed request with the right secret", () => {
 describe("an impostor of a node", () => {
   it.each([200, 401, 503])("cannot hold up a caller with a slow body after status %d", async (status) => {
     await using scene = new HttpScene();
-    const port = await scene.stranger((_, response) => {
+    const port = await scene.serveForeign((_, response) => {
       response.writeHead(status);
       const drip = setInterval(() => response.write(" "), 20);
       response.once("close", () => clearInterval(drip));

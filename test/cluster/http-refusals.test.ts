@@ -217,7 +217,7 @@ describe("a request between nodes", () => {
 describe("an answer is rejected", () => {
   it.each([200, 302, 401, 404, 421, 502])("if a stranger sends it with status %d", async (status) => {
     await using scene = new HttpScene();
-    const port = await scene.stranger((_, response) => {
+    const port = await scene.serveForeign((_, response) => {
       response.writeHead(status, { location: "/elsewhere" });
       response.end('{"type":"answer","value":"of a stranger"}\n{"type":"over"}\n');
     });
@@ -232,7 +232,7 @@ describe("an answer is rejected", () => {
     await using scene = new HttpScene();
     const { port } = await scene.serve({});
     let seal: string | undefined;
-    const between = await scene.stranger(async (request, response) => {
+    const between = await scene.serveForeign(async (request, response) => {
       const headers = Object.entries(request.headersDistinct).map(([name, values]) => [name, values?.join() ?? ""]);
       const body = Buffer.concat(await request.toArray());
       const answer = await fetch(`http://127.0.0.1:${port}${request.url}`, {
@@ -250,14 +250,14 @@ describe("an answer is rejected", () => {
 
   it("if one of its lines is too long", async () => {
     await using scene = new HttpScene();
-    const port = await scene.pretend((response) => void response.end("x".repeat(2_000)));
+    const port = await scene.serveRaw((response) => void response.end("x".repeat(2_000)));
     const call = scene.transport({ maxLineBytes: 1_000 }).call(at(port), CALL, never);
     await expect(call).rejects.toThrow("has sent a line of more than 1000 bytes");
   });
 
   it("if it is not understood", async () => {
     await using scene = new HttpScene();
-    const port = await scene.pretend((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
+    const port = await scene.serveRaw((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
     await expect(scene.transport().call(at(port), CALL, never)).rejects.toThrow("has sent an answer that");
   });
 });
@@ -266,11 +266,11 @@ describe("two releases side by side", () => {
   it("ignore unknown frames, fields and events of answers", async () => {
     await using scene = new HttpScene();
     const frames = ['{"type":"later","x":1}', '{"type":"accepted","extra":{"a":[1]}}', '{"type":"over"}'];
-    const port = await scene.pretend((response) => void response.end(`${frames.join("\n")}\n`));
+    const port = await scene.serveRaw((response) => void response.end(`${frames.join("\n")}\n`));
     const read = await Array.fromAsync(scene.transport().turn(at(port), TURN, never));
     expect(read).toEqual([{ type: "accepted", extra: { a: [1] } }]);
     const events = ['{"type":"later"}', '{"type":"event","event":1}', '{"type":"over"}'];
-    const other = await scene.pretend((response) => void response.end(`${events.join("\n")}\n`));
+    const other = await scene.serveRaw((response) => void response.end(`${events.join("\n")}\n`));
     expect(await Array.fromAsync(scene.transport().events(at(other), "key", never))).toEqual([1]);
   });
 

@@ -90,9 +90,9 @@ export class HttpScene implements AsyncDisposable {
   }
 
   /** Starts a node that sends arbitrary lines under the seal of a real one. */
-  async pretend(lines: (response: ServerResponse) => void | Promise<void>): Promise<number> {
+  async serveRaw(lines: (response: ServerResponse) => void | Promise<void>): Promise<number> {
     const keyring = new Keyring(SECRET);
-    return await this.stranger(async (request, response) => {
+    return await this.serveForeign(async (request, response) => {
       await request.toArray();
       const nonce = String(request.headers[HEADERS.nonce]);
       response.writeHead(200, { [HEADERS.seal]: keyring.seal({ nonce, status: 200, digest: digestOf("") }) });
@@ -101,7 +101,7 @@ export class HttpScene implements AsyncDisposable {
   }
 
   /** Starts a server that is not part of the cluster. */
-  async stranger(
+  async serveForeign(
     answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
   ): Promise<number> {
     const server = createHttpServer((request, response) => void answer(request, response));
@@ -113,7 +113,7 @@ export class HttpScene implements AsyncDisposable {
   }
 
   /** Starts a server that accepts connections and stays silent. */
-  async mute(): Promise<number> {
+  async serveSilent(): Promise<number> {
     const sockets: Socket[] = [];
     const server = createServer((socket) => sockets.push(socket.on("error", () => {})));
     this.#closing.push(async () => {

@@ -269,7 +269,7 @@ describe("a connection between nodes", () => {
     await using scene = new HttpScene();
     const clock = new SimulatedClock();
     const got = Promise.withResolvers<void>();
-    const port = await scene.stranger(() => got.resolve());
+    const port = await scene.serveForeign(() => got.resolve());
     const call = unreachable(scene.transport({ clock }).call(at(port), CALL, never));
     await got.promise;
     await clock.advance(6_000);
@@ -302,7 +302,7 @@ describe("a connection between nodes", () => {
 
   it("rejects with Unreachable when a proxy ends the answer early", async () => {
     await using scene = new HttpScene();
-    const port = await scene.pretend((response) => void response.end('{"type":"accepted"}\n'));
+    const port = await scene.serveRaw((response) => void response.end('{"type":"accepted"}\n'));
     const error = await unreachable(Array.fromAsync(scene.transport().turn(at(port), TURN, never)));
     expect(error.message).toContain("broke off before it was complete");
   });
@@ -324,7 +324,7 @@ describe("a connection between nodes", () => {
 
   it("stays open while the node sends pings", async () => {
     await using scene = new HttpScene();
-    const port = await scene.pretend(async (response) => {
+    const port = await scene.serveRaw(async (response) => {
       for (let ping = 0; ping < 8; ping++) {
         response.write("\n");
         await after(100);
@@ -378,7 +378,7 @@ describe("httpTransport rejects as unsent", () => {
     await using scene = new HttpScene();
     const clock = new SimulatedClock();
     // The server never answers the TLS handshake, which precedes the request.
-    const to = at(0, { address: `https://127.0.0.1:${await scene.mute()}` });
+    const to = at(0, { address: `https://127.0.0.1:${await scene.serveSilent()}` });
     const call = unreachable(scene.transport({ clock }).call(to, CALL, never));
     await clock.advance(2_000);
     expect(await call).toMatchObject({ unsent: true, message: expect.stringContaining("no connection after 2s") });

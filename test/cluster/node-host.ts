@@ -60,26 +60,26 @@ export type NodeReport =
 let starting: Promise<Supervisor> | undefined;
 
 process.on("message", (order: NodeOrder) => {
-  void obey(order).catch((error: unknown) => {
+  void execute(order).catch((error: unknown) => {
     const message = error instanceof Error ? error.message : String(error);
     const id = "id" in order ? order.id : 0;
-    tell({ is: "failed", id, code: CastellanError.is(error) ? error.code : "none", message });
+    report({ is: "failed", id, code: CastellanError.is(error) ? error.code : "none", message });
   });
 });
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 
-async function obey(order: NodeOrder): Promise<void> {
+async function execute(order: NodeOrder): Promise<void> {
   switch (order.do) {
     case "start": {
       starting = start(order);
       const supervisor = await starting;
       supervisor.stopOnSignals({ deadline: order.deadlineMs });
-      return tell({ is: "ready" });
+      return report({ is: "ready" });
     }
     case "query": {
       const { id, name, prompt } = order;
       const { text } = await (await started()).query(global(name), prompt);
-      return tell({ is: "answered", id, text });
+      return report({ is: "answered", id, text });
     }
     case "measure": {
       const { id, name, prompt, turns } = order;
@@ -91,12 +91,12 @@ async function obey(order: NodeOrder): Promise<void> {
         for await (const _ of supervisor.stream(global(name), prompt)) messages++;
         ms.push(performance.now() - since);
       }
-      return tell({ is: "measured", id, ms, messages });
+      return report({ is: "measured", id, ms, messages });
     }
     case "look": {
       const { ok, checks } = (await started()).readyz();
       const reasons = checks.flatMap(({ ok: fine, name, reason = name }) => (fine ? [] : [reason]));
-      return tell({ is: "looked", id: order.id, ready: ok, reasons });
+      return report({ is: "looked", id: order.id, ready: ok, reasons });
     }
   }
 }
@@ -120,7 +120,7 @@ async function start({ cluster, env, cwd, claude, always }: NodeStart): Promise<
       journal: "memory",
       cluster,
       defaults: defaultsFor(claude, env, cwd),
-      logger: { info: () => {}, warn: (message) => tell({ is: "warning", message }) },
+      logger: { info: () => {}, warn: (message) => report({ is: "warning", message }) },
     },
   );
 }
@@ -151,6 +151,6 @@ function fake(): ReturnType<typeof fakeClaude> {
   });
 }
 
-function tell(report: NodeReport): void {
-  process.send?.(report);
+function report(what: NodeReport): void {
+  process.send?.(what);
 }

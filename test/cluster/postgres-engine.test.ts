@@ -12,7 +12,7 @@ import { PostgresServer } from "../journal/postgres-server.ts";
 import { TransactionPooler } from "../journal/transaction-pooler.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
 import { type EngineBench, engineConformance, node } from "./engine-conformance.ts";
-import { type Place, pass, postgresBench, standStill, waitingFor } from "./postgres-scene.ts";
+import { advance, openTransaction, type Place, postgresBench, waitForLocks } from "./postgres-scene.ts";
 
 let server: PostgresServer;
 
@@ -161,12 +161,12 @@ describe("postgresEngine claim", () => {
     const engine = open(where);
     await engine.join(node("a"));
     await engine.claim("a", KEY);
-    const unlock = await standStill(server, `select from ${where.schema}.globals where key = '${KEY}' for share`);
+    const unlock = await openTransaction(server, `select from ${where.schema}.globals where key = '${KEY}' for share`);
     await engine.join(node("b"));
     await engine.claim("b", '["global","b"]');
     await engine.leave("a");
     const claim = engine.claim("b", KEY);
-    await waitingFor(server, "globals");
+    await waitForLocks(server, "globals");
     await unlock();
     expect(await claim).toEqual({ taken: true, epoch: 2 });
   });
@@ -178,9 +178,9 @@ describe("postgresEngine renew", () => {
     const engine = open(where);
     await engine.join(node("a"));
     await engine.claim("a", KEY);
-    const unlock = await standStill(server, `select from ${where.schema}.globals for update`);
+    const unlock = await openTransaction(server, `select from ${where.schema}.globals for update`);
     const claims = Array.from({ length: 10 }, () => engine.claim("a", KEY));
-    await waitingFor(server, "globals", 4);
+    await waitForLocks(server, "globals", 4);
     expect(await engine.renew("a", IDLE)).toBe(true);
     await unlock();
     expect((await Promise.all(claims)).every(({ taken }) => taken)).toBe(true);
@@ -237,7 +237,7 @@ describe("postgresEngine listen", () => {
     await other.release("a", KEY, 1);
     await released;
     await other.claim("a", KEY);
-    await pass(server, where.schema, 6_000);
+    await advance(server, where.schema, 6_000);
     const ended = heard.next();
     await other.claim("b", KEY);
     await ended;
@@ -314,16 +314,16 @@ it("postgresEngine: forgets ended nodes after an hour unless they still own sess
   await engine.leave("owner");
   const boots = async (): Promise<unknown[]> =>
     (await server.sql(`select boot from ${where.schema}.nodes order by boot`)).map(({ boot }) => boot);
-  await pass(server, where.schema, 1_800_000);
+  await advance(server, where.schema, 1_800_000);
   await engine.join(node("b", { staleMs: 60_000 }));
   expect(await boots()).toEqual(["b", "left", "owner", "silent"]);
-  await pass(server, where.schema, 1_900_000);
+  await advance(server, where.schema, 1_900_000);
   await engine.join(node("c"));
   expect(await boots()).toEqual(["b", "c", "owner", "silent"]);
   expect((await engine.nodes()).map(({ boot }) => boot)).toEqual(["b", "c"]);
   await engine.renew("c", IDLE);
   await engine.claim("c", KEY);
-  await pass(server, where.schema, 4_000_000);
+  await advance(server, where.schema, 4_000_000);
   await engine.join(node("d"));
   expect(await boots()).toEqual(["b", "c", "d"]);
 });

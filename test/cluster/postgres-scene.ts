@@ -22,7 +22,7 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
   await server.sql(`truncate ${["nodes", "globals", "turns"].map((table) => `${schema}.${table}`).join(", ")}`);
   return {
     engines,
-    pass: (ms) => pass(server, schema, ms),
+    advance: (ms) => advance(server, schema, ms),
     accepted: async (key, turn) => {
       await server.sql(
         `insert into ${schema}.turns (id, session, prompt, position, durable, accepted_at) values ($1, $2, '', 0, true, 0)`,
@@ -39,14 +39,14 @@ export async function postgresBench(server: PostgresServer, where: Place): Promi
 }
 
 /** One run of a node, with the sessions that it owns. */
-export interface Machine {
+export interface OwningNode {
   readonly boot: string;
   readonly engine: Engine;
   readonly owned: OwnedEpochs;
 }
 
 /** Joins a node that owns these sessions and counts as alive for a minute. */
-export async function machine(where: Place, boot: string, ...keys: readonly string[]): Promise<Machine> {
+export async function owningNode(where: Place, boot: string, ...keys: readonly string[]): Promise<OwningNode> {
   const engine = postgresEngine({ ...where, renewTimeoutMs: 5_000, listen: false }, systemClock);
   onTestFinished(() => engine.close());
   await engine.join(node(boot, { staleMs: 60_000 }));
@@ -56,14 +56,14 @@ export async function machine(where: Place, boot: string, ...keys: readonly stri
 }
 
 /** Claims a session for the node, or throws. */
-export async function own({ boot, engine, owned }: Machine, key: string): Promise<void> {
+export async function own({ boot, engine, owned }: OwningNode, key: string): Promise<void> {
   const claim = await engine.claim(boot, key);
   if (!claim.taken) throw new Error(`${boot} could not claim ${key}`);
   owned.take(key, claim.epoch);
 }
 
 /** Advances the time of all nodes of a cluster. */
-export async function pass(server: PostgresServer, schema: string, ms: number): Promise<void> {
+export async function advance(server: PostgresServer, schema: string, ms: number): Promise<void> {
   const by = "$1 * interval '1 millisecond'";
   await server.sql(`update ${schema}.nodes set renewed_at = renewed_at - ${by}, ended_at = ended_at - ${by}`, [ms]);
 }
@@ -72,7 +72,7 @@ export async function pass(server: PostgresServer, schema: string, ms: number): 
  * Runs a statement in a transaction that stays open. Returns a function that ends the transaction, by default with a
  * rollback.
  */
-export async function standStill(
+export async function openTransaction(
   server: PostgresServer,
   statement: string,
 ): Promise<(how?: "rollback" | "commit") => Promise<void>> {
@@ -87,7 +87,7 @@ export async function standStill(
 }
 
 /** Resolves once that many statements with these words wait for a lock. */
-export async function waitingFor(server: PostgresServer, words: string, count = 1): Promise<void> {
+export async function waitForLocks(server: PostgresServer, words: string, count = 1): Promise<void> {
   const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and query ~ $1";
   await expect.poll(async () => (await server.sql(waiting, [words])).length, { interval: 20 }).toBe(count);
 }

@@ -53,6 +53,6 @@ export class ReplicatedServer {
 
   async promote(): Promise<void> {
     await this.standby.promote();
-    this.#address.lead(this.standby.port);
+    this.#address.redirect(this.standby.port);
   }
 }

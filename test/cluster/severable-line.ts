@@ -37,15 +37,15 @@ export class SeverableLine {
   }
 
   /** Breaks the existing connections, and passes new ones on. */
-  mend(): void {
+  restore(): void {
     this.#cut = false;
     for (const socket of this.#sockets) socket.destroy();
   }
 
   /** Breaks the existing connections, and leads new ones to this port. */
-  lead(to: number): void {
+  redirect(to: number): void {
     this.#to = to;
-    this.mend();
+    this.restore();
   }
 
   async stop(): Promise<void> {

@@ -10,7 +10,7 @@ import type { SimulatedTime } from "./simulated-time.ts";
 import type { PlannedAsk } from "./simulation-plan.ts";
 
 /** What a caller learned about its turn. */
-export interface Told {
+export interface SimulatedCall {
   readonly ask: PlannedAsk;
   readonly turnId: string;
   readonly machine: SimulatedMachine;
@@ -39,7 +39,7 @@ export class SimulatedCaller {
   readonly #caller: Caller;
   readonly #patienceMs: number;
   readonly #random: () => number;
-  readonly #told: (told: Told) => void;
+  readonly #onOutcome: (record: SimulatedCall) => void;
   readonly #time: SimulatedTime;
   /** The number of unanswered calls. */
   calls = 0;
@@ -51,19 +51,19 @@ export class SimulatedCaller {
     random: () => number,
     patienceMs: number,
     time: SimulatedTime,
-    told: (told: Told) => void,
+    onOutcome: (record: SimulatedCall) => void,
   ) {
     this.#time = time;
     this.machine = machine;
     this.#transport = transport;
     this.#patienceMs = patienceMs;
     this.#random = random;
-    this.#told = told;
+    this.#onOutcome = onOutcome;
     this.#router = new Router(engine, machine);
     this.#caller = new Caller({ router: this.#router, transport, clock: machine, patienceMs });
   }
 
-  ask(ask: PlannedAsk): Told {
+  ask(ask: PlannedAsk): SimulatedCall {
     const { key, turn: idempotencyKey, looks, messages, timeoutMs, abortAfterMs, interruptAfterMs } = ask;
     const turnId = keyedTurnId(key, idempotencyKey);
     const abort = new AbortController();
@@ -79,7 +79,7 @@ export class SimulatedCaller {
         cancel: async (of, id) => void (await this.#counted(this.#caller.call(of, "cancel", id))),
       },
     );
-    const told: Told = {
+    const record: SimulatedCall = {
       ask,
       turnId,
       machine: this.machine,
@@ -93,11 +93,11 @@ export class SimulatedCaller {
       unread: undefined,
       open: 2,
     };
-    void this.#hear(turn, told);
-    void this.#read(turn, told);
+    void this.#hear(turn, record);
+    void this.#read(turn, record);
     if (abortAfterMs !== undefined) this.#within(turn, abortAfterMs, () => abort.abort());
     if (interruptAfterMs !== undefined) this.#within(turn, interruptAfterMs, () => void turn.interrupt());
-    return told;
+    return record;
   }
 
   /** Makes the session's node release it. */
@@ -120,48 +120,48 @@ export class SimulatedCaller {
     }
   }
 
-  async #hear(turn: GlobalTurn, told: Told): Promise<void> {
+  async #hear(turn: GlobalTurn, record: SimulatedCall): Promise<void> {
     turn.accepted.then(
       () => {
-        told.acceptedAt = this.#time.now;
+        record.acceptedAt = this.#time.now;
       },
       () => {},
     );
     turn.found.then(
       (found) => {
-        told.found = found;
+        record.found = found;
       },
       () => {},
     );
-    const tell = (outcome: NonNullable<Told["outcome"]>): void => {
-      told.outcome = outcome;
-      told.times++;
-      told.open--;
-      this.#told(told);
+    const end = (outcome: NonNullable<SimulatedCall["outcome"]>): void => {
+      record.outcome = outcome;
+      record.times++;
+      record.open--;
+      this.#onOutcome(record);
     };
     await turn.result.then(
-      ({ text }) => tell({ text }),
+      ({ text }) => end({ text }),
       (error: unknown) => {
         if (!CastellanError.is(error)) throw error;
-        tell({ code: error.code, message: error.message });
+        end({ code: error.code, message: error.message });
       },
     );
   }
 
-  async #read(turn: GlobalTurn, told: Told): Promise<void> {
+  async #read(turn: GlobalTurn, record: SimulatedCall): Promise<void> {
     let number = 0;
     try {
       for await (const batch of turn.log.batches()) {
         for (const message of batch) {
           const [block] = message.type === "assistant" ? message.message.content : [];
-          told.messages.push(block?.type === "text" ? block.text : "?");
-          told.attempts.push(turn.placeOf(number++).attempt);
+          record.messages.push(block?.type === "text" ? block.text : "?");
+          record.attempts.push(turn.placeOf(number++).attempt);
         }
       }
     } catch (error) {
-      told.unread = CastellanError.is(error) ? error.code : String(error);
+      record.unread = CastellanError.is(error) ? error.code : String(error);
     } finally {
-      told.open--;
+      record.open--;
     }
   }
 }

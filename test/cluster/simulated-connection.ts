@@ -7,7 +7,7 @@ export class SimulatedConnection<Value> {
   readonly #machine: SimulatedMachine;
   readonly #signal: AbortSignal;
   readonly #silenceMs: number;
-  readonly #isThere: () => boolean;
+  readonly #answersPings: () => boolean;
   readonly #closed: () => void;
   readonly #values: Value[] = [];
   #end: { readonly error?: Unreachable } | undefined;
@@ -26,7 +26,7 @@ export class SimulatedConnection<Value> {
     this.#machine = machine;
     this.#signal = signal;
     this.#silenceMs = silenceMs;
-    this.#isThere = isThere;
+    this.#answersPings = isThere;
     this.#closed = closed;
     signal.addEventListener("abort", this.#abort);
     if (signal.aborted) this.#abort();
@@ -90,7 +90,7 @@ export class SimulatedConnection<Value> {
     this.#silence?.cancel();
     if (this.#end !== undefined || !this.#isOpen) return;
     this.#silence = this.#machine.schedule(this.#silenceMs, () => {
-      if (this.#isThere()) this.#listen();
+      if (this.#answersPings()) this.#listen();
       else this.break("nothing was heard of it.");
     });
   }

@@ -129,10 +129,10 @@ export class SimulatedEnginePort implements Engine {
   }
 
   /** Returns the unfinished turns of a session, and whether the transcript has output of each turn's last attempt. */
-  takeUp(key: string): Promise<readonly { readonly entry: TurnEntry; readonly said: boolean }[]> {
+  openTurns(key: string): Promise<readonly { readonly entry: TurnEntry; readonly said: boolean }[]> {
     const { journal } = this.#engine;
     return this.#call(() =>
-      journal.open(key).map((entry) => ({ entry, said: journal.hasSaid(entry.id, entry.attempts) })),
+      journal.open(key).map((entry) => ({ entry, said: journal.hasMessages(entry.id, entry.attempts) })),
     );
   }
 

@@ -8,7 +8,7 @@ import { SimulatedMachine } from "./simulated-machine.ts";
 import { SimulatedTime } from "./simulated-time.ts";
 
 /** Advances simulated time until the test is over. */
-async function goOn(time: SimulatedTime, isOver: () => boolean): Promise<void> {
+async function runUntil(time: SimulatedTime, isOver: () => boolean): Promise<void> {
   while (!isOver()) await time.run(time.now + 1);
 }
 
@@ -18,12 +18,12 @@ async function bench(): Promise<EngineBench> {
   const port = (name: string): SimulatedEnginePort =>
     new SimulatedEnginePort(engine, engineLine(), new SimulatedMachine(name, time), time, new Chance(name));
   let isOver = false;
-  const gone = goOn(time, () => isOver);
+  const gone = runUntil(time, () => isOver);
   const write = (key: string, change: SimulatedChange): void =>
     engine.journal.write({ at: time.now, boot: "", key, epoch: 0, change, owned: true });
   return {
     engines: [port("one"), port("other"), port("third")],
-    pass: async (ms) => engine.jump(ms),
+    advance: async (ms) => engine.jump(ms),
     accepted: async (key, turn) =>
       write(key, { type: "accepted", turn, prompt: "", acceptedAt: 0, timeoutMs: undefined }),
     ended: async (turn) => write("", { type: "ended", turn, state: "completed", outcome: {} }),

@@ -77,7 +77,7 @@ export class SimulatedJournal {
   }
 
   /** Whether the transcript has output of this attempt of a turn. */
-  hasSaid(turn: string, attempt: number): boolean {
+  hasMessages(turn: string, attempt: number): boolean {
     return this.#said.has(`${turn}/${attempt}`);
   }
 

@@ -165,7 +165,7 @@ export class SimulatedSession implements HostedSession {
   }
 
   async #restore(): Promise<void> {
-    const open = await this.#until(() => this.#place.port.takeUp(this.#key)).catch(() => undefined);
+    const open = await this.#until(() => this.#place.port.openTurns(this.#key)).catch(() => undefined);
     if (open === undefined) return;
     const early = this.#mailbox;
     this.#mailbox = [];

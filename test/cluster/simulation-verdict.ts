@@ -1,15 +1,15 @@
-import type { Told } from "./simulated-caller.ts";
+import type { SimulatedCall } from "./simulated-caller.ts";
 import type { Simulation } from "./simulation.ts";
 import type { Plan } from "./simulation-plan.ts";
 
-/** A broken law. Each law keeps its letter. */
+/** A violated property. Each property keeps its letter. */
 export interface Violation {
   /**
    * `a`: two writers. `b`: a turn that does not end exactly once, or whose callers get different results. `c`: an
    * accepted turn that is lost. `d`: no progress. `e`: a prompt sent by a node that had stood still. `f`: two processes
    * at once. `g`: leftovers. `h`: missing or repeated messages.
    */
-  readonly law: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h";
+  readonly property: "a" | "b" | "c" | "d" | "e" | "f" | "g" | "h";
   readonly what: string;
 }
 
@@ -22,7 +22,7 @@ const NO_TURN = /there is no such turn/;
 /** How long a process may take to notice that it had stood still, in milliseconds. */
 const NOTICE_MS = 300;
 
-/** Returns every law that a simulation has broken. */
+/** Returns every property that a simulation violates. */
 export function violationsOf(simulation: Simulation): Violation[] {
   return [
     ...writers(simulation),
@@ -31,8 +31,8 @@ export function violationsOf(simulation: Simulation): Violation[] {
     ...progress(simulation),
     ...strays(simulation),
     ...overlaps(simulation),
-    ...simulation.leftovers.map((what) => ({ law: "g", what: `left running: ${what}` }) as const),
-    ...simulation.told.flatMap((told) => [...unread(told)]),
+    ...simulation.leftovers.map((what) => ({ property: "g", what: `left running: ${what}` }) as const),
+    ...simulation.calls.flatMap((call) => [...unread(call)]),
   ];
 }
 
@@ -40,29 +40,30 @@ function* writers({ engine }: Simulation): Generator<Violation> {
   const last = new Map<string, { readonly epoch: number; readonly boot: string }>();
   for (const { key, epoch, boot, owned, change, at } of engine.journal.written) {
     const what = `${boot} wrote ${change.type} of ${change.turn} for ${key} under ${epoch} at ${at.toFixed(1)}`;
-    if (!owned) yield { law: "a", what: `${what} and did not own it` };
+    if (!owned) yield { property: "a", what: `${what} and did not own it` };
     const before = last.get(key);
     if (before !== undefined && (epoch < before.epoch || (epoch === before.epoch && boot !== before.boot))) {
-      yield { law: "a", what: `${what}, after ${before.boot} had under ${before.epoch}` };
+      yield { property: "a", what: `${what}, after ${before.boot} had under ${before.epoch}` };
     }
     last.set(key, { epoch, boot });
   }
 }
 
-function* ends({ engine, told, activations }: Simulation): Generator<Violation> {
+function* ends({ engine, calls, activations }: Simulation): Generator<Violation> {
   const turns = new Map(engine.journal.turns.map((turn) => [turn.id, turn]));
   for (const { id, state, ends: count, prompt } of turns.values()) {
-    if (count > 1) yield { law: "b", what: `${prompt} (${id}) has ended ${count} times` };
-    if (!told.some(({ turnId }) => turnId === id)) yield { law: "b", what: `nobody has asked for ${prompt} (${id})` };
+    if (count > 1) yield { property: "b", what: `${prompt} (${id}) has ended ${count} times` };
+    if (!calls.some(({ turnId }) => turnId === id))
+      yield { property: "b", what: `nobody has asked for ${prompt} (${id})` };
     const finished = activations.finished.get(id) ?? 0;
     if (state === "completed" && finished !== 1)
-      yield { law: "b", what: `${prompt} has run to its end ${finished} times` };
+      yield { property: "b", what: `${prompt} has run to its end ${finished} times` };
   }
   const acceptedAt = new Map<string, number>();
-  for (const { turnId, acceptedAt: at } of told) {
+  for (const { turnId, acceptedAt: at } of calls) {
     if (at !== undefined) acceptedAt.set(turnId, Math.min(at, acceptedAt.get(turnId) ?? at));
   }
-  for (const { outcome, times, ask, turnId, askedAt } of told) {
+  for (const { outcome, times, ask, turnId, askedAt } of calls) {
     if (outcome === undefined) continue;
     // A look for a turn that is not accepted yet may find none.
     if (
@@ -72,19 +73,19 @@ function* ends({ engine, told, activations }: Simulation): Generator<Violation> 
       askedAt <= (acceptedAt.get(turnId) ?? Number.POSITIVE_INFINITY)
     )
       continue;
-    if (times > 1) yield { law: "b", what: `the caller of ${ask.turn} was told ${times} times` };
+    if (times > 1) yield { property: "b", what: `the caller of ${ask.turn} was told ${times} times` };
     const turn = turns.get(turnId);
     const said = "text" in outcome ? outcome.text : outcome.code;
-    if (isOfItsOwn(ask, said) || OPEN.has(said)) continue;
+    if (isOwnLimit(ask, said) || OPEN.has(said)) continue;
     if (turn === undefined) {
       if ("text" in outcome)
-        yield { law: "b", what: `${ask.turn} is not in the journal, and its caller was told "${said}"` };
+        yield { property: "b", what: `${ask.turn} is not in the journal, and its caller was told "${said}"` };
       continue;
     }
     const kept = JSON.stringify(turn.outcome);
     if (!kept?.includes(JSON.stringify(said))) {
       yield {
-        law: "b",
+        property: "b",
         what: `the caller of ${ask.turn} was told "${said}", and the journal says ${turn.state} ${kept}`,
       };
     }
@@ -92,26 +93,26 @@ function* ends({ engine, told, activations }: Simulation): Generator<Violation> 
 }
 
 /** Whether the caller's own deadline or signal ended its call. */
-function isOfItsOwn({ timeoutMs, abortAfterMs }: Told["ask"], said: string): boolean {
+function isOwnLimit({ timeoutMs, abortAfterMs }: SimulatedCall["ask"], said: string): boolean {
   if (timeoutMs !== undefined && said === "TURN_TIMEOUT") return true;
   return abortAfterMs !== undefined && (said === "TURN_INTERRUPTED" || said === "TURN_CANCELLED");
 }
 
-function* lost({ engine, told }: Simulation): Generator<Violation> {
+function* lost({ engine, calls }: Simulation): Generator<Violation> {
   const known = new Set(engine.journal.turns.map(({ id }) => id));
-  for (const { acceptedAt, ask, turnId } of told) {
+  for (const { acceptedAt, ask, turnId } of calls) {
     if (acceptedAt !== undefined && !known.has(turnId))
-      yield { law: "c", what: `${ask.turn} was accepted, and is not in the journal` };
+      yield { property: "c", what: `${ask.turn} was accepted, and is not in the journal` };
   }
 }
 
-function* progress({ inTime, openTurns, told }: Simulation): Generator<Violation> {
+function* progress({ inTime, openTurns, calls }: Simulation): Generator<Violation> {
   if (!inTime.turns) {
-    const waiting = told.filter(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
+    const waiting = calls.filter(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
     const callers = waiting.map(({ ask }) => `the caller of ${ask.turn} on ${ask.by}`);
-    yield { law: "d", what: `still waiting: ${[...openTurns, ...callers].join(", ") || "a call"}` };
+    yield { property: "d", what: `still waiting: ${[...openTurns, ...callers].join(", ") || "a call"}` };
   }
-  if (!inTime.nodes) yield { law: "d", what: "a node does not come to its end" };
+  if (!inTime.nodes) yield { property: "d", what: "a node does not end" };
 }
 
 function* strays({ activations, plan }: Simulation): Generator<Violation> {
@@ -122,7 +123,7 @@ function* strays({ activations, plan }: Simulation): Generator<Violation> {
     // The kernel delivers what arrived while the process stood still before the process can notice.
     const isOver = endedAt !== undefined && endedAt <= machine.thawedAt + NOTICE_MS + plan.pace.marginMs / 2;
     if (at - machine.thawedAt < 1 && isOver) continue;
-    yield { law: "e", what: `${boot} handed out ${turn} at ${at.toFixed(1)}, and did not own ${key}` };
+    yield { property: "e", what: `${boot} handed out ${turn} at ${at.toFixed(1)}, and did not own ${key}` };
   }
 }
 
@@ -137,13 +138,13 @@ function* overlaps({ activations, plan }: Simulation): Generator<Violation> {
     const thawedAt = older.machine.thawedAt;
     const endMs = plan.pace.marginMs / 2;
     const until = older.endedAt ?? Number.POSITIVE_INFINITY;
-    const stood = olderState === "stopped" || olderState === "suspended" || at <= thawedAt + NOTICE_MS + endMs;
-    if (stood && until <= thawedAt + NOTICE_MS + endMs) continue;
+    const wasFrozen = olderState === "stopped" || olderState === "suspended" || at <= thawedAt + NOTICE_MS + endMs;
+    if (wasFrozen && until <= thawedAt + NOTICE_MS + endMs) continue;
     // The same holds for a process that a late delivery started and that the node ended once it knew.
-    const isMistaken = at - newer.machine.thawedAt < 1;
-    if (isMistaken && (newer.endedAt ?? until) <= newer.machine.thawedAt + NOTICE_MS + endMs) continue;
+    const isLateStart = at - newer.machine.thawedAt < 1;
+    if (isLateStart && (newer.endedAt ?? until) <= newer.machine.thawedAt + NOTICE_MS + endMs) continue;
     const span = `from ${at.toFixed(1)} to ${until.toFixed(1)}`;
-    yield { law: "f", what: `processes of ${older.boot} and ${newer.boot} for ${newer.key} at once, ${span}` };
+    yield { property: "f", what: `processes of ${older.boot} and ${newer.boot} for ${newer.key} at once, ${span}` };
   }
 }
 
@@ -155,21 +156,24 @@ function setsEngineClock({ faults }: Plan): boolean {
  * Checks that a reader got each message once and in order, from the first on. Messages are numbered within each
  * attempt.
  */
-function* unread({ ask, messages, attempts, outcome, unread: why }: Told): Generator<Violation> {
+function* unread({ ask, messages, attempts, outcome, unread: why }: SimulatedCall): Generator<Violation> {
   let last = { attempt: 0, step: 0 };
   for (const [at, message] of messages.entries()) {
     const [attempt = 0, step = 0] = message.split(":").map(Number);
     const goesOn = attempt === last.attempt && step === last.step + 1;
     if (!goesOn && !(attempt > last.attempt && step === 1)) {
-      yield { law: "h", what: `the reader of ${ask.turn} got ${messages.join(" ")}` };
+      yield { property: "h", what: `the reader of ${ask.turn} got ${messages.join(" ")}` };
       return;
     }
     if (attempts[at] !== attempt)
-      yield { law: "h", what: `${message} of ${ask.turn} was said to be of ${attempts[at]}` };
+      yield { property: "h", what: `${message} of ${ask.turn} was said to be of ${attempts[at]}` };
     last = { attempt, step };
   }
   if (outcome === undefined || !("text" in outcome) || why !== undefined || !ask.messages) return;
   const expected = / in (\d+), (\d+) steps/.exec(outcome.text);
   if (Number(expected?.[1]) === last.attempt && Number(expected?.[2]) === last.step) return;
-  yield { law: "h", what: `the reader of ${ask.turn} got ${messages.join(" ") || "nothing"} of "${outcome.text}"` };
+  yield {
+    property: "h",
+    what: `the reader of ${ask.turn} got ${messages.join(" ") || "nothing"} of "${outcome.text}"`,
+  };
 }

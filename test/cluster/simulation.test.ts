@@ -3,7 +3,7 @@ import type { TurnFrame, TurnRequest } from "../../src/cluster/protocol/frames.t
 import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import type { Mutation } from "./simulation.ts";
 import { planOf } from "./simulation-plan.ts";
-import { counterexample, report, shrunk } from "./simulation-shrinking.ts";
+import { counterexample, report, shrink } from "./simulation-shrinking.ts";
 import type { Violation } from "./simulation-verdict.ts";
 
 /*
@@ -21,10 +21,10 @@ const groups = Array.from({ length: Math.ceil(COUNT / AT_ONCE) }, (_, group) => 
   return { from, to: Math.min(from + AT_ONCE, FIRST + COUNT) - 1 };
 });
 
-test.each(groups)("cluster protocol: breaks no law with the seeds $from to $to", async ({ from, to }) => {
+test.each(groups)("cluster protocol: violates no property with the seeds $from to $to", async ({ from, to }) => {
   for (let seed = from; seed <= to; seed++) {
     const found = await counterexample(planOf(seed));
-    if (found !== undefined) expect.fail(report(await shrunk(found)));
+    if (found !== undefined) expect.fail(report(await shrink(found)));
   }
 });
 
@@ -35,7 +35,7 @@ test("Simulation: repeats a run exactly by its seed", async () => {
   expect(runs[1]).toEqual(runs[0]);
 });
 
-describe("the laws of the simulation", () => {
+describe("the properties of the simulation", () => {
   test("detect an engine that does not check the owner of a write", async () => {
     expect(await isNoticed({ unfenced: true }, "a")).toBe(true);
   });
@@ -49,11 +49,11 @@ describe("the laws of the simulation", () => {
   });
 });
 
-/** Whether a mutant breaks this law in one of the first schedules. */
-async function isNoticed(mutation: Mutation, law: Violation["law"]): Promise<boolean> {
+/** Whether a mutant violates this property in one of the first schedules. */
+async function isNoticed(mutation: Mutation, property: Violation["property"]): Promise<boolean> {
   for (let seed = 1; seed <= MOST_MUTANT_SCHEDULES; seed++) {
     const found = await counterexample(planOf(seed), mutation);
-    if (found?.violations.some((violation) => violation.law === law)) return true;
+    if (found?.violations.some((violation) => violation.property === property)) return true;
   }
   return false;
 }

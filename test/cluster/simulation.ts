@@ -2,7 +2,7 @@ import type { NodeSettings } from "../../src/cluster/node.ts";
 import type { Engine } from "../../src/cluster/protocol/engine.ts";
 import type { Transport } from "../../src/cluster/protocol/transport.ts";
 import { SimulatedActivations } from "./simulated-activations.ts";
-import { SimulatedCaller, type Told } from "./simulated-caller.ts";
+import { type SimulatedCall, SimulatedCaller } from "./simulated-caller.ts";
 import { Chance } from "./simulated-chance.ts";
 import { SimulatedEngine } from "./simulated-engine.ts";
 import { type EngineLine, engineLine, SimulatedEnginePort } from "./simulated-engine-port.ts";
@@ -12,7 +12,7 @@ import { SimulatedNode } from "./simulated-node.ts";
 import { SimulatedTime } from "./simulated-time.ts";
 import type { Plan, PlannedFault } from "./simulation-plan.ts";
 
-/** A defect of one part, to show that a law detects it. */
+/** A defect of one part, to show that a property detects it. */
 export interface Mutation {
   /** The engine does not check the owner of a write. */
   readonly unfenced?: boolean;
@@ -37,7 +37,7 @@ export class Simulation {
   readonly activations: SimulatedActivations;
   readonly network: SimulatedNetwork;
   /** What callers learned. */
-  readonly told: Told[] = [];
+  readonly calls: SimulatedCall[] = [];
   /** A log of the run. */
   readonly trace: string[] = [];
   /** Whether everything was over in time: the turns, then the nodes. */
@@ -78,10 +78,10 @@ export class Simulation {
     await this.time.run(this.time.now + QUIET_MS, () => this.#isQuiet);
     this.inTime.turns = this.#isQuiet;
     this.#isOver = true;
-    this.#say("everything is quiet; all nodes leave");
+    this.#log("everything is quiet; all nodes leave");
     for (const { drain, machine } of this.#draining) machine.deliver(() => void drain());
-    await this.time.run(this.time.now + QUIET_MS, () => this.#areGone);
-    this.inTime.nodes = this.#areGone;
+    await this.time.run(this.time.now + QUIET_MS, () => this.#haveAllEnded);
+    this.inTime.nodes = this.#haveAllEnded;
     await this.time.run(this.time.now + REST_MS);
   }
 
@@ -99,7 +99,7 @@ export class Simulation {
       ...(this.engine.listeners > this.#deadListeners ? [`${this.engine.listeners} listeners of the engine`] : []),
       ...(this.network.open > 0 ? [`${this.network.open} ends of connections`] : []),
       ...(this.activations.alive.size > 0 ? [`${this.activations.alive.size} processes`] : []),
-      ...this.told
+      ...this.calls
         .filter(({ open, machine }) => open > 0 && machine.state !== "dead")
         .map(({ ask }) => `a reader of ${ask.turn}`),
     ];
@@ -110,13 +110,13 @@ export class Simulation {
     return this.#machines.filter(({ state }) => state === "dead").length;
   }
 
-  get #areGone(): boolean {
+  get #haveAllEnded(): boolean {
     return [...this.#nodes.values()].every(({ isGone }) => isGone);
   }
 
   get #isQuiet(): boolean {
     if (!this.#healed) return false;
-    const waiting = this.told.some(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
+    const waiting = this.calls.some(({ outcome, machine }) => outcome === undefined && machine.state !== "dead");
     if (waiting) return false;
     if ([...this.#callers.values()].some(({ calls, machine }) => calls > 0 && machine.state !== "dead")) return false;
     return this.openTurns.length === 0;
@@ -151,7 +151,7 @@ export class Simulation {
         crashes: this.plan.crashes,
         endMs: this.plan.pace.marginMs / 2,
         newId: () => `${name}-${++this.#boots}`,
-        tell: (what) => this.#say(what),
+        tell: (what) => this.#log(what),
       },
     );
     this.#nodes.set(name, node);
@@ -176,20 +176,20 @@ export class Simulation {
     const transport = mutate(this.network.transportOf(machine));
     const random = this.#chance.of(`caller ${machine.name} ${this.#machines.length}`).random;
     return new SimulatedCaller(machine, engine, transport, random, PATIENCE_MS, this.time, ({ ask, outcome }) =>
-      this.#say(`${ask.by} is told of ${ask.turn}: ${JSON.stringify(outcome)}`),
+      this.#log(`${ask.by} gets the result of ${ask.turn}: ${JSON.stringify(outcome)}`),
     );
   }
 
   #ask(ask: Plan["asks"][number]): void {
     const caller = this.#callers.get(ask.by);
     caller?.machine.deliver(() => {
-      this.#say(`${ask.by} ${ask.looks ? "looks for" : "asks"} ${ask.turn} of ${ask.key}`);
-      this.told.push(caller.ask(ask));
+      this.#log(`${ask.by} ${ask.looks ? "looks for" : "asks"} ${ask.turn} of ${ask.key}`);
+      this.calls.push(caller.ask(ask));
     });
   }
 
   #inflict(fault: PlannedFault): void {
-    this.#say(JSON.stringify(fault));
+    this.#log(JSON.stringify(fault));
     switch (fault.type) {
       case "kill":
         this.#kill(fault.node);
@@ -244,7 +244,7 @@ export class Simulation {
   #revive(name: string): void {
     const node = this.#nodes.get(name);
     if (node === undefined || !node.isGone || this.#isOver) return;
-    this.#say(`${name} is started again`);
+    this.#log(`${name} is started again`);
     // A node that has left ends its process.
     this.#kill(name);
     this.#boot(name);
@@ -253,7 +253,7 @@ export class Simulation {
   #thaw(name: string): void {
     const machine = this.#nodes.get(name)?.machine;
     if (machine?.state === "running" || machine?.state === "dead") return;
-    this.#say(`${name} goes on`);
+    this.#log(`${name} goes on`);
     machine?.thaw(this.#chance.random);
   }
 
@@ -274,7 +274,7 @@ export class Simulation {
 
   /** Ends all faults. */
   #heal(): void {
-    this.#say("nothing goes wrong any more");
+    this.#log("all faults end");
     this.network.weather.cut.clear();
     this.#line.cut.clear();
     this.#storm(0);
@@ -282,17 +282,17 @@ export class Simulation {
     this.time.after(50, () => {
       this.#healed = true;
     });
-    this.#care();
+    this.#reviveRegularly();
   }
 
   /** Restarts nodes that do not run, every second. */
-  #care(): void {
+  #reviveRegularly(): void {
     if (this.#isOver) return;
     for (const name of [...this.#nodes.keys()]) this.#revive(name);
-    this.time.after(1_000, () => this.#care());
+    this.time.after(1_000, () => this.#reviveRegularly());
   }
 
-  #say(what: string): void {
+  #log(what: string): void {
     this.trace.push(`${this.time.now.toFixed(1).padStart(9)} ${what}`);
   }
 }

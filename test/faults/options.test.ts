@@ -52,10 +52,10 @@ test("own options: reach Claude Code neither as a flag nor in the handshake", as
     expect([...flags, ...handshake], field).not.toContain(kebab);
     expect([...flags, ...handshake], field).not.toContain(field);
   }
-  const told = JSON.stringify([process?.args, process?.initialize]);
-  expect(told).not.toMatch(/4000000\d|40000010|40008|sk-ant-of-its-own|CASTELLAN_FAULTS/);
+  const startup = JSON.stringify([process?.args, process?.initialize]);
+  expect(startup).not.toMatch(/4000000\d|40000010|40008|sk-ant-of-its-own|CASTELLAN_FAULTS/);
   // Without any output the check above would prove nothing.
-  expect(told).toContain("answer");
+  expect(startup).toContain("answer");
 });
 
 test("the environment of a process: has no variable of the application unless an option names it", async () => {

@@ -73,17 +73,17 @@ const QUESTIONS: readonly ((journal: Journal) => Promise<unknown>)[] = [
   ),
 ];
 
-export interface Told {
+export interface Answers {
   /** In JSON, or the reason of the refusal. */
   readonly answers: readonly (string | { readonly refused: unknown })[];
   readonly damage: string | undefined;
 }
 
-export async function tell(path: string): Promise<Told | { readonly refused: unknown }> {
+export async function readAll(path: string): Promise<Answers | { readonly refused: unknown }> {
   const journal = sqliteJournal({ sqlite: path });
   try {
     await journal.open(OWNER);
-    const answers: Told["answers"][number][] = [];
+    const answers: Answers["answers"][number][] = [];
     for (const ask of QUESTIONS) {
       const answer = await ask(journal).then(
         (value) => JSON.stringify(value) ?? "nothing",
@@ -99,7 +99,7 @@ export async function tell(path: string): Promise<Told | { readonly refused: unk
   }
 }
 
-export function isWhole(told: Awaited<ReturnType<typeof tell>>): told is Told {
+export function isReadable(told: Awaited<ReturnType<typeof readAll>>): told is Answers {
   return "answers" in told;
 }
 

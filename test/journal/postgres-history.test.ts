@@ -9,7 +9,7 @@ import { postgresLocation } from "../../src/journal/postgres/postgres-location.t
 import { type PostgresSessionStore, postgresSessionStore } from "../../src/journal/postgres/postgres-session-store.ts";
 import { ReplicatedServer } from "../cluster/replicated-server.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { hearing } from "../telemetry/told.ts";
+import { collectEvents } from "../telemetry/published-events.ts";
 import { BackedUpDatabase } from "./backed-up-database.ts";
 import { PostgresServer } from "./postgres-server.ts";
 
@@ -74,7 +74,7 @@ function ids(entries: readonly SessionStoreEntry[] | null): unknown[] {
 
 describe("PostgreSQL journal after its database was restored from a backup", () => {
   it("rewrites the lost batches once, before the next batch", async () => {
-    using gaps = hearing("castellan:database:gap");
+    using gaps = collectEvents("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     await journal.write(accepted(1));
@@ -133,7 +133,7 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
   });
 
   it("reports changes as lost when they exceed what it keeps, and goes on", async () => {
-    using gaps = hearing("castellan:database:gap");
+    using gaps = collectEvents("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const journal = await open(database.place);
     await database.backUp();
@@ -149,7 +149,7 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
 
 describe("PostgreSQL session store after its database was restored from a backup", () => {
   it("appends the lost entries once, in order", async () => {
-    using gaps = hearing("castellan:database:gap");
+    using gaps = collectEvents("castellan:database:gap");
     const database = await BackedUpDatabase.create(server);
     const transcripts = store(database.place);
     await transcripts.append(KEY, [entry(1)]);
@@ -217,7 +217,7 @@ describe("historyExpression", () => {
     await server.sql("drop role if exists restricted");
     await server.sql("create role restricted login password 'restricted'");
     const url = database.place.postgres.replace(/\/\/[^@]*@/, "//restricted:restricted@");
-    const told = async (): Promise<string> => {
+    const expressionFor = async (): Promise<string> => {
       const place = postgresLocation({ ...database.place, postgres: url });
       const reader = await PostgresDatabase.load(place, "database", { timeoutMs: 5_000, connections: 1 });
       try {
@@ -226,10 +226,10 @@ describe("historyExpression", () => {
         await reader.close();
       }
     };
-    expect(await told()).toMatch(/pg_control_system.*pg_walfile_name/);
+    expect(await expressionFor()).toMatch(/pg_control_system.*pg_walfile_name/);
     await database.sql("revoke execute on function pg_control_system() from public");
-    expect(await told()).toMatch(/^substr\(pg_walfile_name/);
+    expect(await expressionFor()).toMatch(/^substr\(pg_walfile_name/);
     await database.sql("revoke execute on function pg_walfile_name(pg_lsn) from public");
-    expect(await told()).toBe("null::text");
+    expect(await expressionFor()).toBe("null::text");
   });
 });

@@ -35,10 +35,10 @@ describe("faultOf and unavailable", () => {
     ["a commit", new UncertainCommit(sqliteError(778)), "failed"],
   ] as const)("map %s", (_, error, fault) => {
     expect(faultOf(error)).toBe(fault);
-    const told = unavailable("/a.db", error);
-    expect([told.code, told.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: fault }]);
-    expect(told.message).toContain("The journal /a.db cannot be used");
-    expect(told.message).toContain("something");
+    const mapped = unavailable("/a.db", error);
+    expect([mapped.code, mapped.details]).toEqual(["JOURNAL_UNAVAILABLE", { reason: fault }]);
+    expect(mapped.message).toContain("The journal /a.db cannot be used");
+    expect(mapped.message).toContain("something");
   });
 
   it("return an error of Castellan's own unchanged", () => {

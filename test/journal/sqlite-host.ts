@@ -29,14 +29,14 @@ const journal = sqliteJournal({ sqlite: process.argv[2] ?? "" });
 const owner = { id: randomUUID(), pid: process.pid, host: hostname(), startedAt: Math.round(performance.timeOrigin) };
 
 for await (const line of createInterface(process.stdin)) {
-  const answer = await obey(JSON.parse(line) as Order).then(
+  const answer = await execute(JSON.parse(line) as Order).then(
     (value) => ({ value }),
     ({ code, message, details }) => ({ error: { code, message, details } }),
   );
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
 
-async function obey(order: Order): Promise<unknown> {
+async function execute(order: Order): Promise<unknown> {
   switch (order.do) {
     case "open":
       return await journal.open(owner);

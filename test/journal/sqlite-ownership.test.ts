@@ -81,12 +81,12 @@ describe("ownership of a SQLite journal", () => {
       });
       await enough.promise;
       await application.kill();
-      const told = (await Promise.all(written)).flat();
-      expect(told.length).toBeGreaterThanOrEqual(last);
+      const acknowledged = (await Promise.all(written)).flat();
+      expect(acknowledged.length).toBeGreaterThanOrEqual(last);
       const journal = sqliteJournal({ sqlite: path });
       await journal.open(OWNER);
-      const found = await Promise.all(told.map((id) => journal.turn(id)));
-      expect(found.map((entry) => entry?.id)).toEqual(told);
+      const found = await Promise.all(acknowledged.map((id) => journal.turn(id)));
+      expect(found.map((entry) => entry?.id)).toEqual(acknowledged);
       await journal.close();
     }
   });

@@ -5,7 +5,7 @@ import { commandOf } from "./processes.ts";
 export type Victim = "host" | "claude" | "tool" | "MCP server";
 
 /** The kinds of disturbance. A stopped process continues later. */
-export type Deed = "kill" | "stop";
+export type DisturbanceKind = "kill" | "stop";
 
 /**
  * The longest times between two disturbances and of a stop, in milliseconds. One stop in ten may be as long as
@@ -24,12 +24,12 @@ const SPARED_MS = 2_500;
  * Each disturbance as often as it is drawn. The caller kills hosts. Commands run only briefly, so they are drawn more
  * often.
  */
-const DEEDS: readonly (readonly [Deed, Victim])[] = [
+const DISTURBANCES: readonly (readonly [DisturbanceKind, Victim])[] = [
   ["stop", "host"],
   ["kill", "claude"],
   ["stop", "claude"],
-  ...Array<[Deed, Victim]>(6).fill(["kill", "tool"]),
-  ...Array<[Deed, Victim]>(6).fill(["stop", "tool"]),
+  ...Array<[DisturbanceKind, Victim]>(6).fill(["kill", "tool"]),
+  ...Array<[DisturbanceKind, Victim]>(6).fill(["stop", "tool"]),
   ["kill", "MCP server"],
   ["stop", "MCP server"],
 ];
@@ -64,17 +64,17 @@ export class Disturbance {
     let spared = 0;
     while (!this.#over.signal.aborted) {
       await this.#pause(this.#random() * PAUSE_MS);
-      const [deed, victim] = DEEDS[Math.floor(this.#random() * DEEDS.length)] ?? ["stop", "host"];
-      const isKill = deed === "kill" && victim === "claude";
+      const [disturbance, victim] = DISTURBANCES[Math.floor(this.#random() * DISTURBANCES.length)] ?? ["stop", "host"];
+      const isKill = disturbance === "kill" && victim === "claude";
       if (isKill && performance.now() < spared) continue;
       const candidates = this.#candidates(victim);
       const pid = candidates[Math.floor(this.#random() * candidates.length)];
-      if (pid === undefined || this.#over.signal.aborted || !send(pid, deed === "kill" ? "SIGKILL" : "SIGSTOP"))
+      if (pid === undefined || this.#over.signal.aborted || !send(pid, disturbance === "kill" ? "SIGKILL" : "SIGSTOP"))
         continue;
       if (isKill) spared = performance.now() + SPARED_MS;
-      const what = `${deed} ${victim}`;
+      const what = `${disturbance} ${victim}`;
       this.done.set(what, (this.done.get(what) ?? 0) + 1);
-      if (deed === "stop") this.#continued.push(this.#continueLater(pid));
+      if (disturbance === "stop") this.#continued.push(this.#continueLater(pid));
     }
   }
 

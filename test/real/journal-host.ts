@@ -49,14 +49,14 @@ export type End =
 const input = createInterface(process.stdin);
 let starting: Promise<Supervisor> | undefined;
 
-process.on("unhandledRejection", (reason) => fail("a rejection that nobody handled", reason));
+process.on("unhandledRejection", (reason) => fail("an unhandled rejection", reason));
 
 for await (const line of input) {
   const order = JSON.parse(line) as Order;
-  void obey(order).catch((error: unknown) => fail(order.do, error));
+  void execute(order).catch((error: unknown) => fail(order.do, error));
 }
 
-async function obey(order: Order): Promise<void> {
+async function execute(order: Order): Promise<void> {
   switch (order.do) {
     case "start": {
       const { journal, sessions, env, cwd, mcpServer } = order;
@@ -68,21 +68,21 @@ async function obey(order: Order): Promise<void> {
           journal: { sqlite: journal },
           defaults: { env, cwd, allowedTools: ["Bash"], ...(servers && { mcpServers: servers }) },
           ...(servers && { maxRestarts: 1_000_000 }),
-          logger: { info: () => {}, warn: (message) => tell({ is: "warning", message }) },
+          logger: { info: () => {}, warn: (message) => report({ is: "warning", message }) },
         },
       );
       const { notStarted } = await starting;
-      return tell({ is: "ready", notStarted: notStarted.map(({ error }) => error.message) });
+      return report({ is: "ready", notStarted: notStarted.map(({ error }) => error.message) });
     }
     case "enqueue": {
       const { key, prompt } = order;
       const id = await session(order.session).enqueue(prompt, { idempotencyKey: key });
-      tell({ is: "accepted", key, id });
+      report({ is: "accepted", key, id });
       return await watch(session(order.session), key, id);
     }
     case "query": {
       const turn = session(order.session).stream(order.prompt);
-      return await tellEnd(order.key, turn);
+      return await reportEnd(order.key, turn);
     }
     case "watch":
       await starting;
@@ -92,7 +92,7 @@ async function obey(order: Order): Promise<void> {
       const supervisor = await starting;
       const [spent] = (await supervisor?.usage()) ?? [];
       await (order.do === "drain" ? supervisor?.drain({ deadline: "60s" }) : supervisor?.stop());
-      tell({ is: "stopped", costUsd: spent?.costUsd ?? 0, inputTokens: spent?.usage.inputTokens ?? 0 });
+      report({ is: "stopped", costUsd: spent?.costUsd ?? 0, inputTokens: spent?.usage.inputTokens ?? 0 });
       input.close();
     }
   }
@@ -100,25 +100,25 @@ async function obey(order: Order): Promise<void> {
 
 async function watch(where: Session, key: string, id: string): Promise<void> {
   const turn = await where.turn(id);
-  if (turn === undefined) tell({ is: "lost", key, id });
-  else await tellEnd(key, turn);
+  if (turn === undefined) report({ is: "lost", key, id });
+  else await reportEnd(key, turn);
 }
 
-async function tellEnd(key: string, turn: NonNullable<Awaited<ReturnType<Session["turn"]>>>): Promise<void> {
+async function reportEnd(key: string, turn: NonNullable<Awaited<ReturnType<Session["turn"]>>>): Promise<void> {
   const { id } = turn;
   const end = await turn.result().then(
     ({ text, costUsd }) => ({ text, costUsd }),
     (error: unknown) => ({ code: CastellanError.is(error) ? error.code : String(error) }),
   );
-  tell({ is: "ended", key, id, state: turn.state, ...end });
+  report({ is: "ended", key, id, state: turn.state, ...end });
 }
 
 function fail(what: string, error: unknown): void {
   const code = CastellanError.is(error) ? error.code : "none";
-  tell({ is: "failed", what, code, message: error instanceof Error ? error.message : String(error) });
+  report({ is: "failed", what, code, message: error instanceof Error ? error.message : String(error) });
 }
 
 /** Writes to a pipe synchronously. */
-function tell(report: Report): void {
-  process.stdout.write(`${JSON.stringify(report)}\n`);
+function report(what: Report): void {
+  process.stdout.write(`${JSON.stringify(what)}\n`);
 }

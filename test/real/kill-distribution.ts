@@ -1,17 +1,17 @@
 import type { KillRecord } from "./random-kills.ts";
 
 /** Returns how often each kind of event happened, to show that a run covers all of them. */
-export function distributionOf({ lived, journal, model, disturbed }: KillRecord): Record<string, unknown> {
+export function distributionOf({ lives, journal, model, disturbances }: KillRecord): Record<string, unknown> {
   const turns = [...model.turns.values()];
   return {
-    kills: lived.length,
-    ...disturbed,
-    "kills by sign": counts(lived.map(({ moment: { sign, stopping } }) => `${sign}${stopping ? ", stopping" : ""}`)),
-    "kills without the sign": lived.filter(({ signed }) => !signed).length,
-    "kills before all was up": lived.filter(({ ready }) => !ready).length,
+    kills: lives.length,
+    ...disturbances,
+    "kills by sign": counts(lives.map(({ moment: { sign, stopping } }) => `${sign}${stopping ? ", stopping" : ""}`)),
+    "kills without the sign": lives.filter(({ signed }) => !signed).length,
+    "kills before all was up": lives.filter(({ ready }) => !ready).length,
     turns: counts(journal.turns.map(({ state, attempts }) => `${state} after ${attempts} attempts`)),
     "requests to the model": model.requests,
-    "prompts that came to the model again": turns.filter(({ prompts }) => prompts > 1).length,
+    "prompts that reached the model again": turns.filter(({ prompts }) => prompts > 1).length,
     "prompts that were answered again": turns.filter(({ answers }) => answers > 1).length,
   };
 }

@@ -12,7 +12,7 @@ export function faultsIn(record: KillRecord): string[] {
     ...(record.left.length === 0 ? [] : [`processes were left: ${record.left.join()}`]),
     ...(record.spent === undefined ? ["the last life did not end in order"] : []),
     ...record.turns.flatMap((turn) => turnFaults(turn, record)),
-    ...[...record.model.doubled].map(([key, request]) => `${key} stands twice in request ${request}`),
+    ...[...record.model.doubled].map(([key, request]) => `${key} occurs twice in request ${request}`),
     ...memoryFaults(record),
     ...costFaults(record),
   ];
@@ -43,7 +43,7 @@ function endFaults(entry: Entry | undefined, ends: AskedTurn["ends"]): string[] 
   const cut = entry?.state === "interrupted" && entry.attempts > 0;
   return [
     ...(entry?.state !== "completed" && !cut ? ["ended as it must not"] : []),
-    ...(ends.length === 0 ? ["was never told to have ended"] : []),
+    ...(ends.length === 0 ? ["has no outcome"] : []),
     ...(new Set(ends.map((end) => JSON.stringify(end))).size > 1 ? ["has ended in different ways"] : []),
     ...(ends.some(({ state }) => state !== entry?.state) ? ["ended otherwise than the journal says"] : []),
   ];
@@ -79,7 +79,7 @@ function modelFaults(entry: Entry | undefined, { prompts, answers, remembered }:
   const attempts = entry?.attempts ?? 0;
   const right = entry?.state === "completed" ? [entry.text] : [...remembered].slice(0, 1);
   return [
-    ...(prompts > attempts || answers > attempts ? [`came to the model ${prompts} times in ${attempts} attempts`] : []),
+    ...(prompts > attempts || answers > attempts ? [`reached the model ${prompts} times in ${attempts} attempts`] : []),
     ...([...remembered].some((text) => !right.includes(text))
       ? [`is remembered with another answer: ${[...remembered].join(" | ")}`]
       : []),

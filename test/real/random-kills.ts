@@ -23,7 +23,7 @@ const SIGN_MS = 10_000;
 const LAST_MS = 60_000;
 
 /** The outcome of one run of the application. */
-export interface LivedLife {
+export interface LifeOutcome {
   readonly moment: KillMoment;
   /** Whether the sign came. If not, the application was killed once it was idle. */
   readonly signed: boolean;
@@ -35,7 +35,7 @@ export interface LivedLife {
 
 /** Everything known after the last run. */
 export interface KillRecord {
-  readonly lived: readonly LivedLife[];
+  readonly lives: readonly LifeOutcome[];
   readonly turns: readonly AskedTurn[];
   /** Reports that must not come: failures, warnings, lost turns, sessions that did not start. */
   readonly complaints: readonly string[];
@@ -46,7 +46,7 @@ export interface KillRecord {
   /** The total that the application reported at its end. */
   readonly spent: { readonly costUsd: number; readonly inputTokens: number } | undefined;
   /** How often each disturbance happened, if there were any. */
-  readonly disturbed: Readonly<Record<string, number>>;
+  readonly disturbances: Readonly<Record<string, number>>;
   /** Processes that outlived the last run. */
   readonly left: readonly number[];
 }
@@ -68,7 +68,7 @@ export async function killAtRandom(lives: Iterable<Life>, limitMs: number, rando
       if (performance.now() - since >= limitMs) break;
       await run.live(life);
     }
-    await run.calm();
+    await run.endDisturbances();
     return await run.finish();
   } finally {
     await run.end();
@@ -82,14 +82,14 @@ class RandomKills {
   readonly #file: string;
   readonly #model: KeyedModel;
   readonly #turns = new AskedTurns();
-  readonly #lived: LivedLife[] = [];
+  readonly #lives: LifeOutcome[] = [];
   readonly #complaints: string[] = [];
   #spent: KillRecord["spent"];
   /** The current application, and the next one, which loads its code in advance. */
   #application: JournalApplication | undefined;
   #next: JournalApplication;
   #signals = new Signals<Sign>();
-  #told = { ready: false, accepted: 0, ended: 0 };
+  #reported = { ready: false, accepted: 0, ended: 0 };
 
   constructor(api: MockApi, random: (() => number) | undefined) {
     this.#api = api;
@@ -116,10 +116,10 @@ class RandomKills {
     this.#turns.ask(application, early);
     void signals.reached("ready", 1).then(() => {
       this.#turns.ask(application, late);
-      this.#lookWhetherDone();
+      this.#checkDone();
     });
     const sign = signals.reached(moment.sign, moment.n);
-    const signed = await comes(sign, SIGN_MS, [signals.reached("done", 1), application.gone]);
+    const signed = await resolvesFirst(sign, SIGN_MS, [signals.reached("done", 1), application.gone]);
     if (moment.stopping) {
       this.#turns.stopping();
       application.order({ do: "stop" });
@@ -129,11 +129,11 @@ class RandomKills {
     if (application.ended && !moment.stopping) this.#complain("the application ended by itself");
     await application.kill();
     watcher.close();
-    this.#lived.push({ moment, signed, ...this.#told });
+    this.#lives.push({ moment, signed, ...this.#reported });
   }
 
   /** Ends the disturbance. */
-  async calm(): Promise<void> {
+  async endDisturbances(): Promise<void> {
     await this.#disturbance?.end();
   }
 
@@ -141,37 +141,37 @@ class RandomKills {
   async finish(): Promise<KillRecord> {
     const application = this.#begin();
     const { enqueued, acknowledged } = this.#turns;
-    const told = (sign: "accepted" | "ended", n: number): Promise<boolean> =>
-      comes(this.#signals.reached(sign, n), LAST_MS, [application.gone]);
+    const reaches = (sign: "accepted" | "ended", n: number): Promise<boolean> =>
+      resolvesFirst(this.#signals.reached(sign, n), LAST_MS, [application.gone]);
     for (const turn of acknowledged) this.#turns.watch(application, turn);
-    await told("ended", acknowledged.length);
+    await reaches("ended", acknowledged.length);
     for (const [index, turn] of enqueued.entries()) {
       this.#turns.order(application, turn);
-      if (!(await told("accepted", index + 1))) break;
+      if (!(await reaches("accepted", index + 1))) break;
     }
     for (const session of SESSIONS) {
       // After all others, and so that the model gets everything said before.
       application.order({ do: "query", session, key: "last", prompt: LAST_PROMPT });
     }
-    await told("ended", acknowledged.length + enqueued.length + SESSIONS.length);
+    await reaches("ended", acknowledged.length + enqueued.length + SESSIONS.length);
     application.order({ do: "drain" });
-    if (!(await comes(application.gone, LAST_MS))) await application.kill();
+    if (!(await resolvesFirst(application.gone, LAST_MS))) await application.kill();
     return {
-      lived: this.#lived,
+      lives: this.#lives,
       turns: [...this.#turns],
       complaints: this.#complaints,
       model: this.#model,
       appended: readFileSync(this.#file, "utf8").split("\n").filter(Boolean),
       journal: readJournal(this.#journal),
       spent: this.#spent,
-      disturbed: Object.fromEntries(this.#disturbance?.done ?? []),
+      disturbances: Object.fromEntries(this.#disturbance?.done ?? []),
       left: this.#processes,
     };
   }
 
   /** Kills what is left. */
   async end(): Promise<void> {
-    await this.calm();
+    await this.endDisturbances();
     await Promise.all([this.#application?.kill(), this.#next.kill()]);
   }
 
@@ -192,7 +192,7 @@ class RandomKills {
     this.#application = application;
     this.#next = this.#load();
     this.#signals = new Signals();
-    this.#told = { ready: false, accepted: 0, ended: 0 };
+    this.#reported = { ready: false, accepted: 0, ended: 0 };
     this.#model.serve(this.#api);
     const { env, cwd } = this.#api;
     const mcpServer = this.#disturbance && [MCP_SERVER, cwd];
@@ -211,23 +211,23 @@ class RandomKills {
   #hear(report: Report): void {
     switch (report.is) {
       case "ready":
-        this.#told.ready = true;
+        this.#reported.ready = true;
         for (const message of report.notStarted) this.#complain(`not started: ${message}`);
         this.#signals.reach("ready");
         break;
       case "accepted":
-        this.#told.accepted += 1;
+        this.#reported.accepted += 1;
         this.#turns.accepted(report);
         this.#signals.reach("accepted");
         break;
       case "ended":
-        this.#told.ended += 1;
+        this.#reported.ended += 1;
         this.#turns.ended(report);
         this.#signals.reach("ended");
-        this.#lookWhetherDone();
+        this.#checkDone();
         break;
       case "lost":
-        this.#complain(`turn ${report.id} of ${report.key} is not there`);
+        this.#complain(`turn ${report.id} of ${report.key} is missing`);
         break;
       case "failed":
         if (report.code !== "SUPERVISOR_STOPPED") this.#complain(`${report.what}: ${report.code}: ${report.message}`);
@@ -241,17 +241,17 @@ class RandomKills {
   }
 
   /** When nothing is pending, no other sign will come. */
-  #lookWhetherDone(): void {
-    if (this.#told.ready && this.#turns.done) this.#signals.reach("done");
+  #checkDone(): void {
+    if (this.#reported.ready && this.#turns.done) this.#signals.reach("done");
   }
 
   #complain(what: string): void {
-    this.#complaints.push(`life ${this.#lived.length}: ${what}`);
+    this.#complaints.push(`life ${this.#lives.length}: ${what}`);
   }
 }
 
 /** Returns whether `something` resolves before the limit and before any of `instead`. */
-async function comes(
+async function resolvesFirst(
   something: Promise<void>,
   limitMs: number,
   instead: readonly Promise<void>[] = [],

@@ -3,7 +3,7 @@ import { query, session, stream } from "../../src/castellan.ts";
 import { on } from "../../src/events.ts";
 import { memoryJournal } from "../../src/journal/memory/memory-journal.ts";
 import { type FakeProcess, type FakeScript, type FakeTurn, fakeClaude } from "../../src/testing/index.ts";
-import { hearing } from "../telemetry/told.ts";
+import { collectEvents } from "../telemetry/published-events.ts";
 import { expectNothingLeft, run, said } from "./application.ts";
 import { collect, eventually, failure, Scene, type Setting, unique } from "./scene.ts";
 
@@ -46,7 +46,7 @@ function opened(setting: Setting): Promise<Scene> {
 
 describe.each(["announced", "at once"] as const)("apiKey: a key that is refused, %s", (how) => {
   test("restarts the process and its turn when the key has changed, without a counted restart", async () => {
-    using rekeyed = hearing("castellan:session:rekey");
+    using rekeyed = collectEvents("castellan:session:rekey");
     await using scene = await opened({
       script: api((key) => key === "new" || stillGood, how),
       // A single counted restart would quarantine the session.

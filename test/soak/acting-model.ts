@@ -1,10 +1,10 @@
 import type { MessagesAnswer, MessagesBlock, MessagesModel, MessagesRequest } from "../../src/testing/index.ts";
 
 /** The tool that the model uses for each prompt. */
-export type Acts = Readonly<Record<string, { readonly name: string; readonly input: unknown }>>;
+export type PromptTools = Readonly<Record<string, { readonly name: string; readonly input: unknown }>>;
 
 /** Returns a model that uses the tool of a prompt that `acts` has, and otherwise says "done". */
-export function actingModel(acts: () => Acts): MessagesModel {
+export function toolModel(acts: () => PromptTools): MessagesModel {
   return (request: MessagesRequest): MessagesAnswer => {
     const said = sinceAnswer(request).filter(({ type }) => type === "text" || type === "tool_result");
     if (said.some(({ type }) => type === "tool_result")) return { text: "done" };

@@ -1,6 +1,6 @@
 import type { PermissionUpdate } from "@anthropic-ai/claude-agent-sdk";
 
 /** Returns an update that allows a command for the session. */
-export function allowing(ruleContent: string): PermissionUpdate {
+export function allowCommand(ruleContent: string): PermissionUpdate {
   return { type: "addRules", rules: [{ toolName: "Bash", ruleContent }], behavior: "allow", destination: "session" };
 }

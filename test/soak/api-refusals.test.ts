@@ -44,16 +44,16 @@ describe("a refusal of the API", () => {
       ],
       quiet,
     );
-    const told: string[] = [];
+    const messages: string[] = [];
     for (const name of [real, faked]) {
       const error = await failure(supervisor.query(name, "hi"), "TURN_FAILED");
       expect(error.details, name).toMatchObject({ ...details, status, partialText: "", toolUses: [] });
       // A refused first turn replaces the process, which takes a while.
       await expect.poll(() => supervisor.session(name).status().state, { timeout: 20_000 }).toBe(state);
-      told.push(error.message.replace(name, ""));
+      messages.push(error.message.replace(name, ""));
     }
     // The fake's message equals the real one.
-    expect(told[1]).toBe(told[0]);
+    expect(messages[1]).toBe(messages[0]);
   });
 
   it("holds the next turn, tried once, until an account without credit can pay", async () => {

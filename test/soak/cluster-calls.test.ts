@@ -63,11 +63,11 @@ describe("GlobalSession calls", () => {
     const took: number[] = [];
     for (const key of ["k1", "k2", "k3", "k4", "k5"]) {
       const running = session.stream(`hold ${key}`);
-      const told = running.result().catch((error: unknown) => error);
+      const ended = running.result().catch((error: unknown) => error);
       await model.came(key);
       const since = performance.now();
       const interrupted = session.interrupt();
-      expect(await told).toMatchObject({ code: "TURN_INTERRUPTED" });
+      expect(await ended).toMatchObject({ code: "TURN_INTERRUPTED" });
       took.push(performance.now() - since);
       await interrupted;
     }

@@ -53,7 +53,7 @@ describe("a node cut off from PostgreSQL", () => {
     expect((await cluster.owner("chat", "a")).name).not.toBe(owner.name);
     // It does not rejoin while it is cut off, and reports so.
     expect(await owner.look()).toMatchObject({ ready: false });
-    owner.toPostgres.mend();
+    owner.toPostgres.restore();
     await becomes(async () => (await owner.look()).ready);
     expect(await owner.query(["chat", "a"], "say k4")).toBe("k4 answer 1");
     await expectNoFaults(at);
@@ -77,7 +77,7 @@ describe("nodes cut off from each other but not from PostgreSQL", () => {
     expect(refused).toMatchObject({ code: "CLUSTER_UNAVAILABLE" });
     expect(await owner.query(["chat", "a"], "say k4")).toBe("k4 answer 1");
     expect((await cluster.owner("chat", "a")).name).toBe(owner.name);
-    owner.fromOthers.mend();
+    owner.fromOthers.restore();
     // The followed turn either ended well, or its caller learned that it may still be running.
     const end = await running.result().then(
       ({ text }) => text,
@@ -102,7 +102,7 @@ describe("nodes cut off from each other but not from PostgreSQL", () => {
     for await (const piece of running.text()) {
       if (text === "") {
         owner.fromOthers.cut();
-        owner.fromOthers.mend();
+        owner.fromOthers.restore();
       }
       text += piece;
     }

@@ -32,11 +32,11 @@ async function replicated(): Promise<Replicated> {
 async function loadOver(at: Replicated, awayMs: number): Promise<ClusterLoad> {
   const { cluster, servers } = at;
   const load = new ClusterLoad(cluster, 3);
-  await load.goesOn(12, becomes);
+  await load.isRunning(12, becomes);
   servers.lag();
-  await load.goesOn(12, becomes);
+  await load.isRunning(12, becomes);
   await at.failOver(awayMs);
-  await load.goesOn(12, becomes);
+  await load.isRunning(12, becomes);
   await load.stop();
   return load;
 }
@@ -55,8 +55,8 @@ it("failover to a replica that lacks commits: loses and repeats nothing that was
   const known = await promptsIn(at);
   expect(load.ends.filter(({ key, text }) => text !== undefined && !known.has(key))).toEqual([]);
   expect(await chainFaults(at.cluster)).toEqual([]);
-  const told = at.cluster.nodes.flatMap(({ warnings }) => warnings).join("\n");
-  expect(told).toMatch(/lacked \d+ batches of the journal, which have been written once more/);
+  const warnings = at.cluster.nodes.flatMap(({ warnings }) => warnings).join("\n");
+  expect(warnings).toMatch(/lacked \d+ batches of the journal, which have been written once more/);
   await expectNoFaults(at);
 });
 
@@ -104,13 +104,13 @@ it("failover with synchronous replication: loses and interrupts nothing", { time
   await servers.primary.sql("alter system set synchronous_standby_names = 'standby'");
   await servers.primary.sql("select pg_reload_conf()");
   const load = new ClusterLoad(cluster, 3);
-  await load.goesOn(12, becomes);
+  await load.isRunning(12, becomes);
   await at.failOver();
-  await load.goesOn(12, becomes);
+  await load.isRunning(12, becomes);
   await load.stop();
   expect(load.ends.filter(({ code }) => code !== undefined && code !== "TURN_INTERRUPTED")).toEqual([]);
-  const told = cluster.nodes.flatMap(({ warnings }) => warnings).join("\n");
-  expect(told).not.toContain("have been written once more");
+  const warnings = cluster.nodes.flatMap(({ warnings }) => warnings).join("\n");
+  expect(warnings).not.toContain("have been written once more");
   await expectNoFaults(at);
 });
 
@@ -136,6 +136,6 @@ it("a transcript that lost entries in its middle: is resumed from its beginning"
   await session.query("say k4");
   const said = promptsOf([...model.conversations.values()].at(-1) ?? []);
   expect(said.map(({ key }) => key)).toEqual(["k1", "k3", "k4"]);
-  const told = (await session.history()).flatMap(({ message }) => /say k\d/.exec(JSON.stringify(message)) ?? []);
-  expect(told.map(String)).toEqual(["say k1", "say k3", "say k4"]);
+  const prompts = (await session.history()).flatMap(({ message }) => /say k\d/.exec(JSON.stringify(message)) ?? []);
+  expect(prompts.map(String)).toEqual(["say k1", "say k3", "say k4"]);
 });

@@ -53,13 +53,13 @@ it("a cluster behind a transaction pooler: runs turns, and takes over after a st
     const at = await scene(server, ["one", "two"], { port: pooler.port, cluster: { notifications: false } });
     const { cluster } = at;
     const load = new ClusterLoad(cluster, 2);
-    await load.goesOn(6, becomes);
+    await load.isRunning(6, becomes);
     cluster.node("one").kill("SIGTERM");
     await cluster.node("one").gone;
-    await load.goesOn(4, becomes);
+    await load.isRunning(4, becomes);
     await cluster.join("one");
     cluster.node("two").kill("SIGKILL");
-    await load.goesOn(4, becomes);
+    await load.isRunning(4, becomes);
     await load.stop();
     const cut = load.ends.filter(({ text }) => text === undefined);
     expect(cut.filter(({ code }) => code !== "TURN_INTERRUPTED")).toEqual([]);

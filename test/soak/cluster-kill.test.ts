@@ -71,12 +71,12 @@ describe("a session whose node is killed", () => {
     const { cluster, model } = at;
     const session = cluster.client.session(global(["chat", "c"]));
     const running = session.stream("linger k1");
-    const told = running.result().catch((error: unknown) => error);
+    const ended = running.result().catch((error: unknown) => error);
     await model.done("k1");
     const waiting = await session.enqueue("say k2");
     const owner = await cluster.owner("chat", "c");
     owner.kill("SIGKILL");
-    expect(await told).toMatchObject({ code: "TURN_INTERRUPTED", details: { toolUses: [{ name: "Bash" }] } });
+    expect(await ended).toMatchObject({ code: "TURN_INTERRUPTED", details: { toolUses: [{ name: "Bash" }] } });
     expect((await (await session.turn(waiting))?.result())?.text).toBe("k2 answer 1");
     expect(model.appended).toEqual(["k1"]);
     await becomes(() => owner.processes.length === 0);

@@ -25,7 +25,7 @@ export class ClusterLoad {
   }
 
   /** Resolves once that many more turns have ended. */
-  async goesOn(turns: number, becomes: (what: () => boolean) => Promise<void>): Promise<void> {
+  async isRunning(turns: number, becomes: (what: () => boolean) => Promise<void>): Promise<void> {
     const until = this.ends.length + turns;
     await becomes(() => this.ends.length >= until);
   }
@@ -42,7 +42,7 @@ export class ClusterLoad {
       const key = `${name}n${n}`;
       const queued = session.enqueue(`append ${key}q`).then(async (id) => {
         const turn = await session.turn(id);
-        if (turn === undefined) return this.#end(`${key}q`, Date.now(), Promise.reject(new Error("it is not there")));
+        if (turn === undefined) return this.#end(`${key}q`, Date.now(), Promise.reject(new Error("it is missing")));
         return this.#end(`${key}q`, Date.now(), turn.result());
       });
       await Promise.all([queued, this.#end(key, Date.now(), session.query(`say ${key}`))]);

@@ -24,11 +24,11 @@ it("a cluster under load while PostgreSQL is restarted and crashes: interrupts t
   const at = await scene(server);
   const { cluster } = at;
   const load = new ClusterLoad(cluster, 3);
-  await load.goesOn(4, becomes);
+  await load.isRunning(4, becomes);
   for (const how of ["stop", "crash"] as const) {
     await server.end(how);
     await server.start();
-    await load.goesOn(8, becomes);
+    await load.isRunning(8, becomes);
   }
   await load.stop();
   // If the restart takes longer than a lease, a turn that had begun to act is interrupted.

@@ -19,14 +19,14 @@ it("a rolling restart of three nodes under load: loses and repeats nothing", {
   const at = await scene(server);
   const { cluster, model } = at;
   const load = new ClusterLoad(cluster, 4);
-  await load.goesOn(8, becomes);
+  await load.isRunning(8, becomes);
   for (const name of ["one", "two", "three"]) {
     const node = cluster.node(name);
     node.kill("SIGTERM");
     await node.gone;
     expect(node.processes).toEqual([]);
     await cluster.join(name);
-    await load.goesOn(8, becomes);
+    await load.isRunning(8, becomes);
   }
   await load.stop();
   // Each turn completed with an answer of the model.
@@ -43,21 +43,21 @@ it("nodes that join, leave and are killed under load: lose nothing, and interrup
   const at = await scene(server, ["one"]);
   const { cluster } = at;
   const load = new ClusterLoad(cluster, 3);
-  await load.goesOn(4, becomes);
+  await load.isRunning(4, becomes);
   const owners = async (): Promise<(string | undefined)[]> =>
     (await cluster.client.listSessions()).map(({ node }) => node);
   expect(new Set(await owners())).toEqual(new Set(["one"]));
   await Promise.all([cluster.join("two"), cluster.join("three")]);
-  await load.goesOn(6, becomes);
+  await load.isRunning(6, becomes);
   // Live sessions do not move when other nodes join.
   expect(new Set(await owners())).toEqual(new Set(["one"]));
   cluster.node("one").kill("SIGTERM");
   await cluster.node("one").gone;
-  await load.goesOn(6, becomes);
+  await load.isRunning(6, becomes);
   expect(await owners()).not.toContain("one");
   const [victim = ""] = (await owners()).filter((name) => name !== undefined);
   cluster.node(victim).kill("SIGKILL");
-  await load.goesOn(8, becomes);
+  await load.isRunning(8, becomes);
   await load.stop();
   // Only a turn that had begun to act when its node was killed may be interrupted.
   const cut = load.ends.filter(({ text }) => text === undefined);

@@ -37,7 +37,7 @@ export async function faultsIn(cluster: RealCluster, model: ClusterModel): Promi
   await cluster.stop();
   return [
     ...turns.flatMap((turn) => turnFaults(turn, turns, model)),
-    ...[...model.doubled].map((key) => `${key} stands twice in what the model was sent`),
+    ...[...model.doubled].map((key) => `${key} occurs twice in what the model was sent`),
     ...[...sessions].flatMap((session) => memoryFaults(turns, session, model)),
     ...entries.flatMap(entryFaults),
     ...(entries.length === 0 ? ["there are no transcripts"] : []),
@@ -79,7 +79,7 @@ function turnFaults(turn: TurnRow, turns: readonly TurnRow[], model: ClusterMode
   const faults = [
     ...(turns.filter((other) => other.prompt === prompt).length > 1 ? ["is in the journal more than once"] : []),
     ...(["queued", "running"].includes(state) ? ["has not ended"] : []),
-    ...(asked > attempts ? [`came to the model ${asked} times`] : []),
+    ...(asked > attempts ? [`reached the model ${asked} times`] : []),
     ...(done > 1 ? [`was done ${done} times`] : []),
     ...(remembered.some((answer) => answer !== text) && state === "completed" ? ["is remembered otherwise"] : []),
     ...(remembered.length > 1 ? ["is remembered in two ways"] : []),

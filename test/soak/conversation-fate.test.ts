@@ -35,7 +35,7 @@ function answer(): MessagesAnswer {
 }
 
 /** Returns what a request tells the model, without Claude Code's own additions. */
-function told({ body }: MessagesRequest = lastRequest()): string[] {
+function sentLines({ body }: MessagesRequest = lastRequest()): string[] {
   return body.messages.flatMap(({ role, content }) => {
     if (role === "system") return [];
     const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content;
@@ -89,7 +89,7 @@ async function started(options: Omit<SessionOptions, "name"> = {}, journal: "mem
 async function next(session: Session): Promise<string[]> {
   api.model = answer;
   await session.query("Next.");
-  return told();
+  return sentLines();
 }
 
 function kill(session: Session): void {
@@ -118,7 +118,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     }
     api.model = answer;
     await session.query("Boom.");
-    expect(told()).toEqual([...FIRST, "user: Boom."]);
+    expect(sentLines()).toEqual([...FIRST, "user: Boom."]);
     expect(await next(session)).toEqual([...FIRST, "user: Boom.", "assistant: ok", "user: Next."]);
     expect(session.status()).toMatchObject({ pid, restarts: 0, starts: 1 });
   });
@@ -133,7 +133,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     expect(patient.requests).toHaveLength(4);
     patient.model = answer;
     await session.query("Next.");
-    expect(told(patient.lastRequest)).toEqual(AFTER);
+    expect(sentLines(patient.lastRequest)).toEqual(AFTER);
   });
 
   it("is removed if it was the first turn, or the first of a fork", async () => {
@@ -143,7 +143,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     await failure(session.query("Boom."), "TURN_FAILED");
     api.model = answer;
     await session.query("First.");
-    expect(told()).toEqual(["user: First."]);
+    expect(sentLines()).toEqual(["user: First."]);
     const fork = await session.fork(unique("fork"));
     api.model = refuses(500, "Internal server error");
     await failure(fork.query("Boom."), "TURN_FAILED");
@@ -171,7 +171,7 @@ describe("a turn that failed before Claude had begun to answer", () => {
     const options = { env: api.env, cwd: api.cwd };
     await using second = await Supervisor.start([{ name, ...options }], { journal, name });
     expect((await next(second.session(name))).filter((line) => line.includes("Boom"))).toEqual([]);
-    expect(told().filter((line) => line === "user: Next.")).toHaveLength(3);
+    expect(sentLines().filter((line) => line === "user: Next.")).toHaveLength(3);
     await second.stop();
     await rm(directory, { recursive: true });
   });
@@ -230,7 +230,7 @@ describe("a stopped turn", () => {
     api.model = answer;
     await session.query("Instead.", { whenBusy: "rollback" });
     await failure(second, "TURN_INTERRUPTED");
-    expect(told()).toEqual([...AFTER, "assistant: ok", "user: Instead."]);
+    expect(sentLines()).toEqual([...AFTER, "assistant: ok", "user: Instead."]);
     expect(session.status()).toMatchObject({ restarts: 0, starts: 1 });
   });
 
@@ -246,7 +246,7 @@ describe("a stopped turn", () => {
     await session.query("About cats.", { whenBusy: "interrupt" });
     expect((await failure(turn, "TURN_INTERRUPTED")).details.conversation).toBe("kept");
     const asked = ["user: Write a poem.", "user: [Request interrupted by user]", "user: About cats."];
-    expect(told()).toEqual([...FIRST, ...asked]);
+    expect(sentLines()).toEqual([...FIRST, ...asked]);
   });
 });
 
@@ -342,7 +342,7 @@ describe("content that the API refuses", () => {
     expect(details).toMatchObject({ class: "request", conversation: "cut_back", toolUses: [] });
     expect(await again.health()).toMatchObject({ status: "degraded" });
     expect((await again.query("Next.")).text).toBe("ok");
-    expect(told()).toEqual(AFTER);
+    expect(sentLines()).toEqual(AFTER);
     await second.stop();
     await rm(directory, { recursive: true });
   });
@@ -375,7 +375,7 @@ describe("a conversation that is too long", () => {
     const { costUsd } = await session.query("three ".repeat(2_500));
     expect(api.requests.length - before).toBeGreaterThanOrEqual(3);
     expect(costUsd).toBeGreaterThan((await session.query("Next.")).costUsd);
-    expect(told()[0]).toContain("This session is being continued");
+    expect(sentLines()[0]).toContain("This session is being continued");
   });
 
   it("loses the one prompt that makes it too long with its turn, and needs at most two compactions", async () => {
@@ -391,12 +391,12 @@ describe("a conversation that is too long", () => {
     expect(compactions.length).toBeLessThanOrEqual(2);
     // The earlier messages are not replaced by a summary.
     await session.query("Next.");
-    expect(told()).toEqual(AFTER);
+    expect(sentLines()).toEqual(AFTER);
     expect(await session.health()).toEqual({ status: "healthy" });
     // The prompt stays removed in another process.
     kill(session);
     await session.query("Next.");
-    expect(told()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
+    expect(sentLines()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
   it("loses the prompt with a session store too, and a fork does not contain it", async () => {
@@ -409,10 +409,10 @@ describe("a conversation that is too long", () => {
     await fork.query("Next.");
     expect(has(lastRequest(), "word word")).toBe(false);
     await session.query("Next.");
-    expect(told()).toEqual(AFTER);
+    expect(sentLines()).toEqual(AFTER);
     await session.hibernate();
     await session.query("Next.");
-    expect(told()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
+    expect(sentLines()).toEqual([...AFTER, "assistant: ok", "user: Next."]);
   });
 
   it("is not cleared when compaction is disabled", async () => {

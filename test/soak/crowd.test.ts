@@ -22,8 +22,8 @@ it.each([
     const args = [HOST, kind, NAMES, TURNS, PROCESSES].map(String);
     const { stdout } = await promisify(execFile)(process.execPath, args);
     console.log(stdout.trim());
-    const { figures, mostProcesses, ...told } = JSON.parse(stdout);
-    expect(told).toMatchObject({ notStarted: 0, ends: { completed: TURNS }, wrong: [], warnings: [], unhandled: [] });
+    const { figures, mostProcesses, ...report } = JSON.parse(stdout);
+    expect(report).toMatchObject({ notStarted: 0, ends: { completed: TURNS }, wrong: [], warnings: [], unhandled: [] });
     expect(mostProcesses).toBeLessThanOrEqual(PROCESSES);
     if (kind === "template") expect(figures.cpuMs).toBeLessThan(MOST_MS);
   },

@@ -24,7 +24,7 @@ interface Scenario {
 }
 
 /** What a host observed of it. */
-interface Told {
+interface Observation {
   readonly messages: unknown[];
   readonly hooks: unknown[];
   readonly outcome: string;
@@ -248,8 +248,8 @@ const add = tool("add", "adds", { a: z.number(), b: z.number() }, async ({ a, b 
 }));
 
 const note: HookCallback = async (input) => {
-  const { tool_response: _, tool_input: __, ...told } = { tool_response: 0, tool_input: 0, ...input };
-  hooked.push({ event: input.hook_event_name, ...shapeOf(told) });
+  const { tool_response: _, tool_input: __, ...fields } = { tool_response: 0, tool_input: 0, ...input };
+  hooked.push({ event: input.hook_event_name, ...shapeOf(fields) });
   return {};
 };
 
@@ -269,9 +269,9 @@ describe("fakeClaude beside the real Claude Code", () => {
   test.each(scenarios)("behaves the same in: $name", async ({ options = () => ({}), replies, script, act }) => {
     api.clear();
     replies?.(api);
-    const real = await tell({ env: { ...api.env }, cwd: api.cwd, ...options() }, act);
+    const real = await observe({ env: { ...api.env }, cwd: api.cwd, ...options() }, act);
     const fake = fakeClaude(script);
-    const faked = await tell({ spawnClaudeCodeProcess: fake.spawn, ...options() }, act);
+    const faked = await observe({ spawnClaudeCodeProcess: fake.spawn, ...options() }, act);
     expect(fake.errors).toEqual([]);
     expect(fake.running).toEqual([]);
     expect(faked).toEqual(real);
@@ -300,10 +300,10 @@ describe("fakeClaude beside the real Claude Code", () => {
       await turn.hang();
     });
     const options = { includePartialMessages: true };
-    const faked = await tell({ ...options, spawnClaudeCodeProcess: fake.spawn }, (session) =>
+    const faked = await observe({ ...options, spawnClaudeCodeProcess: fake.spawn }, (session) =>
       inMidTurn(session, () => fake.processes[0]?.kill(signal)),
     );
-    const real = await tell({ ...options, env: { ...api.env }, cwd: api.cwd }, async (session) => {
+    const real = await observe({ ...options, env: { ...api.env }, cwd: api.cwd }, async (session) => {
       const hello = await session.query.initializationResult();
       const pid = "pid" in hello && typeof hello.pid === "number" ? hello.pid : Number.NaN;
       await inMidTurn(session, () => process.kill(pid, signal));
@@ -329,7 +329,7 @@ describe("fakeClaude beside the real Claude Code", () => {
         await release.promise;
         return {};
       };
-      return await tell(
+      return await observe(
         {
           ...options,
           includePartialMessages: true,
@@ -355,11 +355,11 @@ describe("fakeClaude beside the real Claude Code", () => {
   test("refuses a session id in use", async () => {
     const sessionId = randomUUID();
     const twice = async (options: Options) => {
-      await tell({ ...options, sessionId }, async (session) => {
+      await observe({ ...options, sessionId }, async (session) => {
         await session.ask("hi");
         await session.end();
       });
-      return await tell({ ...options, sessionId }, async (session) => {
+      return await observe({ ...options, sessionId }, async (session) => {
         await session.query.initializationResult().catch(() => {});
         await session.ended;
       });
@@ -371,7 +371,7 @@ describe("fakeClaude beside the real Claude Code", () => {
     );
   });
 
-  async function tell(options: Options, act: Scenario["act"]): Promise<Told> {
+  async function observe(options: Options, act: Scenario["act"]): Promise<Observation> {
     hooked.length = 0;
     await using session = new BareSession(options);
     await act(session);

@@ -40,15 +40,15 @@ delay.enable();
 held.start();
 const began = performance.now();
 const turn = stream("flooded", flood);
-const told: Record<string, string> = {};
+const outcomes: Record<string, string> = {};
 const note = (who: string, reading: Promise<number>): Promise<void> =>
   reading.then(
     (count) => {
-      told[who] = `read ${count}`;
+      outcomes[who] = `read ${count}`;
     },
     (error: unknown) => {
       const code = typeof error === "object" && error !== null && "code" in error ? error.code : error;
-      told[who] = String(code);
+      outcomes[who] = String(code);
     },
   );
 
@@ -130,7 +130,7 @@ process.stdout.write(
     p99Ms: Math.round(delay.percentile(99) / 1e6),
     heldMs: Math.round(held.longestMs),
     cpuMs: Math.round(held.longestCpuMs),
-    readers: told,
+    readers: outcomes,
     lines,
     unhandled,
   })}\n`,

@@ -94,13 +94,13 @@ describe.runIf(mayMount)("a full disk", () => {
     await session.query("one");
     await fill();
     // Uses a tool every second until the fault is reported.
-    let told = false;
+    let isReported = false;
     api.model = () =>
-      told ? { text: "done" } : { toolUses: [{ name: "Glob", input: { pattern: "*" } }], delayMs: 1_000 };
+      isReported ? { text: "done" } : { toolUses: [{ name: "Glob", input: { pattern: "*" } }], delayMs: 1_000 };
     const turn = session.query("two");
     expect(await fault(events)).toMatchObject({ kind: "session_writes_lost" });
     expect(session.status().state).toBe("busy");
-    told = true;
+    isReported = true;
     await turn;
   });
 

@@ -21,7 +21,7 @@ await using supervisor = await Supervisor.start(
   },
 );
 
-async function obey(order: string): Promise<unknown> {
+async function execute(order: string): Promise<unknown> {
   const [what, key = ""] = order.split(" ");
   switch (what) {
     case "ask":
@@ -49,4 +49,4 @@ async function obey(order: string): Promise<unknown> {
 }
 
 say("started");
-for await (const line of createInterface(process.stdin)) say((await obey(line)) ?? null);
+for await (const line of createInterface(process.stdin)) say((await execute(line)) ?? null);

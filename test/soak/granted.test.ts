@@ -12,8 +12,8 @@ import type { Approval } from "../../src/session/conversation/approval.ts";
 import { type MessagesApi, messagesApi } from "../../src/testing/index.ts";
 import { processesWith } from "../real/processes.ts";
 import { unique } from "../session-on-fake/scene.ts";
-import { type Acts, actingModel } from "./acting-model.ts";
-import { allowing } from "./allowing.ts";
+import { type PromptTools, toolModel } from "./acting-model.ts";
+import { allowCommand } from "./allowing.ts";
 
 type Options = Omit<SessionOptions, "name">;
 
@@ -21,7 +21,7 @@ let api: MessagesApi;
 let folder: string;
 
 beforeEach(async () => {
-  api = await messagesApi(actingModel(acts));
+  api = await messagesApi(toolModel(acts));
   folder = await realpath(await mkdtemp(join(tmpdir(), "castellan-granted-")));
   await mkdir(join(folder, "elsewhere"));
 });
@@ -33,7 +33,7 @@ afterEach(async () => {
 });
 
 /** The tool that the model uses for each prompt. */
-function acts(): Acts {
+function acts(): PromptTools {
   return {
     enter: { name: "EnterPlanMode", input: {} },
     exit: { name: "ExitPlanMode", input: { plan: "the plan" } },
@@ -165,10 +165,10 @@ describe.each(WAYS)("grants of a session after %s", (_, way) => {
   it("keep approved rules and directories, and allow nothing else", async () => {
     await using application = await applicationOf({ permissionMode: "default" });
     const rules: PermissionUpdate[] = [
-      allowing("touch:*"),
-      { ...allowing("rm:*"), behavior: "deny" } as PermissionUpdate,
-      { ...allowing("git push"), behavior: "ask" } as PermissionUpdate,
-      { ...allowing("git:*"), destination: "cliArg" } as PermissionUpdate,
+      allowCommand("touch:*"),
+      { ...allowCommand("rm:*"), behavior: "deny" } as PermissionUpdate,
+      { ...allowCommand("git push"), behavior: "ask" } as PermissionUpdate,
+      { ...allowCommand("git:*"), destination: "cliArg" } as PermissionUpdate,
     ];
     application.answers.set("Bash", (approval) => approval.approve({ rules }));
     expect(await application.asked("touch")).toEqual(["Bash"]);
@@ -220,11 +220,11 @@ it("grants: come back after the application was killed", async () => {
 
 it("a removed rule: is gone at once from a process that was started with it", async () => {
   await using application = await applicationOf({ permissionMode: "default" });
-  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowCommand("touch:*")] }));
   await application.asked("touch");
   await application.session.hibernate();
   expect(await application.asked("touch")).toEqual([]);
-  const back = { ...allowing("touch:*"), type: "removeRules" } as PermissionUpdate;
+  const back = { ...allowCommand("touch:*"), type: "removeRules" } as PermissionUpdate;
   application.answers.set("Bash", (approval) => approval.approve({ rules: [back] }));
   expect(await application.asked("push")).toEqual(["Bash"]);
   application.answers.clear();
@@ -243,7 +243,7 @@ it("grants: keep what a hook grants, but not an approval for once or for a setti
           hooks: [
             async (input) => {
               if (!granting || !JSON.stringify(input).includes("git push")) return {};
-              const decision = { behavior: "allow" as const, updatedPermissions: [allowing("git:*")] };
+              const decision = { behavior: "allow" as const, updatedPermissions: [allowCommand("git:*")] };
               return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
             },
           ],
@@ -274,7 +274,7 @@ it("grants of an isolated session: do not open paths outside its directory", asy
     behavior: "allow",
     destination: "session",
   };
-  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("git:*"), reading] }));
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowCommand("git:*"), reading] }));
   const inside = async (): Promise<void> => {
     expect(await application.asked("peek")).toEqual([]);
     expect(api.lastRequest?.texts.at(-1)?.text).toContain("blockReadsOutsideWorkingDirectories");
@@ -288,7 +288,7 @@ it("grants of an isolated session: do not open paths outside its directory", asy
 
 it("grants: do not extend to a cleared conversation, a fork or another session", async () => {
   await using application = await applicationOf({ permissionMode: "default" });
-  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowing("touch:*")] }));
+  application.answers.set("Bash", (approval) => approval.approve({ rules: [allowCommand("touch:*")] }));
   await application.asked("touch");
   application.answers.clear();
   await application.asked("enter");

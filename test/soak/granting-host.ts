@@ -1,5 +1,5 @@
 import { Supervisor, session } from "../../src/index.ts";
-import { allowing } from "./allowing.ts";
+import { allowCommand } from "./allowing.ts";
 
 /*
  * An application that runs the given prompts, approves everything, and prints a line when it is done. The test then
@@ -14,7 +14,7 @@ await Supervisor.start([{ name, approvals: true, permissionMode: "acceptEdits" }
 });
 void (async () => {
   for await (const event of session(name).events()) {
-    if (event.type === "approval_requested") event.approval.approve({ rules: [allowing("git:*")] });
+    if (event.type === "approval_requested") event.approval.approve({ rules: [allowCommand("git:*")] });
   }
 })();
 for (const prompt of prompts.split(",")) await session(name).query(prompt);

@@ -29,7 +29,7 @@ afterEach(async () => {
 
 /**
  * Returns a store that keeps the first `count` entries of a compaction and drops the rest, as if its host had died,
- * until `goOn`.
+ * until `resume`.
  */
 function cutStore(inner: SessionStore, count: number) {
   let left = Number.POSITIVE_INFINITY;
@@ -44,10 +44,10 @@ function cutStore(inner: SessionStore, count: number) {
     if (left === 0) dropped.resolve();
   };
   const load = (key: SessionKey): ReturnType<SessionStore["load"]> => inner.load(key);
-  const goOn = (): void => {
+  const resume = (): void => {
     left = Number.POSITIVE_INFINITY;
   };
-  return { store: { append, load }, dropped: dropped.promise, goOn };
+  return { store: { append, load }, dropped: dropped.promise, resume: resume };
 }
 
 const memory = (): SessionStore => new InMemorySessionStore();
@@ -64,7 +64,7 @@ it.each([
   "a compacted turn cut with %i entries of its compaction in %s: is resumed with the whole compaction or without it",
   async (count, _, open) => {
     const [name, inner] = [unique(), open()];
-    const { store, dropped, goOn } = cutStore(inner, count);
+    const { store, dropped, resume } = cutStore(inner, count);
     await using supervisor = await Supervisor.start([{ name, allowedTools: ["Bash"] }], {
       journal: "memory",
       defaults: { env: api.env, cwd: api.cwd, sessionStore: store, sessionStoreFlush: "eager" },
@@ -91,20 +91,20 @@ it.each([
     if (pid === undefined) throw new Error("no process");
     process.kill(pid, "SIGKILL");
     await cut;
-    goOn();
+    resume();
 
     const isWhole = count === 4;
-    const told = async (prompt: string): Promise<boolean[]> => {
+    const send = async (prompt: string): Promise<boolean[]> => {
       await session.query(prompt);
       const texts = JSON.stringify(api.lastRequest?.texts);
       expect(texts).toContain("big");
       return [texts.includes('"one"'), texts.includes("A summary.")];
     };
     const expected = isWhole ? [false, true] : [true, false];
-    expect(await told("last")).toEqual(expected);
+    expect(await send("last")).toEqual(expected);
     // Later entries follow the half compaction in the store.
     await session.hibernate();
-    expect(await told("later")).toEqual(expected);
+    expect(await send("later")).toEqual(expected);
     expect(JSON.stringify(api.lastRequest?.texts)).toContain('"last"');
     expect(session.status().conversationId).toBe(conversationId);
     if ("close" in inner && typeof inner.close === "function") await inner.close();

@@ -64,7 +64,7 @@ it.each([
   await cut;
 
   await session.query("last");
-  const told = JSON.stringify(api.lastRequest?.texts);
-  expect(told).toContain("big");
-  expect([told.includes('"one"'), told.includes("A summary.")]).toEqual(lines === 0 ? [false, true] : [true, false]);
+  const sent = JSON.stringify(api.lastRequest?.texts);
+  expect(sent).toContain("big");
+  expect([sent.includes('"one"'), sent.includes("A summary.")]).toEqual(lines === 0 ? [false, true] : [true, false]);
 });

@@ -2,7 +2,7 @@ import { CastellanError, type ErrorCode } from "../../src/errors.ts";
 import { query, type Supervisor, session, stream } from "../../src/index.ts";
 
 /** An action of a caller, its share in percent, and the errors that it may end with. */
-interface Deed {
+interface Action {
   readonly share: number;
   readonly errors: readonly ErrorCode[];
   run(name: Name, number: number): Promise<void>;
@@ -10,10 +10,10 @@ interface Deed {
 
 type Name = readonly [string, number];
 
-const DEEDS: Readonly<Record<string, Deed>> = {
+const ACTIONS: Readonly<Record<string, Action>> = {
   // A clear interrupts the running turn.
   ask: { share: 70, errors: ["TURN_INTERRUPTED"], run: ask },
-  readHalf: { share: 9, errors: ["TURN_INTERRUPTED"], run: readHalf },
+  stopReading: { share: 9, errors: ["TURN_INTERRUPTED"], run: stopReading },
   interrupt: { share: 5, errors: ["TURN_INTERRUPTED"], run: interrupt },
   timeOut: { share: 3, errors: ["TURN_TIMEOUT", "TURN_INTERRUPTED"], run: timeOut },
   kill: { share: 5, errors: ["TURN_INTERRUPTED"], run: kill },
@@ -53,25 +53,25 @@ export class LoadTraffic {
 
   async #step(): Promise<void> {
     const name = [this.#family, Math.floor(this.#random() * this.#names)] as const;
-    const [what, deed] = this.#deed();
+    const [what, action] = this.#pickAction();
     let outcome = what;
     try {
-      await deed.run(name, this.done);
+      await action.run(name, this.done);
     } catch (error) {
-      if (CastellanError.is(error) && deed.errors.includes(error.code)) outcome += ` ${error.code}`;
+      if (CastellanError.is(error) && action.errors.includes(error.code)) outcome += ` ${error.code}`;
       else this.faults.push(new Error(`${what} failed`, { cause: error }));
     }
     this.done += 1;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
   }
 
-  #deed(): [string, Deed] {
+  #pickAction(): [string, Action] {
     let left = this.#random() * 100;
-    for (const entry of Object.entries(DEEDS)) {
+    for (const entry of Object.entries(ACTIONS)) {
       left -= entry[1].share;
       if (left < 0) return entry;
     }
-    throw new Error("the shares are not a hundred");
+    throw new Error("the shares do not add up to 100");
   }
 }
 
@@ -86,8 +86,8 @@ async function ask(name: Name, number: number): Promise<void> {
   if (text !== `You said: ${prompt}`) throw new Error(`the answer to "${prompt}" was "${text}"`);
 }
 
-/** Leaves the loop in the middle. The turn goes on. */
-async function readHalf(name: Name): Promise<void> {
+/** Leaves the loop in the middle. The turn continues. */
+async function stopReading(name: Name): Promise<void> {
   const turn = stream(name, "Stream 20 pieces.");
   for await (const { number } of turn.messages()) if (number === 10) break;
   await turn.result();
@@ -101,10 +101,10 @@ async function interrupt(name: Name): Promise<void> {
 
 async function timeOut(name: Name): Promise<void> {
   await query(name, "Hang.", { timeout: 500 });
-  throw new Error("the turn ended before its time");
+  throw new Error("the turn ended before its deadline");
 }
 
 async function kill(name: Name): Promise<void> {
   await query(name, "Die.");
-  throw new Error("the process has answered after its death");
+  throw new Error("the process answered after it died");
 }

@@ -37,19 +37,19 @@ let ended = false;
 createInterface(process.stdin).once("line", () => {
   ended = true;
 });
-const told = { completed: 0, refused: {} as Record<string, number>, longestMs: 0 };
+const totals = { completed: 0, refused: {} as Record<string, number>, longestMs: 0 };
 
 async function ask(name: string): Promise<void> {
   for (let turn = 0; !ended; turn += 1) {
     const asked = performance.now();
     try {
       await session(name).query("x".repeat(2_000), turn % 2 === 0 ? { idempotencyKey: `${name} ${turn}` } : {});
-      told.completed += 1;
+      totals.completed += 1;
     } catch (error) {
       const reason = CastellanError.is(error, "JOURNAL_UNAVAILABLE") ? error.details.reason : String(error);
-      told.refused[reason] = (told.refused[reason] ?? 0) + 1;
+      totals.refused[reason] = (totals.refused[reason] ?? 0) + 1;
     }
-    told.longestMs = Math.max(told.longestMs, Math.round(performance.now() - asked));
+    totals.longestMs = Math.max(totals.longestMs, Math.round(performance.now() - asked));
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
@@ -61,6 +61,6 @@ delay.disable();
 held.stop();
 const [maxMs, p99Ms] = [delay.max / 1e6, delay.percentile(99) / 1e6];
 process.stdout.write(
-  `${JSON.stringify({ ...told, startMs: Math.round(startMs), maxMs, p99Ms, heldMs: held.longestMs })}\n`,
+  `${JSON.stringify({ ...totals, startMs: Math.round(startMs), maxMs, p99Ms, heldMs: held.longestMs })}\n`,
 );
 process.exit();

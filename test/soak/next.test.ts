@@ -146,13 +146,13 @@ async function served(env: NodeJS.ProcessEnv = {}): Promise<Served> {
   };
 }
 
-interface Told {
+interface ServerEvent {
   readonly event: string | undefined;
   readonly data: { readonly text: string };
 }
 
-async function eventsOf(response: Response): Promise<Told[]> {
-  const events: Told[] = [];
+async function eventsOf(response: Response): Promise<ServerEvent[]> {
+  const events: ServerEvent[] = [];
   const parser = createParser({ onEvent: ({ event, data }) => events.push({ event, data: JSON.parse(data) }) });
   parser.feed(await response.text());
   return events;

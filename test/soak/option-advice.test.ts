@@ -40,14 +40,14 @@ it("option advice: reports options that the real Claude Code ignores, and no oth
     },
   );
   expect(supervisor.notStarted).toEqual([]);
-  const told = log.filter((line) => line.startsWith("session"));
-  expect(told).toHaveLength(4);
+  const messages = log.filter((line) => line.startsWith("session"));
+  expect(messages).toHaveLength(4);
   for (const advice of [
     `\`additionalDirectories\`: ${api.cwd}/refrences does not exist, and Claude is not given it; did you mean \`${api.cwd}/references\`?`,
     '`allowedTools`: "Reed" has no effect: Claude Code has no such tool; did you mean `Read`?',
     '`allowedTools`: "mcp__db__qurey" has no effect: the MCP server "db" has no such tool; did you mean `mcp__db__query`?',
     '`model`: Claude Code does not know "claude-sonet-5-5"; turns fail if the API does not know it either; did you mean `claude-sonnet-5',
   ]) {
-    expect(told).toContainEqual(expect.stringContaining(`session "${wrong}": ${advice}`));
+    expect(messages).toContainEqual(expect.stringContaining(`session "${wrong}": ${advice}`));
   }
 });

@@ -44,7 +44,7 @@ it("PostgreSQL failover behind a pooler with a plain role: restores the commits 
   await transcripts.append(fresh, [ENTRY]);
   await primary.end("crash");
   await standby.promote();
-  line.lead(await pooled(standby));
+  line.redirect(await pooled(standby));
   await expect
     .poll(async () => {
       const turns = await journal.unfinishedTurns(['"a"']).catch(() => []);

@@ -53,7 +53,7 @@ async function start(options: SessionDefaults = {}, more: SupervisorOptions = {}
 }
 
 /** Returns everything that the model got since the `n`-th request, as one text. */
-function toldSince(n: number): string {
+function sentSince(n: number): string {
   return api.requests
     .slice(n)
     .map(({ raw }) => raw)
@@ -106,16 +106,16 @@ describe("verbatim prompts", () => {
       expect(text).toBe(`You said: ${typed}`);
       expect(api.requests).toHaveLength(before + 1);
     }
-    const told = toldSince(0);
-    expect(told).not.toContain(SECRET);
-    expect(told).not.toContain("a resource that was not asked for");
-    expect(told).not.toContain("expressed a desire to invoke the agent");
+    const sent = sentSince(0);
+    expect(sent).not.toContain(SECRET);
+    expect(sent).not.toContain("a resource that was not asked for");
+    expect(sent).not.toContain("expressed a desire to invoke the agent");
     const said = api.requests.flatMap(({ texts }) => texts.filter(({ role }) => role === "user"));
     expect(said.filter(({ text }) => text.includes("<command-name>"))).toEqual([]);
-    expect(told).not.toContain("is not installed in this session");
+    expect(sent).not.toContain("is not installed in this session");
     // Instructions and skills reach the model as usual.
-    expect(told).toContain("Instructions of the project.");
-    expect(told).toContain("greet: Greets");
+    expect(sent).toContain("Instructions of the project.");
+    expect(sent).toContain("greet: Greets");
     expect(new Set(api.requests.map(({ body }) => body.model)).size).toBe(1);
     await expect(readFile(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "settings.json"))).rejects.toThrow("ENOENT");
     await expect(readFile(join(api.cwd, "pwned"))).rejects.toThrow("ENOENT");
@@ -135,8 +135,8 @@ describe("verbatim prompts", () => {
     });
     await scene.session.query("/plan it");
     expect(asked).toEqual(["/plan it"]);
-    expect(toldSince(0)).toContain("from the hook");
-    expect(toldSince(0)).toMatch(/Plan mode is active/i);
+    expect(sentSince(0)).toContain("from the hook");
+    expect(sentSince(0)).toMatch(/Plan mode is active/i);
   });
 
   it("stay verbatim in pools, once(), and after a hibernation, a kill and a restart of the application", async () => {
@@ -174,7 +174,7 @@ describe("verbatim prompts", () => {
     await using supervisor = await begin();
     typed.push((await supervisor.query(name, prompt, { idempotencyKey: "last" })).text);
     expect(typed).toEqual(typed.map(() => `You said: ${prompt}`));
-    expect(toldSince(0)).not.toContain(SECRET);
+    expect(sentSince(0)).not.toContain(SECRET);
     await expect(readFile(join(api.env["CLAUDE_CONFIG_DIR"] ?? "", "settings.json"))).rejects.toThrow("ENOENT");
   });
 });
@@ -213,7 +213,7 @@ describe("commands", () => {
       const before = api.requests.length;
       const trusted = { verbatimPrompts: false, tools: [], env: api.env, cwd: api.cwd };
       await once(command("raw", args), { ...trusted, settingSources: ["project"] });
-      if (toldSince(before).includes(SECRET)) leaked.push(args);
+      if (sentSince(before).includes(SECRET)) leaked.push(args);
     }
     // What trusted arguments would read in is what untrusted arguments are refused for.
     expect(leaked).toEqual(words);
@@ -274,9 +274,9 @@ describe("Session.compact", () => {
       const reply = await session.compact("keep the keep");
       expect(reply).toMatchObject({ text: "The conversation has been compacted.", command: "compact" });
       expect(reply.costUsd).toBeGreaterThan(0);
-      expect(toldSince(api.requests.length - 1)).toContain("keep the keep");
+      expect(sentSince(api.requests.length - 1)).toContain("keep the keep");
       await session.query("after it");
-      expect(toldSince(api.requests.length - 1)).not.toContain("first word");
+      expect(sentSince(api.requests.length - 1)).not.toContain("first word");
       // An untouched turn is retried on the summary.
       await session.compact();
       api.model = () => "hangs";
@@ -285,15 +285,15 @@ describe("Session.compact", () => {
       api.model = () => answers;
       process.kill(session.status().pid ?? 0, "SIGKILL");
       expect((await cut).text).toBe(answers.text);
-      const told = api.lastRequest?.texts.filter(({ text }) => text.includes("the one that is cut")) ?? [];
-      expect(told).toHaveLength(1);
-      expect(toldSince(api.requests.length - 1)).toContain("The summary speaks of a keep.");
+      const matches = api.lastRequest?.texts.filter(({ text }) => text.includes("the one that is cut")) ?? [];
+      expect(matches).toHaveLength(1);
+      expect(sentSince(api.requests.length - 1)).toContain("The summary speaks of a keep.");
     }
     await using supervisor = await begin();
     await supervisor.query(name, "and now");
-    const told = toldSince(api.requests.length - 1);
-    expect(told).toContain("The summary speaks of a keep.");
-    expect(told).not.toContain("first word");
+    const sent = sentSince(api.requests.length - 1);
+    expect(sent).toContain("The summary speaks of a keep.");
+    expect(sent).not.toContain("first word");
   });
 
   it("rejects with TURN_FAILED and the reason, and the conversation goes on", async () => {

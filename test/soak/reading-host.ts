@@ -29,12 +29,12 @@ function open(): Record<string, number> {
   return Object.fromEntries(Object.entries(kinds).map(([kind, all = []]) => [kind, all.length]));
 }
 
-const readers: Record<string, number> = {};
+const counts: Record<string, number> = {};
 const failures: Record<string, number> = {};
 
 /** The actions of readers. */
-const DEEDS: Readonly<Record<string, (supervisor: Supervisor, index: number, prompt: string) => Promise<unknown>>> = {
-  async toTheEnd(_, index, prompt) {
+const READERS: Readonly<Record<string, (supervisor: Supervisor, index: number, prompt: string) => Promise<unknown>>> = {
+  async readsAll(_, index, prompt) {
     for await (const _text of stream(["user", index], prompt).text());
   },
   async leaves(_, index, prompt) {
@@ -77,7 +77,7 @@ const DEEDS: Readonly<Record<string, (supervisor: Supervisor, index: number, pro
   },
 };
 
-const deeds = Object.entries(DEEDS);
+const readerKinds = Object.entries(READERS);
 const samples: { turns: number; heap: number }[] = [];
 
 async function run(turns: number, sqlite: string, sampled: boolean): Promise<void> {
@@ -93,10 +93,10 @@ async function run(turns: number, sqlite: string, sampled: boolean): Promise<voi
   const call = async (): Promise<void> => {
     while (begun < turns) {
       const number = begun++;
-      const [name, deed] = deeds[Math.floor(random() * deeds.length)] ?? deeds[0] ?? [];
-      if (name === undefined || deed === undefined) return;
-      readers[name] = (readers[name] ?? 0) + 1;
-      await deed(supervisor, Math.floor(random() * 40), `prompt ${number}`).catch((error: unknown) => {
+      const [name, reader] = readerKinds[Math.floor(random() * readerKinds.length)] ?? readerKinds[0] ?? [];
+      if (name === undefined || reader === undefined) return;
+      counts[name] = (counts[name] ?? 0) + 1;
+      await reader(supervisor, Math.floor(random() * 40), `prompt ${number}`).catch((error: unknown) => {
         const code = CastellanError.is(error) ? error.code : String(error);
         failures[code] = (failures[code] ?? 0) + 1;
       });
@@ -133,7 +133,7 @@ process.stdout.write(
     late: mb(late?.heap),
     ratio: Math.round(((late?.heap ?? 0) / (early?.heap ?? 1)) * 1_000) / 1_000,
     atRest: mb(liveHeap()),
-    readers,
+    readers: counts,
     failures,
     before,
     after,

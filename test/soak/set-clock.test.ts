@@ -32,13 +32,13 @@ it.skipIf(LIBRARY === undefined)(
         NO_FAKE_STAT: "1",
       },
     });
-    const told: { trial: string; faults: string[]; figures: object }[] = [];
+    const reports: { trial: string; faults: string[]; figures: object }[] = [];
     for await (const line of createInterface(child.stdout)) {
-      told.push(JSON.parse(line));
+      reports.push(JSON.parse(line));
       console.log(line);
     }
     rmSync(directory, { recursive: true });
-    expect(told.filter(({ faults }) => faults.length > 0)).toEqual([]);
-    expect(told.length).toBe(2 + 4 * 4 + 2 + 1);
+    expect(reports.filter(({ faults }) => faults.length > 0)).toEqual([]);
+    expect(reports.length).toBe(2 + 4 * 4 + 2 + 1);
   },
 );

@@ -17,7 +17,7 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const COST_USD = 0.01;
 
-interface Told {
+interface TrialReport {
   readonly trial: string;
   /** What is wrong. Empty if nothing is. */
   readonly faults: readonly string[];
@@ -69,7 +69,7 @@ async function trial(
   rmSync(directory, { recursive: true, force: true });
   const strange = durations.filter((ms) => ms < 0 || ms > 60 * SECOND);
   const all = [...faults, ...(strange.length === 0 ? [] : [`turns took ${strange.join()} ms`])];
-  process.stdout.write(`${JSON.stringify({ trial: name, faults: all, figures } satisfies Told)}\n`);
+  process.stdout.write(`${JSON.stringify({ trial: name, faults: all, figures } satisfies TrialReport)}\n`);
 }
 
 async function took(work: Promise<unknown>): Promise<number> {

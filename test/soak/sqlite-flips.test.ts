@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { isWhole, tell, warnings, written } from "../journal/damaged-journal.ts";
+import { isReadable, readAll, warnings, written } from "../journal/damaged-journal.ts";
 
 /*
  * SQLite accepts a text or a number with a flipped bit like any other. The reader gets what was written, or is told of
@@ -14,8 +14,8 @@ describe("sqliteJournal on a file with a flipped bit", () => {
   it("refuses the file, reports the damage, or reads what was written", { timeout: 300_000 }, async () => {
     const path = await written();
     const whole = readFileSync(path);
-    const right = await tell(path);
-    if (!isWhole(right)) throw new Error("It was not opened.");
+    const right = await readAll(path);
+    if (!isReadable(right)) throw new Error("It was not opened.");
     expect(right.answers.every((answer) => typeof answer === "string")).toBe(true);
     expect(right.damage).toBeUndefined();
     warnings();
@@ -28,13 +28,14 @@ describe("sqliteJournal on a file with a flipped bit", () => {
       flipped.writeUInt8(flipped.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
       for (const part of ["-wal", "-shm", "-written"]) rmSync(path + part, { force: true });
       writeFileSync(path, flipped);
-      const told = await tell(path);
-      const wrong = isWhole(told)
-        ? told.answers.filter((answer, index) => typeof answer === "string" && answer !== right.answers[index])
+      const outcome = await readAll(path);
+      const wrong = isReadable(outcome)
+        ? outcome.answers.filter((answer, index) => typeof answer === "string" && answer !== right.answers[index])
         : [];
-      const loud = !isWhole(told) || told.damage !== undefined || told.answers.some((one) => typeof one !== "string");
+      const loud =
+        !isReadable(outcome) || outcome.damage !== undefined || outcome.answers.some((one) => typeof one !== "string");
       if (loud) noticed += 1;
-      expect(isWhole(told) && told.damage === undefined ? wrong : [], `bit ${bit}`).toEqual([]);
+      expect(isReadable(outcome) && outcome.damage === undefined ? wrong : [], `bit ${bit}`).toEqual([]);
     }
     expect(noticed).toBeGreaterThan(FLIPS / 8);
   });

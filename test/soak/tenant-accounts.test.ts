@@ -58,11 +58,11 @@ it("asAccount: runs a session as another user, with its files and its conversati
 it("inContainers: runs a session in a container with its directory, and passes its key by name", async () => {
   const root = join(open, "sessions");
   // The stand-in for the engine runs what it is told, without a container.
-  const [engine, told] = [join(open, "engine"), join(open, "told")];
+  const [engine, argumentsFile] = [join(open, "engine"), join(open, "told")];
   const sdk = dirname(createRequire(import.meta.url).resolve("@anthropic-ai/claude-agent-sdk"));
   const binary = join(`${sdk}-${process.platform}-${process.arch}`, "claude");
   const script = `#!/bin/sh
-printf '%s\\n' "$@" > ${told}
+printf '%s\\n' "$@" > ${argumentsFile}
 while [ "$1" != claude ]; do
   case "$1" in --workdir) cd "$2";; esac
   shift
@@ -79,7 +79,7 @@ exec ${binary} "$@"
   api.model = () => ({ text: "hello" });
   expect((await supervisor.query(name, "Hello")).text).toBe("hello");
   expect(api.lastRequest?.headers["x-api-key"]).toBe("sk-ant-of-the-tenant");
-  const flags = (await readFile(told, "utf8")).split("\n");
+  const flags = (await readFile(argumentsFile, "utf8")).split("\n");
   expect(flags.slice(0, 4)).toEqual(["run", "--rm", "--interactive", "--init"]);
   expect(flags).toEqual(expect.arrayContaining([`${cwd}:${cwd}`, "ANTHROPIC_API_KEY", "registry.example/claude"]));
   expect(flags.join()).not.toContain("sk-ant");

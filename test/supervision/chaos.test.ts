@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ChildExit, Disposition } from "../../src/supervision/child-spec.ts";
 import type { ChildSupervisor } from "../../src/supervision/supervisor.ts";
-import { Grove, pick, workersOf } from "./grove.ts";
 import { settle } from "./simulated-clock.ts";
 import { Stage } from "./stage.ts";
+import { pick, SupervisorTree, workersOf } from "./supervisor-tree.ts";
 import { anyExit, anyFlatTeam, anyTeam, type Team } from "./tree.ts";
 
 type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
@@ -44,7 +44,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** A tree that takes steps without waiting until it is at rest. */
 class Chaos {
   readonly #stage: Stage = new Stage({ shutdown: "infinity" });
-  readonly #grove: Grove = new Grove(this.#stage);
+  readonly #tree: SupervisorTree = new SupervisorTree(this.#stage);
   readonly #team: Team;
   readonly #held: Map<string, () => void> = new Map();
   readonly #calls: Promise<unknown>[] = [];
@@ -55,7 +55,7 @@ class Chaos {
   }
 
   async open(): Promise<void> {
-    await this.#grove.plant(this.#team);
+    await this.#tree.start(this.#team);
   }
 
   async take(step: Step): Promise<void> {
@@ -63,7 +63,7 @@ class Chaos {
     switch (step.type) {
       case "exit":
         pick(
-          [...this.#stage.onStage.values()].flatMap((actors) => [...actors]),
+          [...this.#stage.alive.values()].flatMap((actors) => [...actors]),
           step.at,
         )?.exit(step.exit);
         break;
@@ -85,12 +85,12 @@ class Chaos {
     }
     // Some steps run before any effect of the last step, some in the middle of its effects.
     await (step.type === "call" ? Promise.resolve() : settle());
-    for (const [id, actors] of this.#stage.incarnations) expect(actors, `incarnations of ${id}`).toBeLessThanOrEqual(1);
+    for (const [id, actors] of this.#stage.instances) expect(actors, `incarnations of ${id}`).toBeLessThanOrEqual(1);
   }
 
   /** Releases every held start and stop. The tree must come to rest, and then end. */
   async close(): Promise<void> {
-    const top = this.#grove.supervisors.get("r");
+    const top = this.#tree.supervisors.get("r");
     for (const id of [...this.#held.keys()]) this.#release(id);
     await this.#stage.clock.advance(600_000);
     expect(this.#unsettled).toBe(0);
@@ -104,7 +104,7 @@ class Chaos {
 
   /** Stops the tree in the middle of everything, and releases held starts and stops only afterwards. */
   async stopNow(): Promise<void> {
-    const top = this.#grove.supervisors.get("r");
+    const top = this.#tree.supervisors.get("r");
     const stops = [top?.stop(), top?.stop()];
     await settle();
     for (const id of [...this.#held.keys()]) {
@@ -129,7 +129,7 @@ class Chaos {
   }
 
   #call({ call, at, child }: Step & { type: "call" }): void {
-    const home: ChildSupervisor | undefined = pick([...this.#grove.supervisors.values()], at);
+    const home: ChildSupervisor | undefined = pick([...this.#tree.supervisors.values()], at);
     const id = pick(home?.whichChildren() ?? [], child)?.id;
     if (home === undefined || id === undefined) return;
     this.#unsettled += 1;

@@ -143,18 +143,18 @@ describe("ChildSpec.onEvent", () => {
 
   it("receives the events of its own child only, in one order for all listeners", async () => {
     const stage = new Stage();
-    const told: string[] = [];
+    const events: string[] = [];
     const listening = (id: string): ChildSpec =>
       stage.spec(id, {
         onEvent: (event) => {
-          told.push(`${event.type} ${id}`);
+          events.push(`${event.type} ${id}`);
           if (id === "a") throw new Error("no");
         },
       });
     const supervisor = await stage.supervise(["a", "b", "c"].map(listening), { strategy: "rest_for_one" });
     await stage.exit("b");
     await supervisor.terminateChild("a");
-    expect(told).toEqual([
+    expect(events).toEqual([
       ...["started a", "started b", "started c"],
       ...["exited b", "restarting b", "terminated c", "started b", "started c"],
       "terminated a",

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { CastellanError } from "../../src/errors.ts";
 import type { ChildExit, Disposition, Restart } from "../../src/supervision/child-spec.ts";
 import type { ChildSupervisor } from "../../src/supervision/supervisor.ts";
-import { Grove, pick, workersOf } from "./grove.ts";
 import { Model } from "./model.ts";
 import { World } from "./model-world.ts";
 import { settle } from "./simulated-clock.ts";
 import { Stage } from "./stage.ts";
+import { pick, SupervisorTree, workersOf } from "./supervisor-tree.ts";
 import { anyExit, anyRestart, anyTeam, type Plan, type Team } from "./tree.ts";
 
 type Call = "terminateChild" | "restartChild" | "deleteChild" | "recycleChild";
@@ -53,7 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Pair {
   readonly #stage: Stage = new Stage();
   readonly #world: World = new World();
-  readonly #grove: Grove = new Grove(this.#stage);
+  readonly #tree: SupervisorTree = new SupervisorTree(this.#stage);
   readonly #model: Model;
   readonly #team: Team;
   readonly #calls: Promise<string>[] = [];
@@ -69,7 +69,7 @@ class Pair {
   }
 
   async open(): Promise<void> {
-    await this.#grove.plant(this.#team);
+    await this.#tree.start(this.#team);
     this.#model.open();
     this.#compare();
   }
@@ -98,7 +98,7 @@ class Pair {
 
   async close(): Promise<void> {
     if (!this.lost) this.#model.stop();
-    await this.#grove.supervisors.get("r")?.stop();
+    await this.#tree.supervisors.get("r")?.stop();
     this.#compare();
     expect(this.#stage.playing).toEqual([]);
     expect(this.#stage.clock.timers).toBe(0);
@@ -106,7 +106,7 @@ class Pair {
   }
 
   async #exit(at: number, exit: ChildExit): Promise<void> {
-    const homes = this.#model.family().flatMap((home) => home.workers().map((id) => ({ home, id })));
+    const homes = this.#model.running().flatMap((home) => home.workers().map((id) => ({ home, id })));
     const picked = pick(homes, at);
     if (picked === undefined) return;
     picked.home.workerExits(picked.id, exit);
@@ -122,17 +122,17 @@ class Pair {
   }
 
   async #add({ at, fresh, restart }: Step & { type: "add" }): Promise<void> {
-    const home = pick(this.#model.family(), at);
+    const home = pick(this.#model.running(), at);
     if (home === undefined) return;
     const known = pick(home.show(), at)?.split(" ")[0];
     const id = fresh || known === undefined ? `${home.id}.new${this.#added.length}` : known;
     const plan: Plan = { id, restart, significant: false, inner: undefined };
     if (id !== known) this.#added.push(plan);
-    await this.#expectCall(home.startChild(plan), this.#real(home).startChild(this.#grove.spec(plan)));
+    await this.#expectCall(home.startChild(plan), this.#real(home).startChild(this.#tree.spec(plan)));
   }
 
   async #call({ call, at, child }: Step & { type: "call" }): Promise<void> {
-    const home = pick(this.#model.family(), at);
+    const home = pick(this.#model.running(), at);
     if (home === undefined) return;
     const ids = home.show().map((line) => line.split(" ")[0] ?? "");
     const id = pick([...ids, ...ids, "nobody"], child) ?? "nobody";
@@ -163,7 +163,7 @@ class Pair {
     if (tied) expect(log.toSorted()).toEqual(expected.toSorted());
     else if (overlapped) expect(Object.groupBy(log, homeOf)).toEqual(Object.groupBy(expected, homeOf));
     else expect(log).toEqual(expected);
-    for (const home of this.#model.family()) {
+    for (const home of this.#model.running()) {
       const shown = this.#real(home)
         .whichChildren()
         .map(({ id, state, restarts }) => `${id} ${state} ${restarts}`);
@@ -171,14 +171,14 @@ class Pair {
     }
     expect(this.#stage.playing).toEqual(
       this.#model
-        .family()
+        .running()
         .flatMap((home) => home.workers())
         .toSorted(),
     );
   }
 
   #real(home: Model): ChildSupervisor {
-    const supervisor = this.#grove.supervisors.get(home.id);
+    const supervisor = this.#tree.supervisors.get(home.id);
     if (supervisor === undefined) throw new Error(`${home.id} is not up`);
     return supervisor;
   }

@@ -10,13 +10,13 @@ interface Batch {
 type State = "running" | "waiting" | "terminated" | "quarantined";
 type Outcome = "ok" | "CHILD_START_FAILED" | "cancelled" | "SUPERVISOR_STOPPED";
 /** What happens to a child whose start fails. */
-type Otherwise = "judge" | "forget" | "terminated" | "quarantined";
+type OnStartFailure = "judge" | "forget" | "terminated" | "quarantined";
 
 interface ModelChild {
   readonly plan: Plan;
   state: State;
   batch: Batch | undefined;
-  everUp: boolean;
+  hasRun: boolean;
   restarts: number;
   delay: number;
   failedStarts: number;
@@ -54,8 +54,8 @@ export class Model {
   }
 
   /** Returns all running supervisors, this one first. */
-  family(): Model[] {
-    return this.#ended ? [] : [this, ...this.#children.flatMap(({ inner }) => inner?.family() ?? [])];
+  running(): Model[] {
+    return this.#ended ? [] : [this, ...this.#children.flatMap(({ inner }) => inner?.running() ?? [])];
   }
 
   /** Returns the ids of this supervisor's running workers. */
@@ -68,14 +68,14 @@ export class Model {
     return this.#children.map((child) => {
       const { id } = child.plan;
       const state = child.state === "waiting" ? (isFirst(child) ? "starting" : "restarting") : child.state;
-      const restarts = child.state === "running" && this.#isCalm(child) ? 0 : child.restarts;
+      const restarts = child.state === "running" && this.#isStable(child) ? 0 : child.restarts;
       return `${id} ${state} ${restarts}`;
     });
   }
 
   workerExits(id: string, exit: ChildExit): void {
-    const child = this.#named(id);
-    if (child !== undefined) this.#exits(child, exit);
+    const child = this.#find(id);
+    if (child !== undefined) this.#onExit(child, exit);
   }
 
   stop(): void {
@@ -83,7 +83,7 @@ export class Model {
   }
 
   startChild(plan: Plan): string | undefined {
-    const known = this.#named(plan.id);
+    const known = this.#find(plan.id);
     if (known !== undefined) {
       return known.state === "running" || isFirst(known) ? "CHILD_ALREADY_STARTED" : "CHILD_ALREADY_PRESENT";
     }
@@ -93,14 +93,14 @@ export class Model {
   }
 
   terminateChild(id: string): string {
-    const child = this.#named(id);
+    const child = this.#find(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
     this.#release(child, "cancelled");
     return "ok";
   }
 
   restartChild(id: string): string | undefined {
-    const child = this.#named(id);
+    const child = this.#find(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
     if (child.state === "running") return "CHILD_RUNNING";
     if (child.state === "waiting") return isFirst(child) ? "CHILD_RUNNING" : "CHILD_RESTARTING";
@@ -108,7 +108,7 @@ export class Model {
   }
 
   deleteChild(id: string): string {
-    const child = this.#named(id);
+    const child = this.#find(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
     if (child.state === "running") return "CHILD_RUNNING";
     if (child.state === "waiting") return isFirst(child) ? "CHILD_RUNNING" : "CHILD_RESTARTING";
@@ -117,24 +117,24 @@ export class Model {
   }
 
   recycleChild(id: string): string | undefined {
-    const child = this.#named(id);
+    const child = this.#find(id);
     if (child === undefined) return "CHILD_NOT_FOUND";
     if (child.state !== "waiting" || child.batch === undefined) return this.#startByHand(child, "judge");
-    pardon(child);
+    resetRestarts(child);
     child.outcome = undefined;
     this.#run(child.batch, "judge");
     return child.outcome;
   }
 
-  #startByHand(child: ModelChild, otherwise: Otherwise): string | undefined {
-    pardon(child);
+  #startByHand(child: ModelChild, otherwise: OnStartFailure): string | undefined {
+    resetRestarts(child);
     child.outcome = undefined;
     this.#begin([child], 0, otherwise);
     return child.outcome;
   }
 
-  #exits(child: ModelChild, exit: ChildExit): void {
-    this.#fold(child);
+  #onExit(child: ModelChild, exit: ChildExit): void {
+    this.#endSeries(child);
     child.state = "terminated";
     child.inner = undefined;
     this.#judge(child, exit);
@@ -150,7 +150,7 @@ export class Model {
       this.#autoShutdown(child);
     } else if (disposition === "quarantine") {
       this.#giveUp(child);
-    } else if (disposition === "free" || this.#bears(child)) {
+    } else if (disposition === "free" || this.#mayRestart(child)) {
       this.#restart(child);
     } else {
       this.#giveUp(child);
@@ -163,7 +163,7 @@ export class Model {
   }
 
   /** Counts a restart and returns whether the intensity allows it. */
-  #bears(child: ModelChild): boolean {
+  #mayRestart(child: ModelChild): boolean {
     const { maxRestarts = 3, maxSeconds = 5, onMaxRestarts } = this.#team.options;
     const shared = onMaxRestarts === "escalate";
     const earlier = (shared ? this.#counted : child.counted).filter((at) => at + maxSeconds * 1_000 >= this.#world.now);
@@ -178,8 +178,8 @@ export class Model {
     child.delay = child.restarts === 1 ? 0 : Math.min(30_000, 100 * 2 ** (child.restarts - 2));
     child.state = "waiting";
     const { strategy } = this.#team.options;
-    const alone = strategy === "one_for_one" || !child.everUp;
-    if (!child.everUp) this.#world.overlapped = true;
+    const alone = strategy === "one_for_one" || !child.hasRun;
+    if (!child.hasRun) this.#world.overlapped = true;
     else this.#world.lost ||= this.#world.overlapped;
     const from = strategy === "one_for_all" ? 0 : this.#children.indexOf(child);
     const group = alone ? [child] : this.#children.slice(from).filter(({ state }) => state !== "quarantined");
@@ -192,7 +192,7 @@ export class Model {
   }
 
   /** Stops these children, and starts them together with the members of their pending batches. */
-  #begin(group: readonly ModelChild[], delay: number, otherwise: Otherwise): void {
+  #begin(group: readonly ModelChild[], delay: number, otherwise: OnStartFailure): void {
     const all = new Set(group.flatMap((child) => [child, ...(child.batch?.members ?? [])]));
     const members = this.#children.filter((child) => all.has(child));
     for (const child of members.toReversed()) if (child.state === "running") this.#stop(child);
@@ -207,7 +207,7 @@ export class Model {
   }
 
   /** Starts the remaining members of a batch. A batch that ran or was taken over has none. */
-  #run(batch: Batch, otherwise: Otherwise): void {
+  #run(batch: Batch, otherwise: OnStartFailure): void {
     for (let child = batch.members[0]; child !== undefined; child = batch.members[0]) {
       leaveBatch(child);
       const failure = this.#start(child);
@@ -231,7 +231,7 @@ export class Model {
     this.#world.log.push(`start ${id}`);
     let failure = this.#world.failures.get(id)?.shift();
     if (inner !== undefined) {
-      const model = new Model(id, inner, this.#world, (exit) => this.#exits(child, exit));
+      const model = new Model(id, inner, this.#world, (exit) => this.#onExit(child, exit));
       child.inner = model;
       if (!model.open()) failure = "count";
     }
@@ -243,13 +243,13 @@ export class Model {
     }
     child.failedStarts = 0;
     child.state = "running";
-    child.everUp = true;
+    child.hasRun = true;
     child.since = this.#world.now;
     return undefined;
   }
 
   #stop(child: ModelChild): void {
-    this.#fold(child);
+    this.#endSeries(child);
     this.#world.log.push(`stop ${child.plan.id}`);
     child.inner?.stop();
     child.inner = undefined;
@@ -288,30 +288,30 @@ export class Model {
   }
 
   /** Ends the restart series of a child that ran long enough. */
-  #fold(child: ModelChild): void {
-    if (this.#isCalm(child)) Object.assign(child, { restarts: 0, delay: 0 });
+  #endSeries(child: ModelChild): void {
+    if (this.#isStable(child)) Object.assign(child, { restarts: 0, delay: 0 });
   }
 
-  #isCalm(child: ModelChild): boolean {
+  #isStable(child: ModelChild): boolean {
     const { maxSeconds = 5 } = this.#team.options;
     return this.#world.now - child.since >= Math.max(maxSeconds * 1_000, child.delay);
   }
 
-  #named(id: string): ModelChild | undefined {
+  #find(id: string): ModelChild | undefined {
     return this.#children.find(({ plan }) => plan.id === id);
   }
 }
 
 function newChild(plan: Plan): ModelChild {
-  const past = { everUp: false, restarts: 0, delay: 0, failedStarts: 0, counted: [], since: 0 };
+  const past = { hasRun: false, restarts: 0, delay: 0, failedStarts: 0, counted: [], since: 0 };
   return { plan, state: "waiting", batch: undefined, inner: undefined, outcome: undefined, ...past };
 }
 
 function isFirst(child: ModelChild): boolean {
-  return child.state === "waiting" && !child.everUp && child.restarts === 0;
+  return child.state === "waiting" && !child.hasRun && child.restarts === 0;
 }
 
-function pardon(child: ModelChild): void {
+function resetRestarts(child: ModelChild): void {
   Object.assign(child, { restarts: 0, delay: 0, failedStarts: 0, counted: [] });
 }
 

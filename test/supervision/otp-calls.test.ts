@@ -15,7 +15,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, start_child/2",
     rule: "adds a child at the end of the start order and starts it",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       const child = await supervisor.startChild(stage.spec("b"));
       expect(child).toBe(stage.actor("b"));
@@ -27,7 +27,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Adding a Child Process",
     rule: "loses children that were added when the supervisor is restarted",
-    shows: async (stage) => {
+    check: async (stage) => {
       const spec = stage.nested("inner", stage.specs("a"), { onMaxRestarts: "escalate", maxRestarts: 0 });
       const top = await stage.supervise([spec]);
       const inner = top.child("inner")?.child;
@@ -40,7 +40,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, start_child/2",
     rule: "refuses a taken id with CHILD_ALREADY_STARTED if its child runs",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await expect(supervisor.startChild(stage.spec("a"))).rejects.toMatchObject({ code: "CHILD_ALREADY_STARTED" });
     },
@@ -48,7 +48,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, start_child/2",
     rule: "refuses a taken id with CHILD_ALREADY_PRESENT if its child does not run",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.startChild(stage.spec("a"))).rejects.toMatchObject({ code: "CHILD_ALREADY_PRESENT" });
       await supervisor.terminateChild("a");
@@ -58,7 +58,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, start_child/2",
     rule: "discards the spec and returns the error if the start fails",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise([]);
       stage.failNext("a", "no a");
       const starting = supervisor.startChild(stage.spec("a"));
@@ -69,7 +69,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, terminate_child/2",
     rule: "stops the child and keeps its spec",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
       expect(supervisor.child("a")).toMatchObject({ state: "terminated", child: undefined });
@@ -78,7 +78,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, terminate_child/2",
     rule: "deletes the spec of a temporary child with the child",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("a", { restart: "temporary" })]);
       await supervisor.terminateChild("a");
       expect(supervisor.child("a")).toBeUndefined();
@@ -88,7 +88,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, terminate_child/2",
     rule: "accepts the termination of a child that does not run",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
       await supervisor.terminateChild("a");
@@ -98,7 +98,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, restart_child/2",
     rule: "starts a terminated child again, in its old place",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b"));
       await supervisor.terminateChild("a");
       expect(await supervisor.restartChild("a")).toBe(stage.actor("a"));
@@ -108,7 +108,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, restart_child/2",
     rule: "refuses restartChild while the child runs or is about to be restarted",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.restartChild("a")).rejects.toMatchObject({ code: "CHILD_RESTARTING" });
       await stage.clock.advance(100);
@@ -118,7 +118,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, restart_child/2",
     rule: "returns the error and leaves the child terminated if the start fails",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
       stage.failNext("a", "no a");
@@ -130,7 +130,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, delete_child/2",
     rule: "deletes the spec of a child that does not run, and frees its id",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       await supervisor.terminateChild("a");
       await supervisor.deleteChild("a");
@@ -141,7 +141,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, delete_child/2",
     rule: "refuses deleteChild while the child runs or is about to be restarted",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await waiting(stage);
       await expect(supervisor.deleteChild("a")).rejects.toMatchObject({ code: "CHILD_RESTARTING" });
       await stage.clock.advance(100);
@@ -152,7 +152,7 @@ const rules: OtpRule[] = [
     (call): OtpRule => ({
       source: "supervisor, terminate_child/2, restart_child/2, delete_child/2",
       rule: `refuses ${call} of an unknown child`,
-      shows: async (stage) => {
+      check: async (stage) => {
         const supervisor = await stage.supervise([]);
         await expect(supervisor[call]("x")).rejects.toMatchObject({
           code: "CHILD_NOT_FOUND",
@@ -164,7 +164,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, which_children/1",
     rule: "lists every spec: with its child, restarting, or without a child",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"));
       stage.failNext("b", "down");
       await stage.exit("b");
@@ -179,7 +179,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, count_children/1",
     rule: "counts specs, active children, supervisors and workers, the last two dead or alive",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise([...stage.specs("a", "b"), stage.nested("s", [])]);
       await supervisor.terminateChild("a");
       await supervisor.terminateChild("s");
@@ -197,7 +197,7 @@ const rules: OtpRule[] = [
     ([restart, exit]): OtpRule => ({
       source: "supervisor, Automatic Shutdown: any_significant",
       rule: `ends the supervisor when a significant ${restart} child ends ${exit.reason}`,
-      shows: async (stage) => {
+      check: async (stage) => {
         const worker = stage.spec("w", { restart, significant: true });
         const supervisor = await stage.supervise([stage.spec("a"), worker, stage.spec("z")], {
           autoShutdown: "any_significant",
@@ -212,7 +212,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Automatic Shutdown: any_significant",
     rule: "restarts a significant transient child that crashes, and goes on when an insignificant one ends",
-    shows: async (stage) => {
+    check: async (stage) => {
       const children = [
         stage.spec("a", { restart: "transient", significant: true }),
         stage.spec("b", { restart: "transient" }),
@@ -226,7 +226,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Automatic Shutdown: all_significant",
     rule: "ends the supervisor when the last significant child ends",
-    shows: async (stage) => {
+    check: async (stage) => {
       const significant = { restart: "transient", significant: true } as const;
       const children = [stage.spec("a", significant), stage.spec("b", significant), stage.spec("c")];
       const supervisor = await stage.supervise(children, { autoShutdown: "all_significant" });
@@ -240,7 +240,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Automatic Shutdown, note",
     rule: "goes on when a significant child is terminated by a call",
-    shows: async (stage) => {
+    check: async (stage) => {
       const worker = stage.spec("w", { restart: "transient", significant: true });
       const supervisor = await stage.supervise([worker, stage.spec("a")], { autoShutdown: "any_significant" });
       await supervisor.terminateChild("w");
@@ -250,7 +250,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Automatic Shutdown, note",
     rule: "goes on when a significant child is stopped because a sibling died",
-    shows: async (stage) => {
+    check: async (stage) => {
       const worker = stage.spec("w", { restart: "temporary", significant: true });
       const options = { autoShutdown: "any_significant", strategy: "one_for_all" } as const;
       await stage.supervise([stage.spec("a"), worker], options);
@@ -261,7 +261,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor.erl, check_startspec: duplicate_child_name",
     rule: "refuses two children with one id before it starts any",
-    shows: async (stage) => {
+    check: async (stage) => {
       const starting = stage.supervise(stage.specs("a", "b", "a"));
       await expect(starting).rejects.toMatchObject({
         code: "INVALID_OPTIONS",

@@ -16,7 +16,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Supervision Principles",
     rule: "starts children in the order of the list",
-    shows: async (stage) => {
+    check: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"));
       expect(stage.take()).toEqual(["start a", "start b", "start c"]);
     },
@@ -24,7 +24,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Supervision Principles; Stopping",
     rule: "stops children in reverse start order, and then ends",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"));
       stage.take();
       await supervisor.stop();
@@ -35,7 +35,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Starting a Supervisor",
     rule: "starts one child after the other, and returns when all run",
-    shows: async (stage) => {
+    check: async (stage) => {
       const release = stage.holdStart("a");
       const starting = stage.supervise(stage.specs("a", "b"));
       await stage.clock.advance(60_000);
@@ -49,7 +49,7 @@ const rules: OtpRule[] = [
     source: "supervisor, start_link/3",
     rule: "stops the started children and fails if a child does not start",
     deviates: "only with onStartFailure abort",
-    shows: async (stage) => {
+    check: async (stage) => {
       stage.failNext("c", "no c");
       const starting = stage.supervise(stage.specs("a", "b", "c", "d"), { onStartFailure: "abort" });
       await expect(starting).rejects.toMatchObject({
@@ -63,7 +63,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart Strategies: one_for_one",
     rule: "restarts only the child that ended, by default",
-    shows: async (stage) => {
+    check: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"));
       stage.take();
       await stage.exit("b");
@@ -73,7 +73,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart Strategies: one_for_all",
     rule: "stops all others, and then starts all",
-    shows: async (stage) => {
+    check: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c"), { strategy: "one_for_all" });
       stage.take();
       await stage.exit("b");
@@ -83,7 +83,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart Strategies: rest_for_one",
     rule: "stops the children after it in start order, then starts it and them",
-    shows: async (stage) => {
+    check: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
       stage.take();
       await stage.exit("b");
@@ -94,7 +94,7 @@ const rules: OtpRule[] = [
     (strategy): OtpRule => ({
       source: "supervisor, Restart Strategies",
       rule: `leaves the others alone under ${strategy} when the child that ended is not restarted`,
-      shows: async (stage) => {
+      check: async (stage) => {
         const quiet = stage.spec("a", { restart: "transient" });
         await stage.supervise([quiet, ...stage.specs("b", "c")], { strategy });
         stage.take();
@@ -106,7 +106,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, terminate_child/2",
     rule: "restarts a terminated child with its siblings",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b"), { strategy: "one_for_all" });
       await supervisor.terminateChild("b");
       stage.take();
@@ -119,14 +119,14 @@ const rules: OtpRule[] = [
       (exit): OtpRule => ({
         source: "supervisor, Child specification: restart",
         rule: `leaves a ${restart} child that ends ${exit.reason} ${stateAfter(restart, exit.reason)}`,
-        shows: async (stage) => expect(await runningAfter(stage, restart, exit)).toBe(stateAfter(restart, exit.reason)),
+        check: async (stage) => expect(await runningAfter(stage, restart, exit)).toBe(stateAfter(restart, exit.reason)),
       }),
     ),
   ),
   {
     source: "supervisor, Child specification: restart",
     rule: "deletes a temporary child that is stopped because a sibling ended, and does not restart it",
-    shows: async (stage) => {
+    check: async (stage) => {
       const children = [stage.spec("a"), stage.spec("t", { restart: "temporary" }), stage.spec("z")];
       const supervisor = await stage.supervise(children, { strategy: "one_for_all" });
       stage.take();
@@ -138,7 +138,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Child specification: restart",
     rule: "makes a child permanent by default",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"));
       expect(supervisor.child("a")?.restart).toBe("permanent");
     },
@@ -147,7 +147,7 @@ const rules: OtpRule[] = [
     (how): OtpRule => ({
       source: "supervisor, Child specification: shutdown",
       rule: `stops a child with its own shutdown, here ${how}`,
-      shows: async (stage) => {
+      check: async (stage) => {
         const supervisor = await stage.supervise([stage.spec("a", { shutdown: how })]);
         const actor = stage.actor("a");
         await supervisor.stop();
@@ -158,7 +158,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Child specification: shutdown",
     rule: "gives a worker 5,000 ms to stop and a supervisor infinity by default",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("w"), stage.spec("s", { type: "supervisor" })]);
       const [worker, other] = [stage.actor("w"), stage.actor("s")];
       await supervisor.stop();
@@ -168,7 +168,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Child specification: shutdown",
     rule: "kills a child that has not ended in its shutdown time",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise([stage.spec("a", { shutdown: 300 })]);
       const actor = stage.actor("a");
       const release = stage.holdStop("a");
@@ -187,7 +187,7 @@ const rules: OtpRule[] = [
     rule: "stops all children and ends after more than maxRestarts within maxSeconds",
     deviates:
       "with onMaxRestarts escalate, and abnormal where OTP says shutdown, so that a transient supervisor comes back too",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a", "b"), { ...escalate, maxRestarts: 1 });
       await stage.exit("a");
       stage.take();
@@ -206,7 +206,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart intensity and period",
     rule: "ignores restarts older than maxSeconds",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 1, maxSeconds: 5 });
       for (let times = 0; times < 10; times += 1) {
         await stage.exit("a");
@@ -218,7 +218,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart intensity and period",
     rule: "ends at the first restart with an intensity of 0",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 0 });
       await stage.exit("a");
       expect((await supervisor.exited).reason).toBe("abnormal");
@@ -227,7 +227,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart intensity and period",
     rule: "counts a child that ends normally like any other if it is restarted",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 0 });
       await stage.exit("a", normal);
       expect((await supervisor.exited).reason).toBe("abnormal");
@@ -236,7 +236,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor, Restart intensity and period",
     rule: "counts a restart of many children once",
-    shows: async (stage) => {
+    check: async (stage) => {
       const options = { ...escalate, strategy: "one_for_all", maxRestarts: 1 } as const;
       const supervisor = await stage.supervise(stage.specs("a", "b", "c"), options);
       await stage.exit("a");
@@ -246,7 +246,7 @@ const rules: OtpRule[] = [
   {
     source: "sup_princ, Maximum Restart Intensity",
     rule: "makes the supervisor above restart it or give up too when it gives up",
-    shows: async (stage) => {
+    check: async (stage) => {
       const inner = stage.nested("inner", stage.specs("a"), { ...escalate, maxRestarts: 1 });
       const top = await stage.supervise([inner], { ...escalate, maxRestarts: 1 });
       await stage.exit("a");
@@ -262,7 +262,7 @@ const rules: OtpRule[] = [
     source: "supervisor.erl, restart/2 and handle_cast try_again_restart",
     rule: "counts a failed restart as another restart and tries again, while it answers calls",
     deviates: "it is tried again after a back-off",
-    shows: async (stage) => {
+    check: async (stage) => {
       const supervisor = await stage.supervise(stage.specs("a"), { ...escalate, maxRestarts: 2 });
       stage.failNext("a", "down", "down");
       await stage.exit("a");
@@ -276,7 +276,7 @@ const rules: OtpRule[] = [
   {
     source: "supervisor.erl, restart_multiple_children",
     rule: "applies the strategy again from the child that fails in a restart of many",
-    shows: async (stage) => {
+    check: async (stage) => {
       await stage.supervise(stage.specs("a", "b", "c", "d"), { strategy: "rest_for_one" });
       stage.failNext("c", "down");
       stage.take();

@@ -10,14 +10,14 @@ export interface OtpRule {
   readonly source: string;
   readonly rule: string;
   readonly deviates?: string;
-  shows(stage: Stage): Promise<void>;
+  check(stage: Stage): Promise<void>;
 }
 
 /** Runs each rule as a test, on a stage of its own. */
 export function checkRules(title: string, rules: readonly OtpRule[]): void {
   describe(title, () => {
-    for (const { source, rule, deviates, shows } of rules) {
-      it(`${rule} [${source}]${deviates === undefined ? "" : `, except: ${deviates}`}`, () => shows(new Stage()));
+    for (const { source, rule, deviates, check } of rules) {
+      it(`${rule} [${source}]${deviates === undefined ? "" : `, except: ${deviates}`}`, () => check(new Stage()));
     }
   });
 }

@@ -30,7 +30,7 @@ export class Actor implements Child {
 
   /** Ends without being asked. */
   exit(exit: ChildExit): void {
-    this.#stage.onStage.get(this.id)?.delete(this);
+    this.#stage.alive.get(this.id)?.delete(this);
     this.#gone.resolve(exit);
   }
 
@@ -38,7 +38,7 @@ export class Actor implements Child {
     this.stops.push(how);
     if (this.stops.length === 1) this.#stage.log.push(`stop ${this.id}`);
     await this.#stage.stopHolds.get(this.id)?.promise;
-    if (this.#stage.onStage.get(this.id)?.has(this) === true) this.exit(shutdown);
+    if (this.#stage.alive.get(this.id)?.has(this) === true) this.exit(shutdown);
   }
 }
 
@@ -48,12 +48,12 @@ export class Stage {
   /** Entries such as `start a` and `stop a`, in the order of the supervisors' requests. */
   log: string[] = [];
   events: (ChildEvent & { readonly id: string })[] = [];
-  readonly onStage: Map<string, Set<Actor>> = new Map();
+  readonly alive: Map<string, Set<Actor>> = new Map();
   readonly contexts: Map<string, StartContext[]> = new Map();
   readonly startHolds: Map<string, PromiseWithResolvers<void>> = new Map();
   readonly stopHolds: Map<string, PromiseWithResolvers<void>> = new Map();
   /** For each id the number of actors between the call of their start and their end. */
-  readonly incarnations: Map<string, number> = new Map();
+  readonly instances: Map<string, number> = new Map();
   readonly #failures: Map<string, unknown[]> = new Map();
   readonly #defaults: Partial<ChildSpec>;
 
@@ -110,7 +110,7 @@ export class Stage {
 
   /** Returns the only live actor of `id`. */
   actor(id: string): Actor {
-    const [actor, another] = this.onStage.get(id) ?? [];
+    const [actor, another] = this.alive.get(id) ?? [];
     if (actor === undefined || another !== undefined) throw new Error(`not exactly one ${id} on stage`);
     return actor;
   }
@@ -123,7 +123,7 @@ export class Stage {
 
   /** The ids of the live actors, in alphabetical order. */
   get playing(): string[] {
-    const live = [...this.onStage].flatMap(([id, actors]) => [...actors].map(() => id));
+    const live = [...this.alive].flatMap(([id, actors]) => [...actors].map(() => id));
     return live.toSorted();
   }
 
@@ -142,7 +142,7 @@ export class Stage {
   }
 
   #count(id: string, change: 1 | -1): void {
-    this.incarnations.set(id, (this.incarnations.get(id) ?? 0) + change);
+    this.instances.set(id, (this.instances.get(id) ?? 0) + change);
   }
 
   async #enter(id: string, context: StartContext): Promise<Child> {
@@ -157,7 +157,7 @@ export class Stage {
     }
     const actor = new Actor(id, this);
     void actor.exited.then(() => this.#count(id, -1));
-    this.onStage.set(id, (this.onStage.get(id) ?? new Set()).add(actor));
+    this.alive.set(id, (this.alive.get(id) ?? new Set()).add(actor));
     return actor;
   }
 }

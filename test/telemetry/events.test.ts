@@ -4,12 +4,12 @@ import { type EventName, eventNames } from "../../src/events.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { type Told, told } from "./told.ts";
+import { eventsDuring, type PublishedEvent } from "./published-events.ts";
 
 /** Every event except the messages of a process. */
 const events = eventNames.filter((name) => name !== "castellan:session:message");
 
-const short = ({ name, event }: Told): string => {
+const short = ({ name, event }: PublishedEvent): string => {
   const detail = "state" in event ? ` ${String(event.state)}` : "outcome" in event ? ` ${String(event.outcome)}` : "";
   return `${name.replace("castellan:", "")}${detail}`;
 };
@@ -59,7 +59,7 @@ test("session events: report start, turn, approval, crash, restart and end, in o
     if (turn.prompt === "die") await turn.crash({ signal: "SIGKILL" });
     await turn.text("done");
   };
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using scene = await Scene.open({ script, children: [{ name, approvals: true, onInterruptedTurn: "fail" }] });
     const asked = query(name, "ask");
     await eventually(() => session(name).approvals().length > 0);
@@ -126,7 +126,7 @@ test("session events: report start, turn, approval, crash, restart and end, in o
 test("capacity and quarantine events: report the wait for a process, and a quarantine with its exits", async () => {
   const [clock, broken, works, waits] = [new SimulatedClock(), unique("broken"), unique("works"), unique("waits")];
   const gate = Promise.withResolvers<void>();
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using scene = await Scene.open({
       clock,
       script: async (turn) => {
@@ -145,7 +145,7 @@ test("capacity and quarantine events: report the wait for a process, and a quara
     await Promise.all([held, late]);
   });
   seen.push(
-    ...(await told(async () => {
+    ...(await eventsDuring(async () => {
       await using scene = await Scene.open({ children: [{ name: broken, apiKey: { env: "NOT_SET_ANYWHERE" } }] });
       expect(scene.supervisor.notStarted).toHaveLength(1);
     })),

@@ -5,7 +5,7 @@ import { type EventLogger, follow, pool } from "../../src/index.ts";
 import { stderrLogger } from "../../src/telemetry/follow.ts";
 import type { FakeScript } from "../../src/testing/index.ts";
 import { eventually, failure, Scene, thrown, unique } from "../session-on-fake/scene.ts";
-import { hearing } from "./told.ts";
+import { collectEvents } from "./published-events.ts";
 
 interface Line {
   readonly level: string;
@@ -48,8 +48,8 @@ test("follow: logs every event of its session in order, and none of another sess
   expect(written.every(({ message, fields }) => message.startsWith(`"${name}" `) && "supervisor" in fields)).toBe(true);
   expect(JSON.stringify(written)).not.toContain(other);
   // `command_lifecycle` messages arrive at varying points, so they are left out.
-  const told = written.map(short).filter((line) => line !== "session:message command_lifecycle");
-  expect(told).toMatchInlineSnapshot(`
+  const shown = written.map(short).filter((line) => line !== "session:message command_lifecycle");
+  expect(shown).toMatchInlineSnapshot(`
     [
       "session:start",
       "activation:start",
@@ -161,8 +161,8 @@ test("follow: logs the loans of a pool member", async () => {
   await eventually(() => scene.supervisor.pool(name).status().idle === 2);
   await use(name, (one) => expect(one.name).toEqual([name, 0]));
   stop();
-  const told = written.map(short).filter((line) => line.startsWith("pool:"));
-  expect(told).toEqual(["pool:add", "pool:checkout", "pool:checkin"]);
+  const shown = written.map(short).filter((line) => line.startsWith("pool:"));
+  expect(shown).toEqual(["pool:add", "pool:checkout", "pool:checkin"]);
 });
 
 test("stderrLogger: writes time, level, message and fields in one line to standard error", async () => {
@@ -190,7 +190,7 @@ test("castellan:session:message: is not published without a subscriber", async (
   await using scene = await Scene.open({ script });
   await query(scene.name, "unheard");
   expect(publish).not.toHaveBeenCalled();
-  using _messages = hearing("castellan:session:message");
+  using _messages = collectEvents("castellan:session:message");
   await query(scene.name, "heard");
   expect(publish).toHaveBeenCalled();
 });

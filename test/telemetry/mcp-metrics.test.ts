@@ -7,13 +7,13 @@ import { prometheus } from "../../src/telemetry/prometheus.ts";
 import type { FakeMcpServer } from "../../src/testing/index.ts";
 import { eventually, Scene, unique } from "../session-on-fake/scene.ts";
 import { measured } from "./measured.ts";
-import { hearing } from "./told.ts";
+import { collectEvents } from "./published-events.ts";
 
 const failed: FakeMcpServer = { status: "failed", error: "Connection closed" };
 
 test("castellan:session:fault: is published, logged and measured for a failed MCP server, and measured as 0 once that is connected", async () => {
   const { stop, points } = measured();
-  using told = hearing("castellan:session:fault");
+  using told = collectEvents("castellan:session:fault");
   const lines: object[] = [];
   const silence = logEvents({ info: () => {}, warn: (fields) => lines.push(fields) });
   const doing: Record<string, FakeMcpServer> = { db: failed };
@@ -61,7 +61,7 @@ test("the metric of failed MCP servers: names fifty servers, and counts the othe
 
 test("castellan:session:fault: is published and measured without a server for a fault of another kind", async () => {
   const { stop, points } = measured();
-  using told = hearing("castellan:session:fault");
+  using told = collectEvents("castellan:session:fault");
   const mirror = { type: "system", subtype: "mirror_error", error: "full", key: { projectKey: "p", sessionId: "s" } };
   const events: SessionEvent[] = [];
   await using scene = await Scene.open({

@@ -6,7 +6,7 @@ import type { FakeScript } from "../../src/testing/index.ts";
 import { loadPool } from "../session-on-fake/pool-load.ts";
 import { eventually, failure, Scene, unique } from "../session-on-fake/scene.ts";
 import { SimulatedClock } from "../supervision/simulated-clock.ts";
-import { hearing, type Told, told } from "./told.ts";
+import { collectEvents, eventsDuring, type PublishedEvent } from "./published-events.ts";
 
 const LENDING = ["castellan:pool:checkout", "castellan:pool:checkin"] as const satisfies EventName[];
 const WAITING = [
@@ -22,7 +22,7 @@ const script: FakeScript = async (turn) => {
   await turn.text("done");
 };
 
-const short = ({ name, event }: Told): string => {
+const short = ({ name, event }: PublishedEvent): string => {
   const words = (["wants", "why", "granted"] as const).flatMap((field) =>
     field in event ? [Reflect.get(event, field)] : [],
   );
@@ -31,7 +31,7 @@ const short = ({ name, event }: Told): string => {
 
 test("pool events: report checkouts, waits and checkins of a turn and a loan, in order", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using _ = await Scene.open({ clock, script, children: [pool(name, { size: 1 })], options: { name: "shop" } });
     const loan = await checkout(name);
     const turn = query(name, "hi");
@@ -62,7 +62,7 @@ test("pool events: report checkouts, waits and checkins of a turn and a loan, in
 
 test("castellan:pool:checkout: has the turn's id", async () => {
   const name = unique("pool");
-  using checkouts = hearing("castellan:pool:checkout");
+  using checkouts = collectEvents("castellan:pool:checkout");
   await using _ = await Scene.open({ script, children: [pool(name, { size: 1 })] });
   const { turnId } = await query(name, "hi");
   expect(checkouts.heard).toMatchObject([{ id: turnId, wants: "turn" }]);
@@ -70,7 +70,7 @@ test("castellan:pool:checkout: has the turn's id", async () => {
 
 test("pool events: report no checkout for a turn that shares a member", async () => {
   const name = unique("pool");
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using _ = await Scene.open({ script, children: [pool(name, { size: 1, conversation: "shared" })] });
     await query(name, "hi");
   }, [...LENDING, ...WAITING]);
@@ -79,7 +79,7 @@ test("pool events: report no checkout for a turn that shares a member", async ()
 
 test("pool events: report an expired lease, and waits that timed out, were aborted or refused", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using scene = await Scene.open({
       clock,
       script,
@@ -119,7 +119,7 @@ test("pool events: report an expired lease, and waits that timed out, were abort
 
 test("castellan:pool:checkin: says pool_closed for a loan that ends with its supervisor or its pool", async () => {
   const [kept, removed] = [unique("pool"), unique("pool")];
-  using checkins = hearing("castellan:pool:checkin");
+  using checkins = collectEvents("castellan:pool:checkin");
   const scene = await Scene.open({ script, children: [pool(kept, { size: 1 }), pool(removed, { size: 1 })] });
   const [first, second] = [await checkout(kept), await checkout(removed)];
   await scene.supervisor.reconcile([pool(kept, { size: 1 })]);
@@ -132,7 +132,7 @@ test("castellan:pool:checkin: says pool_closed for a loan that ends with its sup
 
 test("castellan:pool:checkin: says checked_in for a loan checked in during a drain", async () => {
   const name = unique("pool");
-  using checkins = hearing("castellan:pool:checkin");
+  using checkins = collectEvents("castellan:pool:checkin");
   await using scene = await Scene.open({
     script: async (turn) => {
       await turn.partial("I");
@@ -156,7 +156,7 @@ test("castellan:pool:checkin: says checked_in for a loan checked in during a dra
 
 test("pool events: report added, surplus, ended and replaced members", async () => {
   const [name, clock] = [unique("pool"), new SimulatedClock()];
-  const seen = await told(async () => {
+  const seen = await eventsDuring(async () => {
     await using scene = await Scene.open({ clock, script, children: [pool(name, { min: 1, max: 2 })] });
     const pool_ = scene.supervisor.pool(name);
     await eventually(() => pool_.status().idle === 1);
@@ -182,8 +182,8 @@ test("pool events: report added, surplus, ended and replaced members", async () 
 const SEED = Number(process.env["POOL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 test(`pool events under random crashes and forgotten loans: match each checkout with one checkin, and each wait with one end (POOL_SEED=${SEED})`, async () => {
-  using adds = hearing("castellan:pool:add");
-  const seen = await told(() => loadPool(600, SEED), [...LENDING, ...WAITING]);
+  using adds = collectEvents("castellan:pool:add");
+  const seen = await eventsDuring(() => loadPool(600, SEED), [...LENDING, ...WAITING]);
   const of = <Name extends EventName>(name: Name): object[] =>
     seen.flatMap((one) => (one.name === name ? [one.event] : []));
   const idsOf = (name: EventName): string[] => of(name).map((event) => String(Reflect.get(event, "id")));

@@ -25,7 +25,7 @@ test("replay: repeats recorded tools, partial texts and errors, by prompt", asyn
         return undefined;
       },
     });
-    for (const prompt of ["same", "same", "other"]) heard.push(await told(scene.name, prompt));
+    for (const prompt of ["same", "same", "other"]) heard.push(await seenBy(scene.name, prompt));
     await failure(query(scene.name, "fail"), "TURN_FAILED");
     await recorder.save(path);
   }
@@ -35,9 +35,9 @@ test("replay: repeats recorded tools, partial texts and errors, by prompt", asyn
   await using scene = await Scene.open({ session: { spawnClaudeCodeProcess: fake.spawn } });
   // In another order than they were recorded.
   const [first, second, other] = heard;
-  expect(await told(scene.name, "other")).toEqual(other);
-  expect(await told(scene.name, "same")).toEqual(first);
-  expect(await told(scene.name, "same")).toEqual(second);
+  expect(await seenBy(scene.name, "other")).toEqual(other);
+  expect(await seenBy(scene.name, "same")).toEqual(first);
+  expect(await seenBy(scene.name, "same")).toEqual(second);
   await failure(query(scene.name, "fail"), "TURN_FAILED");
   expect((await failure(query(scene.name, "same"), "TURN_FAILED")).message).toContain("no (further) answer");
 });
@@ -53,7 +53,7 @@ test("recordTurns and loadRecording: record selected sessions only, and reject a
 });
 
 /** Returns what a reader of a turn sees. */
-async function told(name: string, prompt: string): Promise<unknown> {
+async function seenBy(name: string, prompt: string): Promise<unknown> {
   const turn = stream(name, prompt);
   const pieces: string[] = [];
   const tools: unknown[] = [];

@@ -10,24 +10,24 @@ import { type ApiFailure, ApiFailures } from "./api-failures.ts";
 import { SmallDisk } from "./small-disk.ts";
 
 /** How often the model was asked about one key, and answered. */
-export interface AskedOfModel {
+export interface ModelCounts {
   readonly prompts: number;
   readonly answers: number;
 }
 
 /** The environment that processes run in, and what it records. */
-export interface ChaosGround extends AsyncDisposable {
+export interface ChaosTarget extends AsyncDisposable {
   readonly name: "fake" | "real";
   readonly defaults: SessionDefaults;
   /** The disks that can fill up. */
   readonly disks: { readonly journal: SmallDisk; readonly transcripts?: SmallDisk };
-  readonly model: ReadonlyMap<string, AskedOfModel>;
+  readonly model: ReadonlyMap<string, ModelCounts>;
   /** Prompts that occurred twice in a conversation. */
   readonly doubled: readonly string[];
   /** The keys that commands appended. */
   readonly appended: readonly string[];
   /** The highest number of processes at one time, as far as it is known. */
-  readonly most: number;
+  readonly mostProcesses: number;
   signal(pid: number, signal: NodeJS.Signals): void;
   /** Kills one of the MCP servers that the processes started, if there is one. */
   killServer(random: () => number): void;
@@ -48,7 +48,7 @@ const DISK_MEGABYTES = 64;
 const PROMPT = /^(say|talk|append|background) (k\d+)$/;
 
 /** Fake processes inside this process. `now` is the time of the API's failures, in milliseconds. */
-export function fakeGround(now: () => number = () => performance.now()): ChaosGround {
+export function fakeTarget(now: () => number = () => performance.now()): ChaosTarget {
   const model = new Map<string, { prompts: number; answers: number }>();
   const doubled: string[] = [];
   const appended: string[] = [];
@@ -85,7 +85,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
     model,
     doubled,
     appended,
-    get most() {
+    get mostProcesses() {
       return most;
     },
     signal: (pid, signal) => fake.processes.find((process) => process.pid === pid)?.kill(signal),
@@ -98,7 +98,7 @@ export function fakeGround(now: () => number = () => performance.now()): ChaosGr
 }
 
 /** The real Claude Code, on a mock of the model's API. */
-export async function realGround(): Promise<ChaosGround> {
+export async function realTarget(): Promise<ChaosTarget> {
   const api = await mockApi();
   const file = join(api.cwd, "appended.txt");
   writeFileSync(file, "");
@@ -134,7 +134,7 @@ export async function realGround(): Promise<ChaosGround> {
     get appended() {
       return readFileSync(file, "utf8").split("\n").filter(Boolean);
     },
-    most: 0,
+    mostProcesses: 0,
     signal: kill,
     killServer: (random) => {
       const servers = processesWith(config).filter((pid) =>

@@ -3,8 +3,8 @@ import { ChildSupervisor } from "../../src/supervision/supervisor.ts";
 import type { Stage } from "./stage.ts";
 import type { Plan, Team } from "./tree.ts";
 
-/** Real supervisors built from the plan of a team, on a stage. */
-export class Grove {
+/** The real supervisors of a team, on a stage. */
+export class SupervisorTree {
   /** The latest supervisor of each id; the root is `r`. */
   readonly supervisors: Map<string, ChildSupervisor> = new Map();
   readonly #stage: Stage;
@@ -13,7 +13,7 @@ export class Grove {
     this.#stage = stage;
   }
 
-  async plant({ children, options }: Team): Promise<void> {
+  async start({ children, options }: Team): Promise<void> {
     const specs = children.map((plan) => this.spec(plan));
     this.supervisors.set("r", await ChildSupervisor.start(specs, options, this.#stage.deps()));
   }
