@@ -9,9 +9,9 @@ import { serverOf } from "../session/session.ts";
 import { type Picker, picker } from "./names/reference.ts";
 import { registry } from "./names/registry.ts";
 
-/** Picks one of several sessions each time that it is asked for; made by {@link balance}. */
+/** Picks one of several sessions each time it is used; made by {@link balance}. */
 export interface Balanced extends Picker {
-  /** The same, for a balancer that looks at keys: the one that this key falls to. */
+  /** Returns a reference that picks by this key, for balancers that use keys. */
   by(key: string): Picker;
 }
 
@@ -22,11 +22,11 @@ const schema = z.strictObject({
 });
 
 /**
- * Stands for one of several sessions of this process, picked anew each time; accepted wherever a name is. Sessions that are not
- * there, are quarantined or stopped are never picked. When it is used and none is left, it throws `SESSION_NOT_FOUND` or why
- * the last of them takes no turns.
+ * Makes a reference that picks one of several sessions of this process each time it is used. Accepted wherever a name is. Never
+ * picks a session that does not exist, is quarantined or is stopped. When no session is left, using it throws
+ * `SESSION_NOT_FOUND`, or the reason for which the last session takes no turns.
  *
- * @param names the sessions, whichever supervisors hold them
+ * @param names the sessions, in any supervisor
  * @param how default `"least_busy"`
  * @throws CastellanError `INVALID_OPTIONS`
  * @example
@@ -38,21 +38,21 @@ export function balance(names: readonly SessionName[], how: Balance = "least_bus
   return balanceWith(names, how, Math.random);
 }
 
-/** As {@link balance}, with chance of the caller's: a function that gives a number from 0 up to 1. */
+/** Same as {@link balance}, with the caller's source of numbers from 0 (inclusive) to 1 (exclusive). */
 export function balanceWith(names: readonly SessionName[], how: Balance, random: () => number): Balanced {
   validate(schema, { names, balance: how }, "balance");
   const balancer = balancerOf(how, () => names);
   const pick = (key?: string): SessionName => {
-    let lacking: unknown;
+    let lastError: unknown;
     const candidates = names.flatMap((name): Candidate[] => {
-      const found = candidateOrWhyNot(name);
+      const found = candidateOrError(name);
       if ("candidate" in found) return [found.candidate];
-      lacking = found.error;
+      lastError = found.error;
       return [];
     });
     const chosen = pickCandidate(balancer, candidates, key, random());
     if (chosen !== undefined) return chosen.name;
-    throw lacking ?? none(names);
+    throw lastError ?? noneError(names);
   };
   const by = (key: string): Picker => {
     validate(schema, { names, balance: how, key }, "balance");
@@ -61,19 +61,19 @@ export function balanceWith(names: readonly SessionName[], how: Balance, random:
   return { ...picker(() => pick()), by };
 }
 
-function candidateOrWhyNot(name: SessionName): { readonly candidate: Candidate } | { readonly error: unknown } {
+function candidateOrError(name: SessionName): { readonly candidate: Candidate } | { readonly error: unknown } {
   try {
     const session = registry.find(name);
     const server = serverOf(session);
     const candidate = candidateOf(name, session.status(), server?.recentErrors ?? 0);
     if (candidate !== undefined) return { candidate };
-    return { error: server?.refusal() ?? none([name]) };
+    return { error: server?.refusal() ?? noneError([name]) };
   } catch (error) {
     return { error };
   }
 }
 
-function none(names: readonly SessionName[]): CastellanError<"SESSION_STOPPED"> {
-  const message = `None of ${names.map(formatName).join(", ")} takes turns, or the balancer picked none of them.`;
+function noneError(names: readonly SessionName[]): CastellanError<"SESSION_STOPPED"> {
+  const message = `None of the sessions ${names.map(formatName).join(", ")} takes turns, or the balancer picked none.`;
   return new CastellanError("SESSION_STOPPED", message);
 }

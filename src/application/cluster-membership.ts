@@ -14,16 +14,16 @@ import type { JoinedCluster } from "./supervisor-status.ts";
 import type { Pools } from "./tree/pools.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
-/** What is wrong with a node that others may take for dead. */
-const ALONE = "the node cannot say that it lives, and has given up its global sessions until it can";
+/** The fault of a node whose lease has expired. */
+const LEASE_LOST = "the node cannot renew its lease, and has stopped its global sessions until it can";
 
-/** A supervisor's part in its cluster: which of its children are there once on all nodes, and what it has of the others. */
+/** A supervisor's membership in its cluster: its global children, and the node that hosts them. */
 export class ClusterMembership implements JoinedCluster {
   readonly #cluster: ClusterSettings;
   #settings: SupervisorSettings;
   #globals: GlobalChildren;
   #membership: Membership | undefined;
-  /** Of the last run of the node. */
+  /** The host of the node's last run. */
   #host: GlobalSessionHost | undefined;
   #leaveProcess: () => void = () => {};
 
@@ -33,38 +33,38 @@ export class ClusterMembership implements JoinedCluster {
     this.#globals = globals;
   }
 
-  /** `undefined` if the supervisor is no node. @throws CastellanError `INVALID_OPTIONS` */
+  /** Returns the membership, or undefined if the supervisor is not a node. @throws CastellanError `INVALID_OPTIONS` */
   static of(children: readonly ChildOptions[], settings: SupervisorSettings): ClusterMembership | undefined {
     const { cluster, defaults } = settings;
     if (cluster === undefined) return undefined;
     return new ClusterMembership(cluster, settings, globalChildren(children, cluster.labels, defaults));
   }
 
-  /** The cluster, once it has joined. */
+  /** The cluster, once the node has joined it. */
   get cluster(): Cluster | undefined {
     return this.#membership?.cluster;
   }
 
-  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  /** Why the node currently takes no turns of global sessions; undefined if it does. */
   get fault(): string | undefined {
-    return this.#membership?.node.phase === "lost" ? ALONE : undefined;
+    return this.#membership?.node.phase === "lost" ? LEASE_LOST : undefined;
   }
 
-  /** The children that are there once in this process. */
+  /** The children that exist once per process. */
   get local(): readonly ChildOptions[] {
     return this.#globals.local;
   }
 
   /**
-   * Makes this process a node.
+   * Joins the cluster as a node.
    *
-   * @param pools those of the supervisor, some of which are global
+   * @param pools the pools of the supervisor, some of which are global
    * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen
    */
   async join(pools: Pools, deps: SupervisorDeps): Promise<void> {
     const { hosts, wanted } = this.#globals;
     const { logger } = this.#settings;
-    // Only nodes of a cluster load what it takes to be one.
+    // Loaded on demand: only nodes need these modules.
     const [{ joinCluster }, { GlobalSessionHost }, { HostedPools }] = await Promise.all([
       import("../cluster/join.ts"),
       import("./global-session-host.ts"),
@@ -89,29 +89,31 @@ export class ClusterMembership implements JoinedCluster {
   }
 
   /**
-   * Its children as they would be. Which global ones there are cannot change: the others know what it hosts since it has joined.
+   * Returns changed global children. Their names cannot change: the other nodes know since the join what this node hosts.
    *
    * @throws CastellanError `INVALID_OPTIONS`
    */
-  revised(children: readonly ChildOptions[], { defaults }: SupervisorSettings): GlobalChildren {
+  revise(children: readonly ChildOptions[], { defaults }: SupervisorSettings): GlobalChildren {
     const globals = globalChildren(children, this.#cluster.labels, defaults);
     if (isDeepStrictEqual(globals.hosts, this.#globals.hosts)) return globals;
-    const message = "has other global children than before; that takes another start of the node";
+    const message = "cannot change its global children; restart the node for that";
     throw invalidOptions("supervisor", [{ field: "children", message }]);
   }
 
-  /** Its children are these from now on: global sessions take up changed options when they come to life the next time. */
-  take(globals: GlobalChildren, settings: SupervisorSettings): void {
+  /** Applies changed global children. A global session gets its changed options when it next starts on a node. */
+  apply(globals: GlobalChildren, settings: SupervisorSettings): void {
     this.#globals = globals;
     this.#settings = settings;
   }
 
-  /** See `Supervisor.refreshCredentials`; `undefined` from a node that has been given up for dead, and has no sessions. */
+  /** See `Supervisor.refreshCredentials`. Resolves with undefined on a node whose lease has expired, since it has no sessions. */
   async refreshCredentials(options: { readonly deadline?: Duration }): Promise<CredentialsReport | undefined> {
     return await this.#host?.refreshCredentials(options).catch(() => undefined);
   }
 
-  /** Gives up what it owns, see `ClusterNode.drain`, and leaves. A second call waits for the same end. */
+  /**
+   * Releases what the node owns, see `ClusterNode.drain`, and leaves the cluster. Idempotent: a second call waits for the first.
+   */
   async leave(deadlineMs: number): Promise<void> {
     await this.#membership?.leave(deadlineMs);
     this.#leaveProcess();

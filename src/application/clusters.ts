@@ -3,31 +3,31 @@ import { CastellanError } from "../errors.ts";
 import { formatName } from "../names.ts";
 import { type GlobalName, globalNameOf } from "../session/options/global-name.ts";
 
-/** The clusters that this process takes part in, or is connected to; one list, also if this package is loaded twice. */
+/** The clusters that this process has joined or is connected to. One list per process, even if this package is loaded twice. */
 const SHARED = Symbol.for("castellan.clusters.1");
 
-function joined(): Set<Cluster> {
+function sharedClusters(): Set<Cluster> {
   const existing = Reflect.get(globalThis, SHARED) as Set<Cluster> | undefined;
   const clusters = existing ?? new Set<Cluster>();
   if (existing === undefined) Reflect.set(globalThis, SHARED, clusters);
   return clusters;
 }
 
-/** Global names are found in this cluster from now on. @returns takes it back */
+/** Makes global names of this process resolve in a cluster. @returns a function that undoes it */
 export function enterCluster(cluster: Cluster): () => void {
-  joined().add(cluster);
-  return () => void joined().delete(cluster);
+  sharedClusters().add(cluster);
+  return () => void sharedClusters().delete(cluster);
 }
 
 /**
- * The cluster in which a global name is found: the one that this process was the first to join or to connect to.
+ * Returns the cluster of a global name: the first one that this process joined or connected to.
  *
  * @throws CastellanError `CLUSTER_UNAVAILABLE` if there is none
  */
 export function clusterOf(name: GlobalName): Cluster {
-  const cluster = [...joined()].find(({ closed }) => !closed);
+  const cluster = [...sharedClusters()].find(({ closed }) => !closed);
   if (cluster !== undefined) return cluster;
   const session = formatName(globalNameOf(name));
-  const message = `global session ${session}: this process takes part in no cluster. Start a supervisor with \`cluster\`, or \`connect\` to one.`;
+  const message = `global session ${session}: this process is in no cluster. Start a supervisor with \`cluster\`, or call \`connect\`.`;
   throw new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "no_node" } });
 }

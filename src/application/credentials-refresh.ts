@@ -6,10 +6,10 @@ import type { SessionTable } from "./tree/session-table.ts";
 import type { CredentialsReport, NotStarted } from "./tree/supervisor-reports.ts";
 import type { Tree } from "./tree/tree.ts";
 
-/** What came of one session; `ended` if somebody has ended it meanwhile. */
+/** The result for one session; `ended` if it was terminated in the meantime. */
 type Outcome = "replaced" | "unchanged" | "ended" | CastellanError;
 
-/** Gives sessions processes with the credentials that they would be given now. */
+/** Replaces processes whose credentials are outdated. */
 export class CredentialsRefresh {
   readonly #tree: Tree;
   readonly #sessions: SessionTable;
@@ -21,14 +21,17 @@ export class CredentialsRefresh {
     this.#clock = clock;
   }
 
-  /** Resolves when all have them, after `deadlineMs`, or when `over` does. What is left then is done all the same. */
-  async run(deadlineMs: number, over: Promise<unknown>): Promise<CredentialsReport> {
+  /**
+   * Resolves once all sessions are done, after `deadlineMs`, or when `ended` resolves. Replacements that are still pending then
+   * continue.
+   */
+  async run(deadlineMs: number, ended: Promise<unknown>): Promise<CredentialsReport> {
     const outcomes = new Map<SessionServer, Outcome | undefined>();
     const work = [...this.#sessions].map(async ({ server }) => {
       outcomes.set(server, undefined);
-      outcomes.set(server, await this.#refreshed(server));
+      outcomes.set(server, await this.#refresh(server));
     });
-    await withDeadline(this.#clock, deadlineMs, Promise.race([Promise.all(work), over]));
+    await withDeadline(this.#clock, deadlineMs, Promise.race([Promise.all(work), ended]));
     const named = [...outcomes].map(([{ settings }, outcome]) => ({ name: settings.name, outcome }));
     const of = (wanted: Outcome | undefined) =>
       named.flatMap(({ name, outcome }) => (outcome === wanted ? [name] : []));
@@ -38,7 +41,7 @@ export class CredentialsRefresh {
     return { replaced: of("replaced"), waiting: of(undefined), failed, unchanged: of("unchanged").length };
   }
 
-  async #refreshed(server: SessionServer): Promise<Outcome> {
+  async #refresh(server: SessionServer): Promise<Outcome> {
     try {
       if (server.mayComeBack) await this.#tree.root.recycle(server.settings.key);
       else if (!(await server.rekeyed())) return "unchanged";
@@ -52,8 +55,8 @@ export class CredentialsRefresh {
   }
 }
 
-/** What two reports say together. */
-export function joined(one: CredentialsReport, other: CredentialsReport | undefined): CredentialsReport {
+/** Merges two reports. */
+export function mergeReports(one: CredentialsReport, other: CredentialsReport | undefined): CredentialsReport {
   if (other === undefined) return one;
   return {
     replaced: [...one.replaced, ...other.replaced],

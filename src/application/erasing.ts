@@ -24,7 +24,7 @@ import { registry } from "./names/registry.ts";
 import type { SessionTable } from "./tree/session-table.ts";
 import type { Tree } from "./tree/tree.ts";
 
-/** What the names begin with under which `usage()` shows what erased sessions have spent. */
+/** The first part of the names under which `usage()` reports the spending of erased sessions. */
 const ERASED = "erased";
 
 const storeSchema = z
@@ -38,7 +38,7 @@ const eraseSchema = z.strictObject({ memory: z.boolean().default(false), session
 
 const exportSchema = z.strictObject({ sessionStore: storeSchema });
 
-/** What the end of a session's data asks of its supervisor. */
+/** What erasing needs of its supervisor. */
 export interface ErasingDeps {
   /** The name of the supervisor. */
   readonly supervisor: string;
@@ -46,11 +46,11 @@ export interface ErasingDeps {
   readonly sessions: SessionTable;
   readonly tree: Tree;
   readonly newId: () => string;
-  /** The options of all sessions. */
+  /** The session options of the supervisor. */
   defaults(): SessionDefaults;
 }
 
-/** Removes what is known of sessions, and tells it: of those that run, and of those of which only the journal knows. */
+/** Erases and exports what is known of a session, whether it exists or only its record in the journal does. */
 export class Erasing {
   readonly #deps: ErasingDeps;
 
@@ -65,7 +65,7 @@ export class Erasing {
     const name = this.#nameOf(reference);
     const key = nameKey(name);
     if (!tree.isOpen) await tree.opened();
-    // One that comes later, of the same name, has nothing that is to be erased: it waits until it can begin.
+    // A session that takes the name later has nothing to erase: it waits for the end of the erasure.
     const server = sessions.find(name)?.server;
     return await journal.erasures.run(key, async () => {
       const settings = server?.settings ?? this.#settingsOf(name);
@@ -88,7 +88,8 @@ export class Erasing {
   }
 
   /**
-   * Has nothing left of a session but what it has spent, under its name. It has no process any more, and its name is still its own.
+   * Erases a session except for its spending, which stays under its name. The session has no process any more and still holds its
+   * name.
    *
    * @throws CastellanError `ERASURE_INCOMPLETE`, `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
    */
@@ -102,7 +103,7 @@ export class Erasing {
       try {
         await removeBelongings(await belongingsOf(known, settings), { key, memory: false, id: newId() });
       } catch (error) {
-        // The next session of this name is to begin empty all the same, and whoever erases it has to find what is still there.
+        // The next session of this name must start empty all the same, and a later erasure must find what is left.
         await journal.erase(key, undefined, [...known.left, ...leftBy(known)]);
         throw error;
       }
@@ -111,7 +112,7 @@ export class Erasing {
     });
   }
 
-  /** Claude's ids of all conversations that a session has had. */
+  /** Returns Claude's ids of all conversations that a session has had. */
   async conversations(name: SessionName): Promise<readonly string[]> {
     const { journal, tree } = this.#deps;
     await tree.opened();
@@ -139,10 +140,10 @@ export class Erasing {
   }
 
   /**
-   * The name that is meant, which need not be that of a session that runs.
+   * Returns the name that a reference stands for. No session of that name needs to exist.
    *
-   * @throws CastellanError `INVALID_OPTIONS` if it is none, `SESSION_NOT_FOUND` if it is a pool's, `SESSION_ALREADY_STARTED` if another
-   * supervisor has it
+   * @throws CastellanError `INVALID_OPTIONS` for an invalid name, `SESSION_NOT_FOUND` for a pool's name,
+   * `SESSION_ALREADY_STARTED` if another supervisor has the session
    */
   #nameOf(reference: SessionRef): SessionName {
     const { supervisor, tree } = this.#deps;
@@ -152,24 +153,24 @@ export class Erasing {
     if (nameProblem(name) !== undefined || isPool) throw registry.notFound(name, supervisor);
     const holder = registry.holderOf(name);
     if (holder === undefined || holder === supervisor) return name;
-    const message = `Session ${formatName(name)} belongs to ${holder}; ask that supervisor.`;
+    const message = `Session ${formatName(name)} belongs to ${holder}. Call that supervisor.`;
     throw new CastellanError("SESSION_ALREADY_STARTED", message, { details: { supervisor: holder } });
   }
 
-  /** The options that a session of this name would have. What makes them may not know of it any more. */
+  /** Returns the settings that a session of this name would have. */
   #settingsOf(name: SessionName): SessionSettings {
     const { tree, defaults } = this.#deps;
     try {
       const settings = tree.templates.settingsOf(name) ?? tree.pools.settingsOf(name);
       if (settings !== undefined) return settings;
     } catch {
-      // Of a template's function, for which whoever is to be erased may be gone already.
+      // The template's function may no longer know the user that the session belonged to.
     }
     return sessionSettings({ name }, defaults());
   }
 }
 
-/** Removes the files that conversations of a session with these settings have left on this machine. */
+/** Removes the files of a session's conversations on this machine. */
 export async function eraseFiles(
   settings: SessionSettings,
   conversations: readonly string[],
@@ -199,7 +200,7 @@ function isKnown({ entry, left }: KnownConversations): boolean {
   return entry !== undefined || left.length > 0;
 }
 
-/** The conversation that a session was in, as one that it has left. */
+/** Returns the session's current conversation as one that it has left. */
 function leftBy({ entry }: KnownConversations): KnownConversations["left"] {
   if (entry === undefined) return [];
   const { key: session, conversationId, memory, savedAt: leftAt } = entry;

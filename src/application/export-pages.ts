@@ -2,24 +2,24 @@ import type { Clock, Timer } from "../clock.ts";
 import type { ExportPage } from "../cluster/protocol/frames.ts";
 import { CastellanError } from "../errors.ts";
 
-/** How much is in a page, at the least, if there is as much: characters, lines. */
+/** The size from which a page is complete: in characters, and in lines. */
 const PAGE_LENGTH = 1_000_000;
 const PAGE_LINES = 1_000;
 
-/** How long somebody may take to ask for the next page, and how many may read at a time. */
+/** How long a reader may take to request the next page, and the maximum number of concurrent readers. */
 const IDLE_MS = 60_000;
-const MOST_READERS = 64;
+const MAX_READERS = 64;
 
 interface Reading {
   readonly lines: AsyncGenerator<string, void, undefined>;
   readonly timer: Timer;
 }
 
-/** Exports that are read from afar, page by page. */
+/** Serves exports to other nodes, page by page. */
 export class ExportPages {
   readonly #clock: Clock;
   readonly #newId: () => string;
-  /** By what the next page is asked for. */
+  /** The running exports, by the id with which the next page is requested. */
   readonly #readings = new Map<string, Reading>();
 
   constructor(clock: Clock, newId: () => string) {
@@ -28,9 +28,9 @@ export class ExportPages {
   }
 
   /**
-   * The first page of what `begin` gives, or the one that is asked for with `next`.
+   * Returns the first page of a new export, or the page that is requested with `next`.
    *
-   * @throws CastellanError `CLUSTER_UNAVAILABLE` if nothing is known of that one; whatever is thrown by what is read
+   * @throws CastellanError `CLUSTER_UNAVAILABLE` for an unknown `next`; anything that the export throws
    */
   async page(begin: () => AsyncGenerator<string, void, undefined>, next?: string): Promise<ExportPage> {
     const lines = next === undefined ? begin() : this.#take(next);
@@ -48,7 +48,7 @@ export class ExportPages {
     const reading = this.#readings.get(id);
     if (reading === undefined) {
       const message =
-        "The export was cut off: its session has moved to another node, or nobody has asked for more of it for a minute. Begin it again.";
+        "The export was cut off: its session has moved to another node, or no page was requested for a minute. Start the export again.";
       throw new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "uncertain" } });
     }
     reading.timer.cancel();
@@ -58,18 +58,18 @@ export class ExportPages {
 
   #keep(lines: Reading["lines"]): string {
     const id = this.#newId();
-    const timer = this.#clock.schedule(IDLE_MS, () => this.#drop(id), { background: true });
+    const timer = this.#clock.schedule(IDLE_MS, () => this.#close(id), { background: true });
     this.#readings.set(id, { lines, timer });
     const [oldest] = this.#readings.keys();
-    if (this.#readings.size > MOST_READERS && oldest !== undefined) this.#drop(oldest);
+    if (this.#readings.size > MAX_READERS && oldest !== undefined) this.#close(oldest);
     return id;
   }
 
-  #drop(id: string): void {
+  #close(id: string): void {
     const reading = this.#readings.get(id);
     this.#readings.delete(id);
     reading?.timer.cancel();
-    // Nobody waits for what it still does.
+    // Best effort: the reader is gone.
     void reading?.lines.return().catch(() => {});
   }
 }

@@ -9,7 +9,7 @@ import type { Reply } from "../session/streams/reply.ts";
 import type { Turn } from "../session/streams/turn.ts";
 import { type Ask, type Picker, picker, resolveRef, type SessionRef, turnTarget } from "./names/reference.ts";
 
-/** Errors that say that this session does not answer now, and that another one may. */
+/** Errors on which another session can answer instead. */
 const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "SESSION_NOT_FOUND",
   "SESSION_QUARANTINED",
@@ -24,25 +24,25 @@ const NO_ANSWER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BUDGET_EXCEEDED",
 ]);
 
-/** What failures of the API's are this session's: another one may have another key, account or model. */
+/** API failures that are specific to a session: another one may have another key, account or model. */
 const OF_THE_API: ReadonlySet<string> = new Set(["overload", "quota", "billing", "auth"]);
 
 /**
- * The first of several sessions, or pools, that can answer: a primary one and those that stand in for it. Accepted wherever a
+ * Makes a reference to the first of several sessions or pools that can answer: a primary and its stand-ins. Accepted wherever a
  * name is.
  *
- * A `query` goes to the first whose turns are not held back for a limit of use, credit or an overload. If that fails before Claude
- * began to answer or to act, because the session does not exist, has ended, is quarantined, busy, full or over its budget, or has
- * waited in vain, or because the API refused (overload, limit of use, credit, key), the next one is asked; those that are held back
- * come last, the one that is free soonest first. A turn that had touched anything, that somebody stopped, whose process died
- * or whose `timeout` is over, is never asked again elsewhere. The `timeout` of the call is for all of them together; what a
- * session has as its own counts for itself.
+ * A `query` runs on the first session that is not held back by a usage limit, missing credit or an overload. The next one takes
+ * over if that query fails before Claude began to answer or to act: because the session does not exist, has ended, is
+ * quarantined, busy, full or over its budget, because its wait timed out, or because the API rejected it (overload, usage limit,
+ * credit, key). Sessions that are held back come last, the one that is free soonest first. A query never moves on after the turn
+ * had an effect, was interrupted by a caller, lost its process or timed out. The `timeout` of the call covers all tries together;
+ * a session's own `timeout` covers its own.
  *
- * Whatever else takes a session, such as `stream`, gets the first that is neither quarantined nor stopped nor held back, or, if
- * there is none, that is free soonest.
+ * Other uses, such as `stream`, get the first session that is neither quarantined nor stopped nor held back; if there is none,
+ * the one that is free soonest.
  *
- * When none answers, the last error is thrown, with an `AggregateError` of all of them, in order, as its `cause`. An
- * `idempotencyKey` is refused: each session has keys of its own, so that the same call, made again, could be answered twice.
+ * When no session answers, the query rejects with the last error, whose `cause` is an `AggregateError` of all errors in order. A
+ * fallback rejects an `idempotencyKey`: each session has its own keys, so a repeated call could be answered twice.
  *
  * @throws CastellanError `INVALID_OPTIONS` if there are no sessions
  * @example
@@ -52,7 +52,7 @@ export function fallback(references: readonly SessionRef[]): Picker {
   return fallbackOn(references, systemClock);
 }
 
-/** As {@link fallback}, with a clock of the caller's. */
+/** Same as {@link fallback}, with the caller's clock. */
 export function fallbackOn(references: readonly SessionRef[], clock: Clock): Picker {
   if (!Array.isArray(references) || references.length === 0) {
     const message = "expected an array of at least one session: names, handles or other references";
@@ -72,16 +72,16 @@ async function answer<Structured>(
   clock: Clock,
 ): Promise<Reply<Structured>> {
   if (options.idempotencyKey !== undefined) {
-    const message = "cannot be given with a fallback; each session has keys of its own, so ask one session by its name";
+    const message = "cannot be used with a fallback: each session has its own keys. Query one session by its name";
     throw invalidOptions("fallback", [{ field: "idempotencyKey", message }]);
   }
   const limitMs = parseDuration(options.timeout);
   const until = limitMs === undefined ? undefined : clock.monotonic() + limitMs;
   const failures: CastellanError[] = [];
-  for (const session of inOrder(references, failures)) {
+  for (const session of candidates(references, failures)) {
     const leftMs = until === undefined ? undefined : Math.ceil(until - clock.monotonic());
     const first = failures.length === 0;
-    // Nobody can do better in no time at all.
+    // No time is left for another session.
     if (!first && leftMs !== undefined && leftMs <= 0) break;
     let turn: Turn<Structured> | undefined;
     try {
@@ -92,14 +92,14 @@ async function answer<Structured>(
       failures.push(error);
     }
   }
-  throw together(failures);
+  throw combined(failures);
 }
 
-/** Those that may answer now, then those that are held back; each looked at when its turn has come. */
-function* inOrder(references: readonly SessionRef[], failures: CastellanError[]): Generator<SessionName | Session> {
+/** Yields the sessions that may answer now, then those that are held back. Looks at each when its turn comes. */
+function* candidates(references: readonly SessionRef[], failures: CastellanError[]): Generator<SessionName | Session> {
   const held: Held[] = [];
   for (const reference of references) {
-    const session = found(reference, failures);
+    const session = resolve(reference, failures);
     if (session === undefined) continue;
     const until = isSession(session) ? heldUntil(session) : undefined;
     if (!isSession(session) || until === undefined) yield session;
@@ -113,7 +113,7 @@ function pick(references: readonly SessionRef[]): SessionName | Session {
   const held: Held[] = [];
   const out: Session[] = [];
   for (const reference of references) {
-    const session = found(reference, failures);
+    const session = resolve(reference, failures);
     if (session === undefined) continue;
     if (!isSession(session)) return session;
     const { state } = session.status();
@@ -122,13 +122,13 @@ function pick(references: readonly SessionRef[]): SessionName | Session {
     else if (until === undefined) return session;
     else held.push({ session, until });
   }
-  // One that takes no turns says best why.
+  // A session that takes no turns explains best why.
   const [first] = [...soonest(held), ...out];
-  if (first === undefined) throw together(failures);
+  if (first === undefined) throw combined(failures);
   return first;
 }
 
-/** A session that is held back, and until when. */
+/** A session that is held back, and the end of its hold in milliseconds since the epoch. */
 interface Held {
   readonly session: Session;
   readonly until: number;
@@ -138,8 +138,8 @@ function soonest(held: readonly Held[]): Session[] {
   return held.toSorted((one, other) => one.until - other.until).map(({ session }) => session);
 }
 
-/** The session that a reference comes to, or the name of a pool. That there is none is one more failure. */
-function found(reference: SessionRef, failures: CastellanError[]): SessionName | Session | undefined {
+/** Resolves a reference to a session or the name of a pool. Records a failure if there is none. */
+function resolve(reference: SessionRef, failures: CastellanError[]): SessionName | Session | undefined {
   try {
     const target = turnTarget(resolveRef(reference));
     return "checkout" in target ? target.name : target;
@@ -160,8 +160,8 @@ function isNoAnswer(error: unknown): error is CastellanError {
   return CastellanError.is(error) && NO_ANSWER.has(error.code);
 }
 
-/** The last of several errors, with all of them behind it. */
-function together(failures: readonly CastellanError[]): CastellanError {
+/** Returns the last of several errors, with all of them as its cause. */
+function combined(failures: readonly CastellanError[]): CastellanError {
   const last = failures.at(-1);
   if (last === undefined) throw new TypeError("a fallback without failures");
   if (failures.length === 1) return last;

@@ -9,31 +9,31 @@ import { invalidOptions } from "../session/options/validation.ts";
 import type { ChildOptions } from "./options/child-options.ts";
 import { type TemplateOptions, type TemplateSettings, templateSettings } from "./options/template.ts";
 
-/** Children of a supervisor that are there once in a cluster, apart from those that are there once in this process. */
+/** The children of a node, split into those that exist once per cluster and those that exist once per process. */
 export interface GlobalChildren {
-  /** Those of this process. A global pool is one of them: each node has members of its own. */
+  /** The children of this process, including global pools: each node has its own members of them. */
   readonly local: readonly ChildOptions[];
-  /** What of the others this node can host. */
+  /** The global children that this node can host. */
   readonly hosts: Hosted;
-  /** Canonical names of those that are to live on some node at all times. */
+  /** The keys of global sessions that must always run on some node. */
   readonly wanted: readonly string[];
-  /** How the sessions of all templates are kept in memory. */
+  /** The limits for hibernated sessions, combined from all templates. */
   readonly keeping: { readonly maxHibernated: number; readonly retentionMs: number };
-  /** Whether there are options for the global session of this name. */
+  /** Whether a global session of this name is declared. */
   knows(name: SessionName): boolean;
-  /** The options of the global session of this name. @throws CastellanError `INVALID_OPTIONS` */
+  /** Returns the options of the global session of this name. @throws CastellanError `INVALID_OPTIONS` */
   optionsOf(name: SessionName): SessionDefaults | undefined;
 }
 
-/** A session that is global by its name. */
+/** A session with a global name. */
 type GlobalSessionOptions = SessionOptions & { readonly name: GlobalName };
 
 /**
- * Tells children that are global from the others.
+ * Splits children into global and local ones.
  *
- * @param labels of this node, which some of them ask for
- * @param defaults the options of all sessions
- * @throws CastellanError `INVALID_OPTIONS` with all that is wrong with those that are global
+ * @param labels the labels of this node, which global children may require
+ * @param defaults the session options of the supervisor
+ * @throws CastellanError `INVALID_OPTIONS` with all problems of global children
  */
 export function globalChildren(
   children: readonly ChildOptions[],
@@ -46,7 +46,7 @@ export function globalChildren(
   const local: ChildOptions[] = [];
   const hosts = { sessions: [] as string[], templates: [] as string[], pools: [] as string[] };
   const problems: OptionProblem[] = [];
-  const take = (at: string, work: () => void): void => {
+  const collect = (at: string, work: () => void): void => {
     try {
       work();
     } catch (error) {
@@ -63,20 +63,21 @@ export function globalChildren(
   };
   children.forEach((child, index) => {
     const at = `children[${index}]`;
-    take(at, () => {
+    collect(at, () => {
       if (isGlobalTemplate(child)) {
         const name = single(child.template, `${at}.template`);
-        if (templates.has(name)) throw twice(`${at}.template`, formatParts([name]));
+        if (templates.has(name)) throw declaredTwice(`${at}.template`, formatParts([name]));
         if (typeof child.sessions === "object") refuseStore(child.sessions, `${at}.sessions`);
         const settings = templateSettings({ ...child, template: name }, at);
         if (child.maxSessions !== undefined) {
-          throw invalidOptions("supervisor", [{ field: `${at}.maxSessions`, message: UNCOUNTED }]);
+          throw invalidOptions("supervisor", [{ field: `${at}.maxSessions`, message: NO_MAX_SESSIONS }]);
         }
         templates.set(name, settings);
         if (fits(child.template)) hosts.templates.push(name);
       } else if (isGlobalPool(child)) {
         const name = single(child.pool, `${at}.pool`);
-        if (pools.has(name) || sessions.has(nameKey([GLOBAL, name]))) throw twice(`${at}.pool`, formatParts([name]));
+        if (pools.has(name) || sessions.has(nameKey([GLOBAL, name])))
+          throw declaredTwice(`${at}.pool`, formatParts([name]));
         pools.add(name);
         if (!fits(child.pool)) return;
         hosts.pools.push(name);
@@ -87,10 +88,10 @@ export function globalChildren(
         const key = nameKey(globalNameOf(name));
         const [first] = parts;
         if (sessions.has(key) || (parts.length === 1 && pools.has(String(first)))) {
-          throw twice(`${at}.name`, formatParts(parts));
+          throw declaredTwice(`${at}.name`, formatParts(parts));
         }
         refuseStore(options, at);
-        // What is wrong with it is told before any node tries to start it.
+        // Invalid options are reported before any node tries to start the session.
         sessionSettings({ ...options, name: globalNameOf(name) }, defaults, at);
         sessions.set(key, { activation: "eager", ...options });
         if (fits(name)) hosts.sessions.push(key);
@@ -101,10 +102,13 @@ export function globalChildren(
     });
   });
   if (defaults.sessionStore !== undefined && sessions.size + templates.size > 0) {
-    problems.push({ field: "defaults.sessionStore", message: `${OWN_STORE}; give it to those that are not global` });
+    problems.push({
+      field: "defaults.sessionStore",
+      message: `${NO_SESSION_STORE}. Set it on the sessions that are not global`,
+    });
   }
   if (problems.length > 0) throw invalidOptions("supervisor", problems);
-  const kept = [...templates.values()];
+  const allTemplates = [...templates.values()];
   const templateOf = (name: SessionName): TemplateSettings | undefined =>
     typeof name === "string" || name.length < 3 ? undefined : templates.get(String(name[1]));
   return {
@@ -112,8 +116,8 @@ export function globalChildren(
     hosts,
     wanted: hosts.sessions.filter((key) => sessions.get(key)?.activation !== "lazy"),
     keeping: {
-      maxHibernated: sessions.size + kept.reduce((sum, { maxHibernated }) => sum + maxHibernated, 0),
-      retentionMs: Math.min(5 * 60_000, ...kept.map(({ retentionMs }) => retentionMs)),
+      maxHibernated: sessions.size + allTemplates.reduce((sum, { maxHibernated }) => sum + maxHibernated, 0),
+      retentionMs: Math.min(5 * 60_000, ...allTemplates.map(({ retentionMs }) => retentionMs)),
     },
     knows: (name) => sessions.has(nameKey(name)) || templateOf(name) !== undefined,
     optionsOf: (name) => {
@@ -137,18 +141,18 @@ function isGlobalPool(child: ChildOptions): child is PoolOptions & { pool: Globa
   return typeof child === "object" && child !== null && "pool" in child && isGlobalName(child.pool);
 }
 
-const UNCOUNTED = "cannot be given for a global template, whose sessions no node counts; see `cluster.maxProcesses`";
+const NO_MAX_SESSIONS = "cannot be set on a global template: no node counts its sessions. See `cluster.maxProcesses`";
 
-const OWN_STORE = "cannot be given for a global session, whose transcripts are in the cluster's database";
+const NO_SESSION_STORE = "cannot be set on a global session: its transcripts are in the cluster's database";
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 function refuseStore(options: SessionDefaults, at: string): void {
   if (options.sessionStore === undefined) return;
-  throw invalidOptions("supervisor", [{ field: `${at}.sessionStore`, message: OWN_STORE }]);
+  throw invalidOptions("supervisor", [{ field: `${at}.sessionStore`, message: NO_SESSION_STORE }]);
 }
 
 /**
- * Refuses what has the names by which this process knows the global sessions that are on this node.
+ * Rejects a child whose name is reserved for the global sessions on this node.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
@@ -158,15 +162,15 @@ function refuseReserved(child: ChildOptions, at: string): void {
     "template" in child ? ["template", child.template] : "pool" in child ? ["pool", child.pool] : ["name", child.name];
   const first: unknown = Array.isArray(name) ? name[0] : field === "name" ? undefined : name;
   if (first !== GLOBAL) return;
-  const message = `names that begin with ${JSON.stringify(GLOBAL)} are kept for global sessions; did you mean \`global(…)\`?`;
+  const message = `names that begin with ${JSON.stringify(GLOBAL)} are reserved for global sessions; did you mean \`global(…)\`?`;
   throw invalidOptions("supervisor", [{ field: `${at}.${field}`, message }]);
 }
 
-function twice(field: string, name: string): CastellanError {
+function declaredTwice(field: string, name: string): CastellanError {
   return invalidOptions("supervisor", [{ field, message: `${name} is declared twice as ${GLOBAL}` }]);
 }
 
-/** As it was given to `global`. */
+/** Formats a name as it was given to `global`. */
 function formatParts(parts: readonly (string | number)[]): string {
   return JSON.stringify(parts.length === 1 ? parts[0] : parts);
 }

@@ -20,12 +20,12 @@ import { type SupervisorSettings, supervisorSettings } from "./options/superviso
 import { template } from "./options/template.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
 
-/** How many global sessions a node has in memory at the most; those that hibernate are let go long before. */
-const MOST_SESSIONS = 1_000_000;
+/** The maximum number of global sessions in a node's memory. The node evicts hibernated sessions long before. */
+const MAX_SESSIONS = 1_000_000;
 
 /**
- * Hosts the global sessions of one run of a node, in a supervisor of their own, whose journal and transcripts are the cluster's.
- * They come to life by their names, as those of a template.
+ * Hosts the global sessions of one run of a node: in a supervisor of their own, with the cluster's journal and transcripts, as
+ * sessions of a template.
  */
 export class GlobalSessionHost implements SessionHost {
   readonly #supervisor: LocalSupervisor;
@@ -55,8 +55,8 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   /**
-   * @param children what they are to be, asked anew for each
-   * @throws CastellanError `SESSION_ALREADY_STARTED` if this process is another node already, `JOURNAL_UNAVAILABLE`
+   * @param children returns the current global children
+   * @throws CastellanError `SESSION_ALREADY_STARTED` if this process already is a node, `JOURNAL_UNAVAILABLE`
    */
   static async open(
     storage: RunStorage,
@@ -75,7 +75,7 @@ export class GlobalSessionHost implements SessionHost {
     const sessions = globalTemplate(storage, children, given.defaults);
     const supervisor = await LocalSupervisor.start(settings, childPlans([sessions], settings), deps).catch(
       (error: unknown) => {
-        throw CastellanError.is(error, "SESSION_ALREADY_STARTED") ? secondNode(error) : error;
+        throw CastellanError.is(error, "SESSION_ALREADY_STARTED") ? alreadyNode(error) : error;
       },
     );
     return new GlobalSessionHost(supervisor, storage, children, pools, given.defaults ?? {}, deps);
@@ -87,8 +87,8 @@ export class GlobalSessionHost implements SessionHost {
   }
 
   session(name: SessionName): HostedSession {
-    // What nobody knows is told apart from what cannot be started.
-    if (!this.#children().knows(name)) throw unknown(name);
+    // An undeclared session has its own error, unlike one that cannot start.
+    if (!this.#children().knows(name)) throw undeclared(name);
     return new SupervisedSession(this.#supervisor, name, this.#storage.node, this.#exports);
   }
 
@@ -100,7 +100,7 @@ export class GlobalSessionHost implements SessionHost {
     try {
       await this.#supervisor.handOver(name, deadlineMs);
     } catch (error) {
-      // What ends all of them ends this one.
+      // Stopping the host also releases the session.
       if (this.#stopping === undefined) throw error;
       await this.#stopping;
     }
@@ -137,31 +137,31 @@ export class GlobalSessionHost implements SessionHost {
   }
 }
 
-/** The template of all global sessions of a run. */
+/** Makes the template of all global sessions of a run. */
 function globalTemplate(
   storage: RunStorage,
   children: () => GlobalChildren,
   defaults: SessionDefaults | undefined,
 ): ChildOptions {
   const { keeping } = children();
-  // What a turn has done is to be known when its node is lost in the middle of it.
+  // Eager, so that the transcript is complete when its node is lost during a turn.
   const flush = defaults?.sessionStoreFlush === undefined ? { sessionStoreFlush: "eager" as const } : {};
   return template(
     GLOBAL,
     (...key: readonly (string | number | undefined)[]) => {
       const session = [GLOBAL, ...key] as SessionName;
-      // Asked for past the cluster, by the name of this process; what it would write nobody would take.
+      // Rejects a name that bypasses the cluster: the database would reject what the session writes.
       if (!storage.owns(nameKey(session))) throw notOwned(session);
       const options = children().optionsOf(session);
-      if (options === undefined) throw unknown(session);
+      if (options === undefined) throw undeclared(session);
       if (options.sessionStore !== undefined) throw ownStore(session);
       return { ...flush, ...options, sessionStore: storage.storeOf(nameKey(session)) };
     },
-    { maxSessions: MOST_SESSIONS, maxHibernated: keeping.maxHibernated, retention: keeping.retentionMs },
+    { maxSessions: MAX_SESSIONS, maxHibernated: keeping.maxHibernated, retention: keeping.retentionMs },
   );
 }
 
-/** Whoever is to be erased may be gone already for the function that makes the options. */
+/** The template's function may no longer know the user that the session belonged to. */
 function optionsOrNone(options: () => SessionDefaults | undefined): SessionDefaults {
   try {
     return options() ?? {};
@@ -170,24 +170,24 @@ function optionsOrNone(options: () => SessionDefaults | undefined): SessionDefau
   }
 }
 
-/** The names of a process are one set, and so are those of the global sessions that are in it. */
-function secondNode(cause: CastellanError<"SESSION_ALREADY_STARTED">): CastellanError<"SESSION_ALREADY_STARTED"> {
+/** Names are unique in a process, and so are those of the global sessions on this node. */
+function alreadyNode(cause: CastellanError<"SESSION_ALREADY_STARTED">): CastellanError<"SESSION_ALREADY_STARTED"> {
   const { details } = cause;
-  const message = `This process is a node of a cluster already, by ${details.supervisor}, or has a template or a pool ${JSON.stringify(GLOBAL)}; it can be one node only.`;
+  const message = `This process already is a node of a cluster, by ${details.supervisor}, or has a template or a pool ${JSON.stringify(GLOBAL)}. A process can be one node only.`;
   return new CastellanError("SESSION_ALREADY_STARTED", message, { details, cause });
 }
 
-function unknown(name: SessionName): CastellanError<"SESSION_NOT_FOUND"> {
-  const message = `There is no global session ${formatName(name)}: no child of this node's supervisor declares it, and no template has its name.`;
+function undeclared(name: SessionName): CastellanError<"SESSION_NOT_FOUND"> {
+  const message = `There is no global session ${formatName(name)}: no child of this node's supervisor declares it, and no template covers its name.`;
   return new CastellanError("SESSION_NOT_FOUND", message, { details: { nearMisses: [] } });
 }
 
 function notOwned(name: SessionName): CastellanError<"SESSION_NOT_FOUND"> {
-  const message = `Session ${formatName(name)} is global and not on this node; ask for it by \`global(…)\`.`;
+  const message = `Session ${formatName(name)} is global and not on this node. Use \`global(…)\` as its name.`;
   return new CastellanError("SESSION_NOT_FOUND", message, { details: { nearMisses: [] } });
 }
 
 function ownStore(name: SessionName): CastellanError {
-  const message = "cannot be given for a global session, whose transcripts are in the cluster's database";
+  const message = "cannot be set on a global session: its transcripts are in the cluster's database";
   return invalidOptions(`session ${formatName(name)}`, [{ field: "sessionStore", message }]);
 }

@@ -31,15 +31,15 @@ const approvalChanges = z
   })
   .transform(withoutUndefined);
 
-/** What a host answers for one of its sessions. */
-interface Asked {
+/** What a host needs to answer a call for one of its sessions. */
+interface CallContext {
   readonly supervisor: LocalSupervisor;
   readonly session: Session;
   readonly node: string;
   readonly exports: ExportPages;
 }
 
-type Answer = (asked: Asked, first: unknown, second: unknown) => unknown;
+type Answer = (context: CallContext, first: unknown, second: unknown) => unknown;
 
 const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
   status: ({ session, node }) => ({ ...session.status(), node }),
@@ -59,43 +59,43 @@ const ANSWERS: Readonly<Record<HostMethod, Answer>> = {
     ),
 };
 
-/** A session of a supervisor, as other nodes may use it. What is wrong with what they ask is told to them. */
+/** A session of this node for other nodes. Rejects invalid arguments with an error for the calling node. */
 export class SupervisedSession implements HostedSession {
-  readonly #asked: Asked;
+  readonly #context: CallContext;
 
   /**
    * @param node the name of this node
-   * @throws CastellanError what `Supervisor.session` throws
+   * @throws CastellanError as `Supervisor.session`
    */
   constructor(supervisor: LocalSupervisor, name: SessionName, node: string, exports: ExportPages) {
-    this.#asked = { supervisor, session: supervisor.session(name), node, exports };
+    this.#context = { supervisor, session: supervisor.session(name), node, exports };
   }
 
   ask(asked: TurnAsked): TurnSource {
     const { idempotencyKey } = asked;
-    return sourceOf(this.#asked.session.stream(promptOf(asked), { idempotencyKey, ...turnOptionsOf(asked) }));
+    return sourceOf(this.#context.session.stream(promptOf(asked), { idempotencyKey, ...turnOptionsOf(asked) }));
   }
 
   async turn(id: string): Promise<TurnSource | undefined> {
-    const turn = await this.#asked.session.turn(id);
+    const turn = await this.#context.session.turn(id);
     return turn === undefined ? undefined : sourceOf(turn);
   }
 
   async cancel(id: string): Promise<void> {
-    const turn = await this.#asked.session.turn(id);
+    const turn = await this.#context.session.turn(id);
     if (turn === undefined) return;
-    // It may turn out to be one that the journal has, and that has ended; only then is it known what there is to cancel.
+    // A turn from the journal may have ended; only the journal's answer tells whether there is anything to cancel.
     await sourceOf(turn).accepted.catch(() => {});
     await turn.interrupt();
   }
 
   events(): AsyncGenerator<SessionEvent, void, undefined> {
-    return this.#asked.session.events();
+    return this.#context.session.events();
   }
 
   async call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown> {
-    const { session } = this.#asked;
-    if (!isRemoteControl(method)) return await ANSWERS[method](this.#asked, args[0], args[1]);
+    const { session } = this.#context;
+    if (!isRemoteControl(method)) return await ANSWERS[method](this.#context, args[0], args[1]);
     return await Reflect.apply(session[method], session, readControlArguments(method, args, whoIs(session)));
   }
 }
@@ -104,7 +104,7 @@ function whoIs({ name }: Session): string {
   return `global session ${formatName(name)}`;
 }
 
-/** Of one that is about to begin there is only its status. */
+/** A session that is about to start has only a status. */
 function inspectionOf(supervisor: LocalSupervisor, session: Session): unknown {
   const key = nameKey(session.name);
   const { children } = supervisor.inspect();
@@ -131,10 +131,10 @@ function turnOptionsOf({
   return withoutUndefined({ timeout, queueTimeout, whenBusy, verbatimPrompts }) as TurnOptions;
 }
 
-/** The global pools of a node, for as long as that is a node: turns that were asked in one run of it can be stopped in the next one. */
+/** The global pools of a node. They outlive a run of the node: a turn of one run can be cancelled in the next. */
 export class HostedPools {
   readonly #pools: Pools;
-  /** The names of those that are global. */
+  /** The names of the global pools. */
   readonly #global: readonly string[];
   readonly #hosted = new WeakMap<Pool, HostedPool>();
 
@@ -152,11 +152,11 @@ export class HostedPools {
   }
 }
 
-/** A pool as other nodes may use it: each turn is for the member that is picked for it. */
+/** A pool of this node for other nodes. The pool picks a member for each turn. */
 class HostedPool implements HostedSession {
   readonly #key: string;
   readonly #pool: Pool;
-  /** Those that have not ended, by the ids that callers know them by. */
+  /** The turns that have not ended, by the ids that callers know. */
   readonly #turns = new Map<string, Turn>();
 
   constructor(name: string, pool: Pool) {
@@ -183,7 +183,7 @@ class HostedPool implements HostedSession {
 
   async call(method: string): Promise<unknown> {
     if (method === "status") return this.#pool.status();
-    throw invalidOptions("pool", [{ field: method, message: "is no method of a pool" }]);
+    throw invalidOptions("pool", [{ field: method, message: "is not a method of a pool" }]);
   }
 
   async *events(): AsyncGenerator<SessionEvent, void, undefined> {}

@@ -55,15 +55,15 @@ import { Tree } from "./tree/tree.ts";
 import { advisor, warnIfExposed, warnWithoutInit } from "./warnings.ts";
 
 export interface SupervisorDeps extends SessionDeps {
-  /** A number from 0 up to 1, for jitter. */
+  /** Returns a number from 0 (inclusive) to 1 (exclusive), for jitter. */
   readonly random: () => number;
-  /** Default: what the kernel says. */
+  /** Default: the kernel's figures. */
   readonly readMemory?: MemoryReader;
-  /** Default: a process of Claude Code. */
+  /** Default: starts Claude Code. */
   readonly startActivation?: StartActivation;
 }
 
-/** Under which name the journal has what supervisors without one have spent. */
+/** The name under which the journal keeps the spending of unnamed supervisors. */
 const UNNAMED = "supervisor";
 
 const conversationSchema = z.strictObject({ conversation: z.enum(["keep", "clear"]).default("keep") });
@@ -73,8 +73,8 @@ const listSchema = z.strictObject({ prefix: nameSchema.optional() });
 const deadlineSchema = z.strictObject({ deadline: durationSchema.default(30_000) });
 
 /**
- * Starts the sessions of this process and keeps them running: all of a `Supervisor` but what it is asked of other nodes of a
- * cluster. The global sessions that a node has are one of these, too. Its methods are described where they are public.
+ * A `Supervisor` without its cluster: starts the sessions of this process and keeps them running. A node hosts its global
+ * sessions in one of these, too. `Supervisor` documents the methods.
  */
 export class LocalSupervisor {
   readonly name: string;
@@ -93,9 +93,9 @@ export class LocalSupervisor {
   #notStarted: readonly NotStarted[] = [];
   readonly #phase: SupervisorPhase;
   #stopping: Promise<void> | undefined;
-  /** Why it ended, if not for a reason of the tree's. */
+  /** Why it ended, unless the tree ended by itself. */
   #end: SupervisorEnd | undefined;
-  /** One reconciliation after the other. */
+  /** The last reconciliation. Reconciliations run one after the other. */
   #reconciling: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -181,9 +181,9 @@ export class LocalSupervisor {
   }
 
   /**
-   * Starts one with these children, see `Supervisor.start`.
+   * Starts a supervisor, see `Supervisor.start`.
    *
-   * @param cluster what it is to leave before it ends
+   * @param cluster the cluster to leave before the supervisor ends
    */
   static async start(
     settings: SupervisorSettings,
@@ -206,7 +206,7 @@ export class LocalSupervisor {
     return this.#notStarted;
   }
 
-  /** Those of the whole tree. */
+  /** The pools of the whole tree. */
   get pools(): Pools {
     return this.#tree.pools;
   }
@@ -214,11 +214,11 @@ export class LocalSupervisor {
   session(session: SessionRef): Session {
     const reference = resolveRef(session);
     const member = this.#member(reference);
-    // A loan's handle is not to be exchanged for one that outlives the loan.
+    // A loan's handle must not turn into one that outlives the loan.
     return reference instanceof LoanedSession ? reference : member.session;
   }
 
-  /** The turn of a session, or of a pool by its name. */
+  /** Starts a turn of a session, or of a pool by its name. */
   ask<Structured>(
     session: SessionName | Session,
     prompt: Prompt,
@@ -270,7 +270,7 @@ export class LocalSupervisor {
     yield* this.#erasing.export(session, options);
   }
 
-  /** Claude's ids of all conversations that a session has had, the present one last. */
+  /** Returns Claude's ids of all conversations that a session has had, the current one last. */
   async conversationsOf(name: SessionName): Promise<readonly string[]> {
     this.#phase.refuseIfStopped();
     return await this.#erasing.conversations(name);
@@ -280,7 +280,7 @@ export class LocalSupervisor {
     const { key, server } = this.#member(session);
     const { conversation } = validate(conversationSchema, options, "restartSession");
     if (conversation === "clear") server.forget();
-    // Not even for a moment once it is open: a turn that is asked for after this call is for the next process.
+    // Awaits only while the tree is closed: a turn that is asked after this call must run in the next process.
     if (this.#tree.root.tree === undefined) await this.#tree.opened();
     try {
       await this.#tree.root.recycle(key);
@@ -292,7 +292,7 @@ export class LocalSupervisor {
     if (conversation === "clear") await server.saveConversation();
   }
 
-  /** Adds a child of whatever kind, see `Supervisor.startChild`. */
+  /** Adds a child of any kind, see `Supervisor.startChild`. */
   async startChild(child: ChildOptions): Promise<void> {
     this.#phase.refuseIfEnding();
     await this.children.start(childPlan(child, this.#settings));
@@ -307,15 +307,15 @@ export class LocalSupervisor {
     this.#phase.refuseIfStopped();
   }
 
-  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while it drains */
+  /** @throws CastellanError `SUPERVISOR_STOPPED`, also while the supervisor drains */
   refuseIfEnding(): void {
     this.#phase.refuseIfEnding();
   }
 
   /**
-   * Makes the tree these children; see `Supervisor.reconcile`.
+   * Changes the tree to these children, see `Supervisor.reconcile`.
    *
-   * @param settings what is added by other calls from now on has them too
+   * @param settings the settings for children that later calls add
    */
   async reconcile(wanted: readonly ChildPlan[], settings: SupervisorSettings): Promise<ReconcileReport> {
     this.#settings = settings;
@@ -342,11 +342,11 @@ export class LocalSupervisor {
     this.#phase.drain();
     const left = this.#cluster?.leave(deadline);
     this.#tree.pools.stopLending(
-      new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools lend nothing more.`),
+      new CastellanError("SUPERVISOR_STOPPED", `${this.name} is draining; its pools no longer lend.`),
     );
     let over = false;
     const finished = Promise.all([...this.#sessions].map(({ server }) => server.drain())).then((turns) => {
-      // A stop meanwhile ends them too, but not as they were to end.
+      // A concurrent stop ends the turns as well, but does not complete them.
       over = !this.#phase.isStopping || turns.every((count) => count === 0);
     });
     await withDeadline(this.#clock, deadline, Promise.race([finished, this.closed]));
@@ -363,7 +363,7 @@ export class LocalSupervisor {
   }
 
   async #open(openJournal: () => Promise<SharedJournal>): Promise<void> {
-    // Names are taken at once; what is asked of them waits for the journal.
+    // Takes the names at once; turns wait for the journal.
     const opened = this.#tree.open(async () => {
       await this.#journal.open(await openJournal());
       void this.#journal.writer?.lost.then((cause) => this.#lost(cause));
@@ -388,7 +388,7 @@ export class LocalSupervisor {
     }
   }
 
-  /** Ends a session here so that another node can go on with it. Resolves when nothing of it is written any more. */
+  /** Ends a session here, so that another node can take it over. Resolves once it writes nothing any more. */
   async handOver(name: SessionName, deadlineMs: number): Promise<void> {
     await this.#tree.opened();
     const server = this.#sessions.find(name)?.server;
@@ -419,7 +419,7 @@ export class LocalSupervisor {
     await this.closed;
   }
 
-  /** Another application goes on with these sessions; none of their processes may go on here. */
+  /** Another application has taken over the sessions: kills their processes here. */
   async #lost(cause: CastellanError): Promise<void> {
     this.#end ??= { reason: "journal_lost", cause };
     for (const { server } of this.#sessions) server.dismiss(cause);
@@ -449,7 +449,7 @@ export class LocalSupervisor {
     this.#phase.refuseIfStopped();
     const session = resolveRef(reference);
     const name = isSession(session) ? session.name : session;
-    // Looked at first, since it brings back a session that was let go.
+    // Read first, since reading it brings back an evicted session.
     const server = isSession(session) ? serverOf(session) : undefined;
     const member = this.#sessions.find(name) ?? (isSession(session) ? undefined : this.#tree.templates.find(name));
     if (member === undefined) throw registry.notFound(name, this.name);
@@ -457,7 +457,7 @@ export class LocalSupervisor {
     return member;
   }
 
-  /** A handle may outlive its session, and the name may be another one's by now. */
+  /** A handle may outlive its session, and another session may have the name by now. */
   #refuseIfGone(server: SessionServer): void {
     this.#phase.refuseIfStopped();
     const refusal = this.#sessions.holds(server) ? undefined : server.refusal();

@@ -3,28 +3,27 @@ import { z } from "zod";
 import type { Duration } from "../duration.ts";
 import { durationSchema, validate } from "../session/options/validation.ts";
 
-/** What is stopped when the host is told to end. */
+/** The object to stop when the process gets a signal. */
 interface Stoppable {
   drain(options: { readonly deadline?: Duration }): Promise<unknown>;
   stop(options?: { readonly kill?: boolean }): Promise<void>;
 }
 
 export interface SignalOptions {
-  /** How long turns may take to finish. Default `"25s"`, which leaves room in the 30 s that Kubernetes gives. */
+  /** How long turns may take to finish. Default `"25s"`, within the 30 s that Kubernetes grants. */
   readonly deadline?: Duration;
   /** Default `["SIGTERM", "SIGINT"]`. */
   readonly signals?: readonly NodeJS.Signals[];
 }
 
 /**
- * Ends `target` when this process is told to end: the first signal lets turns finish, the second ends it at once. Then the
- * signal does to the process what it would have done without this.
+ * Drains `target` at the first signal and kills it at the second. Then the signal has its usual effect on the process.
  *
- * @returns takes it back
+ * @returns a function that undoes it
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function stopOnSignals(target: Stoppable, options: SignalOptions): () => void {
-  // When the signal comes it is too late to say that something is wrong.
+  // Validated now: when the signal comes, it is too late to report a problem.
   const { deadline, signals } = validate(schema, options, "stopOnSignals");
   const wiring: Wiring = { target, deadline, signals: new Set(signals) };
   for (const signal of wiring.signals) if (wiredTo(signal).length === 0) process.on(signal, onSignal);
@@ -51,7 +50,7 @@ interface Wiring {
   readonly signals: ReadonlySet<NodeJS.Signals>;
 }
 
-/** All that this process has wired; a signal is for all of them together, and goes on when the last has ended. */
+/** All wirings of this process. A signal applies to all of them, and has its usual effect once the last target has ended. */
 const wirings = new Set<Wiring>();
 let received = 0;
 
@@ -67,15 +66,15 @@ function unwire(some: readonly Wiring[]): void {
 }
 
 function onSignal(signal: NodeJS.Signals): void {
-  const concerned = wiredTo(signal);
+  const wired = wiredTo(signal);
   received++;
-  // Killing makes the draining end that began with the first signal.
-  if (received === 2) for (const { target } of concerned) void target.stop({ kill: true });
+  // Killing ends the drain that the first signal started.
+  if (received === 2) for (const { target } of wired) void target.stop({ kill: true });
   if (received > 1) return;
-  void Promise.allSettled(concerned.map(({ target, deadline }) => target.drain({ deadline }))).then(() => {
+  void Promise.allSettled(wired.map(({ target, deadline }) => target.drain({ deadline }))).then(() => {
     received = 0;
-    unwire(concerned);
-    // Nobody else's supervisor may take it for a second one.
+    unwire(wired);
+    // Another copy of this package must not count the repeated signal as a second one.
     process.off(signal, onSignal);
     process.kill(process.pid, signal);
   });

@@ -19,15 +19,15 @@ import type { SupervisorPhase } from "./tree/supervisor-phase.ts";
 import type { CapacityStatus } from "./tree/supervisor-reports.ts";
 import type { Tree } from "./tree/tree.ts";
 
-/** The cluster that a supervisor is a node of, which it has to leave before it ends. */
+/** The cluster that a supervisor must leave before it ends. */
 export interface JoinedCluster {
-  /** Why it takes no turns of global sessions at this moment, if it does not. */
+  /** Why the node currently takes no turns of global sessions; undefined if it does. */
   readonly fault: string | undefined;
-  /** Gives up what it owns there, after running turns or at the deadline. A second call waits for the same end. */
+  /** Releases what the node owns, after the running turns or at the deadline. Idempotent: a second call waits for the first. */
   leave(deadlineMs: number): Promise<void>;
 }
 
-/** What is known of a supervisor is found in these. */
+/** The parts of a supervisor that have its status. */
 export interface SupervisorParts {
   readonly name: string;
   readonly tree: Tree;
@@ -38,7 +38,7 @@ export interface SupervisorParts {
   readonly cluster: JoinedCluster | undefined;
 }
 
-/** What is known of a supervisor and all that is in it. Its methods are described where they are public, in `Supervisor`. */
+/** Reports the status of a supervisor and its children. `Supervisor` documents the methods. */
 export class SupervisorStatus {
   readonly #parts: SupervisorParts;
 

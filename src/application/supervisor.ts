@@ -19,7 +19,7 @@ import type { Turn } from "../session/streams/turn.ts";
 import type { ChildCounts } from "../supervision/supervisor.ts";
 import { ClusterMembership } from "./cluster-membership.ts";
 import { clusterOf } from "./clusters.ts";
-import { joined } from "./credentials-refresh.ts";
+import { mergeReports } from "./credentials-refresh.ts";
 import type { HealthChecks, SupervisorHealth } from "./inspection/health.ts";
 import type { SupervisorInspection } from "./inspection/inspection.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
@@ -40,8 +40,8 @@ import type {
 const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: Math.random };
 
 /**
- * Starts sessions and keeps them running: a session whose process dies is started again with its conversation, its
- * options and its handshake; one that cannot be kept running is quarantined while the others go on.
+ * Starts sessions and keeps them running. When a session's process dies, the supervisor restarts it with its conversation,
+ * options and handshake. It quarantines a session that it cannot keep running, and the others go on.
  *
  * @example
  * await using supervisor = await Supervisor.start([{ name: "assistant" }, { name: "reviewer", maxTurns: 5 }]);
@@ -49,10 +49,10 @@ const SYSTEM: SupervisorDeps = { clock: systemClock, newId: randomUUID, random: 
  */
 export class Supervisor implements AsyncDisposable {
   readonly name: string;
-  /** Resolves when the supervisor has ended and no process of it is left. Never rejects. */
+  /** Resolves once the supervisor has ended and none of its processes is left. Never rejects. */
   readonly closed: Promise<SupervisorEnd>;
   readonly #local: LocalSupervisor;
-  /** Of a cluster, if it is a node. */
+  /** The membership in a cluster, if the supervisor is a node. */
   readonly #membership: ClusterMembership | undefined;
 
   private constructor(local: LocalSupervisor, membership: ClusterMembership | undefined) {
@@ -63,19 +63,19 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Starts a supervisor with these children, in order. A session counts as started when its start has begun: processes
-   * come up side by side. The promise resolves when each of them is up or quarantined, in which case
-   * {@link Supervisor.notStarted} says which and why; `onStartFailure: "throw"` has it reject instead.
+   * Starts a supervisor with these children, in order. A session counts as started once its start has begun, so processes start
+   * side by side. Resolves once each of them is ready or quarantined; {@link Supervisor.notStarted} lists the failures. Rejects
+   * on a failure instead with `onStartFailure: "throw"`.
    *
-   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
-   * `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE` or, on a node, `DATABASE_UNAVAILABLE`, `CHILD_START_FAILED` with `onStartFailure: "throw"`, or if children escalate meanwhile;
-   * in all cases nothing has been started, or it has been stopped again
+   * @throws CastellanError `INVALID_OPTIONS` with all problems; `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`,
+   * `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`; on a node `DATABASE_UNAVAILABLE`; `CHILD_START_FAILED` with
+   * `onStartFailure: "throw"`, or if children escalate. Whatever has started by then is stopped again
    */
   static start(children: readonly ChildOptions[], options: SupervisorOptions = {}): Promise<Supervisor> {
     return Supervisor.startWith(children, options, SYSTEM);
   }
 
-  /** @internal As {@link Supervisor.start}, with a clock, ids and chance of the caller's. */
+  /** @internal Same as {@link Supervisor.start}, with the caller's clock, ids and random numbers. */
   static async startWith(
     children: readonly ChildOptions[],
     options: SupervisorOptions,
@@ -94,20 +94,23 @@ export class Supervisor implements AsyncDisposable {
     return new Supervisor(local, membership);
   }
 
-  /** The cluster that it is a node of, if it is one. */
+  /** The cluster that the supervisor is a node of; undefined without `cluster`. */
   get cluster(): Cluster | undefined {
     return this.#membership?.cluster;
   }
 
   /**
-   * The children, of whatever kind and here or below, that did not come up when the supervisor was started, and why. They are
-   * quarantined; a temporary one is gone. How they do now {@link Supervisor.health} says.
+   * The children, at any depth, that failed to start together with the supervisor. They are quarantined, or gone if they are
+   * temporary. {@link Supervisor.health} reports their current state.
    */
   get notStarted(): readonly NotStarted[] {
     return this.#local.notStarted;
   }
 
-  /** See {@link Session.query}, and {@link Pool.query} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
+  /**
+   * See {@link Session.query}, or {@link Pool.query} for the name of a pool. @throws CastellanError additionally
+   * `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   */
   async query<Structured = unknown>(
     session: SessionRef | GlobalName,
     prompt: Prompt,
@@ -117,7 +120,10 @@ export class Supervisor implements AsyncDisposable {
     return await answerFrom(session, (one, own) => this.#local.ask(one, prompt, own), options);
   }
 
-  /** See {@link Session.stream}, and {@link Pool.stream} for the name of a pool. @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED` besides */
+  /**
+   * See {@link Session.stream}, or {@link Pool.stream} for the name of a pool. @throws CastellanError additionally
+   * `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`
+   */
   stream<Structured = unknown>(
     session: SessionRef | GlobalName,
     prompt: Prompt,
@@ -128,9 +134,10 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * The session of this name, here or in a supervisor below; a global one wherever it is.
+   * Returns the session of this name, at any depth of the tree; a global session on any node.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `CLUSTER_UNAVAILABLE` if it is no node of a cluster
+   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`; `CLUSTER_UNAVAILABLE` for a global name if this process is
+   * in no cluster
    */
   session(session: GlobalName): GlobalSession;
   session(session: SessionRef): Session;
@@ -139,7 +146,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * The pool of this name, here or in a supervisor below.
+   * Returns the pool of this name, at any depth of the tree.
    *
    * @throws CastellanError `POOL_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
@@ -148,57 +155,57 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * What is known of each session, here and below, in the order in which they were added. Sessions of a template are there from
-   * the first time that they are named until they are let go.
+   * Returns the status of each session of the tree, in the order in which they were added. Sessions of a template are listed from
+   * their first use until they are evicted.
    *
-   * @param options.prefix only those whose names begin so: `"support"` or `["support", 42]`
+   * @param options.prefix only sessions whose names begin with it: `"support"` or `["support", 42]`
    * @throws CastellanError `INVALID_OPTIONS` if the prefix is no name
    */
   listSessions(options: { readonly prefix?: SessionName } = {}): SessionStatus[] {
     return this.#local.listSessions(options);
   }
 
-  /** How many sessions of the whole tree are in memory. */
+  /** Returns the number of sessions of the tree in memory. */
   countSessions(): number {
     return this.#local.countSessions();
   }
 
   /**
-   * Adds a session and waits until its process is up.
+   * Adds a session. Resolves once its process is ready.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `KEY_ALREADY_REGISTERED`, `MAX_CHILDREN`,
-   * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` with the exits if it did not come up, in which case it has been removed again;
-   * `SESSION_STOPPED` if it was ended meanwhile
+   * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` with the exits if it did not start, and was removed again; `SESSION_STOPPED` if
+   * it was terminated in the meantime
    */
   async startSession(options: SessionOptions): Promise<Session> {
     return await this.#local.startSession(options);
   }
 
   /**
-   * Ends a session: its turns end with `SESSION_STOPPED`, its process is ended, its name is free. Resolves when the
-   * process is gone. A session that is started under the same name goes on with its conversation, unless that is cleared
-   * here: then nothing is kept of it but what it has spent, not the transcripts of any conversation that it has had.
+   * Terminates a session: its turns end with `SESSION_STOPPED`, its process ends, and its name becomes free. Resolves once the
+   * process is gone. A later session of the same name resumes the conversation, unless this call clears it: then only the
+   * spending is kept, and no transcript of any of its conversations.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`; with `clear` also `JOURNAL_UNAVAILABLE`, and `ERASURE_INCOMPLETE`
-   * if something could not be removed, which {@link Supervisor.eraseSession} can be asked to do then
+   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`; with `clear` also `JOURNAL_UNAVAILABLE`, and
+   * `ERASURE_INCOMPLETE` if something could not be removed; call {@link Supervisor.eraseSession} then
    */
   async terminateSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     await this.#local.terminateSession(session, options);
   }
 
   /**
-   * Erases what is known of a session under its name, whether it runs, hibernates, has been let go by its template or quarantined, or
-   * only the journal knows of it: turns, approvals, and of all conversations that it has had the transcripts and whatever else
-   * Claude Code keeps of them. One that is there is ended first, as by {@link Supervisor.terminateSession}; whoever has the name next
-   * begins empty. What it spent stays, under a name that is nobody's.
+   * Erases everything known of a session by its name: turns, approvals, and the transcripts and other files of Claude Code for
+   * all its conversations. The session may run, hibernate, be evicted or quarantined, or exist only in the journal. An existing
+   * session is terminated first, as by {@link Supervisor.terminateSession}; the next session of the name starts empty. The
+   * spending stays, under an anonymous name.
    *
-   * Resolves when all of that is gone, from the files of a journal in SQLite also where it was no longer used; which takes as long as a
-   * copy of the file. It can be called again, and side by side: what was cut off is finished by the next call.
+   * Resolves once everything is gone, including from unused parts of a SQLite journal's files, which takes as long as copying the
+   * file. Calls are idempotent and may overlap; the next call completes an interrupted one.
    *
-   * @param session a name, or a handle, which stands for its name; nobody needs to know it
-   * @throws CastellanError `INVALID_OPTIONS`; `SESSION_ALREADY_STARTED` if another supervisor has the session; `ERASURE_INCOMPLETE` if
-   * something cannot be removed, `JOURNAL_UNAVAILABLE`: then the journal still knows what there is to erase; `SUPERVISOR_STOPPED`; for
-   * a global name also `CLUSTER_UNAVAILABLE`
+   * @param session a name, or a handle for its name; the session need not exist
+   * @throws CastellanError `INVALID_OPTIONS`; `SESSION_ALREADY_STARTED` if another supervisor has the session;
+   * `ERASURE_INCOMPLETE` if something could not be removed, or `JOURNAL_UNAVAILABLE`: the journal then still knows what is left
+   * to erase; `SUPERVISOR_STOPPED`; for a global name also `CLUSTER_UNAVAILABLE`
    * @example
    * const { turns, files, left } = await supervisor.eraseSession(["support", userId]);
    */
@@ -210,10 +217,12 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * All that {@link Supervisor.eraseSession} would erase of a session, and what it has spent, as lines of JSON, each with its line
-   * feed; see {@link ExportedLine}. It is read while it is asked for. A session that runs goes on: what it says meanwhile may be in it, or not.
+   * Exports what {@link Supervisor.eraseSession} would erase of a session, and its spending, as lines of JSON, each with its line
+   * feed; see {@link ExportedLine}. Reads on demand. A running session goes on; the export may or may not contain what it says in
+   * the meantime.
    *
-   * Throws, while it is read, a CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `JOURNAL_UNAVAILABLE` or `SUPERVISOR_STOPPED`.
+   * The iteration throws a CastellanError `INVALID_OPTIONS`, `SESSION_ALREADY_STARTED`, `JOURNAL_UNAVAILABLE` or
+   * `SUPERVISOR_STOPPED`.
    *
    * @example
    * await pipeline(supervisor.exportSession(["support", userId]), createWriteStream("export.jsonl"));
@@ -229,27 +238,27 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Ends the process of a session, whatever it does, and starts another one with the conversation as it is, or with an
-   * empty one. Turns that wait go on waiting. It also brings back a quarantined session.
+   * Ends the process of a session, even during a turn, and starts another one with the same or an empty conversation. Queued
+   * turns stay queued. Also brings back a quarantined session.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not come up
+   * @throws CastellanError `SESSION_NOT_FOUND`, `SUPERVISOR_STOPPED`, `SESSION_QUARANTINED` if it does not start
    */
   async restartSession(session: SessionRef, options: ConversationOptions = {}): Promise<void> {
     await this.#local.restartSession(session, options);
   }
 
-  /** What is known of each child, in start order, as OTP's `which_children`. */
+  /** Returns a summary of each child, in start order, as OTP's `which_children`. */
   whichChildren(): ChildSummary[] {
     return this.#local.children.which();
   }
 
-  /** How many children there are, as OTP's `count_children`. A session is a worker. */
+  /** Counts the children, as OTP's `count_children`. A session is a worker. */
   countChildren(): ChildCounts {
     return this.#local.children.count();
   }
 
   /**
-   * Adds a child at the end of the start order and starts it, as OTP's `start_child`. For a session it is
+   * Adds a child at the end of the start order and starts it, as OTP's `start_child`. For a session, same as
    * {@link Supervisor.startSession}.
    *
    * @throws CastellanError `CHILD_ALREADY_STARTED`, `CHILD_ALREADY_PRESENT`, `CHILD_START_FAILED`, `MAX_CHILDREN`,
@@ -260,10 +269,10 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Stops a child and keeps its spec, as OTP's `terminate_child`; a temporary one is forgotten. A session that is stopped
-   * so takes no turns until {@link Supervisor.restartChild}; `terminateSession` also gives its name back.
+   * Stops a child and keeps its spec, as OTP's `terminate_child`; a temporary child is deleted. A session stopped this way takes
+   * no turns until {@link Supervisor.restartChild}; `terminateSession` also frees its name.
    *
-   * @param child a session by name or handle, another child by its name or id
+   * @param child a session by name or handle, any other child by name or id
    * @throws CastellanError `CHILD_NOT_FOUND`, `SUPERVISOR_STOPPED`
    */
   async terminateChild(child: SessionRef): Promise<void> {
@@ -271,17 +280,17 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Starts a child that was stopped or quarantined, as OTP's `restart_child`.
+   * Starts a stopped or quarantined child, as OTP's `restart_child`.
    *
-   * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED`,
-   * `SUPERVISOR_STOPPED`; `SESSION_QUARANTINED` for a session that does not come up
+   * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `CHILD_START_FAILED`, `SUPERVISOR_STOPPED`;
+   * `SESSION_QUARANTINED` for a session that does not start
    */
   async restartChild(child: SessionRef): Promise<void> {
     await this.#local.children.restart(child);
   }
 
   /**
-   * Forgets a child that does not run, as OTP's `delete_child`. Names of sessions are free from then on.
+   * Deletes a child that does not run, as OTP's `delete_child`. Frees the names of its sessions.
    *
    * @throws CastellanError `CHILD_NOT_FOUND`, `CHILD_RUNNING`, `CHILD_RESTARTING`, `SUPERVISOR_STOPPED`
    */
@@ -290,20 +299,18 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Makes the tree what `children` say, and touches only what differs: what is new is started, what is missing is ended,
-   * a session whose options have changed takes them up, at once where it can and otherwise, when its turn is over, with
-   * another process and its conversation. All others keep their processes. Calls are carried out one after the other.
-   * Claude Code keeps the system prompt that a conversation began with: a changed one counts from `clear()` on. Changed options
-   * of global children count when their sessions come to life the next time; which names there are cannot change.
+   * Changes the tree to these children and touches only what differs: starts new children, terminates missing ones, and applies
+   * changed options to sessions: live where possible, otherwise after the current turn, with another process and the same
+   * conversation. All others keep their processes. Calls run one after the other. Claude Code keeps the system prompt with which
+   * a conversation began: a changed one takes effect after `clear()`. Changed options of global children take effect when their
+   * sessions next start; their names cannot change.
    *
-   * Functions in options are the same only if they are identical, so keep hooks and in-process MCP servers where they are
-   * made once.
+   * Functions in options are equal only if they are identical, so create hooks and in-process MCP servers once.
    *
    * @param children the whole tree, as given to {@link Supervisor.start}
-   * @param options what else has changed
-   * @param options.defaults the options of all sessions from now on, in place of the supervisor's `defaults`. Default: as they are
-   * @throws CastellanError `INVALID_OPTIONS` with all that is wrong, in which case nothing has changed;
-   * `SUPERVISOR_STOPPED`
+   * @param options other changes
+   * @param options.defaults the new session options in place of the supervisor's `defaults`. Default: unchanged
+   * @throws CastellanError `INVALID_OPTIONS` with all problems, and nothing has changed; `SUPERVISOR_STOPPED`
    */
   async reconcile(
     children: readonly ChildOptions[],
@@ -311,22 +318,23 @@ export class Supervisor implements AsyncDisposable {
   ): Promise<ReconcileReport> {
     this.#local.refuseIfEnding();
     const settings = defaults === undefined ? this.#local.settings : withDefaults(this.#local.settings, defaults);
-    const globals = this.#membership?.revised(children, settings);
+    const globals = this.#membership?.revise(children, settings);
     const wanted = childPlans(globals?.local ?? children, settings);
-    if (globals !== undefined) this.#membership?.take(globals, settings);
+    if (globals !== undefined) this.#membership?.apply(globals, settings);
     return await this.#local.reconcile(wanted, settings);
   }
 
   /**
-   * Gives each session, here and below, a process with the credentials that it would be started with now, if it has others: after
-   * a key has been changed in the environment, and before the old one is revoked. A session that has nothing to do gets it at once,
-   * any other one when it has; conversations go on. Sessions that are quarantined for their key come back, if it is another one by
-   * now. Global sessions count that are on this node. Whether the API takes the new key is not asked; see {@link probe}.
+   * Replaces, at any depth of the tree, the processes whose credentials differ from those that a new process would get: call it
+   * after a key has changed in the environment, and before the old key is revoked. An idle session is replaced at once, a busy
+   * one when it becomes idle; conversations continue. Sessions that are quarantined for their key come back if the key has
+   * changed. On a node, this includes its global sessions. The API is not asked whether it accepts the new key; see
+   * {@link probe}.
    *
-   * Without this call a session gets another process when the API refuses its key and that has changed.
+   * Without this call, a session gets another process when the API rejects its key and the key has changed.
    *
-   * @param options how long it is waited
-   * @param options.deadline for how long those that are at work are waited for; they get their process all the same. Default `"30s"`
+   * @param options how long to wait
+   * @param options.deadline how long to wait for busy sessions, which are replaced later all the same. Default `"30s"`
    * @throws CastellanError `INVALID_OPTIONS`, `SUPERVISOR_STOPPED`
    * @example
    * process.env.ANTHROPIC_API_KEY = await newKey();
@@ -337,44 +345,43 @@ export class Supervisor implements AsyncDisposable {
       this.#local.refreshCredentials(options),
       this.#membership?.refreshCredentials(options),
     ]);
-    return joined(own, global);
+    return mergeReports(own, global);
   }
 
   /**
-   * How it does, and how its sessions do. Those that have a process are asked, which costs no tokens and takes ten seconds at the
-   * most; those that hibernate are not woken.
+   * Checks the health of the supervisor and its sessions. Asks each running process, which costs no tokens and takes up to ten
+   * seconds; hibernated sessions are not woken.
    */
   async health(): Promise<SupervisorHealth> {
     return await this.#local.status.health();
   }
 
-  /** Whether the application is worth keeping alive; see {@link HealthHandlers}. At once, and without asking anybody. */
+  /** Returns the liveness of the application without I/O; see {@link HealthHandlers}. */
   livez(): HealthChecks {
     return this.#local.status.livez();
   }
 
-  /** Whether the application should be sent work; see {@link HealthHandlers}. At once, and without asking anybody. */
+  /** Returns the readiness of the application without I/O; see {@link HealthHandlers}. */
   readyz(): HealthChecks {
     return this.#local.status.readyz();
   }
 
-  /** How many processes there are and turns run, how many sessions wait for either, and what came of spares. */
+  /** Returns the number of processes and running turns, of sessions that wait for either, and the use of spares. */
   capacity(): CapacityStatus {
     return this.#local.status.capacity();
   }
 
   /**
-   * The tree at this moment, as data, without asking anybody: states, processes, exits, mailboxes, budgets, and where each option
-   * came from. {@link formatInspection} makes a text of it.
+   * Returns the whole tree as data, without I/O: states, processes, exits, mailboxes, budgets, and the origin of each option.
+   * {@link formatInspection} formats it as text.
    */
   inspect(): SupervisorInspection {
     return this.#local.inspect();
   }
 
   /**
-   * What the sessions of this supervisor, by its name, have spent since it was first started, also those that have ended.
-   * Supervisors without a name count together.
-   * Where nothing was spent there is no report.
+   * Reports the spending of the sessions of this supervisor, by its name, since its first start, including ended sessions.
+   * Unnamed supervisors share one account. Sessions without spending have no report.
    *
    * @throws CastellanError `INVALID_OPTIONS`, `JOURNAL_UNAVAILABLE`, `SUPERVISOR_STOPPED`
    * @example
@@ -385,8 +392,8 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Takes no more turns, lets those that have been accepted finish, and what goes on in the background with the turns that Claude Code
-   * begins on it, and stops; at the deadline, with what is left.
+   * Takes no more turns, waits for accepted turns, background tasks and the turns that Claude Code begins for them, and stops; at
+   * the deadline, stops regardless.
    *
    * @param options.deadline default `"30s"`
    */
@@ -395,10 +402,10 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Drains the supervisor when this process gets SIGTERM or SIGINT, and kills what is left at a second one. Then the
-   * signal ends the process, as it would have without this.
+   * Drains the supervisor when this process gets SIGTERM or SIGINT, and kills it at a second signal. Then the signal ends the
+   * process as usual.
    *
-   * @returns takes it back
+   * @returns a function that undoes it
    */
   stopOnSignals(options: SignalOptions = {}): () => void {
     const unwire = stopOnSignals(this, options);
@@ -407,17 +414,17 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /**
-   * Ends all children, in reverse order, and the supervisor. Turns end at once; the promise resolves when no process is
-   * left. A second call waits for the same end, and with `kill` makes it come at once.
+   * Stops all children, in reverse order, and the supervisor. Turns end at once; resolves once no process is left. Idempotent: a
+   * second call waits for the first, and speeds it up with `kill`.
    *
-   * @param options how it ends
-   * @param options.kill whether processes are killed instead of asked to end. Default `false`
+   * @param options how to stop
+   * @param options.kill whether to kill the processes instead of asking them to end. Default `false`
    */
   async stop(options: { readonly kill?: boolean } = {}): Promise<void> {
     await this.#local.stop(options);
   }
 
-  /** As {@link Supervisor.stop}, for `await using`. */
+  /** Same as {@link Supervisor.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
@@ -431,7 +438,7 @@ export class Supervisor implements AsyncDisposable {
     return this.cluster ?? clusterOf(name);
   }
 
-  /** The name as a global one, if it is one, also as lists of a cluster show it. */
+  /** Returns a global name as one, also in the form in which a cluster lists it. */
   #globalNameOf(session: SessionRef | GlobalName): GlobalName | undefined {
     if (isGlobalName(session)) return session;
     const isShown = this.#membership !== undefined && Array.isArray(session) && session[0] === GLOBAL;

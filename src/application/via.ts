@@ -7,18 +7,17 @@ import { invalidOptions } from "../session/options/validation.ts";
 import type { Session } from "../session/session.ts";
 import { type Picker, picker, resolveRef, type SessionRef } from "./names/reference.ts";
 
-/** A session by its place in a registry; also what names a session that is to be found there. */
+/** A reference to the session under a key of a registry; also the name of a session that is to be registered there. */
 export type Via = Picker & RegisteredName;
 
 /**
- * The session that stands in a registry under a key, looked up each time that it is asked for; a name or another reference
- * that stands there is followed. Accepted wherever a name is. Throws `SESSION_NOT_FOUND` when it is used and nothing stands
- * there.
+ * Refers to the session under a key of a registry. The key is looked up at each use; a value that is a reference is resolved in
+ * turn. Accepted wherever a name is. Using it throws `SESSION_NOT_FOUND` if nothing is registered under the key.
  *
- * As the `name` of a session that is started it registers that session for as long as its supervisor holds it, and names it
- * `[registry.name, ...key]`, so that the conversation is found again after a restart of the application.
+ * As the `name` of a new session it registers that session for as long as its supervisor has it, and names it
+ * `[registry.name, ...key]`, so that a restarted application finds the conversation again.
  *
- * @throws CastellanError `INVALID_OPTIONS` if the keys of the registry are not unique, or it is no key
+ * @throws CastellanError `INVALID_OPTIONS` for an invalid key, or if the keys of the registry are not unique
  * @example
  * const agents = new Registry({ keys: "unique", name: "agents" });
  * await Supervisor.start([{ name: via(agents, "reviewer") }]);
@@ -32,7 +31,7 @@ export function via(registry: Registry<SessionRef>, key: RegistryKey): Via {
   const who = registry.name === undefined ? "a registry" : `registry ${JSON.stringify(registry.name)}`;
   const form = canonical(key, "via");
   if (registry.kind !== "unique") {
-    const message = `${who} may have many sessions under ${form}, and cannot say which of them is meant; use a balancer, or a registry with \`keys: "unique"\``;
+    const message = `${who} can have several sessions under ${form}; use a balancer, or a registry with \`keys: "unique"\``;
     throw invalidOptions("via", [{ field: "registry", message }]);
   }
   let picking = false;

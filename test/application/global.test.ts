@@ -54,7 +54,7 @@ describe("Global sessions without a cluster", () => {
       thrown(() => supervisor.session(name), "CLUSTER_UNAVAILABLE"),
     ]);
     for (const { message, details } of errors) {
-      expect(message).toContain('["global","support",42]: this process takes part in no cluster');
+      expect(message).toContain('["global","support",42]: this process is in no cluster');
       expect(details).toEqual({ reason: "no_node" });
     }
     expect(supervisor.cluster).toBeUndefined();
@@ -132,7 +132,7 @@ describe("Global sessions in a cluster", () => {
     onTestFinished(() => supervisor.stop());
 
     const fewer = await failure(supervisor.reconcile([{ name: local }]), "INVALID_OPTIONS");
-    expect(fewer.message).toContain("another start of the node");
+    expect(fewer.message).toContain("restart the node");
     const more = [...children, { name: global("other") }, { name: local }];
     await failure(supervisor.reconcile(more), "INVALID_OPTIONS");
     await failure(supervisor.startChild(template(global("more"))), "INVALID_OPTIONS");

@@ -98,7 +98,7 @@ describe("Session with a via() name", () => {
     const nameless = new Registry({ keys: "unique" });
     const refused = await failure(Scene.open({ children: [{ name: via(nameless, "a") }] }), "INVALID_OPTIONS");
     expect(refused.details.problems[0]?.field).toBe("children[0].name");
-    expect(refused.message).toContain("needs a registry that has a `name`");
+    expect(refused.message).toContain("requires a registry with a `name`");
     const registry = agents();
     const names = unique("other");
     await using scene = await Scene.open({ children: [{ name: names }] });

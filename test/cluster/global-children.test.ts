@@ -157,8 +157,8 @@ describe("problems of global children", () => {
       "",
     ],
     ["a plain template with our name", [template("global")], "children[0].template", "did you mean `global(…)`?"],
-    ["a plain pool with our name", [pool("global", { size: 1 })], "children[0].pool", "kept for global sessions"],
-    ["a plain session below our name", [{ name: ["global", "a"] }], "children[0].name", "kept for global sessions"],
+    ["a plain pool with our name", [pool("global", { size: 1 })], "children[0].pool", "reserved for global sessions"],
+    ["a plain session below our name", [{ name: ["global", "a"] }], "children[0].name", "reserved for global sessions"],
   ])("name the field of: %s", (_, children, field, words) => {
     expect(problemsOf(children)).toEqual({ [field]: expect.stringContaining(words) });
   });

@@ -105,7 +105,7 @@ describe("Supervisor.start in a cluster", () => {
     const { start, connected } = place();
     const first = await start();
     const error = await failure(start([template(global("chat"))], { name: "two" }), "SESSION_ALREADY_STARTED");
-    expect(error.message).toContain("is a node of a cluster already");
+    expect(error.message).toContain("already is a node of a cluster");
     expect(await connected().nodes()).toMatchObject([{ name: "one", state: "alive" }]);
     expect((await query(global(["chat", 1]), "hi")).text).toBe("You said: hi");
     await first.stop();
