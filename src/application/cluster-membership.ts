@@ -9,7 +9,7 @@ import { type GlobalChildren, globalChildren } from "./global-children.ts";
 import type { GlobalSessionHost } from "./global-session-host.ts";
 import type { SupervisorDeps } from "./local-supervisor.ts";
 import type { ChildOptions } from "./options/child-options.ts";
-import type { SupervisorSettings } from "./options/supervisor-options.ts";
+import { logWarning, type SupervisorSettings } from "./options/supervisor-options.ts";
 import type { JoinedCluster } from "./supervisor-status.ts";
 import type { Pools } from "./tree/pools.ts";
 import type { CredentialsReport } from "./tree/supervisor-reports.ts";
@@ -80,10 +80,7 @@ export class ClusterMembership implements JoinedCluster {
         this.#host = await GlobalSessionHost.open(storage, () => this.#globals, hosted, this.#settings, deps);
         return this.#host;
       },
-      warn: (message) => {
-        if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NOT_OWNER" });
-        else logger.warn(message);
-      },
+      warn: (message) => logWarning(logger, "NOT_OWNER", message),
     });
     this.#leaveProcess = enterCluster(this.#membership.cluster);
   }

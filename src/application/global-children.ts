@@ -143,7 +143,8 @@ function isGlobalPool(child: ChildOptions): child is PoolOptions & { pool: Globa
 
 const NO_MAX_SESSIONS = "cannot be set on a global template: no node counts its sessions. See `cluster.maxProcesses`";
 
-const NO_SESSION_STORE = "cannot be set on a global session: its transcripts are in the cluster's database";
+/** Why `sessionStore` is not allowed. */
+export const NO_SESSION_STORE = "cannot be set on a global session: its transcripts are in the cluster's database";
 
 /** @throws CastellanError `INVALID_OPTIONS` */
 function refuseStore(options: SessionDefaults, at: string): void {

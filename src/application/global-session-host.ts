@@ -11,7 +11,7 @@ import { invalidOptions } from "../session/options/validation.ts";
 import type { Removed } from "../session/persistence/erasure.ts";
 import { eraseFiles } from "./erasing.ts";
 import { ExportPages } from "./export-pages.ts";
-import type { GlobalChildren } from "./global-children.ts";
+import { type GlobalChildren, NO_SESSION_STORE } from "./global-children.ts";
 import type { HostedPools } from "./hosted-session.ts";
 import { SupervisedSession } from "./hosted-session.ts";
 import { LocalSupervisor, type SupervisorDeps } from "./local-supervisor.ts";
@@ -188,6 +188,5 @@ function notOwned(name: SessionName): CastellanError<"SESSION_NOT_FOUND"> {
 }
 
 function ownStore(name: SessionName): CastellanError {
-  const message = "cannot be set on a global session: its transcripts are in the cluster's database";
-  return invalidOptions(`session ${formatName(name)}`, [{ field: "sessionStore", message }]);
+  return invalidOptions(`session ${formatName(name)}`, [{ field: "sessionStore", message: NO_SESSION_STORE }]);
 }

@@ -1,7 +1,7 @@
 import { firstProcessIsNode, RUN_AN_INIT } from "../claude/orphan-reaping.ts";
 import { exposureOf } from "../journal/sqlite/sqlite-exposure.ts";
 import type { JournalOptions } from "./options/journal-options.ts";
-import type { Logger } from "./options/supervisor-options.ts";
+import { type Logger, logWarning } from "./options/supervisor-options.ts";
 
 /** The maximum number of pieces of advice to remember, so that each is given once. */
 const MAX_REMEMBERED = 1_000;
@@ -16,9 +16,7 @@ export function advisor(logger: Logger | undefined): (who: string, advice: strin
     if (given.has(advice)) return;
     if (given.size >= MAX_REMEMBERED) given.clear();
     given.add(advice);
-    const message = `${who}: ${advice}`;
-    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "OPTION_WITHOUT_EFFECT" });
-    else logger.warn(message);
+    logWarning(logger, "OPTION_WITHOUT_EFFECT", `${who}: ${advice}`);
   };
 }
 
@@ -29,16 +27,13 @@ export function warnWithoutInit(logger: Logger | undefined): void {
   if (warned || !firstProcessIsNode()) return;
   warned = true;
   const message = `Node.js is the first process of this container and does not reap orphans, which pile up as zombies; ${RUN_AN_INIT}.`;
-  if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "NO_INIT" });
-  else logger.warn(message);
+  logWarning(logger, "NO_INIT", message);
 }
 
 /** Warns if other users of the machine can read or change the file of the journal. */
 export function warnIfExposed(journal: JournalOptions, logger: Logger | undefined): void {
   if (typeof journal !== "object" || !("sqlite" in journal)) return;
   for (const exposure of exposureOf(journal.sqlite)) {
-    const message = `${exposure.charAt(0).toUpperCase()}${exposure.slice(1)}.`;
-    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_EXPOSED" });
-    else logger.warn(message);
+    logWarning(logger, "JOURNAL_EXPOSED", `${exposure.charAt(0).toUpperCase()}${exposure.slice(1)}.`);
   }
 }

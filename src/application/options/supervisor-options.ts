@@ -32,6 +32,12 @@ export interface Logger {
   warn(message: string): void;
 }
 
+/** Logs a warning, as a process warning with `code` if there is no logger. */
+export function logWarning(logger: Logger | undefined, code: string, message: string): void {
+  if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code });
+  else logger.warn(message);
+}
+
 /** How a supervisor manages its children, as in OTP. */
 export interface TreeOptions {
   /** Which siblings restart together with a child that ended. Default `"one_for_one"`. */

@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { SessionServer } from "../../session/session-server.ts";
 import type { ChildEvent, RecordedExit } from "../../supervision/child-spec.ts";
 import { type ChildPlan, isFamily, type TreePlan } from "../options/child-options.ts";
-import type { Logger } from "../options/supervisor-options.ts";
+import { type Logger, logWarning } from "../options/supervisor-options.ts";
 import type { Branch } from "./branch.ts";
 import { exitRecord, whoOf } from "./child-report.ts";
 import type { ChildStarts } from "./child-starts.ts";
@@ -95,9 +95,7 @@ export class ChildListener {
     const message =
       (this.#holdsName ? this.#server?.refusal()?.message : undefined) ??
       `${this.#who} is quarantined: ${exits.at(-1)?.message ?? "unknown"}.`;
-    const { logger } = this.#deps;
-    if (logger === undefined) process.emitWarning(message, { type: "CastellanWarning", code: "SESSION_QUARANTINED" });
-    else logger.warn(message);
+    logWarning(this.#deps.logger, "SESSION_QUARANTINED", message);
   }
 
   /** The current plan of the child, which a reconciliation may have changed; undefined once the child is removed. */
