@@ -1,25 +1,23 @@
 import { printable } from "./printable.ts";
 
-/**
- * How a Claude Code process ended, as callers see it: in errors, in `status()` and in `inspect()`.
- */
+/** How a Claude Code process ended, as errors, `status()` and `inspect()` show it. */
 export interface ExitRecord {
-  /** What it means; see the exit table in the documentation. */
+  /** The class of the exit; see the exit table in the documentation. */
   readonly class: ExitClass;
   /** One sentence for people. */
   readonly message: string;
   /** Wall-clock time, in milliseconds since the epoch. */
   readonly at: number;
   readonly pid?: number;
-  /** Exit code of the process, if it exited by itself. */
+  /** Exit code, if the process exited by itself. */
   readonly code?: number;
-  /** Signal that ended the process, if one did. */
+  /** Signal that ended the process, if any. */
   readonly signal?: string;
-  /** The last 2 kB that the process wrote to its error output, without keys, colours and what else a terminal obeys. */
+  /** The last 2 kB of the process's stderr, without keys and terminal escapes. */
   readonly stderr?: string;
 }
 
-/** The classes of exit. A class decides what supervision does; see the exit table in the documentation. */
+/** The classes of exits. The class decides what supervision does; see the exit table in the documentation. */
 export type ExitClass =
   | "done"
   | "crash"
@@ -32,35 +30,35 @@ export type ExitClass =
   | "conversation_missing"
   | "conversation_exists";
 
-/** One thing that is wrong with an option. */
+/** A problem with an option. */
 export interface OptionProblem {
-  /** Where: `idleTimeout`, `children[2].cwd`, … */
+  /** Path of the option: `idleTimeout`, `children[2].cwd`, … */
   readonly field: string;
-  /** What is wrong, what was given and what is allowed. */
+  /** What is wrong, the given value, and the allowed values. */
   readonly message: string;
 }
 
-/** What is known of a turn that did not complete. */
+/** The known part of a turn that did not complete. */
 export interface PartialTurn {
   readonly turnId: string;
-  /** The text of Claude's that had arrived; never the words of an error. */
+  /** Claude's text so far; never the text of an error. */
   readonly partialText: string;
-  /** The tools that had been called, in order. */
+  /** The tool calls so far, in order. */
   readonly toolUses: readonly { readonly id: string; readonly name: string }[];
-  /** What it cost all the same, in US dollars, if that is known. */
+  /** Cost in US dollars, if known. */
   readonly costUsd?: number;
-  /** What has become of it in the conversation, if that is known. */
+  /** What became of the turn in the conversation, if known. */
   readonly conversation?: ConversationFate;
 }
 
 /**
- * What becomes of a turn in the conversation. `kept`: it stands there as far as it has come, and the model is told of it from then
- * on. `undone`: it has been taken out, and the model is told nothing of it. `cut_back`: the API refuses what it, or a turn before it,
- * has brought into the conversation, which goes on from the last turn that worked.
+ * What becomes of a turn in the conversation. `kept`: the turn stays as far as it came, and the model sees it.
+ * `undone`: the turn is removed, and the model does not see it. `cut_back`: the API rejects content of this turn or an
+ * earlier one, and the conversation continues from the last turn that worked.
  */
 export type ConversationFate = "kept" | "undone" | "cut_back";
 
-/** What each error carries in `details`, by code. Codes that are not listed carry nothing. */
+/** The `details` of each error, by code. Codes that are not listed have none. */
 export interface ErrorDetails {
   SESSION_NOT_FOUND: { readonly nearMisses: readonly string[] };
   SESSION_ALREADY_STARTED: { readonly supervisor: string };
@@ -72,39 +70,39 @@ export interface ErrorDetails {
   TURN_INTERRUPTED: PartialTurn & { readonly exit?: ExitRecord };
   TURN_CANCELLED: { readonly turnId: string };
   /**
-   * A turn that was accepted, and that the database does not know any more: it has failed over to a replica that lacked it, or was put
-   * back to a backup. Nobody knows how far it came.
+   * A database lost an accepted turn: it failed over to a replica without it, or was restored from a backup. The turn
+   * may have run in part.
    */
   TURN_LOST: PartialTurn;
-  /** A turn that is a command, or a skill, that the process does not know. Nothing of it was run. */
+  /** The process does not know the command or skill. Nothing ran. */
   COMMAND_NOT_FOUND: { readonly command: string; readonly nearMisses: readonly string[] };
   TURN_FAILED: PartialTurn & {
     /**
-     * `auth`, `billing`, `quota` and `overload` are the API's: the key or the account is refused, there is nothing left to pay
-     * with, a limit of use is reached, it has too much to do; `turn` is the turn's own limit, such as `maxTurns`.
+     * `auth`, `billing`, `quota` and `overload` come from the API: it rejects the key or account, the credit is used
+     * up, a usage limit is reached, or the API is overloaded. `turn` is the turn's own limit, such as `maxTurns`.
      */
     readonly class: "auth" | "billing" | "quota" | "overload" | "request" | "turn" | "unknown";
-    /** HTTP status of the API, if there was one. */
+    /** HTTP status of the API, if any. */
     readonly status?: number;
-    /** When it may work again, in milliseconds since the epoch, if that is known. */
+    /** When a retry may work, in milliseconds since the epoch, if known. */
     readonly retryAt?: number;
   };
   MAILBOX_FULL: { readonly limit: number };
   QUEUE_TIMEOUT: { readonly turnId: string; readonly timeoutMs: number };
   CAPACITY_EXHAUSTED: {
-    /** How many processes there may be, if that was the limit. Without either of these, memory was short. */
+    /** The process limit, if that was reached. Without this and `maxConcurrentTurns`, memory was short. */
     readonly maxProcesses?: number;
-    /** How many turns may run at a time, if that was the limit. */
+    /** The limit of concurrent turns, if that was reached. */
     readonly maxConcurrentTurns?: number;
-    /** How many were at work, or ran. */
+    /** Number of busy processes or running turns. */
     readonly busy: number;
-    /** The turn that waited, and for how long, if it was one. */
+    /** The turn that waited, and for how long, if it was a turn. */
     readonly turnId?: string;
     readonly timeoutMs?: number;
   };
-  /** Text that was handed out is void, because the turn is run again; `attempt` is which try it is now, from 1. */
+  /** Output so far is void: the turn runs again. `attempt` is the number of the new attempt, from 1. */
   TURN_RETRIED: { readonly turnId: string; readonly attempt: number };
-  /** How many members the pool has, how many are lent, and how many wait; `timeoutMs` is how long it was waited, if it was. */
+  /** The pool's size, its lent members and its waiting callers. `timeoutMs` is how long this caller waited. */
   POOL_EXHAUSTED: {
     readonly pool: string;
     readonly size: number;
@@ -112,14 +110,14 @@ export interface ErrorDetails {
     readonly waiting: number;
     readonly timeoutMs: number;
   };
-  /** A loan that is over, and why: it was checked in, or its lease is over. */
+  /** Why the loan has ended: checked in, or its lease expired. */
   LOAN_ENDED: { readonly pool: string; readonly reason: "checked_in" | "lease_over" };
   POOL_NOT_FOUND: { readonly nearMisses: readonly string[] };
   CHECKOUT_CANCELLED: { readonly pool: string };
   TEMPLATE_FULL: { readonly template: string; readonly maxSessions: number };
   EVENTS_LOST: { readonly oldest: number };
   BUDGET_EXCEEDED: {
-    /** Whose budget it is. */
+    /** Owner of the budget. */
     readonly scope: "session" | "supervisor";
     readonly limitUsd: number;
     readonly spentUsd: number;
@@ -129,13 +127,13 @@ export interface ErrorDetails {
     /** Whether the write took effect. Left out if unknown. */
     readonly applied?: boolean;
   };
-  /** A PostgreSQL database that holds a cluster's nodes and owners, or the transcripts of `postgresSessionStore`. */
+  /** A PostgreSQL database that holds a cluster's state or the transcripts of `postgresSessionStore`. */
   DATABASE_UNAVAILABLE: {
     readonly reason: DatabaseFault;
     /** Whether the write took effect. Left out if unknown. */
     readonly applied?: boolean;
   };
-  /** The registry's name, if it has one, and the key that is taken. */
+  /** The name of the registry, if any, and the taken key. */
   KEY_ALREADY_REGISTERED: { readonly registry: string | undefined; readonly key: RegisteredKey };
   REGISTRATION_TIMEOUT: {
     readonly registry: string | undefined;
@@ -143,15 +141,15 @@ export interface ErrorDetails {
     readonly timeoutMs: number;
   };
   CLUSTER_UNAVAILABLE: { readonly reason: ClusterFault };
-  /** What of a session is still there, in words or as paths. */
+  /** What remains of the session, as descriptions or paths. */
   ERASURE_INCOMPLETE: { readonly remaining: readonly string[] };
-  /** Who holds the journal. `startedAt` is in milliseconds since the epoch. */
+  /** The owner of the journal. `startedAt` is in milliseconds since the epoch. */
   JOURNAL_IN_USE: { readonly pid: number; readonly host: string; readonly startedAt: number };
 }
 
 /**
- * Why nothing could be asked of a cluster: there is no node for it, the one that has it does not answer, or is of a release that
- * this one cannot talk to; or it was asked and went away, so that nobody knows whether it was done.
+ * Why a cluster could not answer: no live node hosts the name; its node does not answer, or refuses; there is no common
+ * protocol; or the node went away during the request, which may have taken effect.
  */
 export type ClusterFault = "no_node" | "unreachable" | "protocol" | "uncertain";
 
@@ -159,9 +157,8 @@ export type ClusterFault = "no_node" | "unreachable" | "protocol" | "uncertain";
 type RegisteredKey = string | number | readonly (string | number)[];
 
 /**
- * What keeps a journal from being read or written: it cannot be reached (a server, a path), there is no room, it may only be
- * read, it is damaged, it is of another version or another program's, it does not take what was to be written, another program has
- * it locked, or the system failed in another way.
+ * Why a journal cannot be read or written: it is unreachable (a server, a path), has no space, is read-only, is
+ * damaged, belongs to another version or program, rejects the data, is locked by another program, or failed otherwise.
  */
 export type JournalFault =
   | "unreachable"
@@ -176,7 +173,7 @@ export type JournalFault =
 /** Why a PostgreSQL database cannot be read or written; as {@link JournalFault}. */
 export type DatabaseFault = Exclude<JournalFault, "busy">;
 
-/** Every code that an error of Castellan can have. Codes may join; none changes its meaning. */
+/** All error codes. Codes may be added; none changes its meaning. */
 export type ErrorCode =
   | keyof ErrorDetails
   | "SESSION_STOPPED"
@@ -202,14 +199,14 @@ type ErrorInit<Code extends ErrorCode> = (Code extends keyof ErrorDetails
 
 type ErrorArguments<Code extends ErrorCode> = Code extends keyof ErrorDetails ? [ErrorInit<Code>] : [ErrorInit<Code>?];
 
-/** Marks errors of every copy of this package alike. */
+/** Marks errors of every copy of this package. */
 const BRAND = Symbol.for("castellan.error");
 
 /**
- * Every error that Castellan throws. `code` is stable and says what happened; `message` says it to people, with the name
- * of whom it happened to and what to do; `details` carries the facts by code, and `cause` the error behind it.
+ * An error of Castellan. `code` is stable and says what happened. `message` tells people what happened to whom, and
+ * what to do. `details` has the facts by code, and `cause` the underlying error.
  *
- * `instanceof CastellanError` also holds for errors of a second copy of this package in the same process.
+ * `instanceof CastellanError` also works for a second copy of this package in the same process.
  *
  * @example
  * try {
@@ -231,25 +228,25 @@ export class CastellanError<Code extends ErrorCode = ErrorCode> extends Error {
     Object.defineProperty(this, BRAND, { value: true });
   }
 
-  /** Also an error of Castellan that was loaded a second time. */
+  /** Also true for an error of a second copy of Castellan. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === "object" && value !== null && BRAND in value;
   }
 
-  /** Whether `value` is an error of Castellan, and of this code if one is given. */
+  /** Whether `value` is an error of Castellan, with this code if one is given. */
   static is<Code extends ErrorCode = ErrorCode>(value: unknown, code?: Code): value is CastellanError<Code> {
     return value instanceof CastellanError && (code === undefined || value.code === code);
   }
 }
 
-/** Whether the journal, or a database of Castellan, could not be read or written. */
+/** Whether a journal or a database of Castellan could not be read or written. */
 export function isStorageFault(
   value: unknown,
 ): value is CastellanError<"JOURNAL_UNAVAILABLE" | "DATABASE_UNAVAILABLE"> {
   return CastellanError.is(value, "JOURNAL_UNAVAILABLE") || CastellanError.is(value, "DATABASE_UNAVAILABLE");
 }
 
-/** The same error in other words, with what is behind it. */
+/** Returns the same error with another message and cause. */
 export function reworded(error: CastellanError, message: string, cause: unknown): CastellanError {
   const init = [{ details: error.details, cause }] as ErrorArguments<ErrorCode>;
   return new CastellanError<ErrorCode>(error.code, message, ...init);

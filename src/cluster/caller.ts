@@ -12,11 +12,11 @@ export interface CallerDeps {
   readonly router: Router;
   readonly transport: Transport;
   readonly clock: Clock;
-  /** How long a node that has the session is looked for in vain, in milliseconds, before the caller is told. */
+  /** How long to look for the session's node before the call fails, in milliseconds. */
   readonly patienceMs: number;
 }
 
-/** Asks the owners of sessions what is no turn. */
+/** Calls methods of sessions on the nodes that own them. */
 export class Caller {
   readonly #deps: CallerDeps;
   readonly #closed = new AbortController();
@@ -26,9 +26,9 @@ export class Caller {
   }
 
   /**
-   * Calls a method of a session, wherever that is; one that nobody has is brought to life.
+   * Calls a method of a session on its owner. A session without an owner is claimed first.
    *
-   * @throws CastellanError what the method throws; `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
+   * @throws CastellanError as the method; `CLUSTER_UNAVAILABLE`, `DATABASE_UNAVAILABLE`
    */
   async call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown> {
     const { router, transport, clock, patienceMs } = this.#deps;
@@ -51,7 +51,7 @@ export class Caller {
         if (answer.owner !== undefined) router.learn(key, answer.owner.boot);
         failed = { boot: to.boot, answered: answer.owner === undefined };
       } catch (error) {
-        // What it was called for is of no account any more: the signal has said why.
+        // Throws the signal's reason rather than the failure that the abort caused.
         this.#closed.signal.throwIfAborted();
         failure = error;
         if (error instanceof Unreachable) {
@@ -68,7 +68,7 @@ export class Caller {
     }
   }
 
-  /** Calls a method on this node, which may claim the session for it. @throws CastellanError as {@link Caller.call} */
+  /** Calls a method on this node, which may claim the session. @throws CastellanError as {@link Caller.call} */
   async callAt(to: Destination, key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown> {
     this.#closed.signal.throwIfAborted();
     const request = { key, method, args, claim: true };
@@ -80,30 +80,30 @@ export class Caller {
     throw answer.type === "failed" ? errorOf(answer.error) : notThere(key, to);
   }
 
-  /** Calls that are under way end with this, and so do those that come later. */
+  /** Rejects pending and future calls with `cause`. */
   close(cause: CastellanError): void {
     this.#closed.abort(cause);
   }
 }
 
-/** Whether it was the way that failed, and not what was asked; then it may be otherwise in a moment. */
+/** Whether the route failed rather than the method. Such a call is retried. */
 function isOfTheCluster(error: unknown): boolean {
   if (isStorageFault(error)) return true;
   return CastellanError.is(error, "CLUSTER_UNAVAILABLE") && error.details.reason === "no_node";
 }
 
 function notThere(key: string, { address }: Destination): CastellanError<"CLUSTER_UNAVAILABLE"> {
-  const message = `global session ${formatName(nameOfKey(key))}: the node at ${address} does not take it.`;
+  const message = `global session ${formatName(nameOfKey(key))}: the node at ${address} does not take the session.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "no_node" } });
 }
 
 function refused(key: string, method: CallMethod, cause: Error): CastellanError<"CLUSTER_UNAVAILABLE"> {
-  const message = `global session ${formatName(nameOfKey(key))}: its node cannot be asked to \`${method}\`: ${cause.message}`;
+  const message = `global session ${formatName(nameOfKey(key))}: its node refuses \`${method}\`: ${cause.message}`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
 }
 
 function uncertain(key: string, method: CallMethod, cause: unknown): CastellanError<"CLUSTER_UNAVAILABLE"> {
-  const message = `global session ${formatName(nameOfKey(key))}: its node went away while it was asked to \`${method}\`; it is not known whether that was done. Look at its \`status()\`, and ask again if it was not.`;
+  const message = `global session ${formatName(nameOfKey(key))}: its node went away during \`${method}\`, which may or may not have taken effect. Check \`status()\`, and call again if it has not.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "uncertain" }, cause });
 }
 
@@ -113,6 +113,6 @@ function unreachable(
   patienceMs: number,
   cause: unknown,
 ): CastellanError<"CLUSTER_UNAVAILABLE"> {
-  const message = `global session ${formatName(nameOfKey(key))}: no node that has it could be reached for ${formatDuration(patienceMs)} to \`${method}\`.`;
+  const message = `global session ${formatName(nameOfKey(key))}: no node answered \`${method}\` for ${formatDuration(patienceMs)}.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
 }

@@ -20,19 +20,18 @@ export interface ClusterJournal extends Journal {
   /** See {@link PostgresJournal.catchUp}. */
   catchUp(): Promise<void>;
   /**
-   * To be told that the node owns nothing any more, which it finds out by its lease: `lost` resolves with this error, and what
-   * is written from now on is refused with it.
+   * Tells the journal that the run has lost its lease. `lost` resolves with `error`, and later writes reject with it.
    */
   lose(error: CastellanError<"NOT_OWNER">): void;
 }
 
 /**
- * The journal of one run of a node, in the schema of the cluster; all nodes have it open at the same time. A batch has to say
- * whose changes it has. It is written if the node owns each of these sessions under the epoch in `owned`, and is not when
- * it does not: then the journal rejects with `NOT_OWNER`, and takes nothing more.
+ * Returns the journal of one run of a node, in the cluster's schema. All nodes have it open at the same time. Each
+ * batch names the sessions whose changes it holds. A batch is written only if the run owns each of them under its epoch
+ * in `owned`; otherwise the journal rejects with `NOT_OWNER` and accepts no further batch.
  *
- * @param run has joined the engine
- * @param acts whether the node may act as an owner at this moment, as far as it knows
+ * @param run a run that has joined the engine
+ * @param acts whether the node may act as an owner now, as far as it knows
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function clusterJournal(
@@ -80,21 +79,21 @@ class FencedJournal extends PostgresJournal implements ClusterJournal {
     this.#opened.fence?.lose(error);
   }
 
-  /** A node that stood still while it waited for the answer must not go on as if it had just come. */
+  /** Checks the lease again after the write: the process may have been suspended while it waited for the answer. */
   override async write(batch: Batch): Promise<void> {
     if (batch.sessions === undefined || batch.sessions.length === 0) {
-      const what = "a batch does not say whose changes it has";
+      const what = "a batch names no session";
       throw unavailable(this.#subject, "refused", what, { applied: false });
     }
     await super.write(batch);
     if (this.#acts()) return;
-    const message = `The journal ${this.location} has taken what this node wrote, but by now others may have taken its sessions.`;
+    const message = `The journal ${this.location} has taken this node's write, but the node's lease has expired since: other nodes may own its sessions now.`;
     const error = new CastellanError("NOT_OWNER", message);
     this.lose(error);
     throw error;
   }
 
-  /** Of the sessions that the node owns. */
+  /** Returns only sessions that the run owns. */
   override async unfinishedBeginning(keyPrefix: string): Promise<string[]> {
     const keys = await super.unfinishedBeginning(keyPrefix);
     return keys.filter((key) => this.#owned.epochOf(key) !== undefined);

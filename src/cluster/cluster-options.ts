@@ -5,53 +5,57 @@ import { CastellanError, type OptionProblem } from "../errors.ts";
 import { postgresLocation } from "../journal/postgres/postgres-location.ts";
 import { durationSchema, invalidOptions, validate } from "../session/options/validation.ts";
 
-/** What tells a cluster from others, and lets in whoever may speak to its nodes. */
+/** How a process connects to a cluster. */
 export interface ConnectOptions {
-  /** The database by which the nodes agree: `postgres://user:password@host:5432/database`. It may be behind a pooler. */
+  /**
+   * URL of the PostgreSQL database that the nodes share: `postgres://user:password@host:5432/database`. A pooler is
+   * allowed.
+   */
   postgres: string;
-  /** The schema in it; nodes that name the same one are a cluster. Default `"castellan"`. */
+  /** Schema in that database. Nodes that name the same schema form one cluster. Default `"castellan"`. */
   schema?: string;
   /**
-   * Shared by all nodes, at least 32 characters; it signs what they ask each other. Of several the first one signs, and all are
-   * accepted, so that it can be changed while nodes run: add the new one everywhere, then put it first, then take the old one away.
+   * Shared secret of all nodes, at least 32 characters; it signs requests between them. With several, the first one
+   * signs and all are accepted. To rotate a secret while nodes run: add the new one on every node, then put it first,
+   * then remove the old one.
    */
   secret: string | readonly string[];
-  /**
-   * How long a node that could have a session is looked for, and a database that does not answer is tried again, before the
-   * caller is told. Default `"60s"`.
-   */
+  /** How long a call looks for a node, or retries a database that does not answer, before it fails. Default `"60s"`. */
   patience?: Duration;
 }
 
 /** How a node takes part in a cluster. */
 export interface ClusterOptions extends ConnectOptions {
-  /** Where the other nodes reach this one: `http://10.0.0.7:7700`. With port 0 any free one is taken, for tests on one machine. */
+  /**
+   * Address at which the other nodes reach this one: `http://10.0.0.7:7700`. Port 0 takes any free port, for tests on
+   * one machine.
+   */
   advertise: string;
-  /** On which address and port it listens. Default: all addresses, and the port of `advertise`. */
+  /** Address and port to listen on. Default: all addresses, and the port of `advertise`. */
   listen?: { host?: string; port?: number };
   /**
-   * Where notifications are listened to: the URL of the database itself, if `postgres` is that of a pooler that hands out another
-   * connection for each transaction; `false` for nowhere. Without them takeovers wait for the next beat. Default: as `postgres`.
+   * URL for PostgreSQL notifications: the database itself, if `postgres` names a pooler that hands out a connection per
+   * transaction; `false` for none. Without notifications a takeover waits for the next beat. Default: as `postgres`.
    */
   notifications?: string | false;
-  /** For people and for `move`; unlike that of any other node. Default: the name of the machine and the port. */
+  /** Name for people and for `move`, unique in the cluster. Default: host name and port. */
   name?: string;
-  /** How many processes its global sessions may have. Default: as many as there are sessions. */
+  /** Maximum number of processes for global sessions. Default: unlimited. */
   maxProcesses?: number;
-  /** What it is, for global sessions that only some nodes can host; see `global`. */
+  /** Labels that a global session can require of its node; see `global`. */
   labels?: Readonly<Record<string, string>>;
-  /** How often it says that it lives. Default `"1s"`. */
+  /** Interval of the node's heartbeat. Default `"1s"`. */
   beat?: Duration;
-  /** After how long without a word others may take its sessions. At least three beats. Default `"5s"`. */
+  /** Silence after which other nodes may take the node's sessions. At least three beats. Default `"5s"`. */
   staleAfter?: Duration;
   /**
-   * How long before that it ends its own processes, if it cannot say that it lives: the time that this takes, and what the clocks
-   * of two machines may differ in speed. At most half of `staleAfter`. Default: a fifth of it.
+   * How long before `staleAfter` the node ends its own processes when its heartbeat fails. It covers the time to end
+   * them and the drift between two machines' clocks. At most half of `staleAfter`. Default: a fifth of it.
    */
   margin?: Duration;
 }
 
-/** {@link ConnectOptions} with their defaults; spans in milliseconds. */
+/** {@link ConnectOptions} with defaults applied; durations in milliseconds. */
 export interface ConnectSettings {
   readonly postgres: string;
   readonly schema: string;
@@ -59,7 +63,7 @@ export interface ConnectSettings {
   readonly patienceMs: number;
 }
 
-/** {@link ClusterOptions} with their defaults; spans in milliseconds. */
+/** {@link ClusterOptions} with defaults applied; durations in milliseconds. */
 export interface ClusterSettings extends ConnectSettings {
   readonly advertise: URL;
   readonly listen: { readonly host: string | undefined; readonly port: number };
@@ -75,7 +79,7 @@ export interface ClusterSettings extends ConnectSettings {
 const secretSchema = z.string().min(32, "expected at least 32 characters");
 
 const connectShape = {
-  // What these two say is looked at by `placeProblems`, which shows nothing of a password.
+  // `locationProblems` checks these two. Its messages never contain the password.
   postgres: z.string(),
   schema: z.string().default("castellan"),
   secret: z.union([secretSchema, z.array(secretSchema).min(1)]),
@@ -102,7 +106,7 @@ const clusterSchema = z.strictObject({
 /** @throws CastellanError `INVALID_OPTIONS` */
 export function connectSettings(options: ConnectOptions): ConnectSettings {
   const given = validate(connectSchema, options, "connect");
-  const problems = placeProblems(given.postgres, given.schema);
+  const problems = locationProblems(given.postgres, given.schema);
   if (problems.length > 0) throw invalidOptions("connect", problems);
   return settled(given);
 }
@@ -113,24 +117,27 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
   const { beat: beatMs, staleAfter: staleMs, margin: marginMs = staleMs / 5 } = given;
   const problems: OptionProblem[] = [];
   const refuse = (field: string, message: string): void => void problems.push({ field: `cluster.${field}`, message });
-  for (const { field, message } of placeProblems(given.postgres, given.schema)) refuse(field, message);
+  for (const { field, message } of locationProblems(given.postgres, given.schema)) refuse(field, message);
   if (typeof given.notifications === "string") {
-    for (const { message } of placeProblems(given.notifications, "castellan")) refuse("notifications", message);
+    for (const { message } of locationProblems(given.notifications, "castellan")) refuse("notifications", message);
   }
   if (beatMs < 10) refuse("beat", `expected at least 10ms; got ${formatDuration(beatMs)}`);
   if (staleMs < 3 * beatMs) {
-    const message = `expected at least three times \`beat\`, ${formatDuration(3 * beatMs)}, so that a beat that is late costs nothing; got ${formatDuration(staleMs)}`;
+    const message = `expected at least three times \`beat\`, ${formatDuration(3 * beatMs)}, so that one late beat costs nothing; got ${formatDuration(staleMs)}`;
     refuse("staleAfter", message);
   }
   if (marginMs > staleMs / 2 || marginMs < 50) {
-    const had = given.margin === undefined ? "a fifth of that is" : "got";
+    const had = given.margin === undefined ? "the default is" : "got";
     const message = `expected between 50ms and half of \`staleAfter\`, ${formatDuration(staleMs / 2)}; ${had} ${formatDuration(marginMs)}`;
     refuse("margin", message);
   }
   const advertise = new URL(given.advertise);
   if (advertise.pathname !== "/" || advertise.search !== "") refuse("advertise", "expected no path and no parameters");
   if (ALL_ADDRESSES.has(advertise.hostname)) {
-    refuse("advertise", `expected an address at which the other nodes reach this one; ${advertise.hostname} is none`);
+    refuse(
+      "advertise",
+      `expected an address that the other nodes can reach; ${advertise.hostname} only works for listening`,
+    );
   }
   if (problems.length > 0) throw invalidOptions("supervisor", problems);
   const { host, port = Number(advertise.port || (advertise.protocol === "https:" ? 443 : 80)) } = given.listen;
@@ -149,16 +156,16 @@ export function clusterSettings(options: ClusterOptions): ClusterSettings {
   };
 }
 
-/** The name of a node that has been given none. */
+/** Returns the default name of a node. */
 export function usualNodeName(port: number): string {
   return `${hostname()}:${port}`;
 }
 
-/** Where one can listen, and nobody can be reached. */
+/** Addresses to listen on that no other machine can reach. */
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(["0.0.0.0", "[::]"]);
 
-/** What is wrong with the address of a database, in words that tell no password. */
-function placeProblems(postgres: string, schema: string): readonly OptionProblem[] {
+/** Returns what is wrong with the database's URL and schema. No message contains the password. */
+function locationProblems(postgres: string, schema: string): readonly OptionProblem[] {
   try {
     postgresLocation({ postgres, schema });
     return [];

@@ -20,26 +20,26 @@ import type { ExportPage } from "./protocol/frames.ts";
 import { type Transport, Unreachable } from "./protocol/transport.ts";
 import { destinationOf, Router } from "./router.ts";
 
-/** A node as lists show it. */
+/** A node, in lists. */
 export interface NodeInfo {
   readonly name: string;
   readonly address: string;
-  /** The release of Castellan that it runs. */
+  /** The release of Castellan on the node. */
   readonly release: string;
-  /** `draining`: it takes no more sessions. `dead`: it has not been heard of for its `staleAfter`. */
+  /** `draining`: takes no more sessions. `dead`: silent for longer than its `staleAfter`. */
   readonly state: "alive" | "draining" | "dead";
-  /** How many processes its global sessions have, and how many wait for one. */
+  /** Number of processes of its global sessions, plus sessions that wait for one. */
   readonly load: number;
   readonly maxProcesses?: number;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A global session as lists show it. */
+/** A global session, in lists. */
 export interface GlobalSessionInfo {
   readonly name: SessionName;
-  /** The name of the node that has it; left out if none does at this moment. */
+  /** Name of the node that owns the session. Left out if no live node does. */
   readonly node?: string;
-  /** How often it has had another owner. */
+  /** Rises with each new owner. */
   readonly epoch: number;
 }
 
@@ -48,25 +48,25 @@ export interface ClusterDeps {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
   readonly patienceMs: number;
 }
 
 const eraseSchema = z.strictObject({ memory: z.boolean().default(false) });
 
-/** How long an events stream that broke waits before it is looked for again. */
+/** Pause before a broken event stream is located again, in milliseconds. */
 const EVENTS_RETRY_MS = 200;
 
-/** Of how many turns it is remembered that they are lost. */
+/** Maximum number of lost turns to remember. */
 const MOST_LOST = 10_000;
 
-/** How often a session is sent to the node that it is to move to, if another one is faster. */
+/** Maximum number of attempts to move a session when other nodes claim it first. */
 const MOVE_TRIES = 5;
 
 /**
- * Several machines, seen from one of them, or from a client that hosts nothing: asks global sessions and pools by name, wherever
- * they are.
+ * A cluster, seen from one of its nodes or from a client that hosts nothing. It sends turns and calls to global
+ * sessions and pools by name.
  */
 export class Cluster implements AsyncDisposable {
   readonly #deps: ClusterDeps;
@@ -75,13 +75,13 @@ export class Cluster implements AsyncDisposable {
   readonly #reach: GlobalReach;
   readonly #end: () => Promise<void>;
   readonly #closed = new AbortController();
-  /** Turns that have not ended for their callers here. */
+  /** Turns that have not ended for their local callers. */
   readonly #turns = new Set<GlobalTurn>();
-  /** Turns that the database has lost after they were accepted. */
+  /** Ids of turns that the database has lost after it accepted them. */
   readonly #lost = new Set<string>();
   #closing: Promise<void> | undefined;
 
-  /** Made by a supervisor, or by `connect`. `end` lets go of what it stands on. */
+  /** A supervisor or `connect` creates the cluster. `end` releases what the cluster depends on. */
   constructor(deps: ClusterDeps, end: () => Promise<void>) {
     const { engine, transport, clock, newId, random, patienceMs } = deps;
     this.#deps = deps;
@@ -94,7 +94,7 @@ export class Cluster implements AsyncDisposable {
       call: (key, method, ...args) => this.#caller.call(key, method, ...args),
       turn: (request) => {
         this.#refuseIfClosed();
-        // The one who has asked it may not have found out yet that it is lost.
+        // The turn's first caller may not have noticed the loss yet.
         const known = request.ask === undefined && this.#isAccepted(request.turnId);
         const turn = new GlobalTurn(known ? { ...request, known } : request, {
           router,
@@ -121,12 +121,12 @@ export class Cluster implements AsyncDisposable {
     };
   }
 
-  /** Whether it has been closed, or is about to be. */
+  /** Whether the cluster is closed or closing. */
   get closed(): boolean {
     return this.#closed.signal.aborted;
   }
 
-  /** Asks a global session or pool, and waits for the answer; see `Session.query`. */
+  /** Sends a prompt to a global session or pool and waits for the reply; see `Session.query`. */
   async query<Structured = unknown>(
     name: GlobalName,
     prompt: Prompt,
@@ -135,7 +135,7 @@ export class Cluster implements AsyncDisposable {
     return await this.session(name).query(prompt, options);
   }
 
-  /** Asks a global session or pool and returns the turn, to be read while it runs; see `Session.stream`. */
+  /** Sends a prompt to a global session or pool and returns the turn; see `Session.stream`. */
   stream<Structured = unknown>(
     name: GlobalName,
     prompt: Prompt,
@@ -144,17 +144,17 @@ export class Cluster implements AsyncDisposable {
     return this.session(name).stream(prompt, options);
   }
 
-  /** A handle of the global session of this name, wherever it is. Asks nobody. */
+  /** Returns a handle of the global session of this name. Does no I/O. */
   session(name: GlobalName): GlobalSession {
     this.#refuseIfClosed();
     return new GlobalSession(globalNameOf(name), this.#reach);
   }
 
   /**
-   * The global sessions that have, or had, a node, in the order of their names.
+   * Lists the global sessions that have, or had, an owner, ordered by name.
    *
-   * @param options.prefix only those whose names begin so: `global("support")`
-   * @throws CastellanError `DATABASE_UNAVAILABLE`, `CLUSTER_UNAVAILABLE` if it has been closed
+   * @param options.prefix lists only sessions whose names start with it: `global("support")`
+   * @throws CastellanError `DATABASE_UNAVAILABLE`; `CLUSTER_UNAVAILABLE` if the cluster is closed
    */
   async listSessions(options: { readonly prefix?: GlobalName } = {}): Promise<GlobalSessionInfo[]> {
     this.#refuseIfClosed();
@@ -171,31 +171,31 @@ export class Cluster implements AsyncDisposable {
     });
   }
 
-  /** The nodes that there are, and those that have not been heard of lately. @throws CastellanError as {@link Cluster.listSessions} */
+  /** Lists the nodes, dead ones included. @throws CastellanError as {@link Cluster.listSessions} */
   async nodes(): Promise<NodeInfo[]> {
     this.#refuseIfClosed();
     const nodes = await this.#deps.engine.nodes();
     return nodes.map(infoOf).toSorted((one, other) => one.name.localeCompare(other.name));
   }
 
-  /** Has another node go on with a session; see `GlobalSession.move`. */
+  /** Moves a session to another node; see `GlobalSession.move`. */
   async move(name: GlobalName, node: string): Promise<void> {
     await this.session(name).move(node);
   }
 
   /**
-   * Erases what is known of a global session, see `Supervisor.eraseSession`: on the node that has it, which gives it up, in the
-   * database, and the files that its conversations have left on other nodes. What nodes have that are not there stands in `left`.
+   * Erases a global session; see `Supervisor.eraseSession`. Its owner releases it and erases it from the database; the
+   * other nodes remove their files of its conversations. `left` in the report names files on nodes that are down.
    *
-   * @throws CastellanError as `Supervisor.eraseSession`; `CLUSTER_UNAVAILABLE` if a node that may have files of it does not answer, in
-   * which case it can be called again
+   * @throws CastellanError as `Supervisor.eraseSession`; `CLUSTER_UNAVAILABLE` if a node that may have files does not
+   * answer: call again
    */
   async eraseSession(name: GlobalName, options: Pick<EraseOptions, "memory"> = {}): Promise<ErasureReport> {
     this.#refuseIfClosed();
     const { memory } = validate(eraseSchema, options, "eraseSession");
     const key = nameKey(globalNameOf(name));
     const known = await this.#conversations(key);
-    // Before the only one who knows of them knows nothing any more.
+    // Before the owner forgets the conversations.
     const before = await this.#eraseFiles(key, known, memory);
     const report = (await this.#caller.call(key, "erase", { memory })) as ErasureReport;
     const later = report.conversations.filter((id) => !known.includes(id));
@@ -210,8 +210,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * What is known of a global session, as lines of JSON, see `Supervisor.exportSession`: what the database has, and the files of the
-   * node that has the session. It throws `CLUSTER_UNAVAILABLE` if the session moves meanwhile, or nobody has read for a minute.
+   * Yields the data of a global session as lines of JSON; see `Supervisor.exportSession`. It covers the database and
+   * the files of the session's node. Throws `CLUSTER_UNAVAILABLE` if the session moves during the export, or if nobody
+   * reads for a minute.
    */
   async *exportSession(name: GlobalName): AsyncGenerator<string, void, undefined> {
     this.#refuseIfClosed();
@@ -224,7 +225,7 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** Ends it for its callers: their turns go on where they are, and end here with `CLUSTER_UNAVAILABLE`. */
+  /** Closes the connection. Turns continue on their nodes; local callers get `CLUSTER_UNAVAILABLE`. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -238,13 +239,13 @@ export class Cluster implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#closed.abort(connectionClosed());
     this.#caller.close(connectionClosed());
-    // What cannot be stopped any more ends here for those who wait for it.
+    // Rejects the callers of turns that could not be stopped.
     await Promise.all([...this.#turns].map((turn) => turn.interrupt()));
     await this.#deps.transport.close();
     await this.#end();
   }
 
-  /** Whether somebody here has been told of a turn that it is accepted, and not that it has ended. */
+  /** Whether a local caller knows that the turn was accepted, and not that it has ended. */
   #isAccepted(turnId: string): boolean {
     return this.#lost.has(turnId) || [...this.#turns].some(({ id, state }) => id === turnId && state !== "accepted");
   }
@@ -255,7 +256,7 @@ export class Cluster implements AsyncDisposable {
     if (this.#lost.size > MOST_LOST && oldest !== undefined) this.#lost.delete(oldest);
   }
 
-  /** Stops a turn where it is. That of a pool is on one of several nodes, and nobody but its caller knows on which. */
+  /** Stops a turn. A pool's turn may run on any node that hosts the pool, so all of them are asked. */
   async #cancel(key: string, turnId: string): Promise<void> {
     if (this.closed) throw connectionClosed();
     const pool = poolNameOf(key);
@@ -273,7 +274,7 @@ export class Cluster implements AsyncDisposable {
       while (!signal.aborted) {
         try {
           const { to } = await this.#router.locate(key);
-          // Whatever a node tells of its session is one of its events.
+          // Every event of a session's node is a `SessionEvent`.
           for await (const event of transport.events(to, key, signal)) yield event as SessionEvent;
           this.#router.forget(key, to.boot);
         } catch (error) {
@@ -287,12 +288,12 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  /** The ids of all conversations that a session has had. */
+  /** Returns the ids of all conversations that the session has had. */
   async #conversations(key: string): Promise<readonly string[]> {
     return (await this.#caller.call(key, "conversations")) as readonly string[];
   }
 
-  /** What other nodes have kept of conversations of a session, that of each removed by itself. */
+  /** Has every other node remove its files of these conversations. */
   async #eraseFiles(
     key: string,
     conversations: readonly string[],
@@ -314,7 +315,7 @@ export class Cluster implements AsyncDisposable {
     const target = nodes.find((node) => node.name === name && node.alive && !node.draining);
     const problem =
       target === undefined
-        ? `there is no node of this name that takes sessions; there are ${nodes.map((node) => node.name).join(", ")}`
+        ? `no node of this name takes sessions; the nodes are ${nodes.map((node) => node.name).join(", ")}`
         : covers(target.hosts, key)
           ? undefined
           : "it does not host this session";
@@ -329,7 +330,7 @@ export class Cluster implements AsyncDisposable {
         await this.#caller.callAt(destinationOf(target), key, "wake");
         break;
       } catch (error) {
-        // Another node that saw it without an owner has been faster.
+        // Another node claimed the session first.
         const taken = CastellanError.is(error, "CLUSTER_UNAVAILABLE") && error.details.reason === "no_node";
         if (!taken || tries === MOVE_TRIES) throw error;
       }
@@ -344,12 +345,12 @@ export class Cluster implements AsyncDisposable {
 
 function connectionClosed(): CastellanError<"CLUSTER_UNAVAILABLE"> {
   const message =
-    "This process' connection to the cluster has been closed; connect again. What was asked of sessions before goes on where they are.";
+    "The connection to the cluster is closed. Connect again. Turns that were sent before continue on their nodes.";
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" } });
 }
 
 function unheard({ name }: NodeEntry): LeftBehind {
-  const why = "the node has not been heard of; if it has had the session, its disk may have files of `conversations`";
+  const why = "the node is down; if it has owned the session, its disk may hold files of `conversations`";
   return { what: "files", where: `node ${name}`, why, node: name };
 }
 

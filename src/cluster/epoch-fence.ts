@@ -2,25 +2,26 @@ import { CastellanError } from "../errors.ts";
 import { fromText, toText } from "../journal/model/stored-text.ts";
 import type { Query } from "../journal/postgres/postgres-database.ts";
 
-/** For how long a node that stands still may keep the sessions locked that it writes for, once it has locked them. */
+/** How long a suspended node may keep its sessions' rows locked, in milliseconds. */
 const IDLE_MS = 1_000;
 
-/** Under which epoch a run of a node owns each session; `undefined` if it does not. */
+/** The epoch under which a run owns each session; undefined if it does not. */
 export type Epochs = ReadonlyMap<string, number | undefined>;
 
 /** A run of a node that owns sessions. */
 export interface OwningRun {
   readonly boot: string;
-  /** Makes it known again to a database that has another history than it had, and has never heard of it. */
+  /** Inserts the node again into a database that has lost it in a failover or a restore. */
   rejoin?(query: Query): Promise<unknown>;
 }
 
 /**
- * Makes sure that the run of a node owns each of the sessions under its epoch until the transaction ends: nobody can claim one
- * of them before that, and nothing is written for one that somebody has claimed. To be sent behind all that is written, so that
- * nobody waits while that is on its way.
+ * Ensures that the run owns each session under its epoch until the transaction ends: nobody can claim them before that,
+ * and the transaction fails if somebody has. Send it after all other statements, so that its locks last as briefly as
+ * possible.
  *
- * A database that only knows of an earlier owner has another history than it had when it granted the claim: it is granted again.
+ * If the database knows only an earlier owner, it has lost the run's claim in a failover or a restore; the claim is
+ * then recorded again.
  *
  * @throws CastellanError `NOT_OWNER`
  */
@@ -37,16 +38,16 @@ export async function fenceEpochs(query: Query, run: OwningRun, epochs: Epochs):
     forgotten.set(key, epoch);
   }
   if (node === undefined && run.rejoin !== undefined) await run.rejoin(query);
-  else if (node?.living !== true) throw notOwner("has been given up for dead, or has left");
+  else if (node?.living !== true) throw notOwner("was declared dead, or has left");
   if (forgotten.size > 0) await ownAgain(query, run.boot, forgotten, true);
 }
 
 /**
- * Makes a database that has another history than it had know again under which epochs the run has owned sessions, whose changes it is
- * about to be told once more. Nobody can claim one of them until the transaction ends.
+ * Records again, in a database that has lost them, the epochs under which the run owned sessions whose changes follow.
+ * Nobody can claim these sessions until the transaction ends.
  *
- * @param stillOwned whether the run owns them still; otherwise nobody does
- * @throws CastellanError `NOT_OWNER` if somebody has claimed one of them since the history changed
+ * @param stillOwned whether the run still owns them; otherwise they have no owner
+ * @throws CastellanError `NOT_OWNER` if another node has claimed one of them since the failover
  */
 export async function ownAgain(
   query: Query,
@@ -59,7 +60,7 @@ export async function ownAgain(
   const rows = await query<OwnedRow>(LOCK_OR_MAKE, [[...epochs.keys()].map(toText)]);
   for (const { key, owner, epoch: known } of rows) {
     const epoch = epochs.get(fromText(key)) ?? 0;
-    // Whoever has claimed it later has done so by what the database knew then.
+    // A later claim was based on what the database knew then, and wins.
     const claimed = known > epoch || (known === epoch && owner !== null && owner !== id);
     if (claimed) throw notOwner(notOwned(fromText(key), epoch));
   }
@@ -77,7 +78,7 @@ interface NodeNameRow {
   readonly living: boolean;
 }
 
-/** All who lock several sessions do so in the order of their keys. */
+/** All transactions lock sessions in the order of their keys, which prevents deadlocks. */
 const LOCK = `
   select key, owner, epoch::double precision from globals where key = any($1) order by key for share`;
 
@@ -99,6 +100,6 @@ function notOwned(key: string, epoch: number | undefined): string {
 }
 
 function notOwner(what: string): CastellanError<"NOT_OWNER"> {
-  const message = `This node ${what}, so that what it was about to write was refused. Whoever owns the session now goes on with it.`;
+  const message = `This node ${what}, so the database rejected its write. The session continues on its owner.`;
   return new CastellanError("NOT_OWNER", message);
 }

@@ -21,25 +21,28 @@ import { keyedTurnId } from "../session/turns/turn-id.ts";
 import type { GlobalTurn, GlobalTurnRequest } from "./global-turn.ts";
 import type { CallMethod } from "./protocol/call-methods.ts";
 
-/** A permission that Claude waits for, on whichever node; as {@link Approval}, but answered from afar. */
+/** A permission request of Claude on any node; as {@link Approval}, but answered remotely. */
 export interface GlobalApproval extends Omit<Approval, "approve" | "deny"> {
-  /** Lets the tool run, optionally with another input or with rules for the future. Resolves with whether this was the first answer. */
+  /**
+   * Lets the tool run, optionally with other input or with rules for later. Resolves with whether this was the first
+   * answer.
+   */
   approve(changes?: {
     readonly input?: Record<string, unknown>;
     readonly rules?: readonly PermissionUpdate[];
   }): Promise<boolean>;
-  /** Tells Claude why not; it goes on without the tool. Resolves with whether this was the first answer. */
+  /** Refuses the tool and tells Claude why; the turn continues. Resolves with whether this was the first answer. */
   deny(message?: string): Promise<boolean>;
 }
 
-/** What happens to a global session besides its turns, see {@link SessionEvent}. */
+/** An event of a global session outside its turns; see {@link SessionEvent}. */
 export type GlobalSessionEvent =
   | Exclude<SessionEvent, { readonly type: "approval_requested" }>
   | { readonly type: "approval_requested"; readonly approval: GlobalApproval };
 
-/** Where a global session is, besides its status. */
+/** The status of a global session, and its node. */
 export interface GlobalSessionStatus extends SessionStatus {
-  /** The name of the node that has it. */
+  /** Name of the session's node. */
   readonly node: string;
 }
 
@@ -49,12 +52,12 @@ export interface GlobalReach {
   call(key: string, method: CallMethod, ...args: readonly unknown[]): Promise<unknown>;
   events(key: string): AsyncGenerator<SessionEvent, void, undefined>;
   move(key: string, node: string): Promise<void>;
-  /** Removes what nodes that do not have the session have kept of its conversations. */
+  /** Has the nodes that do not own the session remove their files of its conversations. */
   eraseElsewhere(key: string): Promise<void>;
   newId(): string;
 }
 
-/** Asks the node that has the session. */
+/** Calls a control on the session's node. */
 type Ask = (control: RemoteControl, args: readonly unknown[]) => Promise<unknown>;
 
 class AskedControls {
@@ -68,7 +71,7 @@ class AskedControls {
     defineControls(
       AskedControls.prototype,
       REMOTE_CONTROLS,
-      // What answers nothing comes back as `null`.
+      // JSON has no `undefined`: a control without a result answers `null`.
       async (session, control, args) => (await session.#ask(control, args)) ?? undefined,
     );
   }
@@ -76,18 +79,18 @@ class AskedControls {
 
 const base: new (ask: Ask) => object = AskedControls;
 
-/** Has a method for each control that a session on another node can be asked. */
+/** Has a method for each control that works on another node. */
 const RemoteSessionControls: new (ask: Ask) => RemoteControls = base as new (ask: Ask) => RemoteControls;
 
 /**
- * A session that lives on one of several machines, by its name. It has the calls of a `Session`; those that a `Session` answers at
- * once, `status` and `approvals`, are answered by the node that has it.
+ * A named session on one of several machines. It has the calls of a `Session`. `status` and `approvals` are
+ * asynchronous here: the session's node answers them.
  *
- * When that node is lost the session goes on with its conversation on another one. A turn follows it there: whoever waits for it
- * notices a pause. A turn that was running when its node was lost is settled as after a crash, by `onInterruptedTurn`.
+ * When the node is lost, the session continues with its conversation on another one, and its turns follow: a caller
+ * notices only a pause. A turn that ran on the lost node is settled as after a crash, by `onInterruptedTurn`.
  *
- * Besides what the call itself can throw each may throw `CLUSTER_UNAVAILABLE`, if no node that could have the session can be
- * reached, and `DATABASE_UNAVAILABLE`, if the database cannot, after the cluster's `patience`.
+ * Besides its own errors, every call may throw `CLUSTER_UNAVAILABLE` if no node answers, and `DATABASE_UNAVAILABLE` if
+ * the database does not, after the cluster's `patience`.
  */
 export class GlobalSession extends RemoteSessionControls {
   readonly name: SessionName;
@@ -95,7 +98,7 @@ export class GlobalSession extends RemoteSessionControls {
   readonly #who: string;
   readonly #reach: GlobalReach;
 
-  /** Made by a cluster. */
+  /** A cluster creates handles. */
   constructor(name: SessionName, reach: GlobalReach) {
     const key = nameKey(name);
     super((control, args) => reach.call(key, control, ...args));
@@ -108,11 +111,11 @@ export class GlobalSession extends RemoteSessionControls {
   /** As `Session.query`. */
   async query<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Promise<Reply<Structured>> {
     const turn = this.#ask(prompt, options, false);
-    // The schema that the turn was asked with has read it, and gave `Structured` its meaning.
+    // The turn's schema has checked the value, and gave `Structured` its meaning.
     return (await turn.result) as Reply<Structured>;
   }
 
-  /** As `Session.stream`. The turn is followed wherever it goes. */
+  /** As `Session.stream`. The stream follows the turn to other nodes. */
   stream<Structured = unknown>(prompt: Prompt, options: TurnOptions<Structured> = {}): Turn<Structured> {
     return this.#turnOf<Structured>(this.#ask(prompt, options, true));
   }
@@ -142,20 +145,20 @@ export class GlobalSession extends RemoteSessionControls {
     return (await turn.found) ? this.#turnOf(turn) : undefined;
   }
 
-  /** What its node knows of it at this moment. */
+  /** Returns the session's status, as its node knows it now. */
   async status(): Promise<GlobalSessionStatus> {
     return (await this.#call("status")) as GlobalSessionStatus;
   }
 
   /**
-   * What `Supervisor.inspect` tells of it on its node: its status, its budget, its options and where they came from, its last
-   * exits. As JSON has it.
+   * Returns what `Supervisor.inspect` shows of the session on its node: status, budget, options and their sources, last
+   * exits. As JSON.
    */
   async inspect(): Promise<Readonly<Record<string, unknown>>> {
     return (await this.#call("inspect")) as Readonly<Record<string, unknown>>;
   }
 
-  /** As `Session.health`. Never throws: that no node can be reached is an answer too. */
+  /** As `Session.health`. Never throws: an unreachable session is unhealthy. */
   override async health(): Promise<SessionHealth> {
     try {
       return (await this.#call("health")) as SessionHealth;
@@ -164,50 +167,53 @@ export class GlobalSession extends RemoteSessionControls {
     }
   }
 
-  /** As `Session.events`, from now on; goes on on the next node when the session moves. What happens in between is not told. */
+  /**
+   * As `Session.events`, from now on. Continues on the next node when the session moves; events during the move are
+   * lost.
+   */
   async *events(): AsyncGenerator<GlobalSessionEvent, void, undefined> {
     for await (const event of this.#reach.events(this.#key)) {
       yield event.type === "approval_requested" ? { ...event, approval: this.#approval(event.approval) } : event;
     }
   }
 
-  /** The permissions that Claude waits for, oldest first, if the session has `approvals`. */
+  /** Returns Claude's pending permission requests, oldest first, if the session has `approvals`. */
   async approvals(): Promise<readonly GlobalApproval[]> {
     return ((await this.#call("approvals")) as Approval[]).map((approval) => this.#approval(approval));
   }
 
   /**
-   * Ends the session, and gives it up: its turns end with `SESSION_STOPPED`. Asking it again brings it back; one that is declared
-   * with `activation: "eager"`, the default, is brought back by the cluster. With `conversation: "clear"` the nodes that had it before
-   * remove what they have of it, too.
+   * Stops the session and releases it. Its turns end with `SESSION_STOPPED`. The next turn starts it again; the cluster
+   * starts a declared session with `activation: "eager"`, the default, again by itself. With `conversation: "clear"`,
+   * former owners remove their files, too.
    */
   override async stop(options: ConversationOptions = {}): Promise<void> {
-    // Before the only one who knows of its conversations knows nothing any more.
+    // Before the owner forgets the conversations.
     if (options.conversation === "clear") await this.#reach.eraseElsewhere(this.#key);
     await this.#call("stop", options);
   }
 
   /**
-   * Has another node go on with the session: its running turn may finish for up to thirty seconds, those that wait run there.
+   * Moves the session to another node. A running turn has thirty seconds to finish; queued turns run on the other node.
    *
    * @param node the name of the node, see `Cluster.nodes`
-   * @throws CastellanError `INVALID_OPTIONS` if there is no such node, or it does not host the session
+   * @throws CastellanError `INVALID_OPTIONS` if no such node exists or it does not host the session
    */
   async move(node: string): Promise<void> {
     await this.#reach.move(this.#key, node);
   }
 
   #ask<Structured>(prompt: Prompt, options: TurnOptions<Structured>, messages: boolean): GlobalTurn {
-    // The rest is for its node to check, which knows the session's options.
+    // The session's node checks everything else: it knows the options.
     const { text, command: call } = readPrompt(prompt, this.#who);
     const checked = checkTurnOptions(options, `turn of ${this.#who}`);
     const { timeout: timeoutMs, queueTimeout: queueTimeoutMs, signal, outputSchema: output } = checked;
     const { whenBusy, verbatimPrompts } = checked;
-    // A key makes it safe to ask again, on whichever node.
+    // A key makes retries on any node idempotent.
     const idempotencyKey = checked.idempotencyKey ?? this.#reach.newId();
     const turnId = keyedTurnId(this.#key, idempotencyKey);
     if (signal?.aborted) {
-      const message = `${this.#who}: the turn was cancelled before it was asked.`;
+      const message = `${this.#who}: the turn was cancelled before it was sent.`;
       throw new CastellanError("TURN_CANCELLED", message, { details: { turnId }, cause: signal.reason });
     }
     const ask = { prompt: text, command: call, idempotencyKey, timeoutMs, queueTimeoutMs, whenBusy, verbatimPrompts };

@@ -23,37 +23,37 @@ export interface GlobalTurnDeps {
   readonly router: Router;
   readonly transport: Transport;
   readonly clock: Clock;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
-  /** How long a node that has the turn is looked for in vain, in milliseconds, before the caller is told. */
+  /** How long to look for the turn's node before the turn fails, in milliseconds. */
   readonly patienceMs: number;
-  /** Stops the turn where it is, and does not give up before that is done or cannot be. */
+  /** Stops the turn on its node. Retries until the turn is stopped or cannot be. */
   cancel(key: string, turnId: string): Promise<void>;
 }
 
-/** What a turn of a global session is. */
+/** A turn of a global session. */
 export interface GlobalTurnRequest {
   /** Canonical name of the session. */
   readonly key: string;
   readonly turnId: string;
-  /** What is to be asked; left out for a turn that is there already. */
+  /** What to send. Left out for an existing turn. */
   readonly ask: TurnAsked | undefined;
-  /** Whether somebody here has been told that it is accepted. */
+  /** Whether a local caller knows that the turn was accepted. */
   readonly known?: boolean;
-  /** Whether anybody will read its messages. */
+  /** Whether the caller reads the turn's messages. */
   readonly messages: boolean;
-  /** What an answer that is data is read with. */
+  /** Schema for structured output. */
   readonly output: z.ZodType | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
-/** By how much longer than the owner, whose word counts, the caller waits for the deadline. */
+/** How much longer than the owner the caller waits for the deadline: the owner's verdict counts. */
 const GRACE_MS = 500;
 
 /**
- * A turn of a session that lives on some node, as its caller sees it: follows it from node to node until it has ended. Asking
- * again is safe, because the turn is known by its key, so that it does not matter whether a node has got the question before it
- * was lost.
+ * A turn of a session on some node, as its caller sees it. It follows the turn from node to node until the turn ends.
+ * Sending the turn again is safe: its id makes it idempotent, so it does not matter whether a lost node had received
+ * it.
  */
 export class GlobalTurn implements TurnSource {
   readonly id: string;
@@ -74,16 +74,16 @@ export class GlobalTurn implements TurnSource {
   #touched = false;
   #attempts = 0;
   #shown: readonly ShownPiece[] | undefined;
-  /** The number in the log with which each attempt begins, and where its owner has that. */
+  /** The log number at which each attempt begins, and the owner's position of that message. */
   readonly #starts: { readonly number: number; readonly at: EventPlace }[] = [];
   #progress = new Progress();
-  /** Of which run of a node, and of which life of the turn there, the last messages came, and how many it has sent. */
+  /** The run of a node and the life of the turn that sent the last messages, and how many they sent. */
   #from: { readonly boot: string; life?: string; number: number } | undefined;
   /** Why the last node could not be reached. */
   #unreached: Unreachable | undefined;
-  /** Since when no node has said anything of it, if that is so. */
+  /** Since when no node has answered; undefined while one does. */
   #silentSince: number | undefined;
-  /** Whether messages that are still to come are wanted. */
+  /** Whether further messages are wanted. */
   #wanted: boolean;
 
   constructor(request: GlobalTurnRequest, deps: GlobalTurnDeps) {
@@ -118,7 +118,7 @@ export class GlobalTurn implements TurnSource {
     return this.#attempts;
   }
 
-  /** Resolves with whether there is such a turn, as soon as a node says so. @throws CastellanError why none does */
+  /** Resolves with whether the turn exists, once a node says so. @throws CastellanError why no node does */
   get found(): Promise<boolean> {
     return this.#found.promise;
   }
@@ -131,14 +131,14 @@ export class GlobalTurn implements TurnSource {
     return this.#starts.at(-1)?.at.life;
   }
 
-  /** Where its owner has it, which is the same for whoever follows it, on whichever node. */
+  /** Returns the owner's position of a message, which is the same for every caller on every node. */
   placeOf(number: number): EventPlace {
     const start = this.#starts.findLast((one) => one.number <= number);
     if (start === undefined) return { life: "", attempt: Math.max(1, this.#attempts), number };
     return { ...start.at, number: start.at.number + number - start.number };
   }
 
-  /** Stops it; resolves when it has ended. */
+  /** Stops the turn. Resolves once it has ended. */
   async interrupt(): Promise<void> {
     if (hasEnded(this.#state)) return;
     const stopped = this.#deps.cancel(this.#request.key, this.id);
@@ -159,7 +159,7 @@ export class GlobalTurn implements TurnSource {
         failed = await this.#ask(failed);
       } catch (error) {
         failure = error;
-        if (!isPassing(error)) return this.#fail(CastellanError.is(error) ? error : this.#unavailable(error));
+        if (!isTransient(error)) return this.#fail(CastellanError.is(error) ? error : this.#unavailable(error));
       }
       if (hasEnded(this.#state)) return;
       if (this.#silentSince === undefined) delay = RETRY.first;
@@ -172,13 +172,13 @@ export class GlobalTurn implements TurnSource {
     }
   }
 
-  /** When it is worth while to ask again: at the latest as soon as the node that did not answer can have lost the session. */
+  /** Returns the delay before the next attempt: at most until the silent node can have lost the session. */
   #retryInMs(failed: FailedRoute | undefined, usualMs: number): number {
     const left = failed === undefined || failed.answered ? undefined : this.#deps.router.deadInMs(failed.boot);
     return left === undefined ? usualMs : Math.min(usualMs, Math.max(RETRY.first, left));
   }
 
-  /** Asks the node that has the session, and listens until the turn has ended, or the node does not answer any more. */
+  /** Sends the turn to the session's node and reads its frames until the turn ends or the node goes silent. */
   async #ask(failed: FailedRoute | undefined): Promise<FailedRoute | undefined> {
     const { router, transport } = this.#deps;
     const { key, turnId, ask } = this.#request;
@@ -200,8 +200,8 @@ export class GlobalTurn implements TurnSource {
           router.forget(key, to.boot);
           return { boot: to.boot, answered: true };
         }
-        // Its node cannot say whether it is accepted; asked again it may be able to.
-        if (frame.type === "refused" && !pool && isPassing(errorOf(frame.error))) {
+        // The node cannot say whether the turn is accepted. It may know on the next attempt.
+        if (frame.type === "refused" && !pool && isTransient(errorOf(frame.error))) {
           this.#silentSince = silentSince;
           throw errorOf(frame.error);
         }
@@ -217,9 +217,9 @@ export class GlobalTurn implements TurnSource {
     }
   }
 
-  /** A turn of a pool is nobody's who could go on with it. */
+  /** Ends a pool's turn whose node is gone: no other node continues it. */
   #lostMember({ boot, address }: Destination): FailedRoute {
-    const message = `${this.#who}: the node at ${address} that ran it for the pool went away; \`details\` has what had arrived.`;
+    const message = `${this.#who}: the pool's node at ${address} went away during the turn. \`details\` holds the output so far.`;
     const error = new CastellanError("TURN_INTERRUPTED", message, { details: this.#partial });
     this.#end("interrupted", () => this.#reject(error));
     return { boot, answered: false };
@@ -229,7 +229,7 @@ export class GlobalTurn implements TurnSource {
     switch (frame.type) {
       case "found":
         this.#found.resolve(true);
-        // The same run of a node may have taken the turn up anew.
+        // The same run may have resumed the turn anew.
         if (this.#from?.boot !== frame.boot || this.#from.number !== frame.number) {
           this.#from = { boot: frame.boot, number: frame.number };
         }
@@ -247,7 +247,7 @@ export class GlobalTurn implements TurnSource {
         this.#touched = frame.touched;
         const end = endOf(frame.outcome, this.#who, this.#request.output);
         if (this.#recalled) this.#shown = shownIn(frame.outcome, end);
-        // Whoever has read a part of it cannot be given the rest.
+        // A reader that has seen a part of the log cannot get the rest.
         if (this.#recalled && "reply" in end) this.log.end(this.#lost(0));
         if ("error" in end) this.#end(frame.state, () => this.#reject(this.#completed(end.error)));
         else this.#end(frame.state, () => this.#resolve(end.reply));
@@ -267,9 +267,7 @@ export class GlobalTurn implements TurnSource {
     }
   }
 
-  /**
-   * An error with what has been seen of the turn here: of what its owner told in its last moments the next one may know nothing.
-   */
+  /** Returns the error with the output that arrived here: the next owner may not know the last output of a lost one. */
   #completed(error: CastellanError): CastellanError {
     if (!CastellanError.is(error, "TURN_INTERRUPTED")) return error;
     const { details, message, cause } = error;
@@ -286,7 +284,7 @@ export class GlobalTurn implements TurnSource {
   #append({ number, attempt, messages, life }: TurnFrame & { readonly type: "messages" }): void {
     const from = this.#from;
     if (from === undefined || number > from.number) return;
-    // An older node takes a turn up again in another run only.
+    // A node of an earlier release sends no life: it resumes a turn only in another run.
     const at = { life: life ?? from.boot, attempt, number: from.number };
     if (attempt > this.#attempts || this.life !== at.life) {
       this.#attempts = Math.max(this.#attempts, attempt);
@@ -303,7 +301,7 @@ export class GlobalTurn implements TurnSource {
     from.number = Math.max(from.number, number + messages.length);
   }
 
-  /** It had ended before it was asked for there; what came of it is told next. */
+  /** The turn had ended before this call. The end frame follows. */
   #recall(): void {
     this.#recalled = true;
     this.#accept.resolve();
@@ -335,7 +333,7 @@ export class GlobalTurn implements TurnSource {
     this.#connection.abort();
   }
 
-  /** The caller's own deadline and signal: they end the call, wherever the turn is. */
+  /** The caller's own deadline and signal end the call, wherever the turn runs. */
   #watch(): void {
     const { ask, signal } = this.#request;
     const { clock } = this.#deps;
@@ -367,52 +365,52 @@ export class GlobalTurn implements TurnSource {
     const why = cause instanceof Error ? ` (${cause.message})` : "";
     const tried =
       cause instanceof Unreachable && cause.hopeless
-        ? `its node cannot be asked: ${cause.message}`
-        : `no node that has the session could be reached for ${formatDuration(this.#deps.patienceMs)}${why}.`;
+        ? `its node refuses it: ${cause.message}`
+        : `no node of the session answered for ${formatDuration(this.#deps.patienceMs)}${why}.`;
     const kept =
       this.#state === "accepted"
-        ? "It is not known whether it was accepted; asked again with the same `idempotencyKey` it is the same turn."
-        : "It is in the journal, and goes on as soon as a node has its session: `turn(id)` finds it.";
+        ? "It may or may not have been accepted. Send it again with the same `idempotencyKey`: that is the same turn."
+        : "It is in the journal and continues once a node owns the session. `turn(id)` finds it.";
     const message = `${this.#who}: ${tried} ${kept}`;
     return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "unreachable" }, cause });
   }
 
-  /** Whether it has been accepted, as far as is known here. */
+  /** Whether the turn was accepted, as far as this process knows. */
   get #isKnown(): boolean {
     return this.#request.known === true || this.#state !== "accepted";
   }
 
   #forgotten(): CastellanError<"TURN_LOST"> {
-    const message = `${this.#who}: it was accepted, and the database does not know it any more: it has failed over to a replica that lacked it, or was put back to a backup. Nobody knows how far it came; \`details\` has what had arrived. Ask again if it may be done twice.`;
+    const message = `${this.#who}: the database has lost the accepted turn: it failed over to a replica without it, or was restored from a backup. The turn may have run in part; \`details\` holds the output so far. Ask again if it may be done twice.`;
     return new CastellanError("TURN_LOST", message, { details: this.#partial });
   }
 
   #unknown(): CastellanError<"TURN_CANCELLED"> {
-    const message = `${this.#who}: there is no such turn.`;
+    const message = `${this.#who}: the turn does not exist.`;
     return new CastellanError("TURN_CANCELLED", message, { details: { turnId: this.id } });
   }
 
   #lost(oldest: number): CastellanError<"EVENTS_LOST"> {
-    const message = `${this.#who}: messages are no longer there, only what came of it; see \`result()\`.`;
+    const message = `${this.#who}: the messages are gone. \`result()\` has the outcome.`;
     return new CastellanError("EVENTS_LOST", message, { details: { oldest } });
   }
 
   #late(timeoutMs: number): CastellanError<"TURN_TIMEOUT"> {
-    const message = `${this.#who}: it took longer than ${formatDuration(timeoutMs)}; \`details\` has what had arrived.`;
+    const message = `${this.#who}: the turn took longer than ${formatDuration(timeoutMs)}. \`details\` holds the output so far.`;
     return new CastellanError("TURN_TIMEOUT", message, { details: { ...this.#partial, timeoutMs } });
   }
 
   #aborted(running: boolean, cause: unknown): CastellanError {
     if (running) {
-      const message = `${this.#who}: it was stopped by its signal; \`details\` has what had arrived.`;
+      const message = `${this.#who}: its signal stopped the turn. \`details\` holds the output so far.`;
       return new CastellanError("TURN_INTERRUPTED", message, { details: this.#partial, cause });
     }
-    const message = `${this.#who}: it was cancelled before it ran.`;
+    const message = `${this.#who}: the turn was cancelled before it ran.`;
     return new CastellanError("TURN_CANCELLED", message, { details: { turnId: this.id }, cause });
   }
 }
 
-/** Whether it may be otherwise in a moment. */
-function isPassing(error: unknown): boolean {
+/** Whether a retry may succeed. */
+function isTransient(error: unknown): boolean {
   return CastellanError.is(error, "CLUSTER_UNAVAILABLE") || isStorageFault(error);
 }

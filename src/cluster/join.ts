@@ -20,47 +20,46 @@ import { ReplayBuffer } from "./replay-buffer.ts";
 import { RunStorage } from "./run-storage.ts";
 import type { SessionHost } from "./session-host.ts";
 
-/** What time, chance and ids come from. */
+/** Sources of time, ids and randomness. */
 export interface ClusterSources {
   readonly clock: Clock;
   readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
 }
 
 export interface JoinRequest extends ClusterSources {
   readonly settings: ClusterSettings;
   readonly hosts: Hosted;
-  /** Canonical names of sessions that are to live on some node at all times. */
+  /** Canonical names of sessions that must always have an owner. */
   readonly wanted: readonly string[];
-  /** Opens what hosts the sessions of one run of the node. */
+  /** Opens the host for the sessions of one run of the node. */
   openHost(storage: RunStorage): Promise<SessionHost>;
   warn(message: string): void;
 }
 
-/** What a process has of a cluster that it is a node of. */
+/** A process's part in a cluster of which it is a node. */
 export interface Membership {
   readonly cluster: Cluster;
   readonly node: ClusterNode;
   /**
-   * Gives everything up, see {@link ClusterNode.drain}, and lets go of all that it stands on. A second call waits for the same
-   * end; without a deadline it makes it come at once.
+   * Drains the node, see {@link ClusterNode.drain}, and closes its connections. A second call returns the same promise;
+   * with a deadline of 0 it stops at once.
    */
   leave(deadlineMs: number): Promise<void>;
 }
 
-/** The release of Castellan that this is. */
+/** The release of Castellan that runs here. */
 const RELEASE: string = (createRequire(import.meta.url)("castellan/package.json") as { readonly version: string })
   .version;
 
-/** A prompt may have 20 million characters, which JSON may make six times as long. */
+/** A prompt may have 20 million characters, and JSON escapes can make it six times as long. */
 const LARGEST_REQUEST_BYTES = 128 * 1024 ** 2;
 
 /**
- * Makes this process a node of a cluster.
+ * Joins a cluster as a node. On failure nothing is left running.
  *
- * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`, `INVALID_OPTIONS` if it cannot listen where it is told to; in both cases nothing is
- * left behind
+ * @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; `INVALID_OPTIONS` if the node cannot listen
  */
 export async function joinCluster(request: JoinRequest): Promise<Membership> {
   const { settings, hosts, wanted, clock, newId, random, warn } = request;
@@ -130,7 +129,7 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
     cluster,
     node: member,
     leave: (deadlineMs) => {
-      // Turns that were to finish need not any more; what goes wrong in that is told to whoever waits for the end.
+      // The turns need not finish any more. `leave` reports a failure to its caller.
       if (left !== undefined && deadlineMs === 0) sessions?.stop().catch(() => {});
       left ??= leave(deadlineMs);
       return left;
@@ -139,9 +138,9 @@ export async function joinCluster(request: JoinRequest): Promise<Membership> {
 }
 
 /**
- * Connects to a cluster without being a node of it. Nothing is asked before something is.
+ * Connects to a cluster as a client. Does no I/O before the first call.
  *
- * @param enter is told of it, and takes that back by what it returns
+ * @param enter registers the cluster, and returns a function that removes it
  */
 export function connectCluster(
   settings: ConnectSettings,
@@ -169,7 +168,7 @@ function engineOf(
   return postgresEngine({ postgres, schema, renewTimeoutMs, ...listen }, clock);
 }
 
-/** Where others reach it, with the port that it has got if any free one was asked for. */
+/** Returns the address for other nodes, with the actual port in place of 0. */
 function addressOf(advertise: URL, port: number): string {
   const address = new URL(advertise);
   if (advertise.port === "0") address.port = String(port);
@@ -187,13 +186,13 @@ function notListening(
   return new CastellanError("INVALID_OPTIONS", message, { details, cause });
 }
 
-/** Asks a node of this process without a detour, and all others over the network. */
+/** Calls the local node directly, and all others over the network. */
 class OwnTransport implements Transport {
   readonly #handler: RequestHandler;
   readonly #boot: () => string | undefined;
   readonly #network: Transport;
 
-  /** `boot` is of this process' node, at this moment. */
+  /** `boot` returns the current run of the local node. */
   constructor(handler: RequestHandler, boot: () => string | undefined, network: Transport) {
     this.#handler = handler;
     this.#boot = boot;

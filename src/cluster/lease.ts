@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 
-/** A moment by two clocks: the monotonic one stands still while a machine is suspended, the other one may be set. */
+/** A moment on two clocks: the monotonic one stops while the machine is suspended, the wall clock can be set. */
 export interface Moment {
   readonly monotonic: number;
   readonly wall: number;
@@ -11,12 +11,12 @@ export function momentOf(clock: Clock): Moment {
 }
 
 /**
- * For how many milliseconds a node may still act as the owner of what it owns, if its last renewal that succeeded was *sent* at
- * `sent`: others may take its sessions `staleMs` after the engine has got it, which was later. `marginMs` is the time it needs
- * to end its processes. Whichever clock has gone further counts, so that a clock that is set forward ends it too early, and
- * none makes it last too long.
+ * Returns for how many milliseconds a node may still act as an owner. `sent` is when it sent its last successful
+ * renewal: other nodes may take its sessions `staleMs` after the engine received it, which was later. `marginMs` is the
+ * time it needs to end its processes. The clock that has advanced further counts, so that a clock that is set can only
+ * shorten the lease.
  */
 export function leaseLeftMs(sent: Moment, now: Moment, staleMs: number, marginMs: number): number {
-  const gone = Math.max(now.monotonic - sent.monotonic, now.wall - sent.wall);
-  return staleMs - marginMs - gone;
+  const elapsed = Math.max(now.monotonic - sent.monotonic, now.wall - sent.wall);
+  return staleMs - marginMs - elapsed;
 }

@@ -1,10 +1,10 @@
-/** Where a node is. `lost`: it was given up for dead, or had to take it that it was, and comes back as another run. */
+/** The phase of a node. `lost`: it was declared dead, or had to assume so, and rejoins as another run. */
 export type NodePhase = "joining" | "member" | "lost" | "draining" | "left";
 
-/** What can happen to a node. */
+/** An event in the life of a node. */
 export type NodePhaseEvent = "joined" | "lost" | "drain" | "left";
 
-/** The phase after `event`; one that cannot happen in `phase` leaves it as it is. */
+/** Returns the phase after `event`. An event that does not apply leaves the phase unchanged. */
 export function nextNodePhase(phase: NodePhase, event: NodePhaseEvent): NodePhase {
   switch (event) {
     case "joined":

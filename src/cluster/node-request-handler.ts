@@ -20,23 +20,26 @@ import {
 import type { RequestHandler } from "./protocol/transport.ts";
 import type { HostedSession } from "./session-host.ts";
 
-/** Why a turn may go no further here and yet go on with the next owner. */
+/** Codes with which a turn ends here and continues on the next owner. */
 const GOES_ON: ReadonlySet<ErrorCode> = new Set(["NOT_OWNER", "SUPERVISOR_STOPPED", "SESSION_STOPPED"]);
 
-/** For how long it is remembered that a turn that has not come yet was cancelled. */
+/** How long to remember the cancellation of a turn that has not arrived yet, in milliseconds. */
 const CANCELLED_MS = 60_000;
 
-/** How long a session that is to move may finish its turn. */
+/** How long a running turn may take when its session moves, in milliseconds. */
 const MOVE_MS = 30_000;
 
-/** Answers what other nodes, and callers in this process, ask of the sessions and pools of a node. */
+/** Answers requests for a node's sessions and pools, from other nodes and from this process. */
 export class NodeRequestHandler implements RequestHandler {
   readonly #node: () => ClusterNode | undefined;
   readonly #clock: Clock;
-  /** When turns were cancelled that were not there, by their ids. */
+  /** When unknown turns were cancelled, by turn id. */
   readonly #cancelled = new Map<string, number>();
 
-  /** `node` is `undefined` until it has joined: its address, which the others need, is known only when requests can come in. */
+  /**
+   * `node` returns undefined until the node has joined. It joins after the server listens, because it needs the
+   * server's port.
+   */
   constructor(node: () => ClusterNode | undefined, clock: Clock) {
     this.#node = node;
     this.#clock = clock;
@@ -128,7 +131,7 @@ export class NodeRequestHandler implements RequestHandler {
       if (owner === undefined || !owner.node.alive) return { type: "not_owner" };
       return { type: "not_owner", owner: { boot: owner.boot, address: owner.node.address } };
     } catch (error) {
-      // It is being ended here at this very moment.
+      // The session is being stopped here right now.
       if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "not_owner" };
       return { type: "refused", error: sentErrorOf(error) };
     }
@@ -155,7 +158,7 @@ export class NodeRequestHandler implements RequestHandler {
     if (!this.#cancelled.has(turnId)) return session.ask(ask);
     const present = await session.turn(turnId);
     if (present !== undefined) return present;
-    const message = `turn ${turnId} was cancelled before it had come to its session.`;
+    const message = `turn ${turnId} was cancelled before it reached its session.`;
     throw new CastellanError("TURN_CANCELLED", message, { details: { turnId } });
   }
 
@@ -181,7 +184,7 @@ async function eraseFiles(node: ClusterNode, { key, args: [conversations, memory
   );
 }
 
-/** Whether the session is still that of this run, so that what it says of itself is its own answer. */
+/** Whether this run still owns the session, so that its error is the session's own. */
 async function stillOwned(node: ClusterNode, key: string, boot: string, { code }: CastellanError): Promise<boolean> {
   if (code === "NOT_OWNER") return false;
   return await node.find(key, false).then(
@@ -190,7 +193,7 @@ async function stillOwned(node: ClusterNode, key: string, boot: string, { code }
   );
 }
 
-/** What is told of a turn, from the message on that its caller wants next. Frames are made as they are asked for. */
+/** Yields the frames of a turn, from the next message that the caller needs. Builds each frame on demand. */
 async function* framesOf(
   source: TurnSource,
   boot: string,
@@ -201,7 +204,7 @@ async function* framesOf(
   const found = { type: "found", boot, number, recalled: source.recalled } as const;
   yield found;
   const accepted = await succeeds(source.accepted);
-  // Whether it had ended before is known only when the journal has been asked.
+  // Whether the turn had ended before is known only after a read of the journal.
   if (source.recalled && !found.recalled) yield { ...found, recalled: true };
   if (accepted) yield { type: "accepted" };
   if (messages && !source.recalled) {
@@ -216,7 +219,7 @@ async function* framesOf(
         yield { type: "events_lost", oldest: error.details.oldest };
         return;
       }
-      // What else ends it early is what has ended the turn.
+      // Any other error is also the turn's result, which follows.
     }
   }
   yield await endOfTurn(source);
@@ -229,12 +232,12 @@ async function succeeds(promise: Promise<unknown>): Promise<boolean> {
   );
 }
 
-/** Whether the numbers of the messages are those that the caller knows. */
+/** Whether the caller's message count refers to this life of the turn. */
 function isStillOf(source: TurnSource, boot: string, after: NonNullable<TurnRequest["after"]>): boolean {
   return after.life === undefined ? after.boot === boot : after.life === source.life;
 }
 
-/** A piece for each attempt. */
+/** Splits a batch into one frame per attempt. */
 function* byAttempt(
   source: TurnSource,
   first: number,
@@ -262,11 +265,11 @@ async function endOfTurn(source: TurnSource): Promise<TurnFrame> {
 
 function endFrame(source: TurnSource, end: TurnEnd): TurnFrame {
   const { state, attempts, touched } = source;
-  if (!hasEnded(state)) throw new Error("a turn that has come to its end is not over");
+  if (!hasEnded(state)) throw new Error("the turn has a result but has not ended");
   return { type: "end", state, attempts, touched, outcome: outcomeOf(end, source.shown) };
 }
 
-/** What a caller is told who asked for what is not accepted. */
+/** Returns the frame for a turn that the session does not accept. */
 function refusal(error: unknown): TurnFrame {
   if (CastellanError.is(error) && GOES_ON.has(error.code)) return { type: "left" };
   return { type: "refused", error: sentErrorOf(error) };

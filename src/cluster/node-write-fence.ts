@@ -8,13 +8,14 @@ import { fenceEpochs, type OwningRun, ownAgain } from "./epoch-fence.ts";
 import type { OwnedEpochs } from "./owned-epochs.ts";
 
 /**
- * The part of a journal that one run of a node may write: the sessions that it owns. Other nodes write theirs at the same time.
+ * Lets one run of a node write the sessions that it owns. Other nodes write theirs to the same journal at the same
+ * time.
  */
 export class NodeWriteFence implements WriteFence {
   readonly #label: string;
   readonly #run: OwningRun;
   readonly #owned: OwnedEpochs;
-  /** Counts how often the journal was opened, so that what was sent before it was opened again is refused. */
+  /** Counts the openings of the journal: writes sent before the last opening are rejected. */
   readonly #term: string;
   readonly #lost: PromiseWithResolvers<CastellanError> = Promise.withResolvers();
   #error: CastellanError | undefined;
@@ -36,7 +37,7 @@ export class NodeWriteFence implements WriteFence {
     return this.#lost.promise;
   }
 
-  /** To be told that the node owns nothing any more. */
+  /** Tells the fence that the node owns nothing any more. */
   lose(error: CastellanError): void {
     this.#error ??= error;
     this.#lost.resolve(this.#error);
@@ -46,12 +47,12 @@ export class NodeWriteFence implements WriteFence {
     return { text: MARK, values: this.#batches };
   }
 
-  /** A batch that was written before is written, whoever owns the sessions since. */
+  /** A batch that was written before counts as written, whoever owns the sessions since. */
   async count(query: Query, { number }: Pick<Batch, "number">): Promise<number> {
     if (this.#error !== undefined) throw this.#error;
     const [before] = await query<BatchRow>(COUNT, [...this.#batches, number]);
     if (before !== undefined) return before.number;
-    // A replica that has not heard yet of this run of the node.
+    // The database has failed over to a replica that does not know this run yet.
     const [again] = await query(COUNT_AGAIN, [...this.#batches, number]);
     if (again === undefined) throw this.#lose(openedAgain(this.#label));
     return 0;
@@ -90,7 +91,7 @@ export class NodeWriteFence implements WriteFence {
     }
   }
 
-  /** Owners end by the engine; there is nothing to be given back here. */
+  /** The engine ends ownership; the journal has nothing to release. */
   release(): Promise<void> {
     return Promise.resolve();
   }
@@ -132,10 +133,10 @@ interface BatchRow {
 }
 
 function openedAgain(label: string): CastellanError<"NOT_OWNER"> {
-  return new CastellanError("NOT_OWNER", `${label} has been opened again for this node, or the node has long ended.`);
+  return new CastellanError("NOT_OWNER", `${label} has been opened again for this node, or the node ended long ago.`);
 }
 
 function tooMuchMissing(label: string): CastellanError<"NOT_OWNER"> {
-  const message = `${label} has another history than it had: it has failed over to a replica, or was put back to a backup, that lacks more than this node can tell it once more. Its sessions go on from what is there.`;
+  const message = `${label} failed over to a replica, or was restored from a backup, and lacks more commits than this node can write again. Its sessions continue from what is there.`;
   return new CastellanError("NOT_OWNER", message);
 }

@@ -12,16 +12,16 @@ import { covers, placed } from "./placement.ts";
 import type { Engine, NodeDescription, SessionOwnership } from "./protocol/engine.ts";
 import type { HostedSession, SessionHost } from "./session-host.ts";
 
-/** How a node is to behave. Spans are in milliseconds. */
+/** Settings of a node. Durations are in milliseconds. */
 export interface NodeSettings {
   readonly description: Omit<NodeDescription, "boot" | "staleMs">;
-  /** How often it says that it lives. */
+  /** Interval of the heartbeat. */
   readonly beatMs: number;
-  /** After how long without a word others may take its sessions. */
+  /** Silence after which other nodes may take its sessions. */
   readonly staleMs: number;
-  /** How long before that it ends its own processes, if it cannot say that it lives. */
+  /** How long before `staleMs` it ends its own processes when its heartbeat fails. */
   readonly marginMs: number;
-  /** Canonical names of sessions that are to live on some node at all times. */
+  /** Canonical names of sessions that must always have an owner. */
   readonly wanted: readonly string[];
 }
 
@@ -29,11 +29,11 @@ export interface NodeDeps {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
   /**
-   * Opens the host of the sessions that this run of the node will own. The host calls `lost` if it finds out that the run owns
-   * nothing any more; `acts` tells whether the run may act as an owner at this moment, as far as the node knows.
+   * Opens the host of the sessions that this run of the node will own. The host calls `lost` when it finds out that the
+   * run owns nothing any more. `acts` tells whether the run may act as an owner now, as far as the node knows.
    */
   openHost(
     boot: string,
@@ -42,63 +42,65 @@ export interface NodeDeps {
     acts: () => boolean,
   ): Promise<SessionHost>;
   /**
-   * Tells the database once more what it lacks of what earlier runs of the node have written, before anybody goes on with their
-   * sessions. `but` is the run that goes on.
+   * Writes again what the database lacks of the writes of earlier runs, before another node continues their sessions.
+   * Leaves out the run `but`, which is still active.
    */
   restore?(but?: string): Promise<void>;
-  /** Something that its owner may want to know. */
+  /** Reports something that the operator should know. */
   warn(message: string): void;
 }
 
-/** Whether a node has a session, and where else it is, as far as it knows. */
+/** A session if the node owns it, otherwise its owner as far as the node knows. */
 export type FoundSession =
   | { readonly owned: true; readonly session: HostedSession; readonly boot: string }
   | { readonly owned: false; readonly owner?: SessionOwnership | undefined };
 
-/** One run of a node, from its joining until it is given up for dead, or leaves. */
+/** One run of a node, from joining until it leaves or is declared dead. */
 interface Run {
   readonly boot: string;
   readonly owned: OwnedEpochs;
   readonly host: SessionHost;
-  /** When the last renewal that succeeded was sent. */
+  /** When the last successful renewal was sent. */
   sent: Moment;
   readonly claims: Map<string, Promise<FoundSession>>;
-  /** Sessions that may be its own without its knowing, because nobody has answered its claim. */
+  /** Sessions with an unanswered claim: the run may own them. */
   readonly doubtful: Set<string>;
-  /** Sessions that are being given up. */
+  /** Sessions that are being released. */
   readonly releasing: Map<string, Promise<void>>;
   beat?: Timer;
   watch?: Timer;
   looking: boolean;
-  /** In which era the database has all that the run has written. */
+  /** The era in which the database has all of the run's writes. */
   era: number | undefined;
   catchingUp: boolean;
 }
 
-/** A node that cannot join, or give something up, tries again after 200 ms, then after longer, up to two seconds. */
+/** Back-off for joining and releasing, in milliseconds. */
 const REJOIN = { base: 200, factor: 2, max: 2_000, jitter: 0.2 };
 
-/** How often it is looked whether the run may go on: no timer counts the time for which the machine was suspended. */
+/**
+ * Maximum interval between checks of the lease, in milliseconds: timers do not count the time of a suspended machine.
+ */
 const MOST_UNWATCHED_MS = 200;
 
-/** How many sessions without an owner are looked at in one go. */
+/** Maximum number of unowned sessions to look at in one pass. */
 const MOST_UNATTENDED = 256;
 
 /**
- * A machine among several: it says that it lives, owns sessions as long as it does, and takes those that nobody owns any more.
+ * A node of a cluster. It renews its lease, owns sessions while the lease lasts, and claims sessions without an owner.
  *
- * It acts as an owner only while it knows that nobody can have taken its sessions. When it cannot know that any more, it ends all
- * their processes, and comes back as another run that owns nothing.
+ * It acts as an owner only while no other node can have taken its sessions. When it cannot be sure any more, it ends
+ * all their processes and rejoins as a new run that owns nothing.
  */
 export class ClusterNode {
   readonly #settings: NodeSettings;
   readonly #deps: NodeDeps;
   #phase: NodePhase = "joining";
   #run: Run | undefined;
-  /** The end of the run that was lost, and the begin of the next one. */
+  /** The end of the lost run and the start of the next one. */
   #rejoining: Promise<void> = Promise.resolve();
   #draining: Promise<void> | undefined;
-  /** The era of the database as it was last heard of, by whichever run. */
+  /** The last known era of the database, over all runs. */
   #era: number | undefined;
   #unlisten: () => void = () => {};
   #stopRejoining: (() => void) | undefined;
@@ -108,11 +110,14 @@ export class ClusterNode {
     this.#deps = deps;
   }
 
-  /** Joins. @throws CastellanError `DATABASE_UNAVAILABLE`, `JOURNAL_UNAVAILABLE`; then nothing is left behind */
+  /**
+   * Joins the cluster. On failure nothing is left running. @throws CastellanError `DATABASE_UNAVAILABLE`,
+   * `JOURNAL_UNAVAILABLE`
+   */
   static async join(settings: NodeSettings, deps: NodeDeps): Promise<ClusterNode> {
     const node = new ClusterNode(settings, deps);
     await node.#begin();
-    node.#unlisten = deps.engine.listen(() => void node.#look());
+    node.#unlisten = deps.engine.listen(() => void node.#claimUnattended());
     return node;
   }
 
@@ -120,25 +125,25 @@ export class ClusterNode {
     return this.#phase;
   }
 
-  /** Of the run that goes on, if one does. */
+  /** Id of the current run, if any. */
   get boot(): string | undefined {
     return this.#run?.boot;
   }
 
-  /** How many sessions it owns. */
+  /** Number of owned sessions. */
   get owned(): number {
     return this.#run?.owned.keys.length ?? 0;
   }
 
-  /** Whether it knows what the session of this name is to be. */
+  /** Whether the node's children declare a session of this name. */
   covers(key: string): boolean {
     return covers(this.#settings.description.hosts, key);
   }
 
   /**
-   * The session of this name, if it is this node's; with `claim`, also if it can be made so.
+   * Returns the session if the node owns it; with `claim`, claims it first if it can.
    *
-   * @throws CastellanError `DATABASE_UNAVAILABLE` if that cannot be found out; what `SessionHost.session` throws
+   * @throws CastellanError `DATABASE_UNAVAILABLE` if the claim fails; as `SessionHost.session`
    */
   async find(key: string, claim: boolean): Promise<FoundSession> {
     const run = this.#acting();
@@ -152,7 +157,7 @@ export class ClusterNode {
     return await claiming;
   }
 
-  /** The global pool of this name, if this node hosts it: it has members on every node, and no owner. */
+  /** Returns the global pool of this name, if this node hosts it. A pool has members on every node, and no owner. */
   pool(name: string): FoundSession | undefined {
     const run = this.#run;
     const session = run?.host.pool(name);
@@ -160,8 +165,8 @@ export class ClusterNode {
   }
 
   /**
-   * Gives a session up, after its running turn has ended, or at the deadline. Resolves when nothing of it runs here and it is
-   * another's to claim; at once if it is not this node's.
+   * Releases a session once its running turn has ended, or at the deadline. Resolves once nothing of it runs here and
+   * other nodes may claim it; at once if the node does not own it.
    */
   async release(key: string, deadlineMs: number): Promise<void> {
     const run = this.#acting();
@@ -172,8 +177,8 @@ export class ClusterNode {
   }
 
   /**
-   * Removes what this machine has kept of conversations of a session that another node has by now; nothing of one that is this
-   * node's, which is erased as a whole.
+   * Removes this machine's files of a session that another node owns. Does nothing if this node owns the session:
+   * erasing the session removes them.
    *
    * @throws CastellanError `ERASURE_INCOMPLETE`
    */
@@ -184,8 +189,8 @@ export class ClusterNode {
   }
 
   /**
-   * Takes no more sessions, gives up those that it has, as {@link ClusterNode.release}, and leaves. A second call waits for the
-   * same end.
+   * Claims nothing more, releases all sessions as {@link ClusterNode.release} does, and leaves. A second call returns
+   * the same promise.
    */
   drain(deadlineMs: number): Promise<void> {
     this.#draining ??= this.#drain(deadlineMs);
@@ -235,12 +240,12 @@ export class ClusterNode {
     this.#tellHistory(run);
     this.#scheduleBeat(run);
     this.#watchLease(run);
-    // What it was told while the host was opened.
+    // The host may have reported the loss while it opened.
     if (lost !== undefined) this.#lose(run, lost);
-    else if (this.#phase === "member") void this.#look();
+    else if (this.#phase === "member") void this.#claimUnattended();
   }
 
-  /** The run, if it may act as the owner of what it owns at this moment. */
+  /** Returns the run if it may act as an owner now. */
   #acting(): Run | undefined {
     const run = this.#run;
     if (run === undefined) return undefined;
@@ -264,16 +269,16 @@ export class ClusterNode {
     const answer = await engine.renew(run.boot, state).catch(() => undefined);
     if (this.#run !== run) return;
     if (answer === false) return this.#lose(run, this.#givenUp());
-    // An answer that took too long is worth what its question was.
+    // The lease counts from when the renewal was sent, not from when it was answered.
     if (answer === true) run.sent = sent;
     if (this.#acting() !== run) return;
     this.#scheduleBeat(run);
     this.#tellHistory(run);
     if (engine.era !== run.era) await this.#catchUp(run);
-    await this.#look();
+    await this.#claimUnattended();
   }
 
-  /** Told once of each era that begins while the node lives. */
+  /** Emits an event for each era that begins while the node runs. */
   #tellHistory({ boot }: Run): void {
     const { era } = this.#deps.engine;
     const before = this.#era;
@@ -282,7 +287,7 @@ export class ClusterNode {
     tell("castellan:database:failover", () => ({ ...this.#facts(boot), era }));
   }
 
-  /** What cannot be told the database any more has the run lost, see `SessionHost`. */
+  /** Writes again what the database lacks. If that is impossible, the host reports the run as lost. */
   async #catchUp(run: Run): Promise<void> {
     if (run.catchingUp) return;
     run.catchingUp = true;
@@ -293,13 +298,13 @@ export class ClusterNode {
       await this.#deps.engine.caughtUp?.(run.boot);
       run.era = era;
     } catch {
-      // The next beat tries again.
+      // The next beat retries.
     } finally {
       run.catchingUp = false;
     }
   }
 
-  /** Ends the run in time, also if the beats hang. */
+  /** Ends the run in time even if renewals hang. */
   #watchLease(run: Run): void {
     const look = (): void => {
       if (this.#acting() === run) this.#watchLease(run);
@@ -308,8 +313,8 @@ export class ClusterNode {
     run.watch = this.#deps.clock.schedule(ms, look, { background: true });
   }
 
-  /** Takes sessions that want an owner and have none, if it is the one that should. */
-  async #look(): Promise<void> {
+  /** Claims unowned sessions that the placement assigns to this node. */
+  async #claimUnattended(): Promise<void> {
     const run = this.#run;
     if (run === undefined || run.looking || this.#phase !== "member") return;
     run.looking = true;
@@ -321,13 +326,13 @@ export class ClusterNode {
       const nodes = (await engine.nodes()).map((node) => ({ ...node }));
       const mine = keys.toSorted().filter((key) => {
         const node = placed(nodes, key);
-        // Each that is placed is one more that the node will have to carry.
+        // Counts the session as load of its node for the next placement.
         if (node !== undefined) Object.assign(node, { load: node.load + 1 });
         return node?.boot === run.boot;
       });
       await Promise.all(mine.map((key) => this.find(key, true).catch(() => {})));
     } catch {
-      // The next beat looks again.
+      // The next beat retries.
     } finally {
       run.looking = false;
     }
@@ -338,7 +343,7 @@ export class ClusterNode {
     const claim = await this.#deps.engine.claim(run.boot, key);
     run.doubtful.delete(key);
     if (!claim.taken) return { owned: false, owner: claim.owner };
-    // It may have taken so long that the session is another's again; then its epoch is, too.
+    // The claim took so long that the lease is over. Another node may own the session under a higher epoch.
     if (this.#acting() !== run || this.#phase !== "member") {
       if (this.#run === run) await this.#deps.engine.release(run.boot, key, claim.epoch).catch(() => {});
       return { owned: false };
@@ -369,8 +374,8 @@ export class ClusterNode {
   }
 
   /**
-   * Gives a session up until that is confirmed, or the run is lost: a release that is still on its way must not free the session
-   * once this run has taken it again under the same epoch.
+   * Releases the session in the database; retries until that is confirmed or the run is lost. A pending release must
+   * not free the session after this run has claimed it again under the same epoch.
    */
   async #free(run: Run, key: string, epoch: number): Promise<void> {
     const { engine, random } = this.#deps;
@@ -385,7 +390,7 @@ export class ClusterNode {
     }
   }
 
-  /** Ends the run: its processes first, and then, if it can still be said, its ownership. */
+  /** Ends the run: first its processes, then its ownership, if the database can be told. */
   #lose(run: Run, cause: CastellanError): void {
     if (this.#run !== run) return;
     this.#run = undefined;
@@ -436,7 +441,7 @@ export class ClusterNode {
     await this.#rejoining;
     const run = this.#run;
     if (run !== undefined) {
-      // So that nobody sends it more, and waits for what it is about to give up.
+      // Tells other nodes to send nothing more here.
       await engine.renew(run.boot, { load: run.host.load, draining: true }).catch(() => {});
       await Promise.all(run.claims.values()).catch(() => {});
       await Promise.allSettled(run.owned.keys.map((key) => this.release(key, deadlineMs)));
@@ -464,13 +469,13 @@ export class ClusterNode {
   #expired(): CastellanError<"NOT_OWNER"> {
     const { description, staleMs, marginMs } = this.#settings;
     const span = formatDuration(staleMs - marginMs);
-    const message = `Node ${description.name} could not say for ${span} that it lives, so that others may take its sessions: their processes here are ended. It goes on as soon as ${this.#deps.engine.location} answers.`;
+    const message = `Node ${description.name} could not renew its lease for ${span}, so other nodes may take its sessions. It ends their processes, and rejoins once ${this.#deps.engine.location} answers.`;
     return new CastellanError("NOT_OWNER", message);
   }
 
   #givenUp(): CastellanError<"NOT_OWNER"> {
     const { name } = this.#settings.description;
-    const message = `Node ${name} was given up for dead by the others: the processes of its sessions here are ended, and it joins anew.`;
+    const message = `Node ${name} was declared dead by another node. It ends the processes of its sessions and rejoins.`;
     return new CastellanError("NOT_OWNER", message);
   }
 }

@@ -1,8 +1,8 @@
-/** The sessions that one run of a node owns, and under which epochs: what journal and transcripts are written under. */
+/** The sessions that one run of a node owns, with their epochs. */
 export class OwnedEpochs {
   readonly #epochs = new Map<string, number>();
 
-  /** Under which epoch the session of this canonical name is owned; `undefined` if it is not. */
+  /** Returns the epoch of the session with this canonical name, or undefined if the run does not own it. */
   epochOf(key: string): number | undefined {
     return this.#epochs.get(key);
   }

@@ -2,7 +2,7 @@ import { nameOfKey } from "../names.ts";
 import { GLOBAL } from "../session/options/global-name.ts";
 import type { Hosted, NodeEntry } from "./protocol/engine.ts";
 
-/** Whether a node that hosts this has what the session of this name is to be. */
+/** Whether a node with these hosts declares the session. */
 export function covers(hosts: Hosted, key: string): boolean {
   if (hosts.sessions.includes(key)) return true;
   const name = nameOfKey(key);
@@ -10,7 +10,10 @@ export function covers(hosts: Hosted, key: string): boolean {
   return hosts.templates.includes(String(name[1]));
 }
 
-/** Returns the name that a pool with this key has, or undefined if the key can only be a session's. Whether there is one, hosts say. */
+/**
+ * Returns the pool name in this key, or undefined if only a session can have the key. The nodes' `hosts` tell whether
+ * the pool exists.
+ */
 export function poolNameOf(key: string): string | undefined {
   const name = nameOfKey(key);
   const isShort = typeof name !== "string" && name.length === 2 && name[0] === GLOBAL;
@@ -18,15 +21,15 @@ export function poolNameOf(key: string): string | undefined {
 }
 
 /**
- * The node on which a session without an owner should live: of those that live, take sessions and know what it is to be, the
- * one with the least to do for its size; one that has no room only if none has. The same for everybody who sees the same nodes.
+ * Returns the node for a session without an owner: of the live nodes that declare it and are not draining, the least
+ * loaded for its size. Deterministic: every process that sees the same nodes picks the same one.
  */
 export function placed(nodes: readonly NodeEntry[], key: string): NodeEntry | undefined {
   const able = nodes.filter((node) => node.alive && !node.draining && covers(node.hosts, key));
   return able.toSorted((one, other) => fullness(one) - fullness(other) || compare(one.boot, other.boot))[0];
 }
 
-/** Below 1 while there is room. A node that has no limit counts as one with 64 processes. */
+/** Load over capacity: below 1 while there is capacity. A node without a limit counts as 64 processes. */
 export function fullness({ load, maxProcesses = 64 }: Pick<NodeEntry, "load" | "maxProcesses">): number {
   return load / maxProcesses;
 }

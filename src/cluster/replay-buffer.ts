@@ -17,20 +17,21 @@ import { ownAgain } from "./epoch-fence.ts";
 import { CLUSTER_TABLES } from "./postgres/cluster-tables.ts";
 import { BEGIN_ERA, END_WAIT, MAY_CLAIM, noticeHistory } from "./postgres/history-statements.ts";
 
-/** How many runs are remembered. */
+/** Maximum number of runs to remember. */
 const MOST_RUNS = 3;
 
 const STATEMENT_MS = 10_000;
 
 /**
- * What the runs of this node have written last, and the database has confirmed. It outlives the runs: while a database fails over they
- * are given up, and what the new one lacks is written once more before anybody goes on with their sessions.
+ * Keeps the last writes of this node's runs that the database has confirmed, to write them again after a failover. It
+ * outlives the runs: the node loses its run during the failover, and replays its writes before any node continues the
+ * sessions.
  */
 export class ReplayBuffer {
   readonly #location: PostgresLocation;
   readonly #clock: Clock;
   readonly #warn: (message: string) => void;
-  /** The last one is at the end. */
+  /** Oldest run first. */
   readonly #runs = new Map<string, RecentBatches>();
   readonly #appends: RecentAppends;
   readonly #doubts = new Set<string>();
@@ -42,7 +43,7 @@ export class ReplayBuffer {
     this.#appends = new RecentAppends(clock);
   }
 
-  /** Where a run keeps its batches. */
+  /** Returns the buffer for a run's batches. */
   batchesOf(boot: string): RecentBatches {
     const recent = new RecentBatches(this.#clock);
     this.#runs.set(boot, recent);
@@ -51,7 +52,7 @@ export class ReplayBuffer {
     return recent;
   }
 
-  /** Where all of them keep what they append to transcripts. */
+  /** Returns the buffer for transcript appends, which all runs share. */
   get transcripts(): TranscriptRecovery {
     return {
       recent: this.#appends,
@@ -67,14 +68,14 @@ export class ReplayBuffer {
     };
   }
 
-  /** Tells why the database may lose what it has confirmed, once for each reason. */
+  /** Warns that the database may lose confirmed commits, once per problem. */
   doubt(problem: string): void {
     if (this.#doubts.has(problem)) return;
     this.#doubts.add(problem);
     this.#warn(`The cluster ${this.#location.label} may lose what it has confirmed: ${problem}.`);
   }
 
-  /** Tells that the database lacked batches. */
+  /** Warns that the database lacked batches. */
   reportMissing({ batches, lost }: { readonly batches: number; readonly lost: boolean }): void {
     this.#warn(`${this.#subject} ${lost ? LOST : `lacked ${batches} batches of the journal, ${AGAIN}`}`);
     tell("castellan:database:gap", () => ({
@@ -86,9 +87,9 @@ export class ReplayBuffer {
   }
 
   /**
-   * Writes once more what the database lacks of what runs of this node have written that are over.
+   * Writes again what the database lacks of the writes of ended runs.
    *
-   * @param but the run that goes on
+   * @param but the active run, which is left out
    * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async restore(but?: string): Promise<void> {
@@ -124,7 +125,7 @@ export class ReplayBuffer {
         query<{ readonly era: string; readonly open: boolean }>(`select era, ${MAY_CLAIM} as open from history`),
       ]);
       const number = row?.number ?? 0;
-      // Nobody is to go on with what is about to be told.
+      // A new era keeps nodes from continuing the sessions before the replay.
       if (number < recent.last && era?.open === true) await query(BEGIN_ERA, [era.era]);
       return number;
     });
@@ -157,14 +158,14 @@ export class ReplayBuffer {
   }
 
   get #subject(): string {
-    return `The cluster ${this.#location.label} has another history than it had: it has failed over to a replica, or was put back to a backup, and`;
+    return `The cluster ${this.#location.label} failed over to a replica, or was restored from a backup, and`;
   }
 }
 
 const AGAIN =
-  "which have been written once more. Nothing is lacking where each commit waits for a synchronous standby; see `castellan doctor`.";
+  "which this node wrote again. Have each commit wait for a synchronous standby to prevent this; see `castellan doctor`.";
 const LOST =
-  "lacks what is not known any more, or what others have gone on without: turns, replies and costs are lost. Have each commit wait for a synchronous standby; see `castellan doctor`.";
+  "lacks commits that this node no longer has, or that other nodes have continued without: turns, replies and costs are lost. Have each commit wait for a synchronous standby to prevent this; see `castellan doctor`.";
 
 const NUMBER = "select number::double precision from batches where boot = $1";
 
@@ -175,7 +176,7 @@ const COUNT = `
   on conflict (boot) do update set number = excluded.number where batches.number < excluded.number
   returning true`;
 
-/** Writes to a transcript of a session that nobody owns any more. */
+/** Returns the fence for a transcript of a session without an owner. */
 function orphaned(session: string, epoch: number): OwnedWrite {
   return { session, epoch, fence: (query) => ownAgain(query, "", new Map([[session, epoch]]), false) };
 }

@@ -6,41 +6,41 @@ import type { Engine, NodeEntry } from "./protocol/engine.ts";
 import { commonProtocol } from "./protocol/protocol.ts";
 import type { Destination } from "./protocol/transport.ts";
 
-/** Where something is to be sent, and whether that node has to make the session its own first. */
+/** The node for a request, and whether that node has to claim the session first. */
 export interface Route {
   readonly to: Destination;
   readonly claim: boolean;
-  /** Whether it is a pool, which has members on several nodes, and not a session. */
+  /** Whether the name is a pool's, which has members on several nodes. */
   readonly pool: boolean;
 }
 
-/** What was tried in vain: a node that could not be reached, or one that answered that the session is not its own. */
+/** A failed attempt: the node did not answer, or answered that it does not own the session. */
 export interface FailedRoute {
   readonly boot: string;
   readonly answered: boolean;
 }
 
 /**
- * For how long what was found out about the nodes is good enough: when something has just failed, when a session is looked for,
- * and when it is known where it is.
+ * Maximum age of the node list, in milliseconds: after a failure, for a session without a known owner, and for one with
+ * a known owner.
  */
-const FRESH_MS = 100;
-const SEEN_MS = 1_000;
-const OLD_MS = Number.POSITIVE_INFINITY;
+const AFTER_FAILURE_MS = 100;
+const UNKNOWN_OWNER_MS = 1_000;
+const KNOWN_OWNER_MS = Number.POSITIVE_INFINITY;
 
-/** How many owners are remembered. */
+/** Maximum number of owners to remember. */
 const MOST_REMEMBERED = 20_000;
 
 /**
- * Finds the node that a session is on, or should be on. What it has found it keeps until it fails, so that most calls cost no
- * statement; and many that fail at once look together.
+ * Finds the node of a session. It caches owners until a request fails, so most calls need no database query, and
+ * concurrent lookups share one query.
  */
 export class Router {
   readonly #engine: Engine;
   readonly #clock: Clock;
-  /** The owners' boots by the keys of sessions; what was used last is at the end. */
+  /** The owner's run by session key, least recently used first. */
   readonly #owners = new Map<string, string>();
-  /** When each node counts as dead unless it is heard of, on the monotonic clock. */
+  /** When each node counts as dead unless it renews, on the monotonic clock. */
   #deadAt: ReadonlyMap<string, number> = new Map();
   #nodes: { readonly at: number; readonly entries: Promise<readonly NodeEntry[]> } | undefined;
 
@@ -50,8 +50,10 @@ export class Router {
   }
 
   /**
-   * @param failed what has just been tried in vain, if something was
-   * @throws CastellanError `CLUSTER_UNAVAILABLE` if no node lives that could have it, `DATABASE_UNAVAILABLE`
+   * Returns the node to send a request for this session to.
+   *
+   * @param failed the attempt that has just failed, if any
+   * @throws CastellanError `CLUSTER_UNAVAILABLE` if no live node hosts the session, `DATABASE_UNAVAILABLE`
    */
   async locate(key: string, failed?: FailedRoute): Promise<Route> {
     const known = this.#owners.get(key);
@@ -59,24 +61,24 @@ export class Router {
     const pool = poolNameOf(key);
     if (pool !== undefined && nodes.some(({ hosts }) => hosts.pools.includes(pool)))
       return this.#locatePool(key, pool, nodes, failed);
-    // A node that did not answer may do so in a moment, as long as it counts as alive; one that is not the owner will not be.
+    // Retries a silent node while it counts as alive. A node that answered `not_owner` is looked up again.
     const owner = known !== undefined && failed?.answered !== true ? known : await this.#owner(key);
     const entry = nodes.find(({ boot }) => boot === owner);
     if (entry?.alive === true) {
       this.learn(key, entry.boot);
-      // It owns the session and does not know it, if it has never heard that its claim was granted.
+      // The node owns the session without knowing it: the answer to its claim was lost.
       const claim = failed?.answered === true && failed.boot === entry.boot;
       return { to: destinationOf(entry), claim, pool: false };
     }
     if (owner !== undefined) this.forget(key, owner);
     const place = placed(nodes.filter(isUnderstood), key);
     if (place === undefined) throw noNode(key, nodes.length);
-    // Each that is placed is one more that the node will have to carry.
+    // Counts the session as load of its node for the next placement.
     Object.assign(place, { load: place.load + 1 });
     return { to: destinationOf(place), claim: true, pool: false };
   }
 
-  /** The node whose pool of this name has the least to do; another one than has just failed, if there is one. */
+  /** Picks the least loaded node that hosts the pool; another one than the failed node, if there is one. */
   #locatePool(key: string, pool: string, nodes: readonly NodeEntry[], failed: FailedRoute | undefined): Route {
     const able = nodes.filter((node) => isUnderstood(node) && isOpen(node) && node.hosts.pools.includes(pool));
     const least = able.toSorted((one, other) => fullness(one) - fullness(other));
@@ -87,22 +89,22 @@ export class Router {
   }
 
   /**
-   * In how many milliseconds a node that was asked in vain counts as dead unless it is heard of, as far as is known: then others may
-   * take what it owns. `undefined` if nothing is known of it.
+   * Returns in how many milliseconds a silent node counts as dead, so that others may take its sessions. Undefined if
+   * the node is unknown.
    */
   deadInMs(boot: string): number | undefined {
     const deadAt = this.#deadAt.get(boot);
     return deadAt === undefined ? undefined : deadAt - this.#clock.monotonic();
   }
 
-  /** How old what is known of the nodes may be. That a node is dead by now has to be seen, and not to be reckoned. */
+  /** Returns the maximum age of the node list. That a node is dead must be read from the database, not computed. */
   #ageFor(known: string | undefined, failed: FailedRoute | undefined): number {
-    if (failed === undefined) return known === undefined ? SEEN_MS : OLD_MS;
+    if (failed === undefined) return known === undefined ? UNKNOWN_OWNER_MS : KNOWN_OWNER_MS;
     const left = failed.answered ? undefined : this.deadInMs(failed.boot);
-    return left !== undefined && left <= 0 ? 0 : FRESH_MS;
+    return left !== undefined && left <= 0 ? 0 : AFTER_FAILURE_MS;
   }
 
-  /** A node that this session has been found on. */
+  /** Remembers that this node has answered for the session. */
   learn(key: string, boot: string): void {
     this.#owners.delete(key);
     this.#owners.set(key, boot);
@@ -111,17 +113,17 @@ export class Router {
     if (oldest !== undefined) this.#owners.delete(oldest);
   }
 
-  /** It is not on this node, or no longer. */
+  /** Forgets that this node owns the session. */
   forget(key: string, boot: string): void {
     if (this.#owners.get(key) === boot) this.#owners.delete(key);
   }
 
-  /** All nodes, as they were `maxAgeMs` ago at the most. @throws CastellanError `DATABASE_UNAVAILABLE` */
+  /** Returns all nodes, at most `maxAgeMs` old. @throws CastellanError `DATABASE_UNAVAILABLE` */
   async nodes(maxAgeMs: number): Promise<readonly NodeEntry[]> {
     const now = this.#clock.monotonic();
     if (this.#nodes === undefined || now - this.#nodes.at > maxAgeMs) {
       const entries = this.#engine.nodes().then((found) => {
-        // From when they were asked for: an answer that takes its time makes nobody dead too early.
+        // Counts from when the query was sent: a slow answer declares no node dead too early.
         this.#deadAt = new Map(found.map(({ boot, aliveForMs }) => [boot, now + aliveForMs]));
         return found.map((entry) => ({ ...entry }));
       });
@@ -139,11 +141,11 @@ export class Router {
   }
 }
 
-/** How a node is reached. @throws CastellanError `CLUSTER_UNAVAILABLE` if its release cannot be talked to */
+/** Returns how to reach a node. @throws CastellanError `CLUSTER_UNAVAILABLE` if there is no common protocol */
 export function destinationOf({ boot, name, address, release, protocols }: NodeEntry): Destination {
   const protocol = commonProtocol(protocols);
   if (protocol !== undefined) return { boot, address, protocol };
-  const message = `Node ${name} runs Castellan ${release}, which this release cannot talk to: they are too far apart. Update the older one.`;
+  const message = `Node ${name} runs Castellan ${release}, which has no protocol in common with this release. Update the older of the two.`;
   throw new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "protocol" } });
 }
 
@@ -160,6 +162,6 @@ function noNode(key: string, nodes: number): CastellanError<"CLUSTER_UNAVAILABLE
     nodes === 0
       ? "there is no node at all"
       : `none of the ${nodes} nodes that there are lives, takes sessions and knows what it is to be`;
-  const message = `global session ${formatName(nameOfKey(key))} has no node: ${there}. Start one whose children declare it.`;
+  const message = `global session ${formatName(nameOfKey(key))} has no node: ${there}. Start a node whose children declare it.`;
   return new CastellanError("CLUSTER_UNAVAILABLE", message, { details: { reason: "no_node" } });
 }

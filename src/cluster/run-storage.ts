@@ -16,20 +16,20 @@ import type { ReplayBuffer } from "./replay-buffer.ts";
 
 export interface RunStorageDeps {
   readonly location: PostgresOptions;
-  /** The name of the node. */
+  /** Name of the node. */
   readonly node: string;
-  /** Has joined the engine. */
+  /** A run that has joined the engine. */
   readonly run: OwningRun;
   readonly owned: OwnedEpochs;
-  /** Whether the run may act as an owner at this moment, as far as the node knows. */
+  /** Whether the run may act as an owner now, as far as the node knows. */
   readonly acts: () => boolean;
   readonly replay: ReplayBuffer;
   readonly clock: Clock;
 }
 
-/** Where the sessions that one run of a node owns are written: a journal and transcripts that refuse what the run does not own. */
+/** The journal and transcripts of one run of a node. They reject writes for sessions that the run does not own. */
 export class RunStorage {
-  /** The name of the node. */
+  /** Name of the node. */
   readonly node: string;
   readonly #journal: ClusterJournal;
   readonly #transcripts: GlobalTranscripts;
@@ -47,66 +47,66 @@ export class RunStorage {
     this.#transcripts = globalTranscripts(location, run, owned, replay.transcripts);
   }
 
-  /** The journal of these sessions. Whoever opens it closes it. */
+  /** The journal of these sessions. The caller opens and closes it. */
   get journal(): Journal {
     return this.#journal;
   }
 
-  /** Resolves if the journal finds out that the run owns nothing any more. */
+  /** Resolves when the journal finds out that the run owns nothing any more. */
   get lost(): Promise<CastellanError> | undefined {
     return this.#journal.lost;
   }
 
-  /** Whether the session of this canonical name is the run's at this moment. No other may begin here. */
+  /** Whether the run owns this session now. No other session may start here. */
   owns(key: string): boolean {
     return this.#owned.epochOf(key) !== undefined;
   }
 
-  /** The transcripts of the session of this canonical name. */
+  /** Returns the transcripts of a session, by canonical name. */
   storeOf(key: string): SessionStore {
     return this.#transcripts.storeOf(key);
   }
 
-  /** Tells the database once more what it lacks of what it has confirmed, see `Engine.era`. */
+  /** Writes again what the database lacks of its confirmed commits, see `Engine.era`. */
   async catchUp(): Promise<void> {
     await this.#journal.catchUp();
     await this.#transcripts.catchUp();
   }
 
-  /** Refuses all that is written from now on. */
+  /** Rejects all later writes. */
   lose(cause: CastellanError): void {
     this.#journal.lose(CastellanError.is(cause, "NOT_OWNER") ? cause : new CastellanError("NOT_OWNER", cause.message));
   }
 
-  /** Closes the transcripts, to be called after the journal has been closed. */
+  /** Closes the transcripts. Close the journal first. */
   async close(): Promise<void> {
     await this.#transcripts.close();
   }
 }
 
-/** The transcripts of global sessions, as one run of a node may read and write them. */
+/** The transcripts of global sessions, for one run of a node. */
 export interface GlobalTranscripts {
   /**
-   * The option `sessionStore` of the session of this canonical name. It has what every node has written, wherever it works.
-   * `append` and `delete` reject with `NOT_OWNER`, and leave nothing, if the node does not own the session under the epoch
-   * under which it did when they were called.
+   * Returns the `sessionStore` option of a session, by canonical name. It reads what any node has written. `append` and
+   * `delete` reject with `NOT_OWNER`, without effect, unless the node still owns the session under the epoch of the
+   * call.
    */
   storeOf(key: string): Required<SessionStore>;
-  /** See {@link PostgresTranscriptClient.catchUp}. Of sessions that the run does not own any more nothing is given again. */
+  /** As {@link PostgresTranscriptClient.catchUp}. Skips sessions that the run no longer owns. */
   catchUp(): Promise<void>;
-  /** Lets what is under way come to its end, and closes the connections. */
+  /** Waits for pending calls, and closes the connections. */
   close(): Promise<void>;
 }
 
-/** Under which project the transcripts of all global sessions are: the SDK's names the directory, which nodes may not share. */
+/** One project key for all global sessions: the SDK's key is the working directory, which differs between nodes. */
 const PROJECT = "global";
 
 /**
- * Keeps the transcripts of global sessions, as {@link postgresSessionStore} does. Each entry is stored with the epoch under which
- * it was written.
+ * Stores the transcripts of global sessions as {@link postgresSessionStore} does, each entry with the epoch of its
+ * write.
  *
- * @param run has joined the engine
- * @param recovery what is done when the database lacks what it has confirmed. Default: what is known is written once more
+ * @param run a run that has joined the engine
+ * @param recovery what to do when the database lacks confirmed entries. Default: write the known ones again
  * @throws CastellanError `INVALID_OPTIONS`
  */
 export function globalTranscripts(

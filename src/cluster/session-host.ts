@@ -7,49 +7,46 @@ import type { TurnSource } from "../session/streams/turn-source.ts";
 import type { HostMethod } from "./protocol/call-methods.ts";
 import type { TurnAsked } from "./protocol/frames.ts";
 
-/** A session, or a global pool, of a {@link SessionHost}. */
+/** A session or global pool of a {@link SessionHost}. */
 export interface HostedSession {
-  /** Accepts a turn, or finds the one with this key. @throws CastellanError if it is not accepted */
+  /** Accepts a turn, or returns the one with this key. @throws CastellanError if the turn is refused */
   ask(turn: TurnAsked): TurnSource;
-  /** A turn that waits, runs or has ended. @throws CastellanError `JOURNAL_UNAVAILABLE` */
+  /** Returns a queued, running or ended turn. @throws CastellanError `JOURNAL_UNAVAILABLE` */
   turn(id: string): Promise<TurnSource | undefined>;
-  /** Stops a turn, as `Turn.interrupt`. Does nothing to one that is not there. */
+  /** Stops a turn, as `Turn.interrupt`. Ignores an unknown one. */
   cancel(id: string): Promise<void>;
-  /** @throws CastellanError, as the method of a session does */
+  /** @throws CastellanError as the session's method */
   call(method: RemoteControl | HostMethod, args: readonly unknown[]): Promise<unknown>;
   events(): AsyncGenerator<SessionEvent, void, undefined>;
 }
 
-/**
- * What one run of a node needs of the application that hosts its sessions. The host writes into the run's `RunStorage` and nowhere
- * else.
- */
+/** The application that hosts the sessions of one run of a node. It writes to the run's `RunStorage` only. */
 export interface SessionHost {
   /**
-   * The session of this name, which comes to life when it is first named and takes up what the journal knows of it.
+   * Returns the session. Starts it on first use, with what the journal knows of it.
    *
-   * @throws CastellanError `SESSION_NOT_FOUND` if there is nothing that says what it is to be, `INVALID_OPTIONS`
+   * @throws CastellanError `SESSION_NOT_FOUND` if no child declares it, `INVALID_OPTIONS`
    */
   session(name: SessionName): HostedSession;
-  /** The global pool of this name, if this node has one. */
+  /** Returns the global pool of this name, if this node hosts it. */
   pool(name: string): HostedSession | undefined;
-  /** How many processes there are, and how many sessions wait for one. */
+  /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
   /**
-   * Ends the session here: its running turn may finish until `deadlineMs` is over, what it has accepted and not begun stays in the
-   * journal. Resolves when no process of it is left and nothing of it is written any more.
+   * Ends the session here. Its running turn may finish within `deadlineMs`; queued turns stay in the journal. Resolves
+   * once no process of it runs and no write is pending.
    */
   release(name: SessionName, deadlineMs: number): Promise<void>;
   /**
-   * Removes the files that conversations of a session have left on this machine, which has had it before.
+   * Removes this machine's files of a session that it used to own.
    *
-   * @param memory whether the working directory is the session's alone
+   * @param memory whether the session alone uses the working directory
    */
   eraseFiles(name: SessionName, conversations: readonly string[], memory: boolean): Promise<Removed>;
-  /** Tells the database once more what it lacks of what it has confirmed, see `Engine.era`. */
+  /** Writes again what the database lacks of its confirmed commits, see `Engine.era`. */
   catchUp?(): Promise<void>;
-  /** Ends all processes at once, without a word to anybody; turns are left for the next owner. */
+  /** Kills all processes at once. Turns are left for the next owner. */
   kill(cause: CastellanError): Promise<void>;
-  /** Ends it after its sessions have been released. */
+  /** Stops the host after its sessions were released. */
   stop(): Promise<void>;
 }

@@ -8,55 +8,54 @@ import type { Batch, Change } from "./model/change.ts";
 import type { Journal } from "./model/journal.ts";
 import { writeFault } from "./model/journal-errors.ts";
 
-/** How long a change that can still be refused waits for a journal that does not take it. */
+/** How long a revocable change waits for the journal, in milliseconds. */
 const PATIENCE_MS = 5_000;
 
-/** How much later than it was due a timer may be before it is the host that stood still, and not the journal. */
+/** A timer that is later than this, in milliseconds, shows that the host was suspended, not the journal. */
 const LATE_MS = 250;
 
-/** How many changes are put into one batch; those of one call stay together. */
+/** Maximum number of changes in a batch, except that the changes of one call stay together. */
 const MOST_CHANGES = 500;
 
-/** A journal that cannot be written is tried again after 50 ms, then after twice as long each time, up to two seconds. */
+/** Back-off between attempts to write, in milliseconds. */
 const RETRY = { base: 50, factor: 2, max: 2_000, jitter: 0.2 };
 
-/** One that another program has locked may be free at any moment. */
+/** Another program may release its lock at any moment. */
 const RETRY_BUSY = { ...RETRY, max: 200 };
 
-/** Of these no item of a batch is the reason. */
+/** Faults of the journal as a whole, for which no single item is to blame. */
 const WAITED_FOR: ReadonlySet<string> = new Set(["unreachable", "busy"] satisfies JournalFault[]);
 
 interface Item {
   readonly changes: readonly Change[];
   readonly durable: boolean;
   readonly session: string | undefined;
-  /** Whether the caller would rather be refused than wait for ever. */
+  /** Whether the caller prefers an error over waiting without limit. */
   readonly revocable: boolean;
-  /** If somebody waits for it. */
+  /** Set if the caller waits. */
   readonly written?: PromiseWithResolvers<void>;
   timer?: Timer;
 }
 
-/** How changes are written. */
+/** How to write changes. */
 export interface WriteOptions {
-  /** Whether they must be there also after the machine has lost its power. Default: `false`. */
+  /** Whether the changes must survive a power loss. Default: `false`. */
   readonly durable?: boolean;
-  /** The key of the session whose changes they are. */
+  /** Key of the session that the changes belong to. */
   readonly session?: string;
 }
 
 export interface JournalWriterDeps {
   readonly clock: Clock;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
 }
 
 /**
- * Writes changes into a journal, one batch after the other and in the order in which they came. What comes while a batch is
- * being written goes into the next one.
+ * Writes changes to a journal in order, one batch at a time. Changes that arrive during a write go into the next batch.
  *
- * What has happened cannot be refused: it waits, and is tried again, until the journal takes it. What is only about to happen
- * can be, so that its caller is told.
+ * What has already happened cannot be rejected: it waits and is retried until the journal accepts it. What is about to
+ * happen can be rejected, and its caller is told.
  */
 export class JournalWriter {
   readonly #journal: Journal;
@@ -64,12 +63,12 @@ export class JournalWriter {
   #queue: Item[] = [];
   #number = 0;
   #failures = 0;
-  /** When the journal has taken something last, on the monotonic clock. */
+  /** When the journal last accepted a batch, on the monotonic clock. */
   #takenAt = Number.NEGATIVE_INFINITY;
-  /** Whether the next batch is to be of one item only, to find out which one is refused. */
+  /** Number of items to write alone, to find the rejected one. */
   #alone = 0;
   #flushing: Promise<void> | undefined;
-  /** Whether it is only being found out if the journal can be written again. */
+  /** Whether only a probe is pending, which tests whether the journal accepts writes again. */
   #probing = false;
   #fault: CastellanError | undefined;
   #lost: CastellanError | undefined;
@@ -77,34 +76,34 @@ export class JournalWriter {
   #closing = false;
   #wake: (() => void) | undefined;
 
-  /** The journal has just been opened, and nobody else writes to it. */
+  /** The journal must be freshly opened, with no other writer. */
   constructor(journal: Journal, deps: JournalWriterDeps) {
     this.#journal = journal;
     this.#deps = deps;
   }
 
-  /** Why the journal does not take what there is to write, if it does not. */
+  /** Why the journal accepts no writes at present; undefined if it does. */
   get fault(): CastellanError | undefined {
     return this.#fault;
   }
 
-  /** Resolves when another application has taken the journal over. */
+  /** Resolves when another application has taken over the journal. */
   get lost(): Promise<CastellanError> {
     return this.#whenLost.promise;
   }
 
   /**
-   * Writes what can still be refused.
+   * Writes changes that can be rejected.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` if the journal refuses it, or has not taken it after five seconds. Without
-   * `details.applied` it may have been written all the same; `NOT_OWNER`
+   * @throws CastellanError `JOURNAL_UNAVAILABLE` if the journal rejects them or accepts nothing for five seconds: they
+   * may be written all the same unless `details.applied` is false; `NOT_OWNER`
    */
   write(changes: readonly Change[], options: WriteOptions = {}): Promise<void> {
     return this.#enter(changes, options, true);
   }
 
   /**
-   * Resolves when all that was given so far is written, or is refused; at once if there is nothing to write.
+   * Resolves once all earlier changes are written or rejected.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE` if that takes more than five seconds; `NOT_OWNER`
    */
@@ -115,8 +114,8 @@ export class JournalWriter {
   }
 
   /**
-   * The same for somebody who would rather read what is written than be refused: a journal that cannot be written is not waited for, or
-   * for no more than five seconds.
+   * Like `settled`, for a reader who prefers old data over an error: waits at most five seconds, and not at all while
+   * the journal accepts no writes.
    *
    * @throws CastellanError `NOT_OWNER`
    */
@@ -128,8 +127,8 @@ export class JournalWriter {
   }
 
   /**
-   * To be told that another application has taken the journal over: refuses what waits, and all that comes. What is being
-   * written is still written if it can be.
+   * Tells the writer that another application has taken over the journal. It rejects pending and later changes; a batch
+   * that is being written may still succeed.
    */
   lose(error: CastellanError): void {
     if (this.#lost !== undefined) return;
@@ -141,7 +140,7 @@ export class JournalWriter {
   }
 
   /**
-   * Writes what has happened; resolves when it is written, however long that takes.
+   * Writes what has already happened. Resolves once it is written, however long that takes.
    *
    * @throws CastellanError `NOT_OWNER`
    */
@@ -151,19 +150,19 @@ export class JournalWriter {
     return written;
   }
 
-  /** The same for what nobody waits for. */
+  /** Like `record`, without waiting. */
   note(changes: readonly Change[], { durable = false, session }: WriteOptions = {}): void {
     if (this.#lost === undefined && !this.#closing) this.#push({ changes, durable, session, revocable: false });
   }
 
-  /** Resolves when all that was given so far is written, or after `ms`; then what is left is given up. */
+  /** Resolves once all earlier changes are written, or after `ms`; the rest is then dropped. */
   async close(ms: number): Promise<void> {
     await withDeadline(this.#deps.clock, ms, this.#flushing);
     this.#closing = true;
     this.#wake?.();
     const left = this.#queue.splice(0);
     if (left.some(({ revocable }) => !revocable)) {
-      const message = `The journal ${this.#journal.location} was given up with ${left.length} changes unwritten: ${this.#fault?.message ?? "it is too slow"}`;
+      const message = `The journal ${this.#journal.location} was closed with ${left.length} changes unwritten: ${this.#fault?.message ?? "it is too slow"}`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
     }
     for (const item of left) this.#refuse(item, this.#closed());
@@ -180,8 +179,8 @@ export class JournalWriter {
   }
 
   /**
-   * To be told that the journal cannot be written, although it could be opened; whether it can be is tried from now on, so that it
-   * is known without somebody having something to write.
+   * Tells the writer that the journal was opened read-only. The writer probes it from now on, so that recovery is
+   * noticed without a pending change.
    */
   impair(error: CastellanError): void {
     this.#fault = error;
@@ -191,7 +190,7 @@ export class JournalWriter {
   #push(item: Item): void {
     this.#queue.push(item);
     if (this.#probing) this.#wake?.();
-    // When the event loop comes round, so that what many sessions say in the same moment is written in one batch.
+    // Waits for the next turn of the event loop, so that the changes of many sessions go into one batch.
     this.#flushing ??= nextRound().then(() => this.#flush());
   }
 
@@ -204,7 +203,7 @@ export class JournalWriter {
     this.#flushing = undefined;
   }
 
-  /** Finds out whether the journal can be written again, so that nobody has to ask for a turn for that. */
+  /** Tests whether the journal accepts writes again, so that recovery does not need a turn. */
   async #probe(): Promise<void> {
     this.#probing = true;
     await this.#pause();
@@ -223,7 +222,10 @@ export class JournalWriter {
     return this.#queue.splice(0, items);
   }
 
-  /** Writes a batch, also an empty one if there are no items. One that may have been applied is tried until it has been; one that has not goes back into the queue. */
+  /**
+   * Writes a batch, empty if there are no items. Retries a batch that may have been applied; puts one that was not
+   * applied back into the queue.
+   */
   async #put(items: Item[]): Promise<void> {
     const changes = items.flatMap((item) => item.changes);
     const durable = items.some((item) => item.durable);
@@ -260,14 +262,14 @@ export class JournalWriter {
     if (this.#lost === undefined) this.#fault = undefined;
   }
 
-  /** Finds out which item it is that is refused. A journal that cannot be reached refuses none. */
+  /** Narrows the rejection down to one item. A fault of the whole journal rejects none. */
   async #putBack(items: Item[], error: CastellanError, reason: string): Promise<void> {
     const [first] = items;
     if (first === undefined) return;
     if (items.length === 1 && !WAITED_FOR.has(reason)) {
       if (first.revocable) return this.#refuse(first, error);
       if (reason === "refused") {
-        const message = `The journal ${this.#journal.location} does not take what has happened, which is lost to it: ${error.message}`;
+        const message = `The journal ${this.#journal.location} rejects changes that have already happened; they are lost to it: ${error.message}`;
         process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
         return this.#refuse(first, error);
       }
@@ -278,8 +280,8 @@ export class JournalWriter {
   }
 
   /**
-   * Gives an item up after this time, if it is the journal that has taken nothing for so long: not where it takes one batch after the
-   * other and there are many, nor where the host was blocked or frozen and has not heard yet what the journal answered.
+   * Expires an item after `ms` if the journal has accepted nothing for so long. Waits on while the journal works
+   * through a long queue, and after the host was suspended: the journal's answer may be unread.
    */
   #expireIn(item: Item, ms: number): void {
     const { clock } = this.#deps;
@@ -293,7 +295,7 @@ export class JournalWriter {
     });
   }
 
-  /** Nobody waits for it any more; if it is being written, it may still come to be. */
+  /** Rejects an item. One that is being written may still be applied. */
   #expire(item: Item): void {
     const index = this.#queue.indexOf(item);
     if (index !== -1) this.#queue.splice(index, 1);

@@ -5,20 +5,20 @@ import { JournalWriter } from "./journal-writer.ts";
 import { Erasures } from "./model/erasures.ts";
 import type { Journal, JournalOwner } from "./model/journal.ts";
 
-/** How often it is looked whether the owner of a journal is gone, and how often old turns are forgotten. */
+/** Poll interval for a journal's owner, and interval of pruning, in milliseconds. */
 const OWNER_POLL_MS = 500;
 const PRUNE_MS = 10 * 60_000;
 
-/** How far the clock may have been set since it was looked at last, and still be believed. */
+/** How far the wall clock may have jumped since the last look and still be trusted, in milliseconds. */
 const MOST_SET_MS = 60_000;
 
-/** How long the last changes may take before the journal is closed without them. */
+/** How long the last changes may take when the journal closes, in milliseconds. */
 const CLOSE_MS = 5_000;
 
 export interface JournalTerms {
-  /** How long an owner that lives is waited for before the journal is refused. */
+  /** How long to wait for a live owner, in milliseconds. */
   readonly waitForOwnerMs: number;
-  /** How long turns that have ended are kept, and how many of each session. */
+  /** How long to keep ended turns, in milliseconds, and how many per session. */
   readonly maxAgeMs: number;
   readonly maxTurns: number;
 }
@@ -26,17 +26,17 @@ export interface JournalTerms {
 export interface SharedJournalDeps {
   readonly clock: Clock;
   readonly newId: () => string;
-  /** A number from 0 to below 1, for jitter. */
+  /** Returns a number in [0, 1), for jitter. */
   readonly random: () => number;
 }
 
-/** A journal that is open, and may be in use by several supervisors of this process. */
+/** An open journal that several supervisors of this process may share. */
 export interface SharedJournal {
   readonly journal: Journal;
   readonly writer: JournalWriter;
-  /** What is being erased from it by any of them. */
+  /** The erasures in progress, by any supervisor. */
   readonly erasures: Erasures;
-  /** Gives it up; the last one to do so closes it. Does nothing the second time. */
+  /** Releases the journal. The last release closes it. Idempotent. */
   release(): Promise<void>;
 }
 
@@ -53,13 +53,13 @@ interface Sharing {
   closing?: Promise<void>;
 }
 
-/** What this process holds, by what the journals are the same by; shared by all copies of this package in the process. */
+/** The open journals of this process by identity, for all copies of this package. */
 const SHARED = Symbol.for("castellan.journals.1");
 
 /**
- * Opens a journal, or shares it with the supervisors of this process that have it open already.
+ * Opens a journal, or shares one that another supervisor of this process has opened.
  *
- * @param identity the same for two that are the same journal
+ * @param identity equal for two options that mean the same journal
  * @throws CastellanError `JOURNAL_IN_USE`, `JOURNAL_UNAVAILABLE`
  */
 export async function openSharedJournal(
@@ -117,8 +117,8 @@ async function open(journal: Journal, terms: JournalTerms, deps: SharedJournalDe
 }
 
 /**
- * Forgets old turns, now and every ten minutes. What does not succeed now succeeds another time. A clock that was set forward
- * makes all turns old: it is believed only where it has kept the time since the last look, and so after ten minutes.
+ * Prunes old turns now and every ten minutes, best effort. A wall clock that was set forward makes all turns look old,
+ * so pruning waits until the clock has run evenly since the last look.
  */
 function pruneRegularly(journal: Journal, { maxAgeMs, maxTurns }: JournalTerms, clock: Clock): () => void {
   let timer: Timer | undefined;
@@ -153,7 +153,7 @@ async function close({ journal, writer, retire }: Opened): Promise<void> {
     await journal.close();
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    const message = `The journal ${journal.location} could not be given back: ${words}`;
+    const message = `The journal ${journal.location} could not be closed: ${words}`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
   }
 }

@@ -87,7 +87,7 @@ describe("Caller after a failure", () => {
     const { caller, clock, calls } = scene(() => Promise.reject(cause));
     const end = await endOf(caller.call(KEY, "status"), clock, 2 * PATIENCE_MS);
     expect(end).toMatchObject({ code: "CLUSTER_UNAVAILABLE", details: { reason: "unreachable" }, cause });
-    expect(String(end)).toContain("for 1s to `status`");
+    expect(String(end)).toContain("`status` for 1s");
     const pauses = calls.slice(1).map(({ at }, index) => at - (calls[index]?.at ?? 0));
     expect(pauses[0]).toBe(20);
     expect(pauses).toEqual(pauses.toSorted((one, other) => one - other));

@@ -196,7 +196,7 @@ describe("ClusterJournal of a node that lost a session", () => {
     await own(other, A);
     const error = await refusal(journal.write(spend(1, B)));
     expect(error.code).toBe("NOT_OWNER");
-    expect(error.message).toContain("given up for dead");
+    expect(error.message).toContain("declared dead");
     expect(await written(journal, B)).toBe(0);
   });
 

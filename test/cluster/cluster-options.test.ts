@@ -101,8 +101,8 @@ describe("clusterSettings and connectSettings", () => {
     ["advertise", { advertise: "ftp://10.0.0.7" }, "expected a URL such as http://10.0.0.7:7700"],
     ["advertise", { advertise: "http://10.0.0.7/castellan" }, "no path"],
     ["advertise", { advertise: "http://10.0.0.7/?zone=a" }, "no path and no parameters"],
-    ["advertise", { advertise: "http://0.0.0.0:7700" }, "0.0.0.0 is none"],
-    ["advertise", { advertise: "http://[::]:7700" }, "[::] is none"],
+    ["advertise", { advertise: "http://0.0.0.0:7700" }, "0.0.0.0 only works for listening"],
+    ["advertise", { advertise: "http://[::]:7700" }, "[::] only works for listening"],
     ["listen.port", { listen: { port: 70_000 } }, "65535"],
     ["listen.address", { listen: { address: "127.0.0.1" } }, ""],
     ["name", { name: "" }, "expected"],
@@ -110,14 +110,10 @@ describe("clusterSettings and connectSettings", () => {
     ["maxProcesses", { maxProcesses: 1.5 }, "expected"],
     ["labels.gpu", { labels: { gpu: true } }, "expected string"],
     ["beat", { beat: "5ms", staleAfter: "1s" }, "expected at least 10ms; got 5ms"],
-    [
-      "staleAfter",
-      { beat: "2s" },
-      "at least three times `beat`, 6s, so that a beat that is late costs nothing; got 5s",
-    ],
+    ["staleAfter", { beat: "2s" }, "at least three times `beat`, 6s, so that one late beat costs nothing; got 5s"],
     ["margin", { margin: "3s" }, "expected between 50ms and half of `staleAfter`, 2500ms; got 3s"],
     ["margin", { margin: "20ms" }, "got 20ms"],
-    ["margin", { beat: "20ms", staleAfter: "100ms" }, "a fifth of that is 20ms"],
+    ["margin", { beat: "20ms", staleAfter: "100ms" }, "the default is 20ms"],
     ["stale", { stale: "5s" }, "is no option"],
   ])("report %s in %j, without showing a secret", (field, wrong, words) => {
     const problems = problemsOf(() => clusterSettings({ ...LEAST, ...wrong }));

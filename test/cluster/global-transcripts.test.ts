@@ -46,11 +46,11 @@ async function takenBy(next: OwningNode, where: Place, former: string): Promise<
 describe("globalTranscripts", () => {
   /** Cases about several projects. A cluster has a single one. */
   const OF_PROJECTS = [
-    "takes anything for a key, and never one for another",
-    "lists the sessions of a project, and of no other",
-    "sums a session up as the SDK does",
-    "lists the subagents of a session, each once",
-    "deletes a session, and no other one",
+    "keeps arbitrary keys apart",
+    "lists the sessions of one project only",
+    "summarises a session as the SDK does",
+    "lists each subagent of a session once",
+    "deletes one session only",
   ];
   let kept: { readonly where: Place; readonly owner: OwningNode } | undefined;
 

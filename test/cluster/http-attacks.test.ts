@@ -236,7 +236,7 @@ describe("an impostor of a node", () => {
       response.once("close", () => clearInterval(drip));
     });
     const call = scene.transport({ silenceMs: 300 }).call(at(port), CALL, never);
-    await expect(call).rejects.toThrow(/is no node of this cluster|has said nothing for 300ms/);
+    await expect(call).rejects.toThrow(/is not a node of this cluster|no sign of life for 300ms/);
   });
 });
 

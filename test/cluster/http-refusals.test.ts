@@ -49,7 +49,7 @@ describe("a request between nodes", () => {
     expect(error).toMatchObject({ reason: "unauthentic", unsent: false });
     expect(error.message).toBe(
       `Node ${BOOT} at http://127.0.0.1:${port} has another secret than this machine. Give \`cluster.secret\` the same value on ` +
-        "every machine; to change it, give all of them the old and the new one first: a new one may stand first only when all " +
+        "every machine. To rotate it, give every machine the old and the new one; put the new one first only when all " +
         "machines have it.",
     );
     expect(handler.asked).toEqual([]);
@@ -61,7 +61,7 @@ describe("a request between nodes", () => {
     const error = await refusal(scene.transport({ secret: [OTHER, SECRET] }).call(at(port), CALL, never));
     expect(error).toMatchObject({
       reason: "unauthentic",
-      message: expect.stringContaining("may stand first only when all machines have it"),
+      message: expect.stringContaining("first only when all machines have it"),
     });
   });
 
@@ -98,7 +98,7 @@ describe("a request between nodes", () => {
     expect(error.reason).toBe("skewed");
     expect(error.message).toContain(said);
     expect(error.message).toMatch(new RegExp(`is (40s|\\d{5}ms) ${direction}`));
-    expect(error.message).toContain("30s are allowed. Set the clocks of both by NTP.");
+    expect(error.message).toContain("30s are allowed. Synchronise both clocks by NTP.");
     expect(handler.asked).toEqual([]);
   });
 
@@ -194,7 +194,7 @@ describe("a request between nodes", () => {
   });
 
   it.each([
-    ["no JSON", "{", "its body is no JSON"],
+    ["no JSON", "{", "its body is not JSON"],
     ["no request", '{"key":1}', "key: Invalid input"],
   ])("is refused when it is %s", async (_, body, problem) => {
     await using scene = new HttpScene();
@@ -224,7 +224,7 @@ describe("an answer is rejected", () => {
     const error = await refusal(scene.transport().call(at(port), CALL, never));
     expect(error).toMatchObject({ reason: "foreign", unsent: false });
     expect(error.message).toContain(
-      `Whoever answers at http://127.0.0.1:${port} (status ${status}) is no node of this cluster`,
+      `The server at http://127.0.0.1:${port} (status ${status}) is not a node of this cluster`,
     );
   });
 
@@ -252,13 +252,13 @@ describe("an answer is rejected", () => {
     await using scene = new HttpScene();
     const port = await scene.serveRaw((response) => void response.end("x".repeat(2_000)));
     const call = scene.transport({ maxLineBytes: 1_000 }).call(at(port), CALL, never);
-    await expect(call).rejects.toThrow("has sent a line of more than 1000 bytes");
+    await expect(call).rejects.toThrow("sent a line of more than 1000 bytes");
   });
 
   it("if it is not understood", async () => {
     await using scene = new HttpScene();
-    const port = await scene.serveRaw((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
-    await expect(scene.transport().call(at(port), CALL, never)).rejects.toThrow("has sent an answer that");
+    const port = await scene.pretend((response) => void response.end('{"type":"later"}\n{"type":"over"}\n'));
+    await expect(scene.transport().call(at(port), CALL, never)).rejects.toThrow("sent an answer that");
   });
 });
 
@@ -290,14 +290,14 @@ describe("two releases side by side", () => {
     const [status, text] = await raw(port, signedRequest(JSON.stringify({ ...CALL, method: "later" }), { path }), path);
     expect([status, handler.asked]).toEqual([200, []]);
     expect(text).toContain('"failed"');
-    expect(text).toContain("`later` is not known to the node that has it, which runs release 1.2.3; update it.");
+    expect(text).toContain("its node runs release 1.2.3, which does not know `later`. Update that node.");
   });
 });
 
 describe("the secret of a cluster", () => {
   it.each([["short"], [[]], [[SECRET, "short"]]])("is refused when it is %j, without being shown", async (secret) => {
     await using scene = new HttpScene();
-    expect(() => scene.transport({ secret })).toThrow(/^The secret of the cluster: (give|one of 5 characters)/);
+    expect(() => scene.transport({ secret })).toThrow(/^The secret of the cluster: (give|one has 5 characters)/);
     await expect(scene.serve({}, { secret, clock: systemClock })).rejects.toThrow("The secret of the cluster");
   });
 });

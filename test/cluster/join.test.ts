@@ -124,7 +124,7 @@ describe("a node of a cluster", () => {
     expect(await session?.inspect()).toMatchObject(inspection);
     expect(await cluster?.nodes()).toMatchObject([{ name: "one", maxProcesses: 3, labels: { zone: "east" } }]);
     const error = await failure(Promise.resolve(cluster?.move(global("reviewer"), "nobody")), "INVALID_OPTIONS");
-    expect(error.message).toContain("there are one");
+    expect(error.message).toContain("the nodes are one");
   });
 
   test("does not serve a global session that it does not own by its plain name", async () => {

@@ -117,7 +117,7 @@ export class SimulatedNetwork {
     const connection = this.#connect<CallAnswer>(from, to, signal, (handler) => only(handler.call(request)));
     try {
       const answer = await connection.next();
-      if (answer === undefined) throw new Unreachable("its answer broke off before it was complete.");
+      if (answer === undefined) throw new Unreachable("its answer ended before it was complete.");
       return answer;
     } finally {
       connection.close();

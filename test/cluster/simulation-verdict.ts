@@ -17,7 +17,7 @@ export interface Violation {
 const OPEN: ReadonlySet<string> = new Set(["CLUSTER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "JOURNAL_UNAVAILABLE"]);
 
 /** The message for a turn that does not exist. */
-const NO_TURN = /there is no such turn/;
+const NO_TURN = /the turn does not exist/;
 
 /** How long a process may take to notice that it had stood still, in milliseconds. */
 const NOTICE_MS = 300;

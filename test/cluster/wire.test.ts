@@ -129,20 +129,16 @@ describe("wire format", () => {
   });
 
   it.each([
-    [
-      readTurnFrame,
-      { type: "found", boot: "b", number: -1, recalled: true },
-      "a frame that is not understood: number: ",
-    ],
+    [readTurnFrame, { type: "found", boot: "b", number: -1, recalled: true }, "a frame that does not parse: number: "],
     [
       readTurnFrame,
       { type: "messages", number: 0, attempt: 1, messages: [1] },
       "messages.0: Invalid input: expected a message",
     ],
-    [readTurnFrame, "text", "a frame that is not understood"],
-    [readTurnRequest, {}, "a turn request that is not understood: key: "],
+    [readTurnFrame, "text", "a frame that does not parse"],
+    [readTurnRequest, {}, "a turn request that does not parse: key: "],
     [readCallRequest, { key: '"k"' }, "method: "],
-    [readEventsRequest, null, "an events request that is not understood: all of it: "],
+    [readEventsRequest, null, "an events request that does not parse: the whole value: "],
     [
       readCallAnswer,
       { type: "failed", error: { code: "X", message: "m", details: [] } },
@@ -174,7 +170,7 @@ describe("JsonLines", () => {
   });
 
   it("rejects a line that is not JSON", () => {
-    expect(() => new JsonLines(100).push(Buffer.from("<html>\n"))).toThrow("a line that is no JSON: <html>");
+    expect(() => new JsonLines(100).push(Buffer.from("<html>\n"))).toThrow("a line that is not JSON: <html>");
   });
 });
 

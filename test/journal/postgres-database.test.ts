@@ -154,7 +154,7 @@ describe("the owner of a PostgreSQL journal", () => {
     await clock.advance(1_000);
     expect(await held.writer.lost).toMatchObject({
       code: "NOT_OWNER",
-      message: expect.stringContaining("process 22 on two holds it now"),
+      message: expect.stringContaining("process 22 on two owns it now"),
     });
     const { lost } = second;
     await Promise.all([held.release(), second.close()]);

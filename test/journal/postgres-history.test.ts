@@ -85,7 +85,7 @@ describe("PostgreSQL journal after its database was restored from a backup", () 
     await journal.write(accepted(4));
     expect(await prompts(journal)).toEqual(["prompt 2", "prompt 1", "prompt 4"]);
     expect(await journal.turn("t2")).toMatchObject({ state: "running", attempts: 1 });
-    await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. They have been written once more/);
+    await expect.poll(() => warnings.join()).toMatch(/lacked the last 2 batches\. Castellan wrote them again/);
     expect(gaps.heard).toEqual([{ location: journal.location, content: "journal", count: 2, lost: false }]);
   });
 

@@ -112,7 +112,7 @@ describe("openSharedJournal", () => {
       Object.assign(memoryJournal(), { close: () => Promise.reject(new Error("stuck")) }),
     );
     const [, again] = await Promise.all([held.release(), hold(identity, journal)]);
-    expect(warned).toHaveBeenCalledExactlyOnceWith("The journal memory could not be given back: stuck", {
+    expect(warned).toHaveBeenCalledExactlyOnceWith("The journal memory could not be closed: stuck", {
       type: "CastellanWarning",
       code: "JOURNAL_UNAVAILABLE",
     });

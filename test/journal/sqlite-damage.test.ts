@@ -36,7 +36,7 @@ describe("SQLite journal with a flipped bit", () => {
     const error = await errorOf(journal.turn("turn-3-of-many"));
     expect(error.code).toBe("JOURNAL_UNAVAILABLE");
     expect(error.details).toEqual({ reason: "damaged" });
-    expect(error.message).toContain("turn turn-3-of-many is not what was written");
+    expect(error.message).toContain("turn turn-3-of-many differs from what was written");
     expect((await journal.turn("turn-4-of-many"))?.state).toBe("queued");
     expect((await errorOf(journal.unfinishedTurns([SESSIONS[3] ?? ""]))).details).toEqual({ reason: "damaged" });
     expect(await journal.unfinishedTurns([SESSIONS[4] ?? ""])).not.toEqual([]);
@@ -52,7 +52,7 @@ describe("SQLite journal with a flipped bit", () => {
     const journal = sqliteJournal({ sqlite: path });
     const heard = warnings();
     await journal.open(OWNER);
-    expect(journal.damage).toContain("1 of its rows of spending are not what was written");
+    expect(journal.damage).toContain("damaged rows in spending: 1");
     const usage = { inputTokens: 1, outputTokens: 7, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 };
     const models = [{ model: "m", costUsd: 0.1, usage }];
     const spent: Change = { type: "spent", supervisor: "app", session: '"user 1"', day: "2026-11-24", models };
@@ -60,7 +60,7 @@ describe("SQLite journal with a flipped bit", () => {
     expect((await errorOf(journal.usage({ session: '"user 1"', by: [] }))).details).toEqual({ reason: "damaged" });
     expect((await journal.usage({ session: '"user 2"', by: [] }))[0]?.costUsd).toBeCloseTo(0.6);
     await journal.close();
-    await expect.poll(() => heard.some((message) => message.includes("rows of spending"))).toBe(true);
+    await expect.poll(() => heard.some((message) => message.includes("rows in spending"))).toBe(true);
   });
 
   it("finds a turn by its id when only the index of ids is damaged", async () => {
@@ -86,7 +86,7 @@ describe("SQLite journal with a flipped bit", () => {
       damages.filter((damage) => damage !== undefined),
       JSON.stringify(damages),
     ).toHaveLength(1);
-    await expect.poll(() => heard.filter((message) => message.includes("have been made anew"))).toHaveLength(1);
+    await expect.poll(() => heard.filter((message) => message.includes("have been rebuilt"))).toHaveLength(1);
   });
 
   it("reports a session that cannot be found any more", async () => {
@@ -96,7 +96,7 @@ describe("SQLite journal with a flipped bit", () => {
     warnings();
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
-    expect(journal.damage).toMatch(/\d of its rows of sessions are not what was written/);
+    expect(journal.damage).toMatch(/damaged rows in sessions: \d/);
     await journal.close();
   });
 
@@ -114,8 +114,8 @@ describe("SQLite journal with a flipped bit", () => {
     const journal = sqliteJournal({ sqlite: path });
     await journal.open(OWNER);
     expect(journal.damage).toBeUndefined();
-    await expect.poll(() => journal.damage).toContain("1 of its rows of sessions are not what was written");
-    await expect.poll(() => heard.some((message) => message.includes("rows of sessions"))).toBe(true);
+    await expect.poll(() => journal.damage).toContain("damaged rows in sessions: 1");
+    await expect.poll(() => heard.some((message) => message.includes("rows in sessions"))).toBe(true);
     await journal.close();
   });
 });

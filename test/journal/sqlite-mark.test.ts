@@ -7,26 +7,26 @@ import { markPath, missingFrom, readMark, textOf } from "../../src/journal/sqlit
 import { warnings } from "./damaged-journal.ts";
 import { accepting, newFolder, OWNER, turn } from "./sqlite-scene.ts";
 
-describe("lackOf of a journal", () => {
+describe("missingFrom of a journal", () => {
   const mark = { openings: 7, written: 140, durable: 100, boot: "now" };
   it.each([
     ["of another opening that came later", { openings: 8, written: 0 }, mark, "now", undefined],
     ["that has all", { openings: 7, written: 140 }, mark, "now", undefined],
     ["whose mark came too late", { openings: 7, written: 141 }, mark, "now", undefined],
-    ["that lacks the last", { openings: 7, written: 70 }, mark, "now", "the last 70 of the 140 batches"],
+    ["that lacks the last", { openings: 7, written: 70 }, mark, "now", "the last 70 of its 140 batches"],
     ["after a loss of power", { openings: 7, written: 100 }, mark, "then", undefined],
     [
       "after a loss of power, of what was on the disk",
       { openings: 7, written: 90 },
       mark,
       "then",
-      "the last 10 of the 100",
+      "the last 10 of its 100",
     ],
     ["on a system that tells no run", { openings: 7, written: 100 }, { ...mark, boot: "" }, "", undefined],
     ["that is older", { openings: 6, written: 500 }, mark, "now", "an older copy"],
     ["that is older, after a loss of power", { openings: 6, written: 500 }, mark, "then", "an older copy"],
     ["whose opening was lost with the power", { openings: 6, written: 5 }, { ...mark, durable: 0 }, "then", undefined],
-    ["that was made anew", { openings: 0, written: 0 }, mark, "now", "what was written to it before is gone"],
+    ["that was made anew", { openings: 0, written: 0 }, mark, "now", "its earlier contents are gone"],
     ["without a mark", { openings: 0, written: 0 }, undefined, "now", undefined],
   ])("%s", (_, found, marked, boot, words) => {
     const lack = missingFrom(found, marked, boot);
@@ -91,7 +91,7 @@ describe("a SQLite journal that is reopened", () => {
     warnings();
     await written(path, ["a"]);
     rmSync(path);
-    expect(await written(path, [])).toContain("what was written to it before is gone");
+    expect(await written(path, [])).toContain("its earlier contents are gone");
   });
 
   it("reports nothing after its mark was emptied, and writes the mark anew", async () => {

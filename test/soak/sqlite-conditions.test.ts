@@ -57,7 +57,7 @@ describe("sqliteJournal on a file of another program or release", () => {
     const error = await openError(path);
     expect(error.details).toEqual({ reason: "foreign" });
     expect(error.message).toBe(
-      `The journal ${path} cannot be used (foreign): its version is ${MIGRATIONS.length + 1}, written by a newer release of Castellan; this release knows versions up to ${MIGRATIONS.length}. It is left as it is. Update Castellan, or name another path.`,
+      `The journal ${path} cannot be used (foreign): its version is ${MIGRATIONS.length + 1}, written by a newer release of Castellan; this release knows versions up to ${MIGRATIONS.length}. Castellan leaves the file unchanged. Update Castellan, or name another path.`,
     );
     expect(contentsOf(folder)).toEqual(before);
   });
@@ -413,7 +413,7 @@ describe("sqliteJournal when its file changes under it", () => {
       }
       const error = await errorOf(journal.write(accepting(101, large(101))));
       expect(error.details).toEqual({ reason: "unreachable", applied: false });
-      expect(error.message).toContain("it was replaced by another file while it was open. Put it back, or");
+      expect(error.message).toContain("the file was replaced by another file while it was open. Put it back, or");
       await journal.close();
     });
   }
@@ -429,7 +429,7 @@ describe("sqliteJournal when its file changes under it", () => {
       const error = (await write(71))?.error;
       expect(error?.details).toEqual({ reason: "unreachable", applied: false });
       expect(error?.message).toContain(
-        `its ${part} file was deleted while it was open. Nothing is lost, and it goes on`,
+        `its ${part} file was deleted while it was open. Nothing is lost, and the journal recovers`,
       );
       for (let number = 71; number <= 75; number += 1) expect(await write(number)).toEqual({});
       await application.kill();
@@ -477,7 +477,7 @@ describe("sqliteJournal when its file changes under it", () => {
       const error = (await write(71))?.error;
       expect(error?.details).toEqual({ reason: "damaged", applied: false });
       expect(error?.message).toContain(
-        "what was written last was destroyed in it while it was open. It takes nothing more.",
+        "the last writes were destroyed while the file was open. The journal accepts no more writes.",
       );
     }
   });
@@ -495,7 +495,7 @@ describe("sqliteJournal when its file changes under it", () => {
     copyFileSync(`${path}.backup`, path);
     const error = await errorOf(journal.write(accepting(81, large(81))));
     expect(error.details).toEqual({ reason: "damaged", applied: false });
-    expect(error.message).toContain(`something other than SQLite has written to it while it was open`);
+    expect(error.message).toContain(`another program has overwritten the file while it was open`);
     expect(error.message).toContain(`${path}-wal-saved`);
     await journal.close();
     expect(readFileSync(path).equals(backup)).toBe(true);

@@ -70,7 +70,7 @@ const main = ({ projectKey, sessionId }: SessionKey): SessionKey => ({ projectKe
 const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, caught: string] } = {
   "loads in another order": [
     wrong(({ load }) => ({ load: async (key) => (await load(key))?.toReversed() ?? null })),
-    "keeps the order of entries and of calls",
+    "keeps the order of entries and calls",
   ],
   "lets short appends overtake long ones": [
     wrong(({ append }) => ({
@@ -79,11 +79,11 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
         await append(key, entries);
       },
     })),
-    "keeps the order of calls that did not wait for each other",
+    "keeps the order of concurrent calls",
   ],
   "has an empty list for what was never written": [
     wrong(({ load }) => ({ load: async (key) => (await load(key)) ?? [] })),
-    "has null for what was never written",
+    "returns null for an unknown transcript",
   ],
   "keeps only what was appended last": [
     wrong((store) => ({
@@ -92,7 +92,7 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
         await store.append(key, entries);
       },
     })),
-    "keeps the order of entries and of calls",
+    "keeps the order of entries and calls",
   ],
   "stores what has a uuid again": [
     wrong(({ append, load }) => ({
@@ -102,7 +102,7 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
           id === undefined ? entry : { ...entry, uuid: id as string },
         ) as Entries | null,
     })),
-    "stores an entry with a uuid once, where it came first",
+    "stores an entry with a uuid once, at its first position",
   ],
   "moves what is sent again to the end": [
     wrong(({ append, load }) => ({
@@ -117,7 +117,7 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
         ) ?? null) as Entries | null;
       },
     })),
-    "stores an entry with a uuid once, where it came first",
+    "stores an entry with a uuid once, at its first position",
   ],
   "stores an entry without a uuid once": [
     wrong(({ append, load }) => ({
@@ -131,7 +131,7 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
           uuid?.startsWith("{") ? entry : { ...entry, uuid },
         ) as Entries | null,
     })),
-    "stores an entry without a uuid as often as it comes",
+    "stores an entry without a uuid each time",
   ],
   "takes one project for all": [
     wrong((store) => ({
@@ -139,17 +139,17 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
       append: (key, entries) => store.append({ ...key, projectKey: "all" }, entries),
       load: (key) => store.load({ ...key, projectKey: "all" }),
     })),
-    "takes anything for a key, and never one for another",
+    "keeps arbitrary keys apart",
   ],
   "loses U+0000": [
     wrong(({ append }) => ({
       append: (key, entries) => append(key, JSON.parse(JSON.stringify(entries).replaceAll("\\u0000", ""))),
     })),
-    "brings back every entry as it was",
+    "returns every entry unchanged",
   ],
   "puts subagents into the main transcript": [
     wrong(({ append }) => ({ append: (key, entries) => append(main(key), entries) })),
-    "has null for what was never written",
+    "returns null for an unknown transcript",
   ],
   "makes a session of nothing": [
     wrong(({ append, load }) => {
@@ -162,7 +162,7 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
         load: async (key) => (await load(key)) ?? (made.has(JSON.stringify(key)) ? [] : null),
       };
     }),
-    "does nothing if there is nothing to append",
+    "ignores an empty append",
   ],
   "gives seconds": [
     wrong(({ listSessions }) => ({
@@ -172,14 +172,14 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
           mtime: Math.floor(mtime / 1000),
         })),
     })),
-    "tells when a session was written, in whole milliseconds since the epoch that never go back",
+    "reports the time of the last write in whole milliseconds, never decreasing",
   ],
   "gives another time in summaries": [
     wrong(({ listSessionSummaries }) => ({
       listSessionSummaries: async (projectKey) =>
         (await listSessionSummaries(projectKey)).map((summary) => ({ ...summary, mtime: summary.mtime + 1 })),
     })),
-    "has one clock for lists and summaries",
+    "uses one clock for lists and summaries",
   ],
   "lists subagents as sessions": [
     wrong(({ append, listSessions }) => {
@@ -197,11 +197,11 @@ const MUTANTS: { readonly [flaw: string]: readonly [make: () => SessionStore, ca
         ],
       };
     }),
-    "lists no session for a subagent",
+    "does not list a subagent as a session",
   ],
   "lists the main transcript as a subagent": [
     wrong(({ listSubkeys }) => ({ listSubkeys: async (key) => [...(await listSubkeys(key)), ""] })),
-    "lists the subagents of a session, each once",
+    "lists each subagent of a session once",
   ],
   "deletes the main transcript alone": [
     wrong((store) => ({
@@ -250,7 +250,7 @@ describe("sessionStoreConformance", () => {
     const without = ["listSessions", "listSessionSummaries", "delete", "listSubkeys"] as const;
     expect(await failures(bare, { without })).toEqual([]);
     expect(sessionStoreConformance(bare, { without }).length).toBeLessThan(all);
-    const methods = "has the optional methods that it is said to have, and no other ones";
+    const methods = "has exactly the optional methods that it declares";
     expect(await failures(bare)).toContain(methods);
     expect(await failures(rightStore, { without: ["delete"] })).toEqual([methods]);
   });
@@ -258,13 +258,13 @@ describe("sessionStoreConformance", () => {
   it("finds the flaws of the SDK's in-memory store", async () => {
     // That store keeps the objects that it was given, ignores uuids, and joins the parts of a key with slashes.
     expect(await failures(() => new InMemorySessionStore())).toEqual([
-      "does nothing if there is nothing to append",
-      "keeps what was appended, whatever becomes of the objects",
-      "stores an entry with a uuid once, where it came first",
-      "stores an entry with a uuid once, also if the calls did not wait for each other",
-      "takes anything for a key, and never one for another",
+      "ignores an empty append",
+      "is not affected by later changes to the appended objects",
+      "stores an entry with a uuid once, at its first position",
+      "stores an entry with a uuid once, also in concurrent calls",
+      "keeps arbitrary keys apart",
       "refuses an empty subpath",
-      "does not count an entry again that is sent again",
+      "does not count a repeated entry twice",
     ]);
   });
 });

@@ -6,48 +6,48 @@ import { Nonces } from "./http-nonces.ts";
 import { REFUSALS, type Refusal } from "./http-refusal.ts";
 import { digestOf, type Keyring } from "./signature.ts";
 
-/** By how much the clocks of two nodes may differ, in milliseconds. */
+/** Maximum difference between the clocks of two nodes, in milliseconds. */
 const SKEW_MS = 30_000;
 
-/** How many requests are remembered, so that none is taken twice: some 8,000 a second. */
+/** Maximum number of nonces to remember: about 8,000 requests per second. */
 const NONCES = 500_000;
 
-/** The longest nonce that is remembered, in characters. */
+/** Maximum length of a nonce, in characters. */
 const LONGEST_NONCE = 128;
 
-/** Of a request that was signed at a time that was over by the node's clock. */
+/** The problem of a request that is dated before the node's memory of nonces. */
 const SET_BACK =
-  "the clock of the node has been set back, so that it cannot tell this request from one that it had before; it takes requests again when its clock has caught up, or when it is restarted";
+  "the node's clock has been set back, so the node cannot tell whether this request is a replay; it accepts requests again once its clock has caught up or after a restart";
 
 export interface AdmissionDeps {
   readonly keyring: Keyring;
   readonly clock: Clock;
-  /** The run of the node, which requests have to be meant for. */
+  /** The run of the node that requests must name. */
   readonly boot: () => string;
   readonly release: string;
-  /** How large a request may be, in bytes. */
+  /** Maximum size of a request, in bytes. */
   readonly maxRequestBytes: number;
 }
 
-/** Who asked, as far as an answer is bound to it. */
+/** The sender of a request, for binding the answer to it. */
 export interface Asker {
   readonly nonce: string;
-  /** What the request is signed with; `undefined` if that is not known. */
+  /** The key that signed the request; undefined if unknown. */
   readonly key: KeyObject | undefined;
 }
 
-/** Checks the requests of other nodes. What is wrong with one is told from its head, before anything of its body is read. */
+/** Checks requests of other nodes. It refuses from the headers alone where it can, before it reads a body. */
 export class Admission {
   readonly #deps: AdmissionDeps;
   readonly #nonces: Nonces;
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps;
-    // One that was signed ahead of our time stays good for twice as long as may be between the clocks.
+    // A request dated ahead of our clock stays valid for twice the allowed difference.
     this.#nonces = new Nonces(deps.clock, 2 * SKEW_MS, NONCES);
   }
 
-  /** Looks at the head of a request. */
+  /** Checks the headers of a request. */
   check(method: string, path: string, headers: Headers): { readonly asker: Asker; readonly refusal?: Refusal } {
     const { keyring, clock, boot, release, maxRequestBytes } = this.#deps;
     const given = (name: keyof typeof HEADERS): string => headers.get(HEADERS[name]) ?? "";
@@ -69,7 +69,7 @@ export class Admission {
     }
     if (Number(headers.get("content-length")) > maxRequestBytes) return { asker, refusal: this.#tooLarge() };
     if (nonce === "" || nonce.length > LONGEST_NONCE) {
-      return { asker, refusal: { reason: "malformed", problem: "its nonce is none" } };
+      return { asker, refusal: { reason: "malformed", problem: "its nonce is missing or too long" } };
     }
     const taken = this.#nonces.take(nonce, Number(at));
     if (taken === "seen") return { asker, refusal: { reason: "replayed" } };
@@ -78,7 +78,7 @@ export class Admission {
     return { asker };
   }
 
-  /** Reads the body of a request, no more of it than it may have, and checks that it is what was signed. */
+  /** Reads the body of a request up to the limit, and checks it against the signed digest. */
   async read(request: Request): Promise<{ readonly value: unknown } | { readonly refusal: Refusal }> {
     const pieces: Uint8Array[] = [];
     let size = 0;
@@ -92,16 +92,19 @@ export class Admission {
     }
     const body = Buffer.concat(pieces, size);
     if (digestOf(body) !== request.headers.get(HEADERS.digest)) {
-      return { refusal: { reason: "unauthentic", problem: "its body is not what was signed" } };
+      return { refusal: { reason: "unauthentic", problem: "its body does not match its signature" } };
     }
     try {
       return { value: JSON.parse(body.toString("utf8")) };
     } catch {
-      return { refusal: { reason: "malformed", problem: "its body is no JSON" } };
+      return { refusal: { reason: "malformed", problem: "its body is not JSON" } };
     }
   }
 
-  /** The answer that refuses a request. Nothing that a stranger chooses is sealed, so that he gets nothing to try secrets on. */
+  /**
+   * Builds the answer that refuses a request. Only answers to a signed request are sealed: a stranger gets no seal to
+   * test secrets on.
+   */
   refuse({ nonce, key }: Asker, refusal: Refusal): Response {
     const status = REFUSALS[refusal.reason];
     const text = JSON.stringify(refusal);
@@ -111,7 +114,7 @@ export class Admission {
     return new Response(text, { status, headers: { ...headers, [HEADERS.seal]: seal } });
   }
 
-  /** The head of an answer that takes a request up. */
+  /** Returns the seal of an answer that accepts the request. */
   sealOf({ nonce, key }: Asker): string {
     return this.#deps.keyring.seal({ nonce, status: 200, digest: digestOf("") }, key);
   }

@@ -8,23 +8,23 @@ import { nodeAt } from "./http-refusal.ts";
 
 export interface HttpConnectionDeps {
   readonly clock: Clock;
-  /** For `http:` addresses, and for `https:` ones. */
+  /** For `http:` and `https:` addresses. */
   readonly agents: { readonly http: Agent; readonly https: Agent };
-  /** How long is waited until the connection is there, in milliseconds. */
+  /** Connect timeout, in milliseconds. */
   readonly connectMs: number;
-  /** How long is waited until the node says something, or takes something of what is sent, in milliseconds. */
+  /** How long the node may neither send nor receive anything, in milliseconds. */
   readonly silenceMs: number;
 }
 
-/** How much of a body is handed over at a time, in bytes. */
+/** Size of the chunks in which a body is written, in bytes. */
 const PIECE = 65_536;
 
 /**
- * One request to a node and its answer. Whatever goes wrong makes it reject with `Unreachable`, except that the caller's signal
- * makes it reject with the signal's reason. It has to be disposed of.
+ * One request to a node, and its answer. It rejects with `Unreachable` on any failure, and with the signal's reason
+ * once the signal is aborted. Dispose of it after use.
  *
- * Made with `node:http`, which tells when the connection is there: `fetch` does not say whether anything can have been sent, and
- * sends a request once more where an answer suggests it.
+ * It uses `node:http` rather than `fetch`: `fetch` does not tell whether a failed request was sent, and resends a
+ * request when an answer suggests it.
  */
 export class HttpConnection implements Disposable {
   readonly #to: Destination;
@@ -34,12 +34,12 @@ export class HttpConnection implements Disposable {
   #request: ClientRequest | undefined;
   #response: IncomingMessage | undefined;
   #timer: Timer | undefined;
-  /** Whether something may have been sent. */
+  /** Whether the request may have been sent. */
   #sent = false;
-  /** Why we have broken it, if we have. */
+  /** Why this side closed the connection, if it did. */
   #broken: { readonly reason: unknown } | undefined;
 
-  /** @throws the signal's reason if it is aborted already */
+  /** @throws the signal's reason if it is already aborted */
   constructor(to: Destination, signal: AbortSignal, deps: HttpConnectionDeps) {
     signal.throwIfAborted();
     this.#to = to;
@@ -48,12 +48,12 @@ export class HttpConnection implements Disposable {
     signal.addEventListener("abort", this.#onAbort);
   }
 
-  /** Sends a request; resolves with the head of the answer. */
+  /** Sends a request. Resolves with the head of the answer. */
   async post(path: string, headers: Readonly<Record<string, string>>, body: Uint8Array): Promise<IncomingMessage> {
     const { connectMs } = this.#deps;
     this.#expect(
       connectMs,
-      `there is no connection after ${formatDuration(connectMs)}. See whether it runs, and firewalls.`,
+      `no connection after ${formatDuration(connectMs)}. Check that the node runs, and check the firewalls.`,
     );
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     try {
@@ -69,11 +69,11 @@ export class HttpConnection implements Disposable {
     }
   }
 
-  /** The body of the answer. Little is read ahead: 64 kB, and what the operating system holds. */
+  /** Yields the body of the answer. Reads ahead at most 64 kB plus the system's socket buffer. */
   async *pieces(response: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
     const iterator = response[Symbol.asyncIterator]();
     for (;;) {
-      this.#expectWord();
+      this.#expectProgress();
       let next: IteratorResult<Uint8Array, unknown>;
       try {
         next = await iterator.next();
@@ -87,11 +87,11 @@ export class HttpConnection implements Disposable {
     }
   }
 
-  /** The body of a short answer, which has to be there within the time for one word; `undefined` if it is longer than `mostBytes`. */
+  /** Reads a short body within the silence timeout. Returns undefined if it is longer than `mostBytes`. */
   async short(response: IncomingMessage, mostBytes: number): Promise<Uint8Array | undefined> {
     const pieces: Uint8Array[] = [];
     let size = 0;
-    this.#expectWord();
+    this.#expectProgress();
     try {
       for await (const piece of response as AsyncIterable<Uint8Array>) {
         size += piece.length;
@@ -106,12 +106,12 @@ export class HttpConnection implements Disposable {
     }
   }
 
-  /** Breaks it, because this machine does not want it any more. */
+  /** Closes the connection from this side. */
   close(): void {
-    this.#break(this.unreachable("this machine has closed its connections to other nodes."));
+    this.#break(this.unreachable("this process has closed its connections to other nodes."));
   }
 
-  /** What `reason` is about this node. `unsent` if it is certain that the node has not got the request. */
+  /** Returns the error for this node. `unsent` means that the node certainly has not received the request. */
   unreachable(reason: string, options: { readonly unsent?: boolean; readonly cause?: unknown } = {}): Unreachable {
     return new Unreachable(`${nodeAt(this.#to)}: ${reason}`, options);
   }
@@ -119,7 +119,7 @@ export class HttpConnection implements Disposable {
   [Symbol.dispose](): void {
     this.#timer?.cancel();
     this.#signal.removeEventListener("abort", this.#onAbort);
-    // A connection whose answer has been read to its end serves the next request.
+    // A fully read answer leaves the socket free for the next request.
     if (this.#response?.readableEnded !== true) this.#request?.destroy();
   }
 
@@ -130,7 +130,7 @@ export class HttpConnection implements Disposable {
     const request = secure ? httpsRequest(url, options) : httpRequest(url, options);
     const connected = (): void => {
       this.#sent = true;
-      this.#expectWord();
+      this.#expectProgress();
     };
     request.once("socket", (socket) => {
       if (request.reusedSocket) connected();
@@ -143,16 +143,16 @@ export class HttpConnection implements Disposable {
     for (let from = 0; from < body.length && !request.destroyed; from += PIECE) {
       if (request.write(body.subarray(from, from + PIECE))) continue;
       await once(request, "drain");
-      if (this.#response === undefined) this.#expectWord();
+      if (this.#response === undefined) this.#expectProgress();
     }
     request.end();
   }
 
-  #expectWord(): void {
+  #expectProgress(): void {
     const { silenceMs } = this.#deps;
     this.#expect(
       silenceMs,
-      `it has said nothing for ${formatDuration(silenceMs)}. It hangs, or the network between is gone.`,
+      `no sign of life for ${formatDuration(silenceMs)}. The node hangs, or the network is down.`,
     );
   }
 
@@ -167,15 +167,15 @@ export class HttpConnection implements Disposable {
     this.#request?.destroy();
   }
 
-  /** What an error of the connection means. */
+  /** Returns the error that describes a failure of the connection. */
   #fault(error: unknown): unknown {
     if (this.#broken !== undefined) return this.#broken.reason;
-    const what = this.#sent ? "the connection is broken" : "there is no connection";
+    const what = this.#sent ? "the connection broke" : "the connection failed";
     return this.unreachable(`${what}: ${explained(error)}.`, { unsent: !this.#sent, cause: error });
   }
 }
 
-/** Some errors have no message but a code: that neither address of a name answers, for one. */
+/** Some errors have a code but no message, such as the one when all addresses of a name fail. */
 function explained(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;

@@ -1,18 +1,20 @@
-/** The headers of requests between nodes, and of answers. All but the seal are signed; see `signature.ts`. */
+/**
+ * Headers of requests between nodes and of their answers. The signature covers all but the seal; see `signature.ts`.
+ */
 export const HEADERS = {
   /** When the request was signed, in milliseconds since the epoch. */
   at: "castellan-at",
-  /** What no other request has. */
+  /** Unique per request. */
   nonce: "castellan-nonce",
-  /** The run of a node that the request is meant for. */
+  /** The run of the node that the request is for. */
   to: "castellan-to",
   protocol: "castellan-protocol",
-  /** SHA-256 of the body, in hexadecimal digits. */
+  /** SHA-256 of the body, as hexadecimal. */
   digest: "castellan-digest",
   signature: "castellan-signature",
-  /** In the answer: shows that whoever answers has the secret and has seen this very request. */
+  /** In the answer: proves that the sender knows the secret and has seen this very request. */
   seal: "castellan-seal",
 } as const;
 
-/** What all routes between nodes begin with. */
+/** Prefix of all routes between nodes. */
 export const ROOT = "/castellan/v1";

@@ -1,9 +1,9 @@
 import type { Clock } from "../../clock.ts";
 
 /**
- * The nonces of the requests that have been seen, so that none is taken twice. Each is remembered for `keepMs` at least and for
- * twice as long at the most. Of one that is forgotten it is known when it was signed: a wall clock that is set back makes nothing of
- * that time good again.
+ * Remembers the nonces of requests, so that none is accepted twice. It keeps each for at least `keepMs` and at most
+ * twice as long. For forgotten ones it keeps the latest signing time: a wall clock that is set back does not make those
+ * requests valid again.
  */
 export class Nonces {
   readonly #clock: Pick<Clock, "monotonic">;
@@ -12,10 +12,10 @@ export class Nonces {
   #recent = new Seen();
   #earlier = new Seen();
   #since: number;
-  /** When the last request was signed whose nonce is forgotten. */
+  /** Latest signing time among forgotten nonces. */
   #forgotten = Number.NEGATIVE_INFINITY;
 
-  /** `limit` is how many are remembered. */
+  /** `limit` is the maximum number of remembered nonces. */
   constructor(clock: Pick<Clock, "monotonic">, keepMs: number, limit: number) {
     this.#clock = clock;
     this.#keepMs = keepMs;
@@ -24,10 +24,10 @@ export class Nonces {
   }
 
   /**
-   * Remembers it, unless it has been seen, or there is no room for more.
+   * Remembers the nonce, unless it is known or the limit is reached.
    *
    * @param at when the request was signed, in milliseconds since the epoch
-   * @returns `"late"` if it was signed at a time of which nonces are forgotten, so that it may have been seen
+   * @returns `"late"` if the request is dated before the oldest remembered nonce and may be a replay
    */
   take(nonce: string, at: number): "new" | "seen" | "late" | "full" {
     const age = this.#clock.monotonic() - this.#since;
@@ -52,7 +52,7 @@ export class Nonces {
 
 class Seen {
   readonly nonces = new Set<string>();
-  /** When the last of them was signed. */
+  /** Latest signing time. */
   last = Number.NEGATIVE_INFINITY;
 
   add(nonce: string, at: number): void {

@@ -3,32 +3,32 @@ import { formatDuration } from "../../duration.ts";
 import { PROTOCOLS } from "../protocol/protocol.ts";
 import { type Destination, Unreachable } from "../protocol/transport.ts";
 
-/** Why a node does not take a request up, and the status that says so. */
+/** Why a node refuses a request, and the HTTP status for it. */
 export const REFUSALS = {
-  /** It is not signed with a secret that the node knows, or not as it is. */
+  /** The signature is missing, wrong, or by an unknown secret. */
   unauthentic: 401,
-  /** It was signed too long ago, or too far ahead, by the node's clock. */
+  /** The signing time is too far from the node's clock. */
   skewed: 401,
-  /** The node has had it before. */
+  /** The node has already had this request. */
   replayed: 401,
-  /** It is meant for another run of a node. */
+  /** The request is for another run of a node. */
   elsewhere: 421,
   too_large: 413,
-  /** It is in a protocol that the node does not speak. */
+  /** The node does not speak the request's protocol. */
   protocol: 426,
   malformed: 400,
-  /** As many requests as may be are open, or too many have come of late. */
+  /** Too many requests are open, or too many came within a minute. */
   busy: 503,
-  /** The node ends. */
+  /** The node is shutting down. */
   closing: 503,
 } as const;
 
 export type RefusalReason = keyof typeof REFUSALS;
 
-/** A refusal, as it is sent: the reason, and what a person has to know to do something about it. */
+/** A refusal as it is sent: the reason, and the facts that a person needs to act on it. */
 export interface Refusal {
   readonly reason: RefusalReason;
-  /** How far the clock of whoever asks is ahead of the node's, in milliseconds. */
+  /** How far the sender's clock is ahead of the node's, in milliseconds. */
   readonly aheadMs?: number;
   readonly limit?: number;
   readonly protocols?: readonly [lowest: number, highest: number];
@@ -45,10 +45,10 @@ const schema = z.looseObject({
   problem: z.string().exactOptional(),
 });
 
-/** A refusal that may be one of a later release. */
+/** A refusal, possibly by a later release. */
 export type ReceivedRefusal = Omit<Refusal, "reason"> & { readonly reason: string };
 
-/** What the text of a refusal says; `undefined` if it is none. */
+/** Parses a refusal. Returns undefined if the text is not one. */
 export function readRefusal(text: string): ReceivedRefusal | undefined {
   try {
     return schema.parse(JSON.parse(text));
@@ -57,12 +57,18 @@ export function readRefusal(text: string): ReceivedRefusal | undefined {
   }
 }
 
-/** What stays as it is until a person changes something. A node that has just come back may answer otherwise to the rest. */
+/**
+ * Refusals that last until a person changes something. For all others a retry may succeed, for instance after a restart
+ * of the node.
+ */
 const HOPELESS: ReadonlySet<string> = new Set(["unauthentic", "skewed", "too_large", "protocol", "malformed"]);
 
-/** A request that a node has got and has not taken up; asking again the same way is refused again, but for `busy`. */
+/** A request that a node refused. A retry is refused again, except for `busy`. */
 export class Refused extends Unreachable {
-  /** See {@link REFUSALS}; there may be others in later releases. `foreign`: whoever answered is no node of the cluster. */
+  /**
+   * See {@link REFUSALS}; later releases may add reasons. `foreign`: the answer did not come from a node of the
+   * cluster.
+   */
   readonly reason: string;
 
   constructor(reason: string, message: string, unsent: boolean) {
@@ -71,33 +77,33 @@ export class Refused extends Unreachable {
   }
 }
 
-/** The refusal of a node that has shown that it has the secret. */
+/** Returns the error for a refusal by a node that knows the secret. */
 export function refused(to: Destination, refusal: ReceivedRefusal): Refused {
-  // Somebody on the way may have let a request through and sent it once more, so that the second answer says nothing of the first.
+  // A proxy may have sent the request twice, so this answer says nothing of the first copy.
   const taken = refusal.reason === "replayed" || refusal.reason === "skewed";
-  return new Refused(refusal.reason, `${nodeAt(to)} has refused the request: ${explained(to, refusal)}`, !taken);
+  return new Refused(refusal.reason, `${nodeAt(to)} refused the request: ${explained(to, refusal)}`, !taken);
 }
 
-/** The answer of somebody who has not shown that he has the secret. */
+/** Returns the error for an answer without a valid seal. */
 export function unproven(to: Destination, status: number, refusal: ReceivedRefusal | undefined): Refused {
   if (refusal?.reason === "unauthentic") {
     return new Refused(
       "unauthentic",
-      `${nodeAt(to)} has another secret than this machine. Give \`cluster.secret\` the same value on every machine; to change it, ` +
-        "give all of them the old and the new one first: a new one may stand first only when all machines have it.",
+      `${nodeAt(to)} has another secret than this machine. Give \`cluster.secret\` the same value on every machine. To rotate it, ` +
+        "give every machine the old and the new one; put the new one first only when all machines have it.",
       false,
     );
   }
   return new Refused(
     "foreign",
-    `Whoever answers at ${to.address} (status ${status}) is no node of this cluster, or has another secret than this machine. ` +
-      `See what listens there, whether \`cluster.advertise\` of node ${to.boot} is the address at which the others reach it, and ` +
-      "whether a proxy stands in between.",
+    `The server at ${to.address} (status ${status}) is not a node of this cluster, or has another secret than this machine. ` +
+      `Check what listens there, whether \`cluster.advertise\` of node ${to.boot} is the address that other nodes reach, and ` +
+      "whether a proxy is in between.",
     false,
   );
 }
 
-/** A node for messages. */
+/** Names a node in messages. */
 export function nodeAt({ boot, address }: Destination): string {
   return `Node ${boot} at ${address}`;
 }
@@ -109,32 +115,32 @@ function explained(
   switch (reason) {
     case "unauthentic":
       return problem === "signature"
-        ? "it does not know the secret that this machine signs with. In `cluster.secret` a new secret may come first only when all machines have it."
-        : `it was changed on its way (${problem ?? "its signature does not hold"}). See whether a proxy in between rewrites requests.`;
+        ? "it does not know the secret that this machine signs with. Put a new secret first in `cluster.secret` only when all machines have it."
+        : `it was changed in transit (${problem ?? "its signature is invalid"}). Check whether a proxy rewrites requests.`;
     case "skewed":
       return (
         `the clock of this machine is ${formatDuration(Math.abs(aheadMs))} ${aheadMs < 0 ? "behind" : "ahead of"} that of the node, ` +
-        `and ${formatDuration(limit ?? 0)} are allowed. Set the clocks of both by NTP.`
+        `and ${formatDuration(limit ?? 0)} are allowed. Synchronise both clocks by NTP.`
       );
     case "replayed":
       return problem === undefined
-        ? "it has had the same request before. See whether a proxy in between sends requests again."
+        ? "it has already had this request. Check whether a proxy resends requests."
         : `${problem}.`;
     case "elsewhere":
-      return "another run of a node has that address by now.";
+      return "another run of a node has that address now.";
     case "too_large":
-      return `it takes at most ${limit ?? "an unknown number of"} bytes. Ask for less at a time, or raise the limit on every machine.`;
+      return `it takes at most ${limit ?? "an unknown number of"} bytes. Send less at a time, or raise the limit on every machine.`;
     case "protocol":
       return (
         `it speaks ${protocolsFor(protocols)}${release === undefined ? "" : ` (release ${release})`}, this machine ${protocolsFor(PROTOCOLS)}, ` +
         `and the request is in protocol ${to.protocol}. Update the older of the two.`
       );
     case "malformed":
-      return `${problem ?? "it does not understand it"}. Run releases of Castellan that are closer to each other.`;
+      return `${problem ?? "it does not understand the request"}. Run releases of Castellan that are closer to each other.`;
     case "busy":
-      return `it has as much to do as it may (${limit ?? "unknown"}). Ask again later, or spread the sessions over more machines.`;
+      return `it is at its limit (${limit ?? "unknown"}). Retry later, or spread the sessions over more machines.`;
     case "closing":
-      return "it ends.";
+      return "it is shutting down.";
     default:
       return `${reason}${problem === undefined ? "" : `, ${problem}`}.`;
   }
@@ -146,7 +152,7 @@ function protocolsFor(protocols: readonly [number, number] | undefined): string 
   return lowest === highest ? `protocol ${lowest}` : `protocols ${lowest} to ${highest}`;
 }
 
-/** That no protocol is common to both, which is known before anything is sent. */
+/** Returns the error for a node without a common protocol. Nothing is sent to it. */
 export function noCommonProtocol(to: Destination): Refused {
   return new Refused(
     "protocol",

@@ -13,51 +13,51 @@ import { lineStream } from "./http-stream.ts";
 import { type ClusterSecret, Keyring } from "./signature.ts";
 
 export interface RequestServerOptions {
-  /** Where to listen; port 0 for any that is free. */
+  /** Port 0 takes any free port. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** The same on every machine, see {@link ClusterSecret}. */
+  /** The same on every machine; see {@link ClusterSecret}. */
   readonly secret: ClusterSecret;
   readonly clock: Clock;
-  /** The run of the node at this moment. Requests that are meant for another one are refused. */
+  /** The current run of the node. Requests for another run are refused. */
   readonly boot: () => string;
   /** The release of Castellan, for messages. */
   readonly release: string;
-  /** How large a request may be, in bytes. Default 16 MB. */
+  /** Maximum size of a request, in bytes. Default 16 MB. */
   readonly maxRequestBytes?: number;
-  /** How many requests may be open at a time, streams and calls together. Default 10,000. */
+  /** Maximum number of open requests, streams and calls together. Default 10,000. */
   readonly maxOpen?: number;
-  /** How long the head of a request may take to come in, in milliseconds. Default 10,000. */
+  /** Timeout for the headers of a request, in milliseconds. Default 10,000. */
   readonly headMs?: number;
-  /** How often a stream shows that it is there, in milliseconds. Default 2,000. */
+  /** Interval of the pings in a stream, in milliseconds. Default 2,000. */
   readonly pingMs?: number;
-  /** How long what is open may take to end by itself when the server is closed, in milliseconds. Default 500. */
+  /** How long open requests may take to end when the server closes, in milliseconds. Default 500. */
   readonly lingerMs?: number;
-  /** Told what the handler throws, which is a defect; whoever asked sees that the connection breaks. */
+  /** Called with what the handler throws, which is a defect. The connection breaks. */
   readonly failed?: (error: unknown) => void;
 }
 
-/** A server of requests. */
+/** A server for requests of other nodes. */
 export interface RequestServer {
   readonly port: number;
-  /** Takes nothing more up, and breaks off what is still open after `lingerMs`. Resolves when nothing of it is left. */
+  /** Refuses new requests, and breaks those still open after `lingerMs`. Resolves once all are closed. */
   close(): Promise<void>;
 }
 
-/** How long a request may take to come in, and its head, in milliseconds. Only a request that is signed gets as far as its body. */
+/** Timeouts for a whole request and its headers, in milliseconds. Only a signed request gets as far as its body. */
 const REQUEST_MS = 60_000;
 const HEAD_MS = 10_000;
 
-/** How often connections are looked at that take too long, in milliseconds. */
+/** Interval at which Node checks those timeouts, in milliseconds. */
 const CHECK_MS = 1_000;
 
-/** How many connections there may be for each request that may be open: most are kept for the next one, and strangers have some. */
+/** Connections per open request: most idle in keep-alive, and strangers hold some. */
 const CONNECTIONS_PER_REQUEST = 1.5;
 
 /**
- * Answers the requests of other nodes by HTTP, which `httpTransport` sends. `GET /castellan/v1/live` tells anybody that the node
- * is there; everything else is for those who have the secret. Who does not is told that before anything of a body is read.
+ * Serves the requests that `httpTransport` sends. `GET /castellan/v1/live` tells anybody that the node runs; every
+ * other route needs the secret, and refuses before it reads a body.
  *
- * @throws CastellanError `INVALID_OPTIONS` if the secret is none; the system's error if it cannot listen there
+ * @throws CastellanError `INVALID_OPTIONS` if the secret is invalid; the system's error if the server cannot listen
  */
 export async function serveRequests(handler: RequestHandler, options: RequestServerOptions): Promise<RequestServer> {
   const { host, port } = options.listen;
@@ -73,13 +73,13 @@ class HttpRequestServer implements RequestServer {
   readonly #options: RequestServerOptions;
   readonly #admission: Admission;
   readonly #maxOpen: number;
-  /** What the handler is at work on, each of which is stopped by its controller. */
+  /** The controllers of the open requests. */
   readonly #open = new Set<AbortController>();
-  /** Answers that have not been sent to their end; they outlast what they answer by a moment. */
+  /** Answers that are still being sent; they outlast their requests briefly. */
   readonly #answers = new Set<ServerResponse>();
   readonly #failed: (error: unknown) => void;
   #closing: Promise<void> | undefined;
-  /** Resolves when there are no more answers, once somebody waits for that. */
+  /** Resolves once no answer is left, if `close` waits for that. */
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(handler: RequestHandler, options: RequestServerOptions) {
@@ -90,14 +90,14 @@ class HttpRequestServer implements RequestServer {
     this.#failed = options.failed ?? (() => {});
     this.#admission = new Admission({ keyring: new Keyring(secret), clock, boot, release, maxRequestBytes });
     this.#maxOpen = maxOpen;
-    // Nothing that helps somebody to choose an attack.
+    // Tells nothing that would help an attacker.
     this.#app.get(`${ROOT}/live`, (c) => c.json({ live: true }));
     this.#route("turn", readTurnRequest, (request, signal) => handler.turn(request, signal));
     this.#route("events", readEventsRequest, (key, signal) => mapped(handler.events(key, signal), eventLineOf));
     this.#route("call", readCallRequest, (request) => this.#call(request));
-    // The connection has broken before the request was there; nobody hears the answer.
+    // The connection broke before the request was complete; nobody gets the answer.
     this.#app.onError((_, c) => c.body(null, 400));
-    // The `Request` and `Response` of the application stay what they are.
+    // Leaves the application's global `Request` and `Response` alone.
     const listener = getRequestListener(this.#app.fetch, { overrideGlobalObjects: false });
     const terms = {
       requestTimeout: REQUEST_MS,
@@ -192,7 +192,7 @@ class HttpRequestServer implements RequestServer {
         [HEADERS.seal]: seal,
         "content-type": "application/x-ndjson",
         "cache-control": "no-store, no-transform",
-        // Sent from the first line on, without a look ahead at what comes.
+        // Sends each line at once instead of buffering.
         "transfer-encoding": "chunked",
         "x-accel-buffering": "no",
       },
@@ -205,7 +205,7 @@ class HttpRequestServer implements RequestServer {
   }
 
   #notKnown({ method, key }: Omit<CallRequest, "method"> & { readonly method: string }): CallAnswer {
-    const message = `global session ${key}: \`${method}\` is not known to the node that has it, which runs release ${this.#options.release}; update it.`;
+    const message = `global session ${key}: its node runs release ${this.#options.release}, which does not know \`${method}\`. Update that node.`;
     return { type: "failed", error: { code: "CONTROL_FAILED", message, details: {} } };
   }
 

@@ -4,19 +4,22 @@ import { EMPTY_LINE, jsonLine } from "./json-lines.ts";
 
 export interface HttpStreamOptions {
   readonly clock: Clock;
-  /** How often an empty line is sent, in milliseconds, so that whoever reads knows that the connection is there. */
+  /** Interval of the empty lines that show the reader that the connection lives, in milliseconds. */
   readonly pingMs: number;
-  /** Aborted when the reader has gone; who serves may abort it too, before he breaks the connection. */
+  /** Aborted when the reader disconnects, or by the server before it breaks the connection. */
   readonly abort: AbortController;
-  /** Told once when the stream is over. */
+  /** Called once when the stream ends. */
   readonly ended: () => void;
-  /** Told what the values have thrown. Has to break the connection, so that the reader sees that there is more. */
+  /**
+   * Called with what the values throw. It must break the connection, so that the reader sees that the stream is
+   * incomplete.
+   */
   readonly failed: (error: unknown) => void;
 }
 
 /**
- * Values as lines of JSON, the last of which is `OVER`. The next value is asked for only when the last one has been taken, so
- * that nothing gathers here for a reader who does not read.
+ * Streams values as lines of JSON, with `OVER` as the last one. It pulls the next value only when the reader has taken
+ * the last one, so nothing accumulates for a slow reader.
  */
 export function lineStream(
   values: () => AsyncIterable<unknown>,
@@ -36,7 +39,7 @@ export function lineStream(
     {
       start(controller) {
         const ping = (): void => {
-          // A reader who has not even taken the last one gets no further one.
+          // Sends no ping while the last line is unread.
           if (controller.desiredSize === 0) controller.enqueue(EMPTY_LINE);
           timer = clock.schedule(pingMs, ping, { background: true });
         };
@@ -59,7 +62,7 @@ export function lineStream(
       cancel() {
         end();
         abort.abort();
-        // It may hang in the middle, and nobody waits for it.
+        // The iterator may hang, and nobody waits for it.
         void Promise.resolve(iterator?.return?.()).catch(() => {});
       },
     },

@@ -12,31 +12,31 @@ import { JsonLines } from "./json-lines.ts";
 import { type ClusterSecret, digestOf, Keyring } from "./signature.ts";
 
 export interface HttpTransportOptions {
-  /** The same on every machine, see {@link ClusterSecret}. */
+  /** The same on every machine; see {@link ClusterSecret}. */
   readonly secret: ClusterSecret;
   readonly clock: Clock;
-  /** Makes ids unlike any other, such as `randomUUID`. */
+  /** Returns a unique id, such as `randomUUID` does. */
   readonly newId: () => string;
-  /** How long a connection may take to come about, in milliseconds. Default 2,000. */
+  /** Connect timeout, in milliseconds. Default 2,000. */
   readonly connectMs?: number;
-  /** After how many milliseconds without a sign of life a connection counts as broken. Default 6,000: three pings. */
+  /** Silence after which a connection counts as broken, in milliseconds. Default 6,000: three pings. */
   readonly silenceMs?: number;
-  /** How long one frame or answer may be, in bytes. Default 256 MB. */
+  /** Maximum size of one frame or answer, in bytes. Default 256 MB. */
   readonly maxLineBytes?: number;
 }
 
-/** How much of a refusal is read, in bytes. */
+/** Maximum size of a refusal, in bytes. */
 const REFUSAL_LIMIT = 65_536;
 
 const NOTHING = digestOf("");
 
 /**
- * Carries requests to other nodes by HTTP, to what `serveRequests` serves there. Requests are signed, and answers are taken only
- * from who has the secret. It is not encrypted; where the network between is not trusted, put TLS in between.
+ * Sends requests to the nodes that `serveRequests` serves. It signs requests, and accepts only answers that are sealed
+ * with the secret. It does not encrypt: use TLS on an untrusted network.
  *
- * A request that a node does not take up rejects with {@link Refused}, which is an `Unreachable` that knows its reason.
+ * A refused request rejects with {@link Refused}, an `Unreachable` with a reason.
  *
- * @throws CastellanError `INVALID_OPTIONS` if the secret is none
+ * @throws CastellanError `INVALID_OPTIONS` if the secret is invalid
  */
 export function httpTransport(options: HttpTransportOptions): Transport {
   return new HttpTransport(options);
@@ -84,7 +84,7 @@ class HttpTransport implements Transport {
     for (const agent of Object.values(this.#deps.agents)) agent.destroy();
   }
 
-  /** The lines of an answer but for the last one, without which it is not complete. */
+  /** Yields the lines of an answer without the last one, which marks the answer as complete. */
   async *#lines(
     to: Destination,
     path: string,
@@ -92,27 +92,27 @@ class HttpTransport implements Transport {
     signal: AbortSignal,
   ): AsyncGenerator<unknown, void, undefined> {
     using connection = new HttpConnection(to, signal, this.#deps);
-    if (this.#closed) throw connection.unreachable("this machine has closed its connections.", { unsent: true });
+    if (this.#closed) throw connection.unreachable("this process has closed its connections.", { unsent: true });
     if (!speaks(PROTOCOLS, to.protocol)) throw noCommonProtocol(to);
     this.#connections.add(connection);
     try {
       const response = await this.#post(connection, to, path, Buffer.from(JSON.stringify(request)));
       const lines = new JsonLines(this.#maxLineBytes);
       let over = false;
-      // Read to the end, after which the connection is free for another request.
+      // Reads to the end, so that the connection can serve another request.
       for await (const piece of connection.pieces(response)) {
         for (const line of understood(to, () => lines.push(piece))) {
           over ||= isOver(line);
           if (!over) yield line;
         }
       }
-      if (!over) throw connection.unreachable("its answer broke off before it was complete.");
+      if (!over) throw connection.unreachable("its answer ended before it was complete.");
     } finally {
       this.#connections.delete(connection);
     }
   }
 
-  /** @returns an answer of a node that has the secret and has taken the request up */
+  /** @returns the answer of a node that knows the secret and accepts the request */
   async #post(connection: HttpConnection, to: Destination, path: string, body: Uint8Array): Promise<IncomingMessage> {
     const { clock, newId } = this.#options;
     const nonce = newId();
@@ -153,19 +153,19 @@ class HttpTransport implements Transport {
   }
 }
 
-/** What whoever answers says besides its status; empty if it says too much. He may be a stranger, and take his time. */
+/** Returns the text of a refusal, or "" if it is too long. A stranger may have sent it. */
 async function refusalText(connection: HttpConnection, response: IncomingMessage): Promise<string> {
   const body = await connection.short(response, REFUSAL_LIMIT);
   return Buffer.from(body ?? []).toString("utf8");
 }
 
-/** @throws Unreachable if the node says what is not understood */
+/** @throws Unreachable if the node's answer cannot be parsed */
 function understood<Value>(to: Destination, read: () => Value): Value {
   try {
     return read();
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    const message = `${nodeAt(to)} has sent ${said}. Run releases of Castellan that are closer to each other.`;
+    const message = `${nodeAt(to)} sent ${said}. Run releases of Castellan that are closer to each other.`;
     throw new Unreachable(message, { cause: error });
   }
 }

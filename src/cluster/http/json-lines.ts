@@ -1,29 +1,29 @@
 const NEWLINE = 0x0a;
 
-/** A value as a line of JSON. JSON has no line feed of its own within a value, and says half a surrogate pair by its number. */
+/** Returns a value as a line of JSON. JSON escapes line feeds and lone surrogates. */
 export function jsonLine(value: unknown): Uint8Array {
   return Buffer.from(`${JSON.stringify(value)}\n`);
 }
 
-/** A line of nothing, which {@link JsonLines} skips. It only shows that whoever sends is there. */
+/** An empty line, which {@link JsonLines} skips: a ping. */
 export const EMPTY_LINE: Uint8Array = Buffer.from("\n");
 
-/** Puts lines of JSON together again from pieces of any size. */
+/** Assembles lines of JSON from chunks of any size. */
 export class JsonLines {
   readonly #limit: number;
-  /** What has come of a line whose end has not. */
+  /** The chunks of an unfinished line. */
   #begun: Uint8Array[] = [];
   #size = 0;
 
-  /** `limit` is how long a line may be, in bytes. */
+  /** `limit` is the maximum length of a line, in bytes. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   /**
-   * The values of the lines that end in this piece.
+   * Returns the values of the lines that end in this chunk.
    *
-   * @throws SyntaxError if a line is no JSON
+   * @throws SyntaxError if a line is not JSON
    * @throws RangeError if a line is too long
    */
   push(piece: Uint8Array): unknown[] {
@@ -58,6 +58,6 @@ function parsed(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch (error) {
-    throw new SyntaxError(`a line that is no JSON: ${line.slice(0, 100)}`, { cause: error });
+    throw new SyntaxError(`a line that is not JSON: ${line.slice(0, 100)}`, { cause: error });
   }
 }

@@ -2,48 +2,48 @@ import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqua
 import { CastellanError } from "../../errors.ts";
 
 /**
- * What the nodes of a cluster have in common and nobody else has: a string of at least 32 characters, or several of which the
- * first signs and all are accepted.
+ * The shared secret of a cluster: a string of at least 32 characters, or several, of which the first one signs and all
+ * are accepted.
  *
- * To change it without a pause, restart the nodes one by one, three times: with `[old, new]`, with `[new, old]`, with `new`.
+ * To rotate it without downtime, restart the nodes one by one, three times: with `[old, new]`, with `[new, old]`, with
+ * `new`.
  */
 export type ClusterSecret = string | readonly string[];
 
-/** The shortest secret, in characters. */
+/** Minimum length of a secret, in characters. */
 const SHORTEST_SECRET = 32;
 
-/** What of a request is signed. None of it may contain a line feed. */
+/** The signed parts of a request. None may contain a line feed. */
 export interface SignedRequest {
   readonly method: string;
   readonly path: string;
-  /** When it is signed, in milliseconds since the epoch. */
+  /** Signing time, in milliseconds since the epoch. */
   readonly at: string;
-  /** What no other request has. */
+  /** Unique per request. */
   readonly nonce: string;
-  /** The run of a node that it is meant for. */
+  /** The run of the node that the request is for. */
   readonly to: string;
   readonly protocol: string;
-  /** SHA-256 of the body, see {@link digestOf}. */
+  /** SHA-256 of the body; see {@link digestOf}. */
   readonly digest: string;
 }
 
-/** What of an answer is sealed. */
+/** The sealed parts of an answer. */
 export interface SealedAnswer {
-  /** That of the request. */
+  /** The nonce of the request. */
   readonly nonce: string;
   readonly status: number;
-  /** SHA-256 of the body of a refusal, of nothing for any other answer. */
+  /** SHA-256 of a refusal's body; of an empty body for any other answer. */
   readonly digest: string;
 }
 
-/**
- * Signs what nodes ask each other, and checks what they are asked. Signatures are HMAC-SHA256 in hexadecimal digits; they are
- * compared in constant time.
- */
+/** Signs and checks requests between nodes. Signatures are HMAC-SHA256 in hexadecimal, compared in constant time. */
 export class Keyring {
   readonly #keys: readonly [KeyObject, ...KeyObject[]];
 
-  /** @throws CastellanError `INVALID_OPTIONS` if there is no secret, or one is too short; no message tells one */
+  /**
+   * @throws CastellanError `INVALID_OPTIONS` if there is no secret or one is too short. No message contains a secret.
+   */
   constructor(secret: ClusterSecret) {
     const [first, ...others] = typeof secret === "string" ? [secret] : secret;
     if (first === undefined) throw invalid("give at least one");
@@ -54,23 +54,23 @@ export class Keyring {
     return hmac(this.#keys[0], textOfRequest(request)).toString("hex");
   }
 
-  /** Which of the secrets the request is signed with; `undefined` if with none of them. */
+  /** Returns the key that signed the request, or undefined. */
   signerOf(request: SignedRequest, signature: string): KeyObject | undefined {
     return this.#keyOf(textOfRequest(request), signature);
   }
 
-  /** Binds an answer to its request, with the secret that has signed that one; with the first if none has. */
+  /** Binds an answer to its request with the key that signed the request; with the first key if none did. */
   seal(answer: SealedAnswer, key: KeyObject = this.#keys[0]): string {
     return hmac(key, textOfAnswer(answer)).toString("hex");
   }
 
-  /** Whether whoever answers has one of the secrets and has seen the request. */
+  /** Whether the sender of the answer knows a secret and has seen the request. */
   isSealed(answer: SealedAnswer, seal: string): boolean {
     return this.#keyOf(textOfAnswer(answer), seal) !== undefined;
   }
 
   #keyOf(text: string, signature: string): KeyObject | undefined {
-    // Half a digit at the end would go unnoticed otherwise.
+    // `Buffer.from` ignores an incomplete byte at the end.
     if (signature.length !== 64) return undefined;
     const given = Buffer.from(signature, "hex");
     return this.#keys.find((key) => {
@@ -80,16 +80,16 @@ export class Keyring {
   }
 }
 
-/** SHA-256 in hexadecimal digits. */
+/** Returns the SHA-256 as hexadecimal. */
 export function digestOf(body: Uint8Array | string): string {
   return createHash("sha256").update(body).digest("hex");
 }
 
 function keyOf(secret: string): KeyObject {
-  if (typeof secret !== "string") throw invalid("each of them is a string");
+  if (typeof secret !== "string") throw invalid("each must be a string");
   if (secret.length < SHORTEST_SECRET) {
     throw invalid(
-      `one of ${secret.length} characters; use at least ${SHORTEST_SECRET}, such as \`openssl rand -hex 32\` makes`,
+      `one has ${secret.length} characters; use at least ${SHORTEST_SECRET}, for instance from \`openssl rand -hex 32\``,
     );
   }
   return createSecretKey(secret, "utf8");

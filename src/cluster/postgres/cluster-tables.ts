@@ -1,8 +1,8 @@
 import type { PostgresTables } from "../../journal/postgres/postgres-schema.ts";
 
 /*
- * Keys and boots are texts as stored-text.ts makes them; times are the server's. A session whose owner has ended, or is not
- * there, has none. Whoever locks rows of both tables locks those of `globals` first, in the order of their keys.
+ * Keys and boot ids are stored as stored-text.ts writes them; times are the server's. A session whose owner is absent
+ * or has ended has no owner. Transactions that lock rows of both tables lock those of `globals` first, ordered by key.
  */
 const FIRST = `
   create table nodes (
@@ -34,7 +34,7 @@ const FIRST = `
   );
 `;
 
-/* The highest epoch of sessions whose rows are gone: one of the same name goes on above it, so that no epoch comes twice. */
+/* The highest epoch among deleted sessions. A session of the same name continues above it, so that no epoch repeats. */
 const FORGOTTEN = `
   create table forgotten (
     only_one boolean primary key default true check (only_one),
@@ -43,8 +43,8 @@ const FORGOTTEN = `
 `;
 
 /*
- * Which history the database has, see history-statements.ts, and from when on sessions may be claimed in it. The era of a session is that
- * in which it was claimed last, that of a node the one in which it has told what it knows.
+ * The history of the database, see history-statements.ts, and from when on claims are allowed in it. A session's era is
+ * that of its last claim; a node's era is the last one for which it has replayed its writes.
  */
 const HISTORY = `
   create table history (

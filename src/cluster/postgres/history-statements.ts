@@ -1,21 +1,22 @@
 /*
- * A database that fails over to a replica, or is put back to a backup, has another history from then on. Whoever notices that begins
- * a new era: nobody can claim anything before each node that may live has told what it knows, or has had the time to.
+ * A database that fails over to a replica, or is restored from a backup, starts a new history. The first node that
+ * notices begins a new era, in which claims wait until each possibly live node has replayed its writes, or has had the
+ * time to.
  */
 
-/** Those who may live, as far as the database knows. */
+/** Nodes that may be alive, as far as the database knows. */
 const MAY_LIVE = "nodes.ended_at is null and nodes.renewed_at > clock_timestamp() - interval '1 hour'";
 
-/** How long a node may take to connect again, to join, and to tell what it knows, in milliseconds. */
+/** How long a node may take to reconnect, join and replay its writes, in milliseconds. */
 const COME_BACK_MS = 10_000;
 
-/** By how much the epoch of a session rises with its first claim of an era: nobody has had as many in what the database lacks. */
+/** Step of a session's epoch at its first claim in an era: more than the claims that the database can have lost. */
 export const EPOCHS_OF_AN_ERA = 1_000;
 
 /**
- * Begins a new era if the database has another history than the one that is known of.
+ * Begins a new era if the history of the database has changed.
  *
- * @param history an expression that tells its history, see `historyExpression`
+ * @param history a SQL expression for the history, see `historyExpression`
  */
 export function noticeHistory(history: string): string {
   return `
@@ -27,24 +28,24 @@ export function noticeHistory(history: string): string {
     from found where found.identity is not null and history.identity is distinct from found.identity`;
 }
 
-/** Begins a new era after the one of the parameter, if that has not been done: what the database lacks shows that it has another history. */
+/** Begins the era after the given one, unless it has begun: missing batches prove a new history. Parameter: the era. */
 export const BEGIN_ERA: string = `
   update history set era = era + 1, claims_from = ${endOfSilence()} where era = $1`;
 
-/** Whether sessions may be claimed. */
+/** Whether claims are allowed. */
 export const MAY_CLAIM = "exists (select from history where claims_from <= clock_timestamp())";
 
 export const ERA = "(select era::double precision from history)";
 
-/** Ends the wait once all have told what they know. To be sent when one has. */
+/** Allows claims once all nodes have replayed their writes. Send it after each node has. */
 export const END_WAIT: string = `
   update history set claims_from = clock_timestamp()
   where claims_from > clock_timestamp() and not exists (select from nodes where ${MAY_LIVE} and nodes.era < history.era)`;
 
-/** A run of a node has told what it knows. Parameter: its boot. */
-export const HAS_TOLD: string = "update nodes set era = (select era from history) where boot = $1";
+/** Records that a run has replayed its writes. Parameter: its boot id. */
+export const HAS_REPLAYED: string = "update nodes set era = (select era from history) where boot = $1";
 
-/** When each node that lives has been heard of, or may do nothing any more, and has come back. */
+/** Returns when each live node has renewed and rejoined, or may not act any more. */
 function endOfSilence(): string {
   return `clock_timestamp() + interval '1 millisecond' *
     (select coalesce(max(stale_ms) + ${COME_BACK_MS}, 0) from nodes where ${MAY_LIVE})`;

@@ -1,14 +1,14 @@
 import { fromText, toText } from "../../journal/model/stored-text.ts";
 import type { Hosted, NodeDescription, NodeEntry } from "../protocol/engine.ts";
 
-/* What the table of nodes holds, and what the engine says of it. */
+/* The columns and rows of the table of nodes. */
 
-/** Whether a node, given by the name of its row in a statement, has not been heard of in time. */
+/** Returns a condition: the node has not renewed in time. `row` is the row's name in the statement. */
 export function isStale(row: string): string {
   return `${row}.renewed_at + ${row}.stale_ms * interval '1 millisecond' <= clock_timestamp()`;
 }
 
-/** Whether it lives. */
+/** Returns a condition: the node is alive. */
 export function isAlive(row: string): string {
   return `(${row}.ended_at is null and not ${isStale(row)})`;
 }
@@ -17,7 +17,7 @@ export const NODE_COLUMNS: string = `nodes.boot, nodes.name, nodes.address, node
   nodes.release, nodes.labels, nodes.hosts, nodes.max_processes, nodes.stale_ms, nodes.load, nodes.draining,
   nodes.stale_ms - extract(epoch from clock_timestamp() - nodes.renewed_at)::double precision * 1000 as alive_for_ms`;
 
-/** What makes a node known, or says anew what it is; see {@link joinValues}. */
+/** Inserts a node, or updates its description; see {@link joinValues}. */
 export const JOIN: string = `
   insert into nodes (boot, name, address, lowest_protocol, highest_protocol, release, labels, hosts, max_processes, stale_ms,
     renewed_at, era)
@@ -57,7 +57,7 @@ export interface NodeRow {
   readonly alive_for_ms: number;
 }
 
-/** Of a node that has not ended. */
+/** Returns the entry of a node that has not ended. */
 export function nodeOf(row: NodeRow): NodeEntry {
   return {
     boot: fromText(row.boot),

@@ -19,24 +19,24 @@ import type {
   SessionOwnership,
 } from "../protocol/engine.ts";
 import { CLUSTER_TABLES } from "./cluster-tables.ts";
-import { END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_TOLD, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
+import { END_WAIT, EPOCHS_OF_AN_ERA, ERA, HAS_REPLAYED, MAY_CLAIM, noticeHistory } from "./history-statements.ts";
 import { isAlive, isStale, JOIN, joinValues, NODE_COLUMNS, type NodeRow, nodeOf } from "./node-rows.ts";
 import { notifyIfAny, PostgresNotifications } from "./postgres-notifications.ts";
 import { RenewalConnection } from "./renewal-connection.ts";
 
 export interface PostgresEngineOptions extends PostgresOptions {
-  /** How long a renewal may take, in milliseconds, before it is given up. */
+  /** Timeout of a renewal, in milliseconds. */
   readonly renewTimeoutMs: number;
   /**
-   * An address that does not lead through a pooler that gives each transaction another session, to hear at once when an owner
-   * has gone; `false` to do without. Default: `postgres`.
+   * URL that does not lead through a transaction pooler, for notifications of changed owners; `false` for none.
+   * Default: `postgres`.
    */
   readonly listen?: string | false;
 }
 
 /**
- * An engine in a schema of a PostgreSQL database, which may be that of the journal. Needs the package `pg`. Its clock is the
- * database's.
+ * An engine in a schema of a PostgreSQL database, which may also hold the journal. Needs the package `pg`. Its clock is
+ * the database's.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
@@ -44,7 +44,7 @@ export function postgresEngine(options: PostgresEngineOptions, clock: Clock): En
   return new PostgresEngine(postgresLocation(options), options, clock);
 }
 
-/** How long a statement may take, and how long a node that stands still may keep a session locked. */
+/** Statement timeout, and how long a suspended node may keep a session locked, in milliseconds. */
 const STATEMENT_MS = 10_000;
 const IDLE_MS = 1_000;
 
@@ -54,7 +54,7 @@ class PostgresEngine implements Engine {
   readonly #database: LazyDatabase;
   readonly #renewals: RenewalConnection;
   readonly #news: PostgresNotifications | undefined;
-  /** What the runs have said of themselves that have joined here. */
+  /** The descriptions of the runs that joined here. */
   readonly #joined = new Map<string, NodeDescription>();
   #era: number | undefined;
 
@@ -80,8 +80,8 @@ class PostgresEngine implements Engine {
     await this.#join(node, true);
   }
 
-  /** @param told whether it has told the database all that it may lack */
-  async #join(node: NodeDescription, told: boolean): Promise<void> {
+  /** @param replayed whether the node has replayed its writes */
+  async #join(node: NodeDescription, replayed: boolean): Promise<void> {
     const { database, history } = await this.#database.useWithHistory();
     await database.transaction(async (query) => {
       const [, , , [row]] = await Promise.all([
@@ -89,7 +89,7 @@ class PostgresEngine implements Engine {
         query(CLEAN),
         query(JOIN, joinValues(node)),
         query<EraRow>(`select ${ERA} as era`),
-        told ? query(HAS_TOLD, [toText(node.boot)]) : undefined,
+        replayed ? query(HAS_REPLAYED, [toText(node.boot)]) : undefined,
         query(END_WAIT),
       ]);
       this.#era = row?.era;
@@ -104,7 +104,7 @@ class PostgresEngine implements Engine {
     return era !== undefined || (await this.#rejoin(boot));
   }
 
-  /** Makes a node known again to a database that has never heard of it: it has another history than it had. */
+  /** Inserts a node again into a database that has lost it in a failover or a restore. */
   async #rejoin(boot: string): Promise<boolean> {
     const node = this.#joined.get(boot);
     if (node === undefined || (await this.#read(KNOWN, [toText(boot)])).length > 0) return false;
@@ -114,7 +114,7 @@ class PostgresEngine implements Engine {
 
   async caughtUp(boot: string): Promise<void> {
     const database = await this.#database.use();
-    await database.transaction((query) => Promise.all([query(HAS_TOLD, [toText(boot)]), query(END_WAIT)]));
+    await database.transaction((query) => Promise.all([query(HAS_REPLAYED, [toText(boot)]), query(END_WAIT)]));
   }
 
   async leave(boot: string): Promise<void> {
@@ -221,7 +221,7 @@ const RELEASE = `
   )
   ${notifyIfAny("$2", "released")}`;
 
-/* Whoever claims the session meanwhile comes before the next statement sees the row, or after it is gone. */
+/* A concurrent claim commits either before the next statement sees the row or after the row is gone. */
 const LOCK_ROW = "select from globals where key = $1 for update";
 
 const FORGET = `
@@ -250,7 +250,10 @@ const SESSIONS = `
     left join nodes on nodes.boot = globals.owner and ${isAlive("nodes")}
   where starts_with(globals.key, $1) and globals.epoch > 0 order by globals.key`;
 
-/* A node that has been silent for an hour has ended; it is forgotten an hour after that, if nothing says that it owns it. */
+/*
+ * Ends nodes that have been silent for an hour, and deletes them an hour later unless a session still names them as
+ * owner.
+ */
 const CLEAN = `
   with silent as (
     select boot from nodes where ended_at is null and ${isStale("nodes")} and renewed_at < clock_timestamp() - interval '1 hour'
@@ -267,17 +270,17 @@ const CLEAN = `
   delete from nodes using over where nodes.boot = over.boot`;
 
 /*
- * A claim is a transaction of three statements, each of which sees what others have committed when it begins. From the first
- * one on nobody else can claim the session, and nothing is being written for it. The second one and the owner's renewal
- * change the same row, so that one comes after the other and finds the other's condition no longer met.
+ * A claim is a transaction of three statements, each of which sees what others had committed when it began. From the
+ * first one on nobody else can claim or write the session. The second one and the owner's renewal change the same row:
+ * the later of the two finds its condition unmet.
  */
 
-/** Locks the session's row, which is made if it is not there. Parameter: the key. */
+/** Locks the session's row; inserts it if it is missing. Parameter: the key. */
 const LOCK_SESSION = `
   insert into globals as known (key, epoch, era) select $1, 0, era from history
   on conflict (key) do update set owner = known.owner`;
 
-/** Ends the owner if it has not been heard of in time. Parameters: the key, the boot that claims, the schema. */
+/** Ends the owner if it is stale. Parameters: the key, the claimant's boot id, the schema. */
 const END_STALE_OWNER = `
   with ended as (
     update nodes set ended_at = clock_timestamp()
@@ -288,7 +291,7 @@ const END_STALE_OWNER = `
   )
   ${notifyIfAny("$3", "ended")}`;
 
-/** Gives the session to the claimant, if it has no owner. Parameters: the key, the boot that claims. */
+/** Gives the session to the claimant if it has no owner. Parameters: the key, the claimant's boot id. */
 const TAKE_SESSION = `
   update globals set owner = $2, era = history.era,
     epoch = case when epoch > 0 then epoch else coalesce((select epoch from forgotten), 0) end
@@ -299,12 +302,12 @@ const TAKE_SESSION = `
     and (owner = $2 or not exists (select from nodes where boot = globals.owner and ended_at is null))
   returning epoch::double precision`;
 
-/** Who owns the session, unless that one has ended. Parameter: the key. */
+/** Selects the owner, unless that node has ended. Parameter: the key. */
 const OWNER = `
   select globals.epoch::double precision, ${NODE_COLUMNS} from globals join nodes on nodes.boot = globals.owner
   where globals.key = $1 and nodes.ended_at is null`;
 
-/** Who owns the session, if that one lives. Parameter: the key. */
+/** Selects the owner if it is alive. Parameter: the key. */
 const LIVING_OWNER = `${OWNER} and ${isAlive("nodes")}`;
 
 interface OwnerRow extends NodeRow {

@@ -6,9 +6,9 @@ import { backoffDelay } from "../../supervision/backoff.ts";
 const CHANNEL = "castellan_cluster";
 
 /**
- * The end of a statement that tells those who listen in a schema, if a part of the statement has any rows.
+ * Returns the end of a statement that notifies the listeners of a schema if a part of the statement has any rows.
  *
- * @param schema the parameter that it is in
+ * @param schema the parameter that holds the schema
  */
 export function notifyIfAny(schema: string, part: string): string {
   return `select pg_notify('${CHANNEL}', ${schema}) from ${part} limit 1`;
@@ -16,18 +16,18 @@ export function notifyIfAny(schema: string, part: string): string {
 
 const CONNECT_MS = 5_000;
 
-/** A connection that breaks is made again after half a second, then after twice as long each time, up to thirty seconds. */
+/** Back-off for reconnecting, in milliseconds. */
 const RETRY = { base: 500, factor: 2, max: 30_000, jitter: 0.2 };
 
 interface NewsSource {
-  /** An address at which the server itself answers, or a pooler that gives each client a session of its own. */
+  /** URL of the server itself, or of a session pooler. */
   readonly url: string;
   readonly schema: string;
 }
 
 /**
- * News of a cluster, over a connection of its own that is there while somebody listens. None of it is certain to come: behind
- * a pooler that gives each transaction another session none does.
+ * Listens for changes in a cluster, over a connection that is open while there are listeners. Notifications are best
+ * effort: a transaction pooler delivers none.
  */
 export class PostgresNotifications {
   readonly #source: NewsSource;
@@ -44,7 +44,10 @@ export class PostgresNotifications {
     this.#random = random;
   }
 
-  /** Calls back also when news may have been missed. @returns stops listening */
+  /**
+   * Also calls `changed` after a reconnect, since notifications may have been missed. @returns a function that stops
+   * listening
+   */
   listen(changed: () => void): () => void {
     const listener = { changed };
     this.#listeners.add(listener);
@@ -60,7 +63,7 @@ export class PostgresNotifications {
   }
 
   async #connect(): Promise<void> {
-    // Whoever uses the engine is told that it is not installed.
+    // Any other use of the engine reports the missing package.
     const pg = await import("pg").catch(() => undefined);
     if (pg === undefined || this.#listeners.size === 0 || this.#client !== undefined) return;
     const client = new pg.Client({
@@ -79,7 +82,7 @@ export class PostgresNotifications {
     });
     try {
       await client.connect();
-      // It keeps no application alive.
+      // Does not keep the process alive.
       (client.connection.stream as Socket).unref();
       await client.query(`listen ${CHANNEL}`);
       if (this.#client !== client) return;

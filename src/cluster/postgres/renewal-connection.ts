@@ -7,7 +7,7 @@ import type { PostgresLocation } from "../../journal/postgres/postgres-location.
 import type { NodeState } from "../protocol/engine.ts";
 import { ERA, noticeHistory } from "./history-statements.ts";
 
-/** The connection over which nodes say that they live: nothing else may delay it, nor what became of an earlier one. */
+/** A connection for lease renewals alone, so that nothing delays them. */
 export class RenewalConnection {
   readonly #location: PostgresLocation;
   readonly #timeoutMs: number;
@@ -15,7 +15,7 @@ export class RenewalConnection {
   #database: Promise<PostgresDatabase> | undefined;
   #closed: Promise<void> | undefined;
 
-  /** @param timeoutMs how long a renewal may take; then the connection is given up, and the next renewal has another one */
+  /** @param timeoutMs timeout of a renewal, after which the next one takes a new connection */
   constructor(location: PostgresLocation, timeoutMs: number, clock: Clock) {
     this.#location = location;
     this.#timeoutMs = timeoutMs;
@@ -23,10 +23,10 @@ export class RenewalConnection {
   }
 
   /**
-   * The tables are there.
+   * Renews the lease of a node. The tables must exist.
    *
-   * @param history an expression that tells the history of the database, see `historyExpression`
-   * @returns the era; `undefined` if the node has ended
+   * @param history a SQL expression for the history of the database, see `historyExpression`
+   * @returns the era; undefined if the node has ended
    * @throws CastellanError `DATABASE_UNAVAILABLE` after `timeoutMs` at the latest
    */
   async renew(boot: string, { load, draining }: NodeState, history: string): Promise<number | undefined> {
@@ -47,7 +47,7 @@ export class RenewalConnection {
         throw unavailable(subject, "unreachable", `it has not answered for ${this.#timeoutMs} ms`);
       });
     } catch (error) {
-      // What is wrong with the connection may only show in that it does not answer.
+      // A broken connection may show only as silence.
       this.#giveUp(database);
       renewed.catch(() => {});
       throw error;

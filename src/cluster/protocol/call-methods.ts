@@ -1,15 +1,17 @@
 import { CONTROLS, isRemoteControl, REMOTE_CONTROLS, type RemoteControl } from "../../session/controls.ts";
 
-/** What the host of a session answers besides the controls of the session. */
+/** Methods that a session's host answers, besides the session's controls. */
 export type HostMethod = "status" | "inspect" | "approvals" | "approve" | "deny" | "conversations" | "erase" | "export";
 
-/** What a node answers itself; `eraseFiles` also where it does not have the session: it may have had it. */
+/** Methods that a node answers itself. `eraseFiles` works on a former owner too. */
 export type NodeMethod = "cancel" | "release" | "eraseFiles";
 
-/** What nodes ask each other about a session besides its turns. */
+/** Methods that nodes call on each other's sessions. */
 export type CallMethod = RemoteControl | HostMethod | NodeMethod;
 
-/** Whether it must not be asked again when nobody knows whether it was done. Controls say that themselves, see `CONTROLS`. */
+/**
+ * Whether a retry is unsafe when the first call may have taken effect. Controls define that themselves, see `CONTROLS`.
+ */
 const ONCE: Readonly<Record<HostMethod | NodeMethod, boolean>> = {
   status: false,
   inspect: false,
@@ -28,12 +30,12 @@ const OWN_METHODS = Object.keys(ONCE) as readonly (HostMethod | NodeMethod)[];
 
 export const CALL_METHODS: readonly CallMethod[] = [...OWN_METHODS, ...REMOTE_CONTROLS];
 
-/** Whether this release knows a method of this name. */
+/** Whether this release knows the method. */
 export function isCallMethod(method: string): method is CallMethod {
   return CALL_METHODS.some((known) => known === method);
 }
 
-/** Whether the second time it would do something else than the first. */
+/** Whether a second call would have another effect than the first. */
 export function isOnce(method: CallMethod): boolean {
   return isRemoteControl(method) ? CONTROLS[method].once : ONCE[method];
 }

@@ -1,126 +1,125 @@
 import type { SessionName } from "../../names.ts";
 
-/** What a node can be asked to host, by names. It is the same on every node that runs the same code. */
+/** What a node hosts, by name. The same on every node that runs the same code. */
 export interface Hosted {
-  /** Canonical names of sessions that are declared. */
+  /** Canonical names of declared sessions. */
   readonly sessions: readonly string[];
-  /** First parts of names, after `global`, of which any session comes to life when it is first named. */
+  /** First name parts, after `global`, of templates: any session of that name starts on first use. */
   readonly templates: readonly string[];
-  /** Names of pools. Each node has its own members of them. */
+  /** Names of pools. Each node has members of its own. */
   readonly pools: readonly string[];
 }
 
-/** A run of a node: when it has been given up for dead it comes back as another one. */
+/** One run of a node. A node that was declared dead rejoins as another run. */
 export interface NodeDescription {
-  /** Unlike that of any other run of any node. */
+  /** Unique id of the run. */
   readonly boot: string;
-  /** For people, and the same in the next run. */
+  /** For people; the same in the next run. */
   readonly name: string;
-  /** Where the other nodes reach it: `http://10.0.0.7:7700`. */
+  /** Where other nodes reach it: `http://10.0.0.7:7700`. */
   readonly address: string;
-  /** The protocols between nodes that it speaks, the lowest and the highest. */
+  /** The lowest and highest protocol that it speaks. */
   readonly protocols: readonly [lowest: number, highest: number];
-  /** The release of Castellan that it runs. */
+  /** Its release of Castellan. */
   readonly release: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly hosts: Hosted;
-  /** How many processes it may have. `undefined`: as many as there are sessions. */
+  /** Maximum number of processes. Undefined: unlimited. */
   readonly maxProcesses: number | undefined;
-  /** After how many milliseconds without a renewal others may take its sessions. */
+  /** Silence after which other nodes may take its sessions, in milliseconds. */
   readonly staleMs: number;
 }
 
-/** What a node says of itself each time that it renews. */
+/** What a node reports with each renewal. */
 export interface NodeState {
-  /** How many processes it has, and how many sessions wait for one. */
+  /** Number of processes, plus sessions that wait for one. */
   readonly load: number;
   /** Whether it takes no more sessions. */
   readonly draining: boolean;
 }
 
-/** A node as the others see it. */
+/** A node as other nodes see it. */
 export interface NodeEntry extends NodeDescription, NodeState {
-  /** Whether it has been heard of in time, by the clock of the engine, and has not ended. */
+  /** Whether it has renewed in time, by the engine's clock, and has not ended. */
   readonly alive: boolean;
-  /** In how many milliseconds it counts as dead unless it is heard of. Not above 0 if it does already. */
+  /** In how many milliseconds it counts as dead without a renewal; 0 or less if it already does. */
   readonly aliveForMs: number;
 }
 
-/** Who owns a session. */
+/** The owner of a session. */
 export interface SessionOwnership {
   readonly boot: string;
-  /** Rises whenever the session has another owner. What was written under a lower one is refused. */
+  /** Rises with each new owner. Writes under a lower epoch are rejected. */
   readonly epoch: number;
   readonly node: NodeEntry;
 }
 
-/** What came of a claim. */
+/** The outcome of a claim. */
 export type Claim =
   | { readonly taken: true; readonly epoch: number }
-  /** It has an owner that lives, or the node that claims counts as dead or draining itself, which `owner` then leaves out. */
+  /** A live node owns the session. Without `owner`, the claimant itself is dead or draining. */
   | { readonly taken: false; readonly owner: SessionOwnership | undefined };
 
-/** A session and who owns it, as lists have it. */
+/** A session and its owner, in lists. */
 export interface OwnedSession {
   readonly name: SessionName;
   readonly epoch: number;
-  /** The owner's boot. Left out if it has none that lives. */
+  /** The owner's boot id. Undefined without a live owner. */
   readonly boot: string | undefined;
 }
 
 /**
- * What several machines agree by: which nodes there are, and who owns which session. PostgreSQL is one; another database can
- * take its place.
+ * The cluster's shared state: which nodes exist, and who owns which session. PostgreSQL is one engine; another database
+ * can take its place.
  *
- * All that it says of time it says by its own clock, so that those of the nodes need not agree. Keys are canonical names.
- * Every method may reject with `DATABASE_UNAVAILABLE`, within a bounded time; then nobody knows whether it has had its effect,
- * and it can be called again.
+ * All times are by the engine's own clock, so the nodes' clocks may differ. Keys are canonical names. Every method
+ * rejects with `DATABASE_UNAVAILABLE` within a bounded time; it may then have taken effect or not, and can be called
+ * again.
  */
 export interface Engine {
-  /** For messages. Tells no password. */
+  /** Location of the engine, for messages. Contains no password. */
   readonly location: string;
   /**
-   * Rises when it has turned out that the engine's database has another history than it had: it has failed over to a replica, and may
-   * lack what it has confirmed. As of the last answer to `join` or `renew`; left out by an engine that does not lose anything.
+   * Rises when the database turns out to have a new history: it failed over to a replica and may lack confirmed
+   * commits. As of the last answer to `join` or `renew`. Left out by an engine that loses nothing.
    */
   readonly era?: number | undefined;
-  /** Makes a node known to the others. */
+  /** Adds a node. */
   join(node: NodeDescription): Promise<void>;
   /**
-   * Says that the node lives. `false` if it has been given up for dead, which is for good: somebody has taken a session of it
-   * after it had not been heard of for `staleMs`, or it has left.
+   * Renews the lease of a node. Returns false, for good, if the node has left or was declared dead: it was silent for
+   * `staleMs` and another node took a session of it.
    */
   renew(boot: string, state: NodeState): Promise<boolean>;
-  /** The node has told all that the database may lack of what it has confirmed, see {@link Engine.era}. */
+  /** Reports that the node has replayed all writes that the database may lack, see {@link Engine.era}. */
   caughtUp?(boot: string): Promise<void>;
-  /** The node is no more: whatever it owns is free at once. */
+  /** Removes a node. All its sessions are free at once. */
   leave(boot: string): Promise<void>;
   /**
-   * Makes the session the node's, in one step, if nobody owns it or its owner has not been heard of in time; such an owner is
-   * given up for dead with all that it owns. One that the node owns already stays its own, under the same epoch. At the beginning of
-   * an era nobody is given anything for as long as nodes may be silent.
+   * Makes the node the owner of the session, atomically, if the session has no owner or a stale one; a stale owner is
+   * declared dead and loses all its sessions. A node that already owns the session keeps its epoch. At the beginning of
+   * an era no claim succeeds until silent nodes count as dead.
    */
   claim(boot: string, key: string): Promise<Claim>;
-  /** Gives it up, if it is still the node's under this epoch. */
+  /** Releases the session if the node still owns it under this epoch. */
   release(boot: string, key: string, epoch: number): Promise<void>;
-  /** Knows nothing of the session any more, if nobody owns it. Whoever owns one of that name later does so under a higher epoch. */
+  /** Deletes the session if it has no owner. A later session of the same name gets a higher epoch. */
   forget(key: string): Promise<void>;
-  /** Who owns it, also if that one counts as dead; `undefined` if nobody does. */
+  /** Returns the owner, dead or alive; undefined if there is none. */
   ownerOf(key: string): Promise<SessionOwnership | undefined>;
-  /** All nodes that have not ended. */
+  /** Returns all nodes that have not ended. */
   nodes(): Promise<readonly NodeEntry[]>;
   /**
-   * Sessions without a living owner that want one: those that have turns that have not ended, and those of `wanted`. In no
-   * particular order, `limit` of them at the most.
+   * Returns up to `limit` sessions that need an owner and have no live one, in no particular order: those with
+   * unfinished turns, and those of `wanted`.
    */
   unattended(wanted: readonly string[], limit: number): Promise<readonly string[]>;
-  /** The sessions that have, or had, an owner and whose keys begin so, in the order of their keys. */
+  /** Returns the sessions that have, or had, an owner and whose keys start with `keyPrefix`, ordered by key. */
   sessions(keyPrefix: string): Promise<readonly OwnedSession[]>;
   /**
-   * Calls back, if it can, when an owner has gone or given something up, so that nobody has to wait until they look the next
-   * time. Those who listen must not rely on it.
+   * Notifies `changed`, best effort, when an owner is gone or has released a session. Callers must also poll.
    *
-   * @returns stops listening
+   * @returns a function that stops listening
    */
   listen(changed: () => void): () => void;
   close(): Promise<void>;

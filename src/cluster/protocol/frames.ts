@@ -6,34 +6,34 @@ import type { WhenBusy } from "../../session/options/options.ts";
 import { jsonOf } from "../../session/streams/turn-end.ts";
 import type { CallMethod } from "./call-methods.ts";
 
-/** Asks a node for a turn of a session that it owns: a new one, or one that is there already. */
+/** Requests a turn of a session: a new or an existing one. */
 export interface TurnRequest {
   /** Canonical name of the session. */
   readonly key: string;
   readonly turnId: string;
-  /** What is to be asked. Left out for a turn that must be there already. */
+  /** What to send. Left out for a turn that must exist. */
   readonly ask?: TurnAsked;
   /**
-   * How many messages the caller has, of the life of the turn on the run of a node that it had them from. Messages before that are
-   * not sent again, if it is still that life; where none is told, that run.
+   * How many messages the caller has already received, and from which run and life of the turn. The node skips them if
+   * it still has that life; without `life`, if it is that run.
    */
   readonly after?: { readonly boot: string; readonly life?: string; readonly number: number };
   /**
-   * Whether the caller has been told that the turn is accepted. One that the node does not know then is not asked anew: it may have
-   * run, and the database has lost it.
+   * Whether the caller knows that the turn was accepted. If the node does not know such a turn, the database has lost
+   * it; the turn may have run, so the node does not start it.
    */
   readonly known?: boolean;
-  /** Whether messages are wanted at all, and not only what comes of the turn. */
+  /** Whether to send messages, or only the outcome. */
   readonly messages: boolean;
-  /** Whether the node may claim the session, because the caller has found nobody who owns it. */
+  /** Whether the node may claim the session: the caller has found no owner. */
   readonly claim: boolean;
 }
 
-/** What a turn is asked with. Asking again with the same key is the same turn. */
+/** The input of a turn. The same key means the same turn. */
 export interface TurnAsked {
-  /** Of a command the line that Claude Code takes. */
+  /** For a command: the line that Claude Code receives. */
   readonly prompt: string;
-  /** The command, if it is one. */
+  /** The command, if the turn is one. */
   readonly command?: { readonly name: string; readonly args: string } | undefined;
   readonly verbatimPrompts?: boolean | undefined;
   readonly idempotencyKey: string;
@@ -42,7 +42,7 @@ export interface TurnAsked {
   readonly whenBusy?: WhenBusy | undefined;
 }
 
-/** An error on its way between nodes. */
+/** An error as nodes send it. */
 export interface SentError {
   readonly code: string;
   readonly message: string;
@@ -50,18 +50,21 @@ export interface SentError {
 }
 
 /**
- * What a node tells of a turn, in order. It ends with one of `end`, `left`, `unknown`, `refused`, `events_lost`, `not_owner`;
- * if it breaks off without, the connection did.
+ * The frames of a turn, in order. The last one is `end`, `left`, `unknown`, `refused`, `events_lost` or `not_owner`;
+ * without it the connection broke.
  */
 export type TurnFrame =
   /**
-   * The turn is there. Messages count from `number` on; it is 0 unless the caller's `after` still holds. It comes again if the turn
-   * turns out to have ended before, which the journal has to be asked for.
+   * The turn exists. Messages count from `number`: 0 unless the caller's `after` still applies. Sent again if the
+   * journal shows that the turn had already ended.
    */
   | { readonly type: "found"; readonly boot: string; readonly number: number; readonly recalled: boolean }
-  /** It is in the journal, so that it will not be lost. */
+  /** The turn is in the journal. */
   | { readonly type: "accepted" }
-  /** Messages of one attempt, the first of which has this number in this life of the turn; older nodes do not tell which. */
+  /**
+   * Messages of one attempt. `number` is that of the first one in this life of the turn; nodes of earlier releases
+   * leave `life` out.
+   */
   | {
       readonly type: "messages";
       readonly life?: string;
@@ -69,7 +72,7 @@ export type TurnFrame =
       readonly attempt: number;
       readonly messages: readonly SDKMessage[];
     }
-  /** What came of it, as the journal keeps it; with what it had shown if it was recalled. */
+  /** The outcome, as the journal keeps it; with the turn's output if it was recalled. */
   | {
       readonly type: "end";
       readonly state: EndedTurnState;
@@ -77,17 +80,17 @@ export type TurnFrame =
       readonly touched: boolean;
       readonly outcome: JsonObject;
     }
-  /** It goes on elsewhere: this node ends, or the session moves. */
+  /** The turn continues elsewhere: this node is leaving, or the session moves. */
   | { readonly type: "left" }
   | { readonly type: "unknown" }
-  /** It has not been accepted, and will not be. */
+  /** The session does not accept the turn. */
   | { readonly type: "refused"; readonly error: SentError }
-  /** The next message that the caller wants is no longer kept. */
+  /** The next message for the caller is no longer kept. */
   | { readonly type: "events_lost"; readonly oldest: number }
-  /** The session has another owner, as far as the node knows which, or it must not claim it. */
+  /** Another node owns the session, if known which, or the node must not claim it. */
   | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };
 
-/** Asks a node something else about a session that it owns. */
+/** Calls a method of a session. */
 export interface CallRequest {
   readonly key: string;
   readonly method: CallMethod;
@@ -95,19 +98,19 @@ export interface CallRequest {
   readonly claim: boolean;
 }
 
-/** A part of an export, and what the next one is asked with, if there is one. */
+/** A page of an export, and the cursor of the next one, if any. */
 export interface ExportPage {
   readonly lines: readonly string[];
   readonly next?: string;
 }
 
-/** What came of a call. */
+/** The answer to a call. */
 export type CallAnswer =
   | { readonly type: "answer"; readonly value: unknown }
   | { readonly type: "failed"; readonly error: SentError }
   | { readonly type: "not_owner"; readonly owner?: { readonly boot: string; readonly address: string } };
 
-/** An error as it is sent. What is none of ours keeps its words. */
+/** Returns an error in the form that nodes send. A foreign error keeps its message. */
 export function sentErrorOf(error: unknown): SentError {
   if (CastellanError.is(error)) {
     const { code, message, details } = error;
@@ -117,8 +120,8 @@ export function sentErrorOf(error: unknown): SentError {
   return { code: "CONTROL_FAILED", message, details: {} };
 }
 
-/** The error that was sent. */
+/** Returns the error that was sent. */
 export function errorOf({ code, message, details }: SentError): CastellanError {
-  // What was sent came out of an error of this code, whichever it was.
+  // `details` belongs to `code`, whichever it is.
   return new CastellanError(code as "TURN_CANCELLED", message, { details: details as ErrorDetails["TURN_CANCELLED"] });
 }

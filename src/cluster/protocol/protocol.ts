@@ -1,10 +1,10 @@
 /**
- * The protocols between nodes that this release speaks, the lowest and the highest. Within a protocol fields and types of frames
- * may join; whoever does not know them ignores them. What an older node would misunderstand makes a new protocol.
+ * The lowest and highest protocol that this release speaks. A protocol may gain fields and frame types, which older
+ * nodes ignore; a change that an older node would misread needs a new protocol.
  */
 export const PROTOCOLS: readonly [lowest: number, highest: number] = [1, 1];
 
-/** The highest protocol that both sides speak; `undefined` if there is none, because their releases are too far apart. */
+/** Returns the highest common protocol, or undefined if there is none. */
 export function commonProtocol(
   theirs: readonly [lowest: number, highest: number],
   ours: readonly [lowest: number, highest: number] = PROTOCOLS,
@@ -13,7 +13,7 @@ export function commonProtocol(
   return highest >= Math.max(theirs[0], ours[0]) ? highest : undefined;
 }
 
-/** Whether `protocol` is one of those. */
+/** Whether `protocol` is in the range. */
 export function speaks(protocols: readonly [lowest: number, highest: number], protocol: number): boolean {
   return Number.isInteger(protocol) && protocol >= protocols[0] && protocol <= protocols[1];
 }

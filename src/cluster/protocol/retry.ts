@@ -1,2 +1,2 @@
-/** How long a caller waits before it asks again after a failure, in milliseconds: longer each time. */
+/** Back-off between retries, in milliseconds. */
 export const RETRY = { first: 20, factor: 1.6, most: 200 } as const;

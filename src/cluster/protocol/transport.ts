@@ -1,39 +1,42 @@
 import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
-/** A node, as it is reached. */
+/** A node, and how to reach it. */
 export interface Destination {
   readonly boot: string;
   readonly address: string;
-  /** The highest protocol that both sides speak. */
+  /** The highest common protocol. */
   readonly protocol: number;
 }
 
 /**
- * Carries what nodes ask each other. What cannot be carried (nobody listens, the connection breaks, it is refused as not
- * authentic) makes it reject with {@link Unreachable}; a node that is there answers.
+ * Sends requests to nodes. It rejects with {@link Unreachable} if a request gets no answer: nobody listens, the
+ * connection breaks, or the node refuses the signature.
  */
 export interface Transport {
-  /** Leaving the loop, or aborting the signal, ends the connection and nothing else. */
+  /** Leaving the loop or aborting the signal closes the connection and has no other effect. */
   turn(to: Destination, request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame>;
   call(to: Destination, request: CallRequest, signal: AbortSignal): Promise<CallAnswer>;
-  /** What happens to a session from now on, see `Session.events`; ends with the session, or when it moves. */
+  /** Yields the session's events from now on, see `Session.events`. Ends when the session ends or moves. */
   events(to: Destination, key: string, signal: AbortSignal): AsyncIterable<unknown>;
   close(): Promise<void>;
 }
 
-/** What answers the requests of other nodes; the other end of a {@link Transport}. Never rejects for what a caller asked wrongly. */
+/**
+ * Handles requests of other nodes: the server side of a {@link Transport}. Reports a caller's mistake in its answer,
+ * never by rejecting.
+ */
 export interface RequestHandler {
   turn(request: TurnRequest, signal: AbortSignal): AsyncIterable<TurnFrame>;
   call(request: CallRequest): Promise<CallAnswer>;
   events(key: string, signal: AbortSignal): AsyncIterable<unknown>;
 }
 
-/** A node could not be reached, or went away in the middle; nobody knows what it has done. */
+/** A node that could not be reached, or went away during a request: the request may have taken effect. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable";
-  /** Whether it is certain that the node has not even got the request. */
+  /** Whether the node certainly has not received the request. */
   readonly unsent: boolean;
-  /** Whether asking again would be answered the same way, until somebody changes something: another secret, another release. */
+  /** Whether a retry is pointless until a person changes something, such as a secret or a release. */
   readonly hopeless: boolean;
 
   constructor(

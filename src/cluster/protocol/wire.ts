@@ -5,8 +5,8 @@ import { nameProblem } from "../../names.ts";
 import type { CallAnswer, CallRequest, TurnFrame, TurnRequest } from "./frames.ts";
 
 /*
- * What nodes send each other, as it is read. Fields that are not known are let through, so that two releases can speak to each
- * other. What only passes through is not looked into: messages of the SDK, outcomes, arguments, values.
+ * Parses what nodes send. Unknown fields pass, so that two releases can talk to each other. Values that are only passed
+ * on are not checked: SDK messages, outcomes, arguments.
  */
 
 const count = z.int().nonnegative();
@@ -18,7 +18,9 @@ const message = z.custom<SDKMessage>(
 const sentError = z.looseObject({ code: z.string(), message: z.string(), details: jsonObject });
 const owner = z.looseObject({ boot: z.string(), address: z.string() });
 
-/** The canonical name of a session: another text for the same name would be another session to some, and the same to others. */
+/**
+ * The canonical name of a session: a second spelling of the same name would count as another session in some places.
+ */
 const key = z.string().refine(isKey, "Invalid input: expected the canonical name of a session");
 
 const turnRequest = z.looseObject({
@@ -84,30 +86,30 @@ const eventLine = z.looseObject({ type: z.literal("event"), event: z.unknown() }
 
 const FRAME_TYPES: ReadonlySet<unknown> = new Set(turnFrame.options.map(({ shape }) => shape.type.value));
 
-/** The last line of a stream: all has been said. A stream that ends without has been cut. */
+/** The last line of a complete stream. */
 export const OVER: { readonly type: "over" } = { type: "over" };
 
-/** Whether a line is the last one, see {@link OVER}. */
+/** Whether a line is {@link OVER}. */
 export function isOver(line: unknown): boolean {
   return isObject(line) && line["type"] === OVER.type;
 }
 
-/** @throws Error that says what is wrong with it */
+/** @throws Error that says what is wrong */
 export function readTurnRequest(value: unknown): TurnRequest {
   return read(turnRequest, "a turn request", value);
 }
 
-/** A call whose method may be one of a later release, see `isCallMethod`. @throws Error as {@link readTurnRequest} */
+/** The method may be one of a later release, see `isCallMethod`. @throws Error as {@link readTurnRequest} */
 export function readCallRequest(value: unknown): Omit<CallRequest, "method"> & { readonly method: string } {
   return read(callRequest, "a call", value);
 }
 
-/** The key of the session whose events are wanted. @throws Error as {@link readTurnRequest} */
+/** Returns the key of the session. @throws Error as {@link readTurnRequest} */
 export function readEventsRequest(value: unknown): string {
   return read(eventsRequest, "an events request", value).key;
 }
 
-/** A frame; `undefined` for one of a type that this release does not know. @throws Error as {@link readTurnRequest} */
+/** Returns undefined for a frame type of a later release. @throws Error as {@link readTurnRequest} */
 export function readTurnFrame(line: unknown): TurnFrame | undefined {
   return isUnknownType(line, FRAME_TYPES) ? undefined : read(turnFrame, "a frame", line);
 }
@@ -117,12 +119,12 @@ export function readCallAnswer(line: unknown): CallAnswer {
   return read(callAnswer, "an answer", line);
 }
 
-/** An event in a line of its own, beside which there can be lines of other types. */
+/** Wraps an event in a line, so that lines of other types can be added later. */
 export function eventLineOf(event: unknown): { readonly type: "event"; readonly event: unknown } {
   return { type: "event", event };
 }
 
-/** The line of an event; `undefined` for one of a type that this release does not know. @throws Error as {@link readTurnRequest} */
+/** Returns undefined for a line type of a later release. @throws Error as {@link readTurnRequest} */
 export function readEventLine(line: unknown): { readonly event: unknown } | undefined {
   return isUnknownType(line, EVENT_TYPES) ? undefined : read(eventLine, "an event", line);
 }
@@ -136,8 +138,8 @@ function isUnknownType(line: unknown, known: ReadonlySet<unknown>): boolean {
 function read<Value>(schema: z.ZodType<Value>, what: string, value: unknown): Value {
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
-  const problems = error.issues.map(({ path, message }) => `${path.join(".") || "all of it"}: ${message}`);
-  throw new Error(`${what} that is not understood: ${problems.join("; ")}`);
+  const problems = error.issues.map(({ path, message }) => `${path.join(".") || "the whole value"}: ${message}`);
+  throw new Error(`${what} that does not parse: ${problems.join("; ")}`);
 }
 
 function isKey(text: string): boolean {

@@ -10,12 +10,12 @@ import { sumOf } from "../model/spending.ts";
 import type { TurnEntry } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry, UsageQuery } from "../model/usage-entry.ts";
 
-/** What was spent on one model by one session on one day. */
+/** Spending on one model by one session on one day. */
 type Spent = UsageEntry & { readonly [Dimension in UsageDimension]: string };
 
 /**
- * A journal that lasts as long as the object: for tests, and for applications that need not remember. One that was closed
- * can be given to another supervisor, which then finds what the first one left.
+ * Returns a journal in memory, for tests and applications that need no persistence. A closed one keeps its entries and
+ * can be given to another supervisor.
  */
 export function memoryJournal(): Journal {
   return new MemoryJournal();
@@ -25,12 +25,12 @@ class MemoryJournal implements Journal {
   readonly location: string = "memory";
   readonly #sessions = new Map<string, SessionEntry>();
   readonly #turns = new Map<string, TurnEntry>();
-  /** The ids of the turns that have not ended, by session, in the order in which they were accepted. */
+  /** Ids of unfinished turns by session, in the order of acceptance. */
   readonly #unfinished = new Map<string, Set<string>>();
-  /** In the order in which they were asked for. */
+  /** In the order of the requests. */
   readonly #approvals = new Map<string, ApprovalEntry>();
   readonly #spent = new Map<string, Spent>();
-  /** Those that each session has left, in order. */
+  /** By session, in order. */
   readonly #left = new Map<string, ConversationEntry[]>();
   #owner: JournalOwner | undefined;
   #written = 0;
@@ -224,7 +224,7 @@ class MemoryJournal implements Journal {
     this.#spent.set(id, before === undefined ? spent : { ...spent, ...sumOf([before, spent]) });
   }
 
-  /** What was spent under one key was spent under another one. */
+  /** Moves spending from one key to another. */
   #rename(session: string, as: string): void {
     for (const [id, spent] of [...this.#spent]) {
       if (spent.session !== session) continue;
@@ -256,12 +256,12 @@ class MemoryJournal implements Journal {
 
   #refuseIfClosed(): void {
     if (this.#owner !== undefined) return;
-    const message = "The journal in memory is not open.";
+    const message = "The in-memory journal is not open.";
     throw new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "failed", applied: false } });
   }
 }
 
-/** As it would come back from a disk. */
+/** Returns the value as a disk would return it. */
 function copy<Value>(value: Value): Value {
   return JSON.parse(JSON.stringify(value)) as Value;
 }

@@ -1,16 +1,16 @@
 import type { JsonObject } from "./session-entry.ts";
 
-/** A permission that Claude asked for. Times are milliseconds since the epoch. */
+/** A permission request of Claude. Times are in milliseconds since the epoch. */
 export interface RequestedApproval {
   readonly id: string;
-  /** The canonical form of the name of the session. */
+  /** Canonical name of the session. */
   readonly session: string;
   readonly tool: string;
   readonly input: JsonObject;
   readonly requestedAt: number;
 }
 
-/** A permission that Claude asked for, and what was answered. */
+/** A permission request and its outcome. */
 export interface ApprovalEntry extends RequestedApproval {
   readonly outcome?: "approved" | "denied" | "expired" | "withdrawn";
   readonly settledAt?: number;

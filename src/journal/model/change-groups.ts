@@ -2,18 +2,18 @@ import type { Change } from "./change.ts";
 
 export type ChangeOf<Type extends Change["type"]> = Extract<Change, { readonly type: Type }>;
 
-/** Changes of one type that may be made at once: no two of them are of the same thing. */
+/** Changes of one type that can be applied at once: no two concern the same subject. */
 export type ChangeGroup = {
   [Type in Change["type"]]: { readonly type: Type; readonly changes: ChangeOf<Type>[] };
 }[Change["type"]];
 
-/** What keeps its place among all the others, since it is about any number of things. */
+/** Changes that concern any number of subjects and keep their position among all others. */
 const BARRIERS: ReadonlySet<Change["type"]> = new Set(["session_forgotten", "session_erased", "conversation_erased"]);
 
 /**
- * Puts changes together that may be made at once. The groups, made in order, come to the same as the changes: those of the
- * same thing keep their order, and what is forgotten or erased keeps its place among all the others. What is only ever added is of
- * no thing.
+ * Groups changes that can be applied at once. Applying the groups in order has the same effect as the changes in order:
+ * changes of one subject keep their order, and forgetting and erasing keep their position among all changes. Purely
+ * additive changes have no subject.
  */
 export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   const groups: { readonly group: ChangeGroup; readonly things: Set<string | undefined> }[] = [];
@@ -33,7 +33,7 @@ export function changeGroups(changes: readonly Change[]): ChangeGroup[] {
   return groups.map(({ group }) => group);
 }
 
-/** What a change is of. Sessions, turns and approvals have ids of their own kinds. */
+/** Returns the subject of a change. Sessions, turns and approvals have separate ids. */
 function thingOf(change: Change): string | undefined {
   switch (change.type) {
     case "session_saved":

@@ -4,31 +4,28 @@ import type { JsonObject, SessionEntry } from "./session-entry.ts";
 import type { ModelSpending } from "./spending.ts";
 import type { AcceptedTurn, EndedTurnState } from "./turn-entry.ts";
 
-/**
- * What a journal is told. A change of a turn or an approval that is not there, or of one that has ended already, does
- * nothing: a turn ends once.
- */
+/** A change of a journal. A change of an unknown or ended turn or approval has no effect: a turn ends once. */
 export type Change =
-  /** In the place of what was known of the session. */
+  /** Replaces the entry of the session. */
   | { readonly type: "session_saved"; readonly session: SessionEntry }
-  /** Nothing is to be kept of the session but what it spent: not its turns, not its approvals, not which conversations it had. */
+  /** Deletes everything about the session except its spending. */
   | { readonly type: "session_forgotten"; readonly session: string }
   /**
-   * The same, and its name is not to be kept either: what it spent stays, added to what stands under the key `as`, which is no
-   * session's.
+   * As `session_forgotten`, and moves the session's spending to the key `as`, which is no session's, so that the name
+   * is gone.
    */
   | { readonly type: "session_erased"; readonly session: string; readonly as: string }
   | { readonly type: "conversation_left"; readonly conversation: ConversationEntry }
-  /** Nothing is left of a conversation that the session had left. */
+  /** Nothing remains of a conversation that the session had left. */
   | { readonly type: "conversation_erased"; readonly session: string; readonly conversationId: string }
-  /** A turn of an id that is there already stays as it is. */
+  /** Has no effect if the turn exists. */
   | { readonly type: "turn_accepted"; readonly turn: AcceptedTurn }
-  /** Its caller was told that it is not accepted. Nothing is kept of it, unless it has begun or ended. */
+  /** The caller was told that the turn is not accepted. Deletes the turn unless it has begun or ended. */
   | { readonly type: "turn_withdrawn"; readonly turn: string }
-  /** It is about to be handed to a process, for the `attempt`-th time; nothing of it is touched. */
+  /** The turn is about to go to a process, for the `attempt`-th time, and is untouched. */
   | { readonly type: "turn_begun"; readonly turn: string; readonly promptId: string; readonly attempt: number }
   | { readonly type: "turn_touched"; readonly turn: string }
-  /** It waits again. `attempts` is how often it has been handed to a process, where the last time does not count. */
+  /** The turn waits again. `attempts` replaces the count if the last attempt does not count. */
   | {
       readonly type: "turn_requeued";
       readonly turn: string;
@@ -42,7 +39,7 @@ export type Change =
       readonly at: number;
       readonly outcome: JsonObject;
     }
-  /** Added to what was spent on that day. */
+  /** Adds to the spending of that day. */
   | {
       readonly type: "spent";
       readonly supervisor: string;
@@ -59,16 +56,16 @@ export type Change =
       readonly at: number;
     };
 
-/** Changes that are made together, or not at all. */
+/** Changes that are applied together or not at all. */
 export interface Batch {
-  /** Counts the batches since the journal was opened, from 1. */
+  /** Number of the batch since the journal was opened, from 1. */
   readonly number: number;
   readonly changes: readonly Change[];
   /**
-   * The keys of the sessions whose changes they are, each once, as far as that was said. A journal that several machines write
-   * makes sure that whoever writes owns them; others take no notice.
+   * Keys of the sessions that the changes belong to, each once, as far as known. A journal that several machines write
+   * checks that the writer owns them; others ignore it.
    */
   readonly sessions?: readonly string[];
-  /** Whether it must be there also after the machine, and not only the application, has lost its power. */
+  /** Whether the batch must survive a power loss of the machine. */
   readonly durable: boolean;
 }

@@ -1,15 +1,15 @@
 import type { JsonObject } from "./session-entry.ts";
 
 /**
- * A conversation that a session has left, or a place that its transcripts were in. They may still be there, so that whoever erases
- * the session has to know.
+ * A conversation that a session has left, or a location that its transcripts were in. Transcripts may still be there,
+ * so erasing the session has to look.
  */
 export interface ConversationEntry {
-  /** The canonical form of the name of the session. */
+  /** Canonical name of the session. */
   readonly session: string;
-  /** Claude's id of the conversation. */
+  /** Claude's session id of the conversation. */
   readonly conversationId: string;
-  /** What the session remembered of it when it left. JSON; the journal keeps it and does not look into it. */
+  /** What the session remembered of the conversation when it left. Opaque JSON. */
   readonly memory: JsonObject;
   /** In milliseconds since the epoch. */
   readonly leftAt: number;

@@ -1,10 +1,10 @@
 import type { Clock } from "../../clock.ts";
 
-/** For how long what was written is kept, and how much of it, in bytes. */
+/** How long to keep a write, and how many bytes of writes. */
 const KEPT_MS = 5 * 60_000;
 const MOST_BYTES = 16 * 1024 ** 2;
 
-/** What each write takes besides what it says, in bytes. */
+/** Overhead per write, in bytes. */
 const OVERHEAD = 256;
 
 interface Kept<Write> {
@@ -14,8 +14,8 @@ interface Kept<Write> {
 }
 
 /**
- * What a database has confirmed last, oldest first: a database that fails over to a replica may lack it, and can be given it once
- * more. Bounded by time and by size.
+ * The last writes that a database has confirmed, oldest first, bounded by age and size. A database that fails over to a
+ * replica may have lost them, and gets them again.
  */
 export class RecentWrites<Write> implements Iterable<Write> {
   readonly #clock: Pick<Clock, "monotonic">;
@@ -26,7 +26,7 @@ export class RecentWrites<Write> implements Iterable<Write> {
     this.#clock = clock;
   }
 
-  /** @param bytes how much it says */
+  /** @param bytes size of the write */
   add(write: Write, bytes: number): void {
     const at = this.#clock.monotonic();
     this.#kept.push({ write, bytes: bytes + OVERHEAD, at });
@@ -39,7 +39,7 @@ export class RecentWrites<Write> implements Iterable<Write> {
     if (dropped !== 0) this.#kept = dropped === -1 ? [] : this.#kept.slice(dropped);
   }
 
-  /** Keeps only what passes. */
+  /** Keeps only the writes that `keep` accepts. */
   filter(keep: (write: Write) => boolean): void {
     this.#kept = this.#kept.filter(({ write }) => keep(write));
     this.#bytes = this.#kept.reduce((sum, { bytes }) => sum + bytes, 0);

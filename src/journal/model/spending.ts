@@ -6,13 +6,13 @@ export interface Usage {
   readonly cacheCreationInputTokens: number;
 }
 
-/** What was spent: US dollars, as Claude Code estimates them, and tokens. */
+/** Spending: US dollars, as Claude Code estimates them, and tokens. */
 export interface Spending {
   readonly costUsd: number;
   readonly usage: Usage;
 }
 
-/** What was spent on one model. */
+/** Spending on one model. */
 export interface ModelSpending extends Spending {
   readonly model: string;
 }
@@ -22,7 +22,7 @@ export const NOTHING_SPENT: Spending = {
   usage: { inputTokens: 0, outputTokens: 0, cacheReadInputTokens: 0, cacheCreationInputTokens: 0 },
 };
 
-/** The sum of all of `spendings`. */
+/** Returns the sum of `spendings`. */
 export function sumOf(spendings: Iterable<Spending>): Spending {
   let { costUsd, usage } = NOTHING_SPENT;
   for (const other of spendings) {

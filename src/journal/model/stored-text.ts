@@ -1,11 +1,11 @@
 /**
- * What a database cannot keep is written as this and four hexadecimal digits: U+0000, which PostgreSQL refuses and where many
- * functions of SQLite end a text, and halves of surrogate pairs, which UTF-8 does not have. All else stays readable for
- * people and other tools, and a text that begins with another one still does.
+ * Escape character for what a database cannot store, followed by four hexadecimal digits: U+0000, which PostgreSQL
+ * rejects and which ends a text in many functions of SQLite, and lone surrogates, which UTF-8 cannot encode. All other
+ * text stays readable, and prefixes stay prefixes.
  */
 const ESCAPE = "␐";
 
-/** A text as it is stored. */
+/** Returns the text in its stored form. */
 export function toText(text: string): string {
   if (text.isWellFormed() && !text.includes("\0") && !text.includes(ESCAPE)) return text;
   return text.replace(/[\0␐\p{Surrogate}]/gu, (character) => {
@@ -13,7 +13,7 @@ export function toText(text: string): string {
   });
 }
 
-/** The text that was stored so. */
+/** Returns the original text. */
 export function fromText(stored: string): string {
   if (!stored.includes(ESCAPE)) return stored;
   return stored.replace(/␐([\da-f]{4})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));

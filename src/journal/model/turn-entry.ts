@@ -1,48 +1,48 @@
 import type { JsonObject } from "./session-entry.ts";
 
-/** What has become of a turn that was accepted. */
+/** State of an accepted turn. */
 export type TurnEntryState = "queued" | "running" | EndedTurnState;
 
 /** How a turn can end. */
 export type EndedTurnState = "completed" | "failed" | "interrupted" | "cancelled" | "timed_out";
 
 /**
- * How Claude Code takes the prompt of a turn: as text, as a command of its own with arguments, or as what is typed to it, where
- * commands run and files are read in. A value that is not known here is text.
+ * How Claude Code takes the prompt: `text` verbatim, `command` as a command with arguments, `typed` as if typed, with
+ * commands and file references expanded. An unknown value counts as `text`.
  */
 export type PromptKind = "text" | "command" | "typed";
 
 /** A turn as it is accepted. */
 export interface AcceptedTurn {
-  /** Unlike that of any other turn in the journal. */
+  /** Unique in the journal. */
   readonly id: string;
-  /** The canonical form of the name of its session. */
+  /** Canonical name of the session. */
   readonly session: string;
   readonly prompt: string;
   /** Default `"text"`. */
   readonly promptKind?: PromptKind;
-  /** Its place among the turns of its session that wait: the lowest goes first. */
+  /** Position among the queued turns of the session; the lowest runs first. */
   readonly position: number;
-  /** Whether somebody has been told that it is on disk, and will come back for it. */
+  /** Whether a caller was told that the turn is on disk, and will come back for it. */
   readonly durable: boolean;
-  /** The `timeout` and `queueTimeout` that it was asked with, in milliseconds. */
+  /** The turn's `timeout` and `queueTimeout`, in milliseconds. */
   readonly timeoutMs?: number;
   readonly queueTimeoutMs?: number;
   /** In milliseconds since the epoch. */
   readonly acceptedAt: number;
 }
 
-/** A turn and what has become of it. */
+/** A turn and its state. */
 export interface TurnEntry extends AcceptedTurn {
   readonly state: TurnEntryState;
-  /** How often it has been handed to a process. */
+  /** How often the turn was given to a process. */
   readonly attempts: number;
-  /** The id of its prompt in the transcript, of its last attempt. */
+  /** Id of the prompt in the transcript, in the last attempt. */
   readonly promptId?: string;
-  /** Whether Claude had begun to answer or to act in the last attempt. */
+  /** Whether Claude had begun to answer or act in the last attempt. */
   readonly touched: boolean;
   /** In milliseconds since the epoch. */
   readonly endedAt?: number;
-  /** What came of it: the reply, or the error. JSON; the journal keeps it and does not look into it. */
+  /** The reply or error. Opaque JSON. */
   readonly outcome?: JsonObject;
 }

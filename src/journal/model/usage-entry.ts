@@ -1,25 +1,25 @@
 import type { Spending } from "./spending.ts";
 
-/** What spending can be told apart by. */
+/** A dimension of spending. */
 export type UsageDimension = "supervisor" | "session" | "model" | "day";
 
-/** Which spending is asked for, and how finely. */
+/** Which spending to return, and by which dimensions. */
 export interface UsageQuery {
-  /** Only what this supervisor's sessions spent. */
+  /** Only sessions of this supervisor. */
   readonly supervisor?: string;
-  /** Only what this session spent; the canonical form of its name. */
+  /** Only this session, by canonical name. */
   readonly session?: string;
-  /** The first and the last day, as `2026-11-24`, in UTC; both count. */
+  /** First and last day, inclusive, in UTC, as `2026-11-24`. */
   readonly since?: string;
   readonly until?: string;
-  /** One entry for each combination of these; without any, one for all. */
+  /** One entry per combination of these dimensions; without any, one in total. */
   readonly by: readonly UsageDimension[];
 }
 
-/** What was spent, by the dimensions that were asked for. Where nothing was spent there is no entry. */
+/** Spending by the requested dimensions. There is no entry without spending. */
 export interface UsageEntry extends Spending {
   readonly supervisor?: string;
-  /** The canonical form of the session's name. */
+  /** Canonical name of the session. */
   readonly session?: string;
   readonly model?: string;
   /** In UTC, as `2026-11-24`. */
@@ -28,10 +28,10 @@ export interface UsageEntry extends Spending {
 
 const DAY_MS = 86_400_000;
 
-/** The day that was asked for last: nearly always the same. */
+/** The last result: nearly every call asks for the same day. */
 let last = { number: Number.NaN, day: "" };
 
-/** The day of a time in milliseconds since the epoch, in UTC. */
+/** Returns the UTC day of a time in milliseconds since the epoch. */
 export function dayOf(at: number): string {
   const number = Math.floor(at / DAY_MS);
   if (number !== last.number) last = { number, day: new Date(at).toISOString().slice(0, 10) };

@@ -4,14 +4,14 @@ import { notOpen, type PostgresSubject, type PostgresUse, subjectOf } from "./po
 import type { PostgresLocation } from "./postgres-location.ts";
 import { type PostgresTables, prepare } from "./postgres-schema.ts";
 
-/** A database whose tables are there. */
+/** A connected database with its tables. */
 export interface ReadyDatabase {
   readonly database: PostgresDatabase;
-  /** An expression of SQL that tells its history, see `historyExpression`. */
+  /** A SQL expression for the database's history, see `historyExpression`. */
   readonly history: string;
 }
 
-/** A database that is connected to, and whose tables are made, when it is first used. */
+/** A database that connects and creates its tables on first use. */
 export class LazyDatabase {
   readonly #open: () => Promise<ReadyDatabase>;
   readonly #subject: PostgresSubject;
@@ -37,7 +37,10 @@ export class LazyDatabase {
     };
   }
 
-  /** After a failure the next call tries again. @throws CastellanError `DATABASE_UNAVAILABLE` */
+  /**
+   * Connects on the first call; after a failure the next call tries again. @throws CastellanError
+   * `DATABASE_UNAVAILABLE`
+   */
   async use(): Promise<PostgresDatabase> {
     return (await this.useWithHistory()).database;
   }
@@ -55,7 +58,7 @@ export class LazyDatabase {
     }
   }
 
-  /** Waits for what is under way. */
+  /** Waits for running transactions. */
   close(): Promise<void> {
     this.#closed ??= this.#finish();
     return this.#closed;
@@ -68,17 +71,17 @@ export class LazyDatabase {
 }
 
 /*
- * A server that has failed over to a replica, or was put back to a backup, has another timeline than before; another server has another
- * identifier. The timeline is asked for where the next write goes: what the control file says of it lags behind. Anybody may ask.
+ * A failover or a restore changes the timeline; another server has another system identifier. The timeline is read
+ * where the next write goes, because the control file lags behind. Any role may read both.
  */
 const SYSTEM = "(select system_identifier::text from pg_control_system())";
 const TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)";
 
-/** From the one that tells most to one that tells nothing, for databases that only speak PostgreSQL's protocol. */
+/** Most specific first; the last ones are for databases that only speak PostgreSQL's protocol. */
 const EXPRESSIONS = [`${SYSTEM} || '/' || ${TIMELINE}`, TIMELINE, "null::text"];
 
 /**
- * An expression of SQL that tells the history of a database from others; it is null if the database cannot say.
+ * Returns a SQL expression that identifies the history of a database; it is null if the database cannot tell.
  *
  * @throws CastellanError `DATABASE_UNAVAILABLE` if the database does not answer
  */
@@ -88,7 +91,7 @@ export async function historyExpression(database: PostgresDatabase): Promise<str
       await database.read(`select ${expression}`);
       return expression;
     } catch (error) {
-      // That there is no such function, or that it may not be called, is an answer.
+      // A missing function, or one that is not allowed, is an answer.
       if (!CastellanError.is(error, "DATABASE_UNAVAILABLE") || error.details.reason === "unreachable") throw error;
     }
   }

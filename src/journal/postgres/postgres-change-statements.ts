@@ -1,14 +1,14 @@
 import type { Change } from "../model/change.ts";
 
-/* What is forgotten with a session, of which `forgotten` has the keys. */
+/* Deletes everything that goes with a session. `forgotten` has the keys. */
 const NOTHING_OF_IT = `
       no_turns as (delete from turns using forgotten where turns.session = forgotten.session),
       no_approvals as (delete from approvals using forgotten where approvals.session = forgotten.session),
       no_conversations as (delete from conversations using forgotten where conversations.session = forgotten.session)`;
 
 /**
- * How changes of each type are made, any number of them at once. The one parameter is the rows, as JSON; what is JSON itself
- * stands in them as text, because PostgreSQL takes JSON apart only if no text in it has U+0000 or half a surrogate pair.
+ * The statements by type of change, for any number of changes at once. The one parameter is the rows as JSON. Nested
+ * JSON is passed as text: PostgreSQL does not unpack JSON that contains U+0000 or lone surrogates.
  */
 export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = {
   session_saved: `
@@ -22,7 +22,7 @@ export const CHANGE_STATEMENTS: { readonly [Type in Change["type"]]: string } = 
     with forgotten as (select session from json_to_recordset($1) as row (session text)), ${NOTHING_OF_IT}
     delete from sessions using forgotten where sessions.key = forgotten.session`,
 
-  /* No two sessions get the same new key, so that a digest of the old one and that stays unlike any other. */
+  /* Each `as` is unique, so a digest of it and the old digest is unique, too. */
   session_erased: `
     with forgotten as (select session, "as" from json_to_recordset($1) as row (session text, "as" text)), ${NOTHING_OF_IT},
       renamed as (

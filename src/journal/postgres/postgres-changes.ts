@@ -13,10 +13,10 @@ export interface ChangeStatement {
 }
 
 /**
- * What makes the changes, in order.
+ * Returns the statements for the changes, in order.
  *
  * @param subject the journal, for errors
- * @throws CastellanError `JOURNAL_UNAVAILABLE` if JSON cannot say one of them
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if a change cannot be written as JSON
  */
 export function statementsOf(changes: readonly Change[], subject: PostgresSubject): ChangeStatement[] {
   try {
@@ -25,12 +25,12 @@ export function statementsOf(changes: readonly Change[], subject: PostgresSubjec
       rows: JSON.stringify(changeRows(group)),
     }));
   } catch (cause) {
-    // A circle, or a text longer than there can be.
+    // A cycle, or a text that is too long.
     throw unavailable(subject, "refused", wordsOf(cause), { applied: false, cause });
   }
 }
 
-/** The changes of a group as the rows that the statement for them takes, see postgres-change-statements.ts. */
+/** Returns the changes of a group as rows for their statement, see postgres-change-statements.ts. */
 function changeRows(group: ChangeGroup): object[] {
   switch (group.type) {
     case "session_saved":
@@ -102,7 +102,7 @@ function changeRows(group: ChangeGroup): object[] {
   }
 }
 
-/** One row for each of what spending is told apart by: a statement can add to a row only once. */
+/** Returns one row per combination of dimensions: a statement can update a row only once. */
 function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
   const sums = new Map<string, { readonly spender: readonly string[]; readonly spent: Spending }>();
   for (const { supervisor, session, day, models } of changes) {
@@ -116,7 +116,7 @@ function spentRows(changes: readonly ChangeOf<"spent">[]): object[] {
   return [...sums].map(([id, { spender, spent }]) => {
     const [supervisor, session, model, day] = spender.map(toText);
     return {
-      // An index takes no long texts.
+      // An index entry is limited in length.
       digest: createHash("sha256").update(id).digest("hex"),
       supervisor,
       session,

@@ -12,7 +12,7 @@ import {
 } from "./postgres-fault.ts";
 import type { PostgresLocation } from "./postgres-location.ts";
 
-/** Runs a statement and tells its rows. */
+/** Runs a statement and returns its rows. */
 export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
 /** A statement and its parameters. */
@@ -21,42 +21,42 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
-/** How a transaction is made. */
+/** How to run a transaction. */
 export interface TransactionOptions {
-  /** Whether to wait until it would survive a crash of the server as well. Default: as the server is set. */
+  /** Whether the commit waits until it would survive a crash of the server. Default: the server's setting. */
   readonly durable?: boolean;
 }
 
-/** How a database is used. */
+/** How to use a database. */
 export interface DatabaseTerms {
-  /** How long a statement may take. */
+  /** Statement timeout, in milliseconds. */
   readonly timeoutMs: number;
-  /** How many connections there are at most. Default: 4. */
+  /** Maximum number of connections. Default: 4. */
   readonly connections?: number;
-  /** How long a transaction may do nothing before it is ended with all its locks. Default: half of `timeoutMs`. */
+  /** How long a transaction may be idle before the server ends it, in milliseconds. Default: half of `timeoutMs`. */
   readonly idleMs?: number;
 }
 
 const CONNECT_MS = 5_000;
-/** How long a connection that others use is waited for. None of them keeps it for long, but many may wait. */
+/** How long to wait for a pooled connection, in milliseconds. Each use is short, but many may wait. */
 const QUEUE_MS = 60_000;
-/** By how much longer than the server, which says what it could not do in time, the wait for its answer is. */
+/** How much longer than the server's timeout to wait for its answer, in milliseconds. */
 const GRACE_MS = 2_000;
-/** What is written here relies on each statement seeing what others have committed, whatever the server's default is. */
+/** The statements need to see what others have committed, whatever the server's default is. */
 const BEGIN = "begin isolation level read committed";
 
 /**
- * A few connections to a database. Nothing outlasts a transaction on them, so that they may go through a pooler that gives
- * each transaction another connection: no session settings, no prepared statements with names, no session locks.
+ * A small pool of connections to a database. It keeps no state outside of transactions (no session settings, named
+ * prepared statements or session locks), so a transaction pooler is fine.
  */
 export class PostgresDatabase {
   /** For errors. */
   readonly subject: PostgresSubject;
   readonly schema: string;
   readonly #pool: Pool;
-  /** The connections that are in use. */
+  /** Connections in use. */
   readonly #busy: Set<PoolClient> = new Set();
-  /** Those who wait for one. */
+  /** Callers that wait for a connection. */
   readonly #waiting: Set<PromiseWithResolvers<PoolClient>> = new Set();
   readonly #settings: string;
   #closed = false;
@@ -75,14 +75,14 @@ export class PostgresDatabase {
   }
 
   /**
-   * Connects to nothing yet.
+   * Creates the pool without connecting.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by `use`, if `pg` is not installed
    */
   static async load(
     { url, schema, label }: PostgresLocation,
     use: PostgresUse,
-    // Whoever waits for the locks of an application that stands still should get them in time.
+    // Callers that wait for a suspended application's locks get them before their own timeout.
     { timeoutMs, connections = 4, idleMs = timeoutMs / 2 }: DatabaseTerms,
     importPg: () => Promise<Pick<typeof import("pg"), "Client" | "Pool">> = () => import("pg"),
   ): Promise<PostgresDatabase> {
@@ -93,7 +93,7 @@ export class PostgresDatabase {
       throw unavailable(subject, "failed", what, { applied: false, advice, cause });
     });
     const pool = new Pool({
-      // A server that does not answer is given up sooner than a connection that others use: that says nothing of the server.
+      // A new connection has a shorter timeout than the wait for a pooled one, which says nothing about the server.
       Client: class extends Client {
         constructor(config?: string | ClientConfig) {
           super({ ...(typeof config === "object" && config), connectionTimeoutMillis: CONNECT_MS });
@@ -108,7 +108,7 @@ export class PostgresDatabase {
       keepAlive: true,
       pipeline: true,
     });
-    // Whoever uses a connection hears of its loss; unheard, the event would end the application.
+    // The user of a connection gets its error; an unhandled `error` event would end the process.
     pool.on("error", () => {});
     pool.on("connect", (client) => client.on("error", () => {}));
     return new PostgresDatabase(pool, subject, schema, timeoutMs, idleMs);
@@ -120,7 +120,7 @@ export class PostgresDatabase {
     return rows;
   }
 
-  /** The rows of a statement, and of another one that is run after it. @throws CastellanError as {@link PostgresDatabase.load} */
+  /** Runs a statement, and optionally a second one after it. @throws CastellanError as {@link PostgresDatabase.load} */
   async readBoth<Row extends QueryResultRow, Other extends QueryResultRow>(
     { text, values }: Statement,
     other?: Statement,
@@ -142,10 +142,11 @@ export class PostgresDatabase {
   }
 
   /**
-   * Runs `work` in a transaction, which is rolled back if it rejects. Statements that it does not await go out together.
+   * Runs `work` in a transaction, which rolls back if `work` rejects. Statements that `work` does not await are
+   * pipelined.
    *
-   * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by use, without `details.applied` if only the commit can have gone either way;
-   * whatever `work` throws
+   * @throws CastellanError as {@link PostgresDatabase.load}, without `details.applied` if only the outcome of the
+   * commit is unknown; as `work`
    */
   async transaction<Result>(
     work: (query: Query) => Promise<Result>,
@@ -171,13 +172,13 @@ export class PostgresDatabase {
     }
   }
 
-  /** Waits for what is under way; refuses what has no connection yet. */
+  /** Waits for running transactions. Rejects callers that wait for a connection. */
   async close(): Promise<void> {
     this.#refuse();
     await this.#pool.end();
   }
 
-  /** Ends what is under way, and begins nothing any more. */
+  /** Breaks running transactions, and begins no more. */
   abandon(): void {
     this.#refuse();
     for (const client of this.#busy) client.connection.stream.destroy();

@@ -9,7 +9,7 @@ interface SettingsRow {
   readonly replicas: number;
 }
 
-/** Anybody may ask, of replicas at least whether there are any. */
+/** Any role may read these; whether there are replicas, if not which. */
 const SETTINGS = `
   select current_setting('synchronous_commit') as commit, current_setting('synchronous_standby_names') as standbys,
     current_setting('fsync') as fsync, (select count(*)::integer from pg_stat_replication) as replicas`;
@@ -27,10 +27,11 @@ export async function durabilityProblemsAt(location: PostgresLocation): Promise<
 }
 
 /**
- * Why a database may lose what it has confirmed, when it fails over to a replica or its machine crashes, and what to do about it; empty
- * if nothing shows that it may. A database that only speaks the protocol of PostgreSQL may have nothing to say.
+ * Returns why the database may lose confirmed commits in a failover or a crash of its machine, and what to do about it;
+ * empty if nothing suggests that. A database that only speaks PostgreSQL's protocol may have nothing to say.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by the use of the database, if the database does not answer
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, by the use of the database, if it does not
+ * answer
  */
 export async function durabilityProblems(database: PostgresDatabase): Promise<string[]> {
   const [row] = await database.read<SettingsRow>(SETTINGS).catch((error: unknown) => {
@@ -43,19 +44,17 @@ export async function durabilityProblems(database: PostgresDatabase): Promise<st
 function problemsOf({ commit, standbys, fsync, replicas }: SettingsRow): string[] {
   const problems: string[] = [];
   if (fsync === "off")
-    problems.push("`fsync` is off, so that a crash of its machine can damage all of it; set it to `on`");
+    problems.push("`fsync` is off, so a crash of its machine can damage the database; set it to `on`");
   if (commit === "off") {
-    problems.push(
-      "`synchronous_commit` is off, so that a crash loses turns that were accepted and replies that were given; set it to `on`",
-    );
+    problems.push("`synchronous_commit` is off, so a crash loses accepted turns and delivered replies; set it to `on`");
   }
   if (replicas > 0 && standbys === "") {
     problems.push(
-      `it has ${replicas === 1 ? "a replica" : `${replicas} replicas`} and waits for none, so that a failover loses what has not been copied yet; name a standby in \`synchronous_standby_names\``,
+      `it has ${replicas === 1 ? "a replica" : `${replicas} replicas`} and waits for none, so a failover loses commits that are not replicated yet; name a standby in \`synchronous_standby_names\``,
     );
   } else if (standbys !== "" && commit === "local") {
     problems.push(
-      "`synchronous_commit` is local, so that commits do not wait for the standbys in `synchronous_standby_names`; set it to `on`",
+      "`synchronous_commit` is local, so commits do not wait for the standbys in `synchronous_standby_names`; set it to `on`",
     );
   }
   return problems;

@@ -1,10 +1,10 @@
 import { CastellanError, type DatabaseFault } from "../../errors.ts";
 import type { PostgresLocation } from "./postgres-location.ts";
 
-/** What a PostgreSQL database is used for, in messages. */
+/** The use of a PostgreSQL database, for messages. */
 export type PostgresUse = "journal" | "cluster" | "session store" | "database";
 
-/** A database as errors name it. Faults of a journal are `JOURNAL_UNAVAILABLE`, all others `DATABASE_UNAVAILABLE`. */
+/** A database in errors. Faults of a journal have the code `JOURNAL_UNAVAILABLE`, all others `DATABASE_UNAVAILABLE`. */
 export interface PostgresSubject {
   readonly code: "JOURNAL_UNAVAILABLE" | "DATABASE_UNAVAILABLE";
   /** `The journal postgres://host:5432/app (schema castellan)` */
@@ -16,21 +16,21 @@ export function subjectOf(use: PostgresUse, { label }: Pick<PostgresLocation, "l
   return { code, label: `The ${use} ${label}` };
 }
 
-/** What an error of PostgreSQL's means for what is kept there; `state` is its SQLSTATE, if the server gave one. */
+/** Classifies an error of PostgreSQL by its SQLSTATE, which is undefined if the server gave none. */
 export function faultOf(state: string | undefined): DatabaseFault {
   if (state === undefined) return "unreachable";
   return FAULTS.find(([states]) => states.test(state))?.[1] ?? "failed";
 }
 
 const FAULTS: readonly (readonly [states: RegExp, fault: DatabaseFault])[] = [
-  // Connections, also those that the server has ended, users and passwords, no such database, too many connections, a server
-  // that stops or is starting.
+  // Connection failures and terminated connections, users and passwords, a missing database, too many connections, a
+  // server that starts or stops.
   [/^(08...|25P03|28...|3D000|53300|57P0.)$/, "unreachable"],
   [/^53100$/, "no_space"],
   [/^25006$/, "read_only"],
-  // Tables and columns that are no longer there, and what the server itself calls corrupted.
+  // Missing tables and columns, and corruption that the server reports.
   [/^(42P01|42703|3F000|XX00[12])$/, "damaged"],
-  // Data that it cannot represent, that breaks a rule, or that is beyond its limits.
+  // Data that cannot be represented, violates a constraint or exceeds a limit.
   [/^(22...|23...|54...)$/, "refused"],
 ];
 
@@ -45,14 +45,14 @@ const ADVICE: { readonly [Fault in DatabaseFault]: string } = {
 };
 
 interface FaultInit {
-  /** Whether what was to be written is there; left out if that cannot be told. */
+  /** Whether the write took effect. Left out if unknown. */
   readonly applied?: boolean | undefined;
   readonly cause?: unknown;
-  /** What to do about it, if not what is always done. */
+  /** What to do, instead of the usual advice. */
   readonly advice?: string;
 }
 
-/** The error for a fault of a database. */
+/** Returns the error for a fault of a database. */
 export function unavailable(
   { code, label }: PostgresSubject,
   reason: DatabaseFault,
@@ -64,20 +64,20 @@ export function unavailable(
   return new CastellanError(code, message, { details, cause });
 }
 
-/** The error for a call to a database that is not open. */
+/** Returns the error for a call to a database that is not open. */
 export function notOpen({ code, label }: PostgresSubject): CastellanError<PostgresSubject["code"]> {
   const details = { reason: "failed", applied: false } as const;
   return new CastellanError(code, `${label} is not open.`, { details });
 }
 
-/** The SQLSTATE of an error that the server gave as its answer; `undefined` for all others, such as a lost connection. */
+/** Returns the SQLSTATE of an error that the server reported; undefined for all others, such as a lost connection. */
 export function stateOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, severity } = error as { readonly code?: unknown; readonly severity?: unknown };
   return typeof code === "string" && severity !== undefined ? code : undefined;
 }
 
-/** The error in words: what the server said, or what became of the connection. */
+/** Returns the server's message, or what happened to the connection. */
 export function wordsOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return message || code || String(error);

@@ -1,8 +1,8 @@
 import type { PostgresTables } from "./postgres-schema.ts";
 
 /*
- * Numbers are those of JavaScript, so that each comes back as it was; times are milliseconds since the epoch. Text may hold
- * escapes, see stored-text.ts. JSON is `json`, not `jsonb`, which refuses U+0000 and half surrogate pairs.
+ * Numbers are JavaScript's, and times are milliseconds since the epoch. Text may contain escapes, see stored-text.ts.
+ * JSON is `json`: `jsonb` rejects U+0000 and lone surrogates.
  */
 const FIRST = `
   create table sessions (
@@ -68,7 +68,7 @@ const FIRST = `
   );
 `;
 
-/** Turns of earlier releases are text from here on, which can do no harm. */
+/** Turns of earlier releases count as text from here on, which is harmless. */
 const PROMPT_KIND = "alter table turns add column prompt_kind text";
 
 /* Conversations that sessions have left. */

@@ -38,14 +38,14 @@ import { type RecentBatch, RecentBatches } from "./recent-batches.ts";
 import type { JournalFencing, WriteFence } from "./write-fence.ts";
 
 export interface PostgresJournalOptions extends PostgresOptions {
-  /** Default: the machine's own. */
+  /** Default: the system clock. */
   readonly clock?: Clock;
 }
 
 /**
- * A journal in a PostgreSQL database, in a schema of its own. Needs the package `pg`. It may be reached through a pooler.
+ * Returns a journal in its own schema of a PostgreSQL database. Needs the package `pg`. A pooler is fine.
  *
- * An application that has not been heard of for five seconds loses it to one that wants it.
+ * An application that is silent for five seconds loses the journal to the next application that opens it.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
@@ -60,51 +60,49 @@ export function postgresJournal({ clock = systemClock, ...options }: PostgresJou
     tell("castellan:database:gap", () => ({ location: location.label, content: "journal", count, lost }));
   };
   const doubt: JournalFencing["doubt"] = (problem) => {
-    const message = `The journal ${location.label} may lose what it has confirmed: ${problem}.`;
+    const message = `The journal ${location.label} may lose confirmed commits: ${problem}.`;
     process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_UNAVAILABLE" });
   };
   return new PostgresJournal(location, clock, { tables: [], take, onMissing, doubt });
 }
 
-/** What is to be said of a database that lacked what it had confirmed. */
+/** Describes the loss of confirmed batches. */
 function describeMissing({ batches, lost }: { readonly batches: number; readonly lost: boolean }): string {
-  const what =
-    "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
-  const done = lost
-    ? "what was written last. It is not known any more, so that turns, replies and costs are lost."
-    : `the last ${batches} batches. They have been written once more.`;
-  return `${what} ${done} Nothing is lacking where each commit waits for a synchronous standby.`;
+  const missing = lost
+    ? "the last batches, which this process no longer has: turns, replies and costs are lost."
+    : `the last ${batches} batches. Castellan wrote them again.`;
+  return `failed over to a replica, or was restored from a backup, and lacked ${missing} Have each commit wait for a synchronous standby to prevent this.`;
 }
 
-/** How long a statement may take. */
+/** Statement timeout, in milliseconds. */
 const STATEMENT_MS = 10_000;
 
-/** How many connections there are for everything that need not be done in time. */
+/** Number of connections for everything that is not time-critical. */
 const COMMON_CONNECTIONS = 3;
 
-/** How many rows are read at a time where they are read in pieces. */
+/** Page size for `records`. */
 const PAGE = 50;
 
-/** How long a server is waited for when the journal is given back. */
+/** How long closing may wait for the server, in milliseconds. */
 const CLOSE_MS = 3_000;
 
 interface OpenJournal {
-  /** For reads and for pruning, however many there are at once. */
+  /** For reads and pruning. */
   readonly common: PostgresDatabase;
-  /** The one connection of the owner, for its beats and its batches: nothing else may delay them. */
+  /** One connection for heartbeats and batches, so that nothing else delays them. */
   readonly reserved: PostgresDatabase;
   readonly fence: WriteFence;
   readonly recent: RecentBatches;
 }
 
-/** A journal in PostgreSQL, whoever may fence it. */
+/** A journal in PostgreSQL. `JournalFencing` decides who may write it. */
 export class PostgresJournal implements Journal {
   readonly location: string;
   readonly #where: PostgresLocation;
   readonly #clock: Clock;
   readonly #fencing: JournalFencing;
   #open: OpenJournal | undefined;
-  /** The number of a batch that may have been written, although nobody said so. */
+  /** Number of a batch that may have been applied without confirmation. */
   #uncertain: number | undefined;
 
   constructor(where: PostgresLocation, clock: Clock, fencing: JournalFencing) {
@@ -162,7 +160,7 @@ export class PostgresJournal implements Journal {
   }
 
   /**
-   * Sees to it that the database has all that it has confirmed, also if it has another history than it had.
+   * Writes again what the database has lost of its confirmed batches.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`, `NOT_OWNER`
    */
@@ -242,7 +240,7 @@ export class PostgresJournal implements Journal {
     });
   }
 
-  /** The rows of a session in a table, in the order in which they were written. */
+  /** Yields the rows of a session in a table, in the order of their writes. */
   async *#pages<Row extends object>(
     table: "turns" | "approvals",
     columns: string,
@@ -262,13 +260,13 @@ export class PostgresJournal implements Journal {
     return await PostgresDatabase.load(this.#where, "journal", { timeoutMs: STATEMENT_MS, connections });
   }
 
-  /** Whoever holds the journal is told of what may become of it, but does not wait for that. */
+  /** Reports in the background why the database may lose commits. */
   async #examine(database: PostgresDatabase): Promise<void> {
     const problems = await durabilityProblems(database).catch(() => []);
     for (const problem of problems) this.#fencing.doubt?.(problem);
   }
 
-  /** What a database tells that lacks what was written last is not true. */
+  /** Does not trust a read while the database lacks confirmed batches. */
   async #read<Row extends object>(text: string, values: readonly unknown[]): Promise<Row[]> {
     for (;;) {
       const { common, fence, recent } = this.#opened();
@@ -279,7 +277,7 @@ export class PostgresJournal implements Journal {
     }
   }
 
-  /** Writes a batch, and before it those that the database lacks, although it has confirmed them. */
+  /** Writes a batch, after the confirmed batches that the database lacks. */
   async #put(
     { number, durable, sessions = [] }: Omit<Batch, "changes">,
     own?: readonly ChangeStatement[],
@@ -290,7 +288,7 @@ export class PostgresJournal implements Journal {
       async (query) => {
         const known = await fence.count(query, { number, sessions });
         if (known < recent.last) missing = recent.after(known);
-        // Whatever else it may lack, which no batch shows.
+        // The database may also lack changes that no batch number shows.
         if (known < recent.last || own === undefined) await fence.reclaim?.(query, missing);
         const others = missing?.flatMap(({ statements }) => statements) ?? [];
         const all = known < number ? [...others, ...(own ?? [])] : others;
@@ -311,7 +309,7 @@ export class PostgresJournal implements Journal {
     throw notOpen(subjectOf("journal", this.#where));
   }
 
-  /** A batch that may have been written by an earlier try is in doubt until a try gets through, however the last one failed. */
+  /** A batch that an earlier attempt may have applied stays uncertain until an attempt succeeds. */
   #withDoubt(error: unknown, number: number): unknown {
     if (!CastellanError.is(error, "JOURNAL_UNAVAILABLE")) return error;
     const { reason, applied } = error.details;
@@ -321,19 +319,19 @@ export class PostgresJournal implements Journal {
   }
 }
 
-/** Which batch is the last one that the database knows. */
+/** The last batch that the database knows. */
 interface MarkRow {
   readonly number: number;
 }
 
-/** A row with its number, which may be too large for a number of JavaScript. */
+/** A row with its number, as text: it may exceed JavaScript's integers. */
 interface Numbered {
   readonly number: string;
 }
 
 const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model", "day"];
 
-/* What somebody else changes or forgets at the same time is passed over, so that nobody waits for anybody. */
+/* Both skip rows that another transaction has locked, so neither waits. */
 
 const PRUNE_TURNS = `
   with ended as (

@@ -1,27 +1,27 @@
 import { CastellanError } from "../../errors.ts";
 
-/** Where in PostgreSQL something is kept. */
+/** Location of data in PostgreSQL. */
 export interface PostgresOptions {
-  /** `postgres://user:password@host:port/database`, with parameters such as `?sslmode=verify-full` if need be. */
+  /** `postgres://user:password@host:port/database`, with parameters such as `?sslmode=verify-full`. */
   readonly postgres: string;
-  /** The schema that holds the tables; it is created if it is not there. Default: `"castellan"`. */
+  /** Schema of the tables, created if missing. Default: `"castellan"`. */
   readonly schema?: string;
 }
 
-/** A place in PostgreSQL that can be talked about. */
+/** A checked location, and its name for messages. */
 export interface PostgresLocation {
-  /** With the password. */
+  /** Contains the password. */
   readonly url: string;
   readonly schema: string;
   /** For messages: without user, password and parameters. */
   readonly label: string;
 }
 
-/** PostgreSQL cuts longer names off in silence, so that two schemas could become one. */
+/** PostgreSQL silently truncates longer names, so that two schemas could become one. */
 const SCHEMA = /^[a-z_][a-z0-9_]{0,62}$/;
 
 /**
- * Checks the options and names the place. No message shows what was given, because a password may be in it.
+ * Checks the options. No message shows the given URL, because it may contain a password.
  *
  * @throws CastellanError `INVALID_OPTIONS`
  */
@@ -41,10 +41,13 @@ export function postgresLocation({ postgres, schema = "castellan" }: PostgresOpt
   return { url: postgres, schema, label: `postgres://${host}:${port}${url.pathname} (schema ${schema})` };
 }
 
-/** `undefined` if it is none, or if a part of what may be the password stands where the host or the path should. */
+/**
+ * Returns undefined for an invalid URL, and for one in which part of the password may have ended up in the host or
+ * path.
+ */
 function readable(postgres: string): URL | undefined {
   if (!/^postgres(ql)?:\/\//.test(postgres)) return undefined;
-  // The host of a URL with a user may not be empty, but that of a server behind a socket is.
+  // A URL with a user needs a host; that of a socket has none.
   const url = URL.parse(postgres.replace(/^([^/]+\/\/[^/?#]*@)\//, "$1localhost/"));
   if (url === null || url.hash !== "" || url.pathname.includes("@")) return undefined;
   return url.username === "" && url.search.includes("@") ? undefined : url;

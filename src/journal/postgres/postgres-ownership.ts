@@ -10,15 +10,15 @@ import type { WriteFence } from "./write-fence.ts";
 const BEAT_MS = 1_000;
 
 /**
- * The hold of one application on a journal: a row that has to be refreshed. Whoever finds it not refreshed for five seconds,
- * by the clock of the database, may take it over; what the former owner writes after that is refused.
+ * The ownership of a journal by one application: a row with a heartbeat. Once the heartbeat is five seconds old, by the
+ * database's clock, another application may take over; later writes of the former owner are rejected.
  */
 export class PostgresOwnership implements WriteFence {
   readonly #database: PostgresDatabase;
   readonly #clock: Clock;
   readonly #owner: JournalOwner;
   readonly #id: string;
-  /** Counts how often the journal was taken, so that what its owner sent before taking it again is refused too. */
+  /** Counts the takeovers: writes sent before the last takeover are rejected, even the owner's own. */
   readonly #term: string;
   #timer: Timer | undefined;
   #refreshing: Promise<void> = Promise.resolve();
@@ -35,8 +35,10 @@ export class PostgresOwnership implements WriteFence {
   }
 
   /**
-   * @param place of the journal, for messages
-   * @throws CastellanError `JOURNAL_IN_USE` if another application holds it; `JOURNAL_UNAVAILABLE`
+   * Makes `owner` the owner of the journal.
+   *
+   * @param location the journal's, for messages
+   * @throws CastellanError `JOURNAL_IN_USE` if another application owns it; `JOURNAL_UNAVAILABLE`
    */
   static async take(
     database: PostgresDatabase,
@@ -49,14 +51,14 @@ export class PostgresOwnership implements WriteFence {
         const [taken] = await query<{ term: string }>(TAKE, takerValues(owner));
         if (taken !== undefined) return taken.term;
         const [holder] = await query<HolderRow>(HOLDER);
-        // One that was given back since then can be taken.
+        // If the owner has released it since, the next attempt succeeds.
         if (holder !== undefined && holder.id !== null) throw inUse(location, ownerOf(holder, holder.id));
       }
     });
     return new PostgresOwnership(database, clock, owner, term);
   }
 
-  /** Resolves when it turns out that the journal has another owner. */
+  /** Resolves when the journal turns out to have another owner. */
   get lost(): Promise<CastellanError> {
     return this.#lost.promise;
   }
@@ -69,21 +71,21 @@ export class PostgresOwnership implements WriteFence {
     const values = [this.#id, this.#term];
     const [before] = await query<BatchRow>(FENCE, [...values, number]);
     if (before !== undefined) return before.number;
-    // A replica that has not heard yet that it was taken.
+    // The database failed over to a replica that does not know this takeover yet.
     const [again] = await query(TAKE_AGAIN, [...takerValues(this.#owner), this.#term, number]);
     if (again !== undefined) return 0;
     const [holder] = await query<HolderRow>(HOLDER);
     throw this.#lose(holder);
   }
 
-  /** Gives the journal back. If the server cannot be told, it is free after five seconds. */
+  /** Releases the journal. If the server does not answer, the ownership expires after five seconds. */
   async release(): Promise<void> {
     this.stop();
     await this.#refreshing;
     await this.#database.transaction((query) => query(RELEASE, [this.#id, this.#term])).catch(() => {});
   }
 
-  /** Lets the hold expire. */
+  /** Stops the heartbeat, so that the ownership expires. */
   stop(): void {
     this.#ended = true;
     this.#timer?.cancel();
@@ -105,7 +107,7 @@ export class PostgresOwnership implements WriteFence {
       const [holder] = await query<HolderRow>(HOLDER);
       if (!this.#ended) this.#lose(holder);
     };
-    // If the server does not answer, whoever writes next hears of it.
+    // The next write reports a failure.
     await this.#database.transaction(refresh, { durable: false }).catch(() => {});
     if (!this.#ended) this.#scheduleBeat();
   }
@@ -126,7 +128,7 @@ const TAKE = `
   where owner.id is null or owner.id = excluded.id or owner.heartbeat < clock_timestamp() - interval '5 seconds'
   returning term`;
 
-/** What has been written under a term that the database does not know yet was written by nobody else. */
+/** Applies only if the database does not know this term yet: then nobody else has written under it. */
 const TAKE_AGAIN = `
   insert into owner (term, id, pid, host, started_at, heartbeat, batch)
     values ($5, $1, $2, $3, $4, clock_timestamp(), $6)
@@ -174,8 +176,8 @@ function ownerOf({ pid, host, started_at }: HolderRow, id: string): JournalOwner
 function notOwner(label: string, holder: HolderRow | undefined): CastellanError<"NOT_OWNER"> {
   const now =
     holder === undefined || holder.id === null
-      ? "nobody holds it now"
-      : `process ${holder.pid} on ${fromText(holder.host)} holds it now`;
-  const message = `${label} no longer belongs to this application, which could not be heard of for five seconds; ${now}. Start the application again.`;
+      ? "it has no owner now"
+      : `process ${holder.pid} on ${fromText(holder.host)} owns it now`;
+  const message = `${label} no longer belongs to this application, whose heartbeat was missing for five seconds; ${now}. Start the application again.`;
   return new CastellanError("NOT_OWNER", message);
 }

@@ -5,7 +5,7 @@ import { fromText } from "../model/stored-text.ts";
 import type { PromptKind, TurnEntry, TurnEntryState } from "../model/turn-entry.ts";
 import type { UsageDimension, UsageEntry } from "../model/usage-entry.ts";
 
-/* What the tables of the journal hold, row by row, and what it says. A column that holds nothing is a property left out. */
+/* The columns and rows of the journal's tables. A null column is a missing property. */
 
 export const SESSION_COLUMNS: string = "key, supervisor, conversation_id, memory, saved_at";
 

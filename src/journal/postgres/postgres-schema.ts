@@ -1,46 +1,47 @@
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
 import { stateOf, unavailable, wordsOf } from "./postgres-fault.ts";
 
-/** What brings tables from one version to the next. */
+/** A migration to the next version. */
 export interface PostgresStep {
   readonly sql: string;
   /**
-   * Whether releases that know only the steps before can work with the tables all the same: nothing that they read is gone or
-   * means something else, and what they write is still taken. Such a step may be made while they run. Default: `false`.
+   * Whether releases that know only the earlier steps still work: nothing that they read is gone or has another
+   * meaning, and their writes are still accepted. An additive step may run while they do. Default: `false`.
    */
   readonly additive?: boolean;
 }
 
-/** Tables that belong together, and how they came to be. */
+/** Tables that belong together, and their migrations. */
 export interface PostgresTables {
-  /** Tells them from the other ones in the same schema. */
+  /** Unique in the schema. */
   readonly name: string;
-  /** What brings them from each version to the next one, from nothing on. Only ever added to. */
+  /** The migrations, from an empty schema. Append-only. */
   readonly steps: readonly PostgresStep[];
 }
 
-/** Any number that others who use the database are unlikely to lock. */
+/** An arbitrary key for the advisory lock. */
 const MIGRATION_LOCK = 0x43_61_73_74;
 
-/** What PostgreSQL says if there is already a table, an index or a column of that name, or none where one is looked for. */
+/** SQLSTATEs for a table, column or index that already exists, or is missing. */
 const IN_THE_WAY = /^(42P07|42701|42703|42710)$/;
 
 /**
- * Makes the tables, or brings them to the newest version. Any number of applications may do so at once, also of different
- * releases: one that is older works with what a newer one has made as long as all that it does not know is additive.
+ * Creates the tables or migrates them to the newest version. Safe with any number of applications at once, also of
+ * different releases: an earlier one works with newer tables if all later steps are additive.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, with `foreign` as the reason if they are of a newer version or not ours
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` or `DATABASE_UNAVAILABLE`, with the reason `foreign` if the tables need
+ * a newer release or are not Castellan's
  */
 export async function prepare(database: PostgresDatabase, tables: PostgresTables): Promise<void> {
   const [state] = await database.read<{ encoding: string; begun: boolean }>(
     `select current_setting('server_encoding') as encoding, to_regclass('castellan_version') is not null as begun`,
   );
   if (state?.encoding !== "UTF8") {
-    const what = `the database has the encoding ${state?.encoding}, which does not know all characters`;
+    const what = `the database has the encoding ${state?.encoding}, which cannot represent all characters`;
     const advice = "Create a database with the encoding UTF8.";
     throw unavailable(database.subject, "refused", what, { applied: false, advice });
   }
-  // Looking first spares all but the first application the permission to create anything.
+  // Looks first, so that only the first application needs permission to create anything.
   if (state.begun) {
     const [found] = await database.read<VersionRow>(VERSION, [tables.name]);
     if (isCurrent(database, tables, found)) return;
@@ -49,26 +50,26 @@ export async function prepare(database: PostgresDatabase, tables: PostgresTables
 }
 
 /**
- * How far tables have come. Releases that came before additive steps know only `version`, and ask for one that is not above
- * the number of steps they know; so it says the lowest that can work with the tables, and not how many steps were made.
+ * The version of tables. Releases before additive steps know only `version`, and require it to be at most their number
+ * of steps. So it is the lowest release that works, not the number of steps.
  */
 interface VersionRow {
-  /** How many steps a release has to know at least. */
+  /** Number of steps that a release must know. */
   readonly version: number;
-  /** How many were made; `null` if that is as many. */
+  /** Number of applied steps; null if that equals `version`. */
   readonly made: number | null;
 }
 
-/** Finds a row also where the table has no column `made` yet. */
+/** Works also before the table has the column `made`. */
 const VERSION = `select version, (to_json(castellan_version)->>'made')::integer as made from castellan_version
   where name = $1`;
 
-/** The lock is held until the transaction ends; whoever waits for it finds the work done. */
+/** The lock lasts until the transaction ends; a waiting application then finds the work done. */
 async function migrate(database: PostgresDatabase, tables: PostgresTables): Promise<void> {
   await database.transaction(async (query) => {
     await query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
     try {
-      // `if not exists` would ask for the permission to create schemas even if there is nothing to create.
+      // `if not exists` needs the permission to create a schema even if the schema exists.
       const [found] = await query("select from pg_namespace where nspname = $1", [database.schema]);
       if (found === undefined) await query(`create schema "${database.schema}"`);
       await query("create table if not exists castellan_version (name text primary key, version integer not null)");
@@ -78,13 +79,13 @@ async function migrate(database: PostgresDatabase, tables: PostgresTables): Prom
     } catch (error) {
       const { cause } = error as Error;
       if (!IN_THE_WAY.test(stateOf(cause) ?? "")) throw error;
-      const what = `the schema holds tables of somebody else: ${wordsOf(cause)}`;
+      const what = `the schema holds tables of another program: ${wordsOf(cause)}`;
       throw unavailable(database.subject, "foreign", what, { applied: false, cause });
     }
   });
 }
 
-/** Makes the steps that are missing, and writes down how far the tables have come. */
+/** Applies the missing steps, and records the version. */
 async function make(query: Query, { name, steps }: PostgresTables, row: VersionRow | undefined): Promise<void> {
   for (const { sql } of steps.slice(madeOf(row))) await query(sql);
   const needed = steps.findLastIndex(({ additive = false }) => !additive) + 1;
@@ -99,8 +100,8 @@ async function make(query: Query, { name, steps }: PostgresTables, row: VersionR
 function isCurrent({ subject }: PostgresDatabase, { steps }: PostgresTables, row: VersionRow | undefined): boolean {
   const needed = row?.version ?? 0;
   if (needed <= steps.length) return madeOf(row) >= steps.length;
-  const what = `its tables are of version ${needed}, made by a newer release of Castellan; this one knows those up to ${steps.length}`;
-  const advice = "They are left as they are. Use that release or a newer one, or choose another schema.";
+  const what = `its tables are of version ${needed}, made by a newer release of Castellan; this release knows versions up to ${steps.length}`;
+  const advice = "Castellan leaves them unchanged. Use that release or a newer one, or choose another schema.";
   throw unavailable(subject, "foreign", what, { applied: false, advice });
 }
 

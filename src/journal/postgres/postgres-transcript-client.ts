@@ -24,50 +24,50 @@ import {
 import { type KnownTranscript, type OwnedUnder, RecentAppends } from "./recent-appends.ts";
 import { linked } from "./transcript-links.ts";
 
-/** Who uses the transcripts, and how. */
+/** How a session store uses the transcripts. */
 export interface TranscriptUse {
-  /** Under which project what has this key is kept. Default: under its own. */
+  /** Project key to store everything under. Default: the key of each call. */
   readonly project?: string;
   /**
-   * Is asked when an append or a deletion is asked for.
+   * Returns the fence for an append or a deletion, at the time of the call.
    *
    * @throws CastellanError `NOT_OWNER` if nothing may be written
    */
   readonly fenced?: () => OwnedWrite;
 }
 
-/** How the transcripts of a session that moves between machines are written. */
+/** A write to the transcript of a session that moves between machines. */
 export interface OwnedWrite extends FencedWrite {
-  /** The canonical name of the session. */
+  /** Canonical name of the session. */
   readonly session: string;
 }
 
-/** What a client does when the database isBehind entries that it has confirmed. */
+/** What to do when the database lacks entries that it has confirmed. */
 export interface TranscriptRecovery {
   readonly recent: RecentAppends;
-  /** `lost`: they are not known any more. @throws CastellanError if nothing can be written without them */
+  /** `lost`: this process no longer has them. @throws CastellanError if nothing can be written without them */
   onMissing(missing: { readonly entries: number; readonly lost: boolean }): void;
 }
 
-/** Less than the minute after which the SDK gives a call up for lost: one that was refused is tried again. */
+/** Less than the minute after which the SDK gives up on a call: a rejected call is retried. */
 const STATEMENT_MS = 45_000;
 
-/** How many transcripts are looked at in one go. */
+/** Maximum number of transcripts per query. */
 const MOST_KEYS = 500;
 
 /**
- * Where transcripts in one place of PostgreSQL are read and written, over a few connections, which are made on first use. What
- * is appended to a session, and deleted of it, takes effect in the order of the calls.
+ * Reads and writes transcripts in PostgreSQL, over a small pool that connects on first use. Appends and deletions of a
+ * session take effect in the order of the calls.
  */
 export class PostgresTranscriptClient {
   readonly #subject: PostgresSubject;
   readonly #database: LazyDatabase;
   readonly #recovery: TranscriptRecovery;
   #closed: Promise<void> | undefined;
-  /** The last call of each session that has any under way. */
+  /** The last pending call of each session. */
   readonly #queues = new Map<string, Promise<void>>();
 
-  /** @param tables what is needed besides the tables of transcripts */
+  /** @param tables tables besides those of the transcripts */
   constructor(location: PostgresLocation, tables: readonly PostgresTables[] = [], recovery?: TranscriptRecovery) {
     this.#recovery = recovery ?? defaultRecovery(location.label, systemClock);
     this.#subject = subjectOf("session store", location);
@@ -77,7 +77,7 @@ export class PostgresTranscriptClient {
     ]);
   }
 
-  /** A session store for one use of the transcripts, with all methods that the Agent SDK knows. */
+  /** Returns a session store with all methods that the Agent SDK knows. */
   store({ project, fenced }: TranscriptUse = {}): Required<SessionStore> {
     const kept = <Key extends { readonly projectKey: string }>(key: Key): Key =>
       project === undefined ? key : { ...key, projectKey: project };
@@ -128,9 +128,9 @@ export class PostgresTranscriptClient {
   }
 
   /**
-   * Gives the database again what it isBehind of what was appended last, if it has another history than it had.
+   * Writes again what the database has lost of the last appends, if its history has changed.
    *
-   * @param fenced how the transcripts of a session are written that moves between machines
+   * @param fenced returns the fence for a session that moves between machines
    * @throws CastellanError `DATABASE_UNAVAILABLE`
    */
   async catchUp(fenced?: (owned: OwnedUnder) => OwnedWrite): Promise<void> {
@@ -149,7 +149,7 @@ export class PostgresTranscriptClient {
     }
   }
 
-  /** Lets what is under way come to its end, and closes the connections. What has been stored stays. */
+  /** Waits for pending calls, and closes the connections. */
   close(): Promise<void> {
     this.#closed ??= this.#finish();
     return this.#closed;
@@ -165,7 +165,7 @@ export class PostgresTranscriptClient {
     if (subpath === "") throw emptySubpath();
   }
 
-  /** Does something with a transcript, once more if the database has lacked entries of it, and has been given them again. */
+  /** Runs `work` on a transcript; runs it again after restoring entries that the database lacks. */
   async #complete<Result>(
     key: SessionKey,
     fenced: TranscriptUse["fenced"],
@@ -193,13 +193,13 @@ export class PostgresTranscriptClient {
     try {
       await this.#settle(database, key, found, owned && fenced?.(owned));
     } catch (error) {
-      // The run does not own the session any more.
+      // Another node owns the session now.
       if (!CastellanError.is(error, "NOT_OWNER")) throw error;
       this.#recovery.recent.forget(key);
     }
   }
 
-  /** Gives the database again what it isBehind of a transcript, unless somebody else has deleted that. */
+  /** Restores entries that the database lacks, unless somebody has deleted the transcript. */
   async #settle(
     database: ReadyDatabase,
     key: SessionKey,
@@ -208,7 +208,7 @@ export class PostgresTranscriptClient {
   ): Promise<void> {
     const { recent, onMissing } = this.#recovery;
     const known = recent.find(key);
-    if (known === undefined || !isOfOtherHistory(found, known, write)) return recent.forget(key);
+    if (known === undefined || !hasOtherHistory(found, known, write)) return recent.forget(key);
     const missing = recent.after(key, found.length);
     if (missing === undefined) {
       recent.learn({ ...known, state: found });
@@ -223,7 +223,7 @@ export class PostgresTranscriptClient {
       }
     } catch (error) {
       if (!CastellanError.is(error, "NOT_OWNER")) throw error;
-      // Somebody goes on with the session as the database has it.
+      // Another node continues the session as the database has it.
       return recent.forget(key);
     }
     recent.learn({ ...known, state });
@@ -250,17 +250,17 @@ export class PostgresTranscriptClient {
 }
 
 function emptySubpath(): CastellanError<"INVALID_OPTIONS"> {
-  const message = "must not be empty; leave it out for the main transcript";
+  const message = "must not be empty; omit it for the main transcript";
   return new CastellanError("INVALID_OPTIONS", `The key of a transcript: \`subpath\`: ${message}.`, {
     details: { problems: [{ field: "subpath", message }] },
   });
 }
 
 /**
- * Whether a transcript has less than is known of it because the database has another history, and not because somebody has deleted it:
- * nobody makes one shorter, and nobody but its owner deletes that of a session that has one.
+ * Whether a transcript is shorter because the database's history has changed, and not because somebody deleted it:
+ * nobody shortens a transcript, and only the owner deletes an owned one.
  */
-function isOfOtherHistory(found: TranscriptState, { state, owned }: KnownTranscript, write?: OwnedWrite): boolean {
+function hasOtherHistory(found: TranscriptState, { state, owned }: KnownTranscript, write?: OwnedWrite): boolean {
   if (found.id === state.id) return true;
   if (owned !== undefined && owned.session === write?.session && owned.epoch === write.epoch) return true;
   return found.history !== null && state.history !== null && found.history !== state.history;
@@ -282,12 +282,10 @@ function defaultRecovery(label: string, clock: Clock): TranscriptRecovery {
   };
 }
 
-/** What is to be said of a database that lacked entries of a transcript that it had confirmed. */
+/** Describes the loss of confirmed entries. */
 function describeMissing({ entries, lost }: { readonly entries: number; readonly lost: boolean }): string {
-  const what =
-    "has another history than it had: it has failed over to a replica, or was put back to a backup, that lacked";
-  const done = lost
-    ? "what was said last in a conversation. It is not known any more."
-    : `the last ${entries} entries of a transcript. They have been written once more.`;
-  return `${what} ${done} Nothing is lacking where each commit waits for a synchronous standby.`;
+  const missing = lost
+    ? "the last entries of a transcript, which this process no longer has."
+    : `the last ${entries} entries of a transcript. Castellan wrote them again.`;
+  return `failed over to a replica, or was restored from a backup, and lacked ${missing} Have each commit wait for a synchronous standby to prevent this.`;
 }

@@ -10,39 +10,39 @@ import type { ReadyDatabase } from "./lazy-database.ts";
 import type { PostgresDatabase, Query } from "./postgres-database.ts";
 import type { PostgresTables } from "./postgres-schema.ts";
 
-/** Entries as they were when they were handed over, and as they are written. */
+/** Entries as they were passed, and in the form that is written. */
 export interface Appended {
   readonly entries: readonly SessionStoreEntry[];
-  /** JSON: of each entry the hash of its `uuid`, or null, and its own JSON. */
+  /** JSON: for each entry the hash of its `uuid`, or null, and the entry's JSON. */
   readonly json: string;
 }
 
 /**
- * Makes sure that whoever writes may write until the transaction ends: rejects if not. It is sent behind what is written, so
- * that its locks are not held while that is on its way.
+ * Ensures that the writer may write until the transaction ends; rejects otherwise. Send it last, so that its locks last
+ * as briefly as possible.
  */
 export type TranscriptFence = (query: Query) => Promise<unknown>;
 
-/** How transcripts are written that not everybody may write. */
+/** A write that needs a fence. */
 export interface FencedWrite {
   readonly fence: TranscriptFence;
-  /** What is kept with each entry. */
+  /** Stored with each entry. */
   readonly epoch: number;
 }
 
-/** `entries`, ready to be written; later changes of them are of no account. */
+/** Copies `entries` for writing. */
 export function toAppend(entries: readonly SessionStoreEntry[]): Appended {
   const json = JSON.stringify(entries.map((entry) => [uuidHash(entry.uuid), JSON.stringify(entry)]));
   return { entries: [...entries], json };
 }
 
 /**
- * Adds entries to a transcript, which begins with the first ones. An entry whose `uuid` is in it already is left out: it is
- * the one that was stored before, sent again, and what it says has been counted in the summary.
+ * Appends entries to a transcript, and creates it if needed. Skips an entry whose `uuid` is already in the transcript:
+ * it is a repeated append, and the summary already counts it.
  *
- * @param known what the transcript was after the last write, as far as that is known
- * @returns what it is after that
- * @throws MissingEntries if it is shorter than is known; then nothing is added
+ * @param known the transcript's state after the last write, if known
+ * @returns the state afterwards
+ * @throws MissingEntries if the transcript is shorter than `known`; then nothing is appended
  */
 export async function append(
   { database, history }: ReadyDatabase,
@@ -56,7 +56,7 @@ export async function append(
   return await database.transaction(async (query) => {
     const values = [...hashes, ...names, appended.entries.length, appended.json, fenced?.epoch ?? null];
     const [[transcript]] = await Promise.all([query<AppendRow>(appendText(history), values), fenced?.fence(query)]);
-    if (transcript === undefined) throw new Error("an append has made no transcript");
+    if (transcript === undefined) throw new Error("the append returned no transcript");
     const { id, start, mtime, summary, added } = transcript;
     const before = { id, length: start, history: transcript.history };
     if (known !== undefined && isBehind(before, known)) throw new MissingEntries(before);
@@ -71,22 +71,22 @@ export async function append(
   });
 }
 
-/** What a database says of a transcript. */
+/** The state of a transcript in a database. */
 export interface TranscriptState {
-  /** Of its row; another one if it was deleted and has begun anew. `undefined` if there is none. */
+  /** Id of the row; another one after the transcript was deleted and started again. Undefined if there is none. */
   readonly id: string | undefined;
-  /** How many entries have been appended to it, those that were sent twice among them, which are kept once. */
+  /** Number of appended entries, with repeated ones. */
   readonly length: number;
-  /** Tells the history of the database from others; `null` if it cannot say. */
+  /** The history of the database; null if unknown. */
   readonly history: string | null;
 }
 
-/** Whether a transcript has less than is known of it. */
+/** Whether a transcript has fewer entries than known. */
 export function isBehind(now: TranscriptState, known: TranscriptState): boolean {
   return now.length < known.length || (now.id !== known.id && known.length > 0);
 }
 
-/** That a transcript has fewer entries than it had. */
+/** A transcript has fewer entries than it had. */
 export class MissingEntries extends Error {
   override readonly name = "MissingEntries";
   readonly found: TranscriptState;
@@ -97,7 +97,7 @@ export class MissingEntries extends Error {
   }
 }
 
-/** No entries if there is no such transcript. */
+/** Returns no entries if the transcript does not exist. */
 export async function load(
   { database, history }: ReadyDatabase,
   key: SessionKey,
@@ -113,7 +113,7 @@ export async function load(
   return { entries: rows.map(({ entry }) => entry), state: stateOf(state) };
 }
 
-/** What each of these transcripts is, in their order. */
+/** Returns the state of each transcript, in the order of `keys`. */
 export async function statesOf(
   { database, history }: ReadyDatabase,
   keys: readonly SessionKey[],
@@ -125,7 +125,7 @@ export async function statesOf(
   return hashes.map((hash) => stateOf(found.get(hash.toString("hex")) ?? none));
 }
 
-/** A row for each that is there, and one without a transcript. */
+/** Selects a row per existing transcript, and one without a transcript. */
 function stateText(history: string): string {
   return `
     with here as (select ${history} as history)
@@ -144,7 +144,7 @@ function stateOf(row: StateRow | undefined): TranscriptState {
   return { id: row?.id ?? undefined, length: row?.length ?? 0, history: row?.history ?? null };
 }
 
-/** The sessions of a project that have a transcript of their own, and not only of subagents. */
+/** Returns the sessions of a project that have a main transcript. */
 export async function summaries(database: PostgresDatabase, projectKey: string): Promise<SessionSummaryEntry[]> {
   const rows = await database.read<{ session_id: string; mtime: number; data: Record<string, unknown> }>(
     `select session_id, mtime::double precision, summary as data from transcripts
@@ -165,26 +165,26 @@ export async function subpaths(
   return rows.map(({ subpath }) => fromText(subpath));
 }
 
-/** Without a subpath, the transcripts of the subagents too. */
+/** Deletes a transcript; without a subpath, also those of subagents. */
 export async function remove(database: PostgresDatabase, key: SessionKey, fence?: TranscriptFence): Promise<void> {
   const { subpath } = key;
   const [column, hash] = subpath === undefined ? ["session_hash", sessionHash(key)] : ["hash", transcriptHash(key)];
-  // Locked in one order, so that two who delete the same do not wait for each other.
+  // Locks in one order, so that two concurrent deletions do not deadlock.
   const text = `delete from transcripts where id in (select id from transcripts where ${column} = $1 order by id for update)`;
   await database.transaction((query) => Promise.all([query(text, [hash]), fence?.(query)]));
 }
 
-/** The same for a transcript, and for no other one. */
+/** Returns a hash that is unique to the transcript. */
 export function transcriptHash({ projectKey, sessionId, subpath }: SessionKey): Buffer {
   return hashOf(projectKey, sessionId, subpath ?? null);
 }
 
-/** The same for all transcripts of a session, and for no other one. */
+/** Returns a hash that is unique to the session, for all its transcripts. */
 export function sessionHash({ projectKey, sessionId }: Pick<SessionKey, "projectKey" | "sessionId">): Buffer {
   return hashOf(projectKey, sessionId);
 }
 
-/** An empty `uuid` tells nothing apart. */
+/** An empty `uuid` identifies nothing. */
 function uuidHash(uuid: unknown): string | null {
   return typeof uuid === "string" && uuid !== "" ? hashOf(uuid).toString("hex") : null;
 }
@@ -195,12 +195,12 @@ function hashOf(...parts: readonly (string | null)[]): Buffer {
 
 interface AppendRow {
   readonly id: string;
-  /** How many entries there were before. */
+  /** Number of entries before. */
   readonly start: number;
   readonly mtime: number;
   readonly history: string | null;
   readonly summary: Record<string, unknown> | null;
-  /** Which of the entries were added, counted from 1. */
+  /** Numbers of the added entries, from 1. */
   readonly added: readonly number[];
 }
 
@@ -226,8 +226,8 @@ function appendText(history: string): string {
 }
 
 /*
- * A transcript is a row, whose lock puts the appends of all processes in line, and its entries. Keys may be longer than what
- * an index takes, so that they are found by their hashes.
+ * A transcript is a row, whose lock orders the appends of all processes, and its entries. Keys may exceed the limit of
+ * an index entry, so they are found by their hashes.
  */
 const FIRST = `
   create table transcripts (
@@ -255,7 +255,7 @@ const FIRST = `
     where uuid_hash is not null;
 `;
 
-/* Of a session that moves between machines: under which epoch of it the entry was written, see cluster/engine.ts. */
+/* The epoch of the entry's write, for a session that moves between machines; see cluster/protocol/engine.ts. */
 const EPOCHS = "alter table transcript_entries add column epoch bigint";
 
 export const TRANSCRIPT_TABLES: PostgresTables = {

@@ -3,61 +3,61 @@ import type { Clock } from "../../clock.ts";
 import { RecentWrites } from "../model/recent-writes.ts";
 import { type Appended, sessionHash, type TranscriptState, transcriptHash } from "./postgres-transcripts.ts";
 
-/** Entries that a database has confirmed, and where in their transcript they stand. */
+/** Entries that the database has confirmed, and their position in the transcript. */
 export interface RecentAppend {
-  /** As it is kept. */
+  /** The stored key. */
   readonly key: SessionKey;
   readonly start: number;
   readonly appended: Appended;
   readonly owned: OwnedUnder | undefined;
 }
 
-/** Of a session that moves between machines: its canonical name, and the epoch under which its transcript was written. */
+/** For a session that moves between machines: its canonical name, and the epoch of the write. */
 export interface OwnedUnder {
   readonly session: string;
   readonly epoch: number;
 }
 
-/** What was last known of a transcript. */
+/** The last known state of a transcript. */
 export interface KnownTranscript {
   readonly key: SessionKey;
   readonly state: TranscriptState;
   readonly owned: OwnedUnder | undefined;
 }
 
-/** How many transcripts are remembered. */
+/** Maximum number of transcripts to remember. */
 const MOST_TRANSCRIPTS = 10_000;
 
-/** What has been appended last to transcripts, and what they were after that. */
+/** The last appends to transcripts, and the resulting states. */
 export class RecentAppends {
   readonly #appends: RecentWrites<RecentAppend>;
-  /** By their hashes; what was used last is at the end. */
+  /** By hash, least recently used first. */
   readonly #known = new Map<string, KnownTranscript>();
 
   constructor(clock: Pick<Clock, "monotonic">) {
     this.#appends = new RecentWrites(clock);
   }
 
-  /** What is known of the transcript. */
+  /** Returns the known state of the transcript. */
   find(key: SessionKey): KnownTranscript | undefined {
     return this.#known.get(hashOf(key));
   }
 
-  /** All transcripts of which something is known. */
+  /** All known transcripts. */
   get all(): readonly KnownTranscript[] {
     return [...this.#known.values()];
   }
 
-  /** These entries have been appended, after which the transcript is this. */
+  /** Records an append and the resulting state. */
   add(known: KnownTranscript, appended: Appended): void {
     const { key, state, owned } = known;
     this.learn(known);
     const start = state.length - appended.entries.length;
-    // The entries themselves are held as well.
+    // The entries themselves are in memory, too.
     this.#appends.add({ key, start, appended, owned }, 2 * appended.json.length);
   }
 
-  /** The database says that the transcript is this. */
+  /** Records the state of a transcript. */
   learn(known: KnownTranscript): void {
     const hash = hashOf(known.key);
     this.#known.delete(hash);
@@ -67,7 +67,7 @@ export class RecentAppends {
     if (oldest !== undefined) this.#known.delete(oldest);
   }
 
-  /** It is no more; without a subpath, all of the session are not. */
+  /** Forgets a transcript; without a subpath, all transcripts of the session. */
   forget(key: SessionKey): void {
     const gone = (other: SessionKey): boolean =>
       key.subpath === undefined ? sessionHash(other).equals(sessionHash(key)) : hashOf(other) === hashOf(key);
@@ -75,7 +75,7 @@ export class RecentAppends {
     this.#appends.filter((append) => !gone(append.key));
   }
 
-  /** What was appended behind the first `length` entries; `undefined` if some of it is not known any more. */
+  /** Returns the appends after the first `length` entries; undefined if some of them are no longer in memory. */
   after(key: SessionKey, length: number): readonly RecentAppend[] | undefined {
     const hash = hashOf(key);
     const missing = [...this.#appends].filter((append) => append.start >= length && hashOf(append.key) === hash);

@@ -2,18 +2,18 @@ import type { Clock } from "../../clock.ts";
 import { RecentWrites } from "../model/recent-writes.ts";
 import type { ChangeStatement } from "./postgres-changes.ts";
 
-/** A batch that a database has confirmed, as it was written. */
+/** A batch that the database has confirmed. */
 export interface RecentBatch {
   readonly number: number;
   readonly durable: boolean;
   readonly statements: readonly ChangeStatement[];
-  /** Of a journal that several machines write: the sessions whose changes it has, and under which epochs. */
+  /** For a journal that several machines write: the sessions of the changes, and their epochs. */
   readonly epochs: ReadonlyMap<string, number>;
 }
 
 /**
- * The batches of one opening of a journal that its database has confirmed last. A database that says of an earlier batch that it is
- * the last one has another history than it had: it has failed over to a replica that lacks some, or was restored.
+ * The last confirmed batches since a journal was opened. If the database names an earlier batch as the last one, it
+ * failed over to a replica or was restored, and lacks the later ones.
  */
 export class RecentBatches {
   readonly #batches: RecentWrites<RecentBatch>;
@@ -24,7 +24,7 @@ export class RecentBatches {
     this.#batches = new RecentWrites(clock);
   }
 
-  /** The number of the last batch; 0 if there is none. */
+  /** Number of the last batch; 0 if there is none. */
   get last(): number {
     return this.#last;
   }
@@ -36,7 +36,7 @@ export class RecentBatches {
     this.#batches.add(batch, bytes);
   }
 
-  /** The batches after this number; `undefined` if one of them is not known any more that must not be missing. */
+  /** Returns the batches after this number; undefined if a batch that is needed is no longer in memory. */
   after(number: number): readonly RecentBatch[] | undefined {
     const missing = [...this.#batches].filter((batch) => batch.number > number);
     const first = missing[0]?.number ?? this.#last + 1;

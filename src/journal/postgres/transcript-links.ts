@@ -1,9 +1,9 @@
 import type { SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 
 /**
- * A transcript whose entries all hang together. Claude Code goes from the last entry to its parent, and so on: where one is missing, all
- * before it would be forgotten, although it is there. What has lost its parent is hung on to what stands before it; a tool's result
- * without its call, which the API refuses, is left out.
+ * Returns the entries as one connected chain. Claude Code follows `parentUuid` from the last entry; a missing parent
+ * would hide everything before it. An entry whose parent is missing gets the entry before it as its parent. A tool
+ * result without its call is left out: the API rejects it.
  */
 export function linked(entries: SessionStoreEntry[]): SessionStoreEntry[] {
   const ids = new Set(entries.map(({ uuid }) => uuid));
@@ -12,7 +12,7 @@ export function linked(entries: SessionStoreEntry[]): SessionStoreEntry[] {
   const calls = new Set(
     entries.flatMap((entry) => blocksOf(entry).map(({ type, id }) => (type === "tool_use" ? id : ""))),
   );
-  /** What was left out, and what its children hang on to. */
+  /** The parents of entries that were left out. */
   const leftOut = new Map<unknown, unknown>();
   const whole: SessionStoreEntry[] = [];
   let before: unknown = null;
@@ -40,7 +40,7 @@ interface Block {
   readonly tool_use_id?: unknown;
 }
 
-/** The content of what was said, as far as it has blocks. */
+/** Returns the content blocks of an entry. */
 function blocksOf({ message }: SessionStoreEntry): readonly Block[] {
   if (typeof message !== "object" || message === null || !("content" in message)) return [];
   const { content } = message;

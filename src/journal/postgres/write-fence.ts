@@ -6,55 +6,60 @@ import type { PostgresDatabase, Query, Statement } from "./postgres-database.ts"
 import type { PostgresTables } from "./postgres-schema.ts";
 import type { RecentBatch, RecentBatches } from "./recent-batches.ts";
 
-/** That a journal in PostgreSQL may be written by whoever has opened it, and what makes sure of it. */
+/** Permission to write a journal in PostgreSQL, checked by the database in each transaction. */
 export interface WriteFence {
-  /** Resolves, to `NOT_OWNER`, when it turns out that the journal may be written no longer. */
+  /** Resolves, to `NOT_OWNER`, when the permission turns out to be gone. */
   readonly lost: Promise<CastellanError>;
-  /** Tells the `number` of the last batch that the database knows, in one row; no row if it knows nothing of this hold. */
+  /**
+   * Selects the `number` of the last batch that the database knows, in one row; no row if it does not know this
+   * opening.
+   */
   readonly mark: Statement;
   /**
-   * To be called at the beginning of a transaction: counts a batch as the last one, and makes sure, unless `confirm` does, that it may
-   * be written until the transaction commits.
+   * Records a batch as the last one, at the beginning of its transaction. Unless `confirm` does, it also ensures that
+   * the batch may be written until the transaction commits.
    *
-   * @returns the number of the last batch before that, by the database: not below `number` if the batch is written already
+   * @returns the number of the last batch before; at least `number` if the batch is already written
    * @throws CastellanError `NOT_OWNER`
    */
   count(query: Query, batch: Pick<Batch, "number" | "sessions">): Promise<number>;
   /**
-   * To be called when the database has another history than it had, and lacks batches: sees to it that they may be written once more.
+   * Called when the database's history has changed and it lacks batches: ensures that they may be written again.
    *
-   * @param missing the batches; `undefined` if they are not known any more
-   * @throws CastellanError `NOT_OWNER` if they may not, or if nothing can be written without them
+   * @param missing the batches; undefined if some are no longer in memory
+   * @throws CastellanError `NOT_OWNER` if they may not be written, or nothing may be written without them
    */
   reclaim?(query: Query, missing: readonly RecentBatch[] | undefined): Promise<void>;
-  /** Under which epochs the journal is written that several machines write. */
+  /** Returns the epochs of owned sessions, for a journal that several machines write. */
   epochsOf?(sessions: readonly string[]): ReadonlyMap<string, number>;
   /**
-   * To be called when all changes have been sent: makes sure that the batch may be written until the transaction commits. What
-   * it locks others wait for, so that it is not locked while changes are on their way.
+   * Called after all changes were sent: ensures that the batch may be written until the transaction commits. It comes
+   * last, so that its locks last as briefly as possible.
    *
    * @throws CastellanError `NOT_OWNER`
    */
   confirm?(query: Query, batch: Pick<Batch, "sessions">): Promise<void>;
-  /** Gives the journal back, if the server can be told. */
+  /** Releases the journal, if the server answers. */
   release(): Promise<void>;
-  /** Gives nothing back, and does nothing any more. */
+  /** Stops without releasing the journal. */
   stop(): void;
 }
 
-/** How a journal in PostgreSQL comes to be held. */
+/** How the writers of a journal in PostgreSQL are fenced. */
 export interface JournalFencing {
-  /** What it needs besides the tables of the journal. */
+  /** Tables besides those of the journal. */
   readonly tables: readonly PostgresTables[];
   /**
-   * @param database has one connection, on which nothing runs but what the hold and the batches need
-   * @throws CastellanError `JOURNAL_IN_USE` if another application holds it; `JOURNAL_UNAVAILABLE`
+   * Takes the permission to write.
+   *
+   * @param database has one connection, for the fence and the batches alone
+   * @throws CastellanError `JOURNAL_IN_USE` if another application owns the journal; `JOURNAL_UNAVAILABLE`
    */
   take(database: PostgresDatabase, owner: JournalOwner): Promise<WriteFence>;
-  /** Where the batches are kept that were written last. Default: nowhere but in the journal, for as long as it is open. */
+  /** Returns the buffer for the last batches. Default: a new one for each opening. */
   recent?(clock: Clock): RecentBatches;
-  /** Told, as soon as the journal is open, why the database may lose what it has confirmed. */
+  /** Called after opening with why the database may lose confirmed commits. */
   doubt?(problem: string): void;
-  /** Told when the database lacked batches. `lost`: they are not known any more, and it lacks them still. */
+  /** Called when the database lacked batches. `lost`: this process no longer has them. */
   onMissing?(missing: { readonly batches: number; readonly lost: boolean }): void;
 }

@@ -2,24 +2,24 @@ import { readFileSync, statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { makeFile, refuseUnwritable } from "./sqlite-file.ts";
 
-/** A file that nobody else has locked, for as long as this is open. */
+/** A locked file. */
 export interface FileLock {
-  /** Gives the lock back. Does nothing the second time. */
+  /** Releases the lock. Idempotent. */
   close(): void;
 }
 
 /**
- * Locks a file, or returns `undefined` where another has it locked. Never waits.
+ * Locks a file, or returns undefined if it is locked. Never waits.
  *
- * The kernel holds the lock and gives it back when the process ends, however it ends: no pid has to be proven dead. The lock
- * is one of SQLite's, which also holds between two connections of one process, and works on every platform of Node's. The
- * file is made if it is missing, and stays empty.
+ * The kernel releases the lock when the process ends, however it ends, so no pid has to be checked. The lock is
+ * SQLite's, which also works between two connections of one process and on every platform. It creates the file if
+ * needed; the file stays empty.
  *
- * @throws Error where the file cannot be made or locked
+ * @throws Error if the file cannot be created or locked
  */
 export type TryLock = (path: string) => FileLock | undefined;
 
-/** Loads SQLite: early releases of Node 24 warn of it, and who locks no file need not see that. */
+/** Loads SQLite lazily: early releases of Node 24 print a warning. */
 export async function fileLocks(): Promise<TryLock> {
   const sqlite = await import("node:sqlite");
   return (path) => tryLock(path, (location) => new sqlite.DatabaseSync(location, { timeout: 0 }));
@@ -27,11 +27,11 @@ export async function fileLocks(): Promise<TryLock> {
 
 function tryLock(path: string, open: (path: string) => DatabaseSync): FileLock | undefined {
   makeFile(path);
-  // SQLite takes no lock on a file that may only be read, and does not say so.
+  // SQLite silently takes no lock on a read-only file.
   refuseUnwritable(path);
   const database = open(path);
   try {
-    // Any other mode makes a second file.
+    // Other journal modes create a second file.
     database.exec("PRAGMA journal_mode = MEMORY");
     database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
@@ -46,7 +46,7 @@ function tryLock(path: string, open: (path: string) => DatabaseSync): FileLock |
   };
 }
 
-/** Whether a file could not be locked because it holds something, which no lock does. */
+/** Whether a file could not be locked because it has contents, which a lock file never has. */
 export function isNoLockFile(error: unknown): boolean {
   return codeOfSqlite(error) === SQLITE_NOTADB;
 }
@@ -58,12 +58,12 @@ function codeOfSqlite(error: unknown): unknown {
 const SQLITE_BUSY = 5;
 const SQLITE_NOTADB = 26;
 
-/** SQLite's locks stand behind the first gigabyte of a file, whatever is in it. */
+/** SQLite's locks are after the first gigabyte of a file. */
 const FIRST_BYTE = 2 ** 30;
 
 /**
- * The process that has a lock of SQLite's on a file, as the kernel knows it; `undefined` if there is none, it runs in another
- * container, or the system does not tell, which only Linux does.
+ * Returns the process that has a SQLite lock on the file; undefined if there is none, if it is in another container, or
+ * if the system does not tell: only Linux does.
  */
 export function lockHolderOf(path: string): number | undefined {
   try {

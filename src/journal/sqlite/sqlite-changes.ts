@@ -7,7 +7,7 @@ import { SQL } from "./sqlite-statements.ts";
 
 type Value = string | number | null;
 
-/** The statements that make one change. @throws TypeError if no statement can say it */
+/** Returns the statements for a change. @throws TypeError if SQLite cannot bind a value */
 export function stepsOf(change: Change): Step[] {
   switch (change.type) {
     case "session_saved": {
@@ -75,12 +75,12 @@ function forgetting(key: string): Step[] {
   return [step("leaveResidue"), ...names.map((name) => step(name, key))];
 }
 
-/** A row that has its checksum behind its values. */
+/** Inserts a row with a checksum over its values. */
 function inserting(name: keyof typeof SQL, ...values: readonly Value[]): Step {
   return step(name, ...values, checksumOf(...values));
 }
 
-/** What is changed in a row is given twice: for the row, and for its checksum. */
+/** Passes the new values twice: for the row, and for its checksum. */
 function changing(name: keyof typeof SQL, values: readonly Value[], id: string): Step {
   return step(name, ...values, ...values, id);
 }

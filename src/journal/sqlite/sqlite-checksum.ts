@@ -1,17 +1,18 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { crc32 } from "node:zlib";
 
-/** What is stored in one column of a row. */
+/** A stored column value. */
 type Stored = SQLOutputValue | undefined;
 
 /**
- * Makes what computes the checksum of a row out of its values: SQLite has none, and takes what a flipped bit has made of a text for what was
- * written. The thread that writes takes its text: it may use nothing but its parameters.
+ * Returns a function that computes the checksum of a row: SQLite has none, and returns a text with a flipped bit
+ * without an error. The worker thread receives the source of this function, so it may use only its parameters.
  *
- * A value that differs always makes another checksum, since each step can be undone; only of several is it a matter of chance.
+ * A single changed value always changes the checksum, since each step is reversible; several changed values can
+ * collide.
  */
 export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) => number {
-  /** Longer texts are left to `crc`, which takes less for each character and more for each call. */
+  /** Longer texts go through `crc`, which is faster per character and slower per call. */
   const SHORT = 128;
   const number = new Float64Array(1);
   const halves = new Uint32Array(number.buffer);
@@ -24,7 +25,7 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
     for (const value of values) {
       if (value === null) mix(1);
       else if (typeof value === "number") {
-        // Of the two zeros SQLite stores one.
+        // SQLite stores -0 as 0.
         number[0] = value + 0;
         for (const half of halves) mix(half);
       } else {
@@ -40,10 +41,10 @@ export function checksumming(crc: typeof crc32): (...values: readonly Stored[]) 
 
 export const checksumOf: (...values: readonly Stored[]) => number = checksumming(crc32);
 
-/** What has a checksum. A turn has two, since what it was asked with may be long and stays. */
+/** What has a checksum. A turn has two, since its input can be long and never changes. */
 export type Checked = "sessions" | "accepted" | "progress" | "approvals" | "conversations" | "spending";
 
-/** The columns whose values each checksum is of, in this order. */
+/** The columns of each checksum, in order. */
 const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   sessions: ["key", "supervisor", "conversation_id", "memory", "saved_at"],
   accepted: ["id", "session", "prompt", "prompt_kind", "durable", "timeout_ms", "queue_timeout_ms", "accepted_at"],
@@ -63,22 +64,22 @@ const CHECKED: { readonly [Of in Checked]: readonly string[] } = {
   ],
 };
 
-/** That of an outcome, which may be long as well, goes into the checksum of a turn in the place of the outcome. */
+/** The checksum of an outcome, which can be long, stands for the outcome in the checksum of a turn. */
 export const NO_OUTCOME: number = checksumOf(null);
 
-/** The checksum that a row has to have. */
+/** Returns the checksum that the row should have. */
 export function expectedOf(of: Checked, row: { readonly [column: string]: Stored }): number {
   const values = CHECKED[of].map((column) => row[column]);
   return of === "progress" ? checksumOf(...values.slice(0, -1), checksumOf(values.at(-1))) : checksumOf(...values);
 }
 
-/** The checksum in SQL, by columns or what stands in their place. */
+/** Returns the SQL of a checksum. `instead` replaces columns by expressions. */
 export function checksumIn(of: Checked, instead: { readonly [column: string]: string } = {}): string {
   const whole = of === "progress" ? { outcome: "row_checksum(outcome)", ...instead } : instead;
   return `row_checksum(${CHECKED[of].map((column) => whole[column] ?? column).join(", ")})`;
 }
 
-/** The same for a row that changes and is read by nobody before: one that is not what was written does not become so. */
+/** Returns the SQL that updates a checksum unread: a damaged row stays damaged. */
 export function renewedIn(of: Checked, instead: { readonly [column: string]: string }): string {
   return `CASE checksum WHEN ${checksumIn(of)} THEN ${checksumIn(of, instead)} END`;
 }

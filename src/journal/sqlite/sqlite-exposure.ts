@@ -3,12 +3,12 @@ import { dirname } from "node:path";
 
 const READABLE_BY_ALL = 0o004;
 const WRITABLE_BY_ALL = 0o002;
-/** In a folder with this bit users replace only files of their own. */
+/** With this bit users can replace only their own files in a folder. */
 const STICKY = 0o1000;
 
 /**
- * What other users of the machine can do with the file of a journal that was there before, or with its folder, in words that a person can
- * act on; nothing if that is nothing. Files that Castellan makes are for its user only. Windows has no such modes.
+ * Returns how other users of the machine can read, change or replace an existing journal, and what to do about it;
+ * empty if they cannot. Castellan creates its files for the user alone. Windows has no such modes.
  */
 export function exposureOf(path: string): string[] {
   const user = process.geteuid?.();
@@ -20,17 +20,17 @@ export function exposureOf(path: string): string[] {
     ...((file.mode & WRITABLE_BY_ALL) === 0 ? [] : ["change"]),
   ].join(" and ");
   const replaceable = (folder.mode & WRITABLE_BY_ALL) !== 0 && (folder.mode & STICKY) === 0;
-  // Whoever may do everything may use files of others, who know of it.
+  // Root may use the files of others, who know about it.
   const foreign = user !== 0 && file.uid !== user && file.uid !== 0;
   return [
     ...(can === ""
       ? []
       : [
-          `every user of this machine can ${can} the journal ${real}; take that away with \`chmod 600\`, also from the files beside it`,
+          `every user of this machine can ${can} the journal ${real}; run \`chmod 600\` on it and on the files beside it`,
         ]),
     ...(replaceable
       ? [
-          `every user of this machine can replace the journal ${real}, since its folder is writable; take that away with \`chmod 700\``,
+          `every user of this machine can replace the journal ${real}, because its folder is writable; run \`chmod 700\` on the folder`,
         ]
       : []),
     ...(foreign

@@ -7,29 +7,29 @@ import { SQL } from "./sqlite-statements.ts";
 import { SqliteThread } from "./sqlite-thread.ts";
 
 /**
- * Rewriting that nobody waits for may take this part of the time, and comes no sooner than this after the last one, so that many who
- * ask for it share one. If it fails it is tried again later.
+ * Rewrites in the background take at most this share of the time, and start at least this many milliseconds apart, so
+ * that several requests share one. A failed rewrite is retried after `RETRY_MS`.
  */
 const SHARE = 0.05;
 const REST_MS = 1_000;
 const RETRY_MS = 600_000;
 
-/** Larger files are not rewritten when they are closed: an application that ends has no time for it. In bytes. */
+/** Larger files are not rewritten at closing, which must be quick. In bytes. */
 const LARGEST_AT_CLOSE = 64 * 1024 ** 2;
 
 /**
- * Sees to it that what was removed from a file is not in it any more. That is written down in the file itself, with what is removed,
- * so that it is made up for after a crash.
+ * Removes the bytes of deleted rows from a file. The file records that a rewrite is due, in the transaction of the
+ * deletion, so a crash does not lose it.
  */
 export class SqliteExpunging {
   readonly #file: OpenFile;
   readonly #location: string;
   readonly #clock: Clock;
-  /** The one that is under way; nothing may be written to the file meanwhile. */
+  /** The running rewrite. Nothing may write to the file meanwhile. */
   #running: Promise<void> | undefined;
-  /** The one after that, which has all in it that was removed by the time it begins. */
+  /** The next rewrite, which covers all deletions up to its start. */
   #next: Promise<void> | undefined;
-  /** Before this, on the monotonic clock, none is begun that nobody waits for. */
+  /** No background rewrite starts before this moment, on the monotonic clock. */
   #restsUntil = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
 
@@ -39,18 +39,18 @@ export class SqliteExpunging {
     this.#clock = clock;
   }
 
-  /** Makes up for what was not done before. */
+  /** Schedules a rewrite that is still due. */
   async start(): Promise<void> {
     if (await this.#isDue()) this.#later();
   }
 
-  /** Resolves when the file can be written to. */
+  /** Resolves once the file may be written. */
   async free(): Promise<void> {
     while (this.#running !== undefined) await this.#running.catch(() => {});
   }
 
   /**
-   * Resolves when nothing is in the file any more that was removed before; if it is not urgent, it may also be done later.
+   * Resolves once the bytes of all earlier deletions are gone; unless urgent, the rewrite may be scheduled for later.
    *
    * @throws CastellanError `JOURNAL_UNAVAILABLE`
    */
@@ -60,7 +60,7 @@ export class SqliteExpunging {
     else await this.#once();
   }
 
-  /** To be called before the file is closed. */
+  /** Call it before the file is closed. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -75,7 +75,7 @@ export class SqliteExpunging {
     return unwritable === undefined && (await connection.get(SQL.hasResidue)) !== undefined;
   }
 
-  /** Those who come while one is under way share the next. */
+  /** Callers during a rewrite share the next one. */
   #once(): Promise<void> {
     if (this.#running === undefined) return this.#begin();
     this.#next ??= this.free().then(() => {
@@ -97,7 +97,7 @@ export class SqliteExpunging {
     const since = this.#clock.monotonic();
     try {
       if (!(await this.#isDue())) return;
-      // What somebody else has done to the file has to be found out before.
+      // Detects changes by other programs first.
       await change(this.#file, []);
       await rewrite(this.#file.path);
       await this.#file.connection.settle();
@@ -121,14 +121,15 @@ export class SqliteExpunging {
   }
 }
 
-/** How long somebody else who reads, or writes by hand, is waited for, in milliseconds. */
+/** How long to wait for readers and manual writes of other programs, in milliseconds. */
 const READER_MS = 2_000;
 
 /**
- * Writes a SQLite file anew, so that nothing stands in it, or in its write-ahead log, but what it says by now. `secure_delete` is not
- * enough for that: when SQLite moves rows from one page to another it leaves their bytes where they were.
+ * Rewrites a SQLite file, so that the file and its log contain only current data. `secure_delete` is not enough: when
+ * SQLite moves rows between pages, their old bytes stay.
  *
- * It takes as long as a copy of the file, in a thread of its own. Nobody in this process may write to the file meanwhile.
+ * It takes as long as a copy of the file, in a thread of its own. Nothing in this process may write to the file
+ * meanwhile.
  *
  * @throws Error with the `errcode` of SQLite
  */
@@ -137,11 +138,11 @@ async function rewrite(path: string): Promise<void> {
   try {
     const connection = await thread.connect(path, { busyMs: READER_MS });
     try {
-      // `VACUUM` copies all that counts into fresh pages; the checkpoint brings them into the file and empties the log.
+      // `VACUUM` copies the data to fresh pages; the checkpoint writes them to the file and truncates the log.
       await connection.exec("VACUUM");
       const left = await connection.get("PRAGMA wal_checkpoint(TRUNCATE)");
       if (left?.["busy"] !== 0) {
-        throw new Error("another program reads it, so that what was removed is still in its write-ahead log");
+        throw new Error("another program reads the file, so its write-ahead log still contains deleted data");
       }
     } finally {
       await connection.close();

@@ -1,8 +1,8 @@
 import { CastellanError, type JournalFault } from "../../errors.ts";
 import { withoutUndefined } from "../../fields.ts";
-import { GarbledRow } from "./sqlite-rows.ts";
+import { DamagedRow } from "./sqlite-rows.ts";
 
-/** A commit that failed in such a way that it may be there nevertheless, after a crash. */
+/** A commit that failed, but may turn out to be durable after a crash. */
 export class UncertainCommit extends Error {
   override readonly name: string = "UncertainCommit";
 
@@ -26,10 +26,10 @@ const BY_RESULT: { readonly [code: number]: JournalFault } = {
   26: "damaged", // SQLITE_NOTADB
 };
 
-/** The file for memory that connections share could not be made as large as it has to be. */
+/** The shared-memory file could not be extended. */
 const SQLITE_IOERR_SHMSIZE = 4874;
 
-/** With these a commit has not written the frame that would make it count. */
+/** Result codes with which the commit frame has not been written. */
 const NOT_COMMITTED: ReadonlySet<number> = new Set([5, 8, 13]); // SQLITE_BUSY, SQLITE_READONLY, SQLITE_FULL
 
 const BY_CODE: { readonly [code: string]: JournalFault } = {
@@ -44,59 +44,59 @@ const BY_CODE: { readonly [code: string]: JournalFault } = {
   EEXIST: "unreachable",
   ELOOP: "unreachable",
   ENAMETOOLONG: "unreachable",
-  ERR_OUT_OF_RANGE: "damaged", // a number that no release has written
-  ERR_INVALID_ARG_VALUE: "unreachable", // a path with a null byte in it
+  ERR_OUT_OF_RANGE: "damaged", // no release writes such a number
+  ERR_INVALID_ARG_VALUE: "unreachable", // a path with a null byte
 };
 
 const ADVICE: { readonly [Fault in JournalFault]: string } = {
   unreachable: "Name a file in a folder that exists or can be made.",
-  no_space: "Free some space there; it then goes on.",
-  busy: "Another program has it locked. It goes on when that is over.",
+  no_space: "Free some disk space; the journal then recovers by itself.",
+  busy: "Another program has locked the file. The journal recovers once the lock is gone.",
   read_only: "Let this user write to the file and to its folder, or name another path.",
   damaged:
-    "It is left as it is. Put a backup in its location, save what can be saved with `.recover` of the sqlite3 program, or " +
-    "move it away together with its -wal and -shm files to begin anew.",
-  foreign: "It is left as it is. Name another path.",
-  refused: "Nothing of it was written.",
-  failed: "See the cause for what the system said.",
+    "Castellan leaves the file unchanged. Restore a backup, save the readable part with `.recover` of the sqlite3 program, or " +
+    "move the file away together with its -wal and -shm files to start with an empty journal.",
+  foreign: "Castellan leaves the file unchanged. Name another path.",
+  refused: "Nothing was written.",
+  failed: "See `cause` for the system's error.",
 };
 
-const GARBLED_ADVICE = "Put a backup of the journal in its location, or take this out of it with the sqlite3 program.";
+const DAMAGED_ROW_ADVICE = "Restore a backup of the journal, or remove the row with the sqlite3 program.";
 
-/** Whether SQLite could not do something because somebody else has the file locked. */
+/** Whether another program has locked the file. */
 export function isBusy(error: unknown): boolean {
   const result = resultOf(error);
   return result !== undefined && BY_RESULT[result & 0xff] === "busy";
 }
 
-/** What an error of SQLite, of the file system or of the values given comes to. */
+/** Classifies an error of SQLite, the file system or the given values. */
 export function faultOf(error: unknown): JournalFault {
   if (error instanceof UncertainCommit) return faultOf(error.cause);
-  if (error instanceof GarbledRow || error instanceof SyntaxError) return "damaged";
+  if (error instanceof DamagedRow || error instanceof SyntaxError) return "damaged";
   const result = resultOf(error);
   if (result === SQLITE_IOERR_SHMSIZE) return "no_space";
   if (result !== undefined) return BY_RESULT[result & 0xff] ?? "failed";
   const byCode = BY_CODE[codeOf(error)];
   if (byCode !== undefined) return byCode;
-  // Values that no statement takes and JSON cannot say.
+  // Values that SQLite cannot bind or JSON cannot represent.
   return error instanceof TypeError || error instanceof RangeError ? "refused" : "failed";
 }
 
-/** Whether a commit that failed so may be there nevertheless. */
+/** Whether a commit that failed with this error may still be durable. */
 export function isUncertain(error: unknown): boolean {
   const result = resultOf(error);
   return result === undefined || !NOT_COMMITTED.has(result & 0xff);
 }
 
 /**
- * The error that the journal at `place` could not be opened, read or written.
+ * Returns the error for a journal that could not be opened, read or written.
  *
- * @param applied whether what was to be written is there; left out for all else, and if that cannot be told
+ * @param applied whether the write took effect; left out for reads, and if unknown
  */
 export function unavailable(location: string, error: unknown, applied?: boolean): CastellanError {
   if (CastellanError.is(error)) return error;
-  if (error instanceof GarbledRow) {
-    const message = `The journal ${location} is damaged: ${error.message}. The rest of it can be used. ${GARBLED_ADVICE}`;
+  if (error instanceof DamagedRow) {
+    const message = `The journal ${location} is damaged: ${error.message}. The rest is usable. ${DAMAGED_ROW_ADVICE}`;
     return new CastellanError("JOURNAL_UNAVAILABLE", message, { details: { reason: "damaged" }, cause: error });
   }
   return fault(location, faultOf(error), messageOf(error), {
@@ -105,7 +105,7 @@ export function unavailable(location: string, error: unknown, applied?: boolean)
   });
 }
 
-/** The same, where there is no error behind it, or it says too little. */
+/** As {@link unavailable}, without an underlying error, or with a better description. */
 export function fault(
   location: string,
   reason: JournalFault,
@@ -121,7 +121,7 @@ function resultOf(error: unknown): number | undefined {
   return typeof error.errcode === "number" ? error.errcode : undefined;
 }
 
-/** The code of an error of Node, such as `ENOENT`; empty if it has none. */
+/** Returns the code of a Node error, such as `ENOENT`, or "". */
 export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }

@@ -16,11 +16,11 @@ import { basename, dirname, join, resolve } from "node:path";
 import { codeOf } from "./sqlite-fault.ts";
 
 /*
- * Nothing here may open a file that is there already: when a process closes a file, the kernel takes every lock from it that
- * it has on that file, also those of others in the same process.
+ * Nothing here may open an existing file: when a process closes a file, the kernel drops all locks of the process on
+ * that file.
  */
 
-/** The one path of the file that `place` leads to, over whatever links; what lacks on the way to it is made. */
+/** Returns the real path of the file, following links. Creates missing folders. */
 export function locate(location: string): string {
   try {
     return realpathSync.native(location);
@@ -34,7 +34,7 @@ export function locate(location: string): string {
 }
 
 /**
- * Makes an empty file that only this user can read, since prompts are private, unless there is one. SQLite gives the files
+ * Creates an empty file with mode 0600, since prompts are private, unless the file exists. SQLite gives the files
  * beside it the same mode.
  */
 export function makeFile(path: string): void {
@@ -45,13 +45,13 @@ export function makeFile(path: string): void {
   }
 }
 
-/** @throws Error if this process may not write to it */
+/** @throws Error if this process may not write to the file */
 export function refuseUnwritable(path: string): void {
   accessSync(path, constants.W_OK);
 }
 
 /**
- * Makes a folder that only this user can read, unless there is one. It comes with a `.gitignore`, so that nobody commits prompts, and
+ * Creates a folder with mode 0700 unless it exists. It has a `.gitignore`, so that prompts are not committed, and
  * appears only when it is complete.
  */
 export function makeFolder(folder: string): void {
@@ -63,12 +63,12 @@ export function makeFolder(folder: string): void {
     renameSync(unfinished, folder);
   } catch (error) {
     rmSync(unfinished, { recursive: true, force: true });
-    // Somebody else was faster.
+    // Another process has created it first.
     if (!existsSync(folder)) throw error;
   }
 }
 
-/** Where a link leads that leads to nothing yet; `undefined` if it is no link. */
+/** Returns the target of a dangling link; undefined if the path is not a link. */
 function targetOf(location: string): string | undefined {
   try {
     return readlinkSync(location);

@@ -7,20 +7,20 @@ import type { Step } from "./sqlite-messages.ts";
 import { APPLICATION_ID } from "./sqlite-schema.ts";
 import type { SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
-/** What a SQLite file says of itself. */
+/** What a SQLite file says about itself. */
 export interface FileFacts {
-  /** Which program's it is; 0 if it does not say. */
+  /** Id of the program that owns the file; 0 if unset. */
   readonly applicationId: number;
-  /** Of the schema. */
+  /** Schema version. */
   readonly version: number;
-  /** How many tables, indexes and the like it has. */
+  /** Number of tables, indexes and other schema objects. */
   readonly objects: number;
 }
 
-/** What is to be done with a file: fill it, use it, or leave it as it is. */
+/** Whether to fill a file, use it, or leave it alone. */
 export type Verdict = "empty" | "ours" | "newer" | "foreign";
 
-/** @param newest the version of the schema that this release has */
+/** @param newest the newest schema version that this release knows */
 export function verdictOn({ applicationId, version, objects }: FileFacts, newest: number): Verdict {
   if (applicationId === APPLICATION_ID) return version > newest ? "newer" : "ours";
   return applicationId === 0 && version === 0 && objects === 0 ? "empty" : "foreign";
@@ -30,7 +30,7 @@ export async function factsOf(connection: SqliteConnection): Promise<FileFacts> 
   const asked = ["PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema"];
   const steps = asked.map((sql): Step => ({ sql, want: "row" }));
   try {
-    // All as of one moment: somebody else may be filling the file just now.
+    // Reads all in one transaction: another process may be filling the file.
     const { results } = await connection.run([{ sql: "BEGIN" }, ...steps, { sql: "COMMIT" }]);
     const [, applicationId = 0, version = 0, objects = 0] = results.map((row) => Number(Object.values(row ?? {})[0]));
     return { applicationId, version, objects };
@@ -41,9 +41,9 @@ export async function factsOf(connection: SqliteConnection): Promise<FileFacts> 
 }
 
 /**
- * Looks at the file before anything is done to it, and leaves nothing beside it.
+ * Checks a file before anything is done to it. Creates no file beside it.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE` if it is none that this release can use
+ * @throws CastellanError `JOURNAL_UNAVAILABLE` if this release cannot use the file
  */
 export async function inspect(thread: SqliteThread, path: string, newest: number): Promise<void> {
   const found = statSync(path, { throwIfNoEntry: false });
@@ -51,8 +51,7 @@ export async function inspect(thread: SqliteThread, path: string, newest: number
   if (!found.isFile()) throw fault(path, "unreachable", found.isDirectory() ? "it is a folder" : "it is not a file");
   refuseUnwritable(path);
   if (found.size === 0) return;
-  // To open a file in WAL mode makes files beside it, if they are not there. One that is said to be immutable is only read, but
-  // without what is in the WAL.
+  // Opening a file in WAL mode creates missing files beside it. An immutable file is only read, but without its log.
   const recent = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
   const location = recent ? path : `${pathToFileURL(path)}?immutable=1`;
   const connection = await thread.connect(location, { readOnly: true });
@@ -72,5 +71,7 @@ export function refuseForeign(path: string, facts: FileFacts, newest: number): v
 
 function newerError(path: string, version: number, newest: number): CastellanError {
   const what = `its version is ${version}, written by a newer release of Castellan; this release knows versions up to ${newest}`;
-  return fault(path, "foreign", what, { advice: "It is left as it is. Update Castellan, or name another path." });
+  return fault(path, "foreign", what, {
+    advice: "Castellan leaves the file unchanged. Update Castellan, or name another path.",
+  });
 }

@@ -15,46 +15,47 @@ import { stepsOf } from "./sqlite-changes.ts";
 import { SqliteExpunging } from "./sqlite-expunging.ts";
 import { fault, UncertainCommit, unavailable } from "./sqlite-fault.ts";
 import { change } from "./sqlite-guard.ts";
+import type { IntegrityReport } from "./sqlite-integrity.ts";
 import { textOf } from "./sqlite-mark.ts";
 import type { Row } from "./sqlite-messages.ts";
 import {
+  checkLargeFile,
   claimAgain,
   closeFile,
   type OpenFile,
   openAgain,
   openFile,
-  soundnessOfLarge,
   startAgain,
 } from "./sqlite-opening.ts";
 import { disclaiming, standing } from "./sqlite-owner.ts";
 import { prune } from "./sqlite-pruning.ts";
 import { approvalOf, conversationOf, sessionOf, turnOf, usageOf } from "./sqlite-rows.ts";
 import { MIGRATIONS } from "./sqlite-schema.ts";
-import type { Soundness } from "./sqlite-soundness.ts";
 import { SQL, usageQuestion } from "./sqlite-statements.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 
-/** Where a journal in a SQLite file is. */
+/** Location of a journal in a SQLite file. */
 export interface SqliteOptions {
   /**
-   * The path of the file; a relative one begins at the working directory. What is not there is made when the journal is
-   * opened: the folder with mode 0700 and a `.gitignore`, the file with mode 0600. It has to be on a local disk.
+   * Path of the file, relative to the working directory. Opening the journal creates what is missing: the folder with
+   * mode 0700 and a `.gitignore`, the file with mode 0600. It must be on a local disk.
    */
   readonly sqlite: string;
 }
 
-/** What a test can put in the place of the real thing. */
+/** Parts that tests replace. */
 interface SqliteParts {
   readonly clock: Clock;
   readonly migrations: readonly string[];
 }
 
 /**
- * A journal in a SQLite file, for one application at a time; other programs can read it meanwhile. A batch that is `durable`
- * waits for the disk, and takes all before it along; until then the others outlive the application, but not a loss of power.
+ * Returns a journal in a SQLite file, for one application at a time; other programs can read the file meanwhile. A
+ * `durable` batch waits for the disk and makes all earlier batches durable. The others survive the application, but not
+ * a power loss.
  *
- * A row that is not what was written is refused where it is read, with `reason: "damaged"`. What would not be found any more is looked for when
- * the file is opened, in one of more than 64 MB beside all else.
+ * Reading a damaged row fails with `reason: "damaged"`. Opening the file also checks for rows that would not be found;
+ * a file of more than 64 MB is checked in the background.
  *
  * @example
  * sqliteJournal({ sqlite: ".castellan/castellan.db" });
@@ -72,7 +73,7 @@ class SqliteJournal implements Journal {
   #file: OpenFile | undefined;
   #expunging: SqliteExpunging | undefined;
   #damage: string | undefined;
-  /** While the file is opened again nobody may ask it anything. */
+  /** Pending while the file is reopened; all calls wait for it. */
   #opening: Promise<void> | undefined;
 
   constructor(location: string, parts: SqliteParts) {
@@ -114,7 +115,7 @@ class SqliteJournal implements Journal {
     await this.#opening;
     if (file === undefined) return;
     await expunging?.close();
-    // A disk may be full; the lock decides. But what has become of the file should not go unsaid.
+    // Works best effort on a full disk, since the lock decides. Warns about damage to the file.
     if (file.unwritable === undefined) await change(file, disclaiming(file.owner)).catch(warn);
     await closeFile(file);
   }
@@ -203,10 +204,10 @@ class SqliteJournal implements Journal {
     await this.#expunging?.expunge(urgent);
   }
 
-  /** A batch that was made already is not made again. */
+  /** A batch that was already applied is skipped. */
   async #refuseUnlessOwner({ connection, owner }: OpenFile): Promise<void> {
     if ((await standing(connection)).id === owner.id) return;
-    const message = `The journal ${this.location} was taken over by another application. Let one application use it at a time.`;
+    const message = `The journal ${this.location} was taken over by another application. Use it in one application at a time.`;
     throw new CastellanError("NOT_OWNER", message);
   }
 
@@ -250,16 +251,16 @@ class SqliteJournal implements Journal {
     return this.#opened();
   }
 
-  /** Tells what is wrong with a file that has been opened. One that cannot be looked at now is looked at the next time. */
+  /** Reports damage. A check that fails now runs again at the next opening. */
   #look(file: OpenFile): void {
-    this.#tell({ damage: file.missing === undefined ? [] : [file.missing], mended: [] });
-    if (file.soundness !== undefined) this.#tell(file.soundness);
-    else soundnessOfLarge(file.path).then((soundness) => this.#tell(soundness), ignore);
+    this.#tell({ damage: file.missing === undefined ? [] : [file.missing], repaired: [] });
+    if (file.integrity !== undefined) this.#tell(file.integrity);
+    else checkLargeFile(file.path).then((integrity) => this.#tell(integrity), ignore);
   }
 
-  #tell({ damage, mended }: Soundness): void {
-    if (mended.length > 0) {
-      const message = `Indexes of the journal ${this.location} were damaged, and have been made anew: ${mended.join("; ")}. Nothing is lost.`;
+  #tell({ damage, repaired }: IntegrityReport): void {
+    if (repaired.length > 0) {
+      const message = `Indexes of the journal ${this.location} were damaged and have been rebuilt: ${repaired.join("; ")}. Nothing is lost.`;
       process.emitWarning(message, { type: "CastellanWarning", code: "JOURNAL_DAMAGED" });
     }
     if (damage.length === 0) return;
@@ -282,7 +283,7 @@ class SqliteJournal implements Journal {
 }
 
 const DAMAGE_ADVICE =
-  "What is not damaged can be used; what is may not be found. Put a backup in its location, or save what can be saved with `.recover` of the sqlite3 program.";
+  "The undamaged part is usable; damaged rows may not be found. Restore a backup, or save the readable part with `.recover` of the sqlite3 program.";
 
 function ignore(): void {}
 
@@ -291,7 +292,7 @@ function warn(error: unknown): void {
   process.emitWarning(error.message, { type: "CastellanWarning", code: error.code });
 }
 
-/** Any number of texts as one parameter. */
+/** Returns any number of texts as one parameter. */
 function toTexts(texts: readonly string[]): string {
   return JSON.stringify(texts.map(toText));
 }

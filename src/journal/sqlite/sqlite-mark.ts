@@ -1,35 +1,35 @@
 import { readFileSync } from "node:fs";
 import { checksumOf } from "./sqlite-checksum.ts";
 
-/** How much has been written to a journal: how often it has been opened to be written, and the last batch since then. */
+/** Progress of a journal: the number of its openings for writing, and of the last batch since the last opening. */
 export interface Extent {
   readonly openings: number;
   readonly written: number;
 }
 
 /**
- * The same, as it stands in a file of its own beside the journal, without waiting for the disk: it outlives the application, and tells the next
- * one what the journal had that is not there any more.
+ * The same in a file beside the journal, written without waiting for the disk. It outlives the application, so the next
+ * one can tell what the journal has lost.
  */
 export interface Mark extends Extent {
-  /** The last batch that the disk was waited for. */
+  /** The last batch for which the disk was waited. */
   readonly durable: number;
-  /** Which run of the machine it was; empty if that is not known. */
+  /** Boot id of the machine; "" if unknown. */
   readonly boot: string;
 }
 
-/** Where the mark of the journal at `path` stands. */
+/** Returns the path of a journal's mark. */
 export function markPath(path: string): string {
   return `${path}-written`;
 }
 
-/** As long each time, so that one can be written over another. */
+/** Has a fixed length, so that one mark can overwrite another. */
 export function textOf({ openings, written, durable, boot }: Mark): string {
   const text = `${openings} ${written} ${durable} ${boot || "-"}`;
   return `${`${text} ${checksumOf(text)}`.padEnd(127)}\n`;
 }
 
-/** What is marked for the journal at `path`; `undefined` if nothing is, or it is not what was written. */
+/** Reads the mark of a journal; undefined if there is none or it is damaged. */
 export function readMark(path: string): Mark | undefined {
   let text: string;
   try {
@@ -48,23 +48,21 @@ export function readMark(path: string): Mark | undefined {
   };
 }
 
-/** What a journal lacks of what was written to it, in words, if it lacks something. */
+/** Returns what a journal has lost, or undefined. */
 export function missingFrom(found: Extent, mark: Mark | undefined, boot: string): string | undefined {
   if (mark === undefined || found.openings > mark.openings) return undefined;
-  // A loss of power takes what the disk was not waited for.
+  // A power loss takes the writes that did not wait for the disk.
   const kept = mark.boot !== "" && mark.boot === boot ? mark.written : mark.durable;
   if (found.openings === mark.openings) {
     const missing = kept - found.written;
-    return missing > 0 ? `the last ${missing} of the ${kept} batches that were written to it are gone` : undefined;
+    return missing > 0 ? `the last ${missing} of its ${kept} batches are gone` : undefined;
   }
   const powerless = mark.boot !== boot && mark.durable === 0 && found.openings === mark.openings - 1;
   if (powerless) return undefined;
-  return found.openings === 0
-    ? "what was written to it before is gone"
-    : "it is an older copy, and what was written after that is gone";
+  return found.openings === 0 ? "its earlier contents are gone" : "it is an older copy, and later writes are gone";
 }
 
-/** Which run of the machine this is; empty where the system does not say. */
+/** Returns the boot id of the machine; "" where the system has none. */
 export function bootOf(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();

@@ -1,32 +1,32 @@
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 
-/** One statement of a script. */
+/** A statement of a script. */
 export interface Step {
   readonly sql: string;
   readonly parameters?: readonly SQLInputValue[];
-  /** What is asked for; by default nothing. */
+  /** What to return. Default: nothing. */
   readonly want?: "row" | "rows" | "changes";
-  /** Whether the script ends here, undone, if the statement changes nothing. */
+  /** Whether the script stops and rolls back if the statement changes nothing. */
   readonly mustChange?: boolean;
-  /** Whether it is any number of statements, without parameters. */
+  /** Whether `sql` is any number of statements, without parameters. */
   readonly script?: boolean;
 }
 
-/** How a script is run. */
+/** How to run a script. */
 export interface Running {
-  /** All of it in one transaction, or nothing. */
+  /** Runs the script in one transaction. */
   readonly transaction?: boolean;
-  /** Not if something has become of the files that SQLite does not notice. */
+  /** Runs the script only if the watch finds nothing wrong with the files. */
   readonly checked?: boolean;
-  /** Whether it may change something. */
+  /** Whether the script may write. */
   readonly writes?: boolean;
-  /** What is written beside the files when all of it is done. */
+  /** Text to write beside the files after the script. */
   readonly mark?: string;
-  /** Whether commits wait for the disk; by default as before. */
+  /** Whether commits wait for the disk. Default: as before. */
   readonly durable?: boolean;
 }
 
-/** What the thread of a SQLite file is asked. `connection` is a number that the asker gives. */
+/** A question to the thread of a SQLite file. The caller numbers its connections. */
 export type Question =
   | {
       readonly ask: "open";
@@ -37,63 +37,63 @@ export type Question =
     }
   | { readonly ask: "close"; readonly connection: number }
   | { readonly ask: "run"; readonly connection: number; readonly steps: readonly Step[]; readonly running: Running }
-  /** Begins to watch the files of the connection, which lie at `path`. */
+  /** Watches the connection's files, which are at `path`. */
   | { readonly ask: "watch"; readonly connection: number; readonly path: string }
-  /** What stands in them. */
+  /** Reads the files. */
   | { readonly ask: "examine"; readonly connection: number }
-  /** They are as they should be. */
+  /** Declares the files correct. */
   | { readonly ask: "settle"; readonly connection: number }
-  /** Has SQLite make the index of the write-ahead log anew, out of what is valid in the log. */
+  /** Has SQLite rebuild the index of the log from the log's valid part. */
   | { readonly ask: "reindex"; readonly connection: number }
-  /** Takes what stands in the log away, to a file whose name ends with `-wal-saved`. */
+  /** Moves the contents of the log to a file whose name ends with `-wal-saved`. */
   | { readonly ask: "save log"; readonly connection: number };
 
 export interface Row {
   readonly [column: string]: SQLOutputValue;
 }
 
-/** What a step came to, by what was wanted of it. */
+/** The result of a step, by its `want`. */
 export type Result = number | Row | readonly Row[] | undefined;
 
-/** A file of the three that a database in WAL mode has. */
+/** One of the three files of a database in WAL mode. */
 export type DatabasePart = "" | "-wal" | "-shm";
 
-/** What has become of files, behind the back of the connection. */
+/** Changes to the files that bypassed the connection. */
 export interface Found {
-  /** What lies at their paths is not what is open. */
+  /** Files whose path no longer leads to the open file. */
   readonly gone: { readonly [Part in DatabasePart]?: "deleted" | "replaced" };
-  /** Somebody else has written to them. */
+  /** Files that another program has written. */
   readonly changed: readonly DatabasePart[];
 }
 
-/** What a script came to. */
+/** The result of a script. */
 export interface Run {
   readonly results: readonly Result[];
-  /** It ended early, undone: a step that had to change something did not. */
+  /** A step with `mustChange` changed nothing, and the script was rolled back. */
   readonly stopped?: true;
-  /** It was not begun. */
+  /** The watch found changes, and the script did not run. */
   readonly found?: Found;
 }
 
-/** What stands in the files beside the database. */
+/** The contents of the files beside the database. */
 export interface Examined {
-  /** When the database was written to, in milliseconds, and how large it is. */
+  /** Size and modification time of the database. */
   readonly database: string;
   readonly wal: Uint8Array;
   readonly shm: Uint8Array;
-  /** Whether the database itself was written to by something other than a checkpoint of SQLite. */
+  /** Whether something other than a checkpoint of SQLite has written to the database. */
   readonly overwritten: boolean;
-  /** Whether the index says that something was copied into the database since then, which was not written to. */
+  /** Whether the index claims a copy into the database that did not take place. */
   readonly forged: boolean;
 }
 
-/** An error, without what is lost on the way out of a thread. */
+/** An error in a form that survives the way between threads. */
 export interface Failure {
   readonly name: string;
   readonly message: string;
   readonly errcode: number | undefined;
   readonly code: string | undefined;
-  /** Whether it came in a commit. */
+  /** Whether the error occurred during a commit. */
   readonly committing: boolean;
 }
 

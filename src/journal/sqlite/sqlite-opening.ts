@@ -10,64 +10,64 @@ import { type FileLock, fileLocks } from "./file-lock.ts";
 import { codeOf, fault, faultOf, isBusy, unavailable } from "./sqlite-fault.ts";
 import { locate, makeFile, refuseUnwritable } from "./sqlite-file.ts";
 import { factsOf, inspect, refuseForeign, verdictOn } from "./sqlite-inspection.ts";
+import { checkIntegrity, type IntegrityReport } from "./sqlite-integrity.ts";
 import { bootOf, type Mark, missingFrom, readMark, textOf } from "./sqlite-mark.ts";
 import { claim, claimOpening, extentOf, ownerIn, standing } from "./sqlite-owner.ts";
 import { migrate } from "./sqlite-schema.ts";
-import { examine, type Soundness } from "./sqlite-soundness.ts";
 import { type SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
-/** A file that is open, and this owner's. */
+/** An open file that this owner has locked. */
 export interface OpenFile {
   readonly path: string;
   readonly owner: JournalOwner;
   readonly clock: Clock;
   thread: SqliteThread;
   connection: SqliteConnection;
-  /** Without one there was nothing yet that could be locked. */
+  /** Undefined while there is no file to lock. */
   lock: FileLock | undefined;
-  /** Why it could be opened only to be read. */
+  /** Why the file was opened read-only, if it was. */
   unwritable: CastellanError | undefined;
-  /** Who had it before. */
+  /** Id of the previous owner. */
   readonly formerOwner: string | undefined;
-  /** What was found when it was opened; nothing is known yet of a large file, see `soundnessOfLarge`. */
-  readonly soundness: Soundness | undefined;
-  /** What it lacks of what was written to it before it was opened, in words. */
+  /** Undefined for a large file, see `checkLargeFile`. */
+  readonly integrity: IntegrityReport | undefined;
+  /** What the file has lost since it was last written, in words. */
   readonly missing: string | undefined;
-  /** Which opening of it this is, and in which run of the machine. */
+  /** Number of this opening, and boot id of the machine. */
   opening: Pick<Mark, "openings" | "boot">;
-  /** How many batches it has taken, and the last one that the disk was waited for. */
+  /** Number of the last batch, and of the last one for which the disk was waited. */
   written: number;
   durable: number;
-  /** Why it takes no more, whatever becomes of it. */
+  /** Why the file accepts no more writes, for good. */
   broken: CastellanError | undefined;
 }
 
-/** What a file is opened with, besides. */
+/** Parameters of an opening. */
 export interface Opening {
   readonly owner: JournalOwner;
   readonly clock: Clock;
   readonly migrations: readonly string[];
 }
 
-/** Larger files are looked at beside all else, since it takes a while. In bytes. */
+/** Larger files are checked in the background, in bytes. */
 const SMALL = 64 * 1024 ** 2;
 
-const SOUND: Soundness = { damage: [], mended: [] };
+const INTACT: IntegrityReport = { damage: [], repaired: [] };
 
-/** How long another program that has the file locked is waited for, and how long between two tries. */
+/** How long to wait for another program's lock, and the poll interval, in milliseconds. */
 const BUSY_MS = 5_000;
 const RETRY_MS = 50;
 
 const SETTINGS = `
-  -- How much of the WAL is kept for reuse after somebody's long read has made it grow, in bytes.
+  -- How many bytes of the WAL to keep after a long read has made it grow.
   PRAGMA journal_size_limit = 16777216;
-  -- On macOS a disk says that it has written what it only has in its cache, unless it is asked like this.
+  -- On macOS fsync does not flush the disk's cache; F_FULLFSYNC does.
   PRAGMA fullfsync = 1;
 `;
 
 /**
- * Opens the file at `place` for one owner, makes it if it is not there, and brings it up to date. Where there is no room for that,
- * what is there can be read all the same, see `OpenFile.unwritable`.
+ * Opens, creates or migrates the file at `location` for one owner. If there is no space for that, opens it read-only,
+ * see `OpenFile.unwritable`.
  */
 export async function openFile(location: string, opening: Opening): Promise<OpenFile> {
   const thread = new SqliteThread();
@@ -96,7 +96,7 @@ async function openIn(thread: SqliteThread, location: string, opening: Opening):
       const unwritable = unavailable(path, error, false);
       const connection = await openToRead(thread, path, migrations, unwritable);
       const opening = { openings: 0, boot: "" };
-      const nothing = { formerOwner: undefined, soundness: SOUND, missing: undefined, opening };
+      const nothing = { formerOwner: undefined, integrity: INTACT, missing: undefined, opening };
       return { ...known, path, lock, connection, ...nothing, unwritable };
     } catch (error) {
       lock?.close();
@@ -106,9 +106,10 @@ async function openIn(thread: SqliteThread, location: string, opening: Opening):
 }
 
 /**
- * Opens what could be opened only to be read, now that there may be room.
+ * Completes the opening of a read-only file, now that there may be space.
  *
- * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if there was nothing to lock, and another application was faster
+ * @throws CastellanError `JOURNAL_UNAVAILABLE`; `NOT_OWNER` if there was no file to lock, and another application has
+ * locked it since
  */
 export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenFile> {
   const { thread, path } = file;
@@ -125,13 +126,13 @@ export async function openAgain(file: OpenFile, opening: Opening): Promise<OpenF
   }
 }
 
-/** Closes the connection to a file and opens another one. What it has to have in it is not looked at. */
+/** Replaces the connection to a file, without a check of its contents. */
 export async function connectAgain(file: OpenFile): Promise<void> {
   await file.connection.close().catch(() => {});
   file.connection = await connect(file.thread, file.path);
 }
 
-/** The same, in another thread, since the one before has ended by itself. */
+/** As `connectAgain`, in a new thread, after the old one has ended by itself. */
 export async function startAgain(file: OpenFile): Promise<void> {
   const thread = new SqliteThread();
   try {
@@ -143,7 +144,7 @@ export async function startAgain(file: OpenFile): Promise<void> {
   }
 }
 
-/** Makes it the same owner's once more; batches count from 1 again. */
+/** Renews the claim of the same owner. Batch numbers start at 1 again. */
 export async function claimAgain(file: OpenFile): Promise<void> {
   const opening = { ...file.opening, openings: file.opening.openings + 1 };
   await claimOpening(file.connection, file.owner, opening.openings);
@@ -151,14 +152,14 @@ export async function claimAgain(file: OpenFile): Promise<void> {
   Object.assign(file, { opening, written: 0, durable: 0 });
 }
 
-/** Closes it. What is in the WAL goes into the file, unless somebody still reads. */
+/** Closes the file. SQLite copies the log into it unless somebody still reads. */
 export async function closeFile({ thread, connection, lock }: OpenFile): Promise<void> {
   await connection.close().catch(() => {});
   await thread.end();
   lock?.close();
 }
 
-type Opened = Pick<OpenFile, "connection" | "formerOwner" | "soundness" | "missing" | "opening">;
+type Opened = Pick<OpenFile, "connection" | "formerOwner" | "integrity" | "missing" | "opening">;
 
 async function openWhole(
   thread: SqliteThread,
@@ -188,33 +189,33 @@ async function fill(
   const connection = await thread.connect(path);
   try {
     const facts = await factsOf(connection);
-    // Again, since it may have changed before the lock was taken.
+    // Checks again: the file may have changed before it was locked.
     refuseForeign(path, facts, migrations.length);
     await configure(path, connection);
     const formerOwner = facts.version === 0 ? undefined : (await standing(connection)).id;
-    // A link may lie where the file was.
+    // The path may be a link now that was a file before.
     const [found, mark, boot] = [await extentOf(connection), readMark(path) ?? readMark(location), bootOf()];
     const openings = Math.max(found.openings, mark?.openings ?? 0) + 1;
-    // Where it is said already how much was written, that is not set back without saying that it is another opening.
+    // Resets a recorded progress only together with the number of the opening.
     const begun = found.openings > 0 ? claimOpening : claim;
     await migrate(connection, facts.version, migrations, () => begun(connection, owner, openings));
     await claimOpening(connection, owner, openings);
     const opening = { openings, boot };
-    const soundness = isSmall(path) ? await soundnessOf(connection, true) : undefined;
+    const integrity = isSmall(path) ? await integrityOf(connection, true) : undefined;
     await connection.watch(path);
     await connection.mark(textOf({ ...opening, written: 0, durable: 0 }));
-    return { connection, formerOwner, soundness, missing: missingFrom(found, mark, boot), opening };
+    return { connection, formerOwner, integrity, missing: missingFrom(found, mark, boot), opening };
   } catch (error) {
     await connection.close().catch(() => {});
     throw error;
   }
 }
 
-/** What is wrong with a large file, which is looked at in a thread of its own. */
-export async function soundnessOfLarge(path: string): Promise<Soundness> {
+/** Checks a large file in a thread of its own. */
+export async function checkLargeFile(path: string): Promise<IntegrityReport> {
   const thread = new SqliteThread();
   try {
-    return await soundnessOf(await thread.connect(path, { readOnly: true }), false);
+    return await integrityOf(await thread.connect(path, { readOnly: true }), false);
   } finally {
     await thread.end();
   }
@@ -224,11 +225,11 @@ function isSmall(path: string): boolean {
   return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) <= SMALL;
 }
 
-/** A file that cannot be looked at is not sound. */
-async function soundnessOf(connection: SqliteConnection, mends: boolean): Promise<Soundness> {
-  return await examine(connection, mends).catch((error: unknown) => {
+/** A file that cannot be checked counts as damaged. */
+async function integrityOf(connection: SqliteConnection, repairs: boolean): Promise<IntegrityReport> {
+  return await checkIntegrity(connection, repairs).catch((error: unknown) => {
     if (!(error instanceof Error) || faultOf(error) !== "damaged") throw error;
-    return { damage: [error.message], mended: [] };
+    return { damage: [error.message], repaired: [] };
   });
 }
 
@@ -246,10 +247,9 @@ async function connect(thread: SqliteThread, path: string): Promise<SqliteConnec
 }
 
 /**
- * Opens it without anything that has to be written for that: the index of the write-ahead log is kept in memory, which nobody else
- * can share.
+ * Opens the file without a write: SQLite keeps the index of the log in memory, which excludes other processes.
  *
- * @throws CastellanError `unwritable` if a file of an earlier release would have to be brought up to date
+ * @throws CastellanError `unwritable` if the file needs a migration
  */
 async function openToRead(
   thread: SqliteThread,
@@ -281,12 +281,12 @@ async function connectToRead(thread: SqliteThread, path: string): Promise<Sqlite
   return connection;
 }
 
-/** Whether something stands in a file. */
+/** Whether the file is not empty. */
 function isThere(path: string): boolean {
   return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
-/** It is looked at again once it is locked, and may be locked as a whole by its owner, who has no room. */
+/** The file is checked again once it is locked. Its owner may have locked all of it for lack of space. */
 function ignoreUnread(error: unknown): void {
   if (faultOf(error) !== "no_space" && !isBusy(error)) throw error;
 }
@@ -295,18 +295,18 @@ async function configure(path: string, connection: SqliteConnection): Promise<vo
   const mode = (await connection.get("PRAGMA journal_mode = WAL"))?.["journal_mode"];
   if (mode !== "wal") {
     const advice = "Name a path on a local disk.";
-    throw fault(path, "failed", "its file system has no memory that processes share", { advice });
+    throw fault(path, "failed", "its file system does not support shared memory", { advice });
   }
   await connection.exec(SETTINGS);
 }
 
-/** How long an application that has just taken the lock may take to say who it is, and how often that is looked at. */
+/** How long a new owner may take to record its identity, and the poll interval, in milliseconds. */
 const INTRODUCTION_MS = 2_000;
 const POLL_MS = 20;
 
 /**
- * Takes the lock that makes an application the only one on a journal, for as long as it stays open. It is on a file of its own, which is never
- * deleted, so that others can read the journal meanwhile.
+ * Takes the lock that makes an application the owner of a journal. The lock is on a separate file, so that others can
+ * read the journal, and that file is never deleted.
  *
  * @throws CastellanError `JOURNAL_IN_USE`
  */
@@ -316,7 +316,7 @@ async function takeLock(thread: SqliteThread, path: string, clock: Clock): Promi
   for (;;) {
     const lock = tryLock(`${path}-owner`);
     if (lock !== undefined) return lock;
-    // Right after the death of an owner, what it left in the file is still there while the next one holds the lock already.
+    // After an owner's death the file still names it while the next owner already has the lock.
     const owner = await ownerIn(thread, path);
     if (owner !== undefined && !isGone(owner)) throw inUse(path, owner);
     if (clock.monotonic() >= deadline) throw owner === undefined ? inUseByUnknown(path) : inUse(path, owner);
@@ -324,7 +324,7 @@ async function takeLock(thread: SqliteThread, path: string, clock: Clock): Promi
   }
 }
 
-/** Only of processes of the same host can it be told. */
+/** Whether the process has ended, which can be told only on the same host. */
 function isGone({ pid, host }: JournalOwner): boolean {
   if (host !== hostname()) return false;
   try {
@@ -336,6 +336,6 @@ function isGone({ pid, host }: JournalOwner): boolean {
 }
 
 function inUseByUnknown(path: string): CastellanError {
-  const message = `The journal ${path} is held by an application that does not say which it is: something has locked ${path}-owner. End that application, or give this one another journal.`;
+  const message = `An unknown application owns the journal ${path}: it has locked ${path}-owner. End that application, or give this one another journal.`;
   return new CastellanError("JOURNAL_IN_USE", message, { details: { pid: 0, host: "", startedAt: 0 } });
 }

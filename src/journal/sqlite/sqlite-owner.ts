@@ -4,7 +4,7 @@ import type { Extent } from "./sqlite-mark.ts";
 import type { Row, Step } from "./sqlite-messages.ts";
 import type { SqliteConnection, SqliteThread } from "./sqlite-thread.ts";
 
-/** Says in the file whose it is; the lock is what makes it so. Batches count from 1 again. */
+/** Records the owner in the file; the lock is what makes it the owner. Batch numbers start at 1 again. */
 export async function claim(connection: SqliteConnection, owner: JournalOwner): Promise<void> {
   await connection.run([claiming(owner)]);
 }
@@ -14,13 +14,13 @@ function claiming({ id, pid, host, startedAt }: JournalOwner): Step {
   return { sql, parameters: [toText(id), pid, toText(host), startedAt] };
 }
 
-/** The same, and that it is the opening of this number; both or nothing. */
+/** As `claim`, and records the number of the opening, atomically. */
 export async function claimOpening(connection: SqliteConnection, owner: JournalOwner, openings: number): Promise<void> {
   const sql = "UPDATE openings SET openings = ?, written = 0";
   await connection.run([claiming(owner), { sql, parameters: [openings] }], { transaction: true });
 }
 
-/** How much has been written to a file; nothing to one that does not say. */
+/** Returns the progress of a file; zero if it records none. */
 export async function extentOf(connection: SqliteConnection): Promise<Extent> {
   const known = await connection.get("SELECT 1 FROM sqlite_schema WHERE name = 'openings'");
   if (known === undefined) return { openings: 0, written: 0 };
@@ -29,7 +29,7 @@ export async function extentOf(connection: SqliteConnection): Promise<Extent> {
   return { openings: Number(row?.["openings"] ?? 0), written: Number(row?.["written"] ?? 0) };
 }
 
-/** The statements that say in the file that it is nobody's, unless it is somebody else's by now. */
+/** Returns the statements that remove this owner from the file, unless another one has replaced it. */
 export function disclaiming({ id }: JournalOwner): Step[] {
   const parameters = [toText(id)];
   return [
@@ -38,13 +38,13 @@ export function disclaiming({ id }: JournalOwner): Step[] {
   ];
 }
 
-/** Whose the file says that it is, and how many batches that one has written. */
+/** Returns the owner recorded in the file, and the number of its last batch. */
 export async function standing(connection: SqliteConnection): Promise<{ id?: string; written: number }> {
   const row = await connection.get("SELECT id, written FROM owner");
   return row === undefined ? { written: 0 } : { id: fromText(String(row["id"])), written: Number(row["written"]) };
 }
 
-/** Who the file says it belongs to, or belonged to; `undefined` if it says nothing, or there is none to be read. */
+/** Returns the present or last owner recorded in the file; undefined if there is none or the file cannot be read. */
 export async function ownerIn(thread: SqliteThread, path: string): Promise<JournalOwner | undefined> {
   let connection: SqliteConnection | undefined;
   try {

@@ -4,16 +4,16 @@ import { CHUNK, SQL } from "./sqlite-statements.ts";
 
 type Parameter = string | number | null;
 
-/** The file that is pruned. */
+/** The file to prune. */
 interface Prunable {
   get(sql: string, ...parameters: Parameter[]): Promise<Row | undefined>;
-  /** Resolves with how many rows it was. */
+  /** Deletes rows. Resolves with their number. */
   remove(sql: string, ...parameters: Parameter[]): Promise<number>;
 }
 
 /**
- * Forgets what need not be kept, one small transaction after the other, so that others come in between. Resolves with how many
- * turns it was.
+ * Deletes what need not be kept, in small transactions that let other writes in between. Resolves with the number of
+ * deleted turns.
  */
 export async function prune(file: Prunable, retention: Retention): Promise<number> {
   let sum = 0;
@@ -33,7 +33,7 @@ async function repeatedly(removeSome: () => Promise<number>): Promise<number> {
   }
 }
 
-/** All that ended up to then need not be kept; of those that ended at the same time, those that came up to this one. */
+/** The last turn to delete; `seq` decides between turns that ended at the same time. */
 interface LastToForget {
   readonly endedAt: number;
   readonly seq: number;
@@ -51,7 +51,7 @@ async function lastToForget(
   return byCount.endedAt < endedSince ? byAge : byCount;
 }
 
-/** In order, and found one after the other, so that the list need not be held while it changes. */
+/** Yields sessions in order, one query each, so that no list has to be kept in memory. */
 async function* sessionsWithTurns(file: Prunable): AsyncGenerator<string, void, void> {
   let row = await file.get(SQL.nextSessionWithTurns, "", null);
   while (row?.["session"] !== null && row !== undefined) {

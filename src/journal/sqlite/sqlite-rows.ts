@@ -18,9 +18,9 @@ const NOUNS: { readonly [Of in Checked]: string } = {
   spending: "spending",
 };
 
-/** A row that is not what was written: a bit of it has flipped, or somebody else has changed it. */
-export class GarbledRow extends Error {
-  override readonly name: string = "GarbledRow";
+/** A damaged row: it differs from what was written, by a flipped bit or another program's change. */
+export class DamagedRow extends Error {
+  override readonly name: string = "DamagedRow";
 }
 
 export function sessionOf(row: Row): SessionEntry {
@@ -81,8 +81,8 @@ export function conversationOf(row: Row): ConversationEntry {
 }
 
 export function usageOf(row: Row): UsageEntry {
-  if (Number(row["garbled"]) !== 0) {
-    throw new GarbledRow(`what it has of the spending is in ${row["garbled"]} places not what was written`);
+  if (Number(row["damaged"]) !== 0) {
+    throw new DamagedRow(`rows of its spending that differ from what was written: ${row["damaged"]}`);
   }
   const dimensions = DIMENSIONS.flatMap((name) => (row[name] === undefined ? [] : [[name, text(row[name])]]));
   return {
@@ -97,10 +97,10 @@ export function usageOf(row: Row): UsageEntry {
   };
 }
 
-/** @throws GarbledRow */
+/** @throws DamagedRow */
 function verify(of: Checked, row: Row, checksum: string, name: string): void {
   if (row[checksum] === expectedOf(of, row)) return;
-  throw new GarbledRow(`what it has of ${NOUNS[of]} ${text(row[name])} is not what was written`);
+  throw new DamagedRow(`its row of ${NOUNS[of]} ${text(row[name])} differs from what was written`);
 }
 
 function text(value: SQLOutputValue | undefined): string {

@@ -1,17 +1,16 @@
 import { checksumIn } from "./sqlite-checksum.ts";
 import type { SqliteConnection } from "./sqlite-thread.ts";
 
-/** Says in the header of a SQLite file that it is a journal of Castellan: `Cast` in ASCII. */
+/** Application id in the header of a SQLite file: `Cast` in ASCII. */
 export const APPLICATION_ID = 0x43617374;
 
 /*
- * Numbers of callers are REAL, as they are in JavaScript: an INTEGER column refuses fractions. Texts are as `toText` makes
- * them, and what may be of any shape is JSON. There are no foreign keys: a turn may be there before its session is, and what
- * a session spent outlives it.
+ * Numbers are REAL, as in JavaScript: an INTEGER column rejects fractions. Texts are as `toText` makes them, and values
+ * of any shape are JSON. There are no foreign keys: a turn may precede its session, and spending outlives it.
  */
 const VERSION_1 = `
-  -- Whose journal it is, and the number of the last batch that it wrote. Releases read what others have left here, also
-  -- newer ones, so this table never changes.
+  -- The owner of the journal, and the number of its last batch. Releases read each other's rows,
+  -- so this table never changes.
   CREATE TABLE owner (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     id TEXT,
@@ -76,7 +75,7 @@ const VERSION_1 = `
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** Turns of earlier releases are text from here on, which can do no harm. */
+/** Turns of earlier releases count as text from here on, which is harmless. */
 const PROMPT_KIND = "ALTER TABLE turns ADD COLUMN prompt_kind TEXT";
 
 const CONVERSATIONS = `
@@ -90,11 +89,11 @@ const CONVERSATIONS = `
   ) STRICT;
   CREATE INDEX conversations_of_session ON conversations (session);
 
-  -- Has a row while what was removed may still stand in unused parts of the file.
+  -- Has a row while unused parts of the file may contain deleted data.
   CREATE TABLE residue (only INTEGER PRIMARY KEY CHECK (only = 1)) STRICT;
 `;
 
-/* What is stored without a checksum, or with another one than its own, is not what was written. */
+/* From here on a row without its own checksum counts as damaged. */
 const CHECKSUMS = `
   ALTER TABLE sessions ADD COLUMN checksum INTEGER;
   ALTER TABLE turns ADD COLUMN accepted_checksum INTEGER;
@@ -110,22 +109,19 @@ const CHECKSUMS = `
 `;
 
 const OPENINGS = `
-  -- How often the journal has been opened to be written, and how many batches were written to it when it was closed last.
+  -- The number of openings for writing, and of the batches at the last close.
   CREATE TABLE openings (only INTEGER PRIMARY KEY CHECK (only = 1), openings INTEGER NOT NULL, written INTEGER NOT NULL) STRICT;
   INSERT INTO openings VALUES (1, 0, 0);
 `;
 
-/**
- * What makes each version of the schema out of the one before, in order; the first one begins with an empty file. What has
- * been released is never changed, only added to.
- */
+/** The migrations in order, from an empty file. Append-only once released. */
 export const MIGRATIONS: readonly string[] = [VERSION_1, PROMPT_KIND, CONVERSATIONS, CHECKSUMS, OPENINGS];
 
 /**
- * Brings a file from one version of the schema up to the last of `migrations`, one at a time, each in a transaction: what is
- * cut off in the middle goes on from there.
+ * Migrates a file to the last of `migrations`, one transaction each, so that an interrupted migration continues where
+ * it stopped.
  *
- * @param begun called after the first, as soon as there is anything to write to
+ * @param begun called after the first migration, once there are tables to write to
  */
 export async function migrate(
   connection: SqliteConnection,

@@ -2,24 +2,24 @@ import { toText } from "../model/stored-text.ts";
 import type { UsageDimension, UsageQuery } from "../model/usage-entry.ts";
 import { checksumIn, NO_OUTCOME, renewedIn } from "./sqlite-checksum.ts";
 
-/** At most this many rows are deleted at once, so that nothing else has to wait for long. */
+/** Maximum number of rows per deletion, so that other writes wait only briefly. */
 export const CHUNK = 200;
 
-/** What is added to what was spent. */
+/** Adds to recorded spending. */
 const SUMS = Object.fromEntries(
   ["cost_usd", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"].map(
     (column) => [column, `spending.${column} + excluded.${column}`],
   ),
 );
 
-/** The checksum of a turn that has not ended and is changed so. */
+/** Returns the checksum of an unfinished turn with these changes. */
 function progressIn(changed: { readonly [column: string]: string }): string {
   return checksumIn("progress", { ended_at: "NULL", outcome: String(NO_OUTCOME), ...changed });
 }
 
-/** Everything that a journal is asked and told. Without numbers at the question marks: early releases of Node 24 do not take them. */
+/** All statements of the journal. Placeholders have no numbers: early releases of Node 24 do not support them. */
 const statements = {
-  /* One row changes if the batch is the next one and the journal is still this owner's. */
+  /* Changes a row if the batch is the next one and this owner still owns the journal. */
   count: "UPDATE owner SET written = ? WHERE id = ? AND written < ?",
   isOwner: "SELECT 1 FROM owner WHERE id = ?",
 
@@ -39,7 +39,7 @@ const statements = {
   eraseConversation: "DELETE FROM conversations WHERE session = ? AND conversation_id = ?",
   conversations: "SELECT * FROM conversations WHERE session = ? ORDER BY seq",
   sessions: "SELECT * FROM sessions WHERE key IN (SELECT value FROM json_each(?))",
-  /* Nothing in UTF-8 comes after the byte FF. */
+  /* No byte of UTF-8 sorts after FF. */
   unfinishedBeginning: `SELECT DISTINCT session FROM turns
     WHERE ended_at IS NULL AND session >= ? AND session < ? || CAST(x'ff' AS TEXT)`,
 
@@ -69,7 +69,7 @@ const statements = {
     WHERE id = ? AND settled_at IS NULL`,
   approvals: "SELECT * FROM approvals WHERE session = ? ORDER BY requested_at DESC, seq DESC LIMIT ?",
 
-  /* Only numbers, so that what stands in the rows is read one at a time. */
+  /* Selects only numbers, so that rows are then read one at a time. */
   turnsOf: "SELECT seq FROM turns WHERE session = ? ORDER BY seq",
   approvalsOf: "SELECT seq FROM approvals WHERE session = ? ORDER BY seq",
   turnAt: "SELECT * FROM turns WHERE seq = ?",
@@ -88,9 +88,9 @@ const statements = {
       cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens,
       checksum = ${renewedIn("spending", SUMS)}`,
 
-  /* One at a time: DISTINCT would read the whole index. */
+  /* One at a time: DISTINCT would scan the whole index. */
   nextSessionWithTurns: "SELECT min(session) AS session FROM turns WHERE session >= ? AND session IS NOT ?",
-  /* The latest of the turns of a session that are too many. */
+  /* Selects the latest of the excess turns of a session. */
   firstTooMany: `SELECT ended_at, seq FROM turns WHERE session = ? AND ended_at IS NOT NULL
     ORDER BY ended_at DESC, seq DESC LIMIT 1 OFFSET ?`,
   pruneTurns: `DELETE FROM turns WHERE seq IN (
@@ -101,16 +101,16 @@ const statements = {
 
 export const SQL: { readonly [Name in keyof typeof statements]: string } = statements;
 
-/** Columns of the same names. */
+/** Also the column names. */
 export const DIMENSIONS: readonly UsageDimension[] = ["supervisor", "session", "model", "day"];
 
-/** A question and what is put in the places of its question marks. */
+/** A query and its parameters. */
 interface Question {
   readonly sql: string;
   readonly parameters: readonly string[];
 }
 
-/** What was spent, as a question to the file. */
+/** Returns the query for spending. */
 export function usageQuestion({ supervisor, session, since, until, by }: UsageQuery): Question {
   const asked = DIMENSIONS.filter((dimension) => by.includes(dimension));
   const conditions = Object.entries({
@@ -126,11 +126,11 @@ export function usageQuestion({ supervisor, session, since, until, by }: UsageQu
     "sum(output_tokens) AS output_tokens",
     "sum(cache_read_input_tokens) AS cache_read_input_tokens",
     "sum(cache_creation_input_tokens) AS cache_creation_input_tokens",
-    `sum(checksum IS NOT ${checksumIn("spending")}) AS garbled`,
+    `sum(checksum IS NOT ${checksumIn("spending")}) AS damaged`,
   ];
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.map(({ sql }) => sql).join(" AND ")}`;
   const group = asked.length === 0 ? "" : `GROUP BY ${asked.join(", ")}`;
-  // Without a group there would be a row also for nothing.
+  // Without a group, SQL returns a row for no spending, too.
   const sql = `SELECT ${columns.join(", ")} FROM spending ${where} ${group} HAVING count(*) > 0`;
   return { sql, parameters: conditions.map(({ value }) => value) };
 }

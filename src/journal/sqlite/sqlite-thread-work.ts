@@ -4,8 +4,8 @@ import type { Answer, Examined, Failure, Question, Result, Run, Step } from "./s
 import type { SqliteWatch } from "./sqlite-watch.ts";
 
 /**
- * Answers what the thread of a SQLite file is asked, one question after the other. It is taken into the thread as a text, so that
- * there is no file of its own that a bundle would have to carry: it may use nothing but its parameters.
+ * Answers the questions to the thread of a SQLite file, one at a time. The worker receives the source of this function,
+ * so that a bundle needs no file for it; it may use only its parameters.
  */
 export function serve(
   port: MessagePort,
@@ -54,13 +54,13 @@ export function serve(
     return { results };
   }
 
-  /** Some faults end the transaction by themselves, and some roll-backs fail too; the next transaction then does it. */
+  /** Some faults end the transaction, and some rollbacks fail; the next transaction then rolls back. */
   function rollBack(database: DatabaseSync): void {
     if (!database.isTransaction) return;
     try {
       database.exec("ROLLBACK");
     } catch {
-      // What went wrong first is what is told.
+      // The first error is the one to report.
     }
   }
 
@@ -101,14 +101,14 @@ export function serve(
     }
   }
 
-  /** While nobody else writes. */
+  /** Runs while nobody else writes. */
   function examine({ database, watch }: Connection): Examined | undefined {
     rollBack(database);
     try {
       database.exec("BEGIN IMMEDIATE");
     } catch (error) {
       if (failureOf(error).errcode === SQLITE_BUSY) throw error;
-      // What is damaged has to be examined all the same.
+      // A damaged file has to be examined, too.
     }
     try {
       return watch?.examine();
@@ -155,7 +155,7 @@ export function serve(
         connection.watch?.spoil();
         break;
       case "save log":
-        connection.watch?.setAside();
+        connection.watch?.saveLog();
         break;
     }
     return undefined;

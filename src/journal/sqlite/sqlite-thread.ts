@@ -7,12 +7,12 @@ import { serve } from "./sqlite-thread-work.ts";
 import { watching } from "./sqlite-watch.ts";
 
 /**
- * How long a question waits, in its thread, for another program that has the file locked, in milliseconds. Readers lock nobody out;
- * it takes somebody who writes by hand.
+ * How long a query waits in its thread for another program's lock, in milliseconds. Readers lock nobody out; only a
+ * manual write does.
  */
 const BUSY_MS = 100;
 
-/** Bundlers that keep names put calls of such a function into the text of others. */
+/** Bundlers that keep names insert calls of `__name` into the source of functions. */
 const WORK = `
   globalThis.__name ??= (named) => named;
   (${serve})(
@@ -30,8 +30,8 @@ interface ConnectOptions {
 }
 
 /**
- * A thread in which SQLite works: it waits for disks and for locks, which nobody else in the process should have to. The thread does
- * not keep the process alive, but what it was asked does.
+ * A worker thread for SQLite, so that the process does not wait for disks and locks. The thread does not keep the
+ * process alive, but a pending question does.
  */
 export class SqliteThread {
   readonly #worker: Worker;
@@ -41,7 +41,7 @@ export class SqliteThread {
   #ended: Error | undefined;
 
   constructor() {
-    // Early releases of Node 24 warn of `node:sqlite` in each thread.
+    // Early releases of Node 24 warn about `node:sqlite` in each thread.
     this.#worker = new Worker(WORK, { eval: true, execArgv: ["--disable-warning=ExperimentalWarning"] });
     this.#worker.on("message", (answer: Answer) => this.#answered(answer));
     this.#worker.once("error", (error) => this.#end(error));
@@ -49,12 +49,12 @@ export class SqliteThread {
     this.#worker.unref();
   }
 
-  /** Whether it has ended by itself. */
+  /** Whether the thread has ended by itself. */
   get hasEnded(): boolean {
     return this.#ended !== undefined;
   }
 
-  /** Opens the file at a path or `file:` URL. Nothing is read from it yet. */
+  /** Opens the file at a path or `file:` URL without reading it. */
   async connect(
     location: string,
     { readOnly = false, busyMs = BUSY_MS }: ConnectOptions = {},
@@ -75,7 +75,7 @@ export class SqliteThread {
     return await answered.promise;
   }
 
-  /** Ends it; what it still works on is left. */
+  /** Ends the thread and drops its pending work. */
   async end(): Promise<void> {
     await this.#worker.terminate();
   }
@@ -90,7 +90,7 @@ export class SqliteThread {
 
   #end(error: Error): void {
     this.#ended ??= error;
-    // What it was working on may be there.
+    // The pending work may have taken effect.
     for (const waiting of this.#waiting.values()) waiting.reject(new UncertainCommit(this.#ended));
     this.#waiting.clear();
   }
@@ -106,7 +106,7 @@ export class SqliteConnection {
     this.#number = number;
   }
 
-  /** Runs a script, without anything else in between. @throws as `SqliteThread.ask` */
+  /** Runs a script without interleaving others. @throws as `SqliteThread.ask` */
   async run(steps: readonly Step[], running: Running = {}): Promise<Run> {
     return (await this.#thread.ask({ ask: "run", connection: this.#number, steps, running })) as Run;
   }
@@ -126,18 +126,18 @@ export class SqliteConnection {
     return results[0] as readonly Row[];
   }
 
-  /** Runs a statement; resolves with how many rows it has changed. */
+  /** Runs a statement. Resolves with the number of changed rows. */
   async change(sql: string, ...parameters: SQLInputValue[]): Promise<number> {
     const { results } = await this.run([{ sql, parameters, want: "changes" }]);
     return results[0] as number;
   }
 
-  /** Begins to watch the files, which lie at `path`. */
+  /** Watches the files, which are at `path`. */
   async watch(path: string): Promise<void> {
     await this.#thread.ask({ ask: "watch", connection: this.#number, path });
   }
 
-  /** Writes a mark beside the files that are watched. */
+  /** Writes a mark beside the watched files. */
   async mark(text: string): Promise<void> {
     await this.run([], { mark: text });
   }
@@ -154,7 +154,7 @@ export class SqliteConnection {
     await this.#thread.ask({ ask: "reindex", connection: this.#number });
   }
 
-  async setAside(): Promise<void> {
+  async saveLog(): Promise<void> {
     await this.#thread.ask({ ask: "save log", connection: this.#number });
   }
 

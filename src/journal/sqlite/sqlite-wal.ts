@@ -1,21 +1,21 @@
 /*
- * The write-ahead log of SQLite and its index, as https://www.sqlite.org/walformat.html describes them. The log holds pages, each in a
- * frame, whose checksums follow from one another; the index, in the byte order of the machine, says how many frames count and
- * which page each of them has.
+ * SQLite's write-ahead log and its index, as https://www.sqlite.org/walformat.html describes them. The log holds pages
+ * in frames with chained checksums. The index, in the machine's byte order, says how many frames are valid and which
+ * page each one holds.
  */
 
 const LOG_HEADER = 32;
 const FRAME_HEADER = 24;
 const INDEX_HEADER = 48;
 
-/** How many frames a block of the index has, and how many its first one, which begins with headers. */
+/** Number of frames in a block of the index, and in the first block, which begins with headers. */
 const BLOCK_BYTES = 32_768;
 const FIRST_BLOCK_OFFSET = 136;
 const BLOCK_FRAMES = 4_096;
 const FIRST_BLOCK_FRAMES = BLOCK_FRAMES - FIRST_BLOCK_OFFSET / 4;
 const HASH_SLOTS = 8_192;
 
-/** What is valid of a log. */
+/** The valid part of a log. */
 export interface Log {
   readonly salts: string;
   /** The page of each frame up to the last commit. */
@@ -27,7 +27,7 @@ const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.b
 const saltsAt = (bytes: Uint8Array, from: number): string =>
   Buffer.from(bytes.subarray(from, from + 8)).toString("hex");
 
-/** What SQLite would find in a log after a crash. */
+/** Returns what SQLite would recover from the log after a crash. */
 export function readLog(bytes: Uint8Array): Log {
   const nothing: Log = { salts: "", pages: [] };
   if (bytes.length < LOG_HEADER) return nothing;
@@ -54,7 +54,7 @@ export function readLog(bytes: Uint8Array): Log {
   return { salts, pages: pages.slice(0, committed) };
 }
 
-/** Whether an index says of a log what stands in it. */
+/** Whether the index describes the log correctly. */
 export function isIndexOf(index: Uint8Array, { salts, pages }: Log): boolean {
   if (index.length < BLOCK_BYTES) return false;
   const first = index.subarray(0, INDEX_HEADER);
@@ -63,20 +63,20 @@ export function isIndexOf(index: Uint8Array, { salts, pages }: Log): boolean {
   const sums = checksum(view(first), 0, 40, isLittleEndian, [0, 0]);
   if (header[10] !== sums[0] || header[11] !== sums[1]) return false;
   const frames = header[4] ?? 0;
-  // The log begins anew with what is written next, over what stands in the database already.
+  // The next write starts the log over, on top of frames that the database already has.
   if (saltsAt(index, 32) !== salts) return frames === 0;
   if (frames !== pages.length) return false;
   return pages.every((page, frame) => isFound(index, page, frame));
 }
 
-/** Whether the index has a page at its frame, counted from 0, also for one who looks for the page. */
+/** Whether the index holds a page at its frame, counted from 0, and its hash table finds it there. */
 function isFound(index: Uint8Array, page: number, frame: number): boolean {
   const block = frame < FIRST_BLOCK_FRAMES ? 0 : 1 + Math.floor((frame - FIRST_BLOCK_FRAMES) / BLOCK_FRAMES);
-  const location = block === 0 ? frame : (frame - FIRST_BLOCK_FRAMES) % BLOCK_FRAMES;
+  const position = block === 0 ? frame : (frame - FIRST_BLOCK_FRAMES) % BLOCK_FRAMES;
   const from = block * BLOCK_BYTES;
   if (index.length < from + BLOCK_BYTES) return false;
   const numbers = view(index);
-  if (numbers.getUint32(from + (block === 0 ? FIRST_BLOCK_OFFSET : 0) + 4 * location, isLittleEndian) !== page)
+  if (numbers.getUint32(from + (block === 0 ? FIRST_BLOCK_OFFSET : 0) + 4 * position, isLittleEndian) !== page)
     return false;
   const slots = from + 4 * BLOCK_FRAMES;
   for (
@@ -85,7 +85,7 @@ function isFound(index: Uint8Array, page: number, frame: number): boolean {
     tried += 1, slot = (slot + 1) % HASH_SLOTS
   ) {
     const found = numbers.getUint16(slots + 2 * slot, isLittleEndian);
-    if (found === location + 1) return true;
+    if (found === position + 1) return true;
     if (found === 0) return false;
   }
   return false;

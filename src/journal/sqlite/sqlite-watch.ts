@@ -1,42 +1,45 @@
 import type { DatabasePart, Examined, Found } from "./sqlite-messages.ts";
 
-/** Watches the files of a database in WAL mode for what SQLite does not notice. */
+/** Watches the files of a database in WAL mode for changes that SQLite does not notice. */
 export interface SqliteWatch {
-  /** What has become of them since it was last known that they are right. */
+  /** Returns the changes since the files were last known to be correct. */
   check(): Found | undefined;
-  /** Reads them. */
+  /** Reads the files. */
   examine(): Examined;
-  /** They are right as they are. */
+  /** Declares the files correct as they are. */
   settle(): void;
-  /** The connection has just written to them. */
+  /** The connection has just written. */
   written(): void;
-  /** Writes a text of always the same length to a file beside them, which outlives the process. */
+  /** Writes a text of fixed length to a file beside the database, which outlives the process. */
   mark(text: string): void;
-  /** Sees to it that SQLite does not read the index beyond its end, which would kill the process. */
+  /** Keeps SQLite from reading the index beyond its end, which would kill the process. */
   guard(): void;
-  /** Spoils the index, so that SQLite makes it anew. */
+  /** Invalidates the index, so that SQLite rebuilds it. */
   spoil(): void;
-  /** Takes what stands in the log away, to a file beside it, so that it is not mixed with what stands in the database by now. */
-  setAside(): void;
-  /** To be called after the connection is closed: it takes the locks of the process from the files. */
+  /** Moves the contents of the log to a file beside it, so that they are not mixed with the present database. */
+  saveLog(): void;
+  /** Call it after the connection is closed: it drops the locks of the process. */
   close(): void;
 }
 
 /**
- * Makes what watches files; runs in the thread that has them open, where its text is taken to: it may use nothing but its
- * parameters.
+ * Returns a function that watches files in the thread that has them open. The thread receives the source of this
+ * function, so it may use only its parameters.
  *
- * The index of the write-ahead log, which connections share as memory, is compared with what it was, since no time says when it was
- * written. What readers write there is left out.
+ * It compares the index, which connections share as memory, byte by byte, because no timestamp tells when it was
+ * written. It ignores the part that readers write.
  */
 export function watching(fs: typeof import("node:fs")): (path: string) => SqliteWatch {
-  /** Where the index says how many frames stand in the database already, and what readers write behind that. */
+  /** Positions in the index: how many frames the database already has, and what readers write after that. */
   const BACKFILLED = 96;
   const READERS = { from: 100, to: 136 };
   const HEADERS = 96;
   const FRAMES = { from: 16, to: 20 };
   const SALTS = { from: 32, to: 40 };
-  /** From how many frames on SQLite copies the log into the database after each commit. Where the disk is full it stops midway. */
+  /**
+   * From this number of frames on, SQLite copies the log into the database after each commit. On a full disk it stops
+   * midway.
+   */
   const CHECKPOINT_FRAMES = 1_000;
 
   interface Stamp {
@@ -78,7 +81,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
 
     function isGone(index: number, there: Stamp & { readonly dev: number; readonly ino: number }): boolean {
       if (there.dev === ids[index]?.dev && there.ino === ids[index]?.ino) return false;
-      // Some file systems number their files anew now and then.
+      // Some file systems renumber their files now and then.
       const now = fs.fstatSync(files[index]?.fd ?? -1);
       if (now.dev !== there.dev || now.ino !== there.ino) return true;
       ids[index] = now;
@@ -101,7 +104,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       return changed.length === 0 && Object.keys(gone).length === 0 ? undefined : { gone, changed };
     }
 
-    /** How the index has changed: the log has begun anew, more of it has been copied into the database, or it has grown. */
+    /** How the index has changed: the log was restarted, was copied further into the database, or has grown. */
     function changeOf(before: Buffer, after: Buffer): "restarted" | "backfilled" | "appended" | "other" {
       const differ = (from: number, to: number): boolean => !before.subarray(from, to).equals(after.subarray(from, to));
       if (differ(SALTS.from, SALTS.to)) return "restarted";
@@ -113,7 +116,7 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
       return new Uint32Array(new Uint8Array(index.subarray(FRAMES.from, FRAMES.to)).buffer)[0] ?? 0;
     }
 
-    /** Whether a write of the connection has also written to the database itself, which nothing but a checkpoint does. */
+    /** Whether the connection's write included a checkpoint, which alone writes to the database itself. */
     function isCheckpointed(before: Buffer, after: Buffer): boolean {
       const change = changeOf(before, after);
       return change === "appended" ? framesIn(after) >= CHECKPOINT_FRAMES : change !== "other";
@@ -158,14 +161,14 @@ export function watching(fs: typeof import("node:fs")): (path: string) => Sqlite
           marks ??= fs.openSync(`${path}-written`, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
           fs.writeSync(marks, text, 0);
         } catch {
-          // Less is known at the next start; nothing is wrong with the journal.
+          // The next start knows less; the journal itself is fine.
         }
       },
       guard() {
         if (fs.fstatSync(fdOf("-shm")).size < largest) spoil();
       },
       spoil,
-      setAside() {
+      saveLog() {
         fs.writeFileSync(`${path}-wal-saved`, readAll("-wal"), { mode: 0o600 });
         fs.ftruncateSync(fdOf("-wal"), 0);
         spoil();

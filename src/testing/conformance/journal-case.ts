@@ -6,7 +6,7 @@ import type { Journal, JournalOwner } from "../../journal/model/journal.ts";
 import type { SessionEntry } from "../../journal/model/session-entry.ts";
 import type { AcceptedTurn } from "../../journal/model/turn-entry.ts";
 
-/** The journal of one case, open for {@link OWNER}. */
+/** The environment of a case: a journal that is open for {@link OWNER}. */
 export interface JournalBench {
   readonly journal: Journal;
   /** Writes a batch under the next number. */
@@ -23,10 +23,10 @@ export interface JournalCases {
 export const OWNER: JournalOwner = { id: "first", pid: 101, host: "here", startedAt: 1_700_000_000_000 };
 export const OTHER: JournalOwner = { id: "second", pid: 102, host: "here", startedAt: 1_700_000_001_000 };
 
-/** Half a surrogate pair, the null character that many stores refuse, quotes, a path, and SQL. */
+/** A lone surrogate, the null character that many stores reject, quotes, a path, and SQL. */
 export const UNUSUAL: string = "\uD83D|\u0000|'|\"|\\|../%_|😀|\u2028|'); DROP TABLE turns; --";
 
-/** Who spends, unless a case says otherwise. */
+/** The spender in most cases. */
 export const SPENDER: { readonly supervisor: string; readonly session: string } = { supervisor: "s", session: '"a"' };
 
 export function spent(model: string, costUsd: number): Extract<Change, { type: "spent" }>["models"][number] {
@@ -42,7 +42,7 @@ export function conversation(conversationId: string, changed: Partial<Conversati
   return { session: '"a"', conversationId, memory: { kind: "kept" }, leftAt: 1_700_000_000_000, ...changed };
 }
 
-/** What each session has spent. */
+/** Returns what each session has spent. */
 export async function costs(journal: Journal): Promise<[string | undefined, number][]> {
   const entries = await journal.usage({ by: ["session"] });
   return ordered(entries.map(({ session, costUsd }): [string | undefined, number] => [session, costUsd]));

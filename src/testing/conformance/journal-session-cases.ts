@@ -172,7 +172,7 @@ export const SESSION_CASES: JournalCases = {
       { type: "turn_accepted", turn: turn("t2", { session: '"b"' }) },
     );
     await write({ type: "session_erased", session: '"a"', as: '"e"' });
-    // Writes go on meanwhile.
+    // Writes continue during the rewrite.
     const writes = ["t3", "t4"].map((id) => () => write({ type: "turn_accepted", turn: turn(id) }));
     const expunged = [journal.expunge?.(true), journal.expunge?.(true), journal.expunge?.(false)];
     for (const next of writes) await next();

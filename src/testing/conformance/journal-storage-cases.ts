@@ -76,7 +76,7 @@ export const STORAGE_CASES: JournalCases = {
     await reopen();
     deepEqual(await journal.sessions(['"a"']), [saved]);
     equal((await journal.turn("t1"))?.state, "queued");
-    // Numbers count anew.
+    // Batch numbers start at 1 again.
     await write({ type: "turn_ended", turn: "t1", state: "cancelled", at: 1, outcome: {} });
     equal((await journal.turn("t1"))?.state, "cancelled");
     equal((await journal.usage({ by: [] }))[0]?.costUsd, 1);

@@ -1,19 +1,19 @@
 import type { SessionKey, SessionStore, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 
-/** What a case works with. */
+/** The environment of a case. */
 export interface StoreBench {
   readonly store: SessionStore;
-  /** Unlike that of any other case. */
+  /** Unique per case. */
   readonly projectKey: string;
-  /** The key of a transcript in it. */
+  /** Returns the key of a transcript in this project. */
   key(sessionId: string, subpath?: string): SessionKey;
-  /** Appends entries, one call after the other. */
+  /** Appends batches one after the other. */
   write(key: SessionKey, ...batches: readonly SessionStoreEntry[][]): Promise<void>;
 }
 
-/** The methods that a `SessionStore` may have or not. */
+/** The optional methods of a `SessionStore`. */
 export type OptionalStoreMethod = "listSessions" | "listSessionSummaries" | "delete" | "listSubkeys";
-/** A case of stores that have all of these methods. */
+/** A case for stores that have all methods in `needs`. */
 export interface StoreCase {
   readonly name: string;
   readonly needs?: readonly OptionalStoreMethod[];

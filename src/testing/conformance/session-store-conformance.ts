@@ -6,20 +6,23 @@ import type { OptionalStoreMethod, StoreCase } from "./session-store-case.ts";
 import { LISTING_CASES } from "./session-store-listing-cases.ts";
 import { TRANSCRIPT_CASES } from "./session-store-transcript-cases.ts";
 
-/** What is known of a store that is put to the test. */
+/** The properties of a tested store. */
 export interface SessionStoreTraits {
-  /** The optional methods that it does not have. What needs them is left out; one that it has after all fails. */
+  /**
+   * Optional methods that the store does not have. Cases that need them are left out; a method that exists all the same
+   * fails.
+   */
   readonly without?: readonly OptionalStoreMethod[];
 }
 
 const OPTIONAL: readonly OptionalStoreMethod[] = ["listSessions", "listSessionSummaries", "delete", "listSubkeys"];
 
 /**
- * What the Agent SDK says of a `SessionStore`, as cases for any test runner: order, idempotence by `uuid`, entries that come
- * back as they were, keys that may be anything, lists, summaries, deletion.
+ * Returns the rules of the Agent SDK's `SessionStore` as cases for any test runner: order, idempotence by `uuid`,
+ * unchanged entries, arbitrary keys, lists, summaries, deletion.
  *
- * @param make makes a store, or the access to one; it is disposed of after the case if it can be. Cases use keys that no other
- * case uses, so that it need not be empty.
+ * @param make makes a store, or a connection to one, which is disposed of after the case if it is disposable. Each case
+ * uses keys of its own, so the store need not be empty.
  * @example
  * for (const { name, run } of sessionStoreConformance(() => new MyStore(), { without: ["delete"] })) it(name, run);
  */
@@ -28,7 +31,7 @@ export function sessionStoreConformance(
   { without = [] }: SessionStoreTraits = {},
 ): readonly ConformanceCase[] {
   const methods: StoreCase = {
-    name: "has the optional methods that it is said to have, and no other ones",
+    name: "has exactly the optional methods that it declares",
     check: async ({ store }) => {
       for (const method of OPTIONAL) {
         equal(typeof store[method], without.includes(method) ? "undefined" : "function", `of \`${method}\``);

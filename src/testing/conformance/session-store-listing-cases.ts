@@ -9,10 +9,10 @@ import type { StoreCase } from "./session-store-case.ts";
 
 const SUBAGENTS = ["subagents/agent-1", "subagents/agent-2"] as const;
 
-/** What the optional methods have to do. */
+/** The rules of the optional methods. */
 export const LISTING_CASES: readonly StoreCase[] = [
   {
-    name: "lists the sessions of a project, and of no other",
+    name: "lists the sessions of one project only",
     needs: ["listSessions"],
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [prompt("1")]);
@@ -23,7 +23,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "lists no session for a subagent",
+    name: "does not list a subagent as a session",
     needs: ["listSessions"],
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [prompt("1")]);
@@ -33,7 +33,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "tells when a session was written, in whole milliseconds since the epoch that never go back",
+    name: "reports the time of the last write in whole milliseconds, never decreasing",
     needs: ["listSessions"],
     check: async ({ store, key, projectKey, write }) => {
       const mtimes: number[] = [];
@@ -42,7 +42,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
         for (const { mtime } of (await store.listSessions?.(projectKey)) ?? []) mtimes.push(mtime);
       }
       equal(mtimes.length, 5);
-      // Seconds would be far below, microseconds far above.
+      // Rules out seconds and microseconds.
       ok(
         mtimes.every((mtime) => Number.isInteger(mtime) && mtime > 1e12 && mtime < 1e14),
         `${mtimes}`,
@@ -51,7 +51,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "sums a session up as the SDK does",
+    name: "summarises a session as the SDK does",
     needs: ["listSessionSummaries"],
     check: async ({ store, key, projectKey, write }) => {
       const batches = [
@@ -69,7 +69,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "does not sum up subagents",
+    name: "does not summarise subagents",
     needs: ["listSessionSummaries"],
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [prompt("main"), title("main")]);
@@ -80,7 +80,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "sums up all of what was appended without waiting, in order",
+    name: "summarises concurrent appends in order",
     needs: ["listSessionSummaries"],
     check: async ({ store, key, projectKey }) => {
       const batches = Array.from({ length: 25 }, (_, n) => [prompt(`prompt ${n}`), title(`title ${n}`)]);
@@ -89,7 +89,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "does not count an entry again that is sent again",
+    name: "does not count a repeated entry twice",
     needs: ["listSessionSummaries"],
     check: async ({ store, key, projectKey, write }) => {
       const [early, late] = [[title("early", "u1")], [title("late", "u2")]] as const;
@@ -98,7 +98,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "has one clock for lists and summaries",
+    name: "uses one clock for lists and summaries",
     needs: ["listSessions", "listSessionSummaries"],
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [prompt("1")], [prompt("2")]);
@@ -110,7 +110,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "lists the subagents of a session, each once",
+    name: "lists each subagent of a session once",
     needs: ["listSubkeys"],
     check: async ({ store, key, projectKey, write }) => {
       const odd = ["a\0b", "\uD83D", "'; --", "subagents/x/y", "..", "long ".repeat(1_000)];
@@ -125,7 +125,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "deletes a session, and no other one",
+    name: "deletes one session only",
     needs: ["delete"],
     check: async ({ store, key, projectKey, write }) => {
       const others = [key("b"), key("b", SUBAGENTS[0]), { projectKey: `${projectKey}-2`, sessionId: "a" }];
@@ -166,7 +166,7 @@ export const LISTING_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "begins anew after a deletion",
+    name: "starts over after a deletion",
     needs: ["delete"],
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [prompt("old"), title("old", "u1")]);

@@ -3,15 +3,15 @@ import { isDeepStrictEqual } from "node:util";
 import type { SessionKey, SessionStoreEntry } from "@anthropic-ai/claude-agent-sdk";
 import type { StoreCase } from "./session-store-case.ts";
 
-/** Half a surrogate pair, the character that many stores refuse, quotes, paths, patterns, and what looks like SQL. */
+/** A lone surrogate, the null character that many stores reject, quotes, paths, patterns, and SQL. */
 const UNUSUAL = "\uDE00|\u0000|'|\"|\\|../%_|😀|\u2028|␐0000|é|e\u0301|'); DROP TABLE entries; --|\uD83D";
 
 const SUBAGENT = "subagents/agent-1";
 
-/** What `append` and `load` have to do. */
+/** The rules of `append` and `load`. */
 export const TRANSCRIPT_CASES: readonly StoreCase[] = [
   {
-    name: "has null for what was never written",
+    name: "returns null for an unknown transcript",
     check: async ({ store, key, write }) => {
       equal(await store.load(key("a")), null);
       await write(key("a"), [entry(1)]);
@@ -22,7 +22,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "keeps the order of entries and of calls",
+    name: "keeps the order of entries and calls",
     check: async ({ store, key, write }) => {
       const batches = [[entry(1, "z"), entry(2, "a")], [entry(3)], [entry(4, "m"), entry(5), entry(6, "b")]];
       await write(key("a"), ...batches);
@@ -32,11 +32,11 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "keeps the order of calls that did not wait for each other",
+    name: "keeps the order of concurrent calls",
     check: async ({ store, key }) => {
       const keys = [key("a"), key("a", SUBAGENT), key("b")];
       const batches = Array.from({ length: 30 }, (_, n) =>
-        // Long and short ones, so that a later call could overtake an earlier one.
+        // Long and short batches, so that a later call could overtake an earlier one.
         Array.from({ length: n % 3 === 0 ? 20 : 1 }, (_, m) => ({
           ...entry(n),
           m,
@@ -48,7 +48,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "does nothing if there is nothing to append",
+    name: "ignores an empty append",
     check: async ({ store, key, projectKey, write }) => {
       await write(key("a"), [], [entry(1)], []);
       same(await store.load(key("a")), [entry(1)]);
@@ -62,7 +62,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "brings back every entry as it was",
+    name: "returns every entry unchanged",
     check: async ({ store, key, write }) => {
       const odd = JSON.parse('{"type":"odd","__proto__":{"a":1},"constructor":2,"":3,"10":4,"1":5,"toString":null}');
       const entries: SessionStoreEntry[] = [
@@ -80,7 +80,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "takes many and long entries",
+    name: "takes many long entries",
     check: async ({ store, key, write }) => {
       const image = Buffer.alloc(1_500_000, "castellan").toString("base64");
       const many = Array.from({ length: 500 }, (_, n) => ({ ...entry(n, `u${n}`), text: `"${n}"\n`.repeat(200) }));
@@ -89,7 +89,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "keeps what was appended, whatever becomes of the objects",
+    name: "is not affected by later changes to the appended objects",
     check: async ({ store, key }) => {
       const list = [1];
       const batch: SessionStoreEntry[] = [{ ...entry(1, "a"), list }];
@@ -105,7 +105,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "stores an entry with a uuid once, where it came first",
+    name: "stores an entry with a uuid once, at its first position",
     check: async ({ store, key, write }) => {
       const [a, b, c] = [entry(1, "a"), entry(2, "b"), entry(3, "c")];
       await write(key("s"), [a, b], [a, b], [b, c, a], [c]);
@@ -117,7 +117,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "tells the uuids of one transcript from those of others",
+    name: "keeps the uuids of different transcripts apart",
     check: async ({ store, key, projectKey, write }) => {
       const keys = [key("s"), key("t"), key("s", SUBAGENT), { projectKey: `${projectKey}-2`, sessionId: "s" }];
       for (const each of keys) await write(each, [entry(1, "a")]);
@@ -125,7 +125,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "stores an entry with a uuid once, also if the calls did not wait for each other",
+    name: "stores an entry with a uuid once, also in concurrent calls",
     check: async ({ store, key }) => {
       const batch = Array.from({ length: 20 }, (_, n) => entry(n, `u${n}`));
       await Promise.all(Array.from({ length: 8 }, (_, n) => store.append(key("a"), batch.slice(n))));
@@ -133,14 +133,14 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
     },
   },
   {
-    name: "stores an entry without a uuid as often as it comes",
+    name: "stores an entry without a uuid each time",
     check: async ({ store, key, write }) => {
       await write(key("a"), [entry(1), entry(1)], [entry(2), entry(1)]);
       same(await store.load(key("a")), [entry(1), entry(1), entry(2), entry(1)]);
     },
   },
   {
-    name: "takes anything for a key, and never one for another",
+    name: "keeps arbitrary keys apart",
     check: async ({ store, projectKey, write }) => {
       const names = [
         "a",
@@ -164,7 +164,7 @@ export const TRANSCRIPT_CASES: readonly StoreCase[] = [
         { projectKey, sessionId: "s", subpath: name },
         { projectKey, sessionId: "a", subpath: name },
       ]);
-      // What could run together if the parts of a key were only put next to each other.
+      // Keys whose concatenated parts are equal.
       keys.push(
         { projectKey: `${projectKey}/a`, sessionId: "b/c" },
         { projectKey: `${projectKey}/a/b`, sessionId: "c" },
@@ -192,7 +192,7 @@ function entry(n: number, uuid?: string): SessionStoreEntry {
   return uuid === undefined ? { type: "x", n } : { type: "x", uuid, n };
 }
 
-/** As `deepEqual`, which takes minutes to show how much of a long transcript differs. */
+/** As `deepEqual`, which takes minutes to print the difference of long transcripts. */
 function same(loaded: SessionStoreEntry[] | null, expected: readonly SessionStoreEntry[]): void {
   equal(loaded?.length, expected.length, `${loaded?.length} entries instead of ${expected.length}`);
   const at = expected.findIndex((entry, index) => !isDeepStrictEqual(loaded?.[index], entry));
